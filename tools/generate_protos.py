@@ -1,0 +1,83 @@
+"""Write the Python code of protos/ into understudy/, or check that it is up to date."""
+
+import argparse
+import filecmp
+import sys
+from importlib.resources import files
+from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
+
+from grpc_tools import protoc
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ROOT / "protos"
+BESIDE_PYTHON = Path(sys.executable).parent
+GENERATED = ("understudy/v1", "understudy/oip")  # client.py beside them is written by hand
+
+
+def generate(output_root: Path) -> None:
+    """Write the generated packages below `output_root`, replacing what is there.
+
+    Raises:
+        SystemExit: protoc rejected a file; its message is already on stderr.
+    """
+    for folder in GENERATED:
+        rmtree(output_root / folder, ignore_errors=True)
+    exit_code = protoc.main(
+        [
+            "protoc",
+            f"--proto_path={SOURCES}",
+            f"--proto_path={files('grpc_tools') / '_proto'}",
+            f"--python_out={output_root}",
+            f"--grpc_python_out={output_root}",
+            f"--mypy_out={output_root}",
+            f"--mypy_grpc_out={output_root}",
+            # mypy-protobuf's plugins stand beside the interpreter, on no PATH of ours.
+            f"--plugin=protoc-gen-mypy={BESIDE_PYTHON / 'protoc-gen-mypy'}",
+            f"--plugin=protoc-gen-mypy_grpc={BESIDE_PYTHON / 'protoc-gen-mypy_grpc'}",
+            *(str(path) for path in sorted(SOURCES.rglob("*.proto"))),
+        ]
+    )
+    if exit_code != 0:
+        sys.exit(exit_code)
+    for folder in GENERATED:
+        (output_root / folder / "__init__.py").touch()
+
+
+def stale_files() -> list[str]:
+    """Return the generated files that differ from what protos/ says now."""
+    with TemporaryDirectory() as scratch:
+        fresh_root = Path(scratch)
+        generate(fresh_root)
+        fresh = _generated_below(fresh_root)
+        committed = _generated_below(ROOT)
+        changed = {
+            name
+            for name in fresh & committed
+            if not filecmp.cmp(fresh_root / name, ROOT / name, shallow=False)
+        }
+        return sorted(changed | (fresh ^ committed))
+
+
+def _generated_below(root: Path) -> set[str]:
+    return {
+        str(path.relative_to(root))
+        for folder in GENERATED
+        for path in (root / folder).rglob("*.py*")
+        if "__pycache__" not in path.parts
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing, fail when stale")
+    if not parser.parse_args().check:
+        generate(ROOT)
+        return
+    if stale := stale_files():
+        sys.exit("generated code is stale (run `make protos`): " + ", ".join(stale))
+
+
+if __name__ == "__main__":
+    main()
