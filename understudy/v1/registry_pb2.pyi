@@ -191,11 +191,14 @@ class Version(_message.Message):
     FEATURE_VIEWS_FIELD_NUMBER: _builtins.int
     SCORE_OUTPUT_FIELD_NUMBER: _builtins.int
     REGISTERED_BY_FIELD_NUMBER: _builtins.int
+    GOLDEN_TOLERANCE_FIELD_NUMBER: _builtins.int
     REGISTERED_AT_FIELD_NUMBER: _builtins.int
     artifact_digest: _builtins.str
     provenance_digest: _builtins.str
     provenance_json: _builtins.str
     registered_by: _builtins.str
+    golden_tolerance: _builtins.float
+    """largest absolute difference that golden vectors may show"""
     @_builtins.property
     def ref(self) -> Global___VersionRef: ...
     @_builtins.property
@@ -228,11 +231,12 @@ class Version(_message.Message):
         feature_views: _abc.Iterable[Global___FeatureViewDefinition] | None = ...,
         score_output: Global___ScoreOutput | None = ...,
         registered_by: _builtins.str = ...,
+        golden_tolerance: _builtins.float = ...,
         registered_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref", "registered_at", b"registered_at", "score_output", b"score_output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_digest", b"artifact_digest", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "inputs", b"inputs", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "score_output", b"score_output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_digest", b"artifact_digest", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "golden_tolerance", b"golden_tolerance", "inputs", b"inputs", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "score_output", b"score_output"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

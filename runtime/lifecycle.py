@@ -1,0 +1,70 @@
+"""How a process serves and stops: ready, not ready, delay, drain, close in reverse order."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+import uvloop
+
+from runtime.serving import Health, HealthSwitch
+
+_log = structlog.get_logger()
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DrainTimes:
+    unready_delay_s: float  # balancers need this long to see NOT_SERVING
+    grace_s: float  # calls in flight may run this long after that
+
+
+def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run `main` on uvloop and return its exit code."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main())
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set. Call inside the running loop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent dies, so that no orphan serves on."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() == 1:  # the parent was gone before we asked
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def serve_until_stopped(
+    server: grpc.aio.Server, health: HealthSwitch, stop: asyncio.Event, drain: DrainTimes
+) -> None:
+    """Serve until `stop` is set, then drain.
+
+    The server may be started already. On return no handler is running, so the caller may close
+    what handlers use. Calls that outlive `drain.grace_s` are cancelled.
+    """
+    await server.start()
+    await health.turn(Health.SERVING)
+    _log.info("serving")
+    try:
+        await stop.wait()
+    finally:
+        await health.turn(Health.NOT_SERVING)
+        # Still accepting: a balancer that has not noticed yet must not meet a closed port.
+        await asyncio.sleep(drain.unready_delay_s)
+        await server.stop(drain.grace_s)
+        _log.info("drained")
