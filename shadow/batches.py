@@ -1,0 +1,155 @@
+"""What a router hands to the log: one value per answered batch, in columns of equal length.
+
+The arrays and sequences belong to the log once they are offered: the caller must neither
+write to them nor use their memory again. Numbers stay in numpy; the log's own thread turns
+them into Arrow columns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_DECISION = -1  # in `ScoreBatchLog.decisions`: neither threshold nor rule applied
+
+AnsweringArm = Literal["champion", "challenger"]
+ShadowStatus = Literal["ok", "error", "timeout"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScoreBatchLog:
+    """One answered batch of one version: n rows, one revision.
+
+    Raises:
+        ValueError: on construction, when columns differ in length.
+    """
+
+    model: str
+    version: int
+    arm: AnsweringArm
+    revision: int
+    at_us: int  # UTC, microseconds since 1970, when the batch was answered
+    request_ids: Sequence[str]
+    entity_ids: Sequence[str]  # the unit keys; written hashed unless the log is told otherwise
+    scores: NDArray[np.float64]  # (n,)
+    decisions: NDArray[np.int8]  # (n,): 1, 0 or NO_DECISION
+    levels: NDArray[np.uint8]  # (n,): domain.deployments.DegradationLevel
+    queue_us: NDArray[np.uint32]  # (n,)
+    total_us: NDArray[np.uint32]  # (n,)
+    fetch_us: int  # of the batch
+    infer_us: int  # of the batch
+    rules: Sequence[str] | None = None  # name of the deciding rule per row, "" = none
+    candidate_ids: Sequence[str] | None = None  # ScoreBatch: rows share a request id
+    features: NDArray[np.float32] | None = None  # (n, width), C-contiguous
+    feature_names: tuple[str, ...] = ()  # of the columns of `features`
+    statuses: NDArray[np.uint8] | None = None  # (n, width) FeatureStatus; None = all present
+
+    def __post_init__(self) -> None:
+        rows = len(self.request_ids)
+        _check_lengths(
+            rows,
+            entity_ids=self.entity_ids,
+            scores=self.scores,
+            decisions=self.decisions,
+            levels=self.levels,
+            queue_us=self.queue_us,
+            total_us=self.total_us,
+            rules=self.rules,
+            candidate_ids=self.candidate_ids,
+        )
+        shape = (rows, len(self.feature_names))
+        if self.features is not None and self.features.shape != shape:
+            raise ValueError(f"features: shape {self.features.shape}, expected {shape}")
+        if self.statuses is not None and self.statuses.shape != shape:
+            raise ValueError(f"statuses: shape {self.statuses.shape}, expected {shape}")
+
+    @property
+    def rows(self) -> int:
+        return len(self.request_ids)
+
+    @property
+    def size_bytes(self) -> int:
+        """About what this batch keeps in memory."""
+        matrices = sum(m.nbytes for m in (self.features, self.statuses) if m is not None)
+        return matrices + self.rows * _ROW_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShadowBatchLog:
+    """One mirrored batch and what became of it: the same rows scored by a shadow.
+
+    Raises:
+        ValueError: on construction, when columns differ in length.
+    """
+
+    model: str
+    shadow_version: int
+    champion_version: int  # the version that answered (see `arm`)
+    arm: AnsweringArm  # of the answering version
+    revision: int
+    at_us: int  # UTC, microseconds since 1970, when the batch was answered
+    request_ids: Sequence[str]
+    entity_ids: Sequence[str]
+    champion_scores: NDArray[np.float64]  # (n,): what the caller got
+    shadow_scores: NDArray[np.float64]  # (n,): NaN unless status is "ok"
+    status: ShadowStatus
+    infer_us: int
+    candidate_ids: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        _check_lengths(
+            len(self.request_ids),
+            entity_ids=self.entity_ids,
+            champion_scores=self.champion_scores,
+            shadow_scores=self.shadow_scores,
+            candidate_ids=self.candidate_ids,
+        )
+
+    @property
+    def rows(self) -> int:
+        return len(self.request_ids)
+
+    @property
+    def size_bytes(self) -> int:
+        return self.rows * _ROW_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OutcomeBatchLog:
+    """Ground truth that arrived late, matched to scores by request id.
+
+    Raises:
+        ValueError: on construction, when columns differ in length.
+    """
+
+    model: str
+    at_us: int  # UTC, microseconds since 1970, when we were told
+    request_ids: Sequence[str]
+    labels: NDArray[np.float64]  # (n,)
+    observed_at_us: NDArray[np.int64]  # (n,): when it happened, by the caller's clock
+
+    def __post_init__(self) -> None:
+        _check_lengths(
+            len(self.request_ids), labels=self.labels, observed_at_us=self.observed_at_us
+        )
+
+    @property
+    def rows(self) -> int:
+        return len(self.request_ids)
+
+    @property
+    def size_bytes(self) -> int:
+        return self.rows * _ROW_BYTES
+
+
+LogBatch = ScoreBatchLog | ShadowBatchLog | OutcomeBatchLog
+
+_ROW_BYTES = 256  # strings and scalars of a row; matrices are counted as they are
+
+
+def _check_lengths(rows: int, **columns: Sequence[str] | NDArray[np.generic] | None) -> None:
+    for name, column in columns.items():
+        if column is not None and len(column) != rows:
+            raise ValueError(f"{name}: {len(column)} rows, expected {rows}")

@@ -1,0 +1,1 @@
+"""Rules and statistics of the logs. Pure: no I/O, clock or randomness."""
