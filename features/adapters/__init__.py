@@ -1,0 +1,1 @@
+"""Feature stores behind `features.ports.FeatureStore`."""

@@ -1,0 +1,131 @@
+"""From an Arrow batch to packed records, with each row that cannot be used and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from domain.features import FeatureView
+from features.decisions.column_values import column_values
+from features.decisions.record_format import pack_columns, record_format
+
+_LONGEST_ID_BYTES = 4096
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One value that keeps its row out of the store."""
+
+    row: int  # in the file, from 0
+    column: str
+    read: str
+    accepted: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRows:
+    records: list[tuple[str, bytes]]  # entity id, packed record
+    rejects: list[Reject]
+    rejected_rows: int
+
+
+def pack_rows(
+    view: FeatureView,
+    batch: pa.RecordBatch,
+    *,
+    entity_column: str,
+    event_times: str | int,
+    first_row: int,
+) -> PackedRows:
+    """Pack the rows of a batch; a row with any unusable value is left out whole.
+
+    Args:
+        view: the batch has a column for each of its features.
+        batch: n rows.
+        entity_column: holds the entity ids, as texts or whole numbers.
+        event_times: the column that holds them, or the event time of all rows in UTC ms.
+        first_row: place of the batch's first row in the file.
+    """
+    rejects = _Rejects(len(batch), first_row)
+    ids = _entity_ids(batch.column(entity_column), entity_column, rejects)
+    if isinstance(event_times, int):
+        times_ms = np.full(len(batch), event_times, dtype=np.int64)
+    else:
+        times_ms = _event_times_ms(batch.column(event_times), event_times, rejects)
+    columns = [column_values(feature, batch.column(feature.name)) for feature in view.features]
+    for feature, column in zip(view.features, columns, strict=True):
+        if column.unusable.any():
+            rejects.add(feature.name, batch.column(feature.name), column.unusable, column.accepted)
+    packed = pack_columns(
+        record_format(view),
+        [column.values for column in columns],
+        np.column_stack([column.present for column in columns]),
+        times_ms,
+    )
+    keep = (~rejects.rejected).tolist()
+    records = [(i, r) for i, r, kept in zip(ids, packed, keep, strict=True) if kept]
+    return PackedRows(records, rejects.found, len(batch) - len(records))
+
+
+class _Rejects:
+    def __init__(self, rows: int, first_row: int) -> None:
+        self.found: list[Reject] = []
+        self.rejected = np.zeros(rows, dtype=np.bool_)
+        self._first_row = first_row
+
+    def add(
+        self, name: str, column: pa.Array, unusable: npt.NDArray[np.bool_], accepted: str
+    ) -> None:
+        self.rejected |= unusable
+        for row in np.flatnonzero(unusable).tolist():
+            read = str(column[row].as_py())[:_SHOWN_CHARACTERS]
+            self.found.append(Reject(self._first_row + row, name, read, accepted))
+
+
+def _entity_ids(column: pa.Array, name: str, rejects: _Rejects) -> Sequence[str]:
+    ids: list[Any] = column.to_pylist()
+    unusable = np.fromiter((not _is_id(each) for each in ids), dtype=np.bool_, count=len(ids))
+    if unusable.any():
+        rejects.add(name, column, unusable, f"a text of 1 to {_LONGEST_ID_BYTES} bytes or a number")
+    return [str(each) for each in ids]
+
+
+def _is_id(value: object) -> bool:
+    if isinstance(value, str):
+        return 0 < len(value.encode()) <= _LONGEST_ID_BYTES
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _event_times_ms(column: pa.Array, name: str, rejects: _Rejects) -> npt.NDArray[np.int64]:
+    unreadable = np.zeros(len(column), dtype=np.bool_)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column, unreadable = _parsed_times(column)
+    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
+        rejects.add(name, column, np.ones(len(column), dtype=np.bool_), "a timestamp")
+        return np.zeros(len(column), dtype=np.int64)
+    unusable = ~column.is_valid().to_numpy(zero_copy_only=False) | unreadable
+    if unusable.any():
+        rejects.add(name, column, unusable, "a timestamp, e.g. 2026-11-21T01:00:00Z")
+    times: npt.NDArray[np.int64] = (
+        column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64()).fill_null(0).to_numpy()
+    )
+    return times
+
+
+def _parsed_times(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    kind = pa.timestamp("ms", tz="UTC")
+    parsed = [_parse_time(text, kind) for text in column.to_pylist()]
+    return pa.array(parsed, kind), np.array([each is None for each in parsed])
+
+
+def _parse_time(text: str | None, kind: pa.DataType) -> int | None:
+    for candidate in (text, f"{text}Z"):  # without a zone: UTC
+        try:
+            return int(pa.scalar(candidate).cast(kind).value)
+        except (pa.ArrowInvalid, AttributeError, TypeError):
+            continue
+    return None

@@ -1,0 +1,79 @@
+"""The status of each value of a batch, as arrays: present, stale, defaulted, missing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from domain.features import Feature, FeatureStatus, FeatureView
+from features.decisions.record_decoding import DecodedRecords
+
+_NEVER_MS = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewStatuses:
+    """The columns of one view in a feature set, and what their values are judged by."""
+
+    places: npt.NDArray[np.intp]  # in the feature set
+    sources: npt.NDArray[np.intp]  # in the view
+    max_ages_ms: npt.NDArray[np.int64]
+    least_max_age_ms: int | None  # None: nothing of this view becomes stale
+    when_absent: npt.NDArray[np.uint8]
+
+
+def view_statuses(
+    view: FeatureView, places: Sequence[int], features: Sequence[Feature]
+) -> ViewStatuses:
+    """Return what judges the `features` of `view`, which stand at `places` of a feature set."""
+    place_in_view = {feature.name: place for place, feature in enumerate(view.features)}
+    ages = [feature.max_age_s for feature in features]
+    limits = [round(age * 1000) for age in ages if age is not None]
+    return ViewStatuses(
+        places=np.array(places, dtype=np.intp),
+        sources=np.array([place_in_view[feature.name] for feature in features], dtype=np.intp),
+        max_ages_ms=np.array(
+            [_NEVER_MS if age is None else round(age * 1000) for age in ages], dtype=np.int64
+        ),
+        least_max_age_ms=min(limits, default=None),
+        when_absent=np.array([_when_absent(feature) for feature in features], dtype=np.uint8),
+    )
+
+
+def has_stale_values(rules: ViewStatuses, decoded: DecodedRecords, *, now_ms: int) -> bool:
+    """Return whether any record is too old for any feature used from it."""
+    if rules.least_max_age_ms is None or not len(decoded.words):
+        return False
+    oldest_ms = decoded.form.event_times_ms(decoded.words).min()
+    return bool(oldest_ms < now_ms - rules.least_max_age_ms)
+
+
+def statuses_of(
+    rules: ViewStatuses,
+    decoded: DecodedRecords,
+    *,
+    now_ms: int,
+    last_known: npt.NDArray[np.bool_] | None,
+) -> npt.NDArray[np.uint8]:
+    """Return the FeatureStatus of each value, shape (n, columns of the view).
+
+    Args:
+        rules: of the view's columns.
+        decoded: n records of the view.
+        now_ms: UTC milliseconds since 1970.
+        last_known: shape (n,): rows whose record comes from memory, not from the store.
+    """
+    ages_ms = now_ms - decoded.form.event_times_ms(decoded.words)
+    stale = ages_ms[:, None] > rules.max_ages_ms
+    statuses = np.where(stale, np.uint8(FeatureStatus.STALE), np.uint8(FeatureStatus.PRESENT))
+    if last_known is not None:
+        statuses[last_known] = FeatureStatus.LAST_KNOWN
+    if decoded.is_full:
+        return statuses
+    present = decoded.form.presence(decoded.words)[:, rules.sources]
+    return np.where(present, statuses, rules.when_absent)
+
+
+def _when_absent(feature: Feature) -> FeatureStatus:
+    return FeatureStatus.MISSING if feature.default is None else FeatureStatus.DEFAULTED
