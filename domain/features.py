@@ -7,7 +7,7 @@ what a model reads: `view@version:feature`, in the order of its input columns.
 import re
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Self
+from typing import Any, Self
 
 from domain.canonical import canonical_json, digest_of_text
 from domain.errors import InvalidInputError
@@ -34,6 +34,23 @@ class FeatureStatus(IntEnum):
     MISSING = 5  # no value and no default; NaN or "" stands in
 
 
+class ViewKind(StrEnum):
+    """Where the values of a view come from."""
+
+    STORED = "stored"  # read from the feature store
+    REQUEST = "request"  # brought by the request; never stored
+    COMPUTED = "computed"  # by expressions, from other features, at the time of the request
+
+
+@dataclass(frozen=True, slots=True)
+class BinsLayout:
+    """A view kept as one bin per feature, as other tools write it; else it is packed."""
+
+    set_name: str
+    event_time_bin: str = ""  # whole UTC ms or fractional UTC s; "": time of reading
+    names: tuple[tuple[str, str], ...] = ()  # feature, bin; a feature not named has its own name
+
+
 @dataclass(frozen=True, slots=True)
 class Feature:
     name: str
@@ -42,6 +59,7 @@ class Feature:
     max_age_s: float | None = None  # None: never stale
     description: str = ""
     owner: str = ""
+    expression: str = ""  # of a computed view
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,9 @@ class FeatureView:
     entity: str  # entity type, e.g. "user"
     features: tuple[Feature, ...]
     ttl_s: float | None = None  # how long the store keeps a record; None: for ever
+    kind: ViewKind = ViewKind.STORED
+    bins: BinsLayout | None = None
+    inputs: tuple[tuple[str, str], ...] = ()  # of a computed view: name, `view@version:feature`
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
@@ -60,27 +81,39 @@ class FeatureView:
     @property
     def canonical_json(self) -> str:
         """The text the digest is made of; what a registry stores and a router reads."""
-        return canonical_json(
-            {
-                "name": self.name,
-                "version": self.version,
-                "entity": self.entity,
-                "ttl_s": self.ttl_s,
-                "features": [
-                    {
-                        "name": feature.name,
-                        "dtype": feature.dtype.value,
-                        "default": feature.default,
-                        "max_age_s": feature.max_age_s,
-                    }
-                    for feature in self.features
-                ],
+        content: dict[str, Any] = {
+            "name": self.name,
+            "version": self.version,
+            "entity": self.entity,
+            "ttl_s": self.ttl_s,
+            "features": [_content_of(feature) for feature in self.features],
+        }
+        # What a plain stored view lacks is left out, so that its digest stays as it is.
+        if self.kind is not ViewKind.STORED:
+            content["kind"] = self.kind.value
+        if self.bins is not None:
+            content["bins"] = {
+                "set_name": self.bins.set_name,
+                "event_time_bin": self.bins.event_time_bin,
+                "names": [list(pair) for pair in self.bins.names],
             }
-        )
+        if self.inputs:
+            content["inputs"] = [list(pair) for pair in self.inputs]
+        return canonical_json(content)
 
     @property
     def digest(self) -> str:
         return digest_of_text(self.canonical_json)
+
+
+def _content_of(feature: Feature) -> dict[str, Any]:
+    content = {
+        "name": feature.name,
+        "dtype": feature.dtype.value,
+        "default": feature.default,
+        "max_age_s": feature.max_age_s,
+    }
+    return {**content, "expression": feature.expression} if feature.expression else content
 
 
 _FEATURE_REF = re.compile(

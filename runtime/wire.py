@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from domain.deployments import Challenger, Deployment, Fallback, Rule, RuleOperator, Shadow
-from domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
+from domain.features import BinsLayout, Feature, FeatureDtype, FeatureRef, FeatureView, ViewKind
 from domain.snapshots import ScorerProcess, ScorerState, Snapshot, VersionSpec
 from domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
 from understudy.v1 import registry_pb2 as pb
@@ -169,9 +169,21 @@ def view_from_canonical_json(text: str) -> FeatureView:
                 dtype=FeatureDtype(feature["dtype"]),
                 default=feature["default"],
                 max_age_s=feature["max_age_s"],
+                expression=feature.get("expression", ""),
             )
             for feature in content["features"]
         ),
+        kind=ViewKind(content.get("kind", ViewKind.STORED)),
+        bins=_bins_of(content["bins"]) if "bins" in content else None,
+        inputs=tuple((name, ref) for name, ref in content.get("inputs", ())),
+    )
+
+
+def _bins_of(content: dict[str, Any]) -> BinsLayout:
+    return BinsLayout(
+        set_name=content["set_name"],
+        event_time_bin=content["event_time_bin"],
+        names=tuple((feature, name) for feature, name in content["names"]),
     )
 
 
