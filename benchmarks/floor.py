@@ -1,0 +1,49 @@
+"""The floor: a grpc.aio server on uvloop that answers each Score with one prepared response.
+
+It does what no Python gRPC server can avoid: take the message in, hand it to a coroutine, send
+a message of the same size as the router's. `python -m benchmarks.floor LISTEN RESPONSE_FILE`.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from runtime.lifecycle import DrainTimes, run, serve_until_stopped, stop_on_signals
+from runtime.serving import add_health_and_reflection, bind, new_server
+from understudy.v1 import scoring_pb2
+
+SERVICE = "understudy.v1.ScoringService"
+
+
+def no_op(response: scoring_pb2.ScoreResponse) -> grpc.GenericRpcHandler:
+    """Return the Score method that answers with `response`, messages and all."""
+
+    async def score(
+        _request: scoring_pb2.ScoreRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> scoring_pb2.ScoreResponse:
+        return response
+
+    handler = grpc.unary_unary_rpc_method_handler(
+        score,
+        request_deserializer=scoring_pb2.ScoreRequest.FromString,
+        response_serializer=scoring_pb2.ScoreResponse.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(SERVICE, {"Score": handler})
+
+
+async def serve(listen: str, response: scoring_pb2.ScoreResponse) -> int:
+    server = new_server()
+    server.add_generic_rpc_handlers((no_op(response),))
+    health = add_health_and_reflection(server, (SERVICE,))
+    bind(server, listen)
+    await serve_until_stopped(
+        server, health, stop_on_signals(), DrainTimes(unready_delay_s=0, grace_s=1)
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    prepared = scoring_pb2.ScoreResponse.FromString(Path(sys.argv[2]).read_bytes())
+    sys.exit(run(lambda: serve(sys.argv[1], prepared)))

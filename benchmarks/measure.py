@@ -1,0 +1,110 @@
+"""Measure several loads in turns, so that what disturbs the machine disturbs all of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import psutil
+
+from benchmarks.h2load import Counted, Load, run_h2load
+from benchmarks.rows import Effort
+from domain.errors import UnavailableError
+
+WARM_UP_S = 1.0
+# Sizes of answers vary by a few bytes (timings are varints); an error has no DATA frame at all.
+_LEAST_PART_OF_ANSWER = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A load and the processes that carry it (by name: root pid, its children included)."""
+
+    name: str
+    load: Load
+    processes: Mapping[str, int]
+    answer_bytes: int  # of one good answer: the proof that answers are answers
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    counted: Counted
+    cpu_us_per_request: Mapping[str, float]
+
+
+async def alternate(
+    targets: Sequence[Target], effort: Effort, *, after_round: Callable[[int], None] | None = None
+) -> dict[str, list[Measured]]:
+    """Load each target once per round; return what was measured, by target name.
+
+    Raises:
+        UnavailableError: a call failed, or was answered with less than an answer.
+    """
+    for target in targets:
+        _check(target, await run_h2load(target.load, seconds=WARM_UP_S))
+    measured: dict[str, list[Measured]] = {target.name: [] for target in targets}
+    for number in range(effort.rounds):
+        for target in targets:
+            before = cpu_s_by_process(target.processes)
+            counted = await run_h2load(target.load, seconds=effort.seconds)
+            after = cpu_s_by_process(target.processes)
+            _check(target, counted)
+            cpu_us = {
+                name: (after[name] - before.get(name, 0.0)) / counted.requests * 1e6
+                for name in after
+            }
+            measured[target.name].append(Measured(counted, cpu_us))
+        if after_round is not None:
+            after_round(number)
+    return measured
+
+
+def median_ratio(measured: Sequence[Measured], floor: Sequence[Measured]) -> float:
+    """Return the median over rounds of requests/s to the floor's in the same round."""
+    return median(
+        each.counted.requests_per_s / ground.counted.requests_per_s
+        for each, ground in zip(measured, floor, strict=True)
+    )
+
+
+def median_rate(measured: Sequence[Measured]) -> float:
+    return median(each.counted.requests_per_s for each in measured)
+
+
+def median_cpu_us(measured: Sequence[Measured], *, least_us: float = 1.0) -> dict[str, float]:
+    """Return CPU time per request by process; those that hardly work are left out."""
+    names = dict.fromkeys(name for each in measured for name in each.cpu_us_per_request)
+    cpu_us = {
+        name: median(each.cpu_us_per_request.get(name, 0.0) for each in measured) for name in names
+    }
+    return {name: round(value, 1) for name, value in cpu_us.items() if value >= least_us}
+
+
+def cpu_s_by_process(roots: Mapping[str, int]) -> dict[str, float]:
+    """Return the CPU seconds of each root and of its descendants (named `root/1`, …)."""
+    spent_s: dict[str, float] = {}
+    for name, pid in roots.items():
+        root = psutil.Process(pid)
+        spent_s[name] = _own_cpu_s(root)
+        children = sorted(root.children(recursive=True), key=lambda child: child.pid)
+        for number, child in enumerate(children, start=1):
+            try:
+                spent_s[f"{name}/{number}"] = _own_cpu_s(child)
+            except psutil.NoSuchProcess:
+                continue
+    return spent_s
+
+
+def _own_cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _check(target: Target, counted: Counted) -> None:
+    least_bytes = counted.requests * target.answer_bytes * _LEAST_PART_OF_ANSWER
+    if counted.failed or not counted.requests or counted.answer_bytes < least_bytes:
+        raise UnavailableError(
+            target.name,
+            f"{counted.failed} of {counted.requests} calls failed over HTTP; answers had "
+            f"{counted.answer_bytes} bytes, {least_bytes:.0f} or more were due "
+            "(an error of gRPC has no bytes): see the process logs",
+        )

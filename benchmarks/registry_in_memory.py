@@ -1,0 +1,146 @@
+"""A registry for benchmarks: one deployment, no store, no gate. Not on the request path.
+
+The scorer host fetches its artifacts here and reports to it; routers watch it. Measuring with
+the real registry would add its start and a provenance record to each run, and change no number.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from domain.deployments import Deployment
+from domain.features import FeatureRef, FeatureView
+from domain.snapshots import ScorerProcess, ScorerState, Snapshot
+from domain.versions import (
+    DYNAMIC,
+    MODEL_FILE,
+    ArtifactFile,
+    ScoreOutput,
+    TensorSpec,
+    VersionRef,
+    artifact_digest,
+)
+from runtime import wire
+from runtime.serving import add_health_and_reflection, bind, new_server
+from stack.conversion import INPUT, PROBABILITIES
+from understudy.v1 import registry_pb2 as pb
+from understudy.v1 import registry_pb2_grpc
+
+_CHUNK_BYTES = 1 << 20
+
+
+class InMemoryRegistry(registry_pb2_grpc.RegistryServiceServicer):
+    """Serves one deployment of the given versions to hosts and routers."""
+
+    def __init__(self, deployment: Deployment, versions: Sequence[pb.Version]) -> None:
+        self._contents: dict[str, Path] = {}
+        self._versions = list(versions)
+        self._scorers: dict[str, tuple[ScorerProcess, ...]] = {}
+        self._snapshot = Snapshot(1, (deployment,), (), ())
+        self._changed = asyncio.Condition()
+
+    def add_artifact(self, folder: Path) -> None:
+        """Let hosts fetch the files of `folder`."""
+        for path in folder.iterdir():
+            self._contents[_sha256_of(path)] = path
+
+    async def deploy(self, deployment: Deployment) -> None:
+        async with self._changed:
+            self._snapshot = replace(
+                self._snapshot, sequence=self._snapshot.sequence + 1, deployments=(deployment,)
+            )
+            self._changed.notify_all()
+
+    async def wait_until_ready(self, versions: int, *, limit_s: float = 60.0) -> None:
+        """Return once so many scorers are ready."""
+        async with asyncio.timeout(limit_s), self._changed:
+            await self._changed.wait_for(lambda: self._ready() >= versions)
+
+    async def Watch(  # noqa: N802 - gRPC's name
+        self, _request: pb.WatchRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.Snapshot]:
+        while True:
+            snapshot = self._snapshot
+            yield wire.snapshot_to_wire(snapshot, self._versions)
+            async with self._changed:
+                while self._snapshot is snapshot:
+                    await self._changed.wait()
+
+    async def FetchArtifactFile(  # noqa: N802 - gRPC's name
+        self, request: pb.FetchArtifactFileRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.ArtifactChunk]:
+        content = self._contents[request.sha256].read_bytes()
+        for start in range(0, len(content), _CHUNK_BYTES):
+            yield pb.ArtifactChunk(data=content[start : start + _CHUNK_BYTES])
+
+    async def ReportScorers(  # noqa: N802 - gRPC's name
+        self, request: pb.ReportScorersRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ReportScorersResponse:
+        reported = tuple(wire.scorer_from_wire(each) for each in request.processes)
+        async with self._changed:
+            if self._scorers.get(request.host_id) != reported:
+                self._scorers[request.host_id] = reported
+                scorers = tuple(each for group in self._scorers.values() for each in group)
+                self._snapshot = replace(
+                    self._snapshot, sequence=self._snapshot.sequence + 1, scorers=scorers
+                )
+                self._changed.notify_all()
+        return pb.ReportScorersResponse()
+
+    async def ReportRouter(  # noqa: N802 - gRPC's name
+        self, _request: pb.ReportRouterRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ReportRouterResponse:
+        return pb.ReportRouterResponse()
+
+    def _ready(self) -> int:
+        return sum(each.state is ScorerState.READY for each in self._snapshot.scorers)
+
+
+async def open_registry(registry: InMemoryRegistry, listen: str) -> tuple[grpc.aio.Server, int]:
+    """Serve `registry`; return the server, which the caller stops, and its port."""
+    server = new_server()
+    registry_pb2_grpc.add_RegistryServiceServicer_to_server(registry, server)
+    add_health_and_reflection(server, ())
+    port = bind(server, listen)
+    await server.start()
+    return server, port
+
+
+def describe_version(
+    ref: VersionRef, folder: Path, view: FeatureView, feature_names: Sequence[str]
+) -> pb.Version:
+    """Return what a registry would say about the artifact in `folder`."""
+    files = [
+        ArtifactFile(path.name, _sha256_of(path), path.stat().st_size)
+        for path in sorted(folder.iterdir(), key=lambda path: path.name != MODEL_FILE)
+    ]
+    width = len(feature_names)
+    refs = [FeatureRef(view.name, view.version, name) for name in feature_names]
+    return pb.Version(
+        ref=wire.ref_to_wire(ref),
+        artifact_digest=artifact_digest(files),
+        files=[wire.file_to_wire(file) for file in files],
+        provenance_digest="0" * 64,
+        inputs=[wire.tensor_to_wire(TensorSpec(INPUT, "FP32", (DYNAMIC, width)))],
+        outputs=[
+            wire.tensor_to_wire(TensorSpec("label", "INT64", (DYNAMIC,))),
+            wire.tensor_to_wire(TensorSpec(PROBABILITIES, "FP32", (DYNAMIC, 2))),
+        ],
+        feature_set=[str(each) for each in refs],
+        feature_views=[wire.view_to_wire(view)],
+        score_output=_score_output(ScoreOutput(PROBABILITIES, 1)),
+        golden_tolerance=1e-4,
+    )
+
+
+def _score_output(output: ScoreOutput) -> pb.ScoreOutput:
+    return pb.ScoreOutput(output=output.output, column=output.column)
+
+
+def _sha256_of(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,171 @@
+"""The real request path, started for a benchmark: router, scorer host, scorers, LMDB, logs."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import grpc
+
+from benchmarks.h2load import Load, write_frame
+from benchmarks.measure import Target
+from benchmarks.model import ENTITIES, ENTITY, MODEL, BenchFiles, make_files
+from benchmarks.registry_in_memory import InMemoryRegistry, describe_version, open_registry
+from domain.deployments import Challenger, Deployment, Shadow
+from domain.versions import VersionRef
+from features.load_features import SourceFile, load_features
+from features.stores import open_writer
+from features.views import load_views
+from stack.supervisor import ProcessSpec, Supervisor, free_port
+from understudy.v1 import registry_pb2, scoring_pb2, scoring_pb2_grpc
+
+SCORE_METHOD = "/understudy.v1.ScoringService/Score"
+CHAMPION, CHALLENGER, SHADOW = 1, 2, 3
+_CHALLENGER_BP = 2_500
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPath:
+    """A running router and what is needed to load it."""
+
+    address: str
+    folder: Path
+    registry: InMemoryRegistry
+    supervisor: Supervisor
+
+    @property
+    def log_dir(self) -> Path:
+        return self.folder / "logs"
+
+    async def score(self, entity_id: str) -> scoring_pb2.ScoreResponse:
+        """Make one call as any client would."""
+        async with grpc.aio.insecure_channel(self.address) as channel:
+            stub = scoring_pb2_grpc.ScoringServiceStub(channel)
+            return await stub.Score(request_of(entity_id), timeout=5.0, wait_for_ready=True)
+
+    async def target(
+        self, name: str, entity_ids: Sequence[str], *, connections: int = 4, in_flight: int = 16
+    ) -> Target:
+        """Return the load that scores these entities, after calls that prove their answers."""
+        answers = [await self.score(entity_id) for entity_id in entity_ids]
+        bodies = tuple(
+            write_frame(self.folder / f"{name}-{entity_id}.frame", request_of(entity_id))
+            for entity_id in entity_ids
+        )
+        load = Load(self.address, SCORE_METHOD, bodies, connections, in_flight)
+        smallest = min(answer.ByteSize() for answer in answers)
+        return Target(name, load, self.supervisor.pids(), smallest)
+
+    async def entities_of(self, version: int, count: int) -> list[str]:
+        """Return entities that `version` answers."""
+        found: list[str] = []
+        for index in range(ENTITIES):
+            if (await self.score(f"u{index}")).served_by.version == version:
+                found.append(f"u{index}")
+            if len(found) == count:
+                return found
+        raise LookupError(f"only {len(found)} entities are answered by version {version}")
+
+
+def request_of(entity_id: str) -> scoring_pb2.ScoreRequest:
+    return scoring_pb2.ScoreRequest(model=MODEL, entities={ENTITY: entity_id})
+
+
+def deployment_of(revision: int, *, shadow: bool = False) -> Deployment:
+    """Return champion and challenger, and a shadow of everything when asked."""
+    return Deployment(
+        model=MODEL,
+        revision=revision,
+        champion=CHAMPION,
+        salt="bench",
+        challengers=(Challenger(CHALLENGER, _CHALLENGER_BP),),
+        shadows=(Shadow(SHADOW, 10_000),) if shadow else (),
+    )
+
+
+@asynccontextmanager
+async def open_request_path(
+    folder: Path, *, width: int = 200, workers: int = 1, shadow: bool = False
+) -> AsyncIterator[RequestPath]:
+    """Start everything that a live request touches, with two arms and the score log on."""
+    versions = 3 if shadow else 2
+    files = make_files(folder.parent / f"model-{width}", width=width, versions=versions)
+    load_into_store(files, folder)
+    registry = InMemoryRegistry(  # type: ignore[abstract]  # it serves what is asked of it here
+        deployment_of(1, shadow=shadow), _describe(files)
+    )
+    for artifact in files.artifacts:
+        registry.add_artifact(artifact)
+    server, port = await open_registry(registry, "127.0.0.1:0")
+    try:
+        async with Supervisor(folder / "process-logs") as supervisor:
+            address = f"127.0.0.1:{free_port()}"
+            await supervisor.start(_scorer_host(folder, f"127.0.0.1:{port}"))
+            await registry.wait_until_ready(versions)
+            await supervisor.start(_router(folder, f"127.0.0.1:{port}", address, workers))
+            yield RequestPath(address, folder, registry, supervisor)
+    finally:
+        await server.stop(None)
+
+
+def load_into_store(files: BenchFiles, folder: Path) -> None:
+    """Load the features into an LMDB store in `folder`."""
+    writer = open_writer(f"lmdb:{folder / 'features.lmdb'}")
+    try:
+        load_features(
+            SourceFile(files.features, "entity_id"),
+            load_views(files.views)[0],
+            writer,
+            on_reject=print,
+            on_progress=lambda _: None,
+        )
+    finally:
+        writer.close_now()
+
+
+def mean_batch_rows(log_dir: Path, *, since_us: int) -> float | None:
+    """Return rows per batch in the score log from `since_us` (UTC); None: nothing is there."""
+    files = str(log_dir / "score" / "**" / "*.parquet")
+    found = duckdb.execute(
+        "select count(*) / sum(1.0 / batch_rows) from read_parquet(?, hive_partitioning = true) "
+        "where at_utc >= make_timestamp(?)",
+        [files, since_us],
+    ).fetchone()
+    return None if found is None or found[0] is None else float(found[0])
+
+
+def _describe(files: BenchFiles) -> list[registry_pb2.Version]:
+    view = load_views(files.views)[0]
+    return [
+        describe_version(VersionRef(MODEL, number), artifact, view, files.feature_names)
+        for number, artifact in enumerate(files.artifacts, start=1)
+    ]
+
+
+def _scorer_host(folder: Path, registry: str) -> ProcessSpec:
+    return ProcessSpec(
+        name="scorers",
+        arguments=(
+            "-m",
+            "scorer",
+            "host",
+            "--registry",
+            registry,
+            "--dir",
+            str(folder / "scorers"),
+        ),
+        health_target=None,
+    )
+
+
+def _router(folder: Path, registry: str, address: str, workers: int) -> ProcessSpec:
+    return ProcessSpec(
+        name="router",
+        arguments=(
+            *("-m", "router", "serve", "--listen", address, "--registry", registry),
+            *("--features", f"lmdb:{folder / 'features.lmdb'}", "--workers", str(workers)),
+            *("--log-dir", str(folder / "logs"), "--state-dir", str(folder / "router")),
+        ),
+        health_target=address,
+    )

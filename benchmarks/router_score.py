@@ -1,0 +1,108 @@
+"""`Score` over LMDB, 200 features and 100 trees, everything on, against the no-op floor."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.h2load import Load
+from benchmarks.measure import (
+    Measured,
+    Target,
+    alternate,
+    median_cpu_us,
+    median_rate,
+    median_ratio,
+)
+from benchmarks.request_path import (
+    CHALLENGER,
+    CHAMPION,
+    RequestPath,
+    mean_batch_rows,
+    open_request_path,
+)
+from benchmarks.rows import Effort, Row, Scenario
+from stack.supervisor import ProcessSpec, Supervisor, free_port
+from understudy.v1 import scoring_pb2
+
+GOAL_RATIO = 0.75
+
+
+async def measure_score(effort: Effort, folder: Path) -> list[Row]:
+    """Measure the floor, one entity over and over, and four entities over both arms, in turns."""
+    async with open_request_path(folder) as path:
+        champions = await path.entities_of(CHAMPION, 3)
+        challengers = await path.entities_of(CHALLENGER, 1)
+        answer = await path.score(champions[0])
+        async with open_floor_target(path, answer, champions[0]) as floor:
+            targets = [
+                floor,
+                await path.target("score", champions[:1]),
+                await path.target("score, four entities on both arms", champions + challengers),
+            ]
+            began_us = round(datetime.now(UTC).timestamp() * 1e6)
+            measured = await alternate(targets, effort)
+        await _check_still_scores(path, champions + challengers)
+        await path.supervisor.stop("router")  # writes the last of its logs
+    batch_rows = mean_batch_rows(path.log_dir, since_us=began_us)
+    return [
+        _row(targets[0].name, measured, floor=targets[0].name, goal="the ground", batch_rows=None),
+        *(
+            _row(
+                target.name,
+                measured,
+                floor=targets[0].name,
+                goal=f">= {GOAL_RATIO} of the floor",
+                batch_rows=batch_rows,
+            )
+            for target in targets[1:]
+        ),
+    ]
+
+
+@asynccontextmanager
+async def open_floor_target(
+    path: RequestPath, answer: scoring_pb2.ScoreResponse, entity_id: str
+) -> AsyncIterator[Target]:
+    """Start the floor and yield the load on it: the same request as `score` gets."""
+    template = await path.target("floor", [entity_id])
+    prepared = path.folder / "floor.response"
+    prepared.write_bytes(answer.SerializeToString())
+    address = f"127.0.0.1:{free_port()}"
+    async with Supervisor(path.folder / "process-logs") as supervisor:
+        arguments = ("-m", "benchmarks.floor", address, str(prepared))
+        await supervisor.start(ProcessSpec("floor", arguments, health_target=address))
+        load = Load(address, template.load.method, template.load.bodies)
+        yield Target("floor", load, supervisor.pids(), answer.ByteSize())
+
+
+async def _check_still_scores(path: RequestPath, entity_ids: Sequence[str]) -> None:
+    for entity_id in entity_ids:
+        answer = await path.score(entity_id)
+        if not 0.0 <= answer.score <= 1.0 or answer.degradation.level:
+            raise AssertionError(f"after the load {entity_id} is answered with {answer}")
+
+
+def _row(
+    name: str,
+    measured: dict[str, list[Measured]],
+    *,
+    floor: str,
+    goal: str,
+    batch_rows: float | None,
+) -> Row:
+    ratio = median_ratio(measured[name], measured[floor])
+    latency_ms = [each.counted.mean_latency_s * 1000 for each in measured[name]]
+    return Row(
+        name=name,
+        requests_per_s=round(median_rate(measured[name]), 1),
+        ratio_to_floor=round(ratio, 3),
+        cpu_us_per_request=median_cpu_us(measured[name]),
+        mean_batch_rows=batch_rows,
+        goal=goal,
+        met=None if name == floor else ratio >= GOAL_RATIO,
+        note=f"mean latency {min(latency_ms):.1f} to {max(latency_ms):.1f} ms over rounds",
+    )
+
+
+SCENARIOS = (Scenario("score", measure_score),)
