@@ -6,8 +6,8 @@ them into Arrow columns.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,6 +145,21 @@ class OutcomeBatchLog:
 
 
 LogBatch = ScoreBatchLog | ShadowBatchLog | OutcomeBatchLog
+
+BatchT = TypeVar("BatchT", bound=LogBatch)
+
+
+def rows_between(batch: BatchT, start: int, stop: int) -> BatchT:
+    """Return rows `start` to `stop` of `batch`, without copying its arrays."""
+    columns: dict[str, Any] = {
+        field.name: column[start:stop]
+        for field in fields(batch)
+        if isinstance(column := getattr(batch, field.name), np.ndarray | Sequence)
+        and not isinstance(column, str)
+        and field.name != "feature_names"
+    }
+    return replace(batch, **columns)
+
 
 _ROW_BYTES = 256  # strings and scalars of a row; matrices are counted as they are
 

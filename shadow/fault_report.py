@@ -1,0 +1,29 @@
+"""Says that a log cannot be written: when it begins, once per period, and when it is over."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class FaultReport:
+    root: Path
+    period_s: float
+    _faults: int = 0  # since it last worked
+    _report_at_s: float = float("-inf")  # monotonic
+
+    def note(self, error: OSError, *, now_s: float) -> None:
+        self._faults += 1
+        if now_s < self._report_at_s:
+            return
+        self._report_at_s = now_s + self.period_s
+        _log.error("log_unwritable", root=str(self.root), error=str(error), faults=self._faults)
+
+    def clear(self) -> None:
+        if self._faults:
+            _log.info("log_writable_again", root=str(self.root), faults=self._faults)
+        self._faults = 0
+        self._report_at_s = float("-inf")

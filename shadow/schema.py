@@ -1,0 +1,114 @@
+"""The columns of the logs, as Arrow schemas: the one place that names them and their types.
+
+Times are UTC without a zone, so that every reader shows them alike. `unit_key` is hashed
+unless the file's metadata says `plain`.
+"""
+
+import json
+from enum import StrEnum
+
+import pyarrow as pa
+
+SCHEMA_VERSION = "1"  # grows when a column changes its sense; new columns need no new number
+
+VERSION_KEY = b"understudy_log_version"
+FEATURE_NAMES_KEY = b"feature_names"  # JSON list, in the order of `features`
+UNIT_KEY_FORM_KEY = b"unit_key_form"
+
+
+class LogKind(StrEnum):
+    """One log each; also the name of its folder below the log directory."""
+
+    SCORE = "score"
+    SHADOW = "shadow"
+    OUTCOMES = "outcomes"
+
+
+class UnitKeyForm(StrEnum):
+    HASHED = "blake2b-128"
+    PLAIN = "plain"
+
+
+_TIME = pa.timestamp("us")
+
+_SCORE_FIELDS = (
+    pa.field("request_id", pa.string(), nullable=False),
+    pa.field("candidate_id", pa.string()),
+    pa.field("unit_key", pa.string(), nullable=False),
+    pa.field("at_utc", _TIME, nullable=False),
+    pa.field("version", pa.int32(), nullable=False),
+    pa.field("arm", pa.string(), nullable=False),
+    pa.field("revision", pa.int64(), nullable=False),
+    pa.field("score", pa.float64(), nullable=False),
+    pa.field("decision", pa.bool_()),
+    pa.field("level", pa.uint8(), nullable=False),
+    pa.field("rule", pa.string()),
+    pa.field("queue_us", pa.uint32(), nullable=False),
+    pa.field("fetch_us", pa.uint32(), nullable=False),
+    pa.field("infer_us", pa.uint32(), nullable=False),
+    pa.field("total_us", pa.uint32(), nullable=False),
+)
+
+_SHADOW_SCHEMA = pa.schema(
+    [
+        pa.field("request_id", pa.string(), nullable=False),
+        pa.field("candidate_id", pa.string()),
+        pa.field("unit_key", pa.string(), nullable=False),
+        pa.field("at_utc", _TIME, nullable=False),
+        pa.field("shadow_version", pa.int32(), nullable=False),
+        pa.field("champion_version", pa.int32(), nullable=False),
+        pa.field("arm", pa.string(), nullable=False),
+        pa.field("revision", pa.int64(), nullable=False),
+        pa.field("champion_score", pa.float64(), nullable=False),
+        pa.field("shadow_score", pa.float64()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("infer_us", pa.uint32(), nullable=False),
+    ]
+)
+
+_OUTCOMES_SCHEMA = pa.schema(
+    [
+        pa.field("request_id", pa.string(), nullable=False),
+        pa.field("label", pa.float64(), nullable=False),
+        pa.field("observed_at_utc", _TIME, nullable=False),
+        pa.field("at_utc", _TIME, nullable=False),
+    ]
+)
+
+
+def schema_of_kind(kind: LogKind, *, width: int = 0) -> pa.Schema:
+    """Return the columns of a log; of the score log, with vectors of `width` features.
+
+    With width 0 a score file holds no vectors; this is also the schema to read any file by.
+    """
+    match kind:
+        case LogKind.SCORE:
+            return _score_schema(width)
+        case LogKind.SHADOW:
+            return _SHADOW_SCHEMA
+        case LogKind.OUTCOMES:
+            return _OUTCOMES_SCHEMA
+
+
+def with_facts(
+    schema: pa.Schema, *, unit_key_form: UnitKeyForm, feature_names: tuple[str, ...] = ()
+) -> pa.Schema:
+    """Return `schema` with what a reader must know beside the columns, as file metadata."""
+    return schema.with_metadata(
+        {
+            VERSION_KEY: SCHEMA_VERSION,
+            UNIT_KEY_FORM_KEY: unit_key_form.value,
+            FEATURE_NAMES_KEY: json.dumps(feature_names),
+        }
+    )
+
+
+def _score_schema(width: int) -> pa.Schema:
+    vector = pa.list_(pa.field("element", pa.float32(), nullable=False), width or -1)
+    return pa.schema(
+        [
+            *_SCORE_FIELDS,
+            pa.field("features", vector, nullable=width == 0),
+            pa.field("statuses", pa.list_(pa.field("element", pa.uint8(), nullable=False))),
+        ]
+    )
