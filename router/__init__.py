@@ -1,0 +1,1 @@
+"""The request path: admit, assign, fetch, assemble, infer, answer, mirror, log."""

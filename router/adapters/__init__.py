@@ -1,0 +1,1 @@
+"""The edges: Open Inference Protocol scorers, protobuf answers."""

@@ -1,0 +1,196 @@
+"""`Responder` port: a batch of answers to protobuf bytes, each to its own caller."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.deployments import Arm, DegradationLevel, Deployment
+from domain.features import FeatureStatus
+from router.decisions.rules import NO_RULE
+from router.work import Answered, Candidates, Served, Work
+from understudy.v1 import scoring_pb2 as pb
+
+_ARMS = {
+    Arm.CHAMPION: pb.ARM_CHAMPION,
+    Arm.CHALLENGER: pb.ARM_CHALLENGER,
+    Arm.SHADOW: pb.ARM_SHADOW,
+}
+_INVALID_ARGUMENT = 3  # google.rpc.Code
+_UNAVAILABLE = 14
+
+
+class ProtobufResponder:
+    """One message is reused for a whole batch: per row only what differs is set."""
+
+    def scatter(self, answered: Answered, deployment: Deployment, *, now_s: float) -> None:
+        message = pb.ScoreResponse()
+        timing = message.timing
+        timing.fetch_us = answered.timing.fetch_us
+        timing.infer_us = answered.timing.infer_us
+        timing.batch_rows = answered.timing.rows
+        message.served_by.CopyFrom(served_by(answered.served, None, digests=False))
+        is_plain = answered.levels is None and answered.rule_rows is None and not answered.outputs
+        scores = answered.scores.tolist()
+        taken_s = answered.timing.taken_s
+        at = 0
+        for work in answered.works:
+            timing.queue_us = max(0, int((taken_s - work.admitted_s) * 1e6))
+            timing.total_us = int((now_s - work.admitted_s) * 1e6)
+            if work.candidates is not None:
+                work.answer.set_result(_batch_answer(answered, work, work.candidates, at, timing))
+            else:
+                message.request_id = work.request_id
+                message.score = scores[at]
+                self._set_special(message, answered, deployment, work, at, is_plain=is_plain)
+                work.answer.set_result(message.SerializeToString())
+            at += work.rows
+
+    def _set_special(
+        self,
+        message: pb.ScoreResponse,
+        answered: Answered,
+        deployment: Deployment,
+        work: Work,
+        row: int,
+        *,
+        is_plain: bool,
+    ) -> None:
+        threshold = work.threshold if work.threshold is not None else deployment.decision_threshold
+        if threshold is None:
+            message.ClearField("decision")
+        else:
+            message.decision = message.score >= threshold
+        assigned = work.live.seats[work.seat]
+        if work.include_digests or assigned.version != answered.served.version:
+            message.served_by.CopyFrom(
+                served_by(
+                    answered.served,
+                    (assigned.arm, assigned.version),
+                    digests=work.include_digests,
+                )
+            )
+        elif message.served_by.assigned_version or message.served_by.artifact_digest:
+            message.served_by.CopyFrom(served_by(answered.served, None, digests=False))
+        if not is_plain:
+            _set_degradation(message.degradation, answered, row)
+            _set_rule(message, answered, deployment, row)
+            _set_outputs(message, answered, work.outputs, row)
+
+
+@lru_cache(maxsize=1024)
+def served_by(served: Served, assigned: tuple[Arm, int] | None, *, digests: bool) -> pb.ServedBy:
+    """Return the message; `assigned` is named when another arm had to answer."""
+    message = pb.ServedBy(
+        model=served.model,
+        version=served.version,
+        arm=_ARMS[served.arm],
+        revision=served.revision,
+    )
+    if assigned is not None and assigned[1] != served.version:
+        message.assigned_arm = _ARMS[assigned[0]]
+        message.assigned_version = assigned[1]
+    if digests:
+        message.artifact_digest = served.artifact_digest
+        message.provenance_digest = served.provenance_digest
+        message.deployment_digest = served.deployment_digest
+    return message
+
+
+def _set_degradation(message: pb.Degradation, answered: Answered, row: int) -> None:
+    message.Clear()
+    if answered.levels is None:
+        return
+    level = int(answered.levels[row])
+    if level == DegradationLevel.FULL:
+        return
+    message.level = pb.DegradationLevel.ValueType(level)
+    message.reasons.extend(answered.reasons)
+    if answered.statuses is not None:
+        _add_names(message, answered.feature_names, answered.statuses[row])
+
+
+def _add_names(message: pb.Degradation, names: Sequence[str], statuses: NDArray[np.uint8]) -> None:
+    for status, field in (
+        (FeatureStatus.DEFAULTED, message.defaulted_features),
+        (FeatureStatus.STALE, message.stale_features),
+        (FeatureStatus.LAST_KNOWN, message.stale_features),
+        (FeatureStatus.MISSING, message.missing_features),
+    ):
+        field.extend(names[place] for place in np.flatnonzero(statuses == status).tolist())
+
+
+def _set_rule(
+    message: pb.ScoreResponse, answered: Answered, deployment: Deployment, row: int
+) -> None:
+    index = NO_RULE if answered.rule_rows is None else int(answered.rule_rows[row])
+    message.rule = "" if index == NO_RULE else deployment.rules[index].name
+    message.rule_action = "" if index == NO_RULE else deployment.rules[index].action
+
+
+def _set_outputs(
+    message: pb.ScoreResponse, answered: Answered, wanted: Sequence[str], row: int
+) -> None:
+    message.ClearField("outputs")
+    for name in wanted:
+        values = answered.outputs.get(name)
+        if values is not None:
+            message.outputs.add(name=name, values=np.atleast_1d(values[row]).ravel().tolist())
+
+
+def _batch_answer(
+    answered: Answered, work: Work, candidates: Candidates, at: int, timing: pb.Timing
+) -> bytes:
+    scores = answered.scores[at : at + work.rows]
+    order = range(work.rows)
+    if candidates.is_sorted or candidates.top_k:
+        order = np.argsort(-scores, kind="stable").tolist()  # NaN sorts last
+    if candidates.top_k:
+        order = order[: candidates.top_k]
+    levels = None if answered.levels is None else answered.levels[at : at + work.rows].tolist()
+    values = scores.tolist()
+    results = [
+        _candidate(candidates, row, values[row], 0 if levels is None else levels[row])
+        for row in order
+    ]
+    results += [
+        pb.CandidateResult(
+            id=name, index=place, error=pb.Error(code=_INVALID_ARGUMENT, message=str(fault))
+        )
+        for place, (name, fault) in candidates.refused.items()
+    ]
+    if not (candidates.is_sorted or candidates.top_k):
+        results.sort(key=_place)
+    assigned = work.live.seats[work.seat]
+    message = pb.ScoreBatchResponse(
+        request_id=work.request_id,
+        served_by=served_by(
+            answered.served, (assigned.arm, assigned.version), digests=work.include_digests
+        ),
+        timing=timing,
+        results=results,
+    )
+    if answered.levels is not None:
+        own = answered.levels[at : at + work.rows]
+        _set_degradation(message.degradation, answered, at + int(own.argmax()))
+    return message.SerializeToString()
+
+
+def _candidate(candidates: Candidates, row: int, score: float, level: int) -> pb.CandidateResult:
+    if score - score != 0.0:  # NaN or infinite
+        return pb.CandidateResult(
+            id=candidates.ids[row],
+            index=candidates.indices[row],
+            error=pb.Error(code=_UNAVAILABLE, message="the model's score is not a finite number"),
+        )
+    return pb.CandidateResult(
+        id=candidates.ids[row],
+        index=candidates.indices[row],
+        score=score,
+        level=pb.DegradationLevel.ValueType(level),
+    )
+
+
+def _place(result: pb.CandidateResult) -> int:
+    return result.index

@@ -1,0 +1,154 @@
+"""`Scorer` port over the Open Inference Protocol: one ModelInfer with raw tensors per batch."""
+
+from collections.abc import Sequence
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.errors import CorruptedError, DeadlinePassedError, InvalidInputError, UnavailableError
+from domain.snapshots import VersionSpec
+from router.ports import Inferred
+from understudy.oip import inference_pb2 as oip
+
+_MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
+_RAW_INPUT_TAG = bytes([7 << 3 | 2])  # field 7 (raw_input_contents), length-delimited
+_NUMPY_OF = {
+    "BOOL": np.dtype("?"),
+    "INT8": np.dtype("<i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "UINT8": np.dtype("<u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+}
+_CHANNEL_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.max_send_message_length", 64 * 1024 * 1024),
+)
+_MOST_CACHED_HEADS = 4096
+
+
+class OipScorer:
+    """One scorer process over its own channel. Whoever opens it closes it."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        # No (de)serialisers: the request is joined from a prepared head and the raw tensors.
+        self._infer: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(
+            _MODEL_INFER
+        )
+        self._heads: dict[object, bytes] = {}
+
+    async def infer(
+        self,
+        spec: VersionSpec,
+        tensors: Sequence[NDArray[np.generic]],
+        *,
+        timeout_s: float,
+        outputs: Sequence[str] = (),
+    ) -> Inferred:
+        if timeout_s <= 0:
+            raise DeadlinePassedError("scoring")
+        request = self._encode(spec, tensors, outputs)
+        try:
+            answer = await self._infer(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise _named(error, self.address) from error
+        return decode(oip.ModelInferResponse.FromString(answer), spec, outputs)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    def _encode(
+        self, spec: VersionSpec, tensors: Sequence[NDArray[np.generic]], outputs: Sequence[str]
+    ) -> bytes:
+        shapes = tuple(tensor.shape for tensor in tensors)
+        key = (spec.ref, shapes, tuple(outputs))
+        head = self._heads.get(key)
+        if head is None:
+            if len(self._heads) >= _MOST_CACHED_HEADS:
+                self._heads.clear()
+            head = self._heads[key] = _head(spec, shapes, outputs)
+        parts = [head]
+        for tensor in tensors:
+            raw = _text_bytes(tensor) if tensor.dtype.kind == "O" else tensor.tobytes()
+            parts += (_RAW_INPUT_TAG, _varint(len(raw)), raw)
+        return b"".join(parts)
+
+
+def _head(spec: VersionSpec, shapes: Sequence[tuple[int, ...]], outputs: Sequence[str]) -> bytes:
+    """Return all of a request but its raw tensors, which protobuf lets stand last."""
+    wanted = dict.fromkeys((spec.score_output.output, *outputs))
+    return oip.ModelInferRequest(
+        model_name=spec.ref.model,
+        model_version=str(spec.ref.number),
+        inputs=[
+            oip.ModelInferRequest.InferInputTensor(
+                name=tensor.name, datatype=tensor.datatype, shape=shape
+            )
+            for tensor, shape in zip(spec.inputs, shapes, strict=True)
+        ],
+        outputs=[oip.ModelInferRequest.InferRequestedOutputTensor(name=name) for name in wanted],
+    ).SerializeToString()
+
+
+def decode(answer: oip.ModelInferResponse, spec: VersionSpec, outputs: Sequence[str]) -> Inferred:
+    """Return the scores and the wanted outputs of a raw answer.
+
+    Raises:
+        CorruptedError: the answer lacks the score output, or its bytes do not fit its shape.
+    """
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for tensor, raw in zip(answer.outputs, answer.raw_output_contents, strict=False):
+        dtype = _NUMPY_OF.get(tensor.datatype)
+        if dtype is not None:  # BYTES labels are of no use to a score
+            try:
+                arrays[tensor.name] = np.frombuffer(raw, dtype).reshape(tuple(tensor.shape))
+            except ValueError as error:
+                raise CorruptedError(f"output {tensor.name} of {spec.ref}: {error}") from error
+    scores = arrays.get(spec.score_output.output)
+    if scores is None:
+        raise CorruptedError(f"answer of {spec.ref} lacks output {spec.score_output.output}")
+    column = scores if scores.ndim == 1 else scores[:, spec.score_output.column]
+    return Inferred(
+        column.astype(np.float64), {name: arrays[name] for name in outputs if name in arrays}
+    )
+
+
+def _named(error: grpc.aio.AioRpcError, address: str) -> Exception:
+    match error.code():
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return DeadlinePassedError("the scorer answered")
+        case grpc.StatusCode.INVALID_ARGUMENT:
+            return InvalidInputError.of("tensors", read=error.details(), accepted="the signature")
+        case code:
+            return UnavailableError(f"scorer {address}", code.name.lower())
+
+
+def _text_bytes(tensor: NDArray[np.generic]) -> bytes:
+    """Return BYTES elements as the protocol wants them: 4-byte little-endian length, bytes."""
+    return b"".join(
+        part
+        for element in tensor.ravel().tolist()
+        for part in (len(element).to_bytes(4, "little"), element)
+    )
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:  # noqa: PLR2004 - seven bits a byte
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

@@ -1,0 +1,190 @@
+"""The stages of a batch of one version: fetch, assemble, rules, infer. One numpy call per batch.
+
+Answering, mirroring and logging follow in `deliver`; who takes which batch is `pull_work`'s.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.deployments import DegradationLevel, Rule
+from domain.features import FeatureStatus
+from domain.snapshots import VersionSpec
+from features.assembly import Assembled, AssemblyPlan
+from router.decisions.rules import NO_RULE, first_matching_rule
+from router.fetch_features import FeatureFetcher, Fetched
+from router.ports import Inferred, Scorer
+from router.work import Answered, BatchTiming, Served, Work
+
+_REASON_OF = {
+    FeatureStatus.STALE: "features_stale",
+    FeatureStatus.DEFAULTED: "features_defaulted",
+    FeatureStatus.LAST_KNOWN: "features_last_known",
+    FeatureStatus.MISSING: "features_missing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    monotonic_s: Callable[[], float]
+    utc_s: Callable[[], float]  # seconds since 1970; ages of features, times of logs
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPlan:
+    """What is compiled once per version: how its tensors are made."""
+
+    spec: VersionSpec
+    plan: AssemblyPlan
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return self.plan.names
+
+
+async def answer_batch(
+    works: Sequence[Work],
+    *,
+    version: VersionPlan,
+    served: Served,
+    rules: Sequence[Rule],
+    features: FeatureFetcher,
+    scorer: Scorer,
+    clocks: Clocks,
+) -> tuple[Answered, tuple[NDArray[Any], ...]]:
+    """Score `works` together; return the answers and the tensors that were sent.
+
+    Raises:
+        UnavailableError, DeadlinePassedError, InvalidInputError: the scorer did not answer; no
+            work is answered, and all may be tried elsewhere.
+    """
+    taken_s = clocks.monotonic_s()
+    fetched = await features.fetch(version.plan, works)
+    assembled = version.plan.assemble(
+        fetched.records, fetched.request_features, now_s=clocks.utc_s()
+    )
+    fetched_s = clocks.monotonic_s()
+    rows = len(assembled.tensors[0])
+    rule_rows = (
+        first_matching_rule(rules, _rule_columns(rules, version, assembled, fetched), rows)
+        if rules
+        else None
+    )
+    inferred = await _infer_undecided(
+        works, version.spec, assembled, rules, rule_rows, scorer, now_s=fetched_s
+    )
+    inferred_s = clocks.monotonic_s()
+    levels, reasons = levels_of(assembled.statuses, fetched.gap)
+    answered = Answered(
+        works=works,
+        served=served,
+        feature_names=version.feature_names,
+        scores=inferred.scores,
+        levels=levels,
+        statuses=assembled.statuses,
+        reasons=reasons,
+        outputs=inferred.outputs,
+        timing=BatchTiming(
+            taken_s=taken_s,
+            fetch_us=round((fetched_s - taken_s) * 1e6),
+            infer_us=round((inferred_s - fetched_s) * 1e6),
+            rows=rows,
+        ),
+        rule_rows=rule_rows,
+        matrix=matrix_of(assembled),
+    )
+    return answered, assembled.tensors
+
+
+def levels_of(
+    statuses: NDArray[np.uint8] | None, gap: str
+) -> tuple[NDArray[np.uint8] | None, tuple[str, ...]]:
+    """Return the degradation level per row, None when all are FULL, and the reasons.
+
+    Args:
+        statuses: shape (n, width) of FeatureStatus; None: all present.
+        gap: why the store was not read; "" when it was.
+    """
+    if statuses is None:
+        return None, ()
+    worst = statuses.max(axis=1, initial=0)
+    levels = np.where(
+        worst >= FeatureStatus.STALE, DegradationLevel.FEATURES, DegradationLevel.FULL
+    ).astype(np.uint8)
+    if not levels.any():
+        return None, ()
+    seen = np.bincount(statuses.ravel(), minlength=len(FeatureStatus))
+    reasons = [reason for status, reason in _REASON_OF.items() if seen[status]]
+    return levels, tuple([gap, *reasons] if gap else reasons)
+
+
+def matrix_of(assembled: Assembled) -> NDArray[np.float32] | None:
+    """Return the features as (n, width) float32 for the log; None for models with text inputs."""
+    first = assembled.tensors[0]
+    if len(assembled.tensors) == 1:
+        return first.astype(np.float32, copy=False) if first.dtype.kind != "O" else None
+    if any(tensor.dtype.kind == "O" for tensor in assembled.tensors):
+        return None
+    return np.concatenate(assembled.tensors, axis=1).astype(np.float32, copy=False)
+
+
+async def _infer_undecided(
+    works: Sequence[Work],
+    spec: VersionSpec,
+    assembled: Assembled,
+    rules: Sequence[Rule],
+    rule_rows: NDArray[np.int64] | None,
+    scorer: Scorer,
+    *,
+    now_s: float,
+) -> Inferred:
+    timeout_s = max(work.answer_by_s for work in works) - now_s
+    outputs = _wanted_outputs(works)
+    if rule_rows is None or not (rule_rows != NO_RULE).any():
+        return await scorer.infer(spec, assembled.tensors, timeout_s=timeout_s, outputs=outputs)
+    scores = np.empty(len(rule_rows), dtype=np.float64)
+    for index, rule in enumerate(rules):
+        scores[rule_rows == index] = rule.score
+    undecided = rule_rows == NO_RULE
+    if undecided.any():
+        # Outputs are not asked for: rows that a rule decided have none to show.
+        asked = tuple(np.ascontiguousarray(tensor[undecided]) for tensor in assembled.tensors)
+        inferred = await scorer.infer(spec, asked, timeout_s=timeout_s)
+        scores[undecided] = inferred.scores
+    return Inferred(scores, {})
+
+
+def _wanted_outputs(works: Sequence[Work]) -> tuple[str, ...]:
+    if not any(work.outputs for work in works):
+        return ()
+    return tuple(sorted({name for work in works for name in work.outputs}))
+
+
+def _rule_columns(
+    rules: Sequence[Rule], version: VersionPlan, assembled: Assembled, fetched: Fetched
+) -> Mapping[str, NDArray[Any]]:
+    """Return the columns that the rules read: the model's features, or the request's own."""
+    places = {name: index for index, name in enumerate(version.feature_names)}
+    columns: dict[str, NDArray[Any]] = {}
+    for rule in rules:
+        place = places.get(rule.feature)
+        if place is not None:
+            columns[rule.feature] = _column(assembled, place)
+        elif fetched.request_features is not None:
+            columns[rule.feature] = np.array(
+                [_number((row or {}).get(rule.feature)) for row in fetched.request_features]
+            )
+    return {name: column for name, column in columns.items() if column.dtype.kind in "fiub"}
+
+
+def _column(assembled: Assembled, place: int) -> NDArray[Any]:
+    if len(assembled.tensors) == 1:
+        return assembled.tensors[0][:, place]
+    return assembled.tensors[place][:, 0]
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")

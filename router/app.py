@@ -1,0 +1,263 @@
+"""One router process: the composition root, and the order in which it starts and stops.
+
+Start: settings -> store and logs -> last snapshot or registry -> listen -> ready.
+Stop:  not ready -> delay -> stop accepting -> finish -> mirrors -> logs -> close, in reverse.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import structlog
+
+from features.stores import open_store
+from router.adapters.answers import ProtobufResponder
+from router.adapters.oip_scorer import OipScorer
+from router.admin_service import RouterAdminService, model_states
+from router.admit import Admission
+from router.answer_batch import Clocks
+from router.counters import Counters
+from router.decisions.admission import AdmissionPolicy
+from router.decisions.breaker import BreakerPolicy
+from router.decisions.budget import BudgetPolicy
+from router.deliver import Delivery
+from router.drill import DrillSwitch
+from router.fetch_features import FeatureFetcher
+from router.gate import Gate
+from router.last_scores import LastScores
+from router.live_model import Shared
+from router.live_models import LiveModels
+from router.metrics import RouterCollector, serve_metrics
+from router.mirror import MirrorPolicy, MirrorQueue
+from router.request_log import RequestLogLines
+from router.service import SERVICE, ScoringService
+from router.settings import RouterSettings
+from runtime.lifecycle import DrainTimes, serve_until_stopped
+from runtime.registry_watch import follow, open_registry_channel
+from runtime.serving import add_health_and_reflection, bind, new_server
+from shadow.columns import UnitKeys
+from shadow.schema import UnitKeyForm
+from shadow.writer import LogWriter
+from understudy.v1 import registry_pb2, registry_pb2_grpc, router_pb2, router_pb2_grpc
+
+_REPORT_S = 1.0
+_LOG_CLOSE_S = 10.0
+_CLOCKS = Clocks(monotonic_s=time.monotonic, utc_s=lambda: time.time_ns() / 1e9)
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a router process is made of."""
+
+    models: LiveModels
+    service: ScoringService
+    admin: RouterAdminService
+    collector: RouterCollector
+
+
+def admin_address(settings: RouterSettings, worker: int) -> str:
+    """Return the gRPC target of a worker's admin socket."""
+    return f"unix:{settings.state_dir.resolve() / f'worker-{worker}.sock'}"
+
+
+async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> None:
+    """Serve as one worker until `stop` is set, then drain.
+
+    Raises:
+        UnavailableError: the port or the feature store cannot be opened.
+        InvalidInputError: the feature store's URL names no store.
+    """
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    router_id = f"{socket.gethostname()}-{worker}-{os.getpid()}"
+    async with AsyncExitStack() as resources:
+        store = open_store(settings.features)
+        resources.push_async_callback(store.close)
+        logs = LogWriter(
+            settings.log_dir,
+            unit_keys=UnitKeys(
+                UnitKeyForm.PLAIN if settings.log_entity_ids else UnitKeyForm.HASHED
+            ),
+        )
+        logs.start()
+        resources.push_async_callback(asyncio.to_thread, logs.close, _LOG_CLOSE_S)
+        features = FeatureFetcher(
+            store,
+            policy=_breaker(settings, settings.feature_trip_after),
+            slow_s=settings.feature_slow_s,
+            now_s=time.monotonic,
+        )
+        channel = open_registry_channel(settings.registry)
+        resources.push_async_callback(channel.close)
+        async with asyncio.TaskGroup() as tasks:
+            parts = _assemble(settings, router_id, features, logs, tasks)
+            # Pushed into the stack, so it runs after the tasks that use the scorers have ended.
+            resources.push_async_callback(parts.models.close_scorers)
+            if settings.metrics_port:
+                serve_metrics(settings.metrics_port + worker, parts.collector)
+            await _run(settings, worker, channel, router_id, parts, tasks, stop)
+
+
+async def _run(
+    settings: RouterSettings,
+    worker: int,
+    channel: grpc.aio.Channel,
+    router_id: str,
+    parts: _Parts,
+    tasks: asyncio.TaskGroup,
+    stop: asyncio.Event,
+) -> None:
+    first_snapshot = asyncio.Event()
+    background = [
+        tasks.create_task(_follow(channel, settings, router_id, parts.models, first_snapshot)),
+        tasks.create_task(_report(channel, router_id, parts.models)),
+        tasks.create_task(parts.models.sweep_forever()),
+    ]
+    async with _admin_server(admin_address(settings, worker), parts.admin):
+        await _first_of(first_snapshot, stop)
+        await _listen_and_drain(settings, parts.service, stop)
+    for task in background:
+        task.cancel()
+    parts.models.close()
+
+
+async def _listen_and_drain(
+    settings: RouterSettings, service: ScoringService, stop: asyncio.Event
+) -> None:
+    server = new_server(
+        reuse_port=True,
+        max_connection_age_ms=round(settings.max_connection_age_s * 1000),
+        max_connection_age_grace_ms=round(settings.largest_deadline_s * 1000),
+    )
+    server.add_generic_rpc_handlers((service.handlers(),))
+    health = add_health_and_reflection(server, (SERVICE,))
+    port = bind(server, settings.listen)
+    _log.info("listening", address=settings.listen, port=port)
+    drain = DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
+    await serve_until_stopped(server, health, stop, drain)
+
+
+def _assemble(
+    settings: RouterSettings,
+    router_id: str,
+    features: FeatureFetcher,
+    logs: LogWriter,
+    tasks: asyncio.TaskGroup,
+) -> _Parts:
+    counters = Counters()
+    gate = Gate(
+        AdmissionPolicy(
+            least_rows=settings.least_outstanding_rows,
+            most_rows=settings.most_outstanding_rows,
+            wanted_queue_s=settings.wanted_queue_s,
+        ),
+        time.monotonic,
+    )
+    delivery = Delivery(
+        responder=ProtobufResponder(),
+        log=logs.offer,
+        request_log=RequestLogLines(settings.request_lines, settings.request_lines_sample_bp),
+        counters=counters,
+        last_scores=LastScores(settings.most_last_scores),
+        clocks=_CLOCKS,
+        after_batch=gate.after_batch,
+    )
+    drill = DrillSwitch(time.monotonic)
+    models = LiveModels(
+        Shared(features, delivery, _CLOCKS, settings.most_batch_rows),
+        open_scorer=OipScorer,
+        new_mirror=lambda: MirrorQueue(
+            policy=MirrorPolicy(
+                most_queued_rows=settings.mirror_queue_rows,
+                most_batch_rows=settings.mirror_batch_rows,
+                most_wait_s=settings.mirror_most_wait_s,
+                timeout_s=settings.mirror_timeout_s,
+            ),
+            features=features,
+            log=logs.offer,
+            is_shedding=gate.is_shedding_mirrors,
+            clocks=_CLOCKS,
+        ),
+        breaker=_breaker(settings, settings.scorer_trip_after),
+        tasks=tasks,
+        drill=drill.level,
+    )
+    admission = Admission(
+        live_model=models.find,
+        budget=BudgetPolicy(settings.default_deadline_s, settings.largest_deadline_s),
+        most_candidates=settings.most_candidates,
+        now_s=time.monotonic,
+    )
+    service = ScoringService(admission, gate, counters, models.find, logs.offer, _CLOCKS.utc_s)
+    admin = RouterAdminService(
+        router_id,
+        models=models,
+        counters=counters,
+        gate=gate,
+        features=features,
+        logs=logs,
+        drill=drill,
+    )
+    return _Parts(models, service, admin, RouterCollector(counters, gate, models))
+
+
+def _breaker(settings: RouterSettings, trip_after: int) -> BreakerPolicy:
+    return BreakerPolicy(
+        trip_after_failures=trip_after,
+        cool_down_s=settings.cool_down_s,
+        probe_timeout_s=settings.cool_down_s * 2,
+    )
+
+
+async def _follow(
+    channel: grpc.aio.Channel,
+    settings: RouterSettings,
+    router_id: str,
+    models: LiveModels,
+    first_snapshot: asyncio.Event,
+) -> None:
+    remember_at = settings.state_dir / "last-snapshot.pb"
+    async for snapshot in follow(channel, watcher=router_id, remember_at=remember_at):
+        await models.apply(snapshot)
+        first_snapshot.set()
+
+
+async def _report(channel: grpc.aio.Channel, router_id: str, models: LiveModels) -> None:
+    """Tell the registry what is live here, on change and as a heartbeat."""
+    stub = registry_pb2_grpc.RegistryServiceStub(channel)
+    while True:
+        await asyncio.sleep(_REPORT_S)
+        request = registry_pb2.ReportRouterRequest(router_id=router_id, models=model_states(models))
+        try:
+            await stub.ReportRouter(request, timeout=_REPORT_S)
+        except grpc.aio.AioRpcError as error:
+            _log.debug("report_not_taken", why=error.code().name)
+
+
+@asynccontextmanager
+async def _admin_server(address: str, admin: RouterAdminService) -> AsyncIterator[None]:
+    server = new_server()
+    router_pb2_grpc.add_RouterAdminServiceServicer_to_server(admin, server)
+    add_health_and_reflection(
+        server, (router_pb2.DESCRIPTOR.services_by_name["RouterAdminService"].full_name,)
+    )
+    bind(server, address)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(grace=0)
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()

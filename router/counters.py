@@ -1,0 +1,76 @@
+"""What a router counts. Plain numbers, touched once per batch; shown by `metrics` and `status`."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.deployments import DegradationLevel
+from router.work import Answered
+
+# Upper bounds in seconds. Low ones matter: most answers take less than a millisecond or two.
+LATENCY_BOUNDS_S = (
+    0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5,
+)  # fmt: skip
+ROWS_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class Histogram:
+    """Counts by bucket; the last bucket has no upper bound."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = np.array(bounds)
+        self.counts = np.zeros(len(bounds) + 1, dtype=np.int64)
+        self.total = 0.0
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        places = np.searchsorted(self.bounds, values)
+        self.counts += np.bincount(places, minlength=len(self.counts))
+        self.total += float(values.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class ArmKey:
+    model: str
+    version: int
+    arm: str
+    level: int
+
+
+@dataclass(slots=True, eq=False)
+class Counters:
+    """Of one router process, since its start."""
+
+    rows: Counter[ArmKey] = field(default_factory=Counter)
+    failures: Counter[tuple[str, str]] = field(default_factory=Counter)  # (model, error class)
+    refused: Counter[str] = field(default_factory=Counter)  # by reason, before any work
+    batches: int = 0
+    late_rows: int = 0  # scored after their caller was answered or had gone
+    latency_s: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS_S))
+    queue_s: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS_S))
+    batch_rows: Histogram = field(default_factory=lambda: Histogram(ROWS_BOUNDS))
+
+    def batch_answered(
+        self, answered: Answered, *, queue_s: NDArray[np.float64], total_s: NDArray[np.float64]
+    ) -> None:
+        """Count one batch. `queue_s`, `total_s`: per work."""
+        served = answered.served
+        if answered.levels is None:
+            self._add_rows(served.model, served.version, served.arm, 0, answered.rows)
+        else:
+            by_level = np.bincount(answered.levels, minlength=len(DegradationLevel))
+            for level in np.flatnonzero(by_level).tolist():
+                self._add_rows(
+                    served.model, served.version, served.arm, level, int(by_level[level])
+                )
+        self.batches += 1
+        self.latency_s.add(total_s)
+        self.queue_s.add(queue_s)
+        self.batch_rows.add(np.array([float(answered.rows)]))
+
+    def failed(self, model: str, kind: str, rows: int) -> None:
+        self.failures[(model, kind)] += rows
+
+    def _add_rows(self, model: str, version: int, arm: str, level: int, rows: int) -> None:
+        self.rows[ArmKey(model, version, arm, level)] += rows

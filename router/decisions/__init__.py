@@ -1,0 +1,1 @@
+"""Pure rules of the request path. Time and randomness are arguments."""

@@ -1,0 +1,65 @@
+"""How much work may be in the router at once: AIMD on queue time, shares by priority.
+
+Additive increase while queues are short and the limit is in use, multiplicative decrease when
+work waits longer than wanted (Chiu & Jain 1989). Pure; one decision a batch.
+"""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+
+class Priority(IntEnum):
+    """Who is served first, and who is refused last. The order of the queues of a lane."""
+
+    LIVE = 0
+    STREAM = 1
+    BATCH = 2
+
+
+# What share of the limit a priority may fill: the lower ones are refused earlier.
+_SHARE = {Priority.LIVE: 1.0, Priority.STREAM: 0.9, Priority.BATCH: 0.75}
+MIRROR_SHARE = 0.5  # above this the mirror sheds: shadows go first
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionPolicy:
+    least_rows: int
+    most_rows: int
+    wanted_queue_s: float  # median wait that is still fine
+    decrease: float = 0.9
+    hold_s: float = 0.1  # at most one decrease in this time
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionLimit:
+    """The limit in rows. Starts wide and finds its size."""
+
+    policy: AdmissionPolicy
+    rows: float
+    hold_until_s: float = 0.0
+
+    def after_batch(
+        self, *, queue_s: float, outstanding_rows: int, now_s: float
+    ) -> "AdmissionLimit":
+        """Return the limit after a batch whose middle row waited `queue_s`."""
+        if queue_s > self.policy.wanted_queue_s:
+            if now_s < self.hold_until_s:
+                return self
+            lower = max(float(self.policy.least_rows), self.rows * self.policy.decrease)
+            return replace(self, rows=lower, hold_until_s=now_s + self.policy.hold_s)
+        if outstanding_rows * 2 < self.rows or self.rows >= self.policy.most_rows:
+            return self  # not in use: growing would prove nothing
+        return replace(self, rows=min(float(self.policy.most_rows), self.rows + 1.0))
+
+    def thresholds(self) -> tuple[int, ...]:
+        """Return how many rows may be outstanding for each priority, in its order."""
+        return tuple(int(self.rows * _SHARE[priority]) for priority in Priority)
+
+    def mirror_threshold(self) -> int:
+        return int(self.rows * MIRROR_SHARE)
+
+
+def retry_after_ms(*, outstanding_rows: int, limit_rows: float, wanted_queue_s: float) -> int:
+    """Return when a refused caller may come back: longer the fuller, at least the wanted wait."""
+    fullness = outstanding_rows / max(limit_rows, 1.0)
+    return max(1, round(1000 * wanted_queue_s * max(1.0, fullness)))

@@ -1,0 +1,20 @@
+"""One time budget per request, spent over queue, fetch and score. Monotonic seconds."""
+
+from dataclasses import dataclass
+
+_MARGIN_SHARE = 0.1  # kept back so that the answer still travels inside the caller's deadline
+_LEAST_MARGIN_S = 0.001
+_LARGEST_MARGIN_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPolicy:
+    default_s: float  # when the caller sets no deadline
+    largest_s: float  # a longer deadline is cut to this
+
+
+def answer_by_s(policy: BudgetPolicy, *, now_s: float, remaining_s: float | None) -> float:
+    """Return when the answer must leave. Not after the caller's deadline, whatever it is."""
+    budget_s = policy.default_s if remaining_s is None else min(remaining_s, policy.largest_s)
+    margin_s = min(max(budget_s * _MARGIN_SHARE, _LEAST_MARGIN_S), _LARGEST_MARGIN_S)
+    return now_s + budget_s - margin_s

@@ -1,0 +1,63 @@
+"""What answers when the model cannot: one step down at a time, only onto declared steps."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.deployments import DegradationLevel, Fallback
+
+
+class Cause(StrEnum):
+    """Why the model could not answer; a reason in the response and a label in metrics."""
+
+    SCORER_UNAVAILABLE = "scorer_unavailable"
+    SCORER_FAILED = "scorer_failed"
+    DEADLINE_NEAR = "deadline_near"
+    SCORE_NOT_FINITE = "score_not_finite"
+    DRILL = "drill"
+
+
+@dataclass(frozen=True, slots=True)
+class AskVersion:
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerWith:
+    level: DegradationLevel
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Nothing is declared below: the caller gets an error."""
+
+
+Step = AskVersion | AnswerWith | Fail
+
+
+def next_step(
+    fallback: Fallback,
+    *,
+    fallback_is_ready: bool,
+    tried_fallback: bool,
+    last_score: float | None,
+    floor: DegradationLevel = DegradationLevel.FALLBACK,
+) -> Step:
+    """Return the highest declared step that can still answer.
+
+    Args:
+        fallback: what the deployment declares.
+        fallback_is_ready: the fallback version could take this work now, with time enough.
+        tried_fallback: this work comes back from the fallback version already.
+        last_score: the entity's last score if declared, known and young enough.
+        floor: the highest level allowed; a drill sets it lower on the ladder.
+    """
+    if floor <= DegradationLevel.FALLBACK:
+        if fallback.version is not None and fallback_is_ready and not tried_fallback:
+            return AskVersion(fallback.version)
+        if last_score is not None:
+            return AnswerWith(DegradationLevel.FALLBACK, last_score, "last_score")
+    if fallback.constant_score is not None:
+        return AnswerWith(DegradationLevel.CONSTANT, fallback.constant_score, "constant_score")
+    return Fail()

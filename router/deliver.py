@@ -1,0 +1,153 @@
+"""After the answer is known: scatter it to the callers, then count and log it, once per batch."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.deployments import DegradationLevel, Deployment
+from domain.errors import UnderstudyError
+from router.answer_batch import Clocks
+from router.columns import candidate_ids_of, per_row
+from router.counters import Counters
+from router.decisions.rules import NO_RULE
+from router.last_scores import LastScores
+from router.work import Answered, Work
+from shadow.batches import NO_DECISION, ScoreBatchLog
+
+
+class Responder(Protocol):
+    """Makes the answers of a batch and hands each caller its own."""
+
+    def scatter(self, answered: Answered, deployment: Deployment, *, now_s: float) -> None: ...
+
+
+class RequestLog(Protocol):
+    """The line per request, where it is asked for; always for degraded answers."""
+
+    def answered(self, answered: Answered, *, now_s: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where every answer of a router passes. Order: the caller first, then the books."""
+
+    responder: Responder
+    log: Callable[[ScoreBatchLog], bool]
+    request_log: RequestLog
+    counters: Counters
+    last_scores: LastScores
+    clocks: Clocks
+    after_batch: Callable[[float], None]  # middle queue time in seconds, for admission
+
+    def deliver(self, answered: Answered, deployment: Deployment) -> None:
+        """Answer the callers who still wait; count and log every row that was scored in time."""
+        awaited = [work for work in answered.works if not work.answer.done()]
+        if len(awaited) < len(answered.works):
+            answered = self._without_late(answered)
+            if not awaited:
+                return
+        now_s = self.clocks.monotonic_s()
+        self.responder.scatter(answered, deployment, now_s=now_s)
+        admitted_s = np.array([work.admitted_s for work in answered.works])
+        queue_s = answered.timing.taken_s - admitted_s
+        total_s = now_s - admitted_s
+        self.counters.batch_answered(answered, queue_s=queue_s, total_s=total_s)
+        self.after_batch(float(np.median(queue_s)))
+        if deployment.fallback.last_score:
+            self._remember(answered, now_s)
+        self.request_log.answered(answered, now_s=now_s)
+        self.log(self._log_batch(answered, deployment, queue_s, total_s))
+
+    def fail(self, works: Sequence[Work], error: UnderstudyError) -> None:
+        """End calls for which nothing is declared."""
+        for work in works:
+            if not work.answer.done():
+                work.answer.set_exception(error)
+                self.counters.failed(work.live.deployment.model, type(error).__name__, work.rows)
+
+    def _without_late(self, answered: Answered) -> Answered:
+        """Leave out the rows whose caller has gone or was answered from the ladder already."""
+        kept = np.repeat(
+            [not work.answer.done() for work in answered.works],
+            [work.rows for work in answered.works],
+        )
+        self.counters.late_rows += int((~kept).sum())
+        return answered.restricted(
+            [work for work in answered.works if not work.answer.done()], kept
+        )
+
+    def _remember(self, answered: Answered, now_s: float) -> None:
+        if answered.levels is not None and answered.levels.max() >= DegradationLevel.FALLBACK:
+            return  # a score that was not computed now must not look fresh
+        at = 0
+        for work in answered.works:
+            if work.candidates is None:
+                self.last_scores.remember(
+                    answered.served.model, work.unit_key, float(answered.scores[at]), now_s=now_s
+                )
+            at += work.rows
+
+    def _log_batch(
+        self,
+        answered: Answered,
+        deployment: Deployment,
+        queue_s: NDArray[np.float64],
+        total_s: NDArray[np.float64],
+    ) -> ScoreBatchLog:
+        works, served = answered.works, answered.served
+        row_counts = [work.rows for work in works]
+        is_single = len(works) == answered.rows
+        queue_us = np.clip(queue_s * 1e6, 0, None).astype(np.uint32)
+        total_us = np.clip(total_s * 1e6, 0, None).astype(np.uint32)
+        levels = answered.levels
+        return ScoreBatchLog(
+            model=served.model,
+            version=served.version,
+            arm="challenger" if served.arm == "challenger" else "champion",
+            revision=served.revision,
+            at_us=round(self.clocks.utc_s() * 1e6),
+            request_ids=per_row(works, lambda work: work.request_id),
+            entity_ids=per_row(works, lambda work: work.unit_key),
+            scores=answered.scores,
+            decisions=_decisions(answered, deployment),
+            levels=np.zeros(answered.rows, dtype=np.uint8) if levels is None else levels,
+            queue_us=queue_us if is_single else np.repeat(queue_us, row_counts),
+            total_us=total_us if is_single else np.repeat(total_us, row_counts),
+            fetch_us=answered.timing.fetch_us,
+            infer_us=answered.timing.infer_us,
+            rules=_rules(answered, deployment),
+            candidate_ids=candidate_ids_of(works),
+            features=answered.matrix,
+            feature_names=answered.feature_names if answered.matrix is not None else (),
+            statuses=answered.statuses if answered.matrix is not None else None,
+        )
+
+
+def _decisions(answered: Answered, deployment: Deployment) -> NDArray[np.int8]:
+    """Return 1 where the score reaches the threshold of its request or deployment, else 0."""
+    default = deployment.decision_threshold
+    if all(work.threshold is None for work in answered.works):
+        if default is None:
+            return np.full(answered.rows, NO_DECISION, dtype=np.int8)
+        return (answered.scores >= default).astype(np.int8)
+    thresholds = np.repeat(
+        np.array([_threshold(work, default) for work in answered.works]),
+        [work.rows for work in answered.works],
+    )
+    reached = (answered.scores >= thresholds).astype(np.int8)
+    return np.where(np.isnan(thresholds), np.int8(NO_DECISION), reached)
+
+
+def _threshold(work: Work, default: float | None) -> float:
+    chosen = work.threshold if work.threshold is not None else default
+    return float("nan") if chosen is None else chosen
+
+
+def _rules(answered: Answered, deployment: Deployment) -> list[str] | None:
+    if answered.rule_rows is None or not (answered.rule_rows != NO_RULE).any():
+        return None
+    names = (*(rule.name for rule in deployment.rules), "")  # NO_RULE is -1: the last
+    return [names[index] for index in answered.rule_rows.tolist()]

@@ -1,0 +1,72 @@
+"""A drill: answer from a lower level for a while, on purpose, visibly."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from domain.deployments import DegradationLevel
+from domain.errors import InvalidInputError
+
+LONGEST_DRILL_S = 3600.0
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    level: DegradationLevel
+    until_s: float  # monotonic
+    actor: str
+    reason: str
+
+
+class DrillSwitch:
+    """Holds the drill of this process; it ends by itself."""
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._drill: Drill | None = None
+
+    def level(self) -> DegradationLevel:
+        """Return the level to answer from at best: FULL when there is no drill."""
+        if self._drill is None:
+            return DegradationLevel.FULL
+        if self._now_s() >= self._drill.until_s:
+            self._end("time is up")
+            return DegradationLevel.FULL
+        return self._drill.level
+
+    def start(self, level: DegradationLevel, *, duration_s: float, actor: str, reason: str) -> None:
+        """Start a drill, or end one with level FULL.
+
+        Raises:
+            InvalidInputError: level, duration, actor or reason will not do.
+        """
+        if level is DegradationLevel.FULL:
+            self._end(f"ended by {actor}")
+            return
+        if level is DegradationLevel.FEATURES:
+            raise InvalidInputError.of("level", read="L1", accepted="L2 or L3; L0 ends a drill")
+        if not 0 < duration_s <= LONGEST_DRILL_S:
+            raise InvalidInputError.of("duration_s", read=duration_s, accepted="above 0, to 3600")
+        if not (actor and reason):
+            raise InvalidInputError.of(
+                "actor, reason", read=(actor, reason), accepted="both, not empty"
+            )
+        self._drill = Drill(level, self._now_s() + duration_s, actor, reason)
+        _log.warning(
+            "drill_started", level=f"L{level.value}", for_s=duration_s, actor=actor, reason=reason
+        )
+
+    def describe(self) -> str:
+        """Return what is going on; "" when nothing is."""
+        if self.level() is DegradationLevel.FULL or self._drill is None:
+            return ""
+        drill = self._drill
+        left_s = drill.until_s - self._now_s()
+        return f"L{drill.level.value} for {left_s:.0f} s more, by {drill.actor}: {drill.reason}"
+
+    def _end(self, why: str) -> None:
+        if self._drill is not None:
+            _log.warning("drill_ended", why=why)
+        self._drill = None

@@ -1,0 +1,109 @@
+"""A queue for one version of one revision. While its scorers are busy, arrivals gather.
+
+Scorers pull: an idle one takes all that has gathered, up to its limit. So a batch grows exactly
+as large as the load makes it, the fastest scorer gets the most, and a hung one gets nothing.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from router.decisions.admission import Priority
+from router.work import Work
+
+WorkTest = Callable[[Work], bool]
+
+
+class Lane:
+    """Work in order of priority, then of arrival."""
+
+    __slots__ = ("_idle", "_queues", "closed", "open_pullers", "queued_rows")
+
+    def __init__(self) -> None:
+        self._queues: tuple[deque[Work], ...] = tuple(deque() for _ in Priority)
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self.open_pullers = 0  # scorers that would take work now or when they are done
+        self.queued_rows = 0
+        self.closed = False
+
+    def put(self, work: Work) -> bool:
+        """Queue `work`; False when no scorer would ever take it."""
+        if not self.open_pullers:
+            return False
+        self._queues[work.priority].append(work)
+        self.queued_rows += work.rows
+        self._wake_one()
+        return True
+
+    def put_back(self, works: list[Work]) -> None:
+        """Queue again, at the front, what a scorer took and failed."""
+        for work in reversed(works):
+            self._queues[work.priority].appendleft(work)
+            self.queued_rows += work.rows
+        self._wake_one()
+
+    async def take(self, most_rows: int) -> list[Work]:
+        """Wait for work and take what has gathered, at least one unit; [] when closed."""
+        while not self.queued_rows:
+            if self.closed:
+                return []
+            arrival = asyncio.get_running_loop().create_future()
+            self._idle.append(arrival)
+            try:
+                await arrival
+            finally:
+                if arrival in self._idle:  # cancelled while waiting
+                    self._idle.remove(arrival)
+        return self._take_gathered(most_rows)
+
+    def take_due(self, now_s: float) -> list[Work]:
+        """Remove and return the work that must be answered by now, or that nobody awaits."""
+        if not self.queued_rows:
+            return []
+        return self._remove(lambda work: work.answer_by_s <= now_s or work.answer.done())
+
+    def take_all(self) -> list[Work]:
+        return self._remove(lambda _: True)
+
+    def close(self) -> None:
+        """Let pullers end once the queue is empty. Nothing may be put after this."""
+        self.closed = True
+        while self._idle:
+            self._wake_one()
+
+    def __iter__(self) -> Iterator[Work]:
+        for queue in self._queues:
+            yield from queue
+
+    def _take_gathered(self, most_rows: int) -> list[Work]:
+        taken: list[Work] = []
+        rows = 0
+        for queue in self._queues:
+            while queue and (not taken or rows + queue[0].rows <= most_rows):
+                work = queue.popleft()
+                taken.append(work)
+                rows += work.rows
+            if queue:
+                break  # what is left of a higher priority goes before the lower ones
+        self.queued_rows -= rows
+        if self.queued_rows:
+            self._wake_one()
+        return taken
+
+    def _remove(self, is_wanted: WorkTest) -> list[Work]:
+        removed: list[Work] = []
+        for queue in self._queues:
+            kept = [work for work in queue if not is_wanted(work)]
+            if len(kept) < len(queue):
+                removed += [work for work in queue if is_wanted(work)]
+                queue.clear()
+                queue.extend(kept)
+        self.queued_rows -= sum(work.rows for work in removed)
+        return removed
+
+    def _wake_one(self) -> None:
+        while self._idle:
+            arrival = self._idle.popleft()
+            if not arrival.done():
+                arrival.set_result(None)
+                return

@@ -1,0 +1,108 @@
+"""The counters as Prometheus metrics. Read when scraped; nothing is done per request for it."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from router.counters import Counters, Histogram
+from router.gate import Gate
+from router.live_models import LiveModels
+
+
+class RouterCollector(Collector):
+    def __init__(self, counters: Counters, gate: Gate, models: LiveModels) -> None:
+        self._counters = counters
+        self._gate = gate
+        self._models = models
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._answers()
+        yield self._histogram(
+            "latency_seconds", "From admission to answer", self._counters.latency_s
+        )
+        yield self._histogram("queue_seconds", "From admission to batch", self._counters.queue_s)
+        yield self._histogram("batch_rows", "Rows in a batch", self._counters.batch_rows)
+        yield GaugeMetricFamily(
+            "understudy_router_outstanding_rows", "Rows in the router", self._gate.outstanding_rows
+        )
+        yield GaugeMetricFamily(
+            "understudy_router_admission_limit_rows", "Adaptive limit", self._gate.limit.rows
+        )
+        yield from self._live()
+        yield from self._mirrors()
+
+    def _answers(self) -> Iterator[Metric]:
+        rows = CounterMetricFamily(
+            "understudy_router_rows", "Rows answered", labels=("model", "version", "arm", "level")
+        )
+        for key, count in self._counters.rows.items():
+            rows.add_metric((key.model, str(key.version), key.arm, f"L{key.level}"), count)
+        yield rows
+        failures = CounterMetricFamily(
+            "understudy_router_failed_rows", "Rows without an answer", labels=("model", "kind")
+        )
+        for labels, count in self._counters.failures.items():
+            failures.add_metric(labels, count)
+        yield failures
+        refused = CounterMetricFamily(
+            "understudy_router_refused_calls", "Calls ended with an error", labels=("kind",)
+        )
+        for kind, count in self._counters.refused.items():
+            refused.add_metric((kind,), count)
+        yield refused
+        yield CounterMetricFamily(
+            "understudy_router_late_rows",
+            "Rows scored after their caller was answered or had gone",
+            self._counters.late_rows,
+        )
+
+    def _live(self) -> Iterator[Metric]:
+        revision = GaugeMetricFamily(
+            "understudy_router_revision", "Live deployment revision", labels=("model",)
+        )
+        withheld = GaugeMetricFamily(
+            "understudy_router_withheld_parts",
+            "Declared parts that do not act because a version is not ready",
+            labels=("model",),
+        )
+        for model in self._models:
+            revision.add_metric((model.deployment.model,), model.deployment.revision)
+            withheld.add_metric((model.deployment.model,), len(model.effective.withheld))
+        yield revision
+        yield withheld
+
+    def _mirrors(self) -> Iterator[Metric]:
+        rows = CounterMetricFamily(
+            "understudy_router_mirror_rows",
+            "Rows offered to a shadow, by what became of them",
+            labels=("model", "shadow", "fate"),
+        )
+        for (model, version), mirror in self._models.mirrors.items():
+            ledger = mirror.ledger
+            for fate in ledger.__dataclass_fields__:
+                rows.add_metric((model, str(version), fate), getattr(ledger, fate))
+        yield rows
+
+    def _histogram(self, name: str, text: str, histogram: Histogram) -> Metric:
+        cumulative = histogram.counts.cumsum().tolist()
+        bounds = [*(str(bound) for bound in histogram.bounds.tolist()), "+Inf"]
+        return HistogramMetricFamily(
+            f"understudy_router_{name}",
+            text,
+            buckets=list(zip(bounds, cumulative, strict=True)),
+            sum_value=histogram.total,
+        )
+
+
+def serve_metrics(port: int, collector: Collector) -> None:
+    """Serve /metrics on `port` from a daemon thread of prometheus_client."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    start_http_server(port, registry=registry)

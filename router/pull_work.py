@@ -1,0 +1,167 @@
+"""One scorer's side of a lane: take what has gathered, answer it, take the next.
+
+One batch is in flight per scorer and lane; that is what makes batches grow by themselves.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
+from router.answer_batch import Clocks
+from router.decisions.breaker import Breaker, BreakerPolicy, Permit
+from router.decisions.ladder import Cause
+from router.lane import Lane
+from router.ports import Scorer
+from router.work import Work
+
+_MOST_ATTEMPTS = 2  # a failed batch is tried once more, on another scorer
+_log = structlog.get_logger()
+
+
+AnswerBatch = Callable[[Sequence[Work], Scorer], Awaitable[None]]
+FallBack = Callable[[Sequence[Work], Cause], None]
+Probe = Callable[[Scorer], Awaitable[None]]
+
+
+class GuardedScorer:
+    """A scorer process with its breaker; shared by all lanes that use the process."""
+
+    def __init__(self, scorer: Scorer, policy: BreakerPolicy) -> None:
+        self.scorer = scorer
+        self.breaker = Breaker(policy)
+
+    def admit(self, now_s: float) -> Permit | None:
+        self.breaker, permit = self.breaker.admit(now_s)
+        return permit
+
+    def record(self, permit: Permit, *, succeeded: bool, now_s: float, why: str = "") -> None:
+        was_closed = self.breaker.is_closed
+        self.breaker = self.breaker.record(permit, succeeded=succeeded, now_s=now_s)
+        if was_closed and not self.breaker.is_closed:
+            _log.warning("scorer_breaker_opened", address=self.scorer.address, why=why)
+        elif not was_closed and self.breaker.is_closed:
+            _log.info("scorer_breaker_closed", address=self.scorer.address)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneDuties:
+    """What a lane's pullers do with work; made by the live model that owns the lane."""
+
+    answer: AnswerBatch  # score and deliver, or raise why the scorer did not answer
+    fall_back: FallBack  # one step down the ladder for each
+    probe: Probe  # one row of defaults, scored for nobody, to see whether a scorer is back
+
+
+class Puller:
+    """Serves a lane with one scorer until the lane is closed and empty."""
+
+    def __init__(
+        self, lane: Lane, guarded: GuardedScorer, duties: LaneDuties, clocks: Clocks, most_rows: int
+    ) -> None:
+        self._lane = lane
+        self._guarded = guarded
+        self._duties = duties
+        self._clocks = clocks
+        self._most_rows = most_rows
+        self.in_flight: Sequence[Work] = ()
+
+    def join(self) -> None:
+        """Count this scorer in, before its task takes the first step: work may wait for it."""
+        self._lane.open_pullers += 1
+
+    async def run(self) -> None:
+        """Serve until the lane is closed and empty; `join` comes first."""
+        try:
+            while True:
+                if not self._guarded.breaker.is_closed:
+                    await self._wait_until_closed()
+                works = await self._lane.take(self._most_rows)
+                if not works:
+                    return
+                await self._serve([work for work in works if not work.answer.done()])
+        finally:
+            self._leave()
+
+    async def _serve(self, works: list[Work]) -> None:
+        if not works:
+            return
+        permit = self._guarded.admit(self._clocks.monotonic_s())
+        if permit is None:  # another lane's failure opened the breaker meanwhile
+            self._pass_on(works, Cause.SCORER_UNAVAILABLE)
+            return
+        self.in_flight = works
+        why = ""
+        try:
+            await self._duties.answer(works, self._guarded.scorer)
+        except UnderstudyError as error:
+            why = str(error)
+            self._after_failure(works, error)
+        except Exception as error:  # noqa: BLE001 - boundary: a bug must not lose a call
+            _log.exception("batch_failed")
+            for work in works:
+                if not work.answer.done():
+                    work.answer.set_exception(error)
+        finally:
+            self.in_flight = ()
+            self._guarded.record(
+                permit, succeeded=not why, now_s=self._clocks.monotonic_s(), why=why
+            )
+
+    def _after_failure(self, works: Sequence[Work], error: UnderstudyError) -> None:
+        match error:
+            case DeadlinePassedError():
+                cause = Cause.DEADLINE_NEAR
+            case UnavailableError():
+                cause = Cause.SCORER_UNAVAILABLE
+            case _:
+                cause = Cause.SCORER_FAILED
+        _log.warning(
+            "scorer_failed", address=self._guarded.scorer.address, why=str(error), rows=len(works)
+        )
+        self._pass_on([work for work in works if not work.answer.done()], cause)
+
+    def _pass_on(self, works: Sequence[Work], cause: Cause) -> None:
+        """Give work that this scorer did not answer to another one in time, else down the ladder."""
+        now_s = self._clocks.monotonic_s()
+        again: list[Work] = []
+        down: list[Work] = []
+        for work in works:
+            work.attempts += 1
+            has_time = work.answer_by_s > now_s and work.attempts < _MOST_ATTEMPTS
+            elsewhere = self._lane.open_pullers > 1
+            (again if has_time and elsewhere else down).append(work)
+        if again:
+            self._lane.put_back(again)
+        if down:
+            self._duties.fall_back(down, cause)
+
+    async def _wait_until_closed(self) -> None:
+        """Leave the lane until a probe succeeds; no caller's work is used as the probe."""
+        self._leave()
+        while not self._guarded.breaker.is_closed and not self._lane.closed:
+            now_s = self._clocks.monotonic_s()
+            permit = self._guarded.admit(now_s)
+            if permit is None:
+                await asyncio.sleep(max(self._guarded.breaker.due_in_s(now_s), 0.001))
+                continue
+            succeeded = await self._probe()
+            self._guarded.record(permit, succeeded=succeeded, now_s=self._clocks.monotonic_s())
+        self._lane.open_pullers += 1
+
+    async def _probe(self) -> bool:
+        try:
+            await self._duties.probe(self._guarded.scorer)
+        except UnderstudyError:
+            return False
+        except Exception:  # noqa: BLE001 - boundary: as for a batch
+            _log.exception("probe_failed")
+            return False
+        return True
+
+    def _leave(self) -> None:
+        self._lane.open_pullers -= 1
+        if not self._lane.open_pullers and (stranded := self._lane.take_all()):
+            self._duties.fall_back(stranded, Cause.SCORER_UNAVAILABLE)

@@ -1,0 +1,67 @@
+"""Settings of a router: frozen, bounded, related values checked together."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from router.request_log import RequestLines
+from runtime.settings import ProcessSettings
+
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Rows = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class RouterSettings(ProcessSettings):
+    """Environment: `ROUTER_` prefix, e.g. `ROUTER_DEFAULT_DEADLINE_S=0.05`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ROUTER_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    listen: str = "127.0.0.1:8400"
+    registry: str = "127.0.0.1:8500"
+    features: str = "lmdb:features.lmdb"  # lmdb:PATH or aerospike://HOST:PORT/NAMESPACE
+    log_dir: Path = Path("logs")  # score, shadow and outcome logs
+    state_dir: Path = Path("router")  # last snapshot, admin sockets
+    workers: int = Field(default=1, ge=1, le=64)
+    metrics_port: int = Field(default=0, ge=0, le=65_535)  # 0: off; worker i listens on port + i
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    request_lines: RequestLines = RequestLines.OFF
+    request_lines_sample_bp: int = Field(default=100, ge=1, le=10_000)
+    log_entity_ids: bool = False  # logs hold hashes of entity ids unless this is on
+
+    default_deadline_s: Seconds = 0.1  # when the caller sets none
+    largest_deadline_s: Seconds = 10.0
+    most_batch_rows: Rows = 256
+    most_candidates: Rows = 10_000
+    least_outstanding_rows: Rows = 64
+    most_outstanding_rows: Rows = 4096
+    wanted_queue_s: Seconds = 0.02
+    most_last_scores: int = Field(default=100_000, ge=1, le=10_000_000)
+    max_connection_age_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+
+    feature_slow_s: Seconds = 0.05  # a slower read counts as a failure
+    feature_trip_after: int = Field(default=5, ge=1, le=1000)
+    scorer_trip_after: int = Field(default=3, ge=1, le=1000)
+    cool_down_s: Seconds = 0.25  # an open breaker lets a probe through after this
+
+    mirror_queue_rows: Rows = 8192
+    mirror_batch_rows: Rows = 512
+    mirror_most_wait_s: Seconds = 5.0
+    mirror_timeout_s: Seconds = 1.0
+
+    unready_delay_s: Annotated[float, Field(ge=0, le=600)] = 0.2
+    drain_grace_s: Seconds = 10.0
+    termination_s: Seconds = 30.0  # given by the platform before SIGKILL
+
+    @model_validator(mode="after")
+    def _relations_hold(self) -> Self:
+        if self.unready_delay_s + self.drain_grace_s >= self.termination_s:
+            raise ValueError("unready_delay_s + drain_grace_s must be below termination_s")
+        if self.default_deadline_s > self.largest_deadline_s:
+            raise ValueError("default_deadline_s must not be above largest_deadline_s")
+        if self.least_outstanding_rows > self.most_outstanding_rows:
+            raise ValueError("least_outstanding_rows must not be above most_outstanding_rows")
+        return self

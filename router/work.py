@@ -1,0 +1,126 @@
+"""What travels through the stages: one unit of work per call, one value per answered batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.deployments import Arm, DegradationLevel
+from domain.errors import Fault
+from domain.features import FeatureScalar
+from router.decisions.admission import Priority
+
+if TYPE_CHECKING:
+    from router.live_model import LiveModel
+
+RequestFeatures = Mapping[str, FeatureScalar] | None
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One admitted call: a single unit, or the candidates of one ScoreBatch.
+
+    The only mutable value of the path: `degraded_because` and `tried_fallback` record how far
+    down the ladder it has come, `attempts` how often a scorer failed it.
+    """
+
+    live: LiveModel  # the revision it was admitted under and is answered under
+    request_id: str
+    unit_key: str
+    seat: int  # index into the declared split: the arm that the unit key is assigned to
+    entities: Mapping[str, str]
+    admitted_s: float  # monotonic
+    answer_by_s: float  # monotonic
+    priority: Priority
+    answer: asyncio.Future[bytes]
+    rows: int = 1
+    features: RequestFeatures = None
+    threshold: float | None = None
+    outputs: tuple[str, ...] = ()
+    include_digests: bool = False
+    candidates: Candidates | None = None  # set for a ScoreBatch
+    attempts: int = 0
+    tried_fallback: bool = False
+    degraded_because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The rows of a ScoreBatch. Those with faults are answered with them, and not scored."""
+
+    entity: str
+    ids: Sequence[str]  # of the rows to score
+    indices: Sequence[int]  # their places in the request
+    features: Sequence[RequestFeatures] | None  # per row; None: no candidate brings any
+    refused: Mapping[int, tuple[str, Fault]]  # place in the request -> (id, fault)
+    top_k: int
+    is_sorted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Who answered: constant for a version in a revision."""
+
+    model: str
+    version: int
+    arm: Arm
+    revision: int
+    artifact_digest: str
+    provenance_digest: str
+    deployment_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTiming:
+    taken_s: float  # monotonic: when the batch left the queue
+    fetch_us: int
+    infer_us: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """A batch with its answers, before they are scattered to the callers.
+
+    Rows of a work stand together, in the order of `works`. n = sum of their rows.
+    """
+
+    works: Sequence[Work]
+    served: Served
+    feature_names: tuple[str, ...]
+    scores: NDArray[np.float64]  # (n,)
+    levels: NDArray[np.uint8] | None  # (n,) DegradationLevel; None: every row is FULL
+    statuses: NDArray[np.uint8] | None  # (n, width) FeatureStatus; None: all present
+    reasons: tuple[str, ...]  # why rows of this batch are degraded
+    outputs: Mapping[str, NDArray[np.generic]]  # (n, ...) by name
+    timing: BatchTiming
+    rule_rows: NDArray[np.int64] | None = None  # (n,) index of the deciding rule, or NO_RULE
+    matrix: NDArray[np.float32] | None = None  # (n, width) for the log
+
+    @property
+    def rows(self) -> int:
+        return len(self.scores)
+
+    def restricted(self, works: Sequence[Work], kept: NDArray[np.bool_]) -> Answered:
+        """Return the batch of `works` only; `kept` marks their rows."""
+        return replace(
+            self,
+            works=works,
+            scores=self.scores[kept],
+            levels=None if self.levels is None else self.levels[kept],
+            statuses=None if self.statuses is None else self.statuses[kept],
+            outputs={name: values[kept] for name, values in self.outputs.items()},
+            rule_rows=None if self.rule_rows is None else self.rule_rows[kept],
+            matrix=None if self.matrix is None else self.matrix[kept],
+        )
+
+
+def level_of_row(answered: Answered, row: int) -> DegradationLevel:
+    if answered.levels is None:
+        return DegradationLevel.FULL
+    return DegradationLevel(int(answered.levels[row]))
