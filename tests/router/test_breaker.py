@@ -1,0 +1,97 @@
+"""The breaker under any traffic: never stuck, one probe at a time, late answers change nothing."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+)
+
+from router.decisions.breaker import Breaker, BreakerPolicy, Closed, Open, Permit, Probing
+
+POLICY = BreakerPolicy(trip_after_failures=3, cool_down_s=2.0, probe_timeout_s=1.0)
+
+
+class BreakerUnderAnyTraffic(RuleBasedStateMachine):
+    permits: Bundle[Permit] = Bundle("permits")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.breaker = Breaker(POLICY)
+        self.now_s = 0.0
+        self.probes: set[int] = set()
+
+    @rule(seconds=st.floats(0, 30))
+    def time_passes(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    @rule(target=permits)
+    def call(self) -> Permit | MultipleResults[Permit]:
+        was = self.breaker
+        self.breaker, permit = self.breaker.admit(self.now_s)
+        if isinstance(was.state, Open) and self.now_s < was.state.probe_at_s:
+            assert permit is None
+        if permit is None:
+            assert was.due_in_s(self.now_s) > 0
+            return multiple()
+        assert was.due_in_s(self.now_s) == 0
+        if isinstance(self.breaker.state, Probing):
+            assert permit.generation not in self.probes, "two calls in one probe"
+            self.probes.add(permit.generation)
+        return permit
+
+    @rule(permit=consumes(permits), succeeded=st.booleans())
+    def answer(self, permit: Permit, *, succeeded: bool) -> None:
+        was = self.breaker
+        self.breaker = was.record(permit, succeeded=succeeded, now_s=self.now_s)
+        if permit.generation != was.generation:
+            assert self.breaker == was, "a late answer moved the breaker"
+
+    @invariant()
+    def never_stuck(self) -> None:
+        _, permit = self.breaker.admit(self.now_s + POLICY.cool_down_s + 1)
+        assert permit is not None
+
+
+TestBreaker = BreakerUnderAnyTraffic.TestCase
+
+
+def failed(breaker: Breaker, times: int) -> Breaker:
+    for _ in range(times):
+        breaker, permit = breaker.admit(0.0)
+        assert permit is not None
+        breaker = breaker.record(permit, succeeded=False, now_s=0.0)
+    return breaker
+
+
+def test_trips_at_the_limit_and_not_before() -> None:
+    assert failed(Breaker(POLICY), 2).is_closed
+    assert not failed(Breaker(POLICY), 3).is_closed
+
+
+def test_a_success_forgives_the_failures_before_it() -> None:
+    breaker, permit = failed(Breaker(POLICY), 2).admit(0.0)
+    assert permit is not None
+
+    breaker = breaker.record(permit, succeeded=True, now_s=0.0)
+
+    assert breaker.state == Closed(0)
+
+
+def test_a_forged_permit_does_not_move_an_open_breaker() -> None:
+    breaker = failed(Breaker(POLICY), 3)
+
+    assert breaker.record(Permit(breaker.generation), succeeded=True, now_s=9.0) == breaker
+
+
+def test_a_failed_probe_opens_again_and_a_good_one_closes() -> None:
+    opened = failed(Breaker(POLICY), 3)
+    probing, permit = opened.admit(2.0)
+    assert permit is not None
+
+    assert isinstance(probing.record(permit, succeeded=False, now_s=2.5).state, Open)
+    assert probing.record(permit, succeeded=True, now_s=2.5).is_closed

@@ -1,0 +1,213 @@
+"""The small rules of the request path: who acts, how long, how much, what instead."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.deployments import (
+    Challenger,
+    DegradationLevel,
+    Deployment,
+    Fallback,
+    Rule,
+    RuleOperator,
+    Shadow,
+)
+from router.decisions.admission import AdmissionLimit, AdmissionPolicy, Priority, retry_after_ms
+from router.decisions.budget import BudgetPolicy, answer_by_s
+from router.decisions.effective import decide_effective
+from router.decisions.ladder import AnswerWith, AskVersion, Fail, next_step
+from router.decisions.rules import NO_RULE, first_matching_rule
+from router.decisions.sampling import is_sampled
+
+DEPLOYMENT = Deployment(
+    model="fraud",
+    revision=4,
+    champion=3,
+    salt="s",
+    challengers=(Challenger(5, 1_000),),
+    shadows=(Shadow(6, 10_000),),
+    standby=(2,),
+)
+ADMISSION = AdmissionPolicy(least_rows=10, most_rows=1000, wanted_queue_s=0.02)
+BUDGET = BudgetPolicy(default_s=0.1, largest_s=10.0)
+
+
+def test_all_ready_is_as_declared() -> None:
+    effective = decide_effective(DEPLOYMENT, {3, 5, 6}, None)
+
+    assert (effective.champion, effective.challengers, effective.withheld) == (3, (5,), ())
+
+
+def test_a_challenger_that_is_not_ready_is_withheld_and_said_so() -> None:
+    effective = decide_effective(DEPLOYMENT, {3, 6}, None)
+
+    assert effective.challengers == ()
+    assert effective.withheld == ("challenger 5 is not ready; its 1000 bp stay with the champion",)
+
+
+@pytest.mark.parametrize(
+    ("ready", "acting", "champion"),
+    [
+        ({2, 4, 5}, 4, 4),  # who acted goes on acting
+        ({2, 5}, 4, 2),  # else the standby
+        ({5}, 4, None),  # never a challenger that was not chosen as champion
+    ],
+)
+def test_a_working_champion_is_not_traded_for_one_that_is_not_there_yet(
+    ready: set[int], acting: int, champion: int | None
+) -> None:
+    effective = decide_effective(DEPLOYMENT, ready, acting)
+
+    assert effective.champion == champion
+    assert any("champion 3 is not ready" in why for why in effective.withheld)
+
+
+@given(
+    now_s=st.floats(0, 1e6),
+    remaining_s=st.one_of(st.none(), st.floats(0, 1e4, allow_nan=False)),
+)
+def test_the_budget_is_never_exceeded(now_s: float, remaining_s: float | None) -> None:
+    budget_s = 0.1 if remaining_s is None else min(remaining_s, 10.0)
+
+    assert answer_by_s(BUDGET, now_s=now_s, remaining_s=remaining_s) <= now_s + budget_s
+
+
+@given(
+    batches=st.lists(
+        st.tuples(st.floats(0, 1), st.integers(0, 2000), st.floats(0, 0.2)), max_size=200
+    )
+)
+def test_the_limit_stays_in_its_bounds(batches: list[tuple[float, int, float]]) -> None:
+    limit = AdmissionLimit(ADMISSION, 500.0)
+    now_s = 0.0
+
+    for queue_s, outstanding, passed_s in batches:
+        now_s += passed_s
+        limit = limit.after_batch(queue_s=queue_s, outstanding_rows=outstanding, now_s=now_s)
+
+        assert 10 <= limit.rows <= 1000
+
+
+def test_long_queues_shrink_the_limit_once_per_hold() -> None:
+    limit = AdmissionLimit(ADMISSION, 500.0)
+
+    once = limit.after_batch(queue_s=0.05, outstanding_rows=500, now_s=1.0)
+    twice = once.after_batch(queue_s=0.05, outstanding_rows=500, now_s=1.05)
+
+    assert once.rows == pytest.approx(450.0)
+    assert twice is once
+
+
+def test_the_limit_grows_only_while_it_is_used() -> None:
+    limit = AdmissionLimit(ADMISSION, 500.0)
+
+    assert limit.after_batch(queue_s=0.0, outstanding_rows=10, now_s=1.0) is limit
+    assert limit.after_batch(queue_s=0.0, outstanding_rows=400, now_s=1.0).rows > 500
+
+
+def test_live_work_is_refused_last() -> None:
+    live, stream, batch = AdmissionLimit(ADMISSION, 500.0).thresholds()
+
+    assert live > stream > batch
+    assert [p.name for p in Priority] == ["LIVE", "STREAM", "BATCH"]
+
+
+def test_the_fuller_the_longer_a_refused_caller_waits() -> None:
+    half = retry_after_ms(outstanding_rows=50, limit_rows=100, wanted_queue_s=0.02)
+    double = retry_after_ms(outstanding_rows=200, limit_rows=100, wanted_queue_s=0.02)
+
+    assert half == 20
+    assert double == 40
+
+
+LADDER = Fallback(version=2, last_score=True, constant_score=0.5)
+
+
+@pytest.mark.parametrize(
+    ("fallback", "is_ready", "tried", "last", "expected"),
+    [
+        (LADDER, True, False, 0.1, AskVersion(2)),
+        (LADDER, False, False, 0.1, AnswerWith(DegradationLevel.FALLBACK, 0.1, "last_score")),
+        (LADDER, True, True, 0.1, AnswerWith(DegradationLevel.FALLBACK, 0.1, "last_score")),
+        (LADDER, True, True, None, AnswerWith(DegradationLevel.CONSTANT, 0.5, "constant_score")),
+        (Fallback(), True, False, None, Fail()),
+    ],
+)
+def test_the_highest_declared_step_is_taken(
+    fallback: Fallback, *, is_ready: bool, tried: bool, last: float | None, expected: object
+) -> None:
+    step = next_step(fallback, fallback_is_ready=is_ready, tried_fallback=tried, last_score=last)
+
+    assert step == expected
+
+
+def test_a_drill_of_the_last_level_skips_those_above() -> None:
+    step = next_step(
+        LADDER,
+        fallback_is_ready=True,
+        tried_fallback=False,
+        last_score=0.1,
+        floor=DegradationLevel.CONSTANT,
+    )
+
+    assert step == AnswerWith(DegradationLevel.CONSTANT, 0.5, "constant_score")
+
+
+def rule(name: str, operator: str, value: float, feature: str = "amount") -> Rule:
+    return Rule(name, feature, RuleOperator(operator), value, "review", 1.0)
+
+
+def test_the_first_rule_that_holds_decides() -> None:
+    rules = [rule("large", ">", 100.0), rule("any", ">=", 0.0)]
+
+    decided = first_matching_rule(rules, {"amount": np.array([500.0, 5.0, -1.0])}, 3)
+
+    assert decided.tolist() == [0, 1, NO_RULE]
+
+
+@pytest.mark.parametrize("operator", list(RuleOperator))
+def test_a_missing_value_decides_nothing(operator: RuleOperator) -> None:
+    decided = first_matching_rule(
+        [rule("r", operator.value, 0.0)], {"amount": np.array([math.nan])}, 1
+    )
+
+    assert decided.tolist() == [NO_RULE]
+
+
+@pytest.mark.parametrize(
+    ("operator", "expected"),
+    [
+        (">", [False, False, True]),
+        (">=", [False, True, True]),
+        ("<", [True, False, False]),
+        ("<=", [True, True, False]),
+        ("==", [False, True, False]),
+        ("!=", [True, False, True]),
+    ],
+)
+def test_each_operator_compares_as_it_reads(operator: str, expected: list[bool]) -> None:
+    decided = first_matching_rule([rule("r", operator, 2.0)], {"amount": np.array([1, 2, 3])}, 3)
+
+    assert (decided == 0).tolist() == expected
+
+
+def test_a_rule_on_an_unknown_feature_does_not_hold() -> None:
+    assert first_matching_rule([rule("r", ">", 0.0)], {}, 2).tolist() == [NO_RULE, NO_RULE]
+
+
+def test_samples_are_as_large_as_declared_and_independent_between_shadows() -> None:
+    ids = [f"r{index}" for index in range(20_000)]
+
+    one = np.array([is_sampled(i, shadow_version=1, salt="s", sample_bp=3_000) for i in ids])
+    two = np.array([is_sampled(i, shadow_version=2, salt="s", sample_bp=3_000) for i in ids])
+
+    assert abs(one.mean() - 0.3) < 4 * (0.21 / len(ids)) ** 0.5
+    assert abs((one & two).mean() - 0.09) < 4 * (0.09 * 0.91 / len(ids)) ** 0.5
+
+
+def test_everything_is_sampled_at_the_full_share() -> None:
+    assert is_sampled("r", shadow_version=1, salt="s", sample_bp=10_000)
