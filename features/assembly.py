@@ -3,31 +3,46 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
-from domain.errors import Fault, InvalidInputError
+from domain.errors import Fault
 from domain.features import Feature, FeatureRef, FeatureScalar, FeatureStatus, FeatureView
-from domain.versions import TensorSpec
+from domain.versions import DYNAMIC, TensorSpec
+from features.computed import ComputedFeature, compile_computed, compute
 from features.decisions.column_moves import Source, Target, may_overflow, plan_moves
+from features.decisions.feature_columns import (
+    FeatureColumn,
+    column_names,
+    columns_of,
+    places_by_name,
+    shortened,
+)
 from features.decisions.record_decoding import DecodedRecords, decode
 from features.decisions.record_format import record_format
 from features.decisions.request_features import fault_of_value
 from features.decisions.statuses import (
     ViewStatuses,
     has_stale_values,
+    status_when_absent,
     statuses_of,
     view_statuses,
 )
-from features.decisions.tensor_columns import ARRAY_DTYPES, TensorColumns, column_names, lay_out
+from features.decisions.tensor_columns import (
+    ARRAY_DTYPES,
+    TensorColumns,
+    lay_out,
+    values_when_absent,
+)
 
 Tensor = npt.NDArray[np.generic]
 Statuses = npt.NDArray[np.uint8]
 RequestFeatures = Mapping[str, FeatureScalar]
+LastKnownRows = Sequence[npt.NDArray[np.bool_] | None]
 
 _NOTHING: RequestFeatures = {}
-_SHOWN_NAMES = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,27 +60,37 @@ class AssemblyPlan:
     def __init__(
         self,
         views: tuple[FeatureView, ...],
-        names: tuple[str, ...],
-        features: Sequence[Feature],
-        *,
-        sources: Sequence[Source],
+        columns: Sequence[FeatureColumn],
         tensors: Sequence[TensorColumns],
+        *,
+        computed: "ComputedColumns | None",
     ) -> None:
+        refs = [column.ref for column in columns]
         self.views = views  # to read, in this order
-        self.names = names  # of the columns, in the order of the feature set
-        self.width = len(names)
-        self._features = features
+        self.names = column_names(refs)  # of the columns, in the order of the feature set
+        self.width = len(columns)
+        self._features = [column.feature for column in columns]
         self._tensors = tensors
         self._places = [np.array(tensor.places, dtype=np.intp) for tensor in tensors]
         self._targets = _targets(tensors)
-        self._moves, self._text_moves = plan_moves(views, sources, self._targets)
+        stored = [
+            (column, target)
+            for column, target in zip(columns, self._targets, strict=True)
+            if column.is_stored
+        ]
+        self._moves, self._text_moves = plan_moves(
+            views,
+            [Source(views.index(column.view), column.place_in_view) for column, _ in stored],
+            [target for _, target in stored],
+        )
         self._may_overflow = may_overflow(self._moves, [tensor.datatype for tensor in tensors])
         self._formats = [record_format(view) for view in views]
-        self._rules = [
-            _rules_of(number, view, sources, features) for number, view in enumerate(views)
-        ]
-        self._defaults = [_defaults_of(tensor, features) for tensor in tensors]
-        self._place_of = {name: place for place, name in enumerate(names)}
+        self._rules = [_rules_of(view, columns) for view in views]
+        self._defaults = [values_when_absent(tensor, self._features) for tensor in tensors]
+        self._place_of = places_by_name(refs)
+        self._computed = computed
+        # The statuses of a row before anything is known; None: all is read from the store.
+        self._unread = None if len(stored) == len(columns) else _unread_statuses(columns)
 
     def check_request_features(self, features: RequestFeatures) -> tuple[Fault, ...]:
         """Return what keeps the features of a request from standing in a row."""
@@ -77,7 +102,8 @@ class AssemblyPlan:
         request_features: Sequence[RequestFeatures | None] | None,
         *,
         now_s: float,
-        last_known: Sequence[npt.NDArray[np.bool_] | None] | None = None,
+        last_known: LastKnownRows | None = None,
+        rows: int | None = None,
     ) -> Assembled:
         """Return the tensors of a batch of n rows.
 
@@ -88,11 +114,16 @@ class AssemblyPlan:
             now_s: UTC, seconds since 1970; staleness is measured against it.
             last_known: per view, shape (n,): rows whose record is not from the store but from
                 memory. None: no such row.
+            rows: n; needed only where neither records nor request features tell.
         """
-        rows = len(records[0]) if records else len(request_features or ())
+        if rows is None:
+            rows = len(records[0]) if records else len(request_features or ())
         decoded = [decode(form, batch) for form, batch in zip(self._formats, records, strict=True)]
         tensors = self._values(decoded, rows)
         statuses = self._statuses(tensors, decoded, round(now_s * 1000), last_known)
+        if self._computed is not None and statuses is not None:
+            inputs = self._computed.read(records, request_features, now_s, last_known, rows)
+            self._compute(self._computed, inputs, tensors, statuses, now_s)
         if request_features is not None:
             statuses = self._override(tensors, statuses, request_features)
         shaped = tuple(
@@ -125,7 +156,7 @@ class AssemblyPlan:
         tensors: Sequence[Tensor],
         decoded: Sequence[DecodedRecords],
         now_ms: int,
-        last_known: Sequence[npt.NDArray[np.bool_] | None] | None,
+        last_known: LastKnownRows | None,
     ) -> Statuses | None:
         """Return the statuses, with defaults filled into `tensors`; None when all is present."""
         remembered = last_known or [None] * len(decoded)
@@ -133,9 +164,11 @@ class AssemblyPlan:
             each.is_full and memory is None and not has_stale_values(rules, each, now_ms=now_ms)
             for rules, each, memory in zip(self._rules, decoded, remembered, strict=True)
         ]
-        if all(clean):
+        if self._unread is None and all(clean):
             return None
         statuses = np.zeros((len(tensors[0]), self.width), dtype=np.uint8)
+        if self._unread is not None:
+            statuses[:] = self._unread
         for rules, each, memory, is_clean in zip(
             self._rules, decoded, remembered, clean, strict=True
         ):
@@ -149,6 +182,21 @@ class AssemblyPlan:
             for tensor, places, defaults in zip(tensors, self._places, self._defaults, strict=True):
                 np.copyto(tensor, defaults, where=absent[:, places])
         return statuses
+
+    def _compute(
+        self,
+        computed: "ComputedColumns",
+        inputs: npt.NDArray[np.float64],
+        tensors: Sequence[Tensor],
+        statuses: Statuses,
+        now_s: float,
+    ) -> None:
+        for feature in computed.features:
+            values = compute(feature, inputs, now_s=now_s)
+            there = ~np.isnan(values)
+            target = self._targets[feature.place]
+            tensors[target.tensor][there, target.column] = values[there]
+            statuses[there, feature.place] = FeatureStatus.PRESENT
 
     def _override(
         self,
@@ -175,13 +223,19 @@ class AssemblyPlan:
 
     def _request_faults(self, features: RequestFeatures) -> Iterator[Fault]:
         for name, value in features.items():
-            place = self._place_of.get(name)
-            if place is None:
-                yield Fault(f"features.{name}", "no feature of this model", _shortened(self.names))
+            feature = self._request_feature(name)
+            if feature is None:
+                yield Fault(f"features.{name}", "no feature of this model", shortened(self.names))
                 continue
-            accepted = fault_of_value(self._features[place].dtype, value)
+            accepted = fault_of_value(feature.dtype, value)
             if accepted is not None:
                 yield Fault(f"features.{name}", repr(value)[:80], accepted)
+
+    def _request_feature(self, name: str) -> Feature | None:
+        place = self._place_of.get(name)
+        if place is not None:
+            return self._features[place]
+        return None if self._computed is None else self._computed.plan._request_feature(name)  # noqa: SLF001 - same class
 
 
 def compile_plan(
@@ -194,39 +248,46 @@ def compile_plan(
     Raises:
         InvalidInputError: a feature has no view here, or does not fit its input; with all faults.
     """
-    sources, read = _sources_of(feature_set, views)
-    features = [read[source.view].features[source.feature] for source in sources]
+    columns = columns_of(feature_set, views)
+    tensors = lay_out(inputs, feature_set, [column.feature for column in columns])
+    computed, refs = compile_computed(columns, views)
+    read = dict.fromkeys(column.view for column in columns if column.is_stored)
+    if not computed:
+        return AssemblyPlan(tuple(read), columns, tensors, computed=None)
+    plan = compile_plan(refs, views, [TensorSpec("inputs", "FP64", (DYNAMIC, len(refs)))])
+    read.update(dict.fromkeys(plan.views))
+    all_read = tuple(read)
+    places = tuple(all_read.index(view) for view in plan.views)
     return AssemblyPlan(
-        read,
-        column_names(feature_set),
-        features,
-        sources=sources,
-        tensors=lay_out(inputs, feature_set, features),
+        all_read, columns, tensors, computed=ComputedColumns(computed, plan, places)
     )
 
 
-def _sources_of(
-    feature_set: Sequence[FeatureRef], views: Sequence[FeatureView]
-) -> tuple[list[Source], tuple[FeatureView, ...]]:
-    by_name = {(view.name, view.version): view for view in views}
-    read: dict[FeatureView, int] = {}
-    sources: list[Source] = []
-    faults: list[Fault] = []
-    seen: set[FeatureRef] = set()
-    for place, ref in enumerate(feature_set):
-        view = by_name.get((ref.view, ref.view_version))
-        names = [feature.name for feature in view.features] if view else []
-        if view is None or ref.feature not in names:
-            accepted = _shortened([str(each) for each in views] if view is None else names)
-            faults.append(Fault(f"feature_set[{place}]", str(ref), accepted))
-        elif ref in seen:
-            faults.append(Fault(f"feature_set[{place}]", f"{ref} twice", "each feature once"))
-        else:
-            sources.append(Source(read.setdefault(view, len(read)), names.index(ref.feature)))
-        seen.add(ref)
-    if faults:
-        raise InvalidInputError(faults)
-    return sources, tuple(read)
+@dataclass(frozen=True, slots=True, eq=False)
+class ComputedColumns:
+    """What is computed in a feature set, and the plan that reads what this takes."""
+
+    features: Sequence[ComputedFeature]
+    plan: AssemblyPlan
+    view_places: tuple[int, ...]  # of the views this reads, among those of the outer plan
+
+    def read(
+        self,
+        records: Sequence[Sequence[bytes | None]],
+        request_features: Sequence[RequestFeatures | None] | None,
+        now_s: float,
+        last_known: LastKnownRows | None,
+        rows: int,
+    ) -> npt.NDArray[np.float64]:
+        """Return the inputs of the expressions, shape (n, inputs), NaN where missing."""
+        assembled = self.plan.assemble(
+            [records[place] for place in self.view_places],
+            request_features,
+            now_s=now_s,
+            last_known=last_known and [last_known[place] for place in self.view_places],
+            rows=rows,
+        )
+        return cast("npt.NDArray[np.float64]", assembled.tensors[0])
 
 
 def _targets(tensors: Sequence[TensorColumns]) -> list[Target]:
@@ -238,24 +299,11 @@ def _targets(tensors: Sequence[TensorColumns]) -> list[Target]:
     return [at[place] for place in range(len(at))]
 
 
-def _rules_of(
-    number: int, view: FeatureView, sources: Sequence[Source], features: Sequence[Feature]
-) -> ViewStatuses:
-    places = [place for place, source in enumerate(sources) if source.view == number]
-    return view_statuses(view, places, [features[place] for place in places])
+def _rules_of(view: FeatureView, columns: Sequence[FeatureColumn]) -> ViewStatuses:
+    places = [place for place, column in enumerate(columns) if column.view is view]
+    return view_statuses(view, places, [columns[place].feature for place in places])
 
 
-def _defaults_of(tensor: TensorColumns, features: Sequence[Feature]) -> Tensor:
-    """Return what stands in for an absent value, per column of the tensor."""
-    dtype = ARRAY_DTYPES[tensor.datatype]
-    absent: FeatureScalar = float("nan") if dtype.kind == "f" else "" if dtype.kind == "O" else 0
-    values = [features[place].default for place in tensor.places]
-    chosen = [absent if value is None else value for value in values]
-    return np.array(
-        [value.encode() if isinstance(value, str) else value for value in chosen], dtype=dtype
-    )
-
-
-def _shortened(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN_NAMES])
-    return f"{shown} and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else shown
+def _unread_statuses(columns: Sequence[FeatureColumn]) -> Statuses:
+    statuses = [0 if column.is_stored else status_when_absent(column.feature) for column in columns]
+    return np.array(statuses, dtype=np.uint8)

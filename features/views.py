@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeGuard
 
 import yaml
 from pydantic import (
@@ -17,12 +17,24 @@ from pydantic import (
 )
 
 from domain.errors import Fault, InvalidInputError, NotFoundError
-from domain.features import Feature, FeatureDtype, FeatureScalar, FeatureView
-from features.decisions.request_features import fault_of_value
+from domain.features import (
+    BinsLayout,
+    Feature,
+    FeatureDtype,
+    FeatureRef,
+    FeatureScalar,
+    FeatureView,
+    ViewKind,
+)
+from features.decisions.view_rules import LONGEST_BIN_NAME, contradictions
+from features.functions import deployed_functions
 
+_NO_ENTITY = "request"
 _LONGEST_S = 10 * 366 * 86_400.0
 _SECONDS = Annotated[float, Field(gt=0, le=_LONGEST_S)]
 _VIEW_NAME = r"^[a-z][a-z0-9_]{0,62}$"
+_SET_NAME = r"^[A-Za-z0-9_.-]{1,63}$"
+_INPUT_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 _FEATURE_NAME = r"^[A-Za-z_][A-Za-z0-9_ .-]{0,127}$"
 
 
@@ -35,6 +47,15 @@ class _FeatureText(BaseModel):
     max_age_s: _SECONDS | None = None
     description: str = ""
     owner: str = ""
+    expression: str = ""
+
+
+class _BinsText(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    set: Annotated[str, Field(pattern=_SET_NAME)] | None = None  # the view's name by default
+    event_time: Annotated[str, Field(max_length=LONGEST_BIN_NAME)] = ""
+    names: dict[str, Annotated[str, Field(min_length=1, max_length=LONGEST_BIN_NAME)]] = {}
 
 
 class _ViewText(BaseModel):
@@ -42,8 +63,12 @@ class _ViewText(BaseModel):
 
     name: Annotated[str, Field(pattern=_VIEW_NAME)]
     version: Annotated[int, Field(ge=1, le=999_999_999)]
-    entity: Annotated[str, Field(pattern=_VIEW_NAME)]
+    entity: Annotated[str, Field(pattern=_VIEW_NAME)] = ""
     ttl_s: _SECONDS | None = None
+    kind: ViewKind = ViewKind.STORED
+    layout: Literal["packed", "bins"] = "packed"
+    bins: _BinsText = _BinsText()
+    inputs: dict[Annotated[str, Field(pattern=_INPUT_NAME)], str] = {}
     features: Annotated[list[_FeatureText], Field(min_length=1, max_length=10_000)]
 
 
@@ -84,9 +109,12 @@ def parse_views(text: str, *, where: str) -> tuple[FeatureView, ...]:
         parsed = _ViewsText.model_validate(content)
     except ValidationError as error:
         raise InvalidInputError(list(_faults_of(error))) from error
-    if faults := list(_contradictions(parsed.views)):
+    faults = list(_layout_faults(parsed.views))
+    views = tuple(_view_of(each) for each in parsed.views)
+    faults += contradictions(views, functions=deployed_functions())
+    if faults:
         raise InvalidInputError(faults)
-    return tuple(_view_of(each) for each in parsed.views)
+    return views
 
 
 def find_view(views: Sequence[FeatureView], text: str) -> FeatureView:
@@ -101,12 +129,37 @@ def find_view(views: Sequence[FeatureView], text: str) -> FeatureView:
     return matches[0]
 
 
+def views_of(
+    feature_set: Sequence[FeatureRef], views: Sequence[FeatureView]
+) -> tuple[FeatureView, ...]:
+    """Return the views that a feature set needs: those it names, and what computed ones read.
+
+    Raises:
+        NotFoundError: a view is not among `views`.
+    """
+    by_name = {str(view): view for view in views}
+    wanted = [f"{ref.view}@{ref.view_version}" for ref in feature_set]
+    found: dict[str, FeatureView] = {}
+    while wanted:
+        name = wanted.pop(0)
+        if name in found:
+            continue
+        if name not in by_name:
+            raise NotFoundError("feature view", f"{name} (there are: {', '.join(by_name)})")
+        found[name] = by_name[name]
+        wanted += [ref.rpartition(":")[0] for _, ref in found[name].inputs]
+    return tuple(found.values())
+
+
 def _view_of(text: _ViewText) -> FeatureView:
     return FeatureView(
         name=text.name,
         version=text.version,
-        entity=text.entity,
+        entity=text.entity or _NO_ENTITY,
         ttl_s=text.ttl_s,
+        kind=text.kind,
+        bins=_bins_of(text) if text.layout == "bins" else None,
+        inputs=tuple(text.inputs.items()),
         features=tuple(
             Feature(
                 name=feature.name,
@@ -115,41 +168,39 @@ def _view_of(text: _ViewText) -> FeatureView:
                 max_age_s=feature.max_age_s,
                 description=feature.description,
                 owner=feature.owner,
+                expression=feature.expression,
             )
             for feature in text.features
         ),
     )
 
 
+def _bins_of(text: _ViewText) -> BinsLayout:
+    return BinsLayout(
+        set_name=text.bins.set or text.name,
+        event_time_bin=text.bins.event_time,
+        names=tuple(text.bins.names.items()),
+    )
+
+
 def _as_dtype(dtype: FeatureDtype, value: FeatureScalar | None) -> FeatureScalar | None:
     # `default: 0` and `default: 0.0` of a float are one definition and have one digest.
-    if value is not None and dtype in {FeatureDtype.FLOAT32, FeatureDtype.FLOAT64}:
-        return float(value)
+    if dtype in {FeatureDtype.FLOAT32, FeatureDtype.FLOAT64} and _is_whole(value):
+        try:
+            return float(value)
+        except OverflowError:
+            return value  # refused with the other faults
     return value
 
 
-def _contradictions(views: Sequence[_ViewText]) -> Iterator[Fault]:
-    seen: set[tuple[str, int]] = set()
+def _is_whole(value: FeatureScalar | None) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _layout_faults(views: Sequence[_ViewText]) -> Iterator[Fault]:
     for place, view in enumerate(views):
-        path = f"views[{place}]"
-        if (view.name, view.version) in seen:
-            yield Fault(path, f"{view.name}@{view.version} twice", "each name@version once")
-        seen.add((view.name, view.version))
-        yield from _feature_contradictions(path, view.features)
-
-
-def _feature_contradictions(path: str, features: Sequence[_FeatureText]) -> Iterator[Fault]:
-    seen: set[str] = set()
-    for place, feature in enumerate(features):
-        where = f"{path}.features[{place}]"
-        if feature.name in seen:
-            yield Fault(f"{where}.name", f"{feature.name} twice", "each name once in a view")
-        seen.add(feature.name)
-        if feature.default is None:
-            continue
-        accepted = fault_of_value(feature.dtype, feature.default)
-        if accepted is not None:
-            yield Fault(f"{where}.default", repr(feature.default)[:80], accepted)
+        if view.layout == "packed" and "bins" in view.model_fields_set:
+            yield Fault(f"views[{place}].bins", "bins of a packed view", "`layout: bins`")
 
 
 def _faults_of(error: ValidationError) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ Columns = slice | list[int]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A column of a feature set: where its value is read."""
+    """Where the value of a stored feature is read."""
 
     view: int  # place among the views read
     feature: int  # place in the view
@@ -19,7 +19,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A column of a feature set: where its value goes."""
+    """Where the value of a feature goes."""
 
     tensor: int
     column: int

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -117,15 +118,14 @@ def _event_times_ms(column: pa.Array, name: str, rejects: _Rejects) -> npt.NDArr
 
 
 def _parsed_times(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
-    kind = pa.timestamp("ms", tz="UTC")
-    parsed = [_parse_time(text, kind) for text in column.to_pylist()]
-    return pa.array(parsed, kind), np.array([each is None for each in parsed])
+    parsed = [_parse_time(text) for text in column.to_pylist()]
+    unreadable = np.array([each is None for each in parsed])
+    return pa.array(parsed, pa.timestamp("ms", tz="UTC")), unreadable
 
 
-def _parse_time(text: str | None, kind: pa.DataType) -> int | None:
-    for candidate in (text, f"{text}Z"):  # without a zone: UTC
-        try:
-            return int(pa.scalar(candidate).cast(kind).value)
-        except (pa.ArrowInvalid, AttributeError, TypeError):
-            continue
-    return None
+def _parse_time(text: str | None) -> datetime | None:
+    try:
+        parsed = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

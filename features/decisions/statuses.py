@@ -37,7 +37,7 @@ def view_statuses(
             [_NEVER_MS if age is None else round(age * 1000) for age in ages], dtype=np.int64
         ),
         least_max_age_ms=min(limits, default=None),
-        when_absent=np.array([_when_absent(feature) for feature in features], dtype=np.uint8),
+        when_absent=np.array([status_when_absent(feature) for feature in features], dtype=np.uint8),
     )
 
 
@@ -75,5 +75,6 @@ def statuses_of(
     return np.where(present, statuses, rules.when_absent)
 
 
-def _when_absent(feature: Feature) -> FeatureStatus:
+def status_when_absent(feature: Feature) -> FeatureStatus:
+    """Return the status of a value that is nowhere."""
     return FeatureStatus.MISSING if feature.default is None else FeatureStatus.DEFAULTED

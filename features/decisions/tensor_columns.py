@@ -1,15 +1,16 @@
 """Which column of a feature set stands in which tensor of a model."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from domain.errors import Fault, InvalidInputError
-from domain.features import Feature, FeatureDtype, FeatureRef
+from domain.features import Feature, FeatureDtype, FeatureRef, FeatureScalar
 from domain.versions import TensorSpec
+from features.decisions.feature_columns import column_names
 
 ARRAY_DTYPES: dict[str, np.dtype[Any]] = {  # by datatype of the Open Inference Protocol
     "FP32": np.dtype("float32"),
@@ -30,21 +31,6 @@ class TensorColumns:
     datatype: str
     places: tuple[int, ...]
     is_flat: bool  # shape (n,) instead of (n, columns)
-
-
-def column_names(refs: Sequence[FeatureRef]) -> tuple[str, ...]:
-    """Return the short names of the columns: `feature`, else `view:feature`, else the whole."""
-    short = [ref.feature for ref in refs]
-    middle = [f"{ref.view}:{ref.feature}" for ref in refs]
-    short_counts, middle_counts = Counter(short), Counter(middle)
-    return tuple(
-        short[place]
-        if short_counts[short[place]] == 1
-        else middle[place]
-        if middle_counts[middle[place]] == 1
-        else str(ref)
-        for place, ref in enumerate(refs)
-    )
 
 
 def lay_out(
@@ -74,6 +60,19 @@ def lay_out(
     return tuple(
         TensorColumns(spec.datatype, share, is_flat=len(spec.shape) == 1)
         for spec, share in zip(inputs, shares, strict=True)
+    )
+
+
+def values_when_absent(
+    tensor: TensorColumns, features: Sequence[Feature]
+) -> npt.NDArray[np.generic]:
+    """Return what stands in for an absent value, per column of the tensor."""
+    dtype = ARRAY_DTYPES[tensor.datatype]
+    absent: FeatureScalar = float("nan") if dtype.kind == "f" else "" if dtype.kind == "O" else 0
+    values = [features[place].default for place in tensor.places]
+    chosen = [absent if value is None else value for value in values]
+    return np.array(
+        [value.encode() if isinstance(value, str) else value for value in chosen], dtype=dtype
     )
 
 
