@@ -5,7 +5,7 @@ a call handles a slice of rows that is small enough to be short.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from hashlib import blake2b
 from itertools import chain
@@ -35,6 +35,7 @@ BatchT = TypeVar("BatchT", bound=LogBatch)
 _DAY_US = 86_400_000_000
 _EPOCH = date(1970, 1, 1)
 _DIGEST_BYTES = 16
+_MAX_KNOWN_KEYS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,15 @@ class FileKey:
     date: str  # UTC, YYYY-MM-DD
     version: int
     feature_names: tuple[str, ...] = ()
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Hashing hundreds of names anew for each batch was a fifth of the log's whole cost.
+        parts = (self.kind, self.model, self.date, self.version, self.feature_names)
+        object.__setattr__(self, "_hash", hash(parts))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +78,44 @@ class UnitKeys:
         return blake2b(key.encode(), digest_size=_DIGEST_BYTES, key=self.secret).hexdigest()
 
 
-def file_key_of(batch: LogBatch) -> FileKey:
-    """Return which file the rows of `batch` belong to.
+@dataclass(slots=True)
+class FileKeys:
+    """Finds the file of a batch; remembers, so that batches of one file share one key."""
 
-    Raises:
-        InvalidInputError: the model's name is none, and must not become part of a path.
-    """
-    checked_model_name(batch.model)
-    day = (_EPOCH + timedelta(days=batch.at_us // _DAY_US)).isoformat()
-    match batch:
-        case ScoreBatchLog():
-            names = batch.feature_names if batch.features is not None else ()
-            return FileKey(LogKind.SCORE, batch.model, day, batch.version, names)
-        case ShadowBatchLog():
-            return FileKey(LogKind.SHADOW, batch.model, day, batch.shadow_version)
-        case OutcomeBatchLog():
-            return FileKey(LogKind.OUTCOMES, batch.model, day, 0)
-        case _:
-            assert_never(batch)
+    _known: dict[tuple[object, ...], FileKey] = field(default_factory=dict)
+
+    def key_of(self, batch: LogBatch) -> FileKey:
+        """Return which file the rows of `batch` belong to.
+
+        Raises:
+            InvalidInputError: the model's name is none, and must not become part of a path.
+            OverflowError: the time lies outside the calendar.
+        """
+        day = batch.at_us // _DAY_US
+        match batch:
+            case ScoreBatchLog(version=version, features=features):
+                names = batch.feature_names if features is not None else ()
+                # By identity: the key found keeps the names alive, so none can take their id.
+                return self._find(LogKind.SCORE, batch.model, day, version, names)
+            case ShadowBatchLog(shadow_version=version):
+                return self._find(LogKind.SHADOW, batch.model, day, version, ())
+            case OutcomeBatchLog():
+                return self._find(LogKind.OUTCOMES, batch.model, day, 0, ())
+            case _:
+                assert_never(batch)
+
+    def _find(
+        self, kind: LogKind, model: str, day: int, version: int, names: tuple[str, ...]
+    ) -> FileKey:
+        short = (kind, model, day, version, id(names))
+        key = self._known.get(short)
+        if key is None:
+            date_text = (_EPOCH + timedelta(days=day)).isoformat()
+            key = FileKey(kind, checked_model_name(model), date_text, version, names)
+            if len(self._known) >= _MAX_KNOWN_KEYS:
+                self._known.clear()
+            self._known[short] = key
+        return key
 
 
 def schema_of(key: FileKey, unit_keys: UnitKeys) -> pa.Schema:

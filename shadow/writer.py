@@ -19,7 +19,7 @@ import structlog
 
 from domain.errors import UnderstudyError
 from shadow.batches import LogBatch
-from shadow.columns import FileKey, UnitKeys, file_key_of, record_batch
+from shadow.columns import FileKey, FileKeys, UnitKeys, record_batch
 from shadow.counters import LogCounters
 from shadow.decisions.rolling import RollPolicy
 from shadow.fault_report import FaultReport
@@ -28,6 +28,7 @@ from shadow.intake import Intake, kind_of
 from shadow.slices import Slice, cut
 
 _log = structlog.get_logger()
+_BATCHES_PER_PAUSE = 512
 _PAUSE_S = 0.001  # after a slice: the event loop gets the interpreter lock
 
 
@@ -76,6 +77,7 @@ class LogWriter:
         self._is_closing = threading.Event()
         self._intake = Intake(self._limits.queued_rows, self._limits.queued_bytes, self._wake.set)
         self._files = LogFiles(root, self._unit_keys, self._limits.roll, now_s, self._pause)
+        self._file_keys = FileKeys()
         self._slices: deque[Slice] = deque()  # taken, not yet in a journal
         self._flushes: deque[threading.Event] = deque()
         self._faults = FaultReport(root, self._limits.report_s)
@@ -172,9 +174,11 @@ class LogWriter:
         return True
 
     def _with_keys(self, batches: Iterable[LogBatch]) -> Iterator[tuple[FileKey, LogBatch]]:
-        for batch in batches:
+        for number, batch in enumerate(batches, start=1):
+            if number % _BATCHES_PER_PAUSE == 0:
+                self._pause()
             try:
-                key = file_key_of(batch)
+                key = self._file_keys.key_of(batch)
             except (UnderstudyError, OverflowError) as error:
                 _log.warning("log_batch_refused", error=str(error), rows=batch.rows)
                 self._fail((batch,))
