@@ -66,17 +66,7 @@ def deployment_to_wire(deployment: Deployment) -> pb.Deployment:
         fallback=fallback_to_wire(deployment.fallback),
         salt=deployment.salt,
         decision_threshold=deployment.decision_threshold,
-        rules=[
-            pb.Rule(
-                name=rule.name,
-                feature=rule.feature,
-                operator=rule.operator.value,
-                value=rule.value,
-                action=rule.action,
-                score=rule.score,
-            )
-            for rule in deployment.rules
-        ],
+        rules=[rule_to_wire(rule) for rule in deployment.rules],
         standby=deployment.standby,
     )
 
@@ -89,6 +79,17 @@ def rule_from_wire(message: pb.Rule) -> Rule:
         value=message.value,
         action=message.action,
         score=message.score,
+    )
+
+
+def rule_to_wire(rule: Rule) -> pb.Rule:
+    return pb.Rule(
+        name=rule.name,
+        feature=rule.feature,
+        operator=rule.operator.value,
+        value=rule.value,
+        action=rule.action,
+        score=rule.score,
     )
 
 

@@ -1,0 +1,103 @@
+"""Open what the registry needs and the server over it; close all in reverse order."""
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+
+import grpc
+import structlog
+
+from domain.errors import UnavailableError, UnderstudyError
+from registry.change_deployment import DeploymentChanger
+from registry.live_state import LiveOptions, LiveState
+from registry.provenance.inspection import InspectionLimits
+from registry.receive_artifact import UploadLimits
+from registry.register_version import Registrar
+from registry.service import Parts, RegistryService
+from registry.settings import RegistrySettings
+from registry.store.artifacts import ArtifactStore
+from registry.store.database import open_database
+from runtime.exit_codes import FAILED, OK
+from runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
+from runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
+from understudy.v1 import registry_pb2, registry_pb2_grpc
+
+SERVICE_NAME = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
+_DATABASE_FILE = "registry.sqlite"
+_ARTIFACTS_DIRECTORY = "artifacts"
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRegistry:
+    server: grpc.aio.Server
+    health: HealthSwitch
+    port: int  # 0 for a unix socket
+
+
+@asynccontextmanager
+async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistry]:
+    """Open the registry; its server is bound and not yet started.
+
+    Raises:
+        UnavailableError: directory, database or address cannot be used.
+    """
+    try:
+        settings.dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnavailableError(f"directory {settings.dir}", str(error.strerror)) from error
+    async with AsyncExitStack() as resources:
+        executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="registry")
+        resources.callback(executor.shutdown)
+        engine = open_database(settings.dir / _DATABASE_FILE)
+        resources.callback(engine.dispose)
+        artifacts = ArtifactStore(settings.dir / _ARTIFACTS_DIRECTORY)
+        live = LiveState(
+            engine,
+            executor,
+            LiveOptions(settings.standby_versions, settings.report_ttl_s, settings.max_watchers),
+            now_s=monotonic,
+            now=_utc_now,
+        )
+        await resources.enter_async_context(live.opened())
+        limits = InspectionLimits(settings.inspection_timeout_s, settings.inspection_max_bytes)
+        parts = Parts(
+            live=live,
+            registrar=Registrar(engine, artifacts, limits, _utc_now),
+            changer=DeploymentChanger(engine, _utc_now),
+            artifacts=artifacts,
+            uploads=UploadLimits(
+                settings.max_artifact_bytes, settings.max_artifact_files, settings.max_uploads
+            ),
+            standby_versions=settings.standby_versions,
+        )
+        server = new_server()
+        registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(parts), server)
+        health = add_health_and_reflection(server, [SERVICE_NAME])
+        yield OpenRegistry(server, health, bind(server, settings.listen))
+
+
+async def serve(settings: RegistrySettings) -> int:
+    """Serve until a signal; return the exit code."""
+    stop = stop_on_signals()
+    try:
+        async with open_registry(settings) as opened:
+            _log.info("registry_opened", listen=settings.listen, port=opened.port)
+            await serve_until_stopped(
+                opened.server,
+                opened.health,
+                stop,
+                DrainTimes(settings.unready_delay_s, settings.drain_grace_s),
+            )
+    except UnderstudyError as error:
+        _log.error("registry_not_opened", why=str(error))
+        return FAILED
+    return OK
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,132 @@
+"""Make the next revision of a deployment by compare-and-swap, with its audit row."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection, Engine
+
+from domain.canonical import canonical_json, digest_of_text
+from domain.deployments import Deployment
+from domain.errors import ConflictError, CorruptedError, NotFoundError, RefusedError
+from domain.versions import VersionRef
+from registry.decisions.changes import ACTIONS, Change, Rollback, apply_change, gains
+from registry.provenance.findings import read_record
+from registry.provenance.record_checks import standing_findings
+from registry.store import audit_log, revisions, versions
+from registry.store.database import reading, writing
+from registry.store.revisions import StoredRevision
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRequest:
+    model: str
+    change: Change
+    reason: str
+    actor: str
+    expect_revision: int | None  # None: whatever is current; 0: not deployed yet
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    before: Deployment | None
+    after: Deployment
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentChanger:
+    """Runs in worker threads: everything here may block."""
+
+    engine: Engine
+    now: Callable[[], datetime]  # UTC
+
+    def change(self, request: ChangeRequest) -> Changed:
+        """Apply `request`, or only say what it would do when it is a dry run.
+
+        Raises:
+            ConflictError: the current revision is not the expected one.
+            NotFoundError, RefusedError, InvalidInputError: see `apply_change`; refused too when
+                the provenance of a version that would gain traffic has run out.
+        """
+        if request.dry_run:
+            with reading(self.engine) as connection:
+                before, after = self._decide(connection, request)
+            return Changed(before, after, applied=False)
+        # The write lock is held from the reading of the current revision to the commit.
+        with writing(self.engine) as connection:
+            before, after = self._decide(connection, request)
+            self._write(connection, request, before, after)
+        return Changed(before, after, applied=True)
+
+    def _decide(
+        self, connection: Connection, request: ChangeRequest
+    ) -> tuple[Deployment | None, Deployment]:
+        history = [each.deployment for each in revisions.history_of(connection, request.model)]
+        known = versions.numbers_of(connection, request.model)
+        if not known:
+            raise NotFoundError("model", request.model)
+        current = len(history)
+        if request.expect_revision not in {None, current}:
+            raise ConflictError(
+                f"{request.model} is at revision {current}, not {request.expect_revision}"
+            )
+        after = apply_change(
+            history,
+            request.change,
+            model=request.model,
+            known_versions=known,
+            first_salt=request.model,
+        )
+        before = history[-1] if history else None
+        # Going back must always be possible: what has run out blocks the next step forward.
+        if not isinstance(request.change, Rollback):
+            self._check_standing(connection, request.model, gains(before, after))
+        return before, after
+
+    def _check_standing(self, connection: Connection, model: str, numbers: Sequence[int]) -> None:
+        today = self.now().date()
+        for number in numbers:
+            _check_record(connection, VersionRef(model, number), today)
+
+    def _write(
+        self,
+        connection: Connection,
+        request: ChangeRequest,
+        before: Deployment | None,
+        after: Deployment,
+    ) -> None:
+        at_ns = round(self.now().timestamp() * 1e9)
+        action = ACTIONS[type(request.change)]
+        revisions.add_revision(
+            connection, StoredRevision(after, request.actor, action, request.reason, at_ns)
+        )
+        details = {
+            "from_digest": None if before is None else before.digest,
+            "to_digest": after.digest,
+        }
+        audit_log.append(
+            connection,
+            audit_log.Event(
+                at_ns=at_ns,
+                actor=request.actor,
+                action=action,
+                model=request.model,
+                reason=request.reason,
+                details_json=canonical_json(details),
+                from_revision=0 if before is None else before.revision,
+                to_revision=after.revision,
+            ),
+        )
+
+
+def _check_record(connection: Connection, ref: VersionRef, today: date) -> None:
+    stored = versions.get_version(connection, ref)
+    if digest_of_text(stored.provenance_json) != stored.spec.provenance_digest:
+        raise CorruptedError(f"the provenance record of {ref} is not what was registered")
+    read = read_record(stored.provenance_json)
+    findings = (*read.findings, *standing_findings(read.groups, today))
+    if findings:
+        listed = "; ".join(str(finding) for finding in findings)
+        raise RefusedError(f"the provenance of {ref} no longer holds: {listed}")

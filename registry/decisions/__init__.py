@@ -1,0 +1,1 @@
+"""What the registry decides. Pure: no I/O, no clock, no protobuf."""

@@ -1,0 +1,190 @@
+"""What watchers see: deployments and versions from the database, scorers as reported.
+
+Changes run one after the other, and each is published before the next begins.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import Engine
+
+from domain.deployments import Deployment, versions_to_run
+from domain.errors import UnavailableError
+from domain.versions import VersionRef
+from registry.decisions.changes import standby_of
+from registry.observed import Observed
+from registry.store import host_reports, revisions, versions
+from registry.store.database import count_start, reading, writing
+from registry.watchers import Watchers
+from registry.wire import version_to_wire
+from runtime.wire import deployment_to_wire
+from understudy.v1 import registry_pb2 as pb
+
+_EXPIRIES_PER_TERM = 4
+_SEQUENCES_PER_START = 1 << 32  # so that the sequence grows across restarts too
+
+_log = structlog.get_logger()
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    standby_versions: int
+    report_ttl_s: float
+    max_watchers: int
+
+
+class LiveState:
+    """Owns what is published. For one event loop; blocking work goes to `executor`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        executor: ThreadPoolExecutor,
+        options: LiveOptions,
+        *,
+        now_s: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._engine = engine
+        self._executor = executor
+        self._options = options
+        self._now_s = now_s
+        self._now = now
+        self._changing = asyncio.Lock()
+        self._saving = asyncio.Lock()
+        self._owned = asyncio.TaskGroup()
+        self._sequence = 0
+        self._deployments: list[pb.Deployment] = []
+        self._versions: list[pb.Version] = []
+        self.observed = Observed(ttl_s=options.report_ttl_s)
+        self.watchers = Watchers(pb.Snapshot(), limit=options.max_watchers)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["LiveState"]:
+        """Read the state, then keep it until the block ends; started changes are finished."""
+        starts = await self.run(lambda: count_start(self._engine))
+        self._sequence = starts * _SEQUENCES_PER_START
+        kept = await self.run(self._read_reports)
+        self.observed.restore(kept, now_s=self._now_s())
+        await self._reload()
+        async with self._owned:
+            expiry = self._owned.create_task(self._expire_reports())
+            try:
+                yield self
+            finally:
+                expiry.cancel()
+
+    async def run(self, work: Callable[[], ResultT]) -> ResultT:
+        """Run blocking `work` in a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    async def change(self, work: Callable[[], ResultT]) -> ResultT:
+        """Run `work`, which changes the database, and publish what it made.
+
+        A caller that goes away does not stop it: what was committed is published.
+        """
+        outcome: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
+        outcome.add_done_callback(_look_at)  # nobody may be left to
+        self._owned.create_task(self._change(work, outcome))
+        return await asyncio.shield(outcome)
+
+    async def report_scorers(self, message: pb.ReportScorersRequest) -> None:
+        if not self.observed.report_scorers(message, now_s=self._now_s()):
+            return
+        self._publish()
+        content = message.SerializeToString()
+        async with self._saving:
+            await self.run(lambda: self._save_report(message.host_id, content))
+
+    def report_router(self, message: pb.ReportRouterRequest) -> None:
+        self.observed.report_router(message, at=self._now(), now_s=self._now_s())
+
+    def deployments(self, model: str = "") -> list[pb.Deployment]:
+        return [each for each in self._deployments if model in {"", each.model}]
+
+    async def _change(
+        self, work: Callable[[], ResultT], outcome: "asyncio.Future[ResultT]"
+    ) -> None:
+        async with self._changing:
+            try:
+                result = await self.run(work)
+                await self._reload()
+            except Exception as error:  # noqa: BLE001 - handed to the caller, who reports it
+                if not outcome.cancelled():
+                    outcome.set_exception(error)
+                return
+        if not outcome.cancelled():
+            outcome.set_result(result)
+
+    async def _reload(self) -> None:
+        self._deployments, self._versions = await self.run(self._read)
+        self._publish()
+
+    def _publish(self) -> None:
+        self._sequence += 1
+        self.watchers.publish(
+            pb.Snapshot(
+                sequence=self._sequence,
+                deployments=self._deployments,
+                versions=self._versions,
+                scorers=self.observed.scorers(),
+            )
+        )
+
+    def _read(self) -> tuple[list[pb.Deployment], list[pb.Version]]:
+        deployed: list[Deployment] = []
+        with reading(self._engine) as connection:
+            for model in revisions.deployed_models(connection):
+                history = [each.deployment for each in revisions.history_of(connection, model)]
+                deployed.append(with_standby(history, self._options.standby_versions))
+            needed = [VersionRef(d.model, n) for d in deployed for n in versions_to_run(d)]
+            found = [versions.get_version(connection, ref) for ref in needed]
+        return (
+            [deployment_to_wire(each) for each in deployed],
+            [version_to_wire(each, with_record=False) for each in found],
+        )
+
+    def _read_reports(self) -> dict[str, bytes]:
+        with reading(self._engine) as connection:
+            return host_reports.read_all(connection)
+
+    def _save_report(self, host_id: str, content: bytes) -> None:
+        with writing(self._engine) as connection:
+            host_reports.save(connection, host_id, content)
+
+    def _forget_reports(self, host_ids: tuple[str, ...]) -> None:
+        with writing(self._engine) as connection:
+            host_reports.forget(connection, host_ids)
+
+    async def _expire_reports(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.report_ttl_s / _EXPIRIES_PER_TERM)
+            lost = self.observed.expire(now_s=self._now_s())
+            if not lost:
+                continue
+            _log.warning("scorer_hosts_lost", hosts=lost, ttl_s=self._options.report_ttl_s)
+            self._publish()
+            try:
+                async with self._saving:
+                    await self.run(partial(self._forget_reports, lost))
+            except UnavailableError:
+                # They are out of the published state; a later start will find them and wait.
+                _log.exception("host_reports_not_forgotten")
+
+
+def with_standby(history: list[Deployment], limit: int) -> Deployment:
+    """Return the newest revision with the versions that stand by for a rollback."""
+    return replace(history[-1], standby=standby_of(history, limit=limit))
+
+
+def _look_at(outcome: "asyncio.Future[ResultT]") -> None:
+    if not outcome.cancelled():
+        outcome.exception()

@@ -1,0 +1,266 @@
+"""Print the registry's answers: tables for people, JSON for programs."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC
+from enum import StrEnum
+from typing import Any
+
+import typer
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.table import Table
+
+from understudy.v1 import registry_pb2 as pb
+
+_DIGEST_SHOWN = 12
+_STATE_PREFIX = "SCORER_STATE_"
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
+
+def print_report(response: pb.RegisterVersionResponse, output: Format) -> None:
+    """Print the gate's report: every finding with what was read and what is wanted."""
+    if output is Format.JSON:
+        _print_json(_as_dict(response))
+        return
+    report = response.report
+    if report.findings:
+        typer.echo(f"refused: {len(report.findings)} findings in the provenance record")
+        _print_table(
+            ("field", "read", "wanted"), [(f.field, f.read, f.wanted) for f in report.findings]
+        )
+    elif response.HasField("version"):
+        ref = response.version.ref
+        typer.echo(
+            f"registered {ref.model}@{ref.number}, artifact {report.artifact_digest[:_DIGEST_SHOWN]}, "
+            f"provenance {report.provenance_digest[:_DIGEST_SHOWN]}"
+        )
+    else:
+        typer.echo("complete: the gate finds nothing; nothing was registered")
+
+
+def print_versions(versions: Sequence[pb.Version], output: Format) -> None:
+    if output is Format.JSON:
+        _print_json([_version_dict(each) for each in versions])
+        return
+    _print_table(
+        ("version", "artifact", "provenance", "registered", "by"),
+        [
+            (
+                f"{each.ref.model}@{each.ref.number}",
+                each.artifact_digest[:_DIGEST_SHOWN],
+                each.provenance_digest[:_DIGEST_SHOWN],
+                _time(each.registered_at),
+                each.registered_by,
+            )
+            for each in versions
+        ],
+    )
+
+
+def print_version(version: pb.Version, output: Format) -> None:
+    if output is Format.JSON:
+        _print_json(_version_dict(version))
+        return
+    score = version.score_output
+    _print_table(
+        ("field", "value"),
+        [
+            ("version", f"{version.ref.model}@{version.ref.number}"),
+            ("registered", f"{_time(version.registered_at)} by {version.registered_by}"),
+            ("artifact", version.artifact_digest),
+            ("provenance", version.provenance_digest),
+            ("inputs", _tensors(version.inputs)),
+            ("outputs", _tensors(version.outputs)),
+            ("score", f"{score.output}, column {score.column}"),
+            ("features", "\n".join(version.feature_set)),
+            ("record", json.dumps(json.loads(version.provenance_json), indent=1)),
+        ],
+    )
+
+
+def print_change(response: pb.ChangeDeploymentResponse, output: Format) -> None:
+    if output is Format.JSON:
+        _print_json(_as_dict(response))
+        return
+    before, after = response.before, response.after
+    current = f"revision {before.revision}" if response.HasField("before") else "not deployed"
+    verb = "" if response.applied else " would be"
+    typer.echo(f"{after.model}: {current} ->{verb} revision {after.revision} ({after.digest[:12]})")
+    rows = [
+        (name, old if response.HasField("before") else "", new)
+        for (name, old), (_, new) in zip(_parts(before), _parts(after), strict=True)
+    ]
+    _print_table(("part", "before", "after"), rows)
+
+
+def print_history(entries: Sequence[pb.RevisionEntry], output: Format) -> None:
+    if output is Format.JSON:
+        _print_json([_as_dict(each) for each in entries])
+        return
+    _print_table(
+        (
+            "revision",
+            "at",
+            "by",
+            "action",
+            "champion",
+            "challengers",
+            "shadows",
+            "digest",
+            "reason",
+        ),
+        [
+            (
+                str(each.deployment.revision),
+                _time(each.at),
+                each.actor,
+                each.action,
+                *[value for _, value in _parts(each.deployment)[:3]],
+                each.deployment.digest[:_DIGEST_SHOWN],
+                each.reason,
+            )
+            for each in entries
+        ],
+    )
+
+
+def print_status(status: pb.GetStatusResponse, output: Format) -> None:
+    if output is Format.JSON:
+        _print_json(_as_dict(status))
+        return
+    _print_table(
+        ("model", "revision", "champion", "challengers", "shadows", "fallback", "standby"),
+        [
+            (
+                each.model,
+                str(each.revision),
+                *[value for _, value in _parts(each)[:4]],
+                _standby(each),
+            )
+            for each in status.deployments
+        ],
+    )
+    _print_table(
+        ("scorer", "state", "address", "restarts", "host", "last error"),
+        [
+            (
+                f"{each.ref.model}@{each.ref.number}/{each.replica}",
+                pb.ScorerState.Name(each.state).removeprefix(_STATE_PREFIX).lower(),
+                each.address,
+                str(each.restarts),
+                each.host_id,
+                each.last_error,
+            )
+            for each in status.scorers
+        ],
+    )
+    _print_table(
+        ("router", "model", "revision", "champion", "live weights", "withheld", "reported"),
+        [
+            (
+                router.router_id,
+                model.model,
+                str(model.revision),
+                f"@{model.champion}",
+                _shares((c.version, c.weight_bp) for c in model.effective),
+                "; ".join(model.withheld),
+                _time(router.reported_at),
+            )
+            for router in status.routers
+            for model in router.models
+        ],
+    )
+
+
+def print_audit(response: pb.ListAuditResponse, output: Format) -> None:
+    if output is Format.JSON:
+        _print_json(_as_dict(response))
+        return
+    _print_table(
+        ("#", "at", "by", "action", "model", "revisions", "reason", "digest"),
+        [
+            (
+                str(each.sequence),
+                _time(each.at),
+                each.actor,
+                each.action,
+                each.model,
+                f"{each.from_revision} -> {each.to_revision}" if each.to_revision else "",
+                each.reason,
+                each.digest[:_DIGEST_SHOWN],
+            )
+            for each in response.entries
+        ],
+    )
+
+
+def _parts(deployment: pb.Deployment) -> list[tuple[str, str]]:
+    return [
+        ("champion", f"@{deployment.champion}"),
+        ("challengers", _shares((c.version, c.weight_bp) for c in deployment.challengers)),
+        ("shadows", _shares((s.version, s.sample_bp) for s in deployment.shadows)),
+        ("fallback", _fallback(deployment.fallback)),
+        (
+            "threshold",
+            f"{deployment.decision_threshold:g}"
+            if deployment.HasField("decision_threshold")
+            else "",
+        ),
+        ("rules", ", ".join(rule.name for rule in deployment.rules)),
+    ]
+
+
+def _shares(shares: Iterable[tuple[int, int]]) -> str:
+    return ", ".join(f"@{version} {share_bp / 100:g}%" for version, share_bp in shares)
+
+
+def _standby(deployment: pb.Deployment) -> str:
+    return ", ".join(f"@{number}" for number in deployment.standby)
+
+
+def _fallback(fallback: pb.Fallback) -> str:
+    steps = [f"@{fallback.version}"] if fallback.version else []
+    if fallback.last_score:
+        steps.append(f"last score within {fallback.last_score_max_age_s:g} s")
+    if fallback.HasField("constant_score"):
+        steps.append(f"constant {fallback.constant_score:g}")
+    return ", ".join(steps)
+
+
+def _tensors(tensors: Iterable[pb.TensorSpec]) -> str:
+    return "\n".join(f"{t.name} {t.datatype} {list(t.shape)}" for t in tensors)
+
+
+def _time(at: Timestamp) -> str:
+    return at.ToDatetime(tzinfo=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _version_dict(version: pb.Version) -> dict[str, Any]:
+    content = _as_dict(version)
+    content["provenance"] = json.loads(content.pop("provenance_json") or "null")
+    return content
+
+
+def _as_dict(message: Message) -> dict[str, Any]:
+    return MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def _print_json(content: object) -> None:
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(*columns, highlight=False)
+    for row in rows:
+        # Texts of callers may hold square brackets; rich would read them as markup.
+        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+    Console(soft_wrap=False).print(table)

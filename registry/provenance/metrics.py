@@ -1,0 +1,106 @@
+"""Metrics with intervals, from labels and scores: DeLong for the AUC, bootstrap for the rest."""
+
+from collections.abc import Callable
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVEL = 0.95
+RESAMPLES = 1_000
+
+Floats = NDArray[np.float64]
+
+
+def classifier_metrics(
+    labels: NDArray[Any],
+    scores: NDArray[Any],
+    *,
+    dataset: str,
+    threshold: float,
+    seed: int,
+    slice_name: str = "all",
+) -> list[dict[str, Any]]:
+    """Return the metrics of a binary classifier, as `evaluation.metrics` wants them.
+
+    Args:
+        labels: shape (n,), 0 or 1, both present.
+        scores: shape (n,), probability of 1.
+        dataset: content of the evaluation data, see `content_of`.
+        threshold: a score at or above it counts as 1.
+        seed: of the bootstrap.
+        slice_name: which part of the data the rows are.
+
+    Raises:
+        ValueError: shapes differ, labels are not 0 and 1, or a score is not finite.
+    """
+    truth, probability = _checked(labels, scores)
+    common = {"n": int(truth.size), "dataset": dataset, "slice": slice_name}
+    auc, low, high = auc_interval(truth, probability, level=LEVEL)
+    auc_range = {"low": low, "high": high, "level": LEVEL, "method": "DeLong"}
+    metrics: list[dict[str, Any]] = [{"name": "auc", "value": auc, "interval": auc_range, **common}]
+    measures: dict[str, Callable[[Floats, Floats], Floats]] = {
+        "brier": lambda y, p: (p - y) ** 2,
+        "accuracy": lambda y, p: ((p >= threshold) == (y == 1)).astype(np.float64),
+    }
+    for name, measure in measures.items():
+        value, low, high = mean_interval(measure(truth, probability), level=LEVEL, seed=seed)
+        method = f"bootstrap, {RESAMPLES} resamples, seed {seed}"
+        interval = {"low": low, "high": high, "level": LEVEL, "method": method}
+        metrics.append({"name": name, "value": value, "interval": interval, **common})
+    return metrics
+
+
+def auc_interval(
+    labels: NDArray[Any], scores: NDArray[Any], *, level: float = LEVEL
+) -> tuple[float, float, float]:
+    """Return the area under the ROC curve and DeLong's interval, cut to [0, 1].
+
+    Raises:
+        ValueError: see `classifier_metrics`.
+    """
+    truth, values = _checked(labels, scores)
+    positive, negative = values[truth == 1], values[truth == 0]
+    m, n = positive.size, negative.size
+    ranks_all = _midranks(np.concatenate([positive, negative]))
+    auc = (ranks_all[:m].sum() - m * (m + 1) / 2) / (m * n)
+    over_negatives = (ranks_all[:m] - _midranks(positive)) / n  # shape (m,)
+    over_positives = 1 - (ranks_all[m:] - _midranks(negative)) / m  # shape (n,)
+    variance = _variance(over_negatives) / m + _variance(over_positives) / n
+    margin = NormalDist().inv_cdf((1 + level) / 2) * float(variance) ** 0.5
+    return float(auc), max(0.0, float(auc) - margin), min(1.0, float(auc) + margin)
+
+
+def mean_interval(values: Floats, *, level: float, seed: int) -> tuple[float, float, float]:
+    """Return the mean and its percentile bootstrap interval."""
+    random = np.random.default_rng(seed)
+    counts = random.multinomial(values.size, np.full(values.size, 1 / values.size), RESAMPLES)
+    means = counts @ values / values.size
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    mean = float(values.mean())
+    return mean, min(float(low), mean), max(float(high), mean)
+
+
+def _checked(labels: NDArray[Any], scores: NDArray[Any]) -> tuple[Floats, Floats]:
+    truth = np.asarray(labels, dtype=np.float64)
+    values = np.asarray(scores, dtype=np.float64)
+    if truth.ndim != 1 or truth.shape != values.shape:
+        raise ValueError(f"need two equal 1-D arrays, got {truth.shape} and {values.shape}")
+    if set(np.unique(truth)) != {0.0, 1.0}:
+        raise ValueError("labels must be 0 and 1, both present")
+    if not np.isfinite(values).all():
+        raise ValueError("scores must be finite")
+    return truth, values
+
+
+def _midranks(values: Floats) -> Floats:
+    """Rank from 1; equal values share the middle of their ranks."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    middle: Floats = (last - counts + 1 + last) / 2
+    return middle[inverse]
+
+
+def _variance(values: Floats) -> float:
+    return float(values.var(ddof=1)) if values.size > 1 else 0.0

@@ -1,0 +1,97 @@
+"""Receive an artifact's files from a stream of chunks, bounded, hashed as they come."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from domain.errors import Fault, InvalidInputError
+from domain.versions import ArtifactFile
+from registry.store.artifacts import Staging
+from understudy.v1 import registry_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    max_bytes: int
+    max_files: int
+    max_uploads: int
+
+
+class RunBlocking(Protocol):
+    def __call__(self, work: Callable[[], Any], /) -> Awaitable[Any]: ...
+
+
+async def receive_files(
+    announced: Sequence[ArtifactFile],
+    parts: AsyncIterator[pb.RegisterVersionRequest],
+    staging: Staging,
+    run: RunBlocking,
+    limits: UploadLimits,
+) -> tuple[ArtifactFile, ...]:
+    """Write the announced files into `staging` and return what their bytes really are.
+
+    Raises:
+        InvalidInputError: more than the limits, or not as many bytes as were announced.
+        UnavailableError: the disk is full.
+    """
+    _check_announced(announced, limits)
+    chunks = _Chunks(parts)
+    received: list[ArtifactFile] = []
+    for file in announced:
+        received.append(await _receive_file(file, chunks, staging, run))
+    if await chunks.take(1):
+        raise InvalidInputError.of("chunk", read="bytes after the last file", accepted="none")
+    return tuple(received)
+
+
+async def _receive_file(
+    file: ArtifactFile, chunks: "_Chunks", staging: Staging, run: RunBlocking
+) -> ArtifactFile:
+    target = await run(lambda: staging.open_file(file.path))
+    try:
+        missing_bytes = file.size_bytes
+        while missing_bytes:
+            piece = await chunks.take(missing_bytes)
+            if not piece:
+                raise InvalidInputError.of(
+                    f"files[{file.path}].size_bytes",
+                    read=f"{file.size_bytes - missing_bytes} bytes",
+                    accepted=f"{file.size_bytes} bytes, as announced",
+                )
+            await run(partial(target.write, piece))
+            missing_bytes -= len(piece)
+    except BaseException:
+        target.abandon()
+        raise
+    closed: ArtifactFile = await run(target.close)
+    return closed
+
+
+class _Chunks:
+    """The stream's bytes, in pieces no longer than asked for."""
+
+    def __init__(self, parts: AsyncIterator[pb.RegisterVersionRequest]) -> None:
+        self._parts = parts
+        self._left = memoryview(b"")
+
+    async def take(self, most_bytes: int) -> bytes:
+        """Return the next bytes, at most `most_bytes`; empty at the end of the stream."""
+        while not self._left:
+            part = await anext(self._parts, None)
+            if part is None:
+                return b""
+            self._left = memoryview(part.chunk)
+        piece, self._left = self._left[:most_bytes], self._left[most_bytes:]
+        return bytes(piece)
+
+
+def _check_announced(announced: Sequence[ArtifactFile], limits: UploadLimits) -> None:
+    faults: list[Fault] = []
+    if len(announced) > limits.max_files:
+        faults.append(Fault("files", f"{len(announced)} files", f"at most {limits.max_files}"))
+    total_bytes = sum(file.size_bytes for file in announced)
+    if total_bytes > limits.max_bytes:
+        faults.append(Fault("files", f"{total_bytes} bytes", f"at most {limits.max_bytes}"))
+    if faults:
+        raise InvalidInputError(faults)

@@ -1,0 +1,133 @@
+"""Register an immutable version: receive, examine, keep. All or nothing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version as installed_version
+
+from sqlalchemy import Connection, Engine
+
+from domain.canonical import canonical_json
+from domain.features import FeatureRef, FeatureView
+from domain.snapshots import VersionSpec
+from domain.versions import ArtifactFile, ScoreOutput, VersionRef
+from registry.provenance.artifact_checks import tensor_spec
+from registry.provenance.gate import GateReport, examine
+from registry.provenance.inspection import Inspection, InspectionLimits, inspect
+from registry.provenance.submission import Submission, Surroundings
+from registry.store import audit_log, revisions, versions
+from registry.store.artifacts import ArtifactStore, Staging
+from registry.store.database import reading, writing
+from registry.store.versions import StoredVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a caller asks to be registered; the files' bytes come apart."""
+
+    model: str
+    files: tuple[ArtifactFile, ...]  # as announced
+    record_json: str
+    views: tuple[FeatureView, ...]
+    score_output: ScoreOutput
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registrar:
+    """Runs in worker threads: everything here may block."""
+
+    engine: Engine
+    artifacts: ArtifactStore
+    limits: InspectionLimits
+    now: Callable[[], datetime]  # UTC
+
+    def prepare(
+        self, registration: Registration, staging: Staging, received: Sequence[ArtifactFile]
+    ) -> Submission:
+        """Look into the artifact, which may take seconds, and return all that is judged."""
+        # Without files the findings say so; there is nothing to look into.
+        inspection = inspect(staging.directory, self.limits) if received else Inspection()
+        return Submission(
+            model=registration.model,
+            files=tuple(received),
+            record_json=registration.record_json,
+            views=registration.views,
+            score_output=registration.score_output,
+            inspection=inspection,
+        )
+
+    def check(self, registration: Registration, submission: Submission) -> GateReport:
+        """Return what the gate finds, and register nothing."""
+        with reading(self.engine) as connection:
+            return self._examine(connection, registration, submission)
+
+    def register(
+        self, registration: Registration, submission: Submission, staging: Staging
+    ) -> tuple[GateReport, StoredVersion | None]:
+        """Register under the next number when the gate finds nothing; else change nothing."""
+        report = self.check(registration, submission)
+        if not report.complete:
+            return report, None
+        # Files first: a row must never name bytes that are not there.
+        self.artifacts.keep(staging, submission.files)
+        with writing(self.engine) as connection:
+            # Again, under the lock: somebody may have redefined a view meanwhile.
+            report = self._examine(connection, registration, submission)
+            if not report.complete:
+                return report, None
+            stored = versions.add_version(
+                connection, self._version(registration, submission, report)
+            )
+            audit_log.append(connection, self._event(registration, stored))
+        return report, stored
+
+    def _examine(
+        self, connection: Connection, registration: Registration, submission: Submission
+    ) -> GateReport:
+        history = revisions.history_of(connection, registration.model)
+        around = Surroundings(
+            actor=registration.actor,
+            now=self.now(),
+            versions=versions.all_refs(connection),
+            champions=frozenset(stored.deployment.champion for stored in history),
+            view_digests=versions.view_digests(connection),
+            onnxruntime=installed_version("onnxruntime"),
+        )
+        return examine(submission, around)
+
+    def _version(
+        self, registration: Registration, submission: Submission, report: GateReport
+    ) -> StoredVersion:
+        if report.artifact is None or report.features is None:
+            raise ValueError("a complete report has all groups")
+        spec = VersionSpec(
+            ref=VersionRef(registration.model, 0),  # numbered by the store
+            artifact_digest=report.artifact_digest,
+            files=submission.files,
+            provenance_digest=report.provenance_digest,
+            inputs=tuple(tensor_spec(each) for each in submission.inspection.inputs),
+            outputs=tuple(tensor_spec(each) for each in submission.inspection.outputs),
+            feature_set=tuple(FeatureRef.parse(c.ref) for c in report.features.columns),
+            feature_views=registration.views,
+            score_output=registration.score_output,
+            golden_tolerance=report.artifact.golden.tolerance,
+        )
+        at_ns = round(self.now().timestamp() * 1e9)
+        return StoredVersion(spec, report.record_json, registration.actor, at_ns)
+
+    def _event(self, registration: Registration, stored: StoredVersion) -> audit_log.Event:
+        details = {
+            "version": str(stored.spec.ref),
+            "artifact_digest": stored.spec.artifact_digest,
+            "provenance_digest": stored.spec.provenance_digest,
+        }
+        return audit_log.Event(
+            at_ns=stored.registered_at_ns,
+            actor=registration.actor,
+            action="register",
+            model=registration.model,
+            reason=registration.reason,
+            details_json=canonical_json(details),
+        )

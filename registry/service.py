@@ -1,0 +1,326 @@
+"""The registry's gRPC service: translate, delegate, report each failure once."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+
+from domain.deployments import Deployment
+from domain.errors import (
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    PermissionRefusedError,
+)
+from domain.versions import checked_model_name
+from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
+from registry.decisions.audit_chain import first_break
+from registry.live_state import LiveState, with_standby
+from registry.observed import has_room
+from registry.provenance.fields import is_placeholder
+from registry.receive_artifact import UploadLimits, receive_files
+from registry.register_version import Registrar
+from registry.store import audit_log, revisions, versions
+from registry.store.artifacts import ArtifactStore
+from registry.store.database import reading
+from registry.wire import (
+    audit_to_wire,
+    change_from_wire,
+    registration_from_wire,
+    report_to_wire,
+    revision_to_wire,
+    version_to_wire,
+)
+from runtime.grpc_errors import abort_with
+from runtime.wire import deployment_to_wire, ref_from_wire
+from understudy.v1 import registry_pb2 as pb
+from understudy.v1 import registry_pb2_grpc
+
+ACTOR_KEY = "understudy-actor"
+_LONGEST_ACTOR = 200
+_LONGEST_REASON = 2000
+_RETRY_AFTER_MS = 1_000
+
+_log = structlog.get_logger()
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the service delegates to."""
+
+    live: LiveState
+    registrar: Registrar
+    changer: DeploymentChanger
+    artifacts: ArtifactStore
+    uploads: UploadLimits
+    standby_versions: int
+
+
+class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
+    """Servicer. Its methods have the names of the protocol."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._live = parts.live
+        self._uploading = 0
+
+    async def CheckVersion(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.RegisterVersionRequest], context: _Context
+    ) -> pb.RegisterVersionResponse:
+        async with answering(context, "CheckVersion"):
+            return await self._submit(request_iterator, context, register=False)
+
+    async def RegisterVersion(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.RegisterVersionRequest], context: _Context
+    ) -> pb.RegisterVersionResponse:
+        async with answering(context, "RegisterVersion"):
+            return await self._submit(request_iterator, context, register=True)
+
+    async def ListVersions(  # noqa: N802
+        self, request: pb.ListVersionsRequest, context: _Context
+    ) -> pb.ListVersionsResponse:
+        async with answering(context, "ListVersions"):
+            found = await self._read(lambda c: versions.list_versions(c, request.model or None))
+            return pb.ListVersionsResponse(
+                versions=[version_to_wire(each, with_record=True) for each in found]
+            )
+
+    async def GetVersion(  # noqa: N802
+        self, request: pb.GetVersionRequest, context: _Context
+    ) -> pb.Version:
+        async with answering(context, "GetVersion"):
+            ref = ref_from_wire(request.ref)
+            found = await self._read(lambda c: versions.get_version(c, ref))
+            return version_to_wire(found, with_record=True)
+
+    async def FetchArtifactFile(  # noqa: N802
+        self, request: pb.FetchArtifactFileRequest, context: _Context
+    ) -> AsyncIterator[pb.ArtifactChunk]:
+        async with answering(context, "FetchArtifactFile"):
+            pieces = self._parts.artifacts.read(request.sha256)
+            while piece := await self._live.run(lambda: next(pieces, b"")):
+                yield pb.ArtifactChunk(data=piece)
+
+    async def ChangeDeployment(  # noqa: N802
+        self, request: pb.ChangeDeploymentRequest, context: _Context
+    ) -> pb.ChangeDeploymentResponse:
+        async with answering(context, "ChangeDeployment"):
+            asked = ChangeRequest(
+                model=checked_model_name(request.model),
+                change=change_from_wire(request),
+                reason=_reason(request.reason),
+                actor=actor_of(context),
+                expect_revision=(
+                    request.expect_revision if request.HasField("expect_revision") else None
+                ),
+                dry_run=request.dry_run,
+            )
+            if asked.dry_run:
+                changed = await self._live.run(lambda: self._parts.changer.change(asked))
+            else:
+                changed = await self._live.change(lambda: self._parts.changer.change(asked))
+                _log_change(asked, changed)
+            return pb.ChangeDeploymentResponse(
+                before=None if changed.before is None else deployment_to_wire(changed.before),
+                after=deployment_to_wire(changed.after),
+                applied=changed.applied,
+            )
+
+    async def GetDeployment(  # noqa: N802
+        self, request: pb.GetDeploymentRequest, context: _Context
+    ) -> pb.Deployment:
+        async with answering(context, "GetDeployment"):
+            model = request.model
+            history = [
+                each.deployment
+                for each in await self._read(lambda c: revisions.history_of(c, model))
+            ]
+            return deployment_to_wire(self._revision(history, model, request.revision))
+
+    async def ListRevisions(  # noqa: N802
+        self, request: pb.ListRevisionsRequest, context: _Context
+    ) -> pb.ListRevisionsResponse:
+        async with answering(context, "ListRevisions"):
+            history = await self._read(lambda c: revisions.history_of(c, request.model))
+            if not history:
+                raise NotFoundError("deployment of", request.model)
+            return pb.ListRevisionsResponse(revisions=[revision_to_wire(e) for e in history])
+
+    async def ListAudit(  # noqa: N802
+        self, request: pb.ListAuditRequest, context: _Context
+    ) -> pb.ListAuditResponse:
+        async with answering(context, "ListAudit"):
+            recorded = await self._read(audit_log.read_all)
+            broken_at = first_break(recorded)
+            if broken_at is not None:
+                _log.error("audit_chain_broken", sequence=broken_at)
+            return pb.ListAuditResponse(
+                entries=[audit_to_wire(e) for e in recorded if request.model in {"", e.row.model}],
+                chain_intact=broken_at is None,
+            )
+
+    async def GetStatus(  # noqa: N802
+        self, request: pb.GetStatusRequest, context: _Context
+    ) -> pb.GetStatusResponse:
+        async with answering(context, "GetStatus"):
+            observed = self._live.observed
+            return pb.GetStatusResponse(
+                deployments=self._live.deployments(request.model),
+                scorers=observed.scorers(request.model),
+                routers=observed.routers(request.model),
+            )
+
+    async def ReportScorers(  # noqa: N802
+        self, request: pb.ReportScorersRequest, context: _Context
+    ) -> pb.ReportScorersResponse:
+        async with answering(context, "ReportScorers"):
+            self._check_reporter("host_id", request.host_id)
+            await self._live.report_scorers(request)
+            return pb.ReportScorersResponse()
+
+    async def ReportRouter(  # noqa: N802
+        self, request: pb.ReportRouterRequest, context: _Context
+    ) -> pb.ReportRouterResponse:
+        async with answering(context, "ReportRouter"):
+            self._check_reporter("router_id", request.router_id)
+            self._live.report_router(request)
+            return pb.ReportRouterResponse()
+
+    async def Watch(  # noqa: N802
+        self, request: pb.WatchRequest, context: _Context
+    ) -> AsyncIterator[pb.Snapshot]:
+        async with answering(context, "Watch"):
+            _log.info("watch_started", watcher=request.watcher, watchers=self._live.watchers.count)
+            try:
+                async for snapshot in self._live.watchers.watch():
+                    yield snapshot
+            finally:
+                _log.info("watch_ended", watcher=request.watcher)
+
+    async def _read(self, query: Any) -> Any:
+        def read() -> Any:
+            with reading(self._parts.changer.engine) as connection:
+                return query(connection)
+
+        return await self._live.run(read)
+
+    async def _submit(
+        self,
+        request_iterator: AsyncIterator[pb.RegisterVersionRequest],
+        context: _Context,
+        *,
+        register: bool,
+    ) -> pb.RegisterVersionResponse:
+        actor = actor_of(context)
+        if self._uploading >= self._parts.uploads.max_uploads:
+            raise OverloadedError("the list of uploads", retry_after_ms=_RETRY_AFTER_MS)
+        self._uploading += 1
+        try:
+            return await self._receive(request_iterator, actor, register=register)
+        finally:
+            self._uploading -= 1
+
+    async def _receive(
+        self,
+        request_iterator: AsyncIterator[pb.RegisterVersionRequest],
+        actor: str,
+        *,
+        register: bool,
+    ) -> pb.RegisterVersionResponse:
+        first = await anext(request_iterator, None)
+        if first is None or not first.HasField("registration"):
+            raise InvalidInputError.of("part", read="no registration", accepted="it first")
+        asked = registration_from_wire(first.registration, actor=actor)
+        if register:
+            _reason(asked.reason)
+        registrar = self._parts.registrar
+        staging = await self._live.run(self._parts.artifacts.stage)
+        with staging:
+            received = await receive_files(
+                asked.files, request_iterator, staging, self._live.run, self._parts.uploads
+            )
+            submission = await self._live.run(lambda: registrar.prepare(asked, staging, received))
+            if not register:
+                report = await self._live.run(lambda: registrar.check(asked, submission))
+                return pb.RegisterVersionResponse(report=report_to_wire(report))
+            report, stored = await self._live.change(
+                lambda: registrar.register(asked, submission, staging)
+            )
+        if stored is None:
+            _log.warning(
+                "registration_refused",
+                model=asked.model,
+                actor=actor,
+                findings=len(report.findings),
+                fields=[finding.field for finding in report.findings],
+            )
+            return pb.RegisterVersionResponse(report=report_to_wire(report))
+        _log.info(
+            "version_registered",
+            version=str(stored.spec.ref),
+            actor=actor,
+            artifact_digest=report.artifact_digest,
+            provenance_digest=report.provenance_digest,
+        )
+        return pb.RegisterVersionResponse(
+            report=report_to_wire(report), version=version_to_wire(stored, with_record=True)
+        )
+
+    def _revision(self, history: list[Deployment], model: str, number: int) -> Deployment:
+        if not history:
+            raise NotFoundError("deployment of", model)
+        if number == 0:
+            return with_standby(history, self._parts.standby_versions)
+        if number > len(history):
+            raise NotFoundError("revision", f"{number} of {model}")
+        return history[number - 1]
+
+    def _check_reporter(self, field: str, name: str) -> None:
+        if not name or len(name) > _LONGEST_ACTOR:
+            raise InvalidInputError.of(field, read=name, accepted="1 to 200 characters")
+        if not has_room(self._live.observed):
+            raise OverloadedError("the list of reports", retry_after_ms=_RETRY_AFTER_MS)
+
+
+@asynccontextmanager
+async def answering(context: _Context, rpc: str) -> AsyncIterator[None]:
+    """Turn a failure in the block into its gRPC status."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
+        await abort_with(context, error, rpc=rpc)
+
+
+def actor_of(context: _Context) -> str:
+    """Return who calls, by the call's metadata.
+
+    Raises:
+        PermissionRefusedError: nobody is named.
+    """
+    metadata = dict(context.invocation_metadata() or ())
+    actor = str(metadata.get(ACTOR_KEY, "")).strip()
+    if is_placeholder(actor) or len(actor) > _LONGEST_ACTOR or not actor.isprintable():
+        raise PermissionRefusedError(f"the call names no actor in its metadata ({ACTOR_KEY})")
+    return actor
+
+
+def _reason(text: str) -> str:
+    if is_placeholder(text) or len(text) > _LONGEST_REASON:
+        raise InvalidInputError.of("reason", read=text, accepted="why, in 1 to 2000 characters")
+    return text
+
+
+def _log_change(asked: ChangeRequest, changed: Changed) -> None:
+    _log.info(
+        "deployment_changed",
+        model=asked.model,
+        actor=asked.actor,
+        change=type(asked.change).__name__,
+        from_revision=0 if changed.before is None else changed.before.revision,
+        to_revision=changed.after.revision,
+        digest=changed.after.digest,
+    )

@@ -1,0 +1,35 @@
+"""Settings of the registry process: environment under `REGISTRY_`, or the command line."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from runtime.settings import ProcessSettings
+
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Bytes = Annotated[int, Field(ge=1, le=1 << 40)]
+
+
+class RegistrySettings(ProcessSettings):
+    """Environment: `REGISTRY_` and the name in capitals, e.g. `REGISTRY_LISTEN`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="REGISTRY_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    dir: Path  # database and artifacts
+    listen: str = "127.0.0.1:8500"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    workers: Annotated[int, Field(ge=1, le=64)] = 4  # threads for database and files
+    report_ttl_s: Seconds = 30.0  # a report not repeated for so long is dropped
+    standby_versions: Annotated[int, Field(ge=0, le=8)] = 1  # former champions kept warm, per model
+    max_artifact_bytes: Bytes = 2 << 30
+    max_artifact_files: Annotated[int, Field(ge=2, le=10_000)] = 64
+    max_uploads: Annotated[int, Field(ge=1, le=64)] = 4  # registrations at a time
+    max_watchers: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    inspection_timeout_s: Seconds = 120.0  # loading a model and replaying its golden vectors
+    inspection_max_bytes: Bytes = 8 << 30  # address space of the process that does it
+    unready_delay_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 0.0
+    drain_grace_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2.0

@@ -1,0 +1,196 @@
+"""Artifacts by content: a file is stored under its sha256, written once, moved into place whole."""
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from tempfile import mkdtemp
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from domain.errors import CorruptedError, InvalidInputError, NotFoundError, UnavailableError
+from domain.versions import ArtifactFile
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_DEEPEST_PATH = 4
+_READ_BYTES = 1 << 20
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def checked_path(text: str, field: str) -> str:
+    """Return `text` when it names a file below an artifact, wherever the artifact lies.
+
+    Raises:
+        InvalidInputError: it is absolute, climbs, or holds unusual characters.
+    """
+    parts = PurePosixPath(text).parts
+    sound = text == "/".join(parts) and all(_PART.fullmatch(part) for part in parts)
+    if not (sound and 1 <= len(parts) <= _DEEPEST_PATH):
+        raise InvalidInputError.of(
+            field, read=text, accepted="a relative path of letters, digits, '.', '_' and '-'"
+        )
+    return text
+
+
+class ArtifactStore:
+    """Files by sha256 below `root`. Safe for several threads; one process."""
+
+    def __init__(self, root: Path) -> None:
+        self._objects = root / "sha256"
+        self._staging = root / "staging"
+        # What an earlier process left half done is nobody's.
+        shutil.rmtree(self._staging, ignore_errors=True)
+        with _translated():
+            self._objects.mkdir(parents=True, exist_ok=True)
+            self._staging.mkdir()
+
+    def path_of(self, digest: str) -> Path:
+        """Return where the file of that sha256 lies.
+
+        Raises:
+            InvalidInputError: `digest` is no sha256.
+            NotFoundError: no such file is stored.
+        """
+        if not _DIGEST.fullmatch(digest):
+            raise InvalidInputError.of("sha256", read=digest, accepted="64 lower-case hex digits")
+        path = self._objects / digest[:2] / digest
+        if not path.is_file():
+            raise NotFoundError("artifact file", digest)
+        return path
+
+    def read(self, digest: str) -> Iterator[bytes]:
+        """Yield the file's bytes. The last piece comes only when all were what `digest` says.
+
+        Raises:
+            NotFoundError: no such file is stored.
+            CorruptedError: the bytes are others by now.
+        """
+        running = sha256()
+        held = b""
+        with self.path_of(digest).open("rb") as file:
+            while piece := file.read(_READ_BYTES):
+                if held:
+                    yield held
+                running.update(piece)
+                held = piece
+        if running.hexdigest() != digest:
+            raise CorruptedError(f"artifact file {digest} reads as {running.hexdigest()}")
+        if held:
+            yield held
+
+    def stage(self) -> "Staging":
+        """Return a directory for one upload; it is gone after the `with` block."""
+        with _translated():
+            return Staging(Path(mkdtemp(dir=self._staging)))
+
+    def keep(self, staging: "Staging", files: Iterable[ArtifactFile]) -> None:
+        """Move staged files to their final places. A file that is there already is left."""
+        with _translated():
+            for file in files:
+                final = self._objects / file.sha256[:2] / file.sha256
+                final.parent.mkdir(exist_ok=True)
+                if not self._holds(final, file):
+                    (staging.directory / file.path).replace(final)
+                    final.chmod(0o444)
+                _sync_directory(final.parent)
+
+    def _holds(self, final: Path, file: ArtifactFile) -> bool:
+        # A damaged copy is replaced by the sound one that has just arrived.
+        try:
+            return digest_and_size(final) == (file.sha256, file.size_bytes)
+        except FileNotFoundError:
+            return False
+
+
+class Staging:
+    """A directory that receives one artifact, file by file."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.discard()
+
+    def discard(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def open_file(self, path: str) -> "StagedFile":
+        target = self.directory / path
+        with _translated():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            return StagedFile(path, target.open("xb"))
+
+
+class StagedFile:
+    """A file being received: written, counted and hashed as it comes."""
+
+    def __init__(self, path: str, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+        self._hash = sha256()
+        self.size_bytes = 0
+
+    def write(self, piece: bytes) -> None:
+        with _translated():
+            self._file.write(piece)
+        self._hash.update(piece)
+        self.size_bytes += len(piece)
+
+    def close(self) -> ArtifactFile:
+        """Bring the bytes to disk and return what they are."""
+        with _translated():
+            try:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            finally:
+                self._file.close()
+        return ArtifactFile(self._path, self._hash.hexdigest(), self.size_bytes)
+
+    def abandon(self) -> None:
+        """Close without promise; what was buffered may be lost."""
+        try:
+            self._file.close()
+        except OSError:
+            # Nobody reads it any more: the staging directory goes next.
+            return
+
+
+def digest_and_size(path: Path) -> tuple[str, int]:
+    """Return sha256 and size in bytes of the file at `path`."""
+    running = sha256()
+    size_bytes = 0
+    with path.open("rb") as file:
+        while piece := file.read(_READ_BYTES):
+            running.update(piece)
+            size_bytes += len(piece)
+    return running.hexdigest(), size_bytes
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = "no space left" if error.errno in _NO_SPACE else os.strerror(error.errno or 0)
+        raise UnavailableError("artifact store", why) from error

@@ -1,0 +1,50 @@
+"""The audit log: who changed what, when and why. Every function runs in a transaction."""
+
+from dataclasses import dataclass, fields
+
+from sqlalchemy import Connection, select
+
+from registry.decisions.audit_chain import GENESIS, AuditRow, RecordedRow
+from registry.store.schema import audit
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What the log is told; number and digests come from the log itself."""
+
+    at_ns: int  # UTC, since 1970
+    actor: str
+    action: str
+    model: str
+    reason: str
+    details_json: str  # canonical
+    from_revision: int = 0
+    to_revision: int = 0
+
+
+def append(connection: Connection, event: Event) -> None:
+    """Add a row to the chain. The transaction must hold the write lock."""
+    last = connection.execute(
+        select(audit.c.sequence, audit.c.digest).order_by(audit.c.sequence.desc()).limit(1)
+    ).first()
+    row = AuditRow(
+        sequence=1 if last is None else last.sequence + 1,
+        at_ns=event.at_ns,
+        actor=event.actor,
+        action=event.action,
+        model=event.model,
+        reason=event.reason,
+        from_revision=event.from_revision,
+        to_revision=event.to_revision,
+        details_json=event.details_json,
+        previous_digest=GENESIS if last is None else last.digest,
+    )
+    values = {field.name: getattr(row, field.name) for field in fields(AuditRow)}
+    connection.execute(audit.insert().values(**values, digest=row.digest))
+
+
+def read_all(connection: Connection) -> list[RecordedRow]:
+    """Return the whole log in order of sequence."""
+    names = [field.name for field in fields(AuditRow)]
+    rows = connection.execute(select(audit).order_by(audit.c.sequence)).mappings()
+    return [RecordedRow(AuditRow(**{n: row[n] for n in names}), row["digest"]) for row in rows]

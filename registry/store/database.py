@@ -1,0 +1,114 @@
+"""Open the registry's database: SQLite in WAL mode, one writer at a time."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from domain.errors import RefusedError, UnavailableError
+from registry.store import schema
+
+_BUSY_TIMEOUT_MS = 5_000
+_DEPENDENCY = "registry database"
+
+
+def open_database(path: Path) -> Engine:
+    """Return an engine over the file at `path`; tables are made when they are missing.
+
+    Raises:
+        UnavailableError: the file cannot be opened or is no database.
+        RefusedError: a newer registry wrote it.
+    """
+    engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=8)
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    try:
+        with writing(engine) as connection:
+            schema.metadata.create_all(connection)
+            _check_schema_version(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that may write; it holds the write lock from its start to its end."""
+    with _translated(), engine.connect() as connection:
+        with connection.execution_options(begin="BEGIN IMMEDIATE").begin():
+            yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One consistent view; never waits for a writer."""
+    with _translated(), engine.connect() as connection:
+        with connection.execution_options(begin="BEGIN").begin():
+            yield connection
+
+
+def count_start(engine: Engine) -> int:
+    """Return how often the registry has been started on this database, this time included."""
+    with writing(engine) as connection:
+        table = schema.settings
+        starts = insert(table).values(name="starts", value=1)
+        connection.execute(
+            starts.on_conflict_do_update(
+                index_elements=[table.c.name], set_={"value": table.c.value + 1}
+            )
+        )
+        found: int = connection.execute(
+            select(table.c.value).where(table.c.name == "starts")
+        ).scalar_one()
+    return found
+
+
+def _check_schema_version(connection: Connection) -> None:
+    table = schema.settings
+    found = connection.execute(
+        select(table.c.value).where(table.c.name == "schema_version")
+    ).scalar_one_or_none()
+    if found is None:
+        connection.execute(
+            table.insert().values(name="schema_version", value=schema.SCHEMA_VERSION)
+        )
+    elif found != schema.SCHEMA_VERSION:
+        raise RefusedError(
+            f"the database has schema {found}; this registry reads schema {schema.SCHEMA_VERSION}"
+        )
+
+
+def _configure(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself; `_begin` does
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={_BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",  # an answered change survives a power cut
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise UnavailableError(_DEPENDENCY, str(error.orig)) from error
+    except DatabaseError as error:
+        if isinstance(error.orig, sqlite3.IntegrityError):
+            raise  # ours to prevent, so a bug
+        raise UnavailableError(_DEPENDENCY, str(error.orig)) from error

@@ -1,0 +1,55 @@
+"""Deployments as numbered revisions. Every function runs in a transaction."""
+
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from domain.canonical import canonical_json
+from domain.deployments import Deployment, content_of, deployment_from_content
+from registry.store.schema import revisions
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRevision:
+    deployment: Deployment
+    actor: str
+    action: str
+    reason: str
+    at_ns: int  # UTC, since 1970
+
+
+def add_revision(connection: Connection, stored: StoredRevision) -> None:
+    deployment = stored.deployment
+    connection.execute(
+        revisions.insert().values(
+            model=deployment.model,
+            revision=deployment.revision,
+            digest=deployment.digest,
+            content_json=canonical_json(content_of(deployment)),
+            actor=stored.actor,
+            action=stored.action,
+            reason=stored.reason,
+            at_ns=stored.at_ns,
+        )
+    )
+
+
+def history_of(connection: Connection, model: str) -> list[StoredRevision]:
+    """Return every revision of a model, oldest first; empty when it is not deployed."""
+    query = select(revisions).where(revisions.c.model == model).order_by(revisions.c.revision)
+    return [
+        StoredRevision(
+            deployment_from_content(json.loads(row["content_json"]), row["revision"]),
+            row["actor"],
+            row["action"],
+            row["reason"],
+            row["at_ns"],
+        )
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def deployed_models(connection: Connection) -> list[str]:
+    query = select(revisions.c.model).distinct().order_by(revisions.c.model)
+    return list(connection.execute(query).scalars())

@@ -1,0 +1,103 @@
+"""Tables of the registry. Versions, revisions and audit rows are written once, by rule of the database."""
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Column,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    event,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+settings = Table(
+    "registry",
+    metadata,
+    Column("name", String(32), primary_key=True),  # schema_version, starts
+    Column("value", BigInteger, nullable=False),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("model", String(63), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("artifact_digest", String(64), nullable=False),
+    Column("files_json", Text, nullable=False),
+    Column("provenance_digest", String(64), nullable=False),
+    Column("provenance_json", Text, nullable=False),  # canonical
+    Column("inputs_json", Text, nullable=False),
+    Column("outputs_json", Text, nullable=False),
+    Column("feature_set_json", Text, nullable=False),
+    Column("view_names_json", Text, nullable=False),
+    Column("score_output", Text, nullable=False),
+    Column("score_column", Integer, nullable=False),
+    Column("golden_tolerance", Float, nullable=False),
+    Column("registered_by", Text, nullable=False),
+    Column("registered_at_ns", BigInteger, nullable=False),
+)
+
+feature_views = Table(
+    "feature_views",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("canonical_json", Text, nullable=False),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("model", String(63), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("content_json", Text, nullable=False),  # canonical
+    Column("actor", Text, nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("model", String(63), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("from_revision", BigInteger, nullable=False),
+    Column("to_revision", BigInteger, nullable=False),
+    Column("details_json", Text, nullable=False),
+    Column("previous_digest", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+
+# The last report of each scorer host, so that a restarted registry names scorers at once.
+host_reports = Table(
+    "host_reports",
+    metadata,
+    Column("host_id", String(255), primary_key=True),
+    Column("report", LargeBinary, nullable=False),  # ReportScorersRequest
+)
+
+for _table in (versions, feature_views, revisions, audit):
+    for _verb in ("UPDATE", "DELETE"):
+        event.listen(
+            _table,
+            "after_create",
+            DDL(
+                f"CREATE TRIGGER {_table.name}_no_{_verb.lower()} BEFORE {_verb} ON {_table.name} "
+                f"BEGIN SELECT RAISE(ABORT, '{_table.name} are written once'); END"
+            ).execute_if(dialect="sqlite"),
+        )

@@ -1,0 +1,151 @@
+"""Registered versions and the feature views they read. Every function runs in a transaction."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects.sqlite import insert
+
+from domain.canonical import canonical_json
+from domain.errors import NotFoundError
+from domain.features import FeatureRef, FeatureView
+from domain.snapshots import VersionSpec
+from domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
+from registry.store.schema import feature_views, versions
+from runtime.wire import view_from_canonical_json
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    spec: VersionSpec
+    provenance_json: str  # canonical
+    registered_by: str
+    registered_at_ns: int  # UTC, since 1970
+
+
+def add_version(connection: Connection, version: StoredVersion) -> StoredVersion:
+    """Write `version` under the model's next number and return it so numbered."""
+    spec = version.spec
+    highest = select(func.coalesce(func.max(versions.c.number), 0)).where(
+        versions.c.model == spec.ref.model
+    )
+    number: int = connection.execute(highest).scalar_one() + 1
+    numbered = replace(version, spec=replace(spec, ref=VersionRef(spec.ref.model, number)))
+    for view in spec.feature_views:
+        connection.execute(
+            insert(feature_views)
+            .values(
+                name=view.name,
+                version=view.version,
+                digest=view.digest,
+                canonical_json=view.canonical_json,
+            )
+            .on_conflict_do_nothing()
+        )
+    connection.execute(versions.insert().values(**_columns(numbered)))
+    return numbered
+
+
+def all_refs(connection: Connection) -> frozenset[VersionRef]:
+    rows = connection.execute(select(versions.c.model, versions.c.number))
+    return frozenset(VersionRef(model, number) for model, number in rows)
+
+
+def numbers_of(connection: Connection, model: str) -> frozenset[int]:
+    rows = connection.execute(select(versions.c.number).where(versions.c.model == model))
+    return frozenset(rows.scalars())
+
+
+def view_digests(connection: Connection) -> dict[str, str]:
+    """Return digest by view@version of every view that a registered version reads."""
+    table = feature_views.c
+    rows = connection.execute(select(table.name, table.version, table.digest))
+    return {f"{name}@{version}": digest for name, version, digest in rows}
+
+
+def list_versions(connection: Connection, model: str | None = None) -> list[StoredVersion]:
+    query = select(versions).order_by(versions.c.model, versions.c.number)
+    if model is not None:
+        query = query.where(versions.c.model == model)
+    rows = connection.execute(query).mappings().all()
+    return _stored(connection, rows)
+
+
+def get_version(connection: Connection, ref: VersionRef) -> StoredVersion:
+    """Return a version.
+
+    Raises:
+        NotFoundError: it does not exist.
+    """
+    query = select(versions).where(versions.c.model == ref.model, versions.c.number == ref.number)
+    rows = connection.execute(query).mappings().all()
+    if not rows:
+        raise NotFoundError("version", ref)
+    return _stored(connection, rows)[0]
+
+
+def _columns(version: StoredVersion) -> dict[str, Any]:
+    spec = version.spec
+    return {
+        "model": spec.ref.model,
+        "number": spec.ref.number,
+        "artifact_digest": spec.artifact_digest,
+        "files_json": _json(spec.files),
+        "provenance_digest": spec.provenance_digest,
+        "provenance_json": version.provenance_json,
+        "inputs_json": _json(spec.inputs),
+        "outputs_json": _json(spec.outputs),
+        "feature_set_json": canonical_json([str(ref) for ref in spec.feature_set]),
+        "view_names_json": canonical_json([[v.name, v.version] for v in spec.feature_views]),
+        "score_output": spec.score_output.output,
+        "score_column": spec.score_output.column,
+        "golden_tolerance": spec.golden_tolerance,
+        "registered_by": version.registered_by,
+        "registered_at_ns": version.registered_at_ns,
+    }
+
+
+def _json(parts: Iterable[ArtifactFile | TensorSpec]) -> str:
+    return canonical_json([asdict(part) for part in parts])
+
+
+def _stored(connection: Connection, rows: Sequence[Any]) -> list[StoredVersion]:
+    if not rows:
+        return []
+    table = feature_views.c
+    views = {
+        (name, version): view_from_canonical_json(text)
+        for name, version, text in connection.execute(
+            select(table.name, table.version, table.canonical_json)
+        )
+    }
+    return [_from_row(row, views) for row in rows]
+
+
+def _from_row(row: Any, views: dict[tuple[str, int], FeatureView]) -> StoredVersion:
+    spec = VersionSpec(
+        ref=VersionRef(row["model"], row["number"]),
+        artifact_digest=row["artifact_digest"],
+        files=tuple(ArtifactFile(**file) for file in json.loads(row["files_json"])),
+        provenance_digest=row["provenance_digest"],
+        inputs=_tensors(row["inputs_json"]),
+        outputs=_tensors(row["outputs_json"]),
+        feature_set=tuple(FeatureRef.parse(t) for t in json.loads(row["feature_set_json"])),
+        feature_views=tuple(
+            views[name, version] for name, version in json.loads(row["view_names_json"])
+        ),
+        score_output=ScoreOutput(row["score_output"], row["score_column"]),
+        golden_tolerance=row["golden_tolerance"],
+    )
+    return StoredVersion(
+        spec, row["provenance_json"], row["registered_by"], row["registered_at_ns"]
+    )
+
+
+def _tensors(text: str) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(each["name"], each["datatype"], tuple(each["shape"]))
+        for each in json.loads(text)
+    )

@@ -1,0 +1,55 @@
+"""Tell every watcher the latest snapshot. A slow watcher skips the ones between; none is queued."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+from domain.errors import OverloadedError
+from understudy.v1 import registry_pb2 as pb
+
+_RETRY_AFTER_MS = 1_000
+
+
+class Watchers:
+    """One slot per watcher: it holds at most "there is a newer snapshot". For one event loop."""
+
+    def __init__(self, first: pb.Snapshot, *, limit: int) -> None:
+        self._latest = first
+        self._limit = limit
+        self._bells: set[asyncio.Event] = set()
+
+    @property
+    def latest(self) -> pb.Snapshot:
+        return self._latest
+
+    @property
+    def count(self) -> int:
+        return len(self._bells)
+
+    def publish(self, snapshot: pb.Snapshot) -> None:
+        self._latest = snapshot
+        for bell in self._bells:
+            bell.set()
+
+    async def watch(self) -> AsyncIterator[pb.Snapshot]:
+        """Yield the latest snapshot now, then again whenever there is a newer one.
+
+        Raises:
+            OverloadedError: too many watch already.
+        """
+        with self._seat() as bell:
+            while True:
+                bell.clear()
+                yield self._latest
+                await bell.wait()
+
+    @contextmanager
+    def _seat(self) -> Iterator[asyncio.Event]:
+        if len(self._bells) >= self._limit:
+            raise OverloadedError("the list of watchers", retry_after_ms=_RETRY_AFTER_MS)
+        bell = asyncio.Event()
+        self._bells.add(bell)
+        try:
+            yield bell
+        finally:
+            self._bells.discard(bell)

@@ -1,0 +1,213 @@
+"""The registry's own messages to its words and back; shared ones are in `runtime.wire`."""
+
+from typing import assert_never
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from domain.deployments import Rule
+from domain.errors import Fault, InvalidInputError
+from domain.features import FeatureView
+from domain.versions import ScoreOutput, checked_model_name
+from registry.decisions.audit_chain import RecordedRow
+from registry.decisions.changes import (
+    Change,
+    DeployChampion,
+    Promote,
+    Rollback,
+    SetCanary,
+    SetFallback,
+    SetRules,
+    SetShadow,
+    SetThreshold,
+)
+from registry.provenance.gate import GateReport
+from registry.register_version import Registration
+from registry.store.artifacts import checked_path
+from registry.store.revisions import StoredRevision
+from registry.store.versions import StoredVersion
+from runtime.wire import (
+    deployment_to_wire,
+    fallback_from_wire,
+    fallback_to_wire,
+    file_from_wire,
+    file_to_wire,
+    ref_to_wire,
+    rule_from_wire,
+    rule_to_wire,
+    tensor_to_wire,
+    view_from_canonical_json,
+    view_to_wire,
+)
+from understudy.v1 import registry_pb2 as pb
+
+
+def change_from_wire(message: pb.ChangeDeploymentRequest) -> Change:
+    """Return the change that is asked for.
+
+    Raises:
+        InvalidInputError: none is, or it is not readable.
+    """
+    match message.WhichOneof("change"):
+        case "deploy":
+            return DeployChampion(message.deploy.version)
+        case "shadow":
+            return SetShadow(message.shadow.version, message.shadow.sample_bp)
+        case "canary":
+            return SetCanary(message.canary.version, message.canary.weight_bp)
+        case "promote":
+            return Promote(message.promote.version or None)
+        case "rollback":
+            return Rollback(message.rollback.to_revision or None)
+        case "fallback":
+            return SetFallback(fallback_from_wire(message.fallback.fallback))
+        case "rules":
+            return SetRules(_rules(message.rules))
+        case "threshold":
+            given = message.threshold.HasField("decision_threshold")
+            return SetThreshold(message.threshold.decision_threshold if given else None)
+        case None:
+            raise InvalidInputError.of("change", read=None, accepted="exactly one change")
+        case unknown:
+            assert_never(unknown)
+
+
+def change_to_wire(change: Change) -> dict[str, object]:
+    """Return the field of ChangeDeploymentRequest that carries `change`."""
+    match change:
+        case DeployChampion(version=version):
+            return {"deploy": pb.DeployChampion(version=version)}
+        case SetShadow(version=version, sample_bp=bp):
+            return {"shadow": pb.SetShadow(version=version, sample_bp=bp)}
+        case SetCanary(version=version, weight_bp=bp):
+            return {"canary": pb.SetCanary(version=version, weight_bp=bp)}
+        case Promote(version=number):
+            return {"promote": pb.Promote(version=number or 0)}
+        case Rollback(to_revision=number):
+            return {"rollback": pb.Rollback(to_revision=number or 0)}
+        case SetFallback(fallback=fallback):
+            return {"fallback": pb.SetFallback(fallback=fallback_to_wire(fallback))}
+        case SetThreshold(decision_threshold=threshold):
+            return {"threshold": pb.SetThreshold(decision_threshold=threshold)}
+        case SetRules(rules=rules):
+            return {"rules": pb.SetRules(rules=[rule_to_wire(rule) for rule in rules])}
+        case _:
+            assert_never(change)
+
+
+def registration_from_wire(message: pb.Registration, *, actor: str) -> Registration:
+    """Return the registration, its paths confined and its views read.
+
+    Raises:
+        InvalidInputError: with all that is wrong.
+    """
+    faults: list[Fault] = []
+    for index, file in enumerate(message.files):
+        try:
+            checked_path(file.path, f"files[{index}].path")
+        except InvalidInputError as error:
+            faults += error.faults
+    if len({file.path for file in message.files}) != len(message.files):
+        faults.append(Fault("files", "a path twice", "each file once"))
+    views = [
+        view
+        for index, each in enumerate(message.feature_views)
+        if (view := _view(each, f"feature_views[{index}]", faults)) is not None
+    ]
+    if faults:
+        raise InvalidInputError(faults)
+    return Registration(
+        model=checked_model_name(message.model),
+        files=tuple(file_from_wire(file) for file in message.files),
+        record_json=message.provenance_json,
+        views=tuple(views),
+        score_output=ScoreOutput(message.score_output.output, message.score_output.column),
+        reason=message.reason,
+        actor=actor,
+    )
+
+
+def version_to_wire(version: StoredVersion, *, with_record: bool) -> pb.Version:
+    """Return the message; without the record it is what a scorer host and a router need."""
+    spec = version.spec
+    return pb.Version(
+        ref=ref_to_wire(spec.ref),
+        artifact_digest=spec.artifact_digest,
+        files=[file_to_wire(file) for file in spec.files],
+        provenance_digest=spec.provenance_digest,
+        provenance_json=version.provenance_json if with_record else "",
+        inputs=[tensor_to_wire(tensor) for tensor in spec.inputs],
+        outputs=[tensor_to_wire(tensor) for tensor in spec.outputs],
+        feature_set=[str(ref) for ref in spec.feature_set],
+        feature_views=[view_to_wire(view) for view in spec.feature_views],
+        score_output=pb.ScoreOutput(
+            output=spec.score_output.output, column=spec.score_output.column
+        ),
+        registered_by=version.registered_by,
+        golden_tolerance=spec.golden_tolerance,
+        registered_at=timestamp(version.registered_at_ns),
+    )
+
+
+def report_to_wire(report: GateReport) -> pb.GateReport:
+    return pb.GateReport(
+        complete=report.complete,
+        findings=[
+            pb.GateFinding(field=each.field, read=each.read, wanted=each.wanted)
+            for each in report.findings
+        ],
+        artifact_digest=report.artifact_digest,
+        provenance_digest=report.provenance_digest,
+    )
+
+
+def revision_to_wire(stored: StoredRevision) -> pb.RevisionEntry:
+    return pb.RevisionEntry(
+        deployment=deployment_to_wire(stored.deployment),
+        actor=stored.actor,
+        reason=stored.reason,
+        action=stored.action,
+        at=timestamp(stored.at_ns),
+    )
+
+
+def audit_to_wire(recorded: RecordedRow) -> pb.AuditEntry:
+    row = recorded.row
+    return pb.AuditEntry(
+        sequence=row.sequence,
+        at=timestamp(row.at_ns),
+        actor=row.actor,
+        action=row.action,
+        model=row.model,
+        reason=row.reason,
+        from_revision=row.from_revision,
+        to_revision=row.to_revision,
+        details_json=row.details_json,
+        digest=recorded.digest,
+        previous_digest=row.previous_digest,
+    )
+
+
+def timestamp(at_ns: int) -> Timestamp:
+    message = Timestamp()
+    message.FromNanoseconds(at_ns)
+    return message
+
+
+def _view(message: pb.FeatureViewDefinition, field: str, faults: list[Fault]) -> FeatureView | None:
+    try:
+        view = view_from_canonical_json(message.canonical_json)
+        sound = view.canonical_json == message.canonical_json and view.digest == message.digest
+    except (ValueError, KeyError, TypeError):
+        sound, view = False, None
+    if not sound:
+        accepted = "a view's canonical JSON and the sha256 of that text"
+        faults.append(Fault(field, message.canonical_json[:80], accepted))
+        return None
+    return view
+
+
+def _rules(message: pb.SetRules) -> tuple[Rule, ...]:
+    try:
+        return tuple(rule_from_wire(rule) for rule in message.rules)
+    except ValueError as error:
+        raise InvalidInputError.of("rules", read=str(error), accepted="> >= < <= == !=") from error
