@@ -174,7 +174,6 @@ def _ask_workers(
     state_dir: Path, ask: Callable[[router_pb2_grpc.RouterAdminServiceAsyncStub], Awaitable[Any]]
 ) -> list[tuple[Path, Any]]:
     """Ask every worker over its admin socket; exits with 69 when none answers."""
-
     sockets = sorted(state_dir.resolve().glob("worker-*.sock"))
 
     async def ask_all() -> list[tuple[Path, Any]]:

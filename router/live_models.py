@@ -1,7 +1,7 @@
 """From the registry's snapshot to what is live: compile what changed, keep what did not."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -14,7 +14,7 @@ from features.assembly import compile_plan
 from router.answer_batch import VersionPlan
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.effective import Effective, decide_effective
-from router.live_model import LiveModel, Shared
+from router.live_model import LiveModel, Shared, VersionLane
 from router.mirror import MirrorQueue
 from router.ports import ClosableScorer
 from router.pull_work import GuardedScorer
@@ -119,15 +119,20 @@ class LiveModels:
         ready: dict[VersionRef, tuple[str, ...]],
     ) -> None:
         model = deployment.model
-        of_model = {ref.number: found for ref, found in ready.items() if ref.model == model}
         before = self._models.get(model)
+        # A version that acts until its successor is ready need not be named any more.
+        known = {each.version.spec.ref: each.version.spec for each in _lanes_of(before)} | specs
+        of_model = {
+            ref.number: found for ref, found in ready.items() if ref.model == model and ref in known
+        }
         acting = before.effective.champion if before is not None else None
         effective = decide_effective(deployment, of_model.keys(), acting)
-        refs = [VersionRef(model, number) for number in versions_to_run(deployment)]
+        numbers = {*versions_to_run(deployment), effective.champion or deployment.champion}
+        refs = [VersionRef(model, number) for number in sorted(numbers)]
         inputs = _Inputs(
             deployment=deployment,
             effective=effective,
-            specs=tuple(specs[ref] for ref in refs if ref in specs),
+            specs=tuple(known[ref] for ref in refs if ref in known),
             addresses=tuple(sorted(of_model.items())),
         )
         if self._inputs.get(model) == inputs:
@@ -202,6 +207,10 @@ class LiveModels:
         for address in [each for each in self._scorers if each not in wanted]:
             closable, _ = self._scorers.pop(address)
             await closable.close()
+
+
+def _lanes_of(model: LiveModel | None) -> Iterable[VersionLane]:
+    return () if model is None else model.lanes.values()
 
 
 def _ready_addresses(snapshot: Snapshot) -> dict[VersionRef, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from router.ports import Scorer
 from router.work import Work
 
 _MOST_ATTEMPTS = 2  # a failed batch is tried once more, on another scorer
+_PAUSE_AFTER_FAILURE_S = 0.001
 _log = structlog.get_logger()
 
 
@@ -81,17 +82,20 @@ class Puller:
                 works = await self._lane.take(self._most_rows)
                 if not works:
                     return
-                await self._serve([work for work in works if not work.answer.done()])
+                if not await self._serve([work for work in works if not work.answer.done()]):
+                    # Not first in line again: what was put back is for another scorer.
+                    await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
         finally:
             self._leave()
 
-    async def _serve(self, works: list[Work]) -> None:
+    async def _serve(self, works: list[Work]) -> bool:
+        """Answer `works` or pass them on; return whether this scorer did its part."""
         if not works:
-            return
+            return True
         permit = self._guarded.admit(self._clocks.monotonic_s())
         if permit is None:  # another lane's failure opened the breaker meanwhile
             self._pass_on(works, Cause.SCORER_UNAVAILABLE)
-            return
+            return False
         self.in_flight = works
         why = ""
         try:
@@ -109,6 +113,7 @@ class Puller:
             self._guarded.record(
                 permit, succeeded=not why, now_s=self._clocks.monotonic_s(), why=why
             )
+        return not why
 
     def _after_failure(self, works: Sequence[Work], error: UnderstudyError) -> None:
         match error:

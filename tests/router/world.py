@@ -1,0 +1,288 @@
+"""A router without sockets: the real stages over a fake store and fake scorers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.deployments import DegradationLevel, Deployment
+from domain.errors import DeadlinePassedError, UnavailableError
+from domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
+from domain.snapshots import ScorerProcess, ScorerState, Snapshot, VersionSpec
+from domain.versions import DYNAMIC, ScoreOutput, TensorSpec, VersionRef
+from features.decisions.record_format import pack_record, record_format
+from features.ports import ViewRead
+from router.adapters.answers import ProtobufResponder
+from router.admit import Admission, Asked, AskedCandidates
+from router.answer_batch import Clocks
+from router.counters import Counters
+from router.decisions.admission import AdmissionPolicy, Priority
+from router.decisions.breaker import BreakerPolicy
+from router.decisions.budget import BudgetPolicy
+from router.deliver import Delivery
+from router.drill import DrillSwitch
+from router.fetch_features import FeatureFetcher
+from router.gate import Gate
+from router.last_scores import LastScores
+from router.live_model import Shared
+from router.live_models import LiveModels
+from router.mirror import MirrorPolicy, MirrorQueue
+from router.ports import Inferred
+from router.request_log import RequestLines, RequestLogLines
+from router.work import Work
+from shadow.batches import LogBatch, ScoreBatchLog, ShadowBatchLog
+from understudy.v1 import scoring_pb2 as pb
+
+MODEL = "fraud"
+UTC_S = 1_800_000_000.0
+VIEW = FeatureView(
+    name="user",
+    version=1,
+    entity="user",
+    features=(
+        Feature("amount", FeatureDtype.FLOAT32, default=0.0, max_age_s=3600.0),
+        Feature("count", FeatureDtype.FLOAT32),
+    ),
+)
+
+
+def spec(number: int, *, view: FeatureView = VIEW) -> VersionSpec:
+    return VersionSpec(
+        ref=VersionRef(MODEL, number),
+        artifact_digest=f"{number:064x}",
+        files=(),
+        provenance_digest="p" * 64,
+        inputs=(TensorSpec("x", "FP32", (DYNAMIC, len(view.features))),),
+        outputs=(TensorSpec("score", "FP32", (DYNAMIC, 1)),),
+        feature_set=tuple(FeatureRef(view.name, view.version, f.name) for f in view.features),
+        feature_views=(view,),
+        score_output=ScoreOutput("score"),
+        golden_tolerance=1e-5,
+    )
+
+
+class FakeStore:
+    """`FeatureStore` in memory. `failing` makes every read unavailable."""
+
+    inline = True
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str], bytes] = {}
+        self.failing = False
+        self.reads: list[Sequence[ViewRead]] = []
+
+    def put(self, view: FeatureView, entity_id: str, values: dict[str, Any]) -> None:
+        form = record_format(view)
+        self.records[(str(view), entity_id)] = pack_record(
+            form, values, event_time_ms=round(UTC_S * 1000)
+        )
+
+    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
+        if self.failing:
+            raise UnavailableError("feature store", "told to fail")
+        self.reads.append(reads)
+        return [
+            [self.records.get((str(read.view), each or "")) for each in read.entity_ids]
+            for read in reads
+        ]
+
+    async def read(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
+        return self.read_now(reads)
+
+    async def close(self) -> None: ...
+
+
+class FakeScorer:
+    """`Scorer` whose score is the first column times 10 plus the version number / 1000."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.batches: list[int] = []
+        self.failing = False
+        self.answers_nan_for: float | None = None
+        self.entered = asyncio.Event()
+        self.release: asyncio.Event | None = None  # set: calls wait for it
+
+    async def infer(
+        self,
+        spec: VersionSpec,
+        tensors: Sequence[NDArray[np.generic]],
+        *,
+        timeout_s: float,
+        outputs: Sequence[str] = (),
+    ) -> Inferred:
+        if timeout_s <= 0:
+            raise DeadlinePassedError("scoring")
+        self.entered.set()
+        self.batches.append(len(tensors[0]))
+        if self.release is not None:
+            await self.release.wait()
+        if self.failing:
+            raise UnavailableError(f"scorer {self.address}", "told to fail")
+        await asyncio.sleep(0)
+        first = tensors[0][:, 0].astype(np.float64)
+        scores = first * 10 + spec.ref.number / 1000
+        if self.answers_nan_for is not None:
+            scores[first == self.answers_nan_for] = np.nan
+        return Inferred(scores, {name: scores.reshape(-1, 1) for name in outputs})
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class World:
+    """Everything a test may want to touch."""
+
+    models: LiveModels
+    admission: Admission
+    store: FakeStore
+    scorers: dict[str, FakeScorer]
+    counters: Counters
+    gate: Gate
+    drill: DrillSwitch
+    logged: list[LogBatch]
+    sequence: int = 0
+    ready: dict[int, list[str]] = field(default_factory=dict)
+
+    async def deploy(
+        self, *deployments: Deployment, ready: dict[int, list[str]], specs: Sequence[VersionSpec]
+    ) -> None:
+        """Apply a snapshot: `ready` gives the addresses of each version's ready scorers."""
+        self.sequence += 1
+        processes = [
+            ScorerProcess(
+                ref=VersionRef(MODEL, number),
+                replica=index,
+                address=address,
+                state=ScorerState.READY,
+                artifact_digest="",
+                restarts=0,
+                last_error="",
+                started_at_s=0.0,
+                host_id="h",
+                pid=1,
+            )
+            for number, addresses in ready.items()
+            for index, address in enumerate(addresses)
+        ]
+        await self.models.apply(
+            Snapshot(self.sequence, deployments, tuple(specs), tuple(processes))
+        )
+
+    def submit(self, entity_id: str, *, remaining_s: float = 5.0, **asked: Any) -> Work:
+        work = self.admission.admit(
+            Asked(
+                model=MODEL,
+                request_id=asked.pop("request_id", f"r-{entity_id}"),
+                unit_key=asked.pop("unit_key", ""),
+                entities={"user": entity_id},
+                features=asked.pop("features", {}),
+                **asked,
+            ),
+            remaining_s=remaining_s,
+            priority=Priority.LIVE,
+        )
+        work.live.submit(work)
+        return work
+
+    async def score(self, entity_id: str, **asked: Any) -> pb.ScoreResponse:
+        async with asyncio.timeout(10):
+            return pb.ScoreResponse.FromString(await self.submit(entity_id, **asked).answer)
+
+    async def score_batch(
+        self, ids: Sequence[str], *, features: Sequence[Any] | None = None, **wanted: Any
+    ) -> pb.ScoreBatchResponse:
+        work = self.admission.admit_candidates(
+            Asked(model=MODEL, request_id="b", unit_key="unit", entities={}, features={}),
+            AskedCandidates(
+                entity="user",
+                ids=ids,
+                features=features or [{}] * len(ids),
+                top_k=wanted.get("top_k", 0),
+                is_sorted=wanted.get("is_sorted", False),
+            ),
+            remaining_s=5.0,
+        )
+        work.live.submit(work)
+        async with asyncio.timeout(10):
+            return pb.ScoreBatchResponse.FromString(await work.answer)
+
+    @property
+    def score_logs(self) -> list[ScoreBatchLog]:
+        return [batch for batch in self.logged if isinstance(batch, ScoreBatchLog)]
+
+    @property
+    def shadow_logs(self) -> list[ShadowBatchLog]:
+        return [batch for batch in self.logged if isinstance(batch, ShadowBatchLog)]
+
+
+@asynccontextmanager
+async def open_world(*, mirror_rows: int = 1000) -> AsyncIterator[World]:
+    """Open a router whose scorers are made at first use, by address."""
+    store = FakeStore()
+    scorers: dict[str, FakeScorer] = {}
+    logged: list[LogBatch] = []
+    counters = Counters()
+    clocks = Clocks(monotonic_s=monotonic, utc_s=lambda: UTC_S)
+    gate = Gate(AdmissionPolicy(least_rows=10, most_rows=1000, wanted_queue_s=0.5), monotonic)
+    policy = BreakerPolicy(trip_after_failures=2, cool_down_s=0.01, probe_timeout_s=0.1)
+    features = FeatureFetcher(store, policy=policy, slow_s=1.0, now_s=monotonic)
+    drill = DrillSwitch(monotonic)
+
+    def log(batch: LogBatch) -> bool:
+        logged.append(batch)
+        return True
+
+    delivery = Delivery(
+        responder=ProtobufResponder(),
+        log=log,
+        request_log=RequestLogLines(RequestLines.OFF, 0),
+        counters=counters,
+        last_scores=LastScores(100),
+        clocks=clocks,
+        after_batch=gate.after_batch,
+    )
+
+    def open_scorer(address: str) -> FakeScorer:
+        return scorers.setdefault(address, FakeScorer(address))
+
+    def new_mirror() -> MirrorQueue:
+        return MirrorQueue(
+            policy=MirrorPolicy(mirror_rows, 64, most_wait_s=5.0, timeout_s=1.0),
+            features=features,
+            log=log,
+            is_shedding=gate.is_shedding_mirrors,
+            clocks=clocks,
+        )
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        models = LiveModels(
+            Shared(features, delivery, clocks, 64),
+            open_scorer=open_scorer,
+            new_mirror=new_mirror,
+            breaker=policy,
+            tasks=tasks,
+            drill=drill.level,
+        )
+        admission = Admission(models.find, BudgetPolicy(0.1, 10.0), 1000, monotonic)
+        yield World(models, admission, store, scorers, counters, gate, drill, logged)
+        for scorer in scorers.values():
+            if scorer.release is not None:
+                scorer.release.set()
+        models.close()
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Let the loop turn until `holds()`; a test's own time limit ends a wait in vain."""
+    while not holds():  # noqa: ASYNC110 - the code under test owes no event for this
+        await asyncio.sleep(0)
+
+
+LEVELS = DegradationLevel
