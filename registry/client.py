@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import grpc
 
@@ -75,7 +75,7 @@ class RegistryClient:
         self._stub = registry_pb2_grpc.RegistryServiceStub(self._channel)
         self._metadata = ((ACTOR_KEY, actor or default_actor()),)
 
-    def __enter__(self) -> "RegistryClient":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -109,12 +109,11 @@ class RegistryClient:
         expect_revision: int | None = None,
     ) -> pb.ChangeDeploymentResponse:
         request = pb.ChangeDeploymentRequest(
-            model=model,
-            reason=reason,
-            dry_run=dry_run,
-            expect_revision=expect_revision,
-            **change_to_wire(change),
+            model=model, reason=reason, dry_run=dry_run, expect_revision=expect_revision
         )
+        field, message = change_to_wire(change)
+        getattr(request, field).CopyFrom(message)
+        getattr(request, field).SetInParent()  # an empty message is a change too
         return self._call(self._stub.ChangeDeployment, request)
 
     def list_versions(self, model: str = "") -> list[pb.Version]:

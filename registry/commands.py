@@ -1,5 +1,6 @@
 """The operators' commands: `understudy registry …`."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import typer
 from domain.errors import InvalidInputError, UnavailableError, UnderstudyError
 from domain.versions import ScoreOutput, checked_model_name
 from registry.arguments import parse_share, parse_version
-from registry.client import DEFAULT_REGISTRY, NewVersion, RegistryClient
+from registry.client import DEFAULT_REGISTRY, NewVersion, RegistryClient, default_actor
 from registry.decisions.changes import (
     Change,
     DeployChampion,
@@ -57,6 +58,7 @@ Number = Annotated[str | None, typer.Argument(help="version: 7 or MODEL@7")]
 
 @app.command()
 def serve(
+    *,
     directory: Annotated[Path | None, typer.Option("--dir", help="database and artifacts")] = None,
     listen: Annotated[str | None, typer.Option(help="HOST:PORT [127.0.0.1:8500]")] = None,
     print_settings: Annotated[bool, typer.Option("--print-settings")] = False,
@@ -74,6 +76,7 @@ def serve(
 @app.command()
 def register(
     model: Annotated[str, typer.Argument(help="name of the model")],
+    *,
     artifact: Annotated[Path, typer.Option(help="directory with model.onnx and golden.npz")],
     provenance_file: Annotated[Path, typer.Option("--provenance", help="the record, JSON")],
     views: Annotated[Path, typer.Option(help="feature views, YAML")],
@@ -96,6 +99,7 @@ def register(
 @app.command()
 def check(
     model: Annotated[str, typer.Argument(help="name of the model")],
+    *,
     artifact: Annotated[Path, typer.Option(help="directory with model.onnx and golden.npz")],
     provenance_file: Annotated[Path, typer.Option("--provenance", help="the record, JSON")],
     views: Annotated[Path, typer.Option(help="feature views, YAML")],
@@ -140,8 +144,9 @@ def show(
 @app.command()
 def deploy(
     model: Model,
-    reason: Reason,
     version: Number = None,
+    *,
+    reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
     registry: Registry = DEFAULT_REGISTRY,
@@ -152,14 +157,23 @@ def deploy(
     with _outcomes():
         ref = parse_version(model, version)
         change = DeployChampion(ref.number)
-        _change(ref.model, change, reason, dry_run, expect_revision, registry, actor, output)
+        _change(
+            ref.model,
+            change,
+            reason=reason,
+            dry_run=dry_run,
+            expect_revision=expect_revision,
+            client=RegistryClient(registry, actor=actor),
+            output=output,
+        )
 
 
 @app.command()
 def shadow(
     model: Model,
-    reason: Reason,
     version: Number = None,
+    *,
+    reason: Reason,
     sample: Annotated[
         str, typer.Option(help="share of answered traffic, e.g. 100%; 0% ends it")
     ] = "100%",
@@ -173,17 +187,26 @@ def shadow(
     with _outcomes():
         ref = parse_version(model, version)
         change = SetShadow(ref.number, parse_share(sample, "--sample"))
-        _change(ref.model, change, reason, dry_run, expect_revision, registry, actor, output)
+        _change(
+            ref.model,
+            change,
+            reason=reason,
+            dry_run=dry_run,
+            expect_revision=expect_revision,
+            client=RegistryClient(registry, actor=actor),
+            output=output,
+        )
 
 
 @app.command()
 def canary(
     model: Model,
+    version: Number = None,
+    *,
     reason: Reason,
     weight: Annotated[
         str, typer.Option(help="share of live traffic, e.g. 10% or 250bp; 0% ends it")
     ],
-    version: Number = None,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
     registry: Registry = DEFAULT_REGISTRY,
@@ -194,14 +217,23 @@ def canary(
     with _outcomes():
         ref = parse_version(model, version)
         change = SetCanary(ref.number, parse_share(weight, "--weight"))
-        _change(ref.model, change, reason, dry_run, expect_revision, registry, actor, output)
+        _change(
+            ref.model,
+            change,
+            reason=reason,
+            dry_run=dry_run,
+            expect_revision=expect_revision,
+            client=RegistryClient(registry, actor=actor),
+            output=output,
+        )
 
 
 @app.command()
 def promote(
     model: Model,
-    reason: Reason,
     version: Number = None,
+    *,
+    reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
     registry: Registry = DEFAULT_REGISTRY,
@@ -215,12 +247,21 @@ def promote(
         else:
             ref = parse_version(model, version)
             name, change = ref.model, Promote(ref.number)
-        _change(name, change, reason, dry_run, expect_revision, registry, actor, output)
+        _change(
+            name,
+            change,
+            reason=reason,
+            dry_run=dry_run,
+            expect_revision=expect_revision,
+            client=RegistryClient(registry, actor=actor),
+            output=output,
+        )
 
 
 @app.command()
 def rollback(
     model: Annotated[str, typer.Argument(help="name of the model")],
+    *,
     reason: Reason,
     to_revision: Annotated[
         int | None, typer.Option(min=1, help="revision to return to [the one before]")
@@ -233,16 +274,14 @@ def rollback(
 ) -> None:
     """Return to an earlier revision, by a new one equal to it."""
     with _outcomes():
-        change = Rollback(to_revision)
         _change(
             checked_model_name(model),
-            change,
-            reason,
-            dry_run,
-            expect_revision,
-            registry,
-            actor,
-            output,
+            Rollback(to_revision),
+            reason=reason,
+            dry_run=dry_run,
+            expect_revision=expect_revision,
+            client=RegistryClient(registry, actor=actor),
+            output=output,
         )
 
 
@@ -283,17 +322,40 @@ def audit(
             raise typer.Exit(FAILED)
 
 
+@provenance.command("init")
+def init_provenance(
+    *,
+    file: Annotated[Path, typer.Argument(help="file to write")] = Path("provenance.json"),
+    directory: Annotated[Path, typer.Option("--dir", help="where the training code is")] = Path(),
+    lockfile: Annotated[Path | None, typer.Option(help="lockfile of the environment")] = None,
+    actor: Actor = None,
+) -> None:
+    """Write a record with what this machine knows; null stands where you must speak."""
+    from registry.provenance.skeleton import record_skeleton  # noqa: PLC0415 - as above
+
+    with _outcomes():
+        record = record_skeleton(directory, lockfile, author=actor or default_actor())
+        try:
+            with file.open("x") as target:
+                json.dump(record, target, indent=2)
+        except OSError as error:
+            raise InvalidInputError.of(
+                "file", read=f"{file}: {error.strerror}", accepted="a new file"
+            ) from error
+        typer.echo(f"wrote {file}; fill what is null, then: understudy registry check")
+
+
 def _change(
     model: str,
     change: Change,
+    *,
     reason: str,
-    dry_run: bool,  # noqa: FBT001 - handed on from the command's own options
+    dry_run: bool,
     expect_revision: int | None,
-    registry: str,
-    actor: str | None,
+    client: RegistryClient,
     output: Format,
 ) -> None:
-    with RegistryClient(registry, actor=actor) as client:
+    with client:
         response = client.change(
             model, change, reason=reason, dry_run=dry_run, expect_revision=expect_revision
         )

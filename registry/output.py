@@ -1,6 +1,7 @@
 """Print the registry's answers: tables for people, JSON for programs."""
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC
 from enum import StrEnum
@@ -16,6 +17,7 @@ from rich.table import Table
 from understudy.v1 import registry_pb2 as pb
 
 _DIGEST_SHOWN = 12
+_PIPE_COLUMNS = 200
 _STATE_PREFIX = "SCORER_STATE_"
 
 
@@ -263,4 +265,6 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         # Texts of callers may hold square brackets; rich would read them as markup.
         table.add_row(*(cell.replace("[", r"\[") for cell in row))
-    Console(soft_wrap=False).print(table)
+    # A pipe has no width; a reader of files wants whole digests rather than 80 columns.
+    console = Console() if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS)
+    console.print(table)

@@ -37,9 +37,7 @@ async def receive_files(
     """
     _check_announced(announced, limits)
     chunks = _Chunks(parts)
-    received: list[ArtifactFile] = []
-    for file in announced:
-        received.append(await _receive_file(file, chunks, staging, run))
+    received = [await _receive_file(file, chunks, staging, run) for file in announced]
     if await chunks.take(1):
         raise InvalidInputError.of("chunk", read="bytes after the last file", accepted="none")
     return tuple(received)
@@ -51,20 +49,19 @@ async def _receive_file(
     target = await run(lambda: staging.open_file(file.path))
     try:
         missing_bytes = file.size_bytes
-        while missing_bytes:
-            piece = await chunks.take(missing_bytes)
-            if not piece:
-                raise InvalidInputError.of(
-                    f"files[{file.path}].size_bytes",
-                    read=f"{file.size_bytes - missing_bytes} bytes",
-                    accepted=f"{file.size_bytes} bytes, as announced",
-                )
+        while missing_bytes and (piece := await chunks.take(missing_bytes)):
             await run(partial(target.write, piece))
             missing_bytes -= len(piece)
     except BaseException:
         target.abandon()
         raise
     closed: ArtifactFile = await run(target.close)
+    if missing_bytes:
+        raise InvalidInputError.of(
+            f"files[{file.path}].size_bytes",
+            read=closed.size_bytes,
+            accepted=f"{file.size_bytes} bytes, as announced",
+        )
     return closed
 
 

@@ -1,10 +1,11 @@
 """The registry's own messages to its words and back; shared ones are in `runtime.wire`."""
 
-from typing import assert_never
+from collections.abc import Callable
+from typing import Any, assert_never
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from domain.deployments import Rule
 from domain.errors import Fault, InvalidInputError
 from domain.features import FeatureView
 from domain.versions import ScoreOutput, checked_model_name
@@ -47,49 +48,47 @@ def change_from_wire(message: pb.ChangeDeploymentRequest) -> Change:
     Raises:
         InvalidInputError: none is, or it is not readable.
     """
-    match message.WhichOneof("change"):
-        case "deploy":
-            return DeployChampion(message.deploy.version)
-        case "shadow":
-            return SetShadow(message.shadow.version, message.shadow.sample_bp)
-        case "canary":
-            return SetCanary(message.canary.version, message.canary.weight_bp)
-        case "promote":
-            return Promote(message.promote.version or None)
-        case "rollback":
-            return Rollback(message.rollback.to_revision or None)
-        case "fallback":
-            return SetFallback(fallback_from_wire(message.fallback.fallback))
-        case "rules":
-            return SetRules(_rules(message.rules))
-        case "threshold":
-            given = message.threshold.HasField("decision_threshold")
-            return SetThreshold(message.threshold.decision_threshold if given else None)
-        case None:
-            raise InvalidInputError.of("change", read=None, accepted="exactly one change")
-        case unknown:
-            assert_never(unknown)
+    kind = message.WhichOneof("change")
+    if kind is None:
+        raise InvalidInputError.of("change", read=None, accepted="exactly one change")
+    return _READERS[kind](getattr(message, kind))
 
 
-def change_to_wire(change: Change) -> dict[str, object]:
-    """Return the field of ChangeDeploymentRequest that carries `change`."""
+def change_to_wire(change: Change) -> tuple[str, Message]:
+    """Return the field of ChangeDeploymentRequest that carries `change`, and its message."""
+    match change:
+        case Promote(version=number):
+            return "promote", pb.Promote(version=number or 0)
+        case Rollback(to_revision=number):
+            return "rollback", pb.Rollback(to_revision=number or 0)
+        case DeployChampion() | SetShadow() | SetCanary():
+            return _share_to_wire(change)
+        case SetFallback() | SetRules() | SetThreshold():
+            return _policy_to_wire(change)
+        case _:
+            assert_never(change)
+
+
+def _share_to_wire(change: DeployChampion | SetShadow | SetCanary) -> tuple[str, Message]:
     match change:
         case DeployChampion(version=version):
-            return {"deploy": pb.DeployChampion(version=version)}
-        case SetShadow(version=version, sample_bp=bp):
-            return {"shadow": pb.SetShadow(version=version, sample_bp=bp)}
-        case SetCanary(version=version, weight_bp=bp):
-            return {"canary": pb.SetCanary(version=version, weight_bp=bp)}
-        case Promote(version=number):
-            return {"promote": pb.Promote(version=number or 0)}
-        case Rollback(to_revision=number):
-            return {"rollback": pb.Rollback(to_revision=number or 0)}
+            return "deploy", pb.DeployChampion(version=version)
+        case SetShadow(version=version, sample_bp=share_bp):
+            return "shadow", pb.SetShadow(version=version, sample_bp=share_bp)
+        case SetCanary(version=version, weight_bp=share_bp):
+            return "canary", pb.SetCanary(version=version, weight_bp=share_bp)
+        case _:
+            assert_never(change)
+
+
+def _policy_to_wire(change: SetFallback | SetRules | SetThreshold) -> tuple[str, Message]:
+    match change:
         case SetFallback(fallback=fallback):
-            return {"fallback": pb.SetFallback(fallback=fallback_to_wire(fallback))}
-        case SetThreshold(decision_threshold=threshold):
-            return {"threshold": pb.SetThreshold(decision_threshold=threshold)}
+            return "fallback", pb.SetFallback(fallback=fallback_to_wire(fallback))
         case SetRules(rules=rules):
-            return {"rules": pb.SetRules(rules=[rule_to_wire(rule) for rule in rules])}
+            return "rules", pb.SetRules(rules=[rule_to_wire(rule) for rule in rules])
+        case SetThreshold(decision_threshold=threshold):
+            return "threshold", pb.SetThreshold(decision_threshold=threshold)
         case _:
             assert_never(change)
 
@@ -206,8 +205,25 @@ def _view(message: pb.FeatureViewDefinition, field: str, faults: list[Fault]) ->
     return view
 
 
-def _rules(message: pb.SetRules) -> tuple[Rule, ...]:
+def _rules(message: pb.SetRules) -> SetRules:
     try:
-        return tuple(rule_from_wire(rule) for rule in message.rules)
+        return SetRules(tuple(rule_from_wire(rule) for rule in message.rules))
     except ValueError as error:
         raise InvalidInputError.of("rules", read=str(error), accepted="> >= < <= == !=") from error
+
+
+def _threshold(message: pb.SetThreshold) -> SetThreshold:
+    given = message.HasField("decision_threshold")
+    return SetThreshold(message.decision_threshold if given else None)
+
+
+_READERS: dict[str, Callable[[Any], Change]] = {
+    "deploy": lambda message: DeployChampion(message.version),
+    "shadow": lambda message: SetShadow(message.version, message.sample_bp),
+    "canary": lambda message: SetCanary(message.version, message.weight_bp),
+    "promote": lambda message: Promote(message.version or None),
+    "rollback": lambda message: Rollback(message.to_revision or None),
+    "fallback": lambda message: SetFallback(fallback_from_wire(message.fallback)),
+    "rules": _rules,
+    "threshold": _threshold,
+}

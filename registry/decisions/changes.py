@@ -103,10 +103,7 @@ def apply_change(
         RefusedError: the state does not allow the change, or the change changes nothing.
         InvalidInputError: the revision would contradict itself, e.g. weights above 10000.
     """
-    if not history:
-        changed = _first(change, model, first_salt)
-    else:
-        changed = _next(history, change)
+    changed = _next(history, change) if history else _first(change, model, first_salt)
     for number in versions_in_use(changed):
         if number not in known_versions:
             raise NotFoundError("version", VersionRef(model, number))
@@ -148,14 +145,30 @@ def _next(history: Sequence[Deployment], change: Change) -> Deployment:
     match change:
         case DeployChampion(version=version):
             return _with_champion(current, version)
-        case SetShadow():
-            return _with_shadow(current, change)
-        case SetCanary():
-            return _with_canary(current, change)
         case Promote(version=version):
             return _with_champion(current, _promotable(current, version))
         case Rollback(to_revision=number):
             return _revision(history, number)
+        case SetShadow() | SetCanary():
+            return _with_share(current, change)
+        case SetFallback() | SetRules() | SetThreshold():
+            return _with_policy(current, change)
+        case _:
+            assert_never(change)
+
+
+def _with_share(current: Deployment, change: SetShadow | SetCanary) -> Deployment:
+    match change:
+        case SetShadow():
+            return _with_shadow(current, change)
+        case SetCanary():
+            return _with_canary(current, change)
+        case _:
+            assert_never(change)
+
+
+def _with_policy(current: Deployment, change: SetFallback | SetRules | SetThreshold) -> Deployment:
+    match change:
         case SetFallback(fallback=fallback):
             return replace(current, fallback=fallback)
         case SetRules(rules=rules):

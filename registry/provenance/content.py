@@ -41,7 +41,7 @@ def _update(running: Any, name: str, array: NDArray[Any]) -> None:
     head = f"{name}\0{array.dtype.str}\0{array.shape}\0".encode()
     running.update(len(head).to_bytes(8, "little") + head)
     if array.dtype.kind != "O":
-        running.update(memoryview(array).cast("B") if array.size else b"")
+        running.update(array.tobytes())
         return
     for value in array.ravel():
         text = f"{type(value).__name__}:{value}".encode()

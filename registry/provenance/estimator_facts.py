@@ -33,19 +33,24 @@ def seed_facts(estimator: Any, others: dict[str, int] | None = None) -> dict[str
 
 
 def _json_value(value: Any) -> Any:
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real):
-        return float(value) if isfinite(value) else str(value)
     if isinstance(value, dict):
         return {str(key): _json_value(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_json_value(each) for each in value]
-    if callable(value) and hasattr(value, "__qualname__"):
-        return _qualified_name(value)
-    return _qualified_name(type(value))
+    if value is None or isinstance(value, bool | str):
+        return value
+    return _number(value) if isinstance(value, Real) else _named(value)
+
+
+def _number(value: Real) -> int | float | str:
+    if isinstance(value, Integral):
+        return int(value)
+    number = float(value)
+    return number if isfinite(number) else str(number)
+
+
+def _named(value: Any) -> str:
+    return _qualified_name(value if hasattr(value, "__qualname__") else type(value))
 
 
 def _qualified_name(value: Any) -> str:

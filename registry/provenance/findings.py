@@ -60,7 +60,7 @@ def read_record(text: str) -> ReadRecord:
         if name not in values:
             findings.append(Finding(name, NOTHING, field.description or ""))
             continue
-        adapter: TypeAdapter[Any] = TypeAdapter(field.annotation)
+        adapter: TypeAdapter[Any] = TypeAdapter(field.annotation or Any)
         try:
             # Strict reading turns JSON's texts and lists into dates and tuples only from JSON.
             groups[name] = adapter.validate_json(json.dumps(values[name]))

@@ -90,34 +90,57 @@ def _run(directory: Path, facts: dict[str, Any]) -> Inspection:
 
 def _replay(session: Any, path: Path, facts: dict[str, Any]) -> Inspection:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        return _golden_problem(facts, NOTHING, "golden vectors beside the model")
-    except Exception as error:  # noqa: BLE001 - numpy and zipfile raise many kinds
-        return _golden_problem(facts, _line(error), "an .npz archive without pickled objects")
-    inputs = [f"in:{each.name}" for each in session.get_inputs()]
-    outputs = [f"out:{each.name}" for each in session.get_outputs()]
-    if missing := [name for name in (*inputs, *outputs) if name not in arrays]:
-        return _golden_problem(facts, f"arrays {sorted(arrays)}", f"also {missing}")
-    rows = {arrays[name].shape[0] if arrays[name].ndim else 0 for name in inputs}
-    if rows == {0} or len(rows) != 1:
-        return _golden_problem(facts, f"inputs of {sorted(rows)} rows", "equal, at least 1 row")
-    feeds = {name.removeprefix("in:"): _fed(arrays[name]) for name in inputs}
-    try:
-        answers = session.run([name.removeprefix("out:") for name in outputs], feeds)
+        arrays = _golden_arrays(path)
+        outputs = {each.name: arrays[f"out:{each.name}"] for each in session.get_outputs()}
+        feeds = {each.name: _fed(arrays[f"in:{each.name}"]) for each in session.get_inputs()}
+        rows = _rows(feeds)
+        answers = session.run(list(outputs), feeds)
+        worst = _worst_difference(outputs, answers)
+    except _GoldenError as error:
+        return _golden_problem(facts, error.read, error.wanted)
+    except KeyError as error:
+        return _golden_problem(
+            facts, f"no array {error.args[0]!r}", "one for each input and output"
+        )
     except Exception as error:  # noqa: BLE001 - ONNX Runtime has no common base class
         return _golden_problem(facts, _line(error), "inputs that the model accepts")
-    differences = [
-        _difference(arrays[name], answer) for name, answer in zip(outputs, answers, strict=True)
-    ]
-    for name, difference in zip(outputs, differences, strict=True):
+    return Inspection(golden_rows=rows, golden_difference=worst, **facts)
+
+
+class _GoldenError(Exception):
+    def __init__(self, read: str, wanted: str) -> None:
+        super().__init__(read)
+        self.read = read
+        self.wanted = wanted
+
+
+def _golden_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise _GoldenError(NOTHING, "golden vectors beside the model") from error
+    except Exception as error:
+        wanted = "an .npz archive without pickled objects"
+        raise _GoldenError(_line(error), wanted) from error
+
+
+def _rows(feeds: dict[str, np.ndarray[Any, Any]]) -> int:
+    rows = {array.shape[0] if array.ndim else 0 for array in feeds.values()}
+    if rows == {0} or len(rows) != 1:
+        raise _GoldenError(f"inputs of {sorted(rows)} rows", "inputs of equal rows, at least 1")
+    return rows.pop()
+
+
+def _worst_difference(expected: dict[str, np.ndarray[Any, Any]], answers: list[Any]) -> float:
+    worst = 0.0
+    for (name, golden), answer in zip(expected.items(), answers, strict=True):
+        difference = _difference(golden, answer)
         if difference is None:
-            return _golden_problem(
-                facts, f"{name} is not what the model answers", "golden vectors of this model"
-            )
-    worst = max(difference or 0.0 for difference in differences)
-    return Inspection(golden_rows=rows.pop(), golden_difference=worst, **facts)
+            read = f"out:{name} is not what the model answers"
+            raise _GoldenError(read, "golden vectors of this model")
+        worst = max(worst, difference)
+    return worst
 
 
 def _fed(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

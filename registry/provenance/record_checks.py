@@ -1,7 +1,6 @@
 """Checks of a record's groups together: order of dates, equal hashes, two different people."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import Any
 
@@ -31,42 +30,25 @@ _SEEDED_SPLITS = frozenset({"random", "stratified"})
 _HIGHEST_SEED = 1 << 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Groups:
-    """The groups that could be read; None for the others, which have their findings already."""
-
-    data: Data | None = None
-    parameters: Parameters | None = None
-    seeds: Seeds | None = None
-    environment: Environment | None = None
-    run: Run | None = None
-    evaluation: Evaluation | None = None
-    parent: Parent | None = None
-    people: People | None = None
-    policy: Policy | None = None
-
-
 def record_findings(groups: dict[str, Any], around: Surroundings, model: str) -> Iterator[Finding]:
     """Yield what contradicts itself or the registry, in the groups that could be read."""
-    read = _Groups(**{n: groups.get(n) for n in _Groups.__dataclass_fields__})
-    if read.data is not None:
-        yield from _data_findings(read.data, around.now)
-    if read.parameters is not None:
-        yield from _parameter_findings(read.parameters)
-    if read.seeds is not None:
-        yield from _seed_findings(read.seeds)
-    if read.environment is not None:
-        yield from _environment_findings(read.environment, around.onnxruntime)
-    if read.run is not None:
-        yield from _run_findings(read.run, around.now)
-    if read.evaluation is not None:
-        yield from _evaluation_findings(read.evaluation, read.data, around, model)
-    if read.parent is not None:
-        yield from _parent_findings(read.parent, around)
-    if read.people is not None:
-        yield from _people_findings(read.people, around.actor)
+    data: Data | None = groups.get("data")
+    people: People | None = groups.get("people")
+    checks: dict[str, Callable[[Any], Iterator[Finding]]] = {
+        "data": lambda group: _data_findings(group, around.now),
+        "parameters": _parameter_findings,
+        "seeds": _seed_findings,
+        "environment": lambda group: _environment_findings(group, around.onnxruntime),
+        "run": lambda group: _run_findings(group, around.now),
+        "evaluation": lambda group: _evaluation_findings(group, data, around, model),
+        "parent": lambda group: _parent_findings(group, around),
+        "people": lambda group: _people_findings(group, around.actor),
+    }
+    for name, check in checks.items():
+        if name in groups:  # the others have their findings already
+            yield from check(groups[name])
     yield from standing_findings(groups, around.now.date())
-    yield from _waiver_findings(groups, read.people)
+    yield from _waiver_findings(groups, people)
 
 
 def standing_findings(groups: dict[str, Any], today: date) -> Iterator[Finding]:

@@ -40,17 +40,23 @@ def open_database(path: Path) -> Engine:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction that may write; it holds the write lock from its start to its end."""
-    with _translated(), engine.connect() as connection:
-        with connection.execution_options(begin="BEGIN IMMEDIATE").begin():
-            yield connection
+    with (
+        _translated(),
+        engine.connect() as connection,
+        connection.execution_options(begin="BEGIN IMMEDIATE").begin(),
+    ):
+        yield connection
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """One consistent view; never waits for a writer."""
-    with _translated(), engine.connect() as connection:
-        with connection.execution_options(begin="BEGIN").begin():
-            yield connection
+    with (
+        _translated(),
+        engine.connect() as connection,
+        connection.execution_options(begin="BEGIN").begin(),
+    ):
+        yield connection
 
 
 def count_start(engine: Engine) -> int:

@@ -96,7 +96,7 @@ for _table in (versions, feature_views, revisions, audit):
         event.listen(
             _table,
             "after_create",
-            DDL(
+            DDL(  # type: ignore[no-untyped-call] # SQLAlchemy leaves it untyped
                 f"CREATE TRIGGER {_table.name}_no_{_verb.lower()} BEFORE {_verb} ON {_table.name} "
                 f"BEGIN SELECT RAISE(ABORT, '{_table.name} are written once'); END"
             ).execute_if(dialect="sqlite"),

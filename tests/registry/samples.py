@@ -62,7 +62,10 @@ def trained(seed: int = 7) -> Trained:
     session = onnxruntime.InferenceSession(converted.SerializeToString())
     scores = session.run(["probabilities"], {"X": x[300:]})[0][:, 1]
     window = (datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 7, 1, tzinfo=UTC))
-    label = {"label": "bought within 30 days", "labels_matured_at": datetime(2025, 8, 1, tzinfo=UTC)}
+    label: dict[str, Any] = {
+        "label": "bought within 30 days",
+        "labels_matured_at": datetime(2025, 8, 1, tzinfo=UTC),
+    }
     training = dataset_facts(
         "train", uri="memory:train", arrays=(x[:300], y[:300]), rows=300, window=window, **label
     )
@@ -85,7 +88,9 @@ def trained(seed: int = 7) -> Trained:
         views=[VIEW],
         facts=EvaluationFacts(metrics, 0.5),
         conversion=conversion_facts(model.predict_proba(x[300:])[:, 1], scores, tolerance=1e-5),
-        code=CodeFacts(directory, "tests.registry.samples", InstalledCode("understudy", ("domain",))),
+        code=CodeFacts(
+            directory, "tests.registry.samples", InstalledCode("understudy", ("domain",))
+        ),
         people={
             "owner": "risk team",
             "author": ACTOR,
