@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from socket import gethostname
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import grpc
 import structlog
@@ -32,6 +32,11 @@ _LEVELS = {
     "L3": DegradationLevel.CONSTANT,
 }
 _log = structlog.get_logger()
+
+if TYPE_CHECKING:  # the generated stub of grpc.aio exists for type checkers only
+    from understudy.v1.router_pb2_grpc import RouterAdminServiceAsyncStub as Stub
+else:
+    Stub = Any
 
 StateDir = Annotated[Path, typer.Option(help="The router's state directory.")]
 Output = Annotated[str, typer.Option(help="table or json")]
@@ -166,13 +171,11 @@ def explain(
     Console().print(table)
 
 
-async def _get_status(stub: router_pb2_grpc.RouterAdminServiceAsyncStub) -> Any:
+async def _get_status(stub: Stub) -> Any:
     return await stub.GetRouterStatus(router_pb2.GetRouterStatusRequest(), timeout=5.0)
 
 
-def _ask_workers(
-    state_dir: Path, ask: Callable[[router_pb2_grpc.RouterAdminServiceAsyncStub], Awaitable[Any]]
-) -> list[tuple[Path, Any]]:
+def _ask_workers(state_dir: Path, ask: Callable[[Stub], Awaitable[Any]]) -> list[tuple[Path, Any]]:
     """Ask every worker over its admin socket; exits with 69 when none answers."""
     sockets = sorted(state_dir.resolve().glob("worker-*.sock"))
 
@@ -180,7 +183,7 @@ def _ask_workers(
         answers: list[tuple[Path, Any]] = []
         for path in sockets:
             async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
-                stub: Any = router_pb2_grpc.RouterAdminServiceStub(channel)
+                stub = router_pb2_grpc.RouterAdminServiceStub(channel)
                 try:
                     answers.append((path, await ask(stub)))
                 except grpc.aio.AioRpcError as error:
