@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,7 +13,13 @@ from runtime.exit_codes import USAGE
 
 
 class ProcessSettings(BaseSettings):
-    """Base of each process's settings: environment variables under the class's prefix."""
+    """Base of each process's settings: environment variables under the class's prefix.
+
+    `other_prefixes` begin with this class's prefix and belong to another process, as
+    `SCORER_HOST_` does beside `SCORER_`.
+    """
+
+    other_prefixes: ClassVar[tuple[str, ...]] = ()
 
     model_config = SettingsConfigDict(env_nested_delimiter="__", frozen=True, extra="forbid")
 
@@ -60,5 +66,6 @@ def _strangers(kind: type[ProcessSettings]) -> list[str]:
         f"{name}: no such setting; known: {', '.join(sorted(known))}"
         for name in sorted(os.environ)
         if name.upper().startswith(prefix)
+        and not name.upper().startswith(kind.other_prefixes)
         and not any(name.upper() == k or name.upper().startswith(f"{k}__") for k in known)
     ]

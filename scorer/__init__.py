@@ -1,0 +1,1 @@
+"""Serve one model version over the Open Inference Protocol; host such processes."""

@@ -1,0 +1,52 @@
+"""Where scorers listen: the same place has the same address across restarts."""
+
+import os
+import socket
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+
+from scorer.decisions.fleet import Place
+
+UNIX = "unix"
+_LONGEST_SOCKET_PATH_BYTES = 100  # the kernel takes 107
+
+
+class Addresses:
+    """Unix sockets below a folder, or TCP ports on an IP."""
+
+    def __init__(self, kind: str, directory: Path) -> None:
+        self._kind = kind
+        self._sockets = _short(directory.resolve() / "sockets")
+        self._ports: dict[Place, int] = {}
+        if kind == UNIX:
+            self._sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def address_of(self, place: Place) -> str:
+        """Return the gRPC target of `place`."""
+        if self._kind == UNIX:
+            return f"unix:{self._sockets / _socket_name(place)}"
+        if place not in self._ports:
+            self._ports[place] = _free_port(self._kind)
+        return f"{self._kind}:{self._ports[place]}"
+
+
+def _socket_name(place: Place) -> str:
+    name = f"{place}.sock"
+    return name if len(name) <= 40 else f"{sha256(name.encode()).hexdigest()[:32]}.sock"  # noqa: PLR2004
+
+
+def _short(directory: Path) -> Path:
+    """Return `directory`, or a short stand-in when socket paths below it would be too long."""
+    if len(os.fsencode(directory)) + 41 <= _LONGEST_SOCKET_PATH_BYTES:
+        return directory
+    name = sha256(os.fsencode(directory)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"understudy-{os.getuid()}-{name}"
+
+
+def _free_port(ip: str) -> int:
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((ip.strip("[]"), 0))
+        port: int = probe.getsockname()[1]
+        return port

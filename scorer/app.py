@@ -1,0 +1,125 @@
+"""One scorer process: bind, load, prove, warm; only then ready."""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from prometheus_client import start_http_server
+
+from domain.errors import UnderstudyError
+from domain.versions import VersionRef
+from runtime.exit_codes import DATA_ERROR, OK
+from runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
+from runtime.serving import Health, HealthSwitch, bind, new_server
+from scorer.batcher import Batcher, BatchLimits
+from scorer.coming_calls import ComingCalls
+from scorer.cpus import cgroup_cpus
+from scorer.decisions.run_place import RunPlace
+from scorer.expectation import Expectation
+from scorer.load_model import LoadedModel, LoadOptions, load_model
+from scorer.metrics import ScorerMetrics
+from scorer.onnx_model import SessionOptions
+from scorer.priority import LoadingPriority
+from scorer.reflection import SERVICE, add_reflection
+from scorer.request_reader import RequestLimits, RequestReader
+from scorer.service import InferenceService, ServedModel
+from scorer.settings import NanPolicy, ScorerSettings
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ServeTask:
+    """What to serve."""
+
+    source: Path
+    ref: VersionRef
+    expected: Expectation
+    status_file: Path | None  # told why a version was refused
+
+
+async def serve(task: ServeTask, settings: ScorerSettings) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    stop = stop_on_signals()
+    metrics = ScorerMetrics()
+    coming = ComingCalls()
+    place = RunPlace(settings.inline_run_ms / 1000)
+    server = new_server()
+    health = HealthSwitch(server, (SERVICE,))
+    service = InferenceService(task.ref, coming, metrics, lambda: health.current is Health.SERVING)
+    metrics.ready.set_function(lambda: float(health.current is Health.SERVING))
+    server.add_generic_rpc_handlers((service,))
+    add_reflection(server)
+    port = bind(server, settings.listen)
+    _log.info("bound", listen=settings.listen, port=port)
+    async with AsyncExitStack() as resources:
+        await server.start()
+        resources.push_async_callback(server.stop, None)
+        if settings.metrics_port is not None:
+            httpd, _ = start_http_server(settings.metrics_port, "127.0.0.1", metrics.registry)
+            resources.callback(httpd.server_close)
+            resources.callback(httpd.shutdown)
+        try:
+            loaded = await _load(task, settings, place)
+        except UnderstudyError as error:
+            return _refuse(task, error)
+        metrics.loaded(task.ref, loaded.artifact_digest)
+        batcher = Batcher(
+            loaded.model, _limits(settings), observer=metrics, coming=coming, place=place
+        )
+        resources.push_async_callback(batcher.close)
+        limits = RequestLimits(settings.max_request_rows, settings.nan_policy is NanPolicy.REFUSE)
+        service.serve(
+            ServedModel(loaded.signature, RequestReader(loaded.signature, limits), batcher)
+        )
+        await serve_until_stopped(
+            server, health, stop, DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
+        )
+    return OK
+
+
+async def _load(task: ServeTask, settings: ScorerSettings, place: RunPlace) -> LoadedModel:
+    options = LoadOptions(
+        session=SessionOptions(
+            intra_op_threads=settings.intra_op_threads or cgroup_cpus(),
+            inter_op_threads=settings.inter_op_threads,
+            spin=settings.spin,
+            arena=settings.arena,
+            memory_pattern=settings.memory_pattern,
+        ),
+        golden_tolerance=settings.golden_tolerance,
+        require_golden=settings.require_golden,
+        warm_rows=settings.max_batch_rows,
+    )
+    with LoadingPriority(settings.load_nice):
+        loaded = await asyncio.to_thread(
+            load_model, task.source, task.ref, task.expected, options, place
+        )
+    _log.info(
+        "model_loaded",
+        version=str(task.ref),
+        artifact_digest=loaded.artifact_digest,
+        golden_rows=loaded.golden_rows,
+        joins_rows=loaded.signature.joins_rows,
+    )
+    return loaded
+
+
+def _refuse(task: ServeTask, error: UnderstudyError) -> int:
+    """Say why, for people and for the host; a restart cannot help."""
+    facts = {"version": str(task.ref), "kind": type(error).__name__, "why": str(error)}
+    if task.status_file is not None:
+        task.status_file.write_text(json.dumps(facts))
+    _log.error("artifact_refused", **facts)
+    return DATA_ERROR
+
+
+def _limits(settings: ScorerSettings) -> BatchLimits:
+    return BatchLimits(
+        max_batch_rows=settings.max_batch_rows,
+        max_queue_rows=settings.max_queue_rows,
+        gather_s=settings.gather_ms / 1000,
+    )

@@ -1,0 +1,82 @@
+"""`understudy scorer ...`: the commands."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from domain.errors import InvalidInputError
+from domain.versions import VersionRef, checked_model_name
+from runtime.exit_codes import USAGE
+from runtime.lifecycle import die_with_parent, run
+from runtime.logs import configure_logs
+from runtime.settings import load_settings
+from scorer.settings import HostSettings, ScorerSettings
+
+app = typer.Typer(
+    help="Serve model versions over the Open Inference Protocol.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def serve(
+    artifact: Annotated[Path, typer.Argument(help="a folder with model.onnx, or an .onnx file")],
+    name: Annotated[str, typer.Option(help="model name that clients ask for")],
+    version_number: Annotated[int, typer.Option(min=1)] = 1,
+    listen: Annotated[str | None, typer.Option(help="host:port or unix:/path")] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Prometheus, on loopback")] = None,
+    print_settings: Annotated[bool, typer.Option("--print-settings")] = False,
+    expect: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    status_file: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    under_host: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Serve one model version until SIGTERM. Needs no registry."""
+    if under_host:
+        die_with_parent()
+    settings = load_settings(
+        ScorerSettings,
+        {"listen": listen, "metrics_port": metrics_port},
+        print_and_exit=print_settings,
+    )
+    # Late: so that a wrong option costs no second of imports.
+    from scorer.app import ServeTask, serve as serve_model  # noqa: PLC0415
+    from scorer.expectation import Expectation, read_expectation  # noqa: PLC0415
+
+    try:
+        ref = VersionRef(checked_model_name(name, "--name"), version_number)
+        expected = read_expectation(expect) if expect is not None else Expectation()
+    except InvalidInputError as error:
+        _fail(str(error), USAGE)
+    configure_logs(f"scorer:{ref}", level=settings.log_level)
+    task = ServeTask(artifact, ref, expected, status_file)
+    raise typer.Exit(run(lambda: serve_model(task, settings)))
+
+
+@app.command()
+def host(
+    registry: Annotated[str | None, typer.Option(help="the registry's host:port")] = None,
+    dir_: Annotated[Path | None, typer.Option("--dir", help="cache, sockets, state")] = None,
+    listen: Annotated[str | None, typer.Option(help="the host's own health service")] = None,
+    replicas: Annotated[int | None, typer.Option(help="processes per version")] = None,
+    print_settings: Annotated[bool, typer.Option("--print-settings")] = False,
+) -> None:
+    """Run a scorer process for each version that the registry's deployments name."""
+    settings = load_settings(
+        HostSettings,
+        {"registry": registry, "dir": dir_, "listen": listen, "replicas": replicas},
+        print_and_exit=print_settings,
+    )
+    # The host starts processes: grpc must not try to make itself forkable, which it is not.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    from scorer.host_app import host as host_scorers  # noqa: PLC0415 - as above
+
+    configure_logs("scorer-host", level=settings.log_level)
+    raise typer.Exit(run(lambda: host_scorers(settings)))
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)

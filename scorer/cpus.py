@@ -1,0 +1,27 @@
+"""How many CPUs this process may use: the cgroup's quota and affinity, never the machine's."""
+
+import os
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def cgroup_cpus(root: Path = _CGROUP) -> int:
+    """Return whole CPUs, at least 1: the smaller of quota and affinity."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota = _quota_cpus(root)
+    return max(1, min(allowed or 1, int(quota) if quota is not None else allowed or 1))
+
+
+def _quota_cpus(root: Path) -> float | None:
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:  # cgroup v1
+        quota_us = int((root / "cpu" / "cpu.cfs_quota_us").read_text())
+        period_us = int((root / "cpu" / "cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return None
+    return quota_us / period_us if quota_us > 0 else None

@@ -1,0 +1,106 @@
+"""The scorer processes of this host: started, stopped and changed to fit what is wanted."""
+
+import asyncio
+from collections.abc import Mapping
+
+from domain.snapshots import ScorerProcess
+from scorer.addresses import Addresses
+from scorer.artifact_cache import ArtifactCache
+from scorer.decisions.fleet import Place, Wanted, plan_change
+from scorer.decisions.restarts import RestartPolicy
+from scorer.scorer_process import SupervisedScorer, WatchTimes
+from scorer.settings import HostSettings
+
+
+class Fleet:
+    """One task per place, in the caller's TaskGroup. `changed` is set on each change."""
+
+    def __init__(
+        self,
+        settings: HostSettings,
+        host_id: str,
+        cache: ArtifactCache,
+        addresses: Addresses,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._settings = settings
+        self._host_id = host_id
+        self._cache = cache
+        self._addresses = addresses
+        self._tasks = tasks
+        self._scorers: dict[Place, SupervisedScorer] = {}
+        self._running: dict[Place, asyncio.Task[None]] = {}
+        self._wanted: Mapping[Place, Wanted] = {}
+        self.changed = asyncio.Event()
+        self._directory = settings.dir / "run"
+        self._directory.mkdir(parents=True, exist_ok=True)
+
+    def processes(self) -> list[ScorerProcess]:
+        """Return what runs now, those that drain included."""
+        return [scorer.state for scorer in self._scorers.values()]
+
+    def apply(self, wanted: Mapping[Place, Wanted]) -> None:
+        """Start what is missing, drain what is not wanted, leave the rest alone."""
+        self._wanted = wanted
+        change = plan_change(self._running, wanted)
+        for place in change.stop:
+            self._scorers[place].stop()
+        for place in change.start:
+            self._running[place] = self._tasks.create_task(self._run(place))
+        for place, scorer in self._scorers.items():
+            if place in wanted:
+                scorer.renice(self._nice_of(wanted[place]))
+
+    async def stop(self) -> None:
+        """Drain all scorers, at once; return when all are gone."""
+        self._wanted = {}
+        for scorer in self._scorers.values():
+            scorer.stop()
+        if self._running:
+            await asyncio.wait(self._running.values())
+
+    async def _run(self, place: Place) -> None:
+        """Run a place for as long as it is wanted; wanted again while draining starts it anew."""
+        while (wanted := self._wanted.get(place)) is not None:
+            scorer = SupervisedScorer(
+                place,
+                wanted,
+                address=self._addresses.address_of(place),
+                directory=self._directory,
+                host_id=self._host_id,
+                cache=self._cache,
+                times=_watch_times(self._settings),
+                restarts=_restart_policy(self._settings),
+                report=self.changed.set,
+            )
+            scorer.renice(self._nice_of(wanted))
+            self._scorers[place] = scorer
+            await scorer.run()
+            del self._scorers[place]
+            self.changed.set()
+        del self._running[place]
+
+    def _nice_of(self, wanted: Wanted) -> int:
+        settings = self._settings
+        return settings.shadow_nice if wanted.only_shadows else settings.live_nice
+
+
+def _watch_times(settings: HostSettings) -> WatchTimes:
+    return WatchTimes(
+        start_timeout_s=settings.start_timeout_s,
+        probe_interval_s=settings.probe_interval_s,
+        probe_timeout_s=settings.probe_timeout_s,
+        probe_misses=settings.probe_misses,
+        leave_delay_s=settings.leave_delay_s,
+        drain_grace_s=settings.drain_grace_s,
+        kill_after_s=settings.kill_after_s,
+    )
+
+
+def _restart_policy(settings: HostSettings) -> RestartPolicy:
+    return RestartPolicy(
+        first_back_off_s=settings.first_back_off_s,
+        longest_back_off_s=settings.longest_back_off_s,
+        budget=settings.restart_budget,
+        window_s=settings.restart_window_s,
+    )

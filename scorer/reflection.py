@@ -1,0 +1,73 @@
+"""Reflection of `package inference` without registering it.
+
+Our messages live in `package understudy.oip`, because a client library in the same process may
+bring the standard package. Tools that ask this server, such as grpcurl, must see the standard
+names, though: so a pool of our own holds a copy of our file under the standard package, with the
+service, and the files of the other services.
+"""
+
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from understudy.oip import inference_pb2
+
+PACKAGE = "inference"
+_SERVICE_NAME = "GRPCInferenceService"
+SERVICE = f"{PACKAGE}.{_SERVICE_NAME}"
+RPCS = (
+    "ServerLive",
+    "ServerReady",
+    "ModelReady",
+    "ServerMetadata",
+    "ModelMetadata",
+    "ModelInfer",
+)
+
+
+def add_reflection(server: grpc.aio.Server) -> None:
+    """Add reflection for the protocol under its standard names, and for health."""
+    names = (SERVICE, *_services_of(health_pb2), *_services_of(reflection_pb2))
+    reflection.enable_server_reflection(names, server, pool=inference_pool())
+
+
+def inference_pool() -> descriptor_pool.DescriptorPool:
+    """Return a pool in which the protocol has its standard names."""
+    pool = descriptor_pool.DescriptorPool()
+    for module in (health_pb2, reflection_pb2):
+        pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
+    pool.AddSerializedFile(_standard_file().SerializeToString())
+    return pool
+
+
+def _standard_file() -> descriptor_pb2.FileDescriptorProto:
+    own = inference_pb2.DESCRIPTOR
+    # Types are named in full inside the file, so the package is renamed in its bytes' model.
+    file = descriptor_pb2.FileDescriptorProto()
+    own.CopyToProto(file)
+    file.name = "grpc_service.proto"
+    file.package = PACKAGE
+    for message in file.message_type:
+        _rename_types(message, f".{own.package}.", f".{PACKAGE}.")
+    service = file.service.add(name=_SERVICE_NAME)
+    for rpc in RPCS:
+        service.method.add(
+            name=rpc,
+            input_type=f".{PACKAGE}.{rpc}Request",
+            output_type=f".{PACKAGE}.{rpc}Response",
+        )
+    return file
+
+
+def _rename_types(message: descriptor_pb2.DescriptorProto, old: str, new: str) -> None:
+    for field in message.field:
+        if field.type_name.startswith(old):
+            field.type_name = new + field.type_name.removeprefix(old)
+    for nested in message.nested_type:
+        _rename_types(nested, old, new)
+
+
+def _services_of(module: object) -> tuple[str, ...]:
+    descriptor = module.DESCRIPTOR  # type: ignore[attr-defined]  # every generated module has it
+    return tuple(each.full_name for each in descriptor.services_by_name.values())

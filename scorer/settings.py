@@ -1,0 +1,91 @@
+"""Settings of a scorer process and of a scorer host."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from runtime.settings import ProcessSettings
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=86_400)]
+SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False, le=86_400)]
+Nice = Annotated[int, Field(ge=0, le=19)]
+Threads = Annotated[int, Field(ge=1, le=256)]
+
+
+class NanPolicy(StrEnum):
+    ACCEPT = "accept"  # NaN may mean "missing" to the model
+    REFUSE = "refuse"
+
+
+class ScorerSettings(ProcessSettings):
+    """One scorer process. Environment: prefix `SCORER_`."""
+
+    model_config = SettingsConfigDict(env_prefix="SCORER_", frozen=True, extra="forbid")
+    other_prefixes: ClassVar[tuple[str, ...]] = ("SCORER_HOST_",)
+
+    listen: str = Field("127.0.0.1:8001", description="host:port, or unix:/path")
+    metrics_port: int | None = Field(None, ge=0, le=65_535, description="Prometheus, loopback")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    intra_op_threads: Threads | None = Field(1, description="none: the cgroup's CPUs")
+    inter_op_threads: Threads = 1
+    spin: bool = Field(default=False, description="ONNX Runtime threads spin while idle")
+    arena: bool = Field(default=True, description="ONNX Runtime keeps its memory between runs")
+    memory_pattern: bool = Field(default=False, description="plan memory per shape; fixed shapes")
+
+    max_batch_rows: int = Field(256, ge=1, le=65_536, description="rows joined into one run")
+    max_queue_rows: int = Field(4_096, ge=1, le=1_000_000, description="rows waiting; then refused")
+    max_request_rows: int = Field(4_096, ge=1, le=1_000_000, description="rows of one request")
+    gather_ms: int = Field(1, ge=0, le=100, description="longest wait for company under load")
+    inline_run_ms: float = Field(2.0, ge=0, le=1_000, description="longer runs leave the loop")
+    nan_policy: NanPolicy = NanPolicy.ACCEPT
+
+    golden_tolerance: float = Field(1e-4, ge=0, le=1, description="where none is registered")
+    require_golden: bool = False
+    load_nice: Nice = Field(10, description="niceness while loading and warming")
+
+    unready_delay_s: SecondsOrNone = Field(0.2, description="NOT_SERVING before the drain")
+    drain_grace_s: Seconds = Field(10.0, description="calls in flight may take this long")
+
+
+class HostSettings(ProcessSettings):
+    """The scorer host. Environment: prefix `SCORER_HOST_`."""
+
+    model_config = SettingsConfigDict(env_prefix="SCORER_HOST_", frozen=True, extra="forbid")
+
+    registry: str = Field("127.0.0.1:8100", description="the registry's host:port")
+    dir: Path = Field(Path(".understudy/scorers"), description="artifact cache, sockets, state")
+    host_id: str | None = Field(None, description="default: the machine's name and the folder's")
+    listen: str = Field("127.0.0.1:0", description="the host's own health service")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    scorer_address: str = Field(
+        "unix", description="unix: sockets below dir; else the IP that scorers bind"
+    )
+
+    replicas: int = Field(1, ge=1, le=64, description="processes per version")
+    live_nice: Nice = Field(0, description="niceness of champions, challengers, fallbacks")
+    shadow_nice: Nice = Field(5, description="niceness of versions that only shadow")
+
+    start_timeout_s: Seconds = Field(120.0, description="from start to ready")
+    probe_interval_s: Seconds = Field(1.0, description="between liveness probes")
+    probe_timeout_s: Seconds = Field(2.0, description="an answer later than this is a miss")
+    probe_misses: int = Field(3, ge=1, le=100, description="misses in a row that end a process")
+    first_back_off_s: Seconds = 0.25
+    longest_back_off_s: Seconds = 30.0
+    restart_budget: int = Field(8, ge=0, le=1_000, description="restarts in the window, then none")
+    restart_window_s: Seconds = 300.0
+    report_interval_s: Seconds = Field(2.0, description="heartbeat to the registry")
+    leave_delay_s: SecondsOrNone = Field(0.5, description="reported DRAINING before SIGTERM")
+    drain_grace_s: Seconds = Field(10.0, description="calls in flight of a scorer")
+    kill_after_s: Seconds = Field(15.0, description="from SIGTERM to SIGKILL")
+
+    @model_validator(mode="after")
+    def _drain_fits(self) -> Self:
+        if self.drain_grace_s >= self.kill_after_s:
+            raise ValueError("drain_grace_s must be below kill_after_s")
+        if self.first_back_off_s > self.longest_back_off_s:
+            raise ValueError("first_back_off_s must be at most longest_back_off_s")
+        return self

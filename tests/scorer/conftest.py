@@ -1,0 +1,125 @@
+"""Real scorer processes and hosts for tests."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import grpc
+import pytest
+
+from scorer.probe import Probe, ProbeAnswer
+from tests.scorer.fake_registry import FakeRegistry
+from tests.scorer.models import doubling_artifact
+from understudy.v1 import registry_pb2_grpc
+
+READY_WITHIN_S = 30.0
+ENDED_WITHIN_S = 20.0
+
+
+class RunningProcess:
+    """A child of the test; ended at the end of the test whatever happens."""
+
+    def __init__(self, process: asyncio.subprocess.Process, address: str = "") -> None:
+        self.process = process
+        self.address = address
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    async def until_ready(self) -> None:
+        probe = Probe(self.address)
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                while await probe.ask(1.0) is not ProbeAnswer.SERVING:
+                    if self.process.returncode is not None:
+                        raise AssertionError(f"exited with {self.process.returncode}")
+                    # Readiness can only be asked for; the pause bounds how often.
+                    await asyncio.sleep(0.05)
+        finally:
+            await probe.close()
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        if self.process.returncode is None:
+            os.kill(self.pid, number)
+        return await asyncio.wait_for(self.process.wait(), ENDED_WITHIN_S)
+
+
+StartScorer = Callable[..., Awaitable[RunningProcess]]
+
+
+@pytest.fixture
+async def start_scorer(tmp_path: Path) -> AsyncIterator[StartScorer]:
+    """Start `python -m scorer serve`; options by name, environment by upper-case name."""
+    started: list[RunningProcess] = []
+
+    async def start(
+        artifact: Path, *arguments: str, wait: bool = True, name: str = "doubler", **env: str
+    ) -> RunningProcess:
+        address = f"unix:{tmp_path / f's{len(started)}.sock'}"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "scorer", "serve", str(artifact)),
+            *("--name", name, "--listen", address),
+            *arguments,
+            env={**os.environ, "SCORER_UNREADY_DELAY_S": "0", **env},
+        )
+        running = RunningProcess(process, address)
+        started.append(running)
+        if wait:
+            await running.until_ready()
+        return running
+
+    yield start
+    for running in started:
+        await running.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    return doubling_artifact(tmp_path / "artifact")
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[FakeRegistry]:
+    fake = FakeRegistry()
+    server = grpc.aio.server()
+    registry_pb2_grpc.add_RegistryServiceServicer_to_server(fake, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    fake.address = f"127.0.0.1:{port}"
+    yield fake
+    await server.stop(None)
+
+
+StartHost = Callable[..., Awaitable[RunningProcess]]
+
+
+@pytest.fixture
+async def start_host(registry: FakeRegistry, tmp_path: Path) -> AsyncIterator[StartHost]:
+    """Start `python -m scorer host` on the fake registry; environment by upper-case name."""
+    started: list[RunningProcess] = []
+
+    async def start(*arguments: str, **env: str) -> RunningProcess:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "scorer", "host"),
+            *("--registry", registry.address, "--dir", str(tmp_path / "host")),
+            *arguments,
+            env={
+                **os.environ,
+                "SCORER_HOST_LEAVE_DELAY_S": "0",
+                "SCORER_HOST_PROBE_INTERVAL_S": "0.1",
+                "SCORER_HOST_FIRST_BACK_OFF_S": "0.05",
+                "SCORER_UNREADY_DELAY_S": "0",
+                **env,
+            },
+        )
+        running = RunningProcess(process)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        await running.end()

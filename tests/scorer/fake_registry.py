@@ -1,0 +1,100 @@
+"""A registry over real gRPC that serves what a test puts into it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from domain.versions import TensorSpec, VersionRef, artifact_digest
+from runtime.wire import file_to_wire, tensor_to_wire
+from scorer.artifact import describe_artifact
+from understudy.v1 import registry_pb2 as pb
+from understudy.v1 import registry_pb2_grpc
+
+_CHUNK_BYTES = 64 * 1024
+
+
+class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
+    def __init__(self) -> None:
+        self.address = ""
+        self.files: dict[str, bytes] = {}
+        self.fetched: list[str] = []
+        self.snapshot = pb.Snapshot(sequence=1)
+        self.reports: dict[str, list[pb.ScorerProcess]] = {}
+        self._changed = asyncio.Condition()
+        self._reported = asyncio.Condition()
+
+    def version(
+        self,
+        ref: VersionRef,
+        folder: Path,
+        *,
+        inputs: tuple[TensorSpec, ...] = (),
+        outputs: tuple[TensorSpec, ...] = (),
+        golden_tolerance: float = 1e-5,
+    ) -> pb.Version:
+        """Store the artifact in `folder`; return its version."""
+        root, files = describe_artifact(folder)
+        for file in files:
+            self.files[file.sha256] = (root / file.path).read_bytes()
+        return pb.Version(
+            ref=pb.VersionRef(model=ref.model, number=ref.number),
+            artifact_digest=artifact_digest(files),
+            files=[file_to_wire(file) for file in files],
+            inputs=[tensor_to_wire(spec) for spec in inputs],
+            outputs=[tensor_to_wire(spec) for spec in outputs],
+            golden_tolerance=golden_tolerance,
+        )
+
+    async def publish(self, versions: list[pb.Version], deployments: list[pb.Deployment]) -> None:
+        async with self._changed:
+            self.snapshot = pb.Snapshot(
+                sequence=self.snapshot.sequence + 1, versions=versions, deployments=deployments
+            )
+            self._changed.notify_all()
+
+    async def until_reported(
+        self, holds: Callable[[list[pb.ScorerProcess]], bool], *, timeout_s: float = 30.0
+    ) -> list[pb.ScorerProcess]:
+        """Return the processes of all hosts once `holds` is true of them."""
+        async with asyncio.timeout(timeout_s), self._reported:
+            while not holds(self.processes):
+                await self._reported.wait()
+            return self.processes
+
+    @property
+    def processes(self) -> list[pb.ScorerProcess]:
+        return [process for report in self.reports.values() for process in report]
+
+    async def Watch(  # noqa: N802 - name given by the .proto
+        self, request: pb.WatchRequest, context: Any
+    ) -> AsyncIterator[pb.Snapshot]:
+        sent = 0
+        while True:
+            async with self._changed:
+                while self.snapshot.sequence == sent:
+                    await self._changed.wait()
+                snapshot = self.snapshot
+            sent = snapshot.sequence
+            yield snapshot
+
+    async def FetchArtifactFile(  # noqa: N802 - name given by the .proto
+        self, request: pb.FetchArtifactFileRequest, context: Any
+    ) -> AsyncIterator[pb.ArtifactChunk]:
+        content = self.files.get(request.sha256)
+        if content is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"file {request.sha256}")
+            return
+        self.fetched.append(request.sha256)
+        for start in range(0, len(content), _CHUNK_BYTES):
+            yield pb.ArtifactChunk(data=content[start : start + _CHUNK_BYTES])
+
+    async def ReportScorers(  # noqa: N802 - name given by the .proto
+        self, request: pb.ReportScorersRequest, context: Any
+    ) -> pb.ReportScorersResponse:
+        async with self._reported:
+            self.reports[request.host_id] = list(request.processes)
+            self._reported.notify_all()
+        return pb.ReportScorersResponse()

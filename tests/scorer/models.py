@@ -1,0 +1,68 @@
+"""Small ONNX models for tests, built node by node."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+_OPSET = 17
+_IR_VERSION = 9
+
+
+def save_model(
+    path: Path,
+    nodes: Sequence[Any],
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    initializers: Sequence[Any] = (),
+) -> Path:
+    graph = helper.make_graph(list(nodes), "graph", list(inputs), list(outputs), list(initializers))
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION
+    )
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+    return path
+
+
+def tensor(name: str, kind: int = TensorProto.FLOAT, shape: Sequence[Any] = ("N", 3)) -> Any:
+    return helper.make_tensor_value_info(name, kind, list(shape))
+
+
+def doubling_model(path: Path, *, width: int = 3, rows: Any = "N") -> Path:
+    """Y = X + X, row by row."""
+    return save_model(
+        path,
+        [helper.make_node("Add", ["X", "X"], ["Y"])],
+        [tensor("X", shape=(rows, width))],
+        [tensor("Y", shape=(rows, width))],
+    )
+
+
+def identity_model(path: Path, kind: int, shape: Sequence[Any] = ("N", 2)) -> Path:
+    """Y = X for any type."""
+    return save_model(
+        path,
+        [helper.make_node("Identity", ["X"], ["Y"])],
+        [tensor("X", kind, shape)],
+        [tensor("Y", kind, shape)],
+    )
+
+
+def save_golden(folder: Path, **arrays: NDArray[Any]) -> None:
+    """Write golden vectors; `in_X` stands for `in:X`."""
+    named = {name.replace("_", ":", 1): array for name, array in arrays.items()}
+    np.savez(folder / "golden.npz", **named)  # type: ignore[arg-type]  # names are arrays' names
+
+
+def doubling_artifact(folder: Path, *, width: int = 3) -> Path:
+    """A folder with a doubling model and its golden vectors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    doubling_model(folder / "model.onnx", width=width)
+    rows = np.arange(4 * width, dtype=np.float32).reshape(4, width)
+    save_golden(folder, in_X=rows, out_Y=rows * 2)
+    return folder
