@@ -3,7 +3,7 @@
 Answering, mirroring and logging follow in `deliver`; who takes which batch is `pull_work`'s.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from domain.snapshots import VersionSpec
 from features.assembly import Assembled, AssemblyPlan
 from router.decisions.rules import NO_RULE, first_matching_rule
 from router.fetch_features import FeatureFetcher, Fetched
-from router.ports import Inferred, Scorer
+from router.ports import Clocks, Inferred, Scorer
 from router.work import Answered, BatchTiming, Served, Work
 
 _REASON_OF = {
@@ -25,12 +25,6 @@ _REASON_OF = {
     FeatureStatus.LAST_KNOWN: "features_last_known",
     FeatureStatus.MISSING: "features_missing",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    monotonic_s: Callable[[], float]
-    utc_s: Callable[[], float]  # seconds since 1970; ages of features, times of logs
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from router.adapters.answers import ProtobufResponder
 from router.adapters.oip_scorer import OipScorer
 from router.admin_service import RouterAdminService, model_states
 from router.admit import Admission
-from router.answer_batch import Clocks
 from router.counters import Counters
 from router.decisions.admission import AdmissionPolicy
 from router.decisions.breaker import BreakerPolicy
@@ -34,6 +33,7 @@ from router.live_model import Shared
 from router.live_models import LiveModels
 from router.metrics import RouterCollector, serve_metrics
 from router.mirror import MirrorPolicy, MirrorQueue
+from router.ports import Clocks
 from router.request_log import RequestLogLines
 from router.service import SERVICE, ScoringService
 from router.settings import RouterSettings

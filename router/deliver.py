@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from domain.deployments import DegradationLevel, Deployment
 from domain.errors import UnderstudyError
-from router.answer_batch import Clocks
 from router.columns import candidate_ids_of, per_row
 from router.counters import Counters
 from router.decisions.rules import NO_RULE
 from router.last_scores import LastScores
+from router.ports import Clocks
 from router.work import Answered, Work
 from shadow.batches import NO_DECISION, ScoreBatchLog
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from domain.deployments import Arm, DegradationLevel, Deployment
 from domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
-from router.answer_batch import Clocks, VersionPlan, answer_batch
+from router.answer_batch import VersionPlan, answer_batch
 from router.decisions.assignment import Assigner, split_of
 from router.decisions.effective import Effective
 from router.decisions.ladder import AnswerWith, AskVersion, Cause, Fail, next_step
@@ -17,7 +17,7 @@ from router.deliver import Delivery
 from router.fetch_features import FeatureFetcher
 from router.lane import Lane
 from router.mirror import MirrorQueue
-from router.ports import Scorer
+from router.ports import Clocks, Scorer
 from router.pull_work import GuardedScorer, LaneDuties, Puller
 from router.work import Answered, BatchTiming, Served, Work
 

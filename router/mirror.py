@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from domain.deployments import Shadow
 from domain.errors import DeadlinePassedError, UnderstudyError
 from domain.snapshots import VersionSpec
-from router.answer_batch import Clocks, VersionPlan
+from router.answer_batch import VersionPlan
 from router.columns import candidate_ids_of, per_row
 from router.decisions.sampling import is_sampled
 from router.fetch_features import FeatureFetcher
-from router.ports import Scorer
+from router.ports import Clocks, Scorer
 from router.work import Answered, Served, Work
 from shadow.batches import ShadowBatchLog, ShadowStatus
 from shadow.ledger import MirrorLedger

@@ -1,6 +1,6 @@
 """What the request path needs of the world, beside the feature store of `features.ports`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,6 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.snapshots import VersionSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    monotonic_s: Callable[[], float]
+    utc_s: Callable[[], float]  # seconds since 1970; ages of features, times of logs
 
 
 @dataclass(frozen=True, slots=True)

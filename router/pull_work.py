@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import structlog
 
 from domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
-from router.answer_batch import Clocks
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
 from router.decisions.ladder import Cause
 from router.lane import Lane
-from router.ports import Scorer
+from router.ports import Clocks, Scorer
 from router.work import Work
 
 _MOST_ATTEMPTS = 2  # a failed batch is tried once more, on another scorer

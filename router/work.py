@@ -5,20 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.deployments import Arm, DegradationLevel
+from domain.deployments import Arm, DegradationLevel, Deployment
 from domain.errors import Fault
 from domain.features import FeatureScalar
 from router.decisions.admission import Priority
-
-if TYPE_CHECKING:
-    from router.live_model import LiveModel
+from router.decisions.assignment import ArmWeight
 
 RequestFeatures = Mapping[str, FeatureScalar] | None
+
+
+class Live(Protocol):
+    """What work needs of the revision that it belongs to."""
+
+    @property
+    def deployment(self) -> Deployment: ...
+    @property
+    def seats(self) -> Sequence[ArmWeight]: ...
+    def submit(self, work: Work) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -29,7 +37,7 @@ class Work:
     down the ladder it has come, `attempts` how often a scorer failed it.
     """
 
-    live: LiveModel  # the revision it was admitted under and is answered under
+    live: Live  # the revision it was admitted under and is answered under
     request_id: str
     unit_key: str
     seat: int  # index into the declared split: the arm that the unit key is assigned to

@@ -19,7 +19,6 @@ from features.decisions.record_format import pack_record, record_format
 from features.ports import ViewRead
 from router.adapters.answers import ProtobufResponder
 from router.admit import Admission, Asked, AskedCandidates
-from router.answer_batch import Clocks
 from router.counters import Counters
 from router.decisions.admission import AdmissionPolicy, Priority
 from router.decisions.breaker import BreakerPolicy
@@ -32,7 +31,7 @@ from router.last_scores import LastScores
 from router.live_model import Shared
 from router.live_models import LiveModels
 from router.mirror import MirrorPolicy, MirrorQueue
-from router.ports import Inferred
+from router.ports import Clocks, Inferred
 from router.request_log import RequestLines, RequestLogLines
 from router.work import Work
 from shadow.batches import LogBatch, ScoreBatchLog, ShadowBatchLog
