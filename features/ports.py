@@ -40,6 +40,14 @@ class FeatureStore(Protocol):
         """Read within `timeout_s`, off the event loop where the store blocks."""
         ...
 
+    async def ping(self, *, timeout_s: float) -> None:
+        """Return when the store has answered a real read.
+
+        Raises:
+            UnavailableError: it has not, within `timeout_s`.
+        """
+        ...
+
     async def close(self) -> None: ...
 
 

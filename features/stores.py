@@ -1,26 +1,41 @@
 """Opens the feature store that a URL names: `lmdb:FOLDER` or `aerospike://HOST:PORT/NAMESPACE`."""
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from domain.errors import InvalidInputError
 from features.ports import FeatureStore, FeatureWriter
 
-_ACCEPTED = "lmdb:FOLDER or aerospike://HOST:PORT/NAMESPACE"
+if TYPE_CHECKING:
+    from features.adapters.aerospike_client import AerospikeOptions
+
+_ACCEPTED = "lmdb:FOLDER or aerospike://HOST:PORT[,HOST:PORT…]/NAMESPACE"
+_AEROSPIKE = re.compile(
+    r"aerospike://(?P<hosts>[^/@:,]+:[0-9]{1,5}(,[^/@:,]+:[0-9]{1,5})*)/(?P<namespace>[\w-]{1,31})",
+    re.ASCII,
+)
+
+# The libraries of a store are loaded when it is opened: each takes a while, and one is enough.
 
 
 def open_store(url: str) -> FeatureStore:
-    """Open the store at `url` for reading, in the process that reads.
+    """Open the store at `url` for reading, in the process that reads: after a spawn, not before.
+
+    An Aerospike store takes its settings from the environment (`AEROSPIKE_…`) and opens while no
+    server is there; reads then fail until one is.
 
     Raises:
         InvalidInputError: `url` names no kind of store.
         UnavailableError: it cannot be opened.
     """
-    kind, _, rest = url.partition(":")
-    if kind == "lmdb" and rest:
-        from features.adapters.lmdb_store import LmdbStore  # noqa: PLC0415 - loads its library
+    if path := _lmdb_path(url):
+        from features.adapters.lmdb_store import LmdbStore  # noqa: PLC0415 - see above
 
-        return LmdbStore(Path(rest))
-    raise InvalidInputError.of("features", read=url, accepted=_ACCEPTED)
+        return LmdbStore(path)
+    from features.adapters.aerospike_store import AerospikeStore  # noqa: PLC0415 - see above
+
+    return AerospikeStore(_aerospike_options(url))
 
 
 def open_writer(url: str) -> FeatureWriter:
@@ -30,9 +45,30 @@ def open_writer(url: str) -> FeatureWriter:
         InvalidInputError: `url` names no kind of store.
         UnavailableError: it cannot be opened.
     """
-    kind, _, rest = url.partition(":")
-    if kind == "lmdb" and rest:
-        from features.adapters.lmdb_writer import LmdbWriter  # noqa: PLC0415 - loads its library
+    if path := _lmdb_path(url):
+        from features.adapters.lmdb_writer import LmdbWriter  # noqa: PLC0415 - see above
 
-        return LmdbWriter(Path(rest))
-    raise InvalidInputError.of("features", read=url, accepted=_ACCEPTED)
+        return LmdbWriter(path)
+    from features.adapters.aerospike_writer import AerospikeWriter  # noqa: PLC0415 - see above
+
+    return AerospikeWriter(_aerospike_options(url))
+
+
+def _lmdb_path(url: str) -> Path | None:
+    kind, _, path = url.partition(":")
+    if kind == "lmdb" and path:
+        return Path(path)
+    if not _AEROSPIKE.fullmatch(url):
+        raise InvalidInputError.of("feature store", read=url, accepted=_ACCEPTED)
+    return None
+
+
+def _aerospike_options(url: str) -> "AerospikeOptions":
+    from features.settings import AerospikeSettings  # noqa: PLC0415 - see above
+    from runtime.settings import load_settings  # noqa: PLC0415 - see above
+
+    match = _AEROSPIKE.fullmatch(url)
+    assert match is not None  # noqa: S101 - _lmdb_path has refused all else
+    pairs = [pair.rpartition(":") for pair in match["hosts"].split(",")]
+    hosts = tuple((host, int(port)) for host, _, port in pairs)
+    return load_settings(AerospikeSettings, {}).options(hosts, match["namespace"])

@@ -36,6 +36,10 @@ class LmdbStore:
             raise UnavailableError(f"feature store lmdb:{self._path}", "no time left to read")
         return self.read_now(reads)
 
+    async def ping(self, *, timeout_s: float) -> None:
+        """Read a key that need not exist."""
+        await self.read([], timeout_s=timeout_s)
+
     async def close(self) -> None:
         self._environment.close()
 

@@ -1,0 +1,120 @@
+"""Records of one bin per feature, as other tools write them, into packed records and back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from domain.features import BinsLayout, FeatureDtype, FeatureScalar, FeatureView
+from features.decisions.record_format import pack_columns, record_format
+from features.decisions.request_features import fault_of_value
+from features.decisions.view_rules import bin_names
+
+Bins = Mapping[str, Any]
+_NAN = float("nan")
+
+
+class BinsCodec:
+    """Between the bins of a view's records and packed records."""
+
+    def __init__(self, view: FeatureView, layout: BinsLayout) -> None:
+        self._form = record_format(view)
+        self._features = view.features
+        self._names = bin_names(view, layout)
+        self._event_time_bin = layout.event_time_bin
+        self._floats = [place for place, dtype in enumerate(self._form.dtypes) if dtype in _FLOATS]
+        self.bins_read = [*self._names, *([layout.event_time_bin] if layout.event_time_bin else [])]
+
+    def packed(self, records: Sequence[Bins], *, now_ms: int) -> tuple[list[bytes], int]:
+        """Return the packed records, and how many values could not be used and count as absent.
+
+        Args:
+            records: bins by name.
+            now_ms: event time of records that say none, UTC ms.
+        """
+        columns: list[Any] = [None] * len(self._names)
+        present = np.zeros((len(records), len(self._names)), dtype=np.bool_)
+        unusable = self._fill_floats(records, columns, present)
+        for place, name in enumerate(self._names):
+            if columns[place] is None:
+                values = [record.get(name) for record in records]
+                unusable += self._fill_one(place, values, columns, present)
+        times = [self._event_time_ms(record, now_ms) for record in records]
+        return pack_columns(self._form, columns, present, np.array(times, dtype=np.int64)), unusable
+
+    def bins_of(self, values: Mapping[str, FeatureScalar | None], event_time_ms: int) -> Bins:
+        """Return the bins to write; those of absent values are None, which removes them."""
+        bins: dict[str, Any] = {
+            name: values[feature.name]
+            for feature, name in zip(self._features, self._names, strict=True)
+        }
+        if self._event_time_bin:
+            bins[self._event_time_bin] = event_time_ms
+        return bins
+
+    def _fill_floats(
+        self, records: Sequence[Bins], columns: list[Any], present: npt.NDArray[np.bool_]
+    ) -> int:
+        """Fill all float columns by one conversion, where every value is a number."""
+        if not self._floats or not records:
+            return 0
+        names = [self._names[place] for place in self._floats]
+        matrix = np.array([[record.get(name, _NAN) for name in names] for record in records])
+        if matrix.dtype.kind != "f":
+            return 0  # a text or a flag among them: each column is looked at on its own
+        for column, place in enumerate(self._floats):
+            columns[place] = matrix[:, column]
+        usable = np.isfinite(matrix)
+        if FeatureDtype.FLOAT32 in self._form.dtypes:
+            narrow = [self._form.dtypes[place] is FeatureDtype.FLOAT32 for place in self._floats]
+            usable &= ~np.array(narrow) | (np.abs(matrix) <= np.finfo(np.float32).max)
+        present[:, self._floats] = usable
+        return int(np.count_nonzero(~usable & ~np.isnan(matrix)))
+
+    def _fill_one(
+        self,
+        place: int,
+        values: Sequence[Any],
+        columns: list[Any],
+        present: npt.NDArray[np.bool_],
+    ) -> int:
+        dtype = self._form.dtypes[place]
+        usable = [_usable(dtype, value) for value in values]
+        present[:, place] = [value is not None for value in usable]
+        if dtype is FeatureDtype.STRING:
+            columns[place] = [str(value).encode() if value is not None else b"" for value in usable]
+        else:
+            element = "i8" if dtype is FeatureDtype.INT64 else "f8"
+            columns[place] = np.array([value or 0 for value in usable], dtype=element)
+        return sum(
+            value is None and given is not None and given == given  # noqa: PLR0124 - not NaN
+            for value, given in zip(usable, values, strict=True)
+        )
+
+    def _event_time_ms(self, record: Bins, now_ms: int) -> int:
+        given = record.get(self._event_time_bin) if self._event_time_bin else None
+        match given:
+            case bool():
+                return 0
+            case int():
+                return given
+            case float() if np.isfinite(given):
+                return round(given * 1000)
+            case None:
+                return now_ms
+            case _:
+                return 0  # unreadable: as old as can be, so whatever has a max age is stale
+
+
+_FLOATS = {FeatureDtype.FLOAT32, FeatureDtype.FLOAT64}
+
+
+def _usable(dtype: FeatureDtype, value: Any) -> FeatureScalar | None:
+    if not isinstance(value, int | float | str | bool):
+        return None
+    if dtype is FeatureDtype.BOOL and not isinstance(value, bool) and value in (0, 1):
+        return bool(value)  # many tools write flags as 0 and 1
+    if dtype is FeatureDtype.INT64 and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if fault_of_value(dtype, value) is None else None

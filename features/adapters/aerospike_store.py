@@ -1,0 +1,200 @@
+"""Feature store in Aerospike: one `batch_read` per batch, in a worker thread."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aerospike import exception as aerospike_errors
+
+from domain.errors import UnavailableError
+from domain.features import BinsLayout
+from features.adapters.aerospike_bins import BinsCodec
+from features.adapters.aerospike_client import RECORD_BIN, AerospikeOptions, open_client, set_of
+from features.ports import UNANSWERED, ViewRead
+
+_OK = 0
+_NOT_FOUND = 2
+_ANSWERED = {_OK, _NOT_FOUND}
+_PARTIAL = {_OK, -16}  # what stands over a batch whose rows tell more
+_NOT_A_RECORD = b"?"  # of no view: counted where it is decoded
+_LEAST_TIMEOUT_MS = 2  # one millisecond times out on a healthy server
+_NAMES_OF_CODES = {
+    -16: "some rows failed",
+    -15: "no response",
+    -14: "too many errors from the node",
+    -10: "no connection",
+    -8: "no node",
+    -7: "no free connection",
+    1: "cluster is empty",
+    9: "timed out",
+    11: "cluster is forming",
+    14: "record busy",
+    18: "device overloaded",
+    20: "namespace does not exist",
+    22: "forbidden",
+}
+
+_Key = tuple[str, str, str]
+_Row = dict[str, Any] | bytes | None  # bins, UNANSWERED, no record
+
+
+@dataclass(slots=True)
+class AerospikeCounts:
+    """What reads met that is neither a record nor a missing one."""
+
+    unanswered_keys: int = 0
+    unusable_values: int = 0
+
+
+def utc_now_s() -> float:
+    return datetime.now(UTC).timestamp()
+
+
+class AerospikeStore:
+    """Reads packed records, and records of one bin per feature as packed ones."""
+
+    inline = False  # the client blocks; it releases the GIL while it waits
+
+    def __init__(
+        self, options: AerospikeOptions, *, now_s: Callable[[], float] = utc_now_s
+    ) -> None:
+        self.counts = AerospikeCounts()
+        self._options = options
+        self._now_s = now_s
+        self._client = open_client(options)
+        self._owner_pid = os.getpid()
+        self._executor = ThreadPoolExecutor(options.threads, thread_name_prefix="aerospike-read")
+        self._codecs: dict[str, BinsCodec] = {}
+
+    async def read(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
+        """Read with one hop to a worker thread for the whole batch."""
+        if timeout_s <= 0:
+            raise self._unavailable("no time left to read")
+        loop = asyncio.get_running_loop()
+        hop = loop.run_in_executor(self._executor, self._read, reads, timeout_s)
+        try:
+            # The client keeps to its own time limit; this one covers the wait for a thread.
+            return await asyncio.wait_for(hop, timeout_s)
+        except TimeoutError as error:
+            raise self._unavailable(f"no answer within {timeout_s * 1000:.0f} ms") from error
+
+    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
+        return self._read(reads, self._options.total_timeout_ms / 1000)
+
+    async def ping(self, *, timeout_s: float) -> None:
+        """Read a key that need not exist: the port opens before a server can answer.
+
+        Raises:
+            UnavailableError: no answer, or not from this namespace.
+        """
+        key = (self._options.namespace, f"{self._options.set_prefix}_ping", "ping")
+        loop = asyncio.get_running_loop()
+        hop = loop.run_in_executor(self._executor, self._batch, [key, key], None, timeout_s)
+        try:
+            rows = await asyncio.wait_for(hop, timeout_s)
+        except TimeoutError as error:
+            raise self._unavailable(f"no answer within {timeout_s * 1000:.0f} ms") from error
+        if any(row is UNANSWERED for row in rows):
+            raise self._unavailable("only a part of the keys was answered")
+
+    async def close(self) -> None:
+        """Wait for reads under way, then close the client."""
+        await asyncio.get_running_loop().run_in_executor(None, self.close_now)
+
+    def close_now(self) -> None:
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        if os.getpid() == self._owner_pid:  # closing an inherited client crashes the process
+            self._client.close()
+
+    def _read(self, reads: Sequence[ViewRead], timeout_s: float) -> list[list[bytes | None]]:
+        """Read packed views together, and each view of bins by the bins it needs."""
+        if os.getpid() != self._owner_pid:
+            raise self._unavailable("the client was opened in another process")
+        packed = [read for read in reads if read.view.bins is None]
+        answers = dict(zip(map(id, packed), self._read_packed(packed, timeout_s), strict=True))
+        for read in reads:
+            if read.view.bins is not None:
+                answers[id(read)] = self._read_bins(read, read.view.bins, timeout_s)
+        return [answers[id(read)] for read in reads]
+
+    def _read_packed(self, reads: Sequence[ViewRead], timeout_s: float) -> list[list[bytes | None]]:
+        keys = [key for read in reads for key in self._keys(read)]
+        rows = self._batch(keys, [RECORD_BIN], timeout_s)
+        records = iter([_record_of(row) for row in rows])
+        return [_spread(read.entity_ids, records) for read in reads]
+
+    def _read_bins(
+        self, read: ViewRead, layout: BinsLayout, timeout_s: float
+    ) -> list[bytes | None]:
+        codec = self._codecs.get(read.view.digest)
+        if codec is None:
+            codec = self._codecs[read.view.digest] = BinsCodec(read.view, layout)
+        rows = self._batch(self._keys(read), codec.bins_read, timeout_s)
+        found = [row for row in rows if isinstance(row, dict)]
+        packed, unusable = codec.packed(found, now_ms=round(self._now_s() * 1000))
+        self.counts.unusable_values += unusable
+        records = iter(packed)
+        return _spread(
+            read.entity_ids,
+            iter([next(records) if isinstance(row, dict) else row for row in rows]),
+        )
+
+    def _keys(self, read: ViewRead) -> list[_Key]:
+        namespace, set_name = self._options.namespace, set_of(self._options, read.view)
+        return [(namespace, set_name, each) for each in read.entity_ids if each is not None]
+
+    def _batch(self, keys: list[_Key], bins: list[str] | None, timeout_s: float) -> list[_Row]:
+        """Read `keys`. The client reports failures in its answer; it raises for bad input only."""
+        if not keys:
+            return []
+        timeout_ms = int(timeout_s * 1000)
+        policy = None
+        if timeout_ms < self._options.total_timeout_ms:  # a policy of its own costs some us
+            policy = {"total_timeout": max(timeout_ms, _LEAST_TIMEOUT_MS)}
+        try:
+            answer = (
+                self._client.batch_read(keys, policy=policy)
+                if bins is None
+                else self._client.batch_read(keys, bins, policy)
+            )
+        except aerospike_errors.AerospikeError as error:
+            raise self._unavailable(error.msg or type(error).__name__) from error
+        rows = answer.batch_records
+        if len(rows) != len(keys):  # an empty cluster answers with no rows at all
+            raise self._unavailable(_name_of(answer.result))
+        failed = [row.result for row in rows if row.result not in _ANSWERED]
+        if len(failed) == len(rows):
+            code = answer.result if answer.result not in _PARTIAL else failed[0]
+            raise self._unavailable(_name_of(code))
+        self.counts.unanswered_keys += len(failed)
+        return [
+            row.record[2] if row.result == _OK else None if row.result == _NOT_FOUND else UNANSWERED
+            for row in rows
+        ]
+
+    def _unavailable(self, why: str) -> UnavailableError:
+        return UnavailableError(self._options.dependency, why)
+
+
+def _record_of(row: _Row) -> bytes | None:
+    if not isinstance(row, dict):
+        return row
+    record = row.get(RECORD_BIN)
+    return record if record is None or isinstance(record, bytes) else _NOT_A_RECORD
+
+
+def _spread(
+    entity_ids: Sequence[str | None], records: Iterator[bytes | None]
+) -> list[bytes | None]:
+    """Return a record per entity id; None where there is no id to read."""
+    return [None if each is None else next(records) for each in entity_ids]
+
+
+def _name_of(code: int) -> str:
+    return _NAMES_OF_CODES.get(code, f"result code {code}")

@@ -1,0 +1,135 @@
+"""Loads records into Aerospike: many single puts in flight, each kept only if it is newer."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from aerospike import exception as aerospike_errors
+from aerospike_helpers import expressions as exp
+
+from domain.errors import InvalidInputError, UnavailableError
+from domain.features import BinsLayout, FeatureView
+from features.adapters.aerospike_bins import BinsCodec
+from features.adapters.aerospike_client import (
+    DIGEST_BIN,
+    EVENT_TIME_BIN,
+    LOADS_SET,
+    RECORD_BIN,
+    AerospikeOptions,
+    open_client,
+    set_of,
+)
+from features.decisions.record_format import event_time_ms_of, record_format, unpack_record
+from features.ports import LoadMark, WriteCounts
+
+_ROWS_BIN = "rows"
+_Put = tuple[str, dict[str, Any], Any]  # entity id, bins, condition
+
+
+class AerospikeWriter:
+    """Puts records with several threads. A condition on the server lets the later event win."""
+
+    def __init__(self, options: AerospikeOptions) -> None:
+        self._options = options
+        self._client = open_client(options)
+        self._executor = ThreadPoolExecutor(
+            options.write_threads, thread_name_prefix="aerospike-write"
+        )
+
+    def write(
+        self, view: FeatureView, records: Sequence[tuple[str, bytes]], *, mark: LoadMark | None
+    ) -> WriteCounts:
+        """Put each record by itself; the mark after the last of them."""
+        puts = (
+            _packed_puts(view, records)
+            if view.bins is None
+            else _bins_puts(view, view.bins, records)
+        )
+        set_name = set_of(self._options, view)
+        ttl_s = None if view.ttl_s is None else max(1, round(view.ttl_s))
+        share = -(-len(puts) // self._options.write_threads) or 1
+        shares = [puts[start : start + share] for start in range(0, len(puts), share)]
+        written = sum(self._executor.map(lambda each: self._put_all(set_name, each, ttl_s), shares))
+        if mark is not None:
+            self._put(LOADS_SET, mark.load_id, {_ROWS_BIN: mark.rows}, {})
+        return WriteCounts(written, len(records) - written)
+
+    def read_mark(self, load_id: str) -> int:
+        key = (self._options.namespace, self._options.set_prefix + LOADS_SET, load_id)
+        try:
+            _, _, bins = self._client.get(key)
+        except aerospike_errors.RecordNotFound:
+            return 0
+        except aerospike_errors.AerospikeError as error:
+            raise self._unavailable(error) from error
+        return int(bins[_ROWS_BIN])
+
+    def close_now(self) -> None:
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+
+    def _put_all(self, set_name: str, puts: Sequence[_Put], ttl_s: int | None) -> int:
+        limits = {} if ttl_s is None else {"ttl": ttl_s}
+        return sum(
+            self._put(
+                set_name,
+                entity_id,
+                bins,
+                limits if condition is None else {**limits, "expressions": condition},
+            )
+            for entity_id, bins, condition in puts
+        )
+
+    def _put(self, set_name: str, key: str, bins: dict[str, Any], policy: dict[str, Any]) -> bool:
+        prefix = self._options.set_prefix if set_name == LOADS_SET else ""
+        try:
+            self._client.put((self._options.namespace, prefix + set_name, key), bins, policy=policy)
+        except aerospike_errors.FilteredOut:
+            return False
+        except aerospike_errors.RecordTooBig as error:
+            accepted = "a record smaller than the server's write-block-size (1 MiB at most)"
+            raise InvalidInputError.of(
+                f"record {key}", read="a larger one", accepted=accepted
+            ) from (error)
+        except aerospike_errors.AerospikeError as error:
+            raise self._unavailable(error) from error
+        return True
+
+    def _unavailable(self, error: aerospike_errors.AerospikeError) -> UnavailableError:
+        return UnavailableError(self._options.dependency, error.msg or type(error).__name__)
+
+
+def _packed_puts(view: FeatureView, records: Sequence[tuple[str, bytes]]) -> list[_Put]:
+    form = record_format(view)
+    digest = form.digest.hex()
+    other_digest = exp.NE(exp.StrBin(DIGEST_BIN), digest)
+    puts: list[_Put] = []
+    for entity_id, record in records:
+        event_time_ms = event_time_ms_of(form, record)
+        bins = {RECORD_BIN: record, EVENT_TIME_BIN: event_time_ms, DIGEST_BIN: digest}
+        condition = exp.Or(_is_newer(EVENT_TIME_BIN, event_time_ms), other_digest).compile()
+        puts.append((entity_id, bins, condition))
+    return puts
+
+
+def _bins_puts(
+    view: FeatureView, layout: BinsLayout, records: Sequence[tuple[str, bytes]]
+) -> list[_Put]:
+    form = record_format(view)
+    codec = BinsCodec(view, layout)
+    puts: list[_Put] = []
+    for entity_id, record in records:
+        event_time_ms = event_time_ms_of(form, record)
+        bins = codec.bins_of(unpack_record(form, record), event_time_ms)
+        # Without a bin for the event time nothing tells which is newer: the last one wins.
+        condition = (
+            _is_newer(layout.event_time_bin, event_time_ms).compile()
+            if layout.event_time_bin
+            else None
+        )
+        puts.append((entity_id, dict(bins), condition))
+    return puts
+
+
+def _is_newer(name: str, event_time_ms: int) -> Any:
+    return exp.Or(exp.Not(exp.BinExists(name)), exp.LT(exp.IntBin(name), event_time_ms))

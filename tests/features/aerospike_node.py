@@ -1,0 +1,264 @@
+"""An Aerospike node in this process, over TCP, for the real C client; with knobs for faults."""
+
+import argparse
+import signal
+import socket
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tests.features import aerospike_wire as wire
+
+_ALL_PARTITIONS = b64encode(b"\xff" * 512).decode()
+_LARGEST_RECORD_BYTES = 1024 * 1024
+_LONGEST_WAIT_S = 30.0
+
+
+@dataclass
+class Faults:
+    """What goes wrong from now on; the defaults: nothing."""
+
+    delay_s: float = 0.0  # before each answer on a data connection
+    result_code: int | None = None  # instead of the true answer
+    row_result_code: int | None = None  # of each row of a batch
+    answer_rows: int | None = None  # a batch ends after so many rows
+    drop: bool = False  # close the connection instead of answering
+
+
+class AerospikeNode:
+    """One node, one namespace, all partitions. Records outlive `stop` and `start`."""
+
+    def __init__(
+        self,
+        namespace: str = "features",
+        *,
+        port: int = 0,
+        utc_now_s: Callable[[], float] = lambda: datetime.now(UTC).timestamp(),
+    ) -> None:
+        self.namespace = namespace
+        self.faults = Faults()
+        self.port = port
+        self.requests = 0  # data messages seen
+        self.records: dict[bytes, wire.Record] = {}
+        self._utc_now_s = utc_now_s
+        self._awake = threading.Event()
+        self._awake.set()
+        self._never = threading.Event()  # waited on for a delay
+        self._lock = threading.Lock()
+        self._listener: socket.socket | None = None
+        self._connections: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def url(self) -> str:
+        return f"aerospike://127.0.0.1:{self.port}/{self.namespace}"
+
+    def start(self) -> None:
+        listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
+        self.port = listener.getsockname()[1]
+        self._listener = listener
+        self._spawn(self._accept, listener)
+
+    def stop(self) -> None:
+        """Die: close the port and every connection."""
+        self._awake.set()
+        if self._listener is not None:
+            with suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._listener = None
+        with self._lock:
+            open_connections = list(self._connections)
+        for connection in open_connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(timeout=5.0)
+        self._threads.clear()
+
+    def hang(self) -> None:
+        """Answer nothing, on no connection, until `resume`."""
+        self._awake.clear()
+
+    def resume(self) -> None:
+        self._awake.set()
+
+    def _spawn(self, target: Callable[[socket.socket], None], argument: socket.socket) -> None:
+        thread = threading.Thread(target=target, args=(argument,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._lock:
+                self._connections.add(connection)
+            self._spawn(self._serve, connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError, EOFError):
+            while True:
+                header = _receive(connection, 8)
+                body = _receive(connection, int.from_bytes(header[2:], "big"))
+                self._awake.wait(_LONGEST_WAIT_S)
+                if header[1] == wire.INFO:
+                    connection.sendall(wire.frame(wire.INFO, self._info(body)))
+                elif not self._answer(connection, body):
+                    break
+        with self._lock:
+            self._connections.discard(connection)
+
+    def _info(self, body: bytes) -> bytes:
+        values = {
+            "node": "A1",
+            "build": "8.1.2.0",
+            "cluster-name": "null",
+            "partition-generation": "0",
+            "peers-generation": "0",
+            "peers-clear-std": "0,3000,[]",
+            "service-clear-std": f"127.0.0.1:{self.port}",
+            "replicas": f"{self.namespace}:0,1,{_ALL_PARTITIONS}",
+            "namespaces": self.namespace,
+        }
+        lines = [
+            f"{name}\t{values.get(name, 'ok' if name.startswith('user-agent') else '')}\n"
+            for name in body.decode().splitlines()
+        ]
+        return "".join(lines).encode()
+
+    def _answer(self, connection: socket.socket, body: bytes) -> bool:
+        self.requests += 1
+        faults = self.faults
+        if faults.drop:
+            return False
+        if faults.delay_s:
+            self._never.wait(faults.delay_s)
+        request = wire.read_request(body)
+        if wire.BATCH_FIELD in request.fields:
+            for part in self._batch(request, faults):
+                connection.sendall(wire.frame(wire.MESSAGE, part))
+        else:
+            connection.sendall(wire.frame(wire.MESSAGE, self._single(request, faults)))
+        return True
+
+    def _batch(self, request: wire.Request, faults: Faults) -> Iterator[bytes]:
+        if faults.result_code is not None:
+            yield wire.reply(faults.result_code, info3=wire.LAST)
+            return
+        rows = list(wire.read_batch(request.fields[wire.BATCH_FIELD]))
+        part = b""
+        for row in rows[: faults.answer_rows]:
+            part += self._read(row, faults)
+            if len(part) > 128 * 1024:
+                yield part
+                part = b""
+        if part:
+            yield part
+        yield wire.reply(wire.OK, info3=wire.LAST)
+
+    def _read(self, row: wire.BatchRow, faults: Faults) -> bytes:
+        record = self._find(row.digest)
+        if faults.row_result_code is not None:
+            return wire.reply(faults.row_result_code, index=row.index)
+        if row.namespace != self.namespace:
+            return wire.reply(wire.NO_NAMESPACE, index=row.index)
+        if record is None:
+            return wire.reply(wire.NOT_FOUND, index=row.index)
+        bins = _chosen(record, row.info1, row.names)
+        return wire.reply(wire.OK, record, bins, index=row.index)
+
+    def _single(self, request: wire.Request, faults: Faults) -> bytes:
+        if faults.result_code is not None:
+            return wire.reply(faults.result_code)
+        if request.fields[wire.NAMESPACE_FIELD].decode() != self.namespace:
+            return wire.reply(wire.NO_NAMESPACE)
+        with self._lock:
+            if request.info2 & wire.WRITE:
+                return self._write(request)
+        record = self._find(request.fields[wire.DIGEST_FIELD])
+        if record is None:
+            return wire.reply(wire.NOT_FOUND)
+        names = tuple(operation.name for operation in request.operations)
+        return wire.reply(wire.OK, record, _chosen(record, request.info1, names))
+
+    def _write(self, request: wire.Request) -> bytes:
+        digest = request.fields[wire.DIGEST_FIELD]
+        record = self._find(digest)
+        if request.info2 & wire.DELETE:
+            return wire.reply(wire.OK if self.records.pop(digest, None) else wire.NOT_FOUND)
+        condition = request.fields.get(wire.FILTER_FIELD)
+        if condition and record is not None and not wire.holds(condition, record.bins):
+            return wire.reply(wire.FILTERED_OUT)
+        if sum(len(operation.value) for operation in request.operations) > _LARGEST_RECORD_BYTES:
+            return wire.reply(wire.TOO_BIG)
+        record = record or wire.Record()
+        for operation in request.operations:
+            if operation.kind == wire.OP_WRITE:
+                record.bins[operation.name] = (operation.particle, operation.value)
+        record.generation += 1
+        expires = request.ttl_s not in {0, wire.NEVER_EXPIRE}
+        record.expires_at_s = self._utc_now_s() + request.ttl_s if expires else None
+        self.records[digest] = record
+        return wire.reply(wire.OK, record)
+
+    def _find(self, digest: bytes) -> wire.Record | None:
+        record = self.records.get(digest)
+        if record is None or record.expires_at_s is None:
+            return record
+        return record if record.expires_at_s > self._utc_now_s() else None
+
+
+@contextmanager
+def running_node(namespace: str = "features") -> Iterator[AerospikeNode]:
+    """Yield a started node and stop it at the end."""
+    node = AerospikeNode(namespace)
+    node.start()
+    try:
+        yield node
+    finally:
+        node.stop()
+
+
+def _chosen(record: wire.Record, info1: int, names: tuple[str, ...]) -> dict[str, wire.Bin]:
+    if info1 & wire.NO_BIN_DATA:
+        return {}
+    if info1 & wire.GET_ALL:
+        return record.bins
+    return {name: record.bins[name] for name in names if name in record.bins}
+
+
+def _receive(connection: socket.socket, length: int) -> bytes:
+    content = bytearray()
+    while len(content) < length:
+        part = connection.recv(length - len(content))
+        if not part:
+            raise EOFError
+        content += part
+    return bytes(content)
+
+
+def main() -> None:
+    """Serve until stopped, as a process of its own (benchmarks, demos without a server)."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--namespace", default="features")
+    options = parser.parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    node = AerospikeNode(options.namespace, port=options.port)
+    node.start()
+    print(node.url, flush=True)  # noqa: T201 - who started it reads the address
+    stop.wait()
+    node.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""A feature store in a dictionary. It passes the contract of the real ones."""
+
+from collections.abc import Sequence
+
+from domain.errors import UnavailableError
+from domain.features import FeatureView
+from features.decisions.record_format import event_time_ms_of, is_of, record_format
+from features.ports import LoadMark, ViewRead, WriteCounts
+
+
+class FakeFeatureStore:
+    """Both sides of a store. `why_down` makes reads fail."""
+
+    def __init__(self, *, inline: bool = True) -> None:
+        self.inline = inline
+        self.why_down: str | None = None
+        self.records: dict[tuple[str, str], bytes] = {}
+        self.marks: dict[str, int] = {}
+        self.reads = 0
+
+    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
+        if self.why_down is not None:
+            raise UnavailableError("fake feature store", self.why_down)
+        self.reads += 1
+        return [
+            [
+                None if each is None else self.records.get((str(read.view), each))
+                for each in read.entity_ids
+            ]
+            for read in reads
+        ]
+
+    async def read(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
+        if timeout_s <= 0:
+            raise UnavailableError("fake feature store", "no time left")
+        return self.read_now(reads)
+
+    async def ping(self, *, timeout_s: float) -> None:
+        await self.read([], timeout_s=timeout_s)
+
+    async def close(self) -> None:
+        self.close_now()
+
+    def write(
+        self, view: FeatureView, records: Sequence[tuple[str, bytes]], *, mark: LoadMark | None
+    ) -> WriteCounts:
+        form = record_format(view)
+        written = 0
+        for entity_id, record in records:
+            there = self.records.get((str(view), entity_id))
+            if (
+                there is not None
+                and is_of(form, there)
+                and event_time_ms_of(form, there) >= event_time_ms_of(form, record)
+            ):
+                continue
+            self.records[str(view), entity_id] = record
+            written += 1
+        if mark is not None:
+            self.marks[mark.load_id] = mark.rows
+        return WriteCounts(written, len(records) - written)
+
+    def read_mark(self, load_id: str) -> int:
+        return self.marks.get(load_id, 0)
+
+    def close_now(self) -> None:
+        self.why_down = "closed"

@@ -1,0 +1,52 @@
+"""A writer in another process, as loaders are: LMDB opens a folder once per process."""
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from domain.features import FeatureView
+from features.ports import LoadMark, WriteCounts
+from features.stores import open_writer
+
+_WAIT_S = 30.0
+
+
+def start_loading_process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
+class RemoteWriter:
+    """`FeatureWriter` on the store at `url`, opened in `process` for each call."""
+
+    def __init__(self, process: ProcessPoolExecutor, url: str) -> None:
+        self._process = process
+        self._url = url
+
+    def write(
+        self, view: FeatureView, records: Sequence[tuple[str, bytes]], *, mark: LoadMark | None
+    ) -> WriteCounts:
+        return self._process.submit(_write, self._url, view, records, mark).result(_WAIT_S)
+
+    def read_mark(self, load_id: str) -> int:
+        return self._process.submit(_read_mark, self._url, load_id).result(_WAIT_S)
+
+    def close_now(self) -> None:
+        """Nothing stays open between calls."""
+
+
+def _write(
+    url: str, view: FeatureView, records: Sequence[tuple[str, bytes]], mark: LoadMark | None
+) -> WriteCounts:
+    writer = open_writer(url)
+    try:
+        return writer.write(view, records, mark=mark)
+    finally:
+        writer.close_now()
+
+
+def _read_mark(url: str, load_id: str) -> int:
+    writer = open_writer(url)
+    try:
+        return writer.read_mark(load_id)
+    finally:
+        writer.close_now()

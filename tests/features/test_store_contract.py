@@ -1,0 +1,199 @@
+"""What every feature store keeps to: the fake, LMDB, and the real Aerospike client.
+
+The Aerospike client speaks to a node in this process, and also to a real server when
+UNDERSTUDY_TEST_AEROSPIKE=host:port/namespace names one.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from domain.errors import UnavailableError
+from domain.features import BinsLayout, FeatureView
+from features.decisions.record_format import record_format, unpack_record
+from features.ports import FeatureStore, FeatureWriter, LoadMark, ViewRead
+from features.stores import open_store, open_writer
+from tests.features.aerospike_node import running_node
+from tests.features.builders import MIXED_VALUES, NOW_MS, a_record, a_view, floats
+from tests.features.fakes import FakeFeatureStore
+from tests.features.loading_process import RemoteWriter
+
+REAL_SERVER = os.environ.get("UNDERSTUDY_TEST_AEROSPIKE")
+KINDS = ["fake", "lmdb", "aerospike", "aerospike bins"]
+if REAL_SERVER:
+    KINDS += ["real aerospike", "real aerospike bins"]
+TIMEOUT_S = 5.0
+
+
+@dataclass
+class Opened:
+    reader: FeatureStore
+    writer: FeatureWriter
+    kind: str
+
+    def view(self, name: str = "user", *, version: int = 1) -> FeatureView:
+        """A view that no other test has, in the layout that this store is tested with."""
+        unique = f"{name}_{uuid4().hex[:12]}"
+        bins = BinsLayout(f"set_{unique}", "event_ms") if self.kind.endswith("bins") else None
+        return a_view(unique, version=version, bins=bins)
+
+    async def find(self, view: FeatureView, *ids: str | None) -> list[bytes | None]:
+        (records,) = await self.reader.read([ViewRead(view, ids)], timeout_s=TIMEOUT_S)
+        return records
+
+
+@pytest.fixture(params=KINDS)
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Opened]:
+    # This suite is about answers; a busy machine may take longer for them than production may.
+    monkeypatch.setenv("AEROSPIKE_TOTAL_TIMEOUT_MS", "4000")
+    monkeypatch.setenv("AEROSPIKE_SOCKET_TIMEOUT_MS", "2000")
+    kind: str = request.param
+    writer: FeatureWriter
+    async with AsyncExitStack() as resources:
+        if kind == "fake":
+            fake = FakeFeatureStore()
+            yield Opened(fake, fake, kind)
+            return
+        if kind == "lmdb":
+            url = f"lmdb:{tmp_path / 'store'}"
+            writer = RemoteWriter(request.getfixturevalue("loading_process"), url)
+        elif kind.startswith("real"):
+            url = f"aerospike://{REAL_SERVER}"
+        else:
+            url = resources.enter_context(running_node()).url
+        if kind != "lmdb":
+            writer = open_writer(url)
+        resources.callback(writer.close_now)
+        reader = open_store(url)
+        resources.push_async_callback(reader.close)
+        yield Opened(reader, writer, kind)
+
+
+async def test_a_record_is_read_as_it_was_written(store: Opened) -> None:
+    view = store.view()
+
+    counts = store.writer.write(view, [("u1", a_record(view))], mark=None)
+
+    assert (counts.written, counts.older) == (1, 0)
+    (record,) = await store.find(view, "u1")
+    assert record == a_record(view)
+
+
+async def test_records_come_in_the_order_of_the_ids_and_none_where_there_is_none(
+    store: Opened,
+) -> None:
+    view = store.view()
+    records = {f"u{n}": a_record(view, {**MIXED_VALUES, "age": n}) for n in range(5)}
+    store.writer.write(view, list(records.items()), mark=None)
+
+    ids = ["u4", None, "nobody", "u0", "u4", "u2"]
+
+    assert await store.find(view, *ids) == [records.get(each or "") for each in ids]
+
+
+async def test_views_of_one_call_are_kept_apart(store: Opened) -> None:
+    first, second = store.view("one"), store.view("two")
+    store.writer.write(first, [("x", a_record(first))], mark=None)
+    store.writer.write(second, [("y", a_record(second))], mark=None)
+
+    reads = [ViewRead(second, ["x", "y"]), ViewRead(first, ["x", "y"]), ViewRead(second, ["y"])]
+    answer = await store.reader.read(reads, timeout_s=TIMEOUT_S)
+
+    assert answer == [[None, a_record(second)], [a_record(first), None], [a_record(second)]]
+
+
+async def test_an_empty_read_has_an_empty_answer(store: Opened) -> None:
+    view = store.view()
+
+    assert await store.reader.read([], timeout_s=TIMEOUT_S) == []
+    assert await store.find(view) == []
+    assert await store.find(view, None, None) == [None, None]
+
+
+async def test_the_later_event_wins_in_whatever_order_records_arrive(store: Opened) -> None:
+    view = store.view()
+    newer = a_record(view, {**MIXED_VALUES, "age": 2}, event_time_ms=NOW_MS)
+    older = a_record(view, {**MIXED_VALUES, "age": 1}, event_time_ms=NOW_MS - 1)
+    store.writer.write(view, [("u", newer)], mark=None)
+
+    again = store.writer.write(view, [("u", older), ("u", newer)], mark=None)
+
+    assert (again.written, again.older) == (0, 2)
+    assert await store.find(view, "u") == [newer]
+
+
+async def test_a_later_event_replaces_the_whole_record(store: Opened) -> None:
+    view = store.view()
+    sparse = a_record(view, {"age": 7}, event_time_ms=NOW_MS + 1)
+    store.writer.write(view, [("u", a_record(view))], mark=None)
+
+    store.writer.write(view, [("u", sparse)], mark=None)
+
+    (record,) = await store.find(view, "u")
+    assert record is not None
+    values = unpack_record(record_format(view), record)
+    assert values == {**dict.fromkeys(MIXED_VALUES), "age": 7}
+
+
+async def test_versions_of_a_view_do_not_share_records(store: Opened) -> None:
+    if store.kind.endswith("bins"):
+        pytest.skip("the set of a bins layout is named by the view's definition")
+    first = store.view()
+    second = a_view(first.name, floats(3), version=2)
+    store.writer.write(first, [("u", a_record(first))], mark=None)
+
+    assert await store.find(second, "u") == [None]
+
+
+async def test_ids_of_any_text_are_distinct(store: Opened) -> None:
+    view = store.view()
+    ids = ["a", "A", "ä", "a ", "0", "00", "x" * 600, "x" * 600 + "y", "a\nb", "🦊"]
+    records = [(each, a_record(view, {"age": n})) for n, each in enumerate(ids)]
+
+    store.writer.write(view, records, mark=None)
+
+    assert await store.find(view, *ids) == [record for _, record in records]
+
+
+async def test_a_mark_is_kept_with_its_rows(store: Opened) -> None:
+    view = store.view()
+    load_id = uuid4().hex
+    assert store.writer.read_mark(load_id) == 0
+
+    store.writer.write(view, [("u", a_record(view))], mark=LoadMark(load_id, 4096))
+
+    assert store.writer.read_mark(load_id) == 4096
+    assert store.writer.read_mark(load_id + "x") == 0
+
+
+async def test_a_large_batch_is_read_whole(store: Opened) -> None:
+    view = store.view()
+    records = [(f"u{n}", a_record(view, {"age": n, "city": "c" * 200})) for n in range(1500)]
+    store.writer.write(view, records, mark=None)
+
+    found = await store.find(view, *[entity_id for entity_id, _ in records])
+
+    assert found == [record for _, record in records]
+
+
+async def test_without_time_left_the_store_is_unavailable(store: Opened) -> None:
+    with pytest.raises(UnavailableError):
+        await store.reader.read([ViewRead(store.view(), ["u"])], timeout_s=0.0)
+
+
+async def test_a_ping_is_answered(store: Opened) -> None:
+    await store.reader.ping(timeout_s=TIMEOUT_S)
+
+
+async def test_reading_now_is_reading(store: Opened) -> None:
+    view = store.view()
+    store.writer.write(view, [("u", a_record(view))], mark=None)
+
+    assert store.reader.read_now([ViewRead(view, ["u"])]) == [[a_record(view)]]
