@@ -1,6 +1,6 @@
 """Measure several loads in turns, so that what disturbs the machine disturbs all of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -16,6 +16,14 @@ _LEAST_PART_OF_ANSWER = 0.8
 
 
 @dataclass(frozen=True, slots=True)
+class Batches:
+    """What was answered so far, in how many batches."""
+
+    rows: int
+    batches: int
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A load and the processes that carry it (by name: root pid, its children included)."""
 
@@ -23,17 +31,17 @@ class Target:
     load: Load
     processes: Mapping[str, int]
     answer_bytes: int  # of one good answer: the proof that answers are answers
+    read_batches: Callable[[], Awaitable[Batches]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     counted: Counted
     cpu_us_per_request: Mapping[str, float]
+    mean_batch_rows: float | None
 
 
-async def alternate(
-    targets: Sequence[Target], effort: Effort, *, after_round: Callable[[int], None] | None = None
-) -> dict[str, list[Measured]]:
+async def alternate(targets: Sequence[Target], effort: Effort) -> dict[str, list[Measured]]:
     """Load each target once per round; return what was measured, by target name.
 
     Raises:
@@ -42,20 +50,29 @@ async def alternate(
     for target in targets:
         _check(target, await run_h2load(target.load, seconds=WARM_UP_S))
     measured: dict[str, list[Measured]] = {target.name: [] for target in targets}
-    for number in range(effort.rounds):
+    for _ in range(effort.rounds):
         for target in targets:
-            before = cpu_s_by_process(target.processes)
-            counted = await run_h2load(target.load, seconds=effort.seconds)
-            after = cpu_s_by_process(target.processes)
-            _check(target, counted)
-            cpu_us = {
-                name: (after[name] - before.get(name, 0.0)) / counted.requests * 1e6
-                for name in after
-            }
-            measured[target.name].append(Measured(counted, cpu_us))
-        if after_round is not None:
-            after_round(number)
+            measured[target.name].append(await _measure(target, effort.seconds))
     return measured
+
+
+async def _measure(target: Target, seconds: float) -> Measured:
+    before_s = cpu_s_by_process(target.processes)
+    batches_before = await target.read_batches() if target.read_batches else None
+    counted = await run_h2load(target.load, seconds=seconds)
+    after_s = cpu_s_by_process(target.processes)
+    mean_batch_rows = None
+    if target.read_batches and batches_before:
+        batches = await target.read_batches()
+        mean_batch_rows = (batches.rows - batches_before.rows) / max(
+            1, batches.batches - batches_before.batches
+        )
+    _check(target, counted)
+    cpu_us = {
+        name: (spent_s - before_s.get(name, 0.0)) / counted.requests * 1e6
+        for name, spent_s in after_s.items()
+    }
+    return Measured(counted, cpu_us, mean_batch_rows)
 
 
 def median_ratio(measured: Sequence[Measured], floor: Sequence[Measured]) -> float:
@@ -68,6 +85,11 @@ def median_ratio(measured: Sequence[Measured], floor: Sequence[Measured]) -> flo
 
 def median_rate(measured: Sequence[Measured]) -> float:
     return median(each.counted.requests_per_s for each in measured)
+
+
+def median_batch_rows(measured: Sequence[Measured]) -> float | None:
+    sizes = [each.mean_batch_rows for each in measured if each.mean_batch_rows is not None]
+    return round(median(sizes), 2) if sizes else None
 
 
 def median_cpu_us(measured: Sequence[Measured], *, least_us: float = 1.0) -> dict[str, float]:

@@ -5,11 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import grpc
 
 from benchmarks.h2load import Load, write_frame
-from benchmarks.measure import Target
+from benchmarks.measure import Batches, Target
 from benchmarks.model import ENTITIES, ENTITY, MODEL, BenchFiles, make_files
 from benchmarks.registry_in_memory import InMemoryRegistry, describe_version, open_registry
 from domain.deployments import Challenger, Deployment, Shadow
@@ -17,6 +16,7 @@ from domain.versions import VersionRef
 from features.load_features import SourceFile, load_features
 from features.stores import open_writer
 from features.views import load_views
+from stack.router_books import read_books
 from stack.supervisor import ProcessSpec, Supervisor, free_port
 from understudy.v1 import registry_pb2, scoring_pb2, scoring_pb2_grpc
 
@@ -33,10 +33,6 @@ class RequestPath:
     folder: Path
     registry: InMemoryRegistry
     supervisor: Supervisor
-
-    @property
-    def log_dir(self) -> Path:
-        return self.folder / "logs"
 
     async def score(self, entity_id: str) -> scoring_pb2.ScoreResponse:
         """Make one call as any client would."""
@@ -55,7 +51,15 @@ class RequestPath:
         )
         load = Load(self.address, SCORE_METHOD, bodies, connections, in_flight)
         smallest = min(answer.ByteSize() for answer in answers)
-        return Target(name, load, self.supervisor.pids(), smallest)
+        return Target(name, load, self.supervisor.pids(), smallest, self.batches)
+
+    async def batches(self) -> Batches:
+        """Return the rows and batches that the router's workers have answered so far."""
+        books = await read_books(self.folder / "router")
+        return Batches(
+            rows=sum(row.rows for each in books for row in each.answered),
+            batches=sum(each.batches for each in books),
+        )
 
     async def entities_of(self, version: int, count: int) -> list[str]:
         """Return entities that `version` answers."""
@@ -122,17 +126,6 @@ def load_into_store(files: BenchFiles, folder: Path) -> None:
         )
     finally:
         writer.close_now()
-
-
-def mean_batch_rows(log_dir: Path, *, since_us: int) -> float | None:
-    """Return rows per batch in the score log from `since_us` (UTC); None: nothing is there."""
-    files = str(log_dir / "score" / "**" / "*.parquet")
-    found = duckdb.execute(
-        "select count(*) / sum(1.0 / batch_rows) from read_parquet(?, hive_partitioning = true) "
-        "where at_utc >= make_timestamp(?)",
-        [files, since_us],
-    ).fetchone()
-    return None if found is None or found[0] is None else float(found[0])
 
 
 def _describe(files: BenchFiles) -> list[registry_pb2.Version]:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.h2load import Load
@@ -10,6 +9,7 @@ from benchmarks.measure import (
     Measured,
     Target,
     alternate,
+    median_batch_rows,
     median_cpu_us,
     median_rate,
     median_ratio,
@@ -18,7 +18,6 @@ from benchmarks.request_path import (
     CHALLENGER,
     CHAMPION,
     RequestPath,
-    mean_batch_rows,
     open_request_path,
 )
 from benchmarks.rows import Effort, Row, Scenario
@@ -40,20 +39,16 @@ async def measure_score(effort: Effort, folder: Path) -> list[Row]:
                 await path.target("score", champions[:1]),
                 await path.target("score, four entities on both arms", champions + challengers),
             ]
-            began_us = round(datetime.now(UTC).timestamp() * 1e6)
             measured = await alternate(targets, effort)
         await _check_still_scores(path, champions + challengers)
-        await path.supervisor.stop("router")  # writes the last of its logs
-    batch_rows = mean_batch_rows(path.log_dir, since_us=began_us)
     return [
-        _row(targets[0].name, measured, floor=targets[0].name, goal="the ground", batch_rows=None),
+        _row(targets[0].name, measured, floor=targets[0].name, goal="the ground"),
         *(
             _row(
                 target.name,
                 measured,
                 floor=targets[0].name,
                 goal=f">= {GOAL_RATIO} of the floor",
-                batch_rows=batch_rows,
             )
             for target in targets[1:]
         ),
@@ -89,7 +84,6 @@ def _row(
     *,
     floor: str,
     goal: str,
-    batch_rows: float | None,
 ) -> Row:
     ratio = median_ratio(measured[name], measured[floor])
     latency_ms = [each.counted.mean_latency_s * 1000 for each in measured[name]]
@@ -98,7 +92,7 @@ def _row(
         requests_per_s=round(median_rate(measured[name]), 1),
         ratio_to_floor=round(ratio, 3),
         cpu_us_per_request=median_cpu_us(measured[name]),
-        mean_batch_rows=batch_rows,
+        mean_batch_rows=median_batch_rows(measured[name]),
         goal=goal,
         met=None if name == floor else ratio >= GOAL_RATIO,
         note=f"mean latency {min(latency_ms):.1f} to {max(latency_ms):.1f} ms over rounds",

@@ -1,0 +1,114 @@
+"""The `understudy` command. Parts of it are imported when they are asked for, not before."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+_MOUNTED = {
+    "registry": ("registry.commands", "Versions, provenance, deployments, audit."),
+    "router": ("router.commands", "Route scoring calls; status, drills, assignment."),
+    "scorer": ("scorer.commands", "Serve model versions with ONNX Runtime."),
+    "features": ("features.commands", "Feature views and stores: check, load, compare."),
+    "shadow": ("shadow.commands", "Read the logs; compare champion and shadow."),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Shows the packages' commands by name; imports one when its name is used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *_MOUNTED]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in _MOUNTED:
+            return TyperGroup(name=cmd_name, help=_MOUNTED[cmd_name][1])
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        if args[0] in _MOUNTED:
+            module, _ = _MOUNTED[args[0]]
+            return args[0], typer.main.get_command(import_module(module).app), args[1:]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Champion/challenger scoring: demo, a stack on this machine, and its parts.",
+)
+
+Directory = Annotated[Path, typer.Option("--dir", help="Where the stack keeps its files.")]
+
+
+@app.command()
+def demo(
+    *,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the stack running at the end, until Ctrl-C.")
+    ] = False,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="Where to keep the files; new and empty.")
+    ] = None,
+    rate: Annotated[
+        int, typer.Option(min=10, max=5_000, help="Requests per second to send.")
+    ] = 250,
+) -> None:
+    """Show the whole system on real data: train, register, deploy, shadow, canary, roll back."""
+    from stack.demo import run_demo  # noqa: PLC0415 - training libraries load slowly
+
+    sys.exit(run_demo(directory=directory, rate_per_s=rate, keep=keep))
+
+
+@app.command()
+def up(
+    directory: Directory = Path(".understudy/stack"),
+    router_listen: Annotated[str, typer.Option(help="HOST:PORT of the router.")] = "127.0.0.1:8400",
+    registry_listen: Annotated[
+        str, typer.Option(help="HOST:PORT of the registry.")
+    ] = "127.0.0.1:8500",
+    routers: Annotated[int, typer.Option(min=1, max=64, help="Router worker processes.")] = 2,
+) -> None:
+    """Start registry, scorer host and router on this machine, and stay until Ctrl-C."""
+    from stack.up import run_up  # noqa: PLC0415 - other commands start faster without it
+
+    sys.exit(
+        run_up(
+            directory,
+            registry_listen=registry_listen,
+            router_listen=router_listen,
+            workers=routers,
+        )
+    )
+
+
+@app.command()
+def score(
+    model: Annotated[str, typer.Argument(help="Model name, e.g. cancer.")],
+    entity: Annotated[list[str], typer.Option(help="TYPE=ID; may be repeated.")],
+    feature: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE; overrides the stored one.")
+    ] = None,
+    router: Annotated[
+        str, typer.Option(envvar="UNDERSTUDY_ROUTER", help="HOST:PORT of the router.")
+    ] = "127.0.0.1:8400",
+    timeout_s: Annotated[float, typer.Option(min=0.001, max=60)] = 1.0,
+    output: Annotated[str, typer.Option(help="table or json")] = "table",
+) -> None:
+    """Score one unit, e.g. `understudy score cancer --entity patient=17`."""
+    from stack.score import run_score  # noqa: PLC0415 - other commands start faster without it
+
+    sys.exit(run_score(model, entity, feature or [], router, timeout_s, output))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    app(args=arguments, prog_name="understudy")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Where a stack on one machine keeps what."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """The folders and files below `root`. Deleting `root` deletes the stack."""
+
+    root: Path
+
+    @property
+    def registry(self) -> Path:
+        """Database and artifacts."""
+        return self.root / "registry"
+
+    @property
+    def features(self) -> Path:
+        """The LMDB feature store."""
+        return self.root / "features.lmdb"
+
+    @property
+    def logs(self) -> Path:
+        """Score, shadow and outcome logs, as Parquet."""
+        return self.root / "logs"
+
+    @property
+    def router(self) -> Path:
+        """The last snapshot and the admin sockets."""
+        return self.root / "router"
+
+    @property
+    def scorers(self) -> Path:
+        """The scorer host's artifact cache and sockets."""
+        return self.root / "scorers"
+
+    @property
+    def process_logs(self) -> Path:
+        """What the processes say, a file each."""
+        return self.root / "process-logs"
+
+    @property
+    def training(self) -> Path:
+        """What the demo trained: feature views, features, an artifact per version."""
+        return self.root / "training"
+
+    @property
+    def features_url(self) -> str:
+        return f"lmdb:{self.features}"

@@ -1,0 +1,92 @@
+"""The processes of a stack on one machine, and how each is started."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from stack.data_directory import DataDirectory
+from stack.supervisor import ProcessSpec, Supervisor, free_port
+
+REGISTRY = "registry"
+SCORERS = "scorers"
+ROUTER = "router"
+
+
+@dataclass(frozen=True, slots=True)
+class StackAddresses:
+    """host:port of what others call."""
+
+    registry: str
+    router: str
+    scorer_host: str  # health only
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running stack. The supervisor ends it."""
+
+    directory: DataDirectory
+    addresses: StackAddresses
+    supervisor: Supervisor
+
+
+def loopback_addresses() -> StackAddresses:
+    """Return addresses with ports that were free a moment ago."""
+    return StackAddresses(*(f"127.0.0.1:{free_port()}" for _ in range(3)))
+
+
+@asynccontextmanager
+async def open_stack(
+    directory: DataDirectory, addresses: StackAddresses, *, workers: int
+) -> AsyncIterator[Stack]:
+    """Start registry, scorer host and router, in this order; stop them in reverse.
+
+    Raises:
+        UnavailableError: one of them did not become healthy.
+    """
+    directory.root.mkdir(parents=True, exist_ok=True)
+    async with Supervisor(directory.process_logs) as supervisor:
+        for spec in (
+            registry_process(directory, addresses),
+            scorer_host_process(directory, addresses),
+            router_process(directory, addresses, workers=workers),
+        ):
+            await supervisor.start(spec)
+        yield Stack(directory, addresses, supervisor)
+
+
+def registry_process(directory: DataDirectory, addresses: StackAddresses) -> ProcessSpec:
+    return ProcessSpec(
+        name=REGISTRY,
+        arguments=(
+            *("-m", "registry", "serve", "--dir", str(directory.registry)),
+            *("--listen", addresses.registry),
+        ),
+        health_target=addresses.registry,
+    )
+
+
+def scorer_host_process(directory: DataDirectory, addresses: StackAddresses) -> ProcessSpec:
+    return ProcessSpec(
+        name=SCORERS,
+        arguments=(
+            *("-m", "scorer", "host", "--registry", addresses.registry),
+            *("--dir", str(directory.scorers), "--listen", addresses.scorer_host),
+        ),
+        health_target=addresses.scorer_host,
+    )
+
+
+def router_process(
+    directory: DataDirectory, addresses: StackAddresses, *, workers: int
+) -> ProcessSpec:
+    return ProcessSpec(
+        name=ROUTER,
+        arguments=(
+            *("-m", "router", "serve", "--listen", addresses.router),
+            *("--registry", addresses.registry, "--features", directory.features_url),
+            *("--log-dir", str(directory.logs), "--state-dir", str(directory.router)),
+            *("--workers", str(workers)),
+        ),
+        health_target=addresses.router,
+    )

@@ -1,0 +1,95 @@
+"""`understudy up`: the stack on this machine, until Ctrl-C or SIGTERM."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from domain.errors import UnavailableError, UnderstudyError
+from registry.client import RegistryClient
+from runtime import exit_codes
+from runtime.wire import view_from_canonical_json
+from stack.data_directory import DataDirectory
+from stack.processes import Stack, StackAddresses, open_stack
+from stack.supervisor import free_port
+
+_EXAMPLE_ENTITY_ID = "17"
+
+
+def run_up(directory: Path, *, registry_listen: str, router_listen: str, workers: int) -> int:
+    """Run the stack in `directory` until told to stop; return the exit code."""
+    addresses = StackAddresses(registry_listen, router_listen, f"127.0.0.1:{free_port()}")
+
+    async def main() -> int:
+        async with open_stack(DataDirectory(directory), addresses, workers=workers) as stack:
+            console = Console(highlight=False, soft_wrap=True)
+            show_addresses(console, stack)
+            console.print("Ctrl-C stops it.")
+            return await stay(stack)
+
+    return run_until_interrupted(main())
+
+
+async def stay(stack: Stack) -> int:
+    """Return when a process of the stack ends by itself, with its name on stderr."""
+    why = await stack.supervisor.until_one_ends()
+    print(f"understudy: {why}", file=sys.stderr)  # noqa: T201 - for the operator
+    return exit_codes.FAILED
+
+
+def run_until_interrupted(main: Coroutine[Any, Any, int]) -> int:
+    """Run `main`; Ctrl-C and SIGTERM cancel it, and it ends when it has cleaned up."""
+
+    async def cancellable() -> int:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(main)  # awaited just below
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(cancellable())
+    except asyncio.CancelledError:
+        return exit_codes.OK
+    except UnavailableError as error:
+        print(f"understudy: {error}", file=sys.stderr)  # noqa: T201 - for the operator
+        return exit_codes.UNAVAILABLE
+
+
+def show_addresses(console: Console, stack: Stack) -> None:
+    """Print where the stack answers, and a line each to score with grpcurl and with Python."""
+    addresses, directory = stack.addresses, stack.directory
+    model, entity = _example(addresses.registry)
+    console.print(f"router    {addresses.router}")
+    console.print(f"registry  {addresses.registry}")
+    console.print(f"files     {directory.root.resolve()} (logs, process-logs, …)")
+    request = json.dumps({"model": model, "entities": {entity: _EXAMPLE_ENTITY_ID}})
+    console.print(
+        f"grpcurl -plaintext -d '{request}' {addresses.router} understudy.v1.ScoringService/Score",
+        markup=False,
+    )
+    console.print(
+        f'python -c "from understudy.client import ScoringClient; '
+        f"print(ScoringClient('{addresses.router}').score('{model}', "
+        f"{{'{entity}': '{_EXAMPLE_ENTITY_ID}'}}).score)\"",
+        markup=False,
+    )
+
+
+def _example(registry: str) -> tuple[str, str]:
+    """Return a model that is deployed and its entity type; placeholders when there is none."""
+    try:
+        with RegistryClient(registry) as client:
+            for deployment in client.get_status().deployments:
+                version = client.get_version(deployment.model, deployment.champion)
+                for definition in version.feature_views:
+                    view = view_from_canonical_json(definition.canonical_json)
+                    return deployment.model, view.entity
+    except UnderstudyError:
+        pass  # the lines below are only examples
+    return "MODEL", "ENTITY"
