@@ -37,6 +37,8 @@ class AerospikeSettings(ProcessSettings):
     max_connections: int = Field(default=16, ge=1, le=1000)
     write_timeout_ms: int = Field(default=1000, ge=10, le=60_000)
     write_threads: int = Field(default=8, ge=1, le=256)
+    cache_ttl_s: float = Field(default=0.0, ge=0, le=3600)  # 0: no cache
+    cache_records: int = Field(default=10_000, ge=2, le=100_000_000)
 
     @model_validator(mode="after")
     def _fit_each_other(self) -> Self:
@@ -50,7 +52,7 @@ class AerospikeSettings(ProcessSettings):
 
     def options(self, hosts: tuple[tuple[str, int], ...], namespace: str) -> AerospikeOptions:
         """Return plain values for the adapter."""
-        given = self.model_dump(exclude={"password"})
+        given = self.model_dump(exclude={"password", "cache_ttl_s", "cache_records"})
         return AerospikeOptions(
             hosts=hosts, namespace=namespace, password=self.password.get_secret_value(), **given
         )

@@ -2,13 +2,16 @@
 
 import re
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from domain.errors import InvalidInputError
+from features.cached_store import CachedStore
 from features.ports import FeatureStore, FeatureWriter
 
 if TYPE_CHECKING:
     from features.adapters.aerospike_client import AerospikeOptions
+    from features.settings import AerospikeSettings
 
 _ACCEPTED = "lmdb:FOLDER or aerospike://HOST:PORT[,HOST:PORT…]/NAMESPACE"
 _AEROSPIKE = re.compile(
@@ -35,7 +38,16 @@ def open_store(url: str) -> FeatureStore:
         return LmdbStore(path)
     from features.adapters.aerospike_store import AerospikeStore  # noqa: PLC0415 - see above
 
-    return AerospikeStore(_aerospike_options(url))
+    settings = _aerospike_settings()
+    store = AerospikeStore(_aerospike_options(url, settings))
+    if not settings.cache_ttl_s:
+        return store
+    return CachedStore(
+        store,
+        ttl_s=settings.cache_ttl_s,
+        max_records=settings.cache_records,
+        monotonic_s=monotonic,
+    )
 
 
 def open_writer(url: str) -> FeatureWriter:
@@ -51,7 +63,7 @@ def open_writer(url: str) -> FeatureWriter:
         return LmdbWriter(path)
     from features.adapters.aerospike_writer import AerospikeWriter  # noqa: PLC0415 - see above
 
-    return AerospikeWriter(_aerospike_options(url))
+    return AerospikeWriter(_aerospike_options(url, _aerospike_settings()))
 
 
 def _lmdb_path(url: str) -> Path | None:
@@ -63,12 +75,16 @@ def _lmdb_path(url: str) -> Path | None:
     return None
 
 
-def _aerospike_options(url: str) -> "AerospikeOptions":
+def _aerospike_settings() -> "AerospikeSettings":
     from features.settings import AerospikeSettings  # noqa: PLC0415 - see above
     from runtime.settings import load_settings  # noqa: PLC0415 - see above
 
+    return load_settings(AerospikeSettings, {})
+
+
+def _aerospike_options(url: str, settings: "AerospikeSettings") -> "AerospikeOptions":
     match = _AEROSPIKE.fullmatch(url)
     assert match is not None  # noqa: S101 - _lmdb_path has refused all else
     pairs = [pair.rpartition(":") for pair in match["hosts"].split(",")]
     hosts = tuple((host, int(port)) for host, _, port in pairs)
-    return load_settings(AerospikeSettings, {}).options(hosts, match["namespace"])
+    return settings.options(hosts, match["namespace"])

@@ -19,7 +19,8 @@ class ViewStatuses:
     places: npt.NDArray[np.intp]  # in the feature set
     sources: npt.NDArray[np.intp]  # in the view
     max_ages_ms: npt.NDArray[np.int64]
-    least_max_age_ms: int | None  # None: nothing of this view becomes stale
+    least_max_age_ms: int | None  # None: nothing of this view becomes stale or expires
+    ttl_ms: int | None  # a record older than this counts as absent, also before it is removed
     when_absent: npt.NDArray[np.uint8]
 
 
@@ -29,7 +30,10 @@ def view_statuses(
     """Return what judges the `features` of `view`, which stand at `places` of a feature set."""
     place_in_view = {feature.name: place for place, feature in enumerate(view.features)}
     ages = [feature.max_age_s for feature in features]
+    ttl_ms = None if view.ttl_s is None else round(view.ttl_s * 1000)
     limits = [round(age * 1000) for age in ages if age is not None]
+    if ttl_ms is not None:
+        limits.append(ttl_ms)
     return ViewStatuses(
         places=np.array(places, dtype=np.intp),
         sources=np.array([place_in_view[feature.name] for feature in features], dtype=np.intp),
@@ -37,12 +41,13 @@ def view_statuses(
             [_NEVER_MS if age is None else round(age * 1000) for age in ages], dtype=np.int64
         ),
         least_max_age_ms=min(limits, default=None),
+        ttl_ms=ttl_ms,
         when_absent=np.array([status_when_absent(feature) for feature in features], dtype=np.uint8),
     )
 
 
 def has_stale_values(rules: ViewStatuses, decoded: DecodedRecords, *, now_ms: int) -> bool:
-    """Return whether any record is too old for any feature used from it."""
+    """Return whether any record is too old for any feature used from it, or expired."""
     if rules.least_max_age_ms is None or not len(decoded.words):
         return False
     oldest_ms = decoded.form.event_times_ms(decoded.words).min()
@@ -69,10 +74,12 @@ def statuses_of(
     statuses = np.where(stale, np.uint8(FeatureStatus.STALE), np.uint8(FeatureStatus.PRESENT))
     if last_known is not None:
         statuses[last_known] = FeatureStatus.LAST_KNOWN
-    if decoded.is_full:
-        return statuses
-    present = decoded.form.presence(decoded.words)[:, rules.sources]
-    return np.where(present, statuses, rules.when_absent)
+    if not decoded.is_full:
+        present = decoded.form.presence(decoded.words)[:, rules.sources]
+        statuses = np.where(present, statuses, rules.when_absent)
+    if rules.ttl_ms is not None:
+        statuses[ages_ms > rules.ttl_ms] = rules.when_absent
+    return statuses
 
 
 def status_when_absent(feature: Feature) -> FeatureStatus:

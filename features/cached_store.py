@@ -1,0 +1,83 @@
+"""A read-through cache before a store, for entities that many requests name. Off by default."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from features.last_known import LastKnownRecords
+from features.ports import UNANSWERED, FeatureStore, ViewRead
+
+
+@dataclass(slots=True)
+class CacheCounts:
+    hits: int = 0
+    misses: int = 0
+
+
+class CachedStore:
+    """Answers from memory what it read within `ttl_s`; a change in the store shows after that."""
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        *,
+        ttl_s: float,
+        max_records: int,
+        monotonic_s: Callable[[], float],
+    ) -> None:
+        self.counts = CacheCounts()
+        self.inline = store.inline
+        self._store = store
+        self._monotonic_s = monotonic_s
+        self._seen = LastKnownRecords(max_records=max_records, max_age_s=ttl_s)
+
+    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
+        known, missing = self._look_up(reads)
+        return self._merged(known, missing, self._store.read_now(missing))
+
+    async def read(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
+        known, missing = self._look_up(reads)
+        if not any(read.entity_ids for read in missing):
+            return self._merged(known, missing, [[] for _ in missing])
+        answered = await self._store.read(missing, timeout_s=timeout_s)
+        return self._merged(known, missing, answered)
+
+    async def ping(self, *, timeout_s: float) -> None:
+        await self._store.ping(timeout_s=timeout_s)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    def _look_up(
+        self, reads: Sequence[ViewRead]
+    ) -> tuple[list[list[bytes | None]], list[ViewRead]]:
+        known = self._seen.recall(reads, now_s=self._monotonic_s()).records
+        missing = [
+            ViewRead(
+                read.view,
+                [
+                    entity_id
+                    for entity_id, record in zip(read.entity_ids, found, strict=True)
+                    if record == UNANSWERED
+                ],
+            )
+            for read, found in zip(reads, known, strict=True)
+        ]
+        misses = sum(len(read.entity_ids) for read in missing)
+        self.counts.misses += misses
+        self.counts.hits += sum(len(read.entity_ids) for read in reads) - misses
+        return known, missing
+
+    def _merged(
+        self,
+        known: Sequence[Sequence[bytes | None]],
+        missing: Sequence[ViewRead],
+        answered: Sequence[Sequence[bytes | None]],
+    ) -> list[list[bytes | None]]:
+        self._seen.remember(missing, answered, now_s=self._monotonic_s())
+        merged: list[list[bytes | None]] = []
+        for found, fresh in zip(known, answered, strict=True):
+            rest = iter(fresh)
+            merged.append([next(rest) if record == UNANSWERED else record for record in found])
+        return merged
