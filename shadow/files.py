@@ -26,6 +26,7 @@ class Finished:
     rows: int
     path: Path
     lost_rows: int = 0  # appended, and not found again
+    torn_bytes: int = 0  # at the end of the journal, of rows never wholly appended
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,9 @@ class LogFiles:
             try:
                 for path in workspace.journals():
                     target = workspace.target_of(path)
-                    rows = finish_journal(path, target, pause=self.pause)
-                    yield Finished(workspace.kind_of(path), rows, target)
+                    found = finish_journal(path, target, pause=self.pause)
+                    kind = workspace.kind_of(path)
+                    yield Finished(kind, found.rows, target, torn_bytes=found.torn_bytes)
             except OSError:
                 workspace.release()
                 raise
@@ -130,11 +132,14 @@ class LogFiles:
     def _close(self, key: FileKey) -> None:
         journal, _ = self._open.pop(key)
         journal.close()
+        if journal.rows == 0:  # the disk refused its first rows: nothing to keep
+            journal.path.unlink(missing_ok=True)
+            return
         self._closed.append(_Closed(key.kind, journal.path, journal.rows))
 
     def _finish(self, closed: _Closed) -> Finished:
         if self._workspace is None:
             raise AssertionError("a closed journal has no workspace")
         target = self._workspace.target_of(closed.path)
-        rows = finish_journal(closed.path, target, pause=self.pause)
-        return Finished(closed.kind, rows, target, lost_rows=closed.rows - rows)
+        found = finish_journal(closed.path, target, pause=self.pause)
+        return Finished(closed.kind, found.rows, target, closed.rows - found.rows, found.torn_bytes)

@@ -8,7 +8,7 @@ for one found after a crash; it is safe to repeat.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,16 @@ class Journal:
             self._sink.close()
 
 
-def finish_journal(journal: Path, target: Path, *, pause: Callable[[], None]) -> int:
-    """Write the rows of a closed journal to `target`, visible all at once; return their number.
+@dataclass(frozen=True, slots=True)
+class FinishedRows:
+    """What of a journal became visible, and how much of its end no one can read."""
+
+    rows: int
+    torn_bytes: int = 0
+
+
+def finish_journal(journal: Path, target: Path, *, pause: Callable[[], None]) -> FinishedRows:
+    """Write the rows of a closed journal to `target`, visible all at once.
 
     The journal is removed. When `target` exists, an earlier attempt got that far: only the
     journal is removed. A journal that is gone, or without a whole record batch, leaves no file.
@@ -79,26 +87,40 @@ def finish_journal(journal: Path, target: Path, *, pause: Callable[[], None]) ->
         OSError: the disk does not take it; nothing is visible, the journal stays.
     """
     if target.exists():
-        rows = int(pq.read_metadata(target).num_rows)
+        finished = FinishedRows(int(pq.read_metadata(target).num_rows))
     elif journal.exists():
-        rows = _replace_target(journal, target, pause)
+        finished = _replace_target(JournalReader(journal), target, pause)
     else:
-        rows = 0
+        finished = FinishedRows(0)
     journal.unlink(missing_ok=True)
-    return rows
+    return finished
 
 
-def read_journal(journal: Path) -> Iterator[pa.RecordBatch]:
-    """Yield the whole record batches of a journal, up to where it ends or was torn."""
-    with pa.OSFile(str(journal), "rb") as source:
-        try:
-            yield from pa.ipc.open_stream(source)
-        except (pa.ArrowInvalid, OSError):
-            return  # torn: the process died, or its disk was full, in the middle of a batch
+@dataclass(slots=True)
+class JournalReader:
+    """Yields the whole record batches of a journal, up to where it ends or was torn."""
+
+    path: Path
+    torn_bytes: int = 0  # known once all was read: what follows the last whole batch
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        with pa.OSFile(str(self.path), "rb") as source:
+            whole_bytes = 0
+            try:
+                stream = pa.ipc.open_stream(source)
+                whole_bytes = source.tell()
+                for batch in stream:
+                    whole_bytes = source.tell()
+                    yield batch
+            except (pa.ArrowInvalid, OSError):
+                # The process died, or its disk was full, in the middle of a batch.
+                self.torn_bytes = source.size() - whole_bytes
 
 
-def _replace_target(journal: Path, target: Path, pause: Callable[[], None]) -> int:
-    partial = journal.with_suffix(f".parquet{JOURNAL_SUFFIX}")
+def _replace_target(
+    journal: JournalReader, target: Path, pause: Callable[[], None]
+) -> FinishedRows:
+    partial = journal.path.with_suffix(f".parquet{JOURNAL_SUFFIX}")
     try:
         rows = _write_parquet(journal, partial, pause)
         if rows:
@@ -106,14 +128,14 @@ def _replace_target(journal: Path, target: Path, pause: Callable[[], None]) -> i
             partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    return rows
+    return FinishedRows(rows, journal.torn_bytes)
 
 
-def _write_parquet(journal: Path, partial: Path, pause: Callable[[], None]) -> int:
+def _write_parquet(journal: JournalReader, partial: Path, pause: Callable[[], None]) -> int:
     rows = 0
     writer: Any = None
     try:
-        for table in _row_groups(read_journal(journal)):
+        for table in _row_groups(journal):
             if writer is None:
                 writer = pq.ParquetWriter(str(partial), table.schema, **_encoding(table.schema))
             writer.write_table(table, row_group_size=table.num_rows)
@@ -128,7 +150,7 @@ def _write_parquet(journal: Path, partial: Path, pause: Callable[[], None]) -> i
     return rows
 
 
-def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     gathered: list[pa.RecordBatch] = []
     size_bytes = rows = 0
     for batch in batches:

@@ -217,7 +217,12 @@ class LogWriter:
     def _recover(self) -> None:
         for finished in self._files.recover():
             self._intake.count_recovered(finished.rows)
-            _log.warning("log_recovered", path=str(finished.path), rows=finished.rows)
+            _log.warning(
+                "log_recovered",
+                path=str(finished.path),
+                rows=finished.rows,
+                torn_bytes=finished.torn_bytes,
+            )
 
     def _fail(self, batches: Iterable[LogBatch]) -> None:
         for batch in batches:
