@@ -8,7 +8,7 @@ import typer
 
 from domain.errors import InvalidInputError
 from domain.versions import VersionRef, checked_model_name
-from runtime.exit_codes import USAGE
+from runtime.exit_codes import UNAVAILABLE, USAGE
 from runtime.lifecycle import die_with_parent, run
 from runtime.logs import configure_logs
 from runtime.settings import load_settings
@@ -21,35 +21,42 @@ app = typer.Typer(
 )
 
 
+PrintSettings = Annotated[bool, typer.Option("--print-settings", help="print them and exit")]
+
+
 @app.command()
-def serve(
+def serve(  # noqa: PLR0917 - options of a command line
     artifact: Annotated[Path, typer.Argument(help="a folder with model.onnx, or an .onnx file")],
     name: Annotated[str, typer.Option(help="model name that clients ask for")],
     version_number: Annotated[int, typer.Option(min=1)] = 1,
     listen: Annotated[str | None, typer.Option(help="host:port or unix:/path")] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Prometheus, on loopback")] = None,
-    print_settings: Annotated[bool, typer.Option("--print-settings")] = False,
+    print_settings: PrintSettings = False,  # noqa: FBT002 - a command-line flag
     expect: Annotated[Path | None, typer.Option(hidden=True)] = None,
     status_file: Annotated[Path | None, typer.Option(hidden=True)] = None,
-    under_host: Annotated[bool, typer.Option(hidden=True)] = False,
+    under_host: Annotated[int | None, typer.Option(help="pid of the host", hidden=True)] = None,
 ) -> None:
     """Serve one model version until SIGTERM. Needs no registry."""
-    if under_host:
+    if under_host is not None:
         die_with_parent()
+        if os.getppid() != under_host:  # the host died before the kernel was asked
+            raise typer.Exit(UNAVAILABLE)
     settings = load_settings(
         ScorerSettings,
         {"listen": listen, "metrics_port": metrics_port},
         print_and_exit=print_settings,
     )
     # Late: so that a wrong option costs no second of imports.
-    from scorer.app import ServeTask, serve as serve_model  # noqa: PLC0415
+    from scorer.app import ServeTask  # noqa: PLC0415
+    from scorer.app import serve as serve_model  # noqa: PLC0415
     from scorer.expectation import Expectation, read_expectation  # noqa: PLC0415
 
     try:
         ref = VersionRef(checked_model_name(name, "--name"), version_number)
         expected = read_expectation(expect) if expect is not None else Expectation()
     except InvalidInputError as error:
-        _fail(str(error), USAGE)
+        typer.echo(str(error), err=True)
+        raise typer.Exit(USAGE) from error
     configure_logs(f"scorer:{ref}", level=settings.log_level)
     task = ServeTask(artifact, ref, expected, status_file)
     raise typer.Exit(run(lambda: serve_model(task, settings)))
@@ -61,7 +68,7 @@ def host(
     dir_: Annotated[Path | None, typer.Option("--dir", help="cache, sockets, state")] = None,
     listen: Annotated[str | None, typer.Option(help="the host's own health service")] = None,
     replicas: Annotated[int | None, typer.Option(help="processes per version")] = None,
-    print_settings: Annotated[bool, typer.Option("--print-settings")] = False,
+    print_settings: PrintSettings = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Run a scorer process for each version that the registry's deployments name."""
     settings = load_settings(
@@ -75,8 +82,3 @@ def host(
 
     configure_logs("scorer-host", level=settings.log_level)
     raise typer.Exit(run(lambda: host_scorers(settings)))
-
-
-def _fail(message: str, code: int) -> None:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)

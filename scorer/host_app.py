@@ -77,8 +77,10 @@ async def _report(
             await _send_report(channel, fleet, host_id)
         except grpc.aio.AioRpcError as error:
             _log.warning("report_not_taken", why=error.code().name)
+        # Not wait_for: in Python 3.11 it swallows a cancellation that meets the event.
         with suppress(TimeoutError):
-            await asyncio.wait_for(fleet.changed.wait(), settings.report_interval_s)
+            async with asyncio.timeout(settings.report_interval_s):
+                await fleet.changed.wait()
 
 
 async def _send_report(channel: grpc.aio.Channel, fleet: Fleet, host_id: str) -> None:

@@ -46,11 +46,12 @@ class OnnxModel:
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self.inputs = tuple(_spec_of(node) for node in session.get_inputs())
         self.outputs = tuple(_spec_of(node) for node in session.get_outputs())
+        self.every_output = tuple(range(len(self.outputs)))
         self._session = session
         self._input_names = tuple(spec.name for spec in self.inputs)
         self._output_names = tuple(spec.name for spec in self.outputs)
         self._names_of: dict[tuple[int, ...], list[str]] = {
-            tuple(range(len(self.outputs))): list(self._output_names)
+            self.every_output: list(self._output_names)
         }
 
     def run(self, inputs: Sequence[NDArray[Any]], outputs: tuple[int, ...]) -> list[NDArray[Any]]:

@@ -4,6 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import structlog
 
@@ -24,7 +25,7 @@ class LoadingPriority:
         self._before = os.getpriority(os.PRIO_PROCESS, 0)
         self._lowered = False
 
-    def __enter__(self) -> "LoadingPriority":
+    def __enter__(self) -> Self:
         if self._nice > self._before and may_return_to(self._before):
             set_nice(self._nice)
             self._lowered = True

@@ -1,6 +1,7 @@
 """Liveness and readiness of a scorer, asked over gRPC: a pid proves neither."""
 
 from enum import Enum, auto
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -24,7 +25,7 @@ class Probe:
 
     def __init__(self, address: str) -> None:
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        self._stub = health_pb2_grpc.HealthStub(self._channel)
+        self._stub: Any = health_pb2_grpc.HealthStub(self._channel)  # the stub has no types
 
     async def ask(self, timeout_s: float) -> ProbeAnswer:
         try:

@@ -96,7 +96,7 @@ class RequestReader:
         return tuple(chosen)
 
     def _check_rows(self, inputs: tuple[NDArray[Any], ...]) -> int:
-        rows = inputs[0].shape[0]
+        rows: int = inputs[0].shape[0]
         for reader, array in zip(self._inputs, inputs, strict=True):
             if array.shape[0] != rows:
                 raise InvalidInputError.of(

@@ -8,7 +8,6 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import InvalidInputError
@@ -82,7 +81,7 @@ class ResponseWriter:
         return response
 
 
-def _raw_texts(array: NDArray[np.object_]) -> bytes:
+def _raw_texts(array: NDArray[Any]) -> bytes:
     parts: list[bytes] = []
     for text in array.flat:
         encoded = text.encode()

@@ -152,7 +152,7 @@ class SupervisedScorer:
             *("--listen", self.state.address),
             *("--expect", str(expectation)),
             *("--status-file", str(self._status_file)),
-            "--under-host",
+            *("--under-host", str(os.getpid())),
             stdin=asyncio.subprocess.DEVNULL,
             env={**os.environ, "SCORER_DRAIN_GRACE_S": str(self._times.drain_grace_s)},
         )
@@ -220,7 +220,8 @@ class SupervisedScorer:
         with suppress(ProcessLookupError):
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), self._times.kill_after_s)
+            async with asyncio.timeout(self._times.kill_after_s):
+                await process.wait()
         except TimeoutError:
             _log.warning("scorer_killed", scorer=self._name, why="it did not drain in time")
 
@@ -244,7 +245,8 @@ class SupervisedScorer:
                     restarts=self.state.restarts + 1,
                 )
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), plan.after_s)
+                    async with asyncio.timeout(plan.after_s):
+                        await self._stop.wait()
 
     async def _rest(self, state: ScorerState, why: str) -> None:
         _log.error("scorer_stays_down", scorer=self._name, state=state.value, why=why)

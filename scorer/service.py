@@ -60,7 +60,7 @@ class InferenceService(grpc.GenericRpcHandler):
         self._observer = observer
         self._is_ready = is_ready
         self._served: ServedModel | None = None
-        self._infer = grpc.unary_unary_rpc_method_handler(
+        self._infer: Any = grpc.unary_unary_rpc_method_handler(
             self._model_infer,
             request_deserializer=pb.ModelInferRequest.FromString,
             response_serializer=None,  # the writer gives bytes
@@ -84,9 +84,7 @@ class InferenceService(grpc.GenericRpcHandler):
         """Answer ModelInfer with `model` from now on."""
         self._served = model
 
-    def service(
-        self, handler_call_details: grpc.HandlerCallDetails
-    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Return the handler for a path; grpc calls this before it reads the message."""
         method: Any = handler_call_details.method  # str, although the stub says bytes
         if method == _INFER_PATH:
@@ -97,24 +95,26 @@ class InferenceService(grpc.GenericRpcHandler):
     async def _model_infer(self, request: pb.ModelInferRequest, context: Context) -> bytes:
         self._coming.enter()
         try:
-            served = self._served
-            if served is None:
-                raise UnavailableError(f"model {self._ref}", "it is still loading")
-            if request.model_name != self._ref.model or request.model_version:
-                self._check_name(request.model_name, request.model_version)
-            remaining_s: float | None = context.time_remaining()  # None without a deadline
-            deadline_s = None if remaining_s is None else time.monotonic() + remaining_s
-            read = served.reader.read(request)
-            arrays = await served.batcher.run(read, deadline_s=deadline_s)
-            write = served.writer.write
-            if request.parameters and _wants_typed(request):
-                write = served.writer.write_typed
-            answer = write(request.id, read.outputs, arrays)
+            answer = await self._answer(request, context)
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._observer.failed(status_of(error))
             await abort_with(context, error, rpc="ModelInfer")
         self._observer.answered()
         return answer
+
+    async def _answer(self, request: pb.ModelInferRequest, context: Context) -> bytes:
+        served = self._served
+        if served is None:
+            raise UnavailableError(f"model {self._ref}", "it is still loading")
+        if request.model_name != self._ref.model or request.model_version:
+            self._check_name(request.model_name, request.model_version)
+        remaining_s: float | None = context.time_remaining()  # None without a deadline
+        deadline_s = None if remaining_s is None else time.monotonic() + remaining_s
+        read = served.reader.read(request)
+        arrays = await served.batcher.run(read, deadline_s=deadline_s)
+        if request.parameters and _wants_typed(request):
+            return served.writer.write_typed(request.id, read.outputs, arrays)
+        return served.writer.write(request.id, read.outputs, arrays)
 
     def _server_live(self, _request: pb.ServerLiveRequest) -> pb.ServerLiveResponse:
         return pb.ServerLiveResponse(live=True)

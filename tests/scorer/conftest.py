@@ -84,7 +84,7 @@ def artifact(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def registry() -> AsyncIterator[FakeRegistry]:
-    fake = FakeRegistry()
+    fake = FakeRegistry()  # type: ignore[abstract]  # grpc answers the others UNIMPLEMENTED
     server = grpc.aio.server()
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(fake, server)
     port = server.add_insecure_port("127.0.0.1:0")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -18,6 +19,10 @@ READY = pb.SCORER_STATE_READY
 REFUSED = pb.SCORER_STATE_REFUSED
 
 
+def is_running(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 def deployment(champion: int, **facts: object) -> pb.Deployment:
     return pb.Deployment(
         model="doubler",
@@ -29,7 +34,7 @@ def deployment(champion: int, **facts: object) -> pb.Deployment:
     )
 
 
-def all_ready(count: int) -> object:
+def all_ready(count: int) -> Callable[[list[pb.ScorerProcess]], bool]:
     return lambda processes: [p.state for p in processes] == [READY] * count
 
 
@@ -124,5 +129,5 @@ async def test_sigterm_to_the_host_ends_its_scorers(
 
     assert await host.end() == 0
 
-    assert not Path(f"/proc/{process.pid}").exists()
+    assert not is_running(process.pid)
     assert registry.processes == []
