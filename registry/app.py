@@ -1,5 +1,6 @@
 """Open what the registry needs and the server over it; close all in reverse order."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,6 +21,7 @@ from registry.service import Parts, RegistryService
 from registry.settings import RegistrySettings
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
+from registry.watchers import Watchers
 from runtime.exit_codes import FAILED, OK
 from runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
@@ -37,6 +39,7 @@ class OpenRegistry:
     server: grpc.aio.Server
     health: HealthSwitch
     port: int  # 0 for a unix socket
+    watchers: Watchers
 
 
 @asynccontextmanager
@@ -78,14 +81,15 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         server = new_server()
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(parts), server)
         health = add_health_and_reflection(server, [SERVICE_NAME])
-        yield OpenRegistry(server, health, bind(server, settings.listen))
+        yield OpenRegistry(server, health, bind(server, settings.listen), live.watchers)
 
 
 async def serve(settings: RegistrySettings) -> int:
     """Serve until a signal; return the exit code."""
     stop = stop_on_signals()
     try:
-        async with open_registry(settings) as opened:
+        async with open_registry(settings) as opened, asyncio.TaskGroup() as owned:
+            owned.create_task(_end_watches(stop, opened.watchers))
             _log.info("registry_opened", listen=settings.listen, port=opened.port)
             await serve_until_stopped(
                 opened.server,
@@ -97,6 +101,11 @@ async def serve(settings: RegistrySettings) -> int:
         _log.error("registry_not_opened", why=str(error))
         return FAILED
     return OK
+
+
+async def _end_watches(stop: asyncio.Event, watchers: Watchers) -> None:
+    await stop.wait()
+    watchers.close()
 
 
 def _utc_now() -> datetime:

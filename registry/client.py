@@ -145,22 +145,10 @@ class RegistryClient:
                 yield chunk.data
 
     def _upload(self, method: Any, version: NewVersion) -> pb.RegisterVersionResponse:
-        paths = artifact_paths(version.artifact_dir)
-        files = [_fact(version.artifact_dir, path) for path in paths]
-        registration = pb.Registration(
-            model=version.model,
-            files=[file_to_wire(file) for file in files],
-            provenance_json=version.provenance_json,
-            feature_views=[view_to_wire(view) for view in version.views],
-            score_output=pb.ScoreOutput(
-                output=version.score_output.output, column=version.score_output.column
-            ),
-            reason=version.reason,
-        )
-        parts = _parts(registration, paths)
+        artifact_paths(version.artifact_dir)  # its error must not drown in the call's
         with _translated(self._target):
             response: pb.RegisterVersionResponse = method(
-                parts, timeout=_UPLOAD_TIMEOUT_S, metadata=self._metadata
+                registration_parts(version), timeout=_UPLOAD_TIMEOUT_S, metadata=self._metadata
             )
         return response
 
@@ -183,17 +171,33 @@ def artifact_paths(directory: Path) -> list[Path]:
     return paths
 
 
-def _fact(root: Path, path: Path) -> ArtifactFile:
-    digest, size_bytes = digest_and_size(path)
-    return ArtifactFile(path.relative_to(root).as_posix(), digest, size_bytes)
+def registration_parts(version: NewVersion) -> Iterator[pb.RegisterVersionRequest]:
+    """Yield what RegisterVersion and CheckVersion read: the registration, then the bytes.
 
-
-def _parts(registration: pb.Registration, paths: list[Path]) -> Iterator[pb.RegisterVersionRequest]:
+    Raises:
+        InvalidInputError: the artifact's directory holds no file.
+    """
+    paths = artifact_paths(version.artifact_dir)
+    registration = pb.Registration(
+        model=version.model,
+        files=[file_to_wire(_fact(version.artifact_dir, path)) for path in paths],
+        provenance_json=version.provenance_json,
+        feature_views=[view_to_wire(view) for view in version.views],
+        score_output=pb.ScoreOutput(
+            output=version.score_output.output, column=version.score_output.column
+        ),
+        reason=version.reason,
+    )
     yield pb.RegisterVersionRequest(registration=registration)
     for path in paths:
         with path.open("rb") as file:
             while piece := file.read(_CHUNK_BYTES):
                 yield pb.RegisterVersionRequest(chunk=piece)
+
+
+def _fact(root: Path, path: Path) -> ArtifactFile:
+    digest, size_bytes = digest_and_size(path)
+    return ArtifactFile(path.relative_to(root).as_posix(), digest, size_bytes)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import typer
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -18,6 +19,8 @@ from understudy.v1 import registry_pb2 as pb
 
 _DIGEST_SHOWN = 12
 _PIPE_COLUMNS = 200
+_LONG_INTEGERS = {FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT64}
+_TIMESTAMP = Timestamp.DESCRIPTOR.full_name
 _STATE_PREFIX = "SCORER_STATE_"
 
 
@@ -251,9 +254,29 @@ def _version_dict(version: pb.Version) -> dict[str, Any]:
 
 
 def _as_dict(message: Message) -> dict[str, Any]:
-    return MessageToDict(
+    content = MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+    _restore_integers(message.DESCRIPTOR, content)
+    return content
+
+
+def _restore_integers(descriptor: Any, content: dict[str, Any]) -> None:
+    """Turn 64-bit integers, texts in protobuf's JSON for JavaScript's sake, back into numbers."""
+    for field in descriptor.fields:
+        value = content.get(field.name)
+        if field.type in _LONG_INTEGERS:
+            content[field.name] = _integers(value)
+        elif field.message_type is not None and field.message_type.full_name != _TIMESTAMP:
+            for inner in value if isinstance(value, list) else [value]:
+                if inner is not None:
+                    _restore_integers(field.message_type, inner)
+
+
+def _integers(value: Any) -> Any:
+    if isinstance(value, list):
+        return [int(each) for each in value]
+    return None if value is None else int(value)
 
 
 def _print_json(content: object) -> None:

@@ -17,6 +17,7 @@ class Watchers:
         self._latest = first
         self._limit = limit
         self._bells: set[asyncio.Event] = set()
+        self._closed = False
 
     @property
     def latest(self) -> pb.Snapshot:
@@ -31,14 +32,20 @@ class Watchers:
         for bell in self._bells:
             bell.set()
 
+    def close(self) -> None:
+        """End every watch, so that no open stream holds up a drain."""
+        self._closed = True
+        for bell in self._bells:
+            bell.set()
+
     async def watch(self) -> AsyncIterator[pb.Snapshot]:
-        """Yield the latest snapshot now, then again whenever there is a newer one.
+        """Yield the latest snapshot now, then again whenever there is a newer one, until closed.
 
         Raises:
             OverloadedError: too many watch already.
         """
         with self._seat() as bell:
-            while True:
+            while not self._closed:
                 bell.clear()
                 yield self._latest
                 await bell.wait()

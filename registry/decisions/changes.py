@@ -113,10 +113,10 @@ def apply_change(
 
 
 def gains(before: Deployment | None, after: Deployment) -> tuple[int, ...]:
-    """Return the versions to which `after` gives live or shadow traffic they did not have."""
+    """Return the versions that `after` brings in, or gives more live or shadow traffic."""
     had = _traffic_bp(before) if before is not None else {}
     return tuple(
-        sorted(number for number, bp in _traffic_bp(after).items() if bp > had.get(number, 0))
+        sorted(number for number, bp in _traffic_bp(after).items() if bp > had.get(number, -1))
     )
 
 

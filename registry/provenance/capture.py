@@ -152,14 +152,14 @@ def capture_provenance(
     people: Mapping[str, str],
     policy: Mapping[str, Any],
     golden_tolerance: float,
+    ended_at: datetime | None = None,
     lockfile: Path | None = None,
     parent: str = FROM_SCRATCH,
     seeds: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Return the record of a model that has just been trained and converted, as JSON values.
 
-    The run ends now. Groups that machines can fill are filled here; `people` and `policy` are
-    for people to say.
+    Groups that machines can fill are filled here; `people` and `policy` are for people to say.
 
     Args:
         artifact_dir: holds model.onnx and golden.npz (see `write_golden`) and nothing else.
@@ -177,6 +177,7 @@ def capture_provenance(
         people: owner, author (the identity that will register), contact, approver.
         policy: intended_use, decision_threshold, fallback_score, revalidate_by, licence.
         golden_tolerance: largest absolute difference that a replay may show.
+        ended_at: when the run ended, UTC; None: now.
         lockfile: of the environment that trains.
         parent: "from scratch" or the version it was derived from.
         seeds: further seeds, e.g. of the split.
@@ -198,7 +199,7 @@ def capture_provenance(
             "id": run.id,
             "builder": run.builder,
             "started_at": _utc(run.started_at),
-            "ended_at": _utc(datetime.now(UTC)),
+            "ended_at": _utc(ended_at or datetime.now(UTC)),
         },
         "evaluation": {
             "metrics": [dict(metric) for metric in facts.metrics],

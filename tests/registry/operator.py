@@ -1,0 +1,88 @@
+"""An operator, a scorer host and a watcher, as tests need them: asyncio, over real gRPC."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from registry.app import open_registry
+from registry.client import ACTOR_KEY, NewVersion, registration_parts
+from registry.decisions.changes import Change
+from registry.settings import RegistrySettings
+from registry.wire import change_to_wire
+from runtime.serving import Health
+from tests.registry.samples import ACTOR
+from understudy.v1 import registry_pb2 as pb
+from understudy.v1 import registry_pb2_grpc
+
+LIMIT_S = 20.0
+
+
+class Operator:
+    """Speaks to a registry under a name."""
+
+    def __init__(self, channel: grpc.aio.Channel, actor: str = ACTOR) -> None:
+        self.stub = registry_pb2_grpc.RegistryServiceStub(channel)
+        self._metadata = ((ACTOR_KEY, actor),) if actor else ()
+
+    async def register(self, version: NewVersion) -> pb.RegisterVersionResponse:
+        return await self.stub.RegisterVersion(
+            registration_parts(version), metadata=self._metadata, timeout=LIMIT_S
+        )
+
+    async def check(self, version: NewVersion) -> pb.RegisterVersionResponse:
+        return await self.stub.CheckVersion(
+            registration_parts(version), metadata=self._metadata, timeout=LIMIT_S
+        )
+
+    async def change(self, change: Change, **options: Any) -> pb.ChangeDeploymentResponse:
+        request = pb.ChangeDeploymentRequest(**{"model": "fraud", "reason": "a test", **options})
+        field, message = change_to_wire(change)
+        getattr(request, field).CopyFrom(message)
+        getattr(request, field).SetInParent()
+        return await self.stub.ChangeDeployment(request, metadata=self._metadata, timeout=LIMIT_S)
+
+    async def audit(self) -> pb.ListAuditResponse:
+        return await self.stub.ListAudit(pb.ListAuditRequest())
+
+    async def fetch(self, sha256: str) -> bytes:
+        call = self.stub.FetchArtifactFile(pb.FetchArtifactFileRequest(sha256=sha256))
+        return b"".join([chunk.data async for chunk in call])
+
+    async def seen(self, wanted: Callable[[pb.Snapshot], bool]) -> pb.Snapshot:
+        """Return the first snapshot for which `wanted` holds; fail when none comes."""
+        call = self.stub.Watch(pb.WatchRequest(watcher="test"), timeout=LIMIT_S)
+        async for snapshot in call:
+            if wanted(snapshot):
+                call.cancel()
+                return snapshot
+        raise AssertionError("the watch ended")
+
+
+@asynccontextmanager
+async def running_registry(directory: Path, **settings: Any) -> AsyncIterator[grpc.aio.Channel]:
+    """A served registry over `directory`, and a channel to it."""
+    chosen = RegistrySettings(
+        **{"dir": directory, "listen": "127.0.0.1:0", "drain_grace_s": 0.2, **settings}
+    )
+    async with open_registry(chosen) as opened:
+        await opened.server.start()
+        await opened.health.turn(Health.SERVING)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{opened.port}") as channel:
+            try:
+                yield channel
+            finally:
+                opened.watchers.close()
+                await opened.server.stop(0.2)
+
+
+async def failure_of(call: Any) -> grpc.aio.AioRpcError:
+    """Return the error that the call ends with."""
+    try:
+        await asyncio.wait_for(call, LIMIT_S)
+    except grpc.aio.AioRpcError as error:
+        return error
+    raise AssertionError("the call succeeded")

@@ -1,0 +1,216 @@
+"""The next revision of a deployment, by table and by any sequence of changes."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.deployments import (
+    Challenger,
+    Deployment,
+    Fallback,
+    Rule,
+    RuleOperator,
+    Shadow,
+    versions_in_use,
+)
+from domain.errors import InvalidInputError, NotFoundError, RefusedError, UnderstudyError
+from registry.decisions.changes import (
+    Change,
+    DeployChampion,
+    Promote,
+    Rollback,
+    SetCanary,
+    SetFallback,
+    SetRules,
+    SetShadow,
+    SetThreshold,
+    apply_change,
+    gains,
+    standby_of,
+)
+
+KNOWN = frozenset({1, 2, 3, 4})
+RULE = Rule("vip", "patient@1:f0", RuleOperator.GREATER, 1.0, "accept", 0.0)
+
+NUMBERS = st.integers(1, 5)  # 5 is not registered
+SHARES = st.integers(0, 12_000)
+CHANGES: st.SearchStrategy[Change] = st.one_of(
+    st.builds(DeployChampion, NUMBERS),
+    st.builds(SetShadow, NUMBERS, SHARES),
+    st.builds(SetCanary, NUMBERS, SHARES),
+    st.builds(Promote, st.none() | NUMBERS),
+    st.builds(Rollback, st.none() | st.integers(1, 12)),
+    st.builds(SetFallback, st.builds(Fallback, version=st.none() | NUMBERS)),
+    st.builds(SetRules, st.sampled_from([(), (RULE,), (RULE, RULE)])),
+    st.builds(SetThreshold, st.none() | st.floats()),
+)
+
+
+def apply(history: list[Deployment], change: Change) -> Deployment:
+    return apply_change(history, change, model="fraud", known_versions=KNOWN, first_salt="a salt")
+
+
+def history_after(*changes: Change) -> list[Deployment]:
+    history: list[Deployment] = []
+    for change in changes:
+        history.append(apply(history, change))
+    return history
+
+
+@given(st.lists(CHANGES, max_size=20))
+def test_no_sequence_of_changes_breaks_a_deployment(changes: list[Change]) -> None:
+    history: list[Deployment] = []
+    for change in changes:
+        before = list(history)
+        try:
+            after = apply(history, change)
+        except UnderstudyError:
+            assert history == before
+            continue
+        history.append(after)
+        assert after.revision == len(history)
+        assert sum(each.weight_bp for each in after.challengers) <= 10_000
+        assert set(versions_in_use(after)) <= KNOWN
+        assert after.salt == history[0].salt
+        if isinstance(change, Rollback):
+            wanted = change.to_revision or len(history) - 1
+            assert after.digest == history[wanted - 1].digest
+    assert all(earlier.digest != later.digest for earlier, later in pairwise(history))
+
+
+@given(st.lists(CHANGES, min_size=1, max_size=20), st.integers(0, 4))
+def test_standby_is_former_champions_that_serve_nothing_now(
+    changes: list[Change], limit: int
+) -> None:
+    history: list[Deployment] = []
+    for change in (DeployChampion(1), *changes):
+        try:
+            history.append(apply(history, change))
+        except UnderstudyError:
+            continue
+
+    standby = standby_of(history, limit=limit)
+
+    assert len(standby) <= limit
+    assert len(set(standby)) == len(standby)
+    assert not set(standby) & set(versions_in_use(history[-1]))
+    assert set(standby) <= {revision.champion for revision in history}
+
+
+def test_the_first_change_deploys_a_champion() -> None:
+    [first] = history_after(DeployChampion(2))
+
+    assert (first.champion, first.revision, first.salt) == (2, 1, "a salt")
+
+
+@pytest.mark.parametrize(
+    "change", [SetCanary(2, 10), SetShadow(2, 10), Promote(2), Rollback(), SetThreshold(0.5)]
+)
+def test_nothing_but_a_champion_comes_first(change: Change) -> None:
+    with pytest.raises(RefusedError, match="not deployed"):
+        apply([], change)
+
+
+def test_promotion_takes_the_only_challenger() -> None:
+    history = history_after(DeployChampion(1), SetCanary(2, 1000), SetShadow(3, 10_000))
+
+    promoted = apply(history, Promote())
+
+    assert promoted.champion == 2
+    assert promoted.challengers == ()
+    assert promoted.shadows == (Shadow(3, 10_000),)
+
+
+def test_promotion_keeps_the_other_challengers() -> None:
+    history = history_after(DeployChampion(1), SetCanary(2, 1000), SetCanary(3, 2000))
+
+    assert apply(history, Promote(2)).challengers == (Challenger(3, 2000),)
+
+
+@pytest.mark.parametrize("change", [Promote(), Promote(4)])
+def test_promotion_of_no_or_an_unclear_challenger_is_refused(change: Change) -> None:
+    history = history_after(DeployChampion(1), SetCanary(2, 1000), SetCanary(3, 2000))
+
+    with pytest.raises(RefusedError):
+        apply(history, change)
+
+
+def test_weights_above_the_whole_are_refused() -> None:
+    history = history_after(DeployChampion(1), SetCanary(2, 6000))
+
+    with pytest.raises(InvalidInputError, match="10001 basis points together"):
+        apply(history, SetCanary(3, 4001))
+
+
+def test_a_share_is_replaced_and_removed() -> None:
+    history = history_after(
+        DeployChampion(1), SetCanary(2, 10), SetCanary(2, 20), SetShadow(3, 10), SetShadow(3, 30)
+    )
+
+    assert history[-1].challengers == (Challenger(2, 20),)
+    assert history[-1].shadows == (Shadow(3, 30),)
+    assert apply(history, SetCanary(2, 0)).challengers == ()
+    assert apply(history, SetShadow(3, 0)).shadows == ()
+
+
+@pytest.mark.parametrize("change", [SetCanary(3, 0), SetShadow(3, 0), DeployChampion(1)])
+def test_a_change_that_changes_nothing_is_refused(change: Change) -> None:
+    with pytest.raises(RefusedError):
+        apply(history_after(DeployChampion(1)), change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        DeployChampion(9),
+        SetCanary(9, 10),
+        SetShadow(9, 10),
+        SetFallback(Fallback(version=9)),
+        Rollback(7),
+    ],
+)
+def test_what_does_not_exist_is_not_found(change: Change) -> None:
+    with pytest.raises(NotFoundError):
+        apply(history_after(DeployChampion(1), DeployChampion(2)), change)
+
+
+def test_rollback_returns_to_the_revision_before() -> None:
+    history = history_after(DeployChampion(1), SetCanary(2, 500), Promote())
+
+    back = apply(history, Rollback())
+
+    assert back.digest == history[1].digest
+    assert back.revision == 4
+
+
+def test_rollback_of_the_first_revision_is_refused() -> None:
+    with pytest.raises(RefusedError, match="no revision before 1"):
+        apply(history_after(DeployChampion(1)), Rollback())
+
+
+def test_policies_are_replaced_whole() -> None:
+    history = history_after(DeployChampion(1), SetThreshold(0.4), SetRules((RULE,)))
+
+    assert history[-1].decision_threshold == 0.4
+    assert history[-1].rules == (RULE,)
+    assert apply(history, SetFallback(Fallback(constant_score=0.1))).fallback.constant_score == 0.1
+
+
+def test_the_last_champion_stands_by() -> None:
+    history = history_after(DeployChampion(1), SetCanary(2, 500), Promote(), SetShadow(3, 100))
+
+    assert standby_of(history, limit=1) == (1,)
+    assert standby_of([], limit=1) == ()
+
+
+def test_only_more_traffic_is_a_gain() -> None:
+    [first, second, third] = history_after(
+        DeployChampion(1), SetCanary(2, 500), SetFallback(Fallback(version=3))
+    )
+
+    assert gains(None, first) == (1,)
+    assert gains(first, second) == (2,)
+    assert gains(second, first) == (1,)
+    assert gains(second, third) == (3,)

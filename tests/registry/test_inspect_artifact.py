@@ -1,0 +1,211 @@
+"""What the inspection of an artifact finds, on real ONNX files."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from skl2onnx import to_onnx
+from sklearn.linear_model import LogisticRegression
+
+from registry.provenance.inspect_artifact import inspect_directory
+from registry.provenance.inspection import InspectionLimits, inspect
+from tests.registry.samples import trained
+
+ENOUGH = InspectionLimits(timeout_s=60.0, max_bytes=8 << 30)
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    """A copy of a sound artifact, to be spoilt."""
+    return Path(shutil.copytree(trained().artifact_dir, tmp_path / "artifact"))
+
+
+def rewrite(artifact: Path, change: Callable[[onnx.ModelProto], None]) -> None:
+    model = onnx.load(artifact / "model.onnx")
+    change(model)
+    (artifact / "model.onnx").write_bytes(model.SerializeToString())
+
+
+def problems(artifact: Path) -> str:
+    return "; ".join(str(problem) for problem in inspect_directory(artifact).problems)
+
+
+def test_a_sound_artifact_has_facts_and_no_problems(artifact: Path) -> None:
+    seen = inspect(artifact, ENOUGH)
+
+    assert seen.problems == ()
+    assert [(t.name, t.datatype, t.shape) for t in seen.inputs] == [("X", "FP32", (-1, 3))]
+    assert seen.outputs[1].shape == (-1, 2)
+    assert seen.golden_rows == 8
+    assert seen.golden_difference <= 1e-6
+    assert seen == inspect_directory(artifact)
+
+
+def test_zip_map_is_refused_with_the_option_that_avoids_it(artifact: Path) -> None:
+    x = np.zeros((4, 3), np.float32)
+    model = LogisticRegression().fit(x, [0, 1, 0, 1])
+    (artifact / "model.onnx").write_bytes(to_onnx(model, x, target_opset=18).SerializeToString())
+
+    assert "options={id(model): {'zipmap': False}}" in problems(artifact)
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", "missing.bin", "a/../../b"])
+def test_external_data_stay_inside_the_artifact(artifact: Path, location: str) -> None:
+    def point_outside(model: onnx.ModelProto) -> None:
+        tensor = numpy_helper.from_array(np.zeros(4, np.float32), "w")
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=location)
+        model.graph.initializer.append(tensor)
+
+    (artifact.parent / "secret.bin").write_bytes(bytes(16))
+    rewrite(artifact, point_outside)
+
+    assert f"external data of 'w' in '{location}'" in problems(artifact)
+
+
+def test_external_data_in_a_subgraph_are_seen(artifact: Path) -> None:
+    def hide(model: onnx.ModelProto) -> None:
+        tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1])
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="/etc/passwd")
+        inner = helper.make_graph([], "inner", [], [], initializer=[tensor])
+        model.graph.node.append(
+            helper.make_node("If", ["c"], ["o"], then_branch=inner, else_branch=inner)
+        )
+
+    rewrite(artifact, hide)
+
+    assert "'/etc/passwd'" in problems(artifact)
+
+
+def test_an_unknown_operator_domain_is_refused(artifact: Path) -> None:
+    def use(model: onnx.ModelProto) -> None:
+        model.opset_import.append(helper.make_opsetid("com.evil", 1))
+        model.graph.node.append(helper.make_node("Run", ["X"], ["z"], domain="com.evil"))
+
+    rewrite(artifact, use)
+
+    assert "operators of domain 'com.evil'" in problems(artifact)
+
+
+@pytest.mark.parametrize("opset", [1, 99])
+def test_an_opset_beyond_the_bounds_is_refused(artifact: Path, opset: int) -> None:
+    def move(model: onnx.ModelProto) -> None:
+        for entry in model.opset_import:
+            if entry.domain == "":
+                entry.version = opset
+
+    rewrite(artifact, move)
+
+    assert f"opset {opset} of ''" in problems(artifact)
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x08"])
+def test_what_is_no_model_is_a_finding(artifact: Path, content: bytes) -> None:
+    (artifact / "model.onnx").write_bytes(content)
+
+    assert problems(artifact)
+
+
+def test_a_missing_model_is_a_finding(artifact: Path) -> None:
+    (artifact / "model.onnx").unlink()
+
+    assert "model.onnx" in problems(artifact)
+
+
+def test_a_model_that_the_checker_rejects_is_a_finding(artifact: Path) -> None:
+    rewrite(artifact, lambda model: model.graph.node[0].ClearField("output"))
+
+    assert "onnx.checker accepts it" in problems(artifact)
+
+
+def golden_of(artifact: Path) -> dict[str, np.ndarray]:  # type: ignore[type-arg] # any dtype
+    with np.load(artifact / "golden.npz") as archive:
+        return dict(archive)
+
+
+def spoil_golden(artifact: Path, name: str, value: object) -> None:
+    arrays = golden_of(artifact)
+    if value is None:
+        del arrays[name]
+    else:
+        arrays[name] = np.asarray(value)
+    np.savez(artifact / "golden.npz", **arrays)  # type: ignore[arg-type] # stub wants bool
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("in:X", None, "no array 'in:X'"),
+        ("out:probabilities", None, "no array 'out:probabilities'"),
+        ("in:X", np.zeros((0, 3), np.float32), "inputs of [0] rows"),
+        ("in:X", np.zeros((8, 4), np.float32), "inputs that the model accepts"),
+        ("out:label", np.full(8, 7), "out:label is not what the model answers"),
+        ("out:probabilities", np.zeros((8, 3), np.float32), "not what the model answers"),
+        ("out:probabilities", np.full((8, 2), np.nan, np.float32), "not what the model answers"),
+        ("out:probabilities", np.full((8, 2), "high"), "not what the model answers"),
+    ],
+)
+def test_golden_vectors_must_replay(artifact: Path, name: str, value: object, says: str) -> None:
+    spoil_golden(artifact, name, value)
+
+    assert says in problems(artifact)
+
+
+def test_a_replay_measures_the_largest_difference(artifact: Path) -> None:
+    arrays = golden_of(artifact)
+    spoil_golden(artifact, "out:probabilities", arrays["out:probabilities"] + np.float32(0.25))
+
+    assert inspect_directory(artifact).golden_difference == pytest.approx(0.25, abs=1e-6)
+
+
+def test_pickled_golden_vectors_are_never_loaded(artifact: Path) -> None:
+    spoil_golden(artifact, "in:X", np.array([{"a": 1}], dtype=object))
+
+    assert "without pickled objects" in problems(artifact)
+
+
+def test_missing_golden_vectors_are_a_finding(artifact: Path) -> None:
+    (artifact / "golden.npz").unlink()
+
+    assert "golden vectors beside the model" in problems(artifact)
+
+
+def test_an_inspection_that_takes_too_long_is_a_finding(artifact: Path) -> None:
+    seen = inspect(artifact, InspectionLimits(timeout_s=0.01, max_bytes=8 << 30))
+
+    assert "no end within 0.01 s" in str(seen.problems[0])
+
+
+@pytest.mark.fault
+def test_an_inspection_that_needs_too_much_memory_is_a_finding(artifact: Path) -> None:
+    size = 600_000_000
+
+    def grow(model: onnx.ModelProto) -> None:
+        model.graph.node.extend(
+            [
+                helper.make_node(
+                    "ConstantOfShape",
+                    ["huge"],
+                    ["zeros"],
+                    value=numpy_helper.from_array(np.zeros(1, np.float32)),
+                ),
+                helper.make_node("ReduceSum", ["zeros"], ["sum"], keepdims=0),
+                helper.make_node("Add", ["sum", "X"], ["more"]),
+            ]
+        )
+        model.graph.initializer.append(numpy_helper.from_array(np.array([size], np.int64), "huge"))
+        model.graph.output.append(
+            helper.make_tensor_value_info("more", TensorProto.FLOAT, [None, 3])
+        )
+
+    rewrite(artifact, grow)
+    spoil_golden(artifact, "out:more", golden_of(artifact)["in:X"])
+
+    assert inspect(artifact, ENOUGH).problems == (), "it is the memory and nothing else"
+    assert inspect(artifact, InspectionLimits(timeout_s=60.0, max_bytes=2 << 30)).problems
