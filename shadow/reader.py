@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from domain.errors import NotFoundError, UnavailableError
+from domain.errors import Fault, InvalidInputError, NotFoundError, UnavailableError
 from shadow.schema import LogKind, schema_of_kind
 
 _READ_OPTIONS = (
@@ -31,23 +31,23 @@ class LogReader:
         """Return the rows of `query`, whose `$name` parameters are given by name.
 
         Raises:
-            UnavailableError: DuckDB cannot run it; says why.
+            InvalidInputError: the query is wrong in itself.
+            UnavailableError: the logs cannot be read; says why.
         """
-        try:
-            return self._connection.sql(query, params=dict(parameters or {})).to_arrow_table()
-        except duckdb.Error as error:
-            raise UnavailableError("log query", str(error).strip()) from error
+        with _own_errors():
+            relation = self._connection.sql(query, params=dict(parameters or {}))
+            if relation is None:
+                raise InvalidInputError.of("query", read=query, accepted="one that returns rows")
+            return relation.to_arrow_table()
 
     def keep(self, name: str, query: str, parameters: Mapping[str, object]) -> None:
         """Keep the rows of `query` as the table `name` while this reader is open.
 
         Raises:
-            UnavailableError: DuckDB cannot run it; says why.
+            As `table`.
         """
-        try:
+        with _own_errors():
             self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}", parameters)
-        except duckdb.Error as error:
-            raise UnavailableError("log query", str(error).strip()) from error
 
     def rows(
         self, query: str, parameters: Mapping[str, object] | None = None
@@ -70,6 +70,20 @@ def open_logs(root: Path) -> Iterator[LogReader]:
         for kind in LogKind:
             _create_view(connection, root, kind)
         yield LogReader(connection)
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.ProgrammingError as error:
+        raise InvalidInputError([Fault("query", _one_line(error), "a query of DuckDB")]) from error
+    except duckdb.Error as error:
+        raise UnavailableError("log query", _one_line(error)) from error
+
+
+def _one_line(error: duckdb.Error) -> str:
+    return " ".join(str(error).split())
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, root: Path, kind: LogKind) -> None:

@@ -51,8 +51,7 @@ class Workspace:
         return LogKind(journal.relative_to(self.folder).parts[0])
 
     def journals(self) -> list[Path]:
-        found = self.folder.glob(f"*/model=*/date=*/v*-*{JOURNAL_SUFFIX}")
-        return sorted(path for path in found if ".parquet" not in path.suffixes)
+        return _journals(self.folder, "*")
 
     def remove(self) -> None:
         """Remove the folder with all that is in it, and let go of its lock."""
@@ -100,3 +99,18 @@ def abandoned_workspaces(root: Path) -> Iterator[Workspace]:
             lock.close()  # its writer lives
             continue
         yield Workspace(root, folder.name, folder, lock)
+
+
+def unfinished_journals(root: Path, kind: LogKind) -> list[tuple[Path, str]]:
+    """Return the journals of all writers, living or not, each with the name of its model."""
+    return [
+        (path, path.parent.parent.name.removeprefix("model="))
+        for folder in sorted((root / _UNFINISHED).glob("*"))
+        for path in _journals(folder, kind.value)
+    ]
+
+
+def _journals(folder: Path, kind: str) -> list[Path]:
+    found = folder.glob(f"{kind}/model=*/date=*/v*-*{JOURNAL_SUFFIX}")
+    # A Parquet file under way carries the same ending.
+    return sorted(path for path in found if ".parquet" not in path.suffixes)

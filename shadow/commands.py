@@ -1,0 +1,154 @@
+"""The analysts' commands: `understudy shadow …`."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from domain.errors import InvalidInputError, NotFoundError, UnavailableError, UnderstudyError
+from domain.versions import checked_model_name
+from runtime import exit_codes
+from shadow.books import read_books
+from shadow.decisions.periods import parse_since
+from shadow.output import Format, print_books, print_comparison, print_rows
+from shadow.schema import LogKind
+
+app = typer.Typer(
+    help="Read the logs; compare champion and shadow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+outcomes = typer.Typer(no_args_is_help=True, help="Ground truth that arrived later.")
+app.add_typer(outcomes, name="outcomes")
+
+LogDir = Annotated[
+    Path, typer.Option("--log-dir", envvar="UNDERSTUDY_LOG_DIR", help="where routers write logs")
+]
+Model = Annotated[str, typer.Option("--model", help="name of the deployment")]
+Output = Annotated[Format, typer.Option("--output", help="table or json")]
+_FOLLOW_S = 1.0
+
+
+@app.command()
+def compare(
+    log_dir: LogDir,
+    model: Model,
+    *,
+    shadow: Annotated[int | None, typer.Option(min=1, help="version [seen last]")] = None,
+    champion: Annotated[int | None, typer.Option(min=1, help="version [seen last]")] = None,
+    since: Annotated[str | None, typer.Option(help="90m, 2h, 7d, or a UTC time")] = None,
+    threshold: Annotated[float | None, typer.Option(help="where a score decides positive")] = None,
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.9999, help="of intervals")] = 0.95,
+    output: Output = Format.TABLE,
+) -> None:
+    """Compare a shadow with the version that answered, on the same requests."""
+    from shadow.compare import compare as compare_versions  # noqa: PLC0415 - others start faster
+
+    with _told_in_one_line():
+        report = compare_versions(
+            log_dir,
+            checked_model_name(model),
+            shadow=shadow,
+            champion=champion,
+            since=None if since is None else parse_since(since, now=datetime.now(UTC)),
+            threshold=threshold,
+            confidence=confidence,
+        )
+    print_comparison(report, output)
+
+
+@app.command()
+def tail(
+    log_dir: LogDir,
+    *,
+    kind: Annotated[LogKind, typer.Option(help="which log")] = LogKind.SCORE,
+    model: Annotated[str | None, typer.Option("--model", help="[all]")] = None,
+    rows: Annotated[int, typer.Option("-n", "--rows", min=1, max=10_000)] = 20,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="go on until Ctrl-C")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show the newest rows, those of unfinished files included."""
+    from shadow.latest import latest_rows  # noqa: PLC0415 - as above
+
+    with _told_in_one_line():
+        found = latest_rows(log_dir, kind, model=model, rows=rows)
+        print_rows(found, output)
+        while follow:
+            time.sleep(_FOLLOW_S)
+            after = found[-1]["at_utc"] if found else None
+            fresh = latest_rows(log_dir, kind, model=model, rows=10_000, after=after)
+            print_rows(fresh, output, with_header=not found)
+            found = fresh or found
+
+
+@app.command()
+def ledger(log_dir: LogDir, model: Model, *, output: Output = Format.TABLE) -> None:
+    """Show what the logs say of each shadow's rows; `router status` has what was never sent."""
+    with _told_in_one_line():
+        books = read_books(log_dir, checked_model_name(model))
+    print_books(books, output)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="over the views score, shadow and outcomes")],
+    log_dir: LogDir,
+    *,
+    output: Output = Format.TABLE,
+) -> None:
+    """Run a DuckDB query over the logs."""
+    from shadow.reader import open_logs  # noqa: PLC0415 - as above
+
+    with _told_in_one_line(), open_logs(log_dir) as reader:
+        print_rows(reader.rows(query), output)
+
+
+@outcomes.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines")],
+    log_dir: LogDir,
+    model: Model,
+    *,
+    request_id: Annotated[str, typer.Option(help="name of the column")] = "request_id",
+    label: Annotated[str, typer.Option(help="name of the column")] = "label",
+    observed_at: Annotated[str | None, typer.Option(help="name of the column [now]")] = None,
+) -> None:
+    """Write the outcomes in a file to the log: all of them, or none."""
+    from shadow.import_outcomes import OutcomeColumns, import_outcomes  # noqa: PLC0415 - as above
+
+    at_us = time.time_ns() // 1000
+    with _told_in_one_line():
+        rows = import_outcomes(
+            file,
+            log_dir,
+            model,
+            columns=OutcomeColumns(request_id, label, observed_at),
+            at_us=at_us,
+        )
+    typer.echo(f"{rows} outcomes of {model} imported")
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except UnderstudyError as error:
+        typer.echo(f"understudy shadow: {error}", err=True)
+        raise typer.Exit(_exit_code_of(error)) from error
+
+
+def _exit_code_of(error: UnderstudyError) -> int:
+    match error:
+        case InvalidInputError():
+            return exit_codes.DATA_ERROR
+        case NotFoundError():
+            return exit_codes.USAGE
+        case UnavailableError():
+            return exit_codes.UNAVAILABLE
+        case _:
+            return exit_codes.FAILED

@@ -1,0 +1,74 @@
+"""The newest rows of a log, those in unfinished files included."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from shadow.journal import JournalReader
+from shadow.reader import open_logs
+from shadow.schema import LogKind, schema_of_kind
+from shadow.workspace import unfinished_journals
+
+_VECTORS = ("features", "statuses")
+
+
+def latest_rows(
+    root: Path,
+    kind: LogKind,
+    *,
+    model: str | None,
+    rows: int,
+    after: datetime | None = None,
+) -> list[dict[str, Any]]:
+    """Return the newest `rows` rows of a log, oldest first, without their vectors.
+
+    Args:
+        root: the log directory.
+        kind: which log.
+        model: None: of all models.
+        rows: at most so many.
+        after: only rows answered later; UTC, without a zone.
+
+    Raises:
+        NotFoundError: there is no such directory.
+        UnavailableError: the logs cannot be read.
+    """
+    # Unfinished ones first: a file that is finished meanwhile is then seen twice, not never.
+    found = list(_unfinished_rows(root, kind, model))
+    columns = ", ".join(["model", *(n for n in schema_of_kind(kind).names if n not in _VECTORS)])
+    with open_logs(root) as reader:
+        found += reader.rows(
+            f"""
+            SELECT {columns} FROM {kind.value}
+            WHERE ($model IS NULL OR model = $model) AND ($after IS NULL OR at_utc > $after)
+            ORDER BY at_utc DESC LIMIT $rows
+            """,  # noqa: S608 - names of our schema only
+            {"model": model, "after": after, "rows": rows},
+        )
+    if after is not None:
+        found = [row for row in found if row["at_utc"] > after]
+    distinct = {tuple(row.values()): row for row in found}
+    return sorted(distinct.values(), key=_age)[-rows:]
+
+
+def _age(row: dict[str, Any]) -> tuple[datetime, str, str]:
+    return row["at_utc"], row["request_id"], row.get("candidate_id") or ""
+
+
+def _unfinished_rows(root: Path, kind: LogKind, model: str | None) -> Iterator[dict[str, Any]]:
+    for path, of_model in unfinished_journals(root, kind):
+        if model in (None, of_model):
+            for batch in _batches(path):
+                kept = batch.select([name for name in batch.schema.names if name not in _VECTORS])
+                for row in kept.to_pylist():
+                    yield {"model": of_model, **row}
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from JournalReader(path)
+    except FileNotFoundError:
+        return  # finished since it was listed
