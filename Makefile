@@ -3,9 +3,11 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CLIENTS := .venv-clients
+CLIENTS_READY := $(CLIENTS)/.ready
 SOURCES := domain runtime features shadow router scorer registry stack understudy tests tools benchmarks
 
-.PHONY: help setup demo test check format lint types arch protos protos-check bench lock wheel clean
+.PHONY: help setup clients demo test check format lint types arch protos protos-check bench lock wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -23,7 +25,14 @@ $(READY): requirements/dev.lock pyproject.toml
 demo: $(READY) ## the whole system on real data, under two minutes
 	$(BIN)/understudy demo
 
-test: $(READY) ## the whole test suite
+clients: $(CLIENTS_READY) ## environment with the stock clients that tests drive (their own protobuf)
+
+$(CLIENTS_READY): requirements/clients.lock
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --require-hashes -r requirements/clients.lock
+	@touch $@
+
+test: $(READY) $(CLIENTS_READY) ## the whole test suite
 	$(BIN)/python -m pytest
 
 check: $(READY) lint types arch protos-check ## format, lint, types, import rules, generated code
@@ -56,9 +65,11 @@ lock: $(READY) ## resolve the dependencies anew
 		--universal --python-version 3.11 pyproject.toml -o requirements/runtime.lock
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-annotate \
 		--universal --python-version 3.11 pyproject.toml --group dev -c requirements/runtime.lock -o requirements/dev.lock
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-annotate \
+		--python-version 3.11 requirements/clients.in -o requirements/clients.lock
 
 wheel: $(READY) ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 clean: ## remove what these targets made
-	rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(CLIENTS) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
