@@ -7,7 +7,7 @@ malignant, and the score is column 1 of the output `probabilities`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from domain.versions import ScoreOutput
-from stack.conversion import PROBABILITIES, Parity, convert, measure_parity, write_artifact
+from registry.provenance.capture import StartedRun, start_run
+from stack.conversion import PROBABILITIES, convert, converted_scores, write_artifact
 
 MODEL = "cancer"
 ENTITY = "patient"
@@ -88,9 +89,13 @@ class Trained:
     candidate: Candidate
     model: ClassifierMixin
     artifact: Path  # folder
-    parity: Parity
-    started_at: datetime  # UTC
-    ended_at: datetime  # UTC
+    run: StartedRun
+    original_scores: NDArray[np.float64]  # of the kept patients, by scikit-learn
+    converted_scores: NDArray[np.float64]  # the same by ONNX Runtime
+
+    @property
+    def largest_difference(self) -> float:
+        return float(np.abs(self.original_scores - self.converted_scores).max())
 
 
 def load_patients() -> Patients:
@@ -114,14 +119,20 @@ def load_patients() -> Patients:
 
 def train(candidate: Candidate, patients: Patients, folder: Path) -> Trained:
     """Fit, convert, compare on the kept rows, and write the artifact to `folder`."""
-    started_at = datetime.now(UTC)
+    run = start_run(builder="understudy demo")
     rows = patients.training_rows
     model = candidate.build().fit(patients.features[rows], patients.is_malignant[rows])
     onnx_bytes = convert(model, width=len(patients.feature_names))
     kept = patients.features[patients.kept_rows]
     write_artifact(folder, onnx_bytes, golden_rows=kept[:_GOLDEN_ROWS])
-    parity = measure_parity(model, onnx_bytes, kept)
-    return Trained(candidate, model, folder, parity, started_at, datetime.now(UTC))
+    return Trained(
+        candidate=candidate,
+        model=model,
+        artifact=folder,
+        run=run,
+        original_scores=model.predict_proba(kept)[:, 1],
+        converted_scores=converted_scores(onnx_bytes, kept),
+    )
 
 
 def write_views(path: Path, patients: Patients) -> None:
@@ -152,7 +163,3 @@ def write_features(path: Path, patients: Patients, *, measured_at: datetime) -> 
         },
     }
     pq.write_table(pa.table(columns), path)
-
-
-def yesterday(now: datetime) -> datetime:
-    return now - timedelta(days=1)

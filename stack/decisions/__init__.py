@@ -1,0 +1,1 @@
+"""What the demo concludes from counted facts. Pure."""

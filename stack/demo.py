@@ -1,0 +1,281 @@
+"""`understudy demo`: the whole system on real data, and proof that it did what it says."""
+
+import asyncio
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from domain.errors import InvalidInputError, UnderstudyError
+from domain.features import FeatureView
+from features.load_features import SourceFile, load_features
+from features.stores import open_writer
+from features.views import load_views
+from registry.client import RegistryClient
+from registry.decisions.changes import DeployChampion, Promote, Rollback, SetCanary, SetShadow
+from runtime import exit_codes
+from shadow.compare import ComparisonReport, compare
+from stack.data_directory import DataDirectory
+from stack.decisions.demo_checks import Facts, judge
+from stack.demo_report import DemoReport
+from stack.evidence import (
+    count_outcome_rows,
+    count_shadow_rows,
+    ledger_of,
+    read_score_log,
+    rows_by_arm,
+)
+from stack.processes import ROUTER, Stack, loopback_addresses, open_stack, router_process
+from stack.provenance import (
+    THRESHOLD,
+    Champion,
+    auc_of,
+    complete_record,
+    without_fields,
+    write_lockfile,
+)
+from stack.rollout import Operator
+from stack.router_books import read_books
+from stack.traffic import Traffic, open_traffic
+from stack.training import (
+    CANDIDATES,
+    ENTITY,
+    MODEL,
+    Patients,
+    Trained,
+    load_patients,
+    train,
+    write_features,
+    write_views,
+)
+from stack.up import run_until_interrupted, stay
+from understudy.client import AsyncScoringClient
+
+WORKERS = 2
+CALLS_PER_STAGE = 1_000
+CANARY_BP = 1_000
+CHAMPION, CHALLENGER, SHADOW = 1, 2, 3  # versions, in the order of registration
+_LEFT_OUT = ("data.training.content", "code.source", "people.approver")  # of the refused record
+_MIRROR_LIMIT_S = 30.0
+_OUTCOMES_PER_CALL = 1_000
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What was trained, before any process runs."""
+
+    directory: DataDirectory
+    patients: Patients
+    trained: tuple[Trained, ...]
+    view: FeatureView
+
+
+def run_demo(*, directory: Path | None, rate_per_s: int, keep: bool) -> int:
+    """Run the demo; return the exit code: 0 only when every check holds."""
+    report = DemoReport()
+    try:
+        root = _new_directory(directory)
+        prepared = prepare(DataDirectory(root), report)
+    except InvalidInputError as error:
+        print(f"understudy demo: {error}", file=sys.stderr)  # noqa: T201 - for the operator
+        return exit_codes.USAGE
+
+    async def main() -> int:
+        async with open_stack(prepared.directory, loopback_addresses(), workers=WORKERS) as stack:
+            report.started(stack)
+            facts, comparison = await perform(stack, prepared, report, rate_per_s=rate_per_s)
+            code = _conclude(report, stack, facts, comparison)
+            if not keep:
+                return code
+            await stack.supervisor.start(
+                router_process(stack.directory, stack.addresses, workers=WORKERS)
+            )
+            report.kept(stack)
+            return code or await stay(stack)
+
+    try:
+        return run_until_interrupted(main())
+    except UnderstudyError as error:
+        report.broke(error, prepared.directory)
+        return exit_codes.FAILED
+
+
+def prepare(directory: DataDirectory, report: DemoReport) -> Prepared:
+    """Train and convert the three models; write views, features and the lockfile."""
+    report.begin("Train on scikit-learn's breast-cancer data; convert to ONNX")
+    patients = load_patients()
+    directory.training.mkdir(parents=True)
+    trained = tuple(
+        train(each, patients, directory.training / "artifacts" / each.part) for each in CANDIDATES
+    )
+    write_views(directory.training / "views.yaml", patients)
+    measured_at = datetime.now(UTC) - timedelta(days=1)
+    write_features(directory.training / "features.parquet", patients, measured_at=measured_at)
+    write_lockfile(directory.training / "environment.lock")
+    report.trained(patients, trained)
+    (view,) = load_views(directory.training / "views.yaml")
+    _load_features(directory, view)
+    return Prepared(directory, patients, trained, view)
+
+
+async def perform(
+    stack: Stack, prepared: Prepared, report: DemoReport, *, rate_per_s: float
+) -> tuple[Facts, ComparisonReport]:
+    """Register, deploy, send traffic, change who serves; return what was counted."""
+    with RegistryClient(stack.addresses.registry) as registry:
+        operator = Operator(registry, stack.directory.router)
+        gate_refused = await _register(operator, prepared, report)
+        traffic = await _roll_out(operator, stack, prepared, report, rate_per_s=rate_per_s)
+        outcomes_sent = await _send_outcomes(stack, prepared, traffic)
+        deployments = await operator.revisions()
+        audit_intact = await operator.audit_is_intact()
+    await _until_mirrored(stack)
+    books = await read_books(stack.directory.router)
+    await stack.supervisor.stop(ROUTER)  # it drains, and writes what its logs still hold
+    logs = stack.directory.logs
+    facts = Facts(
+        calls=traffic.calls,
+        failures=traffic.failures,
+        deployments=deployments,
+        router_rows=rows_by_arm(books),
+        ledger=ledger_of(books),
+        logged=read_score_log(logs, MODEL),
+        shadow_rows=count_shadow_rows(logs, MODEL),
+        outcomes_sent=outcomes_sent,
+        outcome_rows=count_outcome_rows(logs, MODEL),
+        audit_intact=audit_intact,
+        gate_refused=gate_refused,
+    )
+    comparison = compare(logs, MODEL, shadow=SHADOW, champion=CHAMPION, threshold=THRESHOLD)
+    return facts, comparison
+
+
+async def _register(operator: Operator, prepared: Prepared, report: DemoReport) -> bool:
+    """Register three versions; return whether the gate refused the incomplete one before."""
+    report.begin("Register: the gate wants complete provenance")
+    lockfile = prepared.directory.training / "environment.lock"
+    champion: Champion | None = None
+    gate_refused = False
+    for trained in prepared.trained:
+        record = complete_record(
+            trained,
+            prepared.patients,
+            view=prepared.view,
+            lockfile=lockfile,
+            champion=champion,
+            today=datetime.now(UTC).date(),
+        )
+        if champion is None:
+            partial = without_fields(record, _LEFT_OUT)
+            findings = await operator.check(trained.artifact, partial, prepared.view)
+            report.refused(_LEFT_OUT, findings)
+            gate_refused = bool(findings)
+        reason = f"{trained.candidate.part}: {trained.candidate.describe}"
+        number = await operator.register(trained.artifact, record, prepared.view, reason=reason)
+        report.registered(f"{MODEL}@{number}", reason)
+        champion = champion or Champion(f"{MODEL}@{number}", auc_of(record))
+    return gate_refused
+
+
+async def _roll_out(
+    operator: Operator,
+    stack: Stack,
+    prepared: Prepared,
+    report: DemoReport,
+    *,
+    rate_per_s: float,
+) -> Traffic:
+    """Deploy, then change who serves while traffic flows; return the traffic."""
+    report.begin("Deploy, and change who serves while traffic flows")
+    await operator.change(DeployChampion(CHAMPION), reason="first champion")
+    shadowed = await operator.change(SetShadow(SHADOW, 10_000), reason="rehearse the MLP")
+    await operator.until_settled(shadowed)
+    units = [str(number) for number in prepared.patients.kept_rows]
+    changes: list[tuple[str, Any]] = [
+        (f"challenger @{CHALLENGER} takes {CANARY_BP / 100:g} %", SetCanary(CHALLENGER, CANARY_BP)),
+        (f"@{CHALLENGER} is promoted", Promote(CHALLENGER)),
+        ("rolled back", Rollback()),
+    ]
+    async with open_traffic(
+        stack.addresses.router, model=MODEL, entity=ENTITY, units=units, rate_per_s=rate_per_s
+    ) as traffic:
+        with report.progress(total=CALLS_PER_STAGE * (len(changes) + 1)) as progress:
+            await progress.stage(
+                f"champion @{CHAMPION}, shadow @{SHADOW}", traffic, CALLS_PER_STAGE
+            )
+            for title, change in changes:
+                traffic.is_settling = True
+                await operator.until_settled(await operator.change(change, reason=title))
+                traffic.is_settling = False
+                await progress.stage(title, traffic, CALLS_PER_STAGE)
+    return traffic
+
+
+async def _send_outcomes(stack: Stack, prepared: Prepared, traffic: Traffic) -> int:
+    """Hand in the diagnosis behind each answered call; return how many were accepted."""
+    labels = {
+        call.request_id: float(prepared.patients.is_malignant[int(call.unit)])
+        for call in traffic.calls
+    }
+    ids = list(labels)
+    accepted = 0
+    async with AsyncScoringClient(stack.addresses.router) as client:
+        for start in range(0, len(ids), _OUTCOMES_PER_CALL):
+            some = {each: labels[each] for each in ids[start : start + _OUTCOMES_PER_CALL]}
+            accepted += await client.record_outcomes(MODEL, some)
+    return accepted
+
+
+async def _until_mirrored(stack: Stack) -> None:
+    """Return once no mirrored row is under way, or after a limit: the ledger will tell."""
+    give_up_s = time.monotonic() + _MIRROR_LIMIT_S
+    while time.monotonic() < give_up_s:
+        books = await read_books(stack.directory.router)
+        if not any(mirror.in_flight for each in books for mirror in each.mirrors):
+            return
+        await asyncio.sleep(_POLL_S)
+
+
+def _conclude(report: DemoReport, stack: Stack, facts: Facts, comparison: ComparisonReport) -> int:
+    checks = judge(facts)
+    report.results(facts, comparison)
+    report.logs(stack.directory)
+    report.verdict(checks)
+    return exit_codes.OK if all(check.holds for check in checks) else exit_codes.FAILED
+
+
+def _load_features(directory: DataDirectory, view: FeatureView) -> None:
+    writer = open_writer(directory.features_url)
+    rejects: list[object] = []
+    try:
+        load_features(
+            SourceFile(directory.training / "features.parquet", ENTITY),
+            view,
+            writer,
+            on_reject=rejects.append,
+            on_progress=lambda _: None,
+        )
+    finally:
+        writer.close_now()
+    if rejects:
+        raise InvalidInputError.of("features", read=rejects[0], accepted="no rejected row")
+
+
+def _new_directory(asked: Path | None) -> Path:
+    if asked is not None:
+        if asked.exists() and any(asked.iterdir()):
+            raise InvalidInputError.of("--dir", read=str(asked), accepted="a new or empty folder")
+        asked.mkdir(parents=True, exist_ok=True)
+        return asked
+    number = 1
+    while True:
+        root = Path(".understudy") / f"demo-{number}"
+        try:
+            root.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return root

@@ -1,0 +1,112 @@
+"""The operator's part of the demo: register, deploy, shadow, canary, promote, roll back."""
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from domain.deployments import Deployment
+from domain.errors import RefusedError, UnavailableError
+from domain.features import FeatureView
+from registry.client import NewVersion, RegistryClient
+from registry.decisions.changes import Change
+from runtime.wire import deployment_from_wire
+from stack.router_books import read_books
+from stack.training import MODEL, SCORE_OUTPUT
+from understudy.v1 import registry_pb2 as pb
+
+_SETTLE_LIMIT_S = 60.0
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the gate says about a field."""
+
+    field: str
+    read: str
+    wanted: str
+
+
+class Operator:
+    """Changes the deployment and waits until the routers act on it."""
+
+    def __init__(self, registry: RegistryClient, router_state: Path) -> None:
+        self._registry = registry
+        self._router_state = router_state
+
+    async def check(
+        self, artifact: Path, record: dict[str, Any], view: FeatureView
+    ) -> list[Finding]:
+        """Register nothing; return what the gate holds against `record`."""
+        asked = _new_version(artifact, record, view, reason="demo: an incomplete record")
+        answer = await asyncio.to_thread(self._registry.register, asked)
+        return [Finding(each.field, each.read, each.wanted) for each in answer.report.findings]
+
+    async def register(
+        self, artifact: Path, record: dict[str, Any], view: FeatureView, *, reason: str
+    ) -> int:
+        """Register a version; return its number.
+
+        Raises:
+            RefusedError: the gate holds something against it.
+        """
+        asked = _new_version(artifact, record, view, reason=reason)
+        answer = await asyncio.to_thread(self._registry.register, asked)
+        if not answer.HasField("version"):
+            findings = "; ".join(f"{each.field}: {each.wanted}" for each in answer.report.findings)
+            raise RefusedError(f"the gate refused {reason}: {findings}")
+        return answer.version.ref.number
+
+    async def change(self, change: Change, *, reason: str) -> int:
+        """Make the next revision; return its number."""
+        answer = await asyncio.to_thread(
+            self._registry.change, MODEL, change, reason=f"demo: {reason}"
+        )
+        return answer.after.revision
+
+    async def until_settled(self, revision: int) -> None:
+        """Return once every worker serves `revision` with nothing withheld.
+
+        Raises:
+            UnavailableError: that did not come about; says what is withheld.
+        """
+        give_up_s = time.monotonic() + _SETTLE_LIMIT_S
+        while open_points := await self._open_points(revision):
+            if time.monotonic() > give_up_s:
+                why = f"not in force after {_SETTLE_LIMIT_S:.0f} s: {'; '.join(open_points)}"
+                raise UnavailableError(f"revision {revision}", why)
+            await asyncio.sleep(_POLL_S)
+
+    async def revisions(self) -> dict[int, Deployment]:
+        """Return all revisions by number, as the registry has them."""
+        entries = await asyncio.to_thread(self._registry.list_revisions, MODEL)
+        return {each.deployment.revision: deployment_from_wire(each.deployment) for each in entries}
+
+    async def audit_is_intact(self) -> bool:
+        answer: pb.ListAuditResponse = await asyncio.to_thread(self._registry.list_audit, MODEL)
+        return answer.chain_intact and bool(answer.entries)
+
+    async def _open_points(self, revision: int) -> list[str]:
+        open_points: list[str] = []
+        for books in await read_books(self._router_state):
+            states = [state for state in books.models if state.model == MODEL]
+            if not states or states[0].revision != revision:
+                open_points.append(f"{books.router_id} serves another revision")
+            open_points += [why for state in states for why in state.withheld]
+        return open_points
+
+
+def _new_version(
+    artifact: Path, record: dict[str, Any], view: FeatureView, *, reason: str
+) -> NewVersion:
+    return NewVersion(
+        model=MODEL,
+        artifact_dir=artifact,
+        provenance_json=json.dumps(record),
+        views=(view,),
+        score_output=SCORE_OUTPUT,
+        reason=reason,
+    )
