@@ -24,6 +24,7 @@ from features.decisions.record_decoding import DecodedRecords, decode
 from features.decisions.record_format import record_format
 from features.decisions.request_features import fault_of_value
 from features.decisions.statuses import (
+    TimesMs,
     ViewStatuses,
     has_stale_values,
     status_when_absent,
@@ -96,12 +97,16 @@ class AssemblyPlan:
         """Return what keeps the features of a request from standing in a row."""
         return tuple(self._request_faults(features))
 
+    def takes_from_request(self, name: str) -> bool:
+        """Return whether a request may bring a feature of this name."""
+        return self._request_feature(name) is not None
+
     def assemble(
         self,
         records: Sequence[Sequence[bytes | None]],
         request_features: Sequence[RequestFeatures | None] | None,
         *,
-        now_s: float,
+        now_s: float | npt.NDArray[np.float64],
         last_known: LastKnownRows | None = None,
         rows: int | None = None,
     ) -> Assembled:
@@ -111,7 +116,8 @@ class AssemblyPlan:
             records: per view of `views`, n packed records; None or b"" where there is none.
             request_features: per row, the values that win over stored ones; checked before by
                 `check_request_features`. None: no row has any.
-            now_s: UTC, seconds since 1970; staleness is measured against it.
+            now_s: UTC, seconds since 1970; staleness is measured against it. One for the batch,
+                or shape (n,), as history needs.
             last_known: per view, shape (n,): rows whose record is not from the store but from
                 memory. None: no such row.
             rows: n; needed only where neither records nor request features tell.
@@ -120,7 +126,7 @@ class AssemblyPlan:
             rows = len(records[0]) if records else len(request_features or ())
         decoded = [decode(form, batch) for form, batch in zip(self._formats, records, strict=True)]
         tensors = self._values(decoded, rows)
-        statuses = self._statuses(tensors, decoded, round(now_s * 1000), last_known)
+        statuses = self._statuses(tensors, decoded, _in_ms(now_s), last_known)
         if self._computed is not None and statuses is not None:
             inputs = self._computed.read(records, request_features, now_s, last_known, rows)
             self._compute(self._computed, inputs, tensors, statuses, now_s)
@@ -155,7 +161,7 @@ class AssemblyPlan:
         self,
         tensors: Sequence[Tensor],
         decoded: Sequence[DecodedRecords],
-        now_ms: int,
+        now_ms: TimesMs,
         last_known: LastKnownRows | None,
     ) -> Statuses | None:
         """Return the statuses, with defaults filled into `tensors`; None when all is present."""
@@ -189,7 +195,7 @@ class AssemblyPlan:
         inputs: npt.NDArray[np.float64],
         tensors: Sequence[Tensor],
         statuses: Statuses,
-        now_s: float,
+        now_s: float | npt.NDArray[np.float64],
     ) -> None:
         for feature in computed.features:
             values = compute(feature, inputs, now_s=now_s)
@@ -275,7 +281,7 @@ class ComputedColumns:
         self,
         records: Sequence[Sequence[bytes | None]],
         request_features: Sequence[RequestFeatures | None] | None,
-        now_s: float,
+        now_s: float | npt.NDArray[np.float64],
         last_known: LastKnownRows | None,
         rows: int,
     ) -> npt.NDArray[np.float64]:
@@ -288,6 +294,14 @@ class ComputedColumns:
             rows=rows,
         )
         return cast("npt.NDArray[np.float64]", assembled.tensors[0])
+
+
+def _in_ms(time_s: float | npt.NDArray[np.float64]) -> TimesMs:
+    return (
+        np.rint(time_s * 1000).astype(np.int64)
+        if isinstance(time_s, np.ndarray)
+        else round(time_s * 1000)
+    )
 
 
 def _targets(tensors: Sequence[TensorColumns]) -> list[Target]:

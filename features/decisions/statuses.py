@@ -9,6 +9,8 @@ import numpy.typing as npt
 from domain.features import Feature, FeatureStatus, FeatureView
 from features.decisions.record_decoding import DecodedRecords
 
+TimesMs = int | npt.NDArray[np.int64]  # one, or shape (n,)
+
 _NEVER_MS = np.iinfo(np.int64).max
 
 
@@ -46,19 +48,19 @@ def view_statuses(
     )
 
 
-def has_stale_values(rules: ViewStatuses, decoded: DecodedRecords, *, now_ms: int) -> bool:
+def has_stale_values(rules: ViewStatuses, decoded: DecodedRecords, *, now_ms: TimesMs) -> bool:
     """Return whether any record is too old for any feature used from it, or expired."""
     if rules.least_max_age_ms is None or not len(decoded.words):
         return False
-    oldest_ms = decoded.form.event_times_ms(decoded.words).min()
-    return bool(oldest_ms < now_ms - rules.least_max_age_ms)
+    event_times_ms = decoded.form.event_times_ms(decoded.words)
+    return bool((event_times_ms < now_ms - rules.least_max_age_ms).any())
 
 
 def statuses_of(
     rules: ViewStatuses,
     decoded: DecodedRecords,
     *,
-    now_ms: int,
+    now_ms: TimesMs,
     last_known: npt.NDArray[np.bool_] | None,
 ) -> npt.NDArray[np.uint8]:
     """Return the FeatureStatus of each value, shape (n, columns of the view).
@@ -66,7 +68,7 @@ def statuses_of(
     Args:
         rules: of the view's columns.
         decoded: n records of the view.
-        now_ms: UTC milliseconds since 1970.
+        now_ms: UTC milliseconds since 1970, one or per row.
         last_known: shape (n,): rows whose record comes from memory, not from the store.
     """
     ages_ms = now_ms - decoded.form.event_times_ms(decoded.words)

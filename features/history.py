@@ -1,0 +1,248 @@
+"""Feature values as they were: a point-in-time join over Parquet, by DuckDB.
+
+For each row (entities, time): the latest record at or before the time, packed and assembled by
+the code that serves requests, so that training reads what serving would have answered.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from domain.errors import InvalidInputError, NotFoundError
+from domain.features import (
+    Feature,
+    FeatureDtype,
+    FeatureRef,
+    FeatureScalar,
+    FeatureStatus,
+    FeatureView,
+    ViewKind,
+)
+from domain.versions import DYNAMIC, TensorSpec
+from features.assembly import AssemblyPlan, compile_plan
+from features.decisions.feature_columns import column_names, columns_of
+from features.decisions.row_values import pack_rows
+from features.decisions.statuses import status_when_absent
+
+AT_COLUMN = "event_time"  # of the rows: when the values are asked for
+_RECORD_TIME = "__event_time_ms"
+_DATATYPES = {
+    FeatureDtype.FLOAT32: "FP32",
+    FeatureDtype.FLOAT64: "FP64",
+    FeatureDtype.INT64: "INT64",
+    FeatureDtype.BOOL: "BOOL",
+    FeatureDtype.STRING: "BYTES",
+}
+_LARGEST = {  # what loading rejects beyond
+    FeatureDtype.FLOAT32: 3.4028234663852886e38,
+    FeatureDtype.FLOAT64: 1.7976931348623157e308,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySource:
+    """The Parquet files that hold a view's records over time."""
+
+    files: str  # a path or a glob
+    entity_column: str
+    event_time_column: str = "event_time"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HistoricalFeatures:
+    """The values of a feature set for n rows, in the order of the rows."""
+
+    names: tuple[str, ...]
+    columns: tuple[npt.NDArray[Any], ...]  # shape (n,) each; objects of bytes for strings
+    statuses: npt.NDArray[np.uint8]  # FeatureStatus, shape (n, features)
+
+    def table(self, rows: pa.Table) -> pa.Table:
+        """Return `rows` with a column per feature; NULL where there is no value."""
+        for place, name in enumerate(self.names):
+            missing = self.statuses[:, place] == FeatureStatus.MISSING
+            values: Any = self.columns[place]
+            if values.dtype.kind == "O":
+                values = [value.decode() for value in values.tolist()]
+            column = pa.array(values, mask=missing)
+            if name in rows.column_names:
+                rows = rows.drop_columns(name)
+            rows = rows.append_column(name, column)
+        return rows
+
+
+def get_historical_features(
+    rows: pa.Table,
+    feature_set: Sequence[FeatureRef],
+    views: Sequence[FeatureView],
+    sources: Mapping[str, HistorySource],
+    *,
+    use_stale: bool = False,
+) -> HistoricalFeatures:
+    """Return the values that `feature_set` had for each row at its time.
+
+    Args:
+        rows: a column per entity type, named like it, and `event_time`, UTC. Columns named like
+            request-time features bring their values.
+        feature_set: what to return, in order.
+        views: those of the feature set, and what computed ones read.
+        sources: by view, written `name@version`.
+        use_stale: keep a value older than its max age, as serving does, with its status; else
+            the default or nothing stands for it.
+
+    Raises:
+        InvalidInputError: a column is missing, or the feature set does not fit the views.
+        NotFoundError: a view has no source, or its files are not there.
+    """
+    names = column_names(feature_set)
+    features = [column.feature for column in columns_of(feature_set, views)]
+    specs = [
+        TensorSpec(name, _DATATYPES[feature.dtype], (DYNAMIC, 1))
+        for name, feature in zip(names, features, strict=True)
+    ]
+    plan = compile_plan(feature_set, views, specs)
+    _check_columns(rows, plan)
+    at_ms = rows[AT_COLUMN].cast(pa.timestamp("ms"), safe=False).cast(pa.int64()).to_numpy()
+    records = [_records_at(view, rows, at_ms, _source_of(view, sources)) for view in plan.views]
+    assembled = plan.assemble(
+        records,
+        _request_features(rows, plan, views),
+        now_s=at_ms / 1000.0,
+        rows=len(rows),
+    )
+    statuses = assembled.statuses
+    if statuses is None:
+        statuses = np.zeros((len(rows), plan.width), dtype=np.uint8)
+    columns = tuple(tensor.reshape(len(rows)) for tensor in assembled.tensors)
+    if not use_stale:
+        for place, feature in enumerate(features):
+            _replace_stale(feature, columns[place], statuses[:, place])
+    return HistoricalFeatures(names, columns, statuses)
+
+
+def _replace_stale(
+    feature: Feature, column: npt.NDArray[Any], statuses: npt.NDArray[np.uint8]
+) -> None:
+    stale = statuses == FeatureStatus.STALE
+    if not stale.any():
+        return
+    status = status_when_absent(feature)
+    statuses[stale] = status
+    default = feature.default
+    if default is not None:
+        column[stale] = default.encode() if isinstance(default, str) else default
+    elif column.dtype.kind == "f":
+        column[stale] = np.nan
+
+
+def _records_at(
+    view: FeatureView, rows: pa.Table, at_ms: npt.NDArray[np.int64], source: HistorySource
+) -> list[bytes | None]:
+    """Return the packed record of each row's entity at its time; None where there was none."""
+    asked = pa.table(
+        {
+            "__place": np.arange(len(rows)),
+            "entity": rows[view.entity].cast(pa.string()),
+            "at_ms": at_ms,
+        }
+    )
+    with duckdb.connect() as connection:
+        connection.register("asked", asked)
+        try:
+            answer = connection.sql(_join_of(view, source), params=[source.files])
+            matched = answer.to_arrow_table().combine_chunks()
+        except duckdb.IOException as error:
+            raise NotFoundError("history", f"{source.files} of {view}") from error
+        except (duckdb.BinderException, duckdb.ConversionException) as error:
+            first_line = str(error).splitlines()[0]
+            raise InvalidInputError.of(
+                f"history of {view}", read=first_line, accepted="a column per feature, in its dtype"
+            ) from error
+    records: list[bytes | None] = [None] * len(rows)
+    batch = matched.to_batches()
+    if not batch:
+        return records
+    packed = pack_rows(
+        view, batch[0], entity_column="__place", event_times=_RECORD_TIME, first_row=0
+    )
+    for place, record in packed.records:
+        records[int(place)] = record
+    return records
+
+
+def _join_of(view: FeatureView, source: HistorySource) -> str:
+    """Return the SQL of the join; its one parameter is the files.
+
+    Rows that loading rejects are left out, and of rows with one time the first counts, as in a
+    store: what was never served must not be learnt from.
+    """
+    entity, time = _quoted(source.entity_column), _quoted(source.event_time_column)
+    values = ", ".join(_quoted(feature.name) for feature in view.features)
+    usable = " AND ".join(
+        ["TRUE", *(_usable(each) for each in view.features if each.dtype in _LARGEST)]
+    )
+    return f"""
+        WITH history AS (
+            SELECT {entity}::VARCHAR AS __entity, epoch_ms({time}) AS __at_ms, {values}
+            FROM read_parquet(?, filename = true, file_row_number = true)
+            WHERE {entity} IS NOT NULL AND {time} IS NOT NULL AND {usable}
+            QUALIFY row_number() OVER (
+                PARTITION BY __entity, __at_ms ORDER BY filename, file_row_number
+            ) = 1
+        )
+        SELECT asked.__place, make_timestamp_ms(history.__at_ms) AS {_RECORD_TIME}, {values}
+        FROM asked ASOF JOIN history
+            ON asked.entity = history.__entity AND asked.at_ms >= history.__at_ms
+        ORDER BY asked.__place
+    """  # noqa: S608 - names are quoted, files are a parameter
+
+
+def _usable(feature: Feature) -> str:
+    name, largest = _quoted(feature.name), _LARGEST[feature.dtype]
+    number = f"TRY_CAST({name} AS DOUBLE)"
+    return f"({name} IS NULL OR isnan({number}) OR abs({number}) <= {largest!r})"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _check_columns(rows: pa.Table, plan: AssemblyPlan) -> None:
+    wanted = dict.fromkeys([*(view.entity for view in plan.views), AT_COLUMN])
+    missing = [name for name in wanted if name not in rows.column_names]
+    if missing:
+        raise InvalidInputError.of(
+            "rows",
+            read=f"columns {', '.join(rows.column_names)}",
+            accepted=f"rows that also have {', '.join(missing)}",
+        )
+    if not pa.types.is_timestamp(rows.schema.field(AT_COLUMN).type):
+        read = str(rows.schema.field(AT_COLUMN).type)
+        raise InvalidInputError.of(f"rows.{AT_COLUMN}", read=read, accepted="timestamps")
+
+
+def _source_of(view: FeatureView, sources: Mapping[str, HistorySource]) -> HistorySource:
+    if str(view) not in sources:
+        raise NotFoundError("history source of feature view", view)
+    return sources[str(view)]
+
+
+def _request_features(
+    rows: pa.Table, plan: AssemblyPlan, views: Sequence[FeatureView]
+) -> list[dict[str, FeatureScalar]] | None:
+    """Return the values of request-time features that `rows` bring, per row."""
+    names = [
+        feature.name
+        for view in views
+        if view.kind is ViewKind.REQUEST
+        for feature in view.features
+        if feature.name in rows.column_names and plan.takes_from_request(feature.name)
+    ]
+    if not names:
+        return None
+    given = rows.select(names).to_pylist()
+    return [{name: value for name, value in each.items() if value is not None} for each in given]

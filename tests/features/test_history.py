@@ -1,0 +1,187 @@
+"""The point-in-time join, against the plainest way to do it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import InvalidInputError, NotFoundError
+from domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus, FeatureView, ViewKind
+from features.history import HistoricalFeatures, HistorySource, get_historical_features
+from tests.features.builders import NOW_S, a_view
+
+MAX_AGE_S = 50
+SPEED = Feature("speed", FeatureDtype.FLOAT32, default=-1.0, max_age_s=MAX_AGE_S)
+COUNT = Feature("count", FeatureDtype.INT64)
+NAME = Feature("name", FeatureDtype.STRING)
+VIEW = a_view("car", (SPEED, COUNT, NAME), entity="car")
+REFS = [FeatureRef("car", 1, name) for name in ("speed", "count", "name")]
+
+
+@dataclass(frozen=True)
+class Row:
+    car: str
+    at_s: int
+    speed: float | None
+    count: int | None
+    name: str | None
+
+
+def _moment(offset_s: int) -> datetime:
+    return datetime.fromtimestamp(NOW_S + offset_s, tz=UTC).replace(tzinfo=None)
+
+
+def _history(
+    folder: Path,
+    rows: list[Row],
+    asked: list[tuple[str, int]],
+    *,
+    use_stale: bool = True,
+) -> HistoricalFeatures:
+    path = folder / "history.parquet"
+    pq.write_table(
+        pa.table(
+            {
+                "car": pa.array([row.car for row in rows], pa.string()),
+                "event_time": pa.array([_moment(row.at_s) for row in rows], pa.timestamp("us")),
+                "speed": pa.array([row.speed for row in rows], pa.float64()),
+                "count": pa.array([row.count for row in rows], pa.int64()),
+                "name": pa.array([row.name for row in rows], pa.string()),
+            }
+        ),
+        path,
+    )
+    questions = pa.table(
+        {
+            "car": pa.array([car for car, _ in asked], pa.string()),
+            "event_time": pa.array([_moment(at_s) for _, at_s in asked], pa.timestamp("us")),
+        }
+    )
+    sources = {"car@1": HistorySource(str(path), "car")}
+    return get_historical_features(questions, REFS, [VIEW], sources, use_stale=use_stale)
+
+
+cars = st.sampled_from(["a", "b", "c"])
+times = st.integers(0, 100)
+speeds = st.none() | st.floats(width=32, allow_nan=True, allow_infinity=True)
+rows_of_history = st.lists(
+    st.builds(Row, cars, times, speeds, st.none() | st.integers(-5, 5), st.none() | st.text("xy")),
+    max_size=12,
+)
+
+
+@given(rows_of_history, st.lists(st.tuples(cars, times), min_size=1, max_size=8))
+def test_each_row_gets_the_latest_usable_record_at_or_before_its_time(
+    rows: list[Row], asked: list[tuple[str, int]]
+) -> None:
+    with TemporaryDirectory() as folder:
+        found = _history(Path(folder), rows, asked)
+
+    for place, (car, at_s) in enumerate(asked):
+        record = _latest(rows, car, at_s)
+        speed = record.speed if record else None
+        status = FeatureStatus(found.statuses[place, 0])
+        if record is None or speed is None or np.isnan(speed):
+            assert status is FeatureStatus.DEFAULTED
+            assert found.columns[0][place] == -1.0
+        else:
+            is_stale = at_s - record.at_s > MAX_AGE_S
+            assert status is (FeatureStatus.STALE if is_stale else FeatureStatus.PRESENT)
+            assert found.columns[0][place] == np.float32(speed)
+        count = record.count if record else None
+        assert (found.statuses[place, 1] == FeatureStatus.MISSING) == (count is None)
+        assert found.columns[1][place] == (count or 0)
+        name = record.name if record else None
+        assert found.columns[2][place] == (name or "").encode()
+
+
+def _latest(rows: list[Row], car: str, at_s: int) -> Row | None:
+    """One row at a time: what was known, of what loading accepts, the first of equals."""
+    best: Row | None = None
+    for row in rows:
+        usable = row.speed is None or not np.isinf(row.speed)
+        known = row.car == car and row.at_s <= at_s
+        if usable and known and (best is None or row.at_s > best.at_s):
+            best = row
+    return best
+
+
+def test_a_value_past_its_age_is_not_learnt_from(tmp_path: Path) -> None:
+    rows = [Row("a", 0, 5.0, 3, "n")]
+
+    found = _history(tmp_path, rows, [("a", 50), ("a", 51)], use_stale=False)
+
+    assert found.columns[0].tolist() == [5.0, -1.0]
+    assert found.statuses[:, 0].tolist() == [FeatureStatus.PRESENT, FeatureStatus.DEFAULTED]
+    assert found.columns[1].tolist() == [3, 3]  # has no max age
+
+
+def test_the_table_has_null_where_there_is_no_value(tmp_path: Path) -> None:
+    found = _history(tmp_path, [Row("a", 5, 1.0, None, None)], [("a", 5), ("b", 5)])
+
+    table = found.table(pa.table({"car": ["a", "b"]}))
+
+    assert table["speed"].to_pylist() == [1.0, -1.0]
+    assert table["count"].to_pylist() == [None, None]
+    assert table["name"].to_pylist() == [None, None]
+
+
+def test_computed_and_request_features_are_those_of_serving(tmp_path: Path) -> None:
+    request = FeatureView(
+        "ask", 1, "request", (Feature("km", FeatureDtype.FLOAT64),), kind=ViewKind.REQUEST
+    )
+    computed = FeatureView(
+        "derived",
+        1,
+        "request",
+        (Feature("hours", FeatureDtype.FLOAT64, expression="km / v"),),
+        kind=ViewKind.COMPUTED,
+        inputs=(("km", "ask@1:km"), ("v", "car@1:speed")),
+    )
+    path = tmp_path / "h.parquet"
+    pq.write_table(
+        pa.table(
+            {
+                "car": ["a"],
+                "event_time": [_moment(0)],
+                "speed": [4.0],
+                "count": [1],
+                "name": ["n"],
+            }
+        ),
+        path,
+    )
+    rows = pa.table({"car": ["a", "z"], "event_time": [_moment(1)] * 2, "km": [10.0, 10.0]})
+
+    found = get_historical_features(
+        rows,
+        [FeatureRef("derived", 1, "hours"), FeatureRef("ask", 1, "km")],
+        [VIEW, request, computed],
+        {"car@1": HistorySource(str(path), "car")},
+    )
+
+    assert found.columns[0].tolist() == [2.5, -10.0]
+    assert found.columns[1].tolist() == [10.0, 10.0]
+    assert found.statuses.tolist() == [[0, 1], [0, 1]]
+
+
+def test_rows_without_the_entity_are_refused(tmp_path: Path) -> None:
+    rows = pa.table({"event_time": [_moment(0)]})
+
+    with pytest.raises(InvalidInputError, match="also have car"):
+        get_historical_features(rows, REFS, [VIEW], {"car@1": HistorySource("x", "car")})
+
+
+def test_a_source_without_files_is_named(tmp_path: Path) -> None:
+    rows = pa.table({"car": ["a"], "event_time": [_moment(0)]})
+    source = HistorySource(str(tmp_path / "none*.parquet"), "car")
+
+    with pytest.raises(NotFoundError, match="none"):
+        get_historical_features(rows, REFS, [VIEW], {"car@1": source})
