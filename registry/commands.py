@@ -318,7 +318,8 @@ def audit(
         response = client.list_audit(model)
         print_audit(response, output)
         if not response.chain_intact:
-            typer.echo("the audit log's hash chain is broken", err=True)
+            for fault in response.faults:
+                typer.echo(f"audit log: {fault}", err=True)
             raise typer.Exit(FAILED)
 
 

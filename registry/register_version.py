@@ -11,6 +11,7 @@ from domain.canonical import canonical_json
 from domain.features import FeatureRef, FeatureView
 from domain.snapshots import VersionSpec
 from domain.versions import ArtifactFile, ScoreOutput, VersionRef
+from registry.decisions.audit_chain import REGISTER
 from registry.provenance.artifact_checks import tensor_spec
 from registry.provenance.gate import GateReport, examine
 from registry.provenance.inspection import Inspection, InspectionLimits, inspect
@@ -126,7 +127,7 @@ class Registrar:
         return audit_log.Event(
             at_ns=stored.registered_at_ns,
             actor=registration.actor,
-            action="register",
+            action=REGISTER,
             model=registration.model,
             reason=registration.reason,
             details_json=canonical_json(details),

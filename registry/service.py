@@ -17,15 +17,15 @@ from domain.errors import (
 )
 from domain.versions import checked_model_name
 from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
-from registry.decisions.audit_chain import first_break
 from registry.live_state import LiveState, with_standby
 from registry.observed import has_room
 from registry.provenance.fields import is_placeholder
 from registry.receive_artifact import UploadLimits, receive_files
 from registry.register_version import Registrar
-from registry.store import audit_log, revisions, versions
+from registry.store import revisions, versions
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import reading
+from registry.verify_audit import verify_audit
 from registry.wire import (
     audit_to_wire,
     change_from_wire,
@@ -154,13 +154,17 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.ListAuditRequest, context: _Context
     ) -> pb.ListAuditResponse:
         async with answering(context, "ListAudit"):
-            recorded = await self._read(audit_log.read_all)
-            broken_at = first_break(recorded)
-            if broken_at is not None:
-                _log.error("audit_chain_broken", sequence=broken_at)
+            verified = await self._read(verify_audit)
+            if verified.faults:
+                _log.error("audit_log_broken", faults=verified.faults)
             return pb.ListAuditResponse(
-                entries=[audit_to_wire(e) for e in recorded if request.model in {"", e.row.model}],
-                chain_intact=broken_at is None,
+                entries=[
+                    audit_to_wire(each)
+                    for each in verified.recorded
+                    if request.model in {"", each.row.model}
+                ],
+                chain_intact=not verified.faults,
+                faults=verified.faults,
             )
 
     async def GetStatus(  # noqa: N802

@@ -1,11 +1,14 @@
 """The audit log as a hash chain: each row's digest covers the row and the digest before it."""
 
-from collections.abc import Sequence
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from domain.canonical import digest_of
 
 GENESIS = "0" * 64  # the digest before the first row
+REGISTER = "register"  # the action of rows about versions; all others are about revisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +63,57 @@ def first_break(recorded: Sequence[RecordedRow]) -> int | None:
             return expected
         previous = entry.digest
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a row of the log must have left in the registry, and what is there."""
+
+    action: str  # "register", or the change's
+    model: str
+    number: int  # of the version or the revision
+    digest: str  # of what was written
+
+
+def effect_of(row: AuditRow) -> Effect:
+    """Return what the row says was written.
+
+    Raises:
+        ValueError, KeyError: the details are not what the registry writes.
+    """
+    details = json.loads(row.details_json)
+    if row.action == REGISTER:
+        number = int(details["version"].rpartition("@")[2])
+        digest = version_digest(details["artifact_digest"], details["provenance_digest"])
+        return Effect(REGISTER, row.model, number, digest)
+    return Effect(row.action, row.model, row.to_revision, details["to_digest"])
+
+
+def version_digest(artifact: str, provenance: str) -> str:
+    return digest_of([artifact, provenance])
+
+
+def discrepancies(recorded: Sequence[RecordedRow], present: Iterable[Effect]) -> tuple[str, ...]:
+    """Return how the log differs from what the registry holds; empty when they agree.
+
+    This finds what the chain alone cannot: rows cut off at its end, and versions or revisions
+    that were changed, added or removed behind the log's back.
+    """
+    logged: Counter[Effect | None] = Counter()
+    for entry in recorded:
+        try:
+            logged[effect_of(entry.row)] += 1
+        except (ValueError, KeyError, AttributeError, TypeError):
+            logged[None] += 1
+    found = Counter[Effect | None](present)
+    missing = [f"{_named(effect)} is in the log only" for effect in logged - found]
+    unlogged = [f"{_named(effect)} is not in the log so" for effect in found - logged]
+    return tuple(sorted([*missing, *unlogged]))
+
+
+def _named(effect: Effect | None) -> str:
+    if effect is None:
+        return "an unreadable row"
+    if effect.action == REGISTER:
+        return f"version {effect.model}@{effect.number}"
+    return f"revision {effect.number} of {effect.model} by {effect.action}"

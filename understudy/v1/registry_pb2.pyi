@@ -196,6 +196,7 @@ class Version(_message.Message):
     artifact_digest: _builtins.str
     provenance_digest: _builtins.str
     provenance_json: _builtins.str
+    """left out of snapshots"""
     registered_by: _builtins.str
     golden_tolerance: _builtins.float
     """largest absolute difference that golden vectors may show"""
@@ -1099,18 +1100,25 @@ class ListAuditResponse(_message.Message):
 
     ENTRIES_FIELD_NUMBER: _builtins.int
     CHAIN_INTACT_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
     chain_intact: _builtins.bool
+    """and the log tells of all that the registry holds"""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEntry]: ...
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """what speaks against the log; empty when it is intact"""
+
     def __init__(
         self,
         *,
         entries: _abc.Iterable[Global___AuditEntry] | None = ...,
         chain_intact: _builtins.bool = ...,
+        faults: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_intact", b"chain_intact", "entries", b"entries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_intact", b"chain_intact", "entries", b"entries", "faults", b"faults"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
