@@ -151,8 +151,8 @@ def compile_expression(
         evaluate = compiler.compiled(tree.body)
     except SyntaxError as error:
         raise compiler.refusal(text, f"an expression ({error.msg})") from error
-    except (RecursionError, MemoryError, ValueError) as error:
-        raise compiler.refusal(text, "an expression that is not nested as deep") from error
+    except (RecursionError, MemoryError, ValueError, OverflowError) as error:
+        raise compiler.refusal(text, "smaller numbers and less nesting") from error
     return Expression(text, frozenset(compiler.names), evaluate)
 
 
@@ -166,7 +166,7 @@ class _Compiler:
 
     def compiled(self, node: ast.AST) -> _Evaluate:
         match node:
-            case ast.Constant(value=int() | float() as value):
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
                 number = np.float64(value)
                 return lambda _: number
             case ast.Name(id=name):
