@@ -8,17 +8,16 @@ import numpy as np
 
 from shadow.decisions.calibration import Calibration, calibration_of
 from shadow.decisions.distributions import DistributionShift, distribution_shift
+from shadow.decisions.flips import Flips, decision_flips
 from shadow.decisions.paired import (
     MIN_PAIRS,
     Correlation,
-    Flips,
     MeanDifference,
     absolute_quantiles,
     correlate,
-    decision_flips,
     mean_difference,
 )
-from shadow.decisions.ranking import MIN_OF_A_CLASS, AucComparison, compare_auc
+from shadow.decisions.ranking import AucComparison, can_compare_auc, compare_auc
 from shadow.pairs import (
     OutcomeCensus,
     PairedRows,
@@ -44,7 +43,7 @@ class ScoreComparison:
     absolute_quantiles: dict[str, float]  # of |shadow - champion|, e.g. "p99"
     correlation: Correlation
     shift: DistributionShift
-    flips: Flips | None  # None: no threshold was asked for
+    flips: Flips | None  # None: no threshold was asked for, or fewer than two units
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +118,26 @@ def _compare_scores(
 ) -> ScoreComparison | None:
     if rows.champion.size < MIN_PAIRS:
         return None
-    has_clusters = np.unique(rows.unit).size >= MIN_PAIRS
-    quantiles = absolute_quantiles(rows.champion, rows.shadow, QUANTILE_LEVELS)
+    champion, shadow, unit = rows.champion, rows.shadow, rows.unit
+    has_units = np.unique(unit).size >= MIN_PAIRS
+    quantiles = absolute_quantiles(champion, shadow, QUANTILE_LEVELS)
     return ScoreComparison(
-        champion_mean=float(rows.champion.mean()),
-        shadow_mean=float(rows.shadow.mean()),
-        difference=mean_difference(
-            rows.champion, rows.shadow, clusters=rows.unit, confidence=confidence
-        )
-        if has_clusters
+        champion_mean=float(champion.mean()),
+        shadow_mean=float(shadow.mean()),
+        difference=mean_difference(champion, shadow, clusters=unit, confidence=confidence)
+        if has_units
         else None,
         absolute_quantiles={
             f"p{level * 100:g}": value
             for level, value in zip(QUANTILE_LEVELS, quantiles, strict=True)
         },
-        correlation=correlate(rows.champion, rows.shadow),
-        shift=distribution_shift(rows.champion, rows.shadow),
-        flips=None
-        if threshold is None
-        else decision_flips(rows.champion, rows.shadow, threshold=threshold, confidence=confidence),
+        correlation=correlate(champion, shadow),
+        shift=distribution_shift(champion, shadow),
+        flips=decision_flips(
+            champion, shadow, threshold=threshold, clusters=unit, confidence=confidence
+        )
+        if has_units and threshold is not None
+        else None,
     )
 
 
@@ -145,11 +145,12 @@ def _compare_on_outcomes(rows: PairedRows, confidence: float) -> OutcomeComparis
     is_binary = (rows.label == 0) | (rows.label == 1)
     if not is_binary.any():
         return None
-    labels = rows.label[is_binary] == 1
+    labels, unit = rows.label[is_binary] == 1, rows.unit[is_binary]
     champion, shadow = rows.champion[is_binary], rows.shadow[is_binary]
-    is_rankable = min(labels.sum(), (~labels).sum()) >= MIN_OF_A_CLASS
     return OutcomeComparison(
-        auc=compare_auc(labels, champion, shadow, confidence=confidence) if is_rankable else None,
+        auc=compare_auc(labels, champion, shadow, clusters=unit, confidence=confidence)
+        if can_compare_auc(labels, unit)
+        else None,
         champion=calibration_of(labels, champion),
         shadow=calibration_of(labels, shadow),
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,15 +54,24 @@ def mean_difference(
         ValueError: shapes differ, fewer than MIN_PAIRS clusters, or a score is not finite.
     """
     differences = paired_differences(champion, shadow)
+    estimate = float(differences.mean())
+    variance, count = mean_variance(differences, clusters)
+    margin = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * variance**0.5
+    return MeanDifference(estimate, estimate - margin, estimate + margin, differences.size, count)
+
+
+def mean_variance(values: NDArray[np.float64], clusters: NDArray[np.int64]) -> tuple[float, int]:
+    """Return the cluster-robust variance of the mean of `values`, and the number of clusters.
+
+    Raises:
+        ValueError: fewer than MIN_PAIRS clusters.
+    """
     labels, cluster_of = np.unique(clusters, return_inverse=True)
     count = labels.size
     if count < MIN_PAIRS:
         raise ValueError(f"need rows of at least {MIN_PAIRS} clusters, got {count}")
-    estimate = float(differences.mean())
-    residuals = np.bincount(cluster_of, weights=differences - estimate, minlength=count)
-    variance = count / (count - 1) * float(residuals @ residuals) / differences.size**2
-    margin = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * variance**0.5
-    return MeanDifference(estimate, estimate - margin, estimate + margin, differences.size, count)
+    residuals = np.bincount(cluster_of, weights=values - values.mean(), minlength=count)
+    return count / (count - 1) * float(residuals @ residuals) / values.size**2, count
 
 
 def paired_differences(
@@ -114,61 +122,3 @@ def _pearson(first: NDArray[np.float64], second: NDArray[np.float64]) -> float |
     if np.ptp(first) == 0 or np.ptp(second) == 0 or scale == 0:
         return None
     return float(np.clip(centred[0] @ centred[1] / scale, -1.0, 1.0))
-
-
-@dataclass(frozen=True, slots=True)
-class Flips:
-    """Rows on which the two versions decide differently at one threshold."""
-
-    threshold: float
-    pairs: int
-    to_positive: int  # champion below, shadow at or above
-    to_negative: int
-    rate: float
-    lower: float  # of the rate
-    upper: float
-
-
-def decision_flips(
-    champion: NDArray[np.float64],
-    shadow: NDArray[np.float64],
-    *,
-    threshold: float,
-    confidence: float = 0.95,
-) -> Flips:
-    """Count the decisions that would change; a score at the threshold decides positive.
-
-    Raises:
-        ValueError: as `paired_differences`.
-    """
-    paired_differences(champion, shadow)
-    was, would_be = champion >= threshold, shadow >= threshold
-    to_positive = int(np.count_nonzero(~was & would_be))
-    to_negative = int(np.count_nonzero(was & ~would_be))
-    flips = to_positive + to_negative
-    lower, upper = wilson_interval(flips, champion.size, confidence=confidence)
-    rate = flips / champion.size
-    return Flips(threshold, champion.size, to_positive, to_negative, rate, lower, upper)
-
-
-def wilson_interval(
-    successes: int, trials: int, *, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Return the score interval of a proportion (Wilson 1927, "Probable inference").
-
-    Unlike the normal interval it keeps its coverage near 0 and 1, where flips live.
-
-    Raises:
-        ValueError: not 0 <= successes <= trials, or no trials.
-    """
-    if not 0 <= successes <= trials or trials == 0:
-        raise ValueError(f"need 0 <= successes <= trials > 0, got {successes} of {trials}")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = successes / trials
-    centre = share + z * z / (2 * trials)
-    margin = z * (share * (1 - share) / trials + z * z / (4 * trials * trials)) ** 0.5
-    scale = 1 + z * z / trials
-    # At the ends the bounds are 0 and 1 exactly; rounding must not say otherwise.
-    lower = 0.0 if successes == 0 else max(0.0, (centre - margin) / scale)
-    upper = 1.0 if successes == trials else min(1.0, (centre + margin) / scale)
-    return lower, upper

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-MIN_OF_A_CLASS = 2  # a variance needs two
+MIN_CLUSTERS = 2  # a variance needs two
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class AucComparison:
     champion: Auc
     shadow: Auc
     difference: Auc
-    p_value: float | None  # of no difference; None: the two rank alike, variance 0
+    p_value: float | None  # of no difference; None: the two rank alike, no variance
     positives: int
     negatives: int
 
@@ -36,54 +36,88 @@ def compare_auc(
     champion: NDArray[np.float64],
     shadow: NDArray[np.float64],
     *,
+    clusters: NDArray[np.int64],
     confidence: float = 0.95,
 ) -> AucComparison:
-    """Estimate both areas and their difference, with DeLong's covariance.
+    """Estimate both areas and their difference, with the covariance for clustered rows.
 
-    DeLong, DeLong and Clarke-Pearson 1988, "Comparing the areas under two or more correlated
-    receiver operating characteristic curves", eq. 4-6, computed from midranks in O(n log n)
-    as in Sun and Xu 2014, "Fast implementation of DeLong's algorithm". Intervals of the
-    areas are made on the logit scale and stay inside (0, 1); that of the difference is normal.
+    The areas' structural components are those of DeLong, DeLong and Clarke-Pearson 1988
+    ("Comparing the areas under two or more correlated receiver operating characteristic
+    curves"), from midranks in O(n log n) as in Sun and Xu 2014. Their covariance is that of
+    Obuchowski 1997 ("Nonparametric analysis of clustered ROC curve data"), which sums the
+    components within clusters; with one row per cluster it is DeLong's. Intervals of the areas
+    are made on the logit scale and stay inside (0, 1); that of the difference is normal.
 
     Args:
         labels: truth per row, shape (n,).
         champion: score per row, shape (n,), finite.
         shadow: the same rows in the same order, shape (n,), finite.
+        clusters: label of each row's cluster, shape (n,).
         confidence: coverage of the intervals, in (0, 1).
 
     Raises:
-        ValueError: fewer than two positives or two negatives, or shapes differ.
+        ValueError: shapes differ, or a class has rows of fewer than two clusters.
     """
-    if not labels.shape == champion.shape == shadow.shape:
+    if not labels.shape == champion.shape == shadow.shape == clusters.shape:
         raise ValueError(f"shapes differ: {labels.shape}, {champion.shape}, {shadow.shape}")
-    positives, negatives = int(labels.sum()), int((~labels).sum())
-    if min(positives, negatives) < MIN_OF_A_CLASS:
-        raise ValueError(f"need two of each class, got {positives} and {negatives}")
-    parts = [_placements(labels, scores) for scores in (champion, shadow)]
-    areas = [float(of_positives.mean()) for of_positives, _ in parts]
-    covariance = (
-        np.cov(np.stack([p for p, _ in parts])) / positives
-        + np.cov(np.stack([n for _, n in parts])) / negatives
-    )
+    if not can_compare_auc(labels, clusters):
+        raise ValueError(f"need rows of {MIN_CLUSTERS} clusters in each class")
+    areas, covariance = _areas(labels, [champion, shadow], clusters)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
-    difference = areas[1] - areas[0]
+    difference = float(areas[1] - areas[0])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     error = max(variance, 0.0) ** 0.5
     return AucComparison(
-        champion=_with_logit_interval(areas[0], float(covariance[0, 0]), z),
-        shadow=_with_logit_interval(areas[1], float(covariance[1, 1]), z),
+        champion=_with_logit_interval(float(areas[0]), float(covariance[0, 0]), z),
+        shadow=_with_logit_interval(float(areas[1]), float(covariance[1, 1]), z),
         difference=Auc(difference, difference - z * error, difference + z * error),
         p_value=2 * NormalDist().cdf(-abs(difference) / error) if error > 0 else None,
-        positives=positives,
-        negatives=negatives,
+        positives=int(labels.sum()),
+        negatives=int((~labels).sum()),
     )
+
+
+def can_compare_auc(labels: NDArray[np.bool_], clusters: NDArray[np.int64]) -> bool:
+    """Whether there is enough for a variance: two clusters with rows of each class."""
+    return all(np.unique(clusters[rows]).size >= MIN_CLUSTERS for rows in (labels, ~labels))
+
+
+def _areas(
+    labels: NDArray[np.bool_],
+    scores: list[NDArray[np.float64]],
+    clusters: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the area of each score, shape (k,), and their covariance, shape (k, k)."""
+    _, cluster_of = np.unique(clusters, return_inverse=True)
+    count = int(cluster_of.max()) + 1
+    parts = [_placements(labels, each) for each in scores]
+    areas = np.array([of_positives.mean() for of_positives, _ in parts])
+    sums = []
+    for side, rows in enumerate((labels, ~labels)):
+        centred = np.stack([part[side] for part in parts]) - areas[:, None]
+        of_rows = cluster_of[rows]
+        per_cluster = np.stack(
+            [np.bincount(of_rows, weights=each, minlength=count) for each in centred]
+        )
+        present = np.unique(of_rows).size
+        sums.append((per_cluster, present / (present - 1), rows.sum()))
+    (above, above_scale, positives), (below, below_scale, negatives) = sums
+    cross = count / (count - 1) * (above @ below.T) / (positives * negatives)
+    covariance = (
+        above_scale * (above @ above.T) / positives**2
+        + below_scale * (below @ below.T) / negatives**2
+        + cross
+        + cross.T
+    )
+    return areas, covariance
 
 
 def _placements(
     labels: NDArray[np.bool_], scores: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return DeLong's structural components: per positive, the share of negatives below it
-    (ties count half); per negative, the share of positives above it.
+    """Return per positive the share of negatives below it, per negative of positives above it.
+
+    Ties count half.
     """
     above, below = scores[labels], scores[~labels]
     ranks = stats.rankdata(np.concatenate([above, below]))
@@ -94,7 +128,8 @@ def _placements(
 
 def _with_logit_interval(area: float, variance: float, z: float) -> Auc:
     if not 0 < area < 1:
-        return Auc(area, area, area)  # a perfect ranking: DeLong's variance is 0
+        return Auc(area, area, area)  # a perfect ranking: the estimated variance is 0
+    variance = max(variance, 0.0)
     logit = np.log(area / (1 - area))
     margin = z * variance**0.5 / (area * (1 - area))
     return Auc(area, *(float(1 / (1 + np.exp(-(logit + side * margin)))) for side in (-1, 1)))
