@@ -138,6 +138,11 @@ class RegistryClient:
     def get_status(self, model: str = "") -> pb.GetStatusResponse:
         return self._call(self._stub.GetStatus, pb.GetStatusRequest(model=model))
 
+    def watch(self, watcher: str) -> Iterator[pb.Snapshot]:
+        """Yield the state, then again after each change, until the registry ends."""
+        with _translated(self._target):
+            yield from self._stub.Watch(pb.WatchRequest(watcher=watcher))
+
     def fetch_file(self, sha256: str) -> Iterator[bytes]:
         with _translated(self._target):
             request = pb.FetchArtifactFileRequest(sha256=sha256)

@@ -8,7 +8,13 @@ from typing import Annotated
 
 import typer
 
-from domain.errors import InvalidInputError, UnavailableError, UnderstudyError
+from domain.errors import (
+    Fault,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+    UnderstudyError,
+)
 from domain.versions import ScoreOutput, checked_model_name
 from registry.arguments import parse_share, parse_version
 from registry.client import DEFAULT_REGISTRY, NewVersion, RegistryClient, default_actor
@@ -340,9 +346,8 @@ def init_provenance(
             with file.open("x") as target:
                 json.dump(record, target, indent=2)
         except OSError as error:
-            raise InvalidInputError.of(
-                "file", read=f"{file}: {error.strerror}", accepted="a new file"
-            ) from error
+            fault = Fault("file", f"{file}: {error.strerror}", "a new file")
+            raise InvalidInputError([fault]) from error
         typer.echo(f"wrote {file}; fill what is null, then: understudy registry check")
 
 
@@ -374,9 +379,8 @@ def _new_version(
     try:
         record = provenance_file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError.of(
-            "--provenance", read=str(error), accepted="a readable JSON file"
-        ) from error
+        fault = Fault("--provenance", f"{provenance_file}: {error}", "a readable JSON file")
+        raise InvalidInputError([fault]) from error
     return NewVersion(
         model=checked_model_name(model),
         artifact_dir=artifact,
@@ -400,4 +404,5 @@ def _outcomes() -> Iterator[None]:
 def _exit_code(error: UnderstudyError) -> int:
     if isinstance(error, UnavailableError):
         return UNAVAILABLE
-    return USAGE if isinstance(error, InvalidInputError) else REFUSED
+    # What the registry itself answers has other classes: these two are about the command's words.
+    return USAGE if isinstance(error, InvalidInputError | NotFoundError) else REFUSED

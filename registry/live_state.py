@@ -75,12 +75,16 @@ class LiveState:
         kept = await self.run(self._read_reports)
         self.observed.restore(kept, now_s=self._now_s())
         await self._reload()
+        failure: Exception | None = None
         async with self._owned:
             expiry = self._owned.create_task(self._expire_reports())
             try:
                 yield self
-            finally:
-                expiry.cancel()
+            except Exception as error:  # noqa: BLE001 - raised below: the group would wrap it
+                failure = error
+            expiry.cancel()
+        if failure is not None:
+            raise failure
 
     async def run(self, work: Callable[[], ResultT]) -> ResultT:
         """Run blocking `work` in a worker thread."""

@@ -1,7 +1,7 @@
 """The registry's gRPC service: translate, delegate, report each failure once."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,8 +200,10 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         async with answering(context, "Watch"):
             _log.info("watch_started", watcher=request.watcher, watchers=self._live.watchers.count)
             try:
-                async for snapshot in self._live.watchers.watch():
-                    yield snapshot
+                # Closed here, not when the garbage is collected: the seat must be free at once.
+                async with aclosing(self._live.watchers.watch()) as snapshots:
+                    async for snapshot in snapshots:
+                        yield snapshot
             finally:
                 _log.info("watch_ended", watcher=request.watcher)
 

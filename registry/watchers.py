@@ -1,7 +1,7 @@
 """Tell every watcher the latest snapshot. A slow watcher skips the ones between; none is queued."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 
 from domain.errors import OverloadedError
@@ -38,7 +38,7 @@ class Watchers:
         for bell in self._bells:
             bell.set()
 
-    async def watch(self) -> AsyncIterator[pb.Snapshot]:
+    async def watch(self) -> AsyncGenerator[pb.Snapshot, None]:
         """Yield the latest snapshot now, then again whenever there is a newer one, until closed.
 
         Raises:

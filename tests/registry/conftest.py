@@ -1,14 +1,45 @@
 """A registry over real files and real gRPC, one per test."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.registry.operator import Operator, running_registry
+from tests.registry.samples import new_version
 
 
 @pytest.fixture
 async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
+    """Speaks to an empty registry, which lies in `tmp_path`."""
     async with running_registry(tmp_path) as channel:
+        yield Operator(channel)
+
+
+@pytest.fixture(scope="session")
+def _two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("two-versions")
+
+    async def fill() -> None:
+        async with running_registry(directory) as channel:
+            for _ in range(2):
+                response = await Operator(channel).register(new_version())
+                assert response.report.complete, response.report
+
+    asyncio.run(fill())
+    return directory
+
+
+@pytest.fixture
+def seeded(_two_versions: Path, tmp_path: Path) -> Path:
+    """The directory of a registry that holds fraud@1 and fraud@2 and has stopped."""
+    return Path(shutil.copytree(_two_versions, tmp_path / "registry"))
+
+
+@pytest.fixture
+async def deployer(seeded: Path) -> AsyncIterator[Operator]:
+    """Speaks to a registry that holds fraud@1 and fraud@2; it lies in `seeded`."""
+    async with running_registry(seeded) as channel:
         yield Operator(channel)

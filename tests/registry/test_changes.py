@@ -75,7 +75,7 @@ def test_no_sequence_of_changes_breaks_a_deployment(changes: list[Change]) -> No
         assert set(versions_in_use(after)) <= KNOWN
         assert after.salt == history[0].salt
         if isinstance(change, Rollback):
-            wanted = change.to_revision or len(history) - 1
+            wanted = change.to_revision or len(before) - 1
             assert after.digest == history[wanted - 1].digest
     assert all(earlier.digest != later.digest for earlier, later in pairwise(history))
 

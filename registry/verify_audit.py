@@ -1,0 +1,46 @@
+"""Verify the audit log: its own chain, and that it tells of all that the registry holds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from domain.canonical import digest_of_text
+from registry.decisions.audit_chain import (
+    REGISTER,
+    Effect,
+    RecordedRow,
+    discrepancies,
+    first_break,
+    version_digest,
+)
+from registry.store import audit_log, revisions, versions
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAudit:
+    recorded: tuple[RecordedRow, ...]
+    faults: tuple[str, ...]  # empty: the log is intact
+
+
+def verify_audit(connection: Connection) -> VerifiedAudit:
+    """Read the whole log and return it with all that speaks against it."""
+    recorded = audit_log.read_all(connection)
+    faults = list(discrepancies(recorded, _present(connection)))
+    broken_at = first_break(recorded)
+    if broken_at is not None:
+        faults.insert(0, f"the chain breaks at row {broken_at}")
+    return VerifiedAudit(tuple(recorded), tuple(faults))
+
+
+def _present(connection: Connection) -> Iterator[Effect]:
+    """What is there, by digests computed anew."""
+    for version in versions.list_versions(connection):
+        spec = version.spec
+        provenance = digest_of_text(version.provenance_json)
+        digest = version_digest(spec.artifact_digest, provenance)
+        yield Effect(REGISTER, spec.ref.model, spec.ref.number, digest)
+    for model in revisions.deployed_models(connection):
+        for stored in revisions.history_of(connection, model):
+            deployment = stored.deployment
+            yield Effect(stored.action, model, deployment.revision, deployment.digest)

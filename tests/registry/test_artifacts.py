@@ -1,0 +1,171 @@
+"""The artifact store keeps whole files under their digest, and nothing else."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import CorruptedError, InvalidInputError, NotFoundError, UnavailableError
+from domain.versions import ArtifactFile
+from registry.store.artifacts import ArtifactStore, checked_path
+
+CONTENT = b"weights" * 400_000  # several pieces when it is read
+
+
+def kept(store: ArtifactStore, content: bytes = CONTENT) -> ArtifactFile:
+    with store.stage() as staging:
+        target = staging.open_file("model.onnx")
+        target.write(content)
+        file = target.close()
+        store.keep(staging, [file])
+    return file
+
+
+def files_below(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]
+
+
+@contextmanager
+def full_disk(limit_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `limit_bytes`; the kernel refuses the write."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_file_is_found_by_its_digest(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+
+    file = kept(store)
+
+    assert file.sha256 == sha256(CONTENT).hexdigest()
+    assert b"".join(store.read(file.sha256)) == CONTENT
+    assert files_below(tmp_path) == [store.path_of(file.sha256)]
+
+
+def test_the_same_content_is_stored_once(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+
+    assert kept(store) == kept(store)
+    assert len(files_below(tmp_path)) == 1
+
+
+def test_a_corrupted_file_is_never_read_to_its_end(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    path = store.path_of(kept(store).sha256)
+    path.chmod(0o644)
+    path.write_bytes(CONTENT[:-1] + b"X")
+    received: list[bytes] = []
+
+    with pytest.raises(CorruptedError):
+        received.extend(store.read(path.name))
+
+    assert sum(map(len, received)) < len(CONTENT)
+
+
+def test_a_corrupted_file_is_healed_by_the_next_upload(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    path = store.path_of(kept(store).sha256)
+    path.chmod(0o644)
+    path.write_bytes(b"X" * len(CONTENT))
+
+    kept(store)
+
+    assert b"".join(store.read(path.name)) == CONTENT
+
+
+def test_an_upload_that_stops_half_way_leaves_nothing(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+
+    def break_off() -> None:
+        with store.stage() as staging:
+            target = staging.open_file("model.onnx")
+            target.write(CONTENT)
+            target.abandon()
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        break_off()
+
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.fault
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    with store.stage() as staging:
+        target = staging.open_file("model.onnx")
+
+        with full_disk(100_000), pytest.raises(UnavailableError, match="no space left"):
+            target.write(CONTENT)
+
+        target.abandon()
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.fault
+def test_a_disk_that_is_full_at_the_last_bytes_is_told(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+
+    with store.stage() as staging:
+        target = staging.open_file("model.onnx")
+        target.write(b"x" * 2_000)  # stays in the buffer
+        with full_disk(1_000), pytest.raises(UnavailableError, match="no space left"):
+            target.close()
+
+    assert files_below(tmp_path) == []
+
+
+def test_what_an_earlier_process_left_half_done_is_removed(tmp_path: Path) -> None:
+    first = ArtifactStore(tmp_path)
+    first.stage().open_file("model.onnx").abandon()  # and the process is killed
+
+    ArtifactStore(tmp_path)
+
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("digest", ["", "abc", "../../etc/passwd", "G" * 64])
+def test_only_a_digest_names_a_file(tmp_path: Path, digest: str) -> None:
+    with pytest.raises(InvalidInputError):
+        ArtifactStore(tmp_path).path_of(digest)
+
+
+def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        ArtifactStore(tmp_path).path_of("ab" * 32)
+
+
+def test_a_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(UnavailableError):
+        ArtifactStore(tmp_path / "file")
+
+
+@pytest.mark.parametrize("text", ["model.onnx", "a/b/c.bin", "w_0-1.dat"])
+def test_a_path_below_the_artifact_is_accepted(text: str) -> None:
+    assert checked_path(text, "path") == text
+
+
+@given(
+    st.text(max_size=12)
+    | st.lists(st.sampled_from(["..", ".", "", "a", "/", "\\", "\0", "~"])).map("/".join)
+)
+def test_no_accepted_path_leaves_the_artifact(text: str) -> None:
+    try:
+        checked_path(text, "path")
+    except InvalidInputError:
+        return
+    path = PurePosixPath(text)
+    assert not path.is_absolute()
+    assert ".." not in path.parts
+    assert not {"\\", "\0"} & set(text)

@@ -1,0 +1,276 @@
+"""The operators' commands against a registry process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from domain.errors import CorruptedError
+from registry.client import RegistryClient
+from registry.commands import app
+from registry.decisions.changes import DeployChampion, SetCanary
+from runtime.exit_codes import OK, REFUSED, UNAVAILABLE, USAGE
+from tests.registry.operator import LIMIT_S
+from tests.registry.samples import ACTOR, VIEW, record_with, trained
+
+REASON = ("--reason", "a test")
+
+
+def start(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a registry process; return it and its address once it serves."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "registry", "serve", "--dir", directory, "--listen", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == "registry_opened":
+            return process, f"127.0.0.1:{event['port']}"
+    raise AssertionError(f"the registry ended with {process.wait()}")
+
+
+def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
+    process.send_signal(number)
+    process.communicate(timeout=LIMIT_S)
+    return process.returncode
+
+
+@pytest.fixture
+def registry(seeded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a process that holds fraud@1 and fraud@2; commands find it by themselves."""
+    process, target = start(seeded)
+    monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
+    monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
+    yield target
+    assert end(process) == OK
+
+
+def command(*words: str) -> Result:
+    return CliRunner().invoke(app, words)
+
+
+def json_of(*words: str) -> Any:
+    result = command(*words, "--output", "json")
+    assert result.exit_code == OK, result.stderr
+    return json.loads(result.stdout)
+
+
+def registration(tmp_path: Path, record: dict[str, Any]) -> tuple[str, ...]:
+    provenance = tmp_path / "provenance.json"
+    provenance.write_text(json.dumps(record))
+    features = [
+        {"name": f.name, "dtype": f.dtype.value, "default": f.default} for f in VIEW.features
+    ]
+    view = {"name": "patient", "version": 1, "entity": "patient", "features": features}
+    views = tmp_path / "views.yaml"
+    views.write_text(yaml.safe_dump({"views": [view]}))
+    return (
+        "fraud",
+        *("--artifact", str(trained().artifact_dir)),
+        *("--provenance", str(provenance)),
+        *("--views", str(views)),
+        *("--score-output", "probabilities:1"),
+    )
+
+
+def test_a_version_goes_from_registration_to_rollback(registry: str, tmp_path: Path) -> None:
+    words = registration(tmp_path, trained().record)
+    assert "nothing was registered" in command("check", *words).stdout
+    assert "registered fraud@3" in command("register", *words, *REASON).stdout
+
+    assert command("deploy", "fraud@1", *REASON).exit_code == OK
+    assert command("shadow", "fraud", "3", "--sample", "50%", *REASON).exit_code == OK
+    assert command("canary", "fraud", "fraud@2", "--weight", "250bp", *REASON).exit_code == OK
+    assert command("promote", "fraud", "--expect-revision", "3", *REASON).exit_code == OK
+    back = json_of("rollback", "fraud", *REASON)
+
+    history = json_of("history", "fraud")
+    assert [entry["action"] for entry in history] == [
+        "deploy",
+        "shadow",
+        "canary",
+        "promote",
+        "rollback",
+    ]
+    assert back["after"]["revision"] == 5
+    assert back["after"]["digest"] == history[2]["deployment"]["digest"]
+    assert back["after"]["challengers"] == [{"version": 2, "weight_bp": 250}]
+    assert back["after"]["shadows"] == [{"version": 3, "sample_bp": 5000}]
+
+
+def test_every_command_prints_a_table_and_json(registry: str) -> None:
+    command("deploy", "fraud@1", *REASON)
+
+    for words in (("list",), ("show", "fraud@1"), ("history", "fraud"), ("status",), ("audit",)):
+        table = command(*words)
+        assert table.exit_code == OK, table.stderr
+        assert "fraud" in table.stdout or words[0] == "history"
+        assert json_of(*words)
+    assert json_of("show", "fraud", "1")["provenance"]["people"]["author"] == ACTOR
+    assert json_of("status", "fraud")["deployments"][0]["revision"] == 1
+    assert json_of("audit", "fraud")["entries"][-1]["reason"] == "a test"
+
+
+def test_a_refused_registration_prints_every_finding(registry: str, tmp_path: Path) -> None:
+    record = record_with("people.approver", ACTOR)
+    del record["policy"]["licence"]
+
+    refused = command("register", *registration(tmp_path, record), *REASON)
+
+    assert refused.exit_code == REFUSED
+    for words in ("2 findings", "people.approver", "policy.licence", "somebody other than"):
+        assert words in refused.stdout
+    assert len(json_of("list")) == 2
+
+
+def test_a_dry_run_prints_and_changes_nothing(registry: str, tmp_path: Path) -> None:
+    words = registration(tmp_path, trained().record)
+
+    assert command("register", *words, *REASON, "--dry-run").exit_code == OK
+    assert "would be revision 1" in command("deploy", "fraud@1", *REASON, "--dry-run").stdout
+
+    assert len(json_of("list")) == 2
+    assert json_of("status")["deployments"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "says"),
+    [
+        (("deploy", "fraud@9", *REASON), REFUSED, "version fraud@9 does not exist"),
+        (("deploy", "fraud", *REASON), USAGE, "MODEL@NUMBER"),
+        (("deploy", "fraud@1", "--reason", " "), REFUSED, "reason"),
+        (("deploy", "fraud@1", "--expect-revision", "4", *REASON), REFUSED, "at revision 0, not 4"),
+        (("canary", "fraud@2", "--weight", "10", *REASON), USAGE, "10000bp"),
+        (("promote", "fraud", *REASON), REFUSED, "not deployed"),
+        (("rollback", "FRAUD", *REASON), USAGE, "model"),
+        (("history", "nobody"), REFUSED, "does not exist"),
+        (("show", "fraud@9"), REFUSED, "does not exist"),
+    ],
+)
+def test_an_expected_failure_is_one_line(
+    registry: str, words: tuple[str, ...], exit_code: int, says: str
+) -> None:
+    result = command(*words)
+
+    assert (result.exit_code, result.stdout) == (exit_code, "")
+    assert says in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_registry_that_is_away_is_told() -> None:
+    result = command("list", "--registry", "127.0.0.1:1")
+
+    assert result.exit_code == UNAVAILABLE
+    assert result.stderr.startswith("error: registry 127.0.0.1:1 is unavailable")
+
+
+@pytest.mark.parametrize("missing", ["--provenance", "--views", "--artifact"])
+def test_a_missing_file_is_told(registry: str, tmp_path: Path, missing: str) -> None:
+    words = list(registration(tmp_path, trained().record))
+    words[words.index(missing) + 1] = str(tmp_path / "missing")
+
+    result = command("check", *words)
+
+    assert result.exit_code == USAGE
+    assert "missing" in result.stderr
+
+
+def test_a_reason_is_required() -> None:
+    assert command("deploy", "fraud@1").exit_code != OK
+
+
+def test_a_skeleton_is_written_once(tmp_path: Path) -> None:
+    file = tmp_path / "provenance.json"
+
+    first = command("provenance", "init", str(file), "--dir", str(tmp_path), "--actor", ACTOR)
+    second = command("provenance", "init", str(file))
+
+    assert first.exit_code == OK
+    assert json.loads(file.read_text())["people"]["author"] == ACTOR
+    assert second.exit_code == USAGE
+
+
+@pytest.mark.fault
+def test_a_killed_registry_keeps_what_it_answered(seeded: Path) -> None:
+    process, target = start(seeded)
+    with RegistryClient(target, actor=ACTOR) as client:
+        client.wait_until_reachable()
+        client.change("fraud", DeployChampion(1), reason="a test")
+        answered = client.change("fraud", SetCanary(2, 100), reason="a test")
+    end(process, signal.SIGKILL)
+
+    process, target = start(seeded)
+    with RegistryClient(target, actor=ACTOR) as client:
+        kept = client.get_deployment("fraud")
+        log = client.list_audit()
+    assert end(process) == OK
+    assert kept.digest == answered.after.digest
+    assert log.chain_intact
+
+
+def test_an_open_watch_does_not_hold_up_the_end(seeded: Path) -> None:
+    process, target = start(seeded)
+    with RegistryClient(target, actor=ACTOR) as client:
+        watch = client.watch("test")
+        assert next(watch).sequence
+
+        assert end(process) == OK
+        assert list(watch) == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"REGISTRY_WORKERS": "0"}, "workers"),
+        ({"REGISTRY_LISTN": "x"}, "REGISTRY_LISTN: no such setting"),
+    ],
+)
+def test_bad_settings_end_before_a_port_is_bound(
+    tmp_path: Path, variables: dict[str, str], says: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "registry", "serve", "--dir", str(tmp_path / "data")],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
+    )
+
+    assert done.returncode == USAGE
+    assert says in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_taken_port_is_told_in_one_line(registry: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "registry", "serve", "--dir", str(tmp_path), "--listen", registry],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
+    )
+
+    assert done.returncode != OK
+    assert "cannot be bound" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_corrupted_file_is_told_to_who_fetches_it(registry: str, seeded: Path) -> None:
+    with RegistryClient(registry) as client:
+        digest = client.get_version("fraud", 1).files[0].sha256
+        stored = seeded / "artifacts" / "sha256" / digest[:2] / digest
+        stored.chmod(0o644)
+        stored.write_bytes(b"other")
+
+        with pytest.raises(CorruptedError):
+            b"".join(client.fetch_file(digest))

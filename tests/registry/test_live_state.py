@@ -1,0 +1,211 @@
+"""What watchers are told, and when. Time and blocking work are in the tests' hands."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from domain.errors import CorruptedError, OverloadedError, RefusedError, UnavailableError
+from registry.change_deployment import ChangeRequest, DeploymentChanger
+from registry.decisions.changes import Change, DeployChampion, Rollback, SetCanary
+from registry.live_state import LiveOptions, LiveState
+from registry.observed import Observed
+from registry.store import schema
+from registry.store.database import open_database, writing
+from registry.watchers import Watchers
+from tests.registry.operator import LIMIT_S
+from understudy.v1 import registry_pb2 as pb
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+AFTER_EXPIRY = datetime(2099, 1, 2, tzinfo=UTC)  # the samples are to be validated by 2099-01-01
+
+
+def asked(change: Change) -> ChangeRequest:
+    return ChangeRequest("fraud", change, "a test", "ada@lab", None, dry_run=False)
+
+
+def snapshot(sequence: int) -> pb.Snapshot:
+    return pb.Snapshot(sequence=sequence)
+
+
+@asynccontextmanager
+async def live_over(directory: Path) -> AsyncIterator[tuple[LiveState, DeploymentChanger]]:
+    engine = open_database(directory / "registry.sqlite")
+    with ThreadPoolExecutor(2) as executor:
+        options = LiveOptions(standby_versions=1, report_ttl_s=60.0, max_watchers=4)
+        live = LiveState(engine, executor, options, now_s=lambda: 0.0, now=lambda: NOW)
+        async with live.opened():
+            yield live, DeploymentChanger(engine, lambda: NOW)
+    engine.dispose()
+
+
+async def test_a_change_is_published_although_its_caller_went_away(seeded: Path) -> None:
+    async with live_over(seeded) as (live, changer):
+        begun, may_end = threading.Event(), threading.Event()
+
+        def slow_change() -> None:
+            begun.set()
+            assert may_end.wait(LIMIT_S)
+            changer.change(asked(DeployChampion(1)))
+
+        caller = asyncio.ensure_future(live.change(slow_change))
+        assert await asyncio.to_thread(begun.wait, LIMIT_S)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        may_end.set()
+
+        async with asyncio.timeout(LIMIT_S):
+            async with aclosing(live.watchers.watch()) as watch:
+                async for seen in watch:
+                    if seen.deployments:
+                        break
+
+        assert live.deployments("fraud")[0].champion == 1
+
+
+async def test_a_failed_change_reaches_its_caller_and_stops_nobody(seeded: Path) -> None:
+    async with live_over(seeded) as (live, changer):
+        with pytest.raises(RefusedError):
+            await live.change(lambda: changer.change(asked(SetCanary(1, 10))))
+
+        await live.change(lambda: changer.change(asked(DeployChampion(1))))
+
+        assert [each.champion for each in live.deployments()] == [1]
+        assert live.deployments("other") == []
+
+
+async def test_a_slow_watcher_gets_the_latest_and_nothing_between() -> None:
+    watchers = Watchers(snapshot(0), limit=2)
+    watch = watchers.watch()
+    assert (await anext(watch)).sequence == 0
+
+    for sequence in range(1, 100):
+        watchers.publish(snapshot(sequence))
+
+    assert (await anext(watch)).sequence == 99
+    await watch.aclose()
+
+
+async def test_a_seat_is_free_when_its_watcher_leaves() -> None:
+    watchers = Watchers(snapshot(0), limit=1)
+    first = watchers.watch()
+    await anext(first)
+    second = watchers.watch()
+
+    with pytest.raises(OverloadedError):
+        await anext(second)
+    await first.aclose()
+
+    third = watchers.watch()
+    assert (await anext(third)).sequence == 0
+    await third.aclose()
+    assert watchers.count == 0
+
+
+async def test_closing_ends_every_watch() -> None:
+    watchers = Watchers(snapshot(0), limit=1)
+    watch = watchers.watch()
+    await anext(watch)
+
+    watchers.close()
+
+    assert [seen async for seen in watch] == []
+
+
+def report(host_id: str, port: int) -> pb.ReportScorersRequest:
+    return pb.ReportScorersRequest(
+        host_id=host_id, processes=[pb.ScorerProcess(address=f"127.0.0.1:{port}")]
+    )
+
+
+def test_a_repeated_report_says_nothing_new_and_lives_on() -> None:
+    observed = Observed(ttl_s=10.0)
+
+    assert observed.report_scorers(report("a", 1), now_s=0.0)
+    assert not observed.report_scorers(report("a", 1), now_s=9.0)
+    assert observed.report_scorers(report("a", 2), now_s=9.5)
+
+    assert observed.expire(now_s=19.0) == ()
+    assert observed.expire(now_s=19.5) == ("a",)
+    assert observed.scorers() == []
+
+
+def test_a_restored_report_has_one_term_to_be_repeated() -> None:
+    observed = Observed(ttl_s=10.0)
+    observed.restore({"a": report("a", 1).SerializeToString()}, now_s=5.0)
+
+    assert [process.address for process in observed.scorers()] == ["127.0.0.1:1"]
+    assert observed.expire(now_s=14.9) == ()
+    assert observed.expire(now_s=15.0) == ("a",)
+
+
+def test_a_silent_router_is_forgotten() -> None:
+    observed = Observed(ttl_s=10.0)
+    observed.report_router(pb.ReportRouterRequest(router_id="r"), at=NOW, now_s=0.0)
+
+    observed.expire(now_s=9.0)
+    assert len(observed.routers()) == 1
+    observed.expire(now_s=10.0)
+    assert observed.routers() == []
+
+
+def test_provenance_that_has_run_out_blocks_the_next_step_but_not_the_way_back(
+    seeded: Path,
+) -> None:
+    engine = open_database(seeded / "registry.sqlite")
+    today = DeploymentChanger(engine, lambda: NOW)
+    later = DeploymentChanger(engine, lambda: AFTER_EXPIRY)
+    today.change(asked(DeployChampion(1)))
+    today.change(asked(SetCanary(2, 1000)))
+
+    with pytest.raises(RefusedError, match=r"fraud@2 no longer holds: policy.revalidate_by"):
+        later.change(asked(SetCanary(2, 2000)))
+    with pytest.raises(RefusedError, match="no longer holds"):
+        later.change(asked(DeployChampion(2)))
+
+    assert later.change(asked(Rollback())).after.challengers == ()
+    engine.dispose()
+
+
+def test_a_record_that_was_changed_behind_our_back_takes_no_traffic(seeded: Path) -> None:
+    engine = open_database(seeded / "registry.sqlite")
+    with writing(engine) as connection:
+        connection.exec_driver_sql("DROP TRIGGER versions_no_update")
+        text = schema.versions.c.provenance_json
+        connection.execute(schema.versions.update().values(provenance_json=text + " "))
+
+    with pytest.raises(CorruptedError):
+        DeploymentChanger(engine, lambda: NOW).change(asked(DeployChampion(1)))
+    engine.dispose()
+
+
+def test_a_database_of_a_newer_registry_is_refused(seeded: Path) -> None:
+    engine = open_database(seeded / "registry.sqlite")
+    with writing(engine) as connection:
+        connection.execute(
+            schema.settings.update()
+            .where(schema.settings.c.name == "schema_version")
+            .values(value=2)
+        )
+    engine.dispose()
+
+    with pytest.raises(RefusedError, match="schema 2"):
+        open_database(seeded / "registry.sqlite")
+
+
+@pytest.mark.parametrize("content", [b"this is no database" * 100, None])
+def test_a_file_that_is_no_database_is_told(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "registry.sqlite"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+
+    with pytest.raises(UnavailableError, match="registry database"):
+        open_database(path)
