@@ -94,13 +94,21 @@ def run_demo(*, directory: Path | None, rate_per_s: int, keep: bool) -> int:
                 router_process(stack.directory, stack.addresses, workers=WORKERS)
             )
             report.kept(stack)
-            return code or await stay(stack)
+            return await _stay_with(code, stack)
 
     try:
-        return run_until_interrupted(main())
+        return run_until_interrupted(main(), interrupted_code=exit_codes.INTERRUPTED)
     except UnderstudyError as error:
         report.broke(error, prepared.directory)
         return exit_codes.FAILED
+
+
+async def _stay_with(code: int, stack: Stack) -> int:
+    """Keep the stack running; Ctrl-C is how that ends, and leaves the verdict as it is."""
+    try:
+        return code or await stay(stack)
+    except asyncio.CancelledError:
+        return code
 
 
 def prepare(directory: DataDirectory, report: DemoReport) -> Prepared:

@@ -32,7 +32,7 @@ def run_up(directory: Path, *, registry_listen: str, router_listen: str, workers
             console.print("Ctrl-C stops it.")
             return await stay(stack)
 
-    return run_until_interrupted(main())
+    return run_until_interrupted(main(), interrupted_code=exit_codes.OK)
 
 
 async def stay(stack: Stack) -> int:
@@ -42,8 +42,11 @@ async def stay(stack: Stack) -> int:
     return exit_codes.FAILED
 
 
-def run_until_interrupted(main: Coroutine[Any, Any, int]) -> int:
-    """Run `main`; Ctrl-C and SIGTERM cancel it, and it ends when it has cleaned up."""
+def run_until_interrupted(main: Coroutine[Any, Any, int], *, interrupted_code: int) -> int:
+    """Run `main` and return its exit code.
+
+    Ctrl-C and SIGTERM cancel it; it ends with `interrupted_code` when it has cleaned up.
+    """
 
     async def cancellable() -> int:
         loop = asyncio.get_running_loop()
@@ -55,7 +58,7 @@ def run_until_interrupted(main: Coroutine[Any, Any, int]) -> int:
     try:
         return asyncio.run(cancellable())
     except asyncio.CancelledError:
-        return exit_codes.OK
+        return interrupted_code
     except UnavailableError as error:
         print(f"understudy: {error}", file=sys.stderr)  # noqa: T201 - for the operator
         return exit_codes.UNAVAILABLE

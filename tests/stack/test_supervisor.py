@@ -1,0 +1,129 @@
+"""The supervisor, with real processes."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from domain.errors import UnavailableError
+from stack.supervisor import ProcessSpec, Supervisor, free_port
+from tests.stack.waiting import until_gone
+
+pytestmark = pytest.mark.fault
+LIMIT_S = 20.0
+
+
+def a_process(name: str, manner: str = "obliging") -> ProcessSpec:
+    address = f"127.0.0.1:{free_port()}"
+    return ProcessSpec(name, ("-m", "tests.stack.health_server", address, manner), address)
+
+
+async def test_a_started_process_is_healthy_and_gone_after_the_block(tmp_path: Path) -> None:
+    async with Supervisor(tmp_path) as supervisor:
+        await supervisor.start(a_process("one"))
+        pid = supervisor.pids()["one"]
+        assert psutil.pid_exists(pid)
+
+    await until_gone([pid])
+
+
+async def test_a_process_that_ends_at_its_start_is_told_with_its_last_words(
+    tmp_path: Path,
+) -> None:
+    async with Supervisor(tmp_path) as supervisor:
+        with pytest.raises(UnavailableError, match=r"ended with 64.*nothing suits me"):
+            await supervisor.start(a_process("one", "refuses"))
+
+
+async def test_a_process_that_is_never_ready_is_given_up(tmp_path: Path) -> None:
+    async with Supervisor(tmp_path) as supervisor:
+        with pytest.raises(UnavailableError, match="not healthy after"):
+            await supervisor.start(a_process("one", "never-ready"), ready_limit_s=1.5)
+        pid = supervisor.pids()["one"]
+
+    await until_gone([pid])
+
+
+async def test_processes_stop_in_reverse_order(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    first, second = a_process("first", str(marks)), a_process("second", str(marks))
+
+    async with Supervisor(tmp_path) as supervisor:
+        await supervisor.start(first)
+        await supervisor.start(second)
+
+    assert marks.read_text().split() == [second.health_target, first.health_target]
+
+
+async def test_a_process_that_will_not_stop_is_killed(tmp_path: Path) -> None:
+    async with Supervisor(tmp_path, stop_limit_s=0.3) as supervisor:
+        await supervisor.start(a_process("one", "stubborn"))
+        pid = supervisor.pids()["one"]
+        await supervisor.stop("one")
+
+        await until_gone([pid])
+        assert supervisor.pids() == {}
+
+
+async def test_a_process_that_dies_is_reported(tmp_path: Path) -> None:
+    async with Supervisor(tmp_path) as supervisor:
+        await supervisor.start(a_process("one"))
+        os.kill(supervisor.pids()["one"], signal.SIGKILL)
+
+        why = await asyncio.wait_for(supervisor.until_one_ends(), LIMIT_S)
+
+        assert why.startswith("one ended with -9")
+        assert len(supervisor.ended()) == 1
+
+
+async def test_a_restarted_process_has_another_pid_and_the_same_address(tmp_path: Path) -> None:
+    async with Supervisor(tmp_path) as supervisor:
+        await supervisor.start(a_process("one"))
+        before = supervisor.pids()["one"]
+
+        await supervisor.restart("one")
+
+        assert supervisor.pids()["one"] != before
+
+
+_PARENT = """
+import asyncio, sys
+from pathlib import Path
+from stack.supervisor import ProcessSpec, Supervisor
+async def main():
+    async with Supervisor(Path(sys.argv[1])) as supervisor:
+        address = sys.argv[2]
+        spec = ProcessSpec(
+            "one", ("-m", "tests.stack.health_server", address, "obliging"), address
+        )
+        await supervisor.start(spec)
+        print(supervisor.pids()["one"], flush=True)
+        await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_children_end_with_a_parent_that_was_killed(
+    tmp_path: Path, number: signal.Signals, unused_address: Callable[[], str]
+) -> None:
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        _PARENT,
+        str(tmp_path),
+        unused_address(),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert parent.stdout is not None
+    child = int(await asyncio.wait_for(parent.stdout.readline(), LIMIT_S))
+
+    parent.send_signal(number)
+    await asyncio.wait_for(parent.wait(), LIMIT_S)
+
+    await until_gone([child])
