@@ -13,6 +13,16 @@ from domain.versions import DYNAMIC, TensorSpec
 from scorer.signature import CONTENTS_FIELD, DTYPE_OF, Signature
 from understudy.oip import inference_pb2 as pb
 
+# Triton's extensions that change what a tensor means. Others, such as the binary_data_size that
+# kserve's client sends, say what the message shows anyway.
+_EXTENSIONS = frozenset(
+    {
+        "shared_memory_region",
+        "shared_memory_offset",
+        "shared_memory_byte_size",
+        "classification",
+    }
+)
 _REMEMBERED_SHAPES = 256
 _LENGTH = struct.Struct("<I")
 
@@ -91,7 +101,7 @@ class RequestReader:
                     accepted=f"each once of {', '.join(self._output_at)}",
                 )
             if tensor.parameters:
-                _refuse_parameters(f"output {tensor.name!r}", tensor.parameters)
+                _check_parameters(f"output {tensor.name!r}", tensor.parameters)
             chosen.append(at)
         return tuple(chosen)
 
@@ -135,7 +145,7 @@ class _InputReader:
         if tensor.datatype != self._spec.datatype:
             self._refuse("datatype", tensor.datatype, self._spec.datatype)
         if tensor.parameters:
-            _refuse_parameters(f"input {self.name!r}", tensor.parameters)
+            _check_parameters(f"input {self.name!r}", tensor.parameters)
         shape = tuple(tensor.shape)
         elements = self._elements_of.get(shape)
         if elements is None:
@@ -232,8 +242,9 @@ def _rows_of(inputs: tuple[NDArray[Any], ...]) -> int:
     return inputs[0].shape[0] if inputs and inputs[0].ndim else 1
 
 
-def _refuse_parameters(where: str, parameters: Any) -> NoReturn:
-    # Shared memory, classification: they would change what the tensor means.
-    raise InvalidInputError.of(
-        f"{where} parameters", read=sorted(parameters), accepted="none; extensions are not served"
-    )
+def _check_parameters(where: str, parameters: Any) -> None:
+    refused = sorted(_EXTENSIONS.intersection(parameters))
+    if refused:
+        raise InvalidInputError.of(
+            f"{where} parameters", read=refused, accepted="none of Triton's extensions"
+        )

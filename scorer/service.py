@@ -3,12 +3,12 @@
 import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version as installed_version
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
-from domain.errors import NotFoundError, UnavailableError
+from domain.errors import InvalidInputError, NotFoundError, UnavailableError
 from domain.versions import VersionRef
 from runtime.grpc_errors import abort_with, status_of
 from scorer.batcher import Batcher
@@ -24,6 +24,7 @@ _SERVER_NAME = "understudy"
 _PLATFORM = "onnxruntime_onnx"  # what Triton calls it; clients compare this text
 _TYPED_ANSWER_PARAMETER = "binary_data_output"  # as in the protocol's HTTP extension
 
+MessageT = TypeVar("MessageT", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -61,15 +62,12 @@ class InferenceService(grpc.GenericRpcHandler):
         self._is_ready = is_ready
         self._served: ServedModel | None = None
         self._infer: Any = grpc.unary_unary_rpc_method_handler(
+            # Bytes in, bytes out: grpc would answer UNKNOWN where a message cannot be parsed.
             self._model_infer,
-            request_deserializer=pb.ModelInferRequest.FromString,
-            response_serializer=None,  # the writer gives bytes
         )
-        self._others = {
+        self._others: dict[str, Any] = {
             f"/{SERVICE}/{name}": grpc.unary_unary_rpc_method_handler(
-                self._guarded(name, answer),
-                request_deserializer=request.FromString,
-                response_serializer=_serialized,
+                self._guarded(name, request, answer)
             )
             for name, request, answer in (
                 ("ServerLive", pb.ServerLiveRequest, self._server_live),
@@ -92,10 +90,10 @@ class InferenceService(grpc.GenericRpcHandler):
             return self._infer
         return self._others.get(method)
 
-    async def _model_infer(self, request: pb.ModelInferRequest, context: Context) -> bytes:
+    async def _model_infer(self, raw: bytes, context: Context) -> bytes:
         self._coming.enter()
         try:
-            answer = await self._answer(request, context)
+            answer = await self._answer(_parsed(raw, pb.ModelInferRequest), context)
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._observer.failed(status_of(error))
             await abort_with(context, error, rpc="ModelInfer")
@@ -149,11 +147,11 @@ class InferenceService(grpc.GenericRpcHandler):
             raise NotFoundError("model", f"{name}@{number}" if number else repr(name))
 
     def _guarded(
-        self, rpc: str, answer: Callable[[Any], Message]
-    ) -> Callable[[Any, Context], Awaitable[Message]]:
-        async def handle(request: Message, context: Context) -> Message:
+        self, rpc: str, kind: type[Message], answer: Callable[[Any], Message]
+    ) -> Callable[[bytes, Context], Awaitable[bytes]]:
+        async def handle(raw: bytes, context: Context) -> bytes:
             try:
-                return answer(request)
+                return answer(_parsed(raw, kind)).SerializeToString()
             except Exception as error:  # noqa: BLE001 - request boundary
                 self._observer.failed(status_of(error))
                 await abort_with(context, error, rpc=rpc)
@@ -161,8 +159,13 @@ class InferenceService(grpc.GenericRpcHandler):
         return handle
 
 
-def _serialized(message: Message) -> bytes:
-    return message.SerializeToString()
+def _parsed(raw: bytes, kind: type[MessageT]) -> MessageT:
+    try:
+        return kind.FromString(raw)
+    except DecodeError as error:
+        raise InvalidInputError.of(
+            "request", read=f"{len(raw)} bytes: {error}", accepted=f"a {kind.DESCRIPTOR.name}"
+        ) from error
 
 
 def _metadata_of(spec: Any) -> pb.ModelMetadataResponse.TensorMetadata:

@@ -1,0 +1,121 @@
+"""A scorer's service in the test's own process, over real gRPC."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.versions import VersionRef
+from runtime.serving import bind, new_server
+from scorer.batcher import Batcher, BatchLimits, Runner
+from scorer.coming_calls import ComingCalls
+from scorer.decisions.run_place import RunPlace
+from scorer.expectation import Expectation
+from scorer.load_model import LoadedModel, LoadOptions, load_model
+from scorer.metrics import ScorerMetrics
+from scorer.onnx_model import SessionOptions
+from scorer.request_reader import RequestLimits, RequestReader
+from scorer.service import SERVICE, InferenceService, ServedModel
+from understudy.oip import inference_pb2 as pb
+
+REF = VersionRef("doubler", 1)
+SESSION = SessionOptions(
+    intra_op_threads=1, inter_op_threads=1, spin=False, arena=True, memory_pattern=False
+)
+OPTIONS = LoadOptions(session=SESSION, golden_tolerance=1e-4, require_golden=False, warm_rows=8)
+LIMITS = BatchLimits(max_batch_rows=64, max_queue_rows=256, gather_s=0.002)
+
+
+def load(source: Path, expected: Expectation | None = None) -> LoadedModel:
+    return load_model(source, REF, expected or Expectation(), OPTIONS, RunPlace(1.0))
+
+
+class Served:
+    """The service with what a test wants to look at."""
+
+    def __init__(self, channel: grpc.aio.Channel, service: InferenceService) -> None:
+        self.channel = channel
+        self.service = service
+        self.metrics = ScorerMetrics()
+
+    def call(self, rpc: str, request: Any, **options: Any) -> Any:
+        response = getattr(pb, f"{rpc}Response")
+        return self.channel.unary_unary(
+            f"/{SERVICE}/{rpc}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=response.FromString,
+        )(request, **options)
+
+    def send(self, raw: bytes) -> Any:
+        """Send bytes that need not be a message."""
+        call: Any = self.channel.unary_unary(
+            f"/{SERVICE}/ModelInfer", response_deserializer=pb.ModelInferResponse.FromString
+        )
+        return call(raw)
+
+    def counted(self, name: str, **labels: str) -> float:
+        value = self.metrics.registry.get_sample_value(f"understudy_scorer_{name}", labels)
+        return value or 0.0
+
+
+@asynccontextmanager
+async def open_service(
+    source: Path,
+    folder: Path,
+    *,
+    limits: BatchLimits = LIMITS,
+    max_request_rows: int = 128,
+    refuse_non_finite: bool = False,
+    runner: Runner | None = None,
+    inline_run_s: float = 1.0,
+    ready: bool = True,
+) -> AsyncIterator[Served]:
+    """Serve the model at `source` as doubler@1; `runner` runs in the model's place."""
+    server = new_server()
+    metrics = ScorerMetrics()
+    coming = ComingCalls()
+    is_ready = [ready]
+    service = InferenceService(REF, coming, metrics, lambda: is_ready[0])
+    server.add_generic_rpc_handlers((service,))
+    address = f"unix:{folder}/t.sock"
+    bind(server, address)
+    await server.start()
+    loaded = load(source)
+    batcher = Batcher(
+        runner or loaded.model,
+        limits,
+        observer=metrics,
+        coming=coming,
+        place=RunPlace(inline_run_s),
+    )
+    if ready:
+        reader = RequestReader(loaded.signature, RequestLimits(max_request_rows, refuse_non_finite))
+        service.serve(ServedModel(loaded.signature, reader, batcher))
+    async with grpc.aio.insecure_channel(address) as channel:
+        served = Served(channel, service)
+        served.metrics = metrics
+        yield served
+    await server.stop(None)
+    await batcher.close()
+
+
+def infer_request(
+    array: NDArray[Any], *, name: str = "X", outputs: Sequence[str] = (), request_id: str = ""
+) -> pb.ModelInferRequest:
+    """Return a raw FP32 request to the doubling model."""
+    request = pb.ModelInferRequest(model_name="doubler", id=request_id)
+    request.inputs.add(name=name, datatype="FP32", shape=array.shape)
+    request.raw_input_contents.append(np.ascontiguousarray(array, np.float32).tobytes())
+    for output in outputs:
+        request.outputs.add(name=output)
+    return request
+
+
+def array_of(response: pb.ModelInferResponse, at: int = 0) -> NDArray[Any]:
+    tensor = response.outputs[at]
+    flat = np.frombuffer(response.raw_output_contents[at], np.float32)
+    return flat.reshape(tuple(tensor.shape))

@@ -1,0 +1,176 @@
+"""The pure rules of the scorer and its host."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.deployments import Challenger, Deployment, Fallback, Shadow
+from domain.snapshots import Snapshot, VersionSpec
+from domain.versions import DYNAMIC, ScoreOutput, TensorSpec, VersionRef
+from scorer.decisions.fleet import Place, plan_change, undescribed_versions, wanted_places
+from scorer.decisions.gathering import Gathering
+from scorer.decisions.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
+from scorer.decisions.run_place import RunPlace
+from scorer.decisions.signature_match import signature_faults
+
+
+def test_a_lone_caller_is_complete_by_itself() -> None:
+    assert Gathering().is_complete(queued_calls=1, coming_calls=0)
+    assert not Gathering().is_complete(queued_calls=1, coming_calls=1)
+
+
+def test_a_crowd_is_waited_for_until_as_many_came_as_lately() -> None:
+    crowd = Gathering().crowd_seen().gathered(5)
+
+    assert not crowd.is_complete(queued_calls=4, coming_calls=0)
+    assert crowd.is_complete(queued_calls=5, coming_calls=0)
+    assert not crowd.is_complete(queued_calls=5, coming_calls=1)
+
+
+@given(st.lists(st.integers(1, 64), max_size=30))
+def test_two_gatherings_of_one_end_the_waiting_whatever_came_before(past: list[int]) -> None:
+    gathering = Gathering()
+    for calls in past:
+        gathering = gathering.gathered(calls)
+
+    assert gathering.gathered(1).gathered(1).is_alone
+
+
+@given(st.lists(st.integers(2, 64), min_size=1, max_size=30))
+def test_the_target_is_never_above_what_lately_came(past: list[int]) -> None:
+    gathering = Gathering()
+    for calls in past:
+        gathering = gathering.gathered(calls)
+
+    assert gathering.target_calls == max(past[-8:])
+
+
+def test_short_runs_stay_on_the_loop_and_long_ones_leave() -> None:
+    place = RunPlace(inline_run_s=0.002)
+    place.record(1, 0.000_010)
+    place.record(256, 0.010)
+
+    assert place.is_inline(1)
+    assert not place.is_inline(256)
+    assert not place.is_inline(1000)
+
+
+def test_an_unknown_size_is_guessed_from_the_nearest_smaller() -> None:
+    place = RunPlace(inline_run_s=0.002)
+    assert place.expected_s(7) == 0
+    place.record(4, 0.001)
+
+    assert place.expected_s(8) == 0.002
+    assert place.expected_s(1) == 0.001
+
+
+POLICY = RestartPolicy(first_back_off_s=1, longest_back_off_s=5, budget=3, window_s=100)
+
+
+def test_restarts_wait_longer_each_time_and_then_stop() -> None:
+    history = RestartHistory(POLICY)
+    plans = []
+    for at_s in (0, 1, 2, 3):
+        history, plan = history.failed(float(at_s), jitter=1.0)
+        plans.append(plan)
+
+    assert plans == [Restart(1), Restart(2), Restart(4), GiveUp(3, 100)]
+
+
+def test_failures_outside_the_window_are_forgiven() -> None:
+    history = RestartHistory(POLICY)
+    for at_s in (0.0, 1.0, 2.0):
+        history, _ = history.failed(at_s, jitter=1.0)
+
+    _, plan = history.failed(101.5, jitter=1.0)
+
+    assert plan == Restart(2)
+
+
+@given(st.lists(st.floats(0, 50), min_size=1, max_size=12), st.floats(0, 1, exclude_max=True))
+def test_back_off_is_bounded_and_spread(gaps_s: list[float], jitter: float) -> None:
+    history, now_s = RestartHistory(POLICY), 0.0
+    for gap_s in gaps_s:
+        now_s += gap_s
+        history, plan = history.failed(now_s, jitter)
+        if isinstance(plan, Restart):
+            assert 0.5 <= plan.after_s <= POLICY.longest_back_off_s
+        else:
+            assert plan.restarts >= POLICY.budget
+
+
+def version(number: int, model: str = "m") -> VersionSpec:
+    return VersionSpec(
+        ref=VersionRef(model, number),
+        artifact_digest=f"d{number}",
+        files=(),
+        provenance_digest="",
+        inputs=(),
+        outputs=(),
+        feature_set=(),
+        feature_views=(),
+        score_output=ScoreOutput("Y"),
+        golden_tolerance=0.0,
+    )
+
+
+def snapshot(deployment: Deployment, *numbers: int) -> Snapshot:
+    return Snapshot(1, (deployment,), tuple(version(number) for number in numbers), ())
+
+
+DEPLOYMENT = Deployment(
+    "m",
+    1,
+    champion=1,
+    salt="s",
+    challengers=(Challenger(2, 100),),
+    shadows=(Shadow(3, 10_000), Shadow(2, 1)),
+    fallback=Fallback(version=4),
+    standby=(5,),
+)
+
+
+def test_every_named_version_runs_in_each_replica_and_only_shadows_are_nice() -> None:
+    wanted = wanted_places(snapshot(DEPLOYMENT, 1, 2, 3, 4, 5), replicas=2)
+
+    assert set(wanted) == {Place(VersionRef("m", n), r) for n in (1, 2, 3, 4, 5) for r in (0, 1)}
+    assert {place.ref.number for place, what in wanted.items() if what.only_shadows} == {3}
+
+
+def test_a_version_without_description_is_told_and_left_out() -> None:
+    partial = snapshot(DEPLOYMENT, 1, 2)
+
+    assert {place.ref.number for place in wanted_places(partial, 1)} == {1, 2}
+    assert undescribed_versions(partial) == tuple(VersionRef("m", n) for n in (3, 4, 5))
+
+
+def test_a_change_touches_only_what_differs() -> None:
+    places = [Place(VersionRef("m", number), 0) for number in (1, 2, 3)]
+
+    change = plan_change(places[:2], places[1:])
+
+    assert (change.start, change.stop) == ((places[2],), (places[0],))
+
+
+def spec(
+    name: str = "X", datatype: str = "FP32", shape: tuple[int, ...] = (DYNAMIC, 3)
+) -> TensorSpec:
+    return TensorSpec(name, datatype, shape)
+
+
+def test_a_model_may_leave_open_what_is_registered_fixed_but_not_the_reverse() -> None:
+    fixed = spec(shape=(1, 3))
+
+    assert signature_faults("inputs", [fixed], [spec()]) == ()
+    (fault,) = signature_faults("inputs", [spec()], [fixed])
+    assert fault.field == "model inputs 'X' shape"
+
+
+def test_each_difference_of_a_signature_is_named() -> None:
+    faults = signature_faults("outputs", [spec()], [spec(datatype="FP64", shape=(DYNAMIC,))])
+
+    assert [fault.field for fault in faults] == [
+        "model outputs 'X' datatype",
+        "model outputs 'X' shape",
+    ]
+    (named,) = signature_faults("outputs", [spec()], [spec(name="Z")])
+    assert named.read == "['Z']"

@@ -1,0 +1,233 @@
+"""The protocol's RPCs over real gRPC: answers, and the status and text of each refusal."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from tests.scorer.models import doubling_model
+from tests.scorer.serving import array_of, infer_request, open_service
+from understudy.oip import inference_pb2 as pb
+
+Code = grpc.StatusCode
+ROWS = np.arange(6, dtype=np.float32).reshape(2, 3)
+Edit = Callable[[pb.ModelInferRequest], Any]
+
+
+@pytest.fixture
+def doubler(tmp_path: Path) -> Path:
+    return doubling_model(tmp_path / "model.onnx")
+
+
+async def test_the_answer_is_raw_and_names_model_version_and_id(
+    doubler: Path, tmp_path: Path
+) -> None:
+    async with open_service(doubler, tmp_path) as served:
+        response = await served.call("ModelInfer", infer_request(ROWS, request_id="é1"))
+
+    assert (array_of(response) == ROWS * 2).all()
+    assert (response.model_name, response.model_version, response.id) == ("doubler", "1", "é1")
+    assert not response.outputs[0].HasField("contents")
+
+
+async def test_a_typed_answer_is_given_on_request(doubler: Path, tmp_path: Path) -> None:
+    request = infer_request(ROWS)
+    request.parameters["binary_data_output"].bool_param = False
+
+    async with open_service(doubler, tmp_path) as served:
+        response = await served.call("ModelInfer", request)
+
+    assert list(response.outputs[0].contents.fp32_contents) == (ROWS * 2).ravel().tolist()
+    assert not response.raw_output_contents
+
+
+def other_datatype(request: pb.ModelInferRequest) -> None:
+    request.inputs[0].datatype = "FP64"
+
+
+def other_width(request: pb.ModelInferRequest) -> None:
+    del request.inputs[0].shape[:]
+    request.inputs[0].shape.extend((3, 2))
+
+
+def other_rank(request: pb.ModelInferRequest) -> None:
+    request.inputs[0].shape.append(1)
+
+
+def negative_size(request: pb.ModelInferRequest) -> None:
+    request.inputs[0].shape[0] = -2
+
+
+def no_rows(request: pb.ModelInferRequest) -> None:
+    request.inputs[0].shape[0] = 0
+    request.raw_input_contents[0] = b""
+
+
+def too_many_rows(request: pb.ModelInferRequest) -> None:
+    request.CopyFrom(infer_request(np.zeros((129, 3), np.float32)))
+
+
+def short_raw(request: pb.ModelInferRequest) -> None:
+    request.raw_input_contents[0] = b"1234"
+
+
+def too_many_raw(request: pb.ModelInferRequest) -> None:
+    request.raw_input_contents.append(b"")
+
+
+def raw_and_contents(request: pb.ModelInferRequest) -> None:
+    request.inputs[0].contents.fp32_contents.append(1.0)
+
+
+def contents_of_another_type(request: pb.ModelInferRequest) -> None:
+    del request.raw_input_contents[:]
+    request.inputs[0].contents.fp64_contents.extend([1.0] * 6)
+
+
+def too_few_contents(request: pb.ModelInferRequest) -> None:
+    del request.raw_input_contents[:]
+    request.inputs[0].contents.fp32_contents.extend([1.0] * 5)
+
+
+def unknown_input(request: pb.ModelInferRequest) -> None:
+    request.inputs[0].name = "Z"
+
+
+def input_twice(request: pb.ModelInferRequest) -> None:
+    request.inputs.append(request.inputs[0])
+    request.raw_input_contents.append(request.raw_input_contents[0])
+
+
+def no_input(request: pb.ModelInferRequest) -> None:
+    del request.inputs[:]
+
+
+def unknown_output(request: pb.ModelInferRequest) -> None:
+    request.outputs.add(name="Q")
+
+
+def output_twice(request: pb.ModelInferRequest) -> None:
+    request.outputs.add(name="Y")
+    request.outputs.add(name="Y")
+
+
+def shared_memory(request: pb.ModelInferRequest) -> None:
+    request.inputs[0].parameters["shared_memory_region"].string_param = "r"
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (other_datatype, ("input 'X' datatype", "FP64", "FP32")),
+        (other_width, ("input 'X' shape", "[3, 2]", "[-1, 3]")),
+        (other_rank, ("input 'X' shape", "[2, 3, 1]", "[-1, 3]")),
+        (negative_size, ("input 'X' shape", "[-2, 3]", "[-1, 3]")),
+        (no_rows, ("input 'X' shape", "[0, 3]", "1 to 128 rows")),
+        (too_many_rows, ("input 'X' shape", "[129, 3]", "1 to 128 rows")),
+        (short_raw, ("input 'X' raw_input_contents", "4 bytes", "24 bytes")),
+        (too_many_raw, ("raw_input_contents", "2 entries", "one per input")),
+        (raw_and_contents, ("input 'X' contents", "beside raw_input_contents")),
+        (contents_of_another_type, ("input 'X' contents", "fp64_contents", "fp32_contents")),
+        (too_few_contents, ("input 'X' contents.fp32_contents", "5 values", "6 values")),
+        (unknown_input, ("inputs", "['Z']", "X")),
+        (input_twice, ("inputs", "['X', 'X']", "X")),
+        (no_input, ("inputs", "[]", "X")),
+        (unknown_output, ("outputs", "'Q'", "Y")),
+        (output_twice, ("outputs", "'Y'", "each once")),
+        (shared_memory, ("input 'X' parameters", "shared_memory_region")),
+    ],
+)
+async def test_bad_input_is_refused_by_name(
+    edit: Edit, words: tuple[str, ...], doubler: Path, tmp_path: Path
+) -> None:
+    request = infer_request(ROWS)
+    edit(request)
+
+    async with open_service(doubler, tmp_path) as served:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await served.call("ModelInfer", request)
+
+    assert refused.value.code() is Code.INVALID_ARGUMENT
+    for word in words:
+        assert word in (refused.value.details() or "")
+    assert served.counted("failures_total", status="INVALID_ARGUMENT") == 1
+
+
+async def test_nan_is_refused_only_where_the_policy_says_so(doubler: Path, tmp_path: Path) -> None:
+    request = infer_request(np.array([[1, np.nan, 3]], np.float32))
+
+    async with open_service(doubler, tmp_path) as served:
+        assert np.isnan(array_of(await served.call("ModelInfer", request))[0, 1])
+    async with open_service(doubler, tmp_path, refuse_non_finite=True) as served:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await served.call("ModelInfer", request)
+
+    assert refused.value.code() is Code.INVALID_ARGUMENT
+    assert "NaN" in (refused.value.details() or "")
+
+
+@pytest.mark.parametrize(("name", "version"), [("nobody", ""), ("doubler", "2"), ("", "")])
+async def test_an_unknown_model_or_version_is_not_found(
+    name: str, version: str, doubler: Path, tmp_path: Path
+) -> None:
+    request = infer_request(ROWS)
+    request.model_name, request.model_version = name, version
+
+    async with open_service(doubler, tmp_path) as served:
+        for rpc, question in (
+            ("ModelInfer", request),
+            ("ModelReady", pb.ModelReadyRequest(name=name, version=version)),
+            ("ModelMetadata", pb.ModelMetadataRequest(name=name, version=version)),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await served.call(rpc, question)
+            assert refused.value.code() is Code.NOT_FOUND
+
+
+async def test_before_the_model_is_loaded_calls_are_unavailable(
+    doubler: Path, tmp_path: Path
+) -> None:
+    async with open_service(doubler, tmp_path, ready=False) as served:
+        ready = await served.call("ModelReady", pb.ModelReadyRequest(name="doubler"))
+        live = await served.call("ServerLive", pb.ServerLiveRequest())
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await served.call("ModelInfer", infer_request(ROWS))
+
+    assert (live.live, ready.ready) == (True, False)
+    assert refused.value.code() is Code.UNAVAILABLE
+
+
+async def test_an_unknown_rpc_is_unimplemented(doubler: Path, tmp_path: Path) -> None:
+    async with open_service(doubler, tmp_path) as served:
+        call: Any = served.channel.unary_unary("/inference.GRPCInferenceService/RepositoryIndex")
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call(b"")
+
+    assert refused.value.code() is Code.UNIMPLEMENTED
+
+
+async def test_bytes_that_are_no_message_are_not_our_bug(doubler: Path, tmp_path: Path) -> None:
+    async with open_service(doubler, tmp_path) as served:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await served.send(b"\xff\xff\xff")
+
+    assert refused.value.code() is Code.INVALID_ARGUMENT
+
+
+async def test_many_callers_each_get_their_own_rows(doubler: Path, tmp_path: Path) -> None:
+    batches = [np.full((1 + at % 5, 3), at, np.float32) for at in range(200)]
+
+    async with open_service(doubler, tmp_path) as served:
+        answers = await asyncio.gather(
+            *(served.call("ModelInfer", infer_request(batch)) for batch in batches)
+        )
+        runs = served.counted("run_seconds_count")
+
+    for batch, answer in zip(batches, answers, strict=True):
+        assert (array_of(answer) == batch * 2).all()
+    assert runs < len(batches), "no two calls ever shared a run"
+    assert served.counted("rows_total") == sum(len(batch) for batch in batches)
