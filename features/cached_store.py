@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from domain.features import FeatureView
 from features.last_known import LastKnownRecords
-from features.ports import UNANSWERED, FeatureStore, ViewRead
+from features.ports import UNANSWERED, InspectableStore, ViewRead
 
 
 @dataclass(slots=True)
@@ -18,7 +19,7 @@ class CachedStore:
 
     def __init__(
         self,
-        store: FeatureStore,
+        store: InspectableStore,
         *,
         ttl_s: float,
         max_records: int,
@@ -45,6 +46,9 @@ class CachedStore:
 
     async def ping(self, *, timeout_s: float) -> None:
         await self._store.ping(timeout_s=timeout_s)
+
+    async def newest_event_time_ms(self, view: FeatureView, *, timeout_s: float) -> int | None:
+        return await self._store.newest_event_time_ms(view, timeout_s=timeout_s)
 
     async def close(self) -> None:
         await self._store.close()

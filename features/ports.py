@@ -40,6 +40,12 @@ class FeatureStore(Protocol):
         """Read within `timeout_s`, off the event loop where the store blocks."""
         ...
 
+    async def close(self) -> None: ...
+
+
+class InspectableStore(FeatureStore, Protocol):
+    """A feature store that operators can ask about itself."""
+
     async def ping(self, *, timeout_s: float) -> None:
         """Return when the store has answered a real read.
 
@@ -48,7 +54,15 @@ class FeatureStore(Protocol):
         """
         ...
 
-    async def close(self) -> None: ...
+    async def newest_event_time_ms(self, view: FeatureView, *, timeout_s: float) -> int | None:
+        """Return the event time of the newest record that our writers put; UTC ms.
+
+        None: none was put, or another tool writes this view.
+
+        Raises:
+            UnavailableError: the store did not answer within `timeout_s`.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

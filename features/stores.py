@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from domain.errors import InvalidInputError
 from features.cached_store import CachedStore
-from features.ports import FeatureStore, FeatureWriter
+from features.ports import FeatureWriter, InspectableStore
 
 if TYPE_CHECKING:
     from features.adapters.aerospike_client import AerospikeOptions
@@ -22,7 +22,7 @@ _AEROSPIKE = re.compile(
 # The libraries of a store are loaded when it is opened: each takes a while, and one is enough.
 
 
-def open_store(url: str) -> FeatureStore:
+def open_store(url: str) -> InspectableStore:
     """Open the store at `url` for reading, in the process that reads: after a spawn, not before.
 
     An Aerospike store takes its settings from the environment (`AEROSPIKE_…`) and opens while no

@@ -15,7 +15,7 @@ from domain.features import FeatureView
 RECORD_BIN: Final = "v"  # the packed record
 EVENT_TIME_BIN: Final = "t"  # UTC ms, for the condition of a write
 DIGEST_BIN: Final = "d"  # of the view, for the same
-LOADS_SET: Final = "_loads"
+LOADS_SET: Final = "_loads"  # where loads have come to, and the newest event times
 
 _LONGEST_SET_NAME: Final = 63
 _AUTH_MODES: Final = {
@@ -93,6 +93,11 @@ def set_of(options: AerospikeOptions, view: FeatureView) -> str:
     if len(name) <= _LONGEST_SET_NAME:
         return name
     return f"{name[: _LONGEST_SET_NAME - 17]}.{view.digest[:16]}"
+
+
+def newest_key(options: AerospikeOptions, view: FeatureView) -> tuple[str, str, str]:
+    """Return the key of the newest event time among a view's records."""
+    return (options.namespace, options.set_prefix + LOADS_SET, f"newest:{view}")
 
 
 def _config(options: AerospikeOptions) -> dict[str, Any]:

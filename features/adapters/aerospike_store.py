@@ -11,9 +11,16 @@ from typing import Any
 from aerospike import exception as aerospike_errors
 
 from domain.errors import UnavailableError
-from domain.features import BinsLayout
+from domain.features import BinsLayout, FeatureView
 from features.adapters.aerospike_bins import BinsCodec
-from features.adapters.aerospike_client import RECORD_BIN, AerospikeOptions, open_client, set_of
+from features.adapters.aerospike_client import (
+    EVENT_TIME_BIN,
+    RECORD_BIN,
+    AerospikeOptions,
+    newest_key,
+    open_client,
+    set_of,
+)
 from features.ports import UNANSWERED, ViewRead
 
 _OK = 0
@@ -94,14 +101,24 @@ class AerospikeStore:
             UnavailableError: no answer, or not from this namespace.
         """
         key = (self._options.namespace, f"{self._options.set_prefix}_ping", "ping")
+        await self._rows([key, key], None, timeout_s)
+
+    async def newest_event_time_ms(self, view: FeatureView, *, timeout_s: float) -> int | None:
+        key = newest_key(self._options, view)
+        (row,) = await self._rows([key], [EVENT_TIME_BIN], timeout_s)
+        return int(row[EVENT_TIME_BIN]) if isinstance(row, dict) else None
+
+    async def _rows(self, keys: list[_Key], bins: list[str] | None, timeout_s: float) -> list[_Row]:
+        """Read `keys`, all of them or none."""
         loop = asyncio.get_running_loop()
-        hop = loop.run_in_executor(self._executor, self._batch, [key, key], None, timeout_s)
+        hop = loop.run_in_executor(self._executor, self._batch, keys, bins, timeout_s)
         try:
             rows = await asyncio.wait_for(hop, timeout_s)
         except TimeoutError as error:
             raise self._unavailable(f"no answer within {timeout_s * 1000:.0f} ms") from error
         if any(row is UNANSWERED for row in rows):
             raise self._unavailable("only a part of the keys was answered")
+        return rows
 
     async def close(self) -> None:
         """Wait for reads under way, then close the client."""

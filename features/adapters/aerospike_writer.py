@@ -16,6 +16,7 @@ from features.adapters.aerospike_client import (
     LOADS_SET,
     RECORD_BIN,
     AerospikeOptions,
+    newest_key,
     open_client,
     set_of,
 )
@@ -50,6 +51,8 @@ class AerospikeWriter:
         share = -(-len(puts) // self._options.write_threads) or 1
         shares = [puts[start : start + share] for start in range(0, len(puts), share)]
         written = sum(self._executor.map(lambda each: self._put_all(set_name, each, ttl_s), shares))
+        if records:
+            self._note_newest(view, records)
         if mark is not None:
             self._put(LOADS_SET, mark.load_id, {_ROWS_BIN: mark.rows}, {})
         return WriteCounts(written, len(records) - written)
@@ -67,6 +70,13 @@ class AerospikeWriter:
     def close_now(self) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._client.close()
+
+    def _note_newest(self, view: FeatureView, records: Sequence[tuple[str, bytes]]) -> None:
+        form = record_format(view)
+        newest_ms = max(event_time_ms_of(form, record) for _, record in records)
+        _, _, key = newest_key(self._options, view)
+        condition = _is_newer(EVENT_TIME_BIN, newest_ms).compile()
+        self._put(LOADS_SET, key, {EVENT_TIME_BIN: newest_ms}, {"expressions": condition})
 
     def _put_all(self, set_name: str, puts: Sequence[_Put], ttl_s: int | None) -> int:
         limits = {} if ttl_s is None else {"ttl": ttl_s}

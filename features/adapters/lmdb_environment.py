@@ -48,6 +48,11 @@ def mark_key(load_id: str) -> bytes:
     return b"\0load\0" + sha256(load_id.encode()).digest()
 
 
+def newest_key(view: FeatureView) -> bytes:
+    """Return the key of the newest event time among a view's records."""
+    return b"\0newest\0" + key_prefix(view)
+
+
 def _open(path: Path, *, writable: bool) -> lmdb.Environment:
     if writable:
         path.mkdir(parents=True, exist_ok=True)

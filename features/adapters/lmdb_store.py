@@ -6,7 +6,8 @@ from pathlib import Path
 import lmdb
 
 from domain.errors import UnavailableError
-from features.adapters.lmdb_environment import key_of, key_prefix, open_environment
+from domain.features import FeatureView
+from features.adapters.lmdb_environment import key_of, key_prefix, newest_key, open_environment
 from features.ports import ViewRead
 
 
@@ -39,6 +40,12 @@ class LmdbStore:
     async def ping(self, *, timeout_s: float) -> None:
         """Read a key that need not exist."""
         await self.read([], timeout_s=timeout_s)
+
+    async def newest_event_time_ms(self, view: FeatureView, *, timeout_s: float) -> int | None:
+        await self.ping(timeout_s=timeout_s)
+        with self._environment.begin() as transaction:
+            stored = transaction.get(newest_key(view))
+        return None if stored is None else int.from_bytes(stored, "little", signed=True)
 
     async def close(self) -> None:
         self._environment.close()

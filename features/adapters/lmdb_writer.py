@@ -7,7 +7,13 @@ import lmdb
 
 from domain.errors import UnavailableError
 from domain.features import FeatureView
-from features.adapters.lmdb_environment import key_of, key_prefix, mark_key, open_environment
+from features.adapters.lmdb_environment import (
+    key_of,
+    key_prefix,
+    mark_key,
+    newest_key,
+    open_environment,
+)
 from features.decisions.record_format import event_time_ms_of, is_of, record_format
 from features.ports import LoadMark, WriteCounts
 
@@ -48,17 +54,24 @@ class LmdbWriter:
         prefix = key_prefix(view)
         written = 0
         with self._environment.begin(write=True) as transaction:
+            stored = transaction.get(newest_key(view))
+            newest_ms = None if stored is None else int.from_bytes(stored, "little", signed=True)
             for entity_id, record in records:
                 key = key_of(prefix, entity_id)
+                event_time_ms = event_time_ms_of(form, record)
                 there = transaction.get(key)
                 if (
                     there is not None
                     and is_of(form, there)
-                    and event_time_ms_of(form, there) >= event_time_ms_of(form, record)
+                    and event_time_ms_of(form, there) >= event_time_ms
                 ):
                     continue
                 transaction.put(key, record)
                 written += 1
+                if newest_ms is None or event_time_ms > newest_ms:
+                    newest_ms = event_time_ms
+            if newest_ms is not None:
+                transaction.put(newest_key(view), newest_ms.to_bytes(8, "little", signed=True))
             if mark is not None:
                 transaction.put(mark_key(mark.load_id), mark.rows.to_bytes(8, "little"))
         return WriteCounts(written, len(records) - written)

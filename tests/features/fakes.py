@@ -40,6 +40,12 @@ class FakeFeatureStore:
     async def ping(self, *, timeout_s: float) -> None:
         await self.read([], timeout_s=timeout_s)
 
+    async def newest_event_time_ms(self, view: FeatureView, *, timeout_s: float) -> int | None:
+        await self.ping(timeout_s=timeout_s)
+        form = record_format(view)
+        records = [record for (name, _), record in self.records.items() if name == str(view)]
+        return max((event_time_ms_of(form, record) for record in records), default=None)
+
     async def close(self) -> None:
         self.close_now()
 

@@ -16,7 +16,7 @@ import pytest
 from domain.errors import UnavailableError
 from domain.features import BinsLayout, FeatureView
 from features.decisions.record_format import record_format, unpack_record
-from features.ports import FeatureStore, FeatureWriter, LoadMark, ViewRead
+from features.ports import FeatureWriter, InspectableStore, LoadMark, ViewRead
 from features.stores import open_store, open_writer
 from tests.features.aerospike_node import running_node
 from tests.features.builders import MIXED_VALUES, NOW_MS, a_record, a_view, floats
@@ -32,7 +32,7 @@ TIMEOUT_S = 5.0
 
 @dataclass
 class Opened:
-    reader: FeatureStore
+    reader: InspectableStore
     writer: FeatureWriter
     kind: str
 
@@ -190,6 +190,18 @@ async def test_without_time_left_the_store_is_unavailable(store: Opened) -> None
 
 async def test_a_ping_is_answered(store: Opened) -> None:
     await store.reader.ping(timeout_s=TIMEOUT_S)
+
+
+async def test_the_newest_event_time_is_known(store: Opened) -> None:
+    view = store.view()
+    assert await store.reader.newest_event_time_ms(view, timeout_s=TIMEOUT_S) is None
+    times_ms = [NOW_MS, NOW_MS + 5, NOW_MS - 5]
+    records = [(f"u{time_ms}", a_record(view, event_time_ms=time_ms)) for time_ms in times_ms]
+
+    store.writer.write(view, records, mark=None)
+    store.writer.write(view, records[:1], mark=None)
+
+    assert await store.reader.newest_event_time_ms(view, timeout_s=TIMEOUT_S) == NOW_MS + 5
 
 
 async def test_reading_now_is_reading(store: Opened) -> None:

@@ -1,0 +1,281 @@
+"""The real Aerospike client against a node that misbehaves."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator
+
+import aerospike
+import pytest
+
+from domain.errors import InvalidInputError, UnavailableError
+from domain.features import BinsLayout, Feature, FeatureDtype
+from features.adapters.aerospike_client import AerospikeOptions
+from features.adapters.aerospike_store import AerospikeStore
+from features.adapters.aerospike_writer import AerospikeWriter
+from features.decisions.record_format import record_format, unpack_record
+from features.ports import UNANSWERED, ViewRead
+from tests.features.aerospike_node import AerospikeNode, Faults, running_node
+from tests.features.builders import MIXED, NOW_MS, NOW_S, a_record, a_view, floats
+
+BUDGET_S = 0.05
+VIEW = a_view("user", MIXED)
+pytestmark = pytest.mark.fault
+
+
+@pytest.fixture
+def node() -> Iterator[AerospikeNode]:
+    with running_node() as started:
+        yield started
+
+
+def options_for(node: AerospikeNode, *, namespace: str = "features") -> AerospikeOptions:
+    return AerospikeOptions((("127.0.0.1", node.port),), namespace)
+
+
+@pytest.fixture
+async def store(node: AerospikeNode) -> AsyncIterator[AerospikeStore]:
+    opened = AerospikeStore(options_for(node), now_s=lambda: NOW_S)
+    yield opened
+    node.resume()
+    await opened.close()
+
+
+@pytest.fixture
+def loaded(node: AerospikeNode) -> list[str]:
+    """The ids of three entities whose records are in the node."""
+    writer = AerospikeWriter(options_for(node))
+    ids = ["u0", "u1", "u2"]
+    writer.write(VIEW, [(each, a_record(VIEW)) for each in ids], mark=None)
+    writer.close_now()
+    return ids
+
+
+async def _find(
+    store: AerospikeStore, ids: list[str], *, timeout_s: float = BUDGET_S
+) -> list[bytes | None]:
+    (records,) = await store.read([ViewRead(VIEW, ids)], timeout_s=timeout_s)
+    return records
+
+
+async def _answers_within(store: AerospikeStore, ids: list[str], limit_s: float) -> None:
+    """Return when a read succeeds again."""
+    async with asyncio.timeout(limit_s):
+        while True:
+            try:
+                await _find(store, ids)
+            except UnavailableError:
+                await asyncio.sleep(0.01)
+            else:
+                return
+
+
+async def test_a_hung_node_costs_no_more_than_the_budget_and_comes_back(
+    node: AerospikeNode, store: AerospikeStore, loaded: list[str]
+) -> None:
+    assert await _find(store, loaded) == [a_record(VIEW)] * 3
+    node.hang()
+
+    async with asyncio.timeout(1.0):  # far above the budget, far below a hang
+        with pytest.raises(UnavailableError):
+            await _find(store, loaded)
+
+    node.resume()
+    await _answers_within(store, loaded, 3.0)
+
+
+async def test_while_a_node_hangs_reads_do_not_pile_up(
+    node: AerospikeNode, store: AerospikeStore, loaded: list[str]
+) -> None:
+    node.hang()
+
+    async def attempt() -> bool:
+        try:
+            await _find(store, loaded)
+        except UnavailableError:
+            return True
+        return False
+
+    async with asyncio.timeout(10.0):
+        assert all(await asyncio.gather(*[attempt() for _ in range(40)]))
+
+    node.resume()
+    await _answers_within(store, loaded, 3.0)
+
+
+async def test_a_slow_node_is_unavailable_and_then_recovers(
+    node: AerospikeNode, store: AerospikeStore, loaded: list[str]
+) -> None:
+    node.faults = Faults(delay_s=0.2)
+    with pytest.raises(UnavailableError):
+        await _find(store, loaded)
+
+    node.faults = Faults()
+    await _answers_within(store, loaded, 3.0)
+
+
+async def test_dropped_connections_are_unavailable_and_then_recover(
+    node: AerospikeNode, store: AerospikeStore, loaded: list[str]
+) -> None:
+    node.faults = Faults(drop=True)
+    with pytest.raises(UnavailableError):
+        await _find(store, loaded)
+
+    node.faults = Faults()
+    await _answers_within(store, loaded, 3.0)
+
+
+async def test_a_node_killed_and_back_is_found_again_alone(
+    node: AerospikeNode, store: AerospikeStore, loaded: list[str]
+) -> None:
+    node.stop()
+    for _ in range(20):
+        with pytest.raises(UnavailableError):
+            await _find(store, loaded)
+
+    node.start()
+    await _answers_within(store, loaded, 3.0)
+    assert await _find(store, loaded) == [a_record(VIEW)] * 3
+
+
+async def test_a_store_opens_without_a_server_and_finds_it_later(node: AerospikeNode) -> None:
+    node.stop()
+    store = AerospikeStore(options_for(node))
+    try:
+        with pytest.raises(UnavailableError):
+            await store.ping(timeout_s=BUDGET_S)
+
+        node.start()
+        await _answers_within(store, ["u"], 5.0)
+        await store.ping(timeout_s=1.0)
+    finally:
+        await store.close()
+
+
+async def test_the_rows_that_were_answered_stay_usable(
+    node: AerospikeNode, store: AerospikeStore, loaded: list[str]
+) -> None:
+    node.faults = Faults(answer_rows=2)
+
+    assert await _find(store, loaded) == [a_record(VIEW), a_record(VIEW), UNANSWERED]
+    assert store.counts.unanswered_keys == 1
+
+
+@pytest.mark.parametrize(
+    ("faults", "why"),
+    [
+        (Faults(row_result_code=18), "device overloaded"),
+        (Faults(row_result_code=14), "record busy"),
+        (Faults(result_code=11), "cluster is forming"),
+        (Faults(result_code=22), "forbidden"),
+        (Faults(answer_rows=0), "no response"),
+    ],
+)
+async def test_a_batch_without_any_answer_is_unavailable(
+    node: AerospikeNode, store: AerospikeStore, loaded: list[str], faults: Faults, why: str
+) -> None:
+    node.faults = faults
+
+    with pytest.raises(UnavailableError, match=why):
+        await _find(store, loaded)
+
+
+async def test_a_namespace_that_does_not_exist_is_named(node: AerospikeNode) -> None:
+    store = AerospikeStore(options_for(node, namespace="elsewhere"))
+    try:
+        with pytest.raises(UnavailableError, match="namespace does not exist"):
+            await store.ping(timeout_s=1.0)
+    finally:
+        await store.close()
+
+
+def test_a_record_beyond_the_block_size_is_refused_with_its_key(node: AerospikeNode) -> None:
+    view = a_view("large", (Feature("text", FeatureDtype.STRING),))
+    writer = AerospikeWriter(options_for(node))
+    fits = a_record(view, {"text": "x" * (1024 * 1024 - 1024)})
+    record = a_record(view, {"text": "x" * (1024 * 1024 + 1)})
+
+    writer.write(view, [("fits", fits)], mark=None)
+    with pytest.raises(InvalidInputError, match="record big"):
+        writer.write(view, [("big", record)], mark=None)
+    writer.close_now()
+
+
+def test_the_time_to_live_is_the_views(node: AerospikeNode) -> None:
+    view = a_view("brief", floats(1), ttl_s=100.0)
+    writer = AerospikeWriter(options_for(node))
+
+    writer.write(view, [("u", a_record(view, {"f0": 1.0}))], mark=None)
+    writer.close_now()
+
+    assert [record.expires_at_s is not None for record in node.records.values()] == [True, False]
+
+
+async def test_what_other_tools_wrote_is_read_by_bins(
+    node: AerospikeNode, store: AerospikeStore
+) -> None:
+    layout = BinsLayout("from_spark", "ts", (("balance", "bal"),))
+    view = a_view("spark", MIXED, bins=layout)
+    client = aerospike.client({"hosts": [("127.0.0.1", node.port)]})
+    key = ("features", "from_spark")
+    good = {"age": 3, "amount": 2, "bal": 0.25, "is_new": 1, "country": "LI", "ts": NOW_S - 5}
+    odd = {
+        "age": 1.5,
+        "amount": "12",
+        "bal": math.inf,
+        "is_new": 2,
+        "country": 7,
+        "city": "x",
+        "ts": "yesterday",
+    }
+    client.put((*key, "good"), good)
+    client.put((*key, "odd"), odd)
+    client.put((*key, "nan"), {"amount": math.nan, "other": [1, 2]})
+    client.close()
+
+    ids = ["good", "nobody", "odd", "nan"]
+    (records,) = await store.read([ViewRead(view, ids)], timeout_s=1.0)
+
+    form = record_format(view)
+    assert records[0] == a_record(
+        view,
+        {"age": 3, "amount": 2.0, "balance": 0.25, "is_new": True, "country": "LI"},
+        event_time_ms=NOW_MS - 5000,
+    )
+    assert records[1] is None
+    assert records[2] == a_record(view, {"city": "x"}, event_time_ms=0)
+    assert records[3] == a_record(view, {}, event_time_ms=NOW_MS)
+    assert unpack_record(form, records[0])["is_new"] is True
+    assert store.counts.unusable_values == 5
+
+
+async def test_numbers_only_are_converted_at_once_and_judged_alike(
+    node: AerospikeNode, store: AerospikeStore
+) -> None:
+    features = (*floats(2), Feature("wide", FeatureDtype.FLOAT64))
+    view = a_view("numbers", features, bins=BinsLayout("numbers"))
+    client = aerospike.client({"hosts": [("127.0.0.1", node.port)]})
+    client.put(("features", "numbers", "a"), {"f0": 1.5, "f1": 1e300, "wide": 1e300})
+    client.put(("features", "numbers", "b"), {"f0": -math.inf, "f1": 2.0})
+    client.close()
+
+    (records,) = await store.read([ViewRead(view, ["a", "b"])], timeout_s=1.0)
+
+    assert records == [
+        a_record(view, {"f0": 1.5, "wide": 1e300}, event_time_ms=NOW_MS),
+        a_record(view, {"f1": 2.0}, event_time_ms=NOW_MS),
+    ]
+    assert store.counts.unusable_values == 2
+
+
+async def test_a_bin_that_is_no_record_is_of_no_definition(
+    node: AerospikeNode, store: AerospikeStore
+) -> None:
+    client = aerospike.client({"hosts": [("127.0.0.1", node.port)]})
+    client.put(("features", "user.1", "u0"), {"v": "text"})
+    client.close()
+
+    (record,) = await _find(store, ["u0"])
+
+    assert record is not None
+    assert record != UNANSWERED
+    assert not record.startswith(record_format(VIEW).digest)
