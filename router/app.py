@@ -169,7 +169,7 @@ def _assemble(
     )
     drill = DrillSwitch(time.monotonic)
     models = LiveModels(
-        Shared(features, delivery, _CLOCKS, settings.most_batch_rows),
+        Shared(features, delivery, _CLOCKS, settings.most_batch_rows, settings.most_gather_s),
         open_scorer=OipScorer,
         new_mirror=lambda: MirrorQueue(
             policy=MirrorPolicy(

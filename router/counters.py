@@ -1,6 +1,7 @@
 """What a router counts. Plain numbers, touched once per batch; shown by `metrics` and `status`."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,20 +15,37 @@ LATENCY_BOUNDS_S = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5,
 )  # fmt: skip
 ROWS_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_SORTED_AT_ONCE = 4096
 
 
 class Histogram:
-    """Counts by bucket; the last bucket has no upper bound."""
+    """Counts by bucket; the last bucket has no upper bound.
+
+    Values are kept as they come and sorted into buckets many at once: a batch adds a list.
+    """
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = np.array(bounds)
-        self.counts = np.zeros(len(bounds) + 1, dtype=np.int64)
-        self.total = 0.0
+        self._counts = np.zeros(len(bounds) + 1, dtype=np.int64)
+        self._total = 0.0
+        self._waiting: list[float] = []
 
-    def add(self, values: NDArray[np.float64]) -> None:
+    def add(self, values: Iterable[float]) -> None:
+        self._waiting.extend(values)
+        if len(self._waiting) >= _SORTED_AT_ONCE:
+            self._sort()
+
+    def counted(self) -> tuple[NDArray[np.int64], float]:
+        """Return the counts by bucket and the sum of all values."""
+        self._sort()
+        return self._counts.copy(), self._total
+
+    def _sort(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        values = np.array(waiting, dtype=np.float64)
         places = np.searchsorted(self.bounds, values)
-        self.counts += np.bincount(places, minlength=len(self.counts))
-        self.total += float(values.sum())
+        self._counts += np.bincount(places, minlength=len(self._counts))
+        self._total += float(values.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +70,7 @@ class Counters:
     batch_rows: Histogram = field(default_factory=lambda: Histogram(ROWS_BOUNDS))
 
     def batch_answered(
-        self, answered: Answered, *, queue_s: NDArray[np.float64], total_s: NDArray[np.float64]
+        self, answered: Answered, *, queue_s: Iterable[float], total_s: Iterable[float]
     ) -> None:
         """Count one batch. `queue_s`, `total_s`: per work."""
         served = answered.served
@@ -67,7 +85,7 @@ class Counters:
         self.batches += 1
         self.latency_s.add(total_s)
         self.queue_s.add(queue_s)
-        self.batch_rows.add(np.array([float(answered.rows)]))
+        self.batch_rows.add((answered.rows,))
 
     def failed(self, model: str, kind: str, rows: int) -> None:
         self.failures[(model, kind)] += rows

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from router.last_scores import LastScores
 from router.ports import Clocks
 from router.work import Answered, Work
 from shadow.batches import NO_DECISION, ScoreBatchLog
+
+Column = TypeVar("Column", bound=np.ndarray[Any, Any])
 
 
 class Responder(Protocol):
@@ -51,11 +54,12 @@ class Delivery:
                 return
         now_s = self.clocks.monotonic_s()
         self.responder.scatter(answered, deployment, now_s=now_s)
-        admitted_s = np.array([work.admitted_s for work in answered.works])
-        queue_s = answered.timing.taken_s - admitted_s
-        total_s = now_s - admitted_s
+        admitted_s = [work.admitted_s for work in answered.works]
+        taken_s = answered.timing.taken_s
+        queue_s = [max(0.0, taken_s - each) for each in admitted_s]
+        total_s = [now_s - each for each in admitted_s]
         self.counters.batch_answered(answered, queue_s=queue_s, total_s=total_s)
-        self.after_batch(float(np.median(queue_s)))
+        self.after_batch(queue_s[len(queue_s) // 2])  # in order of arrival: the middle one
         if deployment.fallback.last_score:
             self._remember(answered, now_s)
         self.request_log.answered(answered, now_s=now_s)
@@ -94,15 +98,14 @@ class Delivery:
         self,
         answered: Answered,
         deployment: Deployment,
-        queue_s: NDArray[np.float64],
-        total_s: NDArray[np.float64],
+        queue_s: Sequence[float],
+        total_s: Sequence[float],
     ) -> ScoreBatchLog:
         works, served = answered.works, answered.served
         row_counts = [work.rows for work in works]
         is_single = len(works) == answered.rows
-        queue_us = np.clip(queue_s * 1e6, 0, None).astype(np.uint32)
-        total_us = np.clip(total_s * 1e6, 0, None).astype(np.uint32)
-        levels = answered.levels
+        queue_us = _microseconds(queue_s)
+        total_us = _microseconds(total_s)
         return ScoreBatchLog(
             model=served.model,
             version=served.version,
@@ -113,7 +116,7 @@ class Delivery:
             entity_ids=per_row(works, lambda work: work.unit_key),
             scores=answered.scores,
             decisions=_decisions(answered, deployment),
-            levels=np.zeros(answered.rows, dtype=np.uint8) if levels is None else levels,
+            levels=_all_full(answered.rows) if answered.levels is None else answered.levels,
             queue_us=queue_us if is_single else np.repeat(queue_us, row_counts),
             total_us=total_us if is_single else np.repeat(total_us, row_counts),
             fetch_us=answered.timing.fetch_us,
@@ -126,12 +129,32 @@ class Delivery:
         )
 
 
+def _microseconds(seconds: Sequence[float]) -> NDArray[np.uint32]:
+    return (np.array(seconds) * 1e6).astype(np.uint32)
+
+
+@lru_cache(maxsize=1024)
+def _all_full(rows: int) -> NDArray[np.uint8]:
+    return _shared(np.zeros(rows, dtype=np.uint8))
+
+
+@lru_cache(maxsize=1024)
+def _no_decisions(rows: int) -> NDArray[np.int8]:
+    return _shared(np.full(rows, NO_DECISION, dtype=np.int8))
+
+
+def _shared(column: Column) -> Column:
+    """Let many batches share a column that says "nothing special": nobody may write to it."""
+    column.flags.writeable = False
+    return column
+
+
 def _decisions(answered: Answered, deployment: Deployment) -> NDArray[np.int8]:
     """Return 1 where the score reaches the threshold of its request or deployment, else 0."""
     default = deployment.decision_threshold
     if all(work.threshold is None for work in answered.works):
         if default is None:
-            return np.full(answered.rows, NO_DECISION, dtype=np.int8)
+            return _no_decisions(answered.rows)
         return (answered.scores >= default).astype(np.int8)
     thresholds = np.repeat(
         np.array([_threshold(work, default) for work in answered.works]),

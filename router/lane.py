@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from router.decisions.admission import Priority
+from router.decisions.gathering import Gathering
 from router.work import Work
 
 WorkTest = Callable[[Work], bool]
@@ -17,14 +18,32 @@ WorkTest = Callable[[Work], bool]
 class Lane:
     """Work in order of priority, then of arrival."""
 
-    __slots__ = ("_idle", "_queues", "closed", "open_pullers", "queued_rows")
+    __slots__ = (
+        "_enough",
+        "_gathering",
+        "_idle",
+        "_most_at_once",
+        "_most_gather_s",
+        "_queues",
+        "_wanted_rows",
+        "closed",
+        "open_pullers",
+        "queued_rows",
+        "taken_rows",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, *, most_gather_s: float) -> None:
         self._queues: tuple[deque[Work], ...] = tuple(deque() for _ in Priority)
         self._idle: deque[asyncio.Future[None]] = deque()
         self.open_pullers = 0  # scorers that would take work now or when they are done
         self.queued_rows = 0
+        self.taken_rows = 0  # with a scorer; `done` ends that
         self.closed = False
+        self._gathering = Gathering()
+        self._most_gather_s = most_gather_s
+        self._most_at_once = 0
+        self._wanted_rows = 0
+        self._enough: asyncio.Future[None] | None = None  # set: a puller waits for more rows
 
     def put(self, work: Work) -> bool:
         """Queue `work`; False when no scorer would ever take it."""
@@ -32,7 +51,10 @@ class Lane:
             return False
         self._queues[work.priority].append(work)
         self.queued_rows += work.rows
-        self._wake_one()
+        if self._enough is None:
+            self._wake_one()
+        elif self.queued_rows >= self._wanted_rows:
+            self._end_gathering(self._enough)
         return True
 
     def put_back(self, works: list[Work]) -> None:
@@ -44,17 +66,18 @@ class Lane:
 
     async def take(self, most_rows: int) -> list[Work]:
         """Wait for work and take what has gathered, at least one unit; [] when closed."""
-        while not self.queued_rows:
-            if self.closed:
-                return []
-            arrival = asyncio.get_running_loop().create_future()
-            self._idle.append(arrival)
-            try:
-                await arrival
-            finally:
-                if arrival in self._idle:  # cancelled while waiting
-                    self._idle.remove(arrival)
-        return self._take_gathered(most_rows)
+        while not self.closed or self.queued_rows:
+            if not self.queued_rows:
+                await self._arrival()
+                continue
+            await self._gather(most_rows)
+            if taken := self._take_gathered(most_rows):  # all may have been answered meanwhile
+                return taken
+        return []
+
+    def done(self, rows: int) -> None:
+        """Say that so many taken rows are no longer with a scorer."""
+        self.taken_rows -= rows
 
     def take_due(self, now_s: float) -> list[Work]:
         """Remove and return the work that must be answered by now, or that nobody awaits."""
@@ -68,12 +91,45 @@ class Lane:
     def close(self) -> None:
         """Let pullers end once the queue is empty. Nothing may be put after this."""
         self.closed = True
+        if self._enough is not None:
+            self._end_gathering(self._enough)
         while self._idle:
             self._wake_one()
 
     def __iter__(self) -> Iterator[Work]:
         for queue in self._queues:
             yield from queue
+
+    async def _arrival(self) -> None:
+        arrival = asyncio.get_running_loop().create_future()
+        self._idle.append(arrival)
+        try:
+            await arrival
+        finally:
+            if arrival in self._idle:  # cancelled while waiting
+                self._idle.remove(arrival)
+
+    async def _gather(self, most_rows: int) -> None:
+        """Wait a little for more rows, when lately many were here at once."""
+        at_once = max(self._most_at_once, self.queued_rows + self.taken_rows)
+        self._gathering = self._gathering.after_batch(at_once)
+        self._most_at_once = 0
+        self._wanted_rows = self._gathering.wanted_rows(most_rows)
+        if self.queued_rows >= self._wanted_rows or self._enough is not None or self.closed:
+            return
+        loop = asyncio.get_running_loop()
+        enough = self._enough = loop.create_future()
+        timer = loop.call_later(self._most_gather_s, self._end_gathering, enough)
+        try:
+            await enough
+        finally:
+            timer.cancel()
+            self._enough = None
+
+    @staticmethod
+    def _end_gathering(enough: asyncio.Future[None]) -> None:
+        if not enough.done():
+            enough.set_result(None)
 
     def _take_gathered(self, most_rows: int) -> list[Work]:
         taken: list[Work] = []
@@ -85,7 +141,9 @@ class Lane:
                 rows += work.rows
             if queue:
                 break  # what is left of a higher priority goes before the lower ones
+        self._most_at_once = max(self._most_at_once, self.queued_rows + self.taken_rows)
         self.queued_rows -= rows
+        self.taken_rows += rows
         if self.queued_rows:
             self._wake_one()
         return taken

@@ -43,6 +43,7 @@ class Shared:
     delivery: Delivery
     clocks: Clocks
     most_batch_rows: int
+    most_gather_s: float
 
 
 class LiveModel:
@@ -66,7 +67,11 @@ class LiveModel:
         self._fallback = deployment.fallback
         answering = {effective.champion, *effective.challengers, deployment.fallback.version}
         self.lanes: dict[int, VersionLane] = {
-            number: VersionLane(versions[number], self._served(versions[number]), Lane())
+            number: VersionLane(
+                versions[number],
+                self._served(versions[number]),
+                Lane(most_gather_s=shared.most_gather_s),
+            )
             for number in sorted(number for number in answering if number is not None)
             if number in versions
         }

@@ -91,13 +91,14 @@ class RouterCollector(Collector):
         yield rows
 
     def _histogram(self, name: str, text: str, histogram: Histogram) -> Metric:
-        cumulative = histogram.counts.cumsum().tolist()
+        counts, total = histogram.counted()
+        cumulative = counts.cumsum().tolist()
         bounds = [*(str(bound) for bound in histogram.bounds.tolist()), "+Inf"]
         return HistogramMetricFamily(
             f"understudy_router_{name}",
             text,
             buckets=list(zip(bounds, cumulative, strict=True)),
-            sum_value=histogram.total,
+            sum_value=total,
         )
 
 

@@ -81,7 +81,9 @@ class Puller:
                 works = await self._lane.take(self._most_rows)
                 if not works:
                     return
-                if not await self._serve([work for work in works if not work.answer.done()]):
+                succeeded = await self._serve([work for work in works if not work.answer.done()])
+                self._lane.done(sum(work.rows for work in works))
+                if not succeeded:
                     # Not first in line again: what was put back is for another scorer.
                     await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
         finally:

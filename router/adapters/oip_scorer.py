@@ -109,6 +109,8 @@ def decode(answer: oip.ModelInferResponse, spec: VersionSpec, outputs: Sequence[
     Raises:
         CorruptedError: the answer lacks the score output, or its bytes do not fit its shape.
     """
+    if not outputs and len(answer.outputs) == 1 and answer.outputs[0].datatype == "FP32":
+        return Inferred(_only_score(answer, spec), {})
     arrays: dict[str, NDArray[np.generic]] = {}
     for tensor, raw in zip(answer.outputs, answer.raw_output_contents, strict=False):
         dtype = _NUMPY_OF.get(tensor.datatype)
@@ -124,6 +126,17 @@ def decode(answer: oip.ModelInferResponse, spec: VersionSpec, outputs: Sequence[
     return Inferred(
         column.astype(np.float64), {name: arrays[name] for name in outputs if name in arrays}
     )
+
+
+def _only_score(answer: oip.ModelInferResponse, spec: VersionSpec) -> NDArray[np.float64]:
+    """Return the score of an answer that holds nothing else: the common case, kept short."""
+    tensor = answer.outputs[0]
+    values = np.frombuffer(answer.raw_output_contents[0], "<f4")
+    shape = tensor.shape
+    width = shape[1] if len(shape) > 1 else 1
+    if tensor.name != spec.score_output.output or len(values) != shape[0] * width:
+        raise CorruptedError(f"answer of {spec.ref}: {tensor.name} of {len(values)} values")
+    return values[spec.score_output.column :: width].astype(np.float64)
 
 
 def _named(error: grpc.aio.AioRpcError, address: str) -> Exception:

@@ -95,6 +95,10 @@ class FakeStore:
     ) -> list[list[bytes | None]]:
         return self.read_now(reads)
 
+    async def ping(self, *, timeout_s: float) -> None:
+        if self.failing:
+            raise UnavailableError("feature store", "told to fail")
+
     async def close(self) -> None: ...
 
 
@@ -263,7 +267,7 @@ async def open_world(*, mirror_rows: int = 1000) -> AsyncIterator[World]:
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         models = LiveModels(
-            Shared(features, delivery, clocks, 64),
+            Shared(features, delivery, clocks, most_batch_rows=64, most_gather_s=0.002),
             open_scorer=open_scorer,
             new_mirror=new_mirror,
             breaker=policy,
