@@ -33,6 +33,12 @@ class LogCounters:
     queued_rows: int = 0
     queued_bytes: int = 0
 
+    @property
+    def has_losses(self) -> bool:
+        """Whether a row was dropped, failed, or is still on its way."""
+        kinds = (self.score, self.shadow, self.outcomes)
+        return any(counts.written < counts.offered for counts in kinds)
+
     def of(self, kind: LogKind) -> RowCounts:
         match kind:
             case LogKind.SCORE:

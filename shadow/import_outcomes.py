@@ -11,17 +11,18 @@ import pyarrow as pa
 from domain.errors import Fault, InvalidInputError, NotFoundError, UnavailableError
 from domain.versions import checked_model_name
 from shadow.batches import OutcomeBatchLog
+from shadow.reader import one_line
 from shadow.writer import LogWriter
 
 _BATCH_ROWS = 8192
 _BATCHES_PER_FLUSH = 8  # well below what the log's queue holds
 _FLUSH_TIMEOUT_S = 60.0
 _READING = {
-    ".parquet": "read_parquet",
-    ".csv": "read_csv",
-    ".json": "read_json",
-    ".jsonl": "read_json",
-    ".ndjson": "read_json",
+    ".parquet": "read_parquet($file)",
+    ".csv": "read_csv($file, all_varchar = true)",  # an id such as 007 is no number
+    ".json": "read_json($file)",
+    ".jsonl": "read_json($file)",
+    ".ndjson": "read_json($file)",
 }
 
 
@@ -90,14 +91,12 @@ def _read(file: Path, columns: OutcomeColumns, at_us: int) -> pa.Table:
     with duckdb.connect(":memory:") as connection:
         connection.execute("SET TimeZone = 'UTC'")
         try:
-            source = connection.sql(f"SELECT * FROM {reading}($file)", params={"file": str(file)})  # noqa: S608 - one of ours
+            source = connection.sql(f"SELECT * FROM {reading}", params={"file": str(file)})  # noqa: S608 - ours
             _check_names(source.columns, columns)
             return _checked(_typed(source, columns), columns, at_us)
         except duckdb.Error as error:
             accepted = "a file of the kind that its ending says"
-            raise InvalidInputError.of(
-                "file", read=_first_line(error), accepted=accepted
-            ) from error
+            raise InvalidInputError([Fault(file.name, one_line(error), accepted)]) from error
 
 
 def _check_names(there: list[str], columns: OutcomeColumns) -> None:
@@ -114,10 +113,11 @@ def _check_names(there: list[str], columns: OutcomeColumns) -> None:
 
 
 def _typed(source: duckdb.DuckDBPyRelation, columns: OutcomeColumns) -> pa.Table:
+    label = _quoted(columns.label)
     observed = "NULL" if columns.observed_at is None else _quoted(columns.observed_at)
     return source.project(
         f"""nullif(trim(TRY_CAST({_quoted(columns.request_id)} AS VARCHAR)), '') AS request_id,
-        TRY_CAST({_quoted(columns.label)} AS DOUBLE) AS label,
+        coalesce(TRY_CAST({label} AS DOUBLE), TRY_CAST({label} AS BOOLEAN)::DOUBLE) AS label,
         epoch_us(TRY_CAST({observed} AS TIMESTAMPTZ)) AS observed_at_us"""
     ).to_arrow_table()
 
@@ -146,7 +146,3 @@ def _checked(outcomes: pa.Table, columns: OutcomeColumns, at_us: int) -> pa.Tabl
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _first_line(error: duckdb.Error) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -44,7 +44,7 @@ def latest_rows(
             f"""
             SELECT {columns} FROM {kind.value}
             WHERE ($model IS NULL OR model = $model) AND ($after IS NULL OR at_utc > $after)
-            ORDER BY at_utc DESC LIMIT $rows
+            ORDER BY at_utc DESC, request_id DESC LIMIT $rows
             """,  # noqa: S608 - names of our schema only
             {"model": model, "after": after, "rows": rows},
         )

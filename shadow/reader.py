@@ -19,6 +19,13 @@ from shadow.schema import LogKind, schema_of_kind
 _READ_OPTIONS = (
     "union_by_name = true, hive_partitioning = true, hive_types = {'model': VARCHAR, 'date': DATE}"
 )
+_FAULTS_OF_A_QUERY = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ParserException,
+    duckdb.SyntaxException,
+    duckdb.ConversionException,
+)
 
 
 class LogReader:
@@ -35,10 +42,7 @@ class LogReader:
             UnavailableError: the logs cannot be read; says why.
         """
         with _own_errors():
-            relation = self._connection.sql(query, params=dict(parameters or {}))
-            if relation is None:
-                raise InvalidInputError.of("query", read=query, accepted="one that returns rows")
-            return relation.to_arrow_table()
+            return self._connection.sql(query, params=dict(parameters or {})).to_arrow_table()
 
     def keep(self, name: str, query: str, parameters: Mapping[str, object]) -> None:
         """Keep the rows of `query` as the table `name` while this reader is open.
@@ -63,12 +67,14 @@ def open_logs(root: Path) -> Iterator[LogReader]:
 
     Raises:
         NotFoundError: there is no such directory.
+        UnavailableError: a file in it cannot be read.
     """
     if not root.is_dir():
         raise NotFoundError("log directory", root)
     with duckdb.connect(":memory:") as connection:
-        for kind in LogKind:
-            _create_view(connection, root, kind)
+        with _own_errors():
+            for kind in LogKind:
+                _create_view(connection, root, kind)
         yield LogReader(connection)
 
 
@@ -76,13 +82,14 @@ def open_logs(root: Path) -> Iterator[LogReader]:
 def _own_errors() -> Iterator[None]:
     try:
         yield
-    except duckdb.ProgrammingError as error:
-        raise InvalidInputError([Fault("query", _one_line(error), "a query of DuckDB")]) from error
+    except _FAULTS_OF_A_QUERY as error:
+        raise InvalidInputError([Fault("query", one_line(error), "a query of DuckDB")]) from error
     except duckdb.Error as error:
-        raise UnavailableError("log query", _one_line(error)) from error
+        raise UnavailableError("log", one_line(error)) from error
 
 
-def _one_line(error: duckdb.Error) -> str:
+def one_line(error: duckdb.Error) -> str:
+    """Return what DuckDB says, for a message of one line."""
     return " ".join(str(error).split())
 
 

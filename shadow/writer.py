@@ -140,7 +140,9 @@ class LogWriter:
         while self._slices:
             self._fail(self._slices.popleft().batches)
         self._files.close()
-        _log.info("log_closed", **asdict(self.counters()))
+        counters = self.counters()
+        if counters.has_losses:
+            _log.error("log_closed_with_losses", **asdict(counters))
 
     def _turn(self) -> bool:
         """Write what waits, finish what is due; False: the disk refused, try again later."""
