@@ -32,7 +32,11 @@ class ChangeRequest:
 class Changed:
     before: Deployment | None
     after: Deployment
-    applied: bool
+    audit_digest: str  # of the row that tells of it; empty for a dry run
+
+    @property
+    def applied(self) -> bool:
+        return bool(self.audit_digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +57,12 @@ class DeploymentChanger:
         if request.dry_run:
             with reading(self.engine) as connection:
                 before, after = self._decide(connection, request)
-            return Changed(before, after, applied=False)
+            return Changed(before, after, audit_digest="")
         # The write lock is held from the reading of the current revision to the commit.
         with writing(self.engine) as connection:
             before, after = self._decide(connection, request)
-            self._write(connection, request, before, after)
-        return Changed(before, after, applied=True)
+            audit_digest = self._write(connection, request, before, after)
+        return Changed(before, after, audit_digest)
 
     def _decide(
         self, connection: Connection, request: ChangeRequest
@@ -96,7 +100,7 @@ class DeploymentChanger:
         request: ChangeRequest,
         before: Deployment | None,
         after: Deployment,
-    ) -> None:
+    ) -> str:
         at_ns = round(self.now().timestamp() * 1e9)
         action = ACTIONS[type(request.change)]
         revisions.add_revision(
@@ -106,7 +110,7 @@ class DeploymentChanger:
             "from_digest": None if before is None else before.digest,
             "to_digest": after.digest,
         }
-        audit_log.append(
+        return audit_log.append(
             connection,
             audit_log.Event(
                 at_ns=at_ns,

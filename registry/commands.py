@@ -351,6 +351,14 @@ def init_provenance(
         typer.echo(f"wrote {file}; fill what is null, then: understudy registry check")
 
 
+@provenance.command("fields")
+def provenance_fields() -> None:
+    """Print every field of the record and what satisfies it, as a Markdown table."""
+    from registry.provenance.field_table import field_table  # noqa: PLC0415 - as above
+
+    typer.echo(field_table(), nl=False)
+
+
 def _change(
     model: str,
     change: Change,

@@ -36,6 +36,14 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
+class Registered:
+    """A version that passed the gate."""
+
+    version: StoredVersion
+    audit_digest: str  # of the row that tells of it
+
+
+@dataclass(frozen=True, slots=True)
 class Registrar:
     """Runs in worker threads: everything here may block."""
 
@@ -66,7 +74,7 @@ class Registrar:
 
     def register(
         self, registration: Registration, submission: Submission, staging: Staging
-    ) -> tuple[GateReport, StoredVersion | None]:
+    ) -> tuple[GateReport, Registered | None]:
         """Register under the next number when the gate finds nothing; else change nothing."""
         report = self.check(registration, submission)
         if not report.complete:
@@ -81,8 +89,8 @@ class Registrar:
             stored = versions.add_version(
                 connection, self._version(registration, submission, report)
             )
-            audit_log.append(connection, self._event(registration, stored))
-        return report, stored
+            audit_digest = audit_log.append(connection, self._event(registration, stored))
+        return report, Registered(stored, audit_digest)
 
     def _examine(
         self, connection: Connection, registration: Registration, submission: Submission

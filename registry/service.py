@@ -253,10 +253,10 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             if not register:
                 report = await self._live.run(lambda: registrar.check(asked, submission))
                 return pb.RegisterVersionResponse(report=report_to_wire(report))
-            report, stored = await self._live.change(
+            report, registered = await self._live.change(
                 lambda: registrar.register(asked, submission, staging)
             )
-        if stored is None:
+        if registered is None:
             _log.warning(
                 "registration_refused",
                 model=asked.model,
@@ -267,13 +267,15 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             return pb.RegisterVersionResponse(report=report_to_wire(report))
         _log.info(
             "version_registered",
-            version=str(stored.spec.ref),
+            version=str(registered.version.spec.ref),
             actor=actor,
             artifact_digest=report.artifact_digest,
             provenance_digest=report.provenance_digest,
+            audit_digest=registered.audit_digest,
         )
         return pb.RegisterVersionResponse(
-            report=report_to_wire(report), version=version_to_wire(stored, with_record=True)
+            report=report_to_wire(report),
+            version=version_to_wire(registered.version, with_record=True),
         )
 
     def _revision(self, history: list[Deployment], model: str, number: int) -> Deployment:
@@ -329,4 +331,5 @@ def _log_change(asked: ChangeRequest, changed: Changed) -> None:
         from_revision=0 if changed.before is None else changed.before.revision,
         to_revision=changed.after.revision,
         digest=changed.after.digest,
+        audit_digest=changed.audit_digest,  # kept elsewhere too, it shows a rewritten log
     )

@@ -58,7 +58,7 @@ class Artifact(Part):
 class GitSource(Part):
     """Code named by a commit of a clean checkout."""
 
-    kind: Literal["git"]
+    kind: Literal["git"] = _d("git")
     repository: Text = _d("URL of the repository")
     commit: Commit = _d("the commit that was checked out: 40 or 64 hex digits")
     dirty: Literal[False] = _d("false: nothing uncommitted. Commit, then train again")
@@ -67,7 +67,7 @@ class GitSource(Part):
 class PackageSource(Part):
     """Code named by what was installed: a digest over the files that ran."""
 
-    kind: Literal["package"]
+    kind: Literal["package"] = _d("package")
     name: Text = _d("name of the installed distribution")
     version: Text = _d("version of the installed distribution")
     sha256: Sha256 = _d("sha256 over path and sha256 of each of its source files")

@@ -22,8 +22,8 @@ class Event:
     to_revision: int = 0
 
 
-def append(connection: Connection, event: Event) -> None:
-    """Add a row to the chain. The transaction must hold the write lock."""
+def append(connection: Connection, event: Event) -> str:
+    """Add a row to the chain and return its digest. The transaction must hold the write lock."""
     last = connection.execute(
         select(audit.c.sequence, audit.c.digest).order_by(audit.c.sequence.desc()).limit(1)
     ).first()
@@ -40,7 +40,9 @@ def append(connection: Connection, event: Event) -> None:
         previous_digest=GENESIS if last is None else last.digest,
     )
     values = {field.name: getattr(row, field.name) for field in fields(AuditRow)}
-    connection.execute(audit.insert().values(**values, digest=row.digest))
+    digest = row.digest
+    connection.execute(audit.insert().values(**values, digest=digest))
+    return digest
 
 
 def read_all(connection: Connection) -> list[RecordedRow]:

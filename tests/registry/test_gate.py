@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from domain.features import Feature, FeatureDtype, FeatureView
 from domain.versions import ArtifactFile, ScoreOutput, VersionRef
+from registry.provenance.field_table import field_table
 from registry.provenance.fields import PLACEHOLDERS
 from registry.provenance.gate import GateReport, examine
 from registry.provenance.inspect_artifact import inspect_directory
@@ -365,3 +367,9 @@ def test_no_value_of_a_group_passes_or_breaks_the_gate(value: Any, group: str) -
     report = judged(record_with(group, value))
 
     assert report.complete == (group == "schema_version" and value == 1 and value is not True)
+
+
+def test_the_reference_lists_every_field_as_the_code_has_it() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "provenance.md"
+
+    assert page.read_text().endswith(field_table()), "run: understudy registry provenance fields"
