@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from runtime import exit_codes
 from runtime.wire import view_from_canonical_json
 from stack.data_directory import DataDirectory
 from stack.processes import Stack, StackAddresses, open_stack
+from stack.router_books import read_books
 from stack.supervisor import free_port
 
 _EXAMPLE_ENTITY_ID = "17"
+_POLL_S = 0.1
 
 
 def run_up(directory: Path, *, registry_listen: str, router_listen: str, workers: int) -> int:
@@ -28,11 +31,24 @@ def run_up(directory: Path, *, registry_listen: str, router_listen: str, workers
     async def main() -> int:
         async with open_stack(DataDirectory(directory), addresses, workers=workers) as stack:
             console = Console(highlight=False, soft_wrap=True)
+            for why in await wait_until_ready(stack):
+                console.print(f"[yellow]not yet:[/yellow] {why}")
             show_addresses(console, stack)
             console.print("Ctrl-C stops it.")
             return await stay(stack)
 
     return run_until_interrupted(main(), interrupted_code=exit_codes.OK)
+
+
+async def wait_until_ready(stack: Stack, *, limit_s: float = 60.0) -> tuple[str, ...]:
+    """Return once what is deployed is served; after `limit_s`, what is not."""
+    give_up_s = time.monotonic() + limit_s
+    while True:
+        books = await read_books(stack.directory.router)
+        withheld = {why for each in books for model in each.models for why in model.withheld}
+        if not withheld or time.monotonic() > give_up_s:
+            return tuple(sorted(withheld))
+        await asyncio.sleep(_POLL_S)
 
 
 async def stay(stack: Stack) -> int:

@@ -1,0 +1,64 @@
+"""A real stack with the demo's models registered and the champion deployed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from registry.client import RegistryClient
+from registry.decisions.changes import DeployChampion
+from stack.data_directory import DataDirectory
+from stack.demo import Prepared, prepare
+from stack.demo_report import DemoReport
+from stack.processes import Stack, loopback_addresses, open_stack
+from stack.provenance import Champion, auc_of, complete_record
+from stack.rollout import Operator
+from understudy.v1 import registry_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    stack: Stack
+    registry: RegistryClient
+    operator: Operator
+    units: tuple[str, ...]
+
+    def scorer(self, version: int) -> pb.ScorerProcess:
+        """Return what the registry knows of the version's scorer process."""
+        found = [each for each in self.registry.get_status().scorers if each.ref.number == version]
+        assert len(found) == 1, found
+        return found[0]
+
+
+@asynccontextmanager
+async def open_deployed(root: Path, *, versions: int) -> AsyncIterator[Deployed]:
+    """Start a stack below `root` with so many versions registered and version 1 as champion."""
+    prepared = prepare(DataDirectory(root), DemoReport(Console(file=StringIO())))
+    async with open_stack(prepared.directory, loopback_addresses(), workers=2) as stack:
+        with RegistryClient(stack.addresses.registry) as registry:
+            operator = Operator(registry, stack.directory.router)
+            await _register(operator, prepared, versions)
+            await operator.until_settled(
+                await operator.change(DeployChampion(1), reason="first champion")
+            )
+            units = tuple(str(number) for number in prepared.patients.kept_rows)
+            yield Deployed(stack, registry, operator, units)
+
+
+async def _register(operator: Operator, prepared: Prepared, versions: int) -> None:
+    champion: Champion | None = None
+    for trained in prepared.trained[:versions]:
+        record = complete_record(
+            trained,
+            prepared.patients,
+            view=prepared.view,
+            lockfile=prepared.directory.training / "environment.lock",
+            champion=champion,
+            today=datetime.now(UTC).date(),
+        )
+        number = await operator.register(trained.artifact, record, prepared.view, reason="test")
+        champion = champion or Champion(f"cancer@{number}", auc_of(record))

@@ -1,0 +1,159 @@
+"""The two commands of the stack, as an operator runs them: real, from start to end."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runtime import exit_codes
+from shadow.reader import open_logs
+from tests.stack.waiting import is_running, until_gone
+from understudy.client import AsyncScoringClient
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+LIMIT_S = 200.0
+
+
+@asynccontextmanager
+async def running(*arguments: str, **environment: str) -> AsyncIterator[Process]:
+    """Run `understudy ARGUMENTS` in a session of its own; kill what is left of it at the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "stack",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **environment},
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def lines_until(process: Process, text: str) -> list[str]:
+    """Return what the process prints up to a line with `text`."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    async with asyncio.timeout(LIMIT_S):
+        while not (lines and text in lines[-1]):
+            line = await process.stdout.readline()
+            assert line, f"ended before {text!r}: {''.join(lines)}"
+            lines.append(line.decode())
+    return lines
+
+
+def descendants(process: Process) -> list[int]:
+    return [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+
+
+async def test_the_demo_shows_all_of_it_and_every_check_holds(
+    tmp_path: Path, unused_address: Callable[[], str]
+) -> None:
+    root, router, registry = tmp_path / "d", unused_address(), unused_address()
+
+    async with running("demo", "--keep", "--dir", str(root), "--rate", "400") as process:
+        lines = await lines_until(process, "ScoringClient(")
+        address = next(line.split()[1] for line in lines if line.startswith("router "))
+        async with AsyncScoringClient(address, timeout_s=10.0) as client:
+            kept = await client.score("cancer", {"patient": "17"})
+        process.send_signal(signal.SIGINT)
+        await asyncio.wait_for(process.communicate(), LIMIT_S)
+
+    text = "".join(lines)
+    assert process.returncode == exit_codes.OK, text
+    for said in (
+        "largest difference of ONNX",
+        "refused, as it lacks data.training.content",
+        "registered cancer@3",
+        "@2 is promoted",
+        "rolled back",
+        "mirror ledger: offered",
+        "AUC on outcomes",
+        "duckdb.sql(",
+        "holds  no call failed",
+    ):
+        assert said in text, said
+    assert "BROKEN" not in text
+    with open_logs(root / "logs") as logs:
+        (counted,) = logs.rows("SELECT count(*) AS rows, count(DISTINCT revision) AS n FROM score")
+    assert counted["rows"] >= 4_000
+    assert counted["n"] == 4
+
+    # What it left behind can be taken up again, elsewhere.
+    async with running(
+        *("up", "--dir", str(root), "--routers", "1"),
+        *("--router-listen", router, "--registry-listen", registry),
+    ) as process:
+        await lines_until(process, "Ctrl-C stops it")
+        async with AsyncScoringClient(router, timeout_s=10.0) as client:
+            again = await client.score("cancer", {"patient": "17"})
+    assert again.score == kept.score
+    assert again.served_by.version == kept.served_by.version
+
+
+async def test_a_demo_that_cannot_start_says_what_broke(tmp_path: Path) -> None:
+    async with running("demo", "--dir", str(tmp_path / "d"), ROUTER_WORKERSS="2") as process:
+        output, _ = await asyncio.wait_for(process.communicate(), LIMIT_S)
+
+    assert process.returncode == exit_codes.UNAVAILABLE
+    assert "ROUTER_WORKERSS" in output.decode()
+
+
+async def test_a_demo_leaves_a_folder_with_files_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+
+    async with running("demo", "--dir", str(tmp_path)) as process:
+        output, _ = await asyncio.wait_for(process.communicate(), LIMIT_S)
+
+    assert process.returncode == exit_codes.USAGE
+    assert "a new or empty folder" in output.decode()
+
+
+@pytest.mark.fault
+async def test_ctrl_c_in_the_middle_of_a_demo_stops_every_process(tmp_path: Path) -> None:
+    async with running("demo", "--dir", str(tmp_path / "d")) as process:
+        await lines_until(process, "champion @1, shadow @3")
+        children = descendants(process)
+        assert len(children) >= 6  # registry, host, two scorers, router, two workers
+
+        process.send_signal(signal.SIGINT)
+        await asyncio.wait_for(process.communicate(), LIMIT_S)
+
+        await until_gone(children)
+    assert process.returncode == exit_codes.INTERRUPTED
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_up_serves_until_it_is_told_to_stop(
+    tmp_path: Path, number: signal.Signals, unused_address: Callable[[], str]
+) -> None:
+    router, registry = unused_address(), unused_address()
+
+    async with running(
+        *("up", "--dir", str(tmp_path / "u"), "--routers", "1"),
+        *("--router-listen", router, "--registry-listen", registry),
+    ) as process:
+        lines = await lines_until(process, "Ctrl-C stops it")
+        children = descendants(process)
+        assert all(is_running(pid) for pid in children)
+
+        process.send_signal(number)
+        await asyncio.wait_for(process.communicate(), LIMIT_S)
+
+        await until_gone(children)
+    assert process.returncode == exit_codes.OK
+    assert sum("grpcurl -plaintext" in line for line in lines) == 1
+    assert sum("ScoringClient(" in line for line in lines) == 1
