@@ -1,17 +1,24 @@
 """`understudy features`: what operators do with feature views and stores."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from domain.errors import InvalidInputError, NotFoundError, UnavailableError, UnderstudyError
-from domain.features import FeatureView
+from features import history_commands, load_command
+from features.command_output import (
+    Format,
+    Output,
+    StoreUrl,
+    ViewsFile,
+    print_json,
+    print_rows,
+    told_in_one_line,
+)
 from runtime import exit_codes
+
+# Everything that takes long to import is imported by the command that needs it.
 
 app = typer.Typer(
     help="Feature views and stores: check, load, compare, audit.",
@@ -19,98 +26,111 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-ViewsFile = Annotated[Path, typer.Option("--views", help="YAML file with the feature views.")]
-StoreUrl = Annotated[
-    str, typer.Option("--store", help="lmdb:FOLDER or aerospike://HOST:PORT/NAMESPACE.")
-]
-
-
-@app.callback()
-def features() -> None:
-    """Feature views and stores: check, load, compare, audit."""
+app.command("load")(load_command.load)
+app.command("history")(history_commands.history)
+app.command("audit")(history_commands.audit)
+app.command("freshness")(history_commands.freshness)
 
 
 @app.command()
-def load(
-    file: Annotated[Path, typer.Argument(help="Parquet or CSV file, a row per entity.")],
-    views: ViewsFile,
-    store: StoreUrl,
-    view: Annotated[
-        str | None, typer.Option(help="View the rows are of; needed when there are several.")
-    ] = None,
-    entity_column: Annotated[
-        str | None, typer.Option(help="Column of entity ids; the entity's type by default.")
-    ] = None,
-    event_time_column: Annotated[
-        str, typer.Option(help="Column of event times (UTC).")
-    ] = "event_time",
-    event_time: Annotated[
-        datetime | None, typer.Option(help="One event time for all rows (UTC), instead.")
-    ] = None,
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="YAML files with feature views.")],
 ) -> None:
-    """Load a file of feature values into a store; a repetition goes on where it stopped."""
-    from features.load_features import SourceFile, load_features  # noqa: PLC0415 - slow import
-    from features.stores import open_writer  # noqa: PLC0415 - slow import
-    from features.views import find_view, load_views  # noqa: PLC0415 - slow import
+    """Check files of feature views; all faults are told at once."""
+    from features.views import load_views  # noqa: PLC0415 - see above
 
-    with _told_in_one_line():
-        known = load_views(views)
-        chosen = find_view(known, view) if view else _only(known)
-        source = SourceFile(
-            file,
-            entity_column or chosen.entity,
-            round(event_time.replace(tzinfo=UTC).timestamp() * 1000)
-            if event_time
-            else event_time_column,
-        )
-        writer = open_writer(store)
-        try:
-            done = load_features(
-                source,
-                chosen,
-                writer,
-                on_reject=lambda reject: typer.echo(
-                    f"rejected: row {reject.row}, {reject.column}: read {reject.read}; "
-                    f"accepted: {reject.accepted}",
-                    err=True,
-                ),
-                on_progress=lambda _: None,
-            )
-        finally:
-            writer.close_now()
-    typer.echo(
-        f"{chosen}: {done.rows} rows: {done.written} written, {done.older} older than what is "
-        f"there, {done.rejected} rejected, {done.skipped} put before"
-    )
-    if done.rejected:
-        raise typer.Exit(exit_codes.DATA_ERROR)
+    with told_in_one_line():
+        for path in files:
+            views = load_views(path)
+            count = sum(len(view.features) for view in views)
+            typer.echo(f"{path}: {len(views)} views, {count} features")
 
 
-def _only(views: tuple[FeatureView, ...]) -> FeatureView:
-    if len(views) != 1:
-        raise InvalidInputError.of(
-            "--view", read="nothing", accepted=f"one of {', '.join(map(str, views))}"
-        )
-    return views[0]
+@app.command("list")
+def list_views(views: ViewsFile, output: Output = Format.TABLE) -> None:
+    """List the feature views of a file."""
+    from features.views import load_views  # noqa: PLC0415 - see above
+
+    with told_in_one_line():
+        rows = [
+            {
+                "view": str(view),
+                "kind": view.kind.value,
+                "entity": view.entity,
+                "features": len(view.features),
+                "layout": "packed" if view.bins is None else "bins",
+                "ttl_s": view.ttl_s,
+                "digest": view.digest,
+            }
+            for view in load_views(views)
+        ]
+    shown = rows if output is Format.JSON else [{**row, "digest": _short(row)} for row in rows]
+    columns = ("view", "kind", "entity", "features", "layout", "ttl_s", "digest")
+    print_rows(shown, output, columns=columns)
 
 
-@contextmanager
-def _told_in_one_line() -> Iterator[None]:
-    try:
-        yield
-    except UnderstudyError as error:
-        print(f"understudy features: {error}", file=sys.stderr)  # noqa: T201 - for the operator
-        raise typer.Exit(_exit_code_of(error)) from error
+@app.command()
+def show(
+    view: Annotated[str, typer.Argument(help="NAME or NAME@VERSION.")],
+    views: ViewsFile,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show one feature view with its features."""
+    from features.views import find_view, load_views  # noqa: PLC0415 - see above
+
+    with told_in_one_line():
+        chosen = find_view(load_views(views), view)
+    if output is Format.JSON:
+        print_json({**asdict(chosen), "digest": chosen.digest})
+        return
+    typer.echo(f"{chosen} of {chosen.entity}, digest {chosen.digest}")
+    columns = ["name", "dtype", "default", "max_age_s", "owner", "description"]
+    if chosen.inputs:
+        columns.append("expression")
+        typer.echo("inputs: " + ", ".join(f"{name} = {ref}" for name, ref in chosen.inputs))
+    print_rows([asdict(feature) for feature in chosen.features], output, columns=columns)
 
 
-def _exit_code_of(error: UnderstudyError) -> int:
-    match error:
-        case InvalidInputError():
-            return exit_codes.DATA_ERROR
-        case NotFoundError():
-            return exit_codes.USAGE
-        case UnavailableError():
-            return exit_codes.UNAVAILABLE
-        case _:
-            return exit_codes.FAILED
+@app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(help="YAML file as it was.")],
+    new: Annotated[Path, typer.Argument(help="YAML file as it shall be.")],
+    output: Output = Format.TABLE,
+) -> None:
+    """Tell what changed between two files; exits 2 when a view changed under its version."""
+    from features.decisions.view_changes import changes_between  # noqa: PLC0415 - see above
+    from features.views import load_views  # noqa: PLC0415 - see above
+
+    with told_in_one_line():
+        changes = changes_between(load_views(old), load_views(new))
+    rows = [
+        {"view": change.view, "change": change.what, "allowed": change.is_allowed}
+        for change in changes
+    ]
+    print_rows(rows, output, columns=("view", "change", "allowed"))
+    if not all(change.is_allowed for change in changes):
+        typer.echo("understudy features: a changed view needs a new version", err=True)
+        raise typer.Exit(exit_codes.REFUSED)
+
+
+@app.command()
+def ping(
+    store: StoreUrl,
+    *,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="Reads to time.")] = 20,
+    timeout_ms: Annotated[int, typer.Option(min=1, max=60_000, help="For each read.")] = 1000,
+    output: Output = Format.TABLE,
+) -> None:
+    """Tell whether a store answers, how fast, and how far its clock is off."""
+    import asyncio  # noqa: PLC0415 - see above
+
+    from features.ping import ping_store  # noqa: PLC0415 - see above
+
+    with told_in_one_line():
+        report = asyncio.run(ping_store(store, count=count, timeout_s=timeout_ms / 1000))
+    columns = ("store", "reads", "p50_ms", "p99_ms", "clock_skew_s")
+    print_rows([asdict(report)], output, columns=columns)
+
+
+def _short(row: dict[str, Any]) -> str:
+    return str(row["digest"])[:12]

@@ -66,6 +66,19 @@ def open_writer(url: str) -> FeatureWriter:
     return AerospikeWriter(_aerospike_options(url, _aerospike_settings()))
 
 
+def measure_clock_skew_s(url: str) -> float | None:
+    """Return how far the clock of the store at `url` is ahead of ours; None where unknown.
+
+    Raises:
+        InvalidInputError: `url` names no kind of store.
+    """
+    if _lmdb_path(url):
+        return 0.0  # this machine's clock
+    from features.adapters.aerospike_clock import clock_skew_s  # noqa: PLC0415 - see above
+
+    return clock_skew_s(_aerospike_options(url, _aerospike_settings()))
+
+
 def _lmdb_path(url: str) -> Path | None:
     kind, _, path = url.partition(":")
     if kind == "lmdb" and path:

@@ -12,6 +12,7 @@ from domain.features import Feature, FeatureDtype
 
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 _INT64_BOUND = 2.0**63
+_CLAIMS = {"true": 1.0, "false": 0.0}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +32,7 @@ def column_values(feature: Feature, column: pa.Array) -> ColumnValues:
     if feature.dtype is FeatureDtype.STRING:
         return _texts(column)
     valid = column.is_valid().to_numpy(zero_copy_only=False)
-    numbers, readable = _numbers(column)
+    numbers, readable = _numbers(column, feature.dtype)
     present = valid & ~np.isnan(numbers) if numbers.dtype.kind == "f" else valid
     values, accepted, fits = _fitted(feature.dtype, numbers)
     unusable = valid & ~(readable & (fits | ~present))
@@ -49,7 +50,9 @@ def _texts(column: pa.Array) -> ColumnValues:
     return ColumnValues(texts, valid, nothing, accepted)
 
 
-def _numbers(column: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+def _numbers(
+    column: pa.Array, dtype: FeatureDtype
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Return the column as numbers, 0 where NULL or unreadable, and which rows are readable."""
     readable = np.ones(len(column), dtype=np.bool_)
     kind = column.type
@@ -58,25 +61,39 @@ def _numbers(column: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return column.cast(pa.float64()).fill_null(0).to_numpy(), readable
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _parsed(column)
+        return _parsed(column, dtype)
     return np.zeros(len(column)), ~readable
 
 
-def _parsed(column: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+def _parsed(
+    column: pa.Array, dtype: FeatureDtype
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    kind = pa.int64() if dtype is FeatureDtype.INT64 else pa.float64()
     try:
-        numbers = pc.cast(column, pa.float64()).fill_null(0).to_numpy()
+        numbers = pc.cast(column, kind).fill_null(0).to_numpy()
     except pa.ArrowInvalid:
-        numbers = np.array([_parse(text) for text in column.to_pylist()])
-        readable = ~np.isinf(numbers)
-        return np.where(readable, numbers, 0), readable
+        parsed = [_parse(text, dtype) for text in column.to_pylist()]
+        readable = np.array([number is not None for number in parsed], dtype=np.bool_)
+        element = np.int64 if dtype is FeatureDtype.INT64 else np.float64
+        return np.array([number or 0 for number in parsed], dtype=element), readable
     return numbers, np.ones(len(column), dtype=np.bool_)
 
 
-def _parse(text: str | None) -> float:
+def _parse(text: str | None, dtype: FeatureDtype) -> float | None:
+    """Return the number that a text says; None when it says none."""
+    if text is None:
+        return 0  # NULL is absent, not unreadable
+    if dtype is FeatureDtype.BOOL and text.lower() in _CLAIMS:
+        return _CLAIMS[text.lower()]
     try:
-        return float(text or "0")
-    except ValueError:
-        return float("inf")  # refused as every infinity is
+        number = float(text)
+        if dtype is not FeatureDtype.INT64:
+            return number
+        whole = int(text) if text.lstrip("+-").isdecimal() else int(number)
+    except (ValueError, OverflowError):
+        return None
+    is_exact = whole == number or text.lstrip("+-").isdecimal()
+    return whole if is_exact and -(2**63) <= whole < 2**63 else None
 
 
 def _fitted(

@@ -1,0 +1,110 @@
+"""What only LMDB has: a map that grows under its readers, processes, folders."""
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from domain.errors import InvalidInputError, UnavailableError
+from domain.features import Feature, FeatureDtype
+from features.adapters import lmdb_environment, lmdb_writer
+from features.adapters.lmdb_store import LmdbStore
+from features.adapters.lmdb_writer import LmdbWriter
+from features.ports import ViewRead
+from features.stores import open_store
+from tests.features.builders import a_record, a_view
+from tests.features.loading_process import RemoteWriter
+
+TEXT = a_view("text", (Feature("text", FeatureDtype.STRING),))
+
+
+def _grow(path: Path, records: int) -> int:
+    """Write more than the first map holds, in the process that is asked to."""
+    lmdb_environment.FIRST_MAP_BYTES = 1 << 20
+    writer = lmdb_writer.LmdbWriter(path)
+    content = "x" * 100_000
+    rows = [(f"u{number}", a_record(TEXT, {"text": content})) for number in range(records)]
+    try:
+        return writer.write(TEXT, rows, mark=None).written
+    finally:
+        writer.close_now()
+
+
+async def test_a_reader_sees_a_load_that_let_the_map_grow(
+    tmp_path: Path, loading_process: ProcessPoolExecutor
+) -> None:
+    assert loading_process.submit(_grow, tmp_path, 1).result(30) == 1
+    store = LmdbStore(tmp_path)
+    (first,) = store.read_now([ViewRead(TEXT, ["u0", "u40"])])
+    assert first[1] is None
+
+    assert loading_process.submit(_grow, tmp_path, 41).result(30) == 40
+
+    (records,) = store.read_now([ViewRead(TEXT, ["u0", "u40"])])
+    assert records[0] == first[0]
+    assert records[1] == a_record(TEXT, {"text": "x" * 100_000})
+    await store.close()
+
+
+async def test_a_reader_starts_before_the_first_load(
+    tmp_path: Path, loading_process: ProcessPoolExecutor
+) -> None:
+    url = f"lmdb:{tmp_path / 'not' / 'there'}"
+    store = open_store(url)
+    read = [ViewRead(TEXT, ["u"])]
+    assert store.read_now(read) == [[None]]
+
+    record = a_record(TEXT, {"text": "t"})
+    RemoteWriter(loading_process, url).write(TEXT, [("u", record)], mark=None)
+
+    assert store.read_now(read) == [[record]]
+    await store.close()
+
+
+def _read_in(path: Path, ids: list[str]) -> list[bytes | None]:
+    (records,) = LmdbStore(path).read_now([ViewRead(TEXT, ids)])
+    return records
+
+
+def test_several_processes_read_at_once(tmp_path: Path) -> None:
+    writer = LmdbWriter(tmp_path)
+    record = a_record(TEXT, {"text": "t"})
+    writer.write(TEXT, [("u", record)], mark=None)
+
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as readers:
+        found = [readers.submit(_read_in, tmp_path, ["u", "v"]).result(30) for _ in range(4)]
+
+    assert found == [[record, None]] * 4
+    writer.close_now()
+
+
+def test_a_folder_that_cannot_be_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(UnavailableError):
+        open_store(f"lmdb:{tmp_path / 'file' / 'below'}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "lmdb:",
+        "redis://x",
+        "aerospike://host/ns",
+        "aerospike://host:3000",
+        "aerospike://h:1/a b",
+    ],
+)
+def test_a_url_of_no_store_is_refused(url: str) -> None:
+    with pytest.raises(InvalidInputError, match="lmdb:FOLDER or aerospike"):
+        open_store(url)
+
+
+async def test_a_closed_store_is_unavailable(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path)
+    await store.close()
+
+    with pytest.raises(UnavailableError):
+        store.read_now([ViewRead(TEXT, ["u"])])

@@ -1,0 +1,294 @@
+"""Loading files: checked row by row, resumable, idempotent, in bounded chunks."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from domain.errors import InvalidInputError, NotFoundError, UnavailableError
+from domain.features import Feature, FeatureDtype, FeatureView
+from features.decisions.record_format import record_format, unpack_record
+from features.decisions.row_values import Reject
+from features.load_features import LoadProgress, SourceFile, load_features
+from features.ports import LoadMark, WriteCounts
+from features.write_through import WriteThrough
+from tests.features.builders import MIXED, NOW_MS, NOW_S, a_view, floats
+from tests.features.fakes import FakeFeatureStore
+
+VIEW = a_view("user", MIXED)
+AT = datetime.fromtimestamp(NOW_S, tz=UTC)
+
+
+class _FailingWriter(FakeFeatureStore):
+    """Fails at the write with this number, from 0, after taking a part of it."""
+
+    def __init__(self, fails_at: int) -> None:
+        super().__init__()
+        self._left = fails_at
+
+    def write(self, view: FeatureView, records: Any, *, mark: LoadMark | None) -> WriteCounts:
+        self._left -= 1
+        if self._left < 0:
+            super().write(view, records[: len(records) // 2], mark=None)
+            raise UnavailableError("fake feature store", "disk full")
+        return super().write(view, records, mark=mark)
+
+
+def _load(
+    path: Path, store: FakeFeatureStore, *, view: FeatureView = VIEW, chunk_rows: int = 8192
+) -> tuple[LoadProgress, list[Reject]]:
+    rejects: list[Reject] = []
+    steps: list[LoadProgress] = []
+    done = load_features(
+        SourceFile(path, "user"),
+        view,
+        store,
+        chunk_rows=chunk_rows,
+        on_reject=rejects.append,
+        on_progress=steps.append,
+    )
+    assert not steps or steps[-1] == done
+    return done, rejects
+
+
+def _values(store: FakeFeatureStore, entity_id: str, view: FeatureView = VIEW) -> dict[str, Any]:
+    return unpack_record(record_format(view), store.records[str(view), entity_id])
+
+
+def _table(**columns: Any) -> pa.Table:
+    rows = len(columns["user"])
+    whole = {
+        "event_time": [AT] * rows,
+        "age": [1] * rows,
+        "amount": [1.0] * rows,
+        "balance": [1.0] * rows,
+        "is_new": [True] * rows,
+        "country": ["LI"] * rows,
+        "city": ["c"] * rows,
+        **columns,
+    }
+    return pa.table(whole)
+
+
+def _write(folder: Path, **columns: Any) -> Path:
+    path = folder / "rows.parquet"
+    pq.write_table(_table(**columns), path)
+    return path
+
+
+def test_values_arrive_in_their_types_and_null_and_nan_are_absent(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path,
+        user=["u1", "u2"],
+        age=pa.array([2**62 + 1, None]),
+        amount=pa.array([0.1, float("nan")], pa.float64()),
+        is_new=pa.array([1, 0], pa.int8()),
+        country=pa.array(["Ö", None]).dictionary_encode(),
+        city=pa.array([7, 8]),
+    )
+    store = FakeFeatureStore()
+
+    done, rejects = _load(path, store)
+
+    assert (done.written, rejects) == (2, [])
+    assert _values(store, "u1") == {
+        "age": 2**62 + 1,
+        "amount": float(np.float32(0.1)),
+        "balance": 1.0,
+        "is_new": True,
+        "country": "Ö",
+        "city": "7",
+    }
+    assert _values(store, "u2") == {
+        "age": None,
+        "amount": None,
+        "balance": 1.0,
+        "is_new": False,
+        "country": None,
+        "city": "8",
+    }
+
+
+def test_a_row_with_an_unusable_value_is_rejected_whole_and_told(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path,
+        user=["ok", "inf", "half", "", None, "huge", "two"],
+        event_time=[AT] * 7,
+        age=pa.array([1.0, 1.0, 1.5, 1.0, 1.0, 1.0, 1.0]),
+        amount=pa.array([1.0, float("inf"), 1.0, 1.0, 1.0, 1e39, 1.0]),
+        is_new=pa.array([1, 1, 1, 1, 1, 1, 2]),
+    )
+    store = FakeFeatureStore()
+
+    done, rejects = _load(path, store, chunk_rows=3)
+
+    assert (done.rows, done.written, done.rejected) == (7, 1, 6)
+    assert [each for _, each in store.records] == ["ok"]
+    assert sorted((each.row, each.column, each.read) for each in rejects) == [
+        (1, "amount", "inf"),
+        (2, "age", "1.5"),
+        (3, "user", ""),
+        (4, "user", "None"),
+        (5, "amount", "1e+39"),
+        (6, "is_new", "2"),
+    ]
+
+
+def test_a_column_of_another_kind_rejects_its_rows(tmp_path: Path) -> None:
+    path = _write(tmp_path, user=["a"], age=pa.array([[1]]), city=pa.array([1.5]))
+
+    done, rejects = _load(path, FakeFeatureStore())
+
+    assert done.rejected == 1
+    assert {each.column for each in rejects} == {"age", "city"}
+
+
+def test_csv_is_read_as_text_and_judged_value_by_value(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "user,event_time,age,amount,balance,is_new,country,city\n"
+        f"007,2025-11-24T16:00:00Z,{2**62 + 1},1e2,,true,LI,x\n"
+        "008,2025-11-24 16:00:00,3.5,1,1,0,LI,x\n"
+        "009,yesterday,3,oops,1,1,LI,x\n"
+        "010,2025-11-24,3,1,1,1,,\n"
+    )
+    store = FakeFeatureStore()
+
+    done, rejects = _load(path, store)
+
+    assert done.rejected == 2
+    assert {(each.row, each.column) for each in rejects} == {
+        (1, "age"),
+        (2, "event_time"),
+        (2, "amount"),
+    }
+    assert _values(store, "007")["age"] == 2**62 + 1
+    assert _values(store, "007")["amount"] == 100.0
+    assert _values(store, "007")["is_new"] is True
+    assert _values(store, "010")["country"] is None
+
+
+def test_a_load_that_broke_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    users = [f"u{number}" for number in range(100)]
+    path = _write(tmp_path, user=users)
+    store = _FailingWriter(fails_at=4)
+    with pytest.raises(UnavailableError):
+        _load(path, store, chunk_rows=10)
+    written_before = len(store.records)
+    assert 40 <= written_before < 100
+
+    whole = FakeFeatureStore()
+    whole.records, whole.marks = store.records, store.marks
+    done, _ = _load(path, whole, chunk_rows=10)
+
+    assert (done.rows, done.skipped) == (100, 40)
+    assert done.written == 100 - written_before
+    assert {entity_id for _, entity_id in whole.records} == set(users)
+
+
+def test_loading_again_changes_nothing_also_with_other_chunks(tmp_path: Path) -> None:
+    path = _write(tmp_path, user=[f"u{number}" for number in range(25)])
+    store = FakeFeatureStore()
+    _load(path, store, chunk_rows=10)
+
+    again, _ = _load(path, store, chunk_rows=7)
+    store.marks.clear()
+    anew, _ = _load(path, store)
+
+    assert (again.written, again.skipped) == (0, 25)
+    assert (anew.written, anew.older) == (0, 25)
+
+
+def test_older_rows_never_replace_newer_ones(tmp_path: Path) -> None:
+    times = [AT, AT - timedelta(seconds=1), AT + timedelta(seconds=1), AT]
+    path = _write(tmp_path, user=["u"] * 4, event_time=times, age=[1, 2, 3, 4])
+    store = FakeFeatureStore()
+
+    done, _ = _load(path, store, chunk_rows=1)
+
+    assert (done.written, done.older) == (2, 2)
+    assert _values(store, "u")["age"] == 3
+
+
+def test_a_rate_limit_paces_the_load(tmp_path: Path) -> None:
+    path = _write(tmp_path, user=[f"u{number}" for number in range(30)])
+    taken: list[int] = []
+
+    done = load_features(
+        SourceFile(path, "user", NOW_MS),
+        VIEW,
+        FakeFeatureStore(),
+        chunk_rows=10,
+        rows_per_s=1e6,
+        on_reject=lambda _: None,
+        on_progress=lambda step: taken.append(step.rows),
+    )
+
+    assert (done.written, taken) == (30, [10, 20, 30])
+
+
+def test_missing_columns_are_named_together(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"user": ["a"], "age": [1]}), path)
+
+    with pytest.raises(InvalidInputError, match="also has event_time, amount, balance"):
+        _load(path, FakeFeatureStore())
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.csv"])
+def test_what_is_no_file_of_rows_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with pytest.raises(NotFoundError):
+        _load(path, FakeFeatureStore())
+    path.write_bytes(b"\0\1\2")
+
+    with pytest.raises(InvalidInputError):
+        _load(path, FakeFeatureStore())
+
+
+def test_many_features_are_packed_alike(tmp_path: Path) -> None:
+    view = a_view("wide", (*floats(70), Feature("last", FeatureDtype.INT64)))
+    columns: dict[str, Any] = {f"f{n}": pa.array([n / 2, None]) for n in range(70)}
+    path = tmp_path / "rows.parquet"
+    rows = {"user": ["a", "b"], "event_time": [AT] * 2, "last": [None, 5], **columns}
+    pq.write_table(pa.table(rows), path)
+    store = FakeFeatureStore()
+
+    _load(path, store, view=view)
+
+    assert _values(store, "a", view) == {**{f"f{n}": n / 2 for n in range(70)}, "last": None}
+    assert _values(store, "b", view) == {**{f"f{n}": None for n in range(70)}, "last": 5}
+
+
+def test_what_is_written_through_is_in_history_and_store_alike(tmp_path: Path) -> None:
+    store = FakeFeatureStore()
+    through = WriteThrough(VIEW, store, tmp_path)
+
+    written = through.write(_table(user=["a", "bad"], age=pa.array([1.0, 1.5])))
+    nothing = through.write(_table(user=["bad"], age=pa.array([1.5])))
+
+    assert written.counts == WriteCounts(1, 0)
+    assert [(each.row, each.column) for each in written.rejects] == [(1, "age")]
+    assert nothing.path is None
+    assert written.path is not None
+    assert pq.read_table(written.path)["user"].to_pylist() == ["a"]
+    again = FakeFeatureStore()
+    done, _ = _load(written.path, again)
+    assert done.written == 1
+    assert again.records == store.records
+    with pytest.raises(InvalidInputError, match="also age"):
+        through.write(_table(user=["a"]).drop_columns("age"))
+
+
+def test_history_is_written_before_the_store_is_asked(tmp_path: Path) -> None:
+    through = WriteThrough(VIEW, _FailingWriter(fails_at=0), tmp_path)
+
+    with pytest.raises(UnavailableError):
+        through.write(_table(user=["a", "b"]))
+
+    (path,) = tmp_path.rglob("*.parquet")
+    assert pq.read_table(path, partitioning=None)["user"].to_pylist() == ["a", "b"]
