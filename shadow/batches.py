@@ -72,8 +72,12 @@ class ScoreBatchLog:
     @property
     def size_bytes(self) -> int:
         """About what this batch keeps in memory."""
-        matrices = sum(m.nbytes for m in (self.features, self.statuses) if m is not None)
-        return matrices + self.rows * _ROW_BYTES
+        size_bytes = self.rows * _ROW_BYTES
+        if self.features is not None:
+            size_bytes += self.features.nbytes
+        if self.statuses is not None:
+            size_bytes += self.statuses.nbytes
+        return size_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

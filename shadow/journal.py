@@ -75,8 +75,8 @@ class FinishedRows:
 def finish_journal(journal: Path, target: Path, *, pause: Callable[[], None]) -> FinishedRows:
     """Write the rows of a closed journal to `target`, visible all at once.
 
-    The journal is removed. When `target` exists, an earlier attempt got that far: only the
-    journal is removed. A journal that is gone, or without a whole record batch, leaves no file.
+    The journal is removed. Doing it again after a crash half-way gives the same file under the
+    same name. A journal that is gone, or without a whole record batch, leaves no file.
 
     Args:
         journal: what `Journal` wrote; may end anywhere, as after a crash.
@@ -86,12 +86,9 @@ def finish_journal(journal: Path, target: Path, *, pause: Callable[[], None]) ->
     Raises:
         OSError: the disk does not take it; nothing is visible, the journal stays.
     """
-    if target.exists():
-        finished = FinishedRows(int(pq.read_metadata(target).num_rows))
-    elif journal.exists():
-        finished = _replace_target(JournalReader(journal), target, pause)
-    else:
-        finished = FinishedRows(0)
+    if not journal.exists():
+        return FinishedRows(0)
+    finished = _replace_target(JournalReader(journal), target, pause)
     journal.unlink(missing_ok=True)
     return finished
 

@@ -83,6 +83,26 @@ def test_repeating_every_row_within_its_cluster_changes_no_interval() -> None:
         assert getattr(thrice.champion, name) == pytest.approx(getattr(once.champion, name))
 
 
+def test_units_with_rows_of_both_classes_have_the_variance_that_leaving_each_out_shows() -> None:
+    random = np.random.default_rng(5)
+    veil = random.normal(0, 1.5, 150).repeat(4)  # shared by positives and negatives of a unit
+    labels = random.random(600) < 0.4
+    champion = labels + veil + random.normal(0, 0.5, 600)
+    shadow = labels + random.normal(0, 1, 600)
+    units = np.arange(150).repeat(4)
+    left_out = []
+    for unit in range(150):
+        kept = units != unit
+        areas = [roc_auc_score(labels[kept], scores[kept]) for scores in (champion, shadow)]
+        left_out.append(areas[1] - areas[0])
+    jackknife_error = (149 / 150 * np.sum((left_out - np.mean(left_out)) ** 2)) ** 0.5
+
+    found = compare_auc(labels, champion, shadow, clusters=units).difference
+
+    error = (found.upper - found.estimate) / stats.norm.ppf(0.975)
+    assert error == pytest.approx(jackknife_error, rel=0.03)
+
+
 def test_the_interval_of_the_difference_covers_none_as_often_as_it_says() -> None:
     random = np.random.default_rng(20261121)
     covered = covered_by_delong = 0
