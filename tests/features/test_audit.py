@@ -1,0 +1,182 @@
+"""Skew between what was served and what history says, and how fresh what is served is."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from domain.errors import InvalidInputError, NotFoundError
+from domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus
+from features.audit import AuditReport, KeyForm, ScoreLog, audit_features
+from features.freshness import feature_shares, view_freshness
+from features.history import HistorySource
+from tests.features.builders import NOW_MS, NOW_S, a_record, a_view, floats
+from tests.features.fakes import FakeFeatureStore
+
+USER = a_view("user", (*floats(2), Feature("n", FeatureDtype.INT64, default=4)))
+SHOP = a_view("shop", floats(1), entity="shop")
+REFS = [
+    FeatureRef("user", 1, "f0"),
+    FeatureRef("shop", 1, "f0"),
+    FeatureRef("user", 1, "n"),
+    FeatureRef("user", 1, "f1"),
+]
+SECRET = b"pepper"
+NAN = float("nan")
+
+
+def _moment(offset_s: float) -> datetime:
+    return datetime.fromtimestamp(NOW_S + offset_s, tz=UTC).replace(tzinfo=None)
+
+
+def _key(entity_id: str, secret: bytes = SECRET) -> str:
+    return blake2b(entity_id.encode(), digest_size=16, key=secret).hexdigest()
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> dict[str, HistorySource]:
+    path = tmp_path / "user.parquet"
+    pq.write_table(
+        pa.table(
+            {
+                "user": ["a", "a", "b"],
+                "event_time": [_moment(0), _moment(10), _moment(0)],
+                "f0": [0.1, 0.2, 0.3],
+                "f1": [1.0, 2.0, None],
+                "n": [1, 2, None],
+            }
+        ),
+        path,
+    )
+    return {"user@1": HistorySource(str(path), "user")}
+
+
+def _log(folder: Path, rows: list[tuple[str, float, list[float], list[int] | None]]) -> ScoreLog:
+    path = folder / "log.parquet"
+    table: dict[str, Any] = {
+        "unit_key": [key for key, _, _, _ in rows],
+        "at_utc": pa.array([_moment(at_s) for _, at_s, _, _ in rows], pa.timestamp("us")),
+        "features": pa.array([values for _, _, values, _ in rows], pa.list_(pa.float32())),
+        "statuses": pa.array([each for _, _, _, each in rows], pa.list_(pa.uint8())),
+        "version": [1] * len(rows),
+    }
+    pq.write_table(pa.table(table), path)
+    return ScoreLog(str(path))
+
+
+def _audit(log: ScoreLog, sources: dict[str, HistorySource], **options: Any) -> AuditReport:
+    return audit_features(
+        log, REFS, [USER, SHOP], sources, entity="user", keys=KeyForm(secret=SECRET), **options
+    )
+
+
+def test_what_was_served_as_it_was_known_differs_nowhere(
+    tmp_path: Path, sources: dict[str, HistorySource]
+) -> None:
+    log = _log(
+        tmp_path,
+        [
+            (_key("a"), 9.9, [0.1, 7.0, 1.0, 1.0], None),
+            (_key("a"), 10, [0.2, 7.0, 2.0, 2.0], []),
+            (_key("b"), 1, [0.3, 7.0, 4.0, NAN], [0, 0, 3, 5]),
+            (_key("b"), -1, [NAN, 7.0, 4.0, NAN], [5, 0, 3, 5]),
+            (_key("stranger"), 1, [9.0, 9.0, 9.0, 9.0], None),
+        ],
+    )
+
+    report = _audit(log, sources)
+
+    assert (report.logged_rows, report.matched_rows) == (5, 4)
+    assert [each.name for each in report.features] == ["user:f0", "n", "f1"]
+    assert [each.compared for each in report.features] == [4, 4, 4]
+    assert report.mismatch_rate == 0.0
+
+
+def test_skew_is_counted_per_feature_with_its_worst_cases(
+    tmp_path: Path, sources: dict[str, HistorySource]
+) -> None:
+    log = _log(
+        tmp_path,
+        [
+            (_key("a"), 5, [0.2, 7.0, 1.0, 1.0], None),  # a value from the future
+            (_key("a"), 5, [0.1, 7.0, 3.0, NAN], [0, 0, 0, 5]),
+            (_key("a"), 5, [8.0, 7.0, 1.0, 50.0], [1, 0, 0, 4]),  # the request brought 8.0
+        ],
+    )
+
+    report = _audit(log, sources, worst=1)
+
+    first, count, last = report.features
+    assert (first.compared, first.mismatches, first.from_request) == (2, 1, 1)
+    assert first.largest_difference == pytest.approx(0.1, rel=1e-5)
+    assert (count.mismatches, count.largest_difference) == (1, 2.0)
+    assert (last.mismatches, last.largest_difference) == (2, 49.0)
+    (worst,) = last.worst  # a missing value is worse than a different one
+    assert (worst.key, worst.expected, worst.status) == ("a", 1.0, "missing")
+    assert np.isnan(worst.served)
+    assert report.mismatch_rate == pytest.approx(4 / 8)
+    assert _audit(log, sources, tolerance=1.0).features[1].mismatches == 0
+
+
+def test_at_most_so_many_rows_are_compared(
+    tmp_path: Path, sources: dict[str, HistorySource]
+) -> None:
+    log = _log(tmp_path, [(_key("a"), 5, [0.1, 7.0, 1.0, 1.0], None)] * 100)
+
+    assert _audit(log, sources, max_rows=30).logged_rows == 25
+    with pytest.raises(InvalidInputError, match="unknown"):
+        _audit(replace(log, where="unknown = 3"), sources)
+    assert _audit(replace(log, where="version = 2"), sources).logged_rows == 0
+
+
+def test_another_secret_finds_nobody(tmp_path: Path, sources: dict[str, HistorySource]) -> None:
+    log = _log(tmp_path, [(_key("a", b"salt"), 5, [0.1, 7.0, 1.0, 1.0], None)])
+
+    assert _audit(log, sources).matched_rows == 0
+
+
+def test_vectors_of_another_width_are_refused(
+    tmp_path: Path, sources: dict[str, HistorySource]
+) -> None:
+    log = _log(tmp_path, [(_key("a"), 5, [0.1, 7.0, 1.0], None)])
+
+    with pytest.raises(InvalidInputError, match="vectors of \\[3\\] values"):
+        _audit(log, sources)
+    with pytest.raises(NotFoundError):
+        _audit(ScoreLog(str(tmp_path / "none.parquet")), sources)
+
+
+async def test_freshness_is_the_age_of_the_newest_record() -> None:
+    store = FakeFeatureStore()
+    store.write(USER, [("a", a_record(USER, {}, event_time_ms=NOW_MS - 5000))], mark=None)
+
+    user, shop = await view_freshness(store, [USER, SHOP], now_s=NOW_S, timeout_s=1.0)
+
+    assert (user.view, user.newest_age_s) == ("user@1", 5.0)
+    assert shop.newest_age_s is None
+
+
+def test_shares_are_over_all_logged_rows(tmp_path: Path) -> None:
+    stale, defaulted = int(FeatureStatus.STALE), int(FeatureStatus.DEFAULTED)
+    rows: list[tuple[str, float, list[float], list[int] | None]] = [
+        ("k", 0, [1.0, 1.0], [stale, 0]),
+        ("k", 0, [1.0, 1.0], [stale, defaulted]),
+        ("k", 0, [1.0, 1.0], None),
+        ("k", 0, [1.0, 1.0], []),
+    ]
+    log = _log(tmp_path, rows)
+
+    first, second = feature_shares(log.files, ["first", "second"])
+
+    assert (first.rows, first.stale, first.defaulted) == (4, 0.5, 0.0)
+    assert (second.stale, second.defaulted, second.missing) == (0.0, 0.25, 0.0)
+    with pytest.raises(InvalidInputError, match="statuses of 2 features"):
+        feature_shares(log.files, ["first"])
+    with pytest.raises(NotFoundError):
+        feature_shares(str(tmp_path / "none"), ["first"])
