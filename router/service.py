@@ -1,29 +1,31 @@
 """ScoringService: translate, delegate, report once. Answers arrive as bytes and leave as such."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import numpy as np
+from google.protobuf.message import DecodeError, Message
 
 from domain.errors import InvalidInputError
 from domain.features import FeatureScalar
-from router.admit import Admission, Asked, AskedCandidates, new_request_id
+from router.admit import Admission, Asked, AskedCandidates
 from router.counters import Counters
 from router.decisions.admission import Priority
 from router.explain import explain
 from router.gate import Gate
 from router.live_model import LiveModel
+from router.score_stream import ScoreStream
 from router.work import Work
-from runtime.grpc_errors import abort_with, detail_of, retry_after_ms_of, status_of
+from runtime.grpc_errors import abort_with
 from shadow.batches import OutcomeBatchLog
 from understudy.v1 import scoring_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
-_MOST_IN_FLIGHT_PER_STREAM = 256
+_MOST_OPEN_PER_STREAM = 256
 _MOST_OUTCOMES = 10_000
 
+MessageT = TypeVar("MessageT", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -47,35 +49,34 @@ class ScoringService:
         self._utc_s = utc_s
 
     def handlers(self) -> grpc.GenericRpcHandler:
-        """Return the generic handlers: requests parsed, answers already bytes."""
+        """Return the generic handlers. Requests come as bytes: what is none is our caller's fault.
+
+        (gRPC's own deserialiser would end such a call with UNKNOWN and a Python exception's text.)
+        """
         unary = grpc.unary_unary_rpc_method_handler
         to_bytes = _serialized
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "Score": unary(self.score, pb.ScoreRequest.FromString, None),
-                "ScoreBatch": unary(self.score_batch, pb.ScoreBatchRequest.FromString, None),
-                "ScoreStream": grpc.stream_stream_rpc_method_handler(
-                    self.score_stream, pb.ScoreRequest.FromString, None
-                ),
-                "ExplainAssignment": unary(
-                    self.explain_assignment, pb.ExplainAssignmentRequest.FromString, to_bytes
-                ),
-                "RecordOutcomes": unary(
-                    self.record_outcomes, pb.RecordOutcomesRequest.FromString, to_bytes
-                ),
+                "Score": unary(self.score, None, None),
+                "ScoreBatch": unary(self.score_batch, None, None),
+                "ScoreStream": grpc.stream_stream_rpc_method_handler(self.score_stream, None, None),
+                "ExplainAssignment": unary(self.explain_assignment, None, to_bytes),
+                "RecordOutcomes": unary(self.record_outcomes, None, to_bytes),
             },
         )
 
-    async def score(self, request: pb.ScoreRequest, context: Context) -> bytes:
+    async def score(self, received: bytes, context: Context) -> bytes:
         try:
-            return await self._score_one(request, context.time_remaining(), Priority.LIVE)
+            request = parsed(pb.ScoreRequest, received)
+            return await self._answer(self._admit(request, context.time_remaining(), Priority.LIVE))
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._count_refusal(error)
             await abort_with(context, error, rpc="Score")
 
-    async def score_batch(self, request: pb.ScoreBatchRequest, context: Context) -> bytes:
+    async def score_batch(self, received: bytes, context: Context) -> bytes:
         try:
+            request = parsed(pb.ScoreBatchRequest, received)
             work = self._admission.admit_candidates(
                 Asked(
                     model=request.model,
@@ -101,42 +102,35 @@ class ScoringService:
             self._count_refusal(error)
             await abort_with(context, error, rpc="ScoreBatch")
 
-    async def score_stream(
-        self, requests: AsyncIterator[pb.ScoreRequest], context: Context
-    ) -> None:
-        """Score what arrives; many in flight, answers as they come.
-
-        Reading pauses while too many are in flight: that is the flow control.
-        """
-        room = asyncio.Semaphore(_MOST_IN_FLIGHT_PER_STREAM)
-        async with asyncio.TaskGroup() as tasks:
-            async for request in requests:
-                await room.acquire()
-                task = tasks.create_task(self._score_streamed(request, context))
-                task.add_done_callback(lambda _: room.release())
+    async def score_stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        """Score what arrives; many in flight, answers as they come."""
+        stream = ScoreStream(
+            self._admit_streamed, self._gate, self._count_refusal, most_open=_MOST_OPEN_PER_STREAM
+        )
+        await stream.run(requests, context.write)
 
     async def explain_assignment(
-        self, request: pb.ExplainAssignmentRequest, context: Context
+        self, received: bytes, context: Context
     ) -> pb.ExplainAssignmentResponse:
         try:
+            request = parsed(pb.ExplainAssignmentRequest, received)
             return explain(request.model, request.unit_key, self._live_model(request.model))
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             await abort_with(context, error, rpc="ExplainAssignment")
 
-    async def record_outcomes(
-        self, request: pb.RecordOutcomesRequest, context: Context
-    ) -> pb.RecordOutcomesResponse:
+    async def record_outcomes(self, received: bytes, context: Context) -> pb.RecordOutcomesResponse:
         try:
+            request = parsed(pb.RecordOutcomesRequest, received)
             batches = outcome_batches(request, at_us=round(self._utc_s() * 1e6))
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             await abort_with(context, error, rpc="RecordOutcomes")
         accepted = sum(batch.rows for batch in batches if self._log_outcomes(batch))
         return pb.RecordOutcomesResponse(accepted=accepted)
 
-    async def _score_one(
+    def _admit(
         self, request: pb.ScoreRequest, remaining_s: float | None, priority: Priority
-    ) -> bytes:
-        work = self._admission.admit(
+    ) -> Work:
+        return self._admission.admit(
             Asked(
                 model=request.model,
                 request_id=request.request_id,
@@ -152,7 +146,6 @@ class ScoringService:
             remaining_s=remaining_s,
             priority=priority,
         )
-        return await self._answer(work)
 
     async def _answer(self, work: Work) -> bytes:
         self._gate.enter(work.rows, work.priority)
@@ -162,30 +155,28 @@ class ScoringService:
         finally:
             self._gate.leave(work.rows)
 
-    async def _score_streamed(self, request: pb.ScoreRequest, context: Context) -> None:
-        request_id = request.request_id
-        if not request_id:
-            request_id = request.request_id = new_request_id()
-        try:
-            # The stream's deadline is not a request's: each gets the default budget.
-            answer = await self._score_one(request, None, Priority.STREAM)
-            message = pb.ScoreStreamResponse(
-                request_id=request_id, response=pb.ScoreResponse.FromString(answer)
-            )
-        except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
-            self._count_refusal(error)
-            message = pb.ScoreStreamResponse(
-                request_id=request_id,
-                error=pb.Error(
-                    code=status_of(error).value[0],
-                    message=detail_of(error),
-                    retry_after_ms=retry_after_ms_of(error),
-                ),
-            )
-        await context.write(message.SerializeToString())
+    def _admit_streamed(self, received: bytes) -> Work:
+        # The stream's deadline is not a request's: each gets the default budget.
+        return self._admit(parsed(pb.ScoreRequest, received), None, Priority.STREAM)
 
     def _count_refusal(self, error: Exception) -> None:
         self._counters.refused[type(error).__name__] += 1
+
+
+def parsed(kind: type[MessageT], received: bytes) -> MessageT:
+    """Return the message.
+
+    Raises:
+        InvalidInputError: the bytes are none of its kind, or hold text that is not UTF-8.
+    """
+    try:
+        return kind.FromString(received)
+    except DecodeError as error:
+        raise InvalidInputError.of(
+            kind.DESCRIPTOR.name,
+            read=f"{len(received)} bytes",
+            accepted="the protobuf message of that name, text in UTF-8",
+        ) from error
 
 
 def scalars(features: Any) -> dict[str, FeatureScalar]:

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from domain.errors import CorruptedError, DeadlinePassedError, InvalidInputError, UnavailableError
 from domain.snapshots import VersionSpec
+from router.adapters.protobuf_bytes import length_delimited
 from router.ports import Inferred
 from understudy.oip import inference_pb2 as oip
 
 _MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
-_RAW_INPUT_TAG = bytes([7 << 3 | 2])  # field 7 (raw_input_contents), length-delimited
+_RAW_INPUT_FIELD = oip.ModelInferRequest.DESCRIPTOR.fields_by_name["raw_input_contents"].number
 _NUMPY_OF = {
     "BOOL": np.dtype("?"),
     "INT8": np.dtype("<i1"),
@@ -83,7 +84,7 @@ class OipScorer:
         parts = [head]
         for tensor in tensors:
             raw = _text_bytes(tensor) if tensor.dtype.kind == "O" else tensor.tobytes()
-            parts += (_RAW_INPUT_TAG, _varint(len(raw)), raw)
+            parts += (length_delimited(_RAW_INPUT_FIELD, len(raw)), raw)
         return b"".join(parts)
 
 
@@ -156,12 +157,3 @@ def _text_bytes(tensor: NDArray[np.generic]) -> bytes:
         for element in tensor.ravel().tolist()
         for part in (len(element).to_bytes(4, "little"), element)
     )
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:  # noqa: PLR2004 - seven bits a byte
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)

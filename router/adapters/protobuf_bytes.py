@@ -1,0 +1,25 @@
+"""Fields that are put on the wire without a message around them: large bytes are not copied twice."""
+
+_LENGTH_DELIMITED = 2
+_SEVEN_BITS = 0x7F
+
+
+def length_delimited(field_number: int, payload_bytes: int) -> bytes:
+    """Return what stands before a payload of that size: tag and length.
+
+    Raises:
+        ValueError: the field number needs more than one byte.
+    """
+    if not 1 <= field_number <= 15:  # noqa: PLR2004 - one-byte tags, protobuf encoding guide
+        raise ValueError(f"field number {field_number}: 1 to 15 fit")
+    return bytes([field_number << 3 | _LENGTH_DELIMITED]) + varint(payload_bytes)
+
+
+def varint(value: int) -> bytes:
+    """Return `value` (not negative) in base 128, least significant group first."""
+    encoded = bytearray()
+    while value > _SEVEN_BITS:
+        encoded.append(value & _SEVEN_BITS | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

@@ -1,0 +1,124 @@
+"""One ScoreStream call: many units in flight, answers in any order, one writer.
+
+reader -> admitted work -> (lanes) -> outbox -> writer
+
+No task per message: an answer's future puts it into the outbox. Reading pauses while too much is
+in flight or unsent, so a caller that does not read is not read from: that is the flow control.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+
+from router.adapters.protobuf_bytes import length_delimited
+from router.gate import Gate
+from router.work import Work
+from runtime.grpc_errors import detail_of, retry_after_ms_of, status_of
+from understudy.v1 import scoring_pb2 as pb
+
+_RESPONSE_FIELD = pb.ScoreStreamResponse.DESCRIPTOR.fields_by_name["response"].number
+
+Admit = Callable[[bytes], Work]
+
+
+class ScoreStream:
+    """Serves one call. `admit` parses a request and returns its work, or raises why not."""
+
+    def __init__(
+        self, admit: Admit, gate: Gate, on_error: Callable[[Exception], None], *, most_open: int
+    ) -> None:
+        self._admit = admit
+        self._gate = gate
+        self._on_error = on_error
+        self._most_open = most_open
+        self._in_flight: set[asyncio.Future[bytes]] = set()
+        self._outbox: deque[bytes] = deque()
+        self._changed = asyncio.Event()  # the outbox has grown, or reading has ended
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._is_read = False
+
+    async def run(
+        self, requests: AsyncIterator[bytes], write: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        """Read until the caller is done and every answer is written, or the call ends."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read(requests))
+                await self._write(write)
+        finally:
+            # The caller has gone: what is still queued need not be scored.
+            for answer in tuple(self._in_flight):
+                answer.cancel()
+
+    async def _read(self, requests: AsyncIterator[bytes]) -> None:
+        async for received in requests:
+            self._start(received)
+            if self._open_count >= self._most_open:
+                self._has_room.clear()
+                await self._has_room.wait()
+        self._is_read = True
+        self._changed.set()
+
+    async def _write(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        while not self._is_read or self._open_count:
+            if not self._outbox:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            await write(self._outbox.popleft())
+            if self._open_count < self._most_open:
+                self._has_room.set()
+
+    @property
+    def _open_count(self) -> int:
+        return len(self._in_flight) + len(self._outbox)
+
+    def _start(self, received: bytes) -> None:
+        try:
+            work = self._admit(received)
+            self._gate.enter(work.rows, work.priority)
+        except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
+            self._put_error(_request_id_of(received), error)
+            return
+        self._in_flight.add(work.answer)
+        work.answer.add_done_callback(partial(self._put_answer, work))
+        work.live.submit(work)
+
+    def _put_answer(self, work: Work, answer: asyncio.Future[bytes]) -> None:
+        self._gate.leave(work.rows)
+        self._in_flight.discard(answer)
+        if answer.cancelled():
+            return
+        error = answer.exception()
+        if isinstance(error, Exception):
+            self._put_error(work.request_id, error)
+            return
+        body = answer.result()
+        head = pb.ScoreStreamResponse(request_id=work.request_id).SerializeToString()
+        self._put(b"".join((head, length_delimited(_RESPONSE_FIELD, len(body)), body)))
+
+    def _put_error(self, request_id: str, error: Exception) -> None:
+        self._on_error(error)
+        message = pb.ScoreStreamResponse(
+            request_id=request_id,
+            error=pb.Error(
+                code=status_of(error).value[0],
+                message=detail_of(error),
+                retry_after_ms=retry_after_ms_of(error),
+            ),
+        )
+        self._put(message.SerializeToString())
+
+    def _put(self, message: bytes) -> None:
+        self._outbox.append(message)
+        self._changed.set()
+
+
+def _request_id_of(received: bytes) -> str:
+    """Return the request id of a request that was refused; "" when it cannot be read."""
+    try:
+        return pb.ScoreRequest.FromString(received).request_id
+    except Exception:  # noqa: BLE001 - it was refused already; the id only helps the caller
+        return ""

@@ -1,0 +1,272 @@
+"""ScoringService over real gRPC: every RPC, and what bad input gets."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+
+from domain.deployments import Challenger, Deployment, Fallback, Shadow
+from router.service import SERVICE, ScoringService
+from runtime.grpc_errors import PUSHBACK_KEY
+from runtime.serving import add_health_and_reflection, bind, new_server
+from shadow.batches import OutcomeBatchLog
+from tests.router.world import MODEL, UTC_S, VIEW, World, open_world, spec
+from understudy.v1 import scoring_pb2 as pb
+from understudy.v1 import scoring_pb2_grpc
+
+
+@dataclass
+class Served:
+    world: World
+    stub: Any
+    channel: grpc.aio.Channel
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    async with open_world() as world:
+        for index in range(300):
+            world.store.put(VIEW, f"u{index}", {"amount": float(index), "count": 1.0})
+        await world.deploy(
+            Deployment(
+                model=MODEL,
+                revision=7,
+                champion=1,
+                salt="s",
+                challengers=(Challenger(2, 3_000),),
+                shadows=(Shadow(3, 10_000),),
+                fallback=Fallback(constant_score=0.5),
+            ),
+            ready={1: ["one"], 2: ["two"], 3: ["three"]},
+            specs=[spec(1), spec(2), spec(3)],
+        )
+
+        def log(batch: OutcomeBatchLog) -> bool:
+            world.logged.append(batch)
+            return True
+
+        service = ScoringService(
+            world.admission, world.gate, world.counters, world.models.find, log, lambda: UTC_S
+        )
+        server = new_server()
+        server.add_generic_rpc_handlers((service.handlers(),))
+        add_health_and_reflection(server, (SERVICE,))
+        port = bind(server, "127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield Served(world, scoring_pb2_grpc.ScoringServiceStub(channel), channel)
+        await server.stop(None)
+
+
+def request(entity: str = "u7", **fields: Any) -> pb.ScoreRequest:
+    return pb.ScoreRequest(model=MODEL, entities={"user": entity}, **fields)
+
+
+async def status_of(call: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value
+
+
+async def test_a_score_names_who_answered_and_how_long_it_took(served: Served) -> None:
+    answer = await served.stub.Score(request())
+
+    assert answer.served_by.model == MODEL
+    assert answer.served_by.revision == 7
+    assert answer.served_by.version in {1, 2}
+    assert answer.timing.batch_rows == 1
+    assert answer.timing.total_us >= answer.timing.infer_us
+    assert answer.score == pytest.approx(70 + answer.served_by.version / 1000)
+
+
+async def test_a_request_without_id_gets_a_uuid7(served: Served) -> None:
+    first = (await served.stub.Score(request())).request_id
+    second = (await served.stub.Score(request())).request_id
+
+    assert first != second
+    assert (len(first), first[14], first[19] in "89ab") == (36, "7", True)
+
+
+async def test_the_unit_key_sticks_to_an_arm_whatever_the_entity(served: Served) -> None:
+    versions = {
+        (await served.stub.Score(request(f"u{i}", unit_key="session-1"))).served_by.version
+        for i in range(40)
+    }
+
+    assert len(versions) == 1
+
+
+async def test_explain_says_what_score_does(served: Served) -> None:
+    for index in range(30):
+        explained = await served.stub.ExplainAssignment(
+            pb.ExplainAssignmentRequest(model=MODEL, unit_key=f"u{index}")
+        )
+        scored = await served.stub.Score(request(f"u{index}"))
+
+        assert (explained.arm, explained.version) == (
+            scored.served_by.arm,
+            scored.served_by.version,
+        )
+        assert [share.effective_bp for share in explained.shares] == [7_000, 3_000]
+
+
+async def test_candidates_share_one_call(served: Served) -> None:
+    answer = await served.stub.ScoreBatch(
+        pb.ScoreBatchRequest(
+            model=MODEL,
+            candidate_entity="user",
+            candidates=[pb.Candidate(id=f"u{index}") for index in range(200)],
+            unit_key="page-1",
+            sort=True,
+        )
+    )
+
+    assert [result.id for result in answer.results] == [f"u{i}" for i in reversed(range(200))]
+    assert answer.timing.batch_rows == 200
+
+
+async def test_a_stream_answers_every_request_by_its_id(served: Served) -> None:
+    call = served.stub.ScoreStream()
+    for index in range(300):
+        await call.write(request(f"u{index}", request_id=f"s{index}"))
+    await call.write(pb.ScoreRequest(model="nope", request_id="bad"))
+    await call.done_writing()
+
+    answers = {answer.request_id: answer async for answer in call}
+
+    assert len(answers) == 301
+    assert answers["bad"].error.code == grpc.StatusCode.NOT_FOUND.value[0]
+    assert all(answers[f"s{i}"].response.score // 10 == i for i in range(300))
+
+
+async def test_outcomes_are_taken_by_model(served: Served) -> None:
+    answer = await served.stub.RecordOutcomes(
+        pb.RecordOutcomesRequest(
+            outcomes=[pb.Outcome(request_id=f"r{i}", model=MODEL, label=i % 2) for i in range(10)]
+        )
+    )
+
+    batches = [batch for batch in served.world.logged if isinstance(batch, OutcomeBatchLog)]
+    assert answer.accepted == 10
+    assert batches[0].labels.tolist() == [i % 2 for i in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "status", "named"),
+    [
+        (pb.ScoreRequest(), "INVALID_ARGUMENT", "model"),
+        (pb.ScoreRequest(model="nope", entities={"user": "u1"}), "NOT_FOUND", "nope"),
+        (pb.ScoreRequest(model=MODEL), "INVALID_ARGUMENT", "entities[user]"),
+        (
+            pb.ScoreRequest(model=MODEL, entities={"shop": "s1", "user": "u1"}),
+            "INVALID_ARGUMENT",
+            "entities[shop]",
+        ),
+        (pb.ScoreRequest(model=MODEL, entities={"user": ""}), "INVALID_ARGUMENT", "entities[user]"),
+        (
+            pb.ScoreRequest(model=MODEL, entities={"user": "x" * 10_000}),
+            "INVALID_ARGUMENT",
+            "10000 characters",
+        ),
+        (request(features={"nope": pb.FeatureValue(number=1)}), "INVALID_ARGUMENT", "nope"),
+        (request(features={"amount": pb.FeatureValue()}), "INVALID_ARGUMENT", "amount"),
+        (request(features={"amount": pb.FeatureValue(text="1")}), "INVALID_ARGUMENT", "amount"),
+        (
+            request(features={"amount": pb.FeatureValue(number=float("nan"))}),
+            "INVALID_ARGUMENT",
+            "amount",
+        ),
+        (
+            request(features={"amount": pb.FeatureValue(number=float("inf"))}),
+            "INVALID_ARGUMENT",
+            "amount",
+        ),
+        (request(decision_threshold=float("nan")), "INVALID_ARGUMENT", "decision_threshold"),
+        (request(outputs=["nope"]), "INVALID_ARGUMENT", "outputs"),
+        (request(request_id="x" * 300), "INVALID_ARGUMENT", "request_id"),
+    ],
+)
+async def test_bad_input_is_refused_by_name(
+    served: Served, bad: pb.ScoreRequest, status: str, named: str
+) -> None:
+    error = await status_of(served.stub.Score(bad))
+
+    assert error.code().name == status
+    assert named in (error.details() or "")
+
+
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [
+        (pb.ScoreBatchRequest(model=MODEL, candidate_entity="user"), "candidates"),
+        (
+            pb.ScoreBatchRequest(
+                model=MODEL,
+                candidate_entity="user",
+                candidates=[pb.Candidate(id="u1")] * 100_000,
+            ),
+            "100000",
+        ),
+        (
+            pb.ScoreBatchRequest(
+                model=MODEL, candidate_entity="shop", candidates=[pb.Candidate(id="u1")]
+            ),
+            "candidate_entity",
+        ),
+        (
+            pb.ScoreBatchRequest(
+                model=MODEL, candidate_entity="user", candidates=[pb.Candidate(id="")]
+            ),
+            "candidates[0].id",
+        ),
+    ],
+)
+async def test_bad_candidates_are_refused_by_name(
+    served: Served, bad: pb.ScoreBatchRequest, named: str
+) -> None:
+    error = await status_of(served.stub.ScoreBatch(bad))
+
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert named in (error.details() or "")
+
+
+async def test_a_request_id_twice_is_answered_twice(served: Served) -> None:
+    answers = [await served.stub.Score(request(request_id="same")) for _ in range(2)]
+
+    assert [answer.request_id for answer in answers] == ["same", "same"]
+
+
+async def test_bytes_that_are_no_request_never_reach_the_model(served: Served) -> None:
+    raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = served.channel.unary_unary(
+        "/understudy.v1.ScoringService/Score"
+    )
+
+    # Field 1 (model) with bytes that are not UTF-8; then bytes that are no protobuf at all.
+    for garbage in (b"\x0a\x02\xff\xfe", b"\xff\xff\xff"):
+        error = await status_of(raw(garbage))
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+    assert sum(served.world.counters.rows.values()) == 0
+
+
+async def test_a_full_router_refuses_at_once_and_says_when_to_come_back(served: Served) -> None:
+    served.world.gate.outstanding_rows = 100_000
+
+    error = await status_of(served.stub.Score(request()))
+
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert int(dict(error.trailing_metadata() or ())[PUSHBACK_KEY]) > 0
+
+
+async def test_a_caller_that_goes_away_leaves_nothing_behind(served: Served) -> None:
+    scorer = served.world.scorers["one"]
+    call = served.stub.Score(request(unit_key="u1"))
+    await scorer.entered.wait() if scorer.release else None
+
+    call.cancel()
+    follow_up = await served.stub.Score(request())
+
+    assert follow_up.score > 0
+    assert served.world.gate.outstanding_rows == 0
