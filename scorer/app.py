@@ -15,14 +15,13 @@ from runtime.exit_codes import DATA_ERROR, OK
 from runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from runtime.serving import Health, HealthSwitch, bind, new_server
 from scorer.batcher import Batcher, BatchLimits
+from scorer.cgroup import cgroup_cpus
 from scorer.coming_calls import ComingCalls
-from scorer.cpus import cgroup_cpus
 from scorer.decisions.run_place import RunPlace
 from scorer.expectation import Expectation
 from scorer.load_model import LoadedModel, LoadOptions, load_model
 from scorer.metrics import ScorerMetrics
 from scorer.onnx_model import SessionOptions
-from scorer.priority import LoadingPriority
 from scorer.reflection import SERVICE, add_reflection
 from scorer.request_reader import RequestLimits, RequestReader
 from scorer.service import InferenceService, ServedModel
@@ -56,6 +55,8 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
     port = bind(server, settings.listen)
     _log.info("bound", listen=settings.listen, port=port)
     async with AsyncExitStack() as resources:
+        # The health servicer begins with SERVING; a host must not believe that while we load.
+        await health.turn(Health.NOT_SERVING)
         await server.start()
         resources.push_async_callback(server.stop, None)
         if settings.metrics_port is not None:
@@ -94,10 +95,10 @@ async def _load(task: ServeTask, settings: ScorerSettings, place: RunPlace) -> L
         require_golden=settings.require_golden,
         warm_rows=settings.max_batch_rows,
     )
-    with LoadingPriority(settings.load_nice):
-        loaded = await asyncio.to_thread(
-            load_model, task.source, task.ref, task.expected, options, place
-        )
+    # In a thread: health checks are answered meanwhile.
+    loaded = await asyncio.to_thread(
+        load_model, task.source, task.ref, task.expected, options, place
+    )
     _log.info(
         "model_loaded",
         version=str(task.ref),

@@ -48,6 +48,11 @@ class ArtifactCache:
             _link(stored, folder / file.path)
         return folder
 
+    def forget(self, version: VersionSpec) -> None:
+        """Drop the stored files of `version`, so that they are fetched anew."""
+        for file in version.files:
+            (self._files / file.sha256).unlink(missing_ok=True)
+
     async def _fetched(self, file: ArtifactFile) -> Path:
         stored = self._files / file.sha256
         async with self._fetching.setdefault(file.sha256, asyncio.Lock()):

@@ -49,6 +49,7 @@ def serve(  # noqa: PLR0917 - options of a command line
     # Late: so that a wrong option costs no second of imports.
     from scorer.app import ServeTask  # noqa: PLC0415
     from scorer.app import serve as serve_model  # noqa: PLC0415
+    from scorer.cgroup import limit_memory  # noqa: PLC0415
     from scorer.expectation import Expectation, read_expectation  # noqa: PLC0415
 
     try:
@@ -57,6 +58,8 @@ def serve(  # noqa: PLR0917 - options of a command line
     except InvalidInputError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(USAGE) from error
+    if settings.max_memory_mb is not None:
+        limit_memory(settings.max_memory_mb)
     configure_logs(f"scorer:{ref}", level=settings.log_level)
     task = ServeTask(artifact, ref, expected, status_file)
     raise typer.Exit(run(lambda: serve_model(task, settings)))

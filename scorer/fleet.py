@@ -71,6 +71,7 @@ class Fleet:
                 cache=self._cache,
                 times=_watch_times(self._settings),
                 restarts=_restart_policy(self._settings),
+                load_nice=self._settings.load_nice,
                 report=self.changed.set,
             )
             scorer.renice(self._nice_of(wanted))

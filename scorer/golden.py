@@ -35,7 +35,8 @@ def read_golden(path: Path, inputs: Sequence[TensorSpec]) -> Golden:
         InvalidInputError: it cannot be read, or lacks an array.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: np.load leaves the file open when it is no archive.
+        with path.open("rb") as stream, np.lib.npyio.NpzFile(stream) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise InvalidInputError.of(GOLDEN_FILE, read=str(error), accepted="an .npz file") from error

@@ -29,7 +29,7 @@ from scorer.artifact_cache import ArtifactCache
 from scorer.decisions.fleet import Place, Wanted
 from scorer.decisions.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
 from scorer.expectation import expectation_of, write_expectation
-from scorer.priority import set_nice
+from scorer.priority import may_set_down_to, set_nice
 from scorer.probe import Probe, ProbeAnswer
 
 _log = structlog.get_logger()
@@ -69,6 +69,7 @@ class SupervisedScorer:
         cache: ArtifactCache,
         times: WatchTimes,
         restarts: RestartPolicy,
+        load_nice: int,
         report: Callable[[], None],
     ) -> None:
         self._version = wanted.version
@@ -80,6 +81,8 @@ class SupervisedScorer:
         self._report = report
         self._stop = asyncio.Event()
         self._nice = 0
+        self._load_nice = load_nice
+        self._refetched = False
         self._process: asyncio.subprocess.Process | None = None
         self.state = ScorerProcess(
             ref=place.ref,
@@ -104,7 +107,7 @@ class SupervisedScorer:
             return
         self._nice = nice
         if self._process is not None and self.state.state is ScorerState.READY:
-            self._apply_nice(self._process.pid)
+            self._apply_nice(self._process.pid, nice)
 
     async def run(self) -> None:
         """Run the scorer until `stop`; return when its process is gone."""
@@ -130,6 +133,7 @@ class SupervisedScorer:
         try:
             await self._until_ready(process, probe)
             if not self._stop.is_set():
+                self._apply_nice(process.pid, self._nice)
                 self._change(state=ScorerState.READY)
                 _log.info("scorer_ready", scorer=self._name, pid=process.pid)
                 await self._watch(process, probe)
@@ -158,8 +162,8 @@ class SupervisedScorer:
         )
         self._process = process
         self._change(pid=process.pid, started_at_s=datetime.now(UTC).timestamp())
-        if self._nice:
-            self._apply_nice(process.pid)
+        if may_set_down_to(self._nice):
+            self._apply_nice(process.pid, max(self._nice, self._load_nice))
         _log.info("scorer_started", scorer=self._name, pid=process.pid)
         return process
 
@@ -203,16 +207,23 @@ class SupervisedScorer:
 
     def _ended(self, code: int) -> ProcessEndedError:
         if code == DATA_ERROR:
-            return ProcessEndedError(self._refusal(), refused=True)
+            return self._refusal()
         if code < 0:
             return ProcessEndedError(f"killed by {signal.Signals(-code).name}")
         return ProcessEndedError(f"exited with {code}")
 
-    def _refusal(self) -> str:
+    def _refusal(self) -> ProcessEndedError:
         try:
-            return str(json.loads(self._status_file.read_text())["why"])
+            facts = json.loads(self._status_file.read_text())
+            why, corrupted = str(facts["why"]), facts["kind"] == CorruptedError.__name__
         except (OSError, ValueError, KeyError):
-            return "artifact refused; see the scorer's log"
+            why, corrupted = "artifact refused; see the scorer's log", False
+        if corrupted and not self._refetched:
+            # Our copy may have gone bad since it was fetched and checked: fetch once more.
+            self._refetched = True
+            self._cache.forget(self._version)
+            return ProcessEndedError(why)
+        return ProcessEndedError(why, refused=True)
 
     async def _drain(self, process: asyncio.subprocess.Process) -> None:
         self._change(state=ScorerState.DRAINING)
@@ -253,11 +264,11 @@ class SupervisedScorer:
         self._change(state=state, last_error=why, pid=0)
         await self._stop.wait()
 
-    def _apply_nice(self, pid: int) -> None:
+    def _apply_nice(self, pid: int, nice: int) -> None:
         try:
-            set_nice(self._nice, pid)
+            set_nice(nice, pid)
         except OSError as error:
-            _log.warning("nice_not_set", scorer=self._name, nice=self._nice, why=str(error))
+            _log.warning("nice_not_set", scorer=self._name, nice=nice, why=str(error))
 
     def _change(self, **facts: object) -> None:
         self.state = replace(self.state, **facts)  # type: ignore[arg-type]  # fields by name

@@ -33,7 +33,10 @@ class ScorerSettings(ProcessSettings):
     intra_op_threads: Threads | None = Field(1, description="none: the cgroup's CPUs")
     inter_op_threads: Threads = 1
     spin: bool = Field(default=False, description="ONNX Runtime threads spin while idle")
-    arena: bool = Field(default=True, description="ONNX Runtime keeps its memory between runs")
+    arena: bool = Field(default=False, description="ONNX Runtime keeps memory between runs")
+    max_memory_mb: int | None = Field(
+        None, ge=256, le=16_777_216, description="address space; a run beyond it is refused"
+    )
     memory_pattern: bool = Field(default=False, description="plan memory per shape; fixed shapes")
 
     max_batch_rows: int = Field(256, ge=1, le=65_536, description="rows joined into one run")
@@ -45,7 +48,6 @@ class ScorerSettings(ProcessSettings):
 
     golden_tolerance: float = Field(1e-4, ge=0, le=1, description="where none is registered")
     require_golden: bool = False
-    load_nice: Nice = Field(10, description="niceness while loading and warming")
 
     unready_delay_s: SecondsOrNone = Field(0.2, description="NOT_SERVING before the drain")
     drain_grace_s: Seconds = Field(10.0, description="calls in flight may take this long")
@@ -68,6 +70,8 @@ class HostSettings(ProcessSettings):
     replicas: int = Field(1, ge=1, le=64, description="processes per version")
     live_nice: Nice = Field(0, description="niceness of champions, challengers, fallbacks")
     shadow_nice: Nice = Field(5, description="niceness of versions that only shadow")
+
+    load_nice: Nice = Field(10, description="niceness of a scorer until it is ready")
 
     start_timeout_s: Seconds = Field(120.0, description="from start to ready")
     probe_interval_s: Seconds = Field(1.0, description="between liveness probes")

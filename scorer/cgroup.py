@@ -1,6 +1,7 @@
-"""How many CPUs this process may use: the cgroup's quota and affinity, never the machine's."""
+"""What this process may use: CPUs by the cgroup and affinity, memory by a limit of its own."""
 
 import os
+import resource
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -25,3 +26,9 @@ def _quota_cpus(root: Path) -> float | None:
     except (OSError, ValueError):
         return None
     return quota_us / period_us if quota_us > 0 else None
+
+
+def limit_memory(limit_mb: int) -> None:
+    """Let allocations beyond `limit_mb` of address space fail, where the kernel would kill."""
+    limit_bytes = limit_mb * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))

@@ -1,0 +1,309 @@
+"""What happens when scorers, artifacts, models and hosts fail. Real processes, real signals."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from domain.versions import VersionRef
+from scorer.service import SERVICE
+from tests.scorer.conftest import StartHost, StartScorer
+from tests.scorer.fake_registry import FakeRegistry
+from tests.scorer.models import doubling_artifact, save_model, tensor
+from tests.scorer.serving import infer_request
+from tests.scorer.test_host import READY, REFUSED, all_ready, deployment, infer, is_running
+from understudy.oip import inference_pb2 as pb_oip
+from understudy.v1 import registry_pb2 as pb
+
+pytestmark = pytest.mark.fault
+Code = grpc.StatusCode
+
+
+class Caller:
+    """Calls one scorer over one connection."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._infer: Any = channel.unary_unary(
+            f"/{SERVICE}/ModelInfer",
+            request_serializer=pb_oip.ModelInferRequest.SerializeToString,
+            response_deserializer=pb_oip.ModelInferResponse.FromString,
+        )
+        self._live: Any = channel.unary_unary(
+            f"/{SERVICE}/ServerLive",
+            request_serializer=pb_oip.ServerLiveRequest.SerializeToString,
+            response_deserializer=pb_oip.ServerLiveResponse.FromString,
+        )
+
+    def infer(self, request: pb_oip.ModelInferRequest) -> Any:
+        return self._infer(request, timeout=30)
+
+    async def code_of(self, request: pb_oip.ModelInferRequest) -> grpc.StatusCode:
+        try:
+            await self.infer(request)
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+        return Code.OK
+
+    async def until_in_flight(self) -> None:
+        """Return when the scorer has taken all calls made before on this connection."""
+        await self._live(pb_oip.ServerLiveRequest(), timeout=10)
+
+
+@contextlib.asynccontextmanager
+async def caller(address: str) -> AsyncIterator[Caller]:
+    async with grpc.aio.insecure_channel(address) as channel:
+        yield Caller(channel)
+
+
+async def until_gone(pid: int) -> None:
+    async with asyncio.timeout(15):
+        while is_running(pid):  # noqa: ASYNC110 - the process is nobody's child any more
+            await asyncio.sleep(0.02)
+
+
+def rows(count: int = 1) -> np.ndarray:
+    return np.ones((count, 3), np.float32)
+
+
+async def test_callers_of_a_killed_scorer_get_unavailable_at_once(
+    start_scorer: StartScorer, artifact: Path
+) -> None:
+    scorer = await start_scorer(artifact)
+    async with caller(scorer.address) as calls:
+        await calls.infer(infer_request(rows()))
+        os.kill(scorer.pid, signal.SIGSTOP)  # so that the calls are surely in flight
+        waiting = [asyncio.ensure_future(calls.code_of(infer_request(rows()))) for _ in range(8)]
+        await asyncio.sleep(0)
+
+        os.kill(scorer.pid, signal.SIGKILL)
+
+        codes = await asyncio.wait_for(asyncio.gather(*waiting), 10)
+    assert codes == [Code.UNAVAILABLE] * 8
+
+
+async def test_a_hung_scorer_is_noticed_and_replaced(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path
+) -> None:
+    await registry.publish([registry.version(VersionRef("doubler", 1), artifact)], [deployment(1)])
+    await start_host(SCORER_HOST_PROBE_TIMEOUT_S="0.3", SCORER_HOST_PROBE_MISSES="2")
+    (before,) = await registry.until_reported(all_ready(1))
+
+    os.kill(before.pid, signal.SIGSTOP)
+
+    (after,) = await registry.until_reported(
+        lambda ps: len(ps) == 1 and ps[0].state == READY and ps[0].pid != before.pid
+    )
+    assert "hung" in after.last_error
+    assert not is_running(before.pid)
+    assert (await infer(after.address) == 2).all()
+
+
+async def test_a_crash_loop_is_given_up_and_leaves_the_champion_untouched(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
+) -> None:
+    good = registry.version(VersionRef("doubler", 1), artifact)
+    shadow = registry.version(VersionRef("doubler", 2), doubling_artifact(tmp_path / "b"))
+    shadows = [pb.Shadow(version=2, sample_bp=10_000)]
+    await registry.publish([good, shadow], [deployment(1, shadows=shadows)])
+    await start_host(SCORER_HOST_RESTART_BUDGET="2")
+    await registry.until_reported(all_ready(2))
+    champion = next(p for p in registry.processes if p.ref.number == 1)
+
+    killed: set[int] = set()
+
+    def kill_the_shadow(processes: list[pb.ScorerProcess]) -> bool:
+        (shadow,) = [p for p in processes if p.ref.number == 2]
+        if shadow.state == READY and shadow.pid not in killed:
+            killed.add(shadow.pid)
+            os.kill(shadow.pid, signal.SIGKILL)
+        return shadow.state == pb.SCORER_STATE_GAVE_UP
+
+    processes = await registry.until_reported(kill_the_shadow)
+
+    assert len(killed) == 3
+    gave_up = next(p for p in processes if p.ref.number == 2)
+    assert "gave up after 2 restarts" in gave_up.last_error
+    still = next(p for p in processes if p.ref.number == 1)
+    assert (still.pid, still.state, still.restarts) == (champion.pid, READY, 0)
+    assert (await infer(champion.address) == 2).all()
+
+
+async def test_bytes_that_the_registry_corrupted_are_refused(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path
+) -> None:
+    version = registry.version(VersionRef("doubler", 1), artifact)
+    sha256 = version.files[1].sha256
+    registry.files[sha256] = registry.files[sha256][:-1] + b"\0"
+    await registry.publish([version], [deployment(1)])
+
+    await start_host()
+
+    (process,) = await registry.until_reported(lambda ps: [p.state for p in ps] == [REFUSED])
+    assert version.files[1].path in process.last_error
+    assert sha256 in process.last_error
+
+
+async def test_a_copy_that_went_bad_on_disk_is_fetched_anew(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
+) -> None:
+    version = registry.version(VersionRef("doubler", 1), artifact)
+    await registry.publish([version], [deployment(1)])
+    await start_host()
+    (before,) = await registry.until_reported(all_ready(1))
+    stored = tmp_path / "host" / "files" / version.files[0].sha256
+    content = bytearray(stored.read_bytes())
+    content[-1] ^= 1
+    stored.write_bytes(content)
+
+    os.kill(before.pid, signal.SIGKILL)
+
+    await registry.until_reported(
+        lambda ps: len(ps) == 1 and ps[0].state == READY and ps[0].pid != before.pid
+    )
+    assert registry.fetched.count(version.files[0].sha256) == 2
+
+
+async def test_a_host_starts_from_what_it_remembers_while_the_registry_is_away(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
+) -> None:
+    await registry.publish([registry.version(VersionRef("doubler", 1), artifact)], [deployment(1)])
+    host = await start_host()
+    (process,) = await registry.until_reported(all_ready(1))
+    await host.end()
+
+    await start_host("--registry", "127.0.0.1:1")
+
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                assert (await infer(process.address) == 2).all()
+                break
+            except grpc.aio.AioRpcError:
+                await asyncio.sleep(0.05)
+
+
+async def test_no_scorer_outlives_a_killed_host(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path
+) -> None:
+    await registry.publish([registry.version(VersionRef("doubler", 1), artifact)], [deployment(1)])
+    host = await start_host()
+    (process,) = await registry.until_reported(all_ready(1))
+
+    await host.end(signal.SIGKILL)
+
+    await until_gone(process.pid)
+
+
+def slow_artifact(folder: Path) -> Path:
+    """A model that takes a large part of a second for thousands of rows."""
+    folder.mkdir()
+    weights = numpy_helper.from_array(np.full((512, 512), 1e-3, np.float32), "W")
+    steps = [helper.make_node("MatMul", ["X", "W"], ["H0"])]
+    steps += [helper.make_node("MatMul", [f"H{at}", "W"], [f"H{at + 1}"]) for at in range(15)]
+    steps += [helper.make_node("ReduceMean", ["H15"], ["Y"], axes=[1])]
+    save_model(
+        folder / "model.onnx",
+        steps,
+        [tensor("X", shape=("N", 512))],
+        [tensor("Y", shape=("N", 1))],
+        [weights],
+    )
+    return folder
+
+
+async def test_a_call_in_flight_when_the_scorer_is_told_to_stop_still_gets_its_answer(
+    start_scorer: StartScorer, tmp_path: Path
+) -> None:
+    scorer = await start_scorer(slow_artifact(tmp_path / "slow"))
+    async with caller(scorer.address) as calls:
+        call = calls.infer(infer_request(np.ones((4_000, 512), np.float32)))
+        await asyncio.sleep(0)
+        await calls.until_in_flight()
+        assert not call.done()
+
+        assert await scorer.end(signal.SIGTERM) == 0
+
+        assert list((await call).outputs[0].shape) == [4_000, 1]
+
+
+async def test_health_is_answered_while_a_long_run_is_in_progress(
+    start_scorer: StartScorer, tmp_path: Path
+) -> None:
+    scorer = await start_scorer(slow_artifact(tmp_path / "slow"))
+    async with caller(scorer.address) as calls:
+        call = calls.infer(infer_request(np.ones((4_000, 512), np.float32)))
+        await asyncio.sleep(0)
+        await calls.until_in_flight()
+
+        assert not call.done(), "the loop was held up until the run was over"
+        await call
+
+
+async def test_a_model_that_allocates_too_much_refuses_that_call_only(
+    start_scorer: StartScorer, tmp_path: Path
+) -> None:
+    """The model makes as many zeros as its input says."""
+    folder = tmp_path / "greedy"
+    folder.mkdir()
+    save_model(
+        folder / "model.onnx",
+        [helper.make_node("ConstantOfShape", ["X"], ["Y"])],
+        [tensor("X", TensorProto.INT64, (1,))],
+        [tensor("Y", shape=("M",))],
+    )
+    scorer = await start_scorer(folder, SCORER_MAX_MEMORY_MB="4096")
+
+    def request(count: int) -> pb_oip.ModelInferRequest:
+        made = pb_oip.ModelInferRequest(model_name="doubler")
+        made.inputs.add(name="X", datatype="INT64", shape=[1]).contents.int64_contents.append(count)
+        return made
+
+    async with caller(scorer.address) as calls:
+        assert await calls.code_of(request(2_000_000_000)) is Code.RESOURCE_EXHAUSTED
+        assert list((await calls.infer(request(4))).outputs[0].shape) == [4]
+
+
+async def test_a_model_whose_run_raises_fails_that_call_only(
+    start_scorer: StartScorer, tmp_path: Path
+) -> None:
+    """Gather fails for an index outside of its table."""
+    folder = tmp_path / "gather"
+    folder.mkdir()
+    table = numpy_helper.from_array(np.arange(3, dtype=np.float32), "T")
+    save_model(
+        folder / "model.onnx",
+        [helper.make_node("Gather", ["T", "X"], ["Y"])],
+        [tensor("X", TensorProto.INT64, ("N", 1))],
+        [tensor("Y", shape=("N", 1))],
+        [table],
+    )
+    scorer = await start_scorer(folder)
+
+    def request(index: int) -> pb_oip.ModelInferRequest:
+        made = pb_oip.ModelInferRequest(model_name="doubler")
+        tensor_ = made.inputs.add(name="X", datatype="INT64", shape=[1, 1])
+        tensor_.contents.int64_contents.append(index)
+        return made
+
+    async with caller(scorer.address) as calls:
+        codes = await asyncio.gather(*(calls.code_of(request(at % 4)) for at in range(40)))
+
+    assert codes == [Code.INVALID_ARGUMENT if at % 4 == 3 else Code.OK for at in range(40)]
+
+
+async def test_a_refused_artifact_ends_the_process_with_65(
+    start_scorer: StartScorer, tmp_path: Path
+) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"no model")
+
+    scorer = await start_scorer(tmp_path / "model.onnx", wait=False)
+
+    assert await asyncio.wait_for(scorer.process.wait(), 20) == 65

@@ -1,0 +1,309 @@
+"""Loading: what is refused, with which words, and what a loaded model is known to do."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
+
+from domain.errors import CorruptedError, InvalidInputError, NotFoundError
+from domain.versions import DYNAMIC, ArtifactFile, TensorSpec
+from scorer.artifact import describe_artifact, is_confined
+from scorer.decisions.run_place import RunPlace
+from scorer.expectation import Expectation, read_expectation, write_expectation
+from scorer.load_model import LoadOptions, load_model
+from scorer.onnx_wire import external_locations
+from tests.scorer.models import (
+    doubling_artifact,
+    doubling_model,
+    save_golden,
+    save_model,
+    tensor,
+)
+from tests.scorer.serving import OPTIONS, REF, SESSION, load
+
+
+def expectation_for(folder: Path, **changes: Any) -> Expectation:
+    _, files = describe_artifact(folder)
+    return Expectation(**{"files": files, **changes})
+
+
+def test_a_good_artifact_is_replayed_and_joins_rows(tmp_path: Path) -> None:
+    folder = doubling_artifact(tmp_path / "a")
+
+    loaded = load(folder, expectation_for(folder))
+
+    assert loaded.golden_rows == 4
+    assert loaded.signature.joins_rows
+    assert loaded.signature.inputs == (TensorSpec("X", "FP32", (DYNAMIC, 3)),)
+
+
+def test_one_onnx_file_is_an_artifact_too(tmp_path: Path) -> None:
+    loaded = load(doubling_model(tmp_path / "any.onnx"))
+
+    assert loaded.golden_rows == 0
+
+
+def test_warm_up_teaches_how_long_runs_take(tmp_path: Path) -> None:
+    place = RunPlace(1.0)
+
+    load_model(doubling_model(tmp_path / "m.onnx"), REF, Expectation(), OPTIONS, place)
+
+    assert place.expected_s(8) > 0
+
+
+def test_nothing_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        load(tmp_path / "nowhere")
+    with pytest.raises(NotFoundError, match=r"model\.onnx"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "golden.npz"])
+def test_one_changed_byte_is_refused(name: str, tmp_path: Path) -> None:
+    folder = doubling_artifact(tmp_path / "a")
+    expected = expectation_for(folder)
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+
+    with pytest.raises(CorruptedError, match=rf"{name}.*registered"):
+        load(folder, expected)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    folder = doubling_artifact(tmp_path / "a")
+    expected = expectation_for(folder)
+    (folder / "golden.npz").unlink()
+
+    with pytest.raises(CorruptedError, match=r"golden\.npz.*missing"):
+        load(folder, expected)
+
+
+def test_a_registered_path_outside_the_artifact_is_refused(tmp_path: Path) -> None:
+    folder = doubling_artifact(tmp_path / "a")
+    (tmp_path / "secret").write_text("s")
+    outside = ArtifactFile("../secret", "0" * 64, 1)
+
+    with pytest.raises(CorruptedError, match="missing"):
+        load(folder, Expectation(files=(outside,)))
+
+
+def test_bytes_that_are_no_model_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"\x0a\x01x")
+
+    with pytest.raises(InvalidInputError, match=r"model\.onnx.*ONNX Runtime"):
+        load(tmp_path)
+
+
+def test_another_signature_than_registered_is_refused(tmp_path: Path) -> None:
+    folder = doubling_artifact(tmp_path / "a")
+    expected = expectation_for(
+        folder,
+        inputs=(TensorSpec("X", "FP64", (DYNAMIC, 3)),),
+        outputs=(TensorSpec("Y", "FP32", (DYNAMIC, 3)),),
+    )
+
+    with pytest.raises(InvalidInputError, match=r"inputs .X. datatype.*FP32.*FP64"):
+        load(folder, expected)
+
+
+def test_golden_vectors_beyond_the_tolerance_are_refused(tmp_path: Path) -> None:
+    folder = doubling_artifact(tmp_path / "a")
+    rows = np.ones((2, 3), np.float32)
+    save_golden(folder, in_X=rows, out_Y=rows * 2 + 0.01)
+
+    with pytest.raises(InvalidInputError, match=r"output 'Y'.*0\.01.*at most 0\.001"):
+        load(folder, expectation_for(folder, golden_tolerance=0.001))
+    assert load(folder, expectation_for(folder, golden_tolerance=0.1)).golden_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"in_X": np.ones((2, 3), np.float32)}, "out:NAME"),
+        ({"out_Y": np.ones((2, 3), np.float32)}, "in:NAME"),
+        (
+            {"in_X": np.ones((2, 3), np.float32), "out_Q": np.ones((2, 3), np.float32)},
+            "no such output",
+        ),
+        (
+            {"in_X": np.ones((2, 3), np.float32), "out_Y": np.ones((1, 3), np.float32)},
+            "shape",
+        ),
+        (
+            {"in_X": np.ones((2, 3), np.float32), "out_Y": np.full((2, 3), np.nan, np.float32)},
+            "difference of inf",
+        ),
+        (
+            {"in_X": np.array([["a"] * 3]), "out_Y": np.ones((1, 3), np.float32)},
+            "accepted: FP32",
+        ),
+    ],
+)
+def test_golden_vectors_that_prove_nothing_are_refused(
+    arrays: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    folder = doubling_artifact(tmp_path / "a")
+    save_golden(folder, **arrays)
+
+    with pytest.raises(InvalidInputError, match=words):
+        load(folder)
+
+
+def test_a_golden_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    folder = doubling_artifact(tmp_path / "a")
+    (folder / "golden.npz").write_bytes(b"PK\x03\x04 broken")
+
+    with pytest.raises(InvalidInputError, match=r"golden\.npz"):
+        load(folder)
+
+
+def test_golden_vectors_can_be_required(tmp_path: Path) -> None:
+    path = doubling_model(tmp_path / "m.onnx")
+    strict = LoadOptions(SESSION, 1e-4, require_golden=True, warm_rows=1)
+
+    with pytest.raises(InvalidInputError, match=r"golden\.npz"):
+        load_model(path, REF, Expectation(), strict, RunPlace(1.0))
+
+
+def test_a_model_of_fixed_rows_runs_one_by_one(tmp_path: Path) -> None:
+    assert not load(doubling_model(tmp_path / "m.onnx", rows=1)).signature.joins_rows
+
+
+def test_a_model_whose_rows_touch_each_other_is_not_joined(tmp_path: Path) -> None:
+    """Softmax over the batch axis keeps the row count and mixes the rows."""
+    path = save_model(
+        tmp_path / "m.onnx",
+        [helper.make_node("Softmax", ["X"], ["Y"], axis=0)],
+        [tensor("X")],
+        [tensor("Y")],
+    )
+
+    assert not load(path).signature.joins_rows
+
+
+def test_a_model_that_gives_one_row_for_many_is_not_joined(tmp_path: Path) -> None:
+    path = save_model(
+        tmp_path / "m.onnx",
+        [helper.make_node("ReduceMax", ["X"], ["Y"], axes=[0], keepdims=1)],
+        [tensor("X")],
+        [tensor("Y", shape=("M", 3))],
+    )
+
+    assert not load(path).signature.joins_rows
+
+
+def external_model(folder: Path, location: str) -> Path:
+    """A model whose one initializer lies in the file `location`."""
+    folder.mkdir(exist_ok=True)
+    weights = numpy_helper.from_array(np.ones((3,), np.float32), "W")
+    external_data_helper.set_external_data(weights, location)
+    weights.ClearField("raw_data")
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["X", "W"], ["Y"])], "g", [tensor("X")], [tensor("Y")], [weights]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_external_data_inside_the_artifact_is_loaded(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    external_model(folder, "weights.bin")
+    (folder / "weights.bin").write_bytes(np.ones(3, np.float32).tobytes())
+
+    loaded = load(folder, expectation_for(folder))
+
+    (answer,) = loaded.model.run([np.zeros((1, 3), np.float32)], (0,))
+    assert answer.tolist() == [[1, 1, 1]]
+
+
+@pytest.mark.parametrize("location", ["../weights.bin", "/etc/hostname", "a/../../weights.bin"])
+def test_external_data_outside_the_artifact_is_refused(location: str, tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    external_model(folder, location)
+    (tmp_path / "weights.bin").write_bytes(bytes(12))
+
+    with pytest.raises(InvalidInputError, match="external_data"):
+        load(folder)
+
+
+def test_external_data_that_was_not_registered_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    external_model(folder, "weights.bin")
+    expected = expectation_for(folder)
+    (folder / "weights.bin").write_bytes(bytes(12))
+
+    with pytest.raises(InvalidInputError, match=r"weights\.bin"):
+        load(folder, expected)
+
+
+def test_a_symbolic_link_out_of_the_artifact_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    external_model(folder, "weights.bin")
+    (tmp_path / "weights.bin").write_bytes(bytes(12))
+    (folder / "weights.bin").symlink_to(tmp_path / "weights.bin")
+
+    with pytest.raises(InvalidInputError, match="symbolic link"):
+        load(folder)
+
+
+def test_locations_are_found_where_onnx_finds_them(tmp_path: Path) -> None:
+    """In subgraphs and attributes, too; onnx itself is the reference."""
+    weights = numpy_helper.from_array(np.ones(2, np.float32), "W")
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="offset", value="0")
+    weights.external_data.add(key="location", value="deep.bin")
+    inner = helper.make_graph(
+        [helper.make_node("Identity", ["W"], ["Z"])], "inner", [], [tensor("Z")], [weights]
+    )
+    constant = TensorProto()
+    constant.CopyFrom(weights)
+    constant.external_data[1].value = "constant.bin"
+    graph = helper.make_graph(
+        [
+            helper.make_node("If", ["C"], ["Y"], then_branch=inner, else_branch=inner),
+            helper.make_node("Constant", [], ["K"], value=constant),
+        ],
+        "outer",
+        [tensor("C", TensorProto.BOOL, (1,))],
+        [tensor("Y")],
+    )
+    raw = helper.make_model(graph).SerializeToString()
+
+    assert set(external_locations(raw)) == {"deep.bin", "constant.bin"}
+    assert external_locations(onnx.ModelProto().SerializeToString()) == ()
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_either_read_or_refused(content: bytes) -> None:
+    with suppress(InvalidInputError):
+        external_locations(content)
+
+
+@pytest.mark.parametrize("name", ["", "/a", "../a", "a/../b", "a\\..\\b"])
+def test_paths_that_leave_are_not_confined(name: str) -> None:
+    assert not is_confined(name)
+    assert is_confined("a/b.bin")
+
+
+def test_an_expectation_survives_its_file(tmp_path: Path) -> None:
+    expected = Expectation(
+        files=(ArtifactFile("a", "b" * 64, 3),),
+        inputs=(TensorSpec("X", "FP32", (DYNAMIC, 3)),),
+        outputs=(TensorSpec("Y", "INT64", (2,)),),
+        golden_tolerance=0.5,
+    )
+    write_expectation(tmp_path / "e.json", expected)
+
+    assert read_expectation(tmp_path / "e.json") == expected
+    (tmp_path / "e.json").write_text("{}")
+    with pytest.raises(InvalidInputError, match="expectation"):
+        read_expectation(tmp_path / "e.json")
