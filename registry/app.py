@@ -11,7 +11,7 @@ from time import monotonic
 import grpc
 import structlog
 
-from domain.errors import UnavailableError, UnderstudyError
+from domain.errors import UnderstudyError
 from registry.change_deployment import DeploymentChanger
 from registry.live_state import LiveOptions, LiveState
 from registry.provenance.inspection import InspectionLimits
@@ -21,6 +21,7 @@ from registry.service import Parts, RegistryService
 from registry.settings import RegistrySettings
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
+from registry.store.directory_lock import locked
 from registry.watchers import Watchers
 from runtime.exit_codes import FAILED, OK
 from runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
@@ -48,12 +49,10 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
 
     Raises:
         UnavailableError: directory, database or address cannot be used.
+        RefusedError: another registry serves the directory, or a newer one wrote it.
     """
-    try:
-        settings.dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnavailableError(f"directory {settings.dir}", str(error.strerror)) from error
     async with AsyncExitStack() as resources:
+        resources.enter_context(locked(settings.dir))
         executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="registry")
         resources.callback(executor.shutdown)
         engine = open_database(settings.dir / _DATABASE_FILE)
@@ -76,7 +75,6 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
             uploads=UploadLimits(
                 settings.max_artifact_bytes, settings.max_artifact_files, settings.max_uploads
             ),
-            standby_versions=settings.standby_versions,
         )
         server = new_server()
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(parts), server)

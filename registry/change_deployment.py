@@ -10,7 +10,14 @@ from domain.canonical import canonical_json, digest_of_text
 from domain.deployments import Deployment
 from domain.errors import ConflictError, CorruptedError, NotFoundError, RefusedError
 from domain.versions import VersionRef
-from registry.decisions.changes import ACTIONS, Change, Rollback, apply_change, gains
+from registry.decisions.changes import (
+    ACTIONS,
+    Change,
+    Rollback,
+    apply_change,
+    gains,
+    needed_revision,
+)
 from registry.provenance.findings import read_record
 from registry.provenance.record_checks import standing_findings
 from registry.store import audit_log, revisions, versions
@@ -67,26 +74,26 @@ class DeploymentChanger:
     def _decide(
         self, connection: Connection, request: ChangeRequest
     ) -> tuple[Deployment | None, Deployment]:
-        history = [each.deployment for each in revisions.history_of(connection, request.model)]
-        known = versions.numbers_of(connection, request.model)
+        model, change = request.model, request.change
+        known = versions.numbers_of(connection, model)
         if not known:
-            raise NotFoundError("model", request.model)
-        current = len(history)
-        if request.expect_revision not in {None, current}:
-            raise ConflictError(
-                f"{request.model} is at revision {current}, not {request.expect_revision}"
-            )
+            raise NotFoundError("model", model)
+        before = revisions.current_of(connection, model)
+        number = 0 if before is None else before.revision
+        if request.expect_revision not in {None, number}:
+            raise ConflictError(f"{model} is at revision {number}, not {request.expect_revision}")
+        needed = needed_revision(before, change)
         after = apply_change(
-            history,
-            request.change,
-            model=request.model,
+            before,
+            change,
+            earlier=None if needed is None else revisions.revision_of(connection, model, needed),
+            model=model,
             known_versions=known,
-            first_salt=request.model,
+            first_salt=model,
         )
-        before = history[-1] if history else None
         # Going back must always be possible: what has run out blocks the next step forward.
-        if not isinstance(request.change, Rollback):
-            self._check_standing(connection, request.model, gains(before, after))
+        if not isinstance(change, Rollback):
+            self._check_standing(connection, model, gains(before, after))
         return before, after
 
     def _check_standing(self, connection: Connection, model: str, numbers: Sequence[int]) -> None:

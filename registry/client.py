@@ -22,13 +22,13 @@ from domain.errors import (
 from domain.features import FeatureView
 from domain.versions import ArtifactFile, ScoreOutput
 from registry.decisions.changes import Change
+from registry.identity import ACTOR_KEY
 from registry.store.artifacts import digest_and_size
 from registry.wire import change_to_wire
 from runtime.wire import file_to_wire, view_to_wire
 from understudy.v1 import registry_pb2 as pb
 from understudy.v1 import registry_pb2_grpc
 
-ACTOR_KEY = "understudy-actor"
 DEFAULT_REGISTRY = "127.0.0.1:8500"
 _CHUNK_BYTES = 1 << 20
 _CONNECT_TIMEOUT_S = 10.0

@@ -147,8 +147,11 @@ class LiveState:
         deployed: list[Deployment] = []
         with reading(self._engine) as connection:
             for model in revisions.deployed_models(connection):
-                history = [each.deployment for each in revisions.history_of(connection, model)]
-                deployed.append(with_standby(history, self._options.standby_versions))
+                current = revisions.current_of(connection, model)
+                if current is not None:
+                    champions = revisions.champions_of(connection, model)
+                    standby = standby_of(current, champions, limit=self._options.standby_versions)
+                    deployed.append(replace(current, standby=standby))
             needed = [VersionRef(d.model, n) for d in deployed for n in versions_to_run(d)]
             found = [versions.get_version(connection, ref) for ref in needed]
         return (
@@ -182,11 +185,6 @@ class LiveState:
             except UnavailableError:
                 # They are out of the published state; a later start will find them and wait.
                 _log.exception("host_reports_not_forgotten")
-
-
-def with_standby(history: list[Deployment], limit: int) -> Deployment:
-    """Return the newest revision with the versions that stand by for a rollback."""
-    return replace(history[-1], standby=standby_of(history, limit=limit))
 
 
 def _look_at(outcome: "asyncio.Future[ResultT]") -> None:

@@ -95,12 +95,11 @@ class Registrar:
     def _examine(
         self, connection: Connection, registration: Registration, submission: Submission
     ) -> GateReport:
-        history = revisions.history_of(connection, registration.model)
         around = Surroundings(
             actor=registration.actor,
             now=self.now(),
             versions=versions.all_refs(connection),
-            champions=frozenset(stored.deployment.champion for stored in history),
+            champions=frozenset(revisions.champions_of(connection, registration.model)),
             view_digests=versions.view_digests(connection),
             onnxruntime=installed_version("onnxruntime"),
         )

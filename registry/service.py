@@ -8,7 +8,6 @@ from typing import Any
 import grpc
 import structlog
 
-from domain.deployments import Deployment
 from domain.errors import (
     InvalidInputError,
     NotFoundError,
@@ -17,7 +16,8 @@ from domain.errors import (
 )
 from domain.versions import checked_model_name
 from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
-from registry.live_state import LiveState, with_standby
+from registry.identity import ACTOR_KEY
+from registry.live_state import LiveState
 from registry.observed import has_room
 from registry.provenance.fields import is_placeholder
 from registry.receive_artifact import UploadLimits, receive_files
@@ -39,7 +39,6 @@ from runtime.wire import deployment_to_wire, ref_from_wire
 from understudy.v1 import registry_pb2 as pb
 from understudy.v1 import registry_pb2_grpc
 
-ACTOR_KEY = "understudy-actor"
 _LONGEST_ACTOR = 200
 _LONGEST_REASON = 2000
 _RETRY_AFTER_MS = 1_000
@@ -57,7 +56,6 @@ class Parts:
     changer: DeploymentChanger
     artifacts: ArtifactStore
     uploads: UploadLimits
-    standby_versions: int
 
 
 class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
@@ -86,7 +84,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         async with answering(context, "ListVersions"):
             found = await self._read(lambda c: versions.list_versions(c, request.model or None))
             return pb.ListVersionsResponse(
-                versions=[version_to_wire(each, with_record=True) for each in found]
+                versions=[version_to_wire(each, with_record=False) for each in found]
             )
 
     async def GetVersion(  # noqa: N802
@@ -134,12 +132,16 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.GetDeploymentRequest, context: _Context
     ) -> pb.Deployment:
         async with answering(context, "GetDeployment"):
-            model = request.model
-            history = [
-                each.deployment
-                for each in await self._read(lambda c: revisions.history_of(c, model))
-            ]
-            return deployment_to_wire(self._revision(history, model, request.revision))
+            model, number = request.model, request.revision
+            current = self._live.deployments(model) if model else []
+            if not current:
+                raise NotFoundError("deployment of", model)
+            if number == 0:
+                return current[0]
+            found = await self._read(lambda c: revisions.revision_of(c, model, number))
+            if found is None:
+                raise NotFoundError("revision", f"{number} of {model}")
+            return deployment_to_wire(found)
 
     async def ListRevisions(  # noqa: N802
         self, request: pb.ListRevisionsRequest, context: _Context
@@ -277,15 +279,6 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             report=report_to_wire(report),
             version=version_to_wire(registered.version, with_record=True),
         )
-
-    def _revision(self, history: list[Deployment], model: str, number: int) -> Deployment:
-        if not history:
-            raise NotFoundError("deployment of", model)
-        if number == 0:
-            return with_standby(history, self._parts.standby_versions)
-        if number > len(history):
-            raise NotFoundError("revision", f"{number} of {model}")
-        return history[number - 1]
 
     def _check_reporter(self, field: str, name: str) -> None:
         if not name or len(name) > _LONGEST_ACTOR:

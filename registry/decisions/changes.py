@@ -82,18 +82,20 @@ ACTIONS: dict[type[Change], str] = {
 
 
 def apply_change(
-    history: Sequence[Deployment],
+    current: Deployment | None,
     change: Change,
     *,
+    earlier: Deployment | None,
     model: str,
     known_versions: frozenset[int],
     first_salt: str,
 ) -> Deployment:
-    """Return the revision that follows `history` (oldest first) under `change`.
+    """Return the revision that follows `current` under `change`.
 
     Args:
-        history: every revision so far; empty when the model is not deployed.
+        current: the newest revision; None when the model is not deployed.
         change: what is asked for.
+        earlier: the revision that `needed_revision` names; None when it does not exist.
         model: the model's name.
         known_versions: numbers registered for the model; a revision names no others.
         first_salt: salt of the first revision. Later ones keep it, so entities keep their arm.
@@ -103,13 +105,23 @@ def apply_change(
         RefusedError: the state does not allow the change, or the change changes nothing.
         InvalidInputError: the revision would contradict itself, e.g. weights above 10000.
     """
-    changed = _next(history, change) if history else _first(change, model, first_salt)
+    if current is None:
+        changed, revision = _first(change, model, first_salt), 1
+    else:
+        changed, revision = _next(current, change, earlier), current.revision + 1
     for number in versions_in_use(changed):
         if number not in known_versions:
             raise NotFoundError("version", VersionRef(model, number))
-    if history and changed.digest == history[-1].digest:
-        raise RefusedError(f"{model} is like this already at revision {history[-1].revision}")
-    return replace(changed, revision=len(history) + 1, standby=())
+    if current is not None and changed.digest == current.digest:
+        raise RefusedError(f"{model} is like this already at revision {current.revision}")
+    return replace(changed, revision=revision, standby=())
+
+
+def needed_revision(current: Deployment | None, change: Change) -> int | None:
+    """Return the number of the earlier revision that `change` returns to; None: to none."""
+    if current is None or not isinstance(change, Rollback):
+        return None
+    return current.revision - 1 if change.to_revision is None else change.to_revision
 
 
 def gains(before: Deployment | None, after: Deployment) -> tuple[int, ...]:
@@ -120,18 +132,18 @@ def gains(before: Deployment | None, after: Deployment) -> tuple[int, ...]:
     )
 
 
-def standby_of(history: Sequence[Deployment], *, limit: int) -> tuple[int, ...]:
-    """Return up to `limit` last champions that the newest revision does not use.
+def standby_of(current: Deployment, champions: Sequence[int], *, limit: int) -> tuple[int, ...]:
+    """Return up to `limit` former champions that `current` does not use.
 
     They are kept warm, so that a rollback acts at once.
+
+    Args:
+        current: the newest revision.
+        champions: every champion the model has had, each once, the latest first.
+        limit: how many to keep.
     """
-    if not history:
-        return ()
-    in_use = versions_in_use(history[-1])
-    former = dict.fromkeys(
-        revision.champion for revision in reversed(history[:-1]) if revision.champion not in in_use
-    )
-    return tuple(former)[:limit]
+    in_use = versions_in_use(current)
+    return tuple(number for number in champions if number not in in_use)[:limit]
 
 
 def _first(change: Change, model: str, salt: str) -> Deployment:
@@ -140,15 +152,14 @@ def _first(change: Change, model: str, salt: str) -> Deployment:
     return Deployment(model=model, revision=1, champion=change.version, salt=salt)
 
 
-def _next(history: Sequence[Deployment], change: Change) -> Deployment:
-    current = history[-1]
+def _next(current: Deployment, change: Change, earlier: Deployment | None) -> Deployment:
     match change:
         case DeployChampion(version=version):
             return _with_champion(current, version)
         case Promote(version=version):
             return _with_champion(current, _promotable(current, version))
-        case Rollback(to_revision=number):
-            return _revision(history, number)
+        case Rollback():
+            return _returned(current, change, earlier)
         case SetShadow() | SetCanary():
             return _with_share(current, change)
         case SetFallback() | SetRules() | SetThreshold():
@@ -237,15 +248,12 @@ def _promotable(current: Deployment, version: int | None) -> int:
     return version
 
 
-def _revision(history: Sequence[Deployment], number: int | None) -> Deployment:
-    current = history[-1]
-    wanted = current.revision - 1 if number is None else number
-    if wanted < 1 and number is None:
+def _returned(current: Deployment, change: Rollback, earlier: Deployment | None) -> Deployment:
+    if earlier is not None:
+        return earlier
+    if change.to_revision is None:
         raise RefusedError(f"{current.model} has no revision before {current.revision}")
-    for revision in history:
-        if revision.revision == wanted:
-            return revision
-    raise NotFoundError("revision", f"{wanted} of {current.model}")
+    raise NotFoundError("revision", f"{change.to_revision} of {current.model}")
 
 
 def _traffic_bp(deployment: Deployment) -> dict[int, int]:

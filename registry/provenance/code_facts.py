@@ -72,7 +72,8 @@ def _entries(module: str) -> list[list[str]]:
 
 def _git_source(directory: Path) -> dict[str, Any]:
     commit = _git(directory, "rev-parse", "HEAD")
-    if commit is None:
+    # A virtual environment may lie in somebody's checkout: its commit says nothing of the code.
+    if commit is None or not _git(directory, "ls-files", "--", "."):
         # No kind: nothing is invented, and the gate names `code.source`.
         return {"why": f"no git checkout with a commit at {directory}"}
     remote = _git(directory, "config", "--get", "remote.origin.url")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
+from math import isclose
 from typing import Any
 
 from domain.canonical import canonical_json, digest_of_text
@@ -28,6 +29,7 @@ from registry.provenance.submission import Surroundings
 FROM_SCRATCH = "from scratch"
 _SEEDED_SPLITS = frozenset({"random", "stratified"})
 _HIGHEST_SEED = 1 << 64
+_SAME_WITHIN = 1e-9  # rounding of a difference
 
 
 def record_findings(groups: dict[str, Any], around: Surroundings, model: str) -> Iterator[Finding]:
@@ -137,17 +139,14 @@ def _evaluation_findings(
 ) -> Iterator[Finding]:
     declared = data.evaluation.content if data is not None else None
     for index, metric in enumerate(evaluation.metrics):
-        yield from _metric_findings(f"evaluation.metrics[{index}]", metric, declared)
+        yield from _metric_findings(f"evaluation.metrics[{index}]", metric, data)
     comparison = evaluation.comparison
     if isinstance(comparison, ChampionComparison):
         if declared is not None and comparison.dataset != declared:
             yield Finding(
                 "evaluation.comparison.dataset", comparison.dataset, f"{declared}, the same data"
             )
-        if comparison.metric not in {metric.name for metric in evaluation.metrics}:
-            yield Finding(
-                "evaluation.comparison.metric", comparison.metric, "one of evaluation.metrics"
-            )
+        yield from _difference_findings(comparison, evaluation.metrics)
         yield from _champion_findings(comparison.champion, around, model)
     elif around.champions:
         yield Finding(
@@ -158,7 +157,7 @@ def _evaluation_findings(
         )
 
 
-def _metric_findings(path: str, metric: Metric, declared: str | None) -> Iterator[Finding]:
+def _metric_findings(path: str, metric: Metric, data: Data | None) -> Iterator[Finding]:
     interval = metric.interval
     if not interval.low <= metric.value <= interval.high:
         yield Finding(
@@ -166,8 +165,33 @@ def _metric_findings(path: str, metric: Metric, declared: str | None) -> Iterato
             f"[{interval.low:g}, {interval.high:g}]",
             f"an interval around the value {metric.value:g}",
         )
-    if declared is not None and metric.dataset != declared:
-        yield Finding(f"{path}.dataset", metric.dataset, f"{declared}, as data.evaluation.content")
+    if data is None:
+        return
+    evaluated = data.evaluation
+    if metric.dataset != evaluated.content:
+        wanted = f"{evaluated.content}, as data.evaluation.content"
+        yield Finding(f"{path}.dataset", metric.dataset, wanted)
+    if metric.n > evaluated.rows:
+        yield Finding(f"{path}.n", str(metric.n), f"at most {evaluated.rows}, its rows")
+
+
+def _difference_findings(
+    comparison: ChampionComparison, metrics: tuple[Metric, ...]
+) -> Iterator[Finding]:
+    values = [metric.value for metric in metrics if metric.name == comparison.metric]
+    if not values:
+        yield Finding(
+            "evaluation.comparison.metric", comparison.metric, "one of evaluation.metrics"
+        )
+    elif not any(
+        isclose(comparison.difference, value - comparison.champion_value, abs_tol=_SAME_WITHIN)
+        for value in values
+    ):
+        yield Finding(
+            "evaluation.comparison.difference",
+            f"{comparison.difference:g}",
+            f"{values[0] - comparison.champion_value:g}, the metric minus champion_value",
+        )
 
 
 def _champion_findings(text: str, around: Surroundings, model: str) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from domain.canonical import canonical_json
 from domain.deployments import Deployment, content_of, deployment_from_content
@@ -25,6 +25,7 @@ def add_revision(connection: Connection, stored: StoredRevision) -> None:
         revisions.insert().values(
             model=deployment.model,
             revision=deployment.revision,
+            champion=deployment.champion,
             digest=deployment.digest,
             content_json=canonical_json(content_of(deployment)),
             actor=stored.actor,
@@ -38,18 +39,49 @@ def add_revision(connection: Connection, stored: StoredRevision) -> None:
 def history_of(connection: Connection, model: str) -> list[StoredRevision]:
     """Return every revision of a model, oldest first; empty when it is not deployed."""
     query = select(revisions).where(revisions.c.model == model).order_by(revisions.c.revision)
-    return [
-        StoredRevision(
-            deployment_from_content(json.loads(row["content_json"]), row["revision"]),
-            row["actor"],
-            row["action"],
-            row["reason"],
-            row["at_ns"],
-        )
-        for row in connection.execute(query).mappings()
-    ]
+    return [_from_row(row) for row in connection.execute(query).mappings()]
+
+
+def current_of(connection: Connection, model: str) -> Deployment | None:
+    """Return the newest revision; None when the model is not deployed."""
+    query = (
+        select(revisions)
+        .where(revisions.c.model == model)
+        .order_by(revisions.c.revision.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _from_row(row).deployment
+
+
+def revision_of(connection: Connection, model: str, number: int) -> Deployment | None:
+    """Return one revision; None when it does not exist."""
+    query = select(revisions).where(revisions.c.model == model, revisions.c.revision == number)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _from_row(row).deployment
+
+
+def champions_of(connection: Connection, model: str) -> tuple[int, ...]:
+    """Return every champion the model has had, each once, the latest first."""
+    query = (
+        select(revisions.c.champion)
+        .where(revisions.c.model == model)
+        .group_by(revisions.c.champion)
+        .order_by(func.max(revisions.c.revision).desc())
+    )
+    return tuple(connection.execute(query).scalars())
 
 
 def deployed_models(connection: Connection) -> list[str]:
     query = select(revisions.c.model).distinct().order_by(revisions.c.model)
     return list(connection.execute(query).scalars())
+
+
+def _from_row(row: RowMapping) -> StoredRevision:
+    return StoredRevision(
+        deployment_from_content(json.loads(row["content_json"]), row["revision"]),
+        row["actor"],
+        row["action"],
+        row["reason"],
+        row["at_ns"],
+    )

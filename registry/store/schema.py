@@ -59,6 +59,7 @@ revisions = Table(
     metadata,
     Column("model", String(63), primary_key=True),
     Column("revision", Integer, primary_key=True),
+    Column("champion", Integer, nullable=False),  # as in the content; to ask for former ones
     Column("digest", String(64), nullable=False),
     Column("content_json", Text, nullable=False),  # canonical
     Column("actor", Text, nullable=False),

@@ -9,8 +9,9 @@ from typing import Any
 import grpc
 
 from registry.app import open_registry
-from registry.client import ACTOR_KEY, NewVersion, registration_parts
+from registry.client import NewVersion, registration_parts
 from registry.decisions.changes import Change
+from registry.identity import ACTOR_KEY
 from registry.settings import RegistrySettings
 from registry.wire import change_to_wire
 from runtime.serving import Health

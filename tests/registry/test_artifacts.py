@@ -1,8 +1,5 @@
 """The artifact store keeps whole files under their digest, and nothing else."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +10,7 @@ from hypothesis import strategies as st
 from domain.errors import CorruptedError, InvalidInputError, NotFoundError, UnavailableError
 from domain.versions import ArtifactFile
 from registry.store.artifacts import ArtifactStore, checked_path
+from tests.registry.faults import full_disk
 
 CONTENT = b"weights" * 400_000  # several pieces when it is read
 
@@ -28,17 +26,6 @@ def kept(store: ArtifactStore, content: bytes = CONTENT) -> ArtifactFile:
 
 def files_below(directory: Path) -> list[Path]:
     return [path for path in directory.rglob("*") if path.is_file()]
-
-
-@contextmanager
-def full_disk(limit_bytes: int) -> Iterator[None]:
-    """Let no file of this process grow beyond `limit_bytes`; the kernel refuses the write."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_file_is_found_by_its_digest(tmp_path: Path) -> None:

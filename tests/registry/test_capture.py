@@ -82,6 +82,16 @@ def test_outside_a_checkout_nothing_is_invented(tmp_path: Path) -> None:
     assert code_source(tmp_path) == {"why": f"no git checkout with a commit at {tmp_path}"}
 
 
+def test_what_git_ignores_is_not_named_by_its_commit(checkout: Path) -> None:
+    ignored = checkout / ".venv"
+    ignored.mkdir()
+    (ignored / "train.py").write_text("other()\n")
+    (ignored / ".gitignore").write_text("*\n")
+
+    assert "why" in code_source(ignored)
+    assert code_source(checkout)["dirty"] is False
+
+
 def test_the_package_digest_follows_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ from registry.decisions.changes import (
     SetThreshold,
     apply_change,
     gains,
+    needed_revision,
     standby_of,
 )
 
@@ -49,7 +50,21 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
 
 
 def apply(history: list[Deployment], change: Change) -> Deployment:
-    return apply_change(history, change, model="fraud", known_versions=KNOWN, first_salt="a salt")
+    current = history[-1] if history else None
+    needed = needed_revision(current, change)
+    earlier = {revision.revision: revision for revision in history}.get(needed or 0)
+    return apply_change(
+        current,
+        change,
+        earlier=earlier,
+        model="fraud",
+        known_versions=KNOWN,
+        first_salt="a salt",
+    )
+
+
+def champions_of(history: list[Deployment]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(revision.champion for revision in reversed(history)))
 
 
 def history_after(*changes: Change) -> list[Deployment]:
@@ -91,7 +106,7 @@ def test_standby_is_former_champions_that_serve_nothing_now(
         except UnderstudyError:
             continue
 
-    standby = standby_of(history, limit=limit)
+    standby = standby_of(history[-1], champions_of(history), limit=limit)
 
     assert len(standby) <= limit
     assert len(set(standby)) == len(standby)
@@ -201,8 +216,7 @@ def test_policies_are_replaced_whole() -> None:
 def test_the_last_champion_stands_by() -> None:
     history = history_after(DeployChampion(1), SetCanary(2, 500), Promote(), SetShadow(3, 100))
 
-    assert standby_of(history, limit=1) == (1,)
-    assert standby_of([], limit=1) == ()
+    assert standby_of(history[-1], champions_of(history), limit=1) == (1,)
 
 
 def test_only_more_traffic_is_a_gain() -> None:

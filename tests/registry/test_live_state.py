@@ -18,7 +18,8 @@ from registry.observed import Observed
 from registry.store import schema
 from registry.store.database import open_database, writing
 from registry.watchers import Watchers
-from tests.registry.operator import LIMIT_S
+from tests.registry.faults import full_disk
+from tests.registry.operator import LIMIT_S, running_registry
 from understudy.v1 import registry_pb2 as pb
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -209,3 +210,26 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path, content: bytes | Non
 
     with pytest.raises(UnavailableError, match="registry database"):
         open_database(path)
+
+
+async def test_a_second_registry_on_the_directory_is_refused(tmp_path: Path) -> None:
+    async with running_registry(tmp_path):
+        with pytest.raises(RefusedError, match="another registry"):
+            async with running_registry(tmp_path):
+                pass
+
+
+@pytest.mark.fault
+def test_a_change_on_a_full_disk_is_told_and_changes_nothing(seeded: Path) -> None:
+    engine = open_database(seeded / "registry.sqlite")
+    changer = DeploymentChanger(engine, lambda: NOW)
+    changer.change(asked(DeployChampion(1)))
+    written_bytes = (seeded / "registry.sqlite-wal").stat().st_size
+
+    with full_disk(written_bytes), pytest.raises(UnavailableError, match="registry database"):
+        changer.change(asked(SetCanary(2, 100)))
+
+    after = changer.change(asked(SetCanary(2, 200)))
+    assert after.before is not None
+    assert (after.before.revision, after.after.revision) == (1, 2)
+    engine.dispose()

@@ -196,7 +196,7 @@ class Version(_message.Message):
     artifact_digest: _builtins.str
     provenance_digest: _builtins.str
     provenance_json: _builtins.str
-    """left out of snapshots"""
+    """left out of snapshots and lists"""
     registered_by: _builtins.str
     golden_tolerance: _builtins.float
     """largest absolute difference that golden vectors may show"""

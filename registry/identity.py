@@ -1,0 +1,3 @@
+"""How calls say who acts."""
+
+ACTOR_KEY = "understudy-actor"  # of the call's metadata
