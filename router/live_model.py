@@ -83,6 +83,7 @@ class LiveModel:
             dict.fromkeys(o.name for version in versions.values() for o in version.spec.outputs)
         )
         self._lane_of_seat = [self._lane_for(arm.version) for arm in self.assigner.split.arms]
+        self._champion_lane = self.lanes.get(effective.champion or 0)
         self.seats = self.assigner.split.arms
         self.champion_served = self._served_without(deployment, versions)
 
@@ -103,19 +104,32 @@ class LiveModel:
 
     def submit(self, work: Work) -> None:
         """Queue `work` for its arm, or answer it from the ladder at once."""
-        if self._drill() > DegradationLevel.FEATURES:
+        if self._is_drilling():
             self.fall_back([work], Cause.DRILL)
             return
         of_version = self._lane_of_seat[work.seat]
         if of_version is None or not of_version.lane.put(work):
             self.fall_back([work], Cause.SCORER_UNAVAILABLE)
 
+    def _put_to_champion(self, work: Work, now_s: float) -> bool:
+        """Let the champion answer for a challenger that cannot: its share stays with it."""
+        champion = self._champion_lane
+        if work.tried_champion or champion is None or self._lane_of_seat[work.seat] is champion:
+            return False
+        if work.answer_by_s - now_s <= _LEAST_TIME_FOR_FALLBACK_S or self._is_drilling():
+            return False
+        work.tried_champion = True
+        return champion.lane.put(work)
+
+    def _is_drilling(self) -> bool:
+        return self._drill() > DegradationLevel.FEATURES
+
     def fall_back(self, works: Sequence[Work], cause: Cause) -> None:
         """Take each work one step down the ladder; errors only where no step is declared."""
         now_s = self._shared.clocks.monotonic_s()
         settled: dict[tuple[DegradationLevel, str], list[tuple[Work, float]]] = {}
         for work in works:
-            if work.answer.done():
+            if work.answer.done() or self._put_to_champion(work, now_s):
                 continue
             work.degraded_because = work.degraded_because or cause.value
             step = next_step(

@@ -53,6 +53,7 @@ class Work:
     include_digests: bool = False
     candidates: Candidates | None = None  # set for a ScoreBatch
     attempts: int = 0
+    tried_champion: bool = False  # its challenger could not answer
     tried_fallback: bool = False
     degraded_because: str = ""
 

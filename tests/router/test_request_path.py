@@ -292,6 +292,18 @@ async def test_an_unready_challenger_leaves_its_share_to_the_champion_visibly() 
         assert all(a.served_by.assigned_arm == pb.ARM_CHALLENGER for a in taken_over)
 
 
+async def test_a_challenger_that_fails_leaves_its_units_to_the_champion() -> None:
+    async with open_world() as world:
+        await two_arms(world)
+        world.scorers["two"].failing = True
+
+        answers = [await world.score(f"u{index}") for index in range(60)]
+
+        assert {a.served_by.version for a in answers} == {1}
+        assert {a.degradation.level for a in answers} == {pb.DEGRADATION_LEVEL_FULL}
+        assert {a.served_by.assigned_version for a in answers} == {0, 2}
+
+
 async def test_a_champion_that_is_not_ready_does_not_replace_one_that_works() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
