@@ -28,7 +28,7 @@ from shadow.intake import Intake, kind_of
 from shadow.slices import Slice, cut
 
 _log = structlog.get_logger()
-_BATCHES_PER_PAUSE = 512
+_BATCHES_PER_PAUSE = 256
 _PAUSE_S = 0.001  # after a slice: the event loop gets the interpreter lock
 
 
@@ -42,7 +42,7 @@ class WriterLimits:
 
     queued_rows: int = 200_000
     queued_bytes: int = 64 << 20
-    slice_rows: int = 512  # rows turned into columns in one stretch
+    slice_rows: int = 256  # rows turned into columns in one stretch
     gather_s: float = 0.25  # how long offered rows wait at most before they are on the disk
     retry_s: float = 1.0  # after the disk refused
     report_s: float = 60.0  # one line per fault would fill the disk that is full
