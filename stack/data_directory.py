@@ -1,7 +1,13 @@
 """Where a stack on one machine keeps what."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from domain.errors import InvalidInputError
+
+_LONGEST_SOCKET_PATH_BYTES = 107  # the kernel's bound
+_LONGEST_SOCKET = "router/worker-63.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +54,21 @@ class DataDirectory:
     @property
     def features_url(self) -> str:
         return f"lmdb:{self.features}"
+
+
+def checked_directory(root: Path) -> DataDirectory:
+    """Return the directory at `root`.
+
+    Raises:
+        InvalidInputError: `root` is a file, or so long that sockets below it have no name.
+    """
+    longest_bytes = _LONGEST_SOCKET_PATH_BYTES - len(_LONGEST_SOCKET) - 1
+    if len(os.fsencode(root.resolve())) > longest_bytes:
+        raise InvalidInputError.of(
+            "--dir",
+            read=str(root.resolve()),
+            accepted=f"an absolute path of at most {longest_bytes} bytes; sockets lie below it",
+        )
+    if root.exists() and not root.is_dir():
+        raise InvalidInputError.of("--dir", read=str(root), accepted="a folder")
+    return DataDirectory(root)

@@ -17,7 +17,7 @@ from registry.client import RegistryClient
 from registry.decisions.changes import DeployChampion, Promote, Rollback, SetCanary, SetShadow
 from runtime import exit_codes
 from shadow.compare import ComparisonReport, compare
-from stack.data_directory import DataDirectory
+from stack.data_directory import DataDirectory, checked_directory
 from stack.decisions.demo_checks import Facts, judge
 from stack.demo_report import DemoReport
 from stack.evidence import (
@@ -77,8 +77,7 @@ def run_demo(*, directory: Path | None, rate_per_s: int, keep: bool) -> int:
     """Run the demo; return the exit code: 0 only when every check holds."""
     report = DemoReport()
     try:
-        root = _new_directory(directory)
-        prepared = prepare(DataDirectory(root), report)
+        prepared = prepare(_new_directory(directory), report)
     except InvalidInputError as error:
         print(f"understudy demo: {error}", file=sys.stderr)  # noqa: T201 - for the operator
         return exit_codes.USAGE
@@ -272,12 +271,13 @@ def _load_features(directory: DataDirectory, view: FeatureView) -> None:
         raise InvalidInputError.of("features", read=rejects[0], accepted="no rejected row")
 
 
-def _new_directory(asked: Path | None) -> Path:
+def _new_directory(asked: Path | None) -> DataDirectory:
     if asked is not None:
+        directory = checked_directory(asked)
         if asked.exists() and any(asked.iterdir()):
             raise InvalidInputError.of("--dir", read=str(asked), accepted="a new or empty folder")
         asked.mkdir(parents=True, exist_ok=True)
-        return asked
+        return directory
     number = 1
     while True:
         root = Path(".understudy") / f"demo-{number}"
@@ -286,4 +286,4 @@ def _new_directory(asked: Path | None) -> Path:
         except FileExistsError:
             number += 1
         else:
-            return root
+            return checked_directory(root)

@@ -134,7 +134,7 @@ class DemoReport:
         query = _QUERY.replace("FILES", f"'{files}'")
         self._console.print(f'DuckDB: python -c "import duckdb; duckdb.sql(\\"{query}\\").show()"')
         self._console.print(
-            f"compare: understudy shadow compare {MODEL} --log-dir {directory.logs}"
+            f"compare: understudy shadow compare --model {MODEL} --log-dir {directory.logs}"
         )
 
     def verdict(self, checks: Sequence[Check]) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 from rich.console import Console
 
-from domain.errors import UnavailableError, UnderstudyError
+from domain.errors import InvalidInputError, UnavailableError, UnderstudyError
 from registry.client import RegistryClient
 from runtime import exit_codes
 from runtime.wire import view_from_canonical_json
-from stack.data_directory import DataDirectory
+from stack.data_directory import checked_directory
 from stack.processes import Stack, StackAddresses, open_stack
 from stack.router_books import read_books
 from stack.supervisor import free_port
@@ -26,10 +26,15 @@ _POLL_S = 0.1
 
 def run_up(directory: Path, *, registry_listen: str, router_listen: str, workers: int) -> int:
     """Run the stack in `directory` until told to stop; return the exit code."""
+    try:
+        files = checked_directory(directory)
+    except InvalidInputError as error:
+        print(f"understudy up: {error}", file=sys.stderr)  # noqa: T201 - for the operator
+        return exit_codes.USAGE
     addresses = StackAddresses(registry_listen, router_listen, f"127.0.0.1:{free_port()}")
 
     async def main() -> int:
-        async with open_stack(DataDirectory(directory), addresses, workers=workers) as stack:
+        async with open_stack(files, addresses, workers=workers) as stack:
             console = Console(highlight=False, soft_wrap=True)
             for why in await wait_until_ready(stack):
                 console.print(f"[yellow]not yet:[/yellow] {why}")

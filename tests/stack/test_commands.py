@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +99,16 @@ def test_a_pair_needs_both_sides(text: str) -> None:
 
 def test_a_pair_is_split_at_its_first_sign() -> None:
     assert parse_pair("user=a=b", "--entity") == ("user", "a=b")
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_folder_too_deep_for_sockets_is_refused_before_anything_starts(
+    tmp_path: Path, command: str
+) -> None:
+    deep = tmp_path / ("x" * 90)
+
+    done = understudy(command, "--dir", str(deep))
+
+    assert done.returncode == exit_codes.USAGE
+    assert "an absolute path of at most" in done.stderr
+    assert not deep.exists()
