@@ -19,7 +19,8 @@ async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
 
 
 @pytest.fixture(scope="session")
-def _two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a stopped registry with fraud@1 and fraud@2; copy it, leave it as it is."""
     directory = tmp_path_factory.mktemp("two-versions")
 
     async def fill() -> None:
@@ -33,9 +34,9 @@ def _two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def seeded(_two_versions: Path, tmp_path: Path) -> Path:
+def seeded(two_versions: Path, tmp_path: Path) -> Path:
     """The directory of a registry that holds fraud@1 and fraud@2 and has stopped."""
-    return Path(shutil.copytree(_two_versions, tmp_path / "registry"))
+    return Path(shutil.copytree(two_versions, tmp_path / "registry"))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,6 +53,24 @@ def registry(seeded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
     yield target
     assert end(process) == OK
+
+
+@pytest.fixture(scope="module")
+def _unchanged_process(
+    two_versions: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    directory = tmp_path_factory.mktemp("unchanged") / "registry"
+    process, target = start(Path(shutil.copytree(two_versions, directory)))
+    yield target
+    assert end(process) == OK
+
+
+@pytest.fixture
+def unchanged(_unchanged_process: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """As `registry`, but shared: for tests that change nothing."""
+    monkeypatch.setenv("UNDERSTUDY_REGISTRY", _unchanged_process)
+    monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
+    return _unchanged_process
 
 
 def command(*words: str) -> Result:
@@ -120,7 +139,7 @@ def test_every_command_prints_a_table_and_json(registry: str) -> None:
     assert json_of("audit", "fraud")["entries"][-1]["reason"] == "a test"
 
 
-def test_a_refused_registration_prints_every_finding(registry: str, tmp_path: Path) -> None:
+def test_a_refused_registration_prints_every_finding(unchanged: str, tmp_path: Path) -> None:
     record = record_with("people.approver", ACTOR)
     del record["policy"]["licence"]
 
@@ -132,7 +151,7 @@ def test_a_refused_registration_prints_every_finding(registry: str, tmp_path: Pa
     assert len(json_of("list")) == 2
 
 
-def test_a_dry_run_prints_and_changes_nothing(registry: str, tmp_path: Path) -> None:
+def test_a_dry_run_prints_and_changes_nothing(unchanged: str, tmp_path: Path) -> None:
     words = registration(tmp_path, trained().record)
 
     assert command("register", *words, *REASON, "--dry-run").exit_code == OK
@@ -157,7 +176,7 @@ def test_a_dry_run_prints_and_changes_nothing(registry: str, tmp_path: Path) -> 
     ],
 )
 def test_an_expected_failure_is_one_line(
-    registry: str, words: tuple[str, ...], exit_code: int, says: str
+    unchanged: str, words: tuple[str, ...], exit_code: int, says: str
 ) -> None:
     result = command(*words)
 
@@ -174,7 +193,7 @@ def test_a_registry_that_is_away_is_told() -> None:
 
 
 @pytest.mark.parametrize("missing", ["--provenance", "--views", "--artifact"])
-def test_a_missing_file_is_told(registry: str, tmp_path: Path, missing: str) -> None:
+def test_a_missing_file_is_told(unchanged: str, tmp_path: Path, missing: str) -> None:
     words = list(registration(tmp_path, trained().record))
     words[words.index(missing) + 1] = str(tmp_path / "missing")
 
@@ -251,9 +270,9 @@ def test_bad_settings_end_before_a_port_is_bound(
     assert not (tmp_path / "data").exists()
 
 
-def test_a_taken_port_is_told_in_one_line(registry: str, tmp_path: Path) -> None:
+def test_a_taken_port_is_told_in_one_line(unchanged: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "registry", "serve", "--dir", str(tmp_path), "--listen", registry],
+        [sys.executable, "-m", "registry", "serve", "--dir", str(tmp_path), "--listen", unchanged],
         capture_output=True,
         text=True,
         check=False,
@@ -274,3 +293,59 @@ def test_a_corrupted_file_is_told_to_who_fetches_it(registry: str, seeded: Path)
 
         with pytest.raises(CorruptedError):
             b"".join(client.fetch_file(digest))
+
+
+def test_policies_are_set_and_cleared(registry: str, tmp_path: Path) -> None:
+    command("deploy", "fraud@1", *REASON)
+    rule = {
+        "name": "vip",
+        "feature": "patient@1:f0",
+        "operator": ">",
+        "value": 1,
+        "action": "accept",
+        "score": 0,
+    }
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(yaml.safe_dump([rule]))
+
+    words = ("--version", "2", "--last-score-max-age-s", "60", "--constant-score", "0.25")
+    ladder = json_of("fallback", "fraud", *words, *REASON)["after"]["fallback"]
+    decided = json_of("threshold", "fraud", "--value", "0.4", *REASON)["after"]
+    ruled = json_of("rules", "fraud", "--file", str(rules), *REASON)["after"]
+    cleared = json_of("fallback", "fraud", *REASON)["after"]["fallback"]
+
+    assert (ladder["version"], ladder["last_score"], ladder["constant_score"]) == (2, True, 0.25)
+    assert ladder["last_score_max_age_s"] == 60
+    assert decided["decision_threshold"] == 0.4
+    assert ruled["rules"] == [rule]
+    assert (cleared["version"], cleared["last_score"]) == (0, False)
+    assert "constant_score" not in cleared
+    assert "vip" in command("threshold", "fraud", *REASON).stdout, "tables show rules"
+
+
+@pytest.mark.parametrize("text", ["{}", "- name: vip", "[", "- {name: a, operator: '~'}"])
+def test_unreadable_rules_are_told(unchanged: str, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(text)
+
+    result = command("rules", "fraud", "--file", str(file), *REASON)
+
+    assert result.exit_code == USAGE
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_version_is_exported_for_other_tools(unchanged: str) -> None:
+    result = command("export", "fraud@1")
+
+    statement = json.loads(result.stdout)
+    version = json_of("show", "fraud@1")
+    build = statement["predicate"]["buildDefinition"]
+    run = statement["predicate"]["runDetails"]
+    assert statement["_type"] == "https://in-toto.io/Statement/v1"
+    assert {subject["digest"]["sha256"] for subject in statement["subject"]} == {
+        file["sha256"] for file in version["files"]
+    }
+    assert build["externalParameters"]["parameters"]["C"] == 1.0
+    assert [each["name"] for each in build["resolvedDependencies"]] == ["code", "train", "kept"]
+    assert run["byproducts"][0]["digest"]["sha256"] == version["provenance_digest"]
+    assert run["builder"]["id"] == "urn:understudy:builder:pytest"
