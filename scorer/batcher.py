@@ -39,6 +39,7 @@ class BatchLimits:
     max_batch_rows: int
     max_queue_rows: int
     gather_s: float  # longest wait for company; 0 never waits
+    enough_rows: int  # rows for which nobody waits: one run more would cost little beside them
 
 
 @dataclass(slots=True)
@@ -149,11 +150,8 @@ class Batcher:
         complete = self._gathering.is_complete(
             queued_calls=self._queued_calls, coming_calls=self._coming()
         )
-        if (
-            complete
-            or self._queued_rows >= self._limits.max_batch_rows
-            or not self._limits.gather_s
-        ):
+        enough = self._queued_rows >= self._limits.enough_rows
+        if complete or enough or not self._limits.gather_s:
             self._run_next()
         elif self._gather_timer is None:
             self._gather_timer = self._loop.call_later(self._limits.gather_s, self._gathered_enough)

@@ -43,6 +43,7 @@ class ScorerSettings(ProcessSettings):
     max_queue_rows: int = Field(4_096, ge=1, le=1_000_000, description="rows waiting; then refused")
     max_request_rows: int = Field(4_096, ge=1, le=1_000_000, description="rows of one request")
     gather_ms: int = Field(2, ge=0, le=100, description="longest wait for company under load")
+    gather_rows: int = Field(32, ge=1, le=65_536, description="rows that never wait for company")
     inline_run_ms: float = Field(2.0, ge=0, le=1_000, description="longer runs leave the loop")
     nan_policy: NanPolicy = NanPolicy.ACCEPT
 

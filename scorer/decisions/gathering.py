@@ -4,8 +4,8 @@ grpc.aio hands calls to handlers one per turn of the event loop, so "take what i
 batches of one even with many callers in flight. A lone caller must never wait, though. So the
 number of calls to wait for is learnt from what recent gatherings brought:
 
-alone    --a second call is seen coming-->          crowded
-crowded  --two gatherings in a row brought one-->   alone
+alone   --a second call is seen coming-->  crowded
+crowded --a gathering brought one-->       alone
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Gathering:
     def gathered(self, calls: int) -> "Gathering":
         """Return the state after a gathering brought `calls`."""
         recent = (*self.recent[-_REMEMBERED_GATHERINGS + 1 :], calls)
-        if recent[-2:] == (ALONE, ALONE):
+        if calls == ALONE:
             return Gathering(ALONE, recent)
         return Gathering(max(recent), recent)
 

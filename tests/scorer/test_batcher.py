@@ -18,7 +18,7 @@ from scorer.decisions.run_place import RunPlace
 from scorer.request_reader import ReadRequest
 from tests.scorer.fakes import POISON, CountingObserver, DoublingRunner, Gate, column
 
-LIMITS = BatchLimits(max_batch_rows=8, max_queue_rows=16, gather_s=0.005)
+LIMITS = BatchLimits(max_batch_rows=8, max_queue_rows=16, gather_s=0.005, enough_rows=8)
 INLINE_S = 10.0
 IN_WORKER_S = -1.0  # every run leaves the loop
 
@@ -120,6 +120,16 @@ async def test_a_call_seen_coming_is_waited_for() -> None:
         assert await first == [2.0]
 
     assert made.runner.ran == [[1.0, 2.0]]
+
+
+async def test_enough_rows_wait_for_nobody() -> None:
+    async with bench() as made:
+        made.coming.accept()
+        call = asyncio.ensure_future(made.run(*[1.0] * 8))
+        await asyncio.sleep(0)
+
+        assert made.runner.ran == [[1.0] * 8]
+        await call
 
 
 async def test_a_call_seen_coming_that_never_comes_holds_nobody_up_for_long() -> None:
@@ -284,7 +294,7 @@ def test_every_caller_gets_its_own_rows_whoever_it_ran_with(
     callers: list[tuple[int, str, int]], inline_s: float
 ) -> None:
     async def run_all() -> None:
-        limits = BatchLimits(max_batch_rows=8, max_queue_rows=1_000, gather_s=0.001)
+        limits = BatchLimits(max_batch_rows=8, max_queue_rows=1_000, gather_s=0.001, enough_rows=4)
         async with bench(inline_s=inline_s, limits=limits) as made:
             calls = []
             for at, (rows, key, pause) in enumerate(callers):

@@ -27,12 +27,12 @@ def test_a_crowd_is_waited_for_until_as_many_came_as_lately() -> None:
 
 
 @given(st.lists(st.integers(1, 64), max_size=30))
-def test_two_gatherings_of_one_end_the_waiting_whatever_came_before(past: list[int]) -> None:
+def test_a_gathering_of_one_ends_the_waiting_whatever_came_before(past: list[int]) -> None:
     gathering = Gathering()
     for calls in past:
         gathering = gathering.gathered(calls)
 
-    assert gathering.gathered(1).gathered(1).is_alone
+    assert gathering.gathered(1).is_alone
 
 
 @given(st.lists(st.integers(2, 64), min_size=1, max_size=30))
