@@ -1,7 +1,6 @@
 """From packed records to a model's tensors, a batch at a time, by a plan compiled once."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import cast
 
@@ -90,6 +89,8 @@ class AssemblyPlan:
         self._defaults = [values_when_absent(tensor, self._features) for tensor in tensors]
         self._place_of = places_by_name(refs)
         self._computed = computed
+        self._shapes = [(len(tensor.places), ARRAY_DTYPES[tensor.datatype]) for tensor in tensors]
+        self._has_flat_tensors = any(tensor.is_flat for tensor in tensors)
         # The statuses of a row before anything is known; None: all is read from the store.
         self._unread = None if len(stored) == len(columns) else _unread_statuses(columns)
 
@@ -132,30 +133,31 @@ class AssemblyPlan:
             self._compute(self._computed, inputs, tensors, statuses, now_s)
         if request_features is not None:
             statuses = self._override(tensors, statuses, request_features)
-        shaped = tuple(
-            tensor.reshape(rows) if plan.is_flat else tensor
-            for tensor, plan in zip(tensors, self._tensors, strict=True)
-        )
         if statuses is not None and not statuses.any():
             statuses = None
-        return Assembled(shaped, statuses, sum([each.wrong_digests for each in decoded]))
+        if self._has_flat_tensors:
+            tensors = [
+                tensor.reshape(rows) if plan.is_flat else tensor
+                for tensor, plan in zip(tensors, self._tensors, strict=True)
+            ]
+        return Assembled(tuple(tensors), statuses, sum([each.wrong_digests for each in decoded]))
 
     def _values(self, decoded: Sequence[DecodedRecords], rows: int) -> list[Tensor]:
-        tensors: list[Tensor] = [
-            np.empty((rows, len(plan.places)), dtype=ARRAY_DTYPES[plan.datatype])
-            for plan in self._tensors
-        ]
-        with self._casting():
-            for move in self._moves:
-                block = decoded[move.view].block(move.dtype)
-                tensors[move.tensor][:, move.target] = block[:, move.source]
+        tensors: list[Tensor] = [np.empty((rows, width), dtype) for width, dtype in self._shapes]
+        if self._may_overflow:
+            # A float64 beyond float32 becomes infinite, as in training; that is no warning.
+            with np.errstate(over="ignore"):
+                self._move(decoded, tensors)
+        else:
+            self._move(decoded, tensors)
         for text in self._text_moves:
             tensors[text.tensor][:, text.column] = decoded[text.view].texts(text.string)
         return tensors
 
-    def _casting(self) -> AbstractContextManager[object]:
-        # A float64 beyond float32 becomes infinite, as in training; that is no warning.
-        return np.errstate(over="ignore") if self._may_overflow else nullcontext()
+    def _move(self, decoded: Sequence[DecodedRecords], tensors: Sequence[Tensor]) -> None:
+        for move in self._moves:
+            block = decoded[move.view].parts[move.block]
+            tensors[move.tensor][:, move.target] = block[:, move.source]
 
     def _statuses(
         self,
@@ -165,29 +167,26 @@ class AssemblyPlan:
         last_known: LastKnownRows | None,
     ) -> Statuses | None:
         """Return the statuses, with defaults filled into `tensors`; None when all is present."""
-        remembered = last_known or [None] * len(decoded)
-        clean = [
-            each.is_full and memory is None and not has_stale_values(rules, each, now_ms=now_ms)
-            for rules, each, memory in zip(self._rules, decoded, remembered, strict=True)
-        ]
-        if self._unread is None and all(clean):
+        if self._unread is None and last_known is None and self._is_clean(decoded, now_ms):
             return None
         statuses = np.zeros((len(tensors[0]), self.width), dtype=np.uint8)
         if self._unread is not None:
             statuses[:] = self._unread
-        for rules, each, memory, is_clean in zip(
-            self._rules, decoded, remembered, clean, strict=True
-        ):
-            if not is_clean:
-                statuses[:, rules.places] = statuses_of(
-                    rules, each, now_ms=now_ms, last_known=memory
-                )
+        remembered = last_known or [None] * len(decoded)
+        for rules, each, memory in zip(self._rules, decoded, remembered, strict=True):
+            statuses[:, rules.places] = statuses_of(rules, each, now_ms=now_ms, last_known=memory)
         absent = statuses >= FeatureStatus.DEFAULTED
         absent &= statuses != FeatureStatus.LAST_KNOWN
         if absent.any():
             for tensor, places, defaults in zip(tensors, self._places, self._defaults, strict=True):
                 np.copyto(tensor, defaults, where=absent[:, places])
         return statuses
+
+    def _is_clean(self, decoded: Sequence[DecodedRecords], now_ms: TimesMs) -> bool:
+        for rules, each in zip(self._rules, decoded, strict=True):
+            if not each.is_full or has_stale_values(rules, each, now_ms=now_ms):
+                return False
+        return True
 
     def _compute(
         self,

@@ -30,6 +30,7 @@ class BlockMove:
     """Copies columns of one block of a view's records into one tensor."""
 
     view: int
+    block: str  # of the record format
     dtype: FeatureDtype
     source: Columns
     tensor: int
@@ -62,7 +63,12 @@ def plan_moves(
             pairs.append((column, target.column))
     blocks = [
         BlockMove(
-            view, dtype, _columns([c for c, _ in pairs]), tensor, _columns([t for _, t in pairs])
+            view,
+            dtype.value,
+            dtype,
+            _columns([c for c, _ in pairs]),
+            tensor,
+            _columns([t for _, t in pairs]),
         )
         for (view, dtype, tensor), pairs in groups.items()
     ]

@@ -7,22 +7,22 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.features import FeatureDtype
-from features.decisions.record_format import RecordFormat, Words2d, is_of, strings_of
+from features.decisions.record_format import FixedParts, RecordFormat, is_of, strings_of
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: that makes construction three times slower
 class DecodedRecords:
     """The fixed parts of n records; a row without a record holds a blank one."""
 
     form: RecordFormat
-    words: Words2d
+    parts: FixedParts
     records: Sequence[bytes]
     is_full: bool  # each row has a record with every value
     wrong_digests: int
 
     def block(self, dtype: FeatureDtype) -> npt.NDArray[np.generic]:
         """Return the values of all features of `dtype`, shape (n, features of that dtype)."""
-        return self.form.block(self.words, dtype)
+        return self.form.block(self.parts, dtype)
 
     def texts(self, string: int) -> list[bytes]:
         """Return the values of one string feature; b"" where absent."""
@@ -43,9 +43,9 @@ def decode(form: RecordFormat, records: Sequence[bytes | None]) -> DecodedRecord
         except TypeError:
             joined = b""
         if len(joined) == len(records) * form.size_bytes:
-            words = form.words(joined)
-            if form.has_full_heads(words):
-                return DecodedRecords(form, words, (), is_full=True, wrong_digests=0)
+            parts = form.parts(joined)
+            if form.has_full_heads(parts):
+                return DecodedRecords(form, parts, (), is_full=True, wrong_digests=0)
     return _decode_each(form, records)
 
 
@@ -62,6 +62,6 @@ def _decode_each(form: RecordFormat, records: Sequence[bytes | None]) -> Decoded
             wrong_digests += 1
             usable.append(blank)
     size = form.size_bytes
-    words = form.words(b"".join([record[:size] for record in usable]))
-    is_full = form.has_full_heads(words)
-    return DecodedRecords(form, words, usable, is_full=is_full, wrong_digests=wrong_digests)
+    parts = form.parts(b"".join([record[:size] for record in usable]))
+    is_full = form.has_full_heads(parts)
+    return DecodedRecords(form, parts, usable, is_full=is_full, wrong_digests=wrong_digests)

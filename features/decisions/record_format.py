@@ -11,6 +11,7 @@ written under another definition and must not be read by this one.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from struct import unpack_from
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from domain.features import FeatureDtype, FeatureScalar, FeatureView
 
 WORD_BYTES = 8
+_DIGEST, _HEAD, _PRESENCE, _EVENT_TIME = "digest", "head", "presence", "event_time"
 _BLOCKS = (  # in the order of the record, by falling alignment
     (FeatureDtype.FLOAT64, "<f8"),
     (FeatureDtype.INT64, "<i8"),
@@ -27,7 +29,7 @@ _BLOCKS = (  # in the order of the record, by falling alignment
 )
 ELEMENT_DTYPES = dict(_BLOCKS)
 
-Words2d = npt.NDArray[np.int64]
+FixedParts = npt.NDArray[np.void]  # shape (n,), one structure per record
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,52 +40,53 @@ class RecordFormat:
     dtypes: tuple[FeatureDtype, ...]
     digest: bytes
     size_bytes: int
-    presence_words: int
-    event_time_word: int
-    block_offsets: Mapping[FeatureDtype, int]  # bytes
+    event_time_offset: int  # bytes
+    string_lengths_offset: int  # bytes
+    fixed: "np.dtype[np.void]"  # the fixed part as a structure: head, presence, times, blocks
     block_columns: tuple[int, ...]  # of each feature, inside the block of its dtype
     string_count: int
     full_head: bytes  # digest and presence words of a record with every value
     blank: bytes  # a record without values
 
-    def has_full_heads(self, words: Words2d) -> bool:
+    def parts(self, joined: bytes) -> FixedParts:
+        """Return the fixed parts of joined records."""
+        return np.frombuffer(joined, dtype=self.fixed)
+
+    def has_full_heads(self, parts: FixedParts) -> bool:
         """Return whether each record is of this view and has every value."""
-        heads = words[:, : self.event_time_word].tobytes()  # bytes compare faster than .all()
-        return heads == self.full_head * len(words)
+        # Bytes compare faster than arrays.
+        return parts[_HEAD].tobytes() == self.full_head * len(parts)
 
-    def words(self, joined: bytes) -> Words2d:
-        """Return the fixed parts of joined records, shape (n, size_bytes / 8)."""
-        return np.frombuffer(joined, dtype="<i8").reshape(-1, self.size_bytes // WORD_BYTES)
-
-    def event_times_ms(self, words: Words2d) -> npt.NDArray[np.int64]:
+    def event_times_ms(self, parts: FixedParts) -> npt.NDArray[np.int64]:
         """Return the event times, UTC milliseconds since 1970, shape (n,)."""
-        return words[:, self.event_time_word]
+        return parts[_EVENT_TIME]
 
-    def presence(self, words: Words2d) -> npt.NDArray[np.bool_]:
+    def presence(self, parts: FixedParts) -> npt.NDArray[np.bool_]:
         """Return which features have a value, shape (n, features)."""
-        bitmap = np.ascontiguousarray(words[:, 1 : 1 + self.presence_words]).view(np.uint8)
+        bitmap = parts[_PRESENCE]
         bits = np.unpackbits(bitmap, axis=1, count=len(self.names), bitorder="little")
         return bits.view(np.bool_)
 
-    def block(self, words: Words2d, dtype: FeatureDtype) -> npt.NDArray[np.generic]:
+    def block(self, parts: FixedParts, dtype: FeatureDtype) -> npt.NDArray[np.generic]:
         """Return the values of all features of `dtype`, shape (n, features of that dtype)."""
-        element = np.dtype(ELEMENT_DTYPES[dtype])
-        start = self.block_offsets[dtype]
-        width = self.dtypes.count(dtype)
-        # Bytes first: a block need not start at a multiple of its row's length.
-        row_bytes = words.view(np.uint8)[:, start : start + width * element.itemsize]
-        return row_bytes.view(element)
+        return parts[dtype.value]
 
 
 @lru_cache(maxsize=4096)
 def record_format(view: FeatureView) -> RecordFormat:
     """Return the record format of `view`."""
     dtypes = tuple(feature.dtype for feature in view.features)
-    presence_words = -(-len(dtypes) // 64)
-    offset = (presence_words + 2) * WORD_BYTES
-    offsets: dict[FeatureDtype, int] = {}
+    presence_bytes = -(-len(dtypes) // 64) * WORD_BYTES
+    event_time_offset = WORD_BYTES + presence_bytes
+    fields: dict[str, tuple[str | tuple[str, tuple[int]], int]] = {
+        _DIGEST: ("<i8", 0),
+        _HEAD: (f"V{event_time_offset}", 0),
+        _PRESENCE: (("u1", (presence_bytes,)), WORD_BYTES),
+        _EVENT_TIME: ("<i8", event_time_offset),
+    }
+    offset = event_time_offset + WORD_BYTES
     for dtype, element in _BLOCKS:
-        offsets[dtype] = offset
+        fields[dtype.value] = ((element, (dtypes.count(dtype),)), offset)
         offset += dtypes.count(dtype) * np.dtype(element).itemsize
     size_bytes = -(-offset // WORD_BYTES) * WORD_BYTES
     digest = bytes.fromhex(view.digest)[:WORD_BYTES]
@@ -93,19 +96,26 @@ def record_format(view: FeatureView) -> RecordFormat:
         dtypes=dtypes,
         digest=digest,
         size_bytes=size_bytes,
-        presence_words=presence_words,
-        event_time_word=presence_words + 1,
-        block_offsets=offsets,
+        event_time_offset=event_time_offset,
+        string_lengths_offset=fields[FeatureDtype.STRING.value][1],
+        fixed=np.dtype(
+            {
+                "names": list(fields),
+                "formats": [form for form, _ in fields.values()],
+                "offsets": [start for _, start in fields.values()],
+                "itemsize": size_bytes,
+            }
+        ),
         block_columns=tuple(dtypes[:place].count(dtype) for place, dtype in enumerate(dtypes)),
         string_count=dtypes.count(FeatureDtype.STRING),
-        full_head=digest + every.to_bytes(presence_words * WORD_BYTES, "little"),
+        full_head=digest + every.to_bytes(presence_bytes, "little"),
         blank=digest.ljust(size_bytes, b"\0"),
     )
 
 
 def event_time_ms_of(form: RecordFormat, record: bytes) -> int:
     """Return the event time of one record, UTC milliseconds since 1970."""
-    start = form.event_time_word * WORD_BYTES
+    start = form.event_time_offset
     return int.from_bytes(record[start : start + WORD_BYTES], "little", signed=True)
 
 
@@ -143,21 +153,21 @@ def pack_columns(
         event_times_ms: shape (n,), UTC milliseconds since 1970.
     """
     rows = len(event_times_ms)
-    words = np.zeros((rows, form.size_bytes // WORD_BYTES), dtype="<i8")
-    words[:, 0] = int.from_bytes(form.digest, "little", signed=True)
-    bits = np.zeros((rows, form.presence_words * 64), dtype=np.uint8)
+    parts = np.zeros(rows, dtype=form.fixed)
+    parts[_DIGEST] = int.from_bytes(form.digest, "little", signed=True)
+    bits = np.zeros((rows, parts[_PRESENCE].shape[1] * 8), dtype=np.uint8)
     bits[:, : len(form.names)] = present
-    words[:, 1 : 1 + form.presence_words] = np.packbits(bits, axis=1, bitorder="little").view("<i8")
-    words[:, form.event_time_word] = event_times_ms
+    parts[_PRESENCE] = np.packbits(bits, axis=1, bitorder="little")
+    parts[_EVENT_TIME] = event_times_ms
     for place, column in enumerate(columns):
-        block = form.block(words, form.dtypes[place])
         values = (
             np.fromiter(map(len, column), dtype="<u4", count=rows)
             if form.dtypes[place] is FeatureDtype.STRING
             else np.asarray(column)
         )
+        block = parts[form.dtypes[place].value]
         block[:, form.block_columns[place]] = np.where(present[:, place], values, 0)
-    joined = words.tobytes()
+    joined = parts.tobytes()
     size = form.size_bytes
     fixed = [joined[start : start + size] for start in range(0, rows * size, size)]
     return fixed if not form.string_count else _with_tails(form, fixed, columns, present)
@@ -180,8 +190,8 @@ def pack_record(
 
 def unpack_record(form: RecordFormat, record: bytes) -> dict[str, FeatureScalar | None]:
     """Return the values of one record by feature name; for tools, not for the request path."""
-    words = form.words(record[: form.size_bytes])
-    present = form.presence(words)[0]
+    parts = form.parts(record[: form.size_bytes])
+    present = form.presence(parts)[0]
     texts = strings_of(form, record) if form.string_count else []
     values: dict[str, FeatureScalar | None] = {}
     for place, (name, dtype) in enumerate(zip(form.names, form.dtypes, strict=True)):
@@ -191,16 +201,14 @@ def unpack_record(form: RecordFormat, record: bytes) -> dict[str, FeatureScalar 
         elif dtype is FeatureDtype.STRING:
             values[name] = texts[column].decode()
         elif dtype is FeatureDtype.BOOL:
-            values[name] = bool(form.block(words, dtype)[0, column])
+            values[name] = bool(form.block(parts, dtype)[0, column])
         else:
-            values[name] = form.block(words, dtype)[0, column].item()
+            values[name] = form.block(parts, dtype)[0, column].item()
     return values
 
 
-def _string_lengths(form: RecordFormat, record: bytes) -> list[int]:
-    start = form.block_offsets[FeatureDtype.STRING]
-    lengths = np.frombuffer(record, dtype="<u4", count=form.string_count, offset=start)
-    return [int(length) for length in lengths]
+def _string_lengths(form: RecordFormat, record: bytes) -> tuple[int, ...]:
+    return unpack_from(f"<{form.string_count}I", record, form.string_lengths_offset)
 
 
 def _with_tails(

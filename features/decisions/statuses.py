@@ -11,6 +11,7 @@ from features.decisions.record_decoding import DecodedRecords
 
 TimesMs = int | npt.NDArray[np.int64]  # one, or shape (n,)
 
+_FEW_ROWS = 32  # up to here a list is faster than an array
 _NEVER_MS = np.iinfo(np.int64).max
 
 
@@ -50,9 +51,12 @@ def view_statuses(
 
 def has_stale_values(rules: ViewStatuses, decoded: DecodedRecords, *, now_ms: TimesMs) -> bool:
     """Return whether any record is too old for any feature used from it, or expired."""
-    if rules.least_max_age_ms is None or not len(decoded.words):
+    if rules.least_max_age_ms is None or not len(decoded.parts):
         return False
-    event_times_ms = decoded.form.event_times_ms(decoded.words)
+    event_times_ms = decoded.form.event_times_ms(decoded.parts)
+    if isinstance(now_ms, int) and len(event_times_ms) <= _FEW_ROWS:
+        oldest_ms: int = min(event_times_ms.tolist())
+        return oldest_ms < now_ms - rules.least_max_age_ms
     return bool((event_times_ms < now_ms - rules.least_max_age_ms).any())
 
 
@@ -71,13 +75,13 @@ def statuses_of(
         now_ms: UTC milliseconds since 1970, one or per row.
         last_known: shape (n,): rows whose record comes from memory, not from the store.
     """
-    ages_ms = now_ms - decoded.form.event_times_ms(decoded.words)
+    ages_ms = now_ms - decoded.form.event_times_ms(decoded.parts)
     stale = ages_ms[:, None] > rules.max_ages_ms
     statuses = np.where(stale, np.uint8(FeatureStatus.STALE), np.uint8(FeatureStatus.PRESENT))
     if last_known is not None:
         statuses[last_known] = FeatureStatus.LAST_KNOWN
     if not decoded.is_full:
-        present = decoded.form.presence(decoded.words)[:, rules.sources]
+        present = decoded.form.presence(decoded.parts)[:, rules.sources]
         statuses = np.where(present, statuses, rules.when_absent)
     if rules.ttl_ms is not None:
         statuses[ages_ms > rules.ttl_ms] = rules.when_absent
