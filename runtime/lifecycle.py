@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -45,8 +46,21 @@ def die_with_parent() -> None:
     if sys.platform != "linux":
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() == 1:  # the parent was gone before we asked
+    if _was_orphaned(os.getppid(), init=Path("/proc/1/exe")):  # before we asked
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _was_orphaned(parent_pid: int, *, init: Path) -> bool:
+    """Whether the parent is gone: process 1 has adopted us, and is not the parent itself.
+
+    In a container our supervisor may be process 1; then it runs the same Python as we do.
+    """
+    if parent_pid != 1:
+        return False
+    try:
+        return not init.samefile(sys.executable)
+    except OSError:  # somebody else's process, or no /proc
+        return True
 
 
 async def serve_until_stopped(
