@@ -185,7 +185,7 @@ def test_an_inspection_that_takes_too_long_is_a_finding(artifact: Path) -> None:
 
 @pytest.mark.fault
 def test_an_inspection_that_needs_too_much_memory_is_a_finding(artifact: Path) -> None:
-    size = 600_000_000
+    size = 80_000_000
 
     def grow(model: onnx.ModelProto) -> None:
         model.graph.node.extend(
@@ -209,4 +209,4 @@ def test_an_inspection_that_needs_too_much_memory_is_a_finding(artifact: Path) -
     spoil_golden(artifact, "out:more", golden_of(artifact)["in:X"])
 
     assert inspect(artifact, ENOUGH).problems == (), "it is the memory and nothing else"
-    assert inspect(artifact, InspectionLimits(timeout_s=60.0, max_bytes=2 << 30)).problems
+    assert inspect(artifact, InspectionLimits(timeout_s=60.0, max_bytes=400 << 20)).problems
