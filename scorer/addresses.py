@@ -1,9 +1,10 @@
-"""Where scorers listen: the same place has the same address across restarts."""
+"""Where scorers listen: a place keeps its address across restarts, while it is wanted."""
 
 import os
 import socket
 import tempfile
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 
 from scorer.decisions.fleet import Place
@@ -15,10 +16,14 @@ _LONGEST_SOCKET_PATH_BYTES = 100  # the kernel takes 107
 class Addresses:
     """Unix sockets below a folder, or TCP ports on an IP."""
 
-    def __init__(self, kind: str, directory: Path) -> None:
+    def __init__(
+        self, kind: str, directory: Path, *, first_metrics_port: int | None = None
+    ) -> None:
         self._kind = kind
         self._sockets = _short(directory.resolve() / "sockets")
         self._ports: dict[Place, int] = {}
+        self._first_metrics_port = first_metrics_port
+        self._metrics_slots: dict[Place, int] = {}
         if kind == UNIX:
             self._sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -29,6 +34,20 @@ class Addresses:
         if place not in self._ports:
             self._ports[place] = _free_port(self._kind)
         return f"{self._kind}:{self._ports[place]}"
+
+    def metrics_port_of(self, place: Place) -> int | None:
+        """Return the port of the metrics of `place`, or None: it serves none."""
+        if self._first_metrics_port is None:
+            return None
+        if place not in self._metrics_slots:
+            taken = set(self._metrics_slots.values())
+            self._metrics_slots[place] = next(slot for slot in count() if slot not in taken)
+        return self._first_metrics_port + self._metrics_slots[place]
+
+    def release(self, place: Place) -> None:
+        """Let other places have the ports of `place`, which is not wanted any more."""
+        self._metrics_slots.pop(place, None)
+        self._ports.pop(place, None)
 
 
 def _socket_name(place: Place) -> str:

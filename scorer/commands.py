@@ -1,12 +1,13 @@
 """`understudy scorer ...`: the commands."""
 
 import os
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from domain.errors import InvalidInputError
+from domain.errors import InvalidInputError, UnavailableError
 from domain.versions import VersionRef, checked_model_name
 from runtime.exit_codes import UNAVAILABLE, USAGE
 from runtime.lifecycle import die_with_parent, run
@@ -62,7 +63,7 @@ def serve(  # noqa: PLR0917 - options of a command line
         limit_memory(settings.max_memory_mb)
     configure_logs(f"scorer:{ref}", level=settings.log_level)
     task = ServeTask(artifact, ref, expected, status_file)
-    raise typer.Exit(run(lambda: serve_model(task, settings)))
+    _run(lambda: serve_model(task, settings))
 
 
 @app.command()
@@ -84,4 +85,13 @@ def host(
     from scorer.host_app import host as host_scorers  # noqa: PLC0415 - as above
 
     configure_logs("scorer-host", level=settings.log_level)
-    raise typer.Exit(run(lambda: host_scorers(settings)))
+    _run(lambda: host_scorers(settings))
+
+
+def _run(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
+    try:
+        code = run(main)
+    except UnavailableError as error:  # e.g. the port is taken
+        typer.echo(str(error), err=True)
+        raise typer.Exit(UNAVAILABLE) from error
+    raise typer.Exit(code)

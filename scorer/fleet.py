@@ -66,6 +66,7 @@ class Fleet:
                 place,
                 wanted,
                 address=self._addresses.address_of(place),
+                metrics_port=self._addresses.metrics_port_of(place),
                 directory=self._directory,
                 host_id=self._host_id,
                 cache=self._cache,
@@ -80,6 +81,7 @@ class Fleet:
             del self._scorers[place]
             self.changed.set()
         del self._running[place]
+        self._addresses.release(place)
 
     def _nice_of(self, wanted: Wanted) -> int:
         settings = self._settings

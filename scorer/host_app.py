@@ -39,7 +39,11 @@ async def host(settings: HostSettings) -> int:
         health = add_health_and_reflection(server, ())
         _log.info("bound", listen=settings.listen, port=bind(server, settings.listen))
         cache = ArtifactCache(settings.dir, channel, timeout_s=_FETCH_TIMEOUT_S)
-        addresses = Addresses(settings.scorer_address, settings.dir)
+        addresses = Addresses(
+            settings.scorer_address,
+            settings.dir,
+            first_metrics_port=settings.first_metrics_port,
+        )
         async with asyncio.TaskGroup() as tasks:
             fleet = Fleet(settings, host_id, cache, addresses, tasks)
             following = tasks.create_task(_follow(channel, fleet, settings, host_id))

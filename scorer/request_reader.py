@@ -23,6 +23,7 @@ _EXTENSIONS = frozenset(
         "classification",
     }
 )
+_MOST_ELEMENTS = 2**31
 _REMEMBERED_SHAPES = 256
 _LENGTH = struct.Struct("<I")
 
@@ -170,6 +171,9 @@ class _InputReader:
         )
         if not fits:
             self._refuse("shape", list(shape), f"{list(declared)}, -1 being any size")
+        if prod(max(size, 1) for size in shape) > _MOST_ELEMENTS:
+            # Also with a 0 among the sizes: numpy multiplies the others.
+            self._refuse("shape", list(shape), f"at most {_MOST_ELEMENTS} elements")
         elements = prod(shape)
         if len(self._elements_of) < _REMEMBERED_SHAPES:
             self._elements_of[shape] = elements

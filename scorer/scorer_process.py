@@ -64,6 +64,7 @@ class SupervisedScorer:
         wanted: Wanted,
         *,
         address: str,
+        metrics_port: int | None,
         directory: Path,
         host_id: str,
         cache: ArtifactCache,
@@ -75,6 +76,7 @@ class SupervisedScorer:
         self._version = wanted.version
         self._directory = directory
         self._name = str(place)
+        self._metrics_port = metrics_port
         self._cache = cache
         self._times = times
         self._history = RestartHistory(restarts)
@@ -156,6 +158,7 @@ class SupervisedScorer:
             *("--listen", self.state.address),
             *("--expect", str(expectation)),
             *("--status-file", str(self._status_file)),
+            *(() if self._metrics_port is None else ("--metrics-port", str(self._metrics_port))),
             *("--under-host", str(os.getpid())),
             stdin=asyncio.subprocess.DEVNULL,
             env={**os.environ, "SCORER_DRAIN_GRACE_S": str(self._times.drain_grace_s)},

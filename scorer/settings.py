@@ -68,6 +68,10 @@ class HostSettings(ProcessSettings):
         "unix", description="unix: sockets below dir; else the IP that scorers bind"
     )
 
+    first_metrics_port: int | None = Field(
+        None, ge=1, le=65_000, description="metrics of the first scorer; the next ones follow"
+    )
+
     replicas: int = Field(1, ge=1, le=64, description="processes per version")
     live_nice: Nice = Field(0, description="niceness of champions, challengers, fallbacks")
     shadow_nice: Nice = Field(5, description="niceness of versions that only shadow")

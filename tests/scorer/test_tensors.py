@@ -170,6 +170,15 @@ def test_raw_texts_that_are_not_well_formed_are_refused(raw: bytes) -> None:
         reader_of("BYTES").read(request)
 
 
+@pytest.mark.parametrize("shape", [(0, 2**62, 2**62), (2**31, 2, 1), (2**63 - 1, 1, 1)])
+def test_sizes_that_no_array_can_have_are_refused(shape: tuple[int, ...]) -> None:
+    request = pb.ModelInferRequest(raw_input_contents=[b""])
+    request.inputs.add(name="X", datatype="FP32", shape=shape)
+
+    with pytest.raises(InvalidInputError, match="elements"):
+        reader_of("FP32", (DYNAMIC, DYNAMIC, DYNAMIC)).read(request)
+
+
 def test_inputs_may_come_in_any_order() -> None:
     specs = (TensorSpec("A", "FP32", (DYNAMIC, 1)), TensorSpec("B", "INT64", (DYNAMIC, 1)))
     reader = RequestReader(Signature(VersionRef("m", 1), specs, specs[:1], True), LIMITS)

@@ -1,0 +1,117 @@
+"""The command line: one clear line and an exit code for each fault, before a port is bound."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.scorer.conftest import StartScorer
+from tests.scorer.models import doubling_model
+from tests.scorer.serving import infer_request
+from tests.scorer.test_faults import caller, rows
+
+
+async def scorer(*arguments: str, **env: str) -> tuple[int | None, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "scorer", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **env},
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "words"),
+    [
+        (("--name", "Bad Name"), {}, ("--name", "Bad Name", "1 to 63")),
+        (("--name", "m"), {"SCORER_GATHER_MS": "-1"}, ("gather_ms", "-1")),
+        (("--name", "m"), {"SCORER_LISTN": "x"}, ("SCORER_LISTN", "no such setting")),
+        (("--name", "m", "--metrics-port", "70000"), {}, ("metrics_port", "70000")),
+    ],
+)
+async def test_bad_settings_end_with_64_and_a_line_that_names_them(
+    arguments: tuple[str, ...], env: dict[str, str], words: tuple[str, ...]
+) -> None:
+    code, _, err = await scorer("serve", "nowhere.onnx", *arguments, **env)
+
+    assert code == 64
+    assert len(err.strip().splitlines()) == 1
+    for word in words:
+        assert word in err
+
+
+async def test_a_hosts_settings_do_not_disturb_a_scorer() -> None:
+    code, out, _ = await scorer(
+        "serve", "x", "--name", "m", "--print-settings", SCORER_HOST_REPLICAS="2"
+    )
+
+    assert code == 0
+    assert json.loads(out)["max_batch_rows"] == 256
+
+
+async def test_host_settings_that_contradict_each_other_are_refused() -> None:
+    code, _, err = await scorer(
+        "host", SCORER_HOST_DRAIN_GRACE_S="20", SCORER_HOST_KILL_AFTER_S="10"
+    )
+
+    assert code == 64
+    assert "drain_grace_s must be below kill_after_s" in err
+
+
+async def test_an_artifact_that_is_not_there_ends_with_65(tmp_path: Path) -> None:
+    code, out, _ = await scorer(
+        "serve", str(tmp_path / "no.onnx"), "--name", "m", "--listen", f"unix:{tmp_path}/s"
+    )
+
+    assert code == 65
+    last = json.loads(out.strip().splitlines()[-1])
+    assert last["event"] == "artifact_refused"
+    assert "no.onnx" in last["why"]
+
+
+async def test_a_taken_port_is_one_line_and_69(tmp_path: Path) -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    code, out, err = await scorer(
+        *("serve", str(doubling_model(tmp_path / "m.onnx"))),
+        *("--name", "m", "--listen", f"127.0.0.1:{port}"),
+    )
+    server.close()
+    await server.wait_closed()
+
+    assert code == 69
+    assert f"127.0.0.1:{port}" in err
+    assert "Traceback" not in out + err
+
+
+async def test_metrics_tell_what_happened(
+    start_scorer: StartScorer, artifact: Path, unused_tcp_port: int
+) -> None:
+    scorer_ = await start_scorer(artifact, "--metrics-port", str(unused_tcp_port))
+    async with caller(scorer_.address) as calls:
+        await calls.infer(infer_request(rows(3)))
+        bad = infer_request(rows(1))
+        bad.inputs[0].datatype = "INT8"
+        await calls.code_of(bad)
+
+    text = await asyncio.to_thread(
+        lambda: urlopen(f"http://127.0.0.1:{unused_tcp_port}/metrics").read().decode()
+    )
+
+    for line in (
+        "understudy_scorer_requests_total 1.0",
+        "understudy_scorer_rows_total 3.0",
+        'understudy_scorer_failures_total{status="INVALID_ARGUMENT"} 1.0',
+        "understudy_scorer_ready 1.0",
+        'understudy_scorer_batch_rows_bucket{le="4.0"} 1.0',
+        'understudy_scorer_run_seconds_bucket{le="5e-05"}',
+        'understudy_scorer_model_info{artifact_digest="',
+    ):
+        assert line in text, line

@@ -1,0 +1,141 @@
+"""What the scorer asks of the machine: CPUs, addresses, priorities."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+
+from domain.versions import VersionRef
+from scorer.addresses import Addresses
+from scorer.cgroup import cgroup_cpus
+from scorer.decisions.fleet import Place
+from scorer.priority import may_set_down_to, set_nice
+from tests.scorer.conftest import StartHost
+from tests.scorer.fake_registry import FakeRegistry
+from tests.scorer.models import doubling_artifact
+from tests.scorer.test_host import all_ready, deployment
+from understudy.v1 import registry_pb2 as pb
+
+PLACE = Place(VersionRef("fraud", 3), 0)
+AFFINITY = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({"cpu.max": "100000 100000"}, 1),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "max 100000"}, AFFINITY),
+        ({"cpu.max": "9900000 100000"}, AFFINITY),
+        ({"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, AFFINITY),
+        ({"cpu.max": "nonsense"}, AFFINITY),
+        ({}, AFFINITY),
+    ],
+)
+def test_cpus_are_those_of_the_cgroup(files: dict[str, str], cpus: int, tmp_path: Path) -> None:
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+
+    assert cgroup_cpus(tmp_path) == cpus
+
+
+def test_a_place_has_the_same_socket_for_ever(tmp_path: Path) -> None:
+    first = Addresses("unix", tmp_path).address_of(PLACE)
+
+    assert Addresses("unix", tmp_path).address_of(PLACE) == first
+    assert first.startswith("unix:/")
+    assert Addresses("unix", tmp_path).address_of(Place(PLACE.ref, 1)) != first
+
+
+def test_socket_paths_fit_the_kernel_however_deep_the_folder(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 90)
+    long_name = Place(VersionRef("m" * 63, 999_999_999), 63)
+
+    paths = {
+        Addresses("unix", deep).address_of(place).removeprefix("unix:")
+        for place in (PLACE, long_name)
+    }
+
+    assert len(paths) == 2
+    assert max(map(len, paths)) <= 100
+
+
+def test_a_tcp_place_keeps_its_port() -> None:
+    addresses = Addresses("127.0.0.1", Path("unused"))
+
+    first = addresses.address_of(PLACE)
+
+    assert addresses.address_of(PLACE) == first
+    assert first.startswith("127.0.0.1:")
+    assert addresses.address_of(Place(PLACE.ref, 1)) != first
+
+
+def test_metrics_ports_follow_one_another_and_stay() -> None:
+    addresses = Addresses("127.0.0.1", Path("unused"), first_metrics_port=9_100)
+    other = Place(PLACE.ref, 1)
+
+    ports = [addresses.metrics_port_of(place) for place in (PLACE, other, PLACE)]
+
+    assert ports == [9_100, 9_101, 9_100]
+    addresses.release(PLACE)
+    assert addresses.metrics_port_of(Place(PLACE.ref, 2)) == 9_100
+    assert Addresses("127.0.0.1", Path("unused")).metrics_port_of(PLACE) is None
+
+
+async def test_a_process_can_be_made_nicer_thread_by_thread() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "import sys; sys.stdin.read()"), stdin=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None
+
+    set_nice(7, process.pid)
+
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) == 7
+    process.stdin.close()
+    await process.wait()
+    set_nice(8, process.pid)  # it is gone: nothing to do
+
+
+def test_root_may_raise_priorities_again() -> None:
+    if os.geteuid() == 0:
+        assert may_set_down_to(0)
+    assert may_set_down_to(20)
+
+
+async def test_a_version_that_only_shadows_runs_at_its_own_priority(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
+) -> None:
+    versions = [
+        registry.version(VersionRef("doubler", 1), artifact),
+        registry.version(VersionRef("doubler", 2), doubling_artifact(tmp_path / "b")),
+    ]
+    shadows = [pb.Shadow(version=2, sample_bp=10_000)]
+    await registry.publish(versions, [deployment(1, shadows=shadows)])
+
+    await start_host(SCORER_HOST_SHADOW_NICE="6")
+
+    processes = await registry.until_reported(all_ready(2))
+    niceness = {p.ref.number: os.getpriority(os.PRIO_PROCESS, p.pid) for p in processes}
+    base = os.getpriority(os.PRIO_PROCESS, 0)
+    assert niceness == {1: base, 2: 6}
+
+
+async def test_replicas_and_tcp_addresses_are_served(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path
+) -> None:
+    await registry.publish([registry.version(VersionRef("doubler", 1), artifact)], [deployment(1)])
+
+    await start_host("--replicas", "2", SCORER_HOST_SCORER_ADDRESS="127.0.0.1")
+
+    processes = await registry.until_reported(all_ready(2))
+    assert len({p.address for p in processes}) == 2
+    for process in processes:
+        assert process.address.startswith("127.0.0.1:")
+        async with grpc.aio.insecure_channel(process.address) as channel:
+            await asyncio.wait_for(channel.channel_ready(), 10)
