@@ -1,0 +1,36 @@
+# One image for every process: `docker run understudy router serve …`, `… registry serve …`.
+# CI pins the base image by digest: --build-arg PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:…
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python -m venv /opt/understudy
+WORKDIR /source
+# The locks first: this layer changes only when a dependency does.
+COPY requirements/ requirements/
+RUN /opt/understudy/bin/pip install --require-hashes -r requirements/runtime.lock
+# What builds the wheel comes from the lock too, into an environment that is left behind.
+RUN python -m venv /opt/build \
+    && awk '/^[A-Za-z0-9]/ { keep = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/ } keep' \
+        requirements/dev.lock > /tmp/build.lock \
+    && /opt/build/bin/pip install --require-hashes -r /tmp/build.lock
+COPY . .
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+    && /opt/understudy/bin/pip install --no-deps /wheels/*.whl
+
+FROM ${PYTHON_IMAGE}
+LABEL org.opencontainers.image.title="understudy" \
+      org.opencontainers.image.description="Champion/challenger scoring over gRPC"
+RUN groupadd --gid 10001 understudy \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/understudy understudy \
+    && install --directory --owner=10001 --group=10001 /var/lib/understudy
+COPY --from=build /opt/understudy /opt/understudy
+ENV PATH=/opt/understudy/bin:$PATH PYTHONUNBUFFERED=1
+USER 10001:10001
+WORKDIR /var/lib/understudy
+VOLUME /var/lib/understudy
+# router, registry; each serves grpc.health.v1 on the port it serves on
+EXPOSE 8400 8500
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["understudy"]
+CMD ["--help"]
