@@ -75,8 +75,8 @@ async def open_aerospike(folder: Path) -> AsyncIterator[tuple[str, bool]]:
         yield f"aerospike://{real}", True
         return
     # The node is slow, not the client.
-    os.environ.setdefault("AEROSPIKE_TOTAL_TIMEOUT_MS", "1000")
-    os.environ.setdefault("AEROSPIKE_SOCKET_TIMEOUT_MS", "500")
+    os.environ.setdefault("FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS", "1000")
+    os.environ.setdefault("FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS", "500")
     port = free_port()
     async with Supervisor(folder / "process-logs") as supervisor:
         arguments = ("-m", "tests.features.aerospike_node", "--port", str(port))

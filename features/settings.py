@@ -10,9 +10,9 @@ from runtime.settings import ProcessSettings
 
 
 class AerospikeSettings(ProcessSettings):
-    """Environment variables `AEROSPIKE_…`; the hosts and the namespace stand in the store's URL."""
+    """Environment variables `FEATURES_AEROSPIKE_…`; the hosts and the namespace stand in the store's URL."""
 
-    model_config = SettingsConfigDict(env_prefix="AEROSPIKE_")
+    model_config = SettingsConfigDict(env_prefix="FEATURES_AEROSPIKE_")
 
     set_prefix: str = Field(default="", max_length=32, pattern=r"^[A-Za-z0-9_.-]*$")
     cluster_name: str = ""

@@ -25,7 +25,7 @@ _AEROSPIKE = re.compile(
 def open_store(url: str) -> InspectableStore:
     """Open the store at `url` for reading, in the process that reads: after a spawn, not before.
 
-    An Aerospike store takes its settings from the environment (`AEROSPIKE_…`) and opens while no
+    An Aerospike store takes its settings from the environment (`FEATURES_AEROSPIKE_…`) and opens while no
     server is there; reads then fail until one is.
 
     Raises:

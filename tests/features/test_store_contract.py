@@ -52,8 +52,8 @@ async def store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Opened]:
     # This suite is about answers; a busy machine may take longer for them than production may.
-    monkeypatch.setenv("AEROSPIKE_TOTAL_TIMEOUT_MS", "4000")
-    monkeypatch.setenv("AEROSPIKE_SOCKET_TIMEOUT_MS", "2000")
+    monkeypatch.setenv("FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS", "4000")
+    monkeypatch.setenv("FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS", "2000")
     kind: str = request.param
     writer: FeatureWriter
     async with AsyncExitStack() as resources:

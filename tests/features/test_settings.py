@@ -1,0 +1,86 @@
+"""Settings of the Aerospike store: bounds, relations, and that they reach the client."""
+
+from dataclasses import replace
+
+import pytest
+
+from domain.errors import UnavailableError
+from features.adapters.aerospike_client import AerospikeOptions, open_client, set_of
+from features.settings import AerospikeSettings
+from features.stores import open_store
+from runtime.exit_codes import USAGE
+from tests.features.builders import a_view, floats
+
+HOSTS = (("h1", 3000), ("h2", 3001))
+
+
+def test_settings_become_plain_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEATURES_AEROSPIKE_PASSWORD", "secret")
+    monkeypatch.setenv("FEATURES_AEROSPIKE_SET_PREFIX", "test_")
+
+    settings = AerospikeSettings()
+
+    assert "secret" not in repr(settings)
+    options = settings.options(HOSTS, "features")
+    assert (options.password, options.hosts, options.namespace) == ("secret", HOSTS, "features")
+    assert set_of(options, a_view("user", floats(1))) == "test_user.1"
+    defaults = AerospikeOptions(HOSTS, "features")
+    assert options == replace(defaults, set_prefix="test_", password=options.password)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SOCKET_TIMEOUT_MS", "30"),  # as long as the whole: nothing would be retried
+        ("TIMEOUT_DELAY_MS", "100"),
+        ("THREADS", "20"),  # more than connections
+        ("TOTAL_TIMEOUT_MS", "0"),
+        ("REPLICA", "nearest"),
+        ("TOTAL_TIMEOUT", "20"),  # no such setting
+    ],
+)
+def test_settings_that_contradict_each_other_stop_the_process(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"FEATURES_AEROSPIKE_{name}", value)
+
+    with pytest.raises(SystemExit) as stopped:
+        open_store("aerospike://127.0.0.1:1/features")
+
+    assert stopped.value.code == USAGE
+
+
+def test_the_client_accepts_every_option() -> None:
+    options = AerospikeOptions(
+        (("127.0.0.1", 1),),
+        "features",
+        cluster_name="c",
+        user="u",
+        password="p",  # noqa: S106 - of no server
+        auth_mode="external_insecure",
+        rack_id=3,
+        replica="prefer_rack",
+        timeout_delay_ms=3000,
+        connect_timeout_ms=100,
+    )
+
+    open_client(options).close()
+
+
+def test_tls_is_handed_to_the_client() -> None:
+    options = AerospikeOptions(
+        (("127.0.0.1", 1),), "features", tls=True, tls_name="n", tls_ca_file="/no/such.pem"
+    )
+
+    with pytest.raises(UnavailableError, match=r"feature store aerospike://127.0.0.1:1/features"):
+        open_client(options)
+
+
+def test_long_names_of_views_fit_a_set() -> None:
+    options = AerospikeOptions(HOSTS, "features", set_prefix="p" * 32)
+    first, second = a_view("v" * 63, floats(1)), a_view("v" * 63, floats(1), version=2)
+
+    names = {set_of(options, first), set_of(options, second)}
+
+    assert len(names) == 2
+    assert all(len(name) <= 63 for name in names)
