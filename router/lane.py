@@ -12,6 +12,9 @@ from router.decisions.admission import Priority
 from router.decisions.gathering import Gathering
 from router.work import Work
 
+_TICK_S = 0.001  # the event loop's own resolution
+_MOST_QUIET_TICKS = 2  # one may pass because this process was not running
+
 WorkTest = Callable[[Work], bool]
 
 
@@ -119,12 +122,27 @@ class Lane:
             return
         loop = asyncio.get_running_loop()
         enough = self._enough = loop.create_future()
-        timer = loop.call_later(self._most_gather_s, self._end_gathering, enough)
+        until_s = loop.time() + self._most_gather_s
+        loop.call_later(_TICK_S, self._go_on_gathering, enough, self.queued_rows, 0, until_s)
         try:
             await enough
         finally:
-            timer.cancel()
             self._enough = None
+
+    def _go_on_gathering(
+        self, enough: asyncio.Future[None], rows_before: int, quiet_ticks: int, until_s: float
+    ) -> None:
+        """Look again in a moment, while rows keep coming and time is left."""
+        if enough.done():
+            return
+        loop = asyncio.get_running_loop()
+        quiet_ticks = quiet_ticks + 1 if self.queued_rows == rows_before else 0
+        if quiet_ticks == _MOST_QUIET_TICKS or loop.time() >= until_s:
+            enough.set_result(None)
+            return
+        loop.call_later(
+            _TICK_S, self._go_on_gathering, enough, self.queued_rows, quiet_ticks, until_s
+        )
 
     @staticmethod
     def _end_gathering(enough: asyncio.Future[None]) -> None:

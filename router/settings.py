@@ -35,7 +35,9 @@ class RouterSettings(ProcessSettings):
     default_deadline_s: Seconds = 0.1  # when the caller sets none
     largest_deadline_s: Seconds = 10.0
     most_batch_rows: Rows = 256
-    most_gather_s: Annotated[float, Field(ge=0, le=0.05)] = 0.002  # wait for a larger batch
+    most_gather_s: Annotated[float, Field(ge=0, le=0.05)] = (
+        0.006  # for a larger batch, while rows come
+    )
     most_candidates: Rows = 10_000
     least_outstanding_rows: Rows = 64
     most_outstanding_rows: Rows = 4096

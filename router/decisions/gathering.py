@@ -1,16 +1,18 @@
 """How many rows to wait for before a batch goes, when many callers are at work.
 
 gRPC hands requests to Python one per turn of the event loop, so "take what has gathered" finds
-small batches even when many requests are already on the machine. So a lane keeps an estimate of
-how many rows are with it at once, queued or at a scorer, and waits for half of them: the other
-half is then received while the scorer works. A lone caller never waits, as half of one is one.
+small batches even when many requests are on the machine already: a batch of n, at a scorer for
+as long as it takes to receive m more, is followed by one of m, whatever the load. So a lane
+keeps an estimate of how many rows are with it at once, queued or at a scorer, and waits for
+most of them. The batches then grow towards the load: with share s they settle at s * m / (1 - s)
+or at the number of callers, whichever is less. A lone caller never waits.
 """
 
 from dataclasses import dataclass
 from math import ceil
 
 _DECAY = 0.95  # of the estimate per batch: after a quiet half second an old peak is forgotten
-_SHARE = 0.5
+_SHARE = 0.85
 
 
 @dataclass(frozen=True, slots=True)

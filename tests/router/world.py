@@ -16,7 +16,7 @@ from domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
 from domain.snapshots import ScorerProcess, ScorerState, Snapshot, VersionSpec
 from domain.versions import DYNAMIC, ScoreOutput, TensorSpec, VersionRef
 from features.decisions.record_format import pack_record, record_format
-from features.ports import ViewRead
+from features.ports import FeatureStore, ViewRead
 from router.adapters.answers import ProtobufResponder
 from router.admit import Admission, Asked, AskedCandidates
 from router.counters import Counters
@@ -227,8 +227,13 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(*, mirror_rows: int = 1000) -> AsyncIterator[World]:
-    """Open a router whose scorers are made at first use, by address."""
+async def open_world(
+    *, mirror_rows: int = 1000, read_from: FeatureStore | None = None, slow_s: float = 1.0
+) -> AsyncIterator[World]:
+    """Open a router whose scorers are made at first use, by address.
+
+    `read_from`: a real store to read features from, instead of the fake one.
+    """
     store = FakeStore()
     scorers: dict[str, FakeScorer] = {}
     logged: list[LogBatch] = []
@@ -236,7 +241,7 @@ async def open_world(*, mirror_rows: int = 1000) -> AsyncIterator[World]:
     clocks = Clocks(monotonic_s=monotonic, utc_s=lambda: UTC_S)
     gate = Gate(AdmissionPolicy(least_rows=10, most_rows=1000, wanted_queue_s=0.5), monotonic)
     policy = BreakerPolicy(trip_after_failures=2, cool_down_s=0.01, probe_timeout_s=0.1)
-    features = FeatureFetcher(store, policy=policy, slow_s=1.0, now_s=monotonic)
+    features = FeatureFetcher(read_from or store, policy=policy, slow_s=slow_s, now_s=monotonic)
     drill = DrillSwitch(monotonic)
 
     def log(batch: LogBatch) -> bool:

@@ -1,0 +1,152 @@
+"""Faults under load, with real processes: what callers see of them, counted."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import duckdb
+import psutil
+import pytest
+
+from domain.deployments import DegradationLevel, Fallback
+from registry.decisions.changes import SetCanary, SetFallback
+from stack.processes import ROUTER
+from stack.traffic import Traffic, open_traffic
+from tests.stack.deployed import Deployed, open_deployed
+from tests.stack.waiting import until, until_gone
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(180)]
+CONSTANT = 0.37
+CALLS = 150
+
+
+@asynccontextmanager
+async def under_load(deployed: Deployed, *, rate_per_s: float = 200) -> AsyncIterator[Traffic]:
+    async with open_traffic(
+        deployed.stack.addresses.router,
+        model="cancer",
+        entity="patient",
+        units=deployed.units,
+        rate_per_s=rate_per_s,
+    ) as traffic:
+        await traffic.until_ended(CALLS)
+        yield traffic
+
+
+async def declare_constant(deployed: Deployed) -> None:
+    revision = await deployed.operator.change(
+        SetFallback(Fallback(constant_score=CONSTANT)), reason="answer without the model too"
+    )
+    await deployed.operator.until_settled(revision)
+
+
+def levels(traffic: Traffic, *, since: int = 0) -> Counter[DegradationLevel]:
+    return Counter(DegradationLevel(call.level) for call in traffic.calls[since:])
+
+
+async def until_all_full(traffic: Traffic, *, calls: int = CALLS) -> None:
+    async def is_full() -> bool:
+        return set(levels(traffic, since=-calls)) == {DegradationLevel.FULL}
+
+    await until(is_full)
+
+
+async def test_a_hung_scorer_fails_no_call_where_a_constant_is_declared(tmp_path: Path) -> None:
+    async with open_deployed(tmp_path / "s", versions=1) as deployed:
+        await declare_constant(deployed)
+        async with under_load(deployed) as traffic:
+            hung = deployed.scorer(1)
+            os.kill(hung.pid, signal.SIGSTOP)
+            at_hang = len(traffic.calls)
+            try:
+                await traffic.until_ended(traffic.ended + CALLS)
+            finally:
+                if psutil.pid_exists(hung.pid):  # the host may have replaced it already
+                    os.kill(hung.pid, signal.SIGCONT)
+            during = levels(traffic, since=at_hang)
+            await until_all_full(traffic)
+
+    assert traffic.failures == []
+    assert during[DegradationLevel.CONSTANT] > 0
+
+
+async def test_a_challenger_without_scorers_costs_no_call_and_no_level(tmp_path: Path) -> None:
+    async with open_deployed(tmp_path / "s", versions=2) as deployed:
+        await deployed.operator.until_settled(
+            await deployed.operator.change(SetCanary(2, 5_000), reason="half for the challenger")
+        )
+        async with under_load(deployed) as traffic:
+            killed = deployed.scorer(2)
+            at_kill = len(traffic.calls)
+            os.kill(killed.pid, signal.SIGKILL)
+            await until_gone([killed.pid])
+            await traffic.until_ended(traffic.ended + 2 * CALLS)
+
+    versions_before = {call.version for call in traffic.calls[:at_kill]}
+    assert versions_before == {1, 2}, "the challenger took no traffic: nothing was tested"
+    assert traffic.failures == []
+    assert set(levels(traffic)) == {DegradationLevel.FULL}
+
+
+async def test_a_new_revision_every_50_ms_fails_no_call_and_each_acts(tmp_path: Path) -> None:
+    async with open_deployed(tmp_path / "s", versions=2) as deployed:
+        await deployed.operator.until_settled(
+            await deployed.operator.change(SetCanary(2, 100), reason="first step")
+        )
+        async with under_load(deployed) as traffic:
+            for step in range(2, 42):
+                await deployed.operator.change(SetCanary(2, 100 * step), reason="next step")
+                await asyncio.sleep(0.05)  # the fault itself: a change every 50 ms
+            await traffic.until_ended(traffic.ended + CALLS)
+
+    assert traffic.failures == []
+    assert set(levels(traffic)) == {DegradationLevel.FULL}
+    assert len({call.revision for call in traffic.calls}) > 20
+    last = max(call.revision for call in traffic.calls)
+    assert {call.revision for call in traffic.calls[-20:]} == {last}
+
+
+async def test_a_killed_worker_is_replaced_and_retries_hide_it(tmp_path: Path) -> None:
+    async with open_deployed(tmp_path / "s", versions=1) as deployed:
+        router = psutil.Process(deployed.stack.supervisor.pids()[ROUTER])
+        async with under_load(deployed) as traffic:
+            workers = {child.pid for child in router.children()}
+            killed = min(workers)
+            os.kill(killed, signal.SIGKILL)
+            await until_gone([killed])
+
+            async def is_replaced() -> bool:
+                now = {child.pid for child in router.children()}
+                return len(now) == len(workers) and killed not in now
+
+            await until(is_replaced)
+            await traffic.until_ended(traffic.ended + CALLS)
+
+    assert len(workers) == 2
+    assert traffic.failures == [], "the client retries what no worker has answered"
+
+
+async def test_a_router_told_to_stop_loses_no_call_that_it_took(tmp_path: Path) -> None:
+    async with (
+        open_deployed(tmp_path / "s", versions=1) as deployed,
+        under_load(deployed, rate_per_s=400) as traffic,
+    ):
+        stopping = asyncio.ensure_future(deployed.stack.supervisor.stop(ROUTER))
+        traffic.stop()  # callers that heard NOT_SERVING go elsewhere; what is under way stays
+        await stopping
+        taken = traffic.ended
+
+    assert taken >= CALLS
+    assert traffic.failures == []
+    rows = deployed_rows(deployed)
+    assert rows == len(traffic.calls), "a call was answered and not logged, or the reverse"
+
+
+def deployed_rows(deployed: Deployed) -> int:
+    files = str(deployed.stack.directory.logs / "score" / "**" / "*.parquet")
+    found = duckdb.execute("select count(*) from read_parquet(?)", [files]).fetchone()
+    return int(found[0]) if found else 0

@@ -1,0 +1,176 @@
+"""The lane: what gathers goes together, in order of priority; a lone caller never waits."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.decisions.admission import Priority
+from router.decisions.gathering import Gathering
+from router.lane import Lane
+from router.work import Work
+
+
+def work(name: str = "w", *, rows: int = 1, priority: Priority = Priority.LIVE) -> Work:
+    live: Any = None  # a lane never looks at it
+    return Work(
+        live=live,
+        request_id=name,
+        unit_key=name,
+        seat=0,
+        entities={},
+        admitted_s=0.0,
+        answer_by_s=1.0,
+        priority=priority,
+        answer=asyncio.get_running_loop().create_future(),
+        rows=rows,
+    )
+
+
+def open_lane(most_gather_s: float = 0.0) -> Lane:
+    lane = Lane(most_gather_s=most_gather_s)
+    lane.open_pullers = 1
+    return lane
+
+
+def test_a_lone_caller_never_waits() -> None:
+    gathering = Gathering()
+    for _ in range(10):
+        gathering = gathering.after_batch(1)
+
+    assert gathering.wanted_rows(256) == 1
+
+
+@given(at_once=st.lists(st.integers(1, 5_000), max_size=50), most=st.integers(1, 512))
+def test_never_more_is_wanted_than_fits_or_was_there(at_once: list[int], most: int) -> None:
+    gathering = Gathering()
+    for rows in at_once:
+        gathering = gathering.after_batch(rows)
+
+    assert 1 <= gathering.wanted_rows(most) <= min(most, max([1, *at_once]))
+
+
+def test_an_old_peak_is_forgotten() -> None:
+    gathering = Gathering().after_batch(100)
+    for _ in range(200):
+        gathering = gathering.after_batch(1)
+
+    assert gathering.wanted_rows(256) == 1
+
+
+async def test_nothing_is_taken_into_a_lane_that_no_scorer_serves() -> None:
+    lane = open_lane()
+    lane.open_pullers = 0
+
+    assert not lane.put(work())
+    assert lane.queued_rows == 0
+
+
+async def test_live_work_goes_before_streams_and_batches() -> None:
+    lane = open_lane()
+    for name, priority in [("b", Priority.BATCH), ("s", Priority.STREAM), ("l", Priority.LIVE)]:
+        lane.put(work(name, priority=priority))
+
+    taken = await lane.take(256)
+
+    assert [each.request_id for each in taken] == ["l", "s", "b"]
+
+
+async def test_a_batch_ends_at_its_most_rows_and_the_rest_waits() -> None:
+    lane = open_lane()
+    for index in range(5):
+        lane.put(work(str(index)))
+
+    first, second = await lane.take(3), await lane.take(3)
+
+    assert [len(first), len(second)] == [3, 2]
+    assert lane.queued_rows == 0
+
+
+async def test_work_larger_than_a_batch_goes_alone() -> None:
+    lane = open_lane()
+    lane.put(work("large", rows=1_000))
+    lane.put(work("small"))
+
+    assert [each.request_id for each in await lane.take(256)] == ["large"]
+    assert [each.request_id for each in await lane.take(256)] == ["small"]
+
+
+async def test_what_was_put_back_goes_first() -> None:
+    lane = open_lane()
+    for name in "abc":
+        lane.put(work(name))
+    taken = await lane.take(2)
+    lane.put_back(taken)
+
+    assert [each.request_id for each in await lane.take(256)] == ["a", "b", "c"]
+
+
+async def test_a_closed_lane_gives_what_it_holds_and_then_nothing() -> None:
+    lane = open_lane()
+    lane.put(work())
+    lane.close()
+
+    assert len(await lane.take(256)) == 1
+    assert await lane.take(256) == []
+
+
+async def test_closing_ends_those_who_wait() -> None:
+    lane = open_lane()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        waiting = [tasks.create_task(lane.take(256)) for _ in range(3)]
+        await asyncio.sleep(0)
+        lane.close()
+
+    assert [each.result() for each in waiting] == [[], [], []]
+
+
+async def test_only_what_is_due_or_unwanted_is_removed() -> None:
+    lane = open_lane()
+    due, gone, fresh = work("due"), work("gone"), work("fresh")
+    due.answer_by_s, fresh.answer_by_s, gone.answer_by_s = 1.0, 3.0, 3.0
+    for each in (due, gone, fresh):
+        lane.put(each)
+    gone.answer.cancel()
+
+    removed = lane.take_due(2.0)
+
+    assert {each.request_id for each in removed} == {"due", "gone"}
+    assert [each.request_id for each in lane] == ["fresh"]
+    assert lane.queued_rows == 1
+
+
+@pytest.mark.parametrize("late_rows", [3, 40])
+async def test_many_callers_are_gathered_into_one_batch(late_rows: int) -> None:
+    lane = open_lane(most_gather_s=5.0)
+    for index in range(50):
+        lane.put(work(f"first-{index}"))
+    lane.done(sum(each.rows for each in await lane.take(256)))
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        lane.put(work("early"))
+        taking = tasks.create_task(lane.take(256))
+        await asyncio.sleep(0)
+        for index in range(late_rows):
+            lane.put(work(f"late-{index}"))
+
+    # 40 more are most of the 50 that were there before; after 3 more it ends by silence.
+    assert len(taking.result()) == late_rows + 1
+
+
+async def test_gathering_ends_when_all_that_waited_was_answered_otherwise() -> None:
+    lane = open_lane(most_gather_s=5.0)
+    for index in range(50):
+        lane.put(work(f"first-{index}"))
+    lane.done(sum(each.rows for each in await lane.take(256)))
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        lane.put(work("early"))
+        taking = tasks.create_task(lane.take(256))
+        await asyncio.sleep(0)
+        lane.take_all()  # the sweeper answers it from the ladder
+        lane.close()
+
+    assert taking.result() == []
