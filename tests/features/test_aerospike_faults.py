@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import aerospike
 import pytest
@@ -41,6 +42,15 @@ async def store(node: AerospikeNode) -> AsyncIterator[AerospikeStore]:
 
 
 @pytest.fixture
+async def patient(node: AerospikeNode) -> AsyncIterator[AerospikeStore]:
+    """A store for tests of what is answered, not of when: a busy machine takes its time."""
+    options = replace(options_for(node), total_timeout_ms=4000, socket_timeout_ms=2000)
+    opened = AerospikeStore(options, now_s=lambda: NOW_S)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
 def loaded(node: AerospikeNode) -> list[str]:
     """The ids of three entities whose records are in the node."""
     writer = AerospikeWriter(options_for(node))
@@ -72,7 +82,7 @@ async def _answers_within(store: AerospikeStore, ids: list[str], limit_s: float)
 async def test_a_hung_node_costs_no_more_than_the_budget_and_comes_back(
     node: AerospikeNode, store: AerospikeStore, loaded: list[str]
 ) -> None:
-    assert await _find(store, loaded) == [a_record(VIEW)] * 3
+    await _answers_within(store, loaded, 3.0)
     node.hang()
 
     async with asyncio.timeout(1.0):  # far above the budget, far below a hang
@@ -134,7 +144,6 @@ async def test_a_node_killed_and_back_is_found_again_alone(
 
     node.start()
     await _answers_within(store, loaded, 3.0)
-    assert await _find(store, loaded) == [a_record(VIEW)] * 3
 
 
 async def test_a_store_opens_without_a_server_and_finds_it_later(node: AerospikeNode) -> None:
@@ -152,12 +161,16 @@ async def test_a_store_opens_without_a_server_and_finds_it_later(node: Aerospike
 
 
 async def test_the_rows_that_were_answered_stay_usable(
-    node: AerospikeNode, store: AerospikeStore, loaded: list[str]
+    node: AerospikeNode, patient: AerospikeStore, loaded: list[str]
 ) -> None:
     node.faults = Faults(answer_rows=2)
 
-    assert await _find(store, loaded) == [a_record(VIEW), a_record(VIEW), UNANSWERED]
-    assert store.counts.unanswered_keys == 1
+    assert await _find(patient, loaded, timeout_s=4.0) == [
+        a_record(VIEW),
+        a_record(VIEW),
+        UNANSWERED,
+    ]
+    assert patient.counts.unanswered_keys == 1
 
 
 @pytest.mark.parametrize(
@@ -171,12 +184,12 @@ async def test_the_rows_that_were_answered_stay_usable(
     ],
 )
 async def test_a_batch_without_any_answer_is_unavailable(
-    node: AerospikeNode, store: AerospikeStore, loaded: list[str], faults: Faults, why: str
+    node: AerospikeNode, patient: AerospikeStore, loaded: list[str], faults: Faults, why: str
 ) -> None:
     node.faults = faults
 
     with pytest.raises(UnavailableError, match=why):
-        await _find(store, loaded)
+        await _find(patient, loaded, timeout_s=4.0)
 
 
 async def test_a_namespace_that_does_not_exist_is_named(node: AerospikeNode) -> None:
@@ -211,7 +224,7 @@ def test_the_time_to_live_is_the_views(node: AerospikeNode) -> None:
 
 
 async def test_what_other_tools_wrote_is_read_by_bins(
-    node: AerospikeNode, store: AerospikeStore
+    node: AerospikeNode, patient: AerospikeStore
 ) -> None:
     layout = BinsLayout("from_spark", "ts", (("balance", "bal"),))
     view = a_view("spark", MIXED, bins=layout)
@@ -233,7 +246,7 @@ async def test_what_other_tools_wrote_is_read_by_bins(
     client.close()
 
     ids = ["good", "nobody", "odd", "nan"]
-    (records,) = await store.read([ViewRead(view, ids)], timeout_s=1.0)
+    (records,) = await patient.read([ViewRead(view, ids)], timeout_s=4.0)
 
     form = record_format(view)
     assert records[0] == a_record(
@@ -245,11 +258,11 @@ async def test_what_other_tools_wrote_is_read_by_bins(
     assert records[2] == a_record(view, {"city": "x"}, event_time_ms=0)
     assert records[3] == a_record(view, {}, event_time_ms=NOW_MS)
     assert unpack_record(form, records[0])["is_new"] is True
-    assert store.counts.unusable_values == 5
+    assert patient.counts.unusable_values == 5
 
 
 async def test_numbers_only_are_converted_at_once_and_judged_alike(
-    node: AerospikeNode, store: AerospikeStore
+    node: AerospikeNode, patient: AerospikeStore
 ) -> None:
     features = (*floats(2), Feature("wide", FeatureDtype.FLOAT64))
     view = a_view("numbers", features, bins=BinsLayout("numbers"))
@@ -258,23 +271,23 @@ async def test_numbers_only_are_converted_at_once_and_judged_alike(
     client.put(("features", "numbers", "b"), {"f0": -math.inf, "f1": 2.0})
     client.close()
 
-    (records,) = await store.read([ViewRead(view, ["a", "b"])], timeout_s=1.0)
+    (records,) = await patient.read([ViewRead(view, ["a", "b"])], timeout_s=4.0)
 
     assert records == [
         a_record(view, {"f0": 1.5, "wide": 1e300}, event_time_ms=NOW_MS),
         a_record(view, {"f1": 2.0}, event_time_ms=NOW_MS),
     ]
-    assert store.counts.unusable_values == 2
+    assert patient.counts.unusable_values == 2
 
 
 async def test_a_bin_that_is_no_record_is_of_no_definition(
-    node: AerospikeNode, store: AerospikeStore
+    node: AerospikeNode, patient: AerospikeStore
 ) -> None:
     client = aerospike.client({"hosts": [("127.0.0.1", node.port)]})
     client.put(("features", "user.1", "u0"), {"v": "text"})
     client.close()
 
-    (record,) = await _find(store, ["u0"])
+    (record,) = await _find(patient, ["u0"], timeout_s=4.0)
 
     assert record is not None
     assert record != UNANSWERED

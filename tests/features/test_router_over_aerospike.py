@@ -1,0 +1,195 @@
+"""The router's stages over the real Aerospike client, while its node misbehaves."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import aerospike
+import pytest
+
+from domain.deployments import DegradationLevel, Deployment
+from domain.features import BinsLayout, FeatureView
+from features.adapters.aerospike_client import AerospikeOptions
+from features.adapters.aerospike_store import AerospikeStore
+from features.adapters.aerospike_writer import AerospikeWriter
+from features.decisions.record_format import pack_record, record_format
+from tests.features.aerospike_node import AerospikeNode, Faults, running_node
+from tests.router.world import MODEL, UTC_S, VIEW, World, open_world, spec
+from understudy.v1 import scoring_pb2 as pb
+
+pytestmark = pytest.mark.fault
+TRIP_S = 0.05
+FULL, FEATURES = int(DegradationLevel.FULL), int(DegradationLevel.FEATURES)
+USERS = [f"u{number}" for number in range(8)]
+
+
+@pytest.fixture
+def node() -> Iterator[AerospikeNode]:
+    with running_node() as started:
+        yield started
+
+
+@dataclass
+class Router:
+    world: World
+    store: AerospikeStore
+
+    async def scores(self) -> list[pb.ScoreResponse]:
+        return list(await asyncio.gather(*[self.world.score(user) for user in USERS]))
+
+    async def levels(self) -> set[int]:
+        return {answer.degradation.level for answer in await self.scores()}
+
+    async def until_full(self, *, within_s: float = 3.0) -> None:
+        async with asyncio.timeout(within_s):
+            while await self.levels() != {FULL}:  # noqa: ASYNC110 - the client tells no event
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def router_over(
+    node: AerospikeNode,
+    *,
+    view: FeatureView = VIEW,
+    namespace: str = "features",
+    trip_s: float = TRIP_S,
+) -> AsyncIterator[Router]:
+    """Open a router; tests of what is answered, not of when, give it a trip of seconds."""
+    options = AerospikeOptions((("127.0.0.1", node.port),), namespace)
+    if trip_s > TRIP_S:
+        options = replace(options, total_timeout_ms=4000, socket_timeout_ms=2000)
+    store = AerospikeStore(options, now_s=lambda: UTC_S)
+    try:
+        async with open_world(read_from=store, slow_s=trip_s) as world:
+            deployment = Deployment(MODEL, 1, champion=1, salt="s")
+            await world.deploy(deployment, ready={1: ["a"]}, specs=[spec(1, view=view)])
+            yield Router(world, store)
+    finally:
+        node.resume()
+        await store.close()
+
+
+def load(node: AerospikeNode, *, view: FeatureView = VIEW) -> None:
+    form = record_format(view)
+    writer = AerospikeWriter(AerospikeOptions((("127.0.0.1", node.port),), "features"))
+    records = [
+        (user, pack_record(form, {"amount": 2.0, "count": 1.0}, event_time_ms=round(UTC_S * 1000)))
+        for user in USERS
+    ]
+    writer.write(view, records, mark=None)
+    writer.close_now()
+
+
+def put_bins(node: AerospikeNode, bins: dict[str, Any]) -> None:
+    client = aerospike.client({"hosts": [("127.0.0.1", node.port)]})
+    for user in USERS:
+        client.put(("features", "others", user), bins)
+    client.close()
+
+
+async def test_features_are_read_over_the_real_client(node: AerospikeNode) -> None:
+    load(node)
+    async with router_over(node) as router:
+        await router.until_full()
+        answers = await router.scores()
+
+    assert [answer.score for answer in answers] == [pytest.approx(20.001)] * len(USERS)
+
+
+async def test_a_hung_node_degrades_answers_and_delays_none(node: AerospikeNode) -> None:
+    load(node)
+    async with router_over(node) as router:
+        await router.until_full()
+        node.hang()
+
+        for _ in range(30):
+            async with asyncio.timeout(1.0):  # far above the trip, far below a hang
+                assert await router.levels() == {FEATURES}
+
+        node.resume()
+        await router.until_full()
+
+
+@pytest.mark.parametrize("faults", [Faults(delay_s=0.2), Faults(drop=True), Faults(result_code=18)])
+async def test_answers_go_on_at_a_lower_level_until_the_node_is_well(
+    node: AerospikeNode, faults: Faults
+) -> None:
+    load(node)
+    async with router_over(node) as router:
+        await router.until_full()
+
+        node.faults = faults
+        assert await router.levels() == {FEATURES}
+
+        node.faults = Faults()
+        await router.until_full()
+
+
+async def test_a_node_killed_and_back_is_used_again_alone(node: AerospikeNode) -> None:
+    load(node)
+    async with router_over(node) as router:
+        await router.until_full()
+        node.stop()
+        for _ in range(5):
+            assert await router.levels() == {FEATURES}
+
+        node.start()
+        await router.until_full(within_s=3.0)
+
+
+async def test_a_partial_batch_costs_only_the_rows_that_were_not_answered(
+    node: AerospikeNode,
+) -> None:
+    load(node)
+    async with router_over(node, trip_s=5.0) as router:
+        node.faults = Faults(answer_rows=3)
+
+        assert await _levels_of_one_batch(router) == [FULL] * 3 + [FEATURES] * 5
+
+
+async def _levels_of_one_batch(router: Router) -> list[int]:
+    answer = await router.world.score_batch(USERS)
+    return [int(each.level) for each in answer.results]
+
+
+async def test_records_of_another_definition_are_not_read(node: AerospikeNode) -> None:
+    # Same size, same name and version, other meaning: what a redefinition leaves behind.
+    other = FeatureView(VIEW.name, VIEW.version, "other", VIEW.features)
+    load(node, view=other)
+    async with router_over(node, trip_s=5.0) as router:
+        answers = await router.scores()
+
+    assert [answer.score for answer in answers] == [pytest.approx(0.001)] * len(USERS)
+    assert {answer.degradation.level for answer in answers} == {FEATURES}
+
+
+async def test_a_missing_namespace_degrades_and_answers(node: AerospikeNode) -> None:
+    async with router_over(node, namespace="elsewhere") as router:
+        assert await router.levels() == {FEATURES}
+
+
+@pytest.mark.parametrize(
+    ("bins", "score"),
+    [
+        ({"amount": 3.0, "count": 1.0}, 30.001),
+        ({"amount": math.nan, "count": 1.0}, 0.001),
+        ({"amount": math.inf, "count": 1.0}, 0.001),
+        ({"amount": -math.inf, "count": 1.0}, 0.001),
+        ({"amount": "3", "count": 1.0}, 0.001),
+        ({"count": 1.0}, 0.001),
+    ],
+)
+async def test_odd_values_in_bins_become_the_default(
+    node: AerospikeNode, bins: dict[str, Any], score: float
+) -> None:
+    view = FeatureView("others", 1, "user", VIEW.features, bins=BinsLayout("others"))
+    put_bins(node, bins)
+    async with router_over(node, view=view, trip_s=5.0) as router:
+        answers = await router.scores()
+
+    assert [answer.score for answer in answers] == [pytest.approx(score)] * len(USERS)
+    expected = FULL if score > 1 else FEATURES
+    assert {answer.degradation.level for answer in answers} == {expected}
