@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.deployments import DegradationLevel, Rule
+from domain.errors import DeadlinePassedError
 from domain.features import FeatureStatus
 from domain.snapshots import VersionSpec
 from features.assembly import Assembled, AssemblyPlan
 from router.decisions.rules import NO_RULE, first_matching_rule
 from router.fetch_features import FeatureFetcher, Fetched
-from router.ports import Clocks, Inferred, Scorer
+from router.ports import Clocks, Inferred, Scorer, ScorerHungError
 from router.work import Answered, BatchTiming, Served, Work
 
 _REASON_OF = {
@@ -48,10 +49,12 @@ async def answer_batch(
     features: FeatureFetcher,
     scorer: Scorer,
     clocks: Clocks,
+    scorer_timeout_s: float,
 ) -> tuple[Answered, tuple[NDArray[Any], ...]]:
     """Score `works` together; return the answers and the tensors that were sent.
 
     Raises:
+        ScorerHungError: the scorer did not answer within `scorer_timeout_s`.
         UnavailableError, DeadlinePassedError, InvalidInputError: the scorer did not answer; no
             work is answered, and all may be tried elsewhere.
     """
@@ -67,9 +70,22 @@ async def answer_batch(
         if rules
         else None
     )
-    inferred = await _infer_undecided(
-        works, version.spec, assembled, rules, rule_rows, scorer, now_s=fetched_s
-    )
+    worth_s = max(work.answer_by_s for work in works) - fetched_s
+    try:
+        inferred = await _infer_undecided(
+            works,
+            version.spec,
+            assembled,
+            rules,
+            rule_rows,
+            scorer,
+            timeout_s=min(worth_s, scorer_timeout_s),
+        )
+    except DeadlinePassedError as error:
+        if worth_s < scorer_timeout_s:
+            raise
+        why = f"no answer within {scorer_timeout_s * 1000:.0f} ms"
+        raise ScorerHungError(f"scorer {scorer.address}", why) from error
     inferred_s = clocks.monotonic_s()
     levels, reasons = levels_of(assembled.statuses, fetched.gap)
     answered = Answered(
@@ -133,9 +149,8 @@ async def _infer_undecided(
     rule_rows: NDArray[np.int64] | None,
     scorer: Scorer,
     *,
-    now_s: float,
+    timeout_s: float,
 ) -> Inferred:
-    timeout_s = max(work.answer_by_s for work in works) - now_s
     outputs = _wanted_outputs(works)
     if rule_rows is None or not (rule_rows != NO_RULE).any():
         return await scorer.infer(spec, assembled.tensors, timeout_s=timeout_s, outputs=outputs)

@@ -169,7 +169,14 @@ def _assemble(
     )
     drill = DrillSwitch(time.monotonic)
     models = LiveModels(
-        Shared(features, delivery, _CLOCKS, settings.most_batch_rows, settings.most_gather_s),
+        Shared(
+            features,
+            delivery,
+            _CLOCKS,
+            most_batch_rows=settings.most_batch_rows,
+            most_gather_s=settings.most_gather_s,
+            scorer_timeout_s=settings.scorer_timeout_s,
+        ),
         open_scorer=OipScorer,
         new_mirror=lambda: MirrorQueue(
             policy=MirrorPolicy(

@@ -44,6 +44,7 @@ class Shared:
     clocks: Clocks
     most_batch_rows: int
     most_gather_s: float
+    scorer_timeout_s: float
 
 
 class LiveModel:
@@ -182,6 +183,7 @@ class LiveModel:
             features=self._shared.features,
             scorer=scorer,
             clocks=self._shared.clocks,
+            scorer_timeout_s=self._shared.scorer_timeout_s,
         )
         if any(work.tried_fallback for work in works):
             answered = as_fallback(answered)

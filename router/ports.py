@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.errors import UnavailableError
 from domain.snapshots import VersionSpec
 
 
@@ -14,6 +15,10 @@ from domain.snapshots import VersionSpec
 class Clocks:
     monotonic_s: Callable[[], float]
     utc_s: Callable[[], float]  # seconds since 1970; ages of features, times of logs
+
+
+class ScorerHungError(UnavailableError):
+    """The scorer had all the time that a scorer gets, and did not answer."""
 
 
 @dataclass(frozen=True, slots=True)

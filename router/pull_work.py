@@ -13,7 +13,7 @@ from domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
 from router.decisions.ladder import Cause
 from router.lane import Lane
-from router.ports import Clocks, Scorer
+from router.ports import Clocks, Scorer, ScorerHungError
 from router.work import Work
 
 _MOST_ATTEMPTS = 2  # a failed batch is tried once more, on another scorer
@@ -37,11 +37,14 @@ class GuardedScorer:
         self.breaker, permit = self.breaker.admit(now_s)
         return permit
 
-    def record(self, permit: Permit, *, succeeded: bool, now_s: float, why: str = "") -> None:
+    def record(self, permit: Permit, *, failure: Exception | None, now_s: float) -> None:
         was_closed = self.breaker.is_closed
-        self.breaker = self.breaker.record(permit, succeeded=succeeded, now_s=now_s)
+        if isinstance(failure, ScorerHungError):
+            self.breaker = self.breaker.trip(permit, now_s=now_s)
+        else:
+            self.breaker = self.breaker.record(permit, succeeded=failure is None, now_s=now_s)
         if was_closed and not self.breaker.is_closed:
-            _log.warning("scorer_breaker_opened", address=self.scorer.address, why=why)
+            _log.warning("scorer_breaker_opened", address=self.scorer.address, why=str(failure))
         elif not was_closed and self.breaker.is_closed:
             _log.info("scorer_breaker_closed", address=self.scorer.address)
 
@@ -98,11 +101,11 @@ class Puller:
             self._pass_on(works, Cause.SCORER_UNAVAILABLE)
             return False
         self.in_flight = works
-        why = ""
+        failure: Exception | None = None
         try:
             await self._duties.answer(works, self._guarded.scorer)
         except UnderstudyError as error:
-            why = str(error)
+            failure = error
             self._after_failure(works, error)
         except Exception as error:  # noqa: BLE001 - boundary: a bug must not lose a call
             _log.exception("batch_failed")
@@ -111,10 +114,8 @@ class Puller:
                     work.answer.set_exception(error)
         finally:
             self.in_flight = ()
-            self._guarded.record(
-                permit, succeeded=not why, now_s=self._clocks.monotonic_s(), why=why
-            )
-        return not why
+            self._guarded.record(permit, failure=failure, now_s=self._clocks.monotonic_s())
+        return failure is None
 
     def _after_failure(self, works: Sequence[Work], error: UnderstudyError) -> None:
         match error:
@@ -153,19 +154,19 @@ class Puller:
             if permit is None:
                 await asyncio.sleep(max(self._guarded.breaker.due_in_s(now_s), 0.001))
                 continue
-            succeeded = await self._probe()
-            self._guarded.record(permit, succeeded=succeeded, now_s=self._clocks.monotonic_s())
+            failure = await self._probe()
+            self._guarded.record(permit, failure=failure, now_s=self._clocks.monotonic_s())
         self._lane.open_pullers += 1
 
-    async def _probe(self) -> bool:
+    async def _probe(self) -> Exception | None:
         try:
             await self._duties.probe(self._guarded.scorer)
-        except UnderstudyError:
-            return False
-        except Exception:  # noqa: BLE001 - boundary: as for a batch
+        except UnderstudyError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - boundary: as for a batch
             _log.exception("probe_failed")
-            return False
-        return True
+            return error
+        return None
 
     def _leave(self) -> None:
         self._lane.open_pullers -= 1

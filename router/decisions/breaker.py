@@ -1,6 +1,7 @@
 """Circuit breaker for one dependency, as a state machine without clock, lock or I/O.
 
 Closed  --failures in a row reach the limit-->  Open
+any     --a call proves it gone-->              Open
 Open    --first call once due-->                Probing
 Probing --probe succeeds-->                     Closed
 Probing --probe fails-->                        Open
@@ -80,6 +81,12 @@ class Breaker:
                 return self
             case _:
                 assert_never(self.state)
+
+    def trip(self, permit: Permit, *, now_s: float) -> "Breaker":
+        """Return the breaker after a permitted call proved the dependency gone; late: unchanged."""
+        if permit.generation != self.generation:
+            return self
+        return self._move_to(Open(now_s + self.policy.cool_down_s))
 
     def due_in_s(self, now_s: float) -> float:
         """Return how long no call will be admitted; 0 when one would be."""

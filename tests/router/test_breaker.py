@@ -95,3 +95,13 @@ def test_a_failed_probe_opens_again_and_a_good_one_closes() -> None:
 
     assert isinstance(probing.record(permit, succeeded=False, now_s=2.5).state, Open)
     assert probing.record(permit, succeeded=True, now_s=2.5).is_closed
+
+
+def test_proof_that_it_is_gone_opens_at_once_unless_it_is_old() -> None:
+    breaker, permit = Breaker(POLICY).admit(0.0)
+    assert permit is not None
+
+    opened = breaker.trip(permit, now_s=1.0)
+
+    assert opened.state == Open(3.0)
+    assert opened.trip(permit, now_s=2.0) is opened

@@ -272,7 +272,14 @@ async def open_world(
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         models = LiveModels(
-            Shared(features, delivery, clocks, most_batch_rows=64, most_gather_s=0.002),
+            Shared(
+                features,
+                delivery,
+                clocks,
+                most_batch_rows=64,
+                most_gather_s=0.002,
+                scorer_timeout_s=1.0,
+            ),
             open_scorer=open_scorer,
             new_mirror=new_mirror,
             breaker=policy,
