@@ -118,6 +118,11 @@ class FileKeys:
         return key
 
 
+def warm_up() -> None:
+    """Let Arrow set up what it needs at its first use: 10 ms that no event loop should meet."""
+    pa.array(np.zeros(1))
+
+
 def schema_of(key: FileKey, unit_keys: UnitKeys) -> pa.Schema:
     """Return the schema of the file for `key`, with its metadata."""
     schema = schema_of_kind(key.kind, width=len(key.feature_names))
@@ -245,7 +250,8 @@ def _optional_strings(columns: Sequence[Sequence[str] | None], rows: NDArray[np.
 
 
 def _times(at_us: NDArray[np.int64]) -> Any:
-    return pa.array(at_us.astype(np.int64, copy=False)).cast(pa.timestamp("us"))
+    # A view, not a cast: casting imports pyarrow.compute, 30 ms under the interpreter lock.
+    return pa.array(at_us.astype(np.int64, copy=False)).view(pa.timestamp("us"))
 
 
 def _vectors(matrices: Sequence[NDArray[np.float32]], kind: pa.DataType, rows: int) -> Any:

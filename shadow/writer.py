@@ -19,7 +19,7 @@ import structlog
 
 from domain.errors import UnderstudyError
 from shadow.batches import LogBatch
-from shadow.columns import FileKey, FileKeys, UnitKeys, record_batch
+from shadow.columns import FileKey, FileKeys, UnitKeys, record_batch, warm_up
 from shadow.counters import LogCounters
 from shadow.decisions.rolling import RollPolicy
 from shadow.fault_report import FaultReport
@@ -130,6 +130,7 @@ class LogWriter:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        warm_up()
         while not self._is_closing.is_set():
             if self._turn():
                 self._wake.wait(self._limits.gather_s)

@@ -18,6 +18,7 @@ from shadow.decisions.rolling import RollPolicy
 from shadow.files import LogFiles
 from shadow.journal import FinishedRows, Journal, JournalReader, finish_journal
 from shadow.reader import open_logs
+from shadow.workspace import open_workspace
 from shadow.writer import LogWriter, WriterLimits
 from tests.shadow.builders import score_batch, wait_until
 
@@ -223,6 +224,20 @@ def test_rows_of_a_killed_process_are_recovered_by_the_next(
     with open_logs(tmp_path) as reader:
         assert reader.rows("SELECT count(DISTINCT request_id) AS n FROM score") == [{"n": 1000}]
     assert list((tmp_path / ".inprogress").iterdir()) == []
+
+
+def test_rows_of_a_process_that_dies_later_are_found_by_the_others(tmp_path: Path) -> None:
+    now_s = 0.0
+    with LogWriter(tmp_path, limits=QUICK, now_s=lambda: now_s) as survivor:
+        assert survivor.offer(score_batch(1))
+        assert survivor.flush(10)  # it has looked for the dead, and found none
+        dying = open_workspace(tmp_path)
+        write_journal(dying.next_journal(KEY), 2, 3)
+        dying.release()  # as the kernel does when a process ends
+
+        now_s = QUICK.recover_s + 1
+
+        wait_until(lambda: survivor.counters().recovered == 5, what="recovery")
 
 
 @pytest.mark.fault
