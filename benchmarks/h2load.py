@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from google.protobuf.message import Message
+from numpy.typing import NDArray
 
 from domain.errors import UnavailableError
 
 _FRAME_PREFIX_BYTES = 5
+_TIMEOUT = "5S"  # a busy machine must not turn slow answers into errors
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
@@ -24,6 +27,7 @@ class Load:
     bodies: tuple[Path, ...]  # one gRPC frame each, see `write_frame`
     connections: int = 4
     in_flight: int = 16  # per connection
+    sent_per_s: int | None = None  # over all connections, answered or not; None: as answers come
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +38,18 @@ class Counted:
     seconds: float
     failed: int  # failed, errored, timed out, or not 2xx
     answer_bytes: int  # in DATA frames: an error of gRPC has none
-    mean_latency_s: float
-    max_latency_s: float
+    latencies_s: NDArray[np.float64]  # of each request that ended
 
     @property
     def requests_per_s(self) -> float:
         return self.requests / self.seconds
+
+    @property
+    def mean_latency_s(self) -> float:
+        return float(self.latencies_s.mean()) if self.latencies_s.size else 0.0
+
+    def latency_s(self, percent: float) -> float:
+        return float(np.percentile(self.latencies_s, percent)) if self.latencies_s.size else 0.0
 
 
 def require_h2load() -> None:
@@ -52,10 +62,14 @@ def require_h2load() -> None:
         raise UnavailableError("h2load", "not found; on Debian: apt install nghttp2-client")
 
 
-def write_frame(path: Path, message: Message) -> Path:
-    """Write `message` as the body of a unary gRPC request: flag, length, content."""
+def write_frame(path: Path, message: Message, *, times: int = 1) -> Path:
+    """Write `message` as the body of a gRPC request: flag, length, content.
+
+    More `times` than one make a body for a streaming method: so many messages per call.
+    """
     content = message.SerializeToString()
-    path.write_bytes(b"\0" + len(content).to_bytes(_FRAME_PREFIX_BYTES - 1) + content)
+    frame = b"\0" + len(content).to_bytes(_FRAME_PREFIX_BYTES - 1) + content
+    path.write_bytes(frame * times)
     return path
 
 
@@ -75,14 +89,19 @@ async def run_h2load(load: Load, *, seconds: float) -> Counted:
 
 
 async def _run_one(load: Load, body: Path, *, connections: int, seconds: float) -> Counted:
+    log = _new_log(body)
+    rate = () if load.sent_per_s is None else (f"--rps={load.sent_per_s / load.connections:g}",)
     process = await asyncio.create_subprocess_exec(
         "h2load",
+        *rate,
         f"--duration={seconds:g}",
         f"--clients={connections}",
         f"--max-concurrent-streams={load.in_flight}",
         f"--data={body}",
         "--header=content-type: application/grpc",
         "--header=te: trailers",
+        f"--header=grpc-timeout: {_TIMEOUT}",
+        f"--log-file={log}",
         f"http://{load.address}{load.method}",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -95,10 +114,24 @@ async def _run_one(load: Load, body: Path, *, connections: int, seconds: float) 
     text = output.decode()
     if process.returncode != 0 or "finished in" not in text:
         raise UnavailableError("h2load", f"ended with {process.returncode}: {text.strip()[-300:]}")
-    return read_counts(text)
+    return read_counts(text, read_latencies(log))
 
 
-def read_counts(text: str) -> Counted:
+def _new_log(body: Path) -> Path:
+    log = Path(f"{body}.latencies")
+    log.unlink(missing_ok=True)  # h2load appends
+    return log
+
+
+def read_latencies(log: Path) -> NDArray[np.float64]:
+    """Read h2load's log: a line per request that ended, the time it took in µs at its end."""
+    if not log.exists():
+        return np.empty(0)
+    taken_us = [float(line.rpartition("\t")[2]) for line in log.read_text().splitlines()]
+    return np.array(taken_us) / 1e6
+
+
+def read_counts(text: str, latencies_s: NDArray[np.float64]) -> Counted:
     """Read the closing lines of h2load."""
     finished = _match(r"finished in ([\d.]+)(us|ms|s)", text)
     outcome = _match(
@@ -108,29 +141,23 @@ def read_counts(text: str) -> Counted:
     )
     ok = int(_match(r"status codes: (\d+) 2xx", text)[1])
     sent = _match(r"\(([\d]+)\) total, .*? \((\d+)\) headers .*?, .*? \((\d+)\) data", text)
-    latency = _match(
-        r"time for request:\s+([\d.]+)(us|ms|s)\s+([\d.]+)(us|ms|s)\s+([\d.]+)(us|ms|s)", text
-    )
+    done, lost = int(outcome[3]), sum(int(outcome[group]) for group in (4, 5, 6))
     return Counted(
-        requests=int(outcome[3]),
+        requests=done,
         seconds=float(finished[1]) * _UNITS[finished[2]],
-        failed=int(outcome[4]) + int(outcome[5]) + int(outcome[6]) + int(outcome[3]) - ok,
+        failed=lost + max(0, done - ok),  # a call under way at the end may count as 2xx already
         answer_bytes=int(sent[3]),
-        mean_latency_s=float(latency[5]) * _UNITS[latency[6]],
-        max_latency_s=float(latency[3]) * _UNITS[latency[4]],
+        latencies_s=latencies_s,
     )
 
 
 def _together(counts: Sequence[Counted]) -> Counted:
-    requests = sum(each.requests for each in counts)
-    weighted_s = sum(each.mean_latency_s * each.requests for each in counts)
     return Counted(
-        requests=requests,
+        requests=sum(each.requests for each in counts),
         seconds=max(each.seconds for each in counts),
         failed=sum(each.failed for each in counts),
         answer_bytes=sum(each.answer_bytes for each in counts),
-        mean_latency_s=weighted_s / requests if requests else 0.0,
-        max_latency_s=max(each.max_latency_s for each in counts),
+        latencies_s=np.concatenate([each.latencies_s for each in counts]),
     )
 
 

@@ -32,6 +32,8 @@ class Target:
     processes: Mapping[str, int]
     answer_bytes: int  # of one good answer: the proof that answers are answers
     read_batches: Callable[[], Awaitable[Batches]] | None = None
+    prepare: Callable[[], Awaitable[None]] | None = None  # before each load
+    may_refuse: bool = False  # refusals are part of what is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ async def alternate(targets: Sequence[Target], effort: Effort) -> dict[str, list
         UnavailableError: a call failed, or was answered with less than an answer.
     """
     for target in targets:
+        await _prepare(target)
         _check(target, await run_h2load(target.load, seconds=WARM_UP_S))
     measured: dict[str, list[Measured]] = {target.name: [] for target in targets}
     for _ in range(effort.rounds):
@@ -56,7 +59,13 @@ async def alternate(targets: Sequence[Target], effort: Effort) -> dict[str, list
     return measured
 
 
+async def _prepare(target: Target) -> None:
+    if target.prepare is not None:
+        await target.prepare()
+
+
 async def _measure(target: Target, seconds: float) -> Measured:
+    await _prepare(target)
     before_s = cpu_s_by_process(target.processes)
     batches_before = await target.read_batches() if target.read_batches else None
     counted = await run_h2load(target.load, seconds=seconds)
@@ -81,6 +90,10 @@ def median_ratio(measured: Sequence[Measured], floor: Sequence[Measured]) -> flo
         each.counted.requests_per_s / ground.counted.requests_per_s
         for each, ground in zip(measured, floor, strict=True)
     )
+
+
+def median_latency_s(measured: Sequence[Measured], percent: float) -> float:
+    return median(each.counted.latency_s(percent) for each in measured)
 
 
 def median_rate(measured: Sequence[Measured]) -> float:
@@ -123,6 +136,8 @@ def _own_cpu_s(process: psutil.Process) -> float:
 
 def _check(target: Target, counted: Counted) -> None:
     least_bytes = counted.requests * target.answer_bytes * _LEAST_PART_OF_ANSWER
+    if target.may_refuse:
+        least_bytes = target.answer_bytes
     if counted.failed or not counted.requests or counted.answer_bytes < least_bytes:
         raise UnavailableError(
             target.name,

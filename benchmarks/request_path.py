@@ -1,6 +1,8 @@
 """The real request path, started for a benchmark: router, scorer host, scorers, LMDB, logs."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from benchmarks.measure import Batches, Target
 from benchmarks.model import ENTITIES, ENTITY, MODEL, BenchFiles, make_files
 from benchmarks.registry_in_memory import InMemoryRegistry, describe_version, open_registry
 from domain.deployments import Challenger, Deployment, Shadow
+from domain.errors import UnavailableError
 from domain.versions import VersionRef
 from features.load_features import SourceFile, load_features
 from features.stores import open_writer
@@ -23,6 +26,8 @@ from understudy.v1 import registry_pb2, scoring_pb2, scoring_pb2_grpc
 SCORE_METHOD = "/understudy.v1.ScoringService/Score"
 CHAMPION, CHALLENGER, SHADOW = 1, 2, 3
 _CHALLENGER_BP = 2_500
+_SETTLE_LIMIT_S = 30.0
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,21 @@ class RequestPath:
             stub = scoring_pb2_grpc.ScoringServiceStub(channel)
             return await stub.Score(request_of(entity_id), timeout=5.0, wait_for_ready=True)
 
+    async def score_batch(
+        self, request: scoring_pb2.ScoreBatchRequest
+    ) -> scoring_pb2.ScoreBatchResponse:
+        async with grpc.aio.insecure_channel(self.address) as channel:
+            stub = scoring_pb2_grpc.ScoringServiceStub(channel)
+            return await stub.ScoreBatch(request, timeout=5.0, wait_for_ready=True)
+
     async def target(
-        self, name: str, entity_ids: Sequence[str], *, connections: int = 4, in_flight: int = 16
+        self,
+        name: str,
+        entity_ids: Sequence[str],
+        *,
+        connections: int = 4,
+        in_flight: int = 16,
+        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> Target:
         """Return the load that scores these entities, after calls that prove their answers."""
         answers = [await self.score(entity_id) for entity_id in entity_ids]
@@ -51,7 +69,23 @@ class RequestPath:
         )
         load = Load(self.address, SCORE_METHOD, bodies, connections, in_flight)
         smallest = min(answer.ByteSize() for answer in answers)
-        return Target(name, load, self.supervisor.pids(), smallest, self.batches)
+        return Target(name, load, self.supervisor.pids(), smallest, self.batches, prepare)
+
+    async def deploy(self, deployment: Deployment) -> None:
+        """Bring a revision into force; return when every worker serves it in full."""
+        await self.registry.deploy(deployment)
+        give_up_s = time.monotonic() + _SETTLE_LIMIT_S
+        while not await self._serves(deployment.revision):
+            if time.monotonic() > give_up_s:
+                raise UnavailableError(f"revision {deployment.revision}", "not in force")
+            await asyncio.sleep(_POLL_S)
+
+    async def _serves(self, revision: int) -> bool:
+        books = await read_books(self.folder / "router")
+        models = [model for each in books for model in each.models]
+        return len(models) == len(books) and all(
+            model.revision == revision and not model.withheld for model in models
+        )
 
     async def batches(self) -> Batches:
         """Return the rows and batches that the router's workers have answered so far."""
@@ -90,11 +124,19 @@ def deployment_of(revision: int, *, shadow: bool = False) -> Deployment:
 
 @asynccontextmanager
 async def open_request_path(
-    folder: Path, *, width: int = 200, workers: int = 1, shadow: bool = False
+    folder: Path,
+    *,
+    width: int = 200,
+    workers: int = 1,
+    shadow: bool = False,
+    kept: Path | None = None,
 ) -> AsyncIterator[RequestPath]:
-    """Start everything that a live request touches, with two arms and the score log on."""
+    """Start everything that a live request touches, with two arms and the score log on.
+
+    Models are kept in `kept` for the next run; by default beside `folder`.
+    """
     versions = 3 if shadow else 2
-    files = make_files(folder.parent / f"model-{width}", width=width, versions=versions)
+    files = make_files((kept or folder.parent) / f"model-{width}", width=width, versions=versions)
     load_into_store(files, folder)
     registry = InMemoryRegistry(  # type: ignore[abstract]  # it serves what is asked of it here
         deployment_of(1, shadow=shadow), _describe(files)
@@ -115,6 +157,7 @@ async def open_request_path(
 
 def load_into_store(files: BenchFiles, folder: Path) -> None:
     """Load the features into an LMDB store in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
     writer = open_writer(f"lmdb:{folder / 'features.lmdb'}")
     try:
         load_features(

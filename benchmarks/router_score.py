@@ -11,6 +11,7 @@ from benchmarks.measure import (
     alternate,
     median_batch_rows,
     median_cpu_us,
+    median_latency_s,
     median_rate,
     median_ratio,
 )
@@ -86,7 +87,7 @@ def _row(
     goal: str,
 ) -> Row:
     ratio = median_ratio(measured[name], measured[floor])
-    latency_ms = [each.counted.mean_latency_s * 1000 for each in measured[name]]
+    p50_ms, p99_ms = (median_latency_s(measured[name], percent) * 1000 for percent in (50, 99))
     return Row(
         name=name,
         requests_per_s=round(median_rate(measured[name]), 1),
@@ -95,7 +96,7 @@ def _row(
         mean_batch_rows=median_batch_rows(measured[name]),
         goal=goal,
         met=None if name == floor else ratio >= GOAL_RATIO,
-        note=f"mean latency {min(latency_ms):.1f} to {max(latency_ms):.1f} ms over rounds",
+        note=f"latency p50 {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms",
     )
 
 
