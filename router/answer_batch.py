@@ -61,7 +61,10 @@ async def answer_batch(
     taken_s = clocks.monotonic_s()
     fetched = await features.fetch(version.plan, works)
     assembled = version.plan.assemble(
-        fetched.records, fetched.request_features, now_s=clocks.utc_s()
+        fetched.records,
+        fetched.request_features,
+        now_s=clocks.utc_s(),
+        last_known=fetched.from_memory,
     )
     fetched_s = clocks.monotonic_s()
     rows = len(assembled.tensors[0])

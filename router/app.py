@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import grpc
 import structlog
 
+from features.last_known import LastKnownRecords
 from features.stores import open_store
 from router.adapters.answers import ProtobufResponder
 from router.adapters.oip_scorer import OipScorer
@@ -91,6 +92,7 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
             policy=_breaker(settings, settings.feature_trip_after),
             slow_s=settings.feature_slow_s,
             now_s=time.monotonic,
+            memory=None if store.inline else _memory(settings),
         )
         channel = open_registry_channel(settings.registry)
         resources.push_async_callback(channel.close)
@@ -211,6 +213,12 @@ def _assemble(
         drill=drill,
     )
     return _Parts(models, service, admin, RouterCollector(counters, gate, models))
+
+
+def _memory(settings: RouterSettings) -> LastKnownRecords:
+    return LastKnownRecords(
+        max_records=settings.last_known_records, max_age_s=settings.last_known_max_age_s
+    )
 
 
 def _breaker(settings: RouterSettings, trip_after: int) -> BreakerPolicy:

@@ -1,32 +1,43 @@
 """One coalesced read for all rows of a batch; a store in trouble costs values, never answers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from domain.errors import UnavailableError
 from features.assembly import AssemblyPlan
+from features.last_known import LastKnownRecords
 from features.ports import FeatureStore, ViewRead
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
 from router.work import RequestFeatures, Work
 
 STORE_UNAVAILABLE = "feature_store_unavailable"
+STORE_ANSWERED_IN_PART = "feature_store_answered_in_part"
+_LEAST_TIMEOUT_S = 0.001
 _log = structlog.get_logger()
 
 Records = list[list[bytes | None]]
+RowMask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
     records: Records  # per view of the plan, per row
     request_features: Sequence[RequestFeatures] | None  # per row; None: no row brings any
-    gap: str  # why nothing was read; "" when the store answered
+    gap: str  # why the store did not answer for every row; "" when it did
+    from_memory: Sequence[RowMask | None] | None = None  # per view, (n,); None: no row
 
 
 class FeatureFetcher:
-    """Reads behind a breaker that trips on errors and on reads slower than `slow_s`."""
+    """Reads behind a breaker that trips on errors and on reads slower than `slow_s`.
+
+    What a remote store answered is remembered, within bounds, and stands in while it does not.
+    An embedded store needs no memory beside it: it fails only together with this process.
+    """
 
     def __init__(
         self,
@@ -35,50 +46,71 @@ class FeatureFetcher:
         policy: BreakerPolicy,
         slow_s: float,
         now_s: Callable[[], float],
+        memory: LastKnownRecords | None = None,
     ) -> None:
         self._store = store
         self._breaker = Breaker(policy)
         self._slow_s = slow_s
         self._now_s = now_s
+        self._memory = memory
 
     @property
     def is_open(self) -> bool:
         return not self._breaker.is_closed
 
     async def fetch(self, plan: AssemblyPlan, works: Sequence[Work]) -> Fetched:
-        """Return the records of all rows of `works`; without any when the store is in trouble."""
+        """Return the records of all rows of `works`; what the store does not give is a gap."""
         request_features = _request_features(works)
         if not plan.views:
             rows = sum(work.rows for work in works)
             return Fetched([], request_features or [None] * rows, "")
-        self._breaker, permit = self._breaker.admit(self._now_s())
-        if permit is None:
-            return Fetched(_nothing(plan, works), request_features, STORE_UNAVAILABLE)
-        started_s = self._now_s()
         has_candidates = any(work.candidates is not None for work in works)
-        reads = [
-            ViewRead(
-                view,
-                _distinct_ids(view.entity, works) if has_candidates else _ids(view.entity, works),
-            )
-            for view in plan.views
-        ]
+        ids_of = _distinct_ids if has_candidates else _ids
+        reads = [ViewRead(view, ids_of(view.entity, works)) for view in plan.views]
+        records = await self._read(reads, max(work.answer_by_s for work in works))
+        fetched = self._with_memory(reads, records, request_features)
+        return _spread_all(fetched, plan, works) if has_candidates else fetched
+
+    async def _read(self, reads: Sequence[ViewRead], answer_by_s: float) -> Records | None:
+        """Return what the store answers; None when it is, or was a moment ago, in trouble."""
+        started_s = self._now_s()
+        self._breaker, permit = self._breaker.admit(started_s)
+        if permit is None:
+            return None
         try:
             if self._store.inline:
                 records = self._store.read_now(reads)
             else:
-                records = await self._store.read(reads, timeout_s=self._slow_s)
+                timeout_s = max(_LEAST_TIMEOUT_S, min(self._slow_s, answer_by_s - started_s))
+                records = await self._store.read(reads, timeout_s=timeout_s)
         except UnavailableError as error:
             self._record(permit, succeeded=False, why=error.why)
-            return Fetched(_nothing(plan, works), request_features, STORE_UNAVAILABLE)
+            return None
         took_s = self._now_s() - started_s
         self._record(permit, succeeded=took_s <= self._slow_s, why=f"{took_s * 1000:.0f} ms")
-        if has_candidates:
-            records = [
-                _spread(view.entity, works, found)
-                for view, found in zip(plan.views, records, strict=True)
-            ]
-        return Fetched(records, request_features, "")
+        return records
+
+    def _with_memory(
+        self,
+        reads: Sequence[ViewRead],
+        records: Records | None,
+        request_features: Sequence[RequestFeatures] | None,
+    ) -> Fetched:
+        if records is None:
+            if self._memory is None:
+                nothing: Records = [[None] * len(read.entity_ids) for read in reads]
+                return Fetched(nothing, request_features, STORE_UNAVAILABLE)
+            recalled = self._memory.recall(reads, now_s=self._now_s())
+            return Fetched(
+                recalled.records, request_features, STORE_UNAVAILABLE, recalled.from_memory
+            )
+        if self._memory is None:
+            return Fetched(records, request_features, "")
+        filled = self._memory.fill(reads, records, now_s=self._now_s())
+        self._memory.remember(reads, records, now_s=self._now_s())
+        is_partial = any(mask is not None for mask in filled.from_memory)
+        gap = STORE_ANSWERED_IN_PART if is_partial else ""
+        return Fetched(filled.records, request_features, gap, filled.from_memory)
 
     def _record(self, permit: Permit, *, succeeded: bool, why: str) -> None:
         was_closed = self._breaker.is_closed
@@ -104,25 +136,38 @@ def _ids_of(entity: str, work: Work) -> Sequence[str | None]:
     return (work.entities.get(entity),)
 
 
-def _spread(
-    entity: str, works: Sequence[Work], found: Sequence[bytes | None]
-) -> list[bytes | None]:
-    """Undo `_distinct_ids`: one record per row."""
-    spread: list[bytes | None] = []
+def _spread_all(fetched: Fetched, plan: AssemblyPlan, works: Sequence[Work]) -> Fetched:
+    """Undo `_distinct_ids`: one record, and one mark, per row."""
+    places = [_places(view.entity, works) for view in plan.views]
+    masks = fetched.from_memory
+    return replace(
+        fetched,
+        records=[
+            [found[place] for place in at]
+            for found, at in zip(fetched.records, places, strict=True)
+        ],
+        from_memory=(
+            None
+            if masks is None
+            else [
+                None if mask is None else mask[at] for mask, at in zip(masks, places, strict=True)
+            ]
+        ),
+    )
+
+
+def _places(entity: str, works: Sequence[Work]) -> list[int]:
+    """Return for each row where its record stands in what `_distinct_ids` had read."""
+    places: list[int] = []
     at = 0
     for work in works:
         if work.candidates is not None and work.candidates.entity == entity:
-            spread += found[at : at + work.rows]
+            places += range(at, at + work.rows)
             at += work.rows
         else:
-            spread += repeat(found[at], work.rows)
+            places += repeat(at, work.rows)
             at += 1
-    return spread
-
-
-def _nothing(plan: AssemblyPlan, works: Sequence[Work]) -> Records:
-    rows = sum(work.rows for work in works)
-    return [[None] * rows for _ in plan.views]
+    return places
 
 
 def _request_features(works: Sequence[Work]) -> Sequence[RequestFeatures] | None:

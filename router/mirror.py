@@ -215,7 +215,10 @@ class MirrorQueue:
         works = [work for copy in copies for work in copy.works]
         fetched = await self._features.fetch(version.plan, works)
         assembled = version.plan.assemble(
-            fetched.records, fetched.request_features, now_s=self._clocks.utc_s()
+            fetched.records,
+            fetched.request_features,
+            now_s=self._clocks.utc_s(),
+            last_known=fetched.from_memory,
         )
         return assembled.tensors
 

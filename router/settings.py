@@ -47,6 +47,8 @@ class RouterSettings(ProcessSettings):
 
     feature_slow_s: Seconds = 0.05  # a slower read counts as a failure
     feature_trip_after: int = Field(default=5, ge=1, le=1000)
+    last_known_records: Rows = 100_000  # of a remote store, for when it does not answer
+    last_known_max_age_s: Seconds = 600.0
     scorer_timeout_s: Seconds = 1.0  # a scorer that takes longer for a batch hangs
     scorer_trip_after: int = Field(default=3, ge=1, le=1000)
     cool_down_s: Seconds = 0.25  # an open breaker lets a probe through after this

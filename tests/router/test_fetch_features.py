@@ -1,0 +1,136 @@
+"""Fetching: one read for a batch, memory for what a remote store does not answer."""
+
+import asyncio
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from features.assembly import compile_plan
+from features.last_known import LastKnownRecords
+from features.ports import UNANSWERED
+from router.decisions.admission import Priority
+from router.decisions.breaker import BreakerPolicy
+from router.fetch_features import STORE_ANSWERED_IN_PART, STORE_UNAVAILABLE, FeatureFetcher
+from router.work import Candidates, Work
+from tests.router.world import UTC_S, VIEW, FakeStore, spec
+
+PLAN = compile_plan(spec(1).feature_set, spec(1).feature_views, spec(1).inputs)
+
+
+class RemoteStore(FakeStore):
+    """A store that is read off the loop, and may leave keys unanswered."""
+
+    inline = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.silent: set[str] = set()
+
+    async def read(self, reads: Any, *, timeout_s: float) -> list[list[bytes | None]]:
+        answered = self.read_now(reads)
+        return [
+            [
+                UNANSWERED if name in self.silent else record
+                for name, record in zip(r.entity_ids, a, strict=True)
+            ]
+            for r, a in zip(reads, answered, strict=True)
+        ]
+
+
+def work(entity: str, *, ids: list[str] | None = None) -> Work:
+    live: Any = None  # fetching never looks at it
+    made = Work(
+        live=live,
+        request_id="r",
+        unit_key="u",
+        seat=0,
+        entities={"user": entity} if entity else {},
+        admitted_s=0.0,
+        answer_by_s=monotonic() + 10,
+        priority=Priority.LIVE,
+        answer=asyncio.get_running_loop().create_future(),
+    )
+    if ids is not None:
+        made.candidates = Candidates("user", ids, range(len(ids)), None, {}, 0, is_sorted=False)
+        made.rows = len(ids)
+    return made
+
+
+@pytest.fixture
+def store() -> RemoteStore:
+    store = RemoteStore()
+    for index in range(10):
+        store.put(VIEW, f"u{index}", {"amount": float(index), "count": 1.0})
+    return store
+
+
+def fetcher(store: FakeStore, *, remembers: bool = True) -> FeatureFetcher:
+    return FeatureFetcher(
+        store,
+        policy=BreakerPolicy(trip_after_failures=2, cool_down_s=60.0, probe_timeout_s=1.0),
+        slow_s=1.0,
+        now_s=monotonic,
+        memory=LastKnownRecords(max_records=100, max_age_s=60.0) if remembers else None,
+    )
+
+
+async def test_what_was_seen_stands_in_for_a_store_that_fails(store: RemoteStore) -> None:
+    features = fetcher(store)
+    before = await features.fetch(PLAN, [work("u1"), work("u2")])
+    store.failing = True
+
+    fetched = await features.fetch(PLAN, [work("u1"), work("u5")])
+
+    assert fetched.gap == STORE_UNAVAILABLE
+    assert fetched.records[0][0] == before.records[0][0]
+    assert fetched.from_memory is not None
+    assert fetched.from_memory[0] is not None
+    assert fetched.from_memory[0].tolist() == [True, False]
+
+
+async def test_a_part_that_is_not_answered_is_filled_and_said(store: RemoteStore) -> None:
+    features = fetcher(store)
+    await features.fetch(PLAN, [work("u1")])
+    store.silent = {"u1", "u3"}
+
+    fetched = await features.fetch(PLAN, [work("u1"), work("u2"), work("u3")])
+    assembled = PLAN.assemble(fetched.records, None, now_s=UTC_S, last_known=fetched.from_memory)
+
+    assert fetched.gap == STORE_ANSWERED_IN_PART
+    assert assembled.tensors[0][:, 0].tolist() == [1.0, 2.0, 0.0]
+
+
+async def test_an_open_breaker_spares_the_store(store: RemoteStore) -> None:
+    features = fetcher(store, remembers=False)
+    store.failing = True
+    for _ in range(2):
+        await features.fetch(PLAN, [work("u1")])
+    store.failing = False
+    reads_before = len(store.reads)
+
+    fetched = await features.fetch(PLAN, [work("u1")])
+
+    assert features.is_open
+    assert (fetched.gap, len(store.reads)) == (STORE_UNAVAILABLE, reads_before)
+
+
+async def test_rows_keep_their_places_among_candidates(store: RemoteStore) -> None:
+    works = [work("u1"), work("", ids=["u2", "u3", "u4"]), work("u5")]
+
+    fetched = await fetcher(store).fetch(PLAN, works)
+
+    assembled = PLAN.assemble(fetched.records, None, now_s=UTC_S)
+    assert assembled.tensors[0][:, 0].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+async def test_candidates_keep_their_marks_when_the_store_fails(store: RemoteStore) -> None:
+    features = fetcher(store)
+    await features.fetch(PLAN, [work("u3")])
+    store.failing = True
+
+    fetched = await features.fetch(PLAN, [work("u1"), work("", ids=["u2", "u3"])])
+
+    assert fetched.from_memory is not None
+    assert fetched.from_memory[0] is not None
+    assert fetched.from_memory[0].tolist() == [False, False, True]
