@@ -34,6 +34,7 @@ from scorer.probe import Probe, ProbeAnswer
 
 _log = structlog.get_logger()
 _READY_POLL_S = 0.05
+_ONE_EACH = {"SCORER_LISTEN", "SCORER_METRICS_PORT"}  # scorers of a host cannot share these
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ class SupervisedScorer:
             *(() if self._metrics_port is None else ("--metrics-port", str(self._metrics_port))),
             *("--under-host", str(os.getpid())),
             stdin=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "SCORER_DRAIN_GRACE_S": str(self._times.drain_grace_s)},
+            env=self._environment(),
         )
         self._process = process
         self._change(pid=process.pid, started_at_s=datetime.now(UTC).timestamp())
@@ -169,6 +170,10 @@ class SupervisedScorer:
             self._apply_nice(process.pid, max(self._nice, self._load_nice))
         _log.info("scorer_started", scorer=self._name, pid=process.pid)
         return process
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if name not in _ONE_EACH}
+        return {**inherited, "SCORER_DRAIN_GRACE_S": str(self._times.drain_grace_s)}
 
     async def _until_ready(self, process: asyncio.subprocess.Process, probe: Probe) -> None:
         give_up_at_s = time.monotonic() + self._times.start_timeout_s

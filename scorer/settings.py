@@ -15,6 +15,9 @@ Nice = Annotated[int, Field(ge=0, le=19)]
 Threads = Annotated[int, Field(ge=1, le=256)]
 
 
+_LEVELS = "^(debug|info|warning|error)$"
+
+
 class NanPolicy(StrEnum):
     ACCEPT = "accept"  # NaN may mean "missing" to the model
     REFUSE = "refuse"
@@ -27,28 +30,45 @@ class ScorerSettings(ProcessSettings):
     other_prefixes: ClassVar[tuple[str, ...]] = ("SCORER_HOST_",)
 
     listen: str = Field("127.0.0.1:8001", description="host:port, or unix:/path")
-    metrics_port: int | None = Field(None, ge=0, le=65_535, description="Prometheus, loopback")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    metrics_port: int | None = Field(
+        None, ge=0, le=65_535, description="Prometheus on loopback; none: no metrics"
+    )
+    log_level: str = Field("info", pattern=_LEVELS, description="debug, info, warning or error")
 
-    intra_op_threads: Threads | None = Field(1, description="none: the cgroup's CPUs")
-    inter_op_threads: Threads = 1
+    intra_op_threads: int = Field(
+        1, ge=0, le=256, description="threads of one run; 0: as many as the cgroup has CPUs"
+    )
+    inter_op_threads: Threads = Field(1, description="operators of one run side by side")
     spin: bool = Field(default=False, description="ONNX Runtime threads spin while idle")
     arena: bool = Field(default=False, description="ONNX Runtime keeps memory between runs")
     max_memory_mb: int | None = Field(
-        None, ge=256, le=16_777_216, description="address space; a run beyond it is refused"
+        None,
+        ge=256,
+        le=16_777_216,
+        description="limit of address space; a run that needs more is refused",
     )
-    memory_pattern: bool = Field(default=False, description="plan memory per shape; fixed shapes")
+    memory_pattern: bool = Field(
+        default=False, description="ONNX Runtime plans memory per shape; pays for fixed shapes"
+    )
 
-    max_batch_rows: int = Field(256, ge=1, le=65_536, description="rows joined into one run")
-    max_queue_rows: int = Field(4_096, ge=1, le=1_000_000, description="rows waiting; then refused")
-    max_request_rows: int = Field(4_096, ge=1, le=1_000_000, description="rows of one request")
+    max_batch_rows: int = Field(256, ge=1, le=65_536, description="most rows joined into one run")
+    max_queue_rows: int = Field(
+        4_096, ge=1, le=1_000_000, description="most rows waiting; then calls are refused"
+    )
+    max_request_rows: int = Field(4_096, ge=1, le=1_000_000, description="most rows of one request")
     gather_ms: int = Field(2, ge=0, le=100, description="longest wait for company under load")
-    gather_rows: int = Field(32, ge=1, le=65_536, description="rows that never wait for company")
-    inline_run_ms: float = Field(2.0, ge=0, le=1_000, description="longer runs leave the loop")
-    nan_policy: NanPolicy = NanPolicy.ACCEPT
+    gather_rows: int = Field(32, ge=1, le=65_536, description="so many rows never wait for company")
+    inline_run_ms: float = Field(
+        2.0, ge=0, le=1_000, description="runs expected to take longer go to a thread"
+    )
+    nan_policy: NanPolicy = Field(
+        NanPolicy.ACCEPT, description="accept or refuse NaN and infinity in inputs"
+    )
 
-    golden_tolerance: float = Field(1e-4, ge=0, le=1, description="where none is registered")
-    require_golden: bool = False
+    golden_tolerance: float = Field(
+        1e-4, ge=0, le=1, description="largest absolute difference, where none is registered"
+    )
+    require_golden: bool = Field(default=False, description="refuse a model without golden.npz")
 
     unready_delay_s: SecondsOrNone = Field(0.2, description="NOT_SERVING before the drain")
     drain_grace_s: Seconds = Field(10.0, description="calls in flight may take this long")
@@ -63,7 +83,7 @@ class HostSettings(ProcessSettings):
     dir: Path = Field(Path(".understudy/scorers"), description="artifact cache, sockets, state")
     host_id: str | None = Field(None, description="default: the machine's name and the folder's")
     listen: str = Field("127.0.0.1:0", description="the host's own health service")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    log_level: str = Field("info", pattern=_LEVELS, description="debug, info, warning or error")
     scorer_address: str = Field(
         "unix", description="unix: sockets below dir; else the IP that scorers bind"
     )
@@ -82,10 +102,10 @@ class HostSettings(ProcessSettings):
     probe_interval_s: Seconds = Field(1.0, description="between liveness probes")
     probe_timeout_s: Seconds = Field(2.0, description="an answer later than this is a miss")
     probe_misses: int = Field(3, ge=1, le=100, description="misses in a row that end a process")
-    first_back_off_s: Seconds = 0.25
-    longest_back_off_s: Seconds = 30.0
+    first_back_off_s: Seconds = Field(0.25, description="before the first restart; then doubled")
+    longest_back_off_s: Seconds = Field(30.0, description="the doubling ends here")
     restart_budget: int = Field(8, ge=0, le=1_000, description="restarts in the window, then none")
-    restart_window_s: Seconds = 300.0
+    restart_window_s: Seconds = Field(300.0, description="what the budget counts over")
     report_interval_s: Seconds = Field(2.0, description="heartbeat to the registry")
     leave_delay_s: SecondsOrNone = Field(0.5, description="reported DRAINING before SIGTERM")
     drain_grace_s: Seconds = Field(10.0, description="calls in flight of a scorer")
