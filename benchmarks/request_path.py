@@ -130,14 +130,17 @@ async def open_request_path(
     workers: int = 1,
     shadow: bool = False,
     kept: Path | None = None,
+    store_url: str | None = None,
 ) -> AsyncIterator[RequestPath]:
     """Start everything that a live request touches, with two arms and the score log on.
 
-    Models are kept in `kept` for the next run; by default beside `folder`.
+    Models are kept in `kept` for the next run; by default beside `folder`. Features are read
+    from `store_url`; by default from LMDB in `folder`.
     """
+    features = store_url or f"lmdb:{folder / 'features.lmdb'}"
     versions = 3 if shadow else 2
     files = make_files((kept or folder.parent) / f"model-{width}", width=width, versions=versions)
-    load_into_store(files, folder)
+    load_into_store(files, features)
     registry = InMemoryRegistry(  # type: ignore[abstract]  # it serves what is asked of it here
         deployment_of(1, shadow=shadow), _describe(files)
     )
@@ -149,16 +152,16 @@ async def open_request_path(
             address = f"127.0.0.1:{free_port()}"
             await supervisor.start(_scorer_host(folder, f"127.0.0.1:{port}"))
             await registry.wait_until_ready(versions)
-            await supervisor.start(_router(folder, f"127.0.0.1:{port}", address, workers))
+            router = _router(folder, f"127.0.0.1:{port}", address, workers, features)
+            await supervisor.start(router)
             yield RequestPath(address, folder, registry, supervisor)
     finally:
         await server.stop(None)
 
 
-def load_into_store(files: BenchFiles, folder: Path) -> None:
-    """Load the features into an LMDB store in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    writer = open_writer(f"lmdb:{folder / 'features.lmdb'}")
+def load_into_store(files: BenchFiles, store_url: str) -> None:
+    """Load the features into the store at `store_url`."""
+    writer = open_writer(store_url)
     try:
         load_features(
             SourceFile(files.features, "entity_id"),
@@ -195,12 +198,12 @@ def _scorer_host(folder: Path, registry: str) -> ProcessSpec:
     )
 
 
-def _router(folder: Path, registry: str, address: str, workers: int) -> ProcessSpec:
+def _router(folder: Path, registry: str, address: str, workers: int, features: str) -> ProcessSpec:
     return ProcessSpec(
         name="router",
         arguments=(
             *("-m", "router", "serve", "--listen", address, "--registry", registry),
-            *("--features", f"lmdb:{folder / 'features.lmdb'}", "--workers", str(workers)),
+            *("--features", features, "--workers", str(workers)),
             *("--log-dir", str(folder / "logs"), "--state-dir", str(folder / "router")),
         ),
         health_target=address,

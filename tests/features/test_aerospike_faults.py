@@ -268,7 +268,7 @@ async def test_numbers_only_are_converted_at_once_and_judged_alike(
     view = a_view("numbers", features, bins=BinsLayout("numbers"))
     client = aerospike.client({"hosts": [("127.0.0.1", node.port)]})
     client.put(("features", "numbers", "a"), {"f0": 1.5, "f1": 1e300, "wide": 1e300})
-    client.put(("features", "numbers", "b"), {"f0": -math.inf, "f1": 2.0})
+    client.put(("features", "numbers", "b"), {"f0": -math.inf, "f1": 2.0, "wide": math.inf})
     client.close()
 
     (records,) = await patient.read([ViewRead(view, ["a", "b"])], timeout_s=4.0)
@@ -277,7 +277,7 @@ async def test_numbers_only_are_converted_at_once_and_judged_alike(
         a_record(view, {"f0": 1.5, "wide": 1e300}, event_time_ms=NOW_MS),
         a_record(view, {"f1": 2.0}, event_time_ms=NOW_MS),
     ]
-    assert patient.counts.unusable_values == 2
+    assert patient.counts.unusable_values == 3
 
 
 async def test_a_bin_that_is_no_record_is_of_no_definition(
