@@ -12,9 +12,8 @@ import typer
 from domain.errors import InvalidInputError, NotFoundError, UnavailableError, UnderstudyError
 from domain.versions import checked_model_name
 from runtime import exit_codes
-from shadow.books import read_books
 from shadow.decisions.periods import parse_since
-from shadow.output import Format, print_books, print_comparison, print_rows
+from shadow.output import Format, print_books, print_rows
 from shadow.schema import LogKind
 
 app = typer.Typer(
@@ -32,6 +31,7 @@ LogDir = Annotated[
 Model = Annotated[str, typer.Option("--model", help="name of the deployment")]
 Output = Annotated[Format, typer.Option("--output", help="table or json")]
 _FOLLOW_S = 1.0
+_FOLLOWED_ROWS = 10_000  # at most so many a second
 
 
 @app.command()
@@ -48,6 +48,7 @@ def compare(
 ) -> None:
     """Compare a shadow with the version that answered, on the same requests."""
     from shadow.compare import compare as compare_versions  # noqa: PLC0415 - others start faster
+    from shadow.comparison_output import print_comparison  # noqa: PLC0415 - as above
 
     with _told_in_one_line():
         report = compare_versions(
@@ -73,22 +74,25 @@ def tail(
     output: Output = Format.TABLE,
 ) -> None:
     """Show the newest rows, those of unfinished files included."""
-    from shadow.latest import latest_rows  # noqa: PLC0415 - as above
+    from shadow.latest import Follower  # noqa: PLC0415 - as above
 
     with _told_in_one_line():
-        found = latest_rows(log_dir, kind, model=model, rows=rows)
+        log = Follower(log_dir, kind, model)
+        found = log.next_rows(at_most=rows)
         print_rows(found, output)
+        with_header = not found
         while follow:
             time.sleep(_FOLLOW_S)
-            after = found[-1]["at_utc"] if found else None
-            fresh = latest_rows(log_dir, kind, model=model, rows=10_000, after=after)
-            print_rows(fresh, output, with_header=not found)
-            found = fresh or found
+            found = log.next_rows(at_most=_FOLLOWED_ROWS)
+            print_rows(found, output, with_header=with_header)
+            with_header = with_header and not found
 
 
 @app.command()
 def ledger(log_dir: LogDir, model: Model, *, output: Output = Format.TABLE) -> None:
     """Show what the logs say of each shadow's rows; `router status` has what was never sent."""
+    from shadow.books import read_books  # noqa: PLC0415 - as above
+
     with _told_in_one_line():
         books = read_books(log_dir, checked_model_name(model))
     print_books(books, output)

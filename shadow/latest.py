@@ -1,7 +1,8 @@
 """The newest rows of a log, those in unfinished files included."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from shadow.schema import LogKind, schema_of_kind
 from shadow.workspace import unfinished_journals
 
 _VECTORS = ("features", "statuses")
+_OVERLAP = timedelta(seconds=5)
+_REMEMBERED_ROWS = 100_000
 
 
 def latest_rows(
@@ -50,8 +53,43 @@ def latest_rows(
         )
     if after is not None:
         found = [row for row in found if row["at_utc"] > after]
-    distinct = {tuple(row.values()): row for row in found}
+    distinct = {_key(row): row for row in found}
     return sorted(distinct.values(), key=_age)[-rows:]
+
+
+@dataclass(slots=True)
+class Follower:
+    """Gives each row of a log once, soon after it was written.
+
+    Routers write a little out of order, so rows are looked for again over a short while back.
+    """
+
+    root: Path
+    kind: LogKind
+    model: str | None
+    _seen: dict[tuple[object, ...], datetime] = field(default_factory=dict)
+
+    def next_rows(self, *, at_most: int) -> list[dict[str, Any]]:
+        """Return rows not given before, oldest first. Raises as `latest_rows`."""
+        newest = max(self._seen.values(), default=None)
+        after = None if newest is None else newest - _OVERLAP
+        found = latest_rows(self.root, self.kind, model=self.model, rows=at_most, after=after)
+        fresh = [row for row in found if _key(row) not in self._seen]
+        known = found
+        if after is None and found:
+            # What lies before the first page was not asked for, and is not news later either.
+            after = found[-1]["at_utc"] - _OVERLAP
+            known = latest_rows(
+                self.root, self.kind, model=self.model, rows=_REMEMBERED_ROWS, after=after
+            )
+        self._seen |= {_key(row): row["at_utc"] for row in known}
+        if after is not None:
+            self._seen = {key: at for key, at in self._seen.items() if at > after}
+        return fresh
+
+
+def _key(row: dict[str, Any]) -> tuple[object, ...]:
+    return tuple(row.values())
 
 
 def _age(row: dict[str, Any]) -> tuple[datetime, str, str]:

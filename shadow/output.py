@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from enum import StrEnum
+from math import isfinite
 from typing import Any
 
 from rich.console import Console
@@ -12,11 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from shadow.books import ModelBooks
-from shadow.compare import ComparisonReport, OutcomeComparison, ScoreComparison
-from shadow.decisions.calibration import Calibration
-from shadow.decisions.ranking import Auc
 
-_WIDE = 200  # columns when nobody watches: a pipe must not cut numbers
+_WIDE = 400  # columns when nobody watches: a pipe must not cut numbers
 
 
 class Format(StrEnum):
@@ -26,27 +24,6 @@ class Format(StrEnum):
 
 def print_json(value: object) -> None:
     print(json.dumps(value, default=_as_json, indent=2, allow_nan=False))  # noqa: T201 - the answer
-
-
-def print_comparison(report: ComparisonReport, form: Format) -> None:
-    if form is Format.JSON:
-        print_json(asdict(report))
-        return
-    console = _console()
-    pair = report.pair
-    console.print(
-        f"[bold]{report.model}[/bold]: shadow [bold]{pair.shadow}[/bold] against "
-        f"[bold]{pair.champion}[/bold], {_time(pair.first_at)} to {_time(pair.last_at)} UTC"
-    )
-    console.print(_rows_table(report))
-    if report.scores is not None:
-        console.print(_scores_table(report.scores, report.confidence))
-    if report.on_outcomes is not None:
-        console.print(_outcomes_table(report.on_outcomes, report.confidence))
-    for other in report.other_pairs:
-        console.print(
-            f"also logged: shadow {other.shadow} beside {other.champion}, {other.rows} rows"
-        )
 
 
 def print_books(books: ModelBooks, form: Format) -> None:
@@ -60,7 +37,7 @@ def print_books(books: ModelBooks, form: Format) -> None:
         share = f"{one.ledger.sent / books.answered:.1%}" if books.answered else "-"
         counts = (one.shadow, one.ledger.sent, one.ok, one.error, one.timeout, share)
         table.add_row(*map(str, counts), str(one.unanswered))
-    _console().print(table)
+    console_of_width().print(table)
 
 
 def print_rows(
@@ -69,7 +46,8 @@ def print_rows(
     """Print rows that share their keys; as JSON, one object per line."""
     if form is Format.JSON:
         for row in rows:
-            print(json.dumps(row, default=_as_json))  # noqa: T201 - the answer
+            plain = {name: _finite(value) for name, value in row.items()}
+            print(json.dumps(plain, default=_as_json))  # noqa: T201 - the answer
         return
     if not rows:
         return
@@ -78,104 +56,7 @@ def print_rows(
         table.add_column(name, justify="right" if isinstance(value, int | float) else "left")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row.values()))  # no markup: it is data
-    _console().print(table)
-
-
-def _rows_table(report: ComparisonReport) -> Table:
-    rows, outcomes = report.rows, report.outcomes
-    table = _facts_table("rows")
-    table.add_row("compared", f"{rows.pairs} pairs of {rows.requests} requests, {rows.units} units")
-    table.add_row("shadow failed", f"{rows.error} errors, {rows.timeout} timeouts")
-    table.add_row("left out", f"{rows.duplicates} duplicates, {rows.not_finite} not finite")
-    table.add_row(
-        "outcomes",
-        f"{outcomes.matched} pairs with, {outcomes.unmatched_pairs} without; "
-        f"{outcomes.duplicates} repeated, {outcomes.conflicting} conflicting, "
-        f"{outcomes.observed_before_answer} observed before the answer, "
-        f"{outcomes.not_binary} not 0 or 1, {outcomes.of_candidates} of candidates",
-    )
-    return table
-
-
-def _scores_table(scores: ScoreComparison, confidence: float) -> Table:
-    table = _facts_table(f"scores (intervals at {confidence:.0%})")
-    table.add_row("means", f"{scores.champion_mean:.6f} answered, {scores.shadow_mean:.6f} shadow")
-    if scores.difference is not None:
-        difference = scores.difference
-        table.add_row(
-            "mean difference",
-            f"{_interval(difference.estimate, difference.lower, difference.upper, sign='+')} "
-            f"over {difference.clusters} units",
-        )
-    table.add_row(
-        "|difference|", ", ".join(f"{k} {v:.6f}" for k, v in scores.absolute_quantiles.items())
-    )
-    correlation = scores.correlation
-    table.add_row(
-        "correlation",
-        f"Pearson {_optional(correlation.pearson)}, Spearman {_optional(correlation.spearman)}",
-    )
-    table.add_row("distributions", f"KS {scores.shift.ks_distance:.4f}, PSI {scores.shift.psi:.4f}")
-    if scores.flips is not None:
-        flips = scores.flips
-        table.add_row(
-            f"decisions at {flips.threshold:g}",
-            f"{flips.to_positive + flips.to_negative} flips ({flips.to_positive} to positive, "
-            f"{flips.to_negative} to negative), {_interval(flips.rate, flips.lower, flips.upper)}",
-        )
-    return table
-
-
-def _outcomes_table(outcomes: OutcomeComparison, confidence: float) -> Table:
-    table = Table(title=f"on outcomes (intervals at {confidence:.0%})", title_justify="left")
-    for heading in ("", "answered", "shadow", "shadow - answered"):
-        table.add_column(heading)
-    auc = outcomes.auc
-    if auc is not None:
-        p_value = "" if auc.p_value is None else f", p = {auc.p_value:.3g}"
-        difference = f"{_auc(auc.difference, sign='+')}{p_value}"
-        table.add_row("AUC", _auc(auc.champion), _auc(auc.shadow), difference)
-        table.add_row("positives, negatives", f"{auc.positives}, {auc.negatives}", "", "")
-    champion, shadow = outcomes.champion, outcomes.shadow
-    for label, name in (
-        ("Brier", "brier"),
-        ("log loss", "log_loss"),
-        ("calibration error", "expected_calibration_error"),
-    ):
-        table.add_row(label, *_calibration_cells(champion, shadow, name))
-    return table
-
-
-def _calibration_cells(
-    champion: Calibration | None, shadow: Calibration | None, name: str
-) -> list[str]:
-    values = [None if each is None else float(getattr(each, name)) for each in (champion, shadow)]
-    first, second = values
-    change = "" if first is None or second is None else f"{second - first:+.6f}"
-    return [*(_optional(value, "no probabilities") for value in values), change]
-
-
-def _facts_table(title: str) -> Table:
-    table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column(style="bold")
-    table.add_column()
-    return table
-
-
-def _auc(auc: Auc, sign: str = "") -> str:
-    return _interval(auc.estimate, auc.lower, auc.upper, sign=sign)
-
-
-def _interval(estimate: float, lower: float, upper: float, sign: str = "") -> str:
-    return f"{estimate:{sign}.6f} [{lower:{sign}.6f}, {upper:{sign}.6f}]"
-
-
-def _optional(value: float | None, otherwise: str = "undefined") -> str:
-    return otherwise if value is None else f"{value:.6f}"
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat(sep=" ", timespec="seconds")
+    console_of_width().print(table)
 
 
 def _cell(value: object) -> str:
@@ -190,12 +71,18 @@ def _cell(value: object) -> str:
             return str(value)
 
 
+def _finite(value: object) -> object:
+    """JSON has no number for these."""
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
 def _as_json(value: object) -> object:
     if isinstance(value, datetime | date):
         return value.isoformat()
     return str(value)
 
 
-def _console() -> Console:
+def console_of_width() -> Console:
+    """Return a console as wide as the terminal, or wide enough for a pipe."""
     console = Console(highlight=False, markup=True)
     return console if console.is_terminal else Console(highlight=False, width=_WIDE)

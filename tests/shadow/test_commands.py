@@ -88,6 +88,14 @@ def test_tail_of_one_model_leaves_the_others_out(run: Run, log_dir: Path) -> Non
     assert text == ""
 
 
+def test_a_number_that_json_lacks_is_null(run: Run, log_dir: Path) -> None:
+    query = "SELECT 'nan'::DOUBLE AS a, 'inf'::DOUBLE AS b, 0.5 AS c"
+
+    _, text, _ = run("sql", query, "--log-dir", log_dir, "--output", "json")
+
+    assert json.loads(text, parse_constant=pytest.fail)["a"] is None
+
+
 def test_a_value_that_looks_like_markup_is_shown_as_it_is(run: Run, tmp_path: Path) -> None:
     with LogWriter(tmp_path) as writer:
         writer.offer(score_batch(1, request_ids=["[red]r[/red]"]))
