@@ -11,7 +11,6 @@ from time import monotonic
 import grpc
 import structlog
 
-from domain.errors import UnderstudyError
 from registry.change_deployment import DeploymentChanger
 from registry.live_state import LiveOptions, LiveState
 from registry.provenance.inspection import InspectionLimits
@@ -23,7 +22,6 @@ from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
 from registry.store.directory_lock import locked
 from registry.watchers import Watchers
-from runtime.exit_codes import FAILED, OK
 from runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
 from understudy.v1 import registry_pb2, registry_pb2_grpc
@@ -82,23 +80,22 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         yield OpenRegistry(server, health, bind(server, settings.listen), live.watchers)
 
 
-async def serve(settings: RegistrySettings) -> int:
-    """Serve until a signal; return the exit code."""
+async def serve(settings: RegistrySettings) -> None:
+    """Serve until a signal.
+
+    Raises:
+        UnavailableError, RefusedError: see `open_registry`.
+    """
     stop = stop_on_signals()
-    try:
-        async with open_registry(settings) as opened, asyncio.TaskGroup() as owned:
-            owned.create_task(_end_watches(stop, opened.watchers))
-            _log.info("registry_opened", listen=settings.listen, port=opened.port)
-            await serve_until_stopped(
-                opened.server,
-                opened.health,
-                stop,
-                DrainTimes(settings.unready_delay_s, settings.drain_grace_s),
-            )
-    except UnderstudyError as error:
-        _log.error("registry_not_opened", why=str(error))
-        return FAILED
-    return OK
+    async with open_registry(settings) as opened, asyncio.TaskGroup() as owned:
+        owned.create_task(_end_watches(stop, opened.watchers))
+        _log.info("registry_opened", listen=settings.listen, port=opened.port)
+        await serve_until_stopped(
+            opened.server,
+            opened.health,
+            stop,
+            DrainTimes(settings.unready_delay_s, settings.drain_grace_s),
+        )
 
 
 async def _end_watches(stop: asyncio.Event, watchers: Watchers) -> None:

@@ -33,7 +33,7 @@ from registry.output import (
     print_versions,
 )
 from registry.provenance.statement import in_toto_statement
-from runtime.exit_codes import FAILED, REFUSED
+from runtime.exit_codes import FAILED, OK, REFUSED
 from runtime.lifecycle import run
 from runtime.logs import configure_logs
 from runtime.settings import load_settings
@@ -61,7 +61,13 @@ def serve(
     overrides = {"dir": directory, "listen": listen}
     settings = load_settings(RegistrySettings, overrides, print_and_exit=print_settings)
     configure_logs("registry", level=settings.log_level)
-    raise typer.Exit(run(lambda: serve_registry(settings)))
+
+    async def main() -> int:
+        await serve_registry(settings)
+        return OK
+
+    with expected_failures():
+        raise typer.Exit(run(main))
 
 
 @app.command()

@@ -96,9 +96,8 @@ class LiveState:
         A caller that goes away does not stop it: what was committed is published.
         """
         outcome: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        outcome.add_done_callback(_look_at)  # nobody may be left to
         self._owned.create_task(self._change(work, outcome))
-        return await asyncio.shield(outcome)
+        return await outcome
 
     async def report_scorers(self, message: pb.ReportScorersRequest) -> None:
         if not self.observed.report_scorers(message, now_s=self._now_s()):
@@ -185,8 +184,3 @@ class LiveState:
             except UnavailableError:
                 # They are out of the published state; a later start will find them and wait.
                 _log.exception("host_reports_not_forgotten")
-
-
-def _look_at(outcome: "asyncio.Future[ResultT]") -> None:
-    if not outcome.cancelled():
-        outcome.exception()

@@ -55,9 +55,10 @@ class Observed:
             del self._hosts[host_id]
         return lost
 
-    @property
-    def reporters(self) -> int:
-        return len(self._hosts) + len(self._routers)
+    def has_room_for(self, name: str) -> bool:
+        """Return whether a host or router of that name may report: a known one always may."""
+        known = name in self._hosts or name in self._routers
+        return known or len(self._hosts) + len(self._routers) < _MOST_REPORTERS
 
     def scorers(self, model: str = "") -> list[pb.ScorerProcess]:
         """Return all scorer processes, of one model when it is named."""
@@ -77,7 +78,3 @@ class Observed:
             states = [s for s in report.message.models if model in {"", s.model}]
             found.append(pb.ObservedRouter(router_id=router_id, reported_at=at, models=states))
         return found
-
-
-def has_room(observed: Observed) -> bool:
-    return observed.reporters < _MOST_REPORTERS

@@ -13,6 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from understudy.v1 import registry_pb2 as pb
@@ -286,8 +287,15 @@ def _print_json(content: object) -> None:
 def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(*columns, highlight=False)
     for row in rows:
-        # Texts of callers may hold square brackets; rich would read them as markup.
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+        table.add_row(*(_harmless(cell) for cell in row))
     # A pipe has no width; a reader of files wants whole digests rather than 80 columns.
     console = Console() if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS)
     console.print(table)
+
+
+def _harmless(cell: str) -> str:
+    """Callers' texts may hold control sequences of terminals, and markup of rich."""
+    plain = "".join(
+        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in cell
+    )
+    return escape(plain)

@@ -47,14 +47,10 @@ async def _receive_file(
     file: ArtifactFile, chunks: "_Chunks", staging: Staging, run: RunBlocking
 ) -> ArtifactFile:
     target = await run(lambda: staging.open_file(file.path))
-    try:
-        missing_bytes = file.size_bytes
-        while missing_bytes and (piece := await chunks.take(missing_bytes)):
-            await run(partial(target.write, piece))
-            missing_bytes -= len(piece)
-    except BaseException:
-        target.abandon()
-        raise
+    missing_bytes = file.size_bytes
+    while missing_bytes and (piece := await chunks.take(missing_bytes)):
+        await run(partial(target.write, piece))
+        missing_bytes -= len(piece)
     closed: ArtifactFile = await run(target.close)
     if missing_bytes:
         raise InvalidInputError.of(

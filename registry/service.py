@@ -18,7 +18,6 @@ from domain.versions import checked_model_name
 from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
 from registry.identity import ACTOR_KEY
 from registry.live_state import LiveState
-from registry.observed import has_room
 from registry.provenance.fields import is_placeholder
 from registry.receive_artifact import UploadLimits, receive_files
 from registry.register_version import Registrar
@@ -246,8 +245,8 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         if register:
             _reason(asked.reason)
         registrar = self._parts.registrar
-        staging = await self._live.run(self._parts.artifacts.stage)
-        with staging:
+        # Not in a worker thread: a caller who breaks off now would leave it to nobody.
+        with self._parts.artifacts.stage() as staging:
             received = await receive_files(
                 asked.files, request_iterator, staging, self._live.run, self._parts.uploads
             )
@@ -283,7 +282,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     def _check_reporter(self, field: str, name: str) -> None:
         if not name or len(name) > _LONGEST_ACTOR:
             raise InvalidInputError.of(field, read=name, accepted="1 to 200 characters")
-        if not has_room(self._live.observed):
+        if not self._live.observed.has_room_for(name):
             raise OverloadedError("the list of reports", retry_after_ms=_RETRY_AFTER_MS)
 
 

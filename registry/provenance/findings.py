@@ -8,6 +8,7 @@ from typing import Any, NoReturn, get_args
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from domain.canonical import canonical_json
 from registry.provenance.fields import TAG, Part
 from registry.provenance.record import Provenance
 
@@ -43,8 +44,10 @@ def read_record(text: str) -> ReadRecord:
     """Read a record's JSON, group by group, so that one bad group hides nothing of another."""
     try:
         values = json.loads(text, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
-    except ValueError as error:
-        finding = Finding("record", str(error), "one JSON object, as the record's reference says")
+        canonical_json(values).encode()  # fails on infinite numbers and on half characters
+    except (ValueError, RecursionError) as error:
+        read = str(error) or "too deep"
+        finding = Finding("record", read, "one JSON object, as the record's reference says")
         return ReadRecord({}, (finding,), None)
     if not isinstance(values, dict):
         return ReadRecord(

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
+from threading import Lock
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -112,6 +113,9 @@ class Staging:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        # A caller may break off while a worker thread opens a file: nothing may come after the end.
+        self._lock = Lock()
+        self._files: list[StagedFile] = []
 
     def __enter__(self) -> Self:
         return self
@@ -125,13 +129,19 @@ class Staging:
         self.discard()
 
     def discard(self) -> None:
-        shutil.rmtree(self.directory, ignore_errors=True)
+        with self._lock:
+            for file in self._files:
+                file.abandon()
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def open_file(self, path: str) -> "StagedFile":
-        target = self.directory / path
-        with _translated():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            return StagedFile(path, target.open("xb"))
+        with self._lock, _translated():
+            for folder in reversed(PurePosixPath(path).parents):
+                if folder.name:  # never the staging directory itself: it may be gone for good
+                    (self.directory / folder).mkdir(exist_ok=True)
+            file = StagedFile(path, (self.directory / path).open("xb"))
+            self._files.append(file)
+            return file
 
 
 class StagedFile:
@@ -160,7 +170,7 @@ class StagedFile:
         return ArtifactFile(self._path, self._hash.hexdigest(), self.size_bytes)
 
     def abandon(self) -> None:
-        """Close without promise; what was buffered may be lost."""
+        """Close without promise; what was buffered may be lost. After `close` it does nothing."""
         try:
             self._file.close()
         except OSError:

@@ -156,3 +156,24 @@ def test_no_accepted_path_leaves_the_artifact(text: str) -> None:
     assert not path.is_absolute()
     assert ".." not in path.parts
     assert not {"\\", "\0"} & set(text)
+
+
+def test_nothing_comes_into_a_staging_directory_after_its_end(tmp_path: Path) -> None:
+    with ArtifactStore(tmp_path).stage() as staging:
+        pass
+
+    for path in ("model.onnx", "data/weights.bin"):
+        with pytest.raises(UnavailableError):
+            staging.open_file(path)
+    assert not staging.directory.exists()
+
+
+def test_files_may_lie_in_folders(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    with store.stage() as staging:
+        staging.open_file("a/b/w.bin").close()
+        staging.open_file("a/v.bin").close()
+
+        names = [str(path.relative_to(staging.directory)) for path in files_below(tmp_path)]
+
+    assert sorted(names) == ["a/b/w.bin", "a/v.bin"]

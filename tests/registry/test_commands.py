@@ -279,8 +279,8 @@ def test_a_taken_port_is_told_in_one_line(unchanged: str, tmp_path: Path) -> Non
         timeout=LIMIT_S,
     )
 
-    assert done.returncode != OK
-    assert "cannot be bound" in done.stdout + done.stderr
+    assert done.returncode == UNAVAILABLE
+    assert "cannot be bound" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -349,3 +349,14 @@ def test_a_version_is_exported_for_other_tools(unchanged: str) -> None:
     assert [each["name"] for each in build["resolvedDependencies"]] == ["code", "train", "kept"]
     assert run["byproducts"][0]["digest"]["sha256"] == version["provenance_digest"]
     assert run["builder"]["id"] == "urn:understudy:builder:pytest"
+
+
+def test_a_text_cannot_steer_the_terminal(registry: str) -> None:
+    hostile = "why [red]not[/red] \x1b[2J\x07"
+
+    command("deploy", "fraud@1", "--reason", hostile)
+
+    shown = command("history", "fraud").stdout
+    assert "why [red]not[/red]" in shown
+    assert "\x1b" not in shown
+    assert json_of("history", "fraud")[0]["reason"] == hostile

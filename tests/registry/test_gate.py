@@ -220,7 +220,15 @@ def test_an_unknown_key_is_refused_with_the_known_ones() -> None:
     assert "policy" in findings["extra"].wanted
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1, "a": 2}', '{"threshold": NaN}', "null"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{", "null", '{"a": 1, "a": 2}', '{"threshold": NaN}', '{"threshold": 1e999}'),
+        '{"run": "\\ud800"}',
+        "[" * 100_000,
+        f'{{"a": {"1" * 5000}}}',
+    ],
+)
 def test_what_is_no_record_is_refused(text: str) -> None:
     assert "record" in fields_of(judged(record_json=text))
 
@@ -375,3 +383,24 @@ def test_the_reference_lists_every_field_as_the_code_has_it() -> None:
     page = Path(__file__).parents[2] / "docs" / "reference" / "provenance.md"
 
     assert page.read_text().endswith(field_table()), "run: understudy registry provenance fields"
+
+
+def test_a_model_of_named_inputs_reads_a_feature_by_each() -> None:
+    inputs = tuple(Tensor(name=f"f{i}", datatype="FP32", shape=(-1, 1)) for i in range(3))
+    split = submission().inspection.model_copy(update={"inputs": inputs})
+    texts = (*inputs[:2], Tensor(name="f2", datatype="BYTES", shape=(-1, 1)))
+    uneven = (*inputs[:1], Tensor(name="rest", datatype="FP32", shape=(-1, 2)))
+    flat = (Tensor(name="X", datatype="FP32", shape=(3,)),)
+
+    def wrong(inspection: Inspection) -> list[str]:
+        found = fields_of(judged(inspection=inspection))
+        return [field for field in found if field.startswith("features")]
+
+    assert wrong(split) == []
+    assert wrong(split.model_copy(update={"inputs": texts})) == ["features.columns[2].dtype"]
+    assert wrong(split.model_copy(update={"inputs": uneven})) == ["features.columns"]
+    assert wrong(split.model_copy(update={"inputs": flat})) == ["features.columns"]
+
+
+def test_a_view_is_sent_once() -> None:
+    assert "feature_views" in fields_of(judged(views=(VIEW, VIEW)))

@@ -5,12 +5,19 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from domain.errors import CorruptedError, OverloadedError, RefusedError, UnavailableError
+from domain.errors import (
+    ConflictError,
+    CorruptedError,
+    OverloadedError,
+    RefusedError,
+    UnavailableError,
+)
 from registry.change_deployment import ChangeRequest, DeploymentChanger
 from registry.decisions.changes import Change, DeployChampion, Rollback, SetCanary
 from registry.live_state import LiveOptions, LiveState
@@ -233,3 +240,33 @@ def test_a_change_on_a_full_disk_is_told_and_changes_nothing(seeded: Path) -> No
     assert after.before is not None
     assert (after.before.revision, after.after.revision) == (1, 2)
     engine.dispose()
+
+
+def test_of_two_connections_at_once_exactly_one_wins(seeded: Path) -> None:
+    rounds = range(1, 21)
+    together = threading.Barrier(2, timeout=LIMIT_S)
+
+    def compete(number: int) -> list[bool]:
+        engine = open_database(seeded / "registry.sqlite")
+        changer = DeploymentChanger(engine, lambda: NOW)
+        won: list[bool] = []
+        for current in rounds:
+            share = SetCanary(2, 100 * current + number)
+            together.wait()
+            try:
+                changer.change(replace(asked(share), expect_revision=current))
+                won.append(True)
+            except ConflictError:
+                won.append(False)
+            together.wait()
+        engine.dispose()
+        return won
+
+    engine = open_database(seeded / "registry.sqlite")
+    DeploymentChanger(engine, lambda: NOW).change(asked(DeployChampion(1)))
+    engine.dispose()
+
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(compete, (1, 2))
+
+    assert [a != b for a, b in zip(first, second, strict=True)] == [True] * len(rounds)

@@ -101,47 +101,6 @@ async def test_a_corrupted_artifact_is_not_delivered(deployer: Operator, seeded:
     assert error.code() is Status.DATA_LOSS
 
 
-@pytest.mark.parametrize("keep", [1, 2])
-async def test_a_half_upload_leaves_nothing(operator: Operator, tmp_path: Path, keep: int) -> None:
-    parts = list(registration_parts(new_version()))[:keep]
-    call = operator.stub.RegisterVersion(iter(parts), metadata=(("understudy-actor", ACTOR),))
-
-    error = await failure_of(call)
-
-    assert error.code() is Status.INVALID_ARGUMENT
-    assert "bytes, as announced" in str(error.details())
-    assert [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()] == []
-
-
-async def test_more_bytes_than_announced_are_refused(operator: Operator) -> None:
-    parts = [*registration_parts(new_version()), pb.RegisterVersionRequest(chunk=b"more")]
-    call = operator.stub.RegisterVersion(iter(parts), metadata=(("understudy-actor", ACTOR),))
-
-    assert (await failure_of(call)).code() is Status.INVALID_ARGUMENT
-
-
-@pytest.mark.parametrize("path", ["../model.onnx", "/model.onnx", "a//b", "", "model.onnx/.."])
-async def test_paths_that_leave_the_artifact_are_refused(operator: Operator, path: str) -> None:
-    first, *rest = registration_parts(new_version())
-    first.registration.files[0].path = path
-    call = operator.stub.RegisterVersion(
-        iter([first, *rest]), metadata=(("understudy-actor", ACTOR),)
-    )
-
-    error = await failure_of(call)
-
-    assert error.code() is Status.INVALID_ARGUMENT
-    assert "files[0].path" in str(error.details())
-
-
-async def test_an_artifact_beyond_the_limits_is_refused(tmp_path: Path) -> None:
-    async with running_registry(tmp_path, max_artifact_bytes=1000) as channel:
-        error = await failure_of(Operator(channel).register(new_version()))
-
-    assert error.code() is Status.INVALID_ARGUMENT
-    assert "at most 1000" in str(error.details())
-
-
 async def test_a_view_that_is_not_its_digest_is_refused(operator: Operator) -> None:
     first, *rest = registration_parts(new_version())
     first.registration.feature_views[0].digest = "ab" * 32

@@ -1,0 +1,116 @@
+"""Artifacts on their way in: half, too long, too many, broken off."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from registry.client import registration_parts
+from tests.registry.operator import LIMIT_S, Operator, failure_of, running_registry
+from tests.registry.samples import ACTOR, new_version
+from understudy.v1 import registry_pb2 as pb
+
+Status = grpc.StatusCode
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+async def test_a_half_upload_leaves_nothing(operator: Operator, tmp_path: Path, keep: int) -> None:
+    parts = list(registration_parts(new_version()))[:keep]
+    call = operator.stub.RegisterVersion(iter(parts), metadata=(("understudy-actor", ACTOR),))
+
+    error = await failure_of(call)
+
+    assert error.code() is Status.INVALID_ARGUMENT
+    assert "bytes, as announced" in str(error.details())
+    assert [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()] == []
+
+
+async def test_more_bytes_than_announced_are_refused(operator: Operator) -> None:
+    parts = [*registration_parts(new_version()), pb.RegisterVersionRequest(chunk=b"more")]
+    call = operator.stub.RegisterVersion(iter(parts), metadata=(("understudy-actor", ACTOR),))
+
+    assert (await failure_of(call)).code() is Status.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("path", ["../model.onnx", "/model.onnx", "a//b", "", "model.onnx/.."])
+async def test_paths_that_leave_the_artifact_are_refused(operator: Operator, path: str) -> None:
+    first, *rest = registration_parts(new_version())
+    first.registration.files[0].path = path
+    call = operator.stub.RegisterVersion(
+        iter([first, *rest]), metadata=(("understudy-actor", ACTOR),)
+    )
+
+    error = await failure_of(call)
+
+    assert error.code() is Status.INVALID_ARGUMENT
+    assert "files[0].path" in str(error.details())
+
+
+async def test_an_artifact_beyond_the_limits_is_refused(tmp_path: Path) -> None:
+    async with running_registry(tmp_path, max_artifact_bytes=1000) as channel:
+        error = await failure_of(Operator(channel).register(new_version()))
+
+    assert error.code() is Status.INVALID_ARGUMENT
+    assert "at most 1000" in str(error.details())
+
+
+async def test_uploads_at_a_time_are_bounded(tmp_path: Path) -> None:
+    async with running_registry(tmp_path, max_uploads=1) as channel:
+        operator = Operator(channel)
+        first, *rest = registration_parts(new_version())
+        others_may_go, received = asyncio.Event(), asyncio.Event()
+
+        async def slow_upload() -> AsyncIterator[pb.RegisterVersionRequest]:
+            yield first
+            received.set()
+            await others_may_go.wait()
+            for part in rest:
+                yield part
+
+        held = operator.stub.RegisterVersion(
+            slow_upload(), metadata=(("understudy-actor", ACTOR),), timeout=LIMIT_S
+        )
+        await asyncio.wait_for(received.wait(), LIMIT_S)
+        refused = await failure_of(operator.register(new_version()))
+        others_may_go.set()
+
+        assert refused.code() is Status.RESOURCE_EXHAUSTED
+        assert (await held).version.ref.number == 1
+        assert (await operator.register(new_version())).version.ref.number == 2
+
+
+@pytest.mark.fault
+async def test_a_caller_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    async with running_registry(tmp_path, max_uploads=1) as channel:
+        operator = Operator(channel)
+        first, *_ = registration_parts(new_version())
+        received = asyncio.Event()
+
+        async def broken_upload() -> AsyncIterator[pb.RegisterVersionRequest]:
+            yield first
+            received.set()
+            await asyncio.Event().wait()
+
+        call = operator.stub.RegisterVersion(
+            broken_upload(), metadata=(("understudy-actor", ACTOR),), timeout=LIMIT_S
+        )
+        await asyncio.wait_for(received.wait(), LIMIT_S)
+        call.cancel()
+
+        # The one seat is free again once the registry has noticed.
+        async with asyncio.timeout(LIMIT_S):
+            while not await register_if_room(operator):
+                pass
+
+    stored = [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
+    assert {path.parent.parent.name for path in stored} == {"sha256"}
+    assert not list((tmp_path / "artifacts" / "staging").iterdir())
+
+
+async def register_if_room(operator: Operator) -> bool:
+    try:
+        return (await operator.register(new_version())).report.complete
+    except grpc.aio.AioRpcError:
+        return False
