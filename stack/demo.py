@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from domain.errors import InvalidInputError, UnderstudyError
+from domain.errors import InvalidInputError, UnavailableError, UnderstudyError
 from domain.features import FeatureView
 from features.load_features import SourceFile, load_features
 from features.stores import open_writer
@@ -99,13 +99,14 @@ def run_demo(*, directory: Path | None, rate_per_s: int, keep: bool) -> int:
         return run_until_interrupted(main(), interrupted_code=exit_codes.INTERRUPTED)
     except UnderstudyError as error:
         report.broke(error, prepared.directory)
-        return exit_codes.FAILED
+        unavailable = isinstance(error, UnavailableError)
+        return exit_codes.UNAVAILABLE if unavailable else exit_codes.FAILED
 
 
 async def _stay_with(code: int, stack: Stack) -> int:
     """Keep the stack running; Ctrl-C is how that ends, and leaves the verdict as it is."""
     try:
-        return code or await stay(stack)
+        return await stay(stack)
     except asyncio.CancelledError:
         return code
 

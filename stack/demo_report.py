@@ -150,7 +150,8 @@ class DemoReport:
         show_addresses(self._console, stack)
 
     def broke(self, error: UnderstudyError, directory: DataDirectory) -> None:
-        self._console.print(f"\n[red]BROKEN[/red]  {error}")
+        self._console.print("\n[red]BROKEN[/red]  ", end="")
+        self._console.print(str(error), markup=False)
         self._console.print(f"see {directory.process_logs}")
 
 

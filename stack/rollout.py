@@ -91,7 +91,11 @@ class Operator:
 
     async def _open_points(self, revision: int) -> list[str]:
         open_points: list[str] = []
-        for books in await read_books(self._router_state):
+        try:
+            all_books = await read_books(self._router_state)
+        except UnavailableError as error:  # a worker that is starting again
+            return [str(error)]
+        for books in all_books:
             states = [state for state in books.models if state.model == MODEL]
             if not states or states[0].revision != revision:
                 open_points.append(f"{books.router_id} serves another revision")

@@ -42,18 +42,30 @@ def run_up(directory: Path, *, registry_listen: str, router_listen: str, workers
             console.print("Ctrl-C stops it.")
             return await stay(stack)
 
-    return run_until_interrupted(main(), interrupted_code=exit_codes.OK)
+    try:
+        return run_until_interrupted(main(), interrupted_code=exit_codes.OK)
+    except UnavailableError as error:
+        print(f"understudy up: {error}", file=sys.stderr)  # noqa: T201 - for the operator
+        return exit_codes.UNAVAILABLE
 
 
 async def wait_until_ready(stack: Stack, *, limit_s: float = 60.0) -> tuple[str, ...]:
     """Return once what is deployed is served; after `limit_s`, what is not."""
     give_up_s = time.monotonic() + limit_s
     while True:
-        books = await read_books(stack.directory.router)
-        withheld = {why for each in books for model in each.models for why in model.withheld}
-        if not withheld or time.monotonic() > give_up_s:
-            return tuple(sorted(withheld))
+        open_points = await _open_points(stack)
+        if not open_points or time.monotonic() > give_up_s:
+            return open_points
         await asyncio.sleep(_POLL_S)
+
+
+async def _open_points(stack: Stack) -> tuple[str, ...]:
+    try:
+        books = await read_books(stack.directory.router)
+    except UnavailableError as error:  # a worker that is starting
+        return (str(error),)
+    withheld = {why for each in books for model in each.models for why in model.withheld}
+    return tuple(sorted(withheld))
 
 
 async def stay(stack: Stack) -> int:
@@ -80,9 +92,6 @@ def run_until_interrupted(main: Coroutine[Any, Any, int], *, interrupted_code: i
         return asyncio.run(cancellable())
     except asyncio.CancelledError:
         return interrupted_code
-    except UnavailableError as error:
-        print(f"understudy: {error}", file=sys.stderr)  # noqa: T201 - for the operator
-        return exit_codes.UNAVAILABLE
 
 
 def show_addresses(console: Console, stack: Stack) -> None:
