@@ -46,12 +46,7 @@ class Delivery:
     after_batch: Callable[[float], None]  # middle queue time in seconds, for admission
 
     def deliver(self, answered: Answered, deployment: Deployment) -> None:
-        """Answer the callers who still wait; count and log every row that was scored in time."""
-        awaited = [work for work in answered.works if not work.answer.done()]
-        if len(awaited) < len(answered.works):
-            answered = self._without_late(answered)
-            if not awaited:
-                return
+        """Answer the callers, who all still wait; then count and log every row."""
         now_s = self.clocks.monotonic_s()
         self.responder.scatter(answered, deployment, now_s=now_s)
         admitted_s = [work.admitted_s for work in answered.works]
@@ -71,17 +66,6 @@ class Delivery:
             if not work.answer.done():
                 work.answer.set_exception(error)
                 self.counters.failed(work.live.deployment.model, type(error).__name__, work.rows)
-
-    def _without_late(self, answered: Answered) -> Answered:
-        """Leave out the rows whose caller has gone or was answered from the ladder already."""
-        kept = np.repeat(
-            [not work.answer.done() for work in answered.works],
-            [work.rows for work in answered.works],
-        )
-        self.counters.late_rows += int((~kept).sum())
-        return answered.restricted(
-            [work for work in answered.works if not work.answer.done()], kept
-        )
 
     def _remember(self, answered: Answered, now_s: float) -> None:
         if answered.levels is not None and answered.levels.max() >= DegradationLevel.FALLBACK:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -115,11 +116,11 @@ class Answered:
     def rows(self) -> int:
         return len(self.scores)
 
-    def restricted(self, works: Sequence[Work], kept: NDArray[np.bool_]) -> Answered:
-        """Return the batch of `works` only; `kept` marks their rows."""
+    def restricted(self, kept: NDArray[np.bool_]) -> Answered:
+        """Return the batch with the marked rows only; rows of one work share their mark."""
         return replace(
             self,
-            works=works,
+            works=[work for work, at in zip(self.works, starts_of(self), strict=True) if kept[at]],
             scores=self.scores[kept],
             levels=None if self.levels is None else self.levels[kept],
             statuses=None if self.statuses is None else self.statuses[kept],
@@ -127,6 +128,17 @@ class Answered:
             rule_rows=None if self.rule_rows is None else self.rule_rows[kept],
             matrix=None if self.matrix is None else self.matrix[kept],
         )
+
+
+def starts_of(answered: Answered) -> list[int]:
+    """Return at which row each work starts."""
+    return list(accumulate((work.rows for work in answered.works[:-1]), initial=0))
+
+
+def whole_works(answered: Answered, marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the marks of those works that are marked in all their rows; shape (n,)."""
+    of_works = np.logical_and.reduceat(marked, starts_of(answered))
+    return np.repeat(of_works, [work.rows for work in answered.works])
 
 
 def level_of_row(answered: Answered, row: int) -> DegradationLevel:

@@ -444,6 +444,31 @@ async def test_mirrored_rows_are_all_accounted_for() -> None:
             assert np.allclose(batch.shadow_scores - batch.champion_scores, 0.002)
 
 
+async def test_what_a_rule_or_the_fallback_decided_is_not_mirrored() -> None:
+    rule = Rule("large", "amount", RuleOperator.GREATER, 5.0, "review", 1.0)
+    async with open_world() as world:
+        await two_arms(
+            world,
+            challengers=(),
+            shadows=(Shadow(3, 10_000),),
+            rules=(rule,),
+            fallback=Fallback(version=2),
+        )
+        mirror = world.models.mirrors[(MODEL, 3)]
+
+        for index in (1, 2, 6, 7):
+            await world.score(f"u{index}")
+        await world.score_batch(["u1", "u9"])
+        world.scorers["one"].failing = True
+        fell = await world.score("u3")
+        await until(lambda: not mirror.in_flight_rows)
+
+        assert fell.served_by.version == 2
+        assert mirror.ledger.offered == mirror.ledger.ok == 2
+        mirrored = [name for batch in world.shadow_logs for name in batch.request_ids]
+        assert sorted(mirrored) == ["r-u1", "r-u2"]
+
+
 async def test_a_shadow_that_fails_is_counted_and_hurts_nobody() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), shadows=(Shadow(3, 10_000),))
