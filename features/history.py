@@ -23,21 +23,14 @@ from domain.features import (
     FeatureView,
     ViewKind,
 )
-from domain.versions import DYNAMIC, TensorSpec
 from features.assembly import AssemblyPlan, compile_plan
-from features.decisions.feature_columns import column_names, columns_of
+from features.decisions.feature_columns import columns_of
 from features.decisions.row_values import pack_rows
 from features.decisions.statuses import status_when_absent
+from features.feature_values import FeatureValues, column_specs, values_of
 
 AT_COLUMN = "event_time"  # of the rows: when the values are asked for
 _RECORD_TIME = "__event_time_ms"
-_DATATYPES = {
-    FeatureDtype.FLOAT32: "FP32",
-    FeatureDtype.FLOAT64: "FP64",
-    FeatureDtype.INT64: "INT64",
-    FeatureDtype.BOOL: "BOOL",
-    FeatureDtype.STRING: "BYTES",
-}
 _LARGEST = {  # what loading rejects beyond
     FeatureDtype.FLOAT32: 3.4028234663852886e38,
     FeatureDtype.FLOAT64: 1.7976931348623157e308,
@@ -53,28 +46,6 @@ class HistorySource:
     event_time_column: str = "event_time"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HistoricalFeatures:
-    """The values of a feature set for n rows, in the order of the rows."""
-
-    names: tuple[str, ...]
-    columns: tuple[npt.NDArray[Any], ...]  # shape (n,) each; objects of bytes for strings
-    statuses: npt.NDArray[np.uint8]  # FeatureStatus, shape (n, features)
-
-    def table(self, rows: pa.Table) -> pa.Table:
-        """Return `rows` with a column per feature; NULL where there is no value."""
-        for place, name in enumerate(self.names):
-            missing = self.statuses[:, place] == FeatureStatus.MISSING
-            values: Any = self.columns[place]
-            if values.dtype.kind == "O":
-                values = [value.decode() for value in values.tolist()]
-            column = pa.array(values, mask=missing)
-            if name in rows.column_names:
-                rows = rows.drop_columns(name)
-            rows = rows.append_column(name, column)
-        return rows
-
-
 def get_historical_features(
     rows: pa.Table,
     feature_set: Sequence[FeatureRef],
@@ -82,7 +53,7 @@ def get_historical_features(
     sources: Mapping[str, HistorySource],
     *,
     use_stale: bool = False,
-) -> HistoricalFeatures:
+) -> FeatureValues:
     """Return the values that `feature_set` had for each row at its time.
 
     Args:
@@ -98,13 +69,8 @@ def get_historical_features(
         InvalidInputError: a column is missing, or the feature set does not fit the views.
         NotFoundError: a view has no source, or its files are not there.
     """
-    names = column_names(feature_set)
     features = [column.feature for column in columns_of(feature_set, views)]
-    specs = [
-        TensorSpec(name, _DATATYPES[feature.dtype], (DYNAMIC, 1))
-        for name, feature in zip(names, features, strict=True)
-    ]
-    plan = compile_plan(feature_set, views, specs)
+    plan = compile_plan(feature_set, views, column_specs(feature_set, views))
     _check_columns(rows, plan)
     at_ms = rows[AT_COLUMN].cast(pa.timestamp("ms"), safe=False).cast(pa.int64()).to_numpy()
     records = [_records_at(view, rows, at_ms, _source_of(view, sources)) for view in plan.views]
@@ -114,14 +80,11 @@ def get_historical_features(
         now_s=at_ms / 1000.0,
         rows=len(rows),
     )
-    statuses = assembled.statuses
-    if statuses is None:
-        statuses = np.zeros((len(rows), plan.width), dtype=np.uint8)
-    columns = tuple(tensor.reshape(len(rows)) for tensor in assembled.tensors)
+    found = values_of(plan.names, assembled, len(rows))
     if not use_stale:
         for place, feature in enumerate(features):
-            _replace_stale(feature, columns[place], statuses[:, place])
-    return HistoricalFeatures(names, columns, statuses)
+            _replace_stale(feature, found.columns[place], found.statuses[:, place])
+    return found
 
 
 def _replace_stale(

@@ -1,6 +1,7 @@
 """One writer for the online store and the offline history, so that both hold the same values."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -78,7 +79,8 @@ class WriteThrough:
 
     def _write_history(self, rows: pa.Table) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{uuid4().hex}.parquet"
+        # Of rows with one time the first counts, here by the name of the file as in the store.
+        path = self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{uuid4().hex[:8]}.parquet"
         scratch = path.with_suffix(".part")  # no reader's glob takes a file that is being written
         pq.write_table(rows, scratch)
         scratch.replace(path)

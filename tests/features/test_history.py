@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from domain.errors import InvalidInputError, NotFoundError
 from domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus, FeatureView, ViewKind
-from features.history import HistoricalFeatures, HistorySource, get_historical_features
+from features.feature_values import FeatureValues
+from features.history import HistorySource, get_historical_features
 from tests.features.builders import NOW_S, a_view
 
 MAX_AGE_S = 50
@@ -44,7 +45,7 @@ def _history(
     asked: list[tuple[str, int]],
     *,
     use_stale: bool = True,
-) -> HistoricalFeatures:
+) -> FeatureValues:
     path = folder / "history.parquet"
     pq.write_table(
         pa.table(
