@@ -16,7 +16,6 @@ from shadow.writer import LogWriter
 
 _BATCH_ROWS = 8192
 _BATCHES_PER_FLUSH = 8  # well below what the log's queue holds
-_FLUSH_TIMEOUT_S = 60.0
 _READING = {
     ".parquet": "read_parquet($file)",
     ".csv": "read_csv($file, all_varchar = true)",  # an id such as 007 is no number
@@ -36,7 +35,13 @@ class OutcomeColumns:
 
 
 def import_outcomes(
-    file: Path, log_dir: Path, model: str, *, columns: OutcomeColumns, at_us: int
+    file: Path,
+    log_dir: Path,
+    model: str,
+    *,
+    columns: OutcomeColumns,
+    at_us: int,
+    flush_timeout_s: float = 60.0,
 ) -> int:
     """Write the outcomes in `file` (Parquet, CSV or JSON lines) to the log; return how many.
 
@@ -48,6 +53,7 @@ def import_outcomes(
         model: name of the deployment.
         columns: where what stands.
         at_us: now, UTC, microseconds since 1970.
+        flush_timeout_s: how long the disk may take for some ten thousand rows.
 
     Raises:
         InvalidInputError: a column is missing or of another type, or a row lacks a value.
@@ -60,13 +66,13 @@ def import_outcomes(
         for number, batch in enumerate(_batches(outcomes, model, at_us), start=1):
             writer.offer(batch)
             if number % _BATCHES_PER_FLUSH == 0:
-                _flush(writer, log_dir)
-        _flush(writer, log_dir)
+                _flush(writer, log_dir, flush_timeout_s)
+        _flush(writer, log_dir, flush_timeout_s)
     return int(outcomes.num_rows)
 
 
-def _flush(writer: LogWriter, log_dir: Path) -> None:
-    if not writer.flush(_FLUSH_TIMEOUT_S):
+def _flush(writer: LogWriter, log_dir: Path, timeout_s: float) -> None:
+    if not writer.flush(timeout_s):
         raise UnavailableError("log directory", f"{log_dir} does not take the rows")
 
 

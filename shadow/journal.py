@@ -42,12 +42,7 @@ class Journal:
     def __post_init__(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._sink = pa.OSFile(str(self.path), "wb")
-        try:
-            self._stream = pa.ipc.new_stream(self._sink, self.schema)
-        except OSError:
-            self._sink.close()
-            self.path.unlink(missing_ok=True)
-            raise
+        self._stream = pa.ipc.new_stream(self._sink, self.schema)  # writes with the first batch
 
     def append(self, batch: pa.RecordBatch) -> None:
         self._stream.write_batch(batch)

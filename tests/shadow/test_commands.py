@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from domain.errors import UnavailableError
 from runtime import exit_codes
 from shadow.commands import app
+from shadow.import_outcomes import OutcomeColumns, import_outcomes
 from shadow.reader import open_logs
 from shadow.writer import LogWriter, WriterLimits
 from tests.shadow.builders import AT_US, outcome_batch, score_batch, shadow_batch, wait_until
@@ -220,3 +222,28 @@ def test_a_file_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
 
     assert code == exit_codes.USAGE
     assert "no.csv does not exist" in err
+
+
+def test_a_long_file_is_imported_whole(run: Run, tmp_path: Path) -> None:
+    rows = 70_000  # more than is flushed at once
+    file = tmp_path / "truth.csv"
+    file.write_text("request_id,label\n" + "".join(f"r{n},{n % 2}\n" for n in range(rows)))
+
+    code, told, _ = run("outcomes", "import", file, "--log-dir", tmp_path / "logs", "--model", "m")
+
+    assert (code, told) == (exit_codes.OK, f"{rows} outcomes of m imported\n")
+    with open_logs(tmp_path / "logs") as reader:
+        assert reader.rows(
+            "SELECT count(DISTINCT request_id) AS n, sum(label) AS s FROM outcomes"
+        ) == [{"n": rows, "s": rows / 2}]
+
+
+def test_a_log_directory_that_does_not_take_the_rows_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("in the way")
+    file = tmp_path / "truth.csv"
+    file.write_text("request_id,label\na,1\n")
+
+    with pytest.raises(UnavailableError, match="does not take the rows"):
+        import_outcomes(
+            file, tmp_path / "logs", "m", columns=OutcomeColumns(), at_us=1, flush_timeout_s=0.05
+        )

@@ -164,6 +164,31 @@ def test_a_full_disk_delays_rows_and_loses_none_that_fit_the_queue(tmp_path: Pat
         ]
 
 
+def test_a_full_disk_at_recovery_leaves_the_rows_for_a_later_attempt(tmp_path: Path) -> None:
+    dead = open_workspace(tmp_path)
+    write_journal(dead.next_journal(KEY), 300)
+    dead.release()
+    files = LogFiles(tmp_path, UnitKeys(), RollPolicy(), lambda: 0.0, no_pause)
+
+    with files_at_most(2_000), pytest.raises(OSError, match="too large"):
+        list(files.recover())
+
+    assert [each.rows for each in files.recover()] == [300]
+    assert list((tmp_path / ".inprogress").iterdir()) == []
+
+
+def test_a_journal_that_cannot_even_begin_leaves_nothing(tmp_path: Path) -> None:
+    files = LogFiles(tmp_path, UnitKeys(), RollPolicy(), lambda: 0.0, no_pause)
+
+    with files_at_most(100), pytest.raises(OSError, match="too large"):
+        files.append(KEY, arrow_batch(3))
+
+    assert list(files.finish_due(everything=True)) == []
+    assert list(tmp_path.rglob("v7-*")) == []
+    files.close()
+    assert list((tmp_path / ".inprogress").iterdir()) == []
+
+
 def test_a_journal_that_someone_removed_is_counted_as_lost(tmp_path: Path) -> None:
     with LogWriter(tmp_path, limits=QUICK) as writer:
         writer.offer(score_batch(4))

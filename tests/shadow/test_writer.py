@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from shadow.batches import LogBatch
-from shadow.columns import UnitKeys
+from shadow.columns import FileKey, UnitKeys
 from shadow.decisions.rolling import RollPolicy
+from shadow.files import LogFiles
 from shadow.reader import open_logs
-from shadow.schema import UnitKeyForm
+from shadow.schema import LogKind, UnitKeyForm
 from shadow.writer import LogWriter, WriterLimits
 from tests.shadow.builders import (
     AT_US,
@@ -284,3 +286,31 @@ def test_a_directory_that_stays_unwritable_costs_counted_rows_and_no_caller(
     assert taken == [True, True, False, False, False]
     counts = writer.counters().score
     assert (counts.offered, counts.dropped, counts.failed, counts.pending) == (20, 12, 8, 0)
+
+
+def test_a_bug_in_a_step_costs_a_counted_attempt_and_not_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = LogFiles.append
+    attempts = []
+
+    def fail_once(files: LogFiles, key: FileKey, batch: pa.RecordBatch) -> None:
+        attempts.append(batch.num_rows)
+        if len(attempts) == 1:
+            raise RuntimeError("a bug")
+        append(files, key, batch)
+
+    monkeypatch.setattr(LogFiles, "append", fail_once)
+
+    with LogWriter(tmp_path, limits=QUICK) as writer:
+        writer.offer(score_batch(3))
+        assert writer.flush(10)
+
+    assert (writer.counters().faults, attempts) == (1, [3, 3])
+    assert writer.counters().of(LogKind.SCORE).written == 3
+
+
+@pytest.mark.parametrize("name", ["queued_rows", "queued_bytes", "gather_s", "recover_s"])
+def test_a_limit_of_nothing_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        WriterLimits(**{name: 0})  # type: ignore[arg-type]  # rows or seconds
