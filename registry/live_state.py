@@ -171,16 +171,22 @@ class LiveState:
             host_reports.forget(connection, host_ids)
 
     async def _expire_reports(self) -> None:
+        pause_s = self._options.report_ttl_s / _EXPIRIES_PER_TERM
         while True:
-            await asyncio.sleep(self._options.report_ttl_s / _EXPIRIES_PER_TERM)
-            lost = self.observed.expire(now_s=self._now_s())
-            if not lost:
-                continue
-            _log.warning("scorer_hosts_lost", hosts=lost, ttl_s=self._options.report_ttl_s)
-            self._publish()
-            try:
-                async with self._saving:
-                    await self.run(partial(self._forget_reports, lost))
-            except UnavailableError:
-                # They are out of the published state; a later start will find them and wait.
-                _log.exception("host_reports_not_forgotten")
+            slept_from_s = self._now_s()
+            await asyncio.sleep(pause_s)
+            now_s = self._now_s()
+            # While we were suspended or starved nobody could repeat a report: that was our silence.
+            self.observed.prolong(max(0.0, now_s - slept_from_s - pause_s))
+            if lost := self.observed.expire(now_s=now_s):
+                await self._forget(lost)
+
+    async def _forget(self, hosts: tuple[str, ...]) -> None:
+        _log.warning("scorer_hosts_lost", hosts=hosts, ttl_s=self._options.report_ttl_s)
+        self._publish()
+        try:
+            async with self._saving:
+                await self.run(partial(self._forget_reports, hosts))
+        except UnavailableError:
+            # They are out of the published state; a later start will find them and wait.
+            _log.exception("host_reports_not_forgotten")

@@ -1,7 +1,7 @@
 """What scorer hosts and routers report: kept in memory, dropped when it is not repeated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -54,6 +54,17 @@ class Observed:
         for host_id in lost:
             del self._hosts[host_id]
         return lost
+
+    def prolong(self, seconds: float) -> None:
+        """Give every report that much longer to be repeated."""
+        self._hosts = {
+            name: replace(report, expires_at_s=report.expires_at_s + seconds)
+            for name, report in self._hosts.items()
+        }
+        self._routers = {
+            name: replace(report, expires_at_s=report.expires_at_s + seconds)
+            for name, report in self._routers.items()
+        }
 
     def has_room_for(self, name: str) -> bool:
         """Return whether a host or router of that name may report: a known one always may."""

@@ -153,6 +153,33 @@ def test_a_restored_report_has_one_term_to_be_repeated() -> None:
     assert observed.expire(now_s=15.0) == ("a",)
 
 
+async def test_reports_outlive_a_registry_that_was_suspended(seeded: Path) -> None:
+    class Clock:
+        now_s = 0.0
+
+    engine = open_database(seeded / "registry.sqlite")
+    with ThreadPoolExecutor(2) as executor:
+        options = LiveOptions(standby_versions=1, report_ttl_s=0.04, max_watchers=4)
+        live = LiveState(engine, executor, options, now_s=lambda: Clock.now_s, now=lambda: NOW)
+        async with live.opened():
+            await live.report_scorers(report("a", 1))
+            looks = asyncio.Event()
+            expire = live.observed.expire
+
+            def seen(*, now_s: float) -> tuple[str, ...]:
+                lost = expire(now_s=now_s)
+                if now_s >= 100.0:
+                    looks.set()
+                return lost
+
+            live.observed.expire = seen  # type: ignore[method-assign] # to know when it has looked
+            Clock.now_s = 100.0  # the process was stopped for longer than a term
+            await asyncio.wait_for(looks.wait(), LIMIT_S)
+
+            assert len(live.observed.scorers()) == 1
+    engine.dispose()
+
+
 def test_a_silent_router_is_forgotten() -> None:
     observed = Observed(ttl_s=10.0)
     observed.report_router(pb.ReportRouterRequest(router_id="r"), at=NOW, now_s=0.0)
