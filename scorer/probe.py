@@ -6,12 +6,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-_OPTIONS = (
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 200),
-    ("grpc.use_local_subchannel_pool", 1),
-)
+_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)  # a connection of its own
 
 
 class ProbeAnswer(Enum):
@@ -21,21 +16,23 @@ class ProbeAnswer(Enum):
 
 
 class Probe:
-    """Asks one address. Close it."""
+    """Asks one address, over a new connection each time, as a router that has just started.
+
+    A connection that stays open would not notice that nobody else can connect any more, e.g.
+    when the socket's file is gone.
+    """
 
     def __init__(self, address: str) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        self._stub: Any = health_pb2_grpc.HealthStub(self._channel)  # the stub has no types
+        self._address = address
 
     async def ask(self, timeout_s: float) -> ProbeAnswer:
-        try:
-            answer = await self._stub.Check(
-                health_pb2.HealthCheckRequest(service=""), timeout=timeout_s
-            )
-        except grpc.aio.AioRpcError:
-            return ProbeAnswer.NONE
+        async with grpc.aio.insecure_channel(self._address, options=_OPTIONS) as channel:
+            stub: Any = health_pb2_grpc.HealthStub(channel)  # the stub has no types
+            try:
+                answer = await stub.Check(
+                    health_pb2.HealthCheckRequest(service=""), timeout=timeout_s
+                )
+            except grpc.aio.AioRpcError:
+                return ProbeAnswer.NONE
         serving = answer.status == health_pb2.HealthCheckResponse.SERVING
         return ProbeAnswer.SERVING if serving else ProbeAnswer.NOT_SERVING
-
-    async def close(self) -> None:
-        await self._channel.close(None)

@@ -142,7 +142,6 @@ class SupervisedScorer:
                 await self._watch(process, probe)
             await self._drain(process)
         finally:
-            await probe.close()
             if process.returncode is None:
                 process.kill()
                 await process.wait()

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -32,19 +33,17 @@ class RunningProcess:
 
     async def until_ready(self) -> None:
         probe = Probe(self.address)
-        try:
-            async with asyncio.timeout(READY_WITHIN_S):
-                while await probe.ask(1.0) is not ProbeAnswer.SERVING:
-                    if self.process.returncode is not None:
-                        raise AssertionError(f"exited with {self.process.returncode}")
-                    # Readiness can only be asked for; the pause bounds how often.
-                    await asyncio.sleep(0.05)
-        finally:
-            await probe.close()
+        async with asyncio.timeout(READY_WITHIN_S):
+            while await probe.ask(1.0) is not ProbeAnswer.SERVING:
+                if self.process.returncode is not None:
+                    raise AssertionError(f"exited with {self.process.returncode}")
+                # Readiness can only be asked for; the pause bounds how often.
+                await asyncio.sleep(0.05)
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        if self.process.returncode is None:
-            os.kill(self.pid, number)
+        with suppress(ProcessLookupError):  # the test ended it; we have only not heard yet
+            if self.process.returncode is None:
+                os.kill(self.pid, number)
         return await asyncio.wait_for(self.process.wait(), ENDED_WITHIN_S)
 
 

@@ -69,6 +69,10 @@ async def until_gone(pid: int) -> None:
             await asyncio.sleep(0.02)
 
 
+def unlink_socket(address: str) -> None:
+    Path(address.removeprefix("unix:")).unlink()
+
+
 def rows(count: int = 1) -> np.ndarray:
     return np.ones((count, 3), np.float32)
 
@@ -103,6 +107,22 @@ async def test_a_hung_scorer_is_noticed_and_replaced(
     )
     assert "hung" in after.last_error
     assert not is_running(before.pid)
+    assert (await infer(after.address) == 2).all()
+
+
+async def test_a_scorer_that_nobody_can_reach_is_replaced(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path
+) -> None:
+    """A scorer of an earlier host that ends late takes the file of the new one's socket along."""
+    await registry.publish([registry.version(VersionRef("doubler", 1), artifact)], [deployment(1)])
+    await start_host()
+    (before,) = await registry.until_reported(all_ready(1))
+
+    unlink_socket(before.address)
+
+    (after,) = await registry.until_reported(
+        lambda ps: len(ps) == 1 and ps[0].state == READY and ps[0].pid != before.pid
+    )
     assert (await infer(after.address) == 2).all()
 
 
@@ -147,6 +167,7 @@ async def test_bytes_that_the_registry_corrupted_are_refused(
     await start_host()
 
     (process,) = await registry.until_reported(lambda ps: [p.state for p in ps] == [REFUSED])
+    assert "the registry sent" in process.last_error, "it was stored, and found out only later"
     assert version.files[1].path in process.last_error
     assert sha256 in process.last_error
 

@@ -218,6 +218,15 @@ async def test_bytes_that_are_no_message_are_not_our_bug(doubler: Path, tmp_path
     assert refused.value.code() is Code.INVALID_ARGUMENT
 
 
+async def test_a_lone_caller_never_waits(doubler: Path, tmp_path: Path) -> None:
+    async with open_service(doubler, tmp_path) as served:
+        for _ in range(20):
+            await served.call("ModelInfer", infer_request(ROWS))
+
+    assert served.counted("queue_seconds_count") == 20
+    assert served.counted("queue_seconds_sum") == 0
+
+
 async def test_many_callers_each_get_their_own_rows(doubler: Path, tmp_path: Path) -> None:
     batches = [np.full((1 + at % 5, 3), at, np.float32) for at in range(200)]
 
