@@ -30,7 +30,8 @@ def open_batches(
             with _open_csv(path, columns) as reader:
                 yield iter(reader)
         else:
-            with pq.ParquetFile(path) as file:
+            # Without pre-buffering: that keeps all of the file that was read.
+            with pq.ParquetFile(path, pre_buffer=False) as file:
                 _check_columns(path, file.schema_arrow.names, columns)
                 yield file.iter_batches(batch_size=chunk_rows, columns=list(columns))
     except pa.ArrowInvalid as error:
