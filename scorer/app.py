@@ -123,5 +123,5 @@ def _limits(settings: ScorerSettings) -> BatchLimits:
         max_batch_rows=settings.max_batch_rows,
         max_queue_rows=settings.max_queue_rows,
         gather_s=settings.gather_ms / 1000,
-        enough_rows=settings.gather_rows,
+        enough_rows=min(settings.gather_rows, settings.max_batch_rows),
     )

@@ -126,6 +126,8 @@ class SupervisedScorer:
                 await self._rest(ScorerState.REFUSED, str(error))
             except UnderstudyError as error:
                 await self._back_off(str(error))
+        for path in (self._expectation_file, self._status_file):
+            path.unlink(missing_ok=True)
 
     async def _run_once(self) -> None:
         """Start the process and watch it; return when asked to stop."""
@@ -148,15 +150,14 @@ class SupervisedScorer:
             self._process = None
 
     async def _start(self, folder: Path) -> asyncio.subprocess.Process:
-        expectation = self._directory / f"{self._name}.expect.json"
-        write_expectation(expectation, expectation_of(self._version))
+        write_expectation(self._expectation_file, expectation_of(self._version))
         self._status_file.unlink(missing_ok=True)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "scorer", "serve", str(folder)),
             *("--name", self._version.ref.model),
             *("--version-number", str(self._version.ref.number)),
             *("--listen", self.state.address),
-            *("--expect", str(expectation)),
+            *("--expect", str(self._expectation_file)),
             *("--status-file", str(self._status_file)),
             *(() if self._metrics_port is None else ("--metrics-port", str(self._metrics_port))),
             *("--under-host", str(os.getpid())),
@@ -280,6 +281,10 @@ class SupervisedScorer:
     def _change(self, **facts: object) -> None:
         self.state = replace(self.state, **facts)  # type: ignore[arg-type]  # fields by name
         self._report()
+
+    @property
+    def _expectation_file(self) -> Path:
+        return self._directory / f"{self._name}.expect.json"
 
     @property
     def _status_file(self) -> Path:
