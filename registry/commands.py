@@ -1,6 +1,7 @@
 """The operators' commands: `understudy registry …`."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ from registry.output import (
     print_version,
     print_versions,
 )
+from registry.provenance.bill_of_materials import ml_bom
 from registry.provenance.statement import in_toto_statement
 from runtime.exit_codes import FAILED, OK, REFUSED
 from runtime.lifecycle import run
@@ -138,23 +140,31 @@ def show(
         print_version(client.get_version(ref.model, ref.number), output)
 
 
+class ExportFormat(StrEnum):
+    IN_TOTO = "in-toto"
+    CYCLONEDX = "cyclonedx"
+
+
 @app.command()
 def export(
     model: ModelOrVersion,
     version: Number = None,
+    *,
+    form: Annotated[ExportFormat, typer.Option("--format")] = ExportFormat.IN_TOTO,
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
-    """Print a version's provenance as an in-toto Statement v1 (SLSA Provenance v1), unsigned."""
+    """Print a version's provenance for other tools: in-toto Statement v1 or CycloneDX ML-BOM."""
+    write = in_toto_statement if form is ExportFormat.IN_TOTO else ml_bom
     with expected_failures(), RegistryClient(registry) as client:
         ref = parse_version(model, version)
         found = client.get_version(ref.model, ref.number)
-        statement = in_toto_statement(
+        written = write(
             ref,
             [file_from_wire(file) for file in found.files],
             json.loads(found.provenance_json),
             provenance_digest=found.provenance_digest,
         )
-        typer.echo(json.dumps(statement, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(written, indent=2, ensure_ascii=False))
 
 
 @app.command()

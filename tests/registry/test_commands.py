@@ -351,6 +351,18 @@ def test_a_version_is_exported_for_other_tools(unchanged: str) -> None:
     assert run["builder"]["id"] == "urn:understudy:builder:pytest"
 
 
+def test_a_version_is_exported_as_a_bill_of_materials(unchanged: str) -> None:
+    bom = json.loads(command("export", "fraud", "2", "--format", "cyclonedx").stdout)
+
+    component = bom["metadata"]["component"]
+    version = json_of("show", "fraud@2")
+    digests = {file["path"]: file["sha256"] for file in version["files"]}
+    assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
+    assert component["hashes"] == [{"alg": "SHA-256", "content": digests["model.onnx"]}]
+    metrics = component["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    assert [metric["type"] for metric in metrics] == ["auc", "brier", "accuracy"]
+
+
 def test_a_text_cannot_steer_the_terminal(registry: str) -> None:
     hostile = "why [red]not[/red] \x1b[2J\x07"
 

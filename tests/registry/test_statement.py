@@ -1,8 +1,11 @@
-"""What a record says, said in in-toto's words."""
+"""What a record says, said in the words of in-toto and of CycloneDX."""
+
+from typing import Any
 
 from domain.versions import VersionRef
+from registry.provenance.bill_of_materials import ml_bom
 from registry.provenance.statement import in_toto_statement
-from tests.registry.samples import record_with
+from tests.registry.samples import record_with, trained
 
 
 def dependencies_of(path: str, value: object) -> list[dict[str, object]]:
@@ -29,3 +32,31 @@ def test_a_snapshot_is_no_digest() -> None:
 
     assert training["annotations"] == {"snapshot": "4711"}
     assert "digest" not in training
+
+
+def bom_of(path: str, value: object) -> dict[str, Any]:
+    return ml_bom(VersionRef("fraud", 1), (), record_with(path, value), provenance_digest="ab" * 32)
+
+
+def test_every_reference_of_a_bill_of_materials_leads_to_a_component() -> None:
+    bom = bom_of("data.others", [trained().record["data"]["training"]])
+
+    known = {component["bom-ref"] for component in bom["components"]}
+    [dependency] = bom["dependencies"]
+    card = bom["metadata"]["component"]["modelCard"]
+    assert set(dependency["dependsOn"]) == known
+    assert len(known) == len(bom["components"])
+    assert {each["ref"] for each in card["modelParameters"]["datasets"]} <= known
+    assert len(card["modelParameters"]["datasets"]) == 3
+
+
+def test_a_waived_licence_is_left_out_of_the_bill_of_materials() -> None:
+    assert "licenses" not in bom_of("policy.licence", {"absent": True})["metadata"]["component"]
+    assert "licenses" in bom_of("policy.licence", "MIT")["metadata"]["component"]
+
+
+def test_a_snapshot_is_the_version_of_its_data() -> None:
+    training = bom_of("data.training.content", "snapshot:4711")["components"][0]
+
+    assert training["version"] == "4711"
+    assert "hashes" not in training
