@@ -60,7 +60,9 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
         await server.start()
         resources.push_async_callback(server.stop, None)
         if settings.metrics_port is not None:
-            httpd, _ = start_http_server(settings.metrics_port, "127.0.0.1", metrics.registry)
+            httpd, _ = start_http_server(
+                settings.metrics_port, settings.metrics_ip, metrics.registry
+            )
             resources.callback(httpd.server_close)
             resources.callback(httpd.shutdown)
         try:

@@ -31,8 +31,9 @@ class ScorerSettings(ProcessSettings):
 
     listen: str = Field("127.0.0.1:8001", description="host:port, or unix:/path")
     metrics_port: int | None = Field(
-        None, ge=0, le=65_535, description="Prometheus on loopback; none: no metrics"
+        None, ge=0, le=65_535, description="Prometheus; none: no metrics"
     )
+    metrics_ip: str = Field("127.0.0.1", description="where metrics are served")
     log_level: str = Field("info", pattern=_LEVELS, description="debug, info, warning or error")
 
     intra_op_threads: int = Field(
