@@ -20,7 +20,6 @@ ARRAY_DTYPES: dict[str, np.dtype[Any]] = {  # by datatype of the Open Inference 
     "BOOL": np.dtype("bool"),
     "BYTES": np.dtype("object"),
 }
-_WHOLE = {FeatureDtype.INT64, FeatureDtype.BOOL}
 _MATRIX_RANK = 2
 
 
@@ -125,10 +124,11 @@ def _datatype_faults(
 
 
 def _fits(dtype: FeatureDtype, datatype: str) -> bool:
+    """Return whether every value of `dtype` has a place in `datatype`; float64 may lose digits."""
     if datatype == "BYTES":
         return dtype is FeatureDtype.STRING
     if datatype in {"FP32", "FP64"}:
         return dtype is not FeatureDtype.STRING
-    if datatype == "BOOL":
-        return dtype is FeatureDtype.BOOL
-    return dtype in _WHOLE
+    if datatype == "INT64":
+        return dtype in {FeatureDtype.INT64, FeatureDtype.BOOL}
+    return dtype is FeatureDtype.BOOL  # an int64 would wrap around in INT32

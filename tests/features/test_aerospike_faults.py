@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
@@ -292,3 +293,15 @@ async def test_a_bin_that_is_no_record_is_of_no_definition(
     assert record is not None
     assert record != UNANSWERED
     assert not record.startswith(record_format(VIEW).digest)
+
+
+async def test_a_client_of_another_process_is_not_used(
+    store: AerospikeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # After a fork both processes would read each other's answers from shared sockets.
+    pid = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: pid + 1)
+
+    with pytest.raises(UnavailableError, match="another process"):
+        await _find(store, ["u0"])
+    monkeypatch.undo()

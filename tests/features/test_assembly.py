@@ -265,6 +265,7 @@ def test_names_are_short_where_they_can_be() -> None:
         (["user@1:age", "user@1:age"], MATRIX, "twice"),
         (["user@1:city"], [TensorSpec("x", "FP32", (-1, 1))], "BYTES for string"),
         (["user@1:amount"], [TensorSpec("x", "INT64", (-1, 1))], "INT64 for feature amount"),
+        (["user@1:age"], [TensorSpec("x", "INT32", (-1, 1))], "INT32 for feature age"),
         (["user@1:age"], [TensorSpec("x", "FP32", (-1, 2))], "x.shape"),
         (["user@1:age"], [TensorSpec("x", "FP16", (-1, 1))], "FP16"),
         (["user@1:age"], [TensorSpec("x", "FP32", (-1, 1, 1))], "x.shape"),

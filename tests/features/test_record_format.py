@@ -1,0 +1,95 @@
+"""Packed records of any view: what goes in comes out, by one record and by batches."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.features import Feature, FeatureDtype, FeatureScalar, FeatureView
+from features.decisions.record_decoding import decode
+from features.decisions.record_format import (
+    event_time_ms_of,
+    is_of,
+    pack_columns,
+    pack_record,
+    record_format,
+    unpack_record,
+)
+
+VALUES: dict[FeatureDtype, st.SearchStrategy[FeatureScalar]] = {
+    FeatureDtype.FLOAT32: st.floats(width=32, allow_nan=False),
+    FeatureDtype.FLOAT64: st.floats(allow_nan=False),
+    FeatureDtype.INT64: st.integers(-(2**63), 2**63 - 1),
+    FeatureDtype.BOOL: st.booleans(),
+    FeatureDtype.STRING: st.text(max_size=20),
+}
+Values = dict[str, FeatureScalar | None]
+
+
+@st.composite
+def views_with_rows(draw: st.DrawFn) -> tuple[FeatureView, list[Values], list[int]]:
+    dtypes = draw(st.lists(st.sampled_from(FeatureDtype), min_size=1, max_size=80))
+    features = tuple(Feature(f"f{place}", dtype) for place, dtype in enumerate(dtypes))
+    row = st.fixed_dictionaries({each.name: st.none() | VALUES[each.dtype] for each in features})
+    rows = draw(st.lists(row, min_size=1, max_size=4))
+    times = draw(st.lists(st.integers(-(2**40), 2**42), min_size=len(rows), max_size=len(rows)))
+    return FeatureView("view", 1, "entity", features), rows, times
+
+
+@given(views_with_rows())
+def test_what_is_packed_is_unpacked(case: tuple[FeatureView, list[Values], list[int]]) -> None:
+    view, rows, times = case
+    form = record_format(view)
+
+    records = [
+        pack_record(form, row, event_time_ms=at) for row, at in zip(rows, times, strict=True)
+    ]
+
+    assert [unpack_record(form, record) for record in records] == rows
+    assert [event_time_ms_of(form, record) for record in records] == times
+    assert all(is_of(form, record) for record in records)
+    assert all(not is_of(form, record[:-1]) for record in records)
+    assert all(not is_of(form, record + b"\0") for record in records)
+    decoded = decode(form, records)
+    assert form.event_times_ms(decoded.parts).tolist() == times
+    present = form.presence(decoded.parts)
+    assert present.tolist() == _present(view, rows)
+    assert decoded.is_full == bool(present.all())
+
+
+@given(views_with_rows())
+def test_a_batch_is_packed_as_its_rows_are(
+    case: tuple[FeatureView, list[Values], list[int]],
+) -> None:
+    view, rows, times = case
+    form = record_format(view)
+    columns: list[Any] = []
+    for feature in view.features:
+        given_values = [row[feature.name] for row in rows]
+        if feature.dtype is FeatureDtype.STRING:
+            # What is not present may hold anything.
+            columns.append([str(value).encode() for value in given_values])
+        else:
+            columns.append(np.array([7 if value is None else value for value in given_values]))
+    present = np.array(_present(view, rows))
+
+    records = pack_columns(form, columns, present, np.array(times, dtype=np.int64))
+
+    alone = [pack_record(form, row, event_time_ms=at) for row, at in zip(rows, times, strict=True)]
+    assert records == alone
+
+
+def _present(view: FeatureView, rows: list[Values]) -> list[list[bool]]:
+    return [[row[feature.name] is not None for feature in view.features] for row in rows]
+
+
+def test_blank_and_foreign_records_are_told_apart() -> None:
+    view = FeatureView("view", 1, "entity", (Feature("f", FeatureDtype.STRING),))
+    form = record_format(view)
+    good = pack_record(form, {"f": "x"}, event_time_ms=1)
+
+    decoded = decode(form, [good, None, b"", b"?", good[:8], form.blank])
+
+    assert decoded.wrong_digests == 2
+    assert decoded.texts(0) == [b"x", b"", b"", b"", b"", b""]
