@@ -9,8 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import psutil
 import pytest
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 
 from runtime import exit_codes
 from shadow.reader import open_logs
@@ -149,6 +153,9 @@ async def test_up_serves_until_it_is_told_to_stop(
         lines = await lines_until(process, "Ctrl-C stops it")
         children = descendants(process)
         assert all(is_running(pid) for pid in children)
+        with grpc.insecure_channel(router) as channel:  # what grpcurl asks first
+            services = ProtoReflectionDescriptorDatabase(channel).get_services()
+        assert "understudy.v1.ScoringService" in services
 
         process.send_signal(number)
         await asyncio.wait_for(process.communicate(), LIMIT_S)
