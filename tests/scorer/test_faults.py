@@ -255,19 +255,6 @@ async def test_a_call_in_flight_when_the_scorer_is_told_to_stop_still_gets_its_a
         assert list((await call).outputs[0].shape) == [4_000, 1]
 
 
-async def test_health_is_answered_while_a_long_run_is_in_progress(
-    start_scorer: StartScorer, tmp_path: Path
-) -> None:
-    scorer = await start_scorer(slow_artifact(tmp_path / "slow"))
-    async with caller(scorer.address) as calls:
-        call = calls.infer(infer_request(np.ones((4_000, 512), np.float32)))
-        await asyncio.sleep(0)
-        await calls.until_in_flight()
-
-        assert not call.done(), "the loop was held up until the run was over"
-        await call
-
-
 async def test_a_model_that_allocates_too_much_refuses_that_call_only(
     start_scorer: StartScorer, tmp_path: Path
 ) -> None:

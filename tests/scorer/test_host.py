@@ -100,6 +100,24 @@ async def test_a_version_that_is_no_longer_named_is_stopped(
     assert left.restarts == 0
 
 
+async def test_a_version_wanted_again_while_it_drains_is_started_anew(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path
+) -> None:
+    version = registry.version(VersionRef("doubler", 1), artifact)
+    await registry.publish([version], [deployment(1)])
+    await start_host(SCORER_HOST_LEAVE_DELAY_S="0.5")
+    (before,) = await registry.until_reported(all_ready(1))
+    await registry.publish([], [])
+    await registry.until_reported(lambda ps: [p.state for p in ps] == [pb.SCORER_STATE_DRAINING])
+
+    await registry.publish([version], [deployment(1)])
+
+    (after,) = await registry.until_reported(all_ready(1))
+    assert after.pid != before.pid
+    assert after.address == before.address
+    assert (await infer(after.address) == 2).all()
+
+
 async def test_a_refused_artifact_says_why_and_leaves_the_champion_alone(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:

@@ -9,11 +9,13 @@ import grpc
 import numpy as np
 import pytest
 
+from tests.scorer.fakes import DoublingRunner, Gate
 from tests.scorer.models import doubling_model
 from tests.scorer.serving import array_of, infer_request, open_service
 from understudy.oip import inference_pb2 as pb
 
 Code = grpc.StatusCode
+IN_WORKER_S = -1.0  # every run leaves the loop
 ROWS = np.arange(6, dtype=np.float32).reshape(2, 3)
 Edit = Callable[[pb.ModelInferRequest], Any]
 
@@ -225,6 +227,24 @@ async def test_a_lone_caller_never_waits(doubler: Path, tmp_path: Path) -> None:
 
     assert served.counted("queue_seconds_count") == 20
     assert served.counted("queue_seconds_sum") == 0
+
+
+async def test_questions_are_answered_while_a_long_run_is_in_progress(
+    doubler: Path, tmp_path: Path
+) -> None:
+    gate = Gate()
+    runner = DoublingRunner(before=gate)
+
+    async with open_service(doubler, tmp_path, runner=runner, inline_run_s=IN_WORKER_S) as served:
+        call = served.call("ModelInfer", infer_request(ROWS))
+        await asyncio.wait_for(gate.entered.wait(), 10)
+        live = await served.call("ServerLive", pb.ServerLiveRequest(), timeout=10)
+        assert not call.done()
+        gate.open()
+        answer = await call
+
+    assert live.live
+    assert (array_of(answer) == ROWS * 2).all()
 
 
 async def test_many_callers_each_get_their_own_rows(doubler: Path, tmp_path: Path) -> None:
