@@ -164,7 +164,7 @@ def labels_in(log_dir: Path) -> list[tuple[str, float, str]]:
 
 def test_outcomes_come_from_csv_with_columns_of_any_name(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "truth.csv"
-    file.write_text("id,fraud,seen\n007,true,2026-11-18 12:00:00+01:00\nb,0,2026-11-18T11:30:00\n")
+    file.write_text("id,fraud,seen\n007,true,2026-11-18 12:00:00+01:00\n12,0,2026-11-18T11:30:00\n")
 
     code, told, _ = run(
         "outcomes", "import", file, "--log-dir", tmp_path / "logs", "--model", "fraud",
@@ -174,7 +174,7 @@ def test_outcomes_come_from_csv_with_columns_of_any_name(run: Run, tmp_path: Pat
     assert (code, told) == (exit_codes.OK, "2 outcomes of fraud imported\n")
     assert labels_in(tmp_path / "logs") == [
         ("007", 1.0, "2026-11-18T11:00:00"),
-        ("b", 0.0, "2026-11-18T11:30:00"),
+        ("12", 0.0, "2026-11-18T11:30:00"),
     ]
 
 

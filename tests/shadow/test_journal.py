@@ -18,7 +18,7 @@ from shadow.decisions.rolling import RollPolicy
 from shadow.files import LogFiles
 from shadow.journal import FinishedRows, Journal, JournalReader, finish_journal
 from shadow.reader import open_logs
-from shadow.workspace import open_workspace
+from shadow.workspace import abandoned_workspaces, open_workspace
 from shadow.writer import LogWriter, WriterLimits
 from tests.shadow.builders import score_batch, wait_until
 
@@ -249,6 +249,14 @@ def test_rows_of_a_killed_process_are_recovered_by_the_next(
     with open_logs(tmp_path) as reader:
         assert reader.rows("SELECT count(DISTINCT request_id) AS n FROM score") == [{"n": 1000}]
     assert list((tmp_path / ".inprogress").iterdir()) == []
+
+
+def test_a_folder_that_is_only_being_made_is_not_taken_for_abandoned(tmp_path: Path) -> None:
+    being_made = tmp_path / ".inprogress" / ".new-4711-abc"
+    being_made.mkdir(parents=True)
+    (being_made / "lock").touch()  # the moment before its owner locks it
+
+    assert list(abandoned_workspaces(tmp_path)) == []
 
 
 def test_rows_of_a_process_that_dies_later_are_found_by_the_others(tmp_path: Path) -> None:
