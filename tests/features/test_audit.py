@@ -16,6 +16,10 @@ from domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus
 from features.audit import AuditReport, KeyForm, ScoreLog, audit_features
 from features.freshness import feature_shares, view_freshness
 from features.history import HistorySource
+from shadow.batches import NO_DECISION, ScoreBatchLog
+from shadow.columns import UnitKeys
+from shadow.schema import UnitKeyForm
+from shadow.writer import LogWriter
 from tests.features.builders import NOW_MS, NOW_S, a_record, a_view, floats
 from tests.features.fakes import FakeFeatureStore
 
@@ -180,3 +184,57 @@ def test_shares_are_over_all_logged_rows(tmp_path: Path) -> None:
         feature_shares(log.files, ["first"])
     with pytest.raises(NotFoundError):
         feature_shares(str(tmp_path / "none"), ["first"])
+
+
+@pytest.mark.parametrize("keys", [UnitKeys(secret=SECRET), UnitKeys(form=UnitKeyForm.PLAIN)])
+def test_the_log_that_routers_write_can_be_audited(
+    tmp_path: Path, sources: dict[str, HistorySource], keys: UnitKeys
+) -> None:
+    vectors = [[0.1, 7.0, 1.0, 1.0], [0.9, 7.0, 4.0, NAN]]
+    statuses = [[0, 0, 0, 0], [0, 0, 3, 5]]
+    with LogWriter(tmp_path / "logs", unit_keys=keys) as writer:
+        assert writer.offer(_answered(["a", "b"], vectors, statuses))
+        assert writer.offer(_answered(["a", "stranger"], [vectors[0]] * 2, None))
+    log = ScoreLog(str(tmp_path / "logs" / "score" / "model=m" / "*" / "*.parquet"))
+
+    report = audit_features(
+        log,
+        REFS,
+        [USER, SHOP],
+        sources,
+        entity="user",
+        keys=KeyForm(keys.form is UnitKeyForm.HASHED, SECRET),
+    )
+
+    assert (report.logged_rows, report.matched_rows) == (4, 3)
+    assert [each.mismatches for each in report.features] == [1, 0, 0]
+    assert report.features[0].worst[0].key == "b"
+    names = [str(ref) for ref in REFS]
+    shares = feature_shares(log.files, names, where="version = 1")
+    assert [each.missing for each in shares] == [0, 0, 0, 0.25]
+    assert shares[2].defaulted == 0.25
+
+
+def _answered(
+    ids: list[str], vectors: list[list[float]], statuses: list[list[int]] | None
+) -> ScoreBatchLog:
+    rows = len(ids)
+    return ScoreBatchLog(
+        model="m",
+        version=1,
+        arm="champion",
+        revision=1,
+        at_us=round((NOW_S + 5) * 1e6),
+        request_ids=ids,
+        entity_ids=ids,
+        scores=np.zeros(rows),
+        decisions=np.full(rows, NO_DECISION, dtype=np.int8),
+        levels=np.zeros(rows, dtype=np.uint8),
+        queue_us=np.zeros(rows, dtype=np.uint32),
+        total_us=np.zeros(rows, dtype=np.uint32),
+        fetch_us=1,
+        infer_us=1,
+        features=np.array(vectors, dtype=np.float32),
+        feature_names=tuple(str(ref) for ref in REFS),
+        statuses=None if statuses is None else np.array(statuses, dtype=np.uint8),
+    )
