@@ -1,5 +1,6 @@
 """Measure several loads in turns, so that what disturbs the machine disturbs all of them."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -41,6 +42,7 @@ class Measured:
     counted: Counted
     cpu_us_per_request: Mapping[str, float]
     mean_batch_rows: float | None
+    others_cpu_share: float = 0.0  # of the machine, by processes that are none of ours
 
 
 async def alternate(targets: Sequence[Target], effort: Effort) -> dict[str, list[Measured]]:
@@ -66,22 +68,40 @@ async def _prepare(target: Target) -> None:
 
 async def _measure(target: Target, seconds: float) -> Measured:
     await _prepare(target)
-    before_s = cpu_s_by_process(target.processes)
     batches_before = await target.read_batches() if target.read_batches else None
+    before_s, busy_before_s, own_before_s = _cpu_books(target)
+    began_s = time.monotonic()
     counted = await run_h2load(target.load, seconds=seconds)
-    after_s = cpu_s_by_process(target.processes)
-    mean_batch_rows = None
-    if target.read_batches and batches_before:
-        batches = await target.read_batches()
-        mean_batch_rows = (batches.rows - batches_before.rows) / max(
-            1, batches.batches - batches_before.batches
-        )
+    elapsed_s = time.monotonic() - began_s
+    after_s, busy_after_s, own_after_s = _cpu_books(target)
+    batches_after = await target.read_batches() if target.read_batches else None
     _check(target, counted)
-    cpu_us = {
-        name: (spent_s - before_s.get(name, 0.0)) / counted.requests * 1e6
-        for name, spent_s in after_s.items()
-    }
-    return Measured(counted, cpu_us, mean_batch_rows)
+    spent_s = {name: total_s - before_s.get(name, 0.0) for name, total_s in after_s.items()}
+    others_s = busy_after_s - busy_before_s - sum(spent_s.values()) - (own_after_s - own_before_s)
+    return Measured(
+        counted,
+        {name: each_s / counted.requests * 1e6 for name, each_s in spent_s.items()},
+        _mean_rows(batches_before, batches_after),
+        max(0.0, others_s / (elapsed_s * (psutil.cpu_count() or 1))),
+    )
+
+
+def _cpu_books(target: Target) -> tuple[dict[str, float], float, float]:
+    """Return CPU seconds so far: of the target's processes, of the machine, of us and h2load."""
+    times = psutil.cpu_times()
+    own = psutil.Process().cpu_times()
+    own_s = own.user + own.system + own.children_user + own.children_system
+    return cpu_s_by_process(target.processes), times.user + times.nice + times.system, own_s
+
+
+def _mean_rows(before: Batches | None, after: Batches | None) -> float | None:
+    if before is None or after is None:
+        return None
+    return (after.rows - before.rows) / max(1, after.batches - before.batches)
+
+
+def median_others_share(measured: Sequence[Measured]) -> float:
+    return round(median(each.others_cpu_share for each in measured), 3)
 
 
 def median_ratio(measured: Sequence[Measured], floor: Sequence[Measured]) -> float:

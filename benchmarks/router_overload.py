@@ -3,7 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measure import alternate, median_cpu_us, median_latency_s, median_rate
+from benchmarks.measure import (
+    alternate,
+    median_cpu_us,
+    median_latency_s,
+    median_others_share,
+    median_rate,
+)
 from benchmarks.request_path import CHAMPION, open_request_path
 from benchmarks.rows import Effort, Row, Scenario
 
@@ -46,6 +52,7 @@ async def measure_overload(effort: Effort, folder: Path) -> list[Row]:
             goal=f">= {LEAST_GOODPUT} of the peak answered, the rest refused fast",
             met=share >= LEAST_GOODPUT,
             cpu_us_per_request=median_cpu_us(floods),
+            others_cpu_share=median_others_share(floods),
             note=(
                 f"{share:.2f} of the peak ({peak_per_s:.0f}/s); {load.sent_per_s}/s asked of the "
                 f"generator, {ended_per_s:.0f}/s ended (answered or refused), p99 {p99_ms:.0f} ms; "

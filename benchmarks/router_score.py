@@ -12,6 +12,7 @@ from benchmarks.measure import (
     median_batch_rows,
     median_cpu_us,
     median_latency_s,
+    median_others_share,
     median_rate,
     median_ratio,
 )
@@ -94,6 +95,7 @@ def _row(
         ratio_to_floor=round(ratio, 3),
         cpu_us_per_request=median_cpu_us(measured[name]),
         mean_batch_rows=median_batch_rows(measured[name]),
+        others_cpu_share=median_others_share(measured[name]),
         goal=goal,
         met=None if name == floor else ratio >= GOAL_RATIO,
         note=f"latency p50 {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms",

@@ -12,6 +12,7 @@ from benchmarks.measure import (
     median_batch_rows,
     median_cpu_us,
     median_latency_s,
+    median_others_share,
     median_rate,
     median_ratio,
 )
@@ -206,6 +207,7 @@ def _row(
             for process, cpu_us in median_cpu_us(measured).items()
         },
         mean_batch_rows=median_batch_rows(measured),
+        others_cpu_share=median_others_share(measured),
         goal=goal,
         met=met,
         note=f"{note}; {latency}" if note else latency,

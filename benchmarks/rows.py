@@ -13,6 +13,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+_MOST_OTHERS_SHARE = 0.1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -25,6 +27,7 @@ class Row:
     cpu_us_per_request: Mapping[str, float] = field(default_factory=dict)  # by process
     mean_batch_rows: float | None = None
     met: bool | None = None  # None: reported only
+    others_cpu_share: float | None = None  # of the machine, by strangers: above 0.1, do not trust
     note: str = ""  # other numbers of this row, and what exactly was measured
 
 
@@ -74,6 +77,12 @@ def show_rows(console: Console, rows: Sequence[Row]) -> None:
             verdict + row.goal,
         )
     console.print(table)
+    shares = [row.others_cpu_share for row in rows if row.others_cpu_share is not None]
+    if shares and max(shares) > _MOST_OTHERS_SHARE:
+        console.print(
+            f"[yellow]other processes took up to {max(shares):.0%} of the CPUs: measure again on a "
+            "quiet machine[/yellow]"
+        )
     for row in rows:
         if row.note:
             console.print(f"{row.name}: {row.note}", style="dim", soft_wrap=True)
