@@ -125,6 +125,8 @@ class AssemblyPlan:
         """
         if rows is None:
             rows = len(records[0]) if records else len(request_features or ())
+        if last_known is not None and all(mask is None for mask in last_known):
+            last_known = None
         decoded = [decode(form, batch) for form, batch in zip(self._formats, records, strict=True)]
         tensors = self._values(decoded, rows)
         statuses = self._statuses(tensors, decoded, _in_ms(now_s), last_known)

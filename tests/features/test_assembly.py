@@ -142,7 +142,7 @@ def test_when_every_value_is_present_no_statuses_are_built() -> None:
     view = a_view("wide", floats(70, max_age_s=60.0))
     records = [a_record(view, {f"f{n}": float(n + row) for n in range(70)}) for row in range(3)]
 
-    assembled = _plan_of(view, 70).assemble([records], None, now_s=NOW_S + 60)
+    assembled = _plan_of(view, 70).assemble([records], None, now_s=NOW_S + 60, last_known=[None])
 
     assert assembled.statuses is None
     assert assembled.tensors[0].flags.c_contiguous
