@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from domain.snapshots import ScorerProcess
+from domain.snapshots import ScorerProcess, ScorerState
 from scorer.addresses import Addresses
 from scorer.artifact_cache import ArtifactCache
 from scorer.decisions.fleet import Place, Wanted, plan_change
@@ -72,7 +72,7 @@ class Fleet:
                 cache=self._cache,
                 times=_watch_times(self._settings),
                 restarts=_restart_policy(self._settings),
-                load_nice=self._settings.load_nice,
+                load_nice=self._load_nice,
                 report=self.changed.set,
             )
             scorer.renice(self._nice_of(wanted))
@@ -82,6 +82,11 @@ class Fleet:
             self.changed.set()
         del self._running[place]
         self._addresses.release(place)
+
+    def _load_nice(self) -> int:
+        """Nobody is disturbed while nobody serves: the first scorers load at full speed."""
+        serving = any(each.state is ScorerState.READY for each in self.processes())
+        return self._settings.load_nice if serving else 0
 
     def _nice_of(self, wanted: Wanted) -> int:
         settings = self._settings

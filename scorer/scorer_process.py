@@ -71,7 +71,7 @@ class SupervisedScorer:
         cache: ArtifactCache,
         times: WatchTimes,
         restarts: RestartPolicy,
-        load_nice: int,
+        load_nice: Callable[[], int],
         report: Callable[[], None],
     ) -> None:
         self._version = wanted.version
@@ -167,7 +167,7 @@ class SupervisedScorer:
         self._process = process
         self._change(pid=process.pid, started_at_s=datetime.now(UTC).timestamp())
         if may_set_down_to(self._nice):
-            self._apply_nice(process.pid, max(self._nice, self._load_nice))
+            self._apply_nice(process.pid, max(self._nice, self._load_nice()))
         _log.info("scorer_started", scorer=self._name, pid=process.pid)
         return process
 

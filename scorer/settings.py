@@ -97,7 +97,7 @@ class HostSettings(ProcessSettings):
     live_nice: Nice = Field(0, description="niceness of champions, challengers, fallbacks")
     shadow_nice: Nice = Field(5, description="niceness of versions that only shadow")
 
-    load_nice: Nice = Field(10, description="niceness of a scorer until it is ready")
+    load_nice: Nice = Field(10, description="niceness of a scorer that loads while others serve")
 
     start_timeout_s: Seconds = Field(120.0, description="from start to ready")
     probe_interval_s: Seconds = Field(1.0, description="between liveness probes")
