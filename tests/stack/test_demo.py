@@ -1,6 +1,7 @@
 """The two commands of the stack, as an operator runs them: real, from start to end."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -58,6 +59,14 @@ async def lines_until(process: Process, text: str) -> list[str]:
     return lines
 
 
+async def score_from_shell(*options: str) -> str:
+    """Return what `understudy score cancer --entity patient=17` prints."""
+    async with running("score", "cancer", "--entity", "patient=17", *options) as process:
+        output, _ = await asyncio.wait_for(process.communicate(), LIMIT_S)
+    assert process.returncode == exit_codes.OK, output
+    return output.decode()
+
+
 def descendants(process: Process) -> list[int]:
     return [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
 
@@ -72,6 +81,8 @@ async def test_the_demo_shows_all_of_it_and_every_check_holds(
         address = next(line.split()[1] for line in lines if line.startswith("router "))
         async with AsyncScoringClient(address, timeout_s=10.0) as client:
             kept = await client.score("cancer", {"patient": "17"})
+        from_shell = await score_from_shell("--router", address, "--output", "json")
+        as_table = await score_from_shell("--router", address, "--feature", "worst_radius=30")
         process.send_signal(signal.SIGINT)
         await asyncio.wait_for(process.communicate(), LIMIT_S)
 
@@ -90,6 +101,8 @@ async def test_the_demo_shows_all_of_it_and_every_check_holds(
     ):
         assert said in text, said
     assert "BROKEN" not in text
+    assert json.loads(from_shell)["score"] == kept.score
+    assert "cancer@1, champion" in as_table
     with open_logs(root / "logs") as logs:
         (counted,) = logs.rows("SELECT count(*) AS rows, count(DISTINCT revision) AS n FROM score")
     assert counted["rows"] >= 4_000
