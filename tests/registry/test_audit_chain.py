@@ -3,10 +3,20 @@
 from dataclasses import fields, replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.decisions.audit_chain import GENESIS, AuditRow, RecordedRow, first_break
+from registry.decisions.audit_chain import (
+    GENESIS,
+    REGISTER,
+    AuditRow,
+    Effect,
+    RecordedRow,
+    discrepancies,
+    first_break,
+    version_digest,
+)
 
 
 def chain(length: int) -> list[RecordedRow]:
@@ -63,3 +73,44 @@ def test_exchanged_rows_are_found() -> None:
     recorded[1], recorded[2] = recorded[2], recorded[1]
 
     assert first_break(recorded) == 2
+
+
+def logged(action: str, details: str, *, to_revision: int = 0) -> RecordedRow:
+    row = AuditRow(1, 1, "ada", action, "fraud", "why", 0, to_revision, details, GENESIS)
+    return RecordedRow(row, row.digest)
+
+
+REVISION = logged("deploy", '{"from_digest":null,"to_digest":"d1"}', to_revision=1)
+VERSION = logged(REGISTER, '{"artifact_digest":"a","provenance_digest":"p","version":"fraud@1"}')
+DEPLOYED = Effect("deploy", "fraud", 1, "d1")
+REGISTERED = Effect(REGISTER, "fraud", 1, version_digest("a", "p"))
+
+
+def test_a_log_that_tells_of_all_there_is_has_no_discrepancies() -> None:
+    assert discrepancies([VERSION, REVISION], [DEPLOYED, REGISTERED]) == ()
+
+
+def test_what_the_log_does_not_tell_is_named() -> None:
+    assert discrepancies([], [DEPLOYED, REGISTERED]) == (
+        "revision 1 of fraud by deploy is not in the log so",
+        "version fraud@1 is not in the log so",
+    )
+
+
+def test_what_is_gone_is_named() -> None:
+    assert discrepancies([VERSION, REVISION], [REGISTERED]) == (
+        "revision 1 of fraud by deploy is in the log only",
+    )
+
+
+def test_what_was_changed_is_named_from_both_sides() -> None:
+    changed = replace(DEPLOYED, digest="d2")
+
+    assert len(discrepancies([REVISION], [changed])) == 2
+
+
+@pytest.mark.parametrize("details", ["", "[]", "{}", '{"version": 1}', "null"])
+def test_a_row_that_cannot_be_read_is_named(details: str) -> None:
+    assert discrepancies([logged(REGISTER, details)], []) == (
+        "an unreadable row is in the log only",
+    )

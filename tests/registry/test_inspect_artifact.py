@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from sklearn.linear_model import LogisticRegression
 
+from registry.provenance.capture import write_golden
 from registry.provenance.inspect_artifact import inspect_directory
 from registry.provenance.inspection import InspectionLimits, inspect
 from tests.registry.samples import trained
@@ -210,3 +211,42 @@ def test_an_inspection_that_needs_too_much_memory_is_a_finding(artifact: Path) -
 
     assert inspect(artifact, ENOUGH).problems == (), "it is the memory and nothing else"
     assert inspect(artifact, InspectionLimits(timeout_s=60.0, max_bytes=400 << 20)).problems
+
+
+def test_a_process_that_dies_is_a_finding(artifact: Path) -> None:
+    no_limit_of_the_kernels = InspectionLimits(timeout_s=60.0, max_bytes=1 << 70)
+
+    seen = inspect(artifact, no_limit_of_the_kernels)
+
+    assert "process ended with 1" in str(seen.problems[0])
+
+
+def test_a_model_that_gets_no_memory_at_all_is_a_finding(artifact: Path) -> None:
+    assert inspect(artifact, InspectionLimits(timeout_s=60.0, max_bytes=1)).problems
+
+
+def test_texts_as_outputs_replay_exactly(tmp_path: Path) -> None:
+    x = np.arange(12, dtype=np.float32).reshape(4, 3)
+    model = LogisticRegression().fit(x, ["no", "yes", "no", "yes"])
+    converted = to_onnx(model, x, options={id(model): {"zipmap": False}}, target_opset=18)
+    (tmp_path / "model.onnx").write_bytes(converted.SerializeToString())
+    write_golden(tmp_path, {"X": x})
+
+    assert problems(tmp_path) == ""
+    assert inspect_directory(tmp_path).outputs[0].datatype == "BYTES"
+
+    spoil_golden(tmp_path, "out:label", np.array(["no"] * 3 + ["maybe"]))
+    assert "out:label is not what the model answers" in problems(tmp_path)
+
+
+def test_outputs_that_are_no_tensors_are_refused(artifact: Path) -> None:
+    def add_sequence(model: onnx.ModelProto) -> None:
+        model.graph.node.append(helper.make_node("SequenceConstruct", ["X"], ["many"]))
+        kind = helper.make_sequence_type_proto(
+            helper.make_tensor_type_proto(TensorProto.FLOAT, [None, 3])
+        )
+        model.graph.output.append(helper.make_value_info("many", kind))
+
+    rewrite(artifact, add_sequence)
+
+    assert "many is seq(tensor(float))" in problems(artifact)

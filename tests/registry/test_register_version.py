@@ -1,0 +1,62 @@
+"""Registering is all or nothing, also when somebody registers at the same time."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from shutil import copytree
+
+from domain.versions import ArtifactFile
+from registry.provenance.inspection import InspectionLimits
+from registry.register_version import Registrar, Registration
+from registry.store import schema
+from registry.store.artifacts import ArtifactStore, Staging, digest_and_size
+from registry.store.database import open_database, reading, writing
+from registry.store.versions import all_refs
+from tests.registry.samples import ACTOR, SCORE, VIEW, new_version, trained
+
+
+class MeddledStore(ArtifactStore):
+    """Somebody registers another meaning of the view while the files are being moved."""
+
+    def __init__(self, root: Path, database: Path) -> None:
+        super().__init__(root)
+        self._database = database
+
+    def keep(self, staging: Staging, files: Iterable[ArtifactFile]) -> None:
+        super().keep(staging, files)
+        engine = open_database(self._database)
+        with writing(engine) as connection:
+            connection.execute(
+                schema.feature_views.insert().values(
+                    name=VIEW.name, version=VIEW.version, digest="ab" * 32, canonical_json="{}"
+                )
+            )
+        engine.dispose()
+
+
+def test_a_view_redefined_meanwhile_refuses_the_version(tmp_path: Path) -> None:
+    database = tmp_path / "registry.sqlite"
+    engine = open_database(database)
+    store = MeddledStore(tmp_path / "artifacts", database)
+    limits = InspectionLimits(timeout_s=60.0, max_bytes=8 << 30)
+    registrar = Registrar(engine, store, limits, lambda: datetime.now(UTC))
+    sample = new_version()
+    with store.stage() as staging:
+        copytree(trained().artifact_dir, staging.directory, dirs_exist_ok=True)
+        files = tuple(
+            ArtifactFile(path.name, *digest_and_size(path))
+            for path in sorted(staging.directory.iterdir())
+        )
+        asked = Registration(
+            "fraud", files, sample.provenance_json, (VIEW,), SCORE, "a test", ACTOR
+        )
+        submission = registrar.prepare(asked, staging, files)
+        assert registrar.check(asked, submission).complete
+
+        report, registered = registrar.register(asked, submission, staging)
+
+    assert [finding.field for finding in report.findings] == ["feature_views.patient@1"]
+    assert registered is None
+    with reading(engine) as connection:
+        assert all_refs(connection) == frozenset()
+    engine.dispose()
