@@ -11,7 +11,7 @@ from domain.errors import Fault
 from domain.features import Feature, FeatureRef, FeatureScalar, FeatureStatus, FeatureView
 from domain.versions import DYNAMIC, TensorSpec
 from features.computed import ComputedFeature, compile_computed, compute
-from features.decisions.column_moves import Source, Target, may_overflow, plan_moves
+from features.decisions.column_moves import Source, may_overflow, plan_moves, targets_of
 from features.decisions.feature_columns import (
     FeatureColumn,
     column_names,
@@ -24,10 +24,10 @@ from features.decisions.record_format import record_format
 from features.decisions.request_features import fault_of_value
 from features.decisions.statuses import (
     TimesMs,
-    ViewStatuses,
     has_stale_values,
-    status_when_absent,
+    in_ms,
     statuses_of,
+    unread_statuses,
     view_statuses,
 )
 from features.decisions.tensor_columns import (
@@ -72,7 +72,7 @@ class AssemblyPlan:
         self._features = [column.feature for column in columns]
         self._tensors = tensors
         self._places = [np.array(tensor.places, dtype=np.intp) for tensor in tensors]
-        self._targets = _targets(tensors)
+        self._targets = targets_of(tensors)
         stored = [
             (column, target)
             for column, target in zip(columns, self._targets, strict=True)
@@ -85,14 +85,14 @@ class AssemblyPlan:
         )
         self._may_overflow = may_overflow(self._moves, [tensor.datatype for tensor in tensors])
         self._formats = [record_format(view) for view in views]
-        self._rules = [_rules_of(view, columns) for view in views]
+        self._rules = [view_statuses(view, columns) for view in views]
         self._defaults = [values_when_absent(tensor, self._features) for tensor in tensors]
         self._place_of = places_by_name(refs)
         self._computed = computed
         self._shapes = [(len(tensor.places), ARRAY_DTYPES[tensor.datatype]) for tensor in tensors]
         self._has_flat_tensors = any(tensor.is_flat for tensor in tensors)
         # The statuses of a row before anything is known; None: all is read from the store.
-        self._unread = None if len(stored) == len(columns) else _unread_statuses(columns)
+        self._unread = None if len(stored) == len(columns) else unread_statuses(columns)
 
     def check_request_features(self, features: RequestFeatures) -> tuple[Fault, ...]:
         """Return what keeps the features of a request from standing in a row."""
@@ -129,7 +129,7 @@ class AssemblyPlan:
             last_known = None
         decoded = [decode(form, batch) for form, batch in zip(self._formats, records, strict=True)]
         tensors = self._values(decoded, rows)
-        statuses = self._statuses(tensors, decoded, _in_ms(now_s), last_known)
+        statuses = self._statuses(tensors, decoded, in_ms(now_s), last_known)
         if self._computed is not None and statuses is not None:
             inputs = self._computed.read(records, request_features, now_s, last_known, rows)
             self._compute(self._computed, inputs, tensors, statuses, now_s)
@@ -295,30 +295,3 @@ class ComputedColumns:
             rows=rows,
         )
         return cast("npt.NDArray[np.float64]", assembled.tensors[0])
-
-
-def _in_ms(time_s: float | npt.NDArray[np.float64]) -> TimesMs:
-    return (
-        np.rint(time_s * 1000).astype(np.int64)
-        if isinstance(time_s, np.ndarray)
-        else round(time_s * 1000)
-    )
-
-
-def _targets(tensors: Sequence[TensorColumns]) -> list[Target]:
-    at = {
-        place: Target(number, column)
-        for number, tensor in enumerate(tensors)
-        for column, place in enumerate(tensor.places)
-    }
-    return [at[place] for place in range(len(at))]
-
-
-def _rules_of(view: FeatureView, columns: Sequence[FeatureColumn]) -> ViewStatuses:
-    places = [place for place, column in enumerate(columns) if column.view is view]
-    return view_statuses(view, places, [columns[place].feature for place in places])
-
-
-def _unread_statuses(columns: Sequence[FeatureColumn]) -> Statuses:
-    statuses = [0 if column.is_stored else status_when_absent(column.feature) for column in columns]
-    return np.array(statuses, dtype=np.uint8)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from domain.features import FeatureDtype, FeatureView
 from features.decisions.record_format import record_format
+from features.decisions.tensor_columns import TensorColumns
 
 Columns = slice | list[int]
 
@@ -43,6 +44,16 @@ class TextMove:
     string: int  # place among the view's string features
     tensor: int
     column: int
+
+
+def targets_of(tensors: Sequence[TensorColumns]) -> list[Target]:
+    """Return where each column of a feature set goes."""
+    at = {
+        place: Target(number, column)
+        for number, tensor in enumerate(tensors)
+        for column, place in enumerate(tensor.places)
+    }
+    return [at[place] for place in range(len(at))]
 
 
 def plan_moves(

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.features import Feature, FeatureStatus, FeatureView
+from features.decisions.feature_columns import FeatureColumn
 from features.decisions.record_decoding import DecodedRecords
 
 TimesMs = int | npt.NDArray[np.int64]  # one, or shape (n,)
@@ -27,11 +28,10 @@ class ViewStatuses:
     when_absent: npt.NDArray[np.uint8]
 
 
-def view_statuses(
-    view: FeatureView, places: Sequence[int], features: Sequence[Feature]
-) -> ViewStatuses:
-    """Return what judges the `features` of `view`, which stand at `places` of a feature set."""
-    place_in_view = {feature.name: place for place, feature in enumerate(view.features)}
+def view_statuses(view: FeatureView, columns: Sequence[FeatureColumn]) -> ViewStatuses:
+    """Return what judges the columns of a feature set that are of `view`."""
+    places = [place for place, column in enumerate(columns) if column.view is view]
+    features = [columns[place].feature for place in places]
     ages = [feature.max_age_s for feature in features]
     ttl_ms = None if view.ttl_s is None else round(view.ttl_s * 1000)
     limits = [round(age * 1000) for age in ages if age is not None]
@@ -39,7 +39,7 @@ def view_statuses(
         limits.append(ttl_ms)
     return ViewStatuses(
         places=np.array(places, dtype=np.intp),
-        sources=np.array([place_in_view[feature.name] for feature in features], dtype=np.intp),
+        sources=np.array([columns[place].place_in_view for place in places], dtype=np.intp),
         max_ages_ms=np.array(
             [_NEVER_MS if age is None else round(age * 1000) for age in ages], dtype=np.int64
         ),
@@ -91,3 +91,16 @@ def statuses_of(
 def status_when_absent(feature: Feature) -> FeatureStatus:
     """Return the status of a value that is nowhere."""
     return FeatureStatus.MISSING if feature.default is None else FeatureStatus.DEFAULTED
+
+
+def unread_statuses(columns: Sequence[FeatureColumn]) -> npt.NDArray[np.uint8]:
+    """Return the statuses of a row before anything is known: all that is not read is absent."""
+    statuses = [0 if column.is_stored else status_when_absent(column.feature) for column in columns]
+    return np.array(statuses, dtype=np.uint8)
+
+
+def in_ms(time_s: float | npt.NDArray[np.float64]) -> TimesMs:
+    """Return whole milliseconds."""
+    if isinstance(time_s, np.ndarray):
+        return np.rint(time_s * 1000).astype(np.int64)
+    return round(time_s * 1000)
