@@ -10,6 +10,7 @@ from router.request_log import RequestLines
 from runtime.settings import ProcessSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+_MOST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final zero
 Rows = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -66,6 +67,12 @@ class RouterSettings(ProcessSettings):
     def _relations_hold(self) -> Self:
         if self.unready_delay_s + self.drain_grace_s >= self.termination_s:
             raise ValueError("unready_delay_s + drain_grace_s must be below termination_s")
+        socket_bytes = len(bytes(self.state_dir.resolve() / "worker-63.sock"))
+        if socket_bytes > _MOST_SOCKET_PATH_BYTES:
+            raise ValueError(
+                f"state_dir is too deep: an admin socket in it has a path of {socket_bytes} bytes, "
+                f"and Linux takes {_MOST_SOCKET_PATH_BYTES}"
+            )
         if self.default_deadline_s > self.largest_deadline_s:
             raise ValueError("default_deadline_s must not be above largest_deadline_s")
         if self.least_outstanding_rows > self.most_outstanding_rows:

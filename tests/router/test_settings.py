@@ -1,0 +1,39 @@
+"""Settings that will not act are refused before anything starts."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.exit_codes import USAGE
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("ROUTER_WORKERS", "0", "workers"),
+        ("ROUTER_DEFAULT_DEADLINE_S", "60", "default_deadline_s"),
+        ("ROUTER_DEFAULT_DEADLINE_S", "nan", "default_deadline_s"),
+        ("ROUTER_LISTN", "x", "ROUTER_LISTN"),
+        ("ROUTER_DRAIN_GRACE_S", "100", "termination_s"),
+        ("ROUTER_STATE_DIR", "/x/" + "d" * 100, "too deep"),
+    ],
+)
+def test_a_bad_setting_ends_the_start_with_64_and_its_name(
+    variable: str, value: str, named: str, tmp_path: Path
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "router", "serve"],
+        env={**os.environ, variable: value},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert ended.returncode == USAGE
+    assert named in ended.stderr
+    assert "Traceback" not in ended.stderr
