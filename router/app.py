@@ -82,7 +82,8 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
         logs = LogWriter(
             settings.log_dir,
             unit_keys=UnitKeys(
-                UnitKeyForm.PLAIN if settings.log_entity_ids else UnitKeyForm.HASHED
+                UnitKeyForm.PLAIN if settings.log_entity_ids else UnitKeyForm.HASHED,
+                settings.log_key.get_secret_value().encode(),
             ),
         )
         logs.start()

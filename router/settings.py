@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from router.request_log import RequestLines
@@ -11,6 +11,7 @@ from runtime.settings import ProcessSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 _MOST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final zero
+_MOST_KEY_BYTES = 64  # of BLAKE2b
 Rows = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -32,6 +33,7 @@ class RouterSettings(ProcessSettings):
     request_lines: RequestLines = RequestLines.OFF
     request_lines_sample_bp: int = Field(default=100, ge=1, le=10_000)
     log_entity_ids: bool = False  # logs hold hashes of entity ids unless this is on
+    log_key: SecretStr = SecretStr("")  # keys those hashes
 
     default_deadline_s: Seconds = 0.1  # when the caller sets none
     largest_deadline_s: Seconds = 10.0
@@ -73,6 +75,8 @@ class RouterSettings(ProcessSettings):
                 f"state_dir is too deep: an admin socket in it has a path of {socket_bytes} bytes, "
                 f"and Linux takes {_MOST_SOCKET_PATH_BYTES}"
             )
+        if len(self.log_key.get_secret_value().encode()) > _MOST_KEY_BYTES:
+            raise ValueError(f"log_key must not be longer than {_MOST_KEY_BYTES} bytes")
         if self.default_deadline_s > self.largest_deadline_s:
             raise ValueError("default_deadline_s must not be above largest_deadline_s")
         if self.least_outstanding_rows > self.most_outstanding_rows:

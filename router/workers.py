@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
+from pydantic import SecretStr
 
 from domain.errors import UnavailableError
 from router.settings import RouterSettings
@@ -82,7 +83,7 @@ async def _keep(settings: RouterSettings, index: int, address: str, stop: asynci
     while True:
         worker = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "router", "worker", "--index", str(index), "--listen", address,
-            env=_environment(settings),
+            env=worker_environment(settings),
         )  # fmt: skip
         exited = asyncio.ensure_future(worker.wait())
         stopping = asyncio.ensure_future(stop.wait())
@@ -116,8 +117,12 @@ async def _stopped(worker: asyncio.subprocess.Process, termination_s: float) -> 
         return False
 
 
-def _environment(settings: RouterSettings) -> dict[str, str]:
-    """Return the environment in which a worker reads the same settings."""
-    values = settings.model_dump(mode="json", exclude={"listen"})
+def worker_environment(settings: RouterSettings) -> dict[str, str]:
+    """Return the environment in which a worker reads the same settings.
+
+    Secrets are not among what is written: the worker inherits them, and a dump masks them.
+    """
+    secrets = {name for name, value in settings if isinstance(value, SecretStr)}
+    values = settings.model_dump(mode="json", exclude={"listen", *secrets})
     own = {f"ROUTER_{name.upper()}": str(value) for name, value in values.items()}
     return {**os.environ, **own}

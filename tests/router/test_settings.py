@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from router.settings import RouterSettings
+from router.workers import worker_environment
 from runtime.exit_codes import USAGE
 
 
@@ -18,6 +20,7 @@ from runtime.exit_codes import USAGE
         ("ROUTER_DEFAULT_DEADLINE_S", "nan", "default_deadline_s"),
         ("ROUTER_LISTN", "x", "ROUTER_LISTN"),
         ("ROUTER_DRAIN_GRACE_S", "100", "termination_s"),
+        ("ROUTER_LOG_KEY", "k" * 65, "log_key"),
         ("ROUTER_STATE_DIR", "/x/" + "d" * 100, "too deep"),
     ],
 )
@@ -37,3 +40,15 @@ def test_a_bad_setting_ends_the_start_with_64_and_its_name(
     assert ended.returncode == USAGE
     assert named in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_worker_inherits_secrets_unmasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROUTER_LOG_KEY", "hush")
+    settings = RouterSettings(default_deadline_s=0.05)
+
+    passed_on = worker_environment(settings)
+    monkeypatch.setattr(os, "environ", passed_on)
+
+    assert RouterSettings().log_key.get_secret_value() == "hush"
+    assert RouterSettings().default_deadline_s == 0.05
+    assert "hush" not in settings.model_dump_json()
