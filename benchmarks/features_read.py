@@ -25,6 +25,7 @@ from features.ports import FeatureStore, ViewRead
 from features.stores import open_store, open_writer
 from stack.supervisor import ProcessSpec, Supervisor, free_port
 
+NODE = "aerospike-node"
 WIDTH = 200
 ENTITIES = 20_000
 GOAL_LMDB_US = 15.0
@@ -77,10 +78,17 @@ async def open_aerospike(folder: Path) -> AsyncIterator[tuple[str, bool]]:
     # The node is slow, not the client.
     os.environ.setdefault("FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS", "1000")
     os.environ.setdefault("FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS", "500")
+    async with open_test_node(folder) as (url, _):
+        yield url, False
+
+
+@asynccontextmanager
+async def open_test_node(folder: Path) -> AsyncIterator[tuple[str, Supervisor]]:
+    """Yield the URL of the test node in a process of its own, `NODE` of the supervisor."""
     port = free_port()
     async with Supervisor(folder / "process-logs") as supervisor:
         arguments = ("-m", "tests.features.aerospike_node", "--port", str(port))
-        await supervisor.start(ProcessSpec("aerospike-node", arguments, health_target=None))
+        await supervisor.start(ProcessSpec(NODE, arguments, health_target=None))
         url = f"aerospike://127.0.0.1:{port}/features"
         store = open_store(url)
         try:
@@ -88,7 +96,7 @@ async def open_aerospike(folder: Path) -> AsyncIterator[tuple[str, bool]]:
                 await _until_answered(store)
         finally:
             await store.close()
-        yield url, False
+        yield url, supervisor
 
 
 async def _until_answered(store: FeatureStore) -> None:

@@ -3,10 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from domain.features import FeatureDtype
 from features.decisions.record_format import FixedParts, RecordFormat, is_of, strings_of
 
 
@@ -19,10 +15,6 @@ class DecodedRecords:
     records: Sequence[bytes]
     is_full: bool  # each row has a record with every value
     wrong_digests: int
-
-    def block(self, dtype: FeatureDtype) -> npt.NDArray[np.generic]:
-        """Return the values of all features of `dtype`, shape (n, features of that dtype)."""
-        return self.form.block(self.parts, dtype)
 
     def texts(self, string: int) -> list[bytes]:
         """Return the values of one string feature; b"" where absent."""
