@@ -1,6 +1,6 @@
 """A read-through cache before a store, for entities that many requests name. Off by default."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.features import FeatureView
@@ -43,6 +43,13 @@ class CachedStore:
             return self._merged(known, missing, [[] for _ in missing])
         answered = await self._store.read(missing, timeout_s=timeout_s)
         return self._merged(known, missing, answered)
+
+    def counters(self) -> Mapping[str, int]:
+        return {
+            **self._store.counters(),
+            "cache_hits": self.counts.hits,
+            "cache_misses": self.counts.misses,
+        }
 
     async def ping(self, *, timeout_s: float) -> None:
         await self._store.ping(timeout_s=timeout_s)

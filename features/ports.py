@@ -1,6 +1,6 @@
 """What a feature store is to those who read from it and to those who load it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +45,10 @@ class FeatureStore(Protocol):
 
 class InspectableStore(FeatureStore, Protocol):
     """A feature store that operators can ask about itself."""
+
+    def counters(self) -> Mapping[str, int]:
+        """Return what happened since it was opened, by name, for metrics."""
+        ...
 
     async def ping(self, *, timeout_s: float) -> None:
         """Return when the store has answered a real read.

@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -93,6 +93,9 @@ class AerospikeStore:
 
     def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
         return self._read(reads, self._options.total_timeout_ms / 1000)
+
+    def counters(self) -> Mapping[str, int]:
+        return asdict(self.counts)
 
     async def ping(self, *, timeout_s: float) -> None:
         """Read a key that need not exist: the port opens before a server can answer.

@@ -1,6 +1,6 @@
 """A feature store in a dictionary. It passes the contract of the real ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from domain.errors import UnavailableError
 from domain.features import FeatureView
@@ -36,6 +36,9 @@ class FakeFeatureStore:
         if timeout_s <= 0:
             raise UnavailableError("fake feature store", "no time left")
         return self.read_now(reads)
+
+    def counters(self) -> Mapping[str, int]:
+        return {"reads": self.reads}
 
     async def ping(self, *, timeout_s: float) -> None:
         await self.read([], timeout_s=timeout_s)

@@ -81,7 +81,7 @@ async def test_the_cache_answers_what_it_read_until_its_time_is_over() -> None:
     assert await cache.read([ViewRead(ONE, ["b", "a"])], timeout_s=1.0) == [[b"2", b"1"]]
     assert await cache.read(read, timeout_s=1.0) == [[b"1", None, None]]
     assert store.reads == 2
-    assert (cache.counts.hits, cache.counts.misses) == (4, 4)
+    assert cache.counters() == {"reads": 2, "cache_hits": 4, "cache_misses": 4}
 
     now_s = 5.1
     assert cache.read_now(read) == [[b"changed", None, None]]
