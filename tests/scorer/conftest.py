@@ -44,7 +44,14 @@ class RunningProcess:
         with suppress(ProcessLookupError):  # the test ended it; we have only not heard yet
             if self.process.returncode is None:
                 os.kill(self.pid, number)
-        return await asyncio.wait_for(self.process.wait(), ENDED_WITHIN_S)
+        try:
+            return await asyncio.wait_for(self.process.wait(), ENDED_WITHIN_S)
+        finally:
+            with suppress(
+                ProcessLookupError
+            ):  # it did not end in time: the test fails, and it ends
+                if self.process.returncode is None:
+                    os.kill(self.pid, signal.SIGKILL)
 
 
 StartScorer = Callable[..., Awaitable[RunningProcess]]
