@@ -1,7 +1,5 @@
 """Speak to a registry from a command or a script: blocking, with our errors."""
 
-import getpass
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +20,9 @@ from domain.errors import (
 from domain.features import FeatureView
 from domain.versions import ArtifactFile, ScoreOutput
 from registry.decisions.changes import Change
-from registry.identity import ACTOR_KEY
 from registry.store.artifacts import digest_and_size
 from registry.wire import change_to_wire
+from runtime.identity import ACTOR_KEY, default_actor
 from runtime.wire import file_to_wire, view_to_wire
 from understudy.v1 import registry_pb2 as pb
 from understudy.v1 import registry_pb2_grpc
@@ -50,11 +48,6 @@ class NewVersion:
 
 class AnsweredError(UnderstudyError):
     """The registry refused the call; the text is its own."""
-
-
-def default_actor() -> str:
-    """Return `user@host`, who acts when nobody else is named."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 AnswerT = TypeVar("AnswerT")

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from domain.errors import Fault, InvalidInputError
-from registry.client import default_actor
 from registry.options import Actor, expected_failures
+from runtime.identity import default_actor
 
 app = typer.Typer(no_args_is_help=True, help="Write a version's provenance record.")
 

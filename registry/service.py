@@ -16,10 +16,10 @@ from domain.errors import (
 )
 from domain.versions import checked_model_name
 from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
-from registry.identity import ACTOR_KEY
 from registry.live_state import LiveState
 from registry.provenance.fields import is_placeholder
 from registry.receive_artifact import UploadLimits, receive_files
+from registry.record_drill import Drill, record_drill
 from registry.register_version import Registrar
 from registry.store import revisions, versions
 from registry.store.artifacts import ArtifactStore
@@ -34,6 +34,7 @@ from registry.wire import (
     version_to_wire,
 )
 from runtime.grpc_errors import abort_with
+from runtime.identity import ACTOR_KEY
 from runtime.wire import deployment_to_wire, ref_from_wire
 from understudy.v1 import registry_pb2 as pb
 from understudy.v1 import registry_pb2_grpc
@@ -178,6 +179,24 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
                 scorers=observed.scorers(request.model),
                 routers=observed.routers(request.model),
             )
+
+    async def RecordDrill(  # noqa: N802
+        self, request: pb.RecordDrillRequest, context: _Context
+    ) -> pb.RecordDrillResponse:
+        async with answering(context, "RecordDrill"):
+            drill = Drill(
+                actor=actor_of(context),
+                router=request.router,
+                level=request.level,
+                duration_s=request.duration_s,
+                reason=_reason(request.reason),
+            )
+            changer = self._parts.changer
+            digest = await self._live.run(
+                lambda: record_drill(changer.engine, drill, changer.now())
+            )
+            _log.info("drill_recorded", actor=drill.actor, level=drill.level, audit_digest=digest)
+            return pb.RecordDrillResponse(audit_digest=digest)
 
     async def ReportScorers(  # noqa: N802
         self, request: pb.ReportScorersRequest, context: _Context

@@ -1,7 +1,6 @@
 """Operators' commands of the router: serve, status, drill, explain."""
 
 import asyncio
-import getpass
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -20,10 +19,18 @@ from domain.deployments import DegradationLevel
 from domain.errors import UnderstudyError
 from router.settings import RouterSettings
 from runtime.exit_codes import FAILED, OK, UNAVAILABLE, USAGE
+from runtime.identity import ACTOR_KEY, default_actor
 from runtime.lifecycle import die_with_parent, run, stop_on_signals
 from runtime.logs import configure_logs
 from runtime.settings import load_settings
-from understudy.v1 import router_pb2, router_pb2_grpc, scoring_pb2, scoring_pb2_grpc
+from understudy.v1 import (
+    registry_pb2,
+    registry_pb2_grpc,
+    router_pb2,
+    router_pb2_grpc,
+    scoring_pb2,
+    scoring_pb2_grpc,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Route scoring calls to champion and challengers.")
 _LEVELS = {
@@ -31,6 +38,7 @@ _LEVELS = {
     "L2": DegradationLevel.FALLBACK,
     "L3": DegradationLevel.CONSTANT,
 }
+_LONGEST_ROUTER_NAME = 300
 _log = structlog.get_logger()
 
 if TYPE_CHECKING:  # the generated stub of grpc.aio exists for type checkers only
@@ -118,22 +126,44 @@ def status(state_dir: StateDir = Path("router"), output: Output = "table") -> No
 @app.command()
 def drill(
     level: Annotated[str, typer.Option(help="L2 or L3; L0 ends a drill.")],
-    reason: Annotated[str, typer.Option(help="Why; goes to the log.")],
+    reason: Annotated[str, typer.Option(help="Why; goes to the audit log.")],
     seconds: Annotated[float, typer.Option("--for", help="How long, in seconds.")] = 30.0,
     state_dir: StateDir = Path("router"),
+    registry: Annotated[
+        str, typer.Option(help="HOST:PORT of the registry.", envvar="UNDERSTUDY_REGISTRY")
+    ] = "127.0.0.1:8500",
 ) -> None:
-    """Answer from a lower level of the ladder for a while, in every worker of this router."""
+    """Answer from a lower level of the ladder for a while, in every worker of this router.
+
+    The registry's audit log comes first: an exercise that cannot be recorded does not start.
+    """
     if level not in _LEVELS:
         typer.echo(f"level: read {level!r}; accepted: {', '.join(_LEVELS)}", err=True)
         raise typer.Exit(USAGE)
+    actor = default_actor()
     request = router_pb2.StartDrillRequest(
         level=scoring_pb2.DegradationLevel.ValueType(_LEVELS[level].value),
         duration_s=seconds,
-        actor=f"{getpass.getuser()}@{gethostname()}",
+        actor=actor,
         reason=reason,
     )
+    _ask_workers(state_dir, _get_status)  # nothing is recorded for a router that is not there
+    record = registry_pb2.RecordDrillRequest(
+        router=f"{gethostname()}:{state_dir.resolve()}"[-_LONGEST_ROUTER_NAME:],
+        level=level,
+        duration_s=seconds,
+        reason=reason,
+    )
+    with grpc.insecure_channel(registry) as channel:
+        stub = registry_pb2_grpc.RegistryServiceStub(channel)
+        try:
+            recorded = stub.RecordDrill(record, timeout=5.0, metadata=((ACTOR_KEY, actor),))
+        except grpc.RpcError as error:
+            typer.echo(f"not started: registry: {error.code().name}: {error.details()}", err=True)
+            raise typer.Exit(UNAVAILABLE) from error
     for _, answer in _ask_workers(state_dir, lambda stub: stub.StartDrill(request, timeout=5.0)):
         typer.echo(f"{answer.router_id}: {level} for {seconds:.0f} s")
+    typer.echo(f"recorded in the audit log: {recorded.audit_digest}")
 
 
 @app.command()

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.features import FeatureView
-from registry.client import default_actor
 from registry.provenance.capture import (
     CodeFacts,
     EvaluationFacts,
@@ -22,6 +21,7 @@ from registry.provenance.capture import (
 )
 from registry.provenance.code_facts import InstalledCode
 from registry.provenance.metrics import classifier_metrics
+from runtime.identity import default_actor
 from stack.conversion import GOLDEN_TOLERANCE
 from stack.training import CONVERSION_TOLERANCE, KEPT_SHARE, SEED, Patients, Trained
 

@@ -11,9 +11,9 @@ import grpc
 from registry.app import open_registry
 from registry.client import NewVersion, registration_parts
 from registry.decisions.changes import Change
-from registry.identity import ACTOR_KEY
 from registry.settings import RegistrySettings
 from registry.wire import change_to_wire
+from runtime.identity import ACTOR_KEY
 from runtime.serving import Health
 from tests.registry.samples import ACTOR
 from understudy.v1 import registry_pb2 as pb

@@ -84,6 +84,11 @@ class RegistryServiceStub:
                 request_serializer=understudy_dot_v1_dot_registry__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=understudy_dot_v1_dot_registry__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.RecordDrill = channel.unary_unary(
+                '/understudy.v1.RegistryService/RecordDrill',
+                request_serializer=understudy_dot_v1_dot_registry__pb2.RecordDrillRequest.SerializeToString,
+                response_deserializer=understudy_dot_v1_dot_registry__pb2.RecordDrillResponse.FromString,
+                _registered_method=True)
         self.ReportScorers = channel.unary_unary(
                 '/understudy.v1.RegistryService/ReportScorers',
                 request_serializer=understudy_dot_v1_dot_registry__pb2.ReportScorersRequest.SerializeToString,
@@ -168,6 +173,13 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordDrill(self, request, context):
+        """Put an exercise into the audit log; routers are told by the caller, after this.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReportScorers(self, request, context):
         """What runs, as a scorer host sees it. Replaces the host's previous report.
         """
@@ -241,6 +253,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=understudy_dot_v1_dot_registry__pb2.GetStatusRequest.FromString,
                     response_serializer=understudy_dot_v1_dot_registry__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'RecordDrill': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordDrill,
+                    request_deserializer=understudy_dot_v1_dot_registry__pb2.RecordDrillRequest.FromString,
+                    response_serializer=understudy_dot_v1_dot_registry__pb2.RecordDrillResponse.SerializeToString,
             ),
             'ReportScorers': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportScorers,
@@ -528,6 +545,33 @@ class RegistryService:
             '/understudy.v1.RegistryService/GetStatus',
             understudy_dot_v1_dot_registry__pb2.GetStatusRequest.SerializeToString,
             understudy_dot_v1_dot_registry__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordDrill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.v1.RegistryService/RecordDrill',
+            understudy_dot_v1_dot_registry__pb2.RecordDrillRequest.SerializeToString,
+            understudy_dot_v1_dot_registry__pb2.RecordDrillResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,8 @@ class RegistryServiceStub:
     ListRevisions: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListRevisionsRequest, _registry_pb2.ListRevisionsResponse]
     ListAudit: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListAuditRequest, _registry_pb2.ListAuditResponse]
     GetStatus: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetStatusRequest, _registry_pb2.GetStatusResponse]
+    RecordDrill: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RecordDrillRequest, _registry_pb2.RecordDrillResponse]
+    """Put an exercise into the audit log; routers are told by the caller, after this."""
     ReportScorers: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ReportScorersRequest, _registry_pb2.ReportScorersResponse]
     """What runs, as a scorer host sees it. Replaces the host's previous report."""
     ReportRouter: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ReportRouterRequest, _registry_pb2.ReportRouterResponse]
@@ -69,6 +71,8 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     ListRevisions: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRevisionsRequest, _registry_pb2.ListRevisionsResponse]  # type: ignore[assignment]
     ListAudit: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListAuditRequest, _registry_pb2.ListAuditResponse]  # type: ignore[assignment]
     GetStatus: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetStatusRequest, _registry_pb2.GetStatusResponse]  # type: ignore[assignment]
+    RecordDrill: _aio.UnaryUnaryMultiCallable[_registry_pb2.RecordDrillRequest, _registry_pb2.RecordDrillResponse]  # type: ignore[assignment]
+    """Put an exercise into the audit log; routers are told by the caller, after this."""
     ReportScorers: _aio.UnaryUnaryMultiCallable[_registry_pb2.ReportScorersRequest, _registry_pb2.ReportScorersResponse]  # type: ignore[assignment]
     """What runs, as a scorer host sees it. Replaces the host's previous report."""
     ReportRouter: _aio.UnaryUnaryMultiCallable[_registry_pb2.ReportRouterRequest, _registry_pb2.ReportRouterResponse]  # type: ignore[assignment]
@@ -150,6 +154,14 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_pb2.GetStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.GetStatusResponse, _abc.Awaitable[_registry_pb2.GetStatusResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RecordDrill(
+        self,
+        request: _registry_pb2.RecordDrillRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.RecordDrillResponse, _abc.Awaitable[_registry_pb2.RecordDrillResponse]]:
+        """Put an exercise into the audit log; routers are told by the caller, after this."""
 
     @_abc_1.abstractmethod
     def ReportScorers(

@@ -1,3 +1,0 @@
-"""How calls say who acts."""
-
-ACTOR_KEY = "understudy-actor"  # of the call's metadata

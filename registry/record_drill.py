@@ -1,0 +1,60 @@
+"""Put an exercise of the degradation ladder into the audit log: who, which level, why."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+
+from sqlalchemy import Engine
+
+from domain.canonical import canonical_json
+from domain.errors import Fault, InvalidInputError
+from registry.decisions.audit_chain import DRILL
+from registry.store import audit_log
+from registry.store.database import writing
+
+_LEVELS = ("L0", "L2", "L3")
+_LONGEST_ROUTER = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """An exercise that an operator is about to start, or to end with L0.
+
+    Raises:
+        InvalidInputError: on construction, with all that is wrong.
+    """
+
+    actor: str
+    router: str
+    level: str
+    duration_s: float
+    reason: str
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.level not in _LEVELS:
+            faults.append(Fault("level", repr(self.level), ", ".join(_LEVELS)))
+        if not (isfinite(self.duration_s) and self.duration_s >= 0):
+            faults.append(Fault("duration_s", str(self.duration_s), "seconds, 0 or more"))
+        if not 1 <= len(self.router) <= _LONGEST_ROUTER:
+            accepted = f"1 to {_LONGEST_ROUTER} characters"
+            faults.append(Fault("router", f"{len(self.router)} characters", accepted))
+        if faults:
+            raise InvalidInputError(faults)
+
+
+def record_drill(engine: Engine, drill: Drill, at: datetime) -> str:
+    """Append the row and return its digest. Blocks; for a worker thread."""
+    details = {"router": drill.router, "level": drill.level, "duration_s": drill.duration_s}
+    with writing(engine) as connection:
+        return audit_log.append(
+            connection,
+            audit_log.Event(
+                at_ns=round(at.timestamp() * 1e9),
+                actor=drill.actor,
+                action=DRILL,
+                model="",
+                reason=drill.reason,
+                details_json=canonical_json(details),
+            ),
+        )

@@ -1,0 +1,69 @@
+"""A drill on the real stack: visible in answers, recorded before it starts, over by itself."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from domain.deployments import Fallback
+from registry.decisions.changes import SetFallback
+from runtime.exit_codes import OK, UNAVAILABLE
+from stack.processes import REGISTRY
+from tests.stack.deployed import Deployed, open_deployed
+from tests.stack.waiting import until_gone
+from understudy.client import AsyncScoringClient
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+
+def drill(deployed: Deployed, level: str, registry: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "router", "drill", "--level", level, "--for", "600"),
+            *("--reason", "quarterly exercise", "--registry", registry),
+            *("--state-dir", str(deployed.stack.directory.router)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def levels(deployed: Deployed) -> set[int]:
+    async with AsyncScoringClient(deployed.stack.addresses.router, timeout_s=10.0) as client:
+        answers = [await client.score("cancer", {"patient": u}) for u in deployed.units[:20]]
+    return {answer.degradation.level for answer in answers}
+
+
+async def test_a_drill_acts_in_every_worker_and_is_in_the_audit_log(tmp_path: Path) -> None:
+    async with open_deployed(tmp_path / "s", versions=1) as deployed:
+        registry = deployed.stack.addresses.registry
+        await deployed.operator.until_settled(
+            await deployed.operator.change(SetFallback(Fallback(constant_score=0.4)), reason="r")
+        )
+
+        started = drill(deployed, "L3", registry)
+        during = await levels(deployed)
+        ended = drill(deployed, "L0", registry)
+        after = await levels(deployed)
+        audit = deployed.registry.list_audit()
+        os.kill(deployed.stack.supervisor.pids()[REGISTRY], signal.SIGKILL)
+        await until_gone([deployed.stack.supervisor.pids()[REGISTRY]])
+        unrecorded = drill(deployed, "L3", registry)
+        without_record = await levels(deployed)
+
+    assert (started.returncode, ended.returncode) == (OK, OK), started.stderr + ended.stderr
+    assert (during, after) == ({3}, {0})
+    drills = [entry for entry in audit.entries if entry.action == "drill"]
+    assert [json.loads(entry.details_json)["level"] for entry in drills] == ["L3", "L0"]
+    assert {entry.reason for entry in drills} == {"quarterly exercise"}
+    assert audit.chain_intact
+    assert drills[0].digest in started.stdout
+    assert unrecorded.returncode == UNAVAILABLE
+    assert "not started" in unrecorded.stderr
+    assert without_record == {0}
