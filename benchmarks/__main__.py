@@ -19,6 +19,8 @@ from domain.errors import UnavailableError
 from runtime import exit_codes
 
 _KEPT = Path(".understudy") / "benchmarks"  # trained models; made once
+_FIRST = "score"  # what is asked first is shown first
+_WIDTH = 150  # of the table in a file
 _LATEST = Path(__file__).parent / "latest.json"
 
 
@@ -34,6 +36,8 @@ def main(
 ) -> None:
     """Measure against a no-op gRPC server in the same run; needs h2load."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
     scenarios = find_scenarios()
     if show_list:
         console.print("\n".join(sorted(scenarios)))
@@ -65,6 +69,7 @@ def find_scenarios() -> dict[str, Scenario]:
         if "_" in each.name.strip("_")
     )
     found = [each for module in modules for each in getattr(module, "SCENARIOS", ())]
+    found.sort(key=lambda scenario: scenario.name != _FIRST)
     return {scenario.name: scenario for scenario in found}
 
 
