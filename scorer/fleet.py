@@ -96,6 +96,7 @@ class Fleet:
 def _watch_times(settings: HostSettings) -> WatchTimes:
     return WatchTimes(
         start_timeout_s=settings.start_timeout_s,
+        load_idle_s=settings.load_idle_s,
         probe_interval_s=settings.probe_interval_s,
         probe_timeout_s=settings.probe_timeout_s,
         probe_misses=settings.probe_misses,

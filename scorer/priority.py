@@ -14,10 +14,24 @@ def set_nice(nice: int, pid: int) -> None:
     Raises:
         PermissionError: the kernel does not let this process raise a priority.
     """
-    with suppress(FileNotFoundError):  # it ended
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            with suppress(ProcessLookupError):
-                os.setpriority(os.PRIO_PROCESS, int(task.name), nice)
+    for thread in _threads_of(pid):
+        with suppress(ProcessLookupError):
+            os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+            os.setpriority(os.PRIO_PROCESS, thread, nice)
+
+
+def set_idle(pid: int) -> None:
+    """Let a process run only where nothing else wants to: any other thread goes before it."""
+    for thread in _threads_of(pid):
+        with suppress(ProcessLookupError):
+            os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _threads_of(pid: int) -> list[int]:
+    try:
+        return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+    except FileNotFoundError:  # it ended
+        return []
 
 
 def may_set_down_to(nice: int) -> bool:

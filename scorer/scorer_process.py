@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -29,7 +30,7 @@ from scorer.artifact_cache import ArtifactCache
 from scorer.decisions.fleet import Place, Wanted
 from scorer.decisions.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
 from scorer.expectation import expectation_of, write_expectation
-from scorer.priority import may_set_down_to, set_nice
+from scorer.priority import may_set_down_to, set_idle, set_nice
 from scorer.probe import Probe, ProbeAnswer
 
 _log = structlog.get_logger()
@@ -40,6 +41,7 @@ _ONE_EACH = {"SCORER_LISTEN", "SCORER_METRICS_PORT"}  # scorers of a host cannot
 @dataclass(frozen=True, slots=True)
 class WatchTimes:
     start_timeout_s: float
+    load_idle_s: float
     probe_interval_s: float
     probe_timeout_s: float
     probe_misses: int
@@ -166,8 +168,8 @@ class SupervisedScorer:
         )
         self._process = process
         self._change(pid=process.pid, started_at_s=datetime.now(UTC).timestamp())
-        if may_set_down_to(self._nice):
-            self._apply_nice(process.pid, max(self._nice, self._load_nice()))
+        if self._loads_quietly():
+            self._prioritise(set_idle, process.pid)
         _log.info("scorer_started", scorer=self._name, pid=process.pid)
         return process
 
@@ -176,11 +178,18 @@ class SupervisedScorer:
         return {**inherited, "SCORER_DRAIN_GRACE_S": str(self._times.drain_grace_s)}
 
     async def _until_ready(self, process: asyncio.subprocess.Process, probe: Probe) -> None:
-        give_up_at_s = time.monotonic() + self._times.start_timeout_s
+        started_s = time.monotonic()
+        give_up_at_s = started_s + self._times.start_timeout_s
+        hurry_at_s = started_s + self._times.load_idle_s
         while not self._stop.is_set():
             if await probe.ask(self._times.probe_timeout_s) is ProbeAnswer.SERVING:
                 return
             await self._pause(process, _READY_POLL_S)
+            if time.monotonic() >= hurry_at_s:
+                # A busy machine would never let it be ready.
+                if self._loads_quietly():
+                    self._apply_nice(process.pid, max(self._nice, self._load_nice()))
+                hurry_at_s = give_up_at_s
             if time.monotonic() >= give_up_at_s:
                 raise ProcessEndedError(f"not ready after {self._times.start_timeout_s:g} s")
 
@@ -272,11 +281,17 @@ class SupervisedScorer:
         self._change(state=state, last_error=why, pid=0)
         await self._stop.wait()
 
+    def _loads_quietly(self) -> bool:
+        return self._load_nice() > 0 and may_set_down_to(self._nice)
+
     def _apply_nice(self, pid: int, nice: int) -> None:
+        self._prioritise(partial(set_nice, nice), pid)
+
+    def _prioritise(self, act: Callable[[int], None], pid: int) -> None:
         try:
-            set_nice(nice, pid)
+            act(pid)
         except OSError as error:
-            _log.warning("nice_not_set", scorer=self._name, nice=nice, why=str(error))
+            _log.warning("priority_not_set", scorer=self._name, why=str(error))
 
     def _change(self, **facts: object) -> None:
         self.state = replace(self.state, **facts)  # type: ignore[arg-type]  # fields by name

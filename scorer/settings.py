@@ -98,6 +98,9 @@ class HostSettings(ProcessSettings):
     shadow_nice: Nice = Field(5, description="niceness of versions that only shadow")
 
     load_nice: Nice = Field(10, description="niceness of a scorer that loads while others serve")
+    load_idle_s: SecondsOrNone = Field(
+        10.0, description="before that: only on CPUs that nothing else wants, for so long at most"
+    )
 
     start_timeout_s: Seconds = Field(120.0, description="from start to ready")
     probe_interval_s: Seconds = Field(1.0, description="between liveness probes")

@@ -126,6 +126,45 @@ async def test_a_version_that_only_shadows_runs_at_its_own_priority(
     assert niceness == {1: base, 2: 6}
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="raising a priority again takes a right")
+async def test_a_scorer_that_loads_beside_others_leaves_its_idle_class_when_ready(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
+) -> None:
+    first = registry.version(VersionRef("doubler", 1), artifact)
+    second = registry.version(VersionRef("doubler", 2), doubling_artifact(tmp_path / "b"))
+    await registry.publish([first], [deployment(1)])
+    await start_host()
+    await registry.until_reported(all_ready(1))
+    seen: dict[int, set[int]] = {1: set(), 2: set()}
+
+    def see(processes: list[pb.ScorerProcess]) -> bool:
+        for process in processes:
+            if process.pid:
+                seen[process.ref.number].add(os.sched_getscheduler(process.pid))
+        return all_ready(2)(processes)
+
+    await registry.publish([first, second], [deployment(1, standby=[2])])
+    processes = await registry.until_reported(see)
+
+    assert seen[1] == {os.SCHED_OTHER}
+    assert os.SCHED_IDLE in seen[2]
+    for process in processes:
+        assert os.sched_getscheduler(process.pid) == os.SCHED_OTHER
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == 0
+
+
+async def test_loading_on_idle_cpus_only_can_be_turned_off(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
+) -> None:
+    first = registry.version(VersionRef("doubler", 1), artifact)
+    second = registry.version(VersionRef("doubler", 2), doubling_artifact(tmp_path / "b"))
+    await registry.publish([first, second], [deployment(1, standby=[2])])
+
+    await start_host(SCORER_HOST_LOAD_IDLE_S="0")
+
+    await registry.until_reported(all_ready(2))
+
+
 async def test_replicas_and_tcp_addresses_are_served(
     registry: FakeRegistry, start_host: StartHost, artifact: Path
 ) -> None:
