@@ -108,6 +108,7 @@ async def answer_batch(
         ),
         rule_rows=rule_rows,
         matrix=matrix_of(assembled),
+        wrong_digests=assembled.wrong_digests,
     )
     return answered, assembled.tensors
 

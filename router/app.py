@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -98,7 +98,7 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
         channel = open_registry_channel(settings.registry)
         resources.push_async_callback(channel.close)
         async with asyncio.TaskGroup() as tasks:
-            parts = _assemble(settings, router_id, features, logs, tasks)
+            parts = _assemble(settings, router_id, features, logs, tasks, store.counters)
             # Pushed into the stack, so it runs after the tasks that use the scorers have ended.
             resources.push_async_callback(parts.models.close_scorers)
             if settings.metrics_port:
@@ -151,6 +151,7 @@ def _assemble(
     features: FeatureFetcher,
     logs: LogWriter,
     tasks: asyncio.TaskGroup,
+    store_counters: Callable[[], Mapping[str, int]],
 ) -> _Parts:
     counters = Counters()
     gate = Gate(
@@ -213,7 +214,7 @@ def _assemble(
         logs=logs,
         drill=drill,
     )
-    return _Parts(models, service, admin, RouterCollector(counters, gate, models))
+    return _Parts(models, service, admin, RouterCollector(counters, gate, models, store_counters))
 
 
 def _memory(settings: RouterSettings) -> LastKnownRecords:

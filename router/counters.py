@@ -64,6 +64,7 @@ class Counters:
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)  # (model, error class)
     refused: Counter[str] = field(default_factory=Counter)  # by reason, before any work
     batches: int = 0
+    wrong_digest_records: int = 0  # written under another definition of their view
     late_rows: int = 0  # scored after their caller was answered or had gone
     latency_s: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS_S))
     queue_s: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS_S))
@@ -83,6 +84,7 @@ class Counters:
                     served.model, served.version, served.arm, level, int(by_level[level])
                 )
         self.batches += 1
+        self.wrong_digest_records += answered.wrong_digests
         self.latency_s.add(total_s)
         self.queue_s.add(queue_s)
         self.batch_rows.add((answered.rows,))

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from domain.deployments import DegradationLevel, Deployment
@@ -17,6 +18,8 @@ from router.last_scores import LastScores
 from router.ports import Clocks
 from router.work import Answered, Work
 from shadow.batches import NO_DECISION, ScoreBatchLog
+
+_log = structlog.get_logger()
 
 Column = TypeVar("Column", bound=np.ndarray[Any, Any])
 
@@ -58,6 +61,13 @@ class Delivery:
         if deployment.fallback.last_score:
             self._remember(answered, now_s)
         self.request_log.answered(answered, now_s=now_s)
+        if answered.wrong_digests:
+            _log.warning(
+                "records_of_another_definition",
+                model=answered.served.model,
+                version=answered.served.version,
+                records=answered.wrong_digests,
+            )
         self.log(self._log_batch(answered, deployment, queue_s, total_s))
 
     def fail(self, works: Sequence[Work], error: UnderstudyError) -> None:

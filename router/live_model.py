@@ -205,7 +205,9 @@ class LiveModel:
 
     async def _probe(self, of_version: VersionLane, scorer: Scorer) -> None:
         plan = of_version.version.plan
-        blank = plan.assemble([[None] for _ in plan.views], None, now_s=self._shared.clocks.utc_s())
+        blank = plan.assemble(
+            [[None] for _ in plan.views], None, now_s=self._shared.clocks.utc_s(), rows=1
+        )
         await scorer.infer(of_version.version.spec, blank.tensors, timeout_s=_PROBE_TIMEOUT_S)
 
     def _lane_for(self, declared: int) -> VersionLane | None:

@@ -1,6 +1,6 @@
 """The counters as Prometheus metrics. Read when scraped; nothing is done per request for it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import (
@@ -17,7 +17,14 @@ from router.live_models import LiveModels
 
 
 class RouterCollector(Collector):
-    def __init__(self, counters: Counters, gate: Gate, models: LiveModels) -> None:
+    def __init__(
+        self,
+        counters: Counters,
+        gate: Gate,
+        models: LiveModels,
+        store_counters: Callable[[], Mapping[str, int]],
+    ) -> None:
+        self._store_counters = store_counters
         self._counters = counters
         self._gate = gate
         self._models = models
@@ -35,6 +42,12 @@ class RouterCollector(Collector):
         yield GaugeMetricFamily(
             "understudy_router_admission_limit_rows", "Adaptive limit", self._gate.limit.rows
         )
+        yield CounterMetricFamily(
+            "understudy_router_wrong_digest_records",
+            "Records written under another definition of their view; taken as missing",
+            self._counters.wrong_digest_records,
+        )
+        yield self._store()
         yield from self._live()
         yield from self._mirrors()
 
@@ -62,6 +75,16 @@ class RouterCollector(Collector):
             "Rows scored after their caller was answered or had gone",
             self._counters.late_rows,
         )
+
+    def _store(self) -> Metric:
+        events = CounterMetricFamily(
+            "understudy_router_store_events",
+            "What the feature store's client met",
+            labels=("event",),
+        )
+        for name, count in self._store_counters().items():
+            events.add_metric((name,), count)
+        return events
 
     def _live(self) -> Iterator[Metric]:
         revision = GaugeMetricFamily(

@@ -111,6 +111,7 @@ class Answered:
     timing: BatchTiming
     rule_rows: NDArray[np.int64] | None = None  # (n,) index of the deciding rule, or NO_RULE
     matrix: NDArray[np.float32] | None = None  # (n, width) for the log
+    wrong_digests: int = 0  # records of another definition of their view; taken as missing
 
     @property
     def rows(self) -> int:

@@ -1,39 +1,22 @@
 """The stages from admission to log, over fakes of the ports: each caller gets its own answer."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.deployments import (
     Challenger,
-    DegradationLevel,
-    Deployment,
-    Fallback,
     Rule,
     RuleOperator,
-    Shadow,
 )
-from domain.errors import DeadlinePassedError, InvalidInputError, NotFoundError, UnavailableError
-from tests.router.world import MODEL, VIEW, World, open_world, spec, until
+from domain.errors import InvalidInputError, NotFoundError
+from domain.features import Feature, FeatureDtype
+from tests.router.world import deployment, open_world, spec, two_arms
 from understudy.v1 import scoring_pb2 as pb
-
-
-def deployment(**changes: object) -> Deployment:
-    return Deployment(**{"model": MODEL, "revision": 1, "champion": 1, "salt": "s", **changes})  # type: ignore[arg-type]  # a test states only what matters
-
-
-async def two_arms(world: World, **changes: object) -> None:
-    for index in range(60):
-        world.store.put(VIEW, f"u{index}", {"amount": float(index), "count": 1.0})
-    await world.deploy(
-        deployment(**{"challengers": (Challenger(2, 4_000),), **changes}),
-        ready={1: ["one"], 2: ["two"], 3: ["three"]},
-        specs=[spec(1), spec(2), spec(3)],
-    )
 
 
 def version_of(score: float, index: int) -> int:
@@ -133,146 +116,6 @@ async def test_request_features_win_over_stored_ones() -> None:
 
         assert answer.score == pytest.approx(90.001)
         assert answer.degradation.level == pb.DEGRADATION_LEVEL_FULL
-
-
-async def test_a_dead_scorer_falls_back_to_the_declared_version() -> None:
-    async with open_world() as world:
-        await two_arms(world, challengers=(), fallback=Fallback(version=3))
-        world.scorers["one"].failing = True
-
-        answer = await world.score("u7")
-
-        assert answer.served_by.version == 3
-        assert answer.degradation.level == pb.DEGRADATION_LEVEL_FALLBACK
-        assert list(answer.degradation.reasons) == ["scorer_unavailable", "fallback_version"]
-
-
-async def test_the_last_score_of_the_unit_stands_in() -> None:
-    async with open_world() as world:
-        await two_arms(world, challengers=(), fallback=Fallback(last_score=True))
-        before = await world.score("u7")
-        world.scorers["one"].failing = True
-
-        answer = await world.score("u7")
-
-        assert answer.score == before.score
-        assert answer.degradation.level == pb.DEGRADATION_LEVEL_FALLBACK
-        assert "last_score" in answer.degradation.reasons
-
-
-async def test_the_constant_is_the_last_step() -> None:
-    async with open_world() as world:
-        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
-        world.scorers["one"].failing = True
-
-        answer = await world.score("u7")
-
-        assert (answer.score, answer.degradation.level) == (0.25, pb.DEGRADATION_LEVEL_CONSTANT)
-        assert world.score_logs[-1].levels.tolist() == [3]
-
-
-async def test_without_a_declared_step_the_caller_gets_an_error() -> None:
-    async with open_world() as world:
-        await two_arms(world, challengers=())
-        world.scorers["one"].failing = True
-
-        with pytest.raises(UnavailableError):
-            await world.score("u7")
-
-
-async def test_a_failed_batch_is_tried_once_more_on_another_replica() -> None:
-    async with open_world() as world:
-        await two_arms(world, challengers=())
-        await world.deploy(deployment(), ready={1: ["one", "other"]}, specs=[spec(1)])
-        world.scorers["one"].failing = True
-
-        answers = [await world.score(f"u{index}") for index in range(20)]
-
-        assert all(a.degradation.level == pb.DEGRADATION_LEVEL_FULL for a in answers)
-
-
-async def test_a_scorer_comes_back_through_a_probe() -> None:
-    async with open_world() as world:
-        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
-        scorer = world.scorers["one"]
-        scorer.failing = True
-        for _ in range(3):
-            await world.score("u7")
-        scorer.failing = False
-
-        lane = world.models.find(MODEL).lanes[1].lane  # type: ignore[union-attr]  # just deployed
-        await until(lambda: lane.open_pullers)
-
-        assert (await world.score("u7")).degradation.level == pb.DEGRADATION_LEVEL_FULL
-
-
-async def test_a_hung_scorer_is_answered_for_before_the_deadline() -> None:
-    async with open_world() as world:
-        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
-        world.scorers["one"].release = asyncio.Event()
-        live = world.models.find(MODEL)
-        assert live is not None
-
-        in_flight = world.submit("u1")
-        await world.scorers["one"].entered.wait()
-        queued = world.submit("u2")
-        live.fall_back_if_due(in_flight.answer_by_s + 0.001)
-        live.fall_back_if_due(queued.answer_by_s + 0.001)
-
-        for work in (in_flight, queued):
-            answer = pb.ScoreResponse.FromString(work.answer.result())
-            assert answer.score == 0.25
-            assert "deadline_near" in answer.degradation.reasons
-
-
-async def test_late_scores_are_counted_and_reach_nobody() -> None:
-    async with open_world() as world:
-        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
-        scorer = world.scorers["one"]
-        scorer.release = asyncio.Event()
-        live = world.models.find(MODEL)
-        assert live is not None
-        work = world.submit("u1")
-        await scorer.entered.wait()
-        live.fall_back_if_due(work.answer_by_s + 0.001)
-
-        scorer.release.set()
-        await until(lambda: world.counters.late_rows)
-
-        assert world.counters.late_rows == 1
-        assert sum(batch.rows for batch in world.score_logs) == 1
-
-
-async def test_no_fallback_and_no_time_is_a_deadline_error() -> None:
-    async with open_world() as world:
-        await two_arms(world, challengers=())
-        world.scorers["one"].release = asyncio.Event()
-        live = world.models.find(MODEL)
-        assert live is not None
-        work = world.submit("u1")
-
-        await world.scorers["one"].entered.wait()
-        live.fall_back_if_due(work.answer_by_s + 0.001)
-
-        with pytest.raises(DeadlinePassedError):
-            work.answer.result()
-
-
-async def test_a_score_that_is_no_number_goes_down_the_ladder_alone() -> None:
-    async with open_world() as world:
-        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
-        scorer = world.scorers["one"]
-        scorer.answers_nan_for = 5.0
-        scorer.release = asyncio.Event()
-        first = world.submit("u0")
-        await scorer.entered.wait()
-        works = [world.submit(f"u{index}") for index in (4, 5, 6)]
-
-        scorer.release.set()
-        await asyncio.gather(first.answer, *(work.answer for work in works))
-
-        answers = [pb.ScoreResponse.FromString(work.answer.result()) for work in works]
-        assert [round(a.score, 3) for a in answers] == [40.001, 0.25, 60.001]
 
 
 async def test_an_unready_challenger_leaves_its_share_to_the_champion_visibly() -> None:
@@ -376,28 +219,6 @@ async def test_digests_and_outputs_come_on_request() -> None:
         assert list(asked.outputs[0].values) == [asked.score]
 
 
-async def test_a_drill_answers_from_the_ladder_and_ends() -> None:
-    async with open_world() as world:
-        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
-
-        world.drill.start(
-            level=pb_level(pb.DEGRADATION_LEVEL_CONSTANT), duration_s=60, actor="a", reason="r"
-        )
-        drilled = await world.score("u5")
-        world.drill.start(
-            level=pb_level(pb.DEGRADATION_LEVEL_FULL), duration_s=0, actor="a", reason="r"
-        )
-        after = await world.score("u5")
-
-        assert drilled.degradation.level == pb.DEGRADATION_LEVEL_CONSTANT
-        assert "drill" in drilled.degradation.reasons
-        assert after.degradation.level == pb.DEGRADATION_LEVEL_FULL
-
-
-def pb_level(number: int) -> DegradationLevel:
-    return DegradationLevel(number)
-
-
 async def test_candidates_are_scored_sorted_and_cut() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
@@ -419,68 +240,6 @@ async def test_a_faulty_candidate_does_not_touch_the_others() -> None:
         assert [r.HasField("error") for r in answer.results] == [False, True, True]
         assert round(answer.results[0].score, 3) == 30.001
         assert "features" in answer.results[2].error.message
-
-
-async def test_mirrored_rows_are_all_accounted_for() -> None:
-    async with open_world(mirror_rows=16) as world:
-        await two_arms(world, challengers=(), shadows=(Shadow(3, 7_000),))
-        shadow = world.scorers["three"]
-        shadow.release = asyncio.Event()
-        mirror = world.models.mirrors[(MODEL, 3)]
-
-        for index in range(60):
-            await world.score(f"u{index}")
-        assert mirror.ledger.balances(mirror.in_flight_rows)
-        shadow.release.set()
-        await until(lambda: not mirror.in_flight_rows)
-
-        ledger = mirror.ledger
-        assert ledger.offered == 60
-        assert ledger.balances()
-        assert ledger.sampled_out > 0
-        assert ledger.dropped_queue_full > 0
-        assert ledger.ok == sum(batch.rows for batch in world.shadow_logs)
-        for batch in world.shadow_logs:
-            assert np.allclose(batch.shadow_scores - batch.champion_scores, 0.002)
-
-
-async def test_what_a_rule_or_the_fallback_decided_is_not_mirrored() -> None:
-    rule = Rule("large", "amount", RuleOperator.GREATER, 5.0, "review", 1.0)
-    async with open_world() as world:
-        await two_arms(
-            world,
-            challengers=(),
-            shadows=(Shadow(3, 10_000),),
-            rules=(rule,),
-            fallback=Fallback(version=2),
-        )
-        mirror = world.models.mirrors[(MODEL, 3)]
-
-        for index in (1, 2, 6, 7):
-            await world.score(f"u{index}")
-        await world.score_batch(["u1", "u9"])
-        world.scorers["one"].failing = True
-        fell = await world.score("u3")
-        await until(lambda: not mirror.in_flight_rows)
-
-        assert fell.served_by.version == 2
-        assert mirror.ledger.offered == mirror.ledger.ok == 2
-        mirrored = [name for batch in world.shadow_logs for name in batch.request_ids]
-        assert sorted(mirrored) == ["r-u1", "r-u2"]
-
-
-async def test_a_shadow_that_fails_is_counted_and_hurts_nobody() -> None:
-    async with open_world() as world:
-        await two_arms(world, challengers=(), shadows=(Shadow(3, 10_000),))
-        world.scorers["three"].failing = True
-        mirror = world.models.mirrors[(MODEL, 3)]
-
-        answers = [await world.score(f"u{index}") for index in range(10)]
-        await until(lambda: not mirror.in_flight_rows)
-
-        assert all(a.degradation.level == pb.DEGRADATION_LEVEL_FULL for a in answers)
-        assert mirror.ledger.error == 10
-        assert {batch.status for batch in world.shadow_logs} == {"error"}
 
 
 @pytest.mark.parametrize(
@@ -508,3 +267,15 @@ async def test_an_unknown_model_does_not_exist() -> None:
     async with open_world() as world:
         with pytest.raises(NotFoundError):
             world.submit("u1")
+
+
+async def test_records_of_another_definition_are_missing_and_counted() -> None:
+    other = replace(VIEW, features=(*VIEW.features, Feature("new", FeatureDtype.FLOAT32)))
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+        world.store.put(other, "u7", {"amount": 7.0, "count": 1.0, "new": 1.0})
+
+        answer = await world.score("u7")
+
+        assert list(answer.degradation.defaulted_features) == ["amount"]
+        assert world.counters.wrong_digest_records == 1

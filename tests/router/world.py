@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.deployments import DegradationLevel, Deployment
+from domain.deployments import Challenger, Deployment
 from domain.errors import DeadlinePassedError, UnavailableError
 from domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
 from domain.snapshots import ScorerProcess, ScorerState, Snapshot, VersionSpec
@@ -300,4 +300,15 @@ async def until(holds: Callable[[], object]) -> None:
         await asyncio.sleep(0)
 
 
-LEVELS = DegradationLevel
+def deployment(**changes: object) -> Deployment:
+    return Deployment(**{"model": MODEL, "revision": 1, "champion": 1, "salt": "s", **changes})  # type: ignore[arg-type]  # a test states only what matters
+
+
+async def two_arms(world: World, **changes: object) -> None:
+    for index in range(60):
+        world.store.put(VIEW, f"u{index}", {"amount": float(index), "count": 1.0})
+    await world.deploy(
+        deployment(**{"challengers": (Challenger(2, 4_000),), **changes}),
+        ready={1: ["one"], 2: ["two"], 3: ["three"]},
+        specs=[spec(1), spec(2), spec(3)],
+    )

@@ -1,0 +1,175 @@
+"""Down the ladder, over fakes of the ports: what callers get when a scorer cannot answer."""
+
+import asyncio
+
+import pytest
+
+from domain.deployments import (
+    DegradationLevel,
+    Fallback,
+)
+from domain.errors import DeadlinePassedError, UnavailableError
+from tests.router.world import MODEL, deployment, open_world, spec, two_arms, until
+from understudy.v1 import scoring_pb2 as pb
+
+
+async def test_a_dead_scorer_falls_back_to_the_declared_version() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=Fallback(version=3))
+        world.scorers["one"].failing = True
+
+        answer = await world.score("u7")
+
+        assert answer.served_by.version == 3
+        assert answer.degradation.level == pb.DEGRADATION_LEVEL_FALLBACK
+        assert list(answer.degradation.reasons) == ["scorer_unavailable", "fallback_version"]
+
+
+async def test_the_last_score_of_the_unit_stands_in() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=Fallback(last_score=True))
+        before = await world.score("u7")
+        world.scorers["one"].failing = True
+
+        answer = await world.score("u7")
+
+        assert answer.score == before.score
+        assert answer.degradation.level == pb.DEGRADATION_LEVEL_FALLBACK
+        assert "last_score" in answer.degradation.reasons
+
+
+async def test_the_constant_is_the_last_step() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
+        world.scorers["one"].failing = True
+
+        answer = await world.score("u7")
+
+        assert (answer.score, answer.degradation.level) == (0.25, pb.DEGRADATION_LEVEL_CONSTANT)
+        assert world.score_logs[-1].levels.tolist() == [3]
+
+
+async def test_without_a_declared_step_the_caller_gets_an_error() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+        world.scorers["one"].failing = True
+
+        with pytest.raises(UnavailableError):
+            await world.score("u7")
+
+
+async def test_a_failed_batch_is_tried_once_more_on_another_replica() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+        await world.deploy(deployment(), ready={1: ["one", "other"]}, specs=[spec(1)])
+        world.scorers["one"].failing = True
+
+        answers = [await world.score(f"u{index}") for index in range(20)]
+
+        assert all(a.degradation.level == pb.DEGRADATION_LEVEL_FULL for a in answers)
+
+
+async def test_a_scorer_comes_back_through_a_probe() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
+        scorer = world.scorers["one"]
+        scorer.failing = True
+        for _ in range(3):
+            await world.score("u7")
+        scorer.failing = False
+
+        lane = world.models.find(MODEL).lanes[1].lane  # type: ignore[union-attr]  # just deployed
+        await until(lambda: lane.open_pullers)
+
+        assert (await world.score("u7")).degradation.level == pb.DEGRADATION_LEVEL_FULL
+
+
+async def test_a_hung_scorer_is_answered_for_before_the_deadline() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
+        world.scorers["one"].release = asyncio.Event()
+        live = world.models.find(MODEL)
+        assert live is not None
+
+        in_flight = world.submit("u1")
+        await world.scorers["one"].entered.wait()
+        queued = world.submit("u2")
+        live.fall_back_if_due(in_flight.answer_by_s + 0.001)
+        live.fall_back_if_due(queued.answer_by_s + 0.001)
+
+        for work in (in_flight, queued):
+            answer = pb.ScoreResponse.FromString(work.answer.result())
+            assert answer.score == 0.25
+            assert "deadline_near" in answer.degradation.reasons
+
+
+async def test_late_scores_are_counted_and_reach_nobody() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
+        scorer = world.scorers["one"]
+        scorer.release = asyncio.Event()
+        live = world.models.find(MODEL)
+        assert live is not None
+        work = world.submit("u1")
+        await scorer.entered.wait()
+        live.fall_back_if_due(work.answer_by_s + 0.001)
+
+        scorer.release.set()
+        await until(lambda: world.counters.late_rows)
+
+        assert world.counters.late_rows == 1
+        assert sum(batch.rows for batch in world.score_logs) == 1
+
+
+async def test_no_fallback_and_no_time_is_a_deadline_error() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+        world.scorers["one"].release = asyncio.Event()
+        live = world.models.find(MODEL)
+        assert live is not None
+        work = world.submit("u1")
+
+        await world.scorers["one"].entered.wait()
+        live.fall_back_if_due(work.answer_by_s + 0.001)
+
+        with pytest.raises(DeadlinePassedError):
+            work.answer.result()
+
+
+async def test_a_score_that_is_no_number_goes_down_the_ladder_alone() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
+        scorer = world.scorers["one"]
+        scorer.answers_nan_for = 5.0
+        scorer.release = asyncio.Event()
+        first = world.submit("u0")
+        await scorer.entered.wait()
+        works = [world.submit(f"u{index}") for index in (4, 5, 6)]
+
+        scorer.release.set()
+        await asyncio.gather(first.answer, *(work.answer for work in works))
+
+        answers = [pb.ScoreResponse.FromString(work.answer.result()) for work in works]
+        assert [round(a.score, 3) for a in answers] == [40.001, 0.25, 60.001]
+
+
+async def test_a_drill_answers_from_the_ladder_and_ends() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
+
+        world.drill.start(
+            level=pb_level(pb.DEGRADATION_LEVEL_CONSTANT), duration_s=60, actor="a", reason="r"
+        )
+        drilled = await world.score("u5")
+        world.drill.start(
+            level=pb_level(pb.DEGRADATION_LEVEL_FULL), duration_s=0, actor="a", reason="r"
+        )
+        after = await world.score("u5")
+
+        assert drilled.degradation.level == pb.DEGRADATION_LEVEL_CONSTANT
+        assert "drill" in drilled.degradation.reasons
+        assert after.degradation.level == pb.DEGRADATION_LEVEL_FULL
+
+
+def pb_level(number: int) -> DegradationLevel:
+    return DegradationLevel(number)

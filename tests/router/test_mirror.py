@@ -1,0 +1,76 @@
+"""Mirroring, over fakes of the ports: every row is accounted for, and no caller is touched."""
+
+import asyncio
+
+import numpy as np
+
+from domain.deployments import (
+    Fallback,
+    Rule,
+    RuleOperator,
+    Shadow,
+)
+from tests.router.world import MODEL, open_world, two_arms, until
+from understudy.v1 import scoring_pb2 as pb
+
+
+async def test_mirrored_rows_are_all_accounted_for() -> None:
+    async with open_world(mirror_rows=16) as world:
+        await two_arms(world, challengers=(), shadows=(Shadow(3, 7_000),))
+        shadow = world.scorers["three"]
+        shadow.release = asyncio.Event()
+        mirror = world.models.mirrors[(MODEL, 3)]
+
+        for index in range(60):
+            await world.score(f"u{index}")
+        assert mirror.ledger.balances(mirror.in_flight_rows)
+        shadow.release.set()
+        await until(lambda: not mirror.in_flight_rows)
+
+        ledger = mirror.ledger
+        assert ledger.offered == 60
+        assert ledger.balances()
+        assert ledger.sampled_out > 0
+        assert ledger.dropped_queue_full > 0
+        assert ledger.ok == sum(batch.rows for batch in world.shadow_logs)
+        for batch in world.shadow_logs:
+            assert np.allclose(batch.shadow_scores - batch.champion_scores, 0.002)
+
+
+async def test_what_a_rule_or_the_fallback_decided_is_not_mirrored() -> None:
+    rule = Rule("large", "amount", RuleOperator.GREATER, 5.0, "review", 1.0)
+    async with open_world() as world:
+        await two_arms(
+            world,
+            challengers=(),
+            shadows=(Shadow(3, 10_000),),
+            rules=(rule,),
+            fallback=Fallback(version=2),
+        )
+        mirror = world.models.mirrors[(MODEL, 3)]
+
+        for index in (1, 2, 6, 7):
+            await world.score(f"u{index}")
+        await world.score_batch(["u1", "u9"])
+        world.scorers["one"].failing = True
+        fell = await world.score("u3")
+        await until(lambda: not mirror.in_flight_rows)
+
+        assert fell.served_by.version == 2
+        assert mirror.ledger.offered == mirror.ledger.ok == 2
+        mirrored = [name for batch in world.shadow_logs for name in batch.request_ids]
+        assert sorted(mirrored) == ["r-u1", "r-u2"]
+
+
+async def test_a_shadow_that_fails_is_counted_and_hurts_nobody() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), shadows=(Shadow(3, 10_000),))
+        world.scorers["three"].failing = True
+        mirror = world.models.mirrors[(MODEL, 3)]
+
+        answers = [await world.score(f"u{index}") for index in range(10)]
+        await until(lambda: not mirror.in_flight_rows)
+
+        assert all(a.degradation.level == pb.DEGRADATION_LEVEL_FULL for a in answers)
+        assert mirror.ledger.error == 10
+        assert {batch.status for batch in world.shadow_logs} == {"error"}
