@@ -15,7 +15,7 @@ from domain.deployments import (
 )
 from domain.errors import InvalidInputError, NotFoundError
 from domain.features import Feature, FeatureDtype
-from tests.router.world import deployment, open_world, spec, two_arms
+from tests.router.world import VIEW, deployment, open_world, spec, two_arms
 from understudy.v1 import scoring_pb2 as pb
 
 
