@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENTS := .venv-clients
 CLIENTS_READY := $(CLIENTS)/.ready
-SOURCES := domain runtime features shadow router scorer registry stack understudy tests tools benchmarks
 
 .PHONY: help setup clients demo test check format lint types arch protos protos-check bench lock wheel clean
 

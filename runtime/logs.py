@@ -28,10 +28,25 @@ def configure_logs(process: str, *, level: str = "info") -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
-    # Libraries (grpc, asyncio) speak through logging: same stream, warnings only.
-    logging.basicConfig(
-        level=logging.WARNING,
-        stream=sys.stdout,
-        format='{"event": "library_message", "level": "%(levelname)s", "logger": "%(name)s"}',
-        force=True,
+    _log_libraries_likewise()
+
+
+def _log_libraries_likewise() -> None:
+    """Let libraries, which speak through logging (grpc, asyncio), write the same lines."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.add_logger_name,
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
     )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
