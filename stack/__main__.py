@@ -43,6 +43,7 @@ app = typer.Typer(
     help="Champion/challenger scoring: demo, a stack on this machine, and its parts.",
 )
 
+Features = Annotated[str, typer.Option(help="lmdb or aerospike://HOST:PORT/NAMESPACE")]
 Directory = Annotated[Path, typer.Option("--dir", help="Where the stack keeps its files.")]
 
 
@@ -58,11 +59,12 @@ def demo(
     rate: Annotated[
         int, typer.Option(min=10, max=5_000, help="Requests per second to send.")
     ] = 250,
+    features: Features = "lmdb",
 ) -> None:
     """Show the whole system on real data: train, register, deploy, shadow, canary, roll back."""
     from stack.demo import run_demo  # noqa: PLC0415 - training libraries load slowly
 
-    sys.exit(run_demo(directory=directory, rate_per_s=rate, keep=keep))
+    sys.exit(run_demo(directory=directory, rate_per_s=rate, keep=keep, features=features))
 
 
 @app.command()
@@ -73,6 +75,7 @@ def up(
         str, typer.Option(help="HOST:PORT of the registry.")
     ] = "127.0.0.1:8500",
     routers: Annotated[int, typer.Option(min=1, max=64, help="Router worker processes.")] = 2,
+    features: Features = "lmdb",
 ) -> None:
     """Start registry, scorer host and router on this machine, and stay until Ctrl-C."""
     from stack.up import run_up  # noqa: PLC0415 - other commands start faster without it
@@ -80,6 +83,7 @@ def up(
     sys.exit(
         run_up(
             directory,
+            features=features,
             registry_listen=registry_listen,
             router_listen=router_listen,
             workers=routers,

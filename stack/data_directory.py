@@ -6,6 +6,7 @@ from pathlib import Path
 
 from domain.errors import InvalidInputError
 
+EMBEDDED = "lmdb"  # the feature store below the directory itself
 _LONGEST_SOCKET_PATH_BYTES = 107  # the kernel's bound
 _LONGEST_SOCKET = "router/worker-63.sock"
 
@@ -15,6 +16,7 @@ class DataDirectory:
     """The folders and files below `root`. Deleting `root` deletes the stack."""
 
     root: Path
+    features_store: str = EMBEDDED  # or aerospike://HOST:PORT/NAMESPACE, which lies elsewhere
 
     @property
     def registry(self) -> Path:
@@ -53,15 +55,23 @@ class DataDirectory:
 
     @property
     def features_url(self) -> str:
-        return f"lmdb:{self.features}"
+        """What the router reads and loaders write, as `--features` and `--store` take it."""
+        if self.features_store == EMBEDDED:
+            return f"lmdb:{self.features}"
+        return self.features_store
 
 
-def checked_directory(root: Path) -> DataDirectory:
+def checked_directory(root: Path, features_store: str = EMBEDDED) -> DataDirectory:
     """Return the directory at `root`.
 
     Raises:
-        InvalidInputError: `root` is a file, or so long that sockets below it have no name.
+        InvalidInputError: `root` is a file, or so long that sockets below it have no name; or the
+            feature store is neither the embedded one nor the address of one.
     """
+    if features_store != EMBEDDED and not features_store.startswith("aerospike://"):
+        raise InvalidInputError.of(
+            "--features", read=features_store, accepted="lmdb or aerospike://HOST:PORT/NAMESPACE"
+        )
     longest_bytes = _LONGEST_SOCKET_PATH_BYTES - len(_LONGEST_SOCKET) - 1
     if len(os.fsencode(root.resolve())) > longest_bytes:
         raise InvalidInputError.of(
@@ -71,4 +81,4 @@ def checked_directory(root: Path) -> DataDirectory:
         )
     if root.exists() and not root.is_dir():
         raise InvalidInputError.of("--dir", read=str(root), accepted="a folder")
-    return DataDirectory(root)
+    return DataDirectory(root, features_store)

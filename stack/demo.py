@@ -73,14 +73,17 @@ class Prepared:
     view: FeatureView
 
 
-def run_demo(*, directory: Path | None, rate_per_s: int, keep: bool) -> int:
+def run_demo(*, directory: Path | None, rate_per_s: int, keep: bool, features: str) -> int:
     """Run the demo; return the exit code: 0 only when every check holds."""
     report = DemoReport()
     try:
-        prepared = prepare(_new_directory(directory), report)
+        prepared = prepare(_new_directory(directory, features), report)
     except InvalidInputError as error:
         print(f"understudy demo: {error}", file=sys.stderr)  # noqa: T201 - for the operator
         return exit_codes.USAGE
+    except UnavailableError as error:
+        print(f"understudy demo: {error}", file=sys.stderr)  # noqa: T201 - for the operator
+        return exit_codes.UNAVAILABLE
 
     async def main() -> int:
         async with open_stack(prepared.directory, loopback_addresses(), workers=WORKERS) as stack:
@@ -272,9 +275,9 @@ def _load_features(directory: DataDirectory, view: FeatureView) -> None:
         raise InvalidInputError.of("features", read=rejects[0], accepted="no rejected row")
 
 
-def _new_directory(asked: Path | None) -> DataDirectory:
+def _new_directory(asked: Path | None, features: str) -> DataDirectory:
     if asked is not None:
-        directory = checked_directory(asked)
+        directory = checked_directory(asked, features)
         if asked.exists() and any(asked.iterdir()):
             raise InvalidInputError.of("--dir", read=str(asked), accepted="a new or empty folder")
         asked.mkdir(parents=True, exist_ok=True)
@@ -287,4 +290,4 @@ def _new_directory(asked: Path | None) -> DataDirectory:
         except FileExistsError:
             number += 1
         else:
-            return checked_directory(root)
+            return checked_directory(root, features)

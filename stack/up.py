@@ -24,10 +24,12 @@ _EXAMPLE_ENTITY_ID = "17"
 _POLL_S = 0.1
 
 
-def run_up(directory: Path, *, registry_listen: str, router_listen: str, workers: int) -> int:
+def run_up(
+    directory: Path, *, registry_listen: str, router_listen: str, workers: int, features: str
+) -> int:
     """Run the stack in `directory` until told to stop; return the exit code."""
     try:
-        files = checked_directory(directory)
+        files = checked_directory(directory, features)
     except InvalidInputError as error:
         print(f"understudy up: {error}", file=sys.stderr)  # noqa: T201 - for the operator
         return exit_codes.USAGE

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from registry.client import RegistryClient
 from registry.decisions.changes import DeployChampion
-from stack.data_directory import DataDirectory
+from stack.data_directory import EMBEDDED, DataDirectory
 from stack.demo import Prepared, prepare
 from stack.demo_report import DemoReport
 from stack.processes import Stack, loopback_addresses, open_stack
@@ -35,9 +35,11 @@ class Deployed:
 
 
 @asynccontextmanager
-async def open_deployed(root: Path, *, versions: int) -> AsyncIterator[Deployed]:
+async def open_deployed(
+    root: Path, *, versions: int, features_store: str = EMBEDDED
+) -> AsyncIterator[Deployed]:
     """Start a stack below `root` with so many versions registered and version 1 as champion."""
-    prepared = prepare(DataDirectory(root), DemoReport(Console(file=StringIO())))
+    prepared = prepare(DataDirectory(root, features_store), DemoReport(Console(file=StringIO())))
     async with open_stack(prepared.directory, loopback_addresses(), workers=2) as stack:
         with RegistryClient(stack.addresses.registry) as registry:
             operator = Operator(registry, stack.directory.router)
