@@ -11,6 +11,7 @@ from grpc_reflection.v1alpha import reflection
 from domain.errors import UnavailableError
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_LEAST_PING_INTERVAL_MS = 5_000
 
 
 class Health(Enum):
@@ -45,6 +46,10 @@ def new_server(
             ("grpc.so_reuseport", int(reuse_port)),
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", max_message_bytes),
+            # Clients ping on idle streams (Watch, ScoreStream). By default a server takes that
+            # for abuse and ends the connection with too_many_pings after some minutes.
+            ("grpc.http2.min_ping_interval_without_data_ms", _LEAST_PING_INTERVAL_MS),
+            ("grpc.keepalive_permit_without_calls", 1),
             *((f"grpc.{name}", value) for name, value in options.items()),
         ]
     )
