@@ -80,7 +80,7 @@ class HostSettings(ProcessSettings):
 
     model_config = SettingsConfigDict(env_prefix="SCORER_HOST_", frozen=True, extra="forbid")
 
-    registry: str = Field("127.0.0.1:8100", description="the registry's host:port")
+    registry: str = Field("127.0.0.1:8500", description="the registry's host:port")
     dir: Path = Field(Path(".understudy/scorers"), description="artifact cache, sockets, state")
     host_id: str | None = Field(None, description="default: the machine's name and the folder's")
     listen: str = Field("127.0.0.1:0", description="the host's own health service")
