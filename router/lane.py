@@ -154,6 +154,8 @@ class Lane:
         rows = 0
         for queue in self._queues:
             while queue and (not taken or rows + queue[0].rows <= most_rows):
+                if taken and (queue[0].is_alone or taken[0].is_alone):
+                    break
                 work = queue.popleft()
                 taken.append(work)
                 rows += work.rows

@@ -139,10 +139,20 @@ class LiveModel:
 
     @property
     def is_drained(self) -> bool:
+        """Whether nothing of this model runs any more: no work, and no puller that probes."""
         return not any(
-            each.lane.queued_rows or any(puller.in_flight for puller in each.pullers)
+            each.lane.queued_rows or any(not puller.has_ended for puller in each.pullers)
             for each in self.lanes.values()
         )
+
+    def addresses(self) -> set[str]:
+        """Return the scorers that its pullers still use."""
+        return {
+            puller.address
+            for each in self.lanes.values()
+            for puller in each.pullers
+            if not puller.has_ended
+        }
 
     async def _answer(self, of_version: VersionLane, works: Sequence[Work], scorer: Scorer) -> None:
         answered, tensors = await answer_batch(

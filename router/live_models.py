@@ -89,7 +89,7 @@ class LiveModels:
             self._retire(self._models.pop(gone))
             del self._inputs[gone]
         self.sequence = snapshot.sequence
-        await self._close_unused(ready)
+        await self._close_unused()
 
     async def sweep_forever(self) -> None:
         """Answer from the ladder what would miss its deadline; let go of drained models."""
@@ -200,11 +200,17 @@ class LiveModels:
         model.close()
         self._retired.append(model)
 
-    async def _close_unused(self, ready: dict[VersionRef, tuple[str, ...]]) -> None:
-        if self._retired:
-            return  # they may still use them; the next snapshot comes by
-        wanted = {address for addresses in ready.values() for address in addresses}
-        for address in [each for each in self._scorers if each not in wanted]:
+    async def _close_unused(self) -> None:
+        """Close what nobody uses: not a live model, not a retired one, not a mirror.
+
+        A channel that is closed under a call cancels whoever awaits it.
+        """
+        used: set[str] = set()
+        for model in (*self._models.values(), *self._retired):
+            used |= model.addresses()
+        for mirror in self.mirrors.values():
+            used |= mirror.addresses()
+        for address in [each for each in self._scorers if each not in used]:
             closable, _ = self._scorers.pop(address)
             await closable.close()
 

@@ -82,6 +82,7 @@ class MirrorQueue:
         self._salt = ""
         self._version: VersionPlan | None = None
         self._scorer: Scorer | None = None
+        self._asked: Scorer | None = None  # a call to it is under way
         self._closed = False
         self._in_flight_rows = 0
 
@@ -144,6 +145,10 @@ class MirrorQueue:
         self._closed = True
         self._arrived.set()
 
+    def addresses(self) -> set[str]:
+        """Return the scorers that are to be asked, or are being asked now."""
+        return {each.address for each in (self._scorer, self._asked) if each is not None}
+
     @property
     def in_flight_rows(self) -> int:
         return self.queued_rows + self._in_flight_rows
@@ -195,6 +200,7 @@ class MirrorQueue:
         started_s = self._clocks.monotonic_s()
         scores = np.full(rows, np.nan)
         status: ShadowStatus = "ok"
+        self._asked = scorer
         try:
             tensors = await self._tensors(fresh, version)
             inferred = await scorer.infer(version.spec, tensors, timeout_s=self._policy.timeout_s)
@@ -204,6 +210,8 @@ class MirrorQueue:
         except UnderstudyError as error:
             status = "error"
             _log.warning("shadow_failed", shadow=str(version.spec.ref), why=str(error))
+        finally:
+            self._asked = None
         self._settle(**{status: rows})
         infer_us = round((self._clocks.monotonic_s() - started_s) * 1e6)
         self._log(_log_of(fresh, version, scores, status, infer_us))

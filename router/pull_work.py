@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
+from domain.errors import (
+    DeadlinePassedError,
+    InvalidInputError,
+    UnavailableError,
+    UnderstudyError,
+)
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
 from router.decisions.ladder import Cause
 from router.lane import Lane
@@ -32,6 +37,7 @@ class GuardedScorer:
     def __init__(self, scorer: Scorer, policy: BreakerPolicy) -> None:
         self.scorer = scorer
         self.breaker = Breaker(policy)
+        self.last_failure = ""  # why the last failed call failed
 
     def admit(self, now_s: float) -> Permit | None:
         self.breaker, permit = self.breaker.admit(now_s)
@@ -39,6 +45,8 @@ class GuardedScorer:
 
     def record(self, permit: Permit, *, failure: Exception | None, now_s: float) -> None:
         was_closed = self.breaker.is_closed
+        if failure is not None:
+            self.last_failure = str(failure)
         if isinstance(failure, ScorerHungError):
             self.breaker = self.breaker.trip(permit, now_s=now_s)
         else:
@@ -70,9 +78,16 @@ class Puller:
         self._clocks = clocks
         self._most_rows = most_rows
         self.in_flight: Sequence[Work] = ()
+        self.has_ended = False
+        self._is_joined = False
+
+    @property
+    def address(self) -> str:
+        return self._guarded.scorer.address
 
     def join(self) -> None:
         """Count this scorer in, before its task takes the first step: work may wait for it."""
+        self._is_joined = True
         self._lane.open_pullers += 1
 
     async def run(self) -> None:
@@ -90,6 +105,7 @@ class Puller:
                     # Not first in line again: what was put back is for another scorer.
                     await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
         finally:
+            self.has_ended = True
             self._leave()
 
     async def _serve(self, works: list[Work]) -> bool:
@@ -105,19 +121,22 @@ class Puller:
         try:
             await self._duties.answer(works, self._guarded.scorer)
         except UnderstudyError as error:
-            failure = error
+            # A scorer that names what is wrong with the request is well.
+            failure = None if isinstance(error, InvalidInputError) else error
             self._after_failure(works, error)
         except Exception as error:  # noqa: BLE001 - boundary: a bug must not lose a call
+            failure = error
             _log.exception("batch_failed")
-            for work in works:
-                if not work.answer.done():
-                    work.answer.set_exception(error)
+            self._pass_on([work for work in works if not work.answer.done()], Cause.SCORER_FAILED)
         finally:
             self.in_flight = ()
             self._guarded.record(permit, failure=failure, now_s=self._clocks.monotonic_s())
         return failure is None
 
     def _after_failure(self, works: Sequence[Work], error: UnderstudyError) -> None:
+        if isinstance(error, InvalidInputError):
+            self._take_apart(works, error)
+            return
         match error:
             case DeadlinePassedError():
                 cause = Cause.DEADLINE_NEAR
@@ -129,6 +148,17 @@ class Puller:
             "scorer_failed", address=self._guarded.scorer.address, why=str(error), rows=len(works)
         )
         self._pass_on([work for work in works if not work.answer.done()], cause)
+
+    def _take_apart(self, works: Sequence[Work], error: InvalidInputError) -> None:
+        """One row that the scorer refuses must not fail its neighbours: try each work alone."""
+        for work in works:
+            if work.answer.done():
+                continue
+            if len(works) == 1 or work.is_alone:
+                work.answer.set_exception(error)
+            else:
+                work.is_alone = True
+                self._lane.put_back([work])
 
     def _pass_on(self, works: Sequence[Work], cause: Cause) -> None:
         """Give work that this scorer did not answer to another one in time, else down the ladder."""
@@ -156,7 +186,7 @@ class Puller:
                 continue
             failure = await self._probe()
             self._guarded.record(permit, failure=failure, now_s=self._clocks.monotonic_s())
-        self._lane.open_pullers += 1
+        self.join()
 
     async def _probe(self) -> Exception | None:
         try:
@@ -169,6 +199,9 @@ class Puller:
         return None
 
     def _leave(self) -> None:
+        if not self._is_joined:
+            return
+        self._is_joined = False
         self._lane.open_pullers -= 1
         if not self._lane.open_pullers and (stranded := self._lane.take_all()):
             self._duties.fall_back(stranded, Cause.SCORER_UNAVAILABLE)

@@ -54,6 +54,7 @@ class Work:
     include_digests: bool = False
     candidates: Candidates | None = None  # set for a ScoreBatch
     attempts: int = 0
+    is_alone: bool = False  # not to be joined with others: a batch with it was refused
     tried_champion: bool = False  # its challenger could not answer
     tried_fallback: bool = False
     degraded_because: str = ""

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,12 +23,16 @@ from runtime.lifecycle import stop_on_signals
 
 _FIRST_RESTART_S = 0.1
 _LONGEST_RESTART_S = 5.0
+_SETTLED_AFTER_S = 60.0  # a worker that ran this long had no trouble starting
 _log = structlog.get_logger()
 
 
 async def supervise(settings: RouterSettings) -> int:
     """Run the workers until a signal, then let them drain; return the exit code."""
     stop = stop_on_signals()
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    for left_over in settings.state_dir.glob("worker-*.sock"):  # of workers that were killed
+        left_over.unlink()
     try:
         with reserved(settings.listen) as address:
             async with asyncio.TaskGroup() as tasks:
@@ -81,6 +86,7 @@ async def _keep(settings: RouterSettings, index: int, address: str, stop: asynci
     """Keep one worker running; return whether its last run ended well."""
     restart_s = _FIRST_RESTART_S
     while True:
+        started_s = time.monotonic()
         worker = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "router", "worker", "--index", str(index), "--listen", address,
             env=worker_environment(settings),
@@ -91,6 +97,8 @@ async def _keep(settings: RouterSettings, index: int, address: str, stop: asynci
         stopping.cancel()
         if stop.is_set():
             return await _stopped(worker, settings.termination_s)
+        if time.monotonic() - started_s > _SETTLED_AFTER_S:
+            restart_s = _FIRST_RESTART_S
         _log.error("worker_died", index=index, exit_code=worker.returncode, again_s=restart_s)
         if await _is_set_within(stop, restart_s):
             return True

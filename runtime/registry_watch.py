@@ -17,7 +17,9 @@ from understudy.v1 import registry_pb2, registry_pb2_grpc
 
 _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 2.0
+_LARGEST_SNAPSHOT_BYTES = 64 * 1024 * 1024
 _KEEPALIVE = (
+    ("grpc.max_receive_message_length", _LARGEST_SNAPSHOT_BYTES),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -49,10 +51,11 @@ async def follow(
     stub = registry_pb2_grpc.RegistryServiceStub(channel)
     retry_s = _FIRST_RETRY_S
     while True:
+        call = stub.Watch(registry_pb2.WatchRequest(watcher=watcher))
         try:
-            async for message in stub.Watch(registry_pb2.WatchRequest(watcher=watcher)):
-                retry_s = _FIRST_RETRY_S
+            async for message in call:
                 snapshot = snapshot_from_wire(message)
+                retry_s = _FIRST_RETRY_S  # only what can be read proves that all is well
                 if remember_at is not None:
                     _write(remember_at, message.SerializeToString())
                 yield snapshot
@@ -63,6 +66,8 @@ async def follow(
             # A newer registry may send what we cannot read: keep serving the last we could.
             _log.exception("snapshot_unreadable")
             why = "unreadable snapshot"
+        finally:
+            call.cancel()  # a call that is only forgotten keeps its seat at the registry
         _log.warning("registry_lost", why=why, retry_ms=round(retry_s * 1000))
         await asyncio.sleep(retry_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
         retry_s = min(retry_s * 2, _LONGEST_RETRY_S)

@@ -22,7 +22,10 @@ def snapshot_from_wire(message: pb.Snapshot) -> Snapshot:
         sequence=message.sequence,
         deployments=tuple(deployment_from_wire(each) for each in message.deployments),
         versions=tuple(version_from_wire(each) for each in message.versions),
-        scorers=tuple(scorer_from_wire(each) for each in message.scorers),
+        # One host's odd report must not keep every router from the rest of the state.
+        scorers=tuple(
+            scorer_from_wire(each) for each in message.scorers if each.state in _STATE_OF
+        ),
     )
 
 

@@ -1,9 +1,11 @@
 """`Scorer` port over the Open Inference Protocol: one ModelInfer with raw tensors per batch."""
 
+import asyncio
 from collections.abc import Sequence
 
 import grpc
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from domain.errors import CorruptedError, DeadlinePassedError, InvalidInputError, UnavailableError
@@ -66,7 +68,24 @@ class OipScorer:
             answer = await self._infer(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             raise _named(error, self.address) from error
-        return decode(oip.ModelInferResponse.FromString(answer), spec, outputs)
+        except asyncio.CancelledError:
+            # gRPC cancels whoever awaits a call when its channel is closed. Only a cancellation of
+            # our own task may end it; anything else is a scorer that is gone.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise UnavailableError(f"scorer {self.address}", "its channel was closed") from None
+        except grpc.aio.UsageError as error:
+            raise UnavailableError(f"scorer {self.address}", str(error)) from error
+        try:
+            decoded = decode(oip.ModelInferResponse.FromString(answer), spec, outputs)
+        except (DecodeError, IndexError) as error:
+            raise CorruptedError(f"answer of {spec.ref} cannot be read: {error}") from error
+        rows = len(tensors[0])
+        counts = {len(decoded.scores), *(len(values) for values in decoded.outputs.values())}
+        if counts != {rows}:
+            raise CorruptedError(f"answer of {spec.ref} has {sorted(counts)} rows, not {rows}")
+        return decoded
 
     async def close(self) -> None:
         await self._channel.close()
