@@ -1,0 +1,34 @@
+"""What all commands do alike: words that are wrong end with 64, never with the 2 of a refusal.
+
+`typer.Typer(cls=CommandGroup, …)` is all a package does; what is mounted below is covered too.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from typer._click.exceptions import UsageError  # typer shows no public name for it
+from typer.core import TyperGroup
+
+from runtime.exit_codes import USAGE
+
+
+class CommandGroup(TyperGroup):
+    """Ends with `USAGE` at an unknown command or option, a missing one or a bad value."""
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        with _usage_told():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _usage_told():  # the words of subcommands are read in here
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _usage_told() -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        error.exit_code = USAGE
+        raise
