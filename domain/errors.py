@@ -20,14 +20,21 @@ class Fault:
     accepted: str  # what would be accepted
 
     def __str__(self) -> str:
-        return f"{self.field}: read {self.read}; accepted: {self.accepted}"
+        read, accepted = _cut(self.read), _cut(self.accepted, _ACCEPTED_CHARACTERS)
+        return f"{_cut(self.field)}: read {read}; accepted: {accepted}"
 
 
 class InvalidInputError(UnderstudyError):
-    """The caller must change the input; a retry cannot help. Carries all faults at once."""
+    """The caller must change the input; a retry cannot help. Carries all faults at once.
+
+    The text is bounded, whatever was read: it may go back to whoever sent it.
+    """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("; ".join(str(fault) for fault in faults))
+        shown = [str(fault) for fault in faults[:_SHOWN_FAULTS]]
+        if len(faults) > _SHOWN_FAULTS:
+            shown.append(f"and {len(faults) - _SHOWN_FAULTS} more")
+        super().__init__("; ".join(shown))
         self.faults = tuple(faults)
 
     @classmethod
@@ -39,7 +46,7 @@ class NotFoundError(UnderstudyError):
     """What was named does not exist."""
 
     def __init__(self, kind: str, name: object) -> None:
-        super().__init__(f"{kind} {name} does not exist")
+        super().__init__(f"{kind} {_cut(str(name))} does not exist")
         self.kind = kind
         self.name = str(name)
 
@@ -87,8 +94,13 @@ class CorruptedError(UnderstudyError):
 
 
 _SHOWN_CHARACTERS = 80
+_ACCEPTED_CHARACTERS = 400
+_SHOWN_FAULTS = 20
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    return _cut(repr(value))
+
+
+def _cut(text: str, most: int = _SHOWN_CHARACTERS) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"

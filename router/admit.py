@@ -112,7 +112,7 @@ class Admission:
             answer=asyncio.get_running_loop().create_future(),
             features=asked.features or None,
             threshold=asked.threshold,
-            outputs=tuple(asked.outputs) if asked.outputs else (),
+            outputs=tuple(dict.fromkeys(asked.outputs)) if asked.outputs else (),
             include_digests=asked.include_digests,
         )
 

@@ -102,7 +102,9 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
             # Pushed into the stack, so it runs after the tasks that use the scorers have ended.
             resources.push_async_callback(parts.models.close_scorers)
             if settings.metrics_port:
-                serve_metrics(settings.metrics_port + worker, parts.collector)
+                serve_metrics(
+                    settings.metrics_host, settings.metrics_port + worker, parts.collector
+                )
             await _run(settings, worker, channel, router_id, parts, tasks, stop)
 
 
@@ -134,6 +136,7 @@ async def _listen_and_drain(
 ) -> None:
     server = new_server(
         reuse_port=True,
+        max_message_bytes=settings.largest_request_bytes,
         max_connection_age_ms=round(settings.max_connection_age_s * 1000),
         max_connection_age_grace_ms=round(settings.largest_deadline_s * 1000),
     )

@@ -82,10 +82,8 @@ class Delivery:
             return  # a score that was not computed now must not look fresh
         at = 0
         for work in answered.works:
-            if work.candidates is None:
-                self.last_scores.remember(
-                    answered.served.model, work.unit_key, float(answered.scores[at]), now_s=now_s
-                )
+            if work.candidates is None and not work.features:
+                self.last_scores.remember(work, float(answered.scores[at]), now_s=now_s)
             at += work.rows
 
     def _log_batch(

@@ -91,10 +91,7 @@ class Ladder:
         if not declared.last_score or work.candidates is not None:
             return None
         return self._delivery.last_scores.find(
-            self._deployment.model,
-            work.unit_key,
-            max_age_s=declared.last_score_max_age_s,
-            now_s=now_s,
+            work, max_age_s=declared.last_score_max_age_s, now_s=now_s
         )
 
     def _declared(

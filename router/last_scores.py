@@ -1,23 +1,36 @@
-"""The last score of each unit, for the ladder. Bounded; the oldest remembered goes first."""
+"""The last score of each set of entities, for the ladder. Bounded; the oldest goes first."""
 
 from collections import OrderedDict
 
+from router.work import Work
+
+_Key = tuple[str, tuple[tuple[str, str], ...]]
+
 
 class LastScores:
+    """By model and entities, never by unit key: a caller may choose that one freely.
+
+    What was scored with request-time features is not kept: it holds for that request only.
+    """
+
     def __init__(self, most_units: int) -> None:
         self._most_units = most_units
-        self._scores: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
+        self._scores: OrderedDict[_Key, tuple[float, float]] = OrderedDict()
 
-    def remember(self, model: str, unit_key: str, score: float, *, now_s: float) -> None:
-        key = (model, unit_key)
+    def remember(self, work: Work, score: float, *, now_s: float) -> None:
+        key = _key_of(work)
         self._scores[key] = (score, now_s)
         self._scores.move_to_end(key)
         if len(self._scores) > self._most_units:
             self._scores.popitem(last=False)
 
-    def find(self, model: str, unit_key: str, *, max_age_s: float, now_s: float) -> float | None:
-        """Return the score if it is not older than `max_age_s`."""
-        found = self._scores.get((model, unit_key))
-        if found is None or now_s - found[1] > max_age_s:
+    def find(self, work: Work, *, max_age_s: float, now_s: float) -> float | None:
+        """Return the score of the same entities if it is not older than `max_age_s`."""
+        found = self._scores.get(_key_of(work))
+        if found is None or work.features or now_s - found[1] > max_age_s:
             return None
         return found[0]
+
+
+def _key_of(work: Work) -> _Key:
+    return work.live.deployment.model, tuple(sorted(work.entities.items()))

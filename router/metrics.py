@@ -125,8 +125,8 @@ class RouterCollector(Collector):
         )
 
 
-def serve_metrics(port: int, collector: Collector) -> None:
-    """Serve /metrics on `port` from a daemon thread of prometheus_client."""
+def serve_metrics(host: str, port: int, collector: Collector) -> None:
+    """Serve /metrics on `host:port` from a daemon thread of prometheus_client."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
-    start_http_server(port, registry=registry)
+    start_http_server(port, addr=host, registry=registry)

@@ -1,13 +1,12 @@
 """ScoringService: translate, delegate, report once. Answers arrive as bytes and leave as such."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 
 import grpc
-import numpy as np
 from google.protobuf.message import DecodeError, Message
 
-from domain.errors import InvalidInputError
+from domain.errors import Fault, InvalidInputError
 from domain.features import FeatureScalar
 from router.admit import Admission, Asked, AskedCandidates
 from router.counters import Counters
@@ -15,6 +14,7 @@ from router.decisions.admission import Priority
 from router.explain import explain
 from router.gate import Gate
 from router.live_model import LiveModel
+from router.outcomes import outcome_batches
 from router.score_stream import ScoreStream
 from router.work import Work
 from runtime.grpc_errors import abort_with
@@ -23,7 +23,8 @@ from understudy.v1 import scoring_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
 _MOST_OPEN_PER_STREAM = 256
-_MOST_OUTCOMES = 10_000
+_MOST = {"entities": 32, "features": 4096}
+_MOST_OUTPUTS = 64
 
 MessageT = TypeVar("MessageT", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -77,6 +78,7 @@ class ScoringService:
     async def score_batch(self, received: bytes, context: Context) -> bytes:
         try:
             request = parsed(pb.ScoreBatchRequest, received)
+            check_sizes(request, {**_MOST, "candidates": self._admission.most_candidates})
             work = self._admission.admit_candidates(
                 Asked(
                     model=request.model,
@@ -121,7 +123,11 @@ class ScoringService:
     async def record_outcomes(self, received: bytes, context: Context) -> pb.RecordOutcomesResponse:
         try:
             request = parsed(pb.RecordOutcomesRequest, received)
-            batches = outcome_batches(request, at_us=round(self._utc_s() * 1e6))
+            batches = outcome_batches(
+                request,
+                at_us=round(self._utc_s() * 1e6),
+                is_deployed=lambda model: self._live_model(model) is not None,
+            )
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             await abort_with(context, error, rpc="RecordOutcomes")
         accepted = sum(batch.rows for batch in batches if self._log_outcomes(batch))
@@ -130,6 +136,8 @@ class ScoringService:
     def _admit(
         self, request: pb.ScoreRequest, remaining_s: float | None, priority: Priority
     ) -> Work:
+        if request.features or request.outputs or len(request.entities) > 1:
+            check_sizes(request, {**_MOST, "outputs": _MOST_OUTPUTS})
         return self._admission.admit(
             Asked(
                 model=request.model,
@@ -179,6 +187,21 @@ def parsed(kind: type[MessageT], received: bytes) -> MessageT:
         ) from error
 
 
+def check_sizes(request: Any, most: Mapping[str, int]) -> None:
+    """Refuse repeated fields with too many entries before any of them is looked at.
+
+    Raises:
+        InvalidInputError: with each field that has too many.
+    """
+    faults = [
+        Fault(field, f"{len(getattr(request, field))} entries", f"at most {largest}")
+        for field, largest in most.items()
+        if len(getattr(request, field)) > largest
+    ]
+    if faults:
+        raise InvalidInputError(faults)
+
+
 def scalars(features: Any) -> dict[str, FeatureScalar]:
     """Return a map of FeatureValue as plain values; an unset one is refused.
 
@@ -194,47 +217,6 @@ def scalars(features: Any) -> dict[str, FeatureScalar]:
             )
         plain[name] = getattr(value, kind)
     return plain
-
-
-def outcome_batches(request: pb.RecordOutcomesRequest, *, at_us: int) -> list[OutcomeBatchLog]:
-    """Return the outcomes as one batch per model.
-
-    Raises:
-        InvalidInputError: an outcome lacks its request id or model, or its label is not finite.
-    """
-    if not 1 <= len(request.outcomes) <= _MOST_OUTCOMES:
-        raise InvalidInputError.of(
-            "outcomes", read=len(request.outcomes), accepted=f"1 to {_MOST_OUTCOMES}"
-        )
-    by_model: dict[str, list[pb.Outcome]] = {}
-    for place, outcome in enumerate(request.outcomes):
-        if not (outcome.request_id and outcome.model):
-            raise InvalidInputError.of(
-                f"outcomes[{place}]", read="no request_id or model", accepted="both"
-            )
-        if not np.isfinite(outcome.label):
-            raise InvalidInputError.of(
-                f"outcomes[{place}].label", read=outcome.label, accepted="a finite number"
-            )
-        by_model.setdefault(outcome.model, []).append(outcome)
-    return [
-        OutcomeBatchLog(
-            model=model,
-            at_us=at_us,
-            request_ids=[outcome.request_id for outcome in outcomes],
-            labels=np.array([outcome.label for outcome in outcomes]),
-            observed_at_us=np.array(
-                [
-                    outcome.observed_at.ToMicroseconds()
-                    if outcome.HasField("observed_at")
-                    else at_us
-                    for outcome in outcomes
-                ],
-                dtype=np.int64,
-            ),
-        )
-        for model, outcomes in by_model.items()
-    ]
 
 
 def _serialized(message: Any) -> bytes:

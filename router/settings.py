@@ -28,6 +28,7 @@ class RouterSettings(ProcessSettings):
     log_dir: Path = Path("logs")  # score, shadow and outcome logs
     state_dir: Path = Path("router")  # last snapshot, admin sockets
     workers: int = Field(default=1, ge=1, le=64)
+    metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=0, ge=0, le=65_535)  # 0: off; worker i listens on port + i
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     request_lines: RequestLines = RequestLines.OFF
@@ -42,6 +43,7 @@ class RouterSettings(ProcessSettings):
         0.006  # for a larger batch, while rows come
     )
     most_candidates: Rows = 10_000
+    largest_request_bytes: int = Field(default=4 << 20, ge=1024, le=1 << 30)
     least_outstanding_rows: Rows = 64
     most_outstanding_rows: Rows = 4096
     wanted_queue_s: Seconds = 0.02

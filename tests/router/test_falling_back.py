@@ -8,7 +8,7 @@ from domain.deployments import (
     DegradationLevel,
     Fallback,
 )
-from domain.errors import DeadlinePassedError, UnavailableError
+from domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
 from tests.router.world import MODEL, deployment, open_world, spec, two_arms, until
 from understudy.v1 import scoring_pb2 as pb
 
@@ -36,6 +36,42 @@ async def test_the_last_score_of_the_unit_stands_in() -> None:
         assert answer.score == before.score
         assert answer.degradation.level == pb.DEGRADATION_LEVEL_FALLBACK
         assert "last_score" in answer.degradation.reasons
+
+
+async def test_a_last_score_is_the_entitys_own_whatever_the_unit_key() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=Fallback(last_score=True))
+        await world.score("u3", unit_key="u7")
+        await world.score("u7", features={"amount": -300.0})
+        world.scorers["one"].failing = True
+
+        with pytest.raises(UnavailableError):
+            await world.score("u7")
+
+
+async def test_a_row_that_the_scorer_refuses_does_not_fail_its_neighbours() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+        scorer = world.scorers["one"]
+        scorer.refuses = 5.0
+        scorer.release = asyncio.Event()
+        first = world.submit("u0")
+        await scorer.entered.wait()
+        works = [world.submit(f"u{index}") for index in (4, 5, 6)]
+
+        scorer.release.set()
+        ended = await asyncio.gather(
+            first.answer, *(w.answer for w in works), return_exceptions=True
+        )
+        again = [await world.score("u7") for _ in range(5)]
+
+        assert [isinstance(each, InvalidInputError) for each in ended] == [
+            False,
+            False,
+            True,
+            False,
+        ]
+        assert {a.degradation.level for a in again} == {pb.DEGRADATION_LEVEL_FULL}, "breaker opened"
 
 
 async def test_the_constant_is_the_last_step() -> None:

@@ -1,6 +1,7 @@
 """Mirroring, over fakes of the ports: every row is accounted for, and no caller is touched."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from domain.deployments import (
     RuleOperator,
     Shadow,
 )
-from tests.router.world import MODEL, open_world, two_arms, until
+from tests.router.world import MODEL, deployment, open_world, spec, two_arms, until
 from understudy.v1 import scoring_pb2 as pb
 
 
@@ -74,3 +75,26 @@ async def test_a_shadow_that_fails_is_counted_and_hurts_nobody() -> None:
         assert all(a.degradation.level == pb.DEGRADATION_LEVEL_FULL for a in answers)
         assert mirror.ledger.error == 10
         assert {batch.status for batch in world.shadow_logs} == {"error"}
+
+
+async def test_a_shadows_channel_stays_open_while_a_call_is_under_way() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), shadows=(Shadow(3, 10_000),))
+        shadow = world.scorers["three"]
+        shadow.release = asyncio.Event()
+        mirror = world.models.mirrors[(MODEL, 3)]
+        await world.score("u1")
+        await shadow.entered.wait()
+
+        without = {1: ["one"]}
+        specs = [spec(1), spec(3)]
+        with_shadow = deployment(shadows=(Shadow(3, 10_000),))
+        await world.deploy(with_shadow, ready=without, specs=specs)
+        closed_under_the_call = shadow.is_closed
+        shadow.release.set()
+        await until(lambda: not mirror.in_flight_rows)
+        await world.deploy(replace(with_shadow, revision=2), ready=without, specs=specs)
+
+        assert not closed_under_the_call
+        assert shadow.is_closed, "nobody uses it any more"
+        assert mirror.ledger.ok == 1

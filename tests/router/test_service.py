@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from domain.deployments import Challenger, Deployment, Fallback, Shadow
 from router.service import SERVICE, ScoringService
@@ -186,6 +187,14 @@ async def test_outcomes_are_taken_by_model(served: Served) -> None:
         (request(decision_threshold=float("nan")), "INVALID_ARGUMENT", "decision_threshold"),
         (request(outputs=["nope"]), "INVALID_ARGUMENT", "outputs"),
         (request(request_id="x" * 300), "INVALID_ARGUMENT", "request_id"),
+        (
+            request(features={f"f{i}": pb.FeatureValue(number=1) for i in range(5_000)}),
+            "INVALID_ARGUMENT",
+            "5000 entries",
+        ),
+        (request(outputs=["score"] * 1_000), "INVALID_ARGUMENT", "1000 entries"),
+        (request(features={"x": pb.FeatureValue(text="y" * 100_000)}), "INVALID_ARGUMENT", "x"),
+        (pb.ScoreRequest(model="m" * 100_000), "NOT_FOUND", "mmm"),
     ],
 )
 async def test_bad_input_is_refused_by_name(
@@ -195,6 +204,7 @@ async def test_bad_input_is_refused_by_name(
 
     assert error.code().name == status
     assert named in (error.details() or "")
+    assert len(error.details() or "") < 10_000, "what a caller sends must not come back at length"
 
 
 @pytest.mark.parametrize(
@@ -230,6 +240,31 @@ async def test_bad_candidates_are_refused_by_name(
 
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert named in (error.details() or "")
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (pb.Outcome(request_id="r", model="made-up", label=1), grpc.StatusCode.NOT_FOUND),
+        (pb.Outcome(request_id="r" * 300, model=MODEL), grpc.StatusCode.INVALID_ARGUMENT),
+        (pb.Outcome(request_id="", model=MODEL), grpc.StatusCode.INVALID_ARGUMENT),
+        (
+            pb.Outcome(request_id="r", model=MODEL, observed_at=Timestamp(seconds=10**18)),
+            grpc.StatusCode.INVALID_ARGUMENT,
+        ),
+    ],
+)
+async def test_bad_outcomes_open_no_files(
+    served: Served, bad: pb.Outcome, code: grpc.StatusCode
+) -> None:
+    good = pb.Outcome(request_id="r1", model=MODEL, label=1)
+
+    error = await status_of(
+        served.stub.RecordOutcomes(pb.RecordOutcomesRequest(outcomes=[good, bad]))
+    )
+
+    assert error.code() is code
+    assert served.world.logged == []
 
 
 async def test_a_request_id_twice_is_answered_twice(served: Served) -> None:

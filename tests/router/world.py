@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.deployments import Challenger, Deployment
-from domain.errors import DeadlinePassedError, UnavailableError
+from domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
 from domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
 from domain.snapshots import ScorerProcess, ScorerState, Snapshot, VersionSpec
 from domain.versions import DYNAMIC, ScoreOutput, TensorSpec, VersionRef
@@ -109,6 +109,8 @@ class FakeScorer:
         self.address = address
         self.batches: list[int] = []
         self.failing = False
+        self.is_closed = False
+        self.refuses: float | None = None  # a batch with this in its first column
         self.answers_nan_for: float | None = None
         self.entered = asyncio.Event()
         self.release: asyncio.Event | None = None  # set: calls wait for it
@@ -131,12 +133,15 @@ class FakeScorer:
             raise UnavailableError(f"scorer {self.address}", "told to fail")
         await asyncio.sleep(0)
         first = tensors[0][:, 0].astype(np.float64)
+        if self.refuses is not None and self.refuses in first:
+            raise InvalidInputError.of("x", read=self.refuses, accepted="anything else")
         scores = first * 10 + spec.ref.number / 1000
         if self.answers_nan_for is not None:
             scores[first == self.answers_nan_for] = np.nan
         return Inferred(scores, {name: scores.reshape(-1, 1) for name in outputs})
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        self.is_closed = True
 
 
 @dataclass
