@@ -6,7 +6,9 @@ from typing import Any
 import grpc
 
 from domain.deployments import DegradationLevel
+from domain.errors import RefusedError
 from router.counters import Counters
+from router.decisions.ladder import declares
 from router.drill import DrillSwitch
 from router.fetch_features import FeatureFetcher
 from router.gate import Gate
@@ -51,6 +53,11 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
             answered=_answered(self._counters),
             failures=_failures(self._counters),
             mirrors=_mirrors(self._models),
+            scorers=_scorers(self._models),
+            degraded=[
+                router_pb2.DegradedRows(model=model, reason=reason, rows=rows)
+                for (model, reason), rows in self._counters.degraded.items()
+            ],
             logs=_logs(self._logs),
             batches=self._counters.batches,
             late_rows=self._counters.late_rows,
@@ -66,15 +73,51 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> router_pb2.StartDrillResponse:
         try:
-            self._drill.start(
+            drill = self._drill.planned(
                 DegradationLevel(request.level),
                 duration_s=request.duration_s,
                 actor=request.actor,
                 reason=request.reason,
             )
+            if not request.allow_errors:
+                self._check_declared(drill.level)
+            if not request.dry_run:
+                self._drill.start(drill)
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             await abort_with(context, error, rpc="StartDrill")
         return router_pb2.StartDrillResponse(router_id=self._router_id)
+
+    def _check_declared(self, level: DegradationLevel) -> None:
+        """Refuse a drill that would be an outage.
+
+        Raises:
+            RefusedError: live models declare nothing that could answer from `level` down.
+        """
+        bare = [
+            model.deployment.model
+            for model in self._models
+            if level is not DegradationLevel.FULL and not declares(model.deployment.fallback, level)
+        ]
+        if bare:
+            raise RefusedError(
+                f"{', '.join(bare)}: no fallback is declared for L{level.value}, so every call would "
+                "fail; declare one (understudy registry fallback), or allow errors on purpose"
+            )
+
+
+def _scorers(models: LiveModels) -> list[router_pb2.UsedScorer]:
+    return [
+        router_pb2.UsedScorer(
+            model=model.deployment.model,
+            version=number,
+            address=puller.address,
+            breaker_open=not puller.guarded.breaker.is_closed,
+            last_failure=puller.guarded.last_failure,
+        )
+        for model in models
+        for number, of_version in model.lanes.items()
+        for puller in of_version.pullers
+    ]
 
 
 def model_states(models: LiveModels) -> list[registry_pb2.RouterModelState]:

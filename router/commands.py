@@ -1,23 +1,24 @@
 """Operators' commands of the router: serve, status, drill, explain."""
 
-import asyncio
 import json
+import os
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from socket import gethostname
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import grpc
 import structlog
 import typer
-from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.table import Table
 
 from domain.deployments import DegradationLevel
 from domain.errors import UnderstudyError
+from router.ask_workers import Answers, ask_workers, exit_code_of, get_status
 from router.settings import RouterSettings
+from router.status_output import OutputForm, plain, print_status
+from runtime.command_line import CommandGroup
 from runtime.exit_codes import FAILED, OK, UNAVAILABLE, USAGE
 from runtime.identity import ACTOR_KEY, default_actor
 from runtime.lifecycle import die_with_parent, run, stop_on_signals
@@ -27,12 +28,13 @@ from understudy.v1 import (
     registry_pb2,
     registry_pb2_grpc,
     router_pb2,
-    router_pb2_grpc,
     scoring_pb2,
     scoring_pb2_grpc,
 )
 
-app = typer.Typer(no_args_is_help=True, help="Route scoring calls to champion and challengers.")
+app = typer.Typer(
+    cls=CommandGroup, no_args_is_help=True, help="Route scoring calls to champion and challengers."
+)
 _LEVELS = {
     "L0": DegradationLevel.FULL,
     "L2": DegradationLevel.FALLBACK,
@@ -41,13 +43,12 @@ _LEVELS = {
 _LONGEST_ROUTER_NAME = 300
 _log = structlog.get_logger()
 
-if TYPE_CHECKING:  # the generated stub of grpc.aio exists for type checkers only
-    from understudy.v1.router_pb2_grpc import RouterAdminServiceAsyncStub as Stub
-else:
-    Stub = Any
 
-StateDir = Annotated[Path, typer.Option(help="The router's state directory.")]
-Output = Annotated[str, typer.Option(help="table or json")]
+StateDir = Annotated[
+    Path,
+    typer.Option(help="The router's state directory.", envvar="UNDERSTUDY_ROUTER_STATE_DIR"),
+]
+Output = Annotated[OutputForm, typer.Option(help="How to print.")]
 
 
 @app.command()
@@ -90,6 +91,7 @@ def worker(
     from router.app import serve as serve_worker  # noqa: PLC0415 - the other commands start faster
 
     die_with_parent()
+    os.umask(0o077)  # logs and the last snapshot are nobody else's
     settings = load_settings(RouterSettings, {"listen": listen})
     configure_logs(f"router-{index}", level=settings.log_level)
 
@@ -105,22 +107,15 @@ def worker(
 
 
 @app.command()
-def status(state_dir: StateDir = Path("router"), output: Output = "table") -> None:
-    """Show what each worker serves, answered, mirrored and logged."""
-    found = [each for _, each in _ask_workers(state_dir, _get_status)]
-    if output == "json":
-        typer.echo(json.dumps([_plain(each) for each in found], indent=2))
-        return
-    console = Console()
-    console.print(_answers_table(found))
-    for each in found:
-        for model in each.models:
-            console.print(
-                f"{each.router_id}: {model.model} revision {model.revision}, champion "
-                f"{model.champion}; {'; '.join(model.withheld) or 'all parts act'}"
-            )
-        if each.drill:
-            console.print(f"{each.router_id}: drill {each.drill}")
+def status(state_dir: StateDir = Path("router"), output: Output = OutputForm.TABLE) -> None:
+    """Show what each worker serves, answered, mirrored and logged, and what is in trouble."""
+    answers = ask_workers(state_dir, get_status)
+    found = [answer for answer in answers.by_worker.values() if answer is not None]
+    if output is OutputForm.JSON:
+        typer.echo(json.dumps([plain(each) for each in found], indent=2))
+    else:
+        print_status(Console(soft_wrap=True), found)
+    _complain(answers)
 
 
 @app.command()
@@ -132,46 +127,47 @@ def drill(
     registry: Annotated[
         str, typer.Option(help="HOST:PORT of the registry.", envvar="UNDERSTUDY_REGISTRY")
     ] = "127.0.0.1:8500",
+    *,
+    allow_errors: Annotated[
+        bool, typer.Option(help="Drill models without a fallback too: their calls fail.")
+    ] = False,
 ) -> None:
     """Answer from a lower level of the ladder for a while, in every worker of this router.
 
-    The registry's audit log comes first: an exercise that cannot be recorded does not start.
+    Every worker is asked first whether it would start; then comes the registry's audit log; only
+    then does it start. A worker that is restarted meanwhile starts without the drill.
     """
     if level not in _LEVELS:
         typer.echo(f"level: read {level!r}; accepted: {', '.join(_LEVELS)}", err=True)
         raise typer.Exit(USAGE)
-    actor = default_actor()
     request = router_pb2.StartDrillRequest(
         level=scoring_pb2.DegradationLevel.ValueType(_LEVELS[level].value),
         duration_s=seconds,
-        actor=actor,
+        actor=default_actor(),
         reason=reason,
+        allow_errors=allow_errors,
     )
-    _ask_workers(state_dir, _get_status)  # nothing is recorded for a router that is not there
-    record = registry_pb2.RecordDrillRequest(
-        router=f"{gethostname()}:{state_dir.resolve()}"[-_LONGEST_ROUTER_NAME:],
-        level=level,
-        duration_s=seconds,
-        reason=reason,
-    )
-    with grpc.insecure_channel(registry) as channel:
-        stub = registry_pb2_grpc.RegistryServiceStub(channel)
-        try:
-            recorded = stub.RecordDrill(record, timeout=5.0, metadata=((ACTOR_KEY, actor),))
-        except grpc.RpcError as error:
-            typer.echo(f"not started: registry: {error.code().name}: {error.details()}", err=True)
-            raise typer.Exit(UNAVAILABLE) from error
-    for _, answer in _ask_workers(state_dir, lambda stub: stub.StartDrill(request, timeout=5.0)):
-        typer.echo(f"{answer.router_id}: {level} for {seconds:.0f} s")
-    typer.echo(f"recorded in the audit log: {recorded.audit_digest}")
+    asked = router_pb2.StartDrillRequest(dry_run=True)
+    asked.MergeFrom(request)
+    _complain(ask_workers(state_dir, lambda stub: stub.StartDrill(asked, timeout=5.0)))
+    digest = _record_drill(registry, request, level, state_dir)
+    started = ask_workers(state_dir, lambda stub: stub.StartDrill(request, timeout=5.0))
+    for answer in started.by_worker.values():
+        if answer is not None:
+            what = "the drill has ended" if level == "L0" else f"{level} for {seconds:.0f} s"
+            typer.echo(f"{answer.router_id}: {what}")
+    typer.echo(f"recorded in the audit log: {digest}")
+    _complain(started)
 
 
 @app.command()
 def explain(
     model: Annotated[str, typer.Argument(help="Model name.")],
     unit_key: Annotated[str, typer.Argument(help="What sticks to an arm, e.g. the entity id.")],
-    router: Annotated[str, typer.Option(help="HOST:PORT of the router.")] = "127.0.0.1:8400",
-    output: Output = "table",
+    router: Annotated[
+        str, typer.Option(help="HOST:PORT of the router.", envvar="UNDERSTUDY_ROUTER")
+    ] = "127.0.0.1:8400",
+    output: Output = OutputForm.TABLE,
 ) -> None:
     """Say which arm answers a unit key, and with which shares."""
     with grpc.insecure_channel(router) as channel:
@@ -182,9 +178,9 @@ def explain(
             )
         except grpc.RpcError as error:
             typer.echo(f"{error.code().name}: {error.details()}", err=True)
-            raise typer.Exit(UNAVAILABLE) from error
-    if output == "json":
-        typer.echo(json.dumps(_plain(found), indent=2))
+            raise typer.Exit(exit_code_of(error.code())) from error
+    if output is OutputForm.JSON:
+        typer.echo(json.dumps(plain(found), indent=2))
         return
     arm = scoring_pb2.Arm.Name(found.arm).removeprefix("ARM_").lower()
     typer.echo(f"{unit_key} -> {arm} {model}@{found.version} (revision {found.revision})")
@@ -201,43 +197,32 @@ def explain(
     Console().print(table)
 
 
-async def _get_status(stub: Stub) -> Any:
-    return await stub.GetRouterStatus(router_pb2.GetRouterStatusRequest(), timeout=5.0)
-
-
-def _ask_workers(state_dir: Path, ask: Callable[[Stub], Awaitable[Any]]) -> list[tuple[Path, Any]]:
-    """Ask every worker over its admin socket; exits with 69 when none answers."""
-    sockets = sorted(state_dir.resolve().glob("worker-*.sock"))
-
-    async def ask_all() -> list[tuple[Path, Any]]:
-        answers: list[tuple[Path, Any]] = []
-        for path in sockets:
-            async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
-                stub = router_pb2_grpc.RouterAdminServiceStub(channel)
-                try:
-                    answers.append((path, await ask(stub)))
-                except grpc.aio.AioRpcError as error:
-                    typer.echo(f"{path.name}: {error.code().name}: {error.details()}", err=True)
-        return answers
-
-    answers = asyncio.run(ask_all())
-    if not answers:
-        typer.echo(f"no worker answers below {state_dir}", err=True)
-        raise typer.Exit(UNAVAILABLE)
-    return answers
-
-
-def _answers_table(found: list[Any]) -> Table:
-    table = Table("router", "model", "version", "arm", "level", "rows")
-    for each in found:
-        for row in each.answered:
-            table.add_row(
-                each.router_id, row.model, str(row.version), row.arm, f"L{row.level}", str(row.rows)
-            )
-    return table
-
-
-def _plain(message: Any) -> dict[str, Any]:
-    return MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+def _record_drill(
+    registry: str, request: router_pb2.StartDrillRequest, level: str, state_dir: Path
+) -> str:
+    """Put the drill into the audit log and return the row's digest; exits when that fails."""
+    record = registry_pb2.RecordDrillRequest(
+        router=f"{gethostname()}:{state_dir.resolve()}"[-_LONGEST_ROUTER_NAME:],
+        level=level,
+        duration_s=request.duration_s,
+        reason=request.reason,
     )
+    with grpc.insecure_channel(registry) as channel:
+        stub = registry_pb2_grpc.RegistryServiceStub(channel)
+        try:
+            recorded = stub.RecordDrill(record, timeout=5.0, metadata=((ACTOR_KEY, request.actor),))
+        except grpc.RpcError as error:
+            typer.echo(f"not started: registry: {error.code().name}: {error.details()}", err=True)
+            raise typer.Exit(exit_code_of(error.code())) from error
+    return recorded.audit_digest
+
+
+def _complain(answers: Answers) -> None:
+    """Say what workers refused or did not answer, and exit for it."""
+    for worker, error in answers.failed.items():
+        typer.echo(f"{worker}: {error.code().name}: {error.details()}", err=True)
+    if answers.failed:
+        raise typer.Exit(max(exit_code_of(error.code()) for error in answers.failed.values()))
+    if not answers.by_worker:
+        typer.echo("no worker answers here; is it the router's --state-dir?", err=True)
+        raise typer.Exit(UNAVAILABLE)

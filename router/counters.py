@@ -61,6 +61,7 @@ class Counters:
     """Of one router process, since its start."""
 
     rows: Counter[ArmKey] = field(default_factory=Counter)
+    degraded: Counter[tuple[str, str]] = field(default_factory=Counter)  # (model, reason)
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)  # (model, error class)
     refused: Counter[str] = field(default_factory=Counter)  # by reason, before any work
     batches: int = 0
@@ -78,6 +79,9 @@ class Counters:
         if answered.levels is None:
             self._add_rows(served.model, served.version, served.arm, 0, answered.rows)
         else:
+            degraded_rows = int(np.count_nonzero(answered.levels))
+            for reason in answered.reasons:
+                self.degraded[(served.model, reason)] += degraded_rows
             by_level = np.bincount(answered.levels, minlength=len(DegradationLevel))
             for level in np.flatnonzero(by_level).tolist():
                 self._add_rows(

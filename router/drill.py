@@ -36,26 +36,36 @@ class DrillSwitch:
             return DegradationLevel.FULL
         return self._drill.level
 
-    def start(self, level: DegradationLevel, *, duration_s: float, actor: str, reason: str) -> None:
-        """Start a drill, or end one with level FULL.
+    def planned(
+        self, level: DegradationLevel, *, duration_s: float, actor: str, reason: str
+    ) -> Drill:
+        """Return a drill that may start now; level FULL is the end of one.
 
         Raises:
             InvalidInputError: level, duration, actor or reason will not do.
         """
-        if level is DegradationLevel.FULL:
-            self._end(f"ended by {actor}")
-            return
         if level is DegradationLevel.FEATURES:
             raise InvalidInputError.of("level", read="L1", accepted="L2 or L3; L0 ends a drill")
-        if not 0 < duration_s <= LONGEST_DRILL_S:
+        if level is not DegradationLevel.FULL and not 0 < duration_s <= LONGEST_DRILL_S:
             raise InvalidInputError.of("duration_s", read=duration_s, accepted="above 0, to 3600")
         if not (actor and reason):
             raise InvalidInputError.of(
                 "actor, reason", read=(actor, reason), accepted="both, not empty"
             )
-        self._drill = Drill(level, self._now_s() + duration_s, actor, reason)
+        return Drill(level, self._now_s() + duration_s, actor, reason)
+
+    def start(self, drill: Drill) -> None:
+        """Start a planned drill, or end one with level FULL."""
+        if drill.level is DegradationLevel.FULL:
+            self._end(f"ended by {drill.actor}")
+            return
+        self._drill = drill
         _log.warning(
-            "drill_started", level=f"L{level.value}", for_s=duration_s, actor=actor, reason=reason
+            "drill_started",
+            level=f"L{drill.level.value}",
+            for_s=round(drill.until_s - self._now_s(), 1),
+            actor=drill.actor,
+            reason=drill.reason,
         )
 
     def describe(self) -> str:

@@ -138,5 +138,7 @@ def _error_of(cause: Cause) -> UnderstudyError:
             return DeadlinePassedError("the model answered")
         case Cause.SCORE_NOT_FINITE:
             return UnavailableError("score", "the model's score is not a finite number")
-        case Cause.SCORER_UNAVAILABLE | Cause.SCORER_FAILED | Cause.DRILL:
-            return UnavailableError("scorer", cause.value)
+        case Cause.DRILL:
+            return UnavailableError("model", "a drill is on, and no fallback is declared")
+        case Cause.SCORER_UNAVAILABLE | Cause.SCORER_FAILED:
+            return UnavailableError("scorer", f"{cause.value}, and no fallback is declared")

@@ -48,6 +48,7 @@ class RouterCollector(Collector):
             self._counters.wrong_digest_records,
         )
         yield self._store()
+        yield from self._troubles()
         yield from self._live()
         yield from self._mirrors()
 
@@ -75,6 +76,27 @@ class RouterCollector(Collector):
             "Rows scored after their caller was answered or had gone",
             self._counters.late_rows,
         )
+
+    def _troubles(self) -> Iterator[Metric]:
+        degraded = CounterMetricFamily(
+            "understudy_router_degraded_rows",
+            "Rows not answered at L0, by why",
+            labels=("model", "reason"),
+        )
+        for (model, reason), count in self._counters.degraded.items():
+            degraded.add_metric((model, reason), count)
+        yield degraded
+        breakers = GaugeMetricFamily(
+            "understudy_router_scorer_breaker_open",
+            "1 while the scorer is not asked",
+            labels=("model", "version", "address"),
+        )
+        for live in self._models:
+            for number, of_version in live.lanes.items():
+                for puller in of_version.pullers:
+                    where = (live.deployment.model, str(number), puller.address)
+                    breakers.add_metric(where, int(not puller.guarded.breaker.is_closed))
+        yield breakers
 
     def _store(self) -> Metric:
         events = CounterMetricFamily(

@@ -85,6 +85,10 @@ class Puller:
     def address(self) -> str:
         return self._guarded.scorer.address
 
+    @property
+    def guarded(self) -> GuardedScorer:
+        return self._guarded
+
     def join(self) -> None:
         """Count this scorer in, before its task takes the first step: work may wait for it."""
         self._is_joined = True

@@ -36,6 +36,15 @@ class Fail:
 Step = AskVersion | AnswerWith | Fail
 
 
+def declares(fallback: Fallback, level: DegradationLevel) -> bool:
+    """Return whether something is declared that may answer from `level` (L2 or L3) down."""
+    if fallback.constant_score is not None:
+        return True
+    return level is DegradationLevel.FALLBACK and (
+        fallback.version is not None or fallback.last_score
+    )
+
+
 def next_step(
     fallback: Fallback,
     *,

@@ -11,7 +11,7 @@ import pytest
 
 from domain.deployments import Fallback
 from registry.decisions.changes import SetFallback
-from runtime.exit_codes import OK, UNAVAILABLE
+from runtime.exit_codes import DATA_ERROR, OK, REFUSED, UNAVAILABLE
 from stack.processes import REGISTRY
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until_gone
@@ -20,10 +20,12 @@ from understudy.client import AsyncScoringClient
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
-def drill(deployed: Deployed, level: str, registry: str) -> subprocess.CompletedProcess[str]:
+def drill(
+    deployed: Deployed, level: str, registry: str, *, seconds: str = "600"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
-            *(sys.executable, "-m", "router", "drill", "--level", level, "--for", "600"),
+            *(sys.executable, "-m", "router", "drill", "--level", level, "--for", seconds),
             *("--reason", "quarterly exercise", "--registry", registry),
             *("--state-dir", str(deployed.stack.directory.router)),
         ],
@@ -43,6 +45,8 @@ async def levels(deployed: Deployed) -> set[int]:
 async def test_a_drill_acts_in_every_worker_and_is_in_the_audit_log(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
         registry = deployed.stack.addresses.registry
+        bare = drill(deployed, "L3", registry)
+        too_long = drill(deployed, "L3", registry, seconds="99999")
         await deployed.operator.until_settled(
             await deployed.operator.change(SetFallback(Fallback(constant_score=0.4)), reason="r")
         )
@@ -57,6 +61,10 @@ async def test_a_drill_acts_in_every_worker_and_is_in_the_audit_log(tmp_path: Pa
         unrecorded = drill(deployed, "L3", registry)
         without_record = await levels(deployed)
 
+    assert bare.returncode == REFUSED
+    assert "cancer: no fallback is declared for L3" in bare.stderr
+    assert too_long.returncode == DATA_ERROR
+    assert "duration_s" in too_long.stderr
     assert (started.returncode, ended.returncode) == (OK, OK), started.stderr + ended.stderr
     assert (during, after) == ({3}, {0})
     drills = [entry for entry in audit.entries if entry.action == "drill"]

@@ -194,18 +194,14 @@ async def test_a_drill_answers_from_the_ladder_and_ends() -> None:
         await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
 
         world.drill.start(
-            level=pb_level(pb.DEGRADATION_LEVEL_CONSTANT), duration_s=60, actor="a", reason="r"
+            world.drill.planned(DegradationLevel.CONSTANT, duration_s=60, actor="a", reason="r")
         )
         drilled = await world.score("u5")
         world.drill.start(
-            level=pb_level(pb.DEGRADATION_LEVEL_FULL), duration_s=0, actor="a", reason="r"
+            world.drill.planned(DegradationLevel.FULL, duration_s=0, actor="a", reason="r")
         )
         after = await world.score("u5")
 
         assert drilled.degradation.level == pb.DEGRADATION_LEVEL_CONSTANT
         assert "drill" in drilled.degradation.reasons
         assert after.degradation.level == pb.DEGRADATION_LEVEL_FULL
-
-
-def pb_level(number: int) -> DegradationLevel:
-    return DegradationLevel(number)

@@ -142,6 +142,67 @@ class MirrorCounts(_message.Message):
 Global___MirrorCounts: _TypeAlias = MirrorCounts  # noqa: Y015
 
 @_typing.final
+class UsedScorer(_message.Message):
+    """A scorer process as this router sees it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    BREAKER_OPEN_FIELD_NUMBER: _builtins.int
+    LAST_FAILURE_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    version: _builtins.int
+    address: _builtins.str
+    breaker_open: _builtins.bool
+    last_failure: _builtins.str
+    """empty: none so far"""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        version: _builtins.int = ...,
+        address: _builtins.str = ...,
+        breaker_open: _builtins.bool = ...,
+        last_failure: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "breaker_open", b"breaker_open", "last_failure", b"last_failure", "model", b"model", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UsedScorer: _TypeAlias = UsedScorer  # noqa: Y015
+
+@_typing.final
+class DegradedRows(_message.Message):
+    """Rows that were not answered at L0, by why. A row may have several reasons."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    reason: _builtins.str
+    rows: _builtins.int
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "reason", b"reason", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DegradedRows: _TypeAlias = DegradedRows  # noqa: Y015
+
+@_typing.final
 class LogCounts(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -190,6 +251,8 @@ class GetRouterStatusResponse(_message.Message):
     OUTSTANDING_ROWS_FIELD_NUMBER: _builtins.int
     ADMISSION_LIMIT_ROWS_FIELD_NUMBER: _builtins.int
     FEATURE_BREAKER_OPEN_FIELD_NUMBER: _builtins.int
+    SCORERS_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
     DRILL_FIELD_NUMBER: _builtins.int
     router_id: _builtins.str
     pid: _builtins.int
@@ -211,6 +274,10 @@ class GetRouterStatusResponse(_message.Message):
     def mirrors(self) -> _containers.RepeatedCompositeFieldContainer[Global___MirrorCounts]: ...
     @_builtins.property
     def logs(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogCounts]: ...
+    @_builtins.property
+    def scorers(self) -> _containers.RepeatedCompositeFieldContainer[Global___UsedScorer]: ...
+    @_builtins.property
+    def degraded(self) -> _containers.RepeatedCompositeFieldContainer[Global___DegradedRows]: ...
     def __init__(
         self,
         *,
@@ -227,11 +294,13 @@ class GetRouterStatusResponse(_message.Message):
         outstanding_rows: _builtins.int = ...,
         admission_limit_rows: _builtins.float = ...,
         feature_breaker_open: _builtins.bool = ...,
+        scorers: _abc.Iterable[Global___UsedScorer] | None = ...,
+        degraded: _abc.Iterable[Global___DegradedRows] | None = ...,
         drill: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admission_limit_rows", b"admission_limit_rows", "answered", b"answered", "batches", b"batches", "drill", b"drill", "failures", b"failures", "feature_breaker_open", b"feature_breaker_open", "late_rows", b"late_rows", "logs", b"logs", "mirrors", b"mirrors", "models", b"models", "outstanding_rows", b"outstanding_rows", "pid", b"pid", "router_id", b"router_id", "snapshot_sequence", b"snapshot_sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admission_limit_rows", b"admission_limit_rows", "answered", b"answered", "batches", b"batches", "degraded", b"degraded", "drill", b"drill", "failures", b"failures", "feature_breaker_open", b"feature_breaker_open", "late_rows", b"late_rows", "logs", b"logs", "mirrors", b"mirrors", "models", b"models", "outstanding_rows", b"outstanding_rows", "pid", b"pid", "router_id", b"router_id", "scorers", b"scorers", "snapshot_sequence", b"snapshot_sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -245,11 +314,17 @@ class StartDrillRequest(_message.Message):
     DURATION_S_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ALLOW_ERRORS_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     level: _scoring_pb2.DegradationLevel.ValueType
     """FALLBACK or CONSTANT; FULL ends a drill"""
     duration_s: _builtins.float
     actor: _builtins.str
     reason: _builtins.str
+    allow_errors: _builtins.bool
+    """Start it though a live model declares nothing at that level: its callers get errors."""
+    dry_run: _builtins.bool
+    """only say whether it would start"""
     def __init__(
         self,
         *,
@@ -257,10 +332,12 @@ class StartDrillRequest(_message.Message):
         duration_s: _builtins.float = ...,
         actor: _builtins.str = ...,
         reason: _builtins.str = ...,
+        allow_errors: _builtins.bool = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "duration_s", b"duration_s", "level", b"level", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "allow_errors", b"allow_errors", "dry_run", b"dry_run", "duration_s", b"duration_s", "level", b"level", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,113 @@
+"""What `understudy router status` prints: who answers, how, and what is in trouble."""
+
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from understudy.v1 import router_pb2, scoring_pb2
+
+Status = router_pb2.GetRouterStatusResponse
+
+
+class OutputForm(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
+
+def plain(message: Message) -> dict[str, Any]:
+    """Return a message as JSON values, fields without a value included."""
+    return MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def print_status(console: Console, found: Sequence[Status]) -> None:
+    """Print all workers together; troubles last, where they are seen."""
+    console.print(_answered(found))
+    if mirrors := _mirrored(found):
+        console.print(mirrors)
+    for each in found:
+        for model in each.models:
+            acting = "; ".join(model.withheld) or "all parts act"
+            console.print(
+                f"{each.router_id}: {model.model} revision {model.revision}, "
+                f"champion {model.champion or 'nobody'}; {escape(acting)}"
+            )
+    for trouble in troubles(found):
+        console.print(f"[red]{escape(trouble)}[/red]")
+
+
+def troubles(found: Sequence[Status]) -> list[str]:
+    """Return a line for each thing that an operator should know of."""
+    lines: list[str] = []
+    for each in found:
+        lines += [
+            f"{each.router_id}: breaker open for {scorer.model}@{scorer.version} "
+            f"({scorer.address}): {scorer.last_failure}"
+            for scorer in each.scorers
+            if scorer.breaker_open
+        ]
+        if each.feature_breaker_open:
+            lines.append(f"{each.router_id}: the feature store's breaker is open")
+        lines += [
+            f"{each.router_id}: {log.kind} log: {log.dropped} rows dropped, {log.failed} failed"
+            for log in each.logs
+            if log.dropped or log.failed
+        ]
+    lines += _sums("degraded", [(d.model, d.reason, d.rows) for s in found for d in s.degraded])
+    lines += _sums(
+        "without an answer", [(f.model, f.kind, f.rows) for s in found for f in s.failures]
+    )
+    late = sum(each.late_rows for each in found)
+    if late:
+        lines.append(f"scored too late for their callers: {late} rows since start")
+    drilled = [each for each in found if each.drill]
+    if drilled:
+        lines.append(f"drill in {len(drilled)} of {len(found)} workers: {drilled[0].drill}")
+    return lines
+
+
+def _sums(what: str, counted: Sequence[tuple[str, str, int]]) -> list[str]:
+    rows: Counter[tuple[str, str]] = Counter()
+    for model, why, count in counted:
+        rows[(model, why)] += count
+    return [
+        f"{what}: {model + ': ' if model else ''}{why}: {count} since start"
+        for (model, why), count in sorted(rows.items())
+    ]
+
+
+def _answered(found: Sequence[Status]) -> Table:
+    table = Table("router", "model", "version", "arm", "level", "rows", title="answered")
+    for each in found:
+        for row in each.answered:
+            # A constant goes out in the champion's name, yet no model made it.
+            is_constant = row.level == scoring_pb2.DEGRADATION_LEVEL_CONSTANT
+            version = f"{row.version} (constant)" if is_constant else str(row.version)
+            table.add_row(
+                each.router_id, row.model, version, row.arm, f"L{row.level}", str(row.rows)
+            )
+    return table
+
+
+def _mirrored(found: Sequence[Status]) -> Table | None:
+    fates = ("offered", "sampled_out", "dropped_queue_full", "dropped_expired",
+             "dropped_not_ready", "ok", "error", "timeout", "in_flight")  # fmt: skip
+    rows: dict[tuple[str, int], Counter[str]] = {}
+    for each in found:
+        for mirror in each.mirrors:
+            sums = rows.setdefault((mirror.model, mirror.shadow_version), Counter())
+            sums.update({fate: getattr(mirror, fate) for fate in fates})
+    if not rows:
+        return None
+    table = Table("model", "shadow", *(fate.replace("_", " ") for fate in fates), title="mirrored")
+    for (model, shadow), sums in sorted(rows.items()):
+        table.add_row(model, str(shadow), *(str(sums[fate]) for fate in fates))
+    return table
