@@ -24,6 +24,8 @@ from registry.store import audit_log, revisions, versions
 from registry.store.database import reading, writing
 from registry.store.revisions import StoredRevision
 
+_PAST_REVISIONS = 50  # among them a rollback that names none finds candidates to tell
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
@@ -82,7 +84,8 @@ class DeploymentChanger:
         number = 0 if before is None else before.revision
         if request.expect_revision not in {None, number}:
             raise ConflictError(f"{model} is at revision {number}, not {request.expect_revision}")
-        needed = needed_revision(before, change)
+        past = revisions.past_of(connection, model, limit=_PAST_REVISIONS)
+        needed = needed_revision(past, change)
         after = apply_change(
             before,
             change,

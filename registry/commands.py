@@ -35,13 +35,19 @@ from registry.output import (
 )
 from registry.provenance.bill_of_materials import ml_bom
 from registry.provenance.statement import in_toto_statement
+from runtime.command_line import CommandGroup
 from runtime.exit_codes import FAILED, OK, REFUSED
 from runtime.lifecycle import run
 from runtime.logs import configure_logs
 from runtime.settings import load_settings
 from runtime.wire import file_from_wire
 
-app = typer.Typer(no_args_is_help=True, help="Versions, deployments, audit.", add_completion=False)
+app = typer.Typer(
+    cls=CommandGroup,
+    no_args_is_help=True,
+    help="Versions, deployments, audit.",
+    add_completion=False,
+)
 
 Artifact = Annotated[Path, typer.Option(help="directory with model.onnx and golden.npz")]
 Provenance = Annotated[Path, typer.Option("--provenance", help="the record, JSON")]

@@ -143,7 +143,7 @@ def rollback(
     model: Model,
     *,
     to_revision: Annotated[
-        int | None, typer.Option(min=1, help="revision to return to [the one before]")
+        int | None, typer.Option(min=1, help="revision to return to [before the last change]")
     ] = None,
     reason: Reason,
     dry_run: DryRun = False,
@@ -152,7 +152,7 @@ def rollback(
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Return to an earlier revision, by a new one equal to it."""
+    """Undo the last change, whatever it was, or return to a revision: by a new one equal to it."""
     with expected_failures():
         how = _How(reason, dry_run, expect_revision, registry, actor, output)
         _change(checked_model_name(model), Rollback(to_revision), how)
@@ -265,4 +265,4 @@ def _change(model: str, change: Change, how: _How) -> None:
             dry_run=how.dry_run,
             expect_revision=how.expect_revision,
         )
-    print_change(response, how.output)
+    print_change(response, how.output, is_rollback=isinstance(change, Rollback))

@@ -1,6 +1,7 @@
 """Print the registry's answers: tables for people, JSON for programs."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC
@@ -18,6 +19,7 @@ from rich.table import Table
 
 from understudy.v1 import registry_pb2 as pb
 
+_DIGEST = re.compile("[0-9a-f]{64}")
 _DIGEST_SHOWN = 12
 _PIPE_COLUMNS = 200
 _LONG_INTEGERS = {FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT64}
@@ -91,7 +93,9 @@ def print_version(version: pb.Version, output: Format) -> None:
     )
 
 
-def print_change(response: pb.ChangeDeploymentResponse, output: Format) -> None:
+def print_change(
+    response: pb.ChangeDeploymentResponse, output: Format, *, is_rollback: bool
+) -> None:
     if output is Format.JSON:
         _print_json(_as_dict(response))
         return
@@ -103,6 +107,9 @@ def print_change(response: pb.ChangeDeploymentResponse, output: Format) -> None:
         (name, old if response.HasField("before") else "", new)
         for (name, old), (_, new) in zip(_parts(before), _parts(after), strict=True)
     ]
+    if is_rollback and after.champion == before.champion:
+        changed = ", ".join(name for name, old, new in rows if old != new) or "what no row shows"
+        typer.echo(f"champion unchanged (@{after.champion}); rolled back: {changed}")
     _print_table(("part", "before", "after"), rows)
 
 
@@ -190,7 +197,7 @@ def print_audit(response: pb.ListAuditResponse, output: Format) -> None:
         _print_json(_as_dict(response))
         return
     _print_table(
-        ("#", "at", "by", "action", "model", "revisions", "reason", "digest"),
+        ("#", "at", "by", "action", "model", "revisions", "details", "reason", "digest"),
         [
             (
                 str(each.sequence),
@@ -199,12 +206,32 @@ def print_audit(response: pb.ListAuditResponse, output: Format) -> None:
                 each.action,
                 each.model,
                 f"{each.from_revision} -> {each.to_revision}" if each.to_revision else "",
+                _details(each.details_json),
                 each.reason,
                 each.digest[:_DIGEST_SHOWN],
             )
             for each in response.entries
         ],
     )
+
+
+def _details(details_json: str) -> str:
+    """Any row's details, digests shortened; the text itself when it is not what we write."""
+    try:
+        details = json.loads(details_json)
+    except ValueError:
+        return details_json
+    if not isinstance(details, dict):
+        return details_json
+    told = {name: value for name, value in details.items() if value is not None}
+    return ", ".join(f"{name} {_detail(value)}" for name, value in sorted(told.items()))
+
+
+def _detail(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = str(value)
+    return text[:_DIGEST_SHOWN] if _DIGEST.fullmatch(text) else text
 
 
 def _parts(deployment: pb.Deployment) -> list[tuple[str, str]]:

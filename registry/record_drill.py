@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from math import isfinite
 
 from sqlalchemy import Engine
 
@@ -12,7 +11,9 @@ from registry.decisions.audit_chain import DRILL
 from registry.store import audit_log
 from registry.store.database import writing
 
-_LEVELS = ("L0", "L2", "L3")
+_END = "L0"
+_LEVELS = (_END, "L2", "L3")
+_LONGEST_DRILL_S = 3600.0  # as the router's
 _LONGEST_ROUTER = 300
 
 
@@ -34,13 +35,19 @@ class Drill:
         faults = []
         if self.level not in _LEVELS:
             faults.append(Fault("level", repr(self.level), ", ".join(_LEVELS)))
-        if not (isfinite(self.duration_s) and self.duration_s >= 0):
-            faults.append(Fault("duration_s", str(self.duration_s), "seconds, 0 or more"))
+        faults += self._duration_faults()
         if not 1 <= len(self.router) <= _LONGEST_ROUTER:
             accepted = f"1 to {_LONGEST_ROUTER} characters"
             faults.append(Fault("router", f"{len(self.router)} characters", accepted))
         if faults:
             raise InvalidInputError(faults)
+
+    def _duration_faults(self) -> list[Fault]:
+        lasts = self.duration_s > 0 or (self.duration_s == 0 and self.level == _END)
+        if lasts and self.duration_s <= _LONGEST_DRILL_S:
+            return []
+        accepted = f"above 0 to {_LONGEST_DRILL_S:g} seconds; 0 only with {_END}"
+        return [Fault("duration_s", str(self.duration_s), accepted)]
 
 
 def record_drill(engine: Engine, drill: Drill, at: datetime) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ from domain.errors import (
 )
 from domain.versions import checked_model_name
 from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
+from registry.decisions.audit_chain import concerns
 from registry.live_state import LiveState
 from registry.provenance.fields import is_placeholder
 from registry.receive_artifact import UploadLimits, receive_files
@@ -163,7 +165,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
                 entries=[
                     audit_to_wire(each)
                     for each in verified.recorded
-                    if request.model in {"", each.row.model}
+                    if not request.model or concerns(each.row, request.model)
                 ],
                 chain_intact=not verified.faults,
                 faults=verified.faults,
@@ -173,12 +175,15 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.GetStatusRequest, context: _Context
     ) -> pb.GetStatusResponse:
         async with answering(context, "GetStatus"):
-            observed = self._live.observed
-            return pb.GetStatusResponse(
-                deployments=self._live.deployments(request.model),
-                scorers=observed.scorers(request.model),
-                routers=observed.routers(request.model),
+            observed, model = self._live.observed, request.model
+            status = pb.GetStatusResponse(
+                deployments=self._live.deployments(model),
+                scorers=observed.scorers(model),
+                routers=observed.routers(model),
             )
+            if model and not (status.deployments or status.scorers):
+                await self._check_registered(model)
+            return status
 
     async def RecordDrill(  # noqa: N802
         self, request: pb.RecordDrillRequest, context: _Context
@@ -297,6 +302,10 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             report=report_to_wire(report),
             version=version_to_wire(registered.version, with_record=True),
         )
+
+    async def _check_registered(self, model: str) -> None:
+        if not await self._read(partial(versions.numbers_of, model=model)):
+            raise NotFoundError("model", model)
 
     def _check_reporter(self, field: str, name: str) -> None:
         if not name or len(name) > _LONGEST_ACTOR:

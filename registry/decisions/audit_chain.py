@@ -52,6 +52,11 @@ class RecordedRow:
     digest: str
 
 
+def concerns(row: AuditRow, model: str) -> bool:
+    """Return whether the row belongs to a model's view; a drill's does to that of every model."""
+    return row.action == DRILL or model == row.model
+
+
 def first_break(recorded: Sequence[RecordedRow]) -> int | None:
     """Return the sequence number at which the chain is broken, or None when it is intact.
 

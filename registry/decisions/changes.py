@@ -15,6 +15,8 @@ from domain.deployments import (
 from domain.errors import NotFoundError, RefusedError
 from domain.versions import VersionRef
 
+_NAMED = 5  # candidates in one line
+
 
 @dataclass(frozen=True, slots=True)
 class DeployChampion:
@@ -40,7 +42,7 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    to_revision: int | None = None  # None: the one before the current
+    to_revision: int | None = None  # None: undo the last change, whatever it was
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,17 @@ Change = (
     | SetRules
     | SetThreshold
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PastRevision:
+    """What a refusal to guess must know of a revision."""
+
+    revision: int
+    champion: int
+    digest: str
+    action: str  # of `ACTIONS`: what made it
+
 
 ACTIONS: dict[type[Change], str] = {
     DeployChampion: "deploy",
@@ -117,11 +130,27 @@ def apply_change(
     return replace(changed, revision=revision, standby=())
 
 
-def needed_revision(current: Deployment | None, change: Change) -> int | None:
-    """Return the number of the earlier revision that `change` returns to; None: to none."""
-    if current is None or not isinstance(change, Rollback):
+def needed_revision(past: Sequence[PastRevision], change: Change) -> int | None:
+    """Return the number of the earlier revision that `change` returns to; None: to none.
+
+    Args:
+        past: the model's revisions, the current one first; may end early.
+        change: what is asked for.
+
+    Raises:
+        RefusedError: a rollback names no revision, and the last change was a rollback too: to
+            undo that would bring back what was left.
+    """
+    if not past or not isinstance(change, Rollback):
         return None
-    return current.revision - 1 if change.to_revision is None else change.to_revision
+    if change.to_revision is not None:
+        return change.to_revision
+    if past[0].action == ACTIONS[Rollback]:
+        raise RefusedError(
+            f"revision {past[0].revision} is a rollback itself, and undoing it would bring back "
+            f"what it left; name one with --to-revision: {_candidates(past)}"
+        )
+    return past[0].revision - 1
 
 
 def gains(before: Deployment | None, after: Deployment) -> tuple[int, ...]:
@@ -144,6 +173,15 @@ def standby_of(current: Deployment, champions: Sequence[int], *, limit: int) -> 
     """
     in_use = versions_in_use(current)
     return tuple(number for number in champions if number not in in_use)[:limit]
+
+
+def _candidates(past: Sequence[PastRevision]) -> str:
+    """The latest revisions unlike the current one, each content once under its latest number."""
+    latest: dict[str, PastRevision] = {}
+    for each in past:
+        latest.setdefault(each.digest, each)
+    others = [each for each in latest.values() if each.digest != past[0].digest]
+    return ", ".join(f"{each.revision} (champion @{each.champion})" for each in others[:_NAMED])
 
 
 def _first(change: Change, model: str, salt: str) -> Deployment:

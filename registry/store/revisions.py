@@ -7,6 +7,7 @@ from sqlalchemy import Connection, RowMapping, func, select
 
 from domain.canonical import canonical_json
 from domain.deployments import Deployment, content_of, deployment_from_content
+from registry.decisions.changes import PastRevision
 from registry.store.schema import revisions
 
 
@@ -52,6 +53,17 @@ def current_of(connection: Connection, model: str) -> Deployment | None:
     )
     row = connection.execute(query).mappings().first()
     return None if row is None else _from_row(row).deployment
+
+
+def past_of(connection: Connection, model: str, *, limit: int) -> list[PastRevision]:
+    """Return the last `limit` revisions in short, the newest first."""
+    query = (
+        select(revisions.c.revision, revisions.c.champion, revisions.c.digest, revisions.c.action)
+        .where(revisions.c.model == model)
+        .order_by(revisions.c.revision.desc())
+        .limit(limit)
+    )
+    return [PastRevision(**row) for row in connection.execute(query).mappings()]
 
 
 def revision_of(connection: Connection, model: str, number: int) -> Deployment | None:

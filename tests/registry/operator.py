@@ -46,6 +46,12 @@ class Operator:
         getattr(request, field).SetInParent()
         return await self.stub.ChangeDeployment(request, metadata=self._metadata, timeout=LIMIT_S)
 
+    async def drill(self, level: str, duration_s: float) -> pb.RecordDrillResponse:
+        request = pb.RecordDrillRequest(
+            router="host:/r", level=level, duration_s=duration_s, reason="a test"
+        )
+        return await self.stub.RecordDrill(request, metadata=self._metadata, timeout=LIMIT_S)
+
     async def audit(self) -> pb.ListAuditResponse:
         return await self.stub.ListAudit(pb.ListAuditRequest())
 

@@ -1,5 +1,7 @@
 """The next revision of a deployment, by table and by any sequence of changes."""
 
+from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
@@ -17,8 +19,10 @@ from domain.deployments import (
 )
 from domain.errors import InvalidInputError, NotFoundError, RefusedError, UnderstudyError
 from registry.decisions.changes import (
+    ACTIONS,
     Change,
     DeployChampion,
+    PastRevision,
     Promote,
     Rollback,
     SetCanary,
@@ -49,73 +53,101 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
 )
 
 
-def apply(history: list[Deployment], change: Change) -> Deployment:
-    current = history[-1] if history else None
-    needed = needed_revision(current, change)
-    earlier = {revision.revision: revision for revision in history}.get(needed or 0)
-    return apply_change(
-        current,
-        change,
-        earlier=earlier,
-        model="fraud",
-        known_versions=KNOWN,
-        first_salt="a salt",
-    )
+@dataclass
+class History:
+    """A model's revisions, oldest first, each with the action that made it."""
+
+    revisions: list[Deployment] = field(default_factory=list)
+    actions: list[str] = field(default_factory=list)
+
+    def __getitem__(self, index: int) -> Deployment:
+        return self.revisions[index]
+
+    @property
+    def past(self) -> list[PastRevision]:
+        made = zip(self.revisions, self.actions, strict=True)
+        return [PastRevision(r.revision, r.champion, r.digest, action) for r, action in made][::-1]
+
+    @property
+    def champions(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(revision.champion for revision in reversed(self.revisions)))
+
+    def after(self, change: Change) -> Deployment:
+        """Return what would follow; the history stays."""
+        needed = needed_revision(self.past, change)
+        return apply_change(
+            self.revisions[-1] if self.revisions else None,
+            change,
+            earlier={each.revision: each for each in self.revisions}.get(needed or 0),
+            model="fraud",
+            known_versions=KNOWN,
+            first_salt="a salt",
+        )
+
+    def make(self, change: Change) -> Deployment:
+        self.revisions.append(self.after(change))
+        self.actions.append(ACTIONS[type(change)])
+        return self.revisions[-1]
 
 
-def champions_of(history: list[Deployment]) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(revision.champion for revision in reversed(history)))
-
-
-def history_after(*changes: Change) -> list[Deployment]:
-    history: list[Deployment] = []
+def history_after(*changes: Change) -> History:
+    history = History()
     for change in changes:
-        history.append(apply(history, change))
+        history.make(change)
     return history
 
 
 @given(st.lists(CHANGES, max_size=20))
 def test_no_sequence_of_changes_breaks_a_deployment(changes: list[Change]) -> None:
-    history: list[Deployment] = []
+    history = History()
     for change in changes:
-        before = list(history)
+        before = list(history.revisions)
         try:
-            after = apply(history, change)
+            after = history.make(change)
         except UnderstudyError:
-            assert history == before
+            assert history.revisions == before
             continue
-        history.append(after)
-        assert after.revision == len(history)
+        assert after.revision == len(history.revisions)
         assert sum(each.weight_bp for each in after.challengers) <= 10_000
         assert set(versions_in_use(after)) <= KNOWN
         assert after.salt == history[0].salt
         if isinstance(change, Rollback):
             wanted = change.to_revision or len(before) - 1
             assert after.digest == history[wanted - 1].digest
-    assert all(earlier.digest != later.digest for earlier, later in pairwise(history))
+    assert all(earlier.digest != later.digest for earlier, later in pairwise(history.revisions))
+
+
+@given(st.lists(CHANGES, max_size=20))
+def test_a_rollback_that_names_none_never_undoes_a_rollback(changes: list[Change]) -> None:
+    history = History()
+    for change in changes:
+        with suppress(UnderstudyError):
+            history.make(change)
+
+    if history.actions[-1:] == ["rollback"]:
+        with pytest.raises(RefusedError, match="--to-revision"):
+            history.after(Rollback())
 
 
 @given(st.lists(CHANGES, min_size=1, max_size=20), st.integers(0, 4))
 def test_standby_is_former_champions_that_serve_nothing_now(
     changes: list[Change], limit: int
 ) -> None:
-    history: list[Deployment] = []
-    for change in (DeployChampion(1), *changes):
-        try:
-            history.append(apply(history, change))
-        except UnderstudyError:
-            continue
+    history = history_after(DeployChampion(1))
+    for change in changes:
+        with suppress(UnderstudyError):
+            history.make(change)
 
-    standby = standby_of(history[-1], champions_of(history), limit=limit)
+    standby = standby_of(history[-1], history.champions, limit=limit)
 
     assert len(standby) <= limit
     assert len(set(standby)) == len(standby)
     assert not set(standby) & set(versions_in_use(history[-1]))
-    assert set(standby) <= {revision.champion for revision in history}
+    assert set(standby) <= set(history.champions)
 
 
 def test_the_first_change_deploys_a_champion() -> None:
-    [first] = history_after(DeployChampion(2))
+    [first] = history_after(DeployChampion(2)).revisions
 
     assert (first.champion, first.revision, first.salt) == (2, 1, "a salt")
 
@@ -125,13 +157,13 @@ def test_the_first_change_deploys_a_champion() -> None:
 )
 def test_nothing_but_a_champion_comes_first(change: Change) -> None:
     with pytest.raises(RefusedError, match="not deployed"):
-        apply([], change)
+        History().after(change)
 
 
 def test_promotion_takes_the_only_challenger() -> None:
     history = history_after(DeployChampion(1), SetCanary(2, 1000), SetShadow(3, 10_000))
 
-    promoted = apply(history, Promote())
+    promoted = history.after(Promote())
 
     assert promoted.champion == 2
     assert promoted.challengers == ()
@@ -141,7 +173,7 @@ def test_promotion_takes_the_only_challenger() -> None:
 def test_promotion_keeps_the_other_challengers() -> None:
     history = history_after(DeployChampion(1), SetCanary(2, 1000), SetCanary(3, 2000))
 
-    assert apply(history, Promote(2)).challengers == (Challenger(3, 2000),)
+    assert history.after(Promote(2)).challengers == (Challenger(3, 2000),)
 
 
 @pytest.mark.parametrize("change", [Promote(), Promote(4)])
@@ -149,14 +181,14 @@ def test_promotion_of_no_or_an_unclear_challenger_is_refused(change: Change) -> 
     history = history_after(DeployChampion(1), SetCanary(2, 1000), SetCanary(3, 2000))
 
     with pytest.raises(RefusedError):
-        apply(history, change)
+        history.after(change)
 
 
 def test_weights_above_the_whole_are_refused() -> None:
     history = history_after(DeployChampion(1), SetCanary(2, 6000))
 
     with pytest.raises(InvalidInputError, match="10001 basis points together"):
-        apply(history, SetCanary(3, 4001))
+        history.after(SetCanary(3, 4001))
 
 
 def test_a_share_is_replaced_and_removed() -> None:
@@ -166,14 +198,14 @@ def test_a_share_is_replaced_and_removed() -> None:
 
     assert history[-1].challengers == (Challenger(2, 20),)
     assert history[-1].shadows == (Shadow(3, 30),)
-    assert apply(history, SetCanary(2, 0)).challengers == ()
-    assert apply(history, SetShadow(3, 0)).shadows == ()
+    assert history.after(SetCanary(2, 0)).challengers == ()
+    assert history.after(SetShadow(3, 0)).shadows == ()
 
 
 @pytest.mark.parametrize("change", [SetCanary(3, 0), SetShadow(3, 0), DeployChampion(1)])
 def test_a_change_that_changes_nothing_is_refused(change: Change) -> None:
     with pytest.raises(RefusedError):
-        apply(history_after(DeployChampion(1)), change)
+        history_after(DeployChampion(1)).after(change)
 
 
 @pytest.mark.parametrize(
@@ -188,13 +220,13 @@ def test_a_change_that_changes_nothing_is_refused(change: Change) -> None:
 )
 def test_what_does_not_exist_is_not_found(change: Change) -> None:
     with pytest.raises(NotFoundError):
-        apply(history_after(DeployChampion(1), DeployChampion(2)), change)
+        history_after(DeployChampion(1), DeployChampion(2)).after(change)
 
 
 def test_rollback_returns_to_the_revision_before() -> None:
     history = history_after(DeployChampion(1), SetCanary(2, 500), Promote())
 
-    back = apply(history, Rollback())
+    back = history.after(Rollback())
 
     assert back.digest == history[1].digest
     assert back.revision == 4
@@ -202,7 +234,33 @@ def test_rollback_returns_to_the_revision_before() -> None:
 
 def test_rollback_of_the_first_revision_is_refused() -> None:
     with pytest.raises(RefusedError, match="no revision before 1"):
-        apply(history_after(DeployChampion(1)), Rollback())
+        history_after(DeployChampion(1)).after(Rollback())
+
+
+def test_a_second_rollback_names_what_can_be_returned_to() -> None:
+    history = history_after(DeployChampion(1), SetCanary(2, 500), Promote(), Rollback())
+
+    with pytest.raises(RefusedError, match="revision 4 is a rollback itself") as refused:
+        history.after(Rollback())
+
+    told = str(refused.value)
+    assert told.endswith("--to-revision: 3 (champion @2), 1 (champion @1)")
+    assert history.after(Rollback(1)).champion == 1
+
+
+def test_a_change_after_a_rollback_can_be_undone() -> None:
+    history = history_after(DeployChampion(1), DeployChampion(2), Rollback(), SetShadow(3, 100))
+
+    assert history.after(Rollback()).digest == history[2].digest
+
+
+def test_few_candidates_are_named() -> None:
+    changes = [SetCanary(2, weight_bp) for weight_bp in range(100, 1000, 100)]
+
+    with pytest.raises(RefusedError) as refused:
+        history_after(DeployChampion(1), *changes, Rollback()).after(Rollback())
+
+    assert str(refused.value).count("champion @") == 5
 
 
 def test_policies_are_replaced_whole() -> None:
@@ -210,19 +268,19 @@ def test_policies_are_replaced_whole() -> None:
 
     assert history[-1].decision_threshold == 0.4
     assert history[-1].rules == (RULE,)
-    assert apply(history, SetFallback(Fallback(constant_score=0.1))).fallback.constant_score == 0.1
+    assert history.after(SetFallback(Fallback(constant_score=0.1))).fallback.constant_score == 0.1
 
 
 def test_the_last_champion_stands_by() -> None:
     history = history_after(DeployChampion(1), SetCanary(2, 500), Promote(), SetShadow(3, 100))
 
-    assert standby_of(history[-1], champions_of(history), limit=1) == (1,)
+    assert standby_of(history[-1], history.champions, limit=1) == (1,)
 
 
 def test_only_more_traffic_is_a_gain() -> None:
     [first, second, third] = history_after(
         DeployChampion(1), SetCanary(2, 500), SetFallback(Fallback(version=3))
-    )
+    ).revisions
 
     assert gains(None, first) == (1,)
     assert gains(first, second) == (2,)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
@@ -18,9 +19,13 @@ from domain.errors import CorruptedError
 from registry.client import RegistryClient
 from registry.commands import app
 from registry.decisions.changes import DeployChampion, SetCanary
+from registry.output import Format, print_audit
 from runtime.exit_codes import OK, REFUSED, UNAVAILABLE, USAGE
+from runtime.identity import ACTOR_KEY
 from tests.registry.operator import LIMIT_S
 from tests.registry.samples import ACTOR, VIEW, record_with, trained
+from understudy.v1 import registry_pb2 as pb
+from understudy.v1 import registry_pb2_grpc
 
 REASON = ("--reason", "a test")
 
@@ -172,6 +177,7 @@ def test_a_dry_run_prints_and_changes_nothing(unchanged: str, tmp_path: Path) ->
         (("promote", "fraud", *REASON), REFUSED, "not deployed"),
         (("rollback", "FRAUD", *REASON), USAGE, "model"),
         (("history", "nobody"), REFUSED, "does not exist"),
+        (("status", "nobody"), REFUSED, "model nobody does not exist"),
         (("show", "fraud@9"), REFUSED, "does not exist"),
     ],
 )
@@ -203,8 +209,79 @@ def test_a_missing_file_is_told(unchanged: str, tmp_path: Path, missing: str) ->
     assert "missing" in result.stderr
 
 
-def test_a_reason_is_required() -> None:
-    assert command("deploy", "fraud@1").exit_code != OK
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("deploy", "fraud@1"),  # without its reason
+        ("deploy", "fraud@1", *REASON, "--nothing"),
+        ("rollback", "fraud", *REASON, "--to-revision", "0"),
+        ("rollback", "fraud", *REASON, "--to-revision", "x"),
+        ("status", "--output", "xml"),
+        ("provenance", "init", "--nothing"),
+        ("nothing",),
+    ],
+)
+def test_wrong_words_are_not_taken_for_a_refusal(words: tuple[str, ...]) -> None:
+    assert command(*words).exit_code == USAGE
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--reason=it"])
+def test_a_rollback_that_leaves_the_champion_says_so(registry: str, option: str) -> None:
+    for words in (("deploy", "fraud@1"), ("deploy", "fraud@2"), ("shadow", "fraud@1")):
+        command(*words, *REASON)
+
+    back = command("rollback", "fraud", *REASON, option)
+
+    assert back.exit_code == OK
+    assert "champion unchanged (@2); rolled back: shadows" in back.stdout
+
+
+def test_a_rollback_that_changes_the_champion_does_not_say_otherwise(registry: str) -> None:
+    command("deploy", "fraud@1", *REASON)
+    command("deploy", "fraud@2", *REASON)
+
+    assert "unchanged" not in command("shadow", "fraud@1", *REASON).stdout
+    back = command("rollback", "fraud", "--to-revision", "1", *REASON)
+    assert "unchanged" not in back.stdout
+    again = command("rollback", "fraud", *REASON)
+    assert again.exit_code == REFUSED
+    assert "--to-revision: 3 (champion @2), 2 (champion @2)" in again.stderr
+
+
+@pytest.mark.parametrize("details", ["", "{", "[1]", '"L3"', '{"level": {"a": 1}, "b": null}'])
+def test_details_that_somebody_forged_are_shown(
+    details: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = pb.AuditEntry(sequence=1, action="drill", details_json=details, reason="forged")
+
+    print_audit(pb.ListAuditResponse(entries=[entry]), Format.TABLE)
+
+    shown = capsys.readouterr().out
+    assert "forged" in shown
+    assert ("level {'a': 1}" if "level" in details else details) in shown
+
+
+def test_the_audit_tells_the_start_of_a_drill_from_its_end(registry: str) -> None:
+    command("deploy", "fraud@1", *REASON)
+    with grpc.insecure_channel(registry) as channel:
+        stub = registry_pb2_grpc.RegistryServiceStub(channel)
+        for level, duration_s in (("L3", 30.0), ("L0", 0.0)):
+            stub.RecordDrill(
+                pb.RecordDrillRequest(
+                    router="host:/r", level=level, duration_s=duration_s, reason="an exercise"
+                ),
+                metadata=((ACTOR_KEY, ACTOR),),
+            )
+
+    shown = " ".join(command("audit", "fraud").stdout.replace("\u2502", " ").split())
+
+    deployed = json_of("history", "fraud")[0]["deployment"]["digest"]
+    assert "level L3" in shown
+    assert "level L0" in shown
+    assert "duration_s 30" in shown
+    assert "host:/r" in shown
+    assert f"to_digest {deployed[:12]}" in shown
+    assert deployed not in shown
 
 
 def test_a_skeleton_is_written_once(tmp_path: Path) -> None:

@@ -210,6 +210,61 @@ async def test_a_rollback_is_a_new_revision_equal_to_the_old_one(deployer: Opera
     assert again.after.digest == third.after.digest
 
 
+async def test_a_second_rollback_does_not_bring_the_bad_champion_back(deployer: Operator) -> None:
+    await deployer.change(DeployChampion(1))
+    await deployer.change(DeployChampion(2))
+    await deployer.change(Rollback())
+
+    for dry_run in (True, False):
+        again = await failure_of(deployer.change(Rollback(), dry_run=dry_run))
+        assert again.code() is Status.FAILED_PRECONDITION
+        assert "--to-revision: 2 (champion @2)" in str(again.details())
+
+    named = await deployer.change(Rollback(to_revision=2))
+    assert named.after.champion == 2
+
+
+async def test_a_drill_is_in_the_view_of_every_model(deployer: Operator) -> None:
+    await deployer.drill("L3", 30.0)
+
+    of_fraud, of_other = [
+        await deployer.stub.ListAudit(pb.ListAuditRequest(model=model))
+        for model in ("fraud", "other")
+    ]
+
+    assert [entry.action for entry in of_fraud.entries] == ["register", "register", "drill"]
+    assert [entry.action for entry in of_other.entries] == ["drill"]
+
+
+@pytest.mark.parametrize(
+    ("level", "duration_s"),
+    [("L2", 0.0), ("L3", 3600.5), ("L0", 3601.0), ("L2", -1.0), ("L3", float("nan"))],
+)
+async def test_a_drill_of_impossible_duration_is_refused(
+    deployer: Operator, seeded: Path, level: str, duration_s: float
+) -> None:
+    refused = await failure_of(deployer.drill(level, duration_s))
+
+    assert refused.code() is Status.INVALID_ARGUMENT
+    assert f"duration_s: read {duration_s}" in str(refused.details())
+    assert len(rows_of(seeded, "audit")) == 2, "the registrations only"
+
+
+@pytest.mark.parametrize(("level", "duration_s"), [("L0", 0.0), ("L0", 30.0), ("L2", 3600.0)])
+async def test_a_drill_is_recorded(deployer: Operator, level: str, duration_s: float) -> None:
+    recorded = await deployer.drill(level, duration_s)
+
+    log = await deployer.audit()
+    assert log.chain_intact
+    assert log.entries[-1].digest == recorded.audit_digest
+
+
+async def test_a_registered_model_has_a_status_before_it_is_deployed(deployer: Operator) -> None:
+    status = await deployer.stub.GetStatus(pb.GetStatusRequest(model="fraud"))
+
+    assert not status.deployments
+
+
 async def test_a_restart_keeps_everything(seeded: Path) -> None:
     async with running_registry(seeded) as channel:
         operator = Operator(channel)
@@ -271,8 +326,8 @@ async def test_a_report_reaches_watchers_and_status(operator: Operator) -> None:
     assert [process.address for process in replaced.scorers] == ["127.0.0.1:9001"]
     status = await operator.stub.GetStatus(pb.GetStatusRequest(model="fraud"))
     assert len(status.scorers) == 1
-    other = await operator.stub.GetStatus(pb.GetStatusRequest(model="other"))
-    assert len(other.scorers) == 0
+    other = operator.stub.GetStatus(pb.GetStatusRequest(model="other"))
+    assert (await failure_of(other)).code() is Status.NOT_FOUND
     call.cancel()
 
 
