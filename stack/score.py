@@ -89,7 +89,7 @@ def _show(answer: scoring_pb2.ScoreResponse) -> None:
     rows = [
         ("score", f"{answer.score:.6f}"),
         ("request", answer.request_id),
-        ("served by", f"{served.model}@{served.version}, {_arm(served.arm)}"),
+        ("served by", _served_by(answer)),
         ("revision", str(served.revision)),
         ("degradation", ", ".join((f"L{degradation.level}", *degradation.reasons))),
         ("defaulted", ", ".join(degradation.defaulted_features)),
@@ -112,6 +112,13 @@ def _show(answer: scoring_pb2.ScoreResponse) -> None:
         if value:
             table.add_row(name, value)
     Console(highlight=False, soft_wrap=True).print(table)
+
+
+def _served_by(answer: scoring_pb2.ScoreResponse) -> str:
+    served = answer.served_by
+    name = f"{served.model}@{served.version}, {_arm(served.arm)}"
+    is_constant = answer.degradation.level == scoring_pb2.DEGRADATION_LEVEL_CONSTANT
+    return f"{name} (a declared constant: no model was asked)" if is_constant else name
 
 
 def _arm(arm: scoring_pb2.Arm.ValueType) -> str:

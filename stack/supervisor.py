@@ -43,6 +43,12 @@ class _Running:
     process: Process
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    name: str
+    why: str  # for an operator, the name included
+
+
 class Supervisor:
     """Owns processes from `start` until the `async with` block ends.
 
@@ -126,8 +132,8 @@ class Supervisor:
         await self.stop(name)
         await self.start(spec)
 
-    async def until_one_ends(self) -> str:
-        """Wait until a process ends by itself; return its name and why, for an operator."""
+    async def until_one_ends(self) -> Ended:
+        """Wait until a process ends by itself; return which, and why."""
         names = tuple(self._running)
         waits = {asyncio.ensure_future(self._running[name].process.wait()): name for name in names}
         try:
@@ -135,7 +141,8 @@ class Supervisor:
         finally:
             for wait in waits:
                 wait.cancel()
-        return self._why_ended(waits[done.pop()])
+        name = waits[done.pop()]
+        return Ended(name, self._why_ended(name))
 
     def ended(self) -> tuple[str, ...]:
         """Return what ended by itself so far: name and why, for an operator."""

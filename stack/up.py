@@ -22,6 +22,9 @@ from stack.supervisor import free_port
 
 _EXAMPLE_ENTITY_ID = "17"
 _POLL_S = 0.1
+_WINDOW_S = 60.0
+_MOST_RESTARTS = 5  # of one process within the window
+_FIRST_PAUSE_S = 0.1
 
 
 def run_up(
@@ -71,10 +74,19 @@ async def _open_points(stack: Stack) -> tuple[str, ...]:
 
 
 async def stay(stack: Stack) -> int:
-    """Return when a process of the stack ends by itself, with its name on stderr."""
-    why = await stack.supervisor.until_one_ends()
-    print(f"understudy: {why}", file=sys.stderr)  # noqa: T201 - for the operator
-    return exit_codes.FAILED
+    """Start again what ends by itself, and say so; return when one process ends over and over."""
+    ends: dict[str, list[float]] = {}
+    while True:
+        ended = await stack.supervisor.until_one_ends()
+        now_s = time.monotonic()
+        lately = [at_s for at_s in ends.get(ended.name, []) if now_s - at_s < _WINDOW_S]
+        ends[ended.name] = [*lately, now_s]
+        if len(lately) == _MOST_RESTARTS:
+            print(f"understudy: {ended.why}; not started again", file=sys.stderr)  # noqa: T201
+            return exit_codes.FAILED
+        print(f"understudy: {ended.why}; starting it again", file=sys.stderr)  # noqa: T201
+        await asyncio.sleep(_FIRST_PAUSE_S * 2 ** len(lately))
+        await stack.supervisor.restart(ended.name)
 
 
 def run_until_interrupted(main: Coroutine[Any, Any, int], *, interrupted_code: int) -> int:

@@ -21,6 +21,7 @@ from runtime import exit_codes
 from shadow.reader import open_logs
 from tests.stack.waiting import is_running, until_gone
 from understudy.client import AsyncScoringClient
+from understudy.v1 import registry_pb2, registry_pb2_grpc
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 LIMIT_S = 200.0
@@ -150,6 +151,36 @@ async def test_ctrl_c_in_the_middle_of_a_demo_stops_every_process(tmp_path: Path
 
         await until_gone(children)
     assert process.returncode == exit_codes.INTERRUPTED
+
+
+async def test_up_starts_a_registry_again_that_died(
+    tmp_path: Path, unused_address: Callable[[], str]
+) -> None:
+    router, registry = unused_address(), unused_address()
+
+    async with running(
+        *("up", "--dir", str(tmp_path / "u"), "--routers", "1"),
+        *("--router-listen", router, "--registry-listen", registry),
+    ) as process:
+        await lines_until(process, "Ctrl-C stops it")
+        served_by = next(
+            pid for pid in descendants(process) if "registry" in psutil.Process(pid).cmdline()
+        )
+        os.kill(served_by, signal.SIGKILL)
+        await until_gone([served_by])
+
+        async with grpc.aio.insecure_channel(registry) as channel:
+            stub = registry_pb2_grpc.RegistryServiceStub(channel)
+            answer = await stub.ListVersions(
+                registry_pb2.ListVersionsRequest(), wait_for_ready=True, timeout=LIMIT_S
+            )
+        children = descendants(process)
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.communicate(), LIMIT_S)
+        await until_gone(children)
+
+    assert list(answer.versions) == []
+    assert process.returncode == exit_codes.OK
 
 
 @pytest.mark.fault

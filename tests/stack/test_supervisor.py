@@ -75,9 +75,10 @@ async def test_a_process_that_dies_is_reported(tmp_path: Path) -> None:
         await supervisor.start(a_process("one"))
         os.kill(supervisor.pids()["one"], signal.SIGKILL)
 
-        why = await asyncio.wait_for(supervisor.until_one_ends(), LIMIT_S)
+        ended = await asyncio.wait_for(supervisor.until_one_ends(), LIMIT_S)
 
-        assert why.startswith("one ended with -9")
+        assert ended.name == "one"
+        assert ended.why.startswith("one ended with -9")
         assert len(supervisor.ended()) == 1
 
 
