@@ -32,7 +32,7 @@ def read_golden(path: Path, inputs: Sequence[TensorSpec]) -> Golden:
     """Return the vectors in the .npz file at `path`.
 
     Raises:
-        InvalidInputError: it cannot be read, or lacks an array.
+        InvalidInputError: it cannot be read, or lacks an array or rows.
     """
     try:
         # Opened here: np.load leaves the file open when it is no archive.
@@ -52,7 +52,10 @@ def read_golden(path: Path, inputs: Sequence[TensorSpec]) -> Golden:
             read=f"arrays {sorted(arrays)}",
             accepted="in:NAME for each input, and out:NAME for an output or more",
         )
-    return Golden([_as_input(spec, arrays[f"{_INPUT}{spec.name}"]) for spec in inputs], outputs)
+    golden = Golden([_as_input(spec, arrays[f"{_INPUT}{spec.name}"]) for spec in inputs], outputs)
+    if any(array.shape[:1] == (0,) for array in golden.inputs):
+        raise InvalidInputError.of(GOLDEN_FILE, read="inputs of 0 rows", accepted="1 row or more")
+    return golden
 
 
 def replay(model: OnnxModel, golden: Golden, tolerance: float) -> None:

@@ -1,30 +1,26 @@
 """Load a version: prove that it is the registered one and works, then warm it up.
 
-digests -> external data -> session -> signature -> golden vectors -> row axis -> warm-up.
+digests -> external data -> session -> signature -> golden vectors -> independent rows -> warm-up.
 Each step raises one of our errors that says why the version is refused.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from domain.errors import Fault, InvalidInputError
+from domain.row_independence import INDEPENDENT_ROWS, mixed_rows
 from domain.versions import GOLDEN_FILE, MODEL_FILE, VersionRef
 from scorer.artifact import check_digests, check_external_data, describe_artifact
 from scorer.decisions.run_place import RunPlace
 from scorer.decisions.signature_match import signature_faults
 from scorer.expectation import Expectation
-from scorer.golden import Arrays, blank_inputs, difference, read_golden, replay, with_rows
+from scorer.golden import Arrays, blank_inputs, read_golden, replay, with_rows
 from scorer.onnx_model import OnnxModel, SessionOptions, open_model
 from scorer.signature import Signature, has_row_axis
 
-_COMPANY_ROWS = 5  # run together and one by one, to see that rows do not touch each other
-_SAME_ROW = 1e-4  # relative: other batch sizes may sum in another order
 _WARM_RUNS = 3
 
 _log = structlog.get_logger()
@@ -76,7 +72,9 @@ def load_model(
     elif options.require_golden:
         raise InvalidInputError.of(GOLDEN_FILE, read="no such file", accepted="golden vectors")
     sample = golden.inputs if golden is not None else blank_inputs(model.inputs)
-    joins_rows = has_row_axis(model.inputs) and _keeps_rows_apart(model, sample)
+    joins_rows = has_row_axis(model.inputs)
+    if joins_rows:
+        _refuse_mixed_rows(model, sample)
     _warm_up(model, sample, options.warm_rows if joins_rows else 1, place)
     return LoadedModel(
         model,
@@ -86,31 +84,21 @@ def load_model(
     )
 
 
-def _keeps_rows_apart(model: OnnxModel, sample: Arrays) -> bool:
-    """Say whether a row's outputs are the same alone as in company, and as many as the inputs.
+def _refuse_mixed_rows(model: OnnxModel, sample: Arrays) -> None:
+    """Refuse a model that cannot run rows of several callers at once.
 
     A model that fails on the sample is believed: the batcher looks at each run's rows anyway.
     """
-    outputs = model.every_output
-    try:
-        together = model.run(with_rows(sample, _COMPANY_ROWS), outputs)
-        if any(array.shape[:1] != (_COMPANY_ROWS,) for array in together):
-            return False
-        for row in range(_COMPANY_ROWS):
-            alone = model.run([a[row : row + 1] for a in with_rows(sample, _COMPANY_ROWS)], outputs)
-            pairs = zip(alone, together, strict=True)
-            if any(_differs(here, there[row : row + 1]) for here, there in pairs):
-                _log.warning("rows_not_joined", why="a row's outputs depend on the rows beside it")
-                return False
-    except InvalidInputError as error:
-        _log.warning("sample_run_failed", why=str(error))
-    return True
 
+    def run(inputs: Arrays) -> Arrays | None:
+        try:
+            return model.run(inputs, model.every_output)
+        except InvalidInputError as error:
+            _log.warning("sample_run_failed", why=str(error))
+            return None
 
-def _differs(alone: NDArray[Any], together: NDArray[Any]) -> bool:
-    scale = np.nanmax(np.abs(together), initial=1.0) if together.dtype.kind == "f" else 1.0
-    tolerance = _SAME_ROW * float(scale) if np.isfinite(scale) else _SAME_ROW
-    return bool(difference(alone, together, tolerance))
+    if why := mixed_rows(run, sample):
+        raise InvalidInputError([Fault(f"{MODEL_FILE} rows", why, INDEPENDENT_ROWS)])
 
 
 def _warm_up(model: OnnxModel, sample: Arrays, up_to_rows: int, place: RunPlace) -> None:

@@ -1,5 +1,9 @@
-"""Child process: check a model, load it, replay its golden vectors; print an Inspection as JSON."""
+"""Child process: check a model, load it, replay its golden vectors, alone and joined.
 
+Prints an Inspection as JSON.
+"""
+
+import os
 import resource
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,13 +15,16 @@ import onnx
 import onnxruntime
 from onnx.external_data_helper import ExternalDataInfo
 
-from domain.versions import GOLDEN_FILE, MODEL_FILE
+from domain.row_independence import INDEPENDENT_ROWS, Arrays, mixed_rows
+from domain.versions import DYNAMIC, GOLDEN_FILE, MODEL_FILE
 from registry.provenance.findings import NOTHING, Finding
 from registry.provenance.inspection import Inspection
 from registry.provenance.record import Tensor
+from runtime.lifecycle import die_with_parent
 
 ALLOWED_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 OLDEST_OPSET = {"": 9, "ai.onnx": 9, "ai.onnx.ml": 1}
+_NICE = 10  # whoever serves on this machine comes first
 GOLDEN_FIELD = f"artifact ({GOLDEN_FILE})"
 MODEL_FIELD = f"artifact ({MODEL_FILE})"
 
@@ -104,7 +111,27 @@ def _replay(session: Any, path: Path, facts: dict[str, Any]) -> Inspection:
         )
     except Exception as error:  # noqa: BLE001 - ONNX Runtime has no common base class
         return _golden_problem(facts, _line(error), "inputs that the model accepts")
-    return Inspection(golden_rows=rows, golden_difference=worst, **facts)
+    problems = tuple(_row_problems(session, list(feeds.values()), facts["inputs"]))
+    return Inspection(problems=problems, golden_rows=rows, golden_difference=worst, **facts)
+
+
+def _row_problems(
+    session: Any, sample: list[np.ndarray[Any, Any]], inputs: tuple[Tensor, ...]
+) -> Iterator[Finding]:
+    """Yield a finding when rows mix; models of a fixed number of rows are never joined."""
+    if not all(tensor.shape and tensor.shape[0] == DYNAMIC for tensor in inputs):
+        return
+    names = [tensor.name for tensor in inputs]
+
+    def run(arrays: Arrays) -> Arrays | None:
+        try:
+            answers = session.run(None, dict(zip(names, arrays, strict=True)))
+        except Exception:  # noqa: BLE001 - ONNX Runtime has no common base class
+            return None
+        return [np.asarray(answer) for answer in answers]
+
+    if why := mixed_rows(run, sample):
+        yield Finding("artifact.rows", why, INDEPENDENT_ROWS)
 
 
 class _GoldenError(Exception):
@@ -251,6 +278,8 @@ def _stopped(finding: Finding) -> Inspection:
 
 
 def _confine(max_bytes: int) -> None:
+    die_with_parent()
+    os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

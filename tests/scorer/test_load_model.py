@@ -176,7 +176,52 @@ def test_a_model_of_fixed_rows_runs_one_by_one(tmp_path: Path) -> None:
     assert not load(doubling_model(tmp_path / "m.onnx", rows=1)).signature.joins_rows
 
 
-def test_a_model_whose_rows_touch_each_other_is_not_joined(tmp_path: Path) -> None:
+def neighbours(path: Path, kind: int = TensorProto.FLOAT) -> Path:
+    """Y of each row is X of the next one, the last row's the first one's: Slice and Concat."""
+    bounds = {"one": [1], "zero": [0], "end": [2**31], "first": [0]}
+    return save_model(
+        path,
+        [
+            helper.make_node("Slice", ["X", "one", "end", "first"], ["rest"]),
+            helper.make_node("Slice", ["X", "zero", "one", "first"], ["head"]),
+            helper.make_node("Concat", ["rest", "head"], ["Y"], axis=0),
+        ],
+        [tensor("X", kind)],
+        [tensor("Y", kind)],
+        [numpy_helper.from_array(np.array(at, np.int64), name) for name, at in bounds.items()],
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        (TensorProto.FLOAT, np.zeros((1, 3), np.float32)),
+        (TensorProto.FLOAT, np.full((1, 3), np.nan, np.float32)),
+        (TensorProto.FLOAT, np.full((1, 3), 3e38, np.float32)),
+        (TensorProto.FLOAT16, np.full((1, 3), 6e4, np.float16)),
+        (TensorProto.UINT8, np.full((1, 3), 255, np.uint8)),
+        (TensorProto.INT64, np.full((1, 3), -(2**63), np.int64)),
+        (TensorProto.BOOL, np.ones((1, 3), np.bool_)),
+        (TensorProto.STRING, np.array([["a", "a", "a"]])),
+    ],
+)
+def test_a_model_that_answers_with_the_neighbours_features_is_refused(
+    kind: int, row: np.ndarray[Any, Any], tmp_path: Path
+) -> None:
+    """One golden row alone cannot show it: its neighbours would be itself."""
+    neighbours(tmp_path / "model.onnx", kind)
+    save_golden(tmp_path, in_X=row, out_Y=row)
+
+    with pytest.raises(InvalidInputError, match=r"model\.onnx rows.*router joins rows"):
+        load(tmp_path)
+
+
+def test_rows_that_mix_are_refused_without_golden_vectors_too(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="answered otherwise than alone"):
+        load(neighbours(tmp_path / "m.onnx"))
+
+
+def test_a_model_whose_rows_touch_each_other_is_refused(tmp_path: Path) -> None:
     """Softmax over the batch axis keeps the row count and mixes the rows."""
     path = save_model(
         tmp_path / "m.onnx",
@@ -185,10 +230,11 @@ def test_a_model_whose_rows_touch_each_other_is_not_joined(tmp_path: Path) -> No
         [tensor("Y")],
     )
 
-    assert not load(path).signature.joins_rows
+    with pytest.raises(InvalidInputError, match="answered otherwise than alone"):
+        load(path)
 
 
-def test_a_model_that_gives_one_row_for_many_is_not_joined(tmp_path: Path) -> None:
+def test_a_model_that_gives_one_row_for_many_is_refused(tmp_path: Path) -> None:
     path = save_model(
         tmp_path / "m.onnx",
         [helper.make_node("ReduceMax", ["X"], ["Y"], axes=[0], keepdims=1)],
@@ -196,7 +242,28 @@ def test_a_model_that_gives_one_row_for_many_is_not_joined(tmp_path: Path) -> No
         [tensor("Y", shape=("M", 3))],
     )
 
+    with pytest.raises(InvalidInputError, match=r"an output of shape \(1, 3\) for \d+ rows"):
+        load(path)
+
+
+def test_a_model_that_mixes_rows_of_a_fixed_number_is_served_alone(tmp_path: Path) -> None:
+    path = save_model(
+        tmp_path / "m.onnx",
+        [helper.make_node("Softmax", ["X"], ["Y"], axis=0)],
+        [tensor("X", shape=(2, 3))],
+        [tensor("Y", shape=(2, 3))],
+    )
+
     assert not load(path).signature.joins_rows
+
+
+def test_golden_vectors_without_rows_are_refused(tmp_path: Path) -> None:
+    folder = doubling_artifact(tmp_path / "a")
+    nothing = np.zeros((0, 3), np.float32)
+    save_golden(folder, in_X=nothing, out_Y=nothing)
+
+    with pytest.raises(InvalidInputError, match="0 rows"):
+        load(folder)
 
 
 def external_model(folder: Path, location: str) -> Path:

@@ -1,0 +1,143 @@
+"""Whether a model answers each row as if it were alone. Pure: the caller runs the model.
+
+The router joins rows of different callers into one run, so a model whose answer to a row depends
+on the rows beside it would show one caller what another one sent.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = Sequence[NDArray[Any]]
+Run = Callable[[Arrays], Arrays | None]  # None: the model cannot compute these values
+
+INDEPENDENT_ROWS = (
+    "a row per input row, each as when it runs alone: the router joins rows of different callers"
+)
+
+_MOST_GIVEN_ROWS = 4
+# From amounts that stay in range to such as cross the splits of trees; relative, and absolute at 0.
+_SHIFTS = (0.01, -0.03, 0.1, -0.3, 1.0, -2.0)
+_RELATIVE_TOLERANCE = 1e-4  # other numbers of rows may sum in another order
+_HALF_PRECISION_TOLERANCE = 1e-2
+_SMALLEST_SCALE = 1e-5
+_ROWS_ON_A_TIE = 1  # whose label may turn with the last bit of a sum
+
+
+def mixed_rows(run: Run, sample: Arrays) -> str:
+    """Return in words how rows depend on their company; empty when none was seen to.
+
+    Rows made from `sample` run one by one, and together in several orders. A row that the model
+    cannot compute alone is left out.
+
+    Args:
+        run: returns the model's outputs for inputs in the order of `sample`.
+        sample: one array for each input, of one row or more that the model knows.
+    """
+    rows = distinct_rows(sample)
+    kept: list[int] = []
+    answers: list[Arrays] = []
+    for row in range(len(rows[0]) if rows else 0):
+        alone = run([array[row : row + 1] for array in rows])
+        if alone is None:
+            continue
+        kept.append(row)
+        answers.append(alone)
+    if not kept:
+        return ""
+    for outputs in zip(*answers, strict=True):
+        shapes = {output.shape for output in outputs}
+        if len(shapes) > 1 or outputs[0].shape[:1] != (1,):
+            return f"outputs of shape {sorted(shapes)} for one row"
+    expected = [np.concatenate(outputs) for outputs in zip(*answers, strict=True)]
+    known = [array[kept] for array in rows]
+    return next(
+        (why for order in _orders(len(kept)) if (why := _seen(run, known, expected, order))), ""
+    )
+
+
+def distinct_rows(sample: Arrays) -> list[NDArray[Any]]:
+    """Return the first rows of `sample`, then copies of them that differ in every number."""
+    if not sample:
+        return []
+    given = min(_MOST_GIVEN_ROWS, *(len(array) for array in sample))
+    if given == 0:
+        return []
+    copies = [
+        [_changed(array[number % given], number) for number in range(len(_SHIFTS))]
+        for array in sample
+    ]
+    return [
+        np.ascontiguousarray(np.concatenate([array[:given], np.stack(changed)]))
+        for array, changed in zip(sample, copies, strict=True)
+    ]
+
+
+def _changed(values: NDArray[Any], number: int) -> NDArray[Any]:
+    """Return copy `number` of `values`.
+
+    Texts, whole numbers and flags may be names of which the model knows few, so some copies keep
+    them: these run where the others are left out.
+    """
+    match values.dtype.kind:
+        case "f":
+            shift = _SHIFTS[number]
+            wide = values.astype(np.float64)
+            with np.errstate(over="ignore", invalid="ignore"):
+                moved = np.where(np.isnan(wide), shift, wide + shift * (1 + np.abs(wide)))
+                return moved.astype(values.dtype)
+        case "b":
+            return np.asarray(values != (number % 2 == 1))
+        case "i" | "u" if number % 2 == 1:
+            top, step = np.iinfo(values.dtype).max, values.dtype.type(number)
+            return np.asarray(np.where(values > top - step, values - step, values + step))
+        case "O" if number % 4 > 1:
+            texts = [f"{text}~{number}" if isinstance(text, str) else text for text in values.flat]
+            other = np.empty(values.size, dtype=np.object_)
+            other[:] = texts
+            return other.reshape(values.shape)
+        case _:
+            return values
+
+
+def _orders(rows: int) -> Iterator[NDArray[np.intp]]:
+    if rows == 1:
+        yield np.zeros(3, np.intp)
+        return
+    forward = np.arange(rows)
+    yield forward
+    yield forward[::-1]
+    yield np.concatenate([forward[1::2], forward[::2]])
+
+
+def _seen(run: Run, rows: Arrays, expected: Arrays, order: NDArray[np.intp]) -> str:
+    together = run([np.ascontiguousarray(array[order]) for array in rows])
+    if together is None:
+        return f"{len(order)} rows fail together, and none of them alone"
+    for found, alone in zip(together, expected, strict=True):
+        wanted = alone[order]
+        if found.shape != wanted.shape:
+            return f"an output of shape {found.shape} for {len(order)} rows, {alone.shape[1:]} each"
+        if wrong := _rows_apart(found, wanted):
+            return f"{wrong} of {len(order)} rows answered otherwise than alone"
+    return ""
+
+
+def _rows_apart(found: NDArray[Any], wanted: NDArray[Any]) -> int:
+    """Return in how many rows the two differ beyond what rounding explains."""
+    here, there = (array.reshape(len(array), -1) for array in (found, wanted))
+    if wanted.dtype.kind != "f":
+        wrong = int((here != there).any(axis=1).sum())
+        return wrong if wrong > _ROWS_ON_A_TIE else 0
+    half = wanted.dtype == np.float16
+    here, there = here.astype(np.float64), there.astype(np.float64)
+    # The median, so that one huge answer does not make the others' tolerance huge.
+    usual = np.median(np.where(np.isfinite(there), np.abs(there), 0.0), axis=0)
+    scale = np.maximum(np.maximum(np.abs(there), usual), _SMALLEST_SCALE)
+    tolerance = (_HALF_PRECISION_TOLERANCE if half else _RELATIVE_TOLERANCE) * scale
+    with np.errstate(invalid="ignore"):
+        near = np.isfinite(there) & (np.abs(here - there) <= tolerance)
+    same = near | (here == there) | (np.isnan(here) & np.isnan(there))
+    return int((~same).any(axis=1).sum())
