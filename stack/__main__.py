@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from runtime.command_line import CommandGroup
+
 _MOUNTED = {
     "registry": ("registry.commands", "Versions, provenance, deployments, audit."),
     "router": ("router.commands", "Route scoring calls; status, drills, assignment."),
@@ -18,7 +20,7 @@ _MOUNTED = {
 }
 
 
-class _LazyGroup(TyperGroup):
+class _LazyGroup(CommandGroup):
     """Shows the packages' commands by name; imports one when its name is used."""
 
     def list_commands(self, ctx: Any) -> list[str]:
