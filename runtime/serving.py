@@ -37,22 +37,22 @@ class HealthSwitch:
 def new_server(
     *, reuse_port: bool = False, max_message_bytes: int = MAX_MESSAGE_BYTES, **options: Any
 ) -> grpc.aio.Server:
-    """Return a server without services. `options`: grpc-core channel arguments by short name.
+    """Return a server without services.
 
     `reuse_port` lets several processes share one port; without it a taken port is an error.
+    `options`: grpc-core channel arguments by short name; they win over ours.
     """
-    return grpc.aio.server(
-        options=[
-            ("grpc.so_reuseport", int(reuse_port)),
-            ("grpc.max_receive_message_length", max_message_bytes),
-            ("grpc.max_send_message_length", max_message_bytes),
-            # Clients ping on idle streams (Watch, ScoreStream). By default a server takes that
-            # for abuse and ends the connection with too_many_pings after some minutes.
-            ("grpc.http2.min_ping_interval_without_data_ms", _LEAST_PING_INTERVAL_MS),
-            ("grpc.keepalive_permit_without_calls", 1),
-            *((f"grpc.{name}", value) for name, value in options.items()),
-        ]
-    )
+    chosen = {
+        "so_reuseport": int(reuse_port),
+        "max_receive_message_length": max_message_bytes,
+        "max_send_message_length": max_message_bytes,
+        # Clients ping on idle streams (Watch, ScoreStream). By default a server takes that
+        # for abuse and ends the connection with too_many_pings after some minutes.
+        "http2.min_ping_interval_without_data_ms": _LEAST_PING_INTERVAL_MS,
+        "keepalive_permit_without_calls": 1,
+        **options,  # once each: of a name given twice gRPC takes the first
+    }
+    return grpc.aio.server(options=[(f"grpc.{name}", value) for name, value in chosen.items()])
 
 
 def add_health_and_reflection(server: grpc.aio.Server, services: Sequence[str]) -> HealthSwitch:
