@@ -177,6 +177,7 @@ def _faults(deployment: Deployment) -> Iterator[Fault]:
     threshold = deployment.decision_threshold
     if threshold is not None and not isfinite(threshold):
         yield Fault("decision_threshold", str(threshold), "a finite number")
+    yield from _rule_faults(deployment.rules)
     yield from _repeats("rules", (rule.name for rule in deployment.rules))
 
 
@@ -210,6 +211,13 @@ def _fallback_faults(fallback: Fallback) -> Iterator[Fault]:
     max_age_s = fallback.last_score_max_age_s
     if not (isfinite(max_age_s) and max_age_s > 0):
         yield Fault("fallback.last_score_max_age_s", str(max_age_s), "seconds above 0")
+
+
+def _rule_faults(rules: Iterable[Rule]) -> Iterator[Fault]:
+    for index, rule in enumerate(rules):
+        for name, number in (("value", rule.value), ("score", rule.score)):
+            if not isfinite(number):
+                yield Fault(f"rules[{index}].{name}", str(number), "a finite number")
 
 
 def _repeats(path: str, keys: Iterable[object]) -> Iterator[Fault]:
