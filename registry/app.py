@@ -1,6 +1,7 @@
 """Open what the registry needs and the server over it; close all in reverse order."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +14,7 @@ import structlog
 
 from registry.change_deployment import DeploymentChanger
 from registry.live_state import LiveOptions, LiveState
-from registry.provenance.inspection import InspectionLimits
+from registry.provenance.inspection import InspectionLimits, Inspector
 from registry.receive_artifact import UploadLimits
 from registry.register_version import Registrar
 from registry.service import Parts, RegistryService
@@ -29,6 +30,8 @@ from understudy.v1 import registry_pb2, registry_pb2_grpc
 SERVICE_NAME = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
 _DATABASE_FILE = "registry.sqlite"
 _ARTIFACTS_DIRECTORY = "artifacts"
+_MOST_RECEIVED_BYTES = 8 << 20  # in one message; files come in chunks
+_NOT_FOR_OTHERS = 0o077
 
 _log = structlog.get_logger()
 
@@ -59,7 +62,12 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         live = LiveState(
             engine,
             executor,
-            LiveOptions(settings.standby_versions, settings.report_ttl_s, settings.max_watchers),
+            LiveOptions(
+                standby_versions=settings.standby_versions,
+                report_ttl_s=settings.report_ttl_s,
+                max_watchers=settings.max_watchers,
+                max_watchers_per_peer=settings.max_watchers_per_peer,
+            ),
             now_s=monotonic,
             now=_utc_now,
         )
@@ -67,14 +75,19 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         limits = InspectionLimits(settings.inspection_timeout_s, settings.inspection_max_bytes)
         parts = Parts(
             live=live,
-            registrar=Registrar(engine, artifacts, limits, _utc_now),
+            registrar=Registrar(engine, artifacts, _utc_now),
+            inspector=Inspector(limits, at_once=settings.max_inspections),
             changer=DeploymentChanger(engine, _utc_now),
             artifacts=artifacts,
             uploads=UploadLimits(
-                settings.max_artifact_bytes, settings.max_artifact_files, settings.max_uploads
+                max_bytes=settings.max_artifact_bytes,
+                max_files=settings.max_artifact_files,
+                max_uploads=settings.max_uploads,
+                idle_s=settings.upload_idle_s,
+                total_s=settings.upload_timeout_s,
             ),
         )
-        server = new_server()
+        server = new_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(parts), server)
         health = add_health_and_reflection(server, [SERVICE_NAME])
         yield OpenRegistry(server, health, bind(server, settings.listen), live.watchers)
@@ -86,6 +99,7 @@ async def serve(settings: RegistrySettings) -> None:
     Raises:
         UnavailableError, RefusedError: see `open_registry`.
     """
+    os.umask(_NOT_FOR_OTHERS)  # database and artifacts belong to who runs the registry
     stop = stop_on_signals()
     async with open_registry(settings) as opened, asyncio.TaskGroup() as owned:
         owned.create_task(_end_watches(stop, opened.watchers))

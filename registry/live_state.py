@@ -4,7 +4,7 @@ Changes run one after the other, and each is published before the next begins.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,13 +13,15 @@ from functools import partial
 from typing import TypeVar
 
 import structlog
+from google.protobuf.message import DecodeError
 from sqlalchemy import Engine
 
 from domain.deployments import Deployment, versions_to_run
-from domain.errors import UnavailableError
+from domain.errors import InvalidInputError, UnavailableError
 from domain.versions import VersionRef
 from registry.decisions.changes import standby_of
 from registry.observed import Observed
+from registry.report_checks import LONGEST_NAME, checked_scorers_report
 from registry.store import host_reports, revisions, versions
 from registry.store.database import count_start, reading, writing
 from registry.watchers import Watchers
@@ -28,6 +30,7 @@ from runtime.wire import deployment_to_wire
 from understudy.v1 import registry_pb2 as pb
 
 _EXPIRIES_PER_TERM = 4
+_MOST_LOGGED = 20
 _SEQUENCES_PER_START = 1 << 32  # so that the sequence grows across restarts too
 
 _log = structlog.get_logger()
@@ -39,6 +42,7 @@ class LiveOptions:
     standby_versions: int
     report_ttl_s: float
     max_watchers: int
+    max_watchers_per_peer: int
 
 
 class LiveState:
@@ -64,8 +68,11 @@ class LiveState:
         self._sequence = 0
         self._deployments: list[pb.Deployment] = []
         self._versions: list[pb.Version] = []
+        self._artifact_digests: dict[VersionRef, str] = {}  # of every registered version
         self.observed = Observed(ttl_s=options.report_ttl_s)
-        self.watchers = Watchers(pb.Snapshot(), limit=options.max_watchers)
+        self.watchers = Watchers(
+            pb.Snapshot(), limit=options.max_watchers, limit_per_peer=options.max_watchers_per_peer
+        )
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["LiveState"]:
@@ -73,7 +80,10 @@ class LiveState:
         starts = await self.run(lambda: count_start(self._engine))
         self._sequence = starts * _SEQUENCES_PER_START
         kept = await self.run(self._read_reports)
-        self.observed.restore(kept, now_s=self._now_s())
+        sound = list(_sound_reports(kept))
+        self.observed.restore(sound, now_s=self._now_s())
+        if odd := tuple(kept.keys() - {report.host_id for report in sound}):
+            await self._forget_kept(odd)
         await self._reload()
         failure: Exception | None = None
         async with self._owned:
@@ -100,8 +110,10 @@ class LiveState:
         return await outcome
 
     async def report_scorers(self, message: pb.ReportScorersRequest) -> None:
+        """Take a checked report; publish and keep it when it says something new."""
         if not self.observed.report_scorers(message, now_s=self._now_s()):
             return
+        self._log_ignored(message)
         self._publish()
         content = message.SerializeToString()
         async with self._saving:
@@ -112,6 +124,10 @@ class LiveState:
 
     def deployments(self, model: str = "") -> list[pb.Deployment]:
         return [each for each in self._deployments if model in {"", each.model}]
+
+    def scorers(self, model: str = "") -> list[pb.ScorerProcess]:
+        """Return the reported processes that run what is registered under their version."""
+        return [each for each in self.observed.scorers(model) if self._runs_what_is_known(each)]
 
     async def _change(
         self, work: Callable[[], ResultT], outcome: "asyncio.Future[ResultT]"
@@ -128,7 +144,7 @@ class LiveState:
             outcome.set_result(result)
 
     async def _reload(self) -> None:
-        self._deployments, self._versions = await self.run(self._read)
+        self._deployments, self._versions, self._artifact_digests = await self.run(self._read)
         self._publish()
 
     def _publish(self) -> None:
@@ -138,11 +154,26 @@ class LiveState:
                 sequence=self._sequence,
                 deployments=self._deployments,
                 versions=self._versions,
-                scorers=self.observed.scorers(),
+                scorers=self.scorers(),
             )
         )
 
-    def _read(self) -> tuple[list[pb.Deployment], list[pb.Version]]:
+    def _runs_what_is_known(self, process: pb.ScorerProcess) -> bool:
+        digest = self._artifact_digests.get(VersionRef(process.ref.model, process.ref.number))
+        return digest is not None and digest == process.artifact_digest
+
+    def _log_ignored(self, message: pb.ReportScorersRequest) -> None:
+        ignored = [each for each in message.processes if not self._runs_what_is_known(each)]
+        if ignored:
+            _log.warning(
+                "scorers_ignored",
+                host_id=message.host_id,
+                why="the version is not registered, or with another artifact",
+                count=len(ignored),
+                versions=sorted({f"{p.ref.model}@{p.ref.number}" for p in ignored})[:_MOST_LOGGED],
+            )
+
+    def _read(self) -> tuple[list[pb.Deployment], list[pb.Version], dict[VersionRef, str]]:
         deployed: list[Deployment] = []
         with reading(self._engine) as connection:
             for model in revisions.deployed_models(connection):
@@ -153,9 +184,11 @@ class LiveState:
                     deployed.append(replace(current, standby=standby))
             needed = [VersionRef(d.model, n) for d in deployed for n in versions_to_run(d)]
             found = [versions.get_version(connection, ref) for ref in needed]
+            digests = versions.artifact_digests(connection)
         return (
             [deployment_to_wire(each) for each in deployed],
             [version_to_wire(each, with_record=False) for each in found],
+            digests,
         )
 
     def _read_reports(self) -> dict[str, bytes]:
@@ -184,9 +217,25 @@ class LiveState:
     async def _forget(self, hosts: tuple[str, ...]) -> None:
         _log.warning("scorer_hosts_lost", hosts=hosts, ttl_s=self._options.report_ttl_s)
         self._publish()
+        await self._forget_kept(hosts)
+
+    async def _forget_kept(self, hosts: tuple[str, ...]) -> None:
         try:
             async with self._saving:
                 await self.run(partial(self._forget_reports, hosts))
         except UnavailableError:
             # They are out of the published state; a later start will find them and wait.
             _log.exception("host_reports_not_forgotten")
+
+
+def _sound_reports(kept: Mapping[str, bytes]) -> Iterator[pb.ReportScorersRequest]:
+    """Yield the kept reports that would be taken today; an odd one must not stop the start."""
+    for host_id, content in kept.items():
+        try:
+            report = checked_scorers_report(pb.ReportScorersRequest.FromString(content))
+        except (InvalidInputError, DecodeError) as error:
+            _log.warning(
+                "kept_report_ignored", host_id=host_id[:LONGEST_NAME], why=str(error)[:500]
+            )
+        else:
+            yield report

@@ -1,6 +1,6 @@
 """What scorer hosts and routers report: kept in memory, dropped when it is not repeated."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -32,11 +32,10 @@ class Observed:
         self._hosts: dict[str, _ScorersReport] = {}
         self._routers: dict[str, _RouterReport] = {}
 
-    def restore(self, reports: Mapping[str, bytes], *, now_s: float) -> None:
+    def restore(self, reports: Iterable[pb.ReportScorersRequest], *, now_s: float) -> None:
         """Take the reports that an earlier process kept; they have one term to be repeated."""
-        for host_id, content in reports.items():
-            message = pb.ReportScorersRequest.FromString(content)
-            self._hosts[host_id] = _ScorersReport(message, now_s + self._ttl_s)
+        for message in reports:
+            self._hosts[message.host_id] = _ScorersReport(message, now_s + self._ttl_s)
 
     def report_scorers(self, message: pb.ReportScorersRequest, *, now_s: float) -> bool:
         """Replace a host's report; return whether it says something new."""

@@ -14,7 +14,7 @@ from domain.versions import ArtifactFile, ScoreOutput, VersionRef
 from registry.decisions.audit_chain import REGISTER
 from registry.provenance.artifact_checks import tensor_spec
 from registry.provenance.gate import GateReport, examine
-from registry.provenance.inspection import Inspection, InspectionLimits, inspect
+from registry.provenance.inspection import Inspection
 from registry.provenance.submission import Submission, Surroundings
 from registry.store import audit_log, revisions, versions
 from registry.store.artifacts import ArtifactStore, Staging
@@ -49,15 +49,12 @@ class Registrar:
 
     engine: Engine
     artifacts: ArtifactStore
-    limits: InspectionLimits
     now: Callable[[], datetime]  # UTC
 
     def prepare(
-        self, registration: Registration, staging: Staging, received: Sequence[ArtifactFile]
+        self, registration: Registration, received: Sequence[ArtifactFile], inspection: Inspection
     ) -> Submission:
-        """Look into the artifact, which may take seconds, and return all that is judged."""
-        # Without files the findings say so; there is nothing to look into.
-        inspection = inspect(staging.directory, self.limits) if received else Inspection()
+        """Return all that is judged."""
         return Submission(
             model=registration.model,
             files=tuple(received),

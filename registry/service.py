@@ -20,9 +20,11 @@ from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
 from registry.decisions.audit_chain import concerns
 from registry.live_state import LiveState
 from registry.provenance.fields import is_placeholder
-from registry.receive_artifact import UploadLimits, receive_files
+from registry.provenance.inspection import Inspection, Inspector
+from registry.receive_artifact import UploadLimits, next_part, receive_files
 from registry.record_drill import Drill, record_drill
 from registry.register_version import Registrar
+from registry.report_checks import checked_router_report, checked_scorers_report
 from registry.store import revisions, versions
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import reading
@@ -56,6 +58,7 @@ class Parts:
     live: LiveState
     registrar: Registrar
     changer: DeploymentChanger
+    inspector: Inspector
     artifacts: ArtifactStore
     uploads: UploadLimits
 
@@ -178,7 +181,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             observed, model = self._live.observed, request.model
             status = pb.GetStatusResponse(
                 deployments=self._live.deployments(model),
-                scorers=observed.scorers(model),
+                scorers=self._live.scorers(model),
                 routers=observed.routers(model),
             )
             if model and not (status.deployments or status.scorers):
@@ -207,30 +210,34 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.ReportScorersRequest, context: _Context
     ) -> pb.ReportScorersResponse:
         async with answering(context, "ReportScorers"):
-            self._check_reporter("host_id", request.host_id)
-            await self._live.report_scorers(request)
+            report = checked_scorers_report(request)
+            self._check_room(report.host_id)
+            await self._live.report_scorers(report)
             return pb.ReportScorersResponse()
 
     async def ReportRouter(  # noqa: N802
         self, request: pb.ReportRouterRequest, context: _Context
     ) -> pb.ReportRouterResponse:
         async with answering(context, "ReportRouter"):
-            self._check_reporter("router_id", request.router_id)
-            self._live.report_router(request)
+            report = checked_router_report(request)
+            self._check_room(report.router_id)
+            self._live.report_router(report)
             return pb.ReportRouterResponse()
 
     async def Watch(  # noqa: N802
         self, request: pb.WatchRequest, context: _Context
     ) -> AsyncIterator[pb.Snapshot]:
         async with answering(context, "Watch"):
-            _log.info("watch_started", watcher=request.watcher, watchers=self._live.watchers.count)
+            watcher, peer = request.watcher[:_LONGEST_ACTOR], peer_of(context)
+            watchers = self._live.watchers
+            _log.info("watch_started", watcher=watcher, peer=peer, watchers=watchers.count)
             try:
                 # Closed here, not when the garbage is collected: the seat must be free at once.
-                async with aclosing(self._live.watchers.watch()) as snapshots:
+                async with aclosing(watchers.watch(peer)) as snapshots:
                     async for snapshot in snapshots:
                         yield snapshot
             finally:
-                _log.info("watch_ended", watcher=request.watcher)
+                _log.info("watch_ended", watcher=watcher)
 
     async def _read(self, query: Any) -> Any:
         def read() -> Any:
@@ -262,7 +269,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         *,
         register: bool,
     ) -> pb.RegisterVersionResponse:
-        first = await anext(request_iterator, None)
+        first = await next_part(request_iterator, self._parts.uploads)
         if first is None or not first.HasField("registration"):
             raise InvalidInputError.of("part", read="no registration", accepted="it first")
         asked = registration_from_wire(first.registration, actor=actor)
@@ -274,7 +281,11 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             received = await receive_files(
                 asked.files, request_iterator, staging, self._live.run, self._parts.uploads
             )
-            submission = await self._live.run(lambda: registrar.prepare(asked, staging, received))
+            # Without files the findings say so; there is nothing to look into.
+            inspection = (
+                await self._parts.inspector.inspect(staging.directory) if received else Inspection()
+            )
+            submission = registrar.prepare(asked, received, inspection)
             if not register:
                 report = await self._live.run(lambda: registrar.check(asked, submission))
                 return pb.RegisterVersionResponse(report=report_to_wire(report))
@@ -307,9 +318,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         if not await self._read(partial(versions.numbers_of, model=model)):
             raise NotFoundError("model", model)
 
-    def _check_reporter(self, field: str, name: str) -> None:
-        if not name or len(name) > _LONGEST_ACTOR:
-            raise InvalidInputError.of(field, read=name, accepted="1 to 200 characters")
+    def _check_room(self, name: str) -> None:
         if not self._live.observed.has_room_for(name):
             raise OverloadedError("the list of reports", retry_after_ms=_RETRY_AFTER_MS)
 
@@ -336,9 +345,17 @@ def actor_of(context: _Context) -> str:
     return actor
 
 
+def peer_of(context: _Context) -> str:
+    """Return from which machine the call comes, without the port."""
+    peer: str = context.peer() or ""
+    return peer.rpartition(":")[0] or peer
+
+
 def _reason(text: str) -> str:
-    if is_placeholder(text) or len(text) > _LONGEST_REASON:
-        raise InvalidInputError.of("reason", read=text, accepted="why, in 1 to 2000 characters")
+    printable = text.replace("\n", "").isprintable()  # a terminal obeys other control characters
+    if is_placeholder(text) or len(text) > _LONGEST_REASON or not printable:
+        accepted = "why, in 1 to 2000 printable characters and line ends"
+        raise InvalidInputError.of("reason", read=text, accepted=accepted)
     return text
 
 

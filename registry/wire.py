@@ -196,7 +196,7 @@ def _view(message: pb.FeatureViewDefinition, field: str, faults: list[Fault]) ->
     try:
         view = view_from_canonical_json(message.canonical_json)
         sound = view.canonical_json == message.canonical_json and view.digest == message.digest
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
         sound, view = False, None
     if not sound:
         accepted = "a view's canonical JSON and the sha256 of that text"

@@ -1,7 +1,8 @@
 """Look into an artifact from a process of its own: foreign models never load in the registry."""
 
-import subprocess
+import asyncio
 import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,32 +36,48 @@ class InspectionLimits:
     max_bytes: int  # address space of the process
 
 
-def inspect(directory: Path, limits: InspectionLimits) -> Inspection:
+class Inspector:
+    """Inspects few artifacts at a time; the others wait. For one event loop."""
+
+    def __init__(self, limits: InspectionLimits, *, at_once: int) -> None:
+        self._limits = limits
+        self._places = asyncio.Semaphore(at_once)
+
+    async def inspect(self, directory: Path) -> Inspection:
+        async with self._places:
+            return await inspect(directory, self._limits)
+
+
+async def inspect(directory: Path, limits: InspectionLimits) -> Inspection:
     """Return what loading the model in `directory` and replaying its golden vectors shows.
 
     A model that crashes its process, or needs more time or memory than `limits`, is a problem
-    of the model and found as such.
+    of the model and found as such. On return, and when cancelled, its process is gone.
     """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "registry.provenance.inspect_artifact",
+        str(directory),
+        str(limits.max_bytes),  # it confines itself: nothing of ours runs after a fork
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
     try:
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "registry.provenance.inspect_artifact",
-                str(directory),
-                str(limits.max_bytes),  # it confines itself: nothing of ours runs after a fork
-            ],
-            capture_output=True,
-            timeout=limits.timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+        async with asyncio.timeout(limits.timeout_s):
+            stdout, stderr = await process.communicate()
+    except TimeoutError:
         return _failed(f"no end within {limits.timeout_s:g} s", "a model that loads and runs")
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip()[-_STDERR_SHOWN_CHARACTERS:]
-        return _failed(f"process ended with {done.returncode}: {said}", "a model that loads")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()  # reaped, its pipes closed
+    if process.returncode != 0:
+        said = stderr.decode(errors="replace").strip()[-_STDERR_SHOWN_CHARACTERS:]
+        return _failed(f"process ended with {process.returncode}: {said}", "a model that loads")
     try:
-        return Inspection.model_validate_json(done.stdout)
+        return Inspection.model_validate_json(stdout)
     except ValidationError:
         return _failed("no readable result", "a model that loads and runs")
 

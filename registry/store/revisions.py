@@ -10,6 +10,8 @@ from domain.deployments import Deployment, content_of, deployment_from_content
 from registry.decisions.changes import PastRevision
 from registry.store.schema import revisions
 
+_GREATEST_STORED = (1 << 63) - 1  # of an integer in SQLite; a message may name a greater one
+
 
 @dataclass(frozen=True, slots=True)
 class StoredRevision:
@@ -68,6 +70,8 @@ def past_of(connection: Connection, model: str, *, limit: int) -> list[PastRevis
 
 def revision_of(connection: Connection, model: str, number: int) -> Deployment | None:
     """Return one revision; None when it does not exist."""
+    if number > _GREATEST_STORED:
+        return None
     query = select(revisions).where(revisions.c.model == model, revisions.c.revision == number)
     row = connection.execute(query).mappings().first()
     return None if row is None else _from_row(row).deployment

@@ -53,6 +53,14 @@ def all_refs(connection: Connection) -> frozenset[VersionRef]:
     return frozenset(VersionRef(model, number) for model, number in rows)
 
 
+def artifact_digests(connection: Connection) -> dict[VersionRef, str]:
+    """Return the artifact's digest of every registered version."""
+    columns = versions.c.model, versions.c.number, versions.c.artifact_digest
+    return {
+        VersionRef(model, n): digest for model, n, digest in connection.execute(select(*columns))
+    }
+
+
 def numbers_of(connection: Connection, model: str) -> frozenset[int]:
     rows = connection.execute(select(versions.c.number).where(versions.c.model == model))
     return frozenset(rows.scalars())

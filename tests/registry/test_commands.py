@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from domain.errors import CorruptedError
+from registry.change_deployment import ChangeRequest, DeploymentChanger
 from registry.client import RegistryClient
 from registry.commands import app
 from registry.decisions.changes import DeployChampion, SetCanary
 from registry.output import Format, print_audit
+from registry.store.database import open_database
 from runtime.exit_codes import OK, REFUSED, UNAVAILABLE, USAGE
 from runtime.identity import ACTOR_KEY
 from tests.registry.operator import LIMIT_S
@@ -440,12 +443,30 @@ def test_a_version_is_exported_as_a_bill_of_materials(unchanged: str) -> None:
     assert [metric["type"] for metric in metrics] == ["auc", "brier", "accuracy"]
 
 
-def test_a_text_cannot_steer_the_terminal(registry: str) -> None:
+def test_a_text_cannot_steer_the_terminal(registry: str, seeded: Path) -> None:
     hostile = "why [red]not[/red] \x1b[2J\x07"
 
-    command("deploy", "fraud@1", "--reason", hostile)
+    refused = command("deploy", "fraud@1", "--reason", hostile)
+    assert refused.exit_code == REFUSED
+    assert "printable" in refused.stderr
+
+    # An earlier registry took such a reason.
+    engine = open_database(seeded / "registry.sqlite")
+    change = ChangeRequest("fraud", DeployChampion(1), hostile, ACTOR, None, dry_run=False)
+    DeploymentChanger(engine, lambda: datetime.now(UTC)).change(change)
+    engine.dispose()
 
     shown = command("history", "fraud").stdout
     assert "why [red]not[/red]" in shown
     assert "\x1b" not in shown
     assert json_of("history", "fraud")[0]["reason"] == hostile
+
+
+def test_what_a_registry_keeps_is_its_own(tmp_path: Path) -> None:
+    directory = tmp_path / "registry"
+    process, _ = start(directory)
+    assert end(process) == OK
+
+    kept = [directory, *directory.rglob("*")]
+    assert {"registry.sqlite", "artifacts"} <= {path.name for path in kept}
+    assert [str(path) for path in kept if path.stat().st_mode & 0o077] == []

@@ -1,5 +1,6 @@
 """What the inspection of an artifact finds, on real ONNX files."""
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +13,14 @@ from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from sklearn.linear_model import LogisticRegression
 
+from registry.decisions.changes import DeployChampion
 from registry.provenance.capture import write_golden
 from registry.provenance.inspect_artifact import inspect_directory
 from registry.provenance.inspection import InspectionLimits, inspect
-from tests.registry.samples import trained
+from tests.registry.operator import Operator, running_registry
+from tests.registry.samples import new_version, trained
 
-ENOUGH = InspectionLimits(timeout_s=60.0, max_bytes=8 << 30)
+ENOUGH = InspectionLimits(timeout_s=60.0, max_bytes=2 << 30)
 
 
 @pytest.fixture
@@ -36,8 +39,8 @@ def problems(artifact: Path) -> str:
     return "; ".join(str(problem) for problem in inspect_directory(artifact).problems)
 
 
-def test_a_sound_artifact_has_facts_and_no_problems(artifact: Path) -> None:
-    seen = inspect(artifact, ENOUGH)
+async def test_a_sound_artifact_has_facts_and_no_problems(artifact: Path) -> None:
+    seen = await inspect(artifact, ENOUGH)
 
     assert seen.problems == ()
     assert [(t.name, t.datatype, t.shape) for t in seen.inputs] == [("X", "FP32", (-1, 3))]
@@ -178,14 +181,14 @@ def test_missing_golden_vectors_are_a_finding(artifact: Path) -> None:
     assert "golden vectors beside the model" in problems(artifact)
 
 
-def test_an_inspection_that_takes_too_long_is_a_finding(artifact: Path) -> None:
-    seen = inspect(artifact, InspectionLimits(timeout_s=0.01, max_bytes=8 << 30))
+async def test_an_inspection_that_takes_too_long_is_a_finding(artifact: Path) -> None:
+    seen = await inspect(artifact, InspectionLimits(timeout_s=0.01, max_bytes=8 << 30))
 
     assert "no end within 0.01 s" in str(seen.problems[0])
 
 
 @pytest.mark.fault
-def test_an_inspection_that_needs_too_much_memory_is_a_finding(artifact: Path) -> None:
+async def test_an_inspection_that_needs_too_much_memory_is_a_finding(artifact: Path) -> None:
     size = 80_000_000
 
     def grow(model: onnx.ModelProto) -> None:
@@ -209,20 +212,20 @@ def test_an_inspection_that_needs_too_much_memory_is_a_finding(artifact: Path) -
     rewrite(artifact, grow)
     spoil_golden(artifact, "out:more", golden_of(artifact)["in:X"])
 
-    assert inspect(artifact, ENOUGH).problems == (), "it is the memory and nothing else"
-    assert inspect(artifact, InspectionLimits(timeout_s=60.0, max_bytes=400 << 20)).problems
+    assert (await inspect(artifact, ENOUGH)).problems == (), "it is the memory and nothing else"
+    assert (await inspect(artifact, InspectionLimits(timeout_s=60.0, max_bytes=400 << 20))).problems
 
 
-def test_a_process_that_dies_is_a_finding(artifact: Path) -> None:
+async def test_a_process_that_dies_is_a_finding(artifact: Path) -> None:
     no_limit_of_the_kernels = InspectionLimits(timeout_s=60.0, max_bytes=1 << 70)
 
-    seen = inspect(artifact, no_limit_of_the_kernels)
+    seen = await inspect(artifact, no_limit_of_the_kernels)
 
     assert "process ended with 1" in str(seen.problems[0])
 
 
-def test_a_model_that_gets_no_memory_at_all_is_a_finding(artifact: Path) -> None:
-    assert inspect(artifact, InspectionLimits(timeout_s=60.0, max_bytes=1)).problems
+async def test_a_model_that_gets_no_memory_at_all_is_a_finding(artifact: Path) -> None:
+    assert (await inspect(artifact, InspectionLimits(timeout_s=60.0, max_bytes=1))).problems
 
 
 def test_texts_as_outputs_replay_exactly(tmp_path: Path) -> None:
@@ -250,3 +253,99 @@ def test_outputs_that_are_no_tensors_are_refused(artifact: Path) -> None:
     rewrite(artifact, add_sequence)
 
     assert "many is seq(tensor(float))" in problems(artifact)
+
+
+def endless(artifact: Path) -> None:
+    """Make the model count to 2^62 before it answers."""
+
+    def loop(model: onnx.ModelProto) -> None:
+        boolean, integer = TensorProto.BOOL, TensorProto.INT64
+        body = helper.make_graph(
+            [
+                helper.make_node("Identity", ["go"], ["on"]),
+                helper.make_node("Add", ["before", "turn"], ["after"]),
+            ],
+            "body",
+            [
+                helper.make_tensor_value_info("turn", integer, []),
+                helper.make_tensor_value_info("go", boolean, []),
+                helper.make_tensor_value_info("before", integer, []),
+            ],
+            [
+                helper.make_tensor_value_info("on", boolean, []),
+                helper.make_tensor_value_info("after", integer, []),
+            ],
+        )
+        model.graph.node.append(
+            helper.make_node("Loop", ["turns", "yes", "zero"], ["sum"], body=body)
+        )
+        model.graph.initializer.extend(
+            [
+                numpy_helper.from_array(np.array(1 << 62, np.int64), "turns"),
+                numpy_helper.from_array(np.array(1, np.bool_), "yes"),
+                numpy_helper.from_array(np.array(0, np.int64), "zero"),
+            ]
+        )
+        model.graph.output.append(helper.make_tensor_value_info("sum", integer, []))
+
+    rewrite(artifact, loop)
+    spoil_golden(artifact, "out:sum", np.array(0, np.int64))
+
+
+def inspections_of(directory: Path) -> list[int]:
+    """Return the processes that look into `directory`."""
+    wanted = str(directory).encode()
+    found: list[int] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it has ended meanwhile
+            continue
+        if b"registry.provenance.inspect_artifact" in words and any(
+            word.startswith(wanted) for word in words
+        ):
+            found.append(int(entry.name))
+    return found
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20.0):
+        while not holds():  # noqa: ASYNC110 - processes come and go without an event of ours
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.fault
+async def test_an_inspection_ends_with_the_caller_who_wanted_it(artifact: Path) -> None:
+    endless(artifact)
+    caller = asyncio.ensure_future(inspect(artifact, ENOUGH))
+    await until(lambda: bool(inspections_of(artifact)))
+
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+
+    assert inspections_of(artifact) == []
+
+
+@pytest.mark.fault
+async def test_endless_models_keep_nobody_from_the_database(
+    two_versions: Path, artifact: Path, tmp_path: Path
+) -> None:
+    endless(artifact)
+    directory = tmp_path / "registry"
+    shutil.copytree(two_versions, directory)
+    async with running_registry(directory, workers=1, max_uploads=2, max_inspections=1) as channel:
+        operator = Operator(channel)
+        checks = [
+            asyncio.ensure_future(operator.check(new_version(artifact_dir=artifact)))
+            for _ in range(2)
+        ]
+        await until(lambda: bool(inspections_of(directory)))
+
+        deployed = await operator.change(DeployChampion(1))
+        assert deployed.after.champion == 1
+        assert len(inspections_of(directory)) == 1, "the other one waits for its turn"
+        for check in checks:
+            check.cancel()
+        await until(lambda: not inspections_of(directory))
+        assert (await operator.check(new_version(model="other"))).report.complete

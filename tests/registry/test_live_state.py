@@ -45,7 +45,9 @@ def snapshot(sequence: int) -> pb.Snapshot:
 async def live_over(directory: Path) -> AsyncIterator[tuple[LiveState, DeploymentChanger]]:
     engine = open_database(directory / "registry.sqlite")
     with ThreadPoolExecutor(2) as executor:
-        options = LiveOptions(standby_versions=1, report_ttl_s=60.0, max_watchers=4)
+        options = LiveOptions(
+            standby_versions=1, report_ttl_s=60.0, max_watchers=4, max_watchers_per_peer=4
+        )
         live = LiveState(engine, executor, options, now_s=lambda: 0.0, now=lambda: NOW)
         async with live.opened():
             yield live, DeploymentChanger(engine, lambda: NOW)
@@ -69,7 +71,7 @@ async def test_a_change_is_published_although_its_caller_went_away(seeded: Path)
         may_end.set()
 
         async with asyncio.timeout(LIMIT_S):
-            async with aclosing(live.watchers.watch()) as watch:
+            async with aclosing(live.watchers.watch("a")) as watch:
                 async for seen in watch:
                     if seen.deployments:
                         break
@@ -89,8 +91,8 @@ async def test_a_failed_change_reaches_its_caller_and_stops_nobody(seeded: Path)
 
 
 async def test_a_slow_watcher_gets_the_latest_and_nothing_between() -> None:
-    watchers = Watchers(snapshot(0), limit=2)
-    watch = watchers.watch()
+    watchers = Watchers(snapshot(0), limit=2, limit_per_peer=2)
+    watch = watchers.watch("a")
     assert (await anext(watch)).sequence == 0
 
     for sequence in range(1, 100):
@@ -101,24 +103,24 @@ async def test_a_slow_watcher_gets_the_latest_and_nothing_between() -> None:
 
 
 async def test_a_seat_is_free_when_its_watcher_leaves() -> None:
-    watchers = Watchers(snapshot(0), limit=1)
-    first = watchers.watch()
+    watchers = Watchers(snapshot(0), limit=1, limit_per_peer=1)
+    first = watchers.watch("a")
     await anext(first)
-    second = watchers.watch()
+    second = watchers.watch("a")
 
     with pytest.raises(OverloadedError):
         await anext(second)
     await first.aclose()
 
-    third = watchers.watch()
+    third = watchers.watch("a")
     assert (await anext(third)).sequence == 0
     await third.aclose()
     assert watchers.count == 0
 
 
 async def test_closing_ends_every_watch() -> None:
-    watchers = Watchers(snapshot(0), limit=1)
-    watch = watchers.watch()
+    watchers = Watchers(snapshot(0), limit=1, limit_per_peer=1)
+    watch = watchers.watch("a")
     await anext(watch)
 
     watchers.close()
@@ -128,7 +130,14 @@ async def test_closing_ends_every_watch() -> None:
 
 def report(host_id: str, port: int) -> pb.ReportScorersRequest:
     return pb.ReportScorersRequest(
-        host_id=host_id, processes=[pb.ScorerProcess(address=f"127.0.0.1:{port}")]
+        host_id=host_id,
+        processes=[
+            pb.ScorerProcess(
+                ref=pb.VersionRef(model="fraud", number=1),
+                address=f"127.0.0.1:{port}",
+                state=pb.SCORER_STATE_READY,
+            )
+        ],
     )
 
 
@@ -146,7 +155,7 @@ def test_a_repeated_report_says_nothing_new_and_lives_on() -> None:
 
 def test_a_restored_report_has_one_term_to_be_repeated() -> None:
     observed = Observed(ttl_s=10.0)
-    observed.restore({"a": report("a", 1).SerializeToString()}, now_s=5.0)
+    observed.restore([report("a", 1)], now_s=5.0)
 
     assert [process.address for process in observed.scorers()] == ["127.0.0.1:1"]
     assert observed.expire(now_s=14.9) == ()
@@ -159,7 +168,9 @@ async def test_reports_outlive_a_registry_that_was_suspended(seeded: Path) -> No
 
     engine = open_database(seeded / "registry.sqlite")
     with ThreadPoolExecutor(2) as executor:
-        options = LiveOptions(standby_versions=1, report_ttl_s=0.04, max_watchers=4)
+        options = LiveOptions(
+            standby_versions=1, report_ttl_s=0.04, max_watchers=4, max_watchers_per_peer=4
+        )
         live = LiveState(engine, executor, options, now_s=lambda: Clock.now_s, now=lambda: NOW)
         async with live.opened():
             await live.report_scorers(report("a", 1))

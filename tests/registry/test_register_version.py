@@ -6,7 +6,7 @@ from pathlib import Path
 from shutil import copytree
 
 from domain.versions import ArtifactFile
-from registry.provenance.inspection import InspectionLimits
+from registry.provenance.inspect_artifact import inspect_directory
 from registry.register_version import Registrar, Registration
 from registry.store import schema
 from registry.store.artifacts import ArtifactStore, Staging, digest_and_size
@@ -38,8 +38,7 @@ def test_a_view_redefined_meanwhile_refuses_the_version(tmp_path: Path) -> None:
     database = tmp_path / "registry.sqlite"
     engine = open_database(database)
     store = MeddledStore(tmp_path / "artifacts", database)
-    limits = InspectionLimits(timeout_s=60.0, max_bytes=8 << 30)
-    registrar = Registrar(engine, store, limits, lambda: datetime.now(UTC))
+    registrar = Registrar(engine, store, lambda: datetime.now(UTC))
     sample = new_version()
     with store.stage() as staging:
         copytree(trained().artifact_dir, staging.directory, dirs_exist_ok=True)
@@ -50,7 +49,7 @@ def test_a_view_redefined_meanwhile_refuses_the_version(tmp_path: Path) -> None:
         asked = Registration(
             "fraud", files, sample.provenance_json, (VIEW,), SCORE, "a test", ACTOR
         )
-        submission = registrar.prepare(asked, staging, files)
+        submission = registrar.prepare(asked, files, inspect_directory(staging.directory))
         assert registrar.check(asked, submission).complete
 
         report, registered = registrar.register(asked, submission, staging)

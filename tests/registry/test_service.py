@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from domain.deployments import Fallback
+from domain.deployments import Fallback, Rule, RuleOperator
 from domain.versions import ScoreOutput
 from registry.client import registration_parts
 from registry.decisions.changes import (
@@ -18,6 +18,7 @@ from registry.decisions.changes import (
     Rollback,
     SetCanary,
     SetFallback,
+    SetRules,
     SetShadow,
 )
 from tests.registry.operator import LIMIT_S, Operator, failure_of, running_registry
@@ -27,11 +28,14 @@ from understudy.v1 import registry_pb2 as pb
 Status = grpc.StatusCode
 
 
-def report_of(host_id: str, *, port: int = 9000) -> pb.ReportScorersRequest:
+async def report_of(
+    operator: Operator, host_id: str, *, port: int = 9000
+) -> pb.ReportScorersRequest:
     process = pb.ScorerProcess(
         ref=pb.VersionRef(model="fraud", number=1),
         address=f"127.0.0.1:{port}",
         state=pb.SCORER_STATE_READY,
+        artifact_digest=(await version_1(operator)).artifact_digest,
         host_id=host_id,
     )
     return pb.ReportScorersRequest(host_id=host_id, processes=[process])
@@ -271,7 +275,7 @@ async def test_a_restart_keeps_everything(seeded: Path) -> None:
         version = await version_1(operator)
         await operator.change(DeployChampion(1))
         await operator.change(SetCanary(2, 500))
-        await operator.stub.ReportScorers(report_of("host-1"))
+        await operator.stub.ReportScorers(await report_of(operator, "host-1"))
         before = await operator.seen(lambda snapshot: len(snapshot.scorers) == 1)
         log = await operator.audit()
 
@@ -313,13 +317,14 @@ async def test_the_last_champion_stays_in_the_snapshot_for_a_rollback(deployer: 
     assert [version.ref.number for version in snapshot.versions] == [1, 2]
 
 
-async def test_a_report_reaches_watchers_and_status(operator: Operator) -> None:
+async def test_a_report_reaches_watchers_and_status(deployer: Operator) -> None:
+    operator = deployer
     call = operator.stub.Watch(pb.WatchRequest(watcher="test"), timeout=LIMIT_S)
     await next_of(call)
 
-    await operator.stub.ReportScorers(report_of("host-1"))
+    await operator.stub.ReportScorers(await report_of(operator, "host-1"))
     reported = await next_of(call)
-    await operator.stub.ReportScorers(report_of("host-1", port=9001))
+    await operator.stub.ReportScorers(await report_of(operator, "host-1", port=9001))
     replaced = await next_of(call)
 
     assert [process.address for process in reported.scorers] == ["127.0.0.1:9000"]
@@ -331,15 +336,15 @@ async def test_a_report_reaches_watchers_and_status(operator: Operator) -> None:
     call.cancel()
 
 
-async def test_a_host_that_falls_silent_leaves_the_snapshot(tmp_path: Path) -> None:
-    async with running_registry(tmp_path, report_ttl_s=0.3) as channel:
+async def test_a_host_that_falls_silent_leaves_the_snapshot(seeded: Path) -> None:
+    async with running_registry(seeded, report_ttl_s=0.3) as channel:
         operator = Operator(channel)
-        await operator.stub.ReportScorers(report_of("host-1"))
+        await operator.stub.ReportScorers(await report_of(operator, "host-1"))
         await operator.seen(lambda snapshot: len(snapshot.scorers) == 1)
 
         await operator.seen(lambda snapshot: len(snapshot.scorers) == 0)
 
-    assert rows_of(tmp_path, "host_reports") == []
+    assert rows_of(seeded, "host_reports") == []
 
 
 async def test_routers_are_seen_in_the_status(operator: Operator) -> None:
@@ -462,3 +467,57 @@ async def test_a_score_output_that_does_not_exist_is_a_finding(operator: Operato
     response = await operator.register(new_version(score_output=ScoreOutput("nothing", 0)))
 
     assert [finding.field for finding in response.report.findings] == ["score_output"]
+
+
+DEEP = "[" * 50_000 + "]" * 50_000
+
+
+@pytest.mark.parametrize(
+    "text", [DEEP, "[]", "1", '{"name": 1}', '{"name": "v", "features": [[]]}', ""]
+)
+async def test_a_view_that_cannot_be_read_is_the_callers_fault(
+    operator: Operator, text: str
+) -> None:
+    asked = pb.Registration(
+        model="fraud", feature_views=[pb.FeatureViewDefinition(canonical_json=text)], reason="why"
+    )
+    call = operator.stub.CheckVersion(
+        iter([pb.RegisterVersionRequest(registration=asked)]),
+        metadata=(("understudy-actor", ACTOR),),
+    )
+
+    error = await failure_of(call)
+
+    assert error.code() is Status.INVALID_ARGUMENT
+    assert "feature_views[0]" in str(error.details())
+
+
+async def test_a_revision_beyond_all_numbers_does_not_exist(deployer: Operator) -> None:
+    await deployer.change(DeployChampion(1))
+    greatest = (1 << 64) - 1
+
+    read = deployer.stub.GetDeployment(pb.GetDeploymentRequest(model="fraud", revision=greatest))
+    back = deployer.change(Rollback(to_revision=greatest))
+
+    assert (await failure_of(read)).code() is Status.NOT_FOUND
+    assert (await failure_of(back)).code() is Status.NOT_FOUND
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+async def test_a_rule_without_a_finite_number_is_refused(deployer: Operator, number: float) -> None:
+    await deployer.change(DeployChampion(1))
+    rule = Rule("big", "amount", RuleOperator.GREATER, number, "deny", number)
+
+    error = await failure_of(deployer.change(SetRules((rule,))))
+
+    assert error.code() is Status.INVALID_ARGUMENT
+    assert "rules[0].value" in str(error.details())
+    assert "rules[0].score" in str(error.details())
+
+
+@pytest.mark.parametrize("reason", ["why\x1b[2J", "why\x00", "why\u202enot", "why\rnot"])
+async def test_a_reason_cannot_steer_a_terminal(deployer: Operator, reason: str) -> None:
+    error = await failure_of(deployer.change(DeployChampion(1), reason=reason))
+
+    assert error.code() is Status.INVALID_ARGUMENT
+    await deployer.change(DeployChampion(1), reason="two\nlines of Zürich")

@@ -114,3 +114,46 @@ async def register_if_room(operator: Operator) -> bool:
         return (await operator.register(new_version())).report.complete
     except grpc.aio.AioRpcError:
         return False
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("sent", [0, 1, 2])
+async def test_a_silent_upload_gives_its_place_back(tmp_path: Path, sent: int) -> None:
+    async with running_registry(tmp_path, max_uploads=1, upload_idle_s=0.2) as channel:
+        operator = Operator(channel)
+        parts = list(registration_parts(new_version()))
+
+        async def silent_upload() -> AsyncIterator[pb.RegisterVersionRequest]:
+            for part in parts[:sent]:
+                yield part
+            await asyncio.Event().wait()
+
+        call = operator.stub.RegisterVersion(
+            silent_upload(), metadata=(("understudy-actor", ACTOR),), timeout=LIMIT_S
+        )
+        error = await failure_of(call)
+
+        assert error.code() is Status.DEADLINE_EXCEEDED
+        assert "the next part of the upload" in str(error.details())
+        assert await register_if_room(operator)
+    assert not list((tmp_path / "artifacts" / "staging").iterdir())
+
+
+@pytest.mark.fault
+async def test_an_upload_that_drips_is_ended(tmp_path: Path) -> None:
+    async with running_registry(tmp_path, max_uploads=1, upload_timeout_s=0.3) as channel:
+        first, *_ = registration_parts(new_version())
+
+        async def dripping_upload() -> AsyncIterator[pb.RegisterVersionRequest]:
+            yield first
+            while True:
+                yield pb.RegisterVersionRequest(chunk=b"")
+                await asyncio.sleep(0.01)
+
+        call = Operator(channel).stub.RegisterVersion(
+            dripping_upload(), metadata=(("understudy-actor", ACTOR),), timeout=LIMIT_S
+        )
+        error = await failure_of(call)
+
+    assert error.code() is Status.DEADLINE_EXCEEDED
+    assert "the end of the upload" in str(error.details())

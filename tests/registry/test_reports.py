@@ -1,0 +1,219 @@
+"""Reports of hosts and routers at the door: what they say reaches everybody else."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.registry.operator import LIMIT_S, Operator, failure_of, running_registry
+from understudy.v1 import registry_pb2 as pb
+
+Status = grpc.StatusCode
+
+
+async def digest_of_version_1(operator: Operator) -> str:
+    ref = pb.VersionRef(model="fraud", number=1)
+    version = await operator.stub.GetVersion(pb.GetVersionRequest(ref=ref))
+    return str(version.artifact_digest)
+
+
+def sound_report(digest: str = "ab" * 32) -> pb.ReportScorersRequest:
+    process = pb.ScorerProcess(
+        ref=pb.VersionRef(model="fraud", number=1),
+        address="unix:/run/scorer.sock",
+        state=pb.SCORER_STATE_READY,
+        artifact_digest=digest,
+        host_id="host-1",
+    )
+    return pb.ReportScorersRequest(host_id="host-1", processes=[process])
+
+
+def spoil(path: str, value: object) -> Callable[[pb.ReportScorersRequest], None]:
+    def change(report: pb.ReportScorersRequest) -> None:
+        *way, field = path.split(".")
+        message = report if way[:1] == ["report"] else report.processes[0]
+        for step in way[1:]:
+            message = getattr(message, step)
+        setattr(message, field, value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field"),
+    [
+        ("report.host_id", "", "host_id"),
+        ("report.host_id", "h" * 201, "host_id"),
+        ("report.host_id", "host\x1b[2J", "host_id"),
+        ("process.host_id", "host\n", "processes[0].host_id"),
+        ("process.ref.model", "Fraud!", "processes[0].ref.model"),
+        ("process.ref.number", 0, "processes[0].ref.number"),
+        ("process.state", 0, "processes[0].state"),
+        ("process.state", 4711, "processes[0].state"),
+        ("process.address", "", "processes[0].address"),
+        ("process.address", "unix:relative.sock", "processes[0].address"),
+        ("process.address", "unix:/" + "a" * 300, "processes[0].address"),
+        ("process.address", "dns:///evil.example:80", "processes[0].address"),
+        ("process.address", "evil.example", "processes[0].address"),
+        ("process.address", "evil.example:99999", "processes[0].address"),
+        ("process.address", "evil.example:0", "processes[0].address"),
+        ("process.address", "a:1,b:2", "processes[0].address"),
+    ],
+)
+async def test_an_odd_report_is_refused_by_its_field(
+    operator: Operator, path: str, value: object, field: str
+) -> None:
+    report = sound_report()
+    spoil(path, value)(report)
+
+    error = await failure_of(operator.stub.ReportScorers(report))
+
+    assert error.code() is Status.INVALID_ARGUMENT
+    assert str(error.details()).startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize("address", ["unix:/run/a.sock", "scorer-1:9000", "10.0.0.1:9", "[::1]:9"])
+async def test_addresses_that_scorers_have_are_taken(deployer: Operator, address: str) -> None:
+    report = sound_report(await digest_of_version_1(deployer))
+    spoil("process.address", address)(report)
+
+    await deployer.stub.ReportScorers(report)
+
+    assert [each.address for each in (await deployer.seen(lambda _: True)).scorers] == [address]
+
+
+async def test_all_faults_are_named_at_once_up_to_a_bound(operator: Operator) -> None:
+    report = sound_report()
+    spoil("process.state", 99)(report)
+    spoil("process.address", "nowhere")(report)
+    two = await failure_of(operator.stub.ReportScorers(report))
+    report.processes.extend([report.processes[0]] * 900)
+    many = await failure_of(operator.stub.ReportScorers(report))
+
+    assert "processes[0].state" in str(two.details())
+    assert "processes[0].address" in str(two.details())
+    assert many.code() is Status.INVALID_ARGUMENT
+    assert str(many.details()).count("accepted") == 20
+
+
+async def test_more_processes_than_a_host_runs_are_refused(operator: Operator) -> None:
+    report = sound_report()
+    report.processes.extend([report.processes[0]] * 1000)
+
+    error = await failure_of(operator.stub.ReportScorers(report))
+
+    assert "at most 1000" in str(error.details())
+
+
+async def test_an_error_text_is_cut_and_cannot_steer_a_terminal(deployer: Operator) -> None:
+    report = sound_report(await digest_of_version_1(deployer))
+    spoil("process.last_error", "\x1b[2J" + "x" * 5000)(report)
+
+    await deployer.stub.ReportScorers(report)
+
+    shown = (await deployer.seen(lambda _: True)).scorers[0].last_error
+    assert shown.startswith("?[2Jx")
+    assert len(shown) == 1000
+
+
+@pytest.mark.parametrize(
+    ("number", "digest", "model"),
+    [(1, "cd" * 32, "fraud"), (1, "", "fraud"), (9, "", "fraud"), (1, "", "other")],
+)
+async def test_processes_of_what_is_not_registered_reach_nobody(
+    deployer: Operator, number: int, digest: str, model: str
+) -> None:
+    report = sound_report(await digest_of_version_1(deployer))
+    stranger = report.processes.add()
+    stranger.CopyFrom(report.processes[0])
+    stranger.address = "evil.example:80"
+    stranger.ref.number, stranger.ref.model = number, model
+    if (number, model) == (1, "fraud"):
+        stranger.artifact_digest = digest
+
+    await deployer.stub.ReportScorers(report)
+
+    snapshot = await deployer.seen(lambda _: True)
+    status = await deployer.stub.GetStatus(pb.GetStatusRequest())
+    for scorers in (snapshot.scorers, status.scorers):
+        assert [each.address for each in scorers] == ["unix:/run/scorer.sock"]
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("spoilt", ["state", "bytes", "other host"])
+async def test_a_poisoned_report_is_not_loaded_again(seeded: Path, spoilt: str) -> None:
+    async with running_registry(seeded) as channel:
+        operator = Operator(channel)
+        digest = await digest_of_version_1(operator)
+        await operator.stub.ReportScorers(sound_report(digest))
+    poisoned = sound_report(digest)
+    poisoned.host_id = "host-2" if spoilt == "state" else "host-3"
+    poisoned.processes[0].state = 99  # type: ignore[assignment] # no such state
+    content = b"\xff\xff" if spoilt == "bytes" else poisoned.SerializeToString()
+    with sqlite3.connect(seeded / "registry.sqlite") as database:
+        database.execute("INSERT INTO host_reports VALUES ('host-2', ?)", [content])
+    database.close()
+
+    async with running_registry(seeded) as channel:
+        snapshot = await Operator(channel).seen(lambda _: True)
+
+    assert [each.host_id for each in snapshot.scorers] == ["host-1"]
+    with sqlite3.connect(seeded / "registry.sqlite") as database:
+        left = database.execute("SELECT host_id FROM host_reports").fetchall()
+    database.close()
+    assert left == [("host-1",)]
+
+
+@pytest.mark.parametrize(
+    ("report", "field"),
+    [
+        (pb.ReportRouterRequest(router_id="r\x07"), "router_id"),
+        (pb.ReportRouterRequest(router_id="r" * 201), "router_id"),
+        (
+            pb.ReportRouterRequest(router_id="r", models=[pb.RouterModelState(model="A B")]),
+            "models[0].model",
+        ),
+        (
+            pb.ReportRouterRequest(
+                router_id="r", models=[pb.RouterModelState(model="a", withheld=["w"] * 101)]
+            ),
+            "models[0].withheld",
+        ),
+        (
+            pb.ReportRouterRequest(router_id="r", models=[pb.RouterModelState(model="a")] * 1001),
+            "models",
+        ),
+    ],
+)
+async def test_an_odd_report_of_a_router_is_refused(
+    operator: Operator, report: pb.ReportRouterRequest, field: str
+) -> None:
+    error = await failure_of(operator.stub.ReportRouter(report))
+
+    assert error.code() is Status.INVALID_ARGUMENT
+    assert str(error.details()).startswith(f"{field}: ")
+
+
+async def test_watchers_of_one_peer_are_bounded(tmp_path: Path) -> None:
+    async with running_registry(tmp_path, max_watchers_per_peer=1) as channel:
+        operator = Operator(channel)
+        first = operator.stub.Watch(pb.WatchRequest(watcher="a" * 10_000), timeout=LIMIT_S)
+        await first.read()
+
+        error = await failure_of(operator.seen(lambda _: True))
+
+        assert error.code() is Status.RESOURCE_EXHAUSTED
+        assert "this peer" in str(error.details())
+        first.cancel()
+
+
+async def test_a_message_greater_than_any_needed_is_refused(operator: Operator) -> None:
+    report = sound_report()
+    spoil("process.last_error", "x" * (9 << 20))(report)
+
+    error = await failure_of(operator.stub.ReportScorers(report))
+
+    assert error.code() is Status.RESOURCE_EXHAUSTED
+    assert "larger than max" in str(error.details())
