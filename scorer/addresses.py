@@ -2,19 +2,26 @@
 
 import os
 import socket
+import stat
 import tempfile
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
+from domain.errors import Fault, InvalidInputError
 from scorer.decisions.fleet import Place
 
 UNIX = "unix"
+_OF_OTHERS = 0o077  # mode bits
 _LONGEST_SOCKET_PATH_BYTES = 100  # the kernel takes 107
 
 
 class Addresses:
-    """Unix sockets below a folder, or TCP ports on an IP."""
+    """Unix sockets below a folder, or TCP ports on an IP.
+
+    Raises:
+        InvalidInputError: on construction, when the folder of the sockets is not ours alone.
+    """
 
     def __init__(
         self, kind: str, directory: Path, *, first_metrics_port: int | None = None
@@ -25,7 +32,7 @@ class Addresses:
         self._first_metrics_port = first_metrics_port
         self._metrics_slots: dict[Place, int] = {}
         if kind == UNIX:
-            self._sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_private(self._sockets)
 
     def address_of(self, place: Place) -> str:
         """Return the gRPC target of `place`."""
@@ -61,6 +68,29 @@ def _short(directory: Path) -> Path:
         return directory
     name = sha256(os.fsencode(directory)).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"understudy-{os.getuid()}-{name}"
+
+
+def _make_private(directory: Path) -> None:
+    """Make `directory`, or see that the one that is there was not laid out by somebody else.
+
+    Its name can be guessed, and everybody may write in the temporary folder.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = directory.lstat()
+    except OSError as error:
+        read = error.strerror or str(error)
+    else:
+        if not stat.S_ISDIR(found.st_mode):
+            read = "a link"
+        elif found.st_uid != os.geteuid():
+            read = f"a folder of user {found.st_uid}"
+        elif found.st_mode & _OF_OTHERS:
+            read = f"mode {stat.S_IMODE(found.st_mode):04o}"
+        else:
+            return
+    accepted = f"{directory} as a folder of our user, with mode 0700"
+    raise InvalidInputError([Fault("folder of the sockets", read, accepted)])
 
 
 def _free_port(ip: str) -> int:

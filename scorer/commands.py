@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_OURS_ALONE = 0o077  # files that we make are read by our user only
 
 PrintSettings = Annotated[bool, typer.Option("--print-settings", help="print them and exit")]
 
@@ -38,6 +39,7 @@ def serve(  # noqa: PLR0917 - options of a command line
     under_host: Annotated[int | None, typer.Option(help="pid of the host", hidden=True)] = None,
 ) -> None:
     """Serve one model version until SIGTERM. Needs no registry."""
+    os.umask(_OURS_ALONE)
     if under_host is not None:
         die_with_parent()
         if os.getppid() != under_host:  # the host died before the kernel was asked
@@ -75,6 +77,7 @@ def host(
     print_settings: PrintSettings = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Run a scorer process for each version that the registry's deployments name."""
+    os.umask(_OURS_ALONE)
     settings = load_settings(
         HostSettings,
         {"registry": registry, "dir": dir_, "listen": listen, "replicas": replicas},
@@ -91,6 +94,9 @@ def host(
 def _run(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     try:
         code = run(main)
+    except InvalidInputError as error:  # e.g. the folder of the sockets is somebody else's
+        typer.echo(str(error), err=True)
+        raise typer.Exit(USAGE) from error
     except UnavailableError as error:  # e.g. the port is taken
         typer.echo(str(error), err=True)
         raise typer.Exit(UNAVAILABLE) from error

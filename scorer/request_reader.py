@@ -49,11 +49,11 @@ class RequestReader:
 
     def __init__(self, signature: Signature, limits: RequestLimits) -> None:
         self._joins_rows = signature.joins_rows
-        self._inputs = tuple(_InputReader(spec, limits) for spec in signature.inputs)
+        max_rows = limits.max_request_rows if signature.joins_rows else None
+        self._inputs = tuple(_InputReader(spec, limits, max_rows) for spec in signature.inputs)
         self._input_at = {spec.name: at for at, spec in enumerate(signature.inputs)}
         self._output_at = {spec.name: at for at, spec in enumerate(signature.outputs)}
         self._all_outputs = tuple(range(len(signature.outputs)))
-        self._max_rows = limits.max_request_rows
 
     def read(self, request: pb.ModelInferRequest) -> ReadRequest:
         """Return the arrays of `request`.
@@ -115,12 +115,6 @@ class RequestReader:
                     read=list(array.shape),
                     accepted=f"{rows} rows, as input {self._inputs[0].name!r} has",
                 )
-        if not 1 <= rows <= self._max_rows:
-            raise InvalidInputError.of(
-                f"input {self._inputs[0].name!r} shape",
-                read=list(inputs[0].shape),
-                accepted=f"1 to {self._max_rows} rows",
-            )
         return rows
 
     def _refuse_names(self, names: list[str]) -> NoReturn:
@@ -132,9 +126,10 @@ class RequestReader:
 class _InputReader:
     """Reads one input of the model."""
 
-    def __init__(self, spec: TensorSpec, limits: RequestLimits) -> None:
+    def __init__(self, spec: TensorSpec, limits: RequestLimits, max_rows: int | None) -> None:
         self.name = spec.name
         self._spec = spec
+        self._max_rows = max_rows  # None: axis 0 does not count rows
         self._dtype = DTYPE_OF[spec.datatype]
         self._is_text = spec.datatype == "BYTES"
         self._checks_finite = limits.refuse_non_finite and self._dtype.kind == "f"
@@ -174,6 +169,9 @@ class _InputReader:
         if prod(max(size, 1) for size in shape) > _MOST_ELEMENTS:
             # Also with a 0 among the sizes: numpy multiplies the others.
             self._refuse("shape", list(shape), f"at most {_MOST_ELEMENTS} elements")
+        if self._max_rows is not None and not 1 <= shape[0] <= self._max_rows:
+            # Before any value is read: a refused request must not hold up the others.
+            self._refuse("shape", list(shape), f"1 to {self._max_rows} rows")
         elements = prod(shape)
         if len(self._elements_of) < _REMEMBERED_SHAPES:
             self._elements_of[shape] = elements

@@ -56,7 +56,10 @@ class ScorerSettings(ProcessSettings):
     max_queue_rows: int = Field(
         4_096, ge=1, le=1_000_000, description="most rows waiting; then calls are refused"
     )
-    max_request_rows: int = Field(4_096, ge=1, le=1_000_000, description="most rows of one request")
+    # Above the 10,000 candidates that a router takes in one ScoreBatch.
+    max_request_rows: int = Field(
+        16_384, ge=1, le=1_000_000, description="most rows of one request"
+    )
     gather_ms: int = Field(2, ge=0, le=100, description="longest wait for company under load")
     gather_rows: int = Field(32, ge=1, le=65_536, description="so many rows never wait for company")
     inline_run_ms: float = Field(

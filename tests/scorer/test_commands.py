@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import stat
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 
 import pytest
@@ -89,6 +91,43 @@ async def test_a_taken_port_is_one_line_and_69(tmp_path: Path) -> None:
     assert code == 69
     assert f"127.0.0.1:{port}" in err
     assert "Traceback" not in out + err
+
+
+async def test_a_host_whose_sockets_others_can_reach_ends_with_64() -> None:
+    with TemporaryDirectory() as short:  # too long a path would move the sockets elsewhere
+        (Path(short) / "sockets").mkdir(mode=0o755)
+
+        code, out, err = await scorer("host", "--dir", short, "--registry", "127.0.0.1:1")
+
+    assert code == 64
+    assert len(err.strip().splitlines()) == 1
+    assert f"read mode 0755; accepted: {short}/sockets as a folder of our user" in err
+    assert "Traceback" not in out + err
+
+
+async def test_files_of_a_scorer_are_for_its_user_alone(tmp_path: Path) -> None:
+    status = tmp_path / "status.json"
+
+    code, _, _ = await scorer(
+        *("serve", str(tmp_path / "no.onnx"), "--name", "m", "--listen", f"unix:{tmp_path}/s"),
+        *("--status-file", str(status)),
+    )
+
+    assert code == 65
+    assert stat.S_IMODE(status.stat().st_mode) == 0o600
+
+
+async def test_files_of_a_host_are_for_its_user_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "scorers"
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    code, _, _ = await scorer("host", "--dir", str(folder), "--listen", f"127.0.0.1:{port}")
+    server.close()
+    await server.wait_closed()
+
+    assert code == 69, "it ends early, at the port that is taken"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 async def test_metrics_tell_what_happened(

@@ -3,11 +3,14 @@
 import asyncio
 import os
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 import pytest
 
+from domain.errors import InvalidInputError
 from domain.versions import VersionRef
 from scorer.addresses import Addresses
 from scorer.cgroup import cgroup_cpus
@@ -64,6 +67,56 @@ def test_socket_paths_fit_the_kernel_however_deep_the_folder(tmp_path: Path) -> 
 
     assert len(paths) == 2
     assert max(map(len, paths)) <= 100
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the sockets go whose folder is too deep: its name can be guessed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    address = Addresses("unix", Path("/deep") / ("d" * 90)).address_of(PLACE)
+    folder = Path(address.removeprefix("unix:")).parent
+    assert folder.parent == tmp_path
+    return folder
+
+
+def open_to_others(folder: Path) -> None:
+    folder.chmod(0o755)
+
+
+def linked(folder: Path) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to("elsewhere")
+
+
+def a_file(folder: Path) -> None:
+    folder.rmdir()
+    folder.touch()
+
+
+def of_somebody_else(folder: Path) -> None:
+    os.chown(folder, 65_534, -1)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (open_to_others, "mode 0755"),
+        (linked, "a link"),
+        (a_file, "File exists"),
+        pytest.param(
+            of_somebody_else,
+            "a folder of user 65534",
+            marks=pytest.mark.skipif(os.geteuid() != 0, reason="giving away takes a right"),
+        ),
+    ],
+)
+def test_a_folder_that_somebody_else_may_have_laid_out_is_refused(
+    spoil: Callable[[Path], None], words: str, stand_in: Path
+) -> None:
+    spoil(stand_in)
+
+    with pytest.raises(InvalidInputError, match=f"read {words}; accepted: {stand_in} as"):
+        Addresses("unix", Path("/deep") / ("d" * 90))
 
 
 def test_a_tcp_place_keeps_its_port() -> None:

@@ -18,6 +18,7 @@ from domain.versions import DYNAMIC, TensorSpec, VersionRef
 from scorer.onnx_model import OnnxModel, open_model
 from scorer.request_reader import RequestLimits, RequestReader
 from scorer.response_writer import ResponseWriter
+from scorer.settings import ScorerSettings
 from scorer.signature import CONTENTS_FIELD, DTYPE_OF, Signature
 from tests.scorer.models import identity_model
 from tests.scorer.serving import SESSION
@@ -238,3 +239,18 @@ def test_what_is_written_can_be_read_by_protobuf(
 
 def _as_text(message: Message) -> str:
     return str(message)
+
+
+@pytest.mark.parametrize("rows", [0, 101])
+def test_too_many_rows_are_refused_before_any_value_is_read(rows: int) -> None:
+    """Values that are wrong, too, are not what the refusal names: nobody looked at them."""
+    request = pb.ModelInferRequest(model_name="m")
+    request.inputs.add(name="X", datatype="BYTES", shape=[rows, 2])
+    request.raw_input_contents.append(b"\xff" * 5)
+
+    with pytest.raises(InvalidInputError, match=r"input 'X' shape.*1 to 100 rows"):
+        reader_of("BYTES").read(request)
+
+
+def test_a_request_of_all_candidates_that_a_router_takes_fits() -> None:
+    assert ScorerSettings().max_request_rows >= 10_000
