@@ -44,6 +44,7 @@ class LogFiles:
     now_s: Callable[[], float]  # monotonic
     pause: Callable[[], None]  # between stretches of work
     _workspace: Workspace | None = None
+    # The longest idle first.
     _open: dict[FileKey, tuple[Journal, float]] = field(default_factory=dict)
     _closed: deque[_Closed] = field(default_factory=deque)
 
@@ -121,12 +122,14 @@ class LogFiles:
         self._workspace = None
 
     def _journal_of(self, key: FileKey, schema: pa.Schema) -> Journal:
-        entry = self._open.get(key)
+        entry = self._open.pop(key, None)
         if entry is None:
+            while len(self._open) >= self.roll.open_at_once:
+                self._close(next(iter(self._open)))
             if self._workspace is None:
                 self._workspace = open_workspace(self.root)
-            journal = Journal(self._workspace.next_journal(key), schema)
-            entry = self._open[key] = (journal, self.now_s())
+            entry = (Journal(self._workspace.next_journal(key), schema), self.now_s())
+        self._open[key] = entry
         return entry[0]
 
     def _close(self, key: FileKey) -> None:

@@ -16,9 +16,10 @@ class RollPolicy:
     size_bytes: int = 64 << 20
     age_s: float = 60.0
     open_files: int = 32  # beyond, the oldest are finished early: a bound on descriptors
+    open_at_once: int = 64  # never more, even between two looks at what is due
 
     def __post_init__(self) -> None:
-        if min(self.rows, self.size_bytes, self.age_s, self.open_files) <= 0:
+        if min(self.rows, self.size_bytes, self.age_s, self.open_files, self.open_at_once) <= 0:
             raise ValueError(f"every limit must be above 0: {self}")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shadow.batches import rows_between
+from shadow.batches import LogBatch, rows_between
 from tests.shadow.builders import outcome_batch, score_batch, shadow_batch
 
 
@@ -49,4 +49,34 @@ def test_the_size_counts_matrices_and_grows_with_rows() -> None:
     narrow, wide = score_batch(10, width=0), score_batch(10, width=200)
 
     assert wide.size_bytes - narrow.size_bytes == 10 * 200 * 4
-    assert score_batch(20, width=0).size_bytes == 2 * narrow.size_bytes
+    ten_more = score_batch(10, width=0, first=10)
+    both = score_batch(20, width=0)
+    assert both.size_bytes == narrow.size_bytes + ten_more.size_bytes
+
+
+LONG = 1 << 20
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        score_batch(1, request_ids=["r" * LONG]),
+        score_batch(1, entity_ids=["u" * LONG]),
+        score_batch(1, candidate_ids=["c" * LONG]),
+        score_batch(1, entity_ids=["\U0001f600" * (LONG // 4)]),
+        shadow_batch([0.1], request_ids=["r" * LONG]),
+        shadow_batch([0.1], entity_ids=["u" * LONG]),
+        shadow_batch([0.1], candidate_ids=["c" * LONG]),
+        outcome_batch([1.0], request_ids=["r" * LONG]),
+    ],
+)
+def test_the_size_counts_what_callers_put_in_their_ids(batch: LogBatch) -> None:
+    assert LONG <= batch.size_bytes < LONG + 1024
+
+
+def test_parts_of_a_batch_give_back_what_the_whole_took() -> None:
+    whole = score_batch(7, request_ids=["x" * (100 * row) for row in range(7)])
+
+    parts = [rows_between(whole, start, start + 3) for start in (0, 3, 6)]
+
+    assert sum(part.size_bytes for part in parts) == whole.size_bytes

@@ -37,7 +37,7 @@ def test_beyond_the_bound_on_open_files_the_oldest_are_due() -> None:
     assert due_files(files, POLICY, now_s=5.0) == ["b", "d"]
 
 
-@pytest.mark.parametrize("name", ["rows", "size_bytes", "age_s", "open_files"])
+@pytest.mark.parametrize("name", ["rows", "size_bytes", "age_s", "open_files", "open_at_once"])
 def test_a_limit_of_nothing_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="above 0"):
         RollPolicy(**{name: 0})

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shadow.batches import LogBatch
-from shadow.columns import FileKey, UnitKeys
+from shadow.columns import FileKey, FileKeys, UnitKeys, record_batch
 from shadow.decisions.rolling import RollPolicy
 from shadow.files import LogFiles
 from shadow.reader import open_logs
@@ -228,6 +228,38 @@ def test_a_file_is_finished_when_its_age_comes_and_not_before(tmp_path: Path) ->
 
         wait_until(lambda: writer.counters().score.written == 3, what="file finished by age")
         assert len(parquet_files(tmp_path)) == 1
+
+
+def test_never_more_journals_are_open_than_allowed_and_the_idle_go_first(tmp_path: Path) -> None:
+    """Callers choose the names of models: a turn may bring any number of them."""
+    unit_keys, keys = UnitKeys(), FileKeys()
+    roll = RollPolicy(open_at_once=3)
+    files = LogFiles(tmp_path, unit_keys, roll, now_s=lambda: 0.0, pause=lambda: None)
+
+    def append(model: str) -> None:
+        batch = outcome_batch([1.0], model=model)
+        key = keys.key_of(batch)
+        files.append(key, record_batch([batch], files.schema_of(key), unit_keys))
+
+    def open_journals() -> set[str]:
+        links = [entry.readlink() for entry in Path("/proc/self/fd").iterdir() if entry.exists()]
+        return {
+            link.parent.parent.name.removeprefix("model=")
+            for link in links
+            if link.is_relative_to(tmp_path) and link.suffix == ".inprogress"
+        }
+
+    for model in ("a", "b", "c", "a", "d"):
+        append(model)
+
+    assert open_journals() == {"c", "a", "d"}
+    for number in range(40):
+        append(f"m{number}")
+        assert len(open_journals()) <= 3
+    finished = list(files.finish_due(everything=True))
+    files.close()
+    assert sum(each.rows for each in finished) == 45
+    assert leftovers(tmp_path) == []
 
 
 def test_a_large_batch_is_written_whole_and_in_order(tmp_path: Path) -> None:
