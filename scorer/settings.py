@@ -54,7 +54,7 @@ class ScorerSettings(ProcessSettings):
 
     max_batch_rows: int = Field(256, ge=1, le=65_536, description="most rows joined into one run")
     max_queue_rows: int = Field(
-        4_096, ge=1, le=1_000_000, description="most rows waiting; then calls are refused"
+        16_384, ge=1, le=1_000_000, description="most rows waiting; then calls are refused"
     )
     # Above the 10,000 candidates that a router takes in one ScoreBatch.
     max_request_rows: int = Field(
