@@ -24,7 +24,10 @@ def main(listen: str, manner: str) -> int:
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     server.add_insecure_port(listen)
     server.start()
-    stop.wait()
+    # Looked at again and again: the signal may meet one of gRPC's threads, and a wait without an
+    # end in the main thread, where Python runs handlers, would never notice.
+    while not stop.wait(0.1):
+        pass
     server.stop(0).wait(5)
     if manner.startswith("/"):
         with Path(manner).open("a") as mark:
