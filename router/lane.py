@@ -80,6 +80,8 @@ class Lane:
 
     def done(self, rows: int) -> None:
         """Say that so many taken rows are no longer with a scorer."""
+        # Now, before they are gone: what came while they were away is here at once with them.
+        self._most_at_once = max(self._most_at_once, self.queued_rows + self.taken_rows)
         self.taken_rows -= rows
 
     def take_due(self, now_s: float) -> list[Work]:

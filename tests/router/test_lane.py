@@ -174,3 +174,18 @@ async def test_gathering_ends_when_all_that_waited_was_answered_otherwise() -> N
         lane.close()
 
     assert taking.result() == []
+
+
+async def test_what_comes_while_a_batch_is_away_is_here_at_once_with_it() -> None:
+    lane = open_lane(most_gather_s=5.0)
+    lane.put(work("first"))
+    taken = await lane.take(256)
+    for index in range(9):  # nine more callers while the first one's row is with the scorer
+        lane.put(work(f"second-{index}"))
+    lane.done(len(taken))
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        taking = tasks.create_task(lane.take(256))
+        await asyncio.sleep(0)
+    assert len(taking.result()) == 9  # 85 % of ten: nothing to wait for
+    assert lane._gathering.peak_rows == 10
