@@ -22,7 +22,7 @@ from router.ports import Clocks, Scorer, ScorerHungError
 from router.work import Work
 
 _MOST_ATTEMPTS = 2  # a failed batch is tried once more, on another scorer
-_PAUSE_AFTER_FAILURE_S = 0.001
+_PAUSE_AFTER_FAILURE_S = 0.01  # longer than another scorer gathers
 _log = structlog.get_logger()
 
 
