@@ -89,6 +89,7 @@ class LiveModels:
             self._retire(self._models.pop(gone))
             del self._inputs[gone]
         self.sequence = snapshot.sequence
+        self._forget_plans()
         await self._close_unused()
 
     async def sweep_forever(self) -> None:
@@ -199,6 +200,15 @@ class LiveModels:
     def _retire(self, model: LiveModel) -> None:
         model.close()
         self._retired.append(model)
+
+    def _forget_plans(self) -> None:
+        """Keep the compiled plans of what is served; versions come and go for years."""
+        served = {
+            (spec.ref, spec.artifact_digest)
+            for inputs in self._inputs.values()
+            for spec in inputs.specs
+        }
+        self._plans = {key: plan for key, plan in self._plans.items() if key in served}
 
     async def _close_unused(self) -> None:
         """Close what nobody uses: not a live model, not a retired one, not a mirror.
