@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from domain.errors import InvalidInputError, NotFoundError, UnavailableError, UnderstudyError
+from domain.errors import InvalidInputError, UnderstudyError
 from runtime import exit_codes
+from runtime.command_line import exit_code_of
 
 
 class Format(StrEnum):
@@ -63,17 +64,7 @@ def told_in_one_line() -> Iterator[None]:
         raise typer.Exit(exit_codes.DATA_ERROR) from error
     except UnderstudyError as error:
         typer.echo(f"understudy features: {error}", err=True)
-        raise typer.Exit(_exit_code_of(error)) from error
-
-
-def _exit_code_of(error: UnderstudyError) -> int:
-    match error:
-        case NotFoundError():
-            return exit_codes.USAGE
-        case UnavailableError():
-            return exit_codes.UNAVAILABLE
-        case _:
-            return exit_codes.FAILED
+        raise typer.Exit(exit_code_of(error)) from error
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What all commands do alike: words that are wrong end with 64, never with the 2 of a refusal.
+"""What all commands do alike: exit codes. Wrong words end with 64, never with a refusal's 2.
 
 `typer.Typer(cls=CommandGroup, …)` is all a package does; what is mounted below is covered too.
 """
@@ -10,7 +10,13 @@ from typing import Any
 from typer._click.exceptions import UsageError  # typer shows no public name for it
 from typer.core import TyperGroup
 
-from runtime.exit_codes import USAGE
+from domain.errors import (
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+    UnderstudyError,
+)
+from runtime.exit_codes import DATA_ERROR, FAILED, UNAVAILABLE, USAGE
 
 
 class CommandGroup(TyperGroup):
@@ -32,3 +38,16 @@ def _usage_told() -> Iterator[None]:
     except UsageError as error:
         error.exit_code = USAGE
         raise
+
+
+def exit_code_of(error: UnderstudyError) -> int:
+    """Return the exit code of a command on local data that ended with `error`."""
+    match error:
+        case InvalidInputError():
+            return DATA_ERROR
+        case NotFoundError():
+            return USAGE
+        case UnavailableError():
+            return UNAVAILABLE
+        case _:
+            return FAILED

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from domain.errors import InvalidInputError, NotFoundError, UnavailableError, UnderstudyError
+from domain.errors import UnderstudyError
 from domain.versions import checked_model_name
-from runtime import exit_codes
+from runtime.command_line import exit_code_of
 from shadow.decisions.periods import parse_since
 from shadow.output import Format, print_books, print_rows
 from shadow.schema import LogKind
@@ -143,16 +143,4 @@ def _told_in_one_line() -> Iterator[None]:
         yield
     except UnderstudyError as error:
         typer.echo(f"understudy shadow: {error}", err=True)
-        raise typer.Exit(_exit_code_of(error)) from error
-
-
-def _exit_code_of(error: UnderstudyError) -> int:
-    match error:
-        case InvalidInputError():
-            return exit_codes.DATA_ERROR
-        case NotFoundError():
-            return exit_codes.USAGE
-        case UnavailableError():
-            return exit_codes.UNAVAILABLE
-        case _:
-            return exit_codes.FAILED
+        raise typer.Exit(exit_code_of(error)) from error
