@@ -1,7 +1,8 @@
 """A store that hangs under load: what callers wait, and how soon all is well again.
 
-The test node runs in a process of its own and is stopped by SIGSTOP, as a server with a dead disk
-looks from outside. Calls arrive at a fixed rate, whether earlier ones were answered or not.
+The server is stopped by SIGSTOP, as one with a dead disk looks from
+outside (see `benchmarks.features_aerospike`). Calls arrive at a fixed rate, whether earlier ones
+were answered or not.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-from benchmarks.features_read import NODE, open_test_node
+from benchmarks.features_aerospike import open_stoppable_aerospike
 from benchmarks.model import ENTITIES
 from benchmarks.request_path import RequestPath, open_request_path, request_of
 from benchmarks.rows import Effort, Row, Scenario
@@ -38,24 +39,24 @@ class _Call:
 
 async def measure_hang(effort: Effort, folder: Path) -> list[Row]:
     async with (
-        open_test_node(folder) as (url, supervisor),
-        open_request_path(folder / "path", kept=folder.parent, store_url=url) as path,
+        open_stoppable_aerospike(folder) as server,
+        open_request_path(folder / "path", kept=folder.parent, store_url=server.url) as path,
     ):
-        node_pid = supervisor.pids()[NODE]
+        assert server.pid is not None  # noqa: S101 - a stoppable server has one
         seconds = effort.rounds * effort.seconds / 2
         await _calls(path, seconds / 2)
         well = await _calls(path, seconds)
-        os.kill(node_pid, signal.SIGSTOP)
+        os.kill(server.pid, signal.SIGSTOP)
         try:
             hung = await _calls(path, seconds)
         finally:
-            os.kill(node_pid, signal.SIGCONT)
+            os.kill(server.pid, signal.SIGCONT)
         recovered_s = await _until_full(path)
     p99_ms = _percentile_ms(hung, 99)
     levels = Counter(DegradationLevel(call.level).name for call in hung)
     return [
         Row(
-            name="score while aerospike hangs",
+            name=f"score while {server.title} hangs",
             requests_per_s=CALLS_PER_S,
             goal=f"p99 <= {GOAL_P99_MS:.0f} ms, every call answered",
             met=p99_ms <= GOAL_P99_MS,

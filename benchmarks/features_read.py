@@ -1,14 +1,11 @@
 """Fetch and assembly of a batch: 200 float32 features per row, by batch size and store.
 
-The store is LMDB, and Aerospike: the real server that UNDERSTUDY_TEST_AEROSPIKE names
-(host:port/namespace), else the test node in a process of its own. The test node is Python and
-answers far slower than a server, so its rows are reported, not judged.
+The store is LMDB, and Aerospike: a real server where one is named, else the test node in a process
+of its own (see `benchmarks.features_aerospike`). The test node is Python and answers far slower
+than a server, so its rows are reported, not judged.
 """
 
-import asyncio
-import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -16,6 +13,7 @@ from time import perf_counter, process_time
 
 import numpy as np
 
+from benchmarks.features_aerospike import open_aerospike
 from benchmarks.rows import Effort, Row, Scenario
 from domain.features import BinsLayout, Feature, FeatureDtype, FeatureRef, FeatureView
 from domain.versions import TensorSpec
@@ -23,9 +21,7 @@ from features.assembly import AssemblyPlan, compile_plan
 from features.decisions.record_format import pack_columns, record_format
 from features.ports import FeatureStore, ViewRead
 from features.stores import open_store, open_writer
-from stack.supervisor import ProcessSpec, Supervisor, free_port
 
-NODE = "aerospike-node"
 WIDTH = 200
 ENTITIES = 20_000
 GOAL_LMDB_US = 15.0
@@ -58,55 +54,14 @@ async def measure_lmdb(effort: Effort, folder: Path) -> list[Row]:
 
 
 async def measure_aerospike(effort: Effort, folder: Path) -> list[Row]:
-    async with open_aerospike(folder) as (url, is_real):
-        name = "aerospike" if is_real else "aerospike test node"
-        goal_us = GOAL_AEROSPIKE_US if is_real else None
+    async with open_aerospike(folder) as server:
+        name, url = server.title, server.url
+        goal_us = GOAL_AEROSPIKE_US if server.is_real else None
         packed = await _measure(_Served(f"{name}, packed", url, goal_us), _view(), effort)
         bins = _view(BinsLayout("bench_bins", "event_ms"))
         return packed + await _measure(
             _Served(f"{name}, bins", url, None), bins, effort, batches=(GOAL_ROWS,)
         )
-
-
-@asynccontextmanager
-async def open_aerospike(folder: Path) -> AsyncIterator[tuple[str, bool]]:
-    """Yield the URL of a store, and whether a real server is behind it."""
-    real = os.environ.get("UNDERSTUDY_TEST_AEROSPIKE")
-    if real:
-        yield f"aerospike://{real}", True
-        return
-    # The node is slow, not the client.
-    os.environ.setdefault("FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS", "1000")
-    os.environ.setdefault("FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS", "500")
-    async with open_test_node(folder) as (url, _):
-        yield url, False
-
-
-@asynccontextmanager
-async def open_test_node(folder: Path) -> AsyncIterator[tuple[str, Supervisor]]:
-    """Yield the URL of the test node in a process of its own, `NODE` of the supervisor."""
-    port = free_port()
-    async with Supervisor(folder / "process-logs") as supervisor:
-        arguments = ("-m", "tests.features.aerospike_node", "--port", str(port))
-        await supervisor.start(ProcessSpec(NODE, arguments, health_target=None))
-        url = f"aerospike://127.0.0.1:{port}/features"
-        store = open_store(url)
-        try:
-            async with asyncio.timeout(10.0):
-                await _until_answered(store)
-        finally:
-            await store.close()
-        yield url, supervisor
-
-
-async def _until_answered(store: FeatureStore) -> None:
-    while True:
-        try:
-            await store.read([ViewRead(_view(), ["a", "b"])], timeout_s=_TIMEOUT_S)
-        except Exception:  # noqa: BLE001 - not up yet; the caller's time limit ends this
-            await asyncio.sleep(0.05)
-        else:
-            return
 
 
 async def _measure(

@@ -1,13 +1,13 @@
 """`Score` with its features in Aerospike, against the no-op floor and the same path over LMDB.
 
-With UNDERSTUDY_TEST_AEROSPIKE=host:port/namespace on a real server, which has to share the
-machine with all the rest; else on the test node, whose Python takes more of the machine than a
+On a real server where one is named, which has to share the machine with all the rest; else on the
+test node (see `benchmarks.features_aerospike`), whose Python takes more of the machine than a
 server would, so that ratio is reported, not judged.
 """
 
 from pathlib import Path
 
-from benchmarks.features_read import open_aerospike
+from benchmarks.features_aerospike import open_aerospike
 from benchmarks.measure import (
     alternate,
     median_batch_rows,
@@ -24,8 +24,8 @@ GOAL_RATIO = 0.5
 
 async def measure_score_over_aerospike(effort: Effort, folder: Path) -> list[Row]:
     async with (
-        open_aerospike(folder) as (url, is_real),
-        open_request_path(folder / "path", kept=folder.parent, store_url=url) as path,
+        open_aerospike(folder) as server,
+        open_request_path(folder / "path", kept=folder.parent, store_url=server.url) as path,
     ):
         (champion,) = await path.entities_of(CHAMPION, 1)
         answer = await path.score(champion)
@@ -34,16 +34,15 @@ async def measure_score_over_aerospike(effort: Effort, folder: Path) -> list[Row
             measured = await alternate([floor, target], effort)
         last = await path.score(champion)
     ratio = median_ratio(measured[target.name], measured[floor.name])
-    server = "a real server" if is_real else "the test node"
     return [
         Row(
-            name=f"score over {server} of aerospike",
+            name=f"score over {server.title}",
             requests_per_s=round(median_rate(measured[target.name]), 1),
             ratio_to_floor=round(ratio, 3),
             cpu_us_per_request=median_cpu_us(measured[target.name]),
             mean_batch_rows=median_batch_rows(measured[target.name]),
-            goal=f">= {GOAL_RATIO} of the floor" if is_real else "reported",
-            met=ratio >= GOAL_RATIO if is_real else None,
+            goal=f">= {GOAL_RATIO} of the floor" if server.is_real else "reported",
+            met=ratio >= GOAL_RATIO if server.is_real else None,
             note=f"after the load answered at level {last.degradation.level}",
         )
     ]

@@ -1,0 +1,100 @@
+"""The Aerospike that benchmarks read from: a real server where one is named, else the test node.
+
+UNDERSTUDY_TEST_AEROSPIKE=host:port/namespace names a server. What it is asked then goes on in that
+namespace. UNDERSTUDY_TEST_AEROSPIKE_PID is its process on this machine: whoever sets it allows a
+benchmark to stop (SIGSTOP) and continue that server.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain.errors import UnavailableError
+from features.ports import InspectableStore
+from features.stores import open_store
+from stack.supervisor import ProcessSpec, Supervisor, free_port
+
+_ADDRESS = "UNDERSTUDY_TEST_AEROSPIKE"
+_PID = "UNDERSTUDY_TEST_AEROSPIKE_PID"
+_NODE = "aerospike-node"
+# The test node is Python: it is slow, not the client. Set only where speed is not in question.
+_PATIENCE = {
+    "FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS": "1000",
+    "FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS": "500",
+}
+_START_LIMIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredServer:
+    url: str
+    is_real: bool
+    pid: int | None  # of the process that may be stopped for a while; None: of none
+
+    @property
+    def title(self) -> str:
+        return "a real aerospike server" if self.is_real else "aerospike's test node"
+
+
+@asynccontextmanager
+async def open_aerospike(folder: Path) -> AsyncIterator[MeasuredServer]:
+    """Yield the server to measure; a test node is given time to answer."""
+    if real := os.environ.get(_ADDRESS):
+        yield MeasuredServer(f"aerospike://{real}", is_real=True, pid=None)
+        return
+    with _environment(_PATIENCE):
+        async with _open_test_node(folder) as server:
+            yield server
+
+
+@asynccontextmanager
+async def open_stoppable_aerospike(folder: Path) -> AsyncIterator[MeasuredServer]:
+    """Yield a server whose process may be stopped; the client's own time limits stay in force."""
+    real, pid = os.environ.get(_ADDRESS), os.environ.get(_PID)
+    if real and pid:
+        yield MeasuredServer(f"aerospike://{real}", is_real=True, pid=int(pid))
+        return
+    async with _open_test_node(folder) as server:
+        yield server
+
+
+@asynccontextmanager
+async def _open_test_node(folder: Path) -> AsyncIterator[MeasuredServer]:
+    """Start the test node in a process of its own and wait until it answers."""
+    port = free_port()
+    async with Supervisor(folder / "process-logs") as supervisor:
+        arguments = ("-m", "tests.features.aerospike_node", "--port", str(port))
+        await supervisor.start(ProcessSpec(_NODE, arguments, health_target=None))
+        url = f"aerospike://127.0.0.1:{port}/features"
+        store = open_store(url)
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                await _until_answered(store)
+        finally:
+            await store.close()
+        yield MeasuredServer(url, is_real=False, pid=supervisor.pids()[_NODE])
+
+
+async def _until_answered(store: InspectableStore) -> None:
+    while True:
+        try:
+            await store.ping(timeout_s=1.0)
+        except UnavailableError:
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
+@contextmanager
+def _environment(given: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for this process and its children; whoever set them before keeps theirs."""
+    added = {name: value for name, value in given.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
