@@ -71,6 +71,7 @@ def measure_clock_skew_s(url: str) -> float | None:
 
     Raises:
         InvalidInputError: `url` names no kind of store.
+        UnavailableError: no server lets us in; the reason is told.
     """
     if _lmdb_path(url):
         return 0.0  # this machine's clock

@@ -30,7 +30,7 @@ from features.decisions.view_rules import LONGEST_BIN_NAME, contradictions
 from features.functions import deployed_functions
 
 _NO_ENTITY = "request"
-_LONGEST_S = 10 * 366 * 86_400.0
+_LONGEST_S = 10 * 365 * 86_400.0  # Aerospike refuses a longer time to live
 _SECONDS = Annotated[float, Field(gt=0, le=_LONGEST_S)]
 _VIEW_NAME = r"^[a-z][a-z0-9_]{0,62}$"
 _SET_NAME = r"^[A-Za-z0-9_.-]{1,63}$"

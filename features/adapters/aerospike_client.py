@@ -18,6 +18,31 @@ DIGEST_BIN: Final = "d"  # of the view, for the same
 LOADS_SET: Final = "_loads"  # where loads have come to, and the newest event times
 
 _LONGEST_SET_NAME: Final = 63
+_REASONS: Final = {
+    -16: "some rows failed",
+    -15: "no response",
+    -14: "too many errors from the node",
+    -10: "no connection",
+    -8: "no node",
+    -7: "no free connection",
+    1: "cluster is empty",
+    4: "the server does not take the request",
+    8: "the namespace takes no more writes",
+    9: "timed out",
+    11: "cluster is forming",
+    14: "record busy",
+    18: "device overloaded",
+    20: "namespace does not exist",
+    22: "forbidden",
+    51: "the server has no users, yet a user is set",
+    52: "the server's security is off, yet a user is set",
+    60: "unknown user",
+    62: "wrong password",
+    65: "wrong user or password",
+    80: "the server asks for a user",
+    81: "the user may not do this",
+}
+_CLIENT_ERROR: Final = -1
 _AUTH_MODES: Final = {
     "internal": aerospike.AUTH_INTERNAL,
     "external": aerospike.AUTH_EXTERNAL,
@@ -70,19 +95,28 @@ class AerospikeOptions:
         return f"feature store aerospike://{hosts}/{self.namespace}"
 
 
-def open_client(options: AerospikeOptions) -> Any:
+def open_client(options: AerospikeOptions, *, must_connect: bool = False) -> Any:
     """Open a client. It need not reach a server yet: it finds one when there is one.
 
     Call it in the process that uses it. A client that lives through a fork shares its sockets
     with its parent, and each then reads the other's records.
 
+    Args:
+        options: where the servers are.
+        must_connect: fail where no server lets us in; later errors no longer tell why.
+
     Raises:
-        UnavailableError: the client refuses the options.
+        UnavailableError: the client refuses the options, or does not connect although it must.
     """
     try:
-        return aerospike.client(_config(options))
+        return aerospike.client({**_config(options), "fail_if_not_connected": must_connect})
     except aerospike_errors.AerospikeError as error:
-        raise UnavailableError(options.dependency, error.msg or type(error).__name__) from error
+        raise UnavailableError(options.dependency, _why_no_client(options, error)) from error
+
+
+def reason_of(code: int) -> str:
+    """Return what a result code of the client or the server means to us."""
+    return _REASONS.get(code, f"result code {code}")
 
 
 def set_of(options: AerospikeOptions, view: FeatureView) -> str:
@@ -98,6 +132,16 @@ def set_of(options: AerospikeOptions, view: FeatureView) -> str:
 def newest_key(options: AerospikeOptions, view: FeatureView) -> tuple[str, str, str]:
     """Return the key of the newest event time among a view's records."""
     return (options.namespace, options.set_prefix + LOADS_SET, f"newest:{view}")
+
+
+def reason_of_error(error: aerospike_errors.AerospikeError) -> str:
+    return _REASONS.get(error.code or 0) or error.msg or type(error).__name__
+
+
+def _why_no_client(options: AerospikeOptions, error: aerospike_errors.AerospikeError) -> str:
+    if error.code == _CLIENT_ERROR and options.cluster_name:  # the client says no more than this
+        return f"no node of a cluster named {options.cluster_name}"
+    return reason_of_error(error)
 
 
 def _config(options: AerospikeOptions) -> dict[str, Any]:
@@ -122,7 +166,6 @@ def _config(options: AerospikeOptions) -> dict[str, Any]:
             for host, port in options.hosts
         ],
         "validate_keys": True,  # else a misspelt key is ignored
-        "fail_if_not_connected": False,  # a process starts without its store and degrades
         "connect_timeout": options.connect_timeout_ms,
         "tend_interval": options.tend_interval_ms,
         "min_conns_per_node": options.threads,  # the first reads need not connect

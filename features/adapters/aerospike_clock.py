@@ -11,8 +11,11 @@ def clock_skew_s(options: AerospikeOptions) -> float | None:
     """Return the server's clock minus ours, to the second.
 
     None: it cannot be told, because the namespace lets nothing expire or does not answer.
+
+    Raises:
+        UnavailableError: no server lets us in; the reason is told.
     """
-    client = open_client(options)
+    client = open_client(options, must_connect=True)
     key = (options.namespace, f"{options.set_prefix}_ping", "clock")
     try:
         client.put(key, {"v": 0}, policy={"ttl": _TTL_S})

@@ -19,8 +19,11 @@ from features.adapters.aerospike_client import (
     AerospikeOptions,
     newest_key,
     open_client,
+    reason_of,
+    reason_of_error,
     set_of,
 )
+from features.decisions.entity_ids import storable_ids
 from features.ports import UNANSWERED, ViewRead
 
 _OK = 0
@@ -29,21 +32,6 @@ _ANSWERED = {_OK, _NOT_FOUND}
 _PARTIAL = {_OK, -16}  # what stands over a batch whose rows tell more
 _NOT_A_RECORD = b"?"  # of no view: counted where it is decoded
 _LEAST_TIMEOUT_MS = 2  # one millisecond times out on a healthy server
-_NAMES_OF_CODES = {
-    -16: "some rows failed",
-    -15: "no response",
-    -14: "too many errors from the node",
-    -10: "no connection",
-    -8: "no node",
-    -7: "no free connection",
-    1: "cluster is empty",
-    9: "timed out",
-    11: "cluster is forming",
-    14: "record busy",
-    18: "device overloaded",
-    20: "namespace does not exist",
-    22: "forbidden",
-}
 
 _Key = tuple[str, str, str]
 _Row = dict[str, Any] | bytes | None  # bins, UNANSWERED, no record
@@ -136,6 +124,7 @@ class AerospikeStore:
         """Read packed views together, and each view of bins by the bins it needs."""
         if os.getpid() != self._owner_pid:
             raise self._unavailable("the client was opened in another process")
+        reads = [ViewRead(read.view, storable_ids(read.entity_ids)) for read in reads]
         packed = [read for read in reads if read.view.bins is None]
         answers = dict(zip(map(id, packed), self._read_packed(packed, timeout_s), strict=True))
         for read in reads:
@@ -184,14 +173,14 @@ class AerospikeStore:
                 else self._client.batch_read(keys, bins, policy)
             )
         except aerospike_errors.AerospikeError as error:
-            raise self._unavailable(error.msg or type(error).__name__) from error
+            raise self._unavailable(reason_of_error(error)) from error
         rows = answer.batch_records
         if len(rows) != len(keys):  # an empty cluster answers with no rows at all
-            raise self._unavailable(_name_of(answer.result))
+            raise self._unavailable(reason_of(answer.result))
         failed = [row.result for row in rows if row.result not in _ANSWERED]
         if len(failed) == len(rows):
             code = answer.result if answer.result not in _PARTIAL else failed[0]
-            raise self._unavailable(_name_of(code))
+            raise self._unavailable(reason_of(code))
         self.counts.unanswered_keys += len(failed)
         return [
             row.record[2] if row.result == _OK else None if row.result == _NOT_FOUND else UNANSWERED
@@ -214,7 +203,3 @@ def _spread(
 ) -> list[bytes | None]:
     """Return a record per entity id; None where there is no id to read."""
     return [None if each is None else next(records) for each in entity_ids]
-
-
-def _name_of(code: int) -> str:
-    return _NAMES_OF_CODES.get(code, f"result code {code}")

@@ -18,8 +18,10 @@ from features.adapters.aerospike_client import (
     AerospikeOptions,
     newest_key,
     open_client,
+    reason_of_error,
     set_of,
 )
+from features.decisions.entity_ids import storable_ids
 from features.decisions.record_format import event_time_ms_of, record_format, unpack_record
 from features.ports import LoadMark, WriteCounts
 
@@ -32,7 +34,7 @@ class AerospikeWriter:
 
     def __init__(self, options: AerospikeOptions) -> None:
         self._options = options
-        self._client = open_client(options)
+        self._client = open_client(options, must_connect=True)
         self._executor = ThreadPoolExecutor(
             options.write_threads, thread_name_prefix="aerospike-write"
         )
@@ -40,7 +42,13 @@ class AerospikeWriter:
     def write(
         self, view: FeatureView, records: Sequence[tuple[str, bytes]], *, mark: LoadMark | None
     ) -> WriteCounts:
-        """Put each record by itself; the mark after the last of them."""
+        """Put each record by itself; the mark after the last of them.
+
+        Raises:
+            InvalidInputError: an id is none that the server can hold, or a record is too large.
+            UnavailableError: the server did not take them all.
+        """
+        _check_ids([entity_id for entity_id, _ in records])
         puts = (
             _packed_puts(view, records)
             if view.bins is None
@@ -96,17 +104,30 @@ class AerospikeWriter:
             self._client.put((self._options.namespace, prefix + set_name, key), bins, policy=policy)
         except aerospike_errors.FilteredOut:
             return False
+        except aerospike_errors.RecordNotFound:
+            return True  # every value is absent, and there is no record whose bins could go
         except aerospike_errors.RecordTooBig as error:
-            accepted = "a record smaller than the server's write-block-size (1 MiB at most)"
+            accepted = "one within the namespace's max-record-size (1 MiB by default)"
             raise InvalidInputError.of(
-                f"record {key}", read="a larger one", accepted=accepted
-            ) from (error)
+                f"record {key}", read="a larger record", accepted=accepted
+            ) from error
+        except aerospike_errors.ForbiddenError as error:
+            why = "forbidden"
+            if "ttl" in policy:
+                why += "; a time to live needs nsup-period above 0 in the namespace"
+            raise UnavailableError(self._options.dependency, why) from error
         except aerospike_errors.AerospikeError as error:
             raise self._unavailable(error) from error
         return True
 
     def _unavailable(self, error: aerospike_errors.AerospikeError) -> UnavailableError:
-        return UnavailableError(self._options.dependency, error.msg or type(error).__name__)
+        return UnavailableError(self._options.dependency, reason_of_error(error))
+
+
+def _check_ids(ids: Sequence[str]) -> None:
+    for kept, entity_id in zip(storable_ids(ids), ids, strict=True):
+        if kept is None:
+            raise InvalidInputError.of("entity id", read=repr(entity_id), accepted="UTF-8, no NUL")
 
 
 def _packed_puts(view: FeatureView, records: Sequence[tuple[str, bytes]]) -> list[_Put]:

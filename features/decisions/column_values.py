@@ -42,12 +42,18 @@ def column_values(feature: Feature, column: pa.Array) -> ColumnValues:
 def _texts(column: pa.Array) -> ColumnValues:
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     nothing = np.zeros(len(column), dtype=np.bool_)
-    accepted = "a text"
+    accepted = "a text without NUL"  # where clients of stores cut a text off
     is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     if not is_text and not pa.types.is_integer(column.type):
         return ColumnValues([b""] * len(column), nothing, valid, accepted)
-    texts = column.cast(pa.string()).cast(pa.binary()).fill_null(b"").to_pylist()
-    return ColumnValues(texts, valid, nothing, accepted)
+    texts = column.cast(pa.string())
+    cut = (
+        pc.match_substring(texts, "\0")
+        .fill_null(pa.scalar(value=False))
+        .to_numpy(zero_copy_only=False)
+    )
+    contents = texts.cast(pa.binary()).fill_null(b"").to_pylist()
+    return ColumnValues(contents, valid & ~cut, cut, accepted)
 
 
 def _numbers(

@@ -11,9 +11,11 @@ import pyarrow as pa
 
 from domain.features import FeatureView
 from features.decisions.column_values import column_values
+from features.decisions.entity_ids import is_storable_id
 from features.decisions.record_format import pack_columns, record_format
 
 _LONGEST_ID_BYTES = 4096
+_ACCEPTED_ID = f"a text of 1 to {_LONGEST_ID_BYTES} bytes without NUL, or a number"
 _SHOWN_CHARACTERS = 80
 
 
@@ -91,13 +93,13 @@ def _entity_ids(column: pa.Array, name: str, rejects: _Rejects) -> Sequence[str]
     ids: list[Any] = column.to_pylist()
     unusable = np.fromiter((not _is_id(each) for each in ids), dtype=np.bool_, count=len(ids))
     if unusable.any():
-        rejects.add(name, column, unusable, f"a text of 1 to {_LONGEST_ID_BYTES} bytes or a number")
+        rejects.add(name, column, unusable, _ACCEPTED_ID)
     return [str(each) for each in ids]
 
 
 def _is_id(value: object) -> bool:
     if isinstance(value, str):
-        return 0 < len(value.encode()) <= _LONGEST_ID_BYTES
+        return is_storable_id(value) and 0 < len(value.encode()) <= _LONGEST_ID_BYTES
     return isinstance(value, int) and not isinstance(value, bool)
 
 

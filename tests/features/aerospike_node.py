@@ -14,6 +14,7 @@ from tests.features import aerospike_wire as wire
 
 _ALL_PARTITIONS = b64encode(b"\xff" * 512).decode()
 _LARGEST_RECORD_BYTES = 1024 * 1024
+_LONGEST_TTL_S = 10 * 365 * 24 * 3600
 _LONGEST_WAIT_S = 30.0
 
 
@@ -41,6 +42,7 @@ class AerospikeNode:
         self.namespace = namespace
         self.faults = Faults()
         self.port = port
+        self.lets_expire = True  # False: as with `nsup-period 0`
         self.requests = 0  # data messages seen
         self.records: dict[bytes, wire.Record] = {}
         self._utc_now_s = utc_now_s
@@ -196,23 +198,41 @@ class AerospikeNode:
         condition = request.fields.get(wire.FILTER_FIELD)
         if condition and record is not None and not wire.holds(condition, record.bins):
             return wire.reply(wire.FILTERED_OUT)
-        if sum(len(operation.value) for operation in request.operations) > _LARGEST_RECORD_BYTES:
+        if refused := self._why_refused(request, record):
+            return wire.reply(refused)
+        bins = wire.bins_after(record.bins if record else {}, request.operations)
+        if sum(len(value) for _, value in bins.values()) > _LARGEST_RECORD_BYTES:
             return wire.reply(wire.TOO_BIG)
+        if not bins:  # a record without bins is none
+            return wire.reply(wire.OK if self.records.pop(digest, None) else wire.NOT_FOUND)
         record = record or wire.Record()
-        for operation in request.operations:
-            if operation.kind == wire.OP_WRITE:
-                record.bins[operation.name] = (operation.particle, operation.value)
+        record.bins = bins
         record.generation += 1
         expires = request.ttl_s not in {0, wire.NEVER_EXPIRE}
-        record.expires_at_s = self._utc_now_s() + request.ttl_s if expires else None
+        record.expires_at_s = int(self._utc_now_s()) + request.ttl_s if expires else None
         self.records[digest] = record
         return wire.reply(wire.OK, record)
+
+    def _why_refused(self, request: wire.Request, record: wire.Record | None) -> int:
+        """Return the result code of a write that is refused, else 0."""
+        if any(operation.kind != wire.OP_WRITE for operation in request.operations):
+            return wire.BAD_REQUEST  # the server has more operations; what we use are writes
+        if request.info2 & wire.CREATE_ONLY and record is not None:
+            return wire.EXISTS
+        generation = record.generation if record else 0
+        if request.info2 & wire.IF_GENERATION and request.generation != generation:
+            return wire.OTHER_GENERATION
+        if request.ttl_s in {0, wire.NEVER_EXPIRE}:
+            return wire.OK
+        if not self.lets_expire:
+            return wire.FORBIDDEN
+        return wire.BAD_REQUEST if request.ttl_s > _LONGEST_TTL_S else wire.OK
 
     def _find(self, digest: bytes) -> wire.Record | None:
         record = self.records.get(digest)
         if record is None or record.expires_at_s is None:
             return record
-        return record if record.expires_at_s > self._utc_now_s() else None
+        return record if record.expires_at_s >= int(self._utc_now_s()) else None
 
 
 @contextmanager

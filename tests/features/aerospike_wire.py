@@ -6,12 +6,13 @@ from struct import Struct, unpack_from
 
 INFO, MESSAGE = 1, 3
 READ, GET_ALL, BATCH, NO_BIN_DATA = 1, 2, 8, 0x20
-WRITE, DELETE = 1, 2
+WRITE, DELETE, IF_GENERATION, CREATE_ONLY = 1, 2, 4, 0x20
 LAST = 1
 NAMESPACE_FIELD, SET_FIELD, DIGEST_FIELD, BATCH_FIELD, FILTER_FIELD = 0, 1, 4, 41, 43
 OP_READ, OP_WRITE = 1, 2
-INTEGER, STRING = 1, 3
-OK, NOT_FOUND, TOO_BIG, NO_NAMESPACE, FILTERED_OUT = 0, 2, 13, 20, 27
+NOTHING, INTEGER, STRING = 0, 1, 3
+OK, NOT_FOUND, OTHER_GENERATION, BAD_REQUEST, EXISTS = 0, 2, 3, 4, 5
+TOO_BIG, NO_NAMESPACE, FORBIDDEN, FILTERED_OUT = 13, 20, 22, 27
 NEVER_EXPIRE = 0xFFFFFFFF
 _EPOCH_S = 1_262_304_000  # expiry times count from 2010-01-01T00:00Z
 
@@ -38,6 +39,7 @@ class Operation:
 class Request:
     info1: int
     info2: int
+    generation: int
     ttl_s: int
     fields: dict[int, bytes]
     operations: list[Operation]
@@ -57,11 +59,11 @@ def frame(kind: int, body: bytes) -> bytes:
 
 
 def read_request(body: bytes) -> Request:
-    _, info1, info2, _, _, _, _, ttl_s, _, fields, operations = _HEADER.unpack_from(body)
+    _, info1, info2, _, _, _, generation, ttl_s, _, fields, operations = _HEADER.unpack_from(body)
     offset = _HEADER.size
     found, offset = _read_fields(body, offset, fields)
     parsed, _ = _read_operations(body, offset, operations)
-    return Request(info1, info2, ttl_s, found, parsed)
+    return Request(info1, info2, generation, ttl_s, found, parsed)
 
 
 def read_batch(body: bytes) -> Iterator[BatchRow]:
@@ -116,6 +118,17 @@ def reply(
         len(bins or {}),
     )
     return header + operations
+
+
+def bins_after(bins: dict[str, Bin], operations: list[Operation]) -> dict[str, Bin]:
+    """Return the bins of a record after writes; writing nothing to a bin removes it."""
+    after = dict(bins)
+    for operation in operations:
+        if operation.particle == NOTHING:
+            after.pop(operation.name, None)
+        else:
+            after[operation.name] = (operation.particle, operation.value)
+    return after
 
 
 def holds(filter_bytes: bytes, bins: dict[str, Bin]) -> bool:

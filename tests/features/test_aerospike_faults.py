@@ -1,23 +1,20 @@
 """The real Aerospike client against a node that misbehaves."""
 
 import asyncio
-import math
 import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
-import aerospike
 import pytest
 
-from domain.errors import InvalidInputError, UnavailableError
-from domain.features import BinsLayout, Feature, FeatureDtype
+from domain.errors import UnavailableError
 from features.adapters.aerospike_client import AerospikeOptions
+from features.adapters.aerospike_clock import clock_skew_s
 from features.adapters.aerospike_store import AerospikeStore
 from features.adapters.aerospike_writer import AerospikeWriter
-from features.decisions.record_format import record_format, unpack_record
 from features.ports import UNANSWERED, ViewRead
 from tests.features.aerospike_node import AerospikeNode, Faults, running_node
-from tests.features.builders import MIXED, NOW_MS, NOW_S, a_record, a_view, floats
+from tests.features.builders import MIXED, NOW_S, a_record, a_view, floats
 
 BUDGET_S = 0.05
 VIEW = a_view("user", MIXED)
@@ -193,108 +190,6 @@ async def test_a_batch_without_any_answer_is_unavailable(
         await _find(patient, loaded, timeout_s=4.0)
 
 
-async def test_a_namespace_that_does_not_exist_is_named(node: AerospikeNode) -> None:
-    store = AerospikeStore(options_for(node, namespace="elsewhere"))
-    try:
-        with pytest.raises(UnavailableError, match="namespace does not exist"):
-            await store.ping(timeout_s=1.0)
-    finally:
-        await store.close()
-
-
-def test_a_record_beyond_the_block_size_is_refused_with_its_key(node: AerospikeNode) -> None:
-    view = a_view("large", (Feature("text", FeatureDtype.STRING),))
-    writer = AerospikeWriter(options_for(node))
-    fits = a_record(view, {"text": "x" * (1024 * 1024 - 1024)})
-    record = a_record(view, {"text": "x" * (1024 * 1024 + 1)})
-
-    writer.write(view, [("fits", fits)], mark=None)
-    with pytest.raises(InvalidInputError, match="record big"):
-        writer.write(view, [("big", record)], mark=None)
-    writer.close_now()
-
-
-def test_the_time_to_live_is_the_views(node: AerospikeNode) -> None:
-    view = a_view("brief", floats(1), ttl_s=100.0)
-    writer = AerospikeWriter(options_for(node))
-
-    writer.write(view, [("u", a_record(view, {"f0": 1.0}))], mark=None)
-    writer.close_now()
-
-    assert [record.expires_at_s is not None for record in node.records.values()] == [True, False]
-
-
-async def test_what_other_tools_wrote_is_read_by_bins(
-    node: AerospikeNode, patient: AerospikeStore
-) -> None:
-    layout = BinsLayout("from_spark", "ts", (("balance", "bal"),))
-    view = a_view("spark", MIXED, bins=layout)
-    client = aerospike.client({"hosts": [("127.0.0.1", node.port)]})
-    key = ("features", "from_spark")
-    good = {"age": 3, "amount": 2, "bal": 0.25, "is_new": 1, "country": "LI", "ts": NOW_S - 5}
-    odd = {
-        "age": 1.5,
-        "amount": "12",
-        "bal": math.inf,
-        "is_new": 2,
-        "country": 7,
-        "city": "x",
-        "ts": "yesterday",
-    }
-    client.put((*key, "good"), good)
-    client.put((*key, "odd"), odd)
-    client.put((*key, "nan"), {"amount": math.nan, "other": [1, 2]})
-    client.close()
-
-    ids = ["good", "nobody", "odd", "nan"]
-    (records,) = await patient.read([ViewRead(view, ids)], timeout_s=4.0)
-
-    form = record_format(view)
-    assert records[0] == a_record(
-        view,
-        {"age": 3, "amount": 2.0, "balance": 0.25, "is_new": True, "country": "LI"},
-        event_time_ms=NOW_MS - 5000,
-    )
-    assert records[1] is None
-    assert records[2] == a_record(view, {"city": "x"}, event_time_ms=0)
-    assert records[3] == a_record(view, {}, event_time_ms=NOW_MS)
-    assert unpack_record(form, records[0])["is_new"] is True
-    assert patient.counts.unusable_values == 5
-
-
-async def test_numbers_only_are_converted_at_once_and_judged_alike(
-    node: AerospikeNode, patient: AerospikeStore
-) -> None:
-    features = (*floats(2), Feature("wide", FeatureDtype.FLOAT64))
-    view = a_view("numbers", features, bins=BinsLayout("numbers"))
-    client = aerospike.client({"hosts": [("127.0.0.1", node.port)]})
-    client.put(("features", "numbers", "a"), {"f0": 1.5, "f1": 1e300, "wide": 1e300})
-    client.put(("features", "numbers", "b"), {"f0": -math.inf, "f1": 2.0, "wide": math.inf})
-    client.close()
-
-    (records,) = await patient.read([ViewRead(view, ["a", "b"])], timeout_s=4.0)
-
-    assert records == [
-        a_record(view, {"f0": 1.5, "wide": 1e300}, event_time_ms=NOW_MS),
-        a_record(view, {"f1": 2.0}, event_time_ms=NOW_MS),
-    ]
-    assert patient.counts.unusable_values == 3
-
-
-async def test_a_bin_that_is_no_record_is_of_no_definition(
-    node: AerospikeNode, patient: AerospikeStore
-) -> None:
-    client = aerospike.client({"hosts": [("127.0.0.1", node.port)]})
-    client.put(("features", "user.1", "u0"), {"v": "text"})
-    client.close()
-
-    (record,) = await _find(patient, ["u0"], timeout_s=4.0)
-
-    assert record is not None
-    assert record != UNANSWERED
-    assert not record.startswith(record_format(VIEW).digest)
-
-
 async def test_a_client_of_another_process_is_not_used(
     store: AerospikeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,3 +200,21 @@ async def test_a_client_of_another_process_is_not_used(
     with pytest.raises(UnavailableError, match="another process"):
         await _find(store, ["u0"])
     monkeypatch.undo()
+
+
+def test_a_time_to_live_that_the_namespace_forbids_is_told(node: AerospikeNode) -> None:
+    node.lets_expire = False
+    view = a_view("brief", floats(1), ttl_s=100.0)
+    writer = AerospikeWriter(options_for(node))
+
+    with pytest.raises(UnavailableError, match="needs nsup-period above 0"):
+        writer.write(view, [("u", a_record(view, {"f0": 1.0}))], mark=None)
+    writer.close_now()
+    assert clock_skew_s(options_for(node)) is None
+
+
+def test_without_a_server_a_writer_tells_why(node: AerospikeNode) -> None:
+    node.stop()
+
+    with pytest.raises(UnavailableError, match="no connection"):
+        AerospikeWriter(options_for(node))

@@ -136,6 +136,8 @@ def test_a_ping_tells_latency_and_clock(folder: Path) -> None:
     assert report["clock_skew_s"] in {-1.0, 0.0, 1.0}
     assert report["p50_ms"] <= report["p99_ms"]
     assert "namespace does not exist" in stderr
+    _, stderr = _run(folder, "ping", "--store", missing, exits=exit_codes.UNAVAILABLE)
+    assert "no connection" in stderr
 
 
 def test_history_is_written_and_audited(folder: Path) -> None:

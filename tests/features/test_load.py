@@ -203,6 +203,19 @@ def test_loading_again_changes_nothing_also_with_other_chunks(tmp_path: Path) ->
     assert (anew.written, anew.older) == (0, 25)
 
 
+def test_texts_that_a_client_would_cut_short_are_rejected(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path, user=["a", "b\0c", "d"], city=["x", "y", "z\0"], country=["", None, "Ö"]
+    )
+    store = FakeFeatureStore()
+
+    done, rejects = _load(path, store)
+
+    assert (done.written, done.rejected) == (1, 2)
+    assert [(each.row, each.column) for each in rejects] == [(1, "user"), (2, "city")]
+    assert [entity_id for _, entity_id in store.records] == ["a"]
+
+
 def test_older_rows_never_replace_newer_ones(tmp_path: Path) -> None:
     times = [AT, AT - timedelta(seconds=1), AT + timedelta(seconds=1), AT]
     path = _write(tmp_path, user=["u"] * 4, event_time=times, age=[1, 2, 3, 4])

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from domain.errors import UnavailableError
-from domain.features import BinsLayout, FeatureView
+from domain.features import BinsLayout, FeatureScalar, FeatureView
 from features.decisions.record_format import record_format, unpack_record
 from features.ports import FeatureWriter, InspectableStore, LoadMark, ViewRead
 from features.stores import open_store, open_writer
@@ -28,6 +28,7 @@ KINDS = ["fake", "lmdb", "aerospike", "aerospike bins"]
 if REAL_SERVER:
     KINDS += ["real aerospike", "real aerospike bins"]
 TIMEOUT_S = 5.0
+LARGEST_FLOAT32 = (2 - 2.0**-23) * 2.0**127
 
 
 @dataclass
@@ -140,6 +141,37 @@ async def test_a_later_event_replaces_the_whole_record(store: Opened) -> None:
     assert record is not None
     values = unpack_record(record_format(view), record)
     assert values == {**dict.fromkeys(MIXED_VALUES), "age": 7}
+
+
+async def test_values_at_the_bounds_of_their_types_are_kept(store: Opened) -> None:
+    view = store.view()
+    low: dict[str, FeatureScalar | None] = {
+        "age": -(2**63),
+        "amount": -LARGEST_FLOAT32,
+        "balance": -0.0,
+        "is_new": False,
+        "country": "",
+        "city": "x" * 5000,
+    }
+    high = {**low, "age": 2**63 - 1, "amount": 2.0**-149, "balance": 5e-324, "city": "🦊\n"}
+    records = {"low": a_record(view, low), "high": a_record(view, high), "none": a_record(view, {})}
+
+    store.writer.write(view, list(records.items()), mark=None)
+
+    assert await store.find(view, *records) == list(records.values())
+
+
+async def test_a_record_of_another_definition_is_replaced_whatever_its_time(store: Opened) -> None:
+    if store.kind.endswith("bins"):
+        pytest.skip("records of bins say no definition")
+    view = store.view()
+    redefined = a_view(view.name, floats(3))
+    store.writer.write(view, [("u", a_record(view))], mark=None)
+    older = a_record(redefined, {"f0": 1.0}, event_time_ms=NOW_MS - 1000)
+
+    store.writer.write(redefined, [("u", older)], mark=None)
+
+    assert await store.find(redefined, "u") == [older]
 
 
 async def test_versions_of_a_view_do_not_share_records(store: Opened) -> None:
