@@ -4,12 +4,15 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.exit_codes import USAGE
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class ProcessSettings(BaseSettings):
@@ -42,11 +45,7 @@ def load_settings(
     try:
         settings = kind(**given)
     except ValidationError as error:
-        faults += [
-            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: "
-            f"read {fault['input']!r}; {fault['msg']}"
-            for fault in error.errors()
-        ]
+        faults += [_line_of(fault) for fault in error.errors()]
     if settings is None or faults:
         for line in faults:
             print(f"bad setting: {line}", file=sys.stderr)  # noqa: T201 - logs are not set up yet
@@ -55,6 +54,12 @@ def load_settings(
         print(json.dumps(settings.model_dump(mode="json"), indent=2))  # noqa: T201 - asked for
         sys.exit(0)
     return settings
+
+
+def _line_of(fault: "ErrorDetails") -> str:
+    if not fault["loc"]:  # about several settings: what was read is all of them, secrets too
+        return f"settings: {fault['msg']}"
+    return f"{'.'.join(map(str, fault['loc']))}: read {fault['input']!r}; {fault['msg']}"
 
 
 def _strangers(kind: type[ProcessSettings]) -> list[str]:
