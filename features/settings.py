@@ -46,6 +46,10 @@ class AerospikeSettings(ProcessSettings):
             raise ValueError("socket_timeout_ms must be below total_timeout_ms, or nothing retries")
         if self.timeout_delay_ms and self.timeout_delay_ms < 3000:  # noqa: PLR2004 - the client's rule
             raise ValueError("timeout_delay_ms must be 0 or at least 3000")
+        if bool(self.user) != bool(self.password.get_secret_value()):
+            raise ValueError("user and password go together")
+        if self.auth_mode == "pki" and (self.user or not self.tls_cert_file):
+            raise ValueError("auth_mode pki takes tls_cert_file and no user")
         if self.max_connections < self.threads:
             raise ValueError("max_connections must be at least threads")
         return self

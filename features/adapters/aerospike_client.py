@@ -181,6 +181,7 @@ def _config(options: AerospikeOptions) -> dict[str, Any]:
     if options.user:
         config["user"] = options.user
         config["password"] = options.password
+    if options.user or options.auth_mode == "pki":  # whom a certificate names needs no user
         config["policies"]["auth_mode"] = _AUTH_MODES[options.auth_mode]
     if options.tls:
         config["tls"] = _tls(options)

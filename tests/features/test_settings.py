@@ -15,6 +15,7 @@ HOSTS = (("h1", 3000), ("h2", 3001))
 
 
 def test_settings_become_plain_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEATURES_AEROSPIKE_USER", "router")
     monkeypatch.setenv("FEATURES_AEROSPIKE_PASSWORD", "secret")
     monkeypatch.setenv("FEATURES_AEROSPIKE_SET_PREFIX", "test_")
 
@@ -25,7 +26,9 @@ def test_settings_become_plain_options(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (options.password, options.hosts, options.namespace) == ("secret", HOSTS, "features")
     assert set_of(options, a_view("user", floats(1))) == "test_user.1"
     defaults = AerospikeOptions(HOSTS, "features")
-    assert options == replace(defaults, set_prefix="test_", password=options.password)
+    assert options == replace(
+        defaults, set_prefix="test_", user="router", password=options.password
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,6 +39,9 @@ def test_settings_become_plain_options(monkeypatch: pytest.MonkeyPatch) -> None:
         ("THREADS", "20"),  # more than connections
         ("TOTAL_TIMEOUT_MS", "0"),
         ("REPLICA", "nearest"),
+        ("USER", "router"),  # without a password
+        ("PASSWORD", "secret"),  # of nobody
+        ("AUTH_MODE", "pki"),  # without a certificate
         ("TOTAL_TIMEOUT", "20"),  # no such setting
     ],
 )
@@ -48,6 +54,19 @@ def test_settings_that_contradict_each_other_stop_the_process(
         open_store("aerospike://127.0.0.1:1/features")
 
     assert stopped.value.code == USAGE
+
+
+def test_a_contradiction_is_told_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FEATURES_AEROSPIKE_PASSWORD", "secret")
+
+    with pytest.raises(SystemExit):
+        open_store("aerospike://127.0.0.1:1/features")
+
+    told = capsys.readouterr().err
+    assert "user and password go together" in told
+    assert "secret" not in told
 
 
 def test_the_client_accepts_every_option() -> None:
@@ -73,6 +92,13 @@ def test_tls_is_handed_to_the_client() -> None:
     )
 
     with pytest.raises(UnavailableError, match=r"feature store aerospike://127.0.0.1:1/features"):
+        open_client(options)
+
+
+def test_a_certificate_logs_in_without_a_user() -> None:
+    options = AerospikeOptions((("127.0.0.1", 1),), "features", auth_mode="pki")
+
+    with pytest.raises(UnavailableError, match="TLS is required"):  # the client has seen the mode
         open_client(options)
 
 
