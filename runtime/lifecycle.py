@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -63,6 +64,15 @@ def _was_orphaned(parent_pid: int, *, init: Path) -> bool:
         return True
 
 
+def _spare_startup_objects() -> None:
+    """Take what start-up has made (modules, schemas, plans) out of the garbage collector's rounds.
+
+    It lives as long as the process. Walking it takes over 20 ms, in which nobody is answered.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 async def serve_until_stopped(
     server: grpc.aio.Server, health: HealthSwitch, stop: asyncio.Event, drain: DrainTimes
 ) -> None:
@@ -71,6 +81,7 @@ async def serve_until_stopped(
     The server may be started already. On return no handler is running, so the caller may close
     what handlers use. Calls that outlive `drain.grace_s` are cancelled.
     """
+    _spare_startup_objects()
     await server.start()
     await health.turn(Health.SERVING)
     _log.info("serving")
