@@ -2,24 +2,26 @@
 
 reader -> admitted work -> (lanes) -> outbox -> writer
 
-No task per message: an answer's future puts it into the outbox. Reading pauses while too much is
-in flight or unsent, so a caller that does not read is not read from: that is the flow control.
+No task and no future per message: its answer goes into the outbox when it is set. Reading pauses
+while too much is in flight or unsent, so a caller that does not read is not read from: that is
+the flow control.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 
 from router.adapters.protobuf_bytes import length_delimited
 from router.gate import Gate
-from router.work import Work
+from router.work import Answer, Work
 from runtime.grpc_errors import detail_of, retry_after_ms_of, status_of
 from understudy.v1 import scoring_pb2 as pb
 
-_RESPONSE_FIELD = pb.ScoreStreamResponse.DESCRIPTOR.fields_by_name["response"].number
+_FIELDS = pb.ScoreStreamResponse.DESCRIPTOR.fields_by_name
+_REQUEST_ID_FIELD = _FIELDS["request_id"].number
+_RESPONSE_FIELD = _FIELDS["response"].number
 
-Admit = Callable[[bytes], Work]
+Admit = Callable[[bytes, Answer], Work]
 
 
 class ScoreStream:
@@ -32,7 +34,7 @@ class ScoreStream:
         self._gate = gate
         self._on_error = on_error
         self._most_open = most_open
-        self._in_flight: set[asyncio.Future[bytes]] = set()
+        self._in_flight: dict[_StreamedAnswer, Work] = {}
         self._outbox: deque[bytes] = deque()
         self._changed = asyncio.Event()  # the outbox has grown, or reading has ended
         self._has_room = asyncio.Event()
@@ -50,7 +52,26 @@ class ScoreStream:
         finally:
             # The caller has gone: what is still queued need not be scored.
             for answer in tuple(self._in_flight):
-                answer.cancel()
+                answer.abandon()
+                self._leave(answer)
+
+    def put_answer(self, answer: "_StreamedAnswer", body: bytes) -> None:
+        """Send the response that a batch has for one message."""
+        request_id = self._leave(answer).request_id.encode()
+        self._put(
+            b"".join(
+                (
+                    length_delimited(_REQUEST_ID_FIELD, len(request_id)),
+                    request_id,
+                    length_delimited(_RESPONSE_FIELD, len(body)),
+                    body,
+                )
+            )
+        )
+
+    def put_failure(self, answer: "_StreamedAnswer", error: Exception) -> None:
+        """Send why one message has no response; the stream goes on."""
+        self._put_error(self._leave(answer).request_id, error)
 
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         async for received in requests:
@@ -76,28 +97,20 @@ class ScoreStream:
         return len(self._in_flight) + len(self._outbox)
 
     def _start(self, received: bytes) -> None:
+        answer = _StreamedAnswer(self)
         try:
-            work = self._admit(received)
+            work = self._admit(received, answer)
             self._gate.enter(work.rows, work.priority)
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._put_error(_request_id_of(received), error)
             return
-        self._in_flight.add(work.answer)
-        work.answer.add_done_callback(partial(self._put_answer, work))
+        self._in_flight[answer] = work
         work.live.submit(work)
 
-    def _put_answer(self, work: Work, answer: asyncio.Future[bytes]) -> None:
+    def _leave(self, answer: "_StreamedAnswer") -> Work:
+        work = self._in_flight.pop(answer)
         self._gate.leave(work.rows)
-        self._in_flight.discard(answer)
-        if answer.cancelled():
-            return
-        error = answer.exception()
-        if isinstance(error, Exception):
-            self._put_error(work.request_id, error)
-            return
-        body = answer.result()
-        head = pb.ScoreStreamResponse(request_id=work.request_id).SerializeToString()
-        self._put(b"".join((head, length_delimited(_RESPONSE_FIELD, len(body)), body)))
+        return work
 
     def _put_error(self, request_id: str, error: Exception) -> None:
         self._on_error(error)
@@ -114,6 +127,36 @@ class ScoreStream:
     def _put(self, message: bytes) -> None:
         self._outbox.append(message)
         self._changed.set()
+
+
+class _StreamedAnswer:
+    """`Answer` of one message of a stream; sent as soon as it is set."""
+
+    __slots__ = ("_is_done", "_stream")
+
+    def __init__(self, stream: ScoreStream) -> None:
+        self._stream = stream
+        self._is_done = False
+
+    def done(self) -> bool:
+        return self._is_done
+
+    def set_result(self, result: bytes, /) -> None:
+        self._end()
+        self._stream.put_answer(self, result)
+
+    def set_exception(self, exception: Exception, /) -> None:
+        self._end()
+        self._stream.put_failure(self, exception)
+
+    def abandon(self) -> None:
+        """Say that nobody waits any more."""
+        self._is_done = True
+
+    def _end(self) -> None:
+        if self._is_done:
+            raise asyncio.InvalidStateError("answered already, or nobody waits")
+        self._is_done = True
 
 
 def _request_id_of(received: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -30,6 +29,17 @@ class Live(Protocol):
     def submit(self, work: Work) -> None: ...
 
 
+class Answer(Protocol):
+    """Where a call's answer goes; set once. An `asyncio.Future` is one."""
+
+    def done(self) -> bool:
+        """Whether it is set, or nobody waits for it any more."""
+        ...
+
+    def set_result(self, result: bytes, /) -> None: ...
+    def set_exception(self, exception: Exception, /) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class Work:
     """One admitted call: a single unit, or the candidates of one ScoreBatch.
@@ -46,7 +56,7 @@ class Work:
     admitted_s: float  # monotonic
     answer_by_s: float  # monotonic
     priority: Priority
-    answer: asyncio.Future[bytes]
+    answer: Answer
     rows: int = 1
     features: RequestFeatures = None
     threshold: float | None = None

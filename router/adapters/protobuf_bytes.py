@@ -1,9 +1,12 @@
 """Fields that are put on the wire without a message around them: large bytes are not copied twice."""
 
+from functools import lru_cache
+
 _LENGTH_DELIMITED = 2
 _SEVEN_BITS = 0x7F
 
 
+@lru_cache(maxsize=4096)
 def length_delimited(field_number: int, payload_bytes: int) -> bytes:
     """Return what stands before a payload of that size: tag and length.
 

@@ -9,7 +9,7 @@ from domain.deployments import (
     Fallback,
 )
 from domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
-from tests.router.world import MODEL, deployment, open_world, spec, two_arms, until
+from tests.router.world import MODEL, awaited, deployment, open_world, spec, two_arms, until
 from understudy.v1 import scoring_pb2 as pb
 
 
@@ -61,7 +61,7 @@ async def test_a_row_that_the_scorer_refuses_does_not_fail_its_neighbours() -> N
 
         scorer.release.set()
         ended = await asyncio.gather(
-            first.answer, *(w.answer for w in works), return_exceptions=True
+            awaited(first), *(awaited(w) for w in works), return_exceptions=True
         )
         again = [await world.score("u7") for _ in range(5)]
 
@@ -134,7 +134,7 @@ async def test_a_hung_scorer_is_answered_for_before_the_deadline() -> None:
         live.fall_back_if_due(queued.answer_by_s + 0.001)
 
         for work in (in_flight, queued):
-            answer = pb.ScoreResponse.FromString(work.answer.result())
+            answer = pb.ScoreResponse.FromString(awaited(work).result())
             assert answer.score == 0.25
             assert "deadline_near" in answer.degradation.reasons
 
@@ -169,7 +169,7 @@ async def test_no_fallback_and_no_time_is_a_deadline_error() -> None:
         live.fall_back_if_due(work.answer_by_s + 0.001)
 
         with pytest.raises(DeadlinePassedError):
-            work.answer.result()
+            awaited(work).result()
 
 
 async def test_a_score_that_is_no_number_goes_down_the_ladder_alone() -> None:
@@ -183,9 +183,9 @@ async def test_a_score_that_is_no_number_goes_down_the_ladder_alone() -> None:
         works = [world.submit(f"u{index}") for index in (4, 5, 6)]
 
         scorer.release.set()
-        await asyncio.gather(first.answer, *(work.answer for work in works))
+        await asyncio.gather(awaited(first), *(awaited(work) for work in works))
 
-        answers = [pb.ScoreResponse.FromString(work.answer.result()) for work in works]
+        answers = [pb.ScoreResponse.FromString(awaited(work).result()) for work in works]
         assert [round(a.score, 3) for a in answers] == [40.001, 0.25, 60.001]
 
 

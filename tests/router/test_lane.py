@@ -11,6 +11,7 @@ from router.decisions.admission import Priority
 from router.decisions.gathering import Gathering
 from router.lane import Lane
 from router.work import Work
+from tests.router.world import awaited
 
 
 def work(name: str = "w", *, rows: int = 1, priority: Priority = Priority.LIVE) -> Work:
@@ -133,7 +134,7 @@ async def test_only_what_is_due_or_unwanted_is_removed() -> None:
     due.answer_by_s, fresh.answer_by_s, gone.answer_by_s = 1.0, 3.0, 3.0
     for each in (due, gone, fresh):
         lane.put(each)
-    gone.answer.cancel()
+    awaited(gone).cancel()
 
     removed = lane.take_due(2.0)
 

@@ -185,6 +185,7 @@ class World:
         )
 
     def submit(self, entity_id: str, *, remaining_s: float = 5.0, **asked: Any) -> Work:
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         work = self.admission.admit(
             Asked(
                 model=MODEL,
@@ -194,6 +195,7 @@ class World:
                 features=asked.pop("features", {}),
                 **asked,
             ),
+            answer,
             remaining_s=remaining_s,
             priority=Priority.LIVE,
         )
@@ -202,11 +204,12 @@ class World:
 
     async def score(self, entity_id: str, **asked: Any) -> pb.ScoreResponse:
         async with asyncio.timeout(10):
-            return pb.ScoreResponse.FromString(await self.submit(entity_id, **asked).answer)
+            return pb.ScoreResponse.FromString(await awaited(self.submit(entity_id, **asked)))
 
     async def score_batch(
         self, ids: Sequence[str], *, features: Sequence[Any] | None = None, **wanted: Any
     ) -> pb.ScoreBatchResponse:
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         work = self.admission.admit_candidates(
             Asked(model=MODEL, request_id="b", unit_key="unit", entities={}, features={}),
             AskedCandidates(
@@ -216,11 +219,12 @@ class World:
                 top_k=wanted.get("top_k", 0),
                 is_sorted=wanted.get("is_sorted", False),
             ),
+            answer,
             remaining_s=5.0,
         )
         work.live.submit(work)
         async with asyncio.timeout(10):
-            return pb.ScoreBatchResponse.FromString(await work.answer)
+            return pb.ScoreBatchResponse.FromString(await answer)
 
     @property
     def score_logs(self) -> list[ScoreBatchLog]:
@@ -229,6 +233,12 @@ class World:
     @property
     def shadow_logs(self) -> list[ShadowBatchLog]:
         return [batch for batch in self.logged if isinstance(batch, ShadowBatchLog)]
+
+
+def awaited(work: Work) -> asyncio.Future[bytes]:
+    """Return the future that `World.submit` made for `work`."""
+    assert isinstance(work.answer, asyncio.Future)
+    return work.answer
 
 
 @asynccontextmanager
