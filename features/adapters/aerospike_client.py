@@ -43,6 +43,7 @@ _REASONS: Final = {
     81: "the user may not do this",
 }
 _CLIENT_ERROR: Final = -1
+_NOT_CONNECTED: Final = "Failed to connect"
 _AUTH_MODES: Final = {
     "internal": aerospike.AUTH_INTERNAL,
     "external": aerospike.AUTH_EXTERNAL,
@@ -139,8 +140,9 @@ def reason_of_error(error: aerospike_errors.AerospikeError) -> str:
 
 
 def _why_no_client(options: AerospikeOptions, error: aerospike_errors.AerospikeError) -> str:
-    if error.code == _CLIENT_ERROR and options.cluster_name:  # the client says no more than this
-        return f"no node of a cluster named {options.cluster_name}"
+    if error.code == _CLIENT_ERROR and error.msg == _NOT_CONNECTED:  # it says no more than this
+        of_cluster = f" of a cluster named {options.cluster_name}" if options.cluster_name else ""
+        return f"no node{of_cluster} that has joined its cluster"
     return reason_of_error(error)
 
 

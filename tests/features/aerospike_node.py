@@ -43,6 +43,7 @@ class AerospikeNode:
         self.faults = Faults()
         self.port = port
         self.lets_expire = True  # False: as with `nsup-period 0`
+        self.is_forming = False  # True: as a server in its first two seconds
         self.requests = 0  # data messages seen
         self.records: dict[bytes, wire.Record] = {}
         self._utc_now_s = utc_now_s
@@ -122,7 +123,7 @@ class AerospikeNode:
             "node": "A1",
             "build": "8.1.2.0",
             "cluster-name": "null",
-            "partition-generation": "0",
+            "partition-generation": "-1" if self.is_forming else "0",
             "peers-generation": "0",
             "peers-clear-std": "0,3000,[]",
             "service-clear-std": f"127.0.0.1:{self.port}",
@@ -137,7 +138,7 @@ class AerospikeNode:
 
     def _answer(self, connection: socket.socket, body: bytes) -> bool:
         self.requests += 1
-        faults = self.faults
+        faults = Faults(result_code=wire.FORMING) if self.is_forming else self.faults
         if faults.drop:
             return False
         if faults.delay_s:

@@ -158,6 +158,27 @@ async def test_a_store_opens_without_a_server_and_finds_it_later(node: Aerospike
         await store.close()
 
 
+async def test_a_node_that_still_joins_its_cluster_is_found_when_it_has(
+    node: AerospikeNode, store: AerospikeStore, loaded: list[str]
+) -> None:
+    # What a server 8.1 does for about two seconds after its port is open.
+    await _answers_within(store, loaded, 3.0)
+    node.is_forming = True
+    newcomer = AerospikeStore(options_for(node))
+    try:
+        for each in (store, newcomer):
+            with pytest.raises(UnavailableError):
+                await _find(each, loaded)
+        with pytest.raises(UnavailableError, match="no node that has joined its cluster"):
+            AerospikeWriter(options_for(node))
+
+        node.is_forming = False
+        for each in (store, newcomer):
+            await _answers_within(each, loaded, 3.0)
+    finally:
+        await newcomer.close()
+
+
 async def test_the_rows_that_were_answered_stay_usable(
     node: AerospikeNode, patient: AerospikeStore, loaded: list[str]
 ) -> None:
