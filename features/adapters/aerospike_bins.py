@@ -13,6 +13,9 @@ from features.decisions.view_rules import bin_names
 
 Bins = Mapping[str, Any]
 _NAN = float("nan")
+# The server looks for each name along the whole record: 200 of 200 bins of 64 records took 16 ms by
+# name and 2 ms when all were asked for. Up to here naming them is no slower, however many there are.
+_MOST_BINS_BY_NAME = 64
 
 
 class BinsCodec:
@@ -24,7 +27,8 @@ class BinsCodec:
         self._names = bin_names(view, layout)
         self._event_time_bin = layout.event_time_bin
         self._floats = [place for place, dtype in enumerate(self._form.dtypes) if dtype in _FLOATS]
-        self.bins_read = [*self._names, *([layout.event_time_bin] if layout.event_time_bin else [])]
+        names = [*self._names, *([layout.event_time_bin] if layout.event_time_bin else [])]
+        self.bins_to_ask = names if len(names) <= _MOST_BINS_BY_NAME else None  # None: all
 
     def packed(self, records: Sequence[Bins], *, now_ms: int) -> tuple[list[bytes], int]:
         """Return the packed records, and how many values could not be used and count as absent.

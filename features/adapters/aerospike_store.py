@@ -144,7 +144,7 @@ class AerospikeStore:
         codec = self._codecs.get(read.view.digest)
         if codec is None:
             codec = self._codecs[read.view.digest] = BinsCodec(read.view, layout)
-        rows = self._batch(self._keys(read), codec.bins_read, timeout_s)
+        rows = self._batch(self._keys(read), codec.bins_to_ask, timeout_s)
         found = [row for row in rows if isinstance(row, dict)]
         packed, unusable = codec.packed(found, now_ms=round(self._now_s() * 1000))
         self.counts.unusable_values += unusable

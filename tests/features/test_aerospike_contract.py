@@ -235,6 +235,26 @@ async def test_numbers_only_are_converted_at_once_and_judged_alike(
     assert server.reader.counts.unusable_values == 3
 
 
+@pytest.mark.parametrize("width", [3, 150])
+async def test_bins_that_the_view_does_not_name_are_left_alone(
+    server: Server, name: str, width: int
+) -> None:
+    view = a_view(name, floats(width), bins=BinsLayout(name))
+    values: dict[str, FeatureScalar | None] = {f"f{number}": number / 2 for number in range(width)}
+    strangers = {"more": 1.0, "text": "x", "list": [1, 2], "map": {"a": 1}, "blob": b"x"}
+    server.client.put(server.key(name, "u"), {**strangers, **values})
+    server.client.put(server.key(name, "none_of_ours"), strangers)
+
+    found = await server.find(view, "u", "none_of_ours", "nobody")
+
+    assert found == [
+        a_record(view, values, event_time_ms=NOW_MS),
+        a_record(view, {}, event_time_ms=NOW_MS),
+        None,
+    ]
+    assert server.reader.counts.unusable_values == 0
+
+
 async def test_a_bin_that_is_no_record_is_of_no_definition(server: Server, name: str) -> None:
     view = a_view(name)
     server.client.put(server.key(f"{name}.1", "u"), {"v": "text"})
