@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from domain.errors import Fault, InvalidInputError, NotFoundError
 from domain.features import FeatureScalar
-from router.decisions.admission import Priority
 from router.decisions.budget import BudgetPolicy, answer_by_s
 from router.live_model import LiveModel
-from router.work import Answer, Candidates, RequestFeatures, Work
+from router.work import Arrival, Candidates, RequestFeatures, Work
 
 MOST_ID_CHARACTERS = 256
 
@@ -48,12 +47,9 @@ class Admission:
     live_model: Callable[[str], LiveModel | None]
     budget: BudgetPolicy
     most_candidates: int
-    now_s: Callable[[], float]
 
-    def admit(
-        self, asked: Asked, answer: Answer, *, remaining_s: float | None, priority: Priority
-    ) -> Work:
-        """Return the work for one unit, to be answered through `answer`.
+    def admit(self, asked: Asked, arrival: Arrival) -> Work:
+        """Return the work for one unit.
 
         Raises:
             InvalidInputError: with all faults.
@@ -63,16 +59,9 @@ class Admission:
         faults = _faults(asked, live, without=None)
         if faults:
             raise InvalidInputError(faults)
-        return self._work(asked, live, answer, remaining_s, priority)
+        return self._work(asked, live, arrival)
 
-    def admit_candidates(
-        self,
-        asked: Asked,
-        candidates: AskedCandidates,
-        answer: Answer,
-        *,
-        remaining_s: float | None,
-    ) -> Work:
+    def admit_candidates(self, asked: Asked, candidates: AskedCandidates, arrival: Arrival) -> Work:
         """Return the work for a batch of candidates; faulty ones are kept aside with their fault.
 
         Raises:
@@ -89,7 +78,7 @@ class Admission:
         rows = _accepted(candidates, live)
         if not rows.ids:
             raise InvalidInputError([fault for _, fault in rows.refused.values()])
-        work = self._work(asked, live, answer, remaining_s, Priority.BATCH)
+        work = self._work(asked, live, arrival)
         work.candidates = rows
         work.rows = len(rows.ids)
         return work
@@ -102,15 +91,8 @@ class Admission:
             raise NotFoundError("deployment of model", model)
         return live
 
-    def _work(
-        self,
-        asked: Asked,
-        live: LiveModel,
-        answer: Answer,
-        remaining_s: float | None,
-        priority: Priority,
-    ) -> Work:
-        now_s = self.now_s()
+    def _work(self, asked: Asked, live: LiveModel, arrival: Arrival) -> Work:
+        arrived_s = arrival.arrived_s
         unit_key = asked.unit_key or _first_entity(asked, live) or asked.request_id
         request_id = asked.request_id or new_request_id()
         unit_key = unit_key or request_id
@@ -120,10 +102,10 @@ class Admission:
             unit_key=unit_key,
             seat=live.assigner.assign(unit_key),
             entities=asked.entities,
-            admitted_s=now_s,
-            answer_by_s=answer_by_s(self.budget, now_s=now_s, remaining_s=remaining_s),
-            priority=priority,
-            answer=answer,
+            arrived_s=arrived_s,
+            answer_by_s=answer_by_s(self.budget, now_s=arrived_s, remaining_s=arrival.remaining_s),
+            priority=arrival.priority,
+            answer=arrival.answer,
             features=asked.features or None,
             threshold=asked.threshold,
             outputs=tuple(dict.fromkeys(asked.outputs)) if asked.outputs else (),

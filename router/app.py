@@ -29,6 +29,7 @@ from router.deliver import Delivery
 from router.drill import DrillSwitch
 from router.fetch_features import FeatureFetcher
 from router.gate import Gate
+from router.intake import Intake
 from router.last_scores import LastScores
 from router.live_model import Shared
 from router.live_models import LiveModels
@@ -181,7 +182,6 @@ def _assemble(
             delivery,
             _CLOCKS,
             most_batch_rows=settings.most_batch_rows,
-            most_gather_s=settings.most_gather_s,
             scorer_timeout_s=settings.scorer_timeout_s,
         ),
         open_scorer=OipScorer,
@@ -205,9 +205,9 @@ def _assemble(
         live_model=models.find,
         budget=BudgetPolicy(settings.default_deadline_s, settings.largest_deadline_s),
         most_candidates=settings.most_candidates,
-        now_s=time.monotonic,
     )
-    service = ScoringService(admission, gate, counters, models.find, logs.offer, _CLOCKS.utc_s)
+    intake = Intake(gate, most_gather_s=settings.most_gather_s, now_s=time.monotonic)
+    service = ScoringService(admission, gate, intake, counters, models.find, logs.offer, _CLOCKS)
     admin = RouterAdminService(
         router_id,
         models=models,

@@ -52,10 +52,10 @@ class Delivery:
         """Answer the callers, who all still wait; then count and log every row."""
         now_s = self.clocks.monotonic_s()
         self.responder.scatter(answered, deployment, now_s=now_s)
-        admitted_s = [work.admitted_s for work in answered.works]
+        arrived_s = [work.arrived_s for work in answered.works]
         taken_s = answered.timing.taken_s
-        queue_s = [max(0.0, taken_s - each) for each in admitted_s]
-        total_s = [now_s - each for each in admitted_s]
+        queue_s = [max(0.0, taken_s - each) for each in arrived_s]
+        total_s = [now_s - each for each in arrived_s]
         self.counters.batch_answered(answered, queue_s=queue_s, total_s=total_s)
         self.after_batch(queue_s[len(queue_s) // 2])  # in order of arrival: the middle one
         if deployment.fallback.last_score:

@@ -46,7 +46,6 @@ class Shared:
     delivery: Delivery
     clocks: Clocks
     most_batch_rows: int
-    most_gather_s: float
     scorer_timeout_s: float
 
 
@@ -72,7 +71,7 @@ class LiveModel:
             number: VersionLane(
                 versions[number],
                 self._served(versions[number]),
-                Lane(most_gather_s=shared.most_gather_s),
+                Lane(),
             )
             for number in sorted(number for number in answering if number is not None)
             if number in versions

@@ -22,7 +22,7 @@ from router.ports import Clocks, Scorer, ScorerHungError
 from router.work import Work
 
 _MOST_ATTEMPTS = 2  # a failed batch is tried once more, on another scorer
-_PAUSE_AFTER_FAILURE_S = 0.01  # longer than another scorer gathers
+_PAUSE_AFTER_FAILURE_S = 0.01  # another scorer gets there first
 _log = structlog.get_logger()
 
 
@@ -104,7 +104,6 @@ class Puller:
                 if not works:
                     return
                 succeeded = await self._serve([work for work in works if not work.answer.done()])
-                self._lane.done(sum(work.rows for work in works))
                 if not succeeded:
                     # Not first in line again: what was put back is for another scorer.
                     await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)

@@ -41,10 +41,10 @@ class RequestLogLines:
                     degradation=f"L{level.value}",
                     reasons=answered.reasons if level else (),
                     rows=work.rows,
-                    queue_ms=_ms(answered.timing.taken_s - work.admitted_s),
+                    queue_ms=_ms(answered.timing.taken_s - work.arrived_s),
                     fetch_ms=answered.timing.fetch_us / 1000,
                     infer_ms=answered.timing.infer_us / 1000,
-                    latency_ms=_ms(now_s - work.admitted_s),
+                    latency_ms=_ms(now_s - work.arrived_s),
                 )
             row += work.rows
 

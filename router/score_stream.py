@@ -11,9 +11,11 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from domain.errors import OverloadedError
 from router.adapters.protobuf_bytes import length_delimited
-from router.gate import Gate
-from router.work import Answer, Work
+from router.decisions.admission import Priority
+from router.intake import Intake, Waiting
+from router.work import Work
 from runtime.grpc_errors import detail_of, retry_after_ms_of, status_of
 from understudy.v1 import scoring_pb2 as pb
 
@@ -21,20 +23,25 @@ _FIELDS = pb.ScoreStreamResponse.DESCRIPTOR.fields_by_name
 _REQUEST_ID_FIELD = _FIELDS["request_id"].number
 _RESPONSE_FIELD = _FIELDS["response"].number
 
-Admit = Callable[[bytes, Answer], Work]
-
 
 class ScoreStream:
     """Serves one call. `admit` parses a request and returns its work, or raises why not."""
 
     def __init__(
-        self, admit: Admit, gate: Gate, on_error: Callable[[Exception], None], *, most_open: int
+        self,
+        admit: Callable[[Waiting], Work],
+        intake: Intake,
+        on_error: Callable[[Exception], None],
+        *,
+        most_open: int,
+        now_s: Callable[[], float],
     ) -> None:
-        self._admit = admit
-        self._gate = gate
+        self.admit = admit
+        self._intake = intake
         self._on_error = on_error
         self._most_open = most_open
-        self._in_flight: dict[_StreamedAnswer, Work] = {}
+        self._now_s = now_s
+        self._in_flight: set[_StreamedAnswer] = set()
         self._outbox: deque[bytes] = deque()
         self._changed = asyncio.Event()  # the outbox has grown, or reading has ended
         self._has_room = asyncio.Event()
@@ -57,7 +64,8 @@ class ScoreStream:
 
     def put_answer(self, answer: "_StreamedAnswer", body: bytes) -> None:
         """Send the response that a batch has for one message."""
-        request_id = self._leave(answer).request_id.encode()
+        self._leave(answer)
+        request_id = answer.request_id.encode()
         self._put(
             b"".join(
                 (
@@ -71,7 +79,8 @@ class ScoreStream:
 
     def put_failure(self, answer: "_StreamedAnswer", error: Exception) -> None:
         """Send why one message has no response; the stream goes on."""
-        self._put_error(self._leave(answer).request_id, error)
+        self._leave(answer)
+        self._put_error(answer.request_id or _request_id_of(answer.call.received), error)
 
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         async for received in requests:
@@ -97,20 +106,17 @@ class ScoreStream:
         return len(self._in_flight) + len(self._outbox)
 
     def _start(self, received: bytes) -> None:
-        answer = _StreamedAnswer(self)
+        answer = _StreamedAnswer(self, received, arrived_s=self._now_s())
+        self._in_flight.add(answer)
         try:
-            work = self._admit(received, answer)
-            self._gate.enter(work.rows, work.priority)
-        except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
+            self._intake.put(answer.call)
+        except OverloadedError as error:
+            self._in_flight.discard(answer)
             self._put_error(_request_id_of(received), error)
-            return
-        self._in_flight[answer] = work
-        work.live.submit(work)
 
-    def _leave(self, answer: "_StreamedAnswer") -> Work:
-        work = self._in_flight.pop(answer)
-        self._gate.leave(work.rows)
-        return work
+    def _leave(self, answer: "_StreamedAnswer") -> None:
+        self._in_flight.discard(answer)
+        self._intake.leave(answer.call)
 
     def _put_error(self, request_id: str, error: Exception) -> None:
         self._on_error(error)
@@ -132,11 +138,14 @@ class ScoreStream:
 class _StreamedAnswer:
     """`Answer` of one message of a stream; sent as soon as it is set."""
 
-    __slots__ = ("_is_done", "_stream")
+    __slots__ = ("_is_done", "_stream", "call", "request_id")
 
-    def __init__(self, stream: ScoreStream) -> None:
+    def __init__(self, stream: ScoreStream, received: bytes, *, arrived_s: float) -> None:
         self._stream = stream
         self._is_done = False
+        self.request_id = ""  # known when it is admitted
+        # The stream's deadline is not a message's: each gets the default budget.
+        self.call = Waiting(self, Priority.STREAM, arrived_s, None, received, self._admit)
 
     def done(self) -> bool:
         return self._is_done
@@ -148,6 +157,11 @@ class _StreamedAnswer:
     def set_exception(self, exception: Exception, /) -> None:
         self._end()
         self._stream.put_failure(self, exception)
+
+    def _admit(self, call: Waiting) -> Work:
+        work = self._stream.admit(call)
+        self.request_id = work.request_id
+        return work
 
     def abandon(self) -> None:
         """Say that nobody waits any more."""

@@ -14,10 +14,12 @@ from router.counters import Counters
 from router.decisions.admission import Priority
 from router.explain import explain
 from router.gate import Gate
+from router.intake import Intake, Waiting
 from router.live_model import LiveModel
 from router.outcomes import outcome_batches
+from router.ports import Clocks
 from router.score_stream import ScoreStream
-from router.work import Answer, Work
+from router.work import Arrival, Work
 from runtime.grpc_errors import abort_with
 from shadow.batches import OutcomeBatchLog
 from understudy.v1 import scoring_pb2 as pb
@@ -38,17 +40,20 @@ class ScoringService:
         self,
         admission: Admission,
         gate: Gate,
+        intake: Intake,
         counters: Counters,
         live_model: Callable[[str], LiveModel | None],
         log_outcomes: Callable[[OutcomeBatchLog], bool],
-        utc_s: Callable[[], float],
+        clocks: Clocks,
     ) -> None:
         self._admission = admission
         self._gate = gate
+        self._intake = intake
         self._counters = counters
         self._live_model = live_model
         self._log_outcomes = log_outcomes
-        self._utc_s = utc_s
+        self._now_s = clocks.monotonic_s
+        self._utc_s = clocks.utc_s
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the generic handlers. Requests come as bytes: what is none is our caller's fault.
@@ -70,10 +75,20 @@ class ScoringService:
 
     async def score(self, received: bytes, context: Context) -> bytes:
         try:
-            request = parsed(pb.ScoreRequest, received)
             answer = _new_answer()
-            work = self._admit(request, answer, context.time_remaining(), Priority.LIVE)
-            return await self._answer(work, answer)
+            call = Waiting(
+                answer,
+                Priority.LIVE,
+                self._now_s(),
+                context.time_remaining(),
+                received,
+                self._admit,
+            )
+            self._intake.put(call)
+            try:
+                return await answer
+            finally:
+                self._intake.leave(call)
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._count_refusal(error)
             await abort_with(context, error, rpc="Score")
@@ -101,8 +116,7 @@ class ScoringService:
                     top_k=request.top_k,
                     is_sorted=request.sort,
                 ),
-                answer,
-                remaining_s=context.time_remaining(),
+                Arrival(answer, Priority.BATCH, self._now_s(), context.time_remaining()),
             )
             return await self._answer(work, answer)
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
@@ -112,7 +126,11 @@ class ScoringService:
     async def score_stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """Score what arrives; many in flight, answers as they come."""
         stream = ScoreStream(
-            self._admit_streamed, self._gate, self._count_refusal, most_open=_MOST_OPEN_PER_STREAM
+            self._admit,
+            self._intake,
+            self._count_refusal,
+            most_open=_MOST_OPEN_PER_STREAM,
+            now_s=self._now_s,
         )
         await stream.run(requests, context.write)
 
@@ -138,13 +156,8 @@ class ScoringService:
         accepted = sum(batch.rows for batch in batches if self._log_outcomes(batch))
         return pb.RecordOutcomesResponse(accepted=accepted)
 
-    def _admit(
-        self,
-        request: pb.ScoreRequest,
-        answer: Answer,
-        remaining_s: float | None,
-        priority: Priority,
-    ) -> Work:
+    def _admit(self, call: Waiting) -> Work:
+        request = parsed(pb.ScoreRequest, call.received)
         if request.features or request.outputs or len(request.entities) > 1:
             check_sizes(request, {**_MOST, "outputs": _MOST_OUTPUTS})
         return self._admission.admit(
@@ -160,9 +173,7 @@ class ScoringService:
                 outputs=request.outputs,
                 include_digests=request.include_digests,
             ),
-            answer,
-            remaining_s=remaining_s,
-            priority=priority,
+            call,
         )
 
     async def _answer(self, work: Work, answer: asyncio.Future[bytes]) -> bytes:
@@ -172,10 +183,6 @@ class ScoringService:
             return await answer
         finally:
             self._gate.leave(work.rows)
-
-    def _admit_streamed(self, received: bytes, answer: Answer) -> Work:
-        # The stream's deadline is not a request's: each gets the default budget.
-        return self._admit(parsed(pb.ScoreRequest, received), answer, None, Priority.STREAM)
 
     def _count_refusal(self, error: Exception) -> None:
         self._counters.refused[type(error).__name__] += 1

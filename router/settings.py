@@ -40,7 +40,7 @@ class RouterSettings(ProcessSettings):
     largest_deadline_s: Seconds = 10.0
     most_batch_rows: Rows = 256
     most_gather_s: Annotated[float, Field(ge=0, le=0.05)] = (
-        0.006  # for a larger batch, while rows come
+        0.006  # of a call, for others to be read with
     )
     most_candidates: Rows = 10_000
     largest_request_bytes: int = Field(default=4 << 20, ge=1024, le=1 << 30)

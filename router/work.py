@@ -41,6 +41,16 @@ class Answer(Protocol):
 
 
 @dataclass(slots=True, eq=False)
+class Arrival:
+    """One call as it came, before anything in it is read."""
+
+    answer: Answer
+    priority: Priority
+    arrived_s: float  # monotonic
+    remaining_s: float | None  # until the caller's deadline; None: it has none
+
+
+@dataclass(slots=True, eq=False)
 class Work:
     """One admitted call: a single unit, or the candidates of one ScoreBatch.
 
@@ -53,7 +63,7 @@ class Work:
     unit_key: str
     seat: int  # index into the declared split: the arm that the unit key is assigned to
     entities: Mapping[str, str]
-    admitted_s: float  # monotonic
+    arrived_s: float  # monotonic
     answer_by_s: float  # monotonic
     priority: Priority
     answer: Answer

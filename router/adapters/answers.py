@@ -36,8 +36,8 @@ class ProtobufResponder:
         taken_s = answered.timing.taken_s
         at = 0
         for work in answered.works:
-            timing.queue_us = max(0, int((taken_s - work.admitted_s) * 1e6))
-            timing.total_us = int((now_s - work.admitted_s) * 1e6)
+            timing.queue_us = max(0, int((taken_s - work.arrived_s) * 1e6))
+            timing.total_us = int((now_s - work.arrived_s) * 1e6)
             if work.candidates is not None:
                 work.answer.set_result(_batch_answer(answered, work, work.candidates, at, timing))
             else:

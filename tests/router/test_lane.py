@@ -1,14 +1,9 @@
-"""The lane: what gathers goes together, in order of priority; a lone caller never waits."""
+"""The lane: what is queued goes together, in order of priority; each row once."""
 
 import asyncio
 from typing import Any
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from router.decisions.admission import Priority
-from router.decisions.gathering import Gathering
 from router.lane import Lane
 from router.work import Work
 from tests.router.world import awaited
@@ -22,7 +17,7 @@ def work(name: str = "w", *, rows: int = 1, priority: Priority = Priority.LIVE) 
         unit_key=name,
         seat=0,
         entities={},
-        admitted_s=0.0,
+        arrived_s=0.0,
         answer_by_s=1.0,
         priority=priority,
         answer=asyncio.get_running_loop().create_future(),
@@ -30,35 +25,10 @@ def work(name: str = "w", *, rows: int = 1, priority: Priority = Priority.LIVE) 
     )
 
 
-def open_lane(most_gather_s: float = 0.0) -> Lane:
-    lane = Lane(most_gather_s=most_gather_s)
+def open_lane() -> Lane:
+    lane = Lane()
     lane.open_pullers = 1
     return lane
-
-
-def test_a_lone_caller_never_waits() -> None:
-    gathering = Gathering()
-    for _ in range(10):
-        gathering = gathering.after_batch(1)
-
-    assert gathering.wanted_rows(256) == 1
-
-
-@given(at_once=st.lists(st.integers(1, 5_000), max_size=50), most=st.integers(1, 512))
-def test_never_more_is_wanted_than_fits_or_was_there(at_once: list[int], most: int) -> None:
-    gathering = Gathering()
-    for rows in at_once:
-        gathering = gathering.after_batch(rows)
-
-    assert 1 <= gathering.wanted_rows(most) <= min(most, max([1, *at_once]))
-
-
-def test_an_old_peak_is_forgotten() -> None:
-    gathering = Gathering().after_batch(100)
-    for _ in range(200):
-        gathering = gathering.after_batch(1)
-
-    assert gathering.wanted_rows(256) == 1
 
 
 async def test_nothing_is_taken_into_a_lane_that_no_scorer_serves() -> None:
@@ -141,52 +111,3 @@ async def test_only_what_is_due_or_unwanted_is_removed() -> None:
     assert {each.request_id for each in removed} == {"due", "gone"}
     assert [each.request_id for each in lane] == ["fresh"]
     assert lane.queued_rows == 1
-
-
-@pytest.mark.parametrize("late_rows", [3, 40])
-async def test_many_callers_are_gathered_into_one_batch(late_rows: int) -> None:
-    lane = open_lane(most_gather_s=5.0)
-    for index in range(50):
-        lane.put(work(f"first-{index}"))
-    lane.done(sum(each.rows for each in await lane.take(256)))
-
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        lane.put(work("early"))
-        taking = tasks.create_task(lane.take(256))
-        await asyncio.sleep(0)
-        for index in range(late_rows):
-            lane.put(work(f"late-{index}"))
-
-    # 40 more are most of the 50 that were there before; after 3 more it ends by silence.
-    assert len(taking.result()) == late_rows + 1
-
-
-async def test_gathering_ends_when_all_that_waited_was_answered_otherwise() -> None:
-    lane = open_lane(most_gather_s=5.0)
-    for index in range(50):
-        lane.put(work(f"first-{index}"))
-    lane.done(sum(each.rows for each in await lane.take(256)))
-
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        lane.put(work("early"))
-        taking = tasks.create_task(lane.take(256))
-        await asyncio.sleep(0)
-        lane.take_all()  # the sweeper answers it from the ladder
-        lane.close()
-
-    assert taking.result() == []
-
-
-async def test_what_comes_while_a_batch_is_away_is_here_at_once_with_it() -> None:
-    lane = open_lane(most_gather_s=5.0)
-    lane.put(work("first"))
-    taken = await lane.take(256)
-    for index in range(9):  # nine more callers while the first one's row is with the scorer
-        lane.put(work(f"second-{index}"))
-    lane.done(len(taken))
-
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        taking = tasks.create_task(lane.take(256))
-        await asyncio.sleep(0)
-    assert len(taking.result()) == 9  # 85 % of ten: nothing to wait for
-    assert lane._gathering.peak_rows == 10

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import grpc
@@ -9,6 +10,8 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from domain.deployments import Challenger, Deployment, Fallback, Shadow
+from router.intake import Intake
+from router.ports import Clocks
 from router.service import SERVICE, ScoringService
 from runtime.grpc_errors import PUSHBACK_KEY
 from runtime.serving import add_health_and_reflection, bind, new_server
@@ -49,7 +52,13 @@ async def served() -> AsyncIterator[Served]:
             return True
 
         service = ScoringService(
-            world.admission, world.gate, world.counters, world.models.find, log, lambda: UTC_S
+            world.admission,
+            world.gate,
+            Intake(world.gate, most_gather_s=0.002, now_s=monotonic),
+            world.counters,
+            world.models.find,
+            log,
+            Clocks(monotonic, lambda: UTC_S),
         )
         server = new_server()
         server.add_generic_rpc_handlers((service.handlers(),))

@@ -33,7 +33,7 @@ from router.live_models import LiveModels
 from router.mirror import MirrorPolicy, MirrorQueue
 from router.ports import Clocks, Inferred
 from router.request_log import RequestLines, RequestLogLines
-from router.work import Work
+from router.work import Arrival, Work
 from shadow.batches import LogBatch, ScoreBatchLog, ShadowBatchLog
 from understudy.v1 import scoring_pb2 as pb
 
@@ -195,9 +195,7 @@ class World:
                 features=asked.pop("features", {}),
                 **asked,
             ),
-            answer,
-            remaining_s=remaining_s,
-            priority=Priority.LIVE,
+            Arrival(answer, Priority.LIVE, monotonic(), remaining_s),
         )
         work.live.submit(work)
         return work
@@ -219,8 +217,7 @@ class World:
                 top_k=wanted.get("top_k", 0),
                 is_sorted=wanted.get("is_sorted", False),
             ),
-            answer,
-            remaining_s=5.0,
+            Arrival(answer, Priority.BATCH, monotonic(), 5.0),
         )
         work.live.submit(work)
         async with asyncio.timeout(10):
@@ -292,7 +289,6 @@ async def open_world(
                 delivery,
                 clocks,
                 most_batch_rows=64,
-                most_gather_s=0.002,
                 scorer_timeout_s=1.0,
             ),
             open_scorer=open_scorer,
@@ -301,7 +297,7 @@ async def open_world(
             tasks=tasks,
             drill=drill.level,
         )
-        admission = Admission(models.find, BudgetPolicy(0.1, 10.0), 1000, monotonic)
+        admission = Admission(models.find, BudgetPolicy(0.1, 10.0), 1000)
         yield World(models, admission, store, scorers, counters, gate, drill, logged)
         for scorer in scorers.values():
             if scorer.release is not None:

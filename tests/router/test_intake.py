@@ -1,0 +1,277 @@
+"""The intake: a lone caller never waits, a crowd is read in one go, nobody is lost or counted twice."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import InvalidInputError, OverloadedError
+from router.decisions.admission import AdmissionPolicy, Priority
+from router.decisions.gathering import Gathering
+from router.gate import Gate
+from router.intake import Intake, Waiting
+from router.work import Work
+
+LONG_S = 5.0  # longer than a test would wait
+
+
+@dataclass
+class Desk:
+    """An intake whose readings are recorded, by the clock that the test sets."""
+
+    most_gather_s: float = LONG_S
+    most_rows: int = 1_000
+    now_s: float = 0.0
+    read: list[str] = field(default_factory=list)
+    readings: list[list[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        policy = AdmissionPolicy(least_rows=1, most_rows=self.most_rows, wanted_queue_s=1.0)
+        self.gate = Gate(policy, lambda: self.now_s)
+        self.intake = Intake(self.gate, most_gather_s=self.most_gather_s, now_s=lambda: self.now_s)
+
+    def call(self, name: str, *, remaining_s: float | None = None) -> Waiting:
+        return Waiting(
+            answer=asyncio.get_running_loop().create_future(),
+            priority=Priority.LIVE,
+            arrived_s=self.now_s,
+            remaining_s=remaining_s,
+            received=name.encode(),
+            admit=self._admit,
+        )
+
+    def put(self, name: str, *, remaining_s: float | None = None) -> Waiting:
+        call = self.call(name, remaining_s=remaining_s)
+        self.intake.put(call)
+        return call
+
+    def serve(self, calls: list[Waiting], *, took_s: float = 1.0) -> None:
+        """Answer `calls` after `took_s`, and let them leave."""
+        self.now_s += took_s
+        for call in calls:
+            call.answer.set_result(b"")
+            self.intake.leave(call)
+
+    def _admit(self, call: Waiting) -> Work:
+        name = call.received.decode()
+        if name == "bad":
+            raise InvalidInputError.of("model", read=name, accepted="another one")
+        self.read.append(name)
+        live: Any = self  # only `submit` is asked of it
+        return Work(
+            live=live,
+            request_id=name,
+            unit_key=name,
+            seat=0,
+            entities={},
+            arrived_s=call.arrived_s,
+            answer_by_s=call.arrived_s + 1,
+            priority=call.priority,
+            answer=call.answer,
+        )
+
+    def submit(self, work: Work) -> None:
+        del work
+
+
+def crowd(desk: Desk, count: int) -> None:
+    """Let so many be here at once, and be answered: from now on they are expected back."""
+    first = desk.put("first")
+    others = [desk.call(f"crowd-{index}") for index in range(count - 1)]
+    for call in others:
+        desk.intake.put(call)
+    desk.intake._read_all()
+    desk.serve([first, *others])
+
+
+async def until_read(desk: Desk, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(desk.read) < count:  # noqa: ASYNC110 - the intake owes no event for this
+            await asyncio.sleep(0.001)
+
+
+async def test_a_lone_caller_is_read_at_once() -> None:
+    desk = Desk()
+    for index in range(5):
+        call = desk.put(f"r{index}")
+        assert desk.read[-1] == f"r{index}"
+        desk.serve([call])
+
+
+async def test_a_crowd_is_read_when_most_of_it_is_here() -> None:
+    desk = Desk()
+    crowd(desk, 20)
+    desk.read.clear()
+    for index in range(18):
+        desk.put(f"r{index}")
+    assert not desk.read
+
+    desk.put("r18")  # 95 % of 20
+
+    assert desk.read == [f"r{index}" for index in range(19)]
+
+
+async def test_silence_ends_the_wait() -> None:
+    desk = Desk()
+    crowd(desk, 20)
+    desk.read.clear()
+    desk.put("r0")
+    desk.put("r1")
+
+    await until_read(desk, 2)  # nobody else comes; LONG_S is not waited for
+
+    assert desk.read == ["r0", "r1"]
+
+
+async def test_no_call_waits_longer_than_being_served_takes() -> None:
+    desk = Desk()
+    crowd(desk, 20)  # served in 1 s: the running mean is 0.2 s
+    desk.read.clear()
+    desk.put("r0")
+    desk.now_s += 0.2
+
+    more = 0
+    async with asyncio.timeout(10):
+        while not desk.read:  # they keep coming: no silence
+            more += 1
+            desk.put(f"more-{more}") if more < 15 else None
+            await asyncio.sleep(0.001)
+
+    assert desk.read[0] == "r0"
+    assert len(desk.read) < 19
+
+
+async def test_a_hurried_call_takes_all_with_it() -> None:
+    desk = Desk(most_gather_s=0.006)
+    crowd(desk, 20)
+    desk.read.clear()
+    desk.put("patient", remaining_s=1.0)
+    assert not desk.read
+
+    desk.put("hurried", remaining_s=0.01)
+
+    assert desk.read == ["patient", "hurried"]
+
+
+async def test_with_no_time_to_gather_each_is_read_as_it_comes() -> None:
+    desk = Desk(most_gather_s=0.0)
+    for index in range(50):
+        desk.put(f"r{index}")
+        assert len(desk.read) == index + 1
+
+
+async def test_nobody_waits_for_callers_who_are_away_for_long() -> None:
+    desk = Desk()
+    slow = [desk.put("slow-0")]
+    slow += [desk.put(f"slow-{index}") for index in range(1, 20)]
+    desk.intake._read_all()
+    desk.now_s += 1.0  # another model's scorer has them still
+    for _ in range(100):  # and the old peak fades
+        call = desk.put("fast")
+        desk.intake._read_all()
+        desk.serve([call], took_s=0.001)
+    desk.read.clear()
+
+    desk.put("fast")
+
+    assert desk.read == ["fast"]
+    desk.serve(slow)
+
+
+async def test_what_cannot_be_admitted_gets_its_error_and_the_others_are_read() -> None:
+    desk = Desk()
+    crowd(desk, 3)
+    desk.read.clear()
+    calls = [desk.put(name) for name in ("a", "bad", "b")]
+
+    assert desk.read == ["a", "b"]
+    with pytest.raises(InvalidInputError, match="another one"):
+        await _answer_of(calls[1])
+
+
+async def test_a_full_router_refuses_before_reading() -> None:
+    desk = Desk(most_rows=2)
+    crowd(desk, 2)
+    desk.read.clear()
+    held = [desk.put("a"), desk.put("b")]
+
+    with pytest.raises(OverloadedError):
+        desk.put("bad")
+    desk.serve(held)
+
+    assert desk.gate.outstanding_rows == 0
+
+
+async def test_callers_who_went_away_are_not_read() -> None:
+    desk = Desk()
+    crowd(desk, 20)
+    desk.read.clear()
+    gone, stays = desk.put("gone"), desk.put("stays")
+    future = gone.answer
+    assert isinstance(future, asyncio.Future)
+    future.cancel()
+    desk.intake.leave(gone)
+
+    await until_read(desk, 1)
+
+    assert desk.read == ["stays"]
+    desk.serve([stays])
+    assert (desk.gate.outstanding_rows, desk.intake._away) == (0, 0)
+
+
+@given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 40)), max_size=60))
+def test_the_books_balance_whatever_comes_and_goes(steps: list[tuple[bool, int]]) -> None:
+    async def run() -> None:
+        desk = Desk()
+        inside: list[Waiting] = []
+        for comes, number in steps:
+            desk.now_s += number / 1_000
+            if comes or not inside:
+                inside.append(desk.put(str(number)))
+            else:
+                desk.serve([inside.pop(number % len(inside))], took_s=0.0)
+        desk.intake._read_all()
+        assert desk.gate.outstanding_rows == len(inside)
+        assert 0 <= desk.intake._away <= len(inside)
+        desk.serve(inside)
+        assert (desk.gate.outstanding_rows, desk.intake._away) == (0, 0)
+
+    asyncio.run(run())
+
+
+@given(at_once=st.lists(st.integers(1, 5_000), max_size=50), most=st.integers(1, 512))
+def test_never_more_is_wanted_than_may_be_or_was_there(at_once: list[int], most: int) -> None:
+    gathering = Gathering()
+    for calls in at_once:
+        gathering = gathering.after_reading(calls)
+
+    assert 1 <= gathering.wanted(most) <= min(most, max([1, *at_once]))
+
+
+@given(took_s=st.lists(st.floats(0, 10), max_size=50), limit_s=st.floats(0, 0.05))
+def test_never_longer_is_waited_than_allowed_or_than_serving_took(
+    took_s: list[float], limit_s: float
+) -> None:
+    gathering = Gathering()
+    for each in took_s:
+        gathering = gathering.after_answers(each)
+
+    assert gathering.most_wait_s(limit_s) <= limit_s
+    assert gathering.most_wait_s(limit_s) <= max([0.0, *took_s]) * (1 + 1e-9)
+
+
+def test_an_old_peak_is_forgotten() -> None:
+    gathering = Gathering().after_reading(100)
+    for _ in range(200):
+        gathering = gathering.after_reading(1)
+
+    assert gathering.wanted(256) == 1
+
+
+async def _answer_of(call: Waiting) -> bytes:
+    assert isinstance(call.answer, asyncio.Future)
+    answer: bytes = await call.answer
+    return answer
