@@ -36,7 +36,7 @@ class MeasuredServer:
 
     @property
     def title(self) -> str:
-        return "a real aerospike server" if self.is_real else "aerospike's test node"
+        return "aerospike server" if self.is_real else "aerospike test node"
 
 
 @asynccontextmanager
