@@ -49,6 +49,7 @@ from understudy.v1 import registry_pb2, registry_pb2_grpc, router_pb2, router_pb
 
 _REPORT_S = 1.0
 _LOG_CLOSE_S = 10.0
+_SPARED_SHARE = 0.625  # of the most unread calls: up to there none is cancelled
 _CLOCKS = Clocks(monotonic_s=time.monotonic, utc_s=lambda: time.time_ns() / 1e9)
 _log = structlog.get_logger()
 
@@ -138,6 +139,7 @@ async def _listen_and_drain(
     server = new_server(
         reuse_port=True,
         max_message_bytes=settings.largest_request_bytes,
+        **_backlog(settings.most_unread_calls),
         max_connection_age_ms=round(settings.max_connection_age_s * 1000),
         max_connection_age_grace_ms=round(settings.largest_deadline_s * 1000),
     )
@@ -147,6 +149,19 @@ async def _listen_and_drain(
     _log.info("listening", address=settings.listen, port=port)
     drain = DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
     await serve_until_stopped(server, health, stop, drain)
+
+
+def _backlog(most_unread_calls: int) -> dict[str, int]:
+    """Return the bounds of what gRPC holds before Python sees it, by channel argument.
+
+    Above the first bound it cancels some of what comes, above the second all. Taking a call in is
+    most of what a call costs, so in a flood the queue is there, and a call that has waited long is
+    answered to nobody.
+    """
+    return {
+        "server.max_pending_requests": round(most_unread_calls * _SPARED_SHARE),
+        "server.max_pending_requests_hard_limit": most_unread_calls,
+    }
 
 
 def _assemble(

@@ -44,6 +44,7 @@ class RouterSettings(ProcessSettings):
     )
     most_candidates: Rows = 10_000
     largest_request_bytes: int = Field(default=4 << 20, ge=1024, le=1 << 30)
+    most_unread_calls: int = Field(default=192, ge=8, le=65_536)  # on the connections of a worker
     least_outstanding_rows: Rows = 64
     most_outstanding_rows: Rows = 4096
     wanted_queue_s: Seconds = 0.02

@@ -5,8 +5,9 @@
         print(answer.score, answer.served_by.version)
 
 A client keeps one connection: open it once and share it. Every call has a deadline. Calls that
-may be repeated are, a few times, on UNAVAILABLE and RESOURCE_EXHAUSTED, and not before the
-server says so (`grpc-retry-pushback-ms`); other failures are raised at once as `grpc.RpcError`.
+may be repeated are, a few times, on UNAVAILABLE, RESOURCE_EXHAUSTED and the server's CANCELLED (a
+flooded one says that to calls it has not read), and not before the server says so
+(`grpc-retry-pushback-ms`); other failures are raised at once as `grpc.RpcError`.
 """
 
 import json
@@ -47,7 +48,8 @@ _SERVICE_CONFIG = {
                 "initialBackoff": "0.05s",
                 "maxBackoff": "0.4s",
                 "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+                # A call that its own caller cancels is not among these: it ends at once.
+                "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"],
             },
         }
     ],

@@ -157,7 +157,12 @@ def test_a_call_past_its_deadline_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    "status", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED]
+    "status",
+    [
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.CANCELLED,  # a flooded server's word to calls that it has not read
+    ],
 )
 def test_a_refused_score_is_repeated_under_the_same_id(status: grpc.StatusCode) -> None:
     service = ScriptedService(status=status, failures=2)

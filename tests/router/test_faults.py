@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import duckdb
+import grpc
 import psutil
 import pytest
 
@@ -18,6 +19,7 @@ from stack.processes import ROUTER
 from stack.traffic import Traffic, open_traffic
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until, until_gone
+from understudy.v1 import scoring_pb2, scoring_pb2_grpc
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(180)]
 CONSTANT = 0.37
@@ -150,3 +152,35 @@ def deployed_rows(deployed: Deployed) -> int:
     files = str(deployed.stack.directory.logs / "score" / "**" / "*.parquet")
     found = duckdb.execute("select count(*) from read_parquet(?)", [files]).fetchone()
     return int(found[0]) if found else 0
+
+
+async def test_a_flood_is_refused_at_once_and_the_next_calls_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROUTER_MOST_UNREAD_CALLS", "16")
+    async with (
+        open_deployed(tmp_path / "s", versions=1) as deployed,
+        grpc.aio.insecure_channel(deployed.stack.addresses.router) as channel,
+    ):
+        score = scoring_pb2_grpc.ScoringServiceStub(channel).Score
+
+        async def status_of_call(unit: str) -> grpc.StatusCode:
+            request = scoring_pb2.ScoreRequest(model="cancer", entities={"patient": unit})
+            try:
+                await score(request, timeout=60.0)
+            except grpc.aio.AioRpcError as error:
+                return error.code()
+            return grpc.StatusCode.OK
+
+        flood = [status_of_call(deployed.units[i % len(deployed.units)]) for i in range(3_000)]
+        seen = Counter(await asyncio.gather(*flood))
+        after = [await status_of_call(unit) for unit in deployed.units[:20]]
+
+    assert set(seen) <= {
+        grpc.StatusCode.OK,
+        grpc.StatusCode.CANCELLED,  # by gRPC, before the router read them
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    }
+    assert seen[grpc.StatusCode.CANCELLED] > 0
+    assert seen[grpc.StatusCode.OK] > 0
+    assert set(after) == {grpc.StatusCode.OK}
