@@ -198,6 +198,7 @@ def _assemble(
             _CLOCKS,
             most_batch_rows=settings.most_batch_rows,
             scorer_timeout_s=settings.scorer_timeout_s,
+            hedge_after_s=settings.hedge_after_s,
         ),
         open_scorer=OipScorer,
         new_mirror=lambda: MirrorQueue(

@@ -67,6 +67,7 @@ class Counters:
     batches: int = 0
     wrong_digest_records: int = 0  # written under another definition of their view
     late_rows: int = 0  # scored after their caller was answered or had gone
+    hedged_rows: int = 0  # given to a second scorer, because the first took long
     latency_s: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS_S))
     queue_s: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS_S))
     batch_rows: Histogram = field(default_factory=lambda: Histogram(ROWS_BOUNDS))

@@ -58,6 +58,11 @@ class Lane:
             return self._take_gathered(most_rows)
         return []
 
+    @property
+    def has_idle_scorer(self) -> bool:
+        """Whether one waits for work, and there is none."""
+        return any(not arrival.done() for arrival in self._idle)
+
     def take_due(self, now_s: float) -> list[Work]:
         """Remove and return the work that must be answered by now, or that nobody awaits."""
         if not self.queued_rows:

@@ -47,6 +47,7 @@ class Shared:
     clocks: Clocks
     most_batch_rows: int
     scorer_timeout_s: float
+    hedge_after_s: float = 0.0  # a batch away for longer is tried by an idle scorer too; 0: never
 
 
 class LiveModel:
@@ -130,6 +131,19 @@ class LiveModel:
                 due += [work for work in puller.in_flight if work.answer_by_s <= now_s]
             if due:
                 self._ladder.take_down(due, Cause.DEADLINE_NEAR)
+
+    def hedge_if_slow(self, now_s: float) -> None:
+        """Let an idle scorer try, too, what another one has had for long; the first answer counts."""
+        after_s = self._shared.hedge_after_s
+        if not after_s:
+            return
+        for of_version in self.lanes.values():
+            for puller in of_version.pullers:
+                if not of_version.lane.has_idle_scorer:
+                    break
+                if slow := puller.take_slow(now_s, after_s):
+                    self._shared.delivery.counters.hedged_rows += sum(work.rows for work in slow)
+                    of_version.lane.put_back(slow)
 
     def close(self) -> None:
         """Take no more; the pullers end when what is queued is answered."""

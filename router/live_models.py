@@ -93,12 +93,13 @@ class LiveModels:
         await self._close_unused()
 
     async def sweep_forever(self) -> None:
-        """Answer from the ladder what would miss its deadline; let go of drained models."""
+        """Answer from the ladder what would miss its deadline, hedge; let go of drained models."""
         while True:
             await asyncio.sleep(_TICK_S)
             now_s = self._shared.clocks.monotonic_s()
             for model in (*self._models.values(), *self._retired):
                 model.fall_back_if_due(now_s)
+                model.hedge_if_slow(now_s)
             self._retired = [model for model in self._retired if not model.is_drained]
 
     def close(self) -> None:

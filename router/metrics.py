@@ -76,6 +76,11 @@ class RouterCollector(Collector):
             "Rows scored after their caller was answered or had gone",
             self._counters.late_rows,
         )
+        yield CounterMetricFamily(
+            "understudy_router_hedged_rows",
+            "Rows given to a second scorer, because the first took long",
+            self._counters.hedged_rows,
+        )
 
     def _troubles(self) -> Iterator[Metric]:
         degraded = CounterMetricFamily(

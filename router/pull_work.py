@@ -78,6 +78,7 @@ class Puller:
         self._clocks = clocks
         self._most_rows = most_rows
         self.in_flight: Sequence[Work] = ()
+        self._sent_s = 0.0  # when what is in flight was sent; monotonic
         self.has_ended = False
         self._is_joined = False
 
@@ -88,6 +89,20 @@ class Puller:
     @property
     def guarded(self) -> GuardedScorer:
         return self._guarded
+
+    def take_slow(self, now_s: float, hedge_after_s: float) -> list[Work]:
+        """Return what this scorer has had for so long that another may try too; once for each."""
+        if not self.in_flight or now_s - self._sent_s < hedge_after_s:
+            return []
+        slow = [
+            work
+            for work in self.in_flight
+            if not (work.is_hedged or work.answer.done()) and work.attempts + 1 < _MOST_ATTEMPTS
+        ]
+        for work in slow:
+            work.is_hedged = True
+            work.attempts += 1
+        return slow
 
     def join(self) -> None:
         """Count this scorer in, before its task takes the first step: work may wait for it."""
@@ -115,7 +130,8 @@ class Puller:
         """Answer `works` or pass them on; return whether this scorer did its part."""
         if not works:
             return True
-        permit = self._guarded.admit(self._clocks.monotonic_s())
+        self._sent_s = self._clocks.monotonic_s()
+        permit = self._guarded.admit(self._sent_s)
         if permit is None:  # another lane's failure opened the breaker meanwhile
             self._pass_on(works, Cause.SCORER_UNAVAILABLE)
             return False
@@ -130,15 +146,16 @@ class Puller:
         except Exception as error:  # noqa: BLE001 - boundary: a bug must not lose a call
             failure = error
             _log.exception("batch_failed")
-            self._pass_on([work for work in works if not work.answer.done()], Cause.SCORER_FAILED)
+            self._pass_on(_left_to_us(works), Cause.SCORER_FAILED)
         finally:
             self.in_flight = ()
             self._guarded.record(permit, failure=failure, now_s=self._clocks.monotonic_s())
         return failure is None
 
     def _after_failure(self, works: Sequence[Work], error: UnderstudyError) -> None:
+        left = _left_to_us(works)
         if isinstance(error, InvalidInputError):
-            self._take_apart(works, error)
+            self._take_apart(left, error, was_one=len(works) == 1)
             return
         match error:
             case DeadlinePassedError():
@@ -150,14 +167,14 @@ class Puller:
         _log.warning(
             "scorer_failed", address=self._guarded.scorer.address, why=str(error), rows=len(works)
         )
-        self._pass_on([work for work in works if not work.answer.done()], cause)
+        self._pass_on(left, cause)
 
-    def _take_apart(self, works: Sequence[Work], error: InvalidInputError) -> None:
+    def _take_apart(
+        self, works: Sequence[Work], error: InvalidInputError, *, was_one: bool
+    ) -> None:
         """One row that the scorer refuses must not fail its neighbours: try each work alone."""
         for work in works:
-            if work.answer.done():
-                continue
-            if len(works) == 1 or work.is_alone:
+            if was_one or work.is_alone:
                 work.answer.set_exception(error)
             else:
                 work.is_alone = True
@@ -208,3 +225,14 @@ class Puller:
         self._lane.open_pullers -= 1
         if not self._lane.open_pullers and (stranded := self._lane.take_all()):
             self._duties.fall_back(stranded, Cause.SCORER_UNAVAILABLE)
+
+
+def _left_to_us(works: Sequence[Work]) -> list[Work]:
+    """Return those that nobody else answers: neither answered, nor with another scorer too."""
+    left: list[Work] = []
+    for work in works:
+        if work.is_hedged:
+            work.is_hedged = False  # the other scorer is the only one now
+        elif not work.answer.done():
+            left.append(work)
+    return left

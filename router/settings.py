@@ -56,6 +56,7 @@ class RouterSettings(ProcessSettings):
     last_known_records: Rows = 100_000  # of a remote store, for when it does not answer
     last_known_max_age_s: Seconds = 600.0
     scorer_timeout_s: Seconds = 1.0  # a scorer that takes longer for a batch hangs
+    hedge_after_s: Annotated[float, Field(ge=0, le=10)] = 0.0  # 0: no hedging
     scorer_trip_after: int = Field(default=3, ge=1, le=1000)
     cool_down_s: Seconds = 0.25  # an open breaker lets a probe through after this
 
@@ -82,6 +83,8 @@ class RouterSettings(ProcessSettings):
             raise ValueError(f"log_key must not be longer than {_MOST_KEY_BYTES} bytes")
         if self.default_deadline_s > self.largest_deadline_s:
             raise ValueError("default_deadline_s must not be above largest_deadline_s")
+        if self.hedge_after_s >= self.scorer_timeout_s:
+            raise ValueError("hedge_after_s must be below scorer_timeout_s: it would never act")
         if self.least_outstanding_rows > self.most_outstanding_rows:
             raise ValueError("least_outstanding_rows must not be above most_outstanding_rows")
         return self

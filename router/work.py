@@ -74,6 +74,7 @@ class Work:
     include_digests: bool = False
     candidates: Candidates | None = None  # set for a ScoreBatch
     attempts: int = 0
+    is_hedged: bool = False  # two scorers have it; the first of them that fails says nothing
     is_alone: bool = False  # not to be joined with others: a batch with it was refused
     tried_champion: bool = False  # its challenger could not answer
     tried_fallback: bool = False

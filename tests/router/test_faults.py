@@ -76,6 +76,32 @@ async def test_a_hung_scorer_fails_no_call_where_a_constant_is_declared(tmp_path
     assert during[DegradationLevel.CONSTANT] > 0
 
 
+async def test_a_replica_that_stalls_costs_no_call_and_no_level_when_hedged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCORER_HOST_REPLICAS", "2")
+    monkeypatch.setenv("ROUTER_SCORER_TIMEOUT_S", "60")  # it is slow, not gone:
+    monkeypatch.setenv("SCORER_HOST_PROBE_TIMEOUT_S", "60")  # nobody else comes to help
+    monkeypatch.setenv("ROUTER_HEDGE_AFTER_S", "0.02")
+    async with open_deployed(tmp_path / "s", versions=1) as deployed:
+
+        async def both_are_ready() -> bool:
+            return len(deployed.registry.get_status().scorers) == 2
+
+        await until(both_are_ready)
+        slow = deployed.registry.get_status().scorers[0]
+        try:
+            async with under_load(deployed) as traffic:
+                os.kill(slow.pid, signal.SIGSTOP)
+                await traffic.until_ended(traffic.ended + 2 * CALLS)
+            # The last call has ended, and the replica stalls still.
+        finally:
+            os.kill(slow.pid, signal.SIGCONT)
+
+    assert traffic.failures == []
+    assert set(levels(traffic)) == {DegradationLevel.FULL}
+
+
 async def test_a_challenger_without_scorers_costs_no_call_and_no_level(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         await deployed.operator.until_settled(

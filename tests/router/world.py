@@ -240,7 +240,11 @@ def awaited(work: Work) -> asyncio.Future[bytes]:
 
 @asynccontextmanager
 async def open_world(
-    *, mirror_rows: int = 1000, read_from: FeatureStore | None = None, slow_s: float = 1.0
+    *,
+    mirror_rows: int = 1000,
+    read_from: FeatureStore | None = None,
+    slow_s: float = 1.0,
+    hedge_after_s: float = 0.0,
 ) -> AsyncIterator[World]:
     """Open a router whose scorers are made at first use, by address.
 
@@ -290,6 +294,7 @@ async def open_world(
                 clocks,
                 most_batch_rows=64,
                 scorer_timeout_s=1.0,
+                hedge_after_s=hedge_after_s,
             ),
             open_scorer=open_scorer,
             new_mirror=new_mirror,

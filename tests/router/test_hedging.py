@@ -1,0 +1,121 @@
+"""Hedging: what a scorer has had for long is tried by an idle replica; each call has one answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import pytest
+from pydantic import ValidationError
+
+from domain.deployments import Fallback
+from router.settings import RouterSettings
+from tests.router.world import VIEW, FakeScorer, World, awaited, deployment, open_world, spec, until
+from understudy.v1 import scoring_pb2 as pb
+
+HEDGE_AFTER_S = 0.02
+FALLBACK = Fallback(constant_score=0.25)
+
+
+@asynccontextmanager
+async def two_replicas(*, hedge_after_s: float = HEDGE_AFTER_S) -> AsyncIterator[World]:
+    """Open a world whose one version has two scorers, each of which waits until released."""
+    async with open_world(hedge_after_s=hedge_after_s) as world, asyncio.TaskGroup() as tasks:
+        for index in range(10):
+            world.store.put(VIEW, f"u{index}", {"amount": float(index), "count": 1.0})
+        await world.deploy(
+            deployment(fallback=FALLBACK), ready={1: ["one", "two"]}, specs=[spec(1)]
+        )
+        for scorer in world.scorers.values():
+            scorer.release = asyncio.Event()
+        sweeping = tasks.create_task(world.models.sweep_forever())
+        yield world
+        sweeping.cancel()
+
+
+def released(scorer: FakeScorer) -> None:
+    assert scorer.release is not None
+    scorer.release.set()
+
+
+async def both_have_it(world: World) -> tuple[FakeScorer, FakeScorer]:
+    """Wait until both replicas have the call; return them, the first to get it first."""
+    one, two = world.scorers["one"], world.scorers["two"]
+    await until(lambda: one.batches or two.batches)
+    first, second = (one, two) if one.batches else (two, one)
+    async with asyncio.timeout(5):
+        await second.entered.wait()
+    return first, second
+
+
+@pytest.mark.parametrize("wins", ["slow", "hedge"])
+async def test_the_first_answer_of_two_counts_and_is_logged_once(wins: str) -> None:
+    async with two_replicas() as world:
+        work = world.submit("u7")
+        first, second = await both_have_it(world)
+        winner, loser = (first, second) if wins == "slow" else (second, first)
+
+        released(winner)
+        answer = pb.ScoreResponse.FromString(await awaited(work))
+        released(loser)
+        await until(lambda: world.counters.late_rows)
+
+        assert answer.score == pytest.approx(70.001)
+        assert answer.degradation.level == pb.DEGRADATION_LEVEL_FULL
+        assert world.counters.hedged_rows == 1
+        assert sum(batch.rows for batch in world.score_logs) == 1
+
+
+@pytest.mark.parametrize("fails_first", ["slow", "hedge"])
+async def test_the_first_failure_of_two_costs_nothing(fails_first: str) -> None:
+    async with two_replicas() as world:
+        work = world.submit("u7")
+        first, second = await both_have_it(world)
+        failing, answering = (first, second) if fails_first == "slow" else (second, first)
+
+        failing.failing = True
+        released(failing)
+        await until(lambda: not work.is_hedged)
+        assert not work.answer.done()
+        released(answering)
+        answer = pb.ScoreResponse.FromString(await awaited(work))
+
+        assert answer.degradation.level == pb.DEGRADATION_LEVEL_FULL
+
+
+async def test_when_both_fail_the_call_goes_down_the_ladder_once() -> None:
+    async with two_replicas() as world:
+        work = world.submit("u7")
+        for scorer in await both_have_it(world):
+            scorer.failing = True
+            released(scorer)
+
+        answer = pb.ScoreResponse.FromString(await awaited(work))
+
+        assert answer.degradation.level == pb.DEGRADATION_LEVEL_CONSTANT
+        assert sum(batch.rows for batch in world.score_logs) == 1
+
+
+@pytest.mark.parametrize(("hedge_after_s", "calls"), [(0.0, 1), (HEDGE_AFTER_S, 2)])
+async def test_nothing_is_hedged_unless_asked_or_while_no_replica_is_idle(
+    hedge_after_s: float, calls: int
+) -> None:
+    async with two_replicas(hedge_after_s=hedge_after_s) as world:
+        works = []
+        for index in range(calls):  # each goes to a replica of its own
+            works.append(world.submit(f"u{index}"))
+            await until(lambda: sum(len(s.batches) for s in world.scorers.values()) == len(works))
+        hedged_before = world.counters.hedged_rows
+
+        for model in world.models:
+            model.hedge_if_slow(monotonic() + 100.0)
+
+        assert world.counters.hedged_rows == hedged_before
+        for scorer in world.scorers.values():
+            released(scorer)
+        await asyncio.gather(*(awaited(work) for work in works))
+
+
+def test_a_hedge_that_could_never_act_is_refused() -> None:
+    with pytest.raises(ValidationError, match="hedge_after_s must be below scorer_timeout_s"):
+        RouterSettings(hedge_after_s=1.0, scorer_timeout_s=1.0)
