@@ -50,17 +50,25 @@ class Delivery:
 
     def deliver(self, answered: Answered, deployment: Deployment) -> None:
         """Answer the callers, who all still wait; then count and log every row."""
+        self.book(answered, deployment, answered_s=self.answer(answered, deployment))
+
+    def answer(self, answered: Answered, deployment: Deployment) -> float:
+        """Hand the answers out; return when, for `book`. The callers go on at the loop's next turn."""
         now_s = self.clocks.monotonic_s()
         self.responder.scatter(answered, deployment, now_s=now_s)
+        return now_s
+
+    def book(self, answered: Answered, deployment: Deployment, *, answered_s: float) -> None:
+        """Count and log every row of a batch that was answered."""
         arrived_s = [work.arrived_s for work in answered.works]
         taken_s = answered.timing.taken_s
         queue_s = [max(0.0, taken_s - each) for each in arrived_s]
-        total_s = [now_s - each for each in arrived_s]
+        total_s = [answered_s - each for each in arrived_s]
         self.counters.batch_answered(answered, queue_s=queue_s, total_s=total_s)
         self.after_batch(queue_s[len(queue_s) // 2])  # in order of arrival: the middle one
         if deployment.fallback.last_score:
-            self._remember(answered, now_s)
-        self.request_log.answered(answered, now_s=now_s)
+            self._remember(answered, answered_s)
+        self.request_log.answered(answered, now_s=answered_s)
         if answered.wrong_digests:
             _log.warning(
                 "records_of_another_definition",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -186,7 +187,10 @@ class LiveModel:
             tensors = tuple(tensor[kept] for tensor in tensors)
         if not answered.works:
             return
-        self._shared.delivery.deliver(answered, self.deployment)
+        delivery = self._shared.delivery
+        answered_s = delivery.answer(answered, self.deployment)
+        await asyncio.sleep(0)  # the callers' turn: what follows is not theirs to wait for
+        delivery.book(answered, self.deployment, answered_s=answered_s)
         if of_version is self._champion and self.mirrors:
             self._mirror(answered, tensors, of_version.version.spec)
 
