@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from domain.canonical import digest_of
 from domain.features import FeatureView
-from features.decisions.row_values import PackedRows, Reject, pack_rows
+from features.decisions.row_values import PackedRows, Reject, pack_rows, rejects_of
 from features.ports import FeatureWriter, LoadMark, WriteCounts
 from features.source_files import open_batches
 
 EVENT_TIME_COLUMN = "event_time"
-_SKIPPED = PackedRows([], [], 0)
+_SKIPPED = PackedRows([], [], [], 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,14 @@ def load_features(
             counts = WriteCounts(0, 0)
             if packing is not None:
                 counts = writer.write(view, packed.records, mark=LoadMark(load_id, end))
+            for reject in rejects_of(packed, counts.refused):
+                on_reject(reject)
             done = replace(
                 done,
                 rows=end,
                 written=done.written + counts.written,
                 older=done.older + counts.older,
-                rejected=done.rejected + packed.rejected_rows,
+                rejected=done.rejected + packed.rejected_rows + len(counts.refused),
                 skipped=done.skipped + (0 if packing is not None else rows),
             )
             on_progress(done)

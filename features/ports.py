@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from domain.features import FeatureView
+from features.decisions.row_values import RefusedRecord
 
 UNANSWERED = b""  # stands where the store gave no answer for one key while it answered others
 
@@ -75,6 +76,7 @@ class WriteCounts:
 
     written: int
     older: int  # left alone: the store holds a record of the same or a later event time
+    refused: tuple[RefusedRecord, ...] = ()  # left out; the others are written
 
 
 class FeatureWriter(Protocol):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from domain.errors import InvalidInputError
 from domain.features import FeatureView
-from features.decisions.row_values import Reject, pack_rows
+from features.decisions.row_values import Reject, pack_rows, rejects_of
 from features.ports import FeatureWriter, WriteCounts
 
 
@@ -75,7 +75,8 @@ class WriteThrough:
         usable = kept.filter(pa.array([row not in rejected for row in range(len(kept))]))
         path = self._write_history(usable) if len(usable) else None
         counts = self._writer.write(self._view, packed.records, mark=None)
-        return WrittenThrough(counts, tuple(packed.rejects), path)
+        rejects = (*packed.rejects, *rejects_of(packed, counts.refused))
+        return WrittenThrough(counts, rejects, path)
 
     def _write_history(self, rows: pa.Table) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)

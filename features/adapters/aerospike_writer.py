@@ -23,9 +23,11 @@ from features.adapters.aerospike_client import (
 )
 from features.decisions.entity_ids import storable_ids
 from features.decisions.record_format import event_time_ms_of, record_format, unpack_record
+from features.decisions.row_values import RefusedRecord
 from features.ports import LoadMark, WriteCounts
 
 _ROWS_BIN = "rows"
+_LARGEST = "one within the namespace's max-record-size (1 MiB by default)"
 _Put = tuple[str, dict[str, Any], Any]  # entity id, bins, condition
 
 
@@ -45,7 +47,7 @@ class AerospikeWriter:
         """Put each record by itself; the mark after the last of them.
 
         Raises:
-            InvalidInputError: an id is none that the server can hold, or a record is too large.
+            InvalidInputError: an id is none that the server can hold.
             UnavailableError: the server did not take them all.
         """
         _check_ids([entity_id for entity_id, _ in records])
@@ -57,13 +59,17 @@ class AerospikeWriter:
         set_name = set_of(self._options, view)
         ttl_s = None if view.ttl_s is None else max(1, round(view.ttl_s))
         share = -(-len(puts) // self._options.write_threads) or 1
-        shares = [puts[start : start + share] for start in range(0, len(puts), share)]
-        written = sum(self._executor.map(lambda each: self._put_all(set_name, each, ttl_s), shares))
-        if records:
-            self._note_newest(view, records)
+        starts = range(0, len(puts), share)
+        parts = self._executor.map(
+            lambda start: self._put_all(set_name, puts[start : start + share], start, ttl_s), starts
+        )
+        counts = _added(list(parts))
+        refused = {each.place for each in counts.refused}
+        if kept := [each for place, each in enumerate(records) if place not in refused]:
+            self._note_newest(view, kept)
         if mark is not None:
             self._put(LOADS_SET, mark.load_id, {_ROWS_BIN: mark.rows}, {})
-        return WriteCounts(written, len(records) - written)
+        return counts
 
     def read_mark(self, load_id: str) -> int:
         key = (self._options.namespace, self._options.set_prefix + LOADS_SET, load_id)
@@ -86,17 +92,22 @@ class AerospikeWriter:
         condition = _is_newer(EVENT_TIME_BIN, newest_ms).compile()
         self._put(LOADS_SET, key, {EVENT_TIME_BIN: newest_ms}, {"expressions": condition})
 
-    def _put_all(self, set_name: str, puts: Sequence[_Put], ttl_s: int | None) -> int:
+    def _put_all(
+        self, set_name: str, puts: Sequence[_Put], first_place: int, ttl_s: int | None
+    ) -> WriteCounts:
         limits = {} if ttl_s is None else {"ttl": ttl_s}
-        return sum(
-            self._put(
-                set_name,
-                entity_id,
-                bins,
-                limits if condition is None else {**limits, "expressions": condition},
-            )
-            for entity_id, bins, condition in puts
-        )
+        written = older = 0
+        refused: list[RefusedRecord] = []
+        for place, (entity_id, bins, condition) in enumerate(puts, start=first_place):
+            policy = limits if condition is None else {**limits, "expressions": condition}
+            try:
+                is_written = self._put(set_name, entity_id, bins, policy)
+            except aerospike_errors.RecordTooBig:
+                refused.append(RefusedRecord(place, f"the record of {entity_id!r}", _LARGEST))
+                continue
+            written += is_written
+            older += not is_written
+        return WriteCounts(written, older, tuple(refused))
 
     def _put(self, set_name: str, key: str, bins: dict[str, Any], policy: dict[str, Any]) -> bool:
         prefix = self._options.set_prefix if set_name == LOADS_SET else ""
@@ -106,11 +117,8 @@ class AerospikeWriter:
             return False
         except aerospike_errors.RecordNotFound:
             return True  # every value is absent, and there is no record whose bins could go
-        except aerospike_errors.RecordTooBig as error:
-            accepted = "one within the namespace's max-record-size (1 MiB by default)"
-            raise InvalidInputError.of(
-                f"record {key}", read="a larger record", accepted=accepted
-            ) from error
+        except aerospike_errors.RecordTooBig:
+            raise  # of this record, not of the server
         except aerospike_errors.ForbiddenError as error:
             why = "forbidden"
             if "ttl" in policy:
@@ -122,6 +130,14 @@ class AerospikeWriter:
 
     def _unavailable(self, error: aerospike_errors.AerospikeError) -> UnavailableError:
         return UnavailableError(self._options.dependency, reason_of_error(error))
+
+
+def _added(parts: Sequence[WriteCounts]) -> WriteCounts:
+    return WriteCounts(
+        sum(part.written for part in parts),
+        sum(part.older for part in parts),
+        tuple(each for part in parts for each in part.refused),
+    )
 
 
 def _check_ids(ids: Sequence[str]) -> None:

@@ -30,10 +30,27 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedRecord:
+    """A record that the store can never hold, whoever tries again."""
+
+    place: int  # among the records of the write
+    read: str
+    accepted: str
+
+
+@dataclass(frozen=True, slots=True)
 class PackedRows:
     records: list[tuple[str, bytes]]  # entity id, packed record
+    rows: list[int]  # in the file: of each record
     rejects: list[Reject]
     rejected_rows: int
+
+
+def rejects_of(packed: PackedRows, refused: Sequence[RefusedRecord]) -> list[Reject]:
+    """Return what a store refused, by row of the file."""
+    return [
+        Reject(packed.rows[each.place], "(record)", each.read, each.accepted) for each in refused
+    ]
 
 
 def pack_rows(
@@ -71,7 +88,8 @@ def pack_rows(
     )
     keep = (~rejects.rejected).tolist()
     records = [(i, r) for i, r, kept in zip(ids, packed, keep, strict=True) if kept]
-    return PackedRows(records, rejects.found, len(batch) - len(records))
+    rows = (first_row + np.flatnonzero(~rejects.rejected)).tolist()
+    return PackedRows(records, rows, rejects.found, len(batch) - len(records))
 
 
 class _Rejects:

@@ -10,10 +10,13 @@ import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import aerospike
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from aerospike import exception as aerospike_errors
 
@@ -24,6 +27,8 @@ from features.adapters.aerospike_clock import clock_skew_s
 from features.adapters.aerospike_store import AerospikeStore
 from features.adapters.aerospike_writer import AerospikeWriter
 from features.decisions.record_format import record_format
+from features.decisions.row_values import Reject
+from features.load_features import SourceFile, load_features
 from features.ports import LoadMark, ViewRead
 from tests.features.aerospike_node import running_node
 from tests.features.builders import MIXED, NOW_MS, NOW_S, a_record, a_view, floats
@@ -102,18 +107,44 @@ async def test_a_namespace_that_does_not_exist_is_named(options: AerospikeOption
     await reader.close()
 
 
-async def test_a_record_beyond_the_servers_limit_is_refused_with_its_key(
+async def test_a_record_beyond_the_servers_limit_is_refused_and_the_others_are_written(
     server: Server, name: str
 ) -> None:
     view = a_view(name, (Feature("text", FeatureDtype.STRING),))
     fits = a_record(view, {"text": "x" * (1024 * 1024 - 1024)})
     too_large = a_record(view, {"text": "x" * (1024 * 1024 + 1)})
 
-    server.writer.write(view, [("fits", fits)], mark=None)
-    with pytest.raises(InvalidInputError, match="record big"):
-        server.writer.write(view, [("big", too_large)], mark=None)
+    counts = server.writer.write(
+        view, [("before", fits), ("big", too_large), ("after", fits)], mark=LoadMark(name, 3)
+    )
 
-    assert await server.find(view, "fits", "big") == [fits, None]
+    assert (counts.written, counts.older) == (2, 0)
+    assert [(each.place, each.read) for each in counts.refused] == [(1, "the record of 'big'")]
+    assert "max-record-size" in counts.refused[0].accepted
+    assert await server.find(view, "before", "big", "after") == [fits, None, fits]
+    assert server.writer.read_mark(name) == 3
+
+
+async def test_a_load_rejects_the_row_whose_record_is_too_large(
+    server: Server, name: str, tmp_path: Path
+) -> None:
+    view = a_view(name, (Feature("text", FeatureDtype.STRING),))
+    path = tmp_path / "rows.parquet"
+    texts = ["small", "x" * (1024 * 1024 + 1), "small too", None]
+    ids = ["a", "big", "b", ""]  # the last one is no id
+    pq.write_table(pa.table({"id": ids, "text": texts}), path)
+    rejects: list[Reject] = []
+
+    done = load_features(
+        SourceFile(path, "id", event_times=1),
+        view,
+        server.writer,
+        on_reject=rejects.append,
+        on_progress=lambda _: None,
+    )
+
+    assert (done.rows, done.written, done.rejected) == (4, 2, 2)
+    assert [(each.row, each.column) for each in rejects] == [(3, "id"), (1, "(record)")]
 
 
 async def test_the_time_to_live_is_the_views(server: Server, name: str) -> None:
