@@ -38,6 +38,7 @@ class ServeTask:
     ref: VersionRef
     expected: Expectation
     status_file: Path | None  # told why a version was refused
+    cpus: int | None = None  # allowed once we serve; the host may keep us on one while we load
 
 
 async def serve(task: ServeTask, settings: ScorerSettings) -> int:
@@ -87,7 +88,7 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
 async def _load(task: ServeTask, settings: ScorerSettings, place: RunPlace) -> LoadedModel:
     options = LoadOptions(
         session=SessionOptions(
-            intra_op_threads=settings.intra_op_threads or cgroup_cpus(),
+            intra_op_threads=settings.intra_op_threads or cgroup_cpus(task.cpus),
             inter_op_threads=settings.inter_op_threads,
             spin=settings.spin,
             arena=settings.arena,

@@ -4,12 +4,19 @@ import os
 import resource
 from pathlib import Path
 
+from scorer.affinity import allowed_cpus
+
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def cgroup_cpus(root: Path = _CGROUP) -> int:
-    """Return whole CPUs, at least 1: the smaller of quota and affinity."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def cgroup_cpus(allowed: int | None = None, *, root: Path = _CGROUP) -> int:
+    """Return whole CPUs, at least 1: the smaller of quota and affinity.
+
+    Args:
+        allowed: CPUs by affinity, where it is known better than from ours.
+        root: of the cgroup.
+    """
+    allowed = allowed or len(allowed_cpus()) or os.cpu_count()
     quota = _quota_cpus(root)
     return max(1, min(allowed or 1, int(quota) if quota is not None else allowed or 1))
 

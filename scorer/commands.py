@@ -36,6 +36,7 @@ def serve(  # noqa: PLR0917 - options of a command line
     print_settings: PrintSettings = False,  # noqa: FBT002 - a command-line flag
     expect: Annotated[Path | None, typer.Option(hidden=True)] = None,
     status_file: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
     under_host: Annotated[int | None, typer.Option(help="pid of the host", hidden=True)] = None,
 ) -> None:
     """Serve one model version until SIGTERM. Needs no registry."""
@@ -64,7 +65,7 @@ def serve(  # noqa: PLR0917 - options of a command line
     if settings.max_memory_mb is not None:
         limit_memory(settings.max_memory_mb)
     configure_logs(f"scorer:{ref}", level=settings.log_level)
-    task = ServeTask(artifact, ref, expected, status_file)
+    task = ServeTask(artifact, ref, expected, status_file, cpus)
     _run(lambda: serve_model(task, settings))
 
 

@@ -5,10 +5,14 @@ from collections.abc import Mapping
 
 from domain.snapshots import ScorerProcess, ScorerState
 from scorer.addresses import Addresses
+from scorer.affinity import allowed_cpus
 from scorer.artifact_cache import ArtifactCache
+from scorer.decisions.cpu_division import CpuUser
 from scorer.decisions.fleet import Place, Wanted, plan_change
 from scorer.decisions.restarts import RestartPolicy
-from scorer.scorer_process import SupervisedScorer, WatchTimes
+from scorer.launch import LaunchOptions
+from scorer.loading_cpu import LoadingCpu
+from scorer.scorer_process import Neighbours, SupervisedScorer, WatchTimes
 from scorer.settings import HostSettings
 
 
@@ -34,10 +38,21 @@ class Fleet:
         self.changed = asyncio.Event()
         self._directory = settings.dir / "run"
         self._directory.mkdir(parents=True, exist_ok=True)
+        self._allowed_cpus = allowed_cpus()
+        self._loading_cpu = LoadingCpu(
+            self._allowed_cpus if settings.load_apart else frozenset(), self._cpu_users
+        )
+        self._neighbours = Neighbours(
+            self._any_serves, self._loading_cpu.arrange, settings.load_nice
+        )
 
     def processes(self) -> list[ScorerProcess]:
         """Return what runs now, those that drain included."""
         return [scorer.state for scorer in self._scorers.values()]
+
+    async def keep_cpus_arranged(self) -> None:
+        """Keep loading and serving apart until cancelled."""
+        await self._loading_cpu.keep_arranged()
 
     def apply(self, wanted: Mapping[Place, Wanted]) -> None:
         """Start what is missing, drain what is not wanted, leave the rest alone."""
@@ -65,14 +80,13 @@ class Fleet:
             scorer = SupervisedScorer(
                 place,
                 wanted,
-                address=self._addresses.address_of(place),
-                metrics_port=self._addresses.metrics_port_of(place),
+                launch=self._launch_options(place),
                 directory=self._directory,
                 host_id=self._host_id,
                 cache=self._cache,
                 times=_watch_times(self._settings),
                 restarts=_restart_policy(self._settings),
-                load_nice=self._load_nice,
+                neighbours=self._neighbours,
                 report=self.changed.set,
             )
             scorer.renice(self._nice_of(wanted))
@@ -83,10 +97,20 @@ class Fleet:
         del self._running[place]
         self._addresses.release(place)
 
-    def _load_nice(self) -> int:
+    def _launch_options(self, place: Place) -> LaunchOptions:
+        return LaunchOptions(
+            self._addresses.address_of(place),
+            self._addresses.metrics_port_of(place),
+            self._settings.drain_grace_s,
+            len(self._allowed_cpus) or None,
+        )
+
+    def _any_serves(self) -> bool:
         """Nobody is disturbed while nobody serves: the first scorers load at full speed."""
-        serving = any(each.state is ScorerState.READY for each in self.processes())
-        return self._settings.load_nice if serving else 0
+        return any(each.state is ScorerState.READY for each in self.processes())
+
+    def _cpu_users(self) -> list[CpuUser]:
+        return [scorer.cpu_user for scorer in self._scorers.values()]
 
     def _nice_of(self, wanted: Wanted) -> int:
         settings = self._settings
@@ -101,7 +125,6 @@ def _watch_times(settings: HostSettings) -> WatchTimes:
         probe_timeout_s=settings.probe_timeout_s,
         probe_misses=settings.probe_misses,
         leave_delay_s=settings.leave_delay_s,
-        drain_grace_s=settings.drain_grace_s,
         kill_after_s=settings.kill_after_s,
     )
 

@@ -48,10 +48,12 @@ async def host(settings: HostSettings) -> int:
             fleet = Fleet(settings, host_id, cache, addresses, tasks)
             following = tasks.create_task(_follow(channel, fleet, settings, host_id))
             reporting = tasks.create_task(_report(channel, fleet, settings, host_id))
+            arranging = tasks.create_task(fleet.keep_cpus_arranged())
             await serve_until_stopped(server, health, stop, DrainTimes(0.0, 1.0))
             following.cancel()
             await fleet.stop()
             reporting.cancel()
+            arranging.cancel()
         with suppress(grpc.aio.AioRpcError):
             await _send_report(channel, fleet, host_id)  # now empty
     return OK

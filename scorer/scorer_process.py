@@ -8,11 +8,7 @@ any --asked to stop-->            DRAINING
 """
 
 import asyncio
-import json
-import os
 import random
-import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,17 +21,16 @@ import structlog
 
 from domain.errors import CorruptedError, InvalidInputError, UnderstudyError
 from domain.snapshots import ScorerProcess, ScorerState
-from runtime.exit_codes import DATA_ERROR
 from scorer.artifact_cache import ArtifactCache
+from scorer.decisions.cpu_division import CpuUser
 from scorer.decisions.fleet import Place, Wanted
 from scorer.decisions.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
-from scorer.expectation import expectation_of, write_expectation
+from scorer.launch import Launcher, LaunchOptions
 from scorer.priority import may_set_down_to, set_idle, set_nice
 from scorer.probe import Probe, ProbeAnswer
 
 _log = structlog.get_logger()
 _READY_POLL_S = 0.05
-_ONE_EACH = {"SCORER_LISTEN", "SCORER_METRICS_PORT"}  # scorers of a host cannot share these
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +41,16 @@ class WatchTimes:
     probe_timeout_s: float
     probe_misses: int
     leave_delay_s: float
-    drain_grace_s: float
     kill_after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What a scorer asks and tells about the others of its host."""
+
+    serve: Callable[[], bool]  # some of them are ready, and would be disturbed
+    arrange_cpus: Callable[[], None]
+    load_nice: int  # beside them; 0: as fast as it goes
 
 
 class ProcessEndedError(Exception):
@@ -66,33 +69,32 @@ class SupervisedScorer:
         place: Place,
         wanted: Wanted,
         *,
-        address: str,
-        metrics_port: int | None,
+        launch: LaunchOptions,
         directory: Path,
         host_id: str,
         cache: ArtifactCache,
         times: WatchTimes,
         restarts: RestartPolicy,
-        load_nice: Callable[[], int],
+        neighbours: Neighbours,
         report: Callable[[], None],
     ) -> None:
         self._version = wanted.version
-        self._directory = directory
         self._name = str(place)
-        self._metrics_port = metrics_port
+        self._launcher = Launcher(self._name, wanted.version, directory, launch)
         self._cache = cache
         self._times = times
         self._history = RestartHistory(restarts)
         self._report = report
         self._stop = asyncio.Event()
         self._nice = 0
-        self._load_nice = load_nice
+        self._neighbours = neighbours
+        self._keeps_apart = False
         self._refetched = False
         self._process: asyncio.subprocess.Process | None = None
         self.state = ScorerProcess(
             ref=place.ref,
             replica=place.replica,
-            address=address,
+            address=launch.address,
             state=ScorerState.STARTING,
             artifact_digest=wanted.version.artifact_digest,
             restarts=0,
@@ -101,6 +103,11 @@ class SupervisedScorer:
             host_id=host_id,
             pid=0,
         )
+
+    @property
+    def cpu_user(self) -> CpuUser:
+        pid = 0 if self._process is None else self._process.pid
+        return CpuUser(pid, self._keeps_apart)
 
     def stop(self) -> None:
         """Ask `run` to drain the scorer and return."""
@@ -128,54 +135,41 @@ class SupervisedScorer:
                 await self._rest(ScorerState.REFUSED, str(error))
             except UnderstudyError as error:
                 await self._back_off(str(error))
-        for path in (self._expectation_file, self._status_file):
-            path.unlink(missing_ok=True)
+        self._launcher.clean_up()
 
     async def _run_once(self) -> None:
         """Start the process and watch it; return when asked to stop."""
         self._change(state=ScorerState.STARTING, pid=0)
         folder = await self._cache.folder_of(self._version)
-        process = await self._start(folder)
-        probe = Probe(self.state.address)
+        process: asyncio.subprocess.Process | None = None
         try:
+            process = await self._start(folder)
+            probe = Probe(self.state.address)
             await self._until_ready(process, probe)
             if not self._stop.is_set():
                 self._apply_nice(process.pid, self._nice)
+                self._keep_apart(apart=False)
                 self._change(state=ScorerState.READY)
                 _log.info("scorer_ready", scorer=self._name, pid=process.pid)
                 await self._watch(process, probe)
             await self._drain(process)
         finally:
-            if process.returncode is None:
+            # First of all, and without an await: nobody may be left away from a CPU.
+            self._process = None
+            self._keep_apart(apart=False)
+            if process is not None and process.returncode is None:
                 process.kill()
                 await process.wait()
-            self._process = None
 
     async def _start(self, folder: Path) -> asyncio.subprocess.Process:
-        write_expectation(self._expectation_file, expectation_of(self._version))
-        self._status_file.unlink(missing_ok=True)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "scorer", "serve", str(folder)),
-            *("--name", self._version.ref.model),
-            *("--version-number", str(self._version.ref.number)),
-            *("--listen", self.state.address),
-            *("--expect", str(self._expectation_file)),
-            *("--status-file", str(self._status_file)),
-            *(() if self._metrics_port is None else ("--metrics-port", str(self._metrics_port))),
-            *("--under-host", str(os.getpid())),
-            stdin=asyncio.subprocess.DEVNULL,
-            env=self._environment(),
-        )
-        self._process = process
+        """Start the process: on the CPU for loading, when others serve; it inherits ours."""
+        self._keep_apart(apart=self._neighbours.serve())
+        process = self._process = await self._launcher.start(folder)
         self._change(pid=process.pid, started_at_s=datetime.now(UTC).timestamp())
         if self._loads_quietly():
             self._prioritise(set_idle, process.pid)
         _log.info("scorer_started", scorer=self._name, pid=process.pid)
         return process
-
-    def _environment(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name not in _ONE_EACH}
-        return {**inherited, "SCORER_DRAIN_GRACE_S": str(self._times.drain_grace_s)}
 
     async def _until_ready(self, process: asyncio.subprocess.Process, probe: Probe) -> None:
         started_s = time.monotonic()
@@ -188,7 +182,8 @@ class SupervisedScorer:
             if time.monotonic() >= hurry_at_s:
                 # A busy machine would never let it be ready.
                 if self._loads_quietly():
-                    self._apply_nice(process.pid, max(self._nice, self._load_nice()))
+                    self._apply_nice(process.pid, max(self._nice, self._neighbours.load_nice))
+                self._keep_apart(apart=False)
                 hurry_at_s = give_up_at_s
             if time.monotonic() >= give_up_at_s:
                 raise ProcessEndedError(f"not ready after {self._times.start_timeout_s:g} s")
@@ -223,28 +218,18 @@ class SupervisedScorer:
             raise self._ended(process.returncode)
 
     def _ended(self, code: int) -> ProcessEndedError:
-        if code == DATA_ERROR:
-            return self._refusal()
-        if code < 0:
-            return ProcessEndedError(f"killed by {signal.Signals(-code).name}")
-        return ProcessEndedError(f"exited with {code}")
-
-    def _refusal(self) -> ProcessEndedError:
-        try:
-            facts = json.loads(self._status_file.read_text())
-            why, corrupted = str(facts["why"]), facts["kind"] == CorruptedError.__name__
-        except (OSError, ValueError, KeyError):
-            why, corrupted = "artifact refused; see the scorer's log", False
-        if corrupted and not self._refetched:
+        ending = self._launcher.ending_of(code)
+        if ending.corrupted and not self._refetched:
             # Our copy may have gone bad since it was fetched and checked: fetch once more.
             self._refetched = True
             self._cache.forget(self._version)
-            return ProcessEndedError(why)
-        return ProcessEndedError(why, refused=True)
+            return ProcessEndedError(ending.why)
+        return ProcessEndedError(ending.why, refused=ending.refused)
 
     async def _drain(self, process: asyncio.subprocess.Process) -> None:
         self._change(state=ScorerState.DRAINING)
         await asyncio.sleep(self._times.leave_delay_s)  # routers stop choosing it meanwhile
+        self._keep_apart(apart=self._neighbours.serve())  # its end disturbs like its beginning
         with suppress(ProcessLookupError):
             process.terminate()
         try:
@@ -282,7 +267,12 @@ class SupervisedScorer:
         await self._stop.wait()
 
     def _loads_quietly(self) -> bool:
-        return self._load_nice() > 0 and may_set_down_to(self._nice)
+        neighbours = self._neighbours
+        return neighbours.load_nice > 0 and neighbours.serve() and may_set_down_to(self._nice)
+
+    def _keep_apart(self, *, apart: bool) -> None:
+        self._keeps_apart = apart
+        self._neighbours.arrange_cpus()
 
     def _apply_nice(self, pid: int, nice: int) -> None:
         self._prioritise(partial(set_nice, nice), pid)
@@ -296,11 +286,3 @@ class SupervisedScorer:
     def _change(self, **facts: object) -> None:
         self.state = replace(self.state, **facts)  # type: ignore[arg-type]  # fields by name
         self._report()
-
-    @property
-    def _expectation_file(self) -> Path:
-        return self._directory / f"{self._name}.expect.json"
-
-    @property
-    def _status_file(self) -> Path:
-        return self._directory / f"{self._name}.status.json"

@@ -105,6 +105,10 @@ class HostSettings(ProcessSettings):
         10.0, description="before that: only on CPUs that nothing else wants, for so long at most"
     )
 
+    load_apart: bool = Field(
+        default=True, description="load on the last CPU, and keep what serves off it if it fits"
+    )
+
     start_timeout_s: Seconds = Field(120.0, description="from start to ready")
     probe_interval_s: Seconds = Field(1.0, description="between liveness probes")
     probe_timeout_s: Seconds = Field(2.0, description="an answer later than this is a miss")

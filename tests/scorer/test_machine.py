@@ -45,7 +45,11 @@ def test_cpus_are_those_of_the_cgroup(files: dict[str, str], cpus: int, tmp_path
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
 
-    assert cgroup_cpus(tmp_path) == cpus
+    assert cgroup_cpus(root=tmp_path) == cpus
+
+
+def test_who_knows_better_than_our_affinity_is_believed(tmp_path: Path) -> None:
+    assert cgroup_cpus(AFFINITY + 1, root=tmp_path) == AFFINITY + 1
 
 
 def test_a_place_has_the_same_socket_for_ever(tmp_path: Path) -> None:

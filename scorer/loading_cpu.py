@@ -1,0 +1,94 @@
+"""Keeps loading work on one CPU, and what serves off it, for as long as a version loads or goes.
+
+nobody loads --one keeps apart--> divided     at once
+divided      --each second-->     divided     anew, by how busy the serving scorers are
+divided      --no one does-->     nobody loads, all CPUs for all; tried again where it failed
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Collection
+
+import structlog
+
+from scorer.affinity import cpu_seconds_of, cpus_of, set_cpus
+from scorer.decisions.cpu_division import CpuDivision, CpuUser, cpus_by_pid, divide_cpus
+
+_log = structlog.get_logger()
+
+
+class LoadingCpu:
+    """Divides the CPUs among the scorers of this host. `users` tells which there are now."""
+
+    def __init__(
+        self,
+        allowed: frozenset[int],
+        users: Callable[[], Collection[CpuUser]],
+        *,
+        every_s: float = 1.0,
+    ) -> None:
+        self._every_s = every_s
+        self._allowed = allowed
+        self._can_divide = len(allowed) > 1
+        self._users = users
+        self._is_divided = False
+        self._are_apart = False  # the serving scorers keep off the loading CPU
+        self._busy_cpus = 0.0
+        self._spent_s: dict[int, float] = {}
+        self._measured_at_s = time.monotonic()
+
+    async def keep_arranged(self) -> None:
+        """Measure and arrange time and again, until cancelled; return if there is nothing to do."""
+        while self._can_divide:
+            self._measure()
+            self.arrange()
+            await asyncio.sleep(self._every_s)
+
+    def arrange(self) -> None:
+        """Give each process the CPUs that are its now: call it whenever one begins or ends."""
+        if not self._can_divide:
+            return
+        users = self._users()
+        loads = any(user.keeps_apart for user in users)
+        if not loads and not self._is_divided:
+            return
+        division = CpuDivision(self._allowed, self._allowed)
+        if loads:
+            division = divide_cpus(
+                self._allowed, busy_cpus=self._busy_cpus, are_apart=self._are_apart
+            )
+        self._are_apart = division.serving != self._allowed
+        given = [
+            self._give(pid, cpus)
+            for pid, cpus in cpus_by_pid(users, division, host_pid=os.getpid()).items()
+        ]
+        self._is_divided = loads or not all(given)
+
+    def _give(self, pid: int, cpus: frozenset[int]) -> bool:
+        try:
+            if cpus_of(pid) != cpus:
+                set_cpus(pid, cpus)
+        except ProcessLookupError:  # it ended
+            return True
+        except OSError as error:
+            _log.warning("cpus_not_set", pid=pid, cpus=sorted(cpus), why=str(error))
+            return False
+        return True
+
+    def _measure(self) -> None:
+        now_s = time.monotonic()
+        spent_s = {
+            user.pid: seconds
+            for user in self._users()
+            if user.pid and not user.keeps_apart
+            if (seconds := cpu_seconds_of(user.pid)) is not None
+        }
+        used_s = sum(
+            max(0.0, seconds - self._spent_s[pid])
+            for pid, seconds in spent_s.items()
+            if pid in self._spent_s
+        )
+        if now_s > self._measured_at_s:
+            self._busy_cpus = used_s / (now_s - self._measured_at_s)
+        self._spent_s, self._measured_at_s = spent_s, now_s
