@@ -1,6 +1,7 @@
 """An operator, a scorer host and a watcher, as tests need them: asyncio, over real gRPC."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -93,3 +94,28 @@ async def failure_of(call: Any) -> grpc.aio.AioRpcError:
     except grpc.aio.AioRpcError as error:
         return error
     raise AssertionError("the call succeeded")
+
+
+async def report_of(
+    operator: Operator, host_id: str, *, port: int = 9000
+) -> pb.ReportScorersRequest:
+    process = pb.ScorerProcess(
+        ref=pb.VersionRef(model="fraud", number=1),
+        address=f"127.0.0.1:{port}",
+        state=pb.SCORER_STATE_READY,
+        artifact_digest=(await version_1(operator)).artifact_digest,
+        host_id=host_id,
+    )
+    return pb.ReportScorersRequest(host_id=host_id, processes=[process])
+
+
+async def version_1(operator: Operator) -> pb.Version:
+    ref = pb.VersionRef(model="fraud", number=1)
+    return await operator.stub.GetVersion(pb.GetVersionRequest(ref=ref))
+
+
+def rows_of(directory: Path, table: str) -> list[Any]:
+    with sqlite3.connect(directory / "registry.sqlite") as database:
+        rows = database.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - our tables
+    database.close()
+    return rows

@@ -1,0 +1,117 @@
+"""What watchers and the status see of the registry, over real gRPC."""
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from registry.decisions.changes import (
+    DeployChampion,
+)
+from tests.registry.operator import (
+    LIMIT_S,
+    Operator,
+    failure_of,
+    report_of,
+    rows_of,
+    running_registry,
+)
+from understudy.v1 import registry_pb2 as pb
+
+Status = grpc.StatusCode
+
+
+async def next_of(call: Any) -> pb.Snapshot:
+    message = await call.read()
+    assert isinstance(message, pb.Snapshot)
+    return message
+
+
+async def test_a_registered_model_has_a_status_before_it_is_deployed(deployer: Operator) -> None:
+    status = await deployer.stub.GetStatus(pb.GetStatusRequest(model="fraud"))
+
+    assert not status.deployments
+
+
+async def test_a_watcher_sees_the_change(deployer: Operator) -> None:
+    call = deployer.stub.Watch(pb.WatchRequest(watcher="test"), timeout=LIMIT_S)
+    first = await next_of(call)
+
+    await deployer.change(DeployChampion(1))
+    second = await next_of(call)
+
+    assert not first.deployments
+    assert second.deployments[0].champion == 1
+    assert [version.ref.number for version in second.versions] == [1]
+    assert second.versions[0].provenance_json == "", "watchers need the digest only"
+    assert second.sequence > first.sequence
+    call.cancel()
+
+
+async def test_the_last_champion_stays_in_the_snapshot_for_a_rollback(deployer: Operator) -> None:
+    await deployer.change(DeployChampion(1))
+
+    await deployer.change(DeployChampion(2))
+
+    snapshot = await deployer.seen(lambda _: True)
+    assert list(snapshot.deployments[0].standby) == [1]
+    assert [version.ref.number for version in snapshot.versions] == [1, 2]
+
+
+async def test_a_report_reaches_watchers_and_status(deployer: Operator) -> None:
+    operator = deployer
+    call = operator.stub.Watch(pb.WatchRequest(watcher="test"), timeout=LIMIT_S)
+    await next_of(call)
+
+    await operator.stub.ReportScorers(await report_of(operator, "host-1"))
+    reported = await next_of(call)
+    await operator.stub.ReportScorers(await report_of(operator, "host-1", port=9001))
+    replaced = await next_of(call)
+
+    assert [process.address for process in reported.scorers] == ["127.0.0.1:9000"]
+    assert [process.address for process in replaced.scorers] == ["127.0.0.1:9001"]
+    status = await operator.stub.GetStatus(pb.GetStatusRequest(model="fraud"))
+    assert len(status.scorers) == 1
+    other = operator.stub.GetStatus(pb.GetStatusRequest(model="other"))
+    assert (await failure_of(other)).code() is Status.NOT_FOUND
+    call.cancel()
+
+
+async def test_a_host_that_falls_silent_leaves_the_snapshot(seeded: Path) -> None:
+    async with running_registry(seeded, report_ttl_s=0.3) as channel:
+        operator = Operator(channel)
+        await operator.stub.ReportScorers(await report_of(operator, "host-1"))
+        await operator.seen(lambda snapshot: len(snapshot.scorers) == 1)
+
+        await operator.seen(lambda snapshot: len(snapshot.scorers) == 0)
+
+    assert rows_of(seeded, "host_reports") == []
+
+
+async def test_routers_are_seen_in_the_status(operator: Operator) -> None:
+    state = pb.RouterModelState(model="fraud", revision=3, champion=1, withheld=["@2 not ready"])
+    await operator.stub.ReportRouter(pb.ReportRouterRequest(router_id="r-1", models=[state]))
+
+    status = await operator.stub.GetStatus(pb.GetStatusRequest())
+
+    assert status.routers[0].models[0] == state
+    assert status.routers[0].HasField("reported_at")
+
+
+async def test_a_report_without_a_name_is_refused(operator: Operator) -> None:
+    host = await failure_of(operator.stub.ReportScorers(pb.ReportScorersRequest()))
+    router = await failure_of(operator.stub.ReportRouter(pb.ReportRouterRequest()))
+
+    assert host.code() is router.code() is Status.INVALID_ARGUMENT
+
+
+async def test_watchers_are_bounded(tmp_path: Path) -> None:
+    async with running_registry(tmp_path, max_watchers=1) as channel:
+        operator = Operator(channel)
+        first = operator.stub.Watch(pb.WatchRequest(watcher="a"), timeout=LIMIT_S)
+        await next_of(first)
+
+        error = await failure_of(operator.seen(lambda _: True))
+
+        assert error.code() is Status.RESOURCE_EXHAUSTED
+        first.cancel()
