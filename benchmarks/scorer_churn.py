@@ -2,40 +2,43 @@
 
 Ten cycles of load and unload per round, after a stretch of quiet, in turns: `--rounds 100` makes
 the thousand that the goal speaks of; a usual run makes as many as its rounds allow.
+
+Caller and registry stand for other machines, so neither may be a part of the disturbance: the
+caller is a process that only measures, off the CPU on which the host loads (the last one); the
+registry, which is this process, keeps to that CPU.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from time import monotonic
 
-import grpc
 import numpy as np
 import psutil
 
 from benchmarks.model import MODEL, BenchFiles, make_files
 from benchmarks.registry_in_memory import InMemoryRegistry, describe_version, open_registry
 from benchmarks.rows import Effort, Row, Scenario
-from benchmarks.scorer_floor import SERVICE
-from benchmarks.scorer_infer import WIDTH, infer_request
+from benchmarks.scorer_infer import WIDTH
+from benchmarks.scorer_steady_load import CALLS_PER_S, Call, SteadyLoad, steady_load
 from domain.deployments import Deployment, Shadow
 from domain.snapshots import ScorerState
 from domain.versions import VersionRef
 from features.views import load_views
+from scorer.affinity import set_cpus
 from stack.supervisor import ProcessSpec, Supervisor, free_port
-from understudy.oip import inference_pb2 as pb
 
 CYCLES_PER_ROUND = 10
 MOST_P99_RATIO = 1.2
 MOST_HOST_GROWTH_MIB = 16.0
-_CALLS_PER_S = 200
 _STAYS, _COMES_AND_GOES = 1, 2
 _KEPT = Path(".understudy") / "benchmarks" / "scorer-churn"
 _QUIET = {"SCORER_HOST_LEAVE_DELAY_S": "0.1", "SCORER_UNREADY_DELAY_S": "0"}
 _PHASE_LIMIT_S = 120.0
+_WARM_UP_S = 2.0
 
 
 class ChurnRegistry(InMemoryRegistry):
@@ -63,36 +66,21 @@ class ChurnRegistry(InMemoryRegistry):
 
 
 @dataclass(slots=True)
-class SteadyLoad:
-    """Calls at a steady pace, whatever the answers take; latencies by phase."""
+class Phases:
+    """When it was quiet and when versions came and went; spans of time.monotonic."""
 
-    call: Any
-    request: pb.ModelInferRequest
-    latencies_s: dict[str, list[float]] = field(default_factory=dict)
-    phase: str = "warm-up"
+    quiet: list[tuple[float, float]] = field(default_factory=list)
+    churning: list[tuple[float, float]] = field(default_factory=list)
 
-    async def run(self) -> None:
-        """Call until cancelled."""
-        due_s = perf_counter()
-        async with asyncio.TaskGroup() as tasks:
-            while True:
-                due_s += 1 / _CALLS_PER_S
-                await asyncio.sleep(max(0.0, due_s - perf_counter()))
-                tasks.create_task(self._one(due_s))
-
-    async def _one(self, due_s: float) -> None:
-        phase = self.phase
-        await self.call(self.request, timeout=10)
-        # From when it was due: a load that waits for slow answers would hide them.
-        self.latencies_s.setdefault(phase, []).append(perf_counter() - due_s)
-
-    def p99_ms(self, phase: str) -> float:
-        return float(np.percentile(self.latencies_s[phase], 99)) * 1000
+    @property
+    def churning_s(self) -> float:
+        return sum(until_s - from_s for from_s, until_s in self.churning)
 
 
 @dataclass(frozen=True, slots=True)
 class Churned:
-    load: SteadyLoad
+    before_ms: float  # p99
+    during_ms: float  # p99
     cycles: int
     seconds: float
     host_growth_mib: float
@@ -101,32 +89,59 @@ class Churned:
 async def measure_churn(effort: Effort, folder: Path) -> list[Row]:
     """Measure the p99 of the version that stays, before and during the coming and going."""
     files = make_files(_KEPT, width=WIDTH, versions=2)
+    cpus = sorted(os.sched_getaffinity(0))
     async with _open_host(files, folder) as (registry, host_pid):
         address = await registry.first()
-        async with grpc.aio.insecure_channel(address) as channel:
-            churned = await _churn(registry, _caller(channel), host_pid, effort)
+        async with steady_load(address, cpus[:-1]) as load:
+            with _kept_to(cpus[-1:]):
+                churned = await _churn(registry, load, host_pid, effort)
     return [_row(churned)]
 
 
-async def _churn(registry: ChurnRegistry, call: Any, host_pid: int, effort: Effort) -> Churned:
-    load = SteadyLoad(call, infer_request(1))
-    running = asyncio.ensure_future(load.run())
+async def _churn(
+    registry: ChurnRegistry, load: SteadyLoad, host_pid: int, effort: Effort
+) -> Churned:
     host = psutil.Process(host_pid)
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(_WARM_UP_S)
     await registry.cycle()  # what is made once is made now
-    before_mib, seconds = _mib(host), 0.0
+    before_mib, phases = _mib(host), Phases()
     for _ in range(effort.rounds):
-        load.phase = "before"
+        began_s = monotonic()
         await asyncio.sleep(effort.seconds)
-        load.phase = "during"
-        started_s = perf_counter()
+        phases.quiet.append((began_s, monotonic()))
+        began_s = monotonic()
         for _ in range(CYCLES_PER_ROUND):
             await registry.cycle()
-        seconds += perf_counter() - started_s
+        phases.churning.append((began_s, monotonic()))
     growth_mib = _mib(host) - before_mib
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    return Churned(load, effort.rounds * CYCLES_PER_ROUND, seconds, growth_mib)
+    await load.end()
+    return Churned(
+        before_ms=_p99_ms(load.calls, phases.quiet),
+        during_ms=_p99_ms(load.calls, phases.churning),
+        cycles=effort.rounds * CYCLES_PER_ROUND,
+        seconds=phases.churning_s,
+        host_growth_mib=growth_mib,
+    )
+
+
+@contextmanager
+def _kept_to(cpus: Iterable[int]) -> Iterator[None]:
+    """Keep this process, which plays the registry of another machine, to `cpus`."""
+    allowed = frozenset(os.sched_getaffinity(0))
+    set_cpus(os.getpid(), frozenset(cpus))
+    try:
+        yield
+    finally:
+        set_cpus(os.getpid(), allowed)
+
+
+def _p99_ms(calls: Sequence[Call], spans: Sequence[tuple[float, float]]) -> float:
+    due_s = np.array([call.due_s for call in calls])
+    latency_s = np.array([call.latency_s for call in calls])
+    within = np.zeros(len(calls), dtype=bool)
+    for from_s, until_s in spans:
+        within |= (due_s >= from_s) & (due_s < until_s)
+    return float(np.percentile(latency_s[within], 99)) * 1000
 
 
 @asynccontextmanager
@@ -159,26 +174,18 @@ def _deployment(*, shadow: bool) -> Deployment:
     return Deployment(MODEL, 1, champion=_STAYS, salt="bench", shadows=shadows)
 
 
-def _caller(channel: grpc.aio.Channel) -> Any:
-    call: Any = channel.unary_unary(
-        f"/{SERVICE}/ModelInfer",
-        request_serializer=pb.ModelInferRequest.SerializeToString,
-        response_deserializer=pb.ModelInferResponse.FromString,
-    )
-    return call
-
-
 def _row(churned: Churned) -> Row:
-    before_ms, during_ms = (churned.load.p99_ms(phase) for phase in ("before", "during"))
-    ratio = during_ms / before_ms
+    ratio = churned.during_ms / churned.before_ms
     return Row(
         name=f"scorer, {churned.cycles} versions come and go beside it",
-        requests_per_s=float(_CALLS_PER_S),
+        requests_per_s=float(CALLS_PER_S),
         goal=f"p99 during / before <= {MOST_P99_RATIO}, host memory flat",
         met=ratio <= MOST_P99_RATIO and churned.host_growth_mib <= MOST_HOST_GROWTH_MIB,
         note=(
-            f"p99 {before_ms:.2f} ms before, {during_ms:.2f} ms during: {ratio:.2f}; host memory "
-            f"{churned.host_growth_mib:+.1f} MiB; {churned.seconds / churned.cycles:.2f} s a cycle"
+            f"p99 {churned.before_ms:.2f} ms before, {churned.during_ms:.2f} ms during: "
+            f"{ratio:.2f}; host memory {churned.host_growth_mib:+.1f} MiB; "
+            f"{churned.seconds / churned.cycles:.2f} s a cycle; caller and registry stand for other "
+            "machines: a process each, the caller off the last CPU, the registry on it"
         ),
     )
 
