@@ -28,9 +28,7 @@ def main(
     *,
     only: Annotated[str, typer.Option(help="Scenarios to run, with commas; all when empty.")] = "",
     rounds: Annotated[int, typer.Option(min=1, max=100)] = 3,
-    seconds: Annotated[
-        float, typer.Option(min=0.5, max=600, help="Of each load in each round.")
-    ] = 4.0,
+    seconds: Annotated[int, typer.Option(min=1, max=600, help="Of each load in each round.")] = 4,
     output: Annotated[Path, typer.Option(help="JSON file to write.")] = _LATEST,
     show_list: Annotated[bool, typer.Option("--list", help="Name the scenarios.")] = False,
 ) -> None:
