@@ -24,6 +24,15 @@ class Gate:
             OverloadedError: the router holds as much as this priority may fill. A call that is
                 larger than the limit enters when nothing else is there.
         """
+        self.check_room(rows, priority)
+        self.outstanding_rows += rows
+
+    def check_room(self, rows: int, priority: Priority) -> None:
+        """Return when `rows` could enter now; a large call asks for one before it is read.
+
+        Raises:
+            OverloadedError: as for `enter`.
+        """
         if self.outstanding_rows and self.outstanding_rows + rows > self._thresholds[priority]:
             self.refused_rows += rows
             raise OverloadedError(
@@ -34,7 +43,6 @@ class Gate:
                     wanted_queue_s=self.limit.policy.wanted_queue_s,
                 ),
             )
-        self.outstanding_rows += rows
 
     def leave(self, rows: int) -> None:
         self.outstanding_rows -= rows

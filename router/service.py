@@ -95,6 +95,7 @@ class ScoringService:
 
     async def score_batch(self, received: bytes, context: Context) -> bytes:
         try:
+            self._gate.check_room(1, Priority.BATCH)  # reading thousands of candidates is work
             request = parsed(pb.ScoreBatchRequest, received)
             check_sizes(request, {**_MOST, "candidates": self._admission.most_candidates})
             answer = _new_answer()

@@ -299,9 +299,15 @@ async def test_a_full_router_refuses_at_once_and_says_when_to_come_back(served: 
     served.world.gate.outstanding_rows = 100_000
 
     error = await status_of(served.stub.Score(request()))
+    unread = [  # neither could be read; a full router does not try
+        served.channel.unary_unary(f"/{SERVICE}/{method}")(b"\xff\xff\xff")
+        for method in ("Score", "ScoreBatch")
+    ]
 
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert int(dict(error.trailing_metadata() or ())[PUSHBACK_KEY]) > 0
+    for call in unread:
+        assert (await status_of(call)).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_a_caller_that_goes_away_leaves_nothing_behind(served: Served) -> None:
