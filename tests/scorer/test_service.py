@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.scorer.fakes import DoublingRunner, Gate
 from tests.scorer.models import doubling_model
-from tests.scorer.serving import array_of, infer_request, open_service
+from tests.scorer.serving import LIMITS, array_of, infer_request, open_service
 from understudy.oip import inference_pb2 as pb
 
 Code = grpc.StatusCode
@@ -248,12 +249,20 @@ async def test_questions_are_answered_while_a_long_run_is_in_progress(
 
 
 async def test_many_callers_each_get_their_own_rows(doubler: Path, tmp_path: Path) -> None:
-    batches = [np.full((1 + at % 5, 3), at, np.float32) for at in range(200)]
+    batches = [np.full((1 + at % 5, 3), 1_000 + at, np.float32) for at in range(200)]
+    limits = replace(LIMITS, max_queue_rows=sum(len(batch) for batch in batches))
+    gate = Gate()
+    runner = DoublingRunner(before=gate)
 
-    async with open_service(doubler, tmp_path) as served:
-        answers = await asyncio.gather(
-            *(served.call("ModelInfer", infer_request(batch)) for batch in batches)
-        )
+    async with open_service(
+        doubler, tmp_path, limits=limits, runner=runner, inline_run_s=IN_WORKER_S
+    ) as served:
+        calls = [served.call("ModelInfer", infer_request(batch)) for batch in batches]
+        await asyncio.wait_for(gate.entered.wait(), 10)
+        # On a busy machine calls may arrive one by one: they meet while the first run is held.
+        await served.call("ServerLive", pb.ServerLiveRequest(), timeout=10)
+        gate.open()
+        answers = await asyncio.gather(*calls)
         runs = served.counted("run_seconds_count")
 
     for batch, answer in zip(batches, answers, strict=True):
