@@ -1,8 +1,8 @@
 """Keeps loading work on one CPU, and what serves off it, for as long as a version loads or goes.
 
-nobody loads --one keeps apart--> divided     at once
-divided      --each second-->     divided     anew, by how busy the serving scorers are
-divided      --no one does-->     nobody loads, all CPUs for all; tried again where it failed
+At each change and each second it is found out anew which CPUs each process should have, and given
+to those that were given others before, or that we do not know yet: they may have begun anywhere.
+Whom we gave nothing new we leave alone, for it may have been moved by hand.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class LoadingCpu:
         self._allowed = allowed
         self._can_divide = len(allowed) > 1
         self._users = users
-        self._is_divided = False
+        self._given: dict[int, frozenset[int]] = {os.getpid(): allowed}
         self._are_apart = False  # the serving scorers keep off the loading CPU
         self._busy_cpus = 0.0
         self._spent_s: dict[int, float] = {}
@@ -50,22 +50,23 @@ class LoadingCpu:
         if not self._can_divide:
             return
         users = self._users()
-        loads = any(user.keeps_apart for user in users)
-        if not loads and not self._is_divided:
-            return
-        division = CpuDivision(self._allowed, self._allowed)
-        if loads:
-            division = divide_cpus(
-                self._allowed, busy_cpus=self._busy_cpus, are_apart=self._are_apart
-            )
+        division = self._division(loads=any(user.keeps_apart for user in users))
         self._are_apart = division.serving != self._allowed
-        given = [
-            self._give(pid, cpus)
-            for pid, cpus in cpus_by_pid(users, division, host_pid=os.getpid()).items()
-        ]
-        self._is_divided = loads or not all(given)
+        wanted = cpus_by_pid(users, division, host_pid=os.getpid())
+        self._given = {
+            pid: cpus
+            for pid, cpus in wanted.items()
+            if self._given.get(pid) == cpus or self._give(pid, cpus)
+        }
 
-    def _give(self, pid: int, cpus: frozenset[int]) -> bool:
+    def _division(self, *, loads: bool) -> CpuDivision:
+        if not loads:
+            return CpuDivision(self._allowed, self._allowed)
+        return divide_cpus(self._allowed, busy_cpus=self._busy_cpus, are_apart=self._are_apart)
+
+    @staticmethod
+    def _give(pid: int, cpus: frozenset[int]) -> bool:
+        """Say whether it worked: what did not is tried again."""
         try:
             if cpus_of(pid) != cpus:
                 set_cpus(pid, cpus)

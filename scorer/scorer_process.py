@@ -165,6 +165,7 @@ class SupervisedScorer:
         """Start the process: on the CPU for loading, when others serve; it inherits ours."""
         self._keep_apart(apart=self._neighbours.serve())
         process = self._process = await self._launcher.start(folder)
+        self._neighbours.arrange_cpus()  # it has the CPUs that we had: they may be others by now
         self._change(pid=process.pid, started_at_s=datetime.now(UTC).timestamp())
         if self._loads_quietly():
             self._prioritise(set_idle, process.pid)

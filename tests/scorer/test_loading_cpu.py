@@ -155,6 +155,20 @@ async def test_without_two_cpus_nothing_is_touched(allowed: frozenset[int]) -> N
 
 
 @two_cpus
+async def test_a_scorer_that_began_on_few_cpus_gets_all_though_nothing_loads_any_more() -> None:
+    async with child("import time; time.sleep(60)") as pid:
+        set_cpus(pid, LAST)
+        loading = LoadingCpu(ALLOWED, lambda: [CpuUser(pid, keeps_apart=False)])
+
+        loading.arrange()
+
+        assert threads_cpus(pid) == {ALLOWED}
+        set_cpus(pid, OTHERS)
+        loading.arrange()
+        assert threads_cpus(pid) == {OTHERS}, "somebody moved it by hand"
+
+
+@two_cpus
 async def test_a_process_that_ended_is_no_trouble() -> None:
     async with child("pass") as pid:
         pass
