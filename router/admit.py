@@ -13,6 +13,7 @@ from router.live_model import LiveModel
 from router.work import Arrival, Candidates, RequestFeatures, Work
 
 MOST_ID_CHARACTERS = 256
+_MOST_UNKNOWN_TOLD = 20  # of features: who sends thousands is not helped by a list of them
 
 
 class Asked(NamedTuple):
@@ -187,13 +188,15 @@ def feature_faults(features: Mapping[str, FeatureScalar], live: LiveModel) -> li
     """Return what is wrong with request-time features; a name is known if any version reads it."""
     faults: list[Fault] = []
     known = live.feature_names
-    for name, value in features.items():
-        if name not in known:
-            faults.append(
-                Fault(
-                    f"features[{name}]", repr(value), "a feature that a version of the model reads"
-                )
-            )
+    unknown = [name for name in features if name not in known]
+    for name in unknown[:_MOST_UNKNOWN_TOLD]:
+        read = repr(features[name])
+        faults.append(
+            Fault(f"features[{name}]", read, "a feature that a version of the model reads")
+        )
+    if len(unknown) > _MOST_UNKNOWN_TOLD:
+        faults.append(Fault("features", f"{len(unknown)} unknown names", "known ones"))
+        return faults
     for plan in live.plans:
         own = {name: value for name, value in features.items() if name in plan.names}
         faults += plan.check_request_features(own)

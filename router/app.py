@@ -188,6 +188,7 @@ def _assemble(
         counters=counters,
         last_scores=LastScores(settings.most_last_scores),
         clocks=_CLOCKS,
+        outstanding_rows=lambda: gate.outstanding_rows,
         after_batch=gate.after_batch,
     )
     drill = DrillSwitch(time.monotonic)
@@ -222,7 +223,12 @@ def _assemble(
         budget=BudgetPolicy(settings.default_deadline_s, settings.largest_deadline_s),
         most_candidates=settings.most_candidates,
     )
-    intake = Intake(gate, most_gather_s=settings.most_gather_s, now_s=time.monotonic)
+    intake = Intake(
+        gate,
+        most_gather_s=settings.most_gather_s,
+        default_deadline_s=settings.default_deadline_s,
+        now_s=time.monotonic,
+    )
     service = ScoringService(admission, gate, intake, counters, models.find, logs.offer, _CLOCKS)
     admin = RouterAdminService(
         router_id,

@@ -37,6 +37,14 @@ class RequestLog(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Handed:
+    """The moment a batch was answered: what the books need of it, once its callers have gone."""
+
+    answered_s: float  # monotonic
+    outstanding_rows: int  # this batch included
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """Where every answer of a router passes. Order: the caller first, then the books."""
 
@@ -46,26 +54,29 @@ class Delivery:
     counters: Counters
     last_scores: LastScores
     clocks: Clocks
-    after_batch: Callable[[float], None]  # middle queue time in seconds, for admission
+    outstanding_rows: Callable[[], int]  # in the router now
+    after_batch: Callable[[float, int], None]  # middle queue time in s, outstanding rows
 
     def deliver(self, answered: Answered, deployment: Deployment) -> None:
         """Answer the callers, who all still wait; then count and log every row."""
-        self.book(answered, deployment, answered_s=self.answer(answered, deployment))
+        self.book(answered, deployment, self.answer(answered, deployment))
 
-    def answer(self, answered: Answered, deployment: Deployment) -> float:
-        """Hand the answers out; return when, for `book`. The callers go on at the loop's next turn."""
-        now_s = self.clocks.monotonic_s()
-        self.responder.scatter(answered, deployment, now_s=now_s)
-        return now_s
+    def answer(self, answered: Answered, deployment: Deployment) -> Handed:
+        """Hand the answers out. Most callers go on at the loop's next turn."""
+        handed = Handed(self.clocks.monotonic_s(), self.outstanding_rows())
+        self.responder.scatter(answered, deployment, now_s=handed.answered_s)
+        return handed
 
-    def book(self, answered: Answered, deployment: Deployment, *, answered_s: float) -> None:
+    def book(self, answered: Answered, deployment: Deployment, handed: Handed) -> None:
         """Count and log every row of a batch that was answered."""
+        answered_s = handed.answered_s
         arrived_s = [work.arrived_s for work in answered.works]
         taken_s = answered.timing.taken_s
         queue_s = [max(0.0, taken_s - each) for each in arrived_s]
         total_s = [answered_s - each for each in arrived_s]
         self.counters.batch_answered(answered, queue_s=queue_s, total_s=total_s)
-        self.after_batch(queue_s[len(queue_s) // 2])  # in order of arrival: the middle one
+        middle_s = queue_s[len(queue_s) // 2]  # in order of arrival
+        self.after_batch(middle_s, handed.outstanding_rows)
         if deployment.fallback.last_score:
             self._remember(answered, answered_s)
         self.request_log.answered(answered, now_s=answered_s)

@@ -47,16 +47,21 @@ class Gate:
     def leave(self, rows: int) -> None:
         self.outstanding_rows -= rows
 
-    def after_batch(self, queue_s: float) -> None:
-        """Move the limit by what a batch shows."""
+    def after_batch(self, queue_s: float, outstanding_rows: int) -> None:
+        """Move the limit by what a batch shows.
+
+        Args:
+            queue_s: how long its middle row waited.
+            outstanding_rows: in the router when it was answered, itself included.
+        """
         after = self.limit.after_batch(
-            queue_s=queue_s, outstanding_rows=self.outstanding_rows, now_s=self._now_s()
+            queue_s=queue_s, outstanding_rows=outstanding_rows, now_s=self._now_s()
         )
         if after is not self.limit:
             self.limit = after
             self._thresholds = after.thresholds()
             self._mirror_threshold = after.mirror_threshold()
 
-    def is_shedding_mirrors(self) -> bool:
-        """Whether shadow work must give way to live work."""
-        return self.outstanding_rows > self._mirror_threshold
+    def is_shedding_mirrors(self, outstanding_rows: int) -> bool:
+        """Whether shadow work must give way to live work, with so many rows in the router."""
+        return outstanding_rows > self._mirror_threshold

@@ -130,8 +130,8 @@ class LiveModel:
             due = of_version.lane.take_due(now_s)
             for puller in of_version.pullers:
                 due += [work for work in puller.in_flight if work.answer_by_s <= now_s]
-            if due:
-                self._ladder.take_down(due, Cause.DEADLINE_NEAR)
+            if due:  # hedged work is there twice
+                self._ladder.take_down(list(dict.fromkeys(due)), Cause.DEADLINE_NEAR)
 
     def hedge_if_slow(self, now_s: float) -> None:
         """Let an idle scorer try, too, what another one has had for long; the first answer counts."""
@@ -188,11 +188,11 @@ class LiveModel:
         if not answered.works:
             return
         delivery = self._shared.delivery
-        answered_s = delivery.answer(answered, self.deployment)
+        handed = delivery.answer(answered, self.deployment)
         await asyncio.sleep(0)  # the callers' turn: what follows is not theirs to wait for
-        delivery.book(answered, self.deployment, answered_s=answered_s)
+        delivery.book(answered, self.deployment, handed)
         if of_version is self._champion and self.mirrors:
-            self._mirror(answered, tensors, of_version.version.spec)
+            self._mirror(answered, tensors, of_version.version.spec, handed.outstanding_rows)
 
     def _rows_to_deliver(self, answered: Answered) -> NDArray[np.bool_] | None:
         """Return which rows are answers that somebody awaits; None: all are.
@@ -218,7 +218,11 @@ class LiveModel:
         return kept
 
     def _mirror(
-        self, answered: Answered, tensors: tuple[NDArray[Any], ...], spec: VersionSpec
+        self,
+        answered: Answered,
+        tensors: tuple[NDArray[Any], ...],
+        spec: VersionSpec,
+        outstanding_rows: int,
     ) -> None:
         """Offer to the shadows what the champion's model answered; not what a rule decided."""
         if answered.rule_rows is not None:
@@ -228,7 +232,7 @@ class LiveModel:
                 tensors = tuple(tensor[by_model] for tensor in tensors)
         if answered.works:
             for mirror in self.mirrors:
-                mirror.offer(answered, tensors, spec)
+                mirror.offer(answered, tensors, spec, outstanding_rows)
 
     async def _probe(self, of_version: VersionLane, scorer: Scorer) -> None:
         plan = of_version.version.plan

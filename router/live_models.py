@@ -98,8 +98,11 @@ class LiveModels:
             await asyncio.sleep(_TICK_S)
             now_s = self._shared.clocks.monotonic_s()
             for model in (*self._models.values(), *self._retired):
-                model.fall_back_if_due(now_s)
-                model.hedge_if_slow(now_s)
+                try:
+                    model.fall_back_if_due(now_s)
+                    model.hedge_if_slow(now_s)
+                except Exception:  # noqa: BLE001 - boundary: a bug must not end every deadline's guard
+                    _log.exception("sweep_failed", model=model.deployment.model)
             self._retired = [model for model in self._retired if not model.is_drained]
 
     def close(self) -> None:

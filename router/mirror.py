@@ -66,7 +66,7 @@ class MirrorQueue:
         policy: MirrorPolicy,
         features: FeatureFetcher,
         log: Callable[[ShadowBatchLog], bool],
-        is_shedding: Callable[[], bool],
+        is_shedding: Callable[[int], bool],
         clocks: Clocks,
     ) -> None:
         self.ledger = MirrorLedger()
@@ -92,8 +92,13 @@ class MirrorQueue:
         """Say what to mirror and to whom; `scorer` None: no ready one, rows are dropped."""
         self._shadow, self._salt, self._version, self._scorer = shadow, salt, version, scorer
 
-    def offer(self, answered: Answered, tensors: Tensors, spec: VersionSpec) -> None:
-        """Copy the champion's batch to the queue, or count why not. Never waits."""
+    def offer(
+        self, answered: Answered, tensors: Tensors, spec: VersionSpec, outstanding_rows: int
+    ) -> None:
+        """Copy the champion's batch to the queue, or count why not. Never waits.
+
+        `outstanding_rows`: how full the router was when the batch was answered.
+        """
         shadow, version = self._shadow, self._version
         if shadow is None or version is None:
             return
@@ -107,7 +112,8 @@ class MirrorQueue:
         if self._scorer is None:
             self._count(dropped_not_ready=kept_rows)
             return
-        if self.queued_rows + kept_rows > self._policy.most_queued_rows or self._is_shedding():
+        is_full = self.queued_rows + kept_rows > self._policy.most_queued_rows
+        if is_full or self._is_shedding(outstanding_rows):
             self._count(dropped_queue_full=kept_rows)
             return
         same = _reads_the_same(version.spec, spec)

@@ -131,9 +131,11 @@ class Puller:
         if not works:
             return True
         self._sent_s = self._clocks.monotonic_s()
-        permit = self._guarded.admit(self._sent_s)
-        if permit is None:  # another lane's failure opened the breaker meanwhile
-            self._pass_on(works, Cause.SCORER_UNAVAILABLE)
+        # Not closed: another lane's failure opened it meanwhile. A probe is nobody's work (ADR 8).
+        is_closed = self._guarded.breaker.is_closed
+        permit = self._guarded.admit(self._sent_s) if is_closed else None
+        if permit is None:
+            self._pass_on(_left_to_us(works), Cause.SCORER_UNAVAILABLE)
             return False
         self.in_flight = works
         failure: Exception | None = None

@@ -11,6 +11,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import grpc
+import structlog
+
 from domain.errors import OverloadedError
 from router.adapters.protobuf_bytes import length_delimited
 from router.decisions.admission import Priority
@@ -22,6 +25,8 @@ from understudy.v1 import scoring_pb2 as pb
 _FIELDS = pb.ScoreStreamResponse.DESCRIPTOR.fields_by_name
 _REQUEST_ID_FIELD = _FIELDS["request_id"].number
 _RESPONSE_FIELD = _FIELDS["response"].number
+_MOST_BYTES_READ_FOR_ID = 64 * 1024
+_log = structlog.get_logger()
 
 
 class ScoreStream:
@@ -120,10 +125,13 @@ class ScoreStream:
 
     def _put_error(self, request_id: str, error: Exception) -> None:
         self._on_error(error)
+        status = status_of(error)
+        if status is grpc.StatusCode.INTERNAL:
+            _log.error("message_failed", exc_info=error)
         message = pb.ScoreStreamResponse(
             request_id=request_id,
             error=pb.Error(
-                code=status_of(error).value[0],
+                code=status.value[0],
                 message=detail_of(error),
                 retry_after_ms=retry_after_ms_of(error),
             ),
@@ -174,7 +182,12 @@ class _StreamedAnswer:
 
 
 def _request_id_of(received: bytes) -> str:
-    """Return the request id of a request that was refused; "" when it cannot be read."""
+    """Return the request id of a request that was refused; "" when it cannot be read, or is large.
+
+    A flood of large messages must not cost what their refusal saves.
+    """
+    if len(received) > _MOST_BYTES_READ_FOR_ID:
+        return ""
     try:
         return pb.ScoreRequest.FromString(received).request_id
     except Exception:  # noqa: BLE001 - it was refused already; the id only helps the caller

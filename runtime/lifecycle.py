@@ -67,7 +67,8 @@ def _was_orphaned(parent_pid: int, *, init: Path) -> bool:
 def _spare_startup_objects() -> None:
     """Take what start-up has made (modules, schemas, plans) out of the garbage collector's rounds.
 
-    It lives as long as the process. Walking it takes over 20 ms, in which nobody is answered.
+    Nearly all of it lives as long as the process; what does not (the first revision's plans) is the
+    price. Walking it takes over 20 ms, in which nobody is answered.
     """
     gc.collect()
     gc.freeze()

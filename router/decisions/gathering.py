@@ -5,16 +5,16 @@ few even when many are on the machine already: a group of n, served in the time 
 m more, is followed by one of m, whatever the load. So there is an estimate of how many calls are
 here at once, waiting or being served, and one waits for most of them. The groups then grow towards
 the load: with share s they settle at s * m / (1 - s) or at the number of callers, whichever is
-less. A lone caller never waits, and nobody waits longer than being served takes: at worst a call
-takes twice its time (the bound of the ski rental problem, Karlin et al. 1988).
+less. How long one waits at most is the intake's: until nobody comes any more, or a fixed time.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 
-_DECAY = 0.95  # of the estimate per batch: after a quiet half second an old peak is forgotten
+_DECAY = 0.95  # of the estimate per reading, at least
+_HALF_LIFE_S = 0.5  # and with time: after some quiet seconds an old peak is forgotten
 _SHARE = 0.95
-_WEIGHT = 0.2  # of the newest service time in its running mean
+EXPECTED_BACK_S = 0.02  # who is away for longer does not send again soon: nobody waits for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +22,13 @@ class Gathering:
     """Replaced at each reading."""
 
     peak: float = 1.0  # how many calls were here at once, lately
-    served_s: float = 0.0  # how long those read together take until the last one is answered
 
-    def after_reading(self, most_at_once: int) -> "Gathering":
-        """Return the estimate after a stretch in which so many calls were here at once."""
-        return replace(self, peak=max(1.0, self.peak * _DECAY, float(most_at_once)))
-
-    def after_answers(self, took_s: float) -> "Gathering":
-        """Return the estimate after all that were read together are answered."""
-        return replace(self, served_s=self.served_s + _WEIGHT * (took_s - self.served_s))
+    def after_reading(self, most_at_once: int, *, elapsed_s: float) -> "Gathering":
+        """Return the estimate after a stretch of `elapsed_s` with so many calls here at once."""
+        faded = 0.5 ** (elapsed_s / _HALF_LIFE_S)  # the stretch may have been a long silence
+        peak = max(1.0, self.peak * min(_DECAY, faded), most_at_once * faded)
+        return Gathering(peak)
 
     def wanted(self, most: int) -> int:
         """Return how many calls need not wait for more."""
         return min(most, ceil(self.peak * _SHARE))
-
-    def most_wait_s(self, limit_s: float) -> float:
-        """Return how long to wait at most: not longer than being served takes."""
-        return min(limit_s, self.served_s)

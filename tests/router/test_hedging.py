@@ -119,3 +119,17 @@ async def test_nothing_is_hedged_unless_asked_or_while_no_replica_is_idle(
 def test_a_hedge_that_could_never_act_is_refused() -> None:
     with pytest.raises(ValidationError, match="hedge_after_s must be below scorer_timeout_s"):
         RouterSettings(hedge_after_s=1.0, scorer_timeout_s=1.0)
+
+
+async def test_a_hedged_call_that_nobody_answers_in_time_goes_down_the_ladder_once() -> None:
+    async with two_replicas() as world:
+        work = world.submit("u7", remaining_s=0.2)
+        await both_have_it(world)
+
+        answer = pb.ScoreResponse.FromString(await awaited(work))
+        for scorer in world.scorers.values():
+            released(scorer)
+        await until(lambda: world.counters.late_rows == 2)
+
+        assert answer.degradation.level == pb.DEGRADATION_LEVEL_CONSTANT
+        assert sum(batch.rows for batch in world.score_logs) == 1

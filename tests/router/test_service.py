@@ -1,5 +1,6 @@
 """ScoringService over real gRPC: every RPC, and what bad input gets."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from time import monotonic
@@ -10,13 +11,14 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from domain.deployments import Challenger, Deployment, Fallback, Shadow
+from router.decisions.admission import AdmissionLimit
 from router.intake import Intake
 from router.ports import Clocks
 from router.service import SERVICE, ScoringService
 from runtime.grpc_errors import PUSHBACK_KEY
 from runtime.serving import add_health_and_reflection, bind, new_server
 from shadow.batches import OutcomeBatchLog
-from tests.router.world import MODEL, UTC_S, VIEW, World, open_world, spec
+from tests.router.world import MODEL, UTC_S, VIEW, World, open_world, spec, until
 from understudy.v1 import scoring_pb2 as pb
 from understudy.v1 import scoring_pb2_grpc
 
@@ -54,7 +56,7 @@ async def served() -> AsyncIterator[Served]:
         service = ScoringService(
             world.admission,
             world.gate,
-            Intake(world.gate, most_gather_s=0.002, now_s=monotonic),
+            Intake(world.gate, most_gather_s=0.002, default_deadline_s=0.1, now_s=monotonic),
             world.counters,
             world.models.find,
             log,
@@ -299,15 +301,15 @@ async def test_a_full_router_refuses_at_once_and_says_when_to_come_back(served: 
     served.world.gate.outstanding_rows = 100_000
 
     error = await status_of(served.stub.Score(request()))
-    unread = [  # neither could be read; a full router does not try
-        served.channel.unary_unary(f"/{SERVICE}/{method}")(b"\xff\xff\xff")
-        for method in ("Score", "ScoreBatch")
-    ]
 
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert int(dict(error.trailing_metadata() or ())[PUSHBACK_KEY]) > 0
-    for call in unread:
-        assert (await status_of(call)).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    for method in ("Score", "ScoreBatch"):  # what could not be read: a full router does not try
+        raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = served.channel.unary_unary(
+            f"/{SERVICE}/{method}"
+        )
+        refused = await status_of(raw(b"\xff\xff\xff"))
+        assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_a_caller_that_goes_away_leaves_nothing_behind(served: Served) -> None:
@@ -320,3 +322,26 @@ async def test_a_caller_that_goes_away_leaves_nothing_behind(served: Served) -> 
 
     assert follow_up.score > 0
     assert served.world.gate.outstanding_rows == 0
+
+
+async def test_the_limit_grows_when_it_is_in_use_and_queues_are_short(served: Served) -> None:
+    gate = served.world.gate
+    gate.limit = AdmissionLimit(gate.limit.policy, 59.5)
+
+    scorers = [served.world.scorers[name] for name in ("one", "two")]
+    for scorer in scorers:
+        scorer.release = asyncio.Event()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        for index in range(30):
+            tasks.create_task(_scored(served, f"u{index}"))
+        await until(lambda: gate.outstanding_rows == 30)
+        for scorer in scorers:
+            assert scorer.release is not None
+            scorer.release.set()
+
+    # The callers have gone when the books are written: what counts is who was there.
+    assert gate.limit.rows > 59.5
+
+
+async def _scored(served: Served, entity: str) -> None:
+    await served.stub.Score(request(entity))

@@ -275,6 +275,7 @@ async def open_world(
         counters=counters,
         last_scores=LastScores(100),
         clocks=clocks,
+        outstanding_rows=lambda: gate.outstanding_rows,
         after_batch=gate.after_batch,
     )
 
