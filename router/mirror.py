@@ -27,7 +27,7 @@ from shadow.batches import ShadowBatchLog, ShadowStatus
 from shadow.ledger import MirrorLedger
 
 _log = structlog.get_logger()
-_GATHER_S = 0.02
+_GATHER_S = 0.05
 _BUG_PAUSE_S = 0.1
 
 Tensors = tuple[NDArray[Any], ...]
@@ -85,6 +85,7 @@ class MirrorQueue:
         self._asked: Scorer | None = None  # a call to it is under way
         self._closed = False
         self._in_flight_rows = 0
+        self._compared: tuple[VersionSpec, VersionSpec, bool] | None = None  # at the last offer
 
     def set_target(
         self, shadow: Shadow | None, salt: str, version: VersionPlan | None, scorer: Scorer | None
@@ -116,7 +117,7 @@ class MirrorQueue:
         if is_full or self._is_shedding(outstanding_rows):
             self._count(dropped_queue_full=kept_rows)
             return
-        same = _reads_the_same(version.spec, spec)
+        same = self._reads_the_same(version.spec, spec)
         self._copies.append(
             _Copy(
                 works=_rowwise(answered.works, keep),
@@ -129,6 +130,13 @@ class MirrorQueue:
         )
         self.queued_rows += kept_rows
         self._arrived.set()
+
+    def _reads_the_same(self, shadow: VersionSpec, champion: VersionSpec) -> bool:
+        # They change with a revision; comparing hundreds of features is not for every batch.
+        before = self._compared
+        if before is None or before[0] is not shadow or before[1] is not champion:
+            before = self._compared = (shadow, champion, _reads_the_same(shadow, champion))
+        return before[2]
 
     async def run(self) -> None:
         """Send what is queued until closed; what is queued then is still sent."""
