@@ -1,6 +1,7 @@
 """Check what hosts and routers report, at the door: it reaches every router and host from here."""
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from domain.errors import Fault, InvalidInputError
 from domain.versions import checked_model_name
@@ -14,6 +15,7 @@ _MOST_SHARES = 100
 _MOST_FAULTS_TOLD = 20  # they travel in a header, which gRPC bounds
 _GREATEST_PORT = 65_535
 _STATES = frozenset(pb.ScorerState.values()) - {pb.SCORER_STATE_UNSPECIFIED}
+ReportT = TypeVar("ReportT", pb.ReportScorersRequest, pb.ReportRouterRequest)
 _A_NAME = f"1 to {LONGEST_NAME} printable characters"
 
 
@@ -24,9 +26,7 @@ def checked_scorers_report(message: pb.ReportScorersRequest) -> pb.ReportScorers
         InvalidInputError: with all that is wrong, up to a bound.
     """
     _raise_any(_scorers_faults(message))
-    report = pb.ReportScorersRequest()
-    report.CopyFrom(message)
-    report.DiscardUnknownFields()
+    report = _known_part(message)
     for process in report.processes:
         process.last_error = _shown_text(process.last_error)
     return report
@@ -39,11 +39,16 @@ def checked_router_report(message: pb.ReportRouterRequest) -> pb.ReportRouterReq
         InvalidInputError: with all that is wrong, up to a bound.
     """
     _raise_any(_router_faults(message))
-    report = pb.ReportRouterRequest()
-    report.CopyFrom(message)
-    report.DiscardUnknownFields()
+    report = _known_part(message)
     for state in report.models:
         state.withheld[:] = [_shown_text(why) for why in state.withheld]
+    return report
+
+
+def _known_part(message: ReportT) -> ReportT:
+    report = type(message)()
+    report.CopyFrom(message)
+    report.DiscardUnknownFields()
     return report
 
 

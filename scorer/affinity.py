@@ -4,6 +4,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from scorer.threads import threads_of
+
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _USER_TICKS, _SYSTEM_TICKS = 11, 12  # of what follows the name in /proc/PID/stat
 
@@ -32,7 +34,7 @@ def set_cpus(pid: int, cpus: frozenset[int]) -> None:
         OSError: none of `cpus` is allowed, or the process is somebody else's.
     """
     done: set[int] = set()
-    while new := _threads_of(pid) - done:
+    while new := threads_of(pid) - done:
         for thread in new:
             with suppress(ProcessLookupError):
                 os.sched_setaffinity(thread, cpus)
@@ -47,10 +49,3 @@ def cpu_seconds_of(pid: int) -> float | None:
         return None
     counted = stat.rpartition(")")[2].split()  # the name may hold spaces and brackets
     return (int(counted[_USER_TICKS]) + int(counted[_SYSTEM_TICKS])) / _TICKS_PER_S
-
-
-def _threads_of(pid: int) -> set[int]:
-    try:
-        return {int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()}
-    except (FileNotFoundError, ProcessLookupError):  # it ended
-        return set()

@@ -4,6 +4,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from scorer.threads import threads_of
+
 _CAP_SYS_NICE = 1 << 23
 _LOWEST_NICE = 20
 
@@ -14,7 +16,7 @@ def set_nice(nice: int, pid: int) -> None:
     Raises:
         PermissionError: the kernel does not let this process raise a priority.
     """
-    for thread in _threads_of(pid):
+    for thread in threads_of(pid):
         with suppress(ProcessLookupError):
             os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
             os.setpriority(os.PRIO_PROCESS, thread, nice)
@@ -22,16 +24,9 @@ def set_nice(nice: int, pid: int) -> None:
 
 def set_idle(pid: int) -> None:
     """Let a process run only where nothing else wants to: any other thread goes before it."""
-    for thread in _threads_of(pid):
+    for thread in threads_of(pid):
         with suppress(ProcessLookupError):
             os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
-
-
-def _threads_of(pid: int) -> list[int]:
-    try:
-        return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
-    except FileNotFoundError:  # it ended
-        return []
 
 
 def may_set_down_to(nice: int) -> bool:

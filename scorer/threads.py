@@ -1,0 +1,11 @@
+"""The threads of a process, as Linux lists them: priorities and CPUs are kept per thread."""
+
+from pathlib import Path
+
+
+def threads_of(pid: int) -> set[int]:
+    """Return the ids of a process's threads; none when it has ended."""
+    try:
+        return {int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()}
+    except (FileNotFoundError, ProcessLookupError):  # it ended
+        return set()
