@@ -1,6 +1,5 @@
 """Fetching: one read for a batch, memory for what a remote store does not answer."""
 
-import asyncio
 from time import monotonic
 from typing import Any
 
@@ -9,10 +8,10 @@ import pytest
 from features.assembly import compile_plan
 from features.last_known import LastKnownRecords
 from features.ports import UNANSWERED
-from router.decisions.admission import Priority
 from router.decisions.breaker import BreakerPolicy
 from router.fetch_features import STORE_ANSWERED_IN_PART, STORE_UNAVAILABLE, FeatureFetcher
 from router.work import Candidates, Work
+from tests.router.builders import bare_work
 from tests.router.world import UTC_S, VIEW, FakeStore, spec
 
 PLAN = compile_plan(spec(1).feature_set, spec(1).feature_views, spec(1).inputs)
@@ -39,18 +38,7 @@ class RemoteStore(FakeStore):
 
 
 def work(entity: str, *, ids: list[str] | None = None) -> Work:
-    live: Any = None  # fetching never looks at it
-    made = Work(
-        live=live,
-        request_id="r",
-        unit_key="u",
-        seat=0,
-        entities={"user": entity} if entity else {},
-        arrived_s=0.0,
-        answer_by_s=monotonic() + 10,
-        priority=Priority.LIVE,
-        answer=asyncio.get_running_loop().create_future(),
-    )
+    made = bare_work("r", entities={"user": entity} if entity else {}, answer_by_s=monotonic() + 10)
     if ids is not None:
         made.candidates = Candidates("user", ids, range(len(ids)), None, {}, 0, is_sorted=False)
         made.rows = len(ids)

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ from router.decisions.gathering import Gathering
 from router.gate import Gate
 from router.intake import Intake, Waiting
 from router.work import Work
+from tests.router.builders import bare_work
 
 LONG_S = 5.0  # longer than a test would wait
 
@@ -68,13 +68,9 @@ class Desk:
             raise InvalidInputError.of("model", read=name, accepted="another one")
         self.read.append(name)
         self.now_s += self.read_takes_s
-        live: Any = self  # only `submit` is asked of it
-        return Work(
-            live=live,
-            request_id=name,
-            unit_key=name,
-            seat=0,
-            entities={},
+        return bare_work(  # of its live model only `submit` is asked
+            name,
+            live=self,
             arrived_s=call.arrived_s,
             answer_by_s=call.arrived_s + 1,
             priority=call.priority,

@@ -1,28 +1,16 @@
 """The lane: what is queued goes together, in order of priority; each row once."""
 
 import asyncio
-from typing import Any
 
 from router.decisions.admission import Priority
 from router.lane import Lane
 from router.work import Work
+from tests.router.builders import bare_work
 from tests.router.world import awaited
 
 
 def work(name: str = "w", *, rows: int = 1, priority: Priority = Priority.LIVE) -> Work:
-    live: Any = None  # a lane never looks at it
-    return Work(
-        live=live,
-        request_id=name,
-        unit_key=name,
-        seat=0,
-        entities={},
-        arrived_s=0.0,
-        answer_by_s=1.0,
-        priority=priority,
-        answer=asyncio.get_running_loop().create_future(),
-        rows=rows,
-    )
+    return bare_work(name, rows=rows, priority=priority)
 
 
 def open_lane() -> Lane:

@@ -1,0 +1,34 @@
+"""Work as the stages see it, for tests that need no router around it."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from router.decisions.admission import Priority
+from router.work import Answer, Work
+
+
+def bare_work(
+    name: str,
+    *,
+    live: Any = None,
+    entities: Mapping[str, str] | None = None,
+    arrived_s: float = 0.0,
+    answer_by_s: float = 1.0,
+    priority: Priority = Priority.LIVE,
+    answer: Answer | None = None,
+    rows: int = 1,
+) -> Work:
+    """Return work with `name` as request id and unit key; `live` None: nobody looks at it."""
+    return Work(
+        live=live,
+        request_id=name,
+        unit_key=name,
+        seat=0,
+        entities=entities or {},
+        arrived_s=arrived_s,
+        answer_by_s=answer_by_s,
+        priority=priority,
+        answer=answer or asyncio.get_running_loop().create_future(),
+        rows=rows,
+    )
