@@ -17,8 +17,9 @@ $(READY): requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
 		|| { echo "understudy needs Python 3.11 (set PYTHON=...)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check --quiet
 	@touch $@
 
 demo: $(READY) ## the whole system on real data, under two minutes
@@ -28,7 +29,8 @@ clients: $(CLIENTS_READY) ## environment with the stock clients that tests drive
 
 $(CLIENTS_READY): requirements/clients.lock
 	$(PYTHON) -m venv $(CLIENTS)
-	$(CLIENTS)/bin/python -m pip install --quiet --require-hashes -r requirements/clients.lock
+	$(CLIENTS)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/clients.lock
+	$(CLIENTS)/bin/python -m pip check --quiet
 	@touch $@
 
 test: $(READY) $(CLIENTS_READY) ## the whole test suite
