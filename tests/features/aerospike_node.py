@@ -271,13 +271,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--namespace", default="features")
     options = parser.parse_args()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    heeded = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, heeded)  # in the node's threads too
     node = AerospikeNode(options.namespace, port=options.port)
     node.start()
     print(node.url, flush=True)  # noqa: T201 - who started it reads the address
-    stop.wait()
+    signal.sigwait(heeded)
     node.stop()
 
 

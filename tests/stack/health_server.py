@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,9 +13,11 @@ def main(listen: str, manner: str) -> int:
     if manner == "refuses":
         sys.stdout.write("bad setting: nothing suits me\n")
         return 64
-    stop = threading.Event()
-    heeded = signal.SIG_IGN if manner == "stubborn" else lambda *_: stop.set()
-    signal.signal(signal.SIGTERM, heeded)
+    # Blocked here and so in every thread to come, then waited for. A handler would not do: the kernel
+    # may send a dying parent's signal once for each of its threads, and a handler that interrupts
+    # itself waits for a lock that it holds.
+    heeded = signal.SIGUSR1 if manner == "stubborn" else signal.SIGTERM
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, heeded})
     servicer = health.HealthServicer()
     state = health_pb2.HealthCheckResponse
     servicer.set("", state.NOT_SERVING if manner == "never-ready" else state.SERVING)
@@ -24,10 +25,7 @@ def main(listen: str, manner: str) -> int:
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     server.add_insecure_port(listen)
     server.start()
-    # Looked at again and again: the signal may meet one of gRPC's threads, and a wait without an
-    # end in the main thread, where Python runs handlers, would never notice.
-    while not stop.wait(0.1):
-        pass
+    signal.sigwait({heeded})
     server.stop(0).wait(5)
     if manner.startswith("/"):
         with Path(manner).open("a") as mark:
