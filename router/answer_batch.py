@@ -12,20 +12,13 @@ from numpy.typing import NDArray
 
 from domain.deployments import DegradationLevel, Rule
 from domain.errors import DeadlinePassedError
-from domain.features import FeatureStatus
 from domain.snapshots import VersionSpec
 from features.assembly import Assembled, AssemblyPlan
+from router.decisions.reasons import marks_of
 from router.decisions.rules import NO_RULE, first_matching_rule
 from router.fetch_features import FeatureFetcher, Fetched
 from router.ports import Clocks, Inferred, Scorer, ScorerHungError
 from router.work import Answered, BatchTiming, Served, Work
-
-_REASON_OF = {
-    FeatureStatus.STALE: "features_stale",
-    FeatureStatus.DEFAULTED: "features_defaulted",
-    FeatureStatus.LAST_KNOWN: "features_last_known",
-    FeatureStatus.MISSING: "features_missing",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +83,7 @@ async def answer_batch(
         why = f"no answer within {scorer_timeout_s * 1000:.0f} ms"
         raise ScorerHungError(f"scorer {scorer.address}", why) from error
     inferred_s = clocks.monotonic_s()
-    levels, reasons = levels_of(assembled.statuses, fetched.gap)
+    levels, marks = levels_of(assembled.statuses)
     answered = Answered(
         works=works,
         served=served,
@@ -98,7 +91,8 @@ async def answer_batch(
         scores=inferred.scores,
         levels=levels,
         statuses=assembled.statuses,
-        reasons=reasons,
+        marks=marks,
+        gap=fetched.gap,
         outputs=inferred.outputs,
         timing=BatchTiming(
             taken_s=taken_s,
@@ -114,25 +108,20 @@ async def answer_batch(
 
 
 def levels_of(
-    statuses: NDArray[np.uint8] | None, gap: str
-) -> tuple[NDArray[np.uint8] | None, tuple[str, ...]]:
-    """Return the degradation level per row, None when all are FULL, and the reasons.
+    statuses: NDArray[np.uint8] | None,
+) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+    """Return degradation level and marks (see `marks_of`) per row; None when all rows are FULL.
 
     Args:
         statuses: shape (n, width) of FeatureStatus; None: all present.
-        gap: why the store was not read; "" when it was.
     """
     if statuses is None:
-        return None, ()
-    worst = statuses.max(axis=1, initial=0)
-    levels = np.where(
-        worst >= FeatureStatus.STALE, DegradationLevel.FEATURES, DegradationLevel.FULL
-    ).astype(np.uint8)
-    if not levels.any():
-        return None, ()
-    seen = np.bincount(statuses.ravel(), minlength=len(FeatureStatus))
-    reasons = [reason for status, reason in _REASON_OF.items() if seen[status]]
-    return levels, tuple([gap, *reasons] if gap else reasons)
+        return None, None
+    marks = marks_of(statuses)
+    if not marks.any():
+        return None, None
+    levels = np.where(marks, DegradationLevel.FEATURES, DegradationLevel.FULL)
+    return levels.astype(np.uint8), marks
 
 
 def matrix_of(assembled: Assembled) -> NDArray[np.float32] | None:
@@ -162,12 +151,21 @@ async def _infer_undecided(
     for index, rule in enumerate(rules):
         scores[rule_rows == index] = rule.score
     undecided = rule_rows == NO_RULE
-    if undecided.any():
-        # Outputs are not asked for: rows that a rule decided have none to show.
-        asked = tuple(np.ascontiguousarray(tensor[undecided]) for tensor in assembled.tensors)
-        inferred = await scorer.infer(spec, asked, timeout_s=timeout_s)
-        scores[undecided] = inferred.scores
-    return Inferred(scores, {})
+    if not undecided.any():
+        return Inferred(scores, {})
+    asked = tuple(np.ascontiguousarray(tensor[undecided]) for tensor in assembled.tensors)
+    inferred = await scorer.infer(spec, asked, timeout_s=timeout_s, outputs=outputs)
+    scores[undecided] = inferred.scores
+    return Inferred(
+        scores, {name: _spread(values, undecided) for name, values in inferred.outputs.items()}
+    )
+
+
+def _spread(values: NDArray[np.generic], scored: NDArray[np.bool_]) -> NDArray[np.generic]:
+    """Return `values` at the rows that were scored, zeros at the others."""
+    spread = np.zeros((len(scored), *values.shape[1:]), dtype=values.dtype)
+    spread[scored] = values
+    return spread
 
 
 def _wanted_outputs(works: Sequence[Work]) -> tuple[str, ...]:

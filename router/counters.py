@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.deployments import DegradationLevel
-from router.work import Answered
+from router.work import Answered, count_reasons
 
 # Upper bounds in seconds. Low ones matter: most answers take less than a millisecond or two.
 LATENCY_BOUNDS_S = (
@@ -80,9 +80,8 @@ class Counters:
         if answered.levels is None:
             self._add_rows(served.model, served.version, served.arm, 0, answered.rows)
         else:
-            degraded_rows = int(np.count_nonzero(answered.levels))
-            for reason in answered.reasons:
-                self.degraded[(served.model, reason)] += degraded_rows
+            for reason, rows in count_reasons(answered).items():
+                self.degraded[(served.model, reason)] += rows
             by_level = np.bincount(answered.levels, minlength=len(DegradationLevel))
             for level in np.flatnonzero(by_level).tolist():
                 self._add_rows(

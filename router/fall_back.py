@@ -104,7 +104,6 @@ class Ladder:
         works = [work for work, _ in group]
         counts = [work.rows for work in works]
         scores = np.array([score for _, score in group], dtype=np.float64)
-        causes = dict.fromkeys(work.degraded_because for work in works)
         return Answered(
             works=works,
             served=self._served,
@@ -112,9 +111,9 @@ class Ladder:
             scores=np.repeat(scores, counts),
             levels=np.full(sum(counts), level, dtype=np.uint8),
             statuses=None,
-            reasons=(*causes, reason),
             outputs={},
             timing=BatchTiming(taken_s=now_s, fetch_us=0, infer_us=0, rows=sum(counts)),
+            step=reason,
         )
 
 
@@ -124,11 +123,10 @@ def as_fallback(answered: Answered) -> Answered:
         [work.tried_fallback for work in answered.works], [work.rows for work in answered.works]
     )
     levels = np.zeros(answered.rows, np.uint8) if answered.levels is None else answered.levels
-    causes = dict.fromkeys(w.degraded_because for w in answered.works if w.tried_fallback)
     return replace(
         answered,
         levels=np.where(fell, np.uint8(DegradationLevel.FALLBACK), levels),
-        reasons=(*causes, "fallback_version", *answered.reasons),
+        step="fallback_version",
     )
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 import structlog
 
 from router.decisions.sampling import is_sampled
-from router.work import Answered, Work, level_of_row
+from router.work import Answered, Work, level_of_row, reasons_of_row
 
 _log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class RequestLogLines:
                     arm=answered.served.arm.value,
                     revision=answered.served.revision,
                     degradation=f"L{level.value}",
-                    reasons=answered.reasons if level else (),
+                    reasons=reasons_of_row(answered, work, row),
                     rows=work.rows,
                     queue_ms=_ms(answered.timing.taken_s - work.arrived_s),
                     fetch_ms=answered.timing.fetch_us / 1000,

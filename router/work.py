@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -15,6 +16,7 @@ from domain.errors import Fault
 from domain.features import FeatureScalar
 from router.decisions.admission import Priority
 from router.decisions.assignment import ArmWeight
+from router.decisions.reasons import feature_reasons
 
 RequestFeatures = Mapping[str, FeatureScalar] | None
 
@@ -128,11 +130,13 @@ class Answered:
     scores: NDArray[np.float64]  # (n,)
     levels: NDArray[np.uint8] | None  # (n,) DegradationLevel; None: every row is FULL
     statuses: NDArray[np.uint8] | None  # (n, width) FeatureStatus; None: all present
-    reasons: tuple[str, ...]  # why rows of this batch are degraded
-    outputs: Mapping[str, NDArray[np.generic]]  # (n, ...) by name
+    outputs: Mapping[str, NDArray[np.generic]]  # (n, ...) by name; zeros where a rule decided
     timing: BatchTiming
     rule_rows: NDArray[np.int64] | None = None  # (n,) index of the deciding rule, or NO_RULE
     matrix: NDArray[np.float32] | None = None  # (n, width) for the log
+    marks: NDArray[np.uint8] | None = None  # (n,) see `marks_of`; None: no feature degrades a row
+    gap: str = ""  # why the feature store was not read
+    step: str = ""  # which step of the ladder answered the rows at FALLBACK or below
     wrong_digests: int = 0  # records of another definition of their view; taken as missing
 
     @property
@@ -150,6 +154,7 @@ class Answered:
             outputs={name: values[kept] for name, values in self.outputs.items()},
             rule_rows=None if self.rule_rows is None else self.rule_rows[kept],
             matrix=None if self.matrix is None else self.matrix[kept],
+            marks=None if self.marks is None else self.marks[kept],
         )
 
 
@@ -168,3 +173,32 @@ def level_of_row(answered: Answered, row: int) -> DegradationLevel:
     if answered.levels is None:
         return DegradationLevel.FULL
     return DegradationLevel(int(answered.levels[row]))
+
+
+def reasons_of_row(answered: Answered, work: Work, row: int) -> tuple[str, ...]:
+    """Return why this row of `work` is degraded; () when it is not."""
+    level = level_of_row(answered, row)
+    if level is DegradationLevel.FULL:
+        return ()
+    mark = 0 if answered.marks is None else int(answered.marks[row])
+    reasons = feature_reasons(mark, answered.gap)
+    if level is DegradationLevel.FEATURES:
+        return reasons
+    return (work.degraded_because, answered.step, *reasons)
+
+
+def count_reasons(answered: Answered) -> Counter[str]:
+    """Return how many rows are degraded for each reason."""
+    counted: Counter[str] = Counter()
+    if answered.marks is not None:
+        of_marks = np.bincount(answered.marks)
+        for mark in np.flatnonzero(of_marks).tolist():
+            for reason in feature_reasons(mark, answered.gap):
+                counted[reason] += int(of_marks[mark])
+    if answered.step and answered.levels is not None:
+        fell = answered.levels >= DegradationLevel.FALLBACK
+        for work, at in zip(answered.works, starts_of(answered), strict=True):
+            if fell[at]:
+                counted[work.degraded_because] += work.rows
+                counted[answered.step] += work.rows
+    return counted

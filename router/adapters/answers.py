@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from domain.deployments import Arm, DegradationLevel, Deployment
 from domain.features import FeatureStatus
 from router.decisions.rules import NO_RULE
-from router.work import Answered, Candidates, Served, Work
+from router.work import Answered, Candidates, Served, Work, level_of_row, reasons_of_row
 from understudy.v1 import scoring_pb2 as pb
 
 _ARMS = {
@@ -74,7 +74,7 @@ class ProtobufResponder:
         elif message.served_by.assigned_version or message.served_by.artifact_digest:
             message.served_by.CopyFrom(served_by(answered.served, None, digests=False))
         if not is_plain:
-            _set_degradation(message.degradation, answered, row)
+            _set_degradation(message.degradation, answered, work, row)
             _set_rule(message, answered, deployment, row)
             _set_outputs(message, answered, work.outputs, row)
 
@@ -98,15 +98,13 @@ def served_by(served: Served, assigned: tuple[Arm, int] | None, *, digests: bool
     return message
 
 
-def _set_degradation(message: pb.Degradation, answered: Answered, row: int) -> None:
+def _set_degradation(message: pb.Degradation, answered: Answered, work: Work, row: int) -> None:
     message.Clear()
-    if answered.levels is None:
-        return
-    level = int(answered.levels[row])
-    if level == DegradationLevel.FULL:
+    level = level_of_row(answered, row)
+    if level is DegradationLevel.FULL:
         return
     message.level = pb.DegradationLevel.ValueType(level)
-    message.reasons.extend(answered.reasons)
+    message.reasons.extend(reasons_of_row(answered, work, row))
     if answered.statuses is not None:
         _add_names(message, answered.feature_names, answered.statuses[row])
 
@@ -133,6 +131,8 @@ def _set_outputs(
     message: pb.ScoreResponse, answered: Answered, wanted: Sequence[str], row: int
 ) -> None:
     message.ClearField("outputs")
+    if answered.rule_rows is not None and answered.rule_rows[row] != NO_RULE:
+        return  # no model saw it
     for name in wanted:
         values = answered.outputs.get(name)
         if values is not None:
@@ -173,7 +173,7 @@ def _batch_answer(
     )
     if answered.levels is not None:
         own = answered.levels[at : at + work.rows]
-        _set_degradation(message.degradation, answered, at + int(own.argmax()))
+        _set_degradation(message.degradation, answered, work, at + int(own.argmax()))
     return message.SerializeToString()
 
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from domain.deployments import (
+    Challenger,
     DegradationLevel,
     Fallback,
 )
@@ -23,6 +24,35 @@ async def test_a_dead_scorer_falls_back_to_the_declared_version() -> None:
         assert answer.served_by.version == 3
         assert answer.degradation.level == pb.DEGRADATION_LEVEL_FALLBACK
         assert list(answer.degradation.reasons) == ["scorer_unavailable", "fallback_version"]
+
+
+async def test_who_fell_and_who_was_assigned_to_the_fallback_version_are_told_apart() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(Challenger(2, 5_000),), fallback=Fallback(version=2))
+        first_of: dict[int, str] = {}
+        for index in range(60):
+            first_of.setdefault((await world.score(f"u{index}")).served_by.version, f"u{index}")
+        challenger = world.scorers["two"]
+        challenger.entered.clear()
+        challenger.release = asyncio.Event()
+        blocking = world.submit(first_of[2])
+        await challenger.entered.wait()
+        world.scorers["one"].failing = True
+        own = world.submit("nobody", unit_key=first_of[2])
+        fell = world.submit(first_of[1])
+        await until(lambda: fell.tried_fallback)
+        challenger.release.set()
+
+        await awaited(blocking)
+        answers = [pb.ScoreResponse.FromString(await awaited(work)) for work in (own, fell)]
+        await asyncio.sleep(0)  # the books are written once the callers have their answers
+
+        assert challenger.batches[-1] == 2
+        assert [list(answer.degradation.reasons) for answer in answers] == [
+            ["features_defaulted", "features_missing"],
+            ["scorer_unavailable", "fallback_version"],
+        ]
+        assert world.counters.degraded[(MODEL, "fallback_version")] == 1
 
 
 async def test_the_last_score_of_the_unit_stands_in() -> None:

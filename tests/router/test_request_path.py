@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from domain.deployments import (
 )
 from domain.errors import InvalidInputError, NotFoundError
 from domain.features import Feature, FeatureDtype
-from tests.router.world import VIEW, awaited, deployment, open_world, spec, two_arms
+from tests.router.world import MODEL, VIEW, awaited, deployment, open_world, spec, two_arms
 from understudy.v1 import scoring_pb2 as pb
 
 
@@ -193,6 +194,49 @@ async def test_rules_decide_before_the_model() -> None:
         assert (large.rule, large.rule_action, large.score) == ("large", "review", 1.0)
         assert world.scorers["one"].batches == [1]
         assert [batch.rules for batch in world.score_logs] == [None, ["large"]]
+
+
+async def test_a_row_that_a_rule_decides_leaves_its_neighbours_their_outputs() -> None:
+    rule = Rule("large", "amount", RuleOperator.GREATER, 5.0, "review", 1.0)
+    async with open_world() as world:
+        await two_arms(world, challengers=(), rules=(rule,))
+        scorer = world.scorers["one"]
+        scorer.release = asyncio.Event()
+        first = world.submit("u0")
+        await scorer.entered.wait()
+        together = [world.submit(name, outputs=("score",)) for name in ("u9", "u4", "u2")]
+        scorer.release.set()
+
+        await awaited(first)
+        decided, four, two = [pb.ScoreResponse.FromString(await awaited(work)) for work in together]
+
+        assert scorer.batches == [1, 2]
+        assert (decided.rule, list(decided.outputs)) == ("large", [])
+        assert list(four.outputs[0].values) == [four.score]
+        assert list(two.outputs[0].values) == [two.score]
+
+
+async def test_reasons_are_those_of_the_row_not_of_its_batch() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+
+        answers = await world.score_together(
+            "one",
+            partial(world.submit, "u1"),
+            partial(world.submit, "nobody", features={"count": 1.0}),
+            partial(world.submit, "nobody", features={"amount": 1.0}),
+        )
+
+        assert world.scorers["one"].batches == [1, 3]
+        assert [list(answer.degradation.reasons) for answer in answers] == [
+            [],
+            ["features_defaulted"],
+            ["features_missing"],
+        ]
+        assert world.counters.degraded == {
+            (MODEL, "features_defaulted"): 1,
+            (MODEL, "features_missing"): 1,
+        }
 
 
 async def test_thresholds_of_request_and_deployment_decide() -> None:

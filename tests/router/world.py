@@ -206,6 +206,22 @@ class World:
         await asyncio.sleep(0)  # the books are written once the caller has its answer
         return pb.ScoreResponse.FromString(answer)
 
+    async def score_together(
+        self, address: str, *calls: Callable[[], Work]
+    ) -> list[pb.ScoreResponse]:
+        """Make `calls` while the scorer is busy, so that they become one batch of its lane."""
+        scorer = self.scorers[address]
+        scorer.entered.clear()
+        scorer.release = asyncio.Event()
+        first = self.submit("u0")
+        await scorer.entered.wait()
+        works = [call() for call in calls]
+        scorer.release.set()
+        await awaited(first)
+        answers = [pb.ScoreResponse.FromString(await awaited(work)) for work in works]
+        await asyncio.sleep(0)  # the books are written once the callers have their answers
+        return answers
+
     async def score_batch(
         self, ids: Sequence[str], *, features: Sequence[Any] | None = None, **wanted: Any
     ) -> pb.ScoreBatchResponse:

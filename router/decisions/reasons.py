@@ -1,0 +1,34 @@
+"""Why a row is degraded, in the words of responses, lines and metrics."""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.features import FeatureStatus
+
+_REASON_OF = {
+    FeatureStatus.STALE: "features_stale",
+    FeatureStatus.DEFAULTED: "features_defaulted",
+    FeatureStatus.LAST_KNOWN: "features_last_known",
+    FeatureStatus.MISSING: "features_missing",
+}
+
+
+def marks_of(statuses: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return which degrading statuses each row has, a bit (1 << status) for each; shape (n,).
+
+    Args:
+        statuses: shape (n, width) of FeatureStatus.
+    """
+    marks = np.zeros(len(statuses), dtype=np.uint8)
+    for status in _REASON_OF:
+        marks |= (statuses == status).any(axis=1).astype(np.uint8) << np.uint8(status)
+    return marks
+
+
+@lru_cache(maxsize=1024)
+def feature_reasons(mark: int, gap: str) -> tuple[str, ...]:
+    """Return the reasons of a row with that mark; `gap`: why the store was not read, or ""."""
+    reasons = tuple(reason for status, reason in _REASON_OF.items() if mark >> status & 1)
+    return (gap, *reasons) if gap and reasons else reasons
