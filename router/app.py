@@ -127,7 +127,8 @@ async def _run(
     ]
     async with _admin_server(admin_address(settings, worker), parts.admin):
         await _first_of(first_snapshot, stop)
-        await _listen_and_drain(settings, parts.service, stop)
+        if not stop.is_set():  # else it would serve for a moment, knowing nothing
+            await _listen_and_drain(settings, parts.service, stop)
     for task in background:
         task.cancel()
     parts.models.close()

@@ -1,12 +1,13 @@
 """Down the ladder: what a revision declares for work that its scorers cannot answer."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from domain.deployments import DegradationLevel, Deployment
 from domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
+from router.decisions.budget import share_spent_s
 from router.decisions.ladder import AnswerWith, AskVersion, Cause, Fail, Step, next_step
 from router.deliver import Delivery
 from router.lane import Lane
@@ -14,6 +15,23 @@ from router.ports import Clocks
 from router.work import Answered, BatchTiming, Served, Work
 
 _LEAST_TIME_TO_ASK_S = 0.005  # with less, another version could not answer in time
+_CHALLENGER_SHARE = 0.6  # of a call's time, for a challenger; the rest is the champion's
+_FIRST_VERSION_SHARE = 0.8  # the rest is the fallback version's
+
+
+@dataclass(frozen=True, slots=True)
+class NextVersion:
+    """Who tries after a version that is stuck, and when."""
+
+    lane: Lane
+    share: float  # of its time that a call waits for the first version
+    is_fallback: bool
+
+    def is_due(self, work: Work, now_s: float) -> bool:
+        has_tried = work.tried_fallback if self.is_fallback else work.tried_champion
+        return not has_tried and now_s >= share_spent_s(
+            arrived_s=work.arrived_s, answer_by_s=work.answer_by_s, share=self.share
+        )
 
 
 class Ladder:
@@ -62,6 +80,25 @@ class Ladder:
                     self._delivery.fail([work], _error_of(cause))
         for (level, reason), group in settled.items():
             self._delivery.deliver(self._declared(level, reason, group, now_s), self._deployment)
+
+    def after(self, lane: Lane) -> "NextVersion | None":
+        """Return who may try the work of a version that is stuck; None: nobody."""
+        champion, fallback = self._champion, self._fallback
+        if champion is not None and champion is not lane and champion.open_pullers:
+            return NextVersion(champion, _CHALLENGER_SHARE, is_fallback=False)
+        if fallback is not None and fallback is not lane and fallback.open_pullers:
+            return NextVersion(fallback, _FIRST_VERSION_SHARE, is_fallback=True)
+        return None
+
+    def hand_over(self, works: Sequence[Work], to: "NextVersion") -> None:
+        """Let the next version try, too; the first answer counts."""
+        for work in works:
+            if to.is_fallback:
+                work.degraded_because = work.degraded_because or Cause.DEADLINE_NEAR.value
+                work.tried_fallback = True
+            else:
+                work.tried_champion = True
+            to.lane.put(work)
 
     def _put_to_champion(self, work: Work, now_s: float) -> bool:
         """Let the champion answer for a challenger that cannot: its share stays with it."""

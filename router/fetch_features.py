@@ -13,11 +13,13 @@ from features.assembly import AssemblyPlan
 from features.last_known import LastKnownRecords
 from features.ports import FeatureStore, ViewRead
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
+from router.decisions.budget import fetch_timeout_s
+from router.decisions.patience import Experience, Verdict
 from router.work import RequestFeatures, Work
 
 STORE_UNAVAILABLE = "feature_store_unavailable"
 STORE_ANSWERED_IN_PART = "feature_store_answered_in_part"
-_LEAST_TIMEOUT_S = 0.001
+_GONE_TIMES = 20  # of what counts as slow: a store silent for so long is gone
 _log = structlog.get_logger()
 
 Records = list[list[bytes | None]]
@@ -53,13 +55,20 @@ class FeatureFetcher:
         self._slow_s = slow_s
         self._now_s = now_s
         self._memory = memory
+        self._experience = Experience()
 
     @property
     def is_open(self) -> bool:
         return not self._breaker.is_closed
 
-    async def fetch(self, plan: AssemblyPlan, works: Sequence[Work]) -> Fetched:
-        """Return the records of all rows of `works`; what the store does not give is a gap."""
+    async def fetch(
+        self, plan: AssemblyPlan, works: Sequence[Work], *, answer_by_s: float
+    ) -> Fetched:
+        """Return the records of all rows of `works`; what the store does not give is a gap.
+
+        `answer_by_s` (monotonic): when what needs them must be done; a store may have a part of
+        the time until then.
+        """
         request_features = _request_features(works)
         if not plan.views:
             rows = sum(work.rows for work in works)
@@ -67,7 +76,7 @@ class FeatureFetcher:
         has_candidates = any(work.candidates is not None for work in works)
         ids_of = _distinct_ids if has_candidates else _ids
         reads = [ViewRead(view, ids_of(view.entity, works)) for view in plan.views]
-        records = await self._read(reads, max(work.answer_by_s for work in works))
+        records = await self._read(reads, answer_by_s)
         fetched = self._with_memory(reads, records, request_features)
         return _spread_all(fetched, plan, works) if has_candidates else fetched
 
@@ -77,18 +86,31 @@ class FeatureFetcher:
         self._breaker, permit = self._breaker.admit(started_s)
         if permit is None:
             return None
+        timeout_s = fetch_timeout_s(slow_s=self._slow_s, left_s=answer_by_s - started_s)
         try:
             if self._store.inline:
                 records = self._store.read_now(reads)
             else:
-                timeout_s = max(_LEAST_TIMEOUT_S, min(self._slow_s, answer_by_s - started_s))
                 records = await self._store.read(reads, timeout_s=timeout_s)
         except UnavailableError as error:
-            self._record(permit, succeeded=False, why=error.why)
+            self._record_failure(permit, error.why, timeout_s, started_s)
             return None
         took_s = self._now_s() - started_s
+        self._experience = self._experience.after_answer(took_s)
         self._record(permit, succeeded=took_s <= self._slow_s, why=f"{took_s * 1000:.0f} ms")
         return records
+
+    def _record_failure(self, permit: Permit, why: str, timeout_s: float, started_s: float) -> None:
+        """Count a failed read, unless its callers left the store less time than it needs."""
+        now_s = self._now_s()
+        took_s = now_s - started_s
+        if took_s >= timeout_s and timeout_s < self._slow_s:
+            self._experience, verdict = self._experience.after_timeout(
+                given_s=took_s, now_s=now_s, gone_after_s=_GONE_TIMES * self._slow_s
+            )
+            if verdict is Verdict.NOTHING and self._breaker.is_closed:
+                return
+        self._record(permit, succeeded=False, why=why)
 
     def _with_memory(
         self,

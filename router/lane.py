@@ -21,6 +21,7 @@ class Lane:
     __slots__ = (
         "_idle",
         "_queues",
+        "batches_taken",
         "closed",
         "open_pullers",
         "queued_rows",
@@ -31,6 +32,7 @@ class Lane:
         self._idle: deque[asyncio.Future[None]] = deque()
         self.open_pullers = 0  # scorers that would take work now or when they are done
         self.queued_rows = 0
+        self.batches_taken = 0  # and not given back: any of them may be put back
         self.closed = False
 
     def put(self, work: Work) -> bool:
@@ -50,33 +52,41 @@ class Lane:
         self._wake_one()
 
     async def take(self, most_rows: int) -> list[Work]:
-        """Wait for work and take what has gathered, at least one unit; [] when closed."""
-        while not self.closed or self.queued_rows:
+        """Wait for work and take what has gathered, at least one unit; [] when closed and done.
+
+        Each batch is given back with `release`. A closed lane is done when nothing is queued and
+        nothing is taken: until then a scorer may fail, and its work is for another one.
+        """
+        while not self.closed or self.queued_rows or self.batches_taken:
             if not self.queued_rows:
                 await self._arrival()
                 continue
+            self.batches_taken += 1
             return self._take_gathered(most_rows)
         return []
+
+    def release(self) -> None:
+        """Say that a batch is answered, or put back, or has gone elsewhere."""
+        self.batches_taken -= 1
+        if self.closed and not self.batches_taken:
+            self._wake_all()
 
     @property
     def has_idle_scorer(self) -> bool:
         """Whether one waits for work, and there is none."""
         return any(not arrival.done() for arrival in self._idle)
 
-    def take_due(self, now_s: float) -> list[Work]:
-        """Remove and return the work that must be answered by now, or that nobody awaits."""
-        if not self.queued_rows:
-            return []
-        return self._remove(lambda work: work.answer_by_s <= now_s or work.answer.done())
+    def take_if(self, is_wanted: WorkTest) -> list[Work]:
+        """Remove and return the queued work that is wanted elsewhere."""
+        return self._remove(is_wanted) if self.queued_rows else []
 
     def take_all(self) -> list[Work]:
         return self._remove(lambda _: True)
 
     def close(self) -> None:
-        """Let pullers end once the queue is empty. Nothing may be put after this."""
+        """Let pullers end once all is done. Nothing new may be put after this."""
         self.closed = True
-        while self._idle:
-            self._wake_one()
+        self._wake_all()
 
     def __iter__(self) -> Iterator[Work]:
         for queue in self._queues:
@@ -118,6 +128,10 @@ class Lane:
                 queue.extend(kept)
         self.queued_rows -= sum(work.rows for work in removed)
         return removed
+
+    def _wake_all(self) -> None:
+        while self._idle:
+            self._wake_one()
 
     def _wake_one(self) -> None:
         while self._idle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from domain.deployments import Arm, DegradationLevel, Deployment
 from domain.snapshots import VersionSpec
-from router.answer_batch import VersionPlan, answer_batch
+from router.answer_batch import (
+    Prepared,
+    VersionPlan,
+    answer_by_rules,
+    infer_batch,
+    prepare_batch,
+    split_decided,
+)
 from router.decisions.assignment import Assigner, split_of
 from router.decisions.effective import Effective
 from router.decisions.ladder import Cause
@@ -24,6 +31,7 @@ from router.lane import Lane
 from router.mirror import MirrorQueue
 from router.ports import Clocks, Scorer
 from router.pull_work import GuardedScorer, LaneDuties, Puller
+from router.rules_first import RulesFirst
 from router.work import Answered, Served, Work, whole_works
 
 _PROBE_TIMEOUT_S = 0.25
@@ -62,6 +70,7 @@ class LiveModel:
         mirrors: Sequence[MirrorQueue],
         shared: Shared,
         drill: Callable[[], DegradationLevel],
+        spawn: Callable[[Coroutine[None, None, None]], None],
     ) -> None:
         self.deployment = deployment
         self.effective = effective
@@ -81,14 +90,19 @@ class LiveModel:
         # Everything a request may name, over all versions that may answer it.
         self.entity_types = _entity_types(deployment, versions)
         self.plans = tuple(version.plan for version in versions.values())
-        self.feature_names = frozenset(name for plan in self.plans for name in plan.names)
+        self.feature_names = frozenset(
+            (
+                *(name for plan in self.plans for name in plan.names),
+                *(r.feature for r in deployment.rules),
+            )
+        )
         self.output_names = tuple(
             dict.fromkeys(o.name for version in versions.values() for o in version.spec.outputs)
         )
         self._lane_of_seat = [self._lane_for(arm.version) for arm in self.assigner.split.arms]
         self._champion = self.lanes.get(effective.champion or 0)
         self.seats = self.assigner.split.arms
-        fallback = self.lanes.get(deployment.fallback.version or 0)
+        self._fallback = fallback = self.lanes.get(deployment.fallback.version or 0)
         self._ladder = Ladder(
             deployment,
             served=self._served_without(deployment, versions),
@@ -98,13 +112,22 @@ class LiveModel:
             clocks=shared.clocks,
             drill=drill,
         )
+        self._rules_first = RulesFirst(
+            deployment,
+            versions,
+            served=self._served,
+            prepare=self._prepare,
+            ladder=self._ladder,
+            delivery=shared.delivery,
+            spawn=spawn,
+        )
 
     def serve_with(self, number: int, scorers: Sequence[GuardedScorer]) -> list[Puller]:
         """Return new pullers that serve a version with `scorers`; the caller runs them."""
         of_version = self.lanes[number]
         duties = LaneDuties(
             answer=lambda works, scorer: self._answer(of_version, works, scorer),
-            fall_back=self._ladder.take_down,
+            fall_back=self._rules_first.take_down,
             probe=lambda scorer: self._probe(of_version, scorer),
         )
         made = [
@@ -122,16 +145,36 @@ class LiveModel:
         of_version = self._lane_of_seat[work.seat]
         work.tried_champion = of_version is self._champion
         if of_version is None or not of_version.lane.put(work):
-            self._ladder.take_down([work], Cause.SCORER_UNAVAILABLE)
+            self._rules_first.take_down([work], Cause.SCORER_UNAVAILABLE)
 
-    def fall_back_if_due(self, now_s: float) -> None:
-        """Answer from the ladder what would miss its deadline, queued or in flight."""
+    def fall_back_if_due(self, now_s: float, *, next_in_s: float = 0.0) -> None:
+        """Answer from the ladder what would miss its deadline, queued or in flight.
+
+        Before that, the next version tries what a version that is stuck has had for long.
+        `next_in_s`: when this is asked again; what is due by then is due now.
+        """
+        due_by_s = now_s + next_in_s
         for of_version in self.lanes.values():
-            due = of_version.lane.take_due(now_s)
-            for puller in of_version.pullers:
-                due += [work for work in puller.in_flight if work.answer_by_s <= now_s]
+            lane, pullers = of_version.lane, of_version.pullers
+            if all(puller.is_stuck(now_s) for puller in pullers):
+                self._hand_over(of_version, now_s)
+            due = lane.take_if(lambda work: work.answer_by_s <= due_by_s or work.answer.done())
+            for puller in pullers:
+                due += [work for work in puller.in_flight if work.answer_by_s <= due_by_s]
             if due:  # hedged work is there twice
                 self._ladder.take_down(list(dict.fromkeys(due)), Cause.DEADLINE_NEAR)
+
+    def _hand_over(self, of_version: VersionLane, now_s: float) -> None:
+        to = self._ladder.after(of_version.lane)
+        if to is None:
+            return
+        works = of_version.lane.take_if(lambda work: to.is_due(work, now_s))
+        for puller in of_version.pullers:
+            for work in puller.in_flight:
+                if to.is_due(work, now_s) and not (work.is_hedged or work.answer.done()):
+                    work.is_hedged = True  # both have it
+                    works.append(work)
+        self._ladder.hand_over(works, to)
 
     def hedge_if_slow(self, now_s: float) -> None:
         """Let an idle scorer try, too, what another one has had for long; the first answer counts."""
@@ -154,7 +197,7 @@ class LiveModel:
     @property
     def is_drained(self) -> bool:
         """Whether nothing of this model runs any more: no work, and no puller that probes."""
-        return not any(
+        return not self._rules_first.is_deciding and not any(
             each.lane.queued_rows or any(not puller.has_ended for puller in each.pullers)
             for each in self.lanes.values()
         )
@@ -169,18 +212,45 @@ class LiveModel:
         }
 
     async def _answer(self, of_version: VersionLane, works: Sequence[Work], scorer: Scorer) -> None:
-        answered, tensors = await answer_batch(
-            works,
+        rules = self.deployment.rules
+        prepared = await self._prepare(of_version.version, works)
+        decided, left = split_decided(prepared)
+        if decided is not None:
+            answered = answer_by_rules(
+                decided, version=of_version.version, served=of_version.served, rules=rules
+            )
+            await self._hand_out(of_version, answered, decided.tensors)
+        if left is None:
+            return
+        answered = await infer_batch(
+            left,
             version=of_version.version,
             served=of_version.served,
-            rules=self.deployment.rules,
-            features=self._shared.features,
+            rules=rules,
             scorer=scorer,
             clocks=self._shared.clocks,
             scorer_timeout_s=self._shared.scorer_timeout_s,
         )
-        if any(work.tried_fallback for work in works):
+        if of_version is self._fallback and any(work.tried_fallback for work in works):
             answered = as_fallback(answered)
+        await self._hand_out(of_version, answered, left.tensors)
+
+    async def _prepare(self, version: VersionPlan, works: Sequence[Work]) -> Prepared:
+        prepared = await prepare_batch(
+            works,
+            version=version,
+            rules=self.deployment.rules,
+            features=self._shared.features,
+            clocks=self._shared.clocks,
+        )
+        if self.deployment.rules:
+            for work in works:
+                work.saw_rules = True
+        return prepared
+
+    async def _hand_out(
+        self, of_version: VersionLane, answered: Answered, tensors: tuple[NDArray[Any], ...]
+    ) -> None:
         kept = self._rows_to_deliver(answered)
         if kept is not None:
             answered = answered.restricted(kept)
@@ -226,7 +296,7 @@ class LiveModel:
     ) -> None:
         """Offer to the shadows what the champion's model answered; not what a rule decided."""
         if answered.rule_rows is not None:
-            by_model = whole_works(answered, answered.rule_rows == NO_RULE)
+            by_model = whole_works(answered.works, answered.rule_rows == NO_RULE)
             if not by_model.all():
                 answered = answered.restricted(by_model)
                 tensors = tuple(tensor[by_model] for tensor in tensors)

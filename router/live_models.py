@@ -1,7 +1,7 @@
 """From the registry's snapshot to what is live: compile what changed, keep what did not."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -19,7 +19,7 @@ from router.mirror import MirrorQueue
 from router.ports import ClosableScorer
 from router.pull_work import GuardedScorer
 
-_TICK_S = 0.005
+_TICK_S = 0.002
 _log = structlog.get_logger()
 
 MirrorKey = tuple[str, int]  # model, shadow version
@@ -99,7 +99,7 @@ class LiveModels:
             now_s = self._shared.clocks.monotonic_s()
             for model in (*self._models.values(), *self._retired):
                 try:
-                    model.fall_back_if_due(now_s)
+                    model.fall_back_if_due(now_s, next_in_s=_TICK_S)
                     model.hedge_if_slow(now_s)
                 except Exception:  # noqa: BLE001 - boundary: a bug must not end every deadline's guard
                     _log.exception("sweep_failed", model=model.deployment.model)
@@ -144,7 +144,9 @@ class LiveModels:
             return
         plans = {spec.ref.number: self._plan(spec) for spec in inputs.specs}
         mirrors = self._mirrors(deployment, plans, of_model)
-        live = LiveModel(deployment, effective, plans, mirrors, self._shared, self._drill)
+        live = LiveModel(
+            deployment, effective, plans, mirrors, self._shared, self._drill, self._spawn
+        )
         for number in live.lanes:
             guarded = [self._guarded(address) for address in of_model.get(number, ())]
             for puller in live.serve_with(number, guarded):
@@ -162,6 +164,9 @@ class LiveModels:
             challengers=effective.challengers,
             withheld=effective.withheld,
         )
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        self._tasks.create_task(work)
 
     def _plan(self, spec: VersionSpec) -> VersionPlan:
         key = (spec.ref, spec.artifact_digest)
@@ -198,7 +203,10 @@ class LiveModels:
     def _guarded(self, address: str) -> GuardedScorer:
         if address not in self._scorers:
             opened = self._open_scorer(address)
-            self._scorers[address] = (opened, GuardedScorer(opened, self._breaker))
+            guarded = GuardedScorer(
+                opened, self._breaker, gone_after_s=self._shared.scorer_timeout_s
+            )
+            self._scorers[address] = (opened, guarded)
         return self._scorers[address][1]
 
     def _retire(self, model: LiveModel) -> None:

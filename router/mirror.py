@@ -15,12 +15,12 @@ import structlog
 from numpy.typing import NDArray
 
 from domain.deployments import Shadow
-from domain.errors import DeadlinePassedError, UnderstudyError
+from domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
 from domain.snapshots import VersionSpec
 from router.answer_batch import VersionPlan
 from router.columns import candidate_ids_of, per_row
 from router.decisions.sampling import is_sampled
-from router.fetch_features import FeatureFetcher
+from router.fetch_features import STORE_UNAVAILABLE, FeatureFetcher
 from router.ports import Clocks, Scorer
 from router.work import Answered, Served, Work
 from shadow.batches import ShadowBatchLog, ShadowStatus
@@ -235,7 +235,11 @@ class MirrorQueue:
             columns = zip(*(copy.tensors for copy in copies if copy.tensors), strict=True)
             return tuple(_joined(parts) for parts in columns)
         works = [work for copy in copies for work in copy.works]
-        fetched = await self._features.fetch(version.plan, works)
+        # Not in the time of the callers, who have been answered.
+        answer_by_s = self._clocks.monotonic_s() + self._policy.timeout_s
+        fetched = await self._features.fetch(version.plan, works, answer_by_s=answer_by_s)
+        if fetched.gap == STORE_UNAVAILABLE:  # what a shadow says of defaults is no comparison
+            raise UnavailableError("features of the shadow", fetched.gap)
         assembled = version.plan.assemble(
             fetched.records,
             fetched.request_features,

@@ -17,6 +17,7 @@ from domain.errors import (
 )
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
 from router.decisions.ladder import Cause
+from router.decisions.patience import Experience, Verdict
 from router.lane import Lane
 from router.ports import Clocks, Scorer, ScorerHungError
 from router.work import Work
@@ -34,16 +35,47 @@ Probe = Callable[[Scorer], Awaitable[None]]
 class GuardedScorer:
     """A scorer process with its breaker; shared by all lanes that use the process."""
 
-    def __init__(self, scorer: Scorer, policy: BreakerPolicy) -> None:
+    def __init__(self, scorer: Scorer, policy: BreakerPolicy, *, gone_after_s: float) -> None:
         self.scorer = scorer
         self.breaker = Breaker(policy)
         self.last_failure = ""  # why the last failed call failed
+        self._gone_after_s = gone_after_s
+        self._experience = Experience()
+
+    def is_overdue(self, waited_s: float) -> bool:
+        """Whether a batch that was sent so long ago should have been answered by now."""
+        return self._experience.is_fair(waited_s)
 
     def admit(self, now_s: float) -> Permit | None:
         self.breaker, permit = self.breaker.admit(now_s)
         return permit
 
+    def judge(
+        self, permit: Permit, failure: Exception | None, *, sent_s: float, now_s: float
+    ) -> bool:
+        """Record how a batch ended; return whether the scorer is as good as before.
+
+        One that names what is wrong with the request is well, and one that was asked by callers
+        in a hurry may be.
+        """
+        if failure is None or isinstance(failure, InvalidInputError):
+            self._experience = self._experience.after_answer(now_s - sent_s)
+            self.record(permit, failure=None, now_s=now_s)
+            return True
+        if isinstance(failure, DeadlinePassedError):
+            self._experience, verdict = self._experience.after_timeout(
+                given_s=now_s - sent_s, now_s=now_s, gone_after_s=self._gone_after_s
+            )
+            if verdict is Verdict.NOTHING:
+                return True
+            if verdict is Verdict.GONE:
+                why = f"no answer to anybody for {self._gone_after_s * 1000:.0f} ms"
+                failure = ScorerHungError(f"scorer {self.scorer.address}", why)
+        self.record(permit, failure=failure, now_s=now_s)
+        return False
+
     def record(self, permit: Permit, *, failure: Exception | None, now_s: float) -> None:
+        """Move the breaker by how a permitted call ended."""
         was_closed = self.breaker.is_closed
         if failure is not None:
             self.last_failure = str(failure)
@@ -54,6 +86,7 @@ class GuardedScorer:
         if was_closed and not self.breaker.is_closed:
             _log.warning("scorer_breaker_opened", address=self.scorer.address, why=str(failure))
         elif not was_closed and self.breaker.is_closed:
+            self._experience = Experience()
             _log.info("scorer_breaker_closed", address=self.scorer.address)
 
 
@@ -104,6 +137,12 @@ class Puller:
             work.attempts += 1
         return slow
 
+    def is_stuck(self, now_s: float) -> bool:
+        """Whether its batch takes much longer than its batches do, or it is gone."""
+        if not self._is_joined:
+            return True
+        return bool(self.in_flight) and self._guarded.is_overdue(now_s - self._sent_s)
+
     def join(self) -> None:
         """Count this scorer in, before its task takes the first step: work may wait for it."""
         self._is_joined = True
@@ -118,13 +157,28 @@ class Puller:
                 works = await self._lane.take(self._most_rows)
                 if not works:
                     return
-                succeeded = await self._serve([work for work in works if not work.answer.done()])
+                try:
+                    succeeded = await self._serve(self._in_time(works))
+                finally:
+                    self._lane.release()
                 if not succeeded:
                     # Not first in line again: what was put back is for another scorer.
                     await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
         finally:
             self.has_ended = True
             self._leave()
+
+    def _in_time(self, works: Sequence[Work]) -> list[Work]:
+        """Return the work that is still awaited; what has no time left is not run."""
+        now_s = self._clocks.monotonic_s()
+        in_time: list[Work] = []
+        late: list[Work] = []
+        for work in works:
+            if not work.answer.done():
+                (in_time if work.answer_by_s > now_s else late).append(work)
+        if late:
+            self._duties.fall_back(late, Cause.DEADLINE_NEAR)
+        return in_time
 
     async def _serve(self, works: list[Work]) -> bool:
         """Answer `works` or pass them on; return whether this scorer did its part."""
@@ -142,8 +196,7 @@ class Puller:
         try:
             await self._duties.answer(works, self._guarded.scorer)
         except UnderstudyError as error:
-            # A scorer that names what is wrong with the request is well.
-            failure = None if isinstance(error, InvalidInputError) else error
+            failure = error
             self._after_failure(works, error)
         except Exception as error:  # noqa: BLE001 - boundary: a bug must not lose a call
             failure = error
@@ -151,8 +204,10 @@ class Puller:
             self._pass_on(_left_to_us(works), Cause.SCORER_FAILED)
         finally:
             self.in_flight = ()
-            self._guarded.record(permit, failure=failure, now_s=self._clocks.monotonic_s())
-        return failure is None
+            succeeded = self._guarded.judge(
+                permit, failure, sent_s=self._sent_s, now_s=self._clocks.monotonic_s()
+            )
+        return succeeded
 
     def _after_failure(self, works: Sequence[Work], error: UnderstudyError) -> None:
         left = _left_to_us(works)
@@ -166,9 +221,8 @@ class Puller:
                 cause = Cause.SCORER_UNAVAILABLE
             case _:
                 cause = Cause.SCORER_FAILED
-        _log.warning(
-            "scorer_failed", address=self._guarded.scorer.address, why=str(error), rows=len(works)
-        )
+        if cause is not Cause.DEADLINE_NEAR:  # of which the breaker tells, where it means something
+            _log.warning("scorer_failed", address=self.address, why=str(error), rows=len(works))
         self._pass_on(left, cause)
 
     def _take_apart(

@@ -81,6 +81,7 @@ class Work:
     tried_champion: bool = False  # its challenger could not answer
     tried_fallback: bool = False
     degraded_because: str = ""
+    saw_rules: bool = False  # the deployment's rules were asked, and none decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ class Answered:
         """Return the batch with the marked rows only; rows of one work share their mark."""
         return replace(
             self,
-            works=[work for work, at in zip(self.works, starts_of(self), strict=True) if kept[at]],
+            works=works_at(self.works, kept),
             scores=self.scores[kept],
             levels=None if self.levels is None else self.levels[kept],
             statuses=None if self.statuses is None else self.statuses[kept],
@@ -158,15 +159,20 @@ class Answered:
         )
 
 
-def starts_of(answered: Answered) -> list[int]:
+def starts_of(works: Sequence[Work]) -> list[int]:
     """Return at which row each work starts."""
-    return list(accumulate((work.rows for work in answered.works[:-1]), initial=0))
+    return list(accumulate((work.rows for work in works[:-1]), initial=0))
 
 
-def whole_works(answered: Answered, marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def works_at(works: Sequence[Work], kept: NDArray[np.bool_]) -> list[Work]:
+    """Return the works whose rows are marked; rows of one work share their mark."""
+    return [work for work, at in zip(works, starts_of(works), strict=True) if kept[at]]
+
+
+def whole_works(works: Sequence[Work], marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the marks of those works that are marked in all their rows; shape (n,)."""
-    of_works = np.logical_and.reduceat(marked, starts_of(answered))
-    return np.repeat(of_works, [work.rows for work in answered.works])
+    of_works = np.logical_and.reduceat(marked, starts_of(works))
+    return np.repeat(of_works, [work.rows for work in works])
 
 
 def level_of_row(answered: Answered, row: int) -> DegradationLevel:
@@ -197,7 +203,7 @@ def count_reasons(answered: Answered) -> Counter[str]:
                 counted[reason] += int(of_marks[mark])
     if answered.step and answered.levels is not None:
         fell = answered.levels >= DegradationLevel.FALLBACK
-        for work, at in zip(answered.works, starts_of(answered), strict=True):
+        for work, at in zip(answered.works, starts_of(answered.works), strict=True):
             if fell[at]:
                 counted[work.degraded_because] += work.rows
                 counted[answered.step] += work.rows

@@ -1,6 +1,6 @@
 """Circuit breaker for one dependency, as a state machine without clock, lock or I/O.
 
-Closed  --failures in a row reach the limit-->  Open
+Closed  --failures in a row, or among the last calls, reach the limit-->  Open
 any     --a call proves it gone-->              Open
 Open    --first call once due-->                Probing
 Probing --probe succeeds-->                     Closed
@@ -11,17 +11,25 @@ Probing --first call once expired-->            Probing   (the old probe was los
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+_WINDOW_TIMES = 4  # of the failures in a row: so many calls are looked at together
+_TRIP_SHARE = 0.5  # of these
+
 
 @dataclass(frozen=True, slots=True)
 class BreakerPolicy:
-    trip_after_failures: int
+    trip_after_failures: int  # in a row; also: half of the last four times as many calls
     cool_down_s: float
     probe_timeout_s: float
+
+    @property
+    def window_calls(self) -> int:
+        return self.trip_after_failures * _WINDOW_TIMES
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
     consecutive_failures: int = 0
+    recent: int = 0  # of the last calls, a bit each, the last one lowest: 1 where it failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +79,8 @@ class Breaker:
         if permit.generation != self.generation:
             return self
         match self.state:
-            case Closed(consecutive_failures=failures):
-                return self._after_closed_call(failures, succeeded=succeeded, now_s=now_s)
+            case Closed():
+                return self._after_closed_call(self.state, succeeded=succeeded, now_s=now_s)
             case Probing():
                 return self._move_to(
                     Closed() if succeeded else Open(now_s + self.policy.cool_down_s)
@@ -98,12 +106,16 @@ class Breaker:
             case _:
                 assert_never(self.state)
 
-    def _after_closed_call(self, failures: int, *, succeeded: bool, now_s: float) -> "Breaker":
-        if succeeded:
-            return self if failures == 0 else replace(self, state=Closed())
-        if failures + 1 < self.policy.trip_after_failures:
-            return replace(self, state=Closed(failures + 1))
-        return self._move_to(Open(now_s + self.policy.cool_down_s))
+    def _after_closed_call(self, state: Closed, *, succeeded: bool, now_s: float) -> "Breaker":
+        if succeeded and not state.recent:
+            return self  # as nearly always
+        window = self.policy.window_calls
+        recent = (state.recent << 1 | (not succeeded)) & ((1 << window) - 1)
+        in_a_row = 0 if succeeded else state.consecutive_failures + 1
+        is_over = in_a_row >= self.policy.trip_after_failures
+        if is_over or recent.bit_count() >= window * _TRIP_SHARE:
+            return self._move_to(Open(now_s + self.policy.cool_down_s))
+        return replace(self, state=Closed(in_a_row, recent))
 
     def _move_to(self, state: Closed | Open | Probing) -> "Breaker":
         return replace(self, state=state, generation=self.generation + 1)

@@ -1,5 +1,6 @@
 """The breaker under any traffic: never stuck, one probe at a time, late answers change nothing."""
 
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -79,7 +80,24 @@ def test_a_success_forgives_the_failures_before_it() -> None:
 
     breaker = breaker.record(permit, succeeded=True, now_s=0.0)
 
-    assert breaker.state == Closed(0)
+    assert isinstance(breaker.state, Closed)
+    assert failed(breaker, 2).is_closed
+
+
+@given(outcomes=st.lists(st.booleans(), max_size=60))
+def test_trips_when_half_of_the_last_calls_failed(outcomes: list[bool]) -> None:
+    breaker = Breaker(POLICY)
+    for at, succeeded in enumerate(outcomes, start=1):
+        breaker, permit = breaker.admit(0.0)
+        assert permit is not None
+        breaker = breaker.record(permit, succeeded=succeeded, now_s=0.0)
+        lately = outcomes[max(0, at - POLICY.window_calls) : at]
+        is_over = (
+            lately.count(False) * 2 >= POLICY.window_calls or outcomes[:at][-3:] == [False] * 3
+        )
+        assert breaker.is_closed != is_over
+        if is_over:
+            return
 
 
 def test_a_forged_permit_does_not_move_an_open_breaker() -> None:

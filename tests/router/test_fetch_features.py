@@ -1,40 +1,18 @@
 """Fetching: one read for a batch, memory for what a remote store does not answer."""
 
 from time import monotonic
-from typing import Any
 
 import pytest
 
 from features.assembly import compile_plan
 from features.last_known import LastKnownRecords
-from features.ports import UNANSWERED
 from router.decisions.breaker import BreakerPolicy
 from router.fetch_features import STORE_ANSWERED_IN_PART, STORE_UNAVAILABLE, FeatureFetcher
 from router.work import Candidates, Work
 from tests.router.builders import bare_work
-from tests.router.world import UTC_S, VIEW, FakeStore, spec
+from tests.router.world import UTC_S, VIEW, FakeStore, RemoteStore, spec
 
 PLAN = compile_plan(spec(1).feature_set, spec(1).feature_views, spec(1).inputs)
-
-
-class RemoteStore(FakeStore):
-    """A store that is read off the loop, and may leave keys unanswered."""
-
-    inline = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.silent: set[str] = set()
-
-    async def read(self, reads: Any, *, timeout_s: float) -> list[list[bytes | None]]:
-        answered = self.read_now(reads)
-        return [
-            [
-                UNANSWERED if name in self.silent else record
-                for name, record in zip(r.entity_ids, a, strict=True)
-            ]
-            for r, a in zip(reads, answered, strict=True)
-        ]
 
 
 def work(entity: str, *, ids: list[str] | None = None) -> Work:
@@ -65,10 +43,10 @@ def fetcher(store: FakeStore, *, remembers: bool = True) -> FeatureFetcher:
 
 async def test_what_was_seen_stands_in_for_a_store_that_fails(store: RemoteStore) -> None:
     features = fetcher(store)
-    before = await features.fetch(PLAN, [work("u1"), work("u2")])
+    before = await features.fetch(PLAN, [work("u1"), work("u2")], answer_by_s=1.0)
     store.failing = True
 
-    fetched = await features.fetch(PLAN, [work("u1"), work("u5")])
+    fetched = await features.fetch(PLAN, [work("u1"), work("u5")], answer_by_s=1.0)
 
     assert fetched.gap == STORE_UNAVAILABLE
     assert fetched.records[0][0] == before.records[0][0]
@@ -79,10 +57,10 @@ async def test_what_was_seen_stands_in_for_a_store_that_fails(store: RemoteStore
 
 async def test_a_part_that_is_not_answered_is_filled_and_said(store: RemoteStore) -> None:
     features = fetcher(store)
-    await features.fetch(PLAN, [work("u1")])
+    await features.fetch(PLAN, [work("u1")], answer_by_s=1.0)
     store.silent = {"u1", "u3"}
 
-    fetched = await features.fetch(PLAN, [work("u1"), work("u2"), work("u3")])
+    fetched = await features.fetch(PLAN, [work("u1"), work("u2"), work("u3")], answer_by_s=1.0)
     assembled = PLAN.assemble(fetched.records, None, now_s=UTC_S, last_known=fetched.from_memory)
 
     assert fetched.gap == STORE_ANSWERED_IN_PART
@@ -93,11 +71,11 @@ async def test_an_open_breaker_spares_the_store(store: RemoteStore) -> None:
     features = fetcher(store, remembers=False)
     store.failing = True
     for _ in range(2):
-        await features.fetch(PLAN, [work("u1")])
+        await features.fetch(PLAN, [work("u1")], answer_by_s=1.0)
     store.failing = False
     reads_before = len(store.reads)
 
-    fetched = await features.fetch(PLAN, [work("u1")])
+    fetched = await features.fetch(PLAN, [work("u1")], answer_by_s=1.0)
 
     assert features.is_open
     assert (fetched.gap, len(store.reads)) == (STORE_UNAVAILABLE, reads_before)
@@ -106,7 +84,7 @@ async def test_an_open_breaker_spares_the_store(store: RemoteStore) -> None:
 async def test_rows_keep_their_places_among_candidates(store: RemoteStore) -> None:
     works = [work("u1"), work("", ids=["u2", "u3", "u4"]), work("u5")]
 
-    fetched = await fetcher(store).fetch(PLAN, works)
+    fetched = await fetcher(store).fetch(PLAN, works, answer_by_s=1.0)
 
     assembled = PLAN.assemble(fetched.records, None, now_s=UTC_S)
     assert assembled.tensors[0][:, 0].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
@@ -114,10 +92,10 @@ async def test_rows_keep_their_places_among_candidates(store: RemoteStore) -> No
 
 async def test_candidates_keep_their_marks_when_the_store_fails(store: RemoteStore) -> None:
     features = fetcher(store)
-    await features.fetch(PLAN, [work("u3")])
+    await features.fetch(PLAN, [work("u3")], answer_by_s=1.0)
     store.failing = True
 
-    fetched = await features.fetch(PLAN, [work("u1"), work("", ids=["u2", "u3"])])
+    fetched = await features.fetch(PLAN, [work("u1"), work("", ids=["u2", "u3"])], answer_by_s=1.0)
 
     assert fetched.from_memory is not None
     assert fetched.from_memory[0] is not None

@@ -9,8 +9,19 @@ import pytest
 from pydantic import ValidationError
 
 from domain.deployments import Fallback
+from router.pull_work import Puller
 from router.settings import RouterSettings
-from tests.router.world import VIEW, FakeScorer, World, awaited, deployment, open_world, spec, until
+from tests.router.world import (
+    MODEL,
+    VIEW,
+    FakeScorer,
+    World,
+    awaited,
+    deployment,
+    open_world,
+    spec,
+    until,
+)
 from understudy.v1 import scoring_pb2 as pb
 
 HEDGE_AFTER_S = 0.02
@@ -36,6 +47,12 @@ async def two_replicas(*, hedge_after_s: float = HEDGE_AFTER_S) -> AsyncIterator
 def released(scorer: FakeScorer) -> None:
     assert scorer.release is not None
     scorer.release.set()
+
+
+def pullers_of(world: World) -> list[Puller]:
+    live = world.models.find(MODEL)
+    assert live is not None
+    return live.lanes[1].pullers
 
 
 async def both_have_it(world: World) -> tuple[FakeScorer, FakeScorer]:
@@ -129,7 +146,7 @@ async def test_a_hedged_call_that_nobody_answers_in_time_goes_down_the_ladder_on
         answer = pb.ScoreResponse.FromString(await awaited(work))
         for scorer in world.scorers.values():
             released(scorer)
-        await until(lambda: world.counters.late_rows == 2)
+        await until(lambda: not any(puller.in_flight for puller in pullers_of(world)))
 
         assert answer.degradation.level == pb.DEGRADATION_LEVEL_CONSTANT
         assert sum(batch.rows for batch in world.score_logs) == 1

@@ -73,7 +73,22 @@ async def test_a_closed_lane_gives_what_it_holds_and_then_nothing() -> None:
     lane.close()
 
     assert len(await lane.take(256)) == 1
+    lane.release()
     assert await lane.take(256) == []
+
+
+async def test_a_closed_lane_is_served_until_what_was_taken_is_done() -> None:
+    lane = open_lane()
+    lane.put(work())
+    taken = await lane.take(256)
+    lane.close()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        other = tasks.create_task(lane.take(256))
+        await asyncio.sleep(0)
+        lane.put_back(taken)  # its scorer died
+        lane.release()
+
+    assert other.result() == taken
 
 
 async def test_closing_ends_those_who_wait() -> None:
@@ -94,7 +109,7 @@ async def test_only_what_is_due_or_unwanted_is_removed() -> None:
         lane.put(each)
     awaited(gone).cancel()
 
-    removed = lane.take_due(2.0)
+    removed = lane.take_if(lambda each: each.answer_by_s <= 2.0 or each.answer.done())
 
     assert {each.request_id for each in removed} == {"due", "gone"}
     assert [each.request_id for each in lane] == ["fresh"]

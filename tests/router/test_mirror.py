@@ -11,7 +11,17 @@ from domain.deployments import (
     RuleOperator,
     Shadow,
 )
-from tests.router.world import MODEL, deployment, open_world, spec, two_arms, until
+from tests.router.world import (
+    MODEL,
+    VIEW,
+    RemoteStore,
+    World,
+    deployment,
+    open_world,
+    spec,
+    two_arms,
+    until,
+)
 from understudy.v1 import scoring_pb2 as pb
 
 
@@ -98,3 +108,44 @@ async def test_a_shadows_channel_stays_open_while_a_call_is_under_way() -> None:
         assert not closed_under_the_call
         assert shadow.is_closed, "nobody uses it any more"
         assert mirror.ledger.ok == 1
+
+
+OTHER = replace(VIEW, name="spending")
+
+
+async def with_a_shadow_of_other_features(world: World, store: RemoteStore) -> None:
+    for index in range(10):
+        for view in (VIEW, OTHER):
+            store.put(view, f"u{index}", {"amount": float(index), "count": 1.0})
+    await world.deploy(
+        deployment(shadows=(Shadow(3, 10_000),)),
+        ready={1: ["one"], 3: ["three"]},
+        specs=[spec(1), spec(3, view=OTHER)],
+    )
+
+
+async def test_a_shadow_reads_its_features_in_its_own_time() -> None:
+    store = RemoteStore()
+    async with open_world(read_from=store) as world:
+        await with_a_shadow_of_other_features(world, store)
+
+        await world.score("u7", remaining_s=0.05)
+        await until(lambda: world.shadow_logs)
+
+        for_caller_s, for_shadow_s = store.given_s
+        assert for_caller_s < 0.05
+        assert for_shadow_s > 0.05
+        assert world.shadow_logs[0].shadow_scores.tolist() == [70.003]
+
+
+async def test_what_a_shadow_would_say_of_defaults_is_no_comparison() -> None:
+    store = RemoteStore()
+    async with open_world(read_from=store) as world:
+        await with_a_shadow_of_other_features(world, store)
+
+        await world.score("u7")
+        store.failing = True
+        await until(lambda: world.shadow_logs)
+
+        assert world.shadow_logs[0].status == "error"
+        assert not world.scorers["three"].batches

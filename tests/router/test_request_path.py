@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from domain.deployments import (
     Challenger,
-    Rule,
-    RuleOperator,
 )
 from domain.errors import InvalidInputError, NotFoundError
 from domain.features import Feature, FeatureDtype
@@ -181,39 +179,6 @@ async def test_work_is_answered_under_the_revision_that_admitted_it() -> None:
         answers = [pb.ScoreResponse.FromString(await awaited(work)) for work in (old, queued, new)]
 
         assert [a.served_by.revision for a in answers] == [1, 1, 2]
-
-
-async def test_rules_decide_before_the_model() -> None:
-    rule = Rule("large", "amount", RuleOperator.GREATER, 5.0, "review", 1.0)
-    async with open_world() as world:
-        await two_arms(world, challengers=(), rules=(rule,))
-
-        small, large = await world.score("u5"), await world.score("u6")
-
-        assert (small.rule, round(small.score, 3)) == ("", 50.001)
-        assert (large.rule, large.rule_action, large.score) == ("large", "review", 1.0)
-        assert world.scorers["one"].batches == [1]
-        assert [batch.rules for batch in world.score_logs] == [None, ["large"]]
-
-
-async def test_a_row_that_a_rule_decides_leaves_its_neighbours_their_outputs() -> None:
-    rule = Rule("large", "amount", RuleOperator.GREATER, 5.0, "review", 1.0)
-    async with open_world() as world:
-        await two_arms(world, challengers=(), rules=(rule,))
-        scorer = world.scorers["one"]
-        scorer.release = asyncio.Event()
-        first = world.submit("u0")
-        await scorer.entered.wait()
-        together = [world.submit(name, outputs=("score",)) for name in ("u9", "u4", "u2")]
-        scorer.release.set()
-
-        await awaited(first)
-        decided, four, two = [pb.ScoreResponse.FromString(await awaited(work)) for work in together]
-
-        assert scorer.batches == [1, 2]
-        assert (decided.rule, list(decided.outputs)) == ("large", [])
-        assert list(four.outputs[0].values) == [four.score]
-        assert list(two.outputs[0].values) == [two.score]
 
 
 async def test_reasons_are_those_of_the_row_not_of_its_batch() -> None:

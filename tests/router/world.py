@@ -16,7 +16,7 @@ from domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
 from domain.snapshots import ScorerProcess, ScorerState, Snapshot, VersionSpec
 from domain.versions import DYNAMIC, ScoreOutput, TensorSpec, VersionRef
 from features.decisions.record_format import pack_record, record_format
-from features.ports import FeatureStore, ViewRead
+from features.ports import UNANSWERED, FeatureStore, ViewRead
 from router.adapters.answers import ProtobufResponder
 from router.admit import Admission, Asked, AskedCandidates
 from router.counters import Counters
@@ -102,6 +102,33 @@ class FakeStore:
     async def close(self) -> None: ...
 
 
+class RemoteStore(FakeStore):
+    """A store that is read off the loop: it may hang, or leave keys unanswered."""
+
+    inline = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given_s: list[float] = []  # how long each read was waited for
+        self.hangs = False
+        self.silent: set[str] = set()  # entities it does not answer for
+
+    async def read(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
+        self.given_s.append(timeout_s)
+        if self.hangs:
+            await asyncio.sleep(timeout_s)
+            raise UnavailableError("feature store", f"no answer within {timeout_s * 1000:.0f} ms")
+        return [
+            [
+                UNANSWERED if name in self.silent else record
+                for name, record in zip(read.entity_ids, answered, strict=True)
+            ]
+            for read, answered in zip(reads, self.read_now(reads), strict=True)
+        ]
+
+
 class FakeScorer:
     """`Scorer` whose score is the first column times 10 plus the version number / 1000."""
 
@@ -128,7 +155,10 @@ class FakeScorer:
         self.entered.set()
         self.batches.append(len(tensors[0]))
         if self.release is not None:
-            await self.release.wait()
+            try:
+                await asyncio.wait_for(self.release.wait(), timeout_s)
+            except TimeoutError:
+                raise DeadlinePassedError("the scorer answered") from None
         if self.failing:
             raise UnavailableError(f"scorer {self.address}", "told to fail")
         await asyncio.sleep(0)

@@ -1,0 +1,215 @@
+"""One budget per call, over fakes of the ports: what time is spent on, and what its end says."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import pytest
+
+from domain.deployments import Challenger, Deployment, Fallback
+from domain.errors import DeadlinePassedError
+from router.live_model import LiveModel
+from router.work import Work
+from tests.router.world import (
+    MODEL,
+    RemoteStore,
+    World,
+    awaited,
+    deployment,
+    open_world,
+    spec,
+    two_arms,
+    until,
+)
+from understudy.v1 import scoring_pb2 as pb
+
+CONSTANT = Fallback(constant_score=0.25)
+
+
+def hanging_store() -> RemoteStore:
+    store = RemoteStore()
+    store.hangs = True
+    return store
+
+
+@asynccontextmanager
+async def swept(world: World) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        sweeping = tasks.create_task(world.models.sweep_forever())
+        yield
+        sweeping.cancel()
+
+
+def live(world: World) -> LiveModel:
+    found = world.models.find(MODEL)
+    assert found is not None
+    return found
+
+
+async def test_callers_in_a_hurry_do_not_close_a_scorer_to_others() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+        scorer = world.scorers["one"]
+        scorer.release = asyncio.Event()
+
+        for _ in range(10):
+            with pytest.raises(DeadlinePassedError):
+                await awaited(world.submit("u1", remaining_s=0.005))
+        scorer.release.set()
+        patient = await world.score("u7")
+
+        assert len(scorer.batches) == 11
+        assert patient.degradation.level == pb.DEGRADATION_LEVEL_FULL
+
+
+async def test_work_without_time_is_answered_and_not_run() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=CONSTANT)
+        scorer = world.scorers["one"]
+        scorer.release = asyncio.Event()
+        first = world.submit("u0")
+        await scorer.entered.wait()
+        late, patient = world.submit("u1"), world.submit("u2")
+        late.answer_by_s = monotonic()
+        scorer.release.set()
+
+        answers = [
+            pb.ScoreResponse.FromString(await awaited(work)) for work in (first, late, patient)
+        ]
+
+        assert scorer.batches == [1, 1]
+        assert list(answers[1].degradation.reasons) == ["deadline_near", "constant_score"]
+
+
+async def test_a_hung_store_leaves_time_to_score() -> None:
+    store = hanging_store()
+    async with open_world(read_from=store) as world:
+        await two_arms(world, challengers=())
+
+        answers = [await world.score(f"u{index}", remaining_s=0.05) for index in range(4)]
+
+        assert all(a.degradation.level == pb.DEGRADATION_LEVEL_FEATURES for a in answers)
+        assert all(given_s <= 0.025 for given_s in store.given_s)
+        assert len(store.given_s) == 2  # then the breaker is open
+
+
+async def test_callers_in_a_hurry_do_not_close_the_store_to_others() -> None:
+    store = hanging_store()
+    async with open_world(read_from=store) as world:
+        await two_arms(world, challengers=())
+
+        for _ in range(6):
+            await world.score("u1", remaining_s=0.01)
+
+        assert len(store.given_s) == 6
+
+
+@pytest.mark.parametrize("budget_s", [0.01, 0.02, 0.05])
+async def test_the_ladder_answers_before_the_callers_deadline(budget_s: float) -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=CONSTANT)
+        world.scorers["one"].release = asyncio.Event()
+        work = world.submit("u1", remaining_s=budget_s)
+        await world.scorers["one"].entered.wait()
+        tick_s = 0.002
+
+        live(world).fall_back_if_due(work.arrived_s + budget_s - tick_s, next_in_s=tick_s)
+
+        assert awaited(work).done()
+
+
+async def test_a_hung_challenger_leaves_its_units_to_the_champion() -> None:
+    async with open_world() as world, swept(world):
+        await two_arms(world)
+        world.scorers["two"].release = asyncio.Event()
+
+        answers = await asyncio.gather(
+            *(world.score(f"u{index}", remaining_s=0.25) for index in range(40))
+        )
+
+        assert {answer.served_by.version for answer in answers} == {1}
+        assert {answer.degradation.level for answer in answers} == {pb.DEGRADATION_LEVEL_FULL}
+        assert any(answer.served_by.assigned_version == 2 for answer in answers)
+
+
+async def test_a_hung_champion_leaves_time_for_the_fallback_version() -> None:
+    async with open_world() as world, swept(world):
+        await two_arms(world, challengers=(), fallback=Fallback(version=3))
+        champion = world.scorers["one"]
+        champion.release = asyncio.Event()
+
+        answer = await world.score("u7", remaining_s=0.25)
+
+        assert answer.served_by.version == 3
+        assert list(answer.degradation.reasons) == ["deadline_near", "fallback_version"]
+
+
+async def handed_over(world: World) -> tuple[Work, asyncio.Event, asyncio.Event]:
+    """Return work that the champion and the fallback version have, and what releases these."""
+    await two_arms(world, challengers=(), fallback=Fallback(version=3))
+    releases = asyncio.Event(), asyncio.Event()
+    world.scorers["one"].release, world.scorers["three"].release = releases
+    work = world.submit("u7")
+    await world.scorers["one"].entered.wait()
+    live(world).fall_back_if_due(work.answer_by_s - 0.1)
+    await world.scorers["three"].entered.wait()
+    return work, *releases
+
+
+async def test_who_was_handed_over_is_not_failed_by_the_first_version() -> None:
+    async with open_world() as world:
+        work, first, second = await handed_over(world)
+
+        world.scorers["one"].failing = True
+        first.set()
+        await until(lambda: not any(each.in_flight for each in live(world).lanes[1].pullers))
+        second.set()
+
+        assert pb.ScoreResponse.FromString(await awaited(work)).served_by.version == 3
+
+
+async def test_the_first_version_may_still_answer_after_it_was_handed_over() -> None:
+    async with open_world() as world:
+        work, first, _ = await handed_over(world)
+
+        first.set()
+        answer = pb.ScoreResponse.FromString(await awaited(work))
+
+        assert answer.served_by.version == 1
+        assert answer.degradation.level == pb.DEGRADATION_LEVEL_FULL
+
+
+async def test_a_replaced_revision_keeps_its_replicas_until_its_work_is_done() -> None:
+    async with open_world() as world:
+        both: Deployment = deployment()
+        await world.deploy(both, ready={1: ["one", "two"]}, specs=[spec(1)])
+        for scorer in world.scorers.values():
+            scorer.release = asyncio.Event()
+        work = world.submit("nobody")
+        await until(lambda: any(scorer.batches for scorer in world.scorers.values()))
+        dying, healthy = sorted(
+            world.scorers.values(), key=lambda scorer: len(scorer.batches), reverse=True
+        )
+
+        await world.deploy(both, ready={1: [healthy.address]}, specs=[spec(1)])
+        dying.failing = True
+        for scorer in (dying, healthy):
+            assert scorer.release is not None
+            scorer.release.set()
+
+        assert pb.ScoreResponse.FromString(await awaited(work)).served_by.version == 1
+
+
+async def test_a_challenger_that_is_only_busy_keeps_its_units() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(Challenger(2, 10_000),))
+        challenger = world.scorers["two"]
+        challenger.release = asyncio.Event()
+        work = world.submit("u1", remaining_s=0.02)
+        await challenger.entered.wait()
+
+        live(world).fall_back_if_due(work.arrived_s + 0.015)
+        challenger.release.set()
+
+        assert pb.ScoreResponse.FromString(await awaited(work)).served_by.version == 2
