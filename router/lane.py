@@ -7,11 +7,12 @@ the most, and a hung one gets nothing.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from router.decisions.admission import Priority
 from router.work import Work
 
+_MOST_PASSED_OVER = 3  # batches
 WorkTest = Callable[[Work], bool]
 
 
@@ -20,6 +21,7 @@ class Lane:
 
     __slots__ = (
         "_idle",
+        "_passed_over",
         "_queues",
         "batches_taken",
         "closed",
@@ -30,6 +32,7 @@ class Lane:
     def __init__(self) -> None:
         self._queues: tuple[deque[Work], ...] = tuple(deque() for _ in Priority)
         self._idle: deque[asyncio.Future[None]] = deque()
+        self._passed_over = 0  # batches in a row that left work of a lower priority behind
         self.open_pullers = 0  # scorers that would take work now or when they are done
         self.queued_rows = 0
         self.batches_taken = 0  # and not given back: any of them may be put back
@@ -104,7 +107,7 @@ class Lane:
     def _take_gathered(self, most_rows: int) -> list[Work]:
         taken: list[Work] = []
         rows = 0
-        for queue in self._queues:
+        for queue in self._in_turn():
             while queue and (not taken or rows + queue[0].rows <= most_rows):
                 if taken and (queue[0].is_alone or taken[0].is_alone):
                     break
@@ -114,9 +117,22 @@ class Lane:
             if queue:
                 break  # what is left of a higher priority goes before the lower ones
         self.queued_rows -= rows
+        is_behind = any(self._queues[taken[0].priority + 1 :])
+        self._passed_over = self._passed_over + 1 if is_behind else 0
         if self.queued_rows:
             self._wake_one()
         return taken
+
+    def _in_turn(self) -> Sequence[deque[Work]]:
+        """Return the queues by priority; but who was passed over for long goes first once.
+
+        So calls of a lower priority are slow beside many of a higher one, and not without end.
+        """
+        if self._passed_over < _MOST_PASSED_OVER:
+            return self._queues
+        waiting = [queue for queue in self._queues if queue]
+        longest = min(waiting[1:], key=lambda queue: queue[0].arrived_s, default=waiting[0])
+        return (longest, *(queue for queue in self._queues if queue is not longest))
 
     def _remove(self, is_wanted: WorkTest) -> list[Work]:
         removed: list[Work] = []

@@ -1,7 +1,9 @@
 """How much work may be in the router at once: AIMD on queue time, shares by priority.
 
 Additive increase while queues are short and the limit is in use, multiplicative decrease when
-work waits longer than wanted (Chiu & Jain 1989). Pure; one decision a batch.
+work waits longer than wanted (Chiu & Jain 1989). A limit that is not in use proves nothing, and
+with time is forgotten: what an overload taught must not refuse large calls for hours after it.
+Pure; one decision a batch.
 """
 
 from dataclasses import dataclass, replace
@@ -19,6 +21,7 @@ class Priority(IntEnum):
 # What share of the limit a priority may fill: the lower ones are refused earlier.
 _SHARE = {Priority.LIVE: 1.0, Priority.STREAM: 0.9, Priority.BATCH: 0.75}
 MIRROR_SHARE = 0.5  # above this the mirror sheds: shadows go first
+_LONG_S = 60.0  # of silence: whatever was learnt before it is forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,10 @@ class AdmissionPolicy:
     least_rows: int
     most_rows: int
     wanted_queue_s: float  # median wait that is still fine
-    decrease: float = 0.9
+    decrease: float = 0.9  # at least; in the proportion of wanted to found down to `most_decrease`
+    most_decrease: float = 0.5
     hold_s: float = 0.1  # at most one decrease in this time
+    doubling_s: float = 1.0  # of a limit that is not in use
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +41,29 @@ class AdmissionLimit:
 
     policy: AdmissionPolicy
     rows: float
-    hold_until_s: float = 0.0
+    moved_s: float = 0.0  # monotonic: when a long queue or disuse moved it last
 
     def after_batch(
         self, *, queue_s: float, outstanding_rows: int, now_s: float
     ) -> "AdmissionLimit":
         """Return the limit after a batch whose middle row waited `queue_s`."""
-        if queue_s > self.policy.wanted_queue_s:
-            if now_s < self.hold_until_s:
+        policy = self.policy
+        since_s = now_s - self.moved_s
+        if queue_s > policy.wanted_queue_s:
+            if since_s < policy.hold_s:
                 return self
-            lower = max(float(self.policy.least_rows), self.rows * self.policy.decrease)
-            return replace(self, rows=lower, hold_until_s=now_s + self.policy.hold_s)
-        if outstanding_rows * 2 < self.rows or self.rows >= self.policy.most_rows:
-            return self  # not in use: growing would prove nothing
-        return replace(self, rows=min(float(self.policy.most_rows), self.rows + 1.0))
+            share = min(policy.decrease, max(policy.most_decrease, policy.wanted_queue_s / queue_s))
+            return replace(
+                self, rows=max(float(policy.least_rows), self.rows * share), moved_s=now_s
+            )
+        if self.rows >= policy.most_rows:
+            return self
+        if outstanding_rows * 2 >= self.rows:
+            return replace(self, rows=min(float(policy.most_rows), self.rows + 1.0))
+        if since_s < policy.hold_s:
+            return self
+        forgotten = self.rows * 2.0 ** (min(since_s, _LONG_S) / policy.doubling_s)
+        return replace(self, rows=min(float(policy.most_rows), forgotten), moved_s=now_s)
 
     def thresholds(self) -> tuple[int, ...]:
         """Return how many rows may be outstanding for each priority, in its order."""

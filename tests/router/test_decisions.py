@@ -95,18 +95,35 @@ def test_the_limit_stays_in_its_bounds(batches: list[tuple[float, int, float]]) 
 def test_long_queues_shrink_the_limit_once_per_hold() -> None:
     limit = AdmissionLimit(ADMISSION, 500.0)
 
-    once = limit.after_batch(queue_s=0.05, outstanding_rows=500, now_s=1.0)
-    twice = once.after_batch(queue_s=0.05, outstanding_rows=500, now_s=1.05)
+    once = limit.after_batch(queue_s=0.021, outstanding_rows=500, now_s=1.0)
+    twice = once.after_batch(queue_s=0.021, outstanding_rows=500, now_s=1.05)
 
     assert once.rows == pytest.approx(450.0)
     assert twice is once
 
 
-def test_the_limit_grows_only_while_it_is_used() -> None:
+@pytest.mark.parametrize(("queue_s", "rows"), [(0.03, 333.3), (0.2, 250.0)])
+def test_the_longer_the_queue_the_more_the_limit_shrinks(queue_s: float, rows: float) -> None:
     limit = AdmissionLimit(ADMISSION, 500.0)
 
+    after = limit.after_batch(queue_s=queue_s, outstanding_rows=500, now_s=1.0)
+
+    assert after.rows == pytest.approx(rows, abs=0.1)
+
+
+def test_the_limit_grows_by_a_row_a_batch_while_it_is_used() -> None:
+    limit = AdmissionLimit(ADMISSION, 500.0, moved_s=0.99)
+
     assert limit.after_batch(queue_s=0.0, outstanding_rows=10, now_s=1.0) is limit
-    assert limit.after_batch(queue_s=0.0, outstanding_rows=400, now_s=1.0).rows > 500
+    assert limit.after_batch(queue_s=0.0, outstanding_rows=400, now_s=1.0).rows == 501
+
+
+def test_an_overload_is_forgotten_within_seconds_of_light_traffic() -> None:
+    limit = AdmissionLimit(ADMISSION, 10.0, moved_s=0.0)
+    for tenth in range(1, 81):
+        limit = limit.after_batch(queue_s=0.001, outstanding_rows=2, now_s=tenth / 10)
+
+    assert limit.rows == 1000.0
 
 
 def test_live_work_is_refused_last() -> None:

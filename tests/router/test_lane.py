@@ -57,6 +57,18 @@ async def test_work_larger_than_a_batch_goes_alone() -> None:
     assert [each.request_id for each in await lane.take(256)] == ["small"]
 
 
+async def test_work_of_a_lower_priority_is_passed_over_a_few_times_only() -> None:
+    lane = open_lane()
+    lane.put(work("candidates", rows=300, priority=Priority.BATCH))
+    taken: list[str] = []
+    for index in range(8):
+        lane.put(work(f"live-{index}"))
+        taken += [each.request_id for each in await lane.take(256)]
+
+    assert taken.index("candidates") == 3
+    assert taken.count("live-3") == 1
+
+
 async def test_what_was_put_back_goes_first() -> None:
     lane = open_lane()
     for name in "abc":
