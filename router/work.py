@@ -193,6 +193,25 @@ def reasons_of_row(answered: Answered, work: Work, row: int) -> tuple[str, ...]:
     return (work.degraded_because, answered.step, *reasons)
 
 
+def level_of_work(answered: Answered, work: Work, at: int) -> DegradationLevel:
+    """Return the worst level of the rows of `work`, which start at row `at`."""
+    if answered.levels is None:
+        return DegradationLevel.FULL
+    return DegradationLevel(int(answered.levels[at : at + work.rows].max()))
+
+
+def reasons_of_work(answered: Answered, work: Work, at: int) -> tuple[str, ...]:
+    """Return why rows of `work` are degraded, each reason once; `at`: its first row."""
+    if work.rows == 1 or answered.levels is None:
+        return reasons_of_row(answered, work, at)
+    kinds = answered.levels[at : at + work.rows].astype(np.uint16)
+    if answered.marks is not None:
+        kinds = kinds << np.uint16(8) | answered.marks[at : at + work.rows]
+    _, firsts = np.unique(kinds, return_index=True)  # one row of each kind tells all its reasons
+    each = (reasons_of_row(answered, work, at + int(first)) for first in firsts)
+    return tuple(dict.fromkeys(reason for reasons in each for reason in reasons))
+
+
 def count_reasons(answered: Answered) -> Counter[str]:
     """Return how many rows are degraded for each reason."""
     counted: Counter[str] = Counter()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from domain.deployments import Arm, DegradationLevel, Deployment
 from domain.features import FeatureStatus
 from router.decisions.rules import NO_RULE
-from router.work import Answered, Candidates, Served, Work, level_of_row, reasons_of_row
+from router.work import Answered, Candidates, Served, Work, level_of_work, reasons_of_work
 from understudy.v1 import scoring_pb2 as pb
 
 _ARMS = {
@@ -39,7 +39,9 @@ class ProtobufResponder:
             timing.queue_us = max(0, int((taken_s - work.arrived_s) * 1e6))
             timing.total_us = int((now_s - work.arrived_s) * 1e6)
             if work.candidates is not None:
-                work.answer.set_result(_batch_answer(answered, work, work.candidates, at, timing))
+                answer = _batch_answer(answered, deployment, work, at)
+                answer.timing.CopyFrom(timing)
+                work.answer.set_result(answer.SerializeToString())
             else:
                 message.request_id = work.request_id
                 message.score = scores[at]
@@ -98,29 +100,34 @@ def served_by(served: Served, assigned: tuple[Arm, int] | None, *, digests: bool
     return message
 
 
-def _set_degradation(message: pb.Degradation, answered: Answered, work: Work, row: int) -> None:
+def _set_degradation(message: pb.Degradation, answered: Answered, work: Work, at: int) -> None:
+    """Set the worst level of the rows of `work`, and the union of their reasons and names."""
     message.Clear()
-    level = level_of_row(answered, row)
+    level = level_of_work(answered, work, at)
     if level is DegradationLevel.FULL:
         return
     message.level = pb.DegradationLevel.ValueType(level)
-    message.reasons.extend(reasons_of_row(answered, work, row))
+    message.reasons.extend(reasons_of_work(answered, work, at))
     if answered.statuses is not None:
-        _add_names(message, answered.feature_names, answered.statuses[row])
+        _add_names(message, answered.feature_names, answered.statuses[at : at + work.rows])
 
 
 def _add_names(message: pb.Degradation, names: Sequence[str], statuses: NDArray[np.uint8]) -> None:
-    for status, field in (
-        (FeatureStatus.DEFAULTED, message.defaulted_features),
-        (FeatureStatus.STALE, message.stale_features),
-        (FeatureStatus.LAST_KNOWN, message.stale_features),
-        (FeatureStatus.MISSING, message.missing_features),
+    """Add each feature that any row lacks; `statuses`: shape (rows, width)."""
+    is_stale = (statuses == FeatureStatus.STALE) | (statuses == FeatureStatus.LAST_KNOWN)
+    for marked, field in (
+        (statuses == FeatureStatus.DEFAULTED, message.defaulted_features),
+        (is_stale, message.stale_features),
+        (statuses == FeatureStatus.MISSING, message.missing_features),
     ):
-        field.extend(names[place] for place in np.flatnonzero(statuses == status).tolist())
+        field.extend(names[place] for place in np.flatnonzero(marked.any(axis=0)).tolist())
 
 
 def _set_rule(
-    message: pb.ScoreResponse, answered: Answered, deployment: Deployment, row: int
+    message: pb.ScoreResponse | pb.CandidateResult,
+    answered: Answered,
+    deployment: Deployment,
+    row: int,
 ) -> None:
     index = NO_RULE if answered.rule_rows is None else int(answered.rule_rows[row])
     message.rule = "" if index == NO_RULE else deployment.rules[index].name
@@ -140,56 +147,74 @@ def _set_outputs(
 
 
 def _batch_answer(
-    answered: Answered, work: Work, candidates: Candidates, at: int, timing: pb.Timing
-) -> bytes:
-    scores = answered.scores[at : at + work.rows]
-    order = range(work.rows)
-    if candidates.is_sorted or candidates.top_k:
-        order = np.argsort(-scores, kind="stable").tolist()  # NaN sorts last
-    if candidates.top_k:
-        order = order[: candidates.top_k]
-    levels = None if answered.levels is None else answered.levels[at : at + work.rows].tolist()
-    values = scores.tolist()
-    results = [
-        _candidate(candidates, row, values[row], 0 if levels is None else levels[row])
-        for row in order
-    ]
-    results += [
-        pb.CandidateResult(
-            id=name, index=place, error=pb.Error(code=_INVALID_ARGUMENT, message=str(fault))
-        )
-        for place, (name, fault) in candidates.refused.items()
-    ]
-    if not (candidates.is_sorted or candidates.top_k):
-        results.sort(key=_place)
+    answered: Answered, deployment: Deployment, work: Work, at: int
+) -> pb.ScoreBatchResponse:
     assigned = work.live.seats[work.seat]
     message = pb.ScoreBatchResponse(
         request_id=work.request_id,
         served_by=served_by(
             answered.served, (assigned.arm, assigned.version), digests=work.include_digests
         ),
-        timing=timing,
-        results=results,
+        results=_results(answered, deployment, work, at),
     )
     if answered.levels is not None:
-        own = answered.levels[at : at + work.rows]
-        _set_degradation(message.degradation, answered, work, at + int(own.argmax()))
-    return message.SerializeToString()
+        _set_degradation(message.degradation, answered, work, at)
+    return message
 
 
-def _candidate(candidates: Candidates, row: int, score: float, level: int) -> pb.CandidateResult:
-    if score - score != 0.0:  # NaN or infinite
-        return pb.CandidateResult(
+def _results(
+    answered: Answered, deployment: Deployment, work: Work, at: int
+) -> list[pb.CandidateResult]:
+    """Return a result for each candidate that is kept, in the order that was asked for."""
+    candidates = work.candidates
+    if candidates is None:
+        raise AssertionError("only a ScoreBatch has candidates")
+    scores = answered.scores[at : at + work.rows]
+    is_finite = np.isfinite(scores)
+    scored = np.flatnonzero(is_finite)
+    is_ranked = candidates.is_sorted or candidates.top_k > 0
+    if is_ranked:
+        scored = scored[np.argsort(-scores[scored], kind="stable")]
+    if candidates.top_k:
+        scored = scored[: candidates.top_k]
+    rows = scored.tolist()
+    results = _scored(candidates, rows, scores[scored].tolist())
+    if answered.levels is not None:
+        for result, level in zip(results, answered.levels[at + scored].tolist(), strict=True):
+            result.level = pb.DegradationLevel.ValueType(level)
+    if answered.rule_rows is not None:
+        for result, row in zip(results, rows, strict=True):
+            _set_rule(result, answered, deployment, at + row)
+    failed = _failed(candidates, np.flatnonzero(~is_finite).tolist())
+    return results + failed if is_ranked else sorted(results + failed, key=_place)
+
+
+def _scored(
+    candidates: Candidates, rows: Sequence[int], scores: Sequence[float]
+) -> list[pb.CandidateResult]:
+    return [
+        pb.CandidateResult(id=candidates.ids[row], index=candidates.indices[row], score=score)
+        for row, score in zip(rows, scores, strict=True)
+    ]
+
+
+def _failed(candidates: Candidates, not_finite: Sequence[int]) -> list[pb.CandidateResult]:
+    """Return the results of candidates that have no score, in request order."""
+    failed = [
+        pb.CandidateResult(
             id=candidates.ids[row],
             index=candidates.indices[row],
             error=pb.Error(code=_UNAVAILABLE, message="the model's score is not a finite number"),
         )
-    return pb.CandidateResult(
-        id=candidates.ids[row],
-        index=candidates.indices[row],
-        score=score,
-        level=pb.DegradationLevel.ValueType(level),
-    )
+        for row in not_finite
+    ]
+    failed += [
+        pb.CandidateResult(
+            id=name, index=place, error=pb.Error(code=_INVALID_ARGUMENT, message=str(fault))
+        )
+        for place, (name, fault) in candidates.refused.items()
+    ]
+    return sorted(failed, key=_place)
 
 
 def _place(result: pb.CandidateResult) -> int:

@@ -139,6 +139,7 @@ class FakeScorer:
         self.is_closed = False
         self.refuses: float | None = None  # a batch with this in its first column
         self.answers_nan_for: float | None = None
+        self.answers_inf_for: float | None = None
         self.entered = asyncio.Event()
         self.release: asyncio.Event | None = None  # set: calls wait for it
 
@@ -168,6 +169,8 @@ class FakeScorer:
         scores = first * 10 + spec.ref.number / 1000
         if self.answers_nan_for is not None:
             scores[first == self.answers_nan_for] = np.nan
+        if self.answers_inf_for is not None:
+            scores[first == self.answers_inf_for] = np.inf
         return Inferred(scores, {name: scores.reshape(-1, 1) for name in outputs})
 
     async def close(self) -> None:

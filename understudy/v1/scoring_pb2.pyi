@@ -487,9 +487,11 @@ class ScoreBatchRequest(_message.Message):
     unit_key: _builtins.str
     candidate_entity: _builtins.str
     top_k: _builtins.int
-    """Keep the best k by score, descending; 0 keeps all in request order."""
+    """Keep the best k by score, descending; 0 keeps all in request order. Candidates that failed
+    (with an error, as one whose score is not finite) take no place among the k: they follow them.
+    """
     sort: _builtins.bool
-    """Sort by score, descending; candidates that failed come last."""
+    """Sort by score, descending; candidates that failed come last, in request order."""
     @_builtins.property
     def entities(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """shared by all candidates"""
@@ -530,11 +532,16 @@ class CandidateResult(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     LEVEL_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    RULE_ACTION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     index: _builtins.int
     """position in the request"""
     score: _builtins.float
     level: Global___DegradationLevel.ValueType
+    rule: _builtins.str
+    """The rule that decided this candidate before the model, and what it declares."""
+    rule_action: _builtins.str
     @_builtins.property
     def error(self) -> Global___Error:
         """Set when this candidate could not be scored; the others are not touched."""
@@ -547,10 +554,12 @@ class CandidateResult(_message.Message):
         score: _builtins.float = ...,
         level: Global___DegradationLevel.ValueType = ...,
         error: Global___Error | None = ...,
+        rule: _builtins.str = ...,
+        rule_action: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "id", b"id", "index", b"index", "level", b"level", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "id", b"id", "index", b"index", "level", b"level", "rule", b"rule", "rule_action", b"rule_action", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -570,7 +579,9 @@ class ScoreBatchResponse(_message.Message):
     def served_by(self) -> Global___ServedBy: ...
     @_builtins.property
     def degradation(self) -> Global___Degradation:
-        """the union over candidates"""
+        """The worst level of all scored candidates, and the union of their reasons and feature names;
+        those that top_k cut off included.
+        """
 
     @_builtins.property
     def timing(self) -> Global___Timing: ...

@@ -1,0 +1,82 @@
+"""What each candidate of a ScoreBatch is told: its rule, its failure, its place; and all together."""
+
+from domain.deployments import Rule, RuleOperator
+from tests.router.world import deployment, open_world, spec, two_arms
+from understudy.v1 import scoring_pb2 as pb
+
+
+def names(answer: pb.ScoreBatchResponse) -> list[str]:
+    return [result.id for result in answer.results]
+
+
+async def test_a_candidate_that_a_rule_decided_names_it() -> None:
+    rule = Rule("large", "amount", RuleOperator.GREATER, 5.0, "review", 1.0)
+    async with open_world() as world:
+        await two_arms(world, challengers=(), rules=(rule,))
+
+        answer = await world.score_batch(["u9", "u4", "u7"], is_sorted=True)
+
+    assert [(r.id, r.rule, r.rule_action) for r in answer.results] == [
+        ("u4", "", ""),
+        ("u9", "large", "review"),
+        ("u7", "large", "review"),
+    ]
+
+
+async def test_an_infinite_score_takes_no_place_of_the_best() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+        world.scorers["one"].answers_inf_for = 3.0
+
+        best = await world.score_batch(["u3", "u9", "u7"], top_k=1)
+        in_order = await world.score_batch(["u3", "u9", "u7"], is_sorted=True)
+        as_asked = await world.score_batch(["u3", "u9", "u7"])
+
+    assert names(best) == ["u9", "u3"]
+    assert names(in_order) == ["u9", "u7", "u3"]
+    assert names(as_asked) == ["u3", "u9", "u7"]
+    assert [result.HasField("error") for result in in_order.results] == [False, False, True]
+
+
+async def test_failed_candidates_of_all_kinds_follow_in_request_order() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+        scorer = world.scorers["one"]
+        scorer.answers_nan_for, scorer.answers_inf_for = 2.0, 3.0
+
+        answer = await world.score_batch(["u3", "", "u9", "u2"], top_k=4)
+
+    assert [(result.index, result.HasField("error")) for result in answer.results] == [
+        (2, False),
+        (0, True),
+        (1, True),
+        (3, True),
+    ]
+
+
+async def test_a_batch_tells_the_reasons_and_names_of_all_its_candidates() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+
+        answer = await world.score_batch(
+            ["u1", "nobody", "no-one"], features=[{}, {"count": 1.0}, {"amount": 1.0}], top_k=1
+        )
+
+    assert answer.degradation.level == pb.DEGRADATION_LEVEL_FEATURES
+    assert list(answer.degradation.reasons) == ["features_defaulted", "features_missing"]
+    assert list(answer.degradation.defaulted_features) == ["amount"]
+    assert list(answer.degradation.missing_features) == ["count"]
+
+
+async def test_candidates_at_full_level_stay_so_beside_degraded_ones() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+        await world.deploy(deployment(revision=2), ready={1: ["one"]}, specs=[spec(1)])
+
+        answer = await world.score_batch(["nobody", "u2", "u1"], is_sorted=True)
+
+    assert [(result.id, result.level) for result in answer.results] == [
+        ("u2", pb.DEGRADATION_LEVEL_FULL),
+        ("u1", pb.DEGRADATION_LEVEL_FULL),
+        ("nobody", pb.DEGRADATION_LEVEL_FEATURES),
+    ]
