@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from domain.errors import InvalidInputError, NotFoundError
 from router.admit import MOST_ID_CHARACTERS
@@ -11,6 +12,7 @@ from understudy.v1 import scoring_pb2 as pb
 
 _MOST_OUTCOMES = 10_000
 _LATEST_S = 253_402_300_799  # the last second of 9999, the latest that protobuf defines
+_MOST_NANOS = 999_999_999
 
 
 def outcome_batches(
@@ -35,12 +37,7 @@ def outcome_batches(
                 read=f"model {outcome.model!r}, request_id of {len(outcome.request_id)} characters",
                 accepted=f"a model, and a request_id of 1 to {MOST_ID_CHARACTERS}",
             )
-        if not 0 <= outcome.observed_at.seconds <= _LATEST_S:
-            raise InvalidInputError.of(
-                f"outcomes[{place}].observed_at",
-                read=f"{outcome.observed_at.seconds} s",
-                accepted="a time from 1970 to 9999",
-            )
+        _check_time(f"outcomes[{place}].observed_at", outcome.observed_at)
         if not np.isfinite(outcome.label):
             raise InvalidInputError.of(
                 f"outcomes[{place}].label", read=outcome.label, accepted="a finite number"
@@ -67,3 +64,14 @@ def outcome_batches(
         )
         for model, outcomes in by_model.items()
     ]
+
+
+def _check_time(field: str, time: Timestamp) -> None:
+    if not 0 <= time.seconds <= _LATEST_S:
+        raise InvalidInputError.of(
+            f"{field}.seconds", read=time.seconds, accepted=f"0 to {_LATEST_S}: 1970 to 9999"
+        )
+    if not 0 <= time.nanos <= _MOST_NANOS:
+        raise InvalidInputError.of(
+            f"{field}.nanos", read=time.nanos, accepted=f"0 to {_MOST_NANOS}"
+        )

@@ -263,6 +263,18 @@ async def test_bad_candidates_are_refused_by_name(
             pb.Outcome(request_id="r", model=MODEL, observed_at=Timestamp(seconds=10**18)),
             grpc.StatusCode.INVALID_ARGUMENT,
         ),
+        (
+            pb.Outcome(request_id="r", model=MODEL, observed_at=Timestamp(seconds=-1)),
+            grpc.StatusCode.INVALID_ARGUMENT,
+        ),
+        (
+            pb.Outcome(request_id="r", model=MODEL, observed_at=Timestamp(nanos=2 * 10**9)),
+            grpc.StatusCode.INVALID_ARGUMENT,
+        ),
+        (
+            pb.Outcome(request_id="r", model=MODEL, observed_at=Timestamp(nanos=-5)),
+            grpc.StatusCode.INVALID_ARGUMENT,
+        ),
     ],
 )
 async def test_bad_outcomes_open_no_files(
@@ -275,6 +287,8 @@ async def test_bad_outcomes_open_no_files(
     )
 
     assert error.code() is code
+    if bad.HasField("observed_at"):
+        assert "outcomes[1].observed_at." in (error.details() or "")
     assert served.world.logged == []
 
 
