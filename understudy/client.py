@@ -1,13 +1,14 @@
-"""Clients of the scoring service: one for threads, one for asyncio. Needs only the stubs.
+"""Clients of the scoring service: one for threads, one for asyncio. Needs only grpcio and the stubs.
 
     with ScoringClient("router:8400") as client:
         answer = client.score("fraud", {"user": "u1"}, features={"amount": 99.5})
         print(answer.score, answer.served_by.version)
 
 A client keeps one connection: open it once and share it. Every call has a deadline. Calls that
-may be repeated are, a few times, on UNAVAILABLE, RESOURCE_EXHAUSTED and the server's CANCELLED (a
-flooded one says that to calls it has not read), and not before the server says so
-(`grpc-retry-pushback-ms`); other failures are raised at once as `grpc.RpcError`.
+may be repeated are, a few times, on UNAVAILABLE and the server's CANCELLED (a flooded one says that
+to calls it has not read), and on RESOURCE_EXHAUSTED when the server says when to come back
+(`grpc-retry-pushback-ms`) and the deadline allows it: without that word, the request itself is too
+large. Other failures are raised at once as `grpc.RpcError`.
 """
 
 import json
@@ -27,6 +28,7 @@ from typing import Required, Self, TypedDict, Unpack
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from understudy.repeats import MOST_ATTEMPTS, call_repeatedly, call_repeatedly_async
 from understudy.v1 import scoring_pb2 as pb
 from understudy.v1 import scoring_pb2_grpc
 
@@ -44,12 +46,13 @@ _SERVICE_CONFIG = {
         {
             "name": [{"service": _SERVICE, "method": method} for method in _REPEATABLE],
             "retryPolicy": {
-                "maxAttempts": 5,
+                "maxAttempts": MOST_ATTEMPTS,
                 "initialBackoff": "0.05s",
                 "maxBackoff": "0.4s",
                 "backoffMultiplier": 2,
-                # A call that its own caller cancels is not among these: it ends at once.
-                "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"],
+                # A call that its own caller cancels is not among these: it ends at once. Nor is
+                # RESOURCE_EXHAUSTED: gRPC would repeat what is too large, see `repeats`.
+                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
     ],
@@ -189,7 +192,7 @@ class ScoringClient:
     ) -> pb.ScoreResponse:
         """Score one unit; see `ScoreOptions`."""
         request = score_request(model, entities, **options)
-        return self._stub.Score(request, timeout=timeout_s or self._timeout_s)
+        return call_repeatedly(self._stub.Score, request, timeout_s or self._timeout_s)
 
     def score_batch(
         self,
@@ -201,7 +204,7 @@ class ScoringClient:
     ) -> pb.ScoreBatchResponse:
         """Score candidates in one call; see `BatchOptions`."""
         request = batch_request(model, candidates, **options)
-        return self._stub.ScoreBatch(request, timeout=timeout_s or self._timeout_s)
+        return call_repeatedly(self._stub.ScoreBatch, request, timeout_s or self._timeout_s)
 
     def score_stream(
         self, requests: Iterable[pb.ScoreRequest], *, timeout_s: float | None = None
@@ -271,7 +274,7 @@ class AsyncScoringClient:
     ) -> pb.ScoreResponse:
         """Score one unit; see `ScoreOptions`."""
         request = score_request(model, entities, **options)
-        return await self._stub.Score(request, timeout=timeout_s or self._timeout_s)
+        return await call_repeatedly_async(self._stub.Score, request, timeout_s or self._timeout_s)
 
     async def score_batch(
         self,
@@ -283,7 +286,9 @@ class AsyncScoringClient:
     ) -> pb.ScoreBatchResponse:
         """Score candidates in one call; see `BatchOptions`."""
         request = batch_request(model, candidates, **options)
-        return await self._stub.ScoreBatch(request, timeout=timeout_s or self._timeout_s)
+        return await call_repeatedly_async(
+            self._stub.ScoreBatch, request, timeout_s or self._timeout_s
+        )
 
     async def score_stream(
         self,

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -89,8 +89,17 @@ Serve = Callable[[ScriptedService], str]
 
 
 @contextmanager
-def served(service: ScriptedService) -> Iterator[str]:
-    server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+def served(
+    service: ScriptedService,
+    *,
+    options: Sequence[tuple[str, int]] = (),
+    interceptors: Sequence[grpc.ServerInterceptor] = (),
+) -> Iterator[str]:
+    server = grpc.server(
+        ThreadPoolExecutor(4),
+        options=[("grpc.so_reuseport", 0), *options],
+        interceptors=list(interceptors),
+    )
     scoring_pb2_grpc.add_ScoringServiceServicer_to_server(service, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -160,7 +169,6 @@ def test_a_call_past_its_deadline_fails() -> None:
     "status",
     [
         grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.CANCELLED,  # a flooded server's word to calls that it has not read
     ],
 )
@@ -181,6 +189,7 @@ def test_a_refused_score_is_repeated_under_the_same_id(status: grpc.StatusCode) 
         grpc.StatusCode.NOT_FOUND,
         grpc.StatusCode.FAILED_PRECONDITION,
         grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,  # without a pushback: the request is too large
     ],
 )
 def test_other_failures_are_not_repeated(status: grpc.StatusCode) -> None:

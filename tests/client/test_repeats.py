@@ -1,0 +1,112 @@
+"""RESOURCE_EXHAUSTED is repeated on the server's word only, by both clients; ages pass unseen."""
+
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.client.test_client import PUSHBACK_MS, ScriptedService, served
+from understudy.client import AsyncScoringClient, ScoringClient
+from understudy.repeats import MOST_ATTEMPTS
+from understudy.v1 import scoring_pb2 as pb
+
+LIMIT_BYTES = 16 * 1024
+LARGE = {"text": "x" * 2 * LIMIT_BYTES}
+Scored = Callable[..., Awaitable[pb.ScoreResponse]]
+
+
+async def by_threads(target: str, *, timeout_s: float = 5.0, **options: Any) -> pb.ScoreResponse:
+    with ScoringClient(target, timeout_s=timeout_s) as client:
+        return client.score("fraud", {"user": "u1"}, **options)
+
+
+async def by_asyncio(target: str, *, timeout_s: float = 5.0, **options: Any) -> pb.ScoreResponse:
+    async with AsyncScoringClient(target, timeout_s=timeout_s) as client:
+        return await client.score("fraud", {"user": "u1"}, **options)
+
+
+both_clients = pytest.mark.parametrize("score", [by_threads, by_asyncio])
+
+
+class CountingInterceptor(grpc.ServerInterceptor):
+    """Counts the calls that arrive, also those whose message is never read."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        self.calls += 1
+        return continuation(handler_call_details)
+
+
+@both_clients
+async def test_a_request_that_is_too_large_is_sent_once(score: Scored) -> None:
+    arrived = CountingInterceptor()
+    limit = (("grpc.max_receive_message_length", LIMIT_BYTES),)
+
+    with (
+        served(ScriptedService(), options=limit, interceptors=(arrived,)) as target,
+        pytest.raises(grpc.RpcError) as failure,
+    ):
+        await score(target, features=LARGE)
+
+    assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert arrived.calls == 1
+
+
+@both_clients
+async def test_a_full_server_is_asked_again_when_it_says_so(score: Scored) -> None:
+    service = ScriptedService(
+        status=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=2, pushback_ms=PUSHBACK_MS
+    )
+
+    with served(service) as target:
+        answer = await score(target)
+
+    first_s, second_s, third_s = service.seconds_left
+    assert answer.score == 0.25
+    assert min(first_s - second_s, second_s - third_s) >= PUSHBACK_MS / 1000 * 0.9
+
+
+@both_clients
+async def test_a_server_that_stays_full_is_not_asked_for_ever(score: Scored) -> None:
+    service = ScriptedService(
+        status=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=100, pushback_ms=1
+    )
+
+    with served(service) as target, pytest.raises(grpc.RpcError):
+        await score(target)
+
+    assert service.calls["Score"] == MOST_ATTEMPTS
+
+
+@both_clients
+async def test_a_pushback_beyond_the_deadline_ends_the_call_at_once(score: Scored) -> None:
+    service = ScriptedService(
+        status=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=1, pushback_ms=60_000
+    )
+    began_s = monotonic()
+
+    with served(service) as target, pytest.raises(grpc.RpcError) as failure:
+        await score(target, timeout_s=30.0)
+
+    assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert monotonic() - began_s < 15.0
+    assert service.calls["Score"] == 1
+
+
+def test_calls_go_on_while_connections_end_of_age() -> None:
+    service = ScriptedService()
+    age = (("grpc.max_connection_age_ms", 100), ("grpc.max_connection_age_grace_ms", 5_000))
+    until_s = monotonic() + 30.0
+    calls = 0
+
+    with served(service, options=age) as target, ScoringClient(target, timeout_s=5.0) as client:
+        while len(service.peers) < 4 and monotonic() < until_s:
+            client.score("fraud", {"user": "u1"})
+            calls += 1
+
+    assert len(service.peers) >= 4, "the connection was replaced three times"
+    assert service.calls["Score"] == calls, "no call failed, and none was made twice"
