@@ -96,12 +96,14 @@ def worker(
     configure_logs(f"router-{index}", level=settings.log_level)
 
     async def main() -> int:
+        exit_code = OK
         try:
             await serve_worker(settings, index, stop_on_signals())
-        except UnderstudyError as error:
-            _log.error("worker_not_started", why=str(error))
-            return FAILED
-        return OK
+        except* UnderstudyError as group:  # a task group puts what is raised in it into one
+            exit_code = FAILED
+            for error in _leaves(group):
+                _log.error("worker_not_started", why=str(error))
+        return exit_code
 
     sys.exit(run(main))
 
@@ -195,6 +197,13 @@ def explain(
             share.withheld_because,
         )
     Console().print(table)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
 
 
 def _record_drill(

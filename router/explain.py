@@ -30,15 +30,18 @@ def explain(model: str, unit_key: str, live: LiveModel | None) -> pb.ExplainAssi
     )
 
 
+def withheld_bp(live: LiveModel) -> int:
+    """Return the share of declared challengers that are not ready: it stays with the champion."""
+    acting = live.effective.challengers
+    return sum(seat.weight_bp for seat in live.seats[1:] if seat.version not in acting)
+
+
 def _shares(live: LiveModel) -> list[pb.ArmShare]:
     effective = live.effective
-    withheld_bp = sum(
-        seat.weight_bp for seat in live.seats[1:] if seat.version not in effective.challengers
-    )
     shares: list[pb.ArmShare] = []
     for seat in live.seats:
         if seat.arm is Arm.CHAMPION:
-            acting_bp = 0 if effective.champion is None else seat.weight_bp + withheld_bp
+            acting_bp = 0 if effective.champion is None else seat.weight_bp + withheld_bp(live)
             is_acting = effective.champion == seat.version
         else:
             is_acting = seat.version in effective.challengers

@@ -1,5 +1,6 @@
 """The counters as Prometheus metrics. Read when scraped; nothing is done per request for it."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -11,12 +12,18 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from domain.errors import UnavailableError
 from router.counters import Counters, Histogram
+from router.explain import withheld_bp
 from router.gate import Gate
 from router.live_models import LiveModels
 
+_LONGEST_READ_S = 5.0  # a scrape waits no longer for the event loop; then it fails
+
 
 class RouterCollector(Collector):
+    """Reads what only the event loop's thread may touch: `serve_metrics` lets it do so."""
+
     def __init__(
         self,
         counters: Counters,
@@ -122,11 +129,19 @@ class RouterCollector(Collector):
             "Declared parts that do not act because a version is not ready",
             labels=("model",),
         )
+        share = GaugeMetricFamily(
+            "understudy_router_withheld_bp",
+            "Basis points of declared challengers that stay with the champion",
+            labels=("model",),
+        )
         for model in self._models:
-            revision.add_metric((model.deployment.model,), model.deployment.revision)
-            withheld.add_metric((model.deployment.model,), len(model.effective.withheld))
+            name = (model.deployment.model,)
+            revision.add_metric(name, model.deployment.revision)
+            withheld.add_metric(name, len(model.effective.withheld))
+            share.add_metric(name, withheld_bp(model))
         yield revision
         yield withheld
+        yield share
 
     def _mirrors(self) -> Iterator[Metric]:
         rows = CounterMetricFamily(
@@ -152,8 +167,44 @@ class RouterCollector(Collector):
         )
 
 
-def serve_metrics(host: str, port: int, collector: Collector) -> None:
-    """Serve /metrics on `host:port` from a daemon thread of prometheus_client."""
+def serve_metrics(host: str, port: int, collector: Collector) -> Callable[[], None]:
+    """Serve /metrics on `host:port` from daemon threads; return what ends it.
+
+    Call it inside the event loop whose thread changes what `collector` reads, and call the
+    returned function outside of it.
+
+    Raises:
+        UnavailableError: the address cannot be bound, e.g. the port is taken.
+    """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(collector)
-    start_http_server(port, addr=host, registry=registry)
+    registry.register(_ReadInLoop(collector, asyncio.get_running_loop()))
+    try:
+        server, thread = start_http_server(port, addr=host, registry=registry)
+    except OSError as error:
+        raise UnavailableError(f"metrics address {host}:{port}", str(error)) from error
+
+    def close() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return close
+
+
+class _ReadInLoop(Collector):
+    """Collects in the thread of the event loop: dicts there change while others iterate them."""
+
+    def __init__(self, collector: Collector, loop: asyncio.AbstractEventLoop) -> None:
+        self._collector = collector
+        self._loop = loop
+
+    def collect(self) -> Iterator[Metric]:
+        async def read() -> list[Metric]:
+            return list(self._collector.collect())
+
+        reading = asyncio.run_coroutine_threadsafe(read(), self._loop)
+        try:
+            return iter(reading.result(_LONGEST_READ_S))
+        except TimeoutError:
+            reading.cancel()
+            raise

@@ -11,6 +11,7 @@ from runtime.settings import ProcessSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 _MOST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final zero
+_LAST_PORT = 65_535
 _MOST_KEY_BYTES = 64  # of BLAKE2b
 Rows = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -29,7 +30,9 @@ class RouterSettings(ProcessSettings):
     state_dir: Path = Path("router")  # last snapshot, admin sockets
     workers: int = Field(default=1, ge=1, le=64)
     metrics_host: str = "127.0.0.1"
-    metrics_port: int = Field(default=0, ge=0, le=65_535)  # 0: off; worker i listens on port + i
+    metrics_port: int = Field(
+        default=0, ge=0, le=_LAST_PORT
+    )  # 0: off; worker i listens on port + i
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     request_lines: RequestLines = RequestLines.OFF
     request_lines_sample_bp: int = Field(default=100, ge=1, le=10_000)
@@ -73,6 +76,11 @@ class RouterSettings(ProcessSettings):
     def _relations_hold(self) -> Self:
         if self.unready_delay_s + self.drain_grace_s >= self.termination_s:
             raise ValueError("unready_delay_s + drain_grace_s must be below termination_s")
+        if self.metrics_port and self.metrics_port + self.workers - 1 > _LAST_PORT:
+            raise ValueError(
+                f"metrics_port + workers is too large: the last worker would listen on port "
+                f"{self.metrics_port + self.workers - 1}, and the last one is {_LAST_PORT}"
+            )
         socket_bytes = len(bytes(self.state_dir.resolve() / "worker-63.sock"))
         if socket_bytes > _MOST_SOCKET_PATH_BYTES:
             raise ValueError(

@@ -34,6 +34,9 @@ async def supervise(settings: RouterSettings) -> int:
     for left_over in settings.state_dir.glob("worker-*.sock"):  # of workers that were killed
         left_over.unlink()
     try:
+        if settings.metrics_port:
+            for index in range(settings.workers):
+                _check_free(settings.metrics_host, settings.metrics_port + index)
         with reserved(settings.listen) as address:
             async with asyncio.TaskGroup() as tasks:
                 keepers = [
@@ -80,6 +83,21 @@ def _is_listening(family: socket.AddressFamily, host: str, port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse a metrics port that is taken now: a worker would end for it, again and again.
+
+    Raises:
+        UnavailableError: it cannot be bound.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise UnavailableError(f"metrics address {host}:{port}", str(error)) from error
 
 
 async def _keep(settings: RouterSettings, index: int, address: str, stop: asyncio.Event) -> bool:

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from domain.deployments import Fallback
 from registry.decisions.changes import SetFallback
 from runtime.exit_codes import DATA_ERROR, OK, REFUSED, UNAVAILABLE
 from stack.processes import REGISTRY
+from tests.router.command_line import run_router
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until_gone
 from understudy.client import AsyncScoringClient
@@ -23,16 +23,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 def drill(
     deployed: Deployed, level: str, registry: str, *, seconds: str = "600"
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "router", "drill", "--level", level, "--for", seconds),
-            *("--reason", "quarterly exercise", "--registry", registry),
-            *("--state-dir", str(deployed.stack.directory.router)),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return run_router(
+        *("drill", "--level", level, "--for", seconds),
+        *("--reason", "quarterly exercise", "--registry", registry),
+        *("--state-dir", str(deployed.stack.directory.router)),
     )
 
 

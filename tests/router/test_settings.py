@@ -1,15 +1,13 @@
 """Settings that will not act are refused before anything starts."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from router.settings import RouterSettings
 from router.workers import worker_environment
 from runtime.exit_codes import USAGE
+from tests.router.command_line import run_router
 
 
 @pytest.mark.parametrize(
@@ -21,21 +19,14 @@ from runtime.exit_codes import USAGE
         ("ROUTER_LISTN", "x", "ROUTER_LISTN"),
         ("ROUTER_DRAIN_GRACE_S", "100", "termination_s"),
         ("ROUTER_LOG_KEY", "k" * 65, "log_key"),
+        ("ROUTER_METRICS_PORT", "65536", "metrics_port"),
         ("ROUTER_STATE_DIR", "/x/" + "d" * 100, "too deep"),
     ],
 )
 def test_a_bad_setting_ends_the_start_with_64_and_its_name(
-    variable: str, value: str, named: str, tmp_path: Path
+    variable: str, value: str, named: str
 ) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "router", "serve"],
-        env={**os.environ, variable: value},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    ended = run_router("serve", environment={variable: value})
 
     assert ended.returncode == USAGE
     assert named in ended.stderr
@@ -52,3 +43,9 @@ def test_a_worker_inherits_secrets_unmasked(monkeypatch: pytest.MonkeyPatch) -> 
     assert RouterSettings().log_key.get_secret_value() == "hush"
     assert RouterSettings().default_deadline_s == 0.05
     assert "hush" not in settings.model_dump_json()
+
+
+def test_the_last_workers_metrics_port_must_be_one() -> None:
+    assert RouterSettings(metrics_port=65_532, workers=4).workers == 4
+    with pytest.raises(ValueError, match="port 65536"):
+        RouterSettings(metrics_port=65_533, workers=4)

@@ -1,0 +1,141 @@
+"""What a scrape reads over real HTTP, in which thread, and what a taken port does."""
+
+import asyncio
+import socket
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from domain.deployments import Challenger
+from domain.errors import UnavailableError
+from router.metrics import RouterCollector, serve_metrics
+from runtime.exit_codes import FAILED
+from tests.router.command_line import run_router
+from tests.router.world import MODEL, World, deployment, open_world, spec, two_arms
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        yield holder.getsockname()[1]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def scraped(collector: Collector) -> Samples:
+    """Serve `collector` and return what one scrape reads, by name and labels."""
+    port = free_port()
+    close = serve_metrics("127.0.0.1", port, collector)
+
+    def scrape() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    try:
+        text = await asyncio.to_thread(scrape)
+    finally:
+        await asyncio.to_thread(close)
+    return {
+        (sample.name.removeprefix("understudy_router_"), tuple(sorted(sample.labels.items()))): (
+            sample.value
+        )
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def collector_of(world: World) -> RouterCollector:
+    return RouterCollector(world.counters, world.gate, world.models, lambda: {"retried": 2})
+
+
+async def test_a_scrape_tells_what_was_answered_and_what_is_live() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+        for index in range(5):
+            await world.score(f"u{index}")
+        await world.score("nobody")
+
+        found = await scraped(collector_of(world))
+
+    of_model = ("model", MODEL)
+    answered = (("arm", "champion"), ("level", "L0"), of_model, ("version", "1"))
+    assert found["rows_total", answered] == 5
+    assert found["degraded_rows_total", (of_model, ("reason", "features_defaulted"))] == 1
+    assert found["latency_seconds_count", ()] == 6
+    assert found["latency_seconds_bucket", (("le", "+Inf"),)] == 6
+    assert found["store_events_total", (("event", "retried"),)] == 2
+    assert found["revision", (of_model,)] == 1
+    assert found["withheld_bp", (of_model,)] == 0
+    assert found["scorer_breaker_open", (("address", "one"), of_model, ("version", "1"))] == 0
+
+
+async def test_a_scrape_tells_the_share_that_an_unready_challenger_lacks() -> None:
+    async with open_world() as world:
+        await world.deploy(
+            deployment(challengers=(Challenger(2, 3_000), Challenger(3, 1_500))),
+            ready={1: ["one"], 3: ["three"]},
+            specs=[spec(1), spec(2), spec(3)],
+        )
+
+        found = await scraped(collector_of(world))
+
+    assert found["withheld_bp", (("model", MODEL),)] == 3_000
+    assert found["withheld_parts", (("model", MODEL),)] == 1
+
+
+class ThreadTeller(Collector):
+    """Tells in which thread it was read."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("thread", "Its id", value=threading.get_ident())
+
+
+async def test_counters_are_read_in_the_thread_that_changes_them() -> None:
+    found = await scraped(ThreadTeller())
+
+    assert found["thread", ()] == pytest.approx(threading.get_ident(), rel=0)
+
+
+async def test_a_taken_metrics_port_is_unavailable() -> None:
+    with taken_port() as port, pytest.raises(UnavailableError, match=f"127.0.0.1:{port}"):
+        serve_metrics("127.0.0.1", port, ThreadTeller())
+
+
+@pytest.mark.parametrize("command", [("serve",), ("worker", "--index", "0", "--listen", "x:1")])
+def test_a_router_whose_metrics_port_is_taken_does_not_start(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    with taken_port() as port:
+        ended = run_router(
+            *command,
+            environment={
+                "ROUTER_METRICS_PORT": str(port),
+                "ROUTER_LISTEN": "127.0.0.1:0",
+                "ROUTER_STATE_DIR": str(tmp_path),
+                "ROUTER_LOG_DIR": str(tmp_path / "logs"),
+                "ROUTER_FEATURES": f"lmdb:{tmp_path / 'features.lmdb'}",
+            },
+        )
+
+    assert ended.returncode == FAILED
+    assert f"127.0.0.1:{port}" in ended.stdout
+    assert "not_started" in ended.stdout
+    assert "Traceback" not in ended.stderr
