@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from domain.deployments import DegradationLevel, Deployment
@@ -19,8 +18,6 @@ from router.ports import Clocks
 from router.work import Answered, Work
 from shadow.batches import NO_DECISION, ScoreBatchLog
 
-_log = structlog.get_logger()
-
 Column = TypeVar("Column", bound=np.ndarray[Any, Any])
 
 
@@ -31,9 +28,10 @@ class Responder(Protocol):
 
 
 class RequestLog(Protocol):
-    """The line per request, where it is asked for; always for degraded answers."""
+    """The line per request, where it is asked for; lines about trouble always."""
 
     def answered(self, answered: Answered, *, now_s: float) -> None: ...
+    def failed(self, works: Sequence[Work], error: UnderstudyError, *, now_s: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +78,15 @@ class Delivery:
         if deployment.fallback.last_score:
             self._remember(answered, answered_s)
         self.request_log.answered(answered, now_s=answered_s)
-        if answered.wrong_digests:
-            _log.warning(
-                "records_of_another_definition",
-                model=answered.served.model,
-                version=answered.served.version,
-                records=answered.wrong_digests,
-            )
         self.log(self._log_batch(answered, deployment, queue_s, total_s))
 
     def fail(self, works: Sequence[Work], error: UnderstudyError) -> None:
         """End calls for which nothing is declared."""
-        for work in works:
-            if not work.answer.done():
-                work.answer.set_exception(error)
-                self.counters.failed(work.live.deployment.model, type(error).__name__, work.rows)
+        failed = [work for work in works if not work.answer.done()]
+        for work in failed:
+            work.answer.set_exception(error)
+            self.counters.failed(work.live.deployment.model, type(error).__name__, work.rows)
+        self.request_log.failed(failed, error, now_s=self.clocks.monotonic_s())
 
     def _remember(self, answered: Answered, now_s: float) -> None:
         if answered.levels is not None and answered.levels.max() >= DegradationLevel.FALLBACK:

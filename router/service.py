@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from domain.errors import Fault, InvalidInputError
 from domain.features import FeatureScalar
 from router.admit import Admission, Asked, AskedCandidates
+from router.bounded_lines import RefusalLines
 from router.counters import Counters
 from router.decisions.admission import Priority
 from router.explain import explain
@@ -54,6 +55,7 @@ class ScoringService:
         self._log_outcomes = log_outcomes
         self._now_s = clocks.monotonic_s
         self._utc_s = clocks.utc_s
+        self._refusal_lines = RefusalLines()
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the generic handlers. Requests come as bytes: what is none is our caller's fault.
@@ -187,6 +189,7 @@ class ScoringService:
 
     def _count_refusal(self, error: Exception) -> None:
         self._counters.refused[type(error).__name__] += 1
+        self._refusal_lines.count(error)
 
 
 def _new_answer() -> asyncio.Future[bytes]:

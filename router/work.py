@@ -195,8 +195,8 @@ def reasons_of_row(answered: Answered, work: Work, row: int) -> tuple[str, ...]:
 
 def level_of_work(answered: Answered, work: Work, at: int) -> DegradationLevel:
     """Return the worst level of the rows of `work`, which start at row `at`."""
-    if answered.levels is None:
-        return DegradationLevel.FULL
+    if work.rows == 1 or answered.levels is None:
+        return level_of_row(answered, at)
     return DegradationLevel(int(answered.levels[at : at + work.rows].max()))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from structlog.testing import capture_logs
 
 from domain.deployments import Challenger, Deployment, Fallback, Shadow
 from router.decisions.admission import AdmissionLimit
@@ -324,6 +325,22 @@ async def test_a_full_router_refuses_at_once_and_says_when_to_come_back(served: 
         )
         refused = await status_of(raw(b"\xff\xff\xff"))
         assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_refusals_leave_one_line_for_all_of_a_second(served: Served) -> None:
+    with capture_logs() as written:
+        for _ in range(3):
+            await status_of(served.stub.Score(pb.ScoreRequest()))
+        await status_of(served.stub.ScoreBatch(pb.ScoreBatchRequest(model="nope")))
+        async with asyncio.timeout(10):
+            await until(lambda: written)
+
+    (line,) = written
+    assert (line["event"], line["InvalidInputError"], line["NotFoundError"]) == (
+        "calls_refused",
+        3,
+        1,
+    )
 
 
 async def test_a_caller_that_goes_away_leaves_nothing_behind(served: Served) -> None:

@@ -298,6 +298,7 @@ async def open_world(
     read_from: FeatureStore | None = None,
     slow_s: float = 1.0,
     hedge_after_s: float = 0.0,
+    request_log: RequestLogLines | None = None,
 ) -> AsyncIterator[World]:
     """Open a router whose scorers are made at first use, by address.
 
@@ -320,7 +321,7 @@ async def open_world(
     delivery = Delivery(
         responder=ProtobufResponder(),
         log=log,
-        request_log=RequestLogLines(RequestLines.OFF, 0),
+        request_log=request_log or RequestLogLines(RequestLines.OFF, 0),
         counters=counters,
         last_scores=LastScores(100),
         clocks=clocks,
