@@ -11,13 +11,12 @@ import grpc
 import structlog
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from domain.deployments import DegradationLevel
 from domain.errors import UnderstudyError
 from router.ask_workers import Answers, ask_workers, exit_code_of, get_status
 from router.settings import RouterSettings
-from router.status_output import OutputForm, plain, print_status
+from router.status_output import OutputForm, plain, print_explained, print_status
 from runtime.command_line import CommandGroup
 from runtime.exit_codes import FAILED, OK, UNAVAILABLE, USAGE
 from runtime.identity import ACTOR_KEY, default_actor
@@ -171,7 +170,7 @@ def explain(
     ] = "127.0.0.1:8400",
     output: Output = OutputForm.TABLE,
 ) -> None:
-    """Say which arm answers a unit key, and with which shares."""
+    """Say which arm a unit key is assigned to, who answers for it now, and with which shares."""
     with grpc.insecure_channel(router) as channel:
         stub = scoring_pb2_grpc.ScoringServiceStub(channel)
         try:
@@ -184,19 +183,7 @@ def explain(
     if output is OutputForm.JSON:
         typer.echo(json.dumps(plain(found), indent=2))
         return
-    arm = scoring_pb2.Arm.Name(found.arm).removeprefix("ARM_").lower()
-    typer.echo(f"{unit_key} -> {arm} {model}@{found.version} (revision {found.revision})")
-    table = Table("arm", "version", "declared bp", "acting bp", "withheld because")
-    for share in found.shares:
-        name = scoring_pb2.Arm.Name(share.arm).removeprefix("ARM_").lower()
-        table.add_row(
-            name,
-            str(share.version),
-            str(share.declared_bp),
-            str(share.effective_bp),
-            share.withheld_because,
-        )
-    Console().print(table)
+    print_explained(Console(soft_wrap=True), unit_key, found)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

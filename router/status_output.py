@@ -1,4 +1,4 @@
-"""What `understudy router status` prints: who answers, how, and what is in trouble."""
+"""What `understudy router status` and `explain` print: who answers, how, and what is in trouble."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -42,6 +42,36 @@ def print_status(console: Console, found: Sequence[Status]) -> None:
             )
     for trouble in troubles(found):
         console.print(f"[red]{escape(trouble)}[/red]")
+
+
+def print_explained(
+    console: Console, unit_key: str, found: scoring_pb2.ExplainAssignmentResponse
+) -> None:
+    """Print whom a unit key is assigned to, who answers, and the shares that say why."""
+    assigned = f"{_arm_name(found.arm)} {found.model}@{found.version}"
+    console.print(escape(f"{unit_key} -> {assigned} (revision {found.revision})"))
+    if found.answering_version != found.version:
+        answering = (
+            f"{_arm_name(found.answering_arm)} {found.model}@{found.answering_version}"
+            if found.answering_version
+            else "no version"
+        )
+        console.print(f"[red]{escape(assigned)} is not ready; {escape(answering)} answers[/red]")
+    table = Table("arm", "version", "bucket", "declared bp", "acting bp", "withheld because")
+    for share in found.shares:
+        table.add_row(
+            _arm_name(share.arm),
+            str(share.version),
+            str(share.bucket_bp) if share.HasField("bucket_bp") else "",
+            str(share.declared_bp),
+            str(share.effective_bp),
+            share.withheld_because,
+        )
+    console.print(table)
+
+
+def _arm_name(arm: scoring_pb2.Arm.ValueType) -> str:
+    return scoring_pb2.Arm.Name(arm).removeprefix("ARM_").lower()
 
 
 def troubles(found: Sequence[Status]) -> list[str]:

@@ -691,12 +691,18 @@ class ArmShare(_message.Message):
     DECLARED_BP_FIELD_NUMBER: _builtins.int
     EFFECTIVE_BP_FIELD_NUMBER: _builtins.int
     WITHHELD_BECAUSE_FIELD_NUMBER: _builtins.int
+    BUCKET_BP_FIELD_NUMBER: _builtins.int
     arm: Global___Arm.ValueType
     version: _builtins.int
     declared_bp: _builtins.int
     effective_bp: _builtins.int
     """what acts now; less than declared while a version is not ready"""
     withheld_because: _builtins.str
+    bucket_bp: _builtins.int
+    """Of a challenger: where the unit key stands, 0 to 9999, uniform over keys. Were it the only
+    challenger, it would take the key at each weight above this, and the champion at all others.
+    With several challengers the earliest of all draws wins; this compares with the champion only.
+    """
     def __init__(
         self,
         *,
@@ -705,12 +711,15 @@ class ArmShare(_message.Message):
         declared_bp: _builtins.int = ...,
         effective_bp: _builtins.int = ...,
         withheld_because: _builtins.str = ...,
+        bucket_bp: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bucket_bp", b"_bucket_bp", "bucket_bp", b"bucket_bp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "declared_bp", b"declared_bp", "effective_bp", b"effective_bp", "version", b"version", "withheld_because", b"withheld_because"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bucket_bp", b"_bucket_bp", "arm", b"arm", "bucket_bp", b"bucket_bp", "declared_bp", b"declared_bp", "effective_bp", b"effective_bp", "version", b"version", "withheld_because", b"withheld_because"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__bucket_bp: _TypeAlias = _typing.Literal["bucket_bp"]  # noqa: Y015
+    _WhichOneofArgType__bucket_bp: _TypeAlias = _typing.Literal["_bucket_bp", b"_bucket_bp"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bucket_bp) -> _WhichOneofReturnType__bucket_bp | None: ...
 
 Global___ArmShare: _TypeAlias = ArmShare  # noqa: Y015
 
@@ -724,13 +733,23 @@ class ExplainAssignmentResponse(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     SALT_FIELD_NUMBER: _builtins.int
     SHARES_FIELD_NUMBER: _builtins.int
+    ANSWERING_ARM_FIELD_NUMBER: _builtins.int
+    ANSWERING_VERSION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     revision: _builtins.int
     arm: Global___Arm.ValueType
+    """that the key is assigned to, ready or not"""
     version: _builtins.int
     salt: _builtins.str
+    answering_arm: Global___Arm.ValueType
+    """Who answers this key now; another one than assigned while that has no ready scorer. Unset when
+    no version can: then the deployment's fallback answers, if it declares any.
+    """
+    answering_version: _builtins.int
     @_builtins.property
-    def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArmShare]: ...
+    def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArmShare]:
+        """The declared arms, champion first; after it who acts in its place while it is not ready."""
+
     def __init__(
         self,
         *,
@@ -740,10 +759,12 @@ class ExplainAssignmentResponse(_message.Message):
         version: _builtins.int = ...,
         salt: _builtins.str = ...,
         shares: _abc.Iterable[Global___ArmShare] | None = ...,
+        answering_arm: Global___Arm.ValueType = ...,
+        answering_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "model", b"model", "revision", b"revision", "salt", b"salt", "shares", b"shares", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answering_arm", b"answering_arm", "answering_version", b"answering_version", "arm", b"arm", "model", b"model", "revision", b"revision", "salt", b"salt", "shares", b"shares", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -86,7 +86,7 @@ class ScoringServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExplainAssignment(self, request, context):
-        """Which arm answers this unit key, and why, without scoring.
+        """Which arm this unit key is assigned to, who answers for it now, and why, without scoring.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

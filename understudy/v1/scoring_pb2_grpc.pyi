@@ -38,7 +38,7 @@ class ScoringServiceStub:
     ScoreStream: _grpc.StreamStreamMultiCallable[_scoring_pb2.ScoreRequest, _scoring_pb2.ScoreStreamResponse]
     """Score a stream, many in flight; answers come in any order, matched by request_id."""
     ExplainAssignment: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.ExplainAssignmentRequest, _scoring_pb2.ExplainAssignmentResponse]
-    """Which arm answers this unit key, and why, without scoring."""
+    """Which arm this unit key is assigned to, who answers for it now, and why, without scoring."""
     RecordOutcomes: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.RecordOutcomesRequest, _scoring_pb2.RecordOutcomesResponse]
     """Late ground truth, matched to logged requests by request id."""
 
@@ -52,7 +52,7 @@ class ScoringServiceAsyncStub(ScoringServiceStub):
     ScoreStream: _aio.StreamStreamMultiCallable[_scoring_pb2.ScoreRequest, _scoring_pb2.ScoreStreamResponse]  # type: ignore[assignment]
     """Score a stream, many in flight; answers come in any order, matched by request_id."""
     ExplainAssignment: _aio.UnaryUnaryMultiCallable[_scoring_pb2.ExplainAssignmentRequest, _scoring_pb2.ExplainAssignmentResponse]  # type: ignore[assignment]
-    """Which arm answers this unit key, and why, without scoring."""
+    """Which arm this unit key is assigned to, who answers for it now, and why, without scoring."""
     RecordOutcomes: _aio.UnaryUnaryMultiCallable[_scoring_pb2.RecordOutcomesRequest, _scoring_pb2.RecordOutcomesResponse]  # type: ignore[assignment]
     """Late ground truth, matched to logged requests by request id."""
 
@@ -87,7 +87,7 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scoring_pb2.ExplainAssignmentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scoring_pb2.ExplainAssignmentResponse, _abc.Awaitable[_scoring_pb2.ExplainAssignmentResponse]]:
-        """Which arm answers this unit key, and why, without scoring."""
+        """Which arm this unit key is assigned to, who answers for it now, and why, without scoring."""
 
     @_abc_1.abstractmethod
     def RecordOutcomes(

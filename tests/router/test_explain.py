@@ -1,0 +1,148 @@
+"""What a caller is told of a unit key: assigned to whom, answered by whom, and where it stands."""
+
+from io import StringIO
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from scipy.stats import kstest
+
+from domain.deployments import Arm, Challenger
+from domain.errors import InvalidInputError, NotFoundError
+from router.decisions.assignment import ArmWeight, Assigner, Split
+from router.decisions.buckets import bucket_bp
+from router.explain import explain
+from router.status_output import print_explained
+from tests.router.world import MODEL, World, deployment, open_world, spec, two_arms
+from understudy.v1 import scoring_pb2 as pb
+
+
+def explained(world: World, unit_key: str) -> pb.ExplainAssignmentResponse:
+    return explain(MODEL, unit_key, world.models.find(MODEL))
+
+
+def shares_of(answer: pb.ExplainAssignmentResponse) -> list[tuple[int, int, int, str]]:
+    return [
+        (share.version, share.declared_bp, share.effective_bp, share.withheld_because)
+        for share in answer.shares
+    ]
+
+
+async def deploy_with_ready(world: World, *ready: int, **changes: Any) -> None:
+    await world.deploy(
+        deployment(**changes),
+        ready={number: [f"scorer-{number}"] for number in ready},
+        specs=[spec(1), spec(2), spec(3)],
+    )
+
+
+async def test_a_champion_that_is_not_ready_names_who_acts_for_it() -> None:
+    async with open_world() as world:
+        await deploy_with_ready(world, 1, champion=1)
+        await deploy_with_ready(world, 1, champion=3, revision=2)
+
+        answer = explained(world, "u1")
+        scored = await world.score("u1", features={"amount": 1.0, "count": 1.0})
+
+    assert (answer.version, answer.answering_version) == (3, 1)
+    assert answer.answering_version == scored.served_by.version
+    assert shares_of(answer) == [
+        (3, 10_000, 0, "no ready scorer; version 1 answers"),
+        (1, 0, 10_000, ""),
+    ]
+
+
+async def test_a_challenger_that_is_not_ready_leaves_its_units_to_the_champion() -> None:
+    async with open_world() as world:
+        await deploy_with_ready(world, 1, 3, challengers=(Challenger(2, 4_000), Challenger(3, 500)))
+        answers = [explained(world, f"u{index}") for index in range(60)]
+
+    of_unready = [answer for answer in answers if answer.version == 2]
+    assert of_unready
+    assert {(a.answering_arm, a.answering_version) for a in of_unready} == {(pb.ARM_CHAMPION, 1)}
+    assert shares_of(answers[0]) == [
+        (1, 5_500, 9_500, ""),
+        (2, 4_000, 0, "no ready scorer; version 1 answers"),
+        (3, 500, 500, ""),
+    ]
+
+
+async def test_where_no_version_is_ready_nobody_is_named() -> None:
+    async with open_world() as world:
+        await deploy_with_ready(world, challengers=(Challenger(2, 4_000),))
+
+        answer = explained(world, "u1")
+
+    assert (answer.answering_arm, answer.answering_version) == (pb.ARM_UNSPECIFIED, 0)
+    assert {because for *_, because in shares_of(answer)} == {"no ready scorer; the ladder answers"}
+
+
+async def test_the_bucket_below_the_weight_is_the_challengers() -> None:
+    async with open_world() as world:
+        await two_arms(world)
+        answers = [explained(world, f"u{index}") for index in range(60)]
+
+    assert {answer.answering_version for answer in answers} == {1, 2}
+    for answer in answers:
+        champion, challenger = answer.shares
+        assert not champion.HasField("bucket_bp")
+        assert (challenger.bucket_bp < 4_000) == (answer.version == 2)
+
+
+@pytest.mark.parametrize("unit_key", ["", "x" * 257])
+async def test_a_unit_key_that_could_not_be_scored_is_refused(unit_key: str) -> None:
+    async with open_world() as world:
+        await two_arms(world)
+
+        with pytest.raises(InvalidInputError, match=f"{len(unit_key)} characters"):
+            explained(world, unit_key)
+
+
+def test_an_unknown_model_does_not_exist() -> None:
+    with pytest.raises(NotFoundError, match="made-up"):
+        explain("made-up", "u1", None)
+
+
+@given(
+    unit_key=st.text(min_size=1, max_size=30),
+    salt=st.text(min_size=1, max_size=10),
+    weight_bp=st.integers(1, 9_999),
+)
+def test_buckets_say_what_assignment_does(unit_key: str, salt: str, weight_bp: int) -> None:
+    arms = (
+        ArmWeight(Arm.CHAMPION, 1, 10_000 - weight_bp),
+        ArmWeight(Arm.CHALLENGER, 5, weight_bp),
+    )
+
+    bucket = bucket_bp(unit_key, salt=salt, challenger=5)
+
+    assert 0 <= bucket <= 9_999
+    assert (bucket < weight_bp) == (Assigner(Split(salt, arms)).assign(unit_key) == 1)
+
+
+def test_buckets_are_uniform() -> None:
+    found = np.array([bucket_bp(f"u{i}", salt="s", challenger=2) for i in range(1_500)])
+
+    assert kstest((found + 0.5) / 10_000, "uniform").pvalue > 0.001
+
+
+def test_what_is_printed_names_who_answers_and_the_bucket() -> None:
+    text = StringIO()
+    found = pb.ExplainAssignmentResponse(
+        model=MODEL,
+        revision=7,
+        arm=pb.ARM_CHALLENGER,
+        version=2,
+        answering_arm=pb.ARM_CHAMPION,
+        answering_version=1,
+        shares=[pb.ArmShare(arm=pb.ARM_CHALLENGER, version=2, declared_bp=500, bucket_bp=321)],
+    )
+
+    print_explained(Console(file=text, width=120), "[u1]", found)
+
+    assert "[u1] -> challenger fraud@2 (revision 7)" in text.getvalue()
+    assert "fraud@2 is not ready; champion fraud@1 answers" in text.getvalue()
+    assert "321" in text.getvalue()
