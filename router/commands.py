@@ -1,4 +1,4 @@
-"""Operators' commands of the router: serve, status, drill, explain."""
+"""Operators' commands of the router: serve, status, drill, explain, assign."""
 
 import json
 import os
@@ -13,12 +13,13 @@ import typer
 from rich.console import Console
 
 from domain.deployments import DegradationLevel
-from domain.errors import UnderstudyError
+from domain.errors import InvalidInputError, UnderstudyError
 from router.ask_workers import Answers, ask_workers, exit_code_of, get_status
+from router.assign_offline import assigned_arms, fetch_deployment, read_deployment
 from router.settings import RouterSettings
 from router.status_output import OutputForm, plain, print_explained, print_status
 from runtime.command_line import CommandGroup
-from runtime.exit_codes import FAILED, OK, UNAVAILABLE, USAGE
+from runtime.exit_codes import DATA_ERROR, FAILED, OK, UNAVAILABLE, USAGE
 from runtime.identity import ACTOR_KEY, default_actor
 from runtime.lifecycle import die_with_parent, run, stop_on_signals
 from runtime.logs import configure_logs
@@ -47,6 +48,10 @@ StateDir = Annotated[
     Path,
     typer.Option(help="The router's state directory.", envvar="UNDERSTUDY_ROUTER_STATE_DIR"),
 ]
+Registry = Annotated[
+    str, typer.Option(help="HOST:PORT of the registry.", envvar="UNDERSTUDY_REGISTRY")
+]
+DEFAULT_REGISTRY = "127.0.0.1:8500"
 Output = Annotated[OutputForm, typer.Option(help="How to print.")]
 
 
@@ -125,9 +130,7 @@ def drill(
     reason: Annotated[str, typer.Option(help="Why; goes to the audit log.")],
     seconds: Annotated[float, typer.Option("--for", help="How long, in seconds.")] = 30.0,
     state_dir: StateDir = Path("router"),
-    registry: Annotated[
-        str, typer.Option(help="HOST:PORT of the registry.", envvar="UNDERSTUDY_REGISTRY")
-    ] = "127.0.0.1:8500",
+    registry: Registry = DEFAULT_REGISTRY,
     *,
     allow_errors: Annotated[
         bool, typer.Option(help="Drill models without a fallback too: their calls fail.")
@@ -184,6 +187,41 @@ def explain(
         typer.echo(json.dumps(plain(found), indent=2))
         return
     print_explained(Console(soft_wrap=True), unit_key, found)
+
+
+@app.command()
+def assign(
+    model: Annotated[str, typer.Argument(help="Model name; none with --deployment.")] = "",
+    deployment: Annotated[
+        Path | None, typer.Option(help="A revision as JSON, instead of the registry's.")
+    ] = None,
+    revision: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Of the registry; 0: the current one.")
+    ] = 0,
+    registry: Registry = DEFAULT_REGISTRY,
+) -> None:
+    """Print the arm of each unit key, a line of standard input, by the rule that routers use.
+
+    No router is asked. Tabs separate key, arm and version. It is the declared arm: while a version
+    is not ready, another one answers for it (`explain` says which).
+    """
+    if bool(model) == (deployment is not None):
+        typer.echo("read both or none of MODEL and --deployment; accepted: one of them", err=True)
+        raise typer.Exit(USAGE)
+    try:
+        declared = (
+            read_deployment(deployment)
+            if deployment is not None
+            else fetch_deployment(registry, model, revision)
+        )
+        for unit_key, arm in assigned_arms(declared, sys.stdin.buffer):
+            sys.stdout.write(f"{unit_key}\t{arm.arm.value}\t{arm.version}\n")
+    except grpc.RpcError as error:
+        typer.echo(f"registry: {error.code().name}: {error.details()}", err=True)
+        raise typer.Exit(exit_code_of(error.code())) from error
+    except InvalidInputError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(DATA_ERROR) from error
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

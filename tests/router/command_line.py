@@ -19,6 +19,7 @@ def run_router(
         input=given,
         capture_output=True,
         text=True,
+        errors="surrogateescape",
         timeout=60,
         check=False,
     )
