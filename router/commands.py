@@ -16,6 +16,7 @@ from domain.deployments import DegradationLevel
 from domain.errors import InvalidInputError, UnderstudyError
 from router.ask_workers import Answers, ask_workers, exit_code_of, get_status
 from router.assign_offline import assigned_arms, fetch_deployment, read_deployment
+from router.drill import parse_duration_s
 from router.settings import RouterSettings
 from router.status_output import OutputForm, plain, print_explained, print_status
 from runtime.command_line import CommandGroup
@@ -128,7 +129,7 @@ def status(state_dir: StateDir = Path("router"), output: Output = OutputForm.TAB
 def drill(
     level: Annotated[str, typer.Option(help="L2 or L3; L0 ends a drill.")],
     reason: Annotated[str, typer.Option(help="Why; goes to the audit log.")],
-    seconds: Annotated[float, typer.Option("--for", help="How long, in seconds.")] = 30.0,
+    lasting: Annotated[str, typer.Option("--for", help="How long: 30s, 5m, or seconds.")] = "30s",
     state_dir: StateDir = Path("router"),
     registry: Registry = DEFAULT_REGISTRY,
     *,
@@ -144,6 +145,11 @@ def drill(
     if level not in _LEVELS:
         typer.echo(f"level: read {level!r}; accepted: {', '.join(_LEVELS)}", err=True)
         raise typer.Exit(USAGE)
+    try:
+        seconds = parse_duration_s(lasting)
+    except InvalidInputError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(USAGE) from error
     request = router_pb2.StartDrillRequest(
         level=scoring_pb2.DegradationLevel.ValueType(_LEVELS[level].value),
         duration_s=seconds,

@@ -1,5 +1,6 @@
 """A drill: answer from a lower level for a while, on purpose, visibly."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +10,23 @@ from domain.deployments import DegradationLevel
 from domain.errors import InvalidInputError
 
 LONGEST_DRILL_S = 3600.0
+_DURATION = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,9})?)\s*(?P<unit>ms|s|m|h)?")
+_SECONDS_OF = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 _log = structlog.get_logger()
+
+
+def parse_duration_s(text: str) -> float:
+    """Return the seconds that `30`, `30s`, `5m`, `1.5h` or `500ms` stand for.
+
+    Raises:
+        InvalidInputError: it is no such text.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise InvalidInputError.of(
+            "for", read=text, accepted="seconds, or a number with ms, s, m, h"
+        )
+    return float(match["number"]) * _SECONDS_OF[match["unit"]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,26 +21,31 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 def drill(
-    deployed: Deployed, level: str, registry: str, *, seconds: str = "600"
+    deployed: Deployed, level: str, registry: str, *, lasting: str = "10m"
 ) -> subprocess.CompletedProcess[str]:
     return run_router(
-        *("drill", "--level", level, "--for", seconds),
+        *("drill", "--level", level, "--for", lasting),
         *("--reason", "quarterly exercise", "--registry", registry),
         *("--state-dir", str(deployed.stack.directory.router)),
     )
 
 
-async def levels(deployed: Deployed) -> set[int]:
+async def answered(deployed: Deployed) -> set[tuple[int, int]]:
+    """Return level and version of some answers."""
     async with AsyncScoringClient(deployed.stack.addresses.router, timeout_s=10.0) as client:
         answers = [await client.score("cancer", {"patient": u}) for u in deployed.units[:20]]
-    return {answer.degradation.level for answer in answers}
+    return {(answer.degradation.level, answer.served_by.version) for answer in answers}
+
+
+async def levels(deployed: Deployed) -> set[int]:
+    return {level for level, _ in await answered(deployed)}
 
 
 async def test_a_drill_acts_in_every_worker_and_is_in_the_audit_log(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
         registry = deployed.stack.addresses.registry
         bare = drill(deployed, "L3", registry)
-        too_long = drill(deployed, "L3", registry, seconds="99999")
+        too_long = drill(deployed, "L3", registry, lasting="2h")
         await deployed.operator.until_settled(
             await deployed.operator.change(SetFallback(Fallback(constant_score=0.4)), reason="r")
         )
@@ -69,3 +74,21 @@ async def test_a_drill_acts_in_every_worker_and_is_in_the_audit_log(tmp_path: Pa
     assert unrecorded.returncode == UNAVAILABLE
     assert "not started" in unrecorded.stderr
     assert without_record == {0}
+
+
+async def test_a_drill_of_l2_is_answered_by_the_fallback_version(tmp_path: Path) -> None:
+    async with open_deployed(tmp_path / "s", versions=2) as deployed:
+        registry = deployed.stack.addresses.registry
+        await deployed.operator.until_settled(
+            await deployed.operator.change(SetFallback(Fallback(version=2)), reason="r")
+        )
+
+        before = await answered(deployed)
+        started = drill(deployed, "L2", registry, lasting="30s")
+        during = await answered(deployed)
+        ended = drill(deployed, "L0", registry)
+        after = await answered(deployed)
+
+    assert (started.returncode, ended.returncode) == (OK, OK), started.stderr + ended.stderr
+    assert "L2 for 30 s" in started.stdout
+    assert (before, during, after) == ({(0, 1)}, {(2, 2)}, {(0, 1)})

@@ -1,0 +1,65 @@
+"""How a drill is asked for, and that it ends by itself."""
+
+import pytest
+
+from domain.deployments import DegradationLevel, Fallback
+from domain.errors import InvalidInputError
+from router.drill import DrillSwitch, parse_duration_s
+from runtime.exit_codes import USAGE
+from tests.router.command_line import run_router
+from tests.router.world import open_world, two_arms
+from understudy.v1 import scoring_pb2 as pb
+
+L2 = DegradationLevel.FALLBACK
+FALLEN = pb.DEGRADATION_LEVEL_FALLBACK
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30", 30), ("30s", 30), ("5m", 300), ("1.5h", 5400), ("500ms", 0.5), (" 2 m ", 120)],
+)
+def test_durations_are_read_with_and_without_a_unit(text: str, seconds: float) -> None:
+    assert parse_duration_s(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "s", "-3s", "3d", "nan", "inf", "1e3", "3s4s", "9" * 30])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="for"):
+        parse_duration_s(text)
+
+
+def test_the_command_refuses_it_before_anybody_is_asked() -> None:
+    done = run_router("drill", "--level", "L2", "--for", "soon", "--reason", "r")
+
+    assert done.returncode == USAGE
+    assert "soon" in done.stderr
+
+
+async def test_a_drill_of_l2_uses_the_fallback_version_or_the_last_score() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=Fallback(version=3))
+        world.drill.start(world.drill.planned(L2, duration_s=30.0, actor="ann", reason="r"))
+
+        answer = await world.score("u7")
+
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=Fallback(last_score=True))
+        scored = await world.score("u7")
+        world.drill.start(world.drill.planned(L2, duration_s=30.0, actor="ann", reason="r"))
+        remembered = await world.score("u7")
+
+    assert (answer.degradation.level, answer.served_by.version) == (FALLEN, 3)
+    assert list(answer.degradation.reasons) == ["drill", "fallback_version"]
+    assert (remembered.degradation.level, remembered.score) == (FALLEN, scored.score)
+
+
+def test_a_drill_ends_by_itself() -> None:
+    now_s = [100.0]
+    switch = DrillSwitch(lambda: now_s[0])
+    switch.start(switch.planned(L2, duration_s=30.0, actor="ann", reason="exercise"))
+
+    during = (switch.level(), switch.describe())
+    now_s[0] = 130.0
+
+    assert during == (L2, "L2 for 30 s more, by ann: exercise")
+    assert (switch.level(), switch.describe()) == (DegradationLevel.FULL, "")
