@@ -1,0 +1,74 @@
+"""A router process as `serve` puts it together: its limits act, from the settings to the wire."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from router.app import serve
+from router.settings import RouterSettings
+from router.workers import reserved
+from understudy.v1 import registry_pb2, scoring_pb2_grpc
+from understudy.v1 import scoring_pb2 as pb
+
+
+@asynccontextmanager
+async def open_router(root: Path, **settings: Any) -> AsyncIterator[grpc.aio.Channel]:
+    """Run a router without a registry: it goes by a remembered snapshot with no deployment."""
+    snapshot = registry_pb2.Snapshot(sequence=1)
+    (root / "last-snapshot.pb").write_bytes(snapshot.SerializeToString())
+    stop = asyncio.Event()
+    with reserved("127.0.0.1:0") as address:
+        chosen = RouterSettings(
+            listen=address,
+            registry="127.0.0.1:1",
+            features=f"lmdb:{root / 'features.lmdb'}",
+            log_dir=root / "logs",
+            state_dir=root,
+            unready_delay_s=0.0,
+            **settings,
+        )
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            tasks.create_task(serve(chosen, 0, stop))
+            async with grpc.aio.insecure_channel(address) as channel:
+                await channel.channel_ready()
+                yield channel
+            stop.set()
+
+
+async def status_of_score(channel: grpc.aio.Channel, *, model: str = "m") -> grpc.StatusCode:
+    stub: Any = scoring_pb2_grpc.ScoringServiceStub(channel)
+    try:
+        await stub.Score(pb.ScoreRequest(model=model), timeout=10.0, wait_for_ready=True)
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+async def test_largest_request_bytes_acts(tmp_path: Path) -> None:
+    async with open_router(tmp_path, largest_request_bytes=4096) as channel:
+        small = await status_of_score(channel, model="m" * 3_000)
+        large = await status_of_score(channel, model="m" * 5_000)
+
+    assert small is grpc.StatusCode.NOT_FOUND
+    assert large is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_connection_of_age_ends_and_calls_go_on(tmp_path: Path) -> None:
+    async with open_router(tmp_path, max_connection_age_s=1.0) as channel:
+        before = await status_of_score(channel)
+        async with asyncio.timeout(20):
+            await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+        after = await status_of_score(channel)
+
+    assert (before, after) == (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.NOT_FOUND)
+
+
+async def test_a_young_connection_stays(tmp_path: Path) -> None:
+    async with open_router(tmp_path) as channel:
+        await status_of_score(channel)
+
+        assert channel.get_state() is grpc.ChannelConnectivity.READY
