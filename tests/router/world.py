@@ -153,6 +153,8 @@ class FakeScorer:
     ) -> Inferred:
         if timeout_s <= 0:
             raise DeadlinePassedError("scoring")
+        if unknown := set(outputs) - {output.name for output in spec.outputs}:
+            raise InvalidInputError.of("outputs", read=unknown, accepted="outputs of this version")
         self.entered.set()
         self.batches.append(len(tensors[0]))
         if self.release is not None:
@@ -240,17 +242,17 @@ class World:
         return pb.ScoreResponse.FromString(answer)
 
     async def score_together(
-        self, address: str, *calls: Callable[[], Work]
+        self, address: str, *calls: Callable[[], Work], first: str = "u0"
     ) -> list[pb.ScoreResponse]:
-        """Make `calls` while the scorer is busy, so that they become one batch of its lane."""
+        """Make `calls` while the scorer is busy with `first`, so that its lane makes them one batch."""
         scorer = self.scorers[address]
         scorer.entered.clear()
         scorer.release = asyncio.Event()
-        first = self.submit("u0")
+        busy_with = self.submit(first)
         await scorer.entered.wait()
         works = [call() for call in calls]
         scorer.release.set()
-        await awaited(first)
+        await awaited(busy_with)
         answers = [pb.ScoreResponse.FromString(await awaited(work)) for work in works]
         await asyncio.sleep(0)  # the books are written once the callers have their answers
         return answers

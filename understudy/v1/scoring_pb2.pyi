@@ -169,7 +169,9 @@ class ScoreRequest(_message.Message):
 
     @_builtins.property
     def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of model outputs to return beside the score; none by default."""
+        """Names of model outputs to return beside the score; none by default. Any version of the
+        deployment may answer: those that this one lacks are left out.
+        """
 
     def __init__(
         self,
