@@ -12,7 +12,7 @@ from registry.store import audit_log
 from registry.store.database import writing
 
 _END = "L0"
-_LEVELS = (_END, "L2", "L3")
+_LEVELS = (_END, "L1", "L2", "L3")
 _LONGEST_DRILL_S = 3600.0  # as the router's
 _LONGEST_ROUTER = 300
 

@@ -96,7 +96,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
         bare = [
             model.deployment.model
             for model in self._models
-            if level is not DegradationLevel.FULL and not declares(model.deployment.fallback, level)
+            if level > DegradationLevel.FEATURES and not declares(model.deployment.fallback, level)
         ]
         if bare:
             raise RefusedError(

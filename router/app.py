@@ -27,6 +27,7 @@ from router.decisions.breaker import BreakerPolicy
 from router.decisions.budget import BudgetPolicy
 from router.deliver import Delivery
 from router.drill import DrillSwitch
+from router.drilled_store import DrilledStore
 from router.fetch_features import FeatureFetcher
 from router.gate import Gate
 from router.intake import Intake
@@ -90,8 +91,9 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
         )
         logs.start()
         resources.push_async_callback(asyncio.to_thread, logs.close, _LOG_CLOSE_S)
+        drill = DrillSwitch(time.monotonic)
         features = FeatureFetcher(
-            store,
+            DrilledStore(store, drill.level),
             policy=_breaker(settings, settings.feature_trip_after),
             slow_s=settings.feature_slow_s,
             now_s=time.monotonic,
@@ -100,7 +102,7 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
         channel = open_registry_channel(settings.registry)
         resources.push_async_callback(channel.close)
         async with asyncio.TaskGroup() as tasks:
-            parts = _assemble(settings, router_id, features, logs, tasks, store.counters)
+            parts = _assemble(settings, router_id, features, logs, tasks, store.counters, drill)
             # Pushed into the stack, so it runs after the tasks that use the scorers have ended.
             resources.push_async_callback(parts.models.close_scorers)
             if settings.metrics_port:
@@ -172,6 +174,7 @@ def _assemble(
     logs: LogWriter,
     tasks: asyncio.TaskGroup,
     store_counters: Callable[[], Mapping[str, int]],
+    drill: DrillSwitch,
 ) -> _Parts:
     counters = Counters()
     gate = Gate(
@@ -192,7 +195,6 @@ def _assemble(
         outstanding_rows=lambda: gate.outstanding_rows,
         after_batch=gate.after_batch,
     )
-    drill = DrillSwitch(time.monotonic)
     models = LiveModels(
         Shared(
             features,

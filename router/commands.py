@@ -38,6 +38,7 @@ app = typer.Typer(
 )
 _LEVELS = {
     "L0": DegradationLevel.FULL,
+    "L1": DegradationLevel.FEATURES,
     "L2": DegradationLevel.FALLBACK,
     "L3": DegradationLevel.CONSTANT,
 }
@@ -127,7 +128,7 @@ def status(state_dir: StateDir = Path("router"), output: Output = OutputForm.TAB
 
 @app.command()
 def drill(
-    level: Annotated[str, typer.Option(help="L2 or L3; L0 ends a drill.")],
+    level: Annotated[str, typer.Option(help="L1, L2 or L3; L0 ends a drill.")],
     reason: Annotated[str, typer.Option(help="Why; goes to the audit log.")],
     lasting: Annotated[str, typer.Option("--for", help="How long: 30s, 5m, or seconds.")] = "30s",
     state_dir: StateDir = Path("router"),

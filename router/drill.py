@@ -59,10 +59,8 @@ class DrillSwitch:
         """Return a drill that may start now; level FULL is the end of one.
 
         Raises:
-            InvalidInputError: level, duration, actor or reason will not do.
+            InvalidInputError: duration, actor or reason will not do.
         """
-        if level is DegradationLevel.FEATURES:
-            raise InvalidInputError.of("level", read="L1", accepted="L2 or L3; L0 ends a drill")
         if level is not DegradationLevel.FULL and not 0 < duration_s <= LONGEST_DRILL_S:
             raise InvalidInputError.of("duration_s", read=duration_s, accepted="above 0, to 3600")
         if not (actor and reason):

@@ -1,5 +1,6 @@
 """A drill on the real stack: visible in answers, recorded before it starts, over by itself."""
 
+import asyncio
 import json
 import os
 import signal
@@ -76,19 +77,26 @@ async def test_a_drill_acts_in_every_worker_and_is_in_the_audit_log(tmp_path: Pa
     assert without_record == {0}
 
 
-async def test_a_drill_of_l2_is_answered_by_the_fallback_version(tmp_path: Path) -> None:
+async def test_drills_of_l1_and_l2_do_what_they_say(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         registry = deployed.stack.addresses.registry
+        without_store = drill(deployed, "L1", registry, lasting="30s")  # needs no fallback
+        at_l1 = await answered(deployed)
+        drill(deployed, "L0", registry)
         await deployed.operator.until_settled(
             await deployed.operator.change(SetFallback(Fallback(version=2)), reason="r")
         )
+        async with asyncio.timeout(20):
+            while (before := await answered(deployed)) != {(0, 1)}:
+                pass  # the store's breakers let a probe through soon
 
-        before = await answered(deployed)
         started = drill(deployed, "L2", registry, lasting="30s")
         during = await answered(deployed)
         ended = drill(deployed, "L0", registry)
         after = await answered(deployed)
 
+    assert without_store.returncode == OK, without_store.stderr
+    assert at_l1 == {(1, 1)}
     assert (started.returncode, ended.returncode) == (OK, OK), started.stderr + ended.stderr
     assert "L2 for 30 s" in started.stdout
     assert (before, during, after) == ({(0, 1)}, {(2, 2)}, {(0, 1)})

@@ -10,6 +10,7 @@ from tests.router.command_line import run_router
 from tests.router.world import open_world, two_arms
 from understudy.v1 import scoring_pb2 as pb
 
+L0, L1 = DegradationLevel.FULL, DegradationLevel.FEATURES
 L2 = DegradationLevel.FALLBACK
 FALLEN = pb.DEGRADATION_LEVEL_FALLBACK
 
@@ -51,6 +52,25 @@ async def test_a_drill_of_l2_uses_the_fallback_version_or_the_last_score() -> No
     assert (answer.degradation.level, answer.served_by.version) == (FALLEN, 3)
     assert list(answer.degradation.reasons) == ["drill", "fallback_version"]
     assert (remembered.degradation.level, remembered.score) == (FALLEN, scored.score)
+
+
+async def test_a_drill_of_l1_takes_the_feature_store_away_and_gives_it_back() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+        full = await world.score("u7")
+        world.drill.start(world.drill.planned(L1, duration_s=30.0, actor="ann", reason="r"))
+        during = [await world.score("u7") for _ in range(5)]
+        given = await world.score("u7", features={"amount": 7.0, "count": 1.0})
+        world.drill.start(world.drill.planned(L0, duration_s=0.0, actor="ann", reason="r"))
+        after = await world.score("u7")
+        while after.degradation.level:  # the store's breaker lets a probe through soon
+            after = await world.score("u7")
+
+    assert {answer.degradation.level for answer in during} == {pb.DEGRADATION_LEVEL_FEATURES}
+    assert {answer.served_by.version for answer in during} == {1}
+    assert "feature_store_unavailable" in during[0].degradation.reasons
+    assert (given.degradation.level, given.score) == (pb.DEGRADATION_LEVEL_FULL, full.score)
+    assert after.score == full.score
 
 
 def test_a_drill_ends_by_itself() -> None:

@@ -25,6 +25,7 @@ from router.decisions.breaker import BreakerPolicy
 from router.decisions.budget import BudgetPolicy
 from router.deliver import Delivery
 from router.drill import DrillSwitch
+from router.drilled_store import DrilledStore
 from router.fetch_features import FeatureFetcher
 from router.gate import Gate
 from router.last_scores import LastScores
@@ -313,8 +314,13 @@ async def open_world(
     clocks = Clocks(monotonic_s=monotonic, utc_s=lambda: UTC_S)
     gate = Gate(AdmissionPolicy(least_rows=10, most_rows=1000, wanted_queue_s=0.5), monotonic)
     policy = BreakerPolicy(trip_after_failures=2, cool_down_s=0.01, probe_timeout_s=0.1)
-    features = FeatureFetcher(read_from or store, policy=policy, slow_s=slow_s, now_s=monotonic)
     drill = DrillSwitch(monotonic)
+    features = FeatureFetcher(
+        DrilledStore(read_from or store, drill.level),
+        policy=policy,
+        slow_s=slow_s,
+        now_s=monotonic,
+    )
 
     def log(batch: LogBatch) -> bool:
         logged.append(batch)

@@ -1373,7 +1373,7 @@ class RecordDrillRequest(_message.Message):
     router: _builtins.str
     """which router is drilled, e.g. host and state directory"""
     level: _builtins.str
-    """"L2", "L3", or "L0" for the end"""
+    """"L1", "L2", "L3", or "L0" for the end"""
     duration_s: _builtins.float
     reason: _builtins.str
     def __init__(

@@ -317,7 +317,7 @@ class StartDrillRequest(_message.Message):
     ALLOW_ERRORS_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     level: _scoring_pb2.DegradationLevel.ValueType
-    """FALLBACK or CONSTANT; FULL ends a drill"""
+    """FEATURES, FALLBACK or CONSTANT; FULL ends a drill"""
     duration_s: _builtins.float
     actor: _builtins.str
     reason: _builtins.str
