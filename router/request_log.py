@@ -49,7 +49,7 @@ class RequestLogLines:
         if self._lines is RequestLines.OFF and answered.levels is None:
             return
         troubled: list[tuple[Work, int]] = []
-        for work, at in zip(answered.works, starts_of(answered), strict=True):
+        for work, at in zip(answered.works, starts_of(answered.works), strict=True):
             if self._is_chosen(work):
                 _write_answered(answered, work, at, now_s)
             elif level_of_work(answered, work, at):

@@ -1,21 +1,11 @@
-"""Outputs that only some versions have: a caller cannot know which version will answer.
-
-MARKED: this waits for `answer_batch._wanted_outputs` to ask a version for its own outputs only.
-Delete the mark with that change; it is strict, so a forgotten one fails.
-"""
+"""Outputs that only some versions have: a caller cannot know which version will answer."""
 
 from dataclasses import replace
 from functools import partial
 
-import pytest
-
 from domain.deployments import Challenger, Fallback
 from domain.versions import DYNAMIC, TensorSpec
 from tests.router.world import VIEW, World, deployment, open_world, spec
-
-pytestmark = pytest.mark.xfail(
-    strict=True, reason="a scorer is asked for outputs that its version lacks, and refuses"
-)
 
 
 async def deploy(world: World, *, fallback: Fallback) -> None:

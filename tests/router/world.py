@@ -156,16 +156,7 @@ class FakeScorer:
             raise DeadlinePassedError("scoring")
         if unknown := set(outputs) - {output.name for output in spec.outputs}:
             raise InvalidInputError.of("outputs", read=unknown, accepted="outputs of this version")
-        self.entered.set()
-        self.batches.append(len(tensors[0]))
-        if self.release is not None:
-            try:
-                await asyncio.wait_for(self.release.wait(), timeout_s)
-            except TimeoutError:
-                raise DeadlinePassedError("the scorer answered") from None
-        if self.failing:
-            raise UnavailableError(f"scorer {self.address}", "told to fail")
-        await asyncio.sleep(0)
+        await self._take_part(len(tensors[0]), timeout_s)
         first = tensors[0][:, 0].astype(np.float64)
         if self.refuses is not None and self.refuses in first:
             raise InvalidInputError.of("x", read=self.refuses, accepted="anything else")
@@ -175,6 +166,18 @@ class FakeScorer:
         if self.answers_inf_for is not None:
             scores[first == self.answers_inf_for] = np.inf
         return Inferred(scores, {name: scores.reshape(-1, 1) for name in outputs})
+
+    async def _take_part(self, rows: int, timeout_s: float) -> None:
+        self.entered.set()
+        self.batches.append(rows)
+        if self.release is not None:
+            try:
+                await asyncio.wait_for(self.release.wait(), timeout_s)
+            except TimeoutError:
+                raise DeadlinePassedError("the scorer answered") from None
+        if self.failing:
+            raise UnavailableError(f"scorer {self.address}", "told to fail")
+        await asyncio.sleep(0)
 
     async def close(self) -> None:
         self.is_closed = True
