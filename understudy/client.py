@@ -63,6 +63,8 @@ _CHANNEL_OPTIONS = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # grpcio 1.85 goes by this one, a minute unless told, for keep-alive pings as well.
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 5_000),
     # Two clients are two connections, so that they can reach two workers of one port.

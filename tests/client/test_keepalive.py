@@ -1,0 +1,68 @@
+"""A connection that goes silent is noticed by the client's own pings, not by a caller's deadline."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.client.test_client import ScriptedService, served
+from understudy.client import _CHANNEL_OPTIONS, score_request  # what every client connects with
+from understudy.v1 import scoring_pb2_grpc
+
+QUICK_MS = {"grpc.keepalive_time_ms": 1_000, "grpc.http2.ping_timeout_ms": 300}
+
+
+@asynccontextmanager
+async def wired(target: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Carry one connection to `target`; clearing the event cuts it: nothing moves, nothing closes."""
+    loop = asyncio.get_running_loop()
+    is_open = asyncio.Event()
+    is_open.set()
+
+    async def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(ConnectionError):  # the test is over
+            while received := await loop.sock_recv(source, 65_536):
+                await is_open.wait()
+                await loop.sock_sendall(sink, received)
+
+    async def carry(listener: socket.socket) -> None:
+        here, _ = await loop.sock_accept(listener)
+        host, _, port = target.rpartition(":")
+        with here, socket.create_connection((host, int(port))) as there:
+            there.setblocking(False)
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(pump(here, there))
+                pumps.create_task(pump(there, here))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        async with asyncio.TaskGroup() as tasks:
+            carrying = tasks.create_task(carry(listener))
+            yield f"127.0.0.1:{listener.getsockname()[1]}", is_open
+            carrying.cancel()
+
+
+async def test_a_silent_connection_ends_a_stream_without_deadline() -> None:
+    options = [(name, QUICK_MS.get(name, value)) for name, value in _CHANNEL_OPTIONS]
+    assert QUICK_MS.keys() <= dict(options).keys()
+
+    with served(ScriptedService()) as target:
+        async with (
+            asyncio.timeout(30),
+            wired(target) as (address, is_open),
+            grpc.aio.insecure_channel(address, options=options) as channel,
+        ):
+            stub: Any = scoring_pb2_grpc.ScoringServiceStub(channel)
+            call = stub.ScoreStream()
+            await call.write(score_request("fraud", {"user": "u1"}))
+            answer = await call.read()
+            is_open.clear()
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                await call.read()
+
+    assert answer.response.score == 0.75
+    assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
