@@ -106,9 +106,9 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
             # Pushed into the stack, so it runs after the tasks that use the scorers have ended.
             resources.push_async_callback(parts.models.close_scorers)
             if settings.metrics_port:
-                serve_metrics(
-                    settings.metrics_host, settings.metrics_port + worker, parts.collector
-                )
+                port = settings.metrics_port + worker
+                close = serve_metrics(settings.metrics_host, port, parts.collector)
+                resources.push_async_callback(asyncio.to_thread, close)
             await _run(settings, worker, channel, router_id, parts, tasks, stop)
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 
 from router.app import serve
 from router.settings import RouterSettings
 from router.workers import reserved
+from tests.router.test_metrics import free_port, scrape
 from understudy.v1 import registry_pb2, scoring_pb2_grpc
 from understudy.v1 import scoring_pb2 as pb
 
@@ -65,6 +67,18 @@ async def test_a_connection_of_age_ends_and_calls_go_on(tmp_path: Path) -> None:
         after = await status_of_score(channel)
 
     assert (before, after) == (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.NOT_FOUND)
+
+
+async def test_metrics_are_served_until_the_router_has_stopped(tmp_path: Path) -> None:
+    port = free_port()
+
+    async with open_router(tmp_path, metrics_port=port) as channel:
+        await status_of_score(channel)
+        text = await asyncio.to_thread(scrape, port)
+
+    assert 'understudy_router_refused_calls_total{kind="NotFoundError"} 1.0' in text
+    with pytest.raises(OSError, match="refused"):
+        scrape(port)
 
 
 async def test_a_young_connection_stays(tmp_path: Path) -> None:

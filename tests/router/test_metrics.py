@@ -39,18 +39,19 @@ def free_port() -> int:
         return port
 
 
+def scrape(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
 async def scraped(collector: Collector) -> Samples:
     """Serve `collector` and return what one scrape reads, by name and labels."""
     port = free_port()
     close = serve_metrics("127.0.0.1", port, collector)
 
-    def scrape() -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            text: str = answer.read().decode()
-            return text
-
     try:
-        text = await asyncio.to_thread(scrape)
+        text = await asyncio.to_thread(scrape, port)
     finally:
         await asyncio.to_thread(close)
     return {
