@@ -144,14 +144,18 @@ async def _listen_and_drain(
         max_message_bytes=settings.largest_request_bytes,
         **_backlog(settings.most_unread_calls),
         max_connection_age_ms=round(settings.max_connection_age_s * 1000),
-        max_connection_age_grace_ms=round(settings.largest_deadline_s * 1000),
+        # A stream does not see its connection's age, so it has one of its own, of the same length:
+        # the last to begin may reach it, and then has as long as any call to finish.
+        max_connection_age_grace_ms=round(
+            (settings.max_connection_age_s + settings.largest_deadline_s) * 1000
+        ),
     )
     server.add_generic_rpc_handlers((service.handlers(),))
     health = add_health_and_reflection(server, (SERVICE,))
     port = bind(server, settings.listen)
     _log.info("listening", address=settings.listen, port=port)
     drain = DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
-    await serve_until_stopped(server, health, stop, drain)
+    await serve_until_stopped(server, health, stop, drain, end_streams=service.end_streams)
 
 
 def _backlog(most_unread_calls: int) -> dict[str, int]:
@@ -232,7 +236,16 @@ def _assemble(
         default_deadline_s=settings.default_deadline_s,
         now_s=time.monotonic,
     )
-    service = ScoringService(admission, gate, intake, counters, models.find, logs.offer, _CLOCKS)
+    service = ScoringService(
+        admission,
+        gate,
+        intake,
+        counters,
+        models.find,
+        logs.offer,
+        _CLOCKS,
+        most_stream_age_s=settings.max_connection_age_s,
+    )
     admin = RouterAdminService(
         router_id,
         models=models,

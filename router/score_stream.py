@@ -5,6 +5,9 @@ reader -> admitted work -> (lanes) -> outbox -> writer
 No task and no future per message: its answer goes into the outbox when it is set. Reading pauses
 while too much is in flight or unsent, so a caller that does not read is not read from: that is
 the flow control.
+
+A stream that is old, or whose process drains, stops reading, answers what it took and ends with OK.
+What it did not take is the caller's to send again, on another stream.
 """
 
 import asyncio
@@ -39,33 +42,43 @@ class ScoreStream:
         on_error: Callable[[Exception], None],
         *,
         most_open: int,
+        most_age_s: float,
         now_s: Callable[[], float],
     ) -> None:
         self.admit = admit
         self._intake = intake
         self._on_error = on_error
         self._most_open = most_open
+        self._most_age_s = most_age_s
         self._now_s = now_s
         self._in_flight: set[_StreamedAnswer] = set()
         self._outbox: deque[bytes] = deque()
         self._changed = asyncio.Event()  # the outbox has grown, or reading has ended
         self._has_room = asyncio.Event()
         self._has_room.set()
-        self._is_read = False
+        self._reading: asyncio.Task[None] | None = None
 
     async def run(
         self, requests: AsyncIterator[bytes], write: Callable[[bytes], Awaitable[None]]
     ) -> None:
-        """Read until the caller is done and every answer is written, or the call ends."""
+        """Return when reading has ended and every answer is written, or when the call ends."""
+        aged = asyncio.get_running_loop().call_later(self._most_age_s, self.stop_reading)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._read(requests))
-                await self._write(write)
+                self._reading = tasks.create_task(self._read(requests))
+                self._reading.add_done_callback(lambda _: self._changed.set())
+                await self._write(self._reading, write)
         finally:
+            aged.cancel()
             # The caller has gone: what is still queued need not be scored.
             for answer in tuple(self._in_flight):
                 answer.abandon()
                 self._leave(answer)
+
+    def stop_reading(self) -> None:
+        """Take no more messages: `run` returns once those taken are answered."""
+        if self._reading is not None:
+            self._reading.cancel()
 
     def put_answer(self, answer: "_StreamedAnswer", body: bytes) -> None:
         """Send the response that a batch has for one message."""
@@ -93,16 +106,17 @@ class ScoreStream:
             if self._open_count >= self._most_open:
                 self._has_room.clear()
                 await self._has_room.wait()
-        self._is_read = True
-        self._changed.set()
 
-    async def _write(self, write: Callable[[bytes], Awaitable[None]]) -> None:
-        while not self._is_read or self._open_count:
+    async def _write(
+        self, reading: asyncio.Task[None], write: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        while not reading.done() or self._open_count:
             if not self._outbox:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
-            await write(self._outbox.popleft())
+            await write(self._outbox[0])
+            self._outbox.popleft()  # open until it is written
             if self._open_count < self._most_open:
                 self._has_room.set()
 

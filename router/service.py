@@ -46,6 +46,8 @@ class ScoringService:
         live_model: Callable[[str], LiveModel | None],
         log_outcomes: Callable[[OutcomeBatchLog], bool],
         clocks: Clocks,
+        *,
+        most_stream_age_s: float,
     ) -> None:
         self._admission = admission
         self._gate = gate
@@ -56,6 +58,9 @@ class ScoringService:
         self._now_s = clocks.monotonic_s
         self._utc_s = clocks.utc_s
         self._refusal_lines = RefusalLines()
+        self._most_stream_age_s = most_stream_age_s
+        self._streams: set[ScoreStream] = set()
+        self._is_ending_streams = False
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the generic handlers. Requests come as bytes: what is none is our caller's fault.
@@ -128,14 +133,27 @@ class ScoringService:
 
     async def score_stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """Score what arrives; many in flight, answers as they come."""
+        if self._is_ending_streams:
+            return  # OK without an answer: nothing was taken
         stream = ScoreStream(
             self._admit,
             self._intake,
             self._count_refusal,
             most_open=_MOST_OPEN_PER_STREAM,
+            most_age_s=self._most_stream_age_s,
             now_s=self._now_s,
         )
-        await stream.run(requests, context.write)
+        self._streams.add(stream)
+        try:
+            await stream.run(requests, context.write)
+        finally:
+            self._streams.discard(stream)
+
+    def end_streams(self) -> None:
+        """Let every stream, also those to come, answer what it took and end with OK."""
+        self._is_ending_streams = True
+        for stream in self._streams:
+            stream.stop_reading()
 
     async def explain_assignment(
         self, received: bytes, context: Context

@@ -75,12 +75,18 @@ def _spare_startup_objects() -> None:
 
 
 async def serve_until_stopped(
-    server: grpc.aio.Server, health: HealthSwitch, stop: asyncio.Event, drain: DrainTimes
+    server: grpc.aio.Server,
+    health: HealthSwitch,
+    stop: asyncio.Event,
+    drain: DrainTimes,
+    *,
+    end_streams: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until `stop` is set, then drain.
 
     The server may be started already. On return no handler is running, so the caller may close
-    what handlers use. Calls that outlive `drain.grace_s` are cancelled.
+    what handlers use. Calls that outlive `drain.grace_s` are cancelled; `end_streams` asks those
+    that would not end by themselves to finish.
     """
     _spare_startup_objects()
     await server.start()
@@ -92,5 +98,6 @@ async def serve_until_stopped(
         await health.turn(Health.NOT_SERVING)
         # Still accepting: a balancer that has not noticed yet must not meet a closed port.
         await asyncio.sleep(drain.unready_delay_s)
+        end_streams()  # not before the delay: their callers would open the next ones here
         await server.stop(drain.grace_s)
         _log.info("drained")

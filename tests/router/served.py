@@ -1,4 +1,4 @@
-"""ScoringService over real gRPC on loopback, with fakes behind it."""
+"""The world of the router's tests behind a real gRPC server."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,10 +9,12 @@ from typing import Any
 import grpc
 
 from domain.deployments import Challenger, Deployment, Fallback, Shadow
+from router.admit import Admission
+from router.decisions.budget import BudgetPolicy
 from router.intake import Intake
 from router.ports import Clocks
 from router.service import SERVICE, ScoringService
-from runtime.serving import add_health_and_reflection, bind, new_server
+from runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
 from shadow.batches import OutcomeBatchLog
 from tests.router.world import MODEL, UTC_S, VIEW, World, open_world, spec
 from understudy.v1 import scoring_pb2_grpc
@@ -23,11 +25,25 @@ class Served:
     world: World
     stub: Any
     channel: grpc.aio.Channel
+    service: ScoringService
+    server: grpc.aio.Server
+    health: HealthSwitch
+    port: int
 
 
 @asynccontextmanager
-async def open_served(**server_options: Any) -> AsyncIterator[Served]:
-    """Serve two arms and a shadow, with 300 users in the store; options: see `new_server`."""
+async def open_served(
+    *,
+    listen: str = "127.0.0.1:0",
+    reuse_port: bool = False,
+    most_stream_age_s: float = 300.0,
+    default_deadline_s: float = 0.1,
+    **options: Any,
+) -> AsyncIterator[Served]:
+    """Serve a deployment with champion 1, challenger 2, shadow 3 and a constant.
+
+    `options`: of the gRPC server.
+    """
     async with open_world() as world:
         for index in range(300):
             world.store.put(VIEW, f"u{index}", {"amount": float(index), "count": 1.0})
@@ -50,19 +66,33 @@ async def open_served(**server_options: Any) -> AsyncIterator[Served]:
             return True
 
         service = ScoringService(
-            world.admission,
+            Admission(world.models.find, BudgetPolicy(default_deadline_s, 10.0), 1000),
             world.gate,
-            Intake(world.gate, most_gather_s=0.002, default_deadline_s=0.1, now_s=monotonic),
+            Intake(
+                world.gate,
+                most_gather_s=0.002,
+                default_deadline_s=default_deadline_s,
+                now_s=monotonic,
+            ),
             world.counters,
             world.models.find,
             log,
             Clocks(monotonic, lambda: UTC_S),
+            most_stream_age_s=most_stream_age_s,
         )
-        server = new_server(**server_options)
+        server = new_server(reuse_port=reuse_port, **options)
         server.add_generic_rpc_handlers((service.handlers(),))
-        add_health_and_reflection(server, (SERVICE,))
-        port = bind(server, "127.0.0.1:0")
+        health = add_health_and_reflection(server, (SERVICE,))
+        port = bind(server, listen)
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield Served(world, scoring_pb2_grpc.ScoringServiceStub(channel), channel)
+            yield Served(
+                world,
+                scoring_pb2_grpc.ScoringServiceStub(channel),
+                channel,
+                service,
+                server,
+                health,
+                port,
+            )
         await server.stop(None)

@@ -80,6 +80,8 @@ class ScoringServiceServicer:
 
     def ScoreStream(self, request_iterator, context):
         """Score a stream, many in flight; answers come in any order, matched by request_id.
+        The server may end it with OK at any time (a router that stops, a stream that is old): every
+        message it took is answered by then. Send those without an answer again, on a new stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,10 @@ class ScoringServiceStub:
     ScoreBatch: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.ScoreBatchRequest, _scoring_pb2.ScoreBatchResponse]
     """Score many candidates that share entities and features, as in retrieve-then-re-rank."""
     ScoreStream: _grpc.StreamStreamMultiCallable[_scoring_pb2.ScoreRequest, _scoring_pb2.ScoreStreamResponse]
-    """Score a stream, many in flight; answers come in any order, matched by request_id."""
+    """Score a stream, many in flight; answers come in any order, matched by request_id.
+    The server may end it with OK at any time (a router that stops, a stream that is old): every
+    message it took is answered by then. Send those without an answer again, on a new stream.
+    """
     ExplainAssignment: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.ExplainAssignmentRequest, _scoring_pb2.ExplainAssignmentResponse]
     """Which arm this unit key is assigned to, who answers for it now, and why, without scoring."""
     RecordOutcomes: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.RecordOutcomesRequest, _scoring_pb2.RecordOutcomesResponse]
@@ -50,7 +53,10 @@ class ScoringServiceAsyncStub(ScoringServiceStub):
     ScoreBatch: _aio.UnaryUnaryMultiCallable[_scoring_pb2.ScoreBatchRequest, _scoring_pb2.ScoreBatchResponse]  # type: ignore[assignment]
     """Score many candidates that share entities and features, as in retrieve-then-re-rank."""
     ScoreStream: _aio.StreamStreamMultiCallable[_scoring_pb2.ScoreRequest, _scoring_pb2.ScoreStreamResponse]  # type: ignore[assignment]
-    """Score a stream, many in flight; answers come in any order, matched by request_id."""
+    """Score a stream, many in flight; answers come in any order, matched by request_id.
+    The server may end it with OK at any time (a router that stops, a stream that is old): every
+    message it took is answered by then. Send those without an answer again, on a new stream.
+    """
     ExplainAssignment: _aio.UnaryUnaryMultiCallable[_scoring_pb2.ExplainAssignmentRequest, _scoring_pb2.ExplainAssignmentResponse]  # type: ignore[assignment]
     """Which arm this unit key is assigned to, who answers for it now, and why, without scoring."""
     RecordOutcomes: _aio.UnaryUnaryMultiCallable[_scoring_pb2.RecordOutcomesRequest, _scoring_pb2.RecordOutcomesResponse]  # type: ignore[assignment]
@@ -79,7 +85,10 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_scoring_pb2.ScoreRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_scoring_pb2.ScoreStreamResponse], _abc.AsyncIterator[_scoring_pb2.ScoreStreamResponse]]:
-        """Score a stream, many in flight; answers come in any order, matched by request_id."""
+        """Score a stream, many in flight; answers come in any order, matched by request_id.
+        The server may end it with OK at any time (a router that stops, a stream that is old): every
+        message it took is answered by then. Send those without an answer again, on a new stream.
+        """
 
     @_abc_1.abstractmethod
     def ExplainAssignment(

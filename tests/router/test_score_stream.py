@@ -1,0 +1,296 @@
+"""ScoreStream: flow control, what a message's failure does, who goes away, and how a stream ends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+
+from runtime.lifecycle import DrainTimes, serve_until_stopped
+from tests.router.served import Served, open_served
+from tests.router.world import MODEL, FakeScorer, until
+from understudy.v1 import scoring_pb2 as pb
+from understudy.v1 import scoring_pb2_grpc
+
+MOST_OPEN = 256
+LONG_S = 5.0  # longer than a test takes
+CUT_S = 30.0  # a grace that a test would not wait for
+
+
+@dataclass
+class Caller:
+    """The far end of a stream without a socket: what it sends, what it was written."""
+
+    to_send: list[bytes]
+    stays: bool = False  # it sends one more when it may, and does not half-close
+    more: asyncio.Event = field(default_factory=asyncio.Event)
+    reads: bool = True
+    taken: int = 0
+    answers: list[pb.ScoreStreamResponse] = field(default_factory=list)
+    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+
+    async def requests(self) -> AsyncIterator[bytes]:
+        for message in self.to_send:
+            self.taken += 1
+            yield message
+        if self.stays:
+            await self.more.wait()
+            self.taken += 1
+            yield self.to_send[0]
+            await asyncio.Event().wait()
+
+    async def write(self, message: bytes) -> None:
+        if not self.reads:
+            await self.room.acquire()
+        self.answers.append(pb.ScoreStreamResponse.FromString(message))
+
+    @asynccontextmanager
+    async def streaming(self, served: Served) -> AsyncIterator[asyncio.Task[None]]:
+        """Run the call; on leaving, the caller goes away."""
+        context: Any = self  # of a context the service uses `write` alone
+        async with asyncio.TaskGroup() as tasks:
+            call = tasks.create_task(served.service.score_stream(self.requests(), context))
+            yield call
+            call.cancel()
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    async with open_served(default_deadline_s=LONG_S) as served:
+        yield served
+
+
+def request(index: int, **fields: Any) -> pb.ScoreRequest:
+    entities = {"user": f"u{index % 300}"}
+    return pb.ScoreRequest(model=MODEL, entities=entities, request_id=f"s{index}", **fields)
+
+
+def requests(count: int, **fields: Any) -> list[bytes]:
+    return [request(index, **fields).SerializeToString() for index in range(count)]
+
+
+def hold(scorer: FakeScorer) -> asyncio.Event:
+    """Let calls to the scorer wait for the event that is returned."""
+    scorer.release = asyncio.Event()
+    return scorer.release
+
+
+def ids(answers: Sequence[pb.ScoreStreamResponse]) -> list[str]:
+    return [answer.request_id for answer in answers]
+
+
+async def test_a_stream_with_256_open_is_not_read_until_one_is_answered(served: Served) -> None:
+    caller = Caller(requests(400), reads=False)
+
+    async with caller.streaming(served) as call:
+        await until(lambda: caller.taken)
+        assert caller.taken == MOST_OPEN
+        await until(lambda: served.world.gate.outstanding_rows == 0)  # scored, but not written
+        assert caller.taken == MOST_OPEN
+
+        caller.room.release()
+        await until(lambda: caller.taken > MOST_OPEN)
+        assert caller.taken == MOST_OPEN + 1
+
+        caller.reads = True
+        caller.room.release()
+        await call
+
+    assert sorted(ids(caller.answers)) == sorted(f"s{index}" for index in range(400))
+
+
+async def test_a_full_router_refuses_each_message_and_says_when_to_come_back(
+    served: Served,
+) -> None:
+    caller = Caller(requests(3))
+    served.world.gate.outstanding_rows = 100_000
+
+    async with caller.streaming(served) as call:
+        await call
+
+    assert ids(caller.answers) == ["s0", "s1", "s2"]
+    for answer in caller.answers:
+        assert answer.error.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+        assert answer.error.retry_after_ms > 0
+    assert served.world.counters.refused["OverloadedError"] == 3
+    assert served.world.gate.outstanding_rows == 100_000
+
+
+async def test_a_stream_goes_on_after_bytes_that_are_no_request(served: Served) -> None:
+    not_utf8, not_protobuf = b"\x0a\x02\xff\xfe", b"\xff\xff\xff"
+    caller = Caller([not_utf8, not_protobuf, *requests(1)])
+
+    async with caller.streaming(served) as call:
+        await call
+
+    assert sorted(ids(caller.answers)) == ["", "", "s0"]
+    for answer in caller.answers:
+        assert answer.HasField("response") == bool(answer.request_id)
+        if not answer.request_id:
+            assert answer.error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+            assert answer.error.retry_after_ms == 0
+    assert served.world.gate.outstanding_rows == 0
+
+
+async def test_messages_of_a_caller_who_goes_away_never_run(served: Served) -> None:
+    world = served.world
+    releases = [hold(world.scorers[name]) for name in ("one", "two")]
+    caller = Caller(requests(1, unit_key="k"), stays=True)
+    others = Caller(requests(20, unit_key="k"), stays=True)
+
+    def ran() -> list[int]:
+        return world.scorers["one"].batches + world.scorers["two"].batches
+
+    async with caller.streaming(served):
+        await until(ran)
+        async with others.streaming(served):
+            await until(lambda: world.gate.outstanding_rows == 21)
+        assert world.gate.outstanding_rows == 1
+        for release in releases:
+            release.set()
+        await until(lambda: caller.answers)
+    follow_up = await served.stub.Score(request(7, unit_key="k"))
+
+    assert follow_up.score > 0
+    assert others.answers == []
+    assert ran() == [1, 1], "somebody ran what nobody waits for"
+
+
+async def test_answers_come_in_any_order_each_with_its_request_id(served: Served) -> None:
+    release = hold(served.world.scorers["one"])
+    call = served.stub.ScoreStream()
+    for index in range(40):
+        await call.write(request(index))
+    await call.done_writing()
+
+    arriving = aiter(call)
+    first = await anext(arriving)
+    release.set()
+    answers = [first, *[answer async for answer in arriving]]
+
+    assert first.response.served_by.version == 2
+    assert ids(answers) != [f"s{index}" for index in range(40)]
+    scores = {answer.request_id: answer.response.score // 10 for answer in answers}
+    assert scores == {f"s{index}": index for index in range(40)}
+
+
+async def test_a_stream_told_to_end_answers_what_it_took_and_takes_no_more(
+    served: Served,
+) -> None:
+    releases = [hold(served.world.scorers[name]) for name in ("one", "two")]
+    caller = Caller(requests(20), stays=True)
+
+    async with caller.streaming(served) as call:
+        await until(lambda: caller.taken == 20)
+        served.service.end_streams()
+        caller.more.set()
+        await until(lambda: served.world.scorers["one"].batches)
+        assert not call.done()
+        for release in releases:
+            release.set()
+        await call
+
+    assert caller.taken == 20
+    assert sorted(ids(caller.answers)) == sorted(f"s{index}" for index in range(20))
+    assert all(answer.HasField("response") for answer in caller.answers)
+
+
+async def test_a_stream_that_waits_for_room_can_be_ended(served: Served) -> None:
+    caller = Caller(requests(400), reads=False)
+
+    async with caller.streaming(served) as call:
+        await until(lambda: caller.taken == MOST_OPEN)
+        served.service.end_streams()
+        caller.reads = True
+        caller.room.release()
+        await call
+
+    assert sorted(ids(caller.answers)) == sorted(f"s{index}" for index in range(MOST_OPEN))
+
+
+async def test_a_stream_that_begins_when_all_are_to_end_takes_nothing(served: Served) -> None:
+    served.service.end_streams()
+    call = served.stub.ScoreStream()
+
+    answers = [answer async for answer in call]
+
+    assert answers == []
+    assert await call.code() is grpc.StatusCode.OK
+
+
+@dataclass
+class Busy:
+    """A raw caller that sends until its stream ends."""
+
+    sent: list[str] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
+
+    def requests(self) -> Iterator[pb.ScoreRequest]:
+        index = 0
+        while True:
+            self.sent.append(f"s{index}")
+            yield request(index)
+            index += 1
+
+    def run(self, port: int) -> grpc.StatusCode:
+        """Send and read on threads: grpc.aio's own status hides the server's when it is writing."""
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = scoring_pb2_grpc.ScoringServiceStub(channel).ScoreStream(self.requests())
+            for answer in call:
+                assert answer.HasField("response")
+                self.answered.append(answer.request_id)
+            code: grpc.StatusCode = call.code()
+            return code
+
+
+def assert_all_taken_were_answered(served: Served, callers: Sequence[Busy]) -> None:
+    """Messages are taken in their order: those answered are the first that were sent."""
+    for caller in callers:
+        count = len(caller.answered)
+        assert sorted(caller.answered) == sorted(caller.sent[:count])
+    answered = sum(len(caller.answered) for caller in callers)
+    assert sum(served.world.counters.rows.values()) == answered > 0
+    assert served.world.gate.outstanding_rows == 0
+
+
+async def test_a_drain_ends_busy_streams_with_ok_and_loses_no_message_it_took() -> None:
+    async with open_served(default_deadline_s=LONG_S) as served:
+        stop = asyncio.Event()
+        callers = [Busy(), Busy()]
+        async with asyncio.timeout(CUT_S / 2), asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(
+                serve_until_stopped(
+                    served.server,
+                    served.health,
+                    stop,
+                    DrainTimes(unready_delay_s=0.0, grace_s=CUT_S),
+                    end_streams=served.service.end_streams,
+                )
+            )
+            calls = [
+                tasks.create_task(asyncio.to_thread(caller.run, served.port)) for caller in callers
+            ]
+            await until(lambda: all(len(caller.answered) > 50 for caller in callers))
+            stop.set()
+            await serving
+
+        assert [call.result() for call in calls] == [grpc.StatusCode.OK] * 2
+        assert_all_taken_were_answered(served, callers)
+
+
+async def test_a_stream_of_age_ends_with_ok_after_its_connections_age() -> None:
+    async with open_served(
+        most_stream_age_s=1.0,
+        default_deadline_s=LONG_S,
+        max_connection_age_ms=300,
+        max_connection_age_grace_ms=round(CUT_S * 1000),
+    ) as served:
+        caller = Busy()
+        async with asyncio.timeout(CUT_S / 2):
+            code = await asyncio.to_thread(caller.run, served.port)
+
+        assert code is grpc.StatusCode.OK
+        assert_all_taken_were_answered(served, [caller])
