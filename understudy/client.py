@@ -29,6 +29,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from understudy.repeats import MOST_ATTEMPTS, call_repeatedly, call_repeatedly_async
+from understudy.streams import AsyncioStream, ThreadedStream
 from understudy.v1 import scoring_pb2 as pb
 from understudy.v1 import scoring_pb2_grpc
 
@@ -211,12 +212,14 @@ class ScoringClient:
     def score_stream(
         self, requests: Iterable[pb.ScoreRequest], *, timeout_s: float | None = None
     ) -> Iterator[pb.ScoreStreamResponse]:
-        """Score `requests` over one stream; answers come in any order, by request id.
+        """Score `requests` as one stream; answers come in any order, by request id.
 
-        `timeout_s` bounds the stream as a whole; None: it may stay open. Each request in it has
-        the router's own deadline.
+        When the router ends the call or is lost, what has no answer is sent again on another; each
+        answer comes once. `timeout_s` bounds the stream as a whole; None: it may stay open. Each
+        request in it has the router's own deadline. It begins with the first answer asked for, and
+        ends when the iterator is closed.
         """
-        return iter(self._stub.ScoreStream(iter(requests), timeout=timeout_s))
+        return ThreadedStream(requests, new_request_id).answers(self._stub, timeout_s)
 
     def explain(
         self, model: str, unit_key: str, *, timeout_s: float | None = None
@@ -292,24 +295,19 @@ class AsyncScoringClient:
             self._stub.ScoreBatch, request, timeout_s or self._timeout_s
         )
 
-    async def score_stream(
+    def score_stream(
         self,
         requests: AsyncIterator[pb.ScoreRequest] | Iterable[pb.ScoreRequest],
         *,
         timeout_s: float | None = None,
     ) -> AsyncIterator[pb.ScoreStreamResponse]:
-        """Score `requests` over one stream; answers come in any order, by request id.
+        """Score `requests` as one stream; answers come in any order, by request id.
 
-        `timeout_s` bounds the stream as a whole; None: it may stay open. Each request in it has
-        the router's own deadline. The call ends when the iterator is closed.
+        When the router ends the call or is lost, what has no answer is sent again on another; each
+        answer comes once. `timeout_s` bounds the stream as a whole; None: it may stay open. Each
+        request in it has the router's own deadline. It ends when the iterator is closed.
         """
-        sent = requests if isinstance(requests, AsyncIterator) else iter(requests)
-        call = self._stub.ScoreStream(sent, timeout=timeout_s)
-        try:
-            async for answer in call:
-                yield answer
-        finally:
-            call.cancel()
+        return AsyncioStream(requests, new_request_id).answers(self._stub, timeout_s)
 
     async def explain(
         self, model: str, unit_key: str, *, timeout_s: float | None = None

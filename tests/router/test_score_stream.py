@@ -12,12 +12,13 @@ import pytest
 from runtime.lifecycle import DrainTimes, serve_until_stopped
 from tests.router.served import Served, open_served
 from tests.router.world import MODEL, FakeScorer, until
+from understudy.client import AsyncScoringClient
 from understudy.v1 import scoring_pb2 as pb
 from understudy.v1 import scoring_pb2_grpc
 
 MOST_OPEN = 256
 LONG_S = 5.0  # longer than a test takes
-CUT_S = 30.0  # a grace that a test would not wait for
+CUT_S = 10.0  # a grace that ends in a cut
 
 
 @dataclass
@@ -260,7 +261,7 @@ async def test_a_drain_ends_busy_streams_with_ok_and_loses_no_message_it_took() 
     async with open_served(default_deadline_s=LONG_S) as served:
         stop = asyncio.Event()
         callers = [Busy(), Busy()]
-        async with asyncio.timeout(CUT_S / 2), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(CUT_S * 3), asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(
                 serve_until_stopped(
                     served.server,
@@ -289,8 +290,44 @@ async def test_a_stream_of_age_ends_with_ok_after_its_connections_age() -> None:
         max_connection_age_grace_ms=round(CUT_S * 1000),
     ) as served:
         caller = Busy()
-        async with asyncio.timeout(CUT_S / 2):
+        async with asyncio.timeout(CUT_S * 3):
             code = await asyncio.to_thread(caller.run, served.port)
 
         assert code is grpc.StatusCode.OK
         assert_all_taken_were_answered(served, [caller])
+
+
+async def test_a_client_goes_on_over_streams_of_age_without_noticing() -> None:
+    async with open_served(most_stream_age_s=0.05, default_deadline_s=LONG_S) as served:
+        wanted = [request(index) for index in range(3_000)]
+
+        async with AsyncScoringClient(f"127.0.0.1:{served.port}") as client:
+            answers = [answer async for answer in client.score_stream(wanted, timeout_s=CUT_S * 3)]
+
+        assert sorted(ids(answers)) == sorted(each.request_id for each in wanted)
+        assert all(answer.HasField("response") for answer in answers)
+        assert sum(served.world.counters.rows.values()) == len(wanted), "one was scored twice"
+
+
+async def test_a_client_loses_nothing_when_one_of_two_routers_drains() -> None:
+    async with (
+        open_served(reuse_port=True, default_deadline_s=LONG_S) as drained,
+        AsyncScoringClient(f"127.0.0.1:{drained.port}") as client,
+    ):
+        going_on = open_served(
+            listen=f"127.0.0.1:{drained.port}", reuse_port=True, default_deadline_s=LONG_S
+        )
+        answers: list[pb.ScoreStreamResponse] = []
+        wanted = [request(index) for index in range(1_000)]
+        stream = client.score_stream(wanted, timeout_s=CUT_S * 3)
+        answers.append(await anext(stream))  # only the first router is there to have it
+        async with going_on as other:
+            drained.service.end_streams()
+            stopping = asyncio.ensure_future(drained.server.stop(CUT_S))
+            answers += [answer async for answer in stream]
+            await stopping
+            taken = sum(other.world.counters.rows.values())
+
+        assert taken > 0, "nothing was left for the other router: nothing was tested"
+        assert sorted(ids(answers)) == sorted(each.request_id for each in wanted)
+        assert all(answer.HasField("response") for answer in answers)

@@ -1,0 +1,257 @@
+"""Score streams that go on over several calls. Used by the clients; import those.
+
+A router ends a stream with OK when it stops or when the stream is old, and may be lost at any time.
+Requests are kept until they are answered; those without an answer are sent again on the next call.
+Each answer is handed out once. A router may score a request twice, but only when its answer got
+lost.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from typing import Any
+
+import grpc
+
+from understudy.v1 import scoring_pb2 as pb
+
+_PAUSES_S = (0.05, 0.1, 0.2, 0.4)  # before the next call, after so many failures in a row
+_REPEATABLE = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,  # by a flooded server
+        grpc.StatusCode.INTERNAL,  # grpc.aio's word for a write of its own that met the end
+    }
+)
+NewRequestId = Callable[[], str]
+
+
+class ThreadedStream:
+    """The requests of one stream. gRPC takes them on a thread of its own for each call."""
+
+    def __init__(self, requests: Iterable[pb.ScoreRequest], new_request_id: NewRequestId) -> None:
+        self._requests = iter(requests)
+        self._new_request_id = new_request_id
+        self._unanswered = _Unanswered()
+        self._held: deque[pb.ScoreRequest] = deque()  # asked for, not sent on any call
+        self._call: object = None  # the present one
+        self._is_exhausted = False
+        self._failure: Exception | None = None  # of the caller's iterator
+        self._lock = threading.Lock()  # for all of these
+        self._taking = threading.Lock()  # held while the caller's iterator is asked
+
+    def answers(self, stub: Any, timeout_s: float | None) -> Iterator[pb.ScoreStreamResponse]:
+        """Hand out each answer, over as many calls as it takes.
+
+        Raises:
+            grpc.RpcError: a call failed, and another would not help; or several did in a row.
+        """
+        patience = _Patience(timeout_s)
+        while True:
+            error: grpc.RpcError | None = None
+            call = stub.ScoreStream(self._begin_call(), timeout=patience.left_s())
+            try:
+                for answer in call:
+                    patience.has_answers = True
+                    with self._lock:
+                        self._unanswered.remove(answer.request_id)
+                    yield answer
+            except grpc.RpcError as caught:
+                error = caught
+            finally:
+                call.cancel()
+            if self._is_complete():
+                break
+            time.sleep(patience.after_call(error))
+        if self._failure is not None:
+            raise self._failure
+
+    def _is_complete(self) -> bool:
+        with self._lock:
+            return self._is_exhausted and not self._unanswered and not self._held
+
+    def _begin_call(self) -> Iterator[pb.ScoreRequest]:
+        call = object()
+        with self._lock:
+            self._call = call
+            return self._requests_of(call, self._unanswered.in_order())
+
+    def _requests_of(
+        self, call: object, again: Iterable[pb.ScoreRequest]
+    ) -> Iterator[pb.ScoreRequest]:
+        yield from again
+        while (request := self._take(call)) is not None:
+            yield request
+
+    def _take(self, call: object) -> pb.ScoreRequest | None:
+        """Return the next request to send; None when there is no more, or when `call` has ended."""
+        with self._taking:
+            if not self._held:
+                self._ask()
+            with self._lock:
+                if not self._held or call is not self._call:
+                    return None  # what is held is for the next call, which waits for `_taking`
+                return self._unanswered.add(self._held.popleft())
+
+    def _ask(self) -> None:
+        """Hold the next of the caller's requests, or see that there is none."""
+        try:
+            self._held.append(_with_id(next(self._requests), self._new_request_id))
+        except StopIteration:
+            self._is_exhausted = True
+        except Exception as error:  # noqa: BLE001 - raised to the caller when all is answered
+            self._failure = error
+            self._is_exhausted = True
+
+
+class AsyncioStream:
+    """The requests of one stream, for one event loop."""
+
+    def __init__(
+        self,
+        requests: AsyncIterable[pb.ScoreRequest] | Iterable[pb.ScoreRequest],
+        new_request_id: NewRequestId,
+    ) -> None:
+        self._requests = requests
+        self._new_request_id = new_request_id
+        self._unanswered = _Unanswered()
+        self._taken: asyncio.Queue[pb.ScoreRequest | None] = asyncio.Queue(1)  # None: no more
+        self._is_exhausted = False
+        self._failure: Exception | None = None  # of the caller's iterator
+
+    async def answers(
+        self, stub: Any, timeout_s: float | None
+    ) -> AsyncIterator[pb.ScoreStreamResponse]:
+        """Hand out each answer, as `ThreadedStream.answers` does."""
+        patience = _Patience(timeout_s)
+        taking = asyncio.ensure_future(self._take())
+        try:
+            while True:
+                error: grpc.RpcError | None = None
+                call = stub.ScoreStream(timeout=patience.left_s())
+                sending = asyncio.ensure_future(self._send(call))
+                try:
+                    async for answer in call:
+                        patience.has_answers = True
+                        self._unanswered.remove(answer.request_id)
+                        yield answer
+                except grpc.RpcError as caught:
+                    error = caught
+                finally:
+                    call.cancel()
+                    await _ended(sending)
+                if self._is_exhausted and not self._unanswered:
+                    break
+                await asyncio.sleep(patience.after_call(error))
+        finally:
+            await _ended(taking)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _take(self) -> None:
+        """Take the caller's requests, one ahead of sending; a call that ends does not disturb it."""
+        try:
+            async for request in _asynchronous(self._requests):
+                await self._taken.put(_with_id(request, self._new_request_id))
+        except Exception as error:  # noqa: BLE001 - raised to the caller when all is answered
+            self._failure = error
+        await self._taken.put(None)
+
+    async def _send(self, call: Any) -> None:
+        """Send what has no answer, then what comes. Who reads the answers sees how the call ends."""
+        try:
+            for request in self._unanswered.in_order():
+                await call.write(request)
+            while not self._is_exhausted:
+                taken = await self._taken.get()
+                if taken is None:
+                    self._is_exhausted = True
+                else:
+                    await call.write(self._unanswered.add(taken))
+            await call.done_writing()
+        except Exception:  # noqa: BLE001 - the call has ended; grpc.aio says so in many ways
+            return
+
+
+class _Unanswered:
+    """Requests that were sent and have no answer. An id may be there more than once."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, list[pb.ScoreRequest]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_id)
+
+    def add(self, request: pb.ScoreRequest) -> pb.ScoreRequest:
+        self._by_id.setdefault(request.request_id, []).append(request)
+        return request
+
+    def remove(self, request_id: str) -> None:
+        same = self._by_id.get(request_id, [])
+        if len(same) > 1:
+            same.pop()
+        else:
+            self._by_id.pop(request_id, None)
+
+    def in_order(self) -> list[pb.ScoreRequest]:
+        return [request for same in self._by_id.values() for request in same]
+
+
+class _Patience:
+    """How long to wait for the next call, and when to give up."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._until_s = None if timeout_s is None else time.monotonic() + timeout_s
+        self.has_answers = False  # the present call
+        self._failures = 0  # in a row, no answer between them
+
+    def after_call(self, error: grpc.RpcError | None) -> float:
+        """Return the pause before the next call.
+
+        Raises:
+            grpc.RpcError: it is `error`, and the next call would fare no better.
+        """
+        has_answers, self.has_answers = self.has_answers, False
+        if has_answers or error is None:
+            self._failures = 0
+        if error is None:
+            pause_s = 0.0 if has_answers else _PAUSES_S[0]
+        elif error.code() not in _REPEATABLE or self._failures == len(_PAUSES_S):
+            raise error
+        else:
+            pause_s = _PAUSES_S[self._failures]
+            self._failures += 1
+        left_s = self.left_s()
+        return pause_s if left_s is None else min(pause_s, left_s)
+
+    def left_s(self) -> float | None:
+        """Return what is left of the stream's time; None when it has no limit."""
+        return None if self._until_s is None else max(0.0, self._until_s - time.monotonic())
+
+
+def _with_id(request: pb.ScoreRequest, new_request_id: NewRequestId) -> pb.ScoreRequest:
+    """Return the request with an id, by which its answer is known."""
+    if request.request_id:
+        return request
+    named = pb.ScoreRequest()
+    named.CopyFrom(request)
+    named.request_id = new_request_id()
+    return named
+
+
+async def _asynchronous(
+    requests: AsyncIterable[pb.ScoreRequest] | Iterable[pb.ScoreRequest],
+) -> AsyncIterator[pb.ScoreRequest]:
+    if isinstance(requests, AsyncIterable):
+        async for request in requests:
+            yield request
+    else:
+        for request in requests:
+            yield request
+
+
+async def _ended(task: asyncio.Future[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
