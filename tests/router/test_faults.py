@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import grpc
@@ -15,6 +16,7 @@ import pytest
 
 from domain.deployments import DegradationLevel, Fallback
 from registry.decisions.changes import SetCanary, SetFallback
+from router.ask_workers import ask_workers, get_status
 from stack.processes import ROUTER
 from stack.traffic import Traffic, open_traffic
 from tests.stack.deployed import Deployed, open_deployed
@@ -24,6 +26,7 @@ from understudy.v1 import scoring_pb2, scoring_pb2_grpc
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(180)]
 CONSTANT = 0.37
 CALLS = 150
+IN_FLIGHT = 20
 
 
 @asynccontextmanager
@@ -158,20 +161,67 @@ async def test_a_killed_worker_is_replaced_and_retries_hide_it(tmp_path: Path) -
     assert traffic.failures == [], "the client retries what no worker has answered"
 
 
-async def test_a_router_told_to_stop_loses_no_call_that_it_took(tmp_path: Path) -> None:
+async def test_a_router_told_to_stop_answers_all_that_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROUTER_DEFAULT_DEADLINE_S", "10")  # of a stream's messages
+    monkeypatch.setenv("ROUTER_SCORER_TIMEOUT_S", "60")
+    monkeypatch.setenv("SCORER_HOST_PROBE_TIMEOUT_S", "60")
     async with (
         open_deployed(tmp_path / "s", versions=1) as deployed,
-        under_load(deployed, rate_per_s=400) as traffic,
+        grpc.aio.insecure_channel(deployed.stack.addresses.router) as channel,  # retries nothing
     ):
-        stopping = asyncio.ensure_future(deployed.stack.supervisor.stop(ROUTER))
-        traffic.stop()  # callers that heard NOT_SERVING go elsewhere; what is under way stays
+        stub = scoring_pb2_grpc.ScoringServiceStub(channel)
+        asked = [
+            scoring_pb2.ScoreRequest(model="cancer", entities={"patient": unit}, request_id=unit)
+            for unit in deployed.units[:IN_FLIGHT]
+        ]
+        connected = await _scored(stub, asked[0])  # this channel's worker, with the scorer
+        scorer = deployed.scorer(1)
+        os.kill(scorer.pid, signal.SIGSTOP)  # what is in flight stays there
+        try:
+            calls = [asyncio.ensure_future(_scored(stub, request)) for request in asked]
+            stream = stub.ScoreStream()
+            for request in asked:
+                await stream.write(request)
+            await until(lambda: _has_outstanding(deployed, 2 * IN_FLIGHT))
+            stopping = asyncio.ensure_future(deployed.stack.supervisor.stop(ROUTER))
+            await until(lambda: _refuses_connections(deployed.stack.addresses.router))
+        finally:
+            os.kill(scorer.pid, signal.SIGCONT)
+        scored = await asyncio.gather(*calls)
+        streamed = {answer.request_id: answer async for answer in stream}
         await stopping
-        taken = traffic.ended
 
-    assert taken >= CALLS
-    assert traffic.failures == []
-    rows = deployed_rows(deployed)
-    assert rows == len(traffic.calls), "a call was answered and not logged, or the reverse"
+    assert Counter([connected, *scored]) == {"OK": 1 + IN_FLIGHT}
+    assert streamed.keys() == {request.request_id for request in asked}
+    assert all(answer.HasField("response") for answer in streamed.values())
+    assert await stream.code() is grpc.StatusCode.OK
+    assert deployed_rows(deployed) == 1 + 2 * IN_FLIGHT, "answered and not logged, or the reverse"
+
+
+async def _scored(stub: Any, request: scoring_pb2.ScoreRequest) -> str:
+    try:
+        await stub.Score(request, timeout=60.0)
+    except grpc.aio.AioRpcError as error:
+        return f"{error.code().name}: {error.details()}"
+    return "OK"
+
+
+async def _has_outstanding(deployed: Deployed, rows: int) -> bool:
+    answers = await asyncio.to_thread(ask_workers, deployed.stack.directory.router, get_status)
+    outstanding: int = sum(status.outstanding_rows for status in answers.by_worker.values())
+    return outstanding == rows
+
+
+async def _refuses_connections(address: str) -> bool:
+    host, port = address.rsplit(":", 1)
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
 
 
 def deployed_rows(deployed: Deployed) -> int:
