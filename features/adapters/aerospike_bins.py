@@ -1,6 +1,7 @@
 """Records of one bin per feature, as other tools write them, into packed records and back."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from features.decisions.view_rules import bin_names
 
 Bins = Mapping[str, Any]
 _NAN = float("nan")
+_FLOATS = {FeatureDtype.FLOAT32, FeatureDtype.FLOAT64}
+_NUMBERS = frozenset((int, float))
+_LATEST_MS = 253_402_300_799_999  # the end of the year 9999; beyond: another unit, fresh for ever
 # The server looks for each name along the whole record: 200 of 200 bins of 64 records took 16 ms by
 # name and 2 ms when all were asked for. Up to here naming them is no slower, however many there are.
 _MOST_BINS_BY_NAME = 64
@@ -44,8 +48,11 @@ class BinsCodec:
             if columns[place] is None:
                 values = [record.get(name) for record in records]
                 unusable += self._fill_one(place, values, columns, present)
-        times = [self._event_time_ms(record, now_ms) for record in records]
-        return pack_columns(self._form, columns, present, np.array(times, dtype=np.int64)), unusable
+        times_ms = [self._event_time_ms(record, now_ms) for record in records]
+        unusable += times_ms.count(None)
+        # Unreadable: as old as can be, so whatever has a max age is stale.
+        known_ms = np.array([time_ms or 0 for time_ms in times_ms], dtype=np.int64)
+        return pack_columns(self._form, columns, present, known_ms), unusable
 
     def bins_of(self, values: Mapping[str, FeatureScalar | None], event_time_ms: int) -> Bins:
         """Return the bins to write; those of absent values are None, which removes them."""
@@ -60,13 +67,16 @@ class BinsCodec:
     def _fill_floats(
         self, records: Sequence[Bins], columns: list[Any], present: npt.NDArray[np.bool_]
     ) -> int:
-        """Fill all float columns by one conversion, where every value is a number."""
+        """Fill all float columns by one conversion; what is no number is taken out before."""
         if not self._floats or not records:
             return 0
         names = [self._names[place] for place in self._floats]
-        matrix = np.array([[record.get(name, _NAN) for name in names] for record in records])
-        if matrix.dtype.kind != "f":
-            return 0  # a text or a flag among them: each column is looked at on its own
+        values = [record.get(name, _NAN) for record in records for name in names]
+        strangers = 0
+        if not _NUMBERS.issuperset(map(type, values)):  # numpy would take a flag for a number
+            strangers = sum(type(value) not in _NUMBERS for value in values)
+            values = [value if type(value) in _NUMBERS else _NAN for value in values]
+        matrix = np.array(values, dtype=np.float64).reshape(len(records), len(names))
         for column, place in enumerate(self._floats):
             columns[place] = matrix[:, column]
         usable = np.isfinite(matrix)
@@ -74,7 +84,7 @@ class BinsCodec:
             narrow = [self._form.dtypes[place] is FeatureDtype.FLOAT32 for place in self._floats]
             usable &= ~np.array(narrow) | (np.abs(matrix) <= np.finfo(np.float32).max)
         present[:, self._floats] = usable
-        return int(np.count_nonzero(~usable & ~np.isnan(matrix)))
+        return strangers + int(np.count_nonzero(~usable & ~np.isnan(matrix)))
 
     def _fill_one(
         self,
@@ -96,22 +106,21 @@ class BinsCodec:
             for value, given in zip(usable, values, strict=True)
         )
 
-    def _event_time_ms(self, record: Bins, now_ms: int) -> int:
+    def _event_time_ms(self, record: Bins, now_ms: int) -> int | None:
+        """Return when the record is of, UTC ms; None where that cannot be read."""
         given = record.get(self._event_time_bin) if self._event_time_bin else None
         match given:
             case bool():
-                return 0
+                return None
             case int():
-                return given
-            case float() if np.isfinite(given):
-                return round(given * 1000)
+                time_ms = given
+            case float() if isfinite(given):
+                time_ms = round(given * 1000)
             case None:
                 return now_ms
             case _:
-                return 0  # unreadable: as old as can be, so whatever has a max age is stale
-
-
-_FLOATS = {FeatureDtype.FLOAT32, FeatureDtype.FLOAT64}
+                return None
+        return time_ms if abs(time_ms) <= _LATEST_MS else None
 
 
 def _usable(dtype: FeatureDtype, value: Any) -> FeatureScalar | None:

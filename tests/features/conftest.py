@@ -1,10 +1,19 @@
 """Fixtures of the features' tests."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from uuid import uuid4
 
+import aerospike
 import pytest
 
+from features.adapters.aerospike_client import AerospikeOptions
+from features.adapters.aerospike_store import AerospikeStore
+from features.adapters.aerospike_writer import AerospikeWriter
+from tests.features.aerospike_node import running_node
+from tests.features.aerospike_servers import REAL_SERVER, Server, patient_options
+from tests.features.builders import NOW_S
 from tests.features.loading_process import start_loading_process
 
 
@@ -12,3 +21,34 @@ from tests.features.loading_process import start_loading_process
 def loading_process() -> Iterator[ProcessPoolExecutor]:
     with start_loading_process() as process:
         yield process
+
+
+@pytest.fixture(params=["node", *(["real"] if REAL_SERVER else [])])
+def options(request: pytest.FixtureRequest) -> Iterator[AerospikeOptions]:
+    if request.param == "real":
+        found = re.fullmatch(r"(.+):(\d+)/(.+)", REAL_SERVER)
+        assert found is not None, REAL_SERVER
+        yield patient_options(found[1], int(found[2]), found[3])
+        return
+    with running_node() as node:
+        yield patient_options("127.0.0.1", node.port, node.namespace)
+
+
+@pytest.fixture
+async def server(options: AerospikeOptions) -> AsyncIterator[Server]:
+    opened = Server(
+        options,
+        AerospikeStore(options, now_s=lambda: NOW_S),
+        AerospikeWriter(options),
+        aerospike.client({"hosts": list(options.hosts)}),
+    )
+    yield opened
+    opened.client.close()
+    opened.writer.close_now()
+    await opened.reader.close()
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test has, on a server that all of them may share."""
+    return f"v{uuid4().hex[:12]}"

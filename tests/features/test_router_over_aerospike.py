@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -83,9 +83,9 @@ def load(node: AerospikeNode, *, view: FeatureView = VIEW) -> None:
     writer.close_now()
 
 
-def put_bins(node: AerospikeNode, bins: dict[str, Any]) -> None:
+def put_bins(node: AerospikeNode, bins: dict[str, Any], *, users: Sequence[str] = USERS) -> None:
     client = aerospike.client({"hosts": [("127.0.0.1", node.port)]})
-    for user in USERS:
+    for user in users:
         client.put(("features", "others", user), bins)
     client.close()
 
@@ -193,3 +193,29 @@ async def test_odd_values_in_bins_become_the_default(
     assert [answer.score for answer in answers] == [pytest.approx(score)] * len(USERS)
     expected = FULL if score > 1 else FEATURES
     assert {answer.degradation.level for answer in answers} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("odd", "score", "level"),
+    [
+        ({"amount": [3.0]}, 0.001, FEATURES),
+        ({"amount": {"a": 3.0}}, 0.001, FEATURES),
+        ({"amount": b"3"}, 0.001, FEATURES),
+        ({"amount": True}, 0.001, FEATURES),
+        ({"amount": 4}, 40.001, FULL),
+        ({"amount": 3.0, "ts": 1.7e18}, 30.001, FEATURES),  # as old as can be: stale
+    ],
+)
+async def test_one_odd_record_costs_only_its_own_values(
+    node: AerospikeNode, odd: dict[str, Any], score: float, level: int
+) -> None:
+    view = FeatureView("others", 1, "user", VIEW.features, bins=BinsLayout("others", "ts"))
+    put_bins(node, {"amount": 3.0, "count": 1.0})
+    put_bins(node, {**odd, "count": 1.0}, users=USERS[:1])
+    async with router_over(node, view=view, trip_s=5.0) as router:
+        odd_one, *others = await router.scores()
+
+    assert odd_one.score == pytest.approx(score)
+    assert odd_one.degradation.level == level
+    assert [answer.score for answer in others] == [pytest.approx(30.001)] * (len(USERS) - 1)
+    assert {answer.degradation.level for answer in others} == {FULL}

@@ -1,0 +1,42 @@
+"""A server for the tests of the Aerospike adapter: the node in this process, and a real one.
+
+The real server is the one that UNDERSTUDY_TEST_AEROSPIKE=host:port/namespace names; its namespace
+needs `nsup-period` above 0 and the default `max-record-size`.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from domain.features import FeatureView
+from features.adapters.aerospike_client import AerospikeOptions
+from features.adapters.aerospike_store import AerospikeStore
+from features.adapters.aerospike_writer import AerospikeWriter
+from features.ports import ViewRead
+
+REAL_SERVER = os.environ.get("UNDERSTUDY_TEST_AEROSPIKE", "")
+WAIT_S = 10.0
+
+
+@dataclass
+class Server:
+    """A server, our reader and writer on it, and another tool's client."""
+
+    options: AerospikeOptions
+    reader: AerospikeStore
+    writer: AerospikeWriter
+    client: Any
+
+    def key(self, set_name: str, entity_id: str | int) -> tuple[str, str, str | int]:
+        return (self.options.namespace, set_name, entity_id)
+
+    async def find(self, view: FeatureView, *ids: str | None) -> list[bytes | None]:
+        (records,) = await self.reader.read([ViewRead(view, ids)], timeout_s=WAIT_S)
+        return records
+
+
+def patient_options(host: str, port: int, namespace: str) -> AerospikeOptions:
+    """These tests are about what is answered, not when: a busy machine takes its time."""
+    return AerospikeOptions(
+        ((host, port),), namespace, total_timeout_ms=4000, socket_timeout_ms=2000
+    )

@@ -1,0 +1,182 @@
+"""Records of one bin per feature, as other tools write them to a node and to a real server."""
+
+import math
+from typing import Any
+
+import pytest
+
+from domain.features import BinsLayout, Feature, FeatureDtype, FeatureScalar
+from tests.features.aerospike_servers import Server
+from tests.features.builders import MIXED, NOW_MS, NOW_S, a_record, a_view, floats
+
+
+async def test_a_record_whose_values_are_all_absent_is_none(server: Server, name: str) -> None:
+    # A record of Aerospike has bins; without a bin for the event time this one has nothing left.
+    view = a_view(name, floats(2), bins=BinsLayout(name))
+    there = a_record(view, {"f0": 1.0})
+    server.writer.write(view, [("there", there), ("other", there)], mark=None)
+
+    empty = a_record(view, {})
+    counts = server.writer.write(view, [("there", empty), ("new", empty)], mark=None)
+
+    assert (counts.written, counts.older) == (2, 0)
+    found = await server.find(view, "there", "new", "other")
+    assert found[:2] == [None, None]
+    assert found[2] is not None
+
+
+async def test_a_number_as_key_is_another_record(server: Server, name: str) -> None:
+    view = a_view(name, MIXED, bins=BinsLayout(name))
+    server.client.put(server.key(name, 77), {"age": 3})
+    server.client.put(server.key(name, "78"), {"age": 4})
+
+    found = await server.find(view, "77", "78")
+
+    assert found == [None, a_record(view, {"age": 4}, event_time_ms=NOW_MS)]
+
+
+async def test_what_other_tools_wrote_is_read_by_bins(server: Server, name: str) -> None:
+    view = a_view(name, MIXED, bins=BinsLayout(name, "ts", (("balance", "bal"),)))
+    good = {"age": 3, "amount": 2, "bal": 0.25, "is_new": 1, "country": "LI", "ts": NOW_S - 5}
+    odd = {
+        "age": 1.5,
+        "amount": "12",
+        "bal": math.inf,
+        "is_new": 2,
+        "country": 7,
+        "city": "x",
+        "ts": "yesterday",
+    }
+    stranger = {"age": [1], "amount": {"a": 1}, "bal": b"x", "is_new": True, "city": b"y"}
+    server.client.put(server.key(name, "good"), good)
+    server.client.put(server.key(name, "odd"), odd)
+    server.client.put(server.key(name, "nan"), {"amount": math.nan, "other": [1, 2]})
+    server.client.put(server.key(name, "stranger"), {**stranger, "ts": NOW_MS})
+
+    records = await server.find(view, "good", "nobody", "odd", "nan", "stranger")
+
+    values: dict[str, FeatureScalar | None] = {
+        "age": 3,
+        "amount": 2.0,
+        "balance": 0.25,
+        "is_new": True,
+        "country": "LI",
+    }
+    assert records == [
+        a_record(view, values, event_time_ms=NOW_MS - 5000),
+        None,
+        a_record(view, {"city": "x"}, event_time_ms=0),
+        a_record(view, {}, event_time_ms=NOW_MS),
+        a_record(view, {"is_new": True}, event_time_ms=NOW_MS),
+    ]
+    assert server.reader.counts.unusable_values == 6 + 4
+
+
+ODD: dict[str, Any] = {  # by name: a bin that another tool may write
+    "list": [1.0, 2.0],
+    "map": {"a": 1},
+    "bytes": b"1.0",
+    "text": "1.0",
+    "flag": True,
+    "whole number": 3,
+    "fraction": 2.5,
+    "huge whole number": 2**63 - 1,
+    "huge float": 1e300,
+    "infinity": -math.inf,
+    "NaN": math.nan,
+}
+FITS = {
+    "age": {"whole number", "huge whole number"},
+    "amount": {"whole number", "fraction", "huge whole number"},
+    "balance": {"whole number", "fraction", "huge whole number", "huge float"},
+    "is_new": {"flag"},
+    "city": {"text"},
+}
+
+
+@pytest.mark.parametrize("feature", FITS)
+@pytest.mark.parametrize("odd", ODD)
+async def test_each_bin_is_judged_by_itself(
+    server: Server, name: str, feature: str, odd: str
+) -> None:
+    view = a_view(name, MIXED, bins=BinsLayout(name))
+    good: dict[str, Any] = {
+        "age": 3,
+        "amount": 0.5,
+        "balance": 0.25,
+        "is_new": True,
+        "country": "LI",
+        "city": "Z",
+    }
+    server.client.put(server.key(name, "odd"), {**good, feature: ODD[odd]})
+    server.client.put(server.key(name, "good"), good)
+
+    (alone,) = await server.find(view, "odd")
+    beside = await server.find(view, "good", "odd", "good")
+
+    fits = odd in FITS[feature]
+    expected = a_record(view, {**good, feature: ODD[odd] if fits else None})
+    assert alone == expected
+    assert beside == [a_record(view, good), expected, a_record(view, good)]
+    assert server.reader.counts.unusable_values == (0 if fits or odd == "NaN" else 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "event_time_ms"),
+    [
+        (NOW_MS, NOW_MS),
+        (NOW_S, NOW_MS),
+        (0, 0),
+        (-1.5, -1500),
+        *((each, None) for each in ([NOW_MS], {"ms": NOW_MS}, b"x", str(NOW_MS), True)),
+        *((each, None) for each in (1.7e18, math.nan, -math.inf, NOW_MS * 10**6, -(2**63))),
+    ],
+    ids=str,
+)
+async def test_an_event_time_that_cannot_be_read_is_the_oldest_and_counted(
+    server: Server, name: str, given: Any, event_time_ms: int | None
+) -> None:
+    view = a_view(name, floats(1), bins=BinsLayout(name, "ts"))
+    server.client.put(server.key(name, "odd"), {"f0": 1.0, "ts": given})
+    server.client.put(server.key(name, "good"), {"f0": 2.0, "ts": NOW_MS})
+
+    assert await server.find(view, "odd", "good") == [
+        a_record(view, {"f0": 1.0}, event_time_ms=event_time_ms or 0),
+        a_record(view, {"f0": 2.0}, event_time_ms=NOW_MS),
+    ]
+    assert server.reader.counts.unusable_values == (1 if event_time_ms is None else 0)
+
+
+async def test_numbers_only_are_converted_at_once_and_judged_alike(
+    server: Server, name: str
+) -> None:
+    features = (*floats(2), Feature("wide", FeatureDtype.FLOAT64))
+    view = a_view(name, features, bins=BinsLayout(name))
+    server.client.put(server.key(name, "a"), {"f0": 1.5, "f1": 1e300, "wide": 1e300})
+    server.client.put(server.key(name, "b"), {"f0": -math.inf, "f1": 2.0, "wide": math.inf})
+
+    assert await server.find(view, "a", "b") == [
+        a_record(view, {"f0": 1.5, "wide": 1e300}, event_time_ms=NOW_MS),
+        a_record(view, {"f1": 2.0}, event_time_ms=NOW_MS),
+    ]
+    assert server.reader.counts.unusable_values == 3
+
+
+@pytest.mark.parametrize("width", [3, 150])
+async def test_bins_that_the_view_does_not_name_are_left_alone(
+    server: Server, name: str, width: int
+) -> None:
+    view = a_view(name, floats(width), bins=BinsLayout(name))
+    values: dict[str, FeatureScalar | None] = {f"f{number}": number / 2 for number in range(width)}
+    strangers = {"more": 1.0, "text": "x", "list": [1, 2], "map": {"a": 1}, "blob": b"x"}
+    server.client.put(server.key(name, "u"), {**strangers, **values})
+    server.client.put(server.key(name, "none_of_ours"), strangers)
+
+    found = await server.find(view, "u", "none_of_ours", "nobody")
+
+    assert found == [
+        a_record(view, values, event_time_ms=NOW_MS),
+        a_record(view, {}, event_time_ms=NOW_MS),
+        None,
+    ]
+    assert server.reader.counts.unusable_values == 0
