@@ -62,6 +62,11 @@ def _numbers(
     """Return the column as numbers, 0 where NULL or unreadable, and which rows are readable."""
     readable = np.ones(len(column), dtype=np.bool_)
     kind = column.type
+    if pa.types.is_uint64(kind):  # a cast of those beyond int64 would make them negative
+        numbers = column.fill_null(0).to_numpy(zero_copy_only=False)
+        if dtype is not FeatureDtype.INT64:
+            return numbers.astype(np.float64), readable
+        return numbers.astype(np.int64), numbers < 2**63
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
         return column.cast(pa.int64(), safe=False).fill_null(0).to_numpy(), readable
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):

@@ -203,6 +203,18 @@ def test_loading_again_changes_nothing_also_with_other_chunks(tmp_path: Path) ->
     assert (anew.written, anew.older) == (0, 25)
 
 
+def test_unsigned_numbers_do_not_turn_negative(tmp_path: Path) -> None:
+    view = a_view("user", (Feature("n", FeatureDtype.INT64), Feature("x", FeatureDtype.FLOAT64)))
+    numbers = pa.array([2**63 - 1, 2**63, 2**64 - 1], pa.uint64())
+    path = _write(tmp_path, user=["a", "b", "c"], n=numbers, x=numbers)
+    store = FakeFeatureStore()
+
+    _, rejects = _load(path, store, view=view)
+
+    assert _values(store, "a", view) == {"n": 2**63 - 1, "x": float(2**63)}
+    assert [(each.row, each.column) for each in rejects] == [(1, "n"), (2, "n")]
+
+
 def test_texts_that_a_client_would_cut_short_are_rejected(tmp_path: Path) -> None:
     path = _write(
         tmp_path, user=["a", "b\0c", "d"], city=["x", "y", "z\0"], country=["", None, "Ö"]
