@@ -90,7 +90,8 @@ def _load_file(folder: Path, rows: int, answer: Connection) -> None:
 
 
 def _join(folder: Path, entities: int, answer: Connection) -> None:
-    from features.history import HistorySource, get_historical_features  # noqa: PLC0415 - in the child
+    from features.history import get_historical_features  # noqa: PLC0415 - in the child
+    from features.latest_records import HistorySource  # noqa: PLC0415 - in the child
 
     path = folder / "history.parquet"
     _write(path, entities, times=3)

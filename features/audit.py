@@ -16,7 +16,8 @@ from domain.errors import InvalidInputError, NotFoundError
 from domain.features import FeatureRef, FeatureView
 from features.decisions.feature_columns import column_names
 from features.decisions.parity import FeatureParity, parity_of
-from features.history import AT_COLUMN, HistorySource, get_historical_features
+from features.history import AT_COLUMN, get_historical_features
+from features.latest_records import HistorySource
 
 _DIGEST_BYTES = 16
 

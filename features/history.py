@@ -5,7 +5,6 @@ the code that serves requests, so that training reads what serving would have an
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -16,7 +15,6 @@ import pyarrow as pa
 from domain.errors import InvalidInputError, NotFoundError
 from domain.features import (
     Feature,
-    FeatureDtype,
     FeatureRef,
     FeatureScalar,
     FeatureStatus,
@@ -25,25 +23,11 @@ from domain.features import (
 )
 from features.assembly import AssemblyPlan, compile_plan
 from features.decisions.feature_columns import columns_of
-from features.decisions.row_values import pack_rows
 from features.decisions.statuses import status_when_absent
 from features.feature_values import FeatureValues, column_specs, values_of
+from features.latest_records import HistorySource, latest_records
 
 AT_COLUMN = "event_time"  # of the rows: when the values are asked for
-_RECORD_TIME = "__event_time_ms"
-_LARGEST = {  # what loading rejects beyond
-    FeatureDtype.FLOAT32: 3.4028234663852886e38,
-    FeatureDtype.FLOAT64: 1.7976931348623157e308,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class HistorySource:
-    """The Parquet files that hold a view's records over time."""
-
-    files: str  # a path or a glob
-    entity_column: str
-    event_time_column: str = "event_time"
 
 
 def get_historical_features(
@@ -108,70 +92,20 @@ def _records_at(
     """Return the packed record of each row's entity at its time; None where there was none."""
     asked = pa.table(
         {
-            "__place": np.arange(len(rows)),
+            "place": np.arange(len(rows)),
             "entity": rows[view.entity].cast(pa.string()),
             "at_ms": at_ms,
         }
     )
-    with duckdb.connect() as connection:
-        connection.register("asked", asked)
-        try:
-            answer = connection.sql(_join_of(view, source), params=[source.files])
-            matched = answer.to_arrow_table().combine_chunks()
-        except duckdb.IOException as error:
-            raise NotFoundError("history", f"{source.files} of {view}") from error
-        except (duckdb.BinderException, duckdb.ConversionException) as error:
-            first_line = str(error).splitlines()[0]
-            raise InvalidInputError.of(
-                f"history of {view}", read=first_line, accepted="a column per feature, in its dtype"
-            ) from error
-    records: list[bytes | None] = [None] * len(rows)
-    batch = matched.to_batches()
-    if not batch:
-        return records
-    packed = pack_rows(
-        view, batch[0], entity_column="__place", event_times=_RECORD_TIME, first_row=0
-    )
-    for place, record in packed.records:
-        records[int(place)] = record
-    return records
-
-
-def _join_of(view: FeatureView, source: HistorySource) -> str:
-    """Return the SQL of the join; its one parameter is the files.
-
-    Rows that loading rejects are left out, and of rows with one time the first counts, as in a
-    store: what was never served must not be learnt from.
-    """
-    entity, time = _quoted(source.entity_column), _quoted(source.event_time_column)
-    values = ", ".join(_quoted(feature.name) for feature in view.features)
-    usable = " AND ".join(
-        ["TRUE", *(_usable(each) for each in view.features if each.dtype in _LARGEST)]
-    )
-    return f"""
-        WITH history AS (
-            SELECT {entity}::VARCHAR AS __entity, epoch_ms({time}) AS __at_ms, {values}
-            FROM read_parquet(?, filename = true, file_row_number = true)
-            WHERE {entity} IS NOT NULL AND {time} IS NOT NULL AND {usable}
-            QUALIFY row_number() OVER (
-                PARTITION BY __entity, __at_ms ORDER BY filename, file_row_number
-            ) = 1
-        )
-        SELECT asked.__place, make_timestamp_ms(history.__at_ms) AS {_RECORD_TIME}, {values}
-        FROM asked ASOF JOIN history
-            ON asked.entity = history.__entity AND asked.at_ms >= history.__at_ms
-        ORDER BY asked.__place
-    """  # noqa: S608 - names are quoted, files are a parameter
-
-
-def _usable(feature: Feature) -> str:
-    name, largest = _quoted(feature.name), _LARGEST[feature.dtype]
-    number = f"TRY_CAST({name} AS DOUBLE)"
-    return f"({name} IS NULL OR isnan({number}) OR abs({number}) <= {largest!r})"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    try:
+        return latest_records(view, asked, source)
+    except duckdb.IOException as error:
+        raise NotFoundError("history", f"{source.files} of {view}") from error
+    except (duckdb.BinderException, duckdb.ConversionException) as error:
+        first_line = str(error).splitlines()[0]
+        raise InvalidInputError.of(
+            f"history of {view}", read=first_line, accepted="a column per feature, in its dtype"
+        ) from error
 
 
 def _check_columns(rows: pa.Table, plan: AssemblyPlan) -> None:

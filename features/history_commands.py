@@ -24,7 +24,7 @@ from runtime import exit_codes
 
 if TYPE_CHECKING:
     from features.freshness import ViewFreshness
-    from features.history import HistorySource
+    from features.latest_records import HistorySource
 
 FeatureSetFile = Annotated[
     Path | None,
@@ -213,7 +213,7 @@ def _feature_set(path: Path | None, views: Sequence[FeatureView]) -> list[Featur
 def _sources(
     texts: Sequence[str], views: Sequence[FeatureView], event_time_column: str
 ) -> dict[str, "HistorySource"]:
-    from features.history import HistorySource  # noqa: PLC0415 - slow import
+    from features.latest_records import HistorySource  # noqa: PLC0415 - slow import
     from features.views import find_view  # noqa: PLC0415 - slow import
 
     sources: dict[str, HistorySource] = {}

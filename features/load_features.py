@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
+import numpy as np
 import pyarrow as pa
 
 from domain.canonical import digest_of
@@ -138,7 +139,7 @@ def _pack(
         batch,
         entity_column=source.entity_column,
         event_times=source.event_times,
-        first_row=first_row,
+        row_numbers=np.arange(first_row, first_row + len(batch)),
     )
 
 

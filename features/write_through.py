@@ -5,13 +5,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from domain.errors import InvalidInputError
-from domain.features import FeatureView
-from features.decisions.row_values import Reject, pack_rows, rejects_of
+from domain.features import FeatureDtype, FeatureView
+from features.decisions.row_values import (
+    CheckedRows,
+    Reject,
+    check_rows,
+    packed_of,
+    rejects_of,
+)
 from features.ports import FeatureWriter, WriteCounts
+
+_ARROW_TYPES = {
+    FeatureDtype.FLOAT32: pa.float32(),
+    FeatureDtype.FLOAT64: pa.float64(),
+    FeatureDtype.INT64: pa.int64(),
+    FeatureDtype.BOOL: pa.bool_(),
+    FeatureDtype.STRING: pa.string(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +75,34 @@ class WriteThrough:
             raise InvalidInputError.of(
                 "rows", read=", ".join(rows.column_names), accepted=f"also {', '.join(missing)}"
             )
-        kept = rows.select(names).combine_chunks()
-        batches = kept.to_batches()
+        batches = rows.select(names).combine_chunks().to_batches()
         if not batches:
             return WrittenThrough(WriteCounts(0, 0), (), None)
-        packed = pack_rows(
+        row_numbers = np.arange(len(rows))
+        checked = check_rows(
             self._view,
             batches[0],
             entity_column=self._entity_column,
             event_times=self._event_time_column,
-            first_row=0,
+            row_numbers=row_numbers,
         )
-        rejected = {reject.row for reject in packed.rejects}
-        usable = kept.filter(pa.array([row not in rejected for row in range(len(kept))]))
+        usable = self._table_of(checked)
         path = self._write_history(usable) if len(usable) else None
+        packed = packed_of(self._view, checked, row_numbers)
         counts = self._writer.write(self._view, packed.records, mark=None)
         rejects = (*packed.rejects, *rejects_of(packed, counts.refused))
         return WrittenThrough(counts, rejects, path)
+
+    def _table_of(self, checked: CheckedRows) -> pa.Table:
+        """Return the rows that are kept, with the values that the store gets, in their dtypes."""
+        columns = {
+            self._entity_column: pa.array(checked.ids, pa.string()),
+            self._event_time_column: pa.array(checked.times_ms, pa.timestamp("ms", tz="UTC")),
+        }
+        for feature, column in zip(self._view.features, checked.columns, strict=True):
+            values = pa.array(column.values, mask=~column.present)
+            columns[feature.name] = values.cast(_ARROW_TYPES[feature.dtype])
+        return pa.table(columns).filter(pa.array(checked.kept))
 
     def _write_history(self, rows: pa.Table) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)

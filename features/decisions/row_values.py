@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from domain.features import FeatureView
-from features.decisions.column_values import column_values
+from features.decisions.column_values import ColumnValues, column_values
 from features.decisions.entity_ids import is_storable_id
 from features.decisions.record_format import pack_columns, record_format
 
@@ -53,24 +53,35 @@ def rejects_of(packed: PackedRows, refused: Sequence[RefusedRecord]) -> list[Rej
     ]
 
 
-def pack_rows(
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckedRows:
+    """The values of n rows, and which rows can be used."""
+
+    ids: Sequence[str]
+    times_ms: npt.NDArray[np.int64]  # UTC
+    columns: Sequence[ColumnValues]  # per feature
+    kept: npt.NDArray[np.bool_]
+    rejects: list[Reject]
+
+
+def check_rows(
     view: FeatureView,
     batch: pa.RecordBatch,
     *,
     entity_column: str,
     event_times: str | int,
-    first_row: int,
-) -> PackedRows:
-    """Pack the rows of a batch; a row with any unusable value is left out whole.
+    row_numbers: npt.NDArray[np.int64],
+) -> CheckedRows:
+    """Read the rows of a batch; a row with any unusable value is not kept.
 
     Args:
         view: the batch has a column for each of its features.
         batch: n rows.
         entity_column: holds the entity ids, as texts or whole numbers.
         event_times: the column that holds them, or the event time of all rows in UTC ms.
-        first_row: place of the batch's first row in the file.
+        row_numbers: shape (n,), places of the rows in the file, for rejects.
     """
-    rejects = _Rejects(len(batch), first_row)
+    rejects = _Rejects(row_numbers)
     ids = _entity_ids(batch.column(entity_column), entity_column, rejects)
     if isinstance(event_times, int):
         times_ms = np.full(len(batch), event_times, dtype=np.int64)
@@ -80,23 +91,49 @@ def pack_rows(
     for feature, column in zip(view.features, columns, strict=True):
         if column.unusable.any():
             rejects.add(feature.name, batch.column(feature.name), column.unusable, column.accepted)
+    return CheckedRows(ids, times_ms, columns, ~rejects.rejected, rejects.found)
+
+
+def pack_rows(
+    view: FeatureView,
+    batch: pa.RecordBatch,
+    *,
+    entity_column: str,
+    event_times: str | int,
+    row_numbers: npt.NDArray[np.int64],
+) -> PackedRows:
+    """Pack the rows of a batch (see `check_rows`); those that are not kept are left out whole."""
+    checked = check_rows(
+        view,
+        batch,
+        entity_column=entity_column,
+        event_times=event_times,
+        row_numbers=row_numbers,
+    )
+    return packed_of(view, checked, row_numbers)
+
+
+def packed_of(
+    view: FeatureView, checked: CheckedRows, row_numbers: npt.NDArray[np.int64]
+) -> PackedRows:
+    """Return the records of the rows that are kept."""
     packed = pack_columns(
         record_format(view),
-        [column.values for column in columns],
-        np.column_stack([column.present for column in columns]),
-        times_ms,
+        [column.values for column in checked.columns],
+        np.column_stack([column.present for column in checked.columns]),
+        checked.times_ms,
     )
-    keep = (~rejects.rejected).tolist()
-    records = [(i, r) for i, r, kept in zip(ids, packed, keep, strict=True) if kept]
-    rows = (first_row + np.flatnonzero(~rejects.rejected)).tolist()
-    return PackedRows(records, rows, rejects.found, len(batch) - len(records))
+    keep = checked.kept.tolist()
+    records = [(i, r) for i, r, kept in zip(checked.ids, packed, keep, strict=True) if kept]
+    rows = row_numbers[checked.kept].tolist()
+    return PackedRows(records, rows, checked.rejects, len(packed) - len(records))
 
 
 class _Rejects:
-    def __init__(self, rows: int, first_row: int) -> None:
+    def __init__(self, row_numbers: npt.NDArray[np.int64]) -> None:
         self.found: list[Reject] = []
-        self.rejected = np.zeros(rows, dtype=np.bool_)
-        self._first_row = first_row
+        self.rejected = np.zeros(len(row_numbers), dtype=np.bool_)
+        self._row_numbers = row_numbers
 
     def add(
         self, name: str, column: pa.Array, unusable: npt.NDArray[np.bool_], accepted: str
@@ -104,7 +141,7 @@ class _Rejects:
         self.rejected |= unusable
         for row in np.flatnonzero(unusable).tolist():
             read = str(column[row].as_py())[:_SHOWN_CHARACTERS]
-            self.found.append(Reject(self._first_row + row, name, read, accepted))
+            self.found.append(Reject(int(self._row_numbers[row]), name, read, accepted))
 
 
 def _entity_ids(column: pa.Array, name: str, rejects: _Rejects) -> Sequence[str]:

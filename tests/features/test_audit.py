@@ -15,7 +15,7 @@ from domain.errors import InvalidInputError, NotFoundError
 from domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus
 from features.audit import AuditReport, KeyForm, ScoreLog, audit_features
 from features.freshness import feature_shares, view_freshness
-from features.history import HistorySource
+from features.latest_records import HistorySource
 from shadow.batches import NO_DECISION, ScoreBatchLog
 from shadow.columns import UnitKeys
 from shadow.schema import UnitKeyForm

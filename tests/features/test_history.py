@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from domain.errors import InvalidInputError, NotFoundError
 from domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus, FeatureView, ViewKind
 from features.feature_values import FeatureValues
-from features.history import HistorySource, get_historical_features
+from features.history import get_historical_features
+from features.latest_records import HistorySource
 from tests.features.builders import NOW_S, a_view
 
 MAX_AGE_S = 50

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from domain.errors import InvalidInputError, UnavailableError
 from domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus, FeatureView, ViewKind
-from features.history import HistorySource, get_historical_features
+from features.history import get_historical_features
+from features.latest_records import HistorySource
 from features.online import OnlineFeatures
 from features.write_through import WriteThrough
 from tests.features.builders import MIXED, NOW_S, a_record, a_view
