@@ -49,7 +49,7 @@ def load(
         datetime | None, typer.Option(help="One event time (UTC) for all rows, instead.")
     ] = None,
     rejects: Annotated[
-        Path | None, typer.Option(help="CSV file for the rejects: row, column, read, accepted.")
+        Path | None, typer.Option(help="CSV file for rejects: file, row, column, read, accepted.")
     ] = None,
     max_rejects: Annotated[
         int, typer.Option(min=0, help="Rejected rows that still count as success.")
@@ -84,7 +84,7 @@ def load(
         )
         writer = open_writer(store)
         try:
-            with _told(rejects) as on_reject, _shown(file) as on_progress:
+            with _told(file, rejects) as on_reject, _shown(file) as on_progress:
                 done = load_features(
                     source,
                     chosen,
@@ -126,7 +126,7 @@ def _in_ms(moment: datetime) -> int:
 
 
 @contextmanager
-def _told(path: Path | None) -> Iterator[Callable[["Reject"], None]]:
+def _told(source: Path, path: Path | None) -> Iterator[Callable[["Reject"], None]]:
     """Yield what tells rejects: to the file all, to stderr the first few."""
     if path is None:
         told = 0
@@ -147,8 +147,8 @@ def _told(path: Path | None) -> Iterator[Callable[["Reject"], None]]:
         return
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(("row", "column", "read", "accepted"))
-        yield lambda each: table.writerow((each.row, each.column, each.read, each.accepted))
+        table.writerow(("file", "row", "column", "read", "accepted"))
+        yield lambda each: table.writerow((source, each.row, each.column, each.read, each.accepted))
 
 
 @contextmanager

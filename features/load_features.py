@@ -8,17 +8,13 @@ from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
-import numpy as np
-import pyarrow as pa
-
 from domain.canonical import digest_of
 from domain.features import FeatureView
 from features.decisions.row_values import PackedRows, Reject, pack_rows, rejects_of
 from features.ports import FeatureWriter, LoadMark, WriteCounts
-from features.source_files import open_batches
+from features.source_files import Chunk, open_chunks
 
 EVENT_TIME_COLUMN = "event_time"
-_SKIPPED = PackedRows([], [], [], 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +52,8 @@ def load_features(
 
     Memory is bounded by `threads` and two chunks of rows. A row with an unusable value is
     rejected whole. Chunks are checked and packed by several threads and written in order.
+    Chunks that an earlier run has put are checked again, so that their rejects are told and
+    counted; from the first record that the store refused on, they are also put again.
 
     Args:
         source: what to read.
@@ -74,31 +72,34 @@ def load_features(
     """
     load_id = _load_id(source, view)
     done = LoadProgress()
+    is_marked = True
     started_s = monotonic()
     columns = _columns(source, view)
     with (
-        open_batches(source.path, columns, chunk_rows=chunk_rows) as batches,
+        open_chunks(source.path, columns, chunk_rows=chunk_rows) as chunks,
         ThreadPoolExecutor(threads, thread_name_prefix="pack") as executor,
     ):
-        pack = partial(_pack, source, view)
         done_rows = writer.read_mark(load_id)
-        for rows, packing in _ahead(executor, pack, batches, done_rows, ahead=threads):
-            packed = packing.result() if packing is not None else _SKIPPED
-            for reject in packed.rejects:
-                on_reject(reject)
-            end = done.rows + rows
+        for chunk, packing in _ahead(executor, partial(_pack, source, view), chunks, ahead=threads):
+            packed = packing.result()
+            end = done.rows + chunk.rows
+            is_put = end <= done_rows
             counts = WriteCounts(0, 0)
-            if packing is not None:
-                counts = writer.write(view, packed.records, mark=LoadMark(load_id, end))
-            for reject in rejects_of(packed, counts.refused):
+            if not is_put:
+                # Never beyond a refused record: a repetition would not hear of it again.
+                mark = LoadMark(load_id, end) if is_marked else None
+                counts = writer.write(view, packed.records, mark=mark)
+                is_marked = is_marked and not counts.refused
+            for reject in (*chunk.broken, *packed.rejects, *rejects_of(packed, counts.refused)):
                 on_reject(reject)
+            rejected = len(chunk.broken) + packed.rejected_rows + len(counts.refused)
             done = replace(
                 done,
                 rows=end,
                 written=done.written + counts.written,
                 older=done.older + counts.older,
-                rejected=done.rejected + packed.rejected_rows + len(counts.refused),
-                skipped=done.skipped + (0 if packing is not None else rows),
+                rejected=done.rejected + rejected,
+                skipped=done.skipped + (chunk.rows - rejected if is_put else 0),
             )
             on_progress(done)
             if rows_per_s is not None:
@@ -109,37 +110,29 @@ def load_features(
 
 def _ahead(
     executor: ThreadPoolExecutor,
-    pack: Callable[[pa.RecordBatch, int], PackedRows],
-    batches: Iterable[pa.RecordBatch],
-    done_rows: int,
+    pack: Callable[[Chunk], PackedRows],
+    chunks: Iterable[Chunk],
     *,
     ahead: int,
-) -> Iterator[tuple[int, "Future[PackedRows] | None"]]:
-    """Yield (rows, packing) in the order of the file, with `ahead` chunks being packed.
-
-    Chunks that end within `done_rows` are not packed again.
-    """
-    waiting: deque[tuple[int, Future[PackedRows] | None]] = deque()
-    first_row = 0
-    for batch in batches:
-        end = first_row + len(batch)
-        packing = None if end <= done_rows else executor.submit(pack, batch, first_row)
-        waiting.append((len(batch), packing))
-        first_row = end
+) -> Iterator[tuple[Chunk, "Future[PackedRows]"]]:
+    """Yield (chunk, packing) in the order of the file, with `ahead` chunks being packed."""
+    waiting: deque[tuple[Chunk, Future[PackedRows]]] = deque()
+    for chunk in chunks:
+        waiting.append((chunk, executor.submit(pack, chunk)))
         if len(waiting) > ahead:
             yield waiting.popleft()
     yield from waiting
 
 
-def _pack(
-    source: SourceFile, view: FeatureView, batch: pa.RecordBatch, first_row: int
-) -> PackedRows:
+def _pack(source: SourceFile, view: FeatureView, chunk: Chunk) -> PackedRows:
+    if not len(chunk.batch):
+        return PackedRows([], [], [], 0)
     return pack_rows(
         view,
-        batch,
+        chunk.batch,
         entity_column=source.entity_column,
         event_times=source.event_times,
-        row_numbers=np.arange(first_row, first_row + len(batch)),
+        row_numbers=chunk.row_numbers,
     )
 
 

@@ -87,6 +87,8 @@ class FeatureWriter(Protocol):
     ) -> WriteCounts:
         """Put (entity id, packed record) pairs; with them, where a load has come to.
 
+        The mark is left as it was when a record is refused: a repetition shall hear of it again.
+
         Raises:
             UnavailableError: the store did not take them; a part may have been written, which a
                 repetition of the same call mends.

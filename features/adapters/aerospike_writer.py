@@ -67,7 +67,7 @@ class AerospikeWriter:
         refused = {each.place for each in counts.refused}
         if kept := [each for place, each in enumerate(records) if place not in refused]:
             self._note_newest(view, kept)
-        if mark is not None:
+        if mark is not None and not refused:
             self._put(LOADS_SET, mark.load_id, {_ROWS_BIN: mark.rows}, {})
         return counts
 

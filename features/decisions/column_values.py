@@ -31,6 +31,9 @@ def column_values(feature: Feature, column: pa.Array) -> ColumnValues:
         column = column.cast(column.type.value_type)
     if feature.dtype is FeatureDtype.STRING:
         return _texts(column)
+    if feature.dtype is FeatureDtype.INT64 and _is_text(column):
+        is_nan = pc.equal(pc.utf8_lower(column), "nan")  # as in a column of floats
+        column = pc.if_else(is_nan, None, column)
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     numbers, readable = _numbers(column, feature.dtype)
     present = valid & ~np.isnan(numbers) if numbers.dtype.kind == "f" else valid
@@ -43,8 +46,7 @@ def _texts(column: pa.Array) -> ColumnValues:
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     nothing = np.zeros(len(column), dtype=np.bool_)
     accepted = "a text without NUL"  # where clients of stores cut a text off
-    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    if not is_text and not pa.types.is_integer(column.type):
+    if not _is_text(column) and not pa.types.is_integer(column.type):
         return ColumnValues([b""] * len(column), nothing, valid, accepted)
     texts = column.cast(pa.string())
     cut = (
@@ -71,9 +73,13 @@ def _numbers(
         return column.cast(pa.int64(), safe=False).fill_null(0).to_numpy(), readable
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return column.cast(pa.float64()).fill_null(0).to_numpy(), readable
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if _is_text(column):
         return _parsed(column, dtype)
     return np.zeros(len(column)), ~readable
+
+
+def _is_text(column: pa.Array) -> bool:
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
 
 
 def _parsed(

@@ -38,5 +38,9 @@ class Server:
 def patient_options(host: str, port: int, namespace: str) -> AerospikeOptions:
     """These tests are about what is answered, not when: a busy machine takes its time."""
     return AerospikeOptions(
-        ((host, port),), namespace, total_timeout_ms=4000, socket_timeout_ms=2000
+        ((host, port),),
+        namespace,
+        total_timeout_ms=4000,
+        socket_timeout_ms=2000,
+        connect_timeout_ms=10_000,
     )

@@ -40,7 +40,7 @@ async def server(options: AerospikeOptions) -> AsyncIterator[Server]:
         options,
         AerospikeStore(options, now_s=lambda: NOW_S),
         AerospikeWriter(options),
-        aerospike.client({"hosts": list(options.hosts)}),
+        aerospike.client({"hosts": list(options.hosts), "connect_timeout": 10_000}),
     )
     yield opened
     opened.client.close()

@@ -101,15 +101,16 @@ def test_a_change_under_the_same_version_is_refused(folder: Path) -> None:
 def test_a_load_tells_what_became_of_each_row(folder: Path) -> None:
     load = ("load", "@@rows.parquet", "--views", "@@views.yaml", "--store", "lmdb:@@store")
 
-    done = _json(folder, *load, "--rejects", "@@rejects.csv", exits=exit_codes.DATA_ERROR)
+    for written, skipped in ((2, 0), (0, 2)):  # the second run has nothing left to put
+        done = _json(folder, *load, "--rejects", "@@rejects.csv", exits=exit_codes.DATA_ERROR)
 
-    assert (done["written"], done["rejected"]) == (2, 1)
-    assert (folder / "rejects.csv").read_text().splitlines() == [
-        "row,column,read,accepted",
-        "1,amount,inf,a finite float32 number",
-    ]
-    stdout, _ = _run(folder, *load)
-    assert "3 put before" in stdout
+        assert (done["written"], done["rejected"], done["skipped"]) == (written, 1, skipped)
+        assert (folder / "rejects.csv").read_text().splitlines() == [
+            "file,row,column,read,accepted",
+            f"{folder / 'rows.parquet'},1,amount,inf,a finite float32 number",
+        ]
+    stdout, _ = _run(folder, *load, "--max-rejects", "1")
+    assert "1 rejected, 2 put before" in stdout
     later = ("--event-time", "2026-02-01", "--max-rejects", "1")
     stdout, stderr = _run(folder, *load, *later)
     assert "2 written" in stdout

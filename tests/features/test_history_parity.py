@@ -51,7 +51,7 @@ def files(draw: st.DrawFn) -> tuple[pa.Table, int]:
 
 
 @pytest.mark.parametrize("dtype", FeatureDtype)
-@settings(max_examples=20)  # each writes files and joins them
+@settings(max_examples=15)  # each writes files and joins them
 @given(case=files())
 async def test_history_of_a_time_is_what_was_served_then(
     dtype: FeatureDtype, case: tuple[pa.Table, int]

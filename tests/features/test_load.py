@@ -147,31 +147,6 @@ def test_a_column_of_another_kind_rejects_its_rows(tmp_path: Path) -> None:
     assert {each.column for each in rejects} == {"age", "city"}
 
 
-def test_csv_is_read_as_text_and_judged_value_by_value(tmp_path: Path) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_text(
-        "user,event_time,age,amount,balance,is_new,country,city\n"
-        f"007,2025-11-24T16:00:00Z,{2**62 + 1},1e2,,true,LI,x\n"
-        "008,2025-11-24 16:00:00,3.5,1,1,0,LI,x\n"
-        "009,yesterday,3,oops,1,1,LI,x\n"
-        "010,2025-11-24,3,1,1,1,,\n"
-    )
-    store = FakeFeatureStore()
-
-    done, rejects = _load(path, store)
-
-    assert done.rejected == 2
-    assert {(each.row, each.column) for each in rejects} == {
-        (1, "age"),
-        (2, "event_time"),
-        (2, "amount"),
-    }
-    assert _values(store, "007")["age"] == 2**62 + 1
-    assert _values(store, "007")["amount"] == 100.0
-    assert _values(store, "007")["is_new"] is True
-    assert _values(store, "010")["country"] is None
-
-
 def test_a_load_that_broke_goes_on_where_it_stopped(tmp_path: Path) -> None:
     users = [f"u{number}" for number in range(100)]
     path = _write(tmp_path, user=users)
@@ -188,6 +163,25 @@ def test_a_load_that_broke_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert (done.rows, done.skipped) == (100, 40)
     assert done.written == 100 - written_before
     assert {entity_id for _, entity_id in whole.records} == set(users)
+
+
+def test_a_repetition_tells_what_was_rejected_before_it(tmp_path: Path) -> None:
+    users = [f"u{number}" for number in range(40)]
+    amounts = [float("inf") if number in {3, 38} else 1.0 for number in range(40)]
+    path = _write(tmp_path, user=users, amount=pa.array(amounts, pa.float64()))
+    store = _FailingWriter(fails_at=2)
+    with pytest.raises(UnavailableError):
+        _load(path, store, chunk_rows=10)
+    whole = FakeFeatureStore()
+    whole.records, whole.marks = store.records, store.marks
+
+    resumed, rejects = _load(path, whole, chunk_rows=10)
+    again, same_rejects = _load(path, whole, chunk_rows=10)
+
+    assert (resumed.skipped, resumed.rejected) == (19, 2)
+    assert (again.skipped, again.rejected, again.written) == (38, 2, 0)
+    assert [(each.row, each.column) for each in rejects] == [(3, "amount"), (38, "amount")]
+    assert same_rejects == rejects
 
 
 def test_loading_again_changes_nothing_also_with_other_chunks(tmp_path: Path) -> None:
