@@ -22,6 +22,22 @@ _LATEST_MS = 253_402_300_799_999  # the end of the year 9999; beyond: another un
 _MOST_BINS_BY_NAME = 64
 
 
+def bins_to_ask(codecs: Sequence["BinsCodec | None"], *, packed: Sequence[str]) -> list[str] | None:
+    """Return the bins to name in one request for records of several views; None: all bins.
+
+    A request has one list of bins for all of its records. A second request costs more than bins
+    that nobody asked for, and so does a list for each record, which is built in Python.
+
+    Args:
+        codecs: by view; None: its records are packed.
+        packed: the bins of packed records.
+    """
+    names = dict.fromkeys(
+        name for codec in codecs for name in (packed if codec is None else codec.bins)
+    )
+    return list(names) if len(names) <= _MOST_BINS_BY_NAME else None
+
+
 class BinsCodec:
     """Between the bins of a view's records and packed records."""
 
@@ -31,8 +47,7 @@ class BinsCodec:
         self._names = bin_names(view, layout)
         self._event_time_bin = layout.event_time_bin
         self._floats = [place for place, dtype in enumerate(self._form.dtypes) if dtype in _FLOATS]
-        names = [*self._names, *([layout.event_time_bin] if layout.event_time_bin else [])]
-        self.bins_to_ask = names if len(names) <= _MOST_BINS_BY_NAME else None  # None: all
+        self.bins = [*self._names, *([layout.event_time_bin] if layout.event_time_bin else [])]
 
     def packed(self, records: Sequence[Bins], *, now_ms: int) -> tuple[list[bytes], int]:
         """Return the packed records, and how many values could not be used and count as absent.

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -11,8 +11,8 @@ from typing import Any
 from aerospike import exception as aerospike_errors
 
 from domain.errors import UnavailableError
-from domain.features import BinsLayout, FeatureView
-from features.adapters.aerospike_bins import BinsCodec
+from domain.features import FeatureView
+from features.adapters.aerospike_bins import BinsCodec, bins_to_ask
 from features.adapters.aerospike_client import (
     EVENT_TIME_BIN,
     RECORD_BIN,
@@ -121,42 +121,44 @@ class AerospikeStore:
             self._client.close()
 
     def _read(self, reads: Sequence[ViewRead], timeout_s: float) -> list[list[bytes | None]]:
-        """Read packed views together, and each view of bins by the bins it needs."""
+        """Read all views, packed ones and those of bins, by one request."""
         if os.getpid() != self._owner_pid:
             raise self._unavailable("the client was opened in another process")
-        reads = [ViewRead(read.view, storable_ids(read.entity_ids)) for read in reads]
-        packed = [read for read in reads if read.view.bins is None]
-        answers = dict(zip(map(id, packed), self._read_packed(packed, timeout_s), strict=True))
-        for read in reads:
-            if read.view.bins is not None:
-                answers[id(read)] = self._read_bins(read, read.view.bins, timeout_s)
-        return [answers[id(read)] for read in reads]
+        ids = [storable_ids(read.entity_ids) for read in reads]
+        codecs = [self._codec_of(read.view) for read in reads]
+        namespace = self._options.namespace
+        keys = [
+            (namespace, set_name, each)
+            for set_name, some in zip(map(self._set_of, reads), ids, strict=True)
+            for each in some
+            if each is not None
+        ]
+        rows = iter(self._batch(keys, bins_to_ask(codecs, packed=[RECORD_BIN]), timeout_s))
+        return [
+            self._records_of(codec, [None if each is None else next(rows) for each in some])
+            for codec, some in zip(codecs, ids, strict=True)
+        ]
 
-    def _read_packed(self, reads: Sequence[ViewRead], timeout_s: float) -> list[list[bytes | None]]:
-        keys = [key for read in reads for key in self._keys(read)]
-        rows = self._batch(keys, [RECORD_BIN], timeout_s)
-        records = iter([_record_of(row) for row in rows])
-        return [_spread(read.entity_ids, records) for read in reads]
-
-    def _read_bins(
-        self, read: ViewRead, layout: BinsLayout, timeout_s: float
-    ) -> list[bytes | None]:
-        codec = self._codecs.get(read.view.digest)
+    def _records_of(self, codec: BinsCodec | None, rows: Sequence[_Row]) -> list[bytes | None]:
         if codec is None:
-            codec = self._codecs[read.view.digest] = BinsCodec(read.view, layout)
-        rows = self._batch(self._keys(read), codec.bins_to_ask, timeout_s)
+            return [_record_of(row) for row in rows]
         found = [row for row in rows if isinstance(row, dict)]
         packed, unusable = codec.packed(found, now_ms=round(self._now_s() * 1000))
         self.counts.unusable_values += unusable
         records = iter(packed)
-        return _spread(
-            read.entity_ids,
-            iter([next(records) if isinstance(row, dict) else row for row in rows]),
-        )
+        return [next(records) if isinstance(row, dict) else row for row in rows]
 
-    def _keys(self, read: ViewRead) -> list[_Key]:
-        namespace, set_name = self._options.namespace, set_of(self._options, read.view)
-        return [(namespace, set_name, each) for each in read.entity_ids if each is not None]
+    def _codec_of(self, view: FeatureView) -> BinsCodec | None:
+        """Return what packs a view's bins; None: its records are packed."""
+        if view.bins is None:
+            return None
+        codec = self._codecs.get(view.digest)
+        if codec is None:
+            codec = self._codecs[view.digest] = BinsCodec(view, view.bins)
+        return codec
+
+    def _set_of(self, read: ViewRead) -> str:
+        return set_of(self._options, read.view)
 
     def _batch(self, keys: list[_Key], bins: list[str] | None, timeout_s: float) -> list[_Row]:
         """Read `keys`. The client reports failures in its answer; it raises for bad input only."""
@@ -196,10 +198,3 @@ def _record_of(row: _Row) -> bytes | None:
         return row
     record = row.get(RECORD_BIN)
     return record if record is None or isinstance(record, bytes) else _NOT_A_RECORD
-
-
-def _spread(
-    entity_ids: Sequence[str | None], records: Iterator[bytes | None]
-) -> list[bytes | None]:
-    """Return a record per entity id; None where there is no id to read."""
-    return [None if each is None else next(records) for each in entity_ids]

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from domain.features import BinsLayout, Feature, FeatureDtype, FeatureScalar
-from tests.features.aerospike_servers import Server
+from features.adapters.aerospike_store import AerospikeStore
+from features.ports import ViewRead
+from tests.features.aerospike_node import running_node
+from tests.features.aerospike_servers import WAIT_S, Server, patient_options
 from tests.features.builders import MIXED, NOW_MS, NOW_S, a_record, a_view, floats
 
 
@@ -180,3 +183,37 @@ async def test_bins_that_the_view_does_not_name_are_left_alone(
         None,
     ]
     assert server.reader.counts.unusable_values == 0
+
+
+@pytest.mark.parametrize("width", [2, 100])
+async def test_views_of_both_layouts_are_read_together_and_kept_apart(
+    server: Server, name: str, width: int
+) -> None:
+    packed = a_view(f"{name}_packed")
+    small = a_view(f"{name}_small", (Feature("v", FeatureDtype.FLOAT32),), bins=BinsLayout(name))
+    wide = a_view(f"{name}_wide", floats(width), bins=BinsLayout(f"{name}_wide", "t"))
+    wide_record = a_record(wide, {"f0": 3.0})
+    server.writer.write(packed, [("u", a_record(packed))], mark=None)
+    server.client.put(server.key(name, "u"), {"v": 2.0, "f0": 9.0})
+    server.writer.write(wide, [("u", wide_record)], mark=None)
+
+    reads = [ViewRead(view, ["u", "nobody", None]) for view in (wide, packed, small)]
+    found = await server.reader.read(reads, timeout_s=WAIT_S)
+
+    small_record = a_record(small, {"v": 2.0})
+    records = (wide_record, a_record(packed), small_record)
+    assert found == [[record, None, None] for record in records]
+
+
+async def test_views_of_both_layouts_cost_one_request() -> None:
+    with running_node() as node:
+        store = AerospikeStore(patient_options("127.0.0.1", node.port, node.namespace))
+        layouts = [None, BinsLayout("one"), BinsLayout("two", "ts")]
+        views = [a_view(f"v{place}", bins=bins) for place, bins in enumerate(layouts)]
+        await store.ping(timeout_s=WAIT_S)
+        before = node.requests
+
+        await store.read([ViewRead(view, ["u", "w"]) for view in views], timeout_s=WAIT_S)
+
+        assert node.requests == before + 1
+        await store.close()
