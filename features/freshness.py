@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import duckdb
 
 from domain.errors import InvalidInputError, NotFoundError
-from domain.features import FeatureStatus, FeatureView, ViewKind
+from domain.features import FeatureRef, FeatureStatus, FeatureView, ViewKind
 from features.ports import InspectableStore
 
 
@@ -22,6 +22,7 @@ class ViewFreshness:
 class FeatureShares:
     """How one feature was served, as shares of the logged rows."""
 
+    view: str  # name@version
     name: str
     rows: int
     stale: float
@@ -48,13 +49,17 @@ async def view_freshness(
 
 
 def feature_shares(
-    files: str, names: Sequence[str], *, statuses_column: str = "statuses", where: str = ""
+    files: str,
+    feature_set: Sequence[FeatureRef],
+    *,
+    statuses_column: str = "statuses",
+    where: str = "",
 ) -> tuple[FeatureShares, ...]:
     """Return how each feature was served, from the statuses in a score log.
 
     Args:
         files: the log's Parquet files, a path or a glob.
-        names: of the features, in the order of the log's vectors.
+        feature_set: in the order of the log's vectors.
         statuses_column: a list per row; NULL or empty where all values were present.
         where: SQL condition over the log's columns.
 
@@ -85,9 +90,9 @@ def feature_shares(
     rows = max((row[3] for row in counted), default=0)
     counts = {(int(place), int(status)): count for place, status, count, _ in counted}
     beyond = max((place for place, _ in counts), default=0)
-    if beyond > len(names):
+    if beyond > len(feature_set):
         raise InvalidInputError.of(
-            files, read=f"statuses of {beyond} features", accepted=f"of {len(names)}"
+            files, read=f"statuses of {beyond} features", accepted=f"of {len(feature_set)}"
         )
 
     def share(place: int, status: FeatureStatus) -> float:
@@ -95,12 +100,13 @@ def feature_shares(
 
     return tuple(
         FeatureShares(
-            name=name,
+            view=f"{ref.view}@{ref.view_version}",
+            name=ref.feature,
             rows=rows,
             stale=share(place, FeatureStatus.STALE),
             defaulted=share(place, FeatureStatus.DEFAULTED),
             last_known=share(place, FeatureStatus.LAST_KNOWN),
             missing=share(place, FeatureStatus.MISSING),
         )
-        for place, name in enumerate(names, start=1)
+        for place, ref in enumerate(feature_set, start=1)
     )

@@ -27,10 +27,10 @@ def write_metrics(
     share = Gauge(
         "understudy_feature_status_share",
         "Share of logged rows in which a feature had a status.",
-        ["feature", "status"],
+        ["view", "feature", "status"],
         registry=registry,
     )
     for feature in features:
         for status in _SHARES:
-            share.labels(feature.name, status).set(getattr(feature, status))
+            share.labels(feature.view, feature.name, status).set(getattr(feature, status))
     write_to_textfile(str(path), registry)

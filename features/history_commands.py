@@ -177,8 +177,8 @@ def freshness(
     with told_in_one_line():
         known = load_views(views)
         found = asyncio.run(ages())
-        names = [ref.feature for ref in _feature_set(feature_set, known)]
-        shares = feature_shares(log, names, where=where) if log else ()
+        refs = _feature_set(feature_set, known)
+        shares = feature_shares(log, refs, where=where) if log else ()
         if textfile is not None:
             write_metrics(textfile, found, shares)
     if output is Format.JSON:
@@ -186,7 +186,7 @@ def freshness(
     else:
         print_rows(list(map(asdict, found)), output, columns=("view", "newest_age_s"))
         if shares:
-            columns = ("name", "rows", "stale", "defaulted", "last_known", "missing")
+            columns = ("view", "name", "rows", "stale", "defaulted", "last_known", "missing")
             print_rows(list(map(asdict, shares)), output, columns=columns)
     is_old = max_age_s is not None and any(
         each.newest_age_s is None or each.newest_age_s > max_age_s for each in found

@@ -14,7 +14,8 @@ import pytest
 from domain.errors import InvalidInputError, NotFoundError
 from domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus
 from features.audit import AuditReport, KeyForm, ScoreLog, audit_features
-from features.freshness import feature_shares, view_freshness
+from features.freshness import FeatureShares, feature_shares, view_freshness
+from features.freshness_metrics import write_metrics
 from features.latest_records import HistorySource
 from shadow.batches import NO_DECISION, ScoreBatchLog
 from shadow.columns import UnitKeys
@@ -176,14 +177,32 @@ def test_shares_are_over_all_logged_rows(tmp_path: Path) -> None:
     ]
     log = _log(tmp_path, rows)
 
-    first, second = feature_shares(log.files, ["first", "second"])
+    first, second = feature_shares(log.files, REFS[:2])
 
+    assert [(each.view, each.name) for each in (first, second)] == [
+        ("user@1", "f0"),
+        ("shop@1", "f0"),
+    ]
     assert (first.rows, first.stale, first.defaulted) == (4, 0.5, 0.0)
     assert (second.stale, second.defaulted, second.missing) == (0.0, 0.25, 0.0)
     with pytest.raises(InvalidInputError, match="statuses of 2 features"):
-        feature_shares(log.files, ["first"])
+        feature_shares(log.files, REFS[:1])
     with pytest.raises(NotFoundError):
-        feature_shares(str(tmp_path / "none"), ["first"])
+        feature_shares(str(tmp_path / "none"), REFS)
+
+
+def test_metrics_tell_features_of_one_name_apart(tmp_path: Path) -> None:
+    path = tmp_path / "features.prom"
+    shares = [
+        FeatureShares(view, "f0", rows=4, stale=stale, defaulted=0, last_known=0, missing=0)
+        for view, stale in (("user@1", 0.5), ("shop@1", 0.25))
+    ]
+
+    write_metrics(path, [], shares)
+
+    text = path.read_text()
+    for view, stale in (("user@1", 0.5), ("shop@1", 0.25)):
+        assert f'share{{feature="f0",status="stale",view="{view}"}} {stale}' in text
 
 
 @pytest.mark.parametrize("keys", [UnitKeys(secret=SECRET), UnitKeys(form=UnitKeyForm.PLAIN)])
@@ -209,8 +228,7 @@ def test_the_log_that_routers_write_can_be_audited(
     assert (report.logged_rows, report.matched_rows) == (4, 3)
     assert [each.mismatches for each in report.features] == [1, 0, 0]
     assert report.features[0].worst[0].key == "b"
-    names = [str(ref) for ref in REFS]
-    shares = feature_shares(log.files, names, where="version = 1")
+    shares = feature_shares(log.files, REFS, where="version = 1")
     assert [each.missing for each in shares] == [0, 0, 0, 0.25]
     assert shares[2].defaulted == 0.25
 
