@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from domain.errors import InvalidInputError, NotFoundError
-from domain.features import FeatureRef, FeatureView
+from domain.features import FeatureDtype, FeatureRef, FeatureView, ViewKind
 from features.decisions.feature_columns import column_names
 from features.decisions.parity import FeatureParity, parity_of
 from features.history import AT_COLUMN, get_historical_features
@@ -49,6 +49,7 @@ class AuditReport:
     logged_rows: int
     matched_rows: int  # whose entity is in the history
     features: tuple[FeatureParity, ...]
+    left_out: tuple[str, ...]  # features of the set that were not compared, and why
 
     @property
     def mismatch_rate(self) -> float:
@@ -88,9 +89,9 @@ def audit_features(
         NotFoundError: there are no log files, or no history.
     """
     logged = _read_log(log, max_rows)
-    compared = [
-        place for place, ref in enumerate(feature_set) if _view_of(ref, views).entity == entity
-    ]
+    names = column_names(feature_set)
+    why_not = [_why_not_compared(ref, views, entity) for ref in feature_set]
+    compared = [place for place, why in enumerate(why_not) if why is None]
     if not compared:
         raise InvalidInputError.of("entity", read=entity, accepted="an entity of the feature set")
     served, statuses = _vectors(logged, log, width=len(feature_set))
@@ -105,7 +106,6 @@ def audit_features(
     )
     refs = [feature_set[place] for place in compared]
     history = get_historical_features(rows, refs, views, sources, use_stale=True)
-    names = column_names(feature_set)
     return AuditReport(
         logged_rows=len(logged),
         matched_rows=len(rows),
@@ -120,7 +120,9 @@ def audit_features(
                 worst=worst,
             )
             for at, place in enumerate(compared)
-            if history.columns[at].dtype.kind != "O"
+        ),
+        left_out=tuple(
+            f"{name} ({why})" for name, why in zip(names, why_not, strict=True) if why is not None
         ),
     )
 
@@ -130,11 +132,22 @@ def _read_log(log: ScoreLog, max_rows: int) -> pa.Table:
         f'"{name}"'
         for name in (log.key_column, log.time_column, log.vector_column, log.statuses_column)
     )
-    condition = f"WHERE {log.where}" if log.where else ""
-    query = f"SELECT {columns} FROM read_parquet(?, union_by_name = true) {condition}"  # noqa: S608 - the operator's own condition on his own files
+    condition = f"AND ({log.where})" if log.where else ""
+    rows = f"""
+        FROM read_parquet(?, union_by_name = true)
+        WHERE "{log.vector_column}" IS NOT NULL {condition}
+    """
     with duckdb.connect() as connection:
         try:
-            table = connection.sql(query, params=[log.files]).to_arrow_table()
+            counted = connection.sql(f"SELECT count(*) {rows}", params=[log.files]).fetchall()
+            step = -(-counted[0][0] // max_rows) or 1
+            # Numbered as they stream by: what is not taken is never held.
+            every = f"""
+                SELECT * EXCLUDE __row FROM (
+                    SELECT {columns}, row_number() OVER () - 1 AS __row {rows}
+                ) WHERE __row % {step} = 0
+            """  # noqa: S608 - the operator's own condition on his own files
+            return connection.sql(every, params=[log.files]).to_arrow_table()
         except duckdb.IOException as error:
             raise NotFoundError("score log", log.files) from error
         except (duckdb.BinderException, duckdb.ParserException) as error:
@@ -142,9 +155,6 @@ def _read_log(log: ScoreLog, max_rows: int) -> pa.Table:
             raise InvalidInputError.of(
                 log.files, read=first_line, accepted="a score log"
             ) from error
-    table = table.filter(table[log.vector_column].is_valid())
-    step = -(-len(table) // max_rows) or 1
-    return table.take(np.arange(0, len(table), step)) if step > 1 else table
 
 
 def _vectors(
@@ -192,6 +202,18 @@ def _ids_by_key(
         blake2b(each.encode(), digest_size=_DIGEST_BYTES, key=keys.secret).hexdigest(): each
         for each in ids
     }
+
+
+def _why_not_compared(ref: FeatureRef, views: Sequence[FeatureView], entity: str) -> str | None:
+    view = _view_of(ref, views)
+    if view.kind is not ViewKind.STORED:
+        return "from the request" if view.kind is ViewKind.REQUEST else "computed"
+    if view.entity != entity:
+        return f"of entity {view.entity}"
+    for feature in view.features:
+        if feature.name == ref.feature and feature.dtype is FeatureDtype.STRING:
+            return "a text, and the log holds numbers"
+    return None
 
 
 def _view_of(ref: FeatureRef, views: Sequence[FeatureView]) -> FeatureView:

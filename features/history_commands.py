@@ -132,6 +132,8 @@ def audit(
         typer.echo(f"{report.matched_rows} of {report.logged_rows} logged rows are in the history")
         columns = ("name", "compared", "mismatches", "mismatch_rate", "largest_difference")
         print_rows(features, output, columns=columns)
+        if report.left_out:
+            typer.echo(f"not compared: {', '.join(report.left_out)}")
         for feature in report.features:
             for case in feature.worst:
                 typer.echo(

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from domain.errors import InvalidInputError, NotFoundError
-from domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus
+from domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus, FeatureView, ViewKind
 from features.audit import AuditReport, KeyForm, ScoreLog, audit_features
 from features.freshness import FeatureShares, feature_shares, view_freshness
 from features.freshness_metrics import write_metrics
@@ -55,6 +55,7 @@ def sources(tmp_path: Path) -> dict[str, HistorySource]:
                 "f0": [0.1, 0.2, 0.3],
                 "f1": [1.0, 2.0, None],
                 "n": [1, 2, None],
+                "city": ["Z", None, "G"],
             }
         ),
         path,
@@ -138,6 +139,30 @@ def test_at_most_so_many_rows_are_compared(
     with pytest.raises(InvalidInputError, match="unknown"):
         _audit(replace(log, where="unknown = 3"), sources)
     assert _audit(replace(log, where="version = 2"), sources).logged_rows == 0
+    either = replace(log, where="version = 2 OR version = 1")
+    assert _audit(either, sources, max_rows=50).logged_rows == 50
+
+
+def test_what_is_not_compared_is_told_with_the_reason(
+    tmp_path: Path, sources: dict[str, HistorySource]
+) -> None:
+    user = a_view("user", (*USER.features, Feature("city", FeatureDtype.STRING)))
+    ask = FeatureView(
+        "ask", 1, "request", (Feature("km", FeatureDtype.FLOAT64),), kind=ViewKind.REQUEST
+    )
+    refs = [*REFS, FeatureRef("user", 1, "city"), FeatureRef("ask", 1, "km")]
+    log = _log(tmp_path, [(_key("a"), 5, [0.1, 7.0, 1.0, 1.0, NAN, 1.0], None)])
+
+    report = audit_features(
+        log, refs, [user, SHOP, ask], sources, entity="user", keys=KeyForm(secret=SECRET)
+    )
+
+    assert [each.name for each in report.features] == ["user:f0", "n", "f1"]
+    assert report.left_out == (
+        "shop:f0 (of entity shop)",
+        "city (a text, and the log holds numbers)",
+        "km (from the request)",
+    )
 
 
 def test_another_secret_finds_nobody(tmp_path: Path, sources: dict[str, HistorySource]) -> None:

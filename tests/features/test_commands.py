@@ -157,6 +157,7 @@ def test_history_is_written_and_audited(folder: Path) -> None:
     chosen = ("--log", "@@log.parquet", "--feature-set", "@@set.txt", "--plain-keys")
     stdout, _ = _run(folder, "audit", *common, *chosen)
     assert "2 of 2 logged rows" in stdout
+    assert "not compared" not in stdout
     _write_log(folder, [[1.0, 0.75], [3.0, float("nan")]])
     stdout, _ = _run(folder, "audit", *common, *chosen, exits=exit_codes.FAILED)
     assert "a was served 0.75 (present), history has 0.5" in stdout
