@@ -54,13 +54,19 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """Turn our errors into a line per fault on stderr and an exit code."""
+def told_in_one_line(*, where: Path | None = None) -> Iterator[None]:
+    """Turn our errors into a line per fault on stderr and an exit code.
+
+    Args:
+        where: the file that faults are in, when there are several.
+    """
     try:
         yield
     except InvalidInputError as error:
         for fault in error.faults:
-            typer.echo(f"understudy features: {fault}", err=True)
+            is_told = where is None or fault.field == str(where)
+            place = "" if is_told else f"{where}: "
+            typer.echo(f"understudy features: {place}{fault}", err=True)
         raise typer.Exit(exit_codes.DATA_ERROR) from error
     except UnderstudyError as error:
         typer.echo(f"understudy features: {error}", err=True)

@@ -36,14 +36,20 @@ app.command("freshness")(history_commands.freshness)
 def validate(
     files: Annotated[list[Path], typer.Argument(help="YAML files with feature views.")],
 ) -> None:
-    """Check files of feature views; all faults are told at once."""
+    """Check files of feature views; all faults of all files are told at once."""
     from features.views import load_views  # noqa: PLC0415 - see above
 
-    with told_in_one_line():
-        for path in files:
-            views = load_views(path)
-            count = sum(len(view.features) for view in views)
-            typer.echo(f"{path}: {len(views)} views, {count} features")
+    codes: list[int] = []
+    for path in files:
+        try:
+            with told_in_one_line(where=path):
+                views = load_views(path)
+                count = sum(len(view.features) for view in views)
+                typer.echo(f"{path}: {len(views)} views, {count} features")
+        except typer.Exit as told:
+            codes.append(told.exit_code)
+    if codes:
+        raise typer.Exit(max(codes))  # a fault before a file that is not there
 
 
 @app.command("list")

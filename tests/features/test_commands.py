@@ -70,6 +70,20 @@ def test_valid_views_are_counted_and_faulty_ones_told_line_by_line(folder: Path)
     _run(folder, "validate", "@@none.yaml", exits=exit_codes.USAGE)
 
 
+def test_all_faulty_files_are_told_each_with_its_name(folder: Path) -> None:
+    (folder / "bad.yaml").write_text(VIEWS.replace("int64", "int65"))
+    (folder / "odd.yaml").write_text("views: [")
+    files = ("@@bad.yaml", "@@none.yaml", "@@views.yaml", "@@odd.yaml")
+
+    stdout, stderr = _run(folder, "validate", *files, exits=exit_codes.DATA_ERROR)
+
+    assert "views.yaml: 2 views" in stdout
+    bad, none, odd = stderr.splitlines()
+    assert bad.startswith(f"understudy features: {folder / 'bad.yaml'}: views[0].features[0].dtype")
+    assert "none.yaml" in none
+    assert odd.count("odd.yaml") == 1
+
+
 def test_views_are_listed_and_shown(folder: Path) -> None:
     stdout, _ = _run(folder, "list", "--views", "@@views.yaml")
     assert "user@1" in stdout
