@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 
+from domain.errors import Fault, InvalidInputError
 from features.decisions.expressions import Function
 
 GROUP = "understudy.transforms"
@@ -16,5 +17,19 @@ GROUP = "understudy.transforms"
 
 @cache
 def deployed_functions() -> Mapping[str, Function]:
-    """Return the functions of installed packages by name."""
-    return {entry.name: entry.load() for entry in entry_points(group=GROUP)}
+    """Return the functions of installed packages by name.
+
+    Raises:
+        InvalidInputError: an entry point names nothing that can be imported; with all that do.
+    """
+    functions: dict[str, Function] = {}
+    faults: list[Fault] = []
+    for entry in entry_points(group=GROUP):
+        try:
+            functions[entry.name] = entry.load()
+        except (ImportError, AttributeError) as error:
+            accepted = f"module:function that can be imported ({error})"
+            faults.append(Fault(f"entry point {entry.name}", entry.value, accepted))
+    if faults:
+        raise InvalidInputError(faults)
+    return functions
