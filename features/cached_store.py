@@ -2,20 +2,30 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
+from domain.errors import UnavailableError
 from domain.features import FeatureView
 from features.last_known import LastKnownRecords
 from features.ports import UNANSWERED, InspectableStore, ViewRead
+
+_PAUSE_S = 1.0
 
 
 @dataclass(slots=True)
 class CacheCounts:
     hits: int = 0
     misses: int = 0
+    unanswered: int = 0  # misses that the store did not answer, in reads that had hits
 
 
 class CachedStore:
-    """Answers from memory what it read within `ttl_s`; a change in the store shows after that."""
+    """Answers from memory what it read within `ttl_s`; a change in the store shows after that.
+
+    When the store fails, an awaited read with hits is answered with those and `UNANSWERED` for its misses.
+    Such a read counts as answered, so nobody's breaker opens for it: for a second after a failure
+    it does not ask the store at all. A read without hits always does, and fails as the store does.
+    """
 
     def __init__(
         self,
@@ -29,6 +39,7 @@ class CachedStore:
         self.inline = store.inline
         self._store = store
         self._monotonic_s = monotonic_s
+        self._asks_from_s = -inf
         self._seen = LastKnownRecords(max_records=max_records, max_age_s=ttl_s)
 
     def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
@@ -41,7 +52,16 @@ class CachedStore:
         known, missing = self._look_up(reads)
         if not any(read.entity_ids for read in missing):
             return self._merged(known, missing, [[] for _ in missing])
-        answered = await self._store.read(missing, timeout_s=timeout_s)
+        has_hits = _has_hits(reads, known)
+        if has_hits and self._monotonic_s() < self._asks_from_s:
+            return self._merged(known, missing, self._unanswered(missing))
+        try:
+            answered = await self._store.read(missing, timeout_s=timeout_s)
+        except UnavailableError:
+            self._asks_from_s = self._monotonic_s() + _PAUSE_S
+            if not has_hits:
+                raise
+            answered = self._unanswered(missing)
         return self._merged(known, missing, answered)
 
     def counters(self) -> Mapping[str, int]:
@@ -49,6 +69,7 @@ class CachedStore:
             **self._store.counters(),
             "cache_hits": self.counts.hits,
             "cache_misses": self.counts.misses,
+            "cache_unanswered": self.counts.unanswered,
         }
 
     async def ping(self, *, timeout_s: float) -> None:
@@ -59,6 +80,10 @@ class CachedStore:
 
     async def close(self) -> None:
         await self._store.close()
+
+    def _unanswered(self, missing: Sequence[ViewRead]) -> list[list[bytes | None]]:
+        self.counts.unanswered += sum(len(read.entity_ids) for read in missing)
+        return [[UNANSWERED] * len(read.entity_ids) for read in missing]
 
     def _look_up(
         self, reads: Sequence[ViewRead]
@@ -92,3 +117,11 @@ class CachedStore:
             rest = iter(fresh)
             merged.append([next(rest) if record == UNANSWERED else record for record in found])
         return merged
+
+
+def _has_hits(reads: Sequence[ViewRead], known: Sequence[Sequence[bytes | None]]) -> bool:
+    return any(
+        entity_id is not None and record != UNANSWERED
+        for read, found in zip(reads, known, strict=True)
+        for entity_id, record in zip(read.entity_ids, found, strict=True)
+    )

@@ -81,7 +81,12 @@ async def test_the_cache_answers_what_it_read_until_its_time_is_over() -> None:
     assert await cache.read([ViewRead(ONE, ["b", "a"])], timeout_s=1.0) == [[b"2", b"1"]]
     assert await cache.read(read, timeout_s=1.0) == [[b"1", None, None]]
     assert store.reads == 2
-    assert cache.counters() == {"reads": 2, "cache_hits": 4, "cache_misses": 4}
+    assert cache.counters() == {
+        "reads": 2,
+        "cache_hits": 4,
+        "cache_misses": 4,
+        "cache_unanswered": 0,
+    }
 
     now_s = 5.1
     assert cache.read_now(read) == [[b"changed", None, None]]
@@ -89,3 +94,28 @@ async def test_the_cache_answers_what_it_read_until_its_time_is_over() -> None:
     await cache.close()
     with pytest.raises(UnavailableError):
         await cache.read([ViewRead(TWO, ["a"])], timeout_s=1.0)
+
+
+async def test_what_the_cache_holds_is_kept_when_the_store_fails() -> None:
+    now_s = 0.0
+    store = FakeFeatureStore()
+    store.records = {(str(ONE), name): name.encode() for name in "abc"}
+    cache = CachedStore(store, ttl_s=50.0, max_records=100, monotonic_s=lambda: now_s)
+
+    async def find(*ids: str | None) -> list[bytes | None]:
+        (found,) = await cache.read([ViewRead(ONE, ids)], timeout_s=1.0)
+        return found
+
+    await find("a", None)
+    store.why_down = "down"
+
+    assert await find("b", "a", "c") == [UNANSWERED, b"a", UNANSWERED]
+    with pytest.raises(UnavailableError):
+        await find("b", "c", None)  # a row without an id has nothing to keep
+    assert cache.counts.unanswered == 2
+
+    store.why_down = None
+    assert await find("a", "b") == [b"a", UNANSWERED]  # it is not asked so soon
+    assert await find("c") == [b"c"]  # but for those who would have nothing
+    now_s = 1.5
+    assert await find("a", "b") == [b"a", b"b"]
