@@ -44,7 +44,7 @@ class AerospikeNode:
         self.port = port
         self.lets_expire = True  # False: as with `nsup-period 0`
         self.is_forming = False  # True: as a server in its first two seconds
-        self.requests = 0  # data messages seen
+        self.requests = 0  # data messages received, answered or not
         self.records: dict[bytes, wire.Record] = {}
         self._utc_now_s = utc_now_s
         self._awake = threading.Event()
@@ -110,6 +110,7 @@ class AerospikeNode:
             while True:
                 header = _receive(connection, 8)
                 body = _receive(connection, int.from_bytes(header[2:], "big"))
+                self.requests += header[1] == wire.MESSAGE
                 self._awake.wait(_LONGEST_WAIT_S)
                 if header[1] == wire.INFO:
                     connection.sendall(wire.frame(wire.INFO, self._info(body)))
@@ -137,7 +138,6 @@ class AerospikeNode:
         return "".join(lines).encode()
 
     def _answer(self, connection: socket.socket, body: bytes) -> bool:
-        self.requests += 1
         faults = Faults(result_code=wire.FORMING) if self.is_forming else self.faults
         if faults.drop:
             return False

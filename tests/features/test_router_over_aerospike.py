@@ -9,13 +9,16 @@ from typing import Any
 
 import aerospike
 import pytest
+from structlog.testing import capture_logs
 
 from domain.deployments import DegradationLevel, Deployment
-from domain.features import BinsLayout, FeatureView
+from domain.features import BinsLayout, Feature, FeatureDtype, FeatureRef, FeatureView
+from domain.snapshots import VersionSpec
 from features.adapters.aerospike_client import AerospikeOptions
 from features.adapters.aerospike_store import AerospikeStore
 from features.adapters.aerospike_writer import AerospikeWriter
 from features.decisions.record_format import pack_record, record_format
+from router.fetch_features import STORE_UNAVAILABLE
 from tests.features.aerospike_node import AerospikeNode, Faults, running_node
 from tests.router.world import MODEL, UTC_S, VIEW, World, open_world, spec
 from understudy.v1 import scoring_pb2 as pb
@@ -56,6 +59,8 @@ async def router_over(
     view: FeatureView = VIEW,
     namespace: str = "features",
     trip_s: float = TRIP_S,
+    cool_down_s: float = 0.01,
+    version: VersionSpec | None = None,
 ) -> AsyncIterator[Router]:
     """Open a router; tests of what is answered, not of when, give it a trip of seconds."""
     options = AerospikeOptions((("127.0.0.1", node.port),), namespace)
@@ -63,23 +68,22 @@ async def router_over(
         options = replace(options, total_timeout_ms=4000, socket_timeout_ms=2000)
     store = AerospikeStore(options, now_s=lambda: UTC_S)
     try:
-        async with open_world(read_from=store, slow_s=trip_s) as world:
+        async with open_world(read_from=store, slow_s=trip_s, cool_down_s=cool_down_s) as world:
             deployment = Deployment(MODEL, 1, champion=1, salt="s")
-            await world.deploy(deployment, ready={1: ["a"]}, specs=[spec(1, view=view)])
+            specs = [version or spec(1, view=view)]
+            await world.deploy(deployment, ready={1: ["a"]}, specs=specs)
             yield Router(world, store)
     finally:
         node.resume()
         await store.close()
 
 
-def load(node: AerospikeNode, *, view: FeatureView = VIEW) -> None:
+def load(node: AerospikeNode, *, view: FeatureView = VIEW, **more: str) -> None:
     form = record_format(view)
     writer = AerospikeWriter(AerospikeOptions((("127.0.0.1", node.port),), "features"))
-    records = [
-        (user, pack_record(form, {"amount": 2.0, "count": 1.0}, event_time_ms=round(UTC_S * 1000)))
-        for user in USERS
-    ]
-    writer.write(view, records, mark=None)
+    now_ms = round(UTC_S * 1000)
+    record = pack_record(form, {"amount": 2.0, "count": 1.0, **more}, event_time_ms=now_ms)
+    writer.write(view, [(user, record) for user in USERS], mark=None)
     writer.close_now()
 
 
@@ -99,7 +103,7 @@ async def test_features_are_read_over_the_real_client(node: AerospikeNode) -> No
     assert [answer.score for answer in answers] == [pytest.approx(20.001)] * len(USERS)
 
 
-async def test_a_hung_node_degrades_answers_and_delays_none(node: AerospikeNode) -> None:
+async def test_a_hung_node_degrades_answers_until_it_is_well(node: AerospikeNode) -> None:
     load(node)
     async with router_over(node) as router:
         await router.until_full()
@@ -111,6 +115,26 @@ async def test_a_hung_node_degrades_answers_and_delays_none(node: AerospikeNode)
 
         node.resume()
         await router.until_full()
+
+
+async def test_once_the_breaker_is_open_answers_do_not_wait_for_a_hung_node(
+    node: AerospikeNode,
+) -> None:
+    load(node)
+    async with router_over(node, trip_s=0.5, cool_down_s=60.0) as router:
+        await router.until_full()
+        node.hang()
+        for _ in range(2):  # the failures that open the breaker; these answers wait for the trip
+            assert await router.levels() == {FEATURES}
+        reached = node.requests
+
+        for _ in range(30):
+            assert await router.levels() == {FEATURES}
+
+        assert node.requests == reached
+        counters = router.world.counters
+        assert counters.degraded[MODEL, STORE_UNAVAILABLE] == 32 * len(USERS)
+        assert (counters.late_rows, counters.failures.total()) == (0, 0)
 
 
 @pytest.mark.parametrize("faults", [Faults(delay_s=0.2), Faults(drop=True), Faults(result_code=18)])
@@ -160,10 +184,30 @@ async def test_records_of_another_definition_are_not_read(node: AerospikeNode) -
     other = FeatureView(VIEW.name, VIEW.version, "other", VIEW.features)
     load(node, view=other)
     async with router_over(node, trip_s=5.0) as router:
-        answers = await router.scores()
+        with capture_logs() as lines:
+            answers = await router.scores()
+        counted = router.world.counters.wrong_digest_records
 
     assert [answer.score for answer in answers] == [pytest.approx(0.001)] * len(USERS)
     assert {answer.degradation.level for answer in answers} == {FEATURES}
+    assert counted == len(USERS)
+    assert "records_of_another_definition" in {each["event"] for each in lines}
+
+
+async def test_records_as_large_as_the_server_takes_are_served(node: AerospikeNode) -> None:
+    text = Feature("text", FeatureDtype.STRING)
+    view = FeatureView("large", 1, "user", (*VIEW.features, text))
+    version = replace(spec(1), feature_set=_refs(view)[:2], feature_views=(view,))
+    load(node, view=view, text="x" * (1024 * 1024 - 1024))
+    async with router_over(node, version=version, trip_s=5.0) as router:
+        answers = await router.scores()
+
+    assert [answer.score for answer in answers] == [pytest.approx(20.001)] * len(USERS)
+    assert {answer.degradation.level for answer in answers} == {FULL}
+
+
+def _refs(view: FeatureView) -> tuple[FeatureRef, ...]:
+    return tuple(FeatureRef(view.name, view.version, each.name) for each in view.features)
 
 
 async def test_a_missing_namespace_degrades_and_answers(node: AerospikeNode) -> None:

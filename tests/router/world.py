@@ -305,6 +305,7 @@ async def open_world(
     slow_s: float = 1.0,
     hedge_after_s: float = 0.0,
     request_log: RequestLogLines | None = None,
+    cool_down_s: float = 0.01,
 ) -> AsyncIterator[World]:
     """Open a router whose scorers are made at first use, by address.
 
@@ -316,7 +317,7 @@ async def open_world(
     counters = Counters()
     clocks = Clocks(monotonic_s=monotonic, utc_s=lambda: UTC_S)
     gate = Gate(AdmissionPolicy(least_rows=10, most_rows=1000, wanted_queue_s=0.5), monotonic)
-    policy = BreakerPolicy(trip_after_failures=2, cool_down_s=0.01, probe_timeout_s=0.1)
+    policy = BreakerPolicy(trip_after_failures=2, cool_down_s=cool_down_s, probe_timeout_s=0.1)
     drill = DrillSwitch(monotonic)
     features = FeatureFetcher(
         DrilledStore(read_from or store, drill.level),
