@@ -169,12 +169,15 @@ async def test_a_node_that_still_joins_its_cluster_is_found_when_it_has(
         for each in (store, newcomer):
             with pytest.raises(UnavailableError):
                 await _find(each, loaded)
+            with pytest.raises(UnavailableError):  # its port is open, and it is not ready
+                await each.ping(timeout_s=1.0)
         with pytest.raises(UnavailableError, match="no node that has joined its cluster"):
             AerospikeWriter(options_for(node))
 
         node.is_forming = False
         for each in (store, newcomer):
             await _answers_within(each, loaded, 3.0)
+            await each.ping(timeout_s=1.0)
     finally:
         await newcomer.close()
 
