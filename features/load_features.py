@@ -92,7 +92,7 @@ def load_features(
                 is_marked = is_marked and not counts.refused
             for reject in (*chunk.broken, *packed.rejects, *rejects_of(packed, counts.refused)):
                 on_reject(reject)
-            rejected = len(chunk.broken) + packed.rejected_rows + len(counts.refused)
+            rejected = chunk.broken_rows + packed.rejected_rows + len(counts.refused)
             done = replace(
                 done,
                 rows=end,

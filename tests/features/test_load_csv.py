@@ -111,6 +111,42 @@ def test_rows_of_another_number_of_columns_are_rejected_and_the_others_loaded(
     assert (again[-1].written, again[-1].rows) == (0, 25)
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_head_may_have_a_byte_order_mark_and_any_letters(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(f"{mark}Schlüssel,country,age,amount\nä🦊,Ö,1,1\n", encoding="utf-8")
+    store = FakeFeatureStore()
+
+    load_features(
+        SourceFile(path, "Schlüssel", NOW_MS),
+        PLACES,
+        store,
+        on_reject=lambda _: None,
+        on_progress=lambda _: None,
+    )
+
+    assert _values(store, "ä🦊") == {"country": "Ö", "age": 1, "amount": 1.0}
+
+
+def test_bytes_that_are_no_text_reject_their_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    rows = [b"a,x,1,1", b"b,\xfc\xff,1,\xff", b"c,\xff", b"\xff,x,1,1", b"d,\xc3\xbc,1,1"]
+    path.write_bytes(HEAD.encode() + b"\n".join(rows))
+    store = FakeFeatureStore()
+
+    steps, rejects = _load(path, store, chunk_rows=3)
+
+    assert [entity_id for _, entity_id in store.records] == ["a", "d"]
+    assert _values(store, "d")["country"] == "ü"
+    assert {(each.row, each.column) for each in rejects} == {
+        (1, "country"),
+        (1, "amount"),
+        (2, "(row)"),
+        (3, "user"),
+    }
+    assert (steps[-1].rows, steps[-1].rejected) == (5, 3)
+
+
 def test_a_file_of_broken_rows_only_is_told_row_by_row(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(HEAD + "a\nb\n")
