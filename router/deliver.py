@@ -15,16 +15,17 @@ from router.counters import Counters
 from router.decisions.rules import NO_RULE
 from router.last_scores import LastScores
 from router.ports import Clocks
-from router.work import Answered, Work
+from router.work import Answered, Candidates, Work
 from shadow.batches import NO_DECISION, ScoreBatchLog
 
 Column = TypeVar("Column", bound=np.ndarray[Any, Any])
 
 
 class Responder(Protocol):
-    """Makes the answers of a batch and hands each caller its own."""
+    """Makes the answers of a batch and hands each caller its own; joins those of a split call."""
 
     def scatter(self, answered: Answered, deployment: Deployment, *, now_s: float) -> None: ...
+    def join(self, parts: Sequence[bytes], candidates: Candidates) -> bytes: ...
 
 
 class RequestLog(Protocol):

@@ -32,6 +32,7 @@ from router.mirror import MirrorQueue
 from router.ports import Clocks, Scorer
 from router.pull_work import GuardedScorer, LaneDuties, Puller
 from router.rules_first import RulesFirst
+from router.split_work import split_work
 from router.work import Answered, Served, Work, whole_works
 
 _PROBE_TIMEOUT_S = 0.25
@@ -138,7 +139,15 @@ class LiveModel:
         return made
 
     def submit(self, work: Work) -> None:
-        """Queue `work` for its arm, or answer it from the ladder at once."""
+        """Queue `work` for its arm, in parts if it is large, or answer it from the ladder at once."""
+        if work.rows <= self._shared.most_batch_rows:
+            self._submit(work)
+            return
+        part_rows = max(1, self._shared.most_batch_rows // 2)  # live work fits beside a part
+        for part in split_work(work, part_rows, self._shared.delivery.responder.join):
+            self._submit(part)
+
+    def _submit(self, work: Work) -> None:
         if self._ladder.is_drilling:
             self._ladder.take_down([work], Cause.DRILL)
             return

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from domain.deployments import Arm, DegradationLevel, Deployment
 from domain.features import FeatureStatus
+from router.adapters.joined_answers import join_answers
 from router.decisions.rules import NO_RULE
 from router.work import Answered, Candidates, Served, Work, level_of_work, reasons_of_work
 from understudy.v1 import scoring_pb2 as pb
@@ -48,6 +49,9 @@ class ProtobufResponder:
                 self._set_special(message, answered, deployment, work, at, is_plain=is_plain)
                 work.answer.set_result(message.SerializeToString())
             at += work.rows
+
+    def join(self, parts: Sequence[bytes], candidates: Candidates) -> bytes:
+        return join_answers(parts, candidates)
 
     def _set_special(
         self,

@@ -9,10 +9,8 @@ import pytest
 
 from domain.deployments import Challenger, Deployment, Fallback
 from domain.errors import DeadlinePassedError
-from router.live_model import LiveModel
 from router.work import Work
 from tests.router.world import (
-    MODEL,
     RemoteStore,
     World,
     awaited,
@@ -39,12 +37,6 @@ async def swept(world: World) -> AsyncIterator[None]:
         sweeping = tasks.create_task(world.models.sweep_forever())
         yield
         sweeping.cancel()
-
-
-def live(world: World) -> LiveModel:
-    found = world.models.find(MODEL)
-    assert found is not None
-    return found
 
 
 async def test_callers_in_a_hurry_do_not_close_a_scorer_to_others() -> None:
@@ -114,7 +106,7 @@ async def test_the_ladder_answers_before_the_callers_deadline(budget_s: float) -
         await world.scorers["one"].entered.wait()
         tick_s = 0.002
 
-        live(world).fall_back_if_due(work.arrived_s + budget_s - tick_s, next_in_s=tick_s)
+        world.live().fall_back_if_due(work.arrived_s + budget_s - tick_s, next_in_s=tick_s)
 
         assert awaited(work).done()
 
@@ -152,7 +144,7 @@ async def handed_over(world: World) -> tuple[Work, asyncio.Event, asyncio.Event]
     world.scorers["one"].release, world.scorers["three"].release = releases
     work = world.submit("u7")
     await world.scorers["one"].entered.wait()
-    live(world).fall_back_if_due(work.answer_by_s - 0.1)
+    world.live().fall_back_if_due(work.answer_by_s - 0.1)
     await world.scorers["three"].entered.wait()
     return work, *releases
 
@@ -163,7 +155,7 @@ async def test_who_was_handed_over_is_not_failed_by_the_first_version() -> None:
 
         world.scorers["one"].failing = True
         first.set()
-        await until(lambda: not any(each.in_flight for each in live(world).lanes[1].pullers))
+        await until(lambda: not any(each.in_flight for each in world.live().lanes[1].pullers))
         second.set()
 
         assert pb.ScoreResponse.FromString(await awaited(work)).served_by.version == 3
@@ -209,7 +201,7 @@ async def test_a_challenger_that_is_only_busy_keeps_its_units() -> None:
         work = world.submit("u1", remaining_s=0.02)
         await challenger.entered.wait()
 
-        live(world).fall_back_if_due(work.arrived_s + 0.015)
+        world.live().fall_back_if_due(work.arrived_s + 0.015)
         challenger.release.set()
 
         assert pb.ScoreResponse.FromString(await awaited(work)).served_by.version == 2

@@ -154,8 +154,7 @@ async def test_a_hung_scorer_is_answered_for_before_the_deadline() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
         world.scorers["one"].release = asyncio.Event()
-        live = world.models.find(MODEL)
-        assert live is not None
+        live = world.live()
 
         in_flight = world.submit("u1")
         await world.scorers["one"].entered.wait()
@@ -174,8 +173,7 @@ async def test_late_scores_are_counted_and_reach_nobody() -> None:
         await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
         scorer = world.scorers["one"]
         scorer.release = asyncio.Event()
-        live = world.models.find(MODEL)
-        assert live is not None
+        live = world.live()
         work = world.submit("u1")
         await scorer.entered.wait()
         live.fall_back_if_due(work.answer_by_s + 0.001)
@@ -191,8 +189,7 @@ async def test_no_fallback_and_no_time_is_a_deadline_error() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
         world.scorers["one"].release = asyncio.Event()
-        live = world.models.find(MODEL)
-        assert live is not None
+        live = world.live()
         work = world.submit("u1")
 
         await world.scorers["one"].entered.wait()

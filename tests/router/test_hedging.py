@@ -12,7 +12,6 @@ from domain.deployments import Fallback
 from router.pull_work import Puller
 from router.settings import RouterSettings
 from tests.router.world import (
-    MODEL,
     VIEW,
     FakeScorer,
     World,
@@ -50,9 +49,7 @@ def released(scorer: FakeScorer) -> None:
 
 
 def pullers_of(world: World) -> list[Puller]:
-    live = world.models.find(MODEL)
-    assert live is not None
-    return live.lanes[1].pullers
+    return world.live().lanes[1].pullers
 
 
 async def both_have_it(world: World) -> tuple[FakeScorer, FakeScorer]:

@@ -29,7 +29,7 @@ from router.drilled_store import DrilledStore
 from router.fetch_features import FeatureFetcher
 from router.gate import Gate
 from router.last_scores import LastScores
-from router.live_model import Shared
+from router.live_model import LiveModel, Shared
 from router.live_models import LiveModels
 from router.mirror import MirrorPolicy, MirrorQueue
 from router.ports import Clocks, Inferred
@@ -137,6 +137,7 @@ class FakeScorer:
         self.address = address
         self.batches: list[int] = []
         self.failing = False
+        self.fails_after: int | None = None  # batches
         self.is_closed = False
         self.refuses: float | None = None  # a batch with this in its first column
         self.answers_nan_for: float | None = None
@@ -175,7 +176,7 @@ class FakeScorer:
                 await asyncio.wait_for(self.release.wait(), timeout_s)
             except TimeoutError:
                 raise DeadlinePassedError("the scorer answered") from None
-        if self.failing:
+        if self.failing or (self.fails_after is not None and len(self.batches) >= self.fails_after):
             raise UnavailableError(f"scorer {self.address}", "told to fail")
         await asyncio.sleep(0)
 
@@ -222,6 +223,11 @@ class World:
         await self.models.apply(
             Snapshot(self.sequence, deployments, tuple(specs), tuple(processes))
         )
+
+    def live(self) -> LiveModel:
+        found = self.models.find(MODEL)
+        assert found is not None
+        return found
 
     def submit(self, entity_id: str, *, remaining_s: float = 5.0, **asked: Any) -> Work:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -304,6 +310,7 @@ async def open_world(
     read_from: FeatureStore | None = None,
     slow_s: float = 1.0,
     hedge_after_s: float = 0.0,
+    most_batch_rows: int = 64,
     request_log: RequestLogLines | None = None,
     cool_down_s: float = 0.01,
 ) -> AsyncIterator[World]:
@@ -359,7 +366,7 @@ async def open_world(
                 features,
                 delivery,
                 clocks,
-                most_batch_rows=64,
+                most_batch_rows=most_batch_rows,
                 scorer_timeout_s=1.0,
                 hedge_after_s=hedge_after_s,
             ),

@@ -578,7 +578,9 @@ class ScoreBatchResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     @_builtins.property
-    def served_by(self) -> Global___ServedBy: ...
+    def served_by(self) -> Global___ServedBy:
+        """Large calls are scored in parts: then of the part that is degraded most."""
+
     @_builtins.property
     def degradation(self) -> Global___Degradation:
         """The worst level of all scored candidates, and the union of their reasons and feature names;

@@ -1,0 +1,60 @@
+"""One ScoreBatchResponse from those of the parts that a large call was split into."""
+
+from collections.abc import Iterable, Sequence
+
+from router.work import Candidates
+from understudy.v1 import scoring_pb2 as pb
+
+
+def join_answers(parts: Sequence[bytes], candidates: Candidates) -> bytes:
+    """Return the answer of the whole call, its results in the order that was asked for.
+
+    Degradation is the worst level and the union of reasons and names; `served_by` is of the part
+    that is degraded most; each time is the longest of the parts, and `batch_rows` the largest.
+    """
+    messages = [pb.ScoreBatchResponse.FromString(part) for part in parts]
+    joined = max(messages, key=lambda message: message.degradation.level)
+    results = _in_order([r for message in messages for r in message.results], candidates)
+    degradation, timing = _worst(messages), _longest(messages)
+    del joined.results[:]
+    joined.results.extend(results)
+    if degradation.level:
+        joined.degradation.CopyFrom(degradation)
+    joined.timing.CopyFrom(timing)
+    return joined.SerializeToString()
+
+
+def _in_order(
+    results: Sequence[pb.CandidateResult], candidates: Candidates
+) -> list[pb.CandidateResult]:
+    if not (candidates.is_sorted or candidates.top_k):
+        return sorted(results, key=lambda result: result.index)
+    scored = [result for result in results if not result.HasField("error")]
+    failed = [result for result in results if result.HasField("error")]
+    scored.sort(key=lambda result: (-result.score, result.index))
+    failed.sort(key=lambda result: result.index)
+    return scored[: candidates.top_k or None] + failed
+
+
+def _worst(messages: Sequence[pb.ScoreBatchResponse]) -> pb.Degradation:
+    told = [message.degradation for message in messages]
+    return pb.Degradation(
+        level=max(each.level for each in told),
+        reasons=_union(each.reasons for each in told),
+        defaulted_features=_union(each.defaulted_features for each in told),
+        stale_features=_union(each.stale_features for each in told),
+        missing_features=_union(each.missing_features for each in told),
+    )
+
+
+def _union(names: Iterable[Iterable[str]]) -> list[str]:
+    return list(dict.fromkeys(name for each in names for name in each))
+
+
+def _longest(messages: Sequence[pb.ScoreBatchResponse]) -> pb.Timing:
+    return pb.Timing(
+        **{
+            field.name: max(getattr(message.timing, field.name) for message in messages)
+            for field in pb.Timing.DESCRIPTOR.fields
+        }
+    )

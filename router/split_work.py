@@ -1,0 +1,85 @@
+"""A large call in parts, so that live work finds its turn between them.
+
+The parts are work like any other: each is queued, scored, logged and degraded by itself. When
+the last is answered the call is; the first that fails ends it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from router.work import Answer, Candidates, Work
+
+Join = Callable[[Sequence[bytes], Candidates], bytes]
+
+
+def split_work(work: Work, most_rows: int, join: Join) -> list[Work]:
+    """Return `work` itself, or parts of at most `most_rows` candidates each.
+
+    `join` makes the answer of the call from those of the parts, in their order.
+    """
+    candidates = work.candidates
+    if candidates is None or work.rows <= most_rows:
+        return [work]
+    starts = range(0, work.rows, most_rows)
+    whole = _Whole(work.answer, len(starts), lambda answers: join(answers, candidates))
+    return [
+        replace(
+            work,
+            answer=_Part(whole, place),
+            rows=min(most_rows, work.rows - start),
+            candidates=_part_of(candidates, start, start + most_rows),
+        )
+        for place, start in enumerate(starts)
+    ]
+
+
+def _part_of(candidates: Candidates, start: int, end: int) -> Candidates:
+    features = candidates.features
+    return replace(
+        candidates,
+        ids=candidates.ids[start:end],
+        indices=candidates.indices[start:end],
+        features=None if features is None else features[start:end],
+        refused=candidates.refused if start == 0 else {},  # told once
+    )
+
+
+class _Whole:
+    """What the parts have in common: the call's answer, and what is there of it."""
+
+    def __init__(
+        self, answer: Answer, parts: int, join: Callable[[Sequence[bytes]], bytes]
+    ) -> None:
+        self.answer = answer
+        self._answers: list[bytes] = [b""] * parts
+        self._left = parts
+        self._join = join
+
+    def put(self, place: int, answer: bytes) -> None:
+        self._answers[place] = answer
+        self._left -= 1
+        if not self._left and not self.answer.done():
+            self.answer.set_result(self._join(self._answers))
+
+
+class _Part:
+    """Where the answer of one part goes."""
+
+    __slots__ = ("_is_set", "_place", "_whole")
+
+    def __init__(self, whole: _Whole, place: int) -> None:
+        self._whole = whole
+        self._place = place
+        self._is_set = False
+
+    def done(self) -> bool:
+        return self._is_set or self._whole.answer.done()
+
+    def set_result(self, result: bytes, /) -> None:
+        self._is_set = True
+        self._whole.put(self._place, result)
+
+    def set_exception(self, exception: Exception, /) -> None:
+        self._is_set = True
+        if not self._whole.answer.done():
+            self._whole.answer.set_exception(exception)

@@ -1,0 +1,132 @@
+"""A large call in parts: the same answer as in one piece, and live calls in between."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.deployments import Fallback
+from domain.errors import UnavailableError
+from router.decisions.admission import Priority
+from router.split_work import split_work
+from router.work import Candidates
+from tests.router.builders import bare_work
+from tests.router.world import World, awaited, open_world, two_arms, until
+from understudy.v1 import scoring_pb2 as pb
+
+
+def joined(parts: Sequence[bytes], candidates: Candidates) -> bytes:
+    return b",".join(parts)
+
+
+async def answered(
+    ids: Sequence[str], *, most_batch_rows: int, top_k: int, is_sorted: bool
+) -> pb.ScoreBatchResponse:
+    async with open_world(most_batch_rows=most_batch_rows) as world:
+        await two_arms(world, challengers=())
+        world.scorers["one"].answers_inf_for = 7.0
+        answer = await world.score_batch(ids, top_k=top_k, is_sorted=is_sorted)
+        assert max(world.scorers["one"].batches) <= most_batch_rows
+        assert sum(batch.rows for batch in world.score_logs) == sum(map(bool, ids))
+        answer.ClearField("timing")
+        return answer
+
+
+@given(
+    ids=st.lists(
+        st.sampled_from(["", "nobody", *(f"u{index}" for index in range(12))]),
+        min_size=9,
+        max_size=40,
+    ).filter(any),
+    top_k=st.integers(0, 12),
+    is_sorted=st.booleans(),
+)
+def test_parts_are_answered_as_the_whole_would_be(
+    ids: list[str], top_k: int, *, is_sorted: bool
+) -> None:
+    async def scenario() -> None:
+        whole = await answered(ids, most_batch_rows=1_000, top_k=top_k, is_sorted=is_sorted)
+        parts = await answered(ids, most_batch_rows=8, top_k=top_k, is_sorted=is_sorted)
+        for each in (whole, parts):
+            if each.HasField("degradation"):
+                each.degradation.reasons.sort()
+        assert parts == whole
+
+    asyncio.run(scenario())
+
+
+async def large_call(world: World, rows: int) -> asyncio.Task[pb.ScoreBatchResponse]:
+    calls = asyncio.ensure_future(world.score_batch([f"u{index % 60}" for index in range(rows)]))
+    await world.scorers["one"].entered.wait()
+    return calls
+
+
+async def test_live_calls_go_with_the_next_part() -> None:
+    async with open_world(most_batch_rows=8) as world:
+        await two_arms(world, challengers=())
+        scorer = world.scorers["one"]
+        scorer.release = asyncio.Event()
+        large = await large_call(world, 40)
+        live = world.submit("u5")
+        scorer.release.set()
+
+        await awaited(live)
+
+        assert not large.done()
+        assert len((await large).results) == 40
+
+
+async def test_a_part_that_fails_ends_the_call_and_what_is_left_is_not_run() -> None:
+    async with open_world(most_batch_rows=8) as world:
+        await two_arms(world, challengers=())
+        scorer = world.scorers["one"]
+        scorer.failing = True
+
+        with pytest.raises(UnavailableError):
+            await world.score_batch([f"u{index}" for index in range(40)])
+        await until(lambda: not any(p.in_flight for p in world.live().lanes[1].pullers))
+
+        assert len(scorer.batches) == 1
+
+
+async def test_parts_fall_down_the_ladder_by_themselves() -> None:
+    async with open_world(most_batch_rows=8) as world:
+        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
+        world.scorers["one"].fails_after = 2
+
+        answer = await world.score_batch([f"u{index}" for index in range(16)])
+
+        scores = [result.score for result in answer.results]
+        assert scores[:8] == [index * 10 + 0.001 for index in range(8)]
+        assert scores[8:] == [0.25] * 8
+        assert answer.degradation.level == pb.DEGRADATION_LEVEL_CONSTANT
+
+
+async def test_refused_candidates_are_told_once_and_features_stay_with_theirs() -> None:
+    work = bare_work("r", rows=5, priority=Priority.BATCH)
+    work.candidates = Candidates(
+        entity="user",
+        ids=list("abcde"),
+        indices=[0, 1, 3, 4, 5],
+        features=[{"x": float(place)} for place in range(5)],
+        refused={2: ("", None)},  # type: ignore[dict-item]  # nobody looks at the fault
+        top_k=0,
+        is_sorted=False,
+    )
+
+    parts = split_work(work, 2, joined)
+
+    own = [part.candidates for part in parts if part.candidates is not None]
+    assert [list(each.ids) for each in own] == [["a", "b"], ["c", "d"], ["e"]]
+    assert [each.features and each.features[0] for each in own] == [
+        {"x": 0.0},
+        {"x": 2.0},
+        {"x": 4.0},
+    ]
+    assert [list(each.refused) for each in own] == [[2], [], []]
+    for place, part in reversed(list(enumerate(parts))):
+        assert not awaited(work).done()
+        part.answer.set_result(str(place).encode())
+    assert awaited(work).result() == b"0,1,2"
