@@ -12,8 +12,8 @@ class ScorerState(StrEnum):
     STARTING = "starting"
     READY = "ready"
     DRAINING = "draining"
-    RESTARTING = "restarting"  # died; waiting to be started again
-    REFUSED = "refused"  # the artifact failed its checks; not tried again
+    RESTARTING = "restarting"  # died, or did not start; waiting to be started again
+    REFUSED = "refused"  # the artifact failed its checks
     GAVE_UP = "gave_up"  # restart budget spent
 
 

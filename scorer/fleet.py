@@ -64,6 +64,7 @@ class Fleet:
             self._running[place] = self._tasks.create_task(self._run(place))
         for place, scorer in self._scorers.items():
             if place in wanted:
+                scorer.name_again(wanted[place].revision)
                 scorer.renice(self._nice_of(wanted[place]))
 
     async def stop(self) -> None:

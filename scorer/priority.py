@@ -1,11 +1,15 @@
 """Niceness of processes: low while a scorer loads, its own when it serves."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import structlog
+
 from scorer.threads import threads_of
 
+_log = structlog.get_logger()
 _CAP_SYS_NICE = 1 << 23
 _LOWEST_NICE = 20
 
@@ -27,6 +31,14 @@ def set_idle(pid: int) -> None:
     for thread in threads_of(pid):
         with suppress(ProcessLookupError):
             os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
+
+
+def try_priority(act: Callable[[int], None], pid: int, *, scorer: str) -> None:
+    """Let `act` change the priority of a process; a scorer that keeps the old one still serves."""
+    try:
+        act(pid)
+    except OSError as error:
+        _log.warning("priority_not_set", scorer=scorer, why=str(error))
 
 
 def may_set_down_to(nice: int) -> bool:

@@ -1,10 +1,12 @@
 """One place of the fleet: start its scorer, watch it, start it again, drain it.
 
-STARTING --ready by RPC-->        READY
-STARTING, READY --died, hung-->   RESTARTING --back-off-->  STARTING
-STARTING --artifact refused-->    REFUSED    (for good)
-RESTARTING --budget spent-->      GAVE_UP    (for good)
-any --asked to stop-->            DRAINING
+STARTING --ready by RPC-->           READY
+STARTING --no process-->             RESTARTING --back-off-->  STARTING  (without end)
+STARTING, READY --died, hung-->      RESTARTING --back-off-->  STARTING  (within the budget)
+STARTING --artifact refused-->       REFUSED
+RESTARTING --budget spent-->         GAVE_UP
+REFUSED, GAVE_UP --named again-->    STARTING
+any --asked to stop-->               DRAINING
 """
 
 import asyncio
@@ -26,7 +28,7 @@ from scorer.decisions.cpu_division import CpuUser
 from scorer.decisions.fleet import Place, Wanted
 from scorer.decisions.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
 from scorer.launch import Launcher, LaunchOptions
-from scorer.priority import may_set_down_to, set_idle, set_nice
+from scorer.priority import may_set_down_to, set_idle, set_nice, try_priority
 from scorer.probe import Probe, ProbeAnswer
 
 _log = structlog.get_logger()
@@ -79,6 +81,7 @@ class SupervisedScorer:
         report: Callable[[], None],
     ) -> None:
         self._version = wanted.version
+        self._revision = wanted.revision
         self._name = str(place)
         self._launcher = Launcher(self._name, wanted.version, directory, launch)
         self._cache = cache
@@ -86,6 +89,7 @@ class SupervisedScorer:
         self._history = RestartHistory(restarts)
         self._report = report
         self._stop = asyncio.Event()
+        self._named_again = asyncio.Event()
         self._nice = 0
         self._neighbours = neighbours
         self._keeps_apart = False
@@ -112,6 +116,13 @@ class SupervisedScorer:
     def stop(self) -> None:
         """Ask `run` to drain the scorer and return."""
         self._stop.set()
+        self._named_again.set()  # so that one which stays down hears it, too
+
+    def name_again(self, revision: int) -> None:
+        """Try again what stays down, when `revision` of its deployment is a new one."""
+        if revision != self._revision:
+            self._revision = revision
+            self._named_again.set()
 
     def renice(self, nice: int) -> None:
         """Give the process, now and after restarts, this niceness."""
@@ -133,8 +144,8 @@ class SupervisedScorer:
                     await self._back_off(str(ended))
             except (CorruptedError, InvalidInputError) as error:
                 await self._rest(ScorerState.REFUSED, str(error))
-            except UnderstudyError as error:
-                await self._back_off(str(error))
+            except (UnderstudyError, OSError) as error:  # the registry is away, the disk is full
+                await self._try_later(f"not started: {error}")
         self._launcher.clean_up()
 
     async def _run_once(self) -> None:
@@ -149,6 +160,7 @@ class SupervisedScorer:
             if not self._stop.is_set():
                 self._apply_nice(process.pid, self._nice)
                 self._keep_apart(apart=False)
+                self._history = self._history.started()
                 self._change(state=ScorerState.READY)
                 _log.info("scorer_ready", scorer=self._name, pid=process.pid)
                 await self._watch(process, probe)
@@ -168,7 +180,7 @@ class SupervisedScorer:
         self._neighbours.arrange_cpus()  # it has the CPUs that we had: they may be others by now
         self._change(pid=process.pid, started_at_s=datetime.now(UTC).timestamp())
         if self._loads_quietly():
-            self._prioritise(set_idle, process.pid)
+            try_priority(set_idle, process.pid, scorer=self._name)
         _log.info("scorer_started", scorer=self._name, pid=process.pid)
         return process
 
@@ -246,26 +258,29 @@ class SupervisedScorer:
                 text = f"{why}; gave up after {plan.restarts} restarts in {plan.window_s:g} s"
                 await self._rest(ScorerState.GAVE_UP, text)
             case Restart():
-                _log.warning(
-                    "scorer_failed",
-                    scorer=self._name,
-                    why=why,
-                    restart_after_ms=round(plan.after_s * 1000),
-                )
-                self._change(
-                    state=ScorerState.RESTARTING,
-                    last_error=why,
-                    pid=0,
-                    restarts=self.state.restarts + 1,
-                )
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(plan.after_s):
-                        await self._stop.wait()
+                self._change(restarts=self.state.restarts + 1)
+                await self._wait_to_restart(why, plan)
+
+    async def _try_later(self, why: str) -> None:
+        self._history, plan = self._history.not_started(random.random())  # noqa: S311 - jitter
+        await self._wait_to_restart(why, plan)
+
+    async def _wait_to_restart(self, why: str, plan: Restart) -> None:
+        after_ms = round(plan.after_s * 1000)
+        _log.warning("scorer_failed", scorer=self._name, why=why, restart_after_ms=after_ms)
+        self._change(state=ScorerState.RESTARTING, last_error=why, pid=0)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(plan.after_s):
+                await self._stop.wait()
 
     async def _rest(self, state: ScorerState, why: str) -> None:
         _log.error("scorer_stays_down", scorer=self._name, state=state.value, why=why)
         self._change(state=state, last_error=why, pid=0)
-        await self._stop.wait()
+        if not self._stop.is_set():
+            self._named_again.clear()
+            await self._named_again.wait()
+        self._history = RestartHistory(self._history.policy)
+        self._refetched = False
 
     def _loads_quietly(self) -> bool:
         neighbours = self._neighbours
@@ -276,13 +291,7 @@ class SupervisedScorer:
         self._neighbours.arrange_cpus()
 
     def _apply_nice(self, pid: int, nice: int) -> None:
-        self._prioritise(partial(set_nice, nice), pid)
-
-    def _prioritise(self, act: Callable[[int], None], pid: int) -> None:
-        try:
-            act(pid)
-        except OSError as error:
-            _log.warning("priority_not_set", scorer=self._name, why=str(error))
+        try_priority(partial(set_nice, nice), pid, scorer=self._name)
 
     def _change(self, **facts: object) -> None:
         self.state = replace(self.state, **facts)  # type: ignore[arg-type]  # fields by name

@@ -24,6 +24,7 @@ class Wanted:
     """What runs in a place."""
 
     version: VersionSpec
+    revision: int  # of the deployment that names it
     only_shadows: bool  # takes no live traffic, so it may be nicer to its neighbours
 
 
@@ -38,7 +39,9 @@ def wanted_places(snapshot: Snapshot, replicas: int) -> dict[Place, Wanted]:
             if version is None:
                 continue
             for replica in range(replicas):
-                wanted[Place(version.ref, replica)] = Wanted(version, number not in live)
+                wanted[Place(version.ref, replica)] = Wanted(
+                    version, deployment.revision, only_shadows=number not in live
+                )
     return wanted
 
 

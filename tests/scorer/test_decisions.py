@@ -98,6 +98,27 @@ def test_back_off_is_bounded_and_spread(gaps_s: list[float], jitter: float) -> N
             assert plan.restarts >= POLICY.budget
 
 
+def test_starts_that_fail_are_repeated_without_end_and_spend_no_budget() -> None:
+    history, waits_s = RestartHistory(POLICY), []
+    for _ in range(5_000):
+        history, plan = history.not_started(jitter=1.0)
+        waits_s.append(plan.after_s)
+
+    assert waits_s[:4] == [1, 2, 4, 5]
+    assert waits_s[-1] == 5
+    assert history.failed(0.0, jitter=1.0)[1] == Restart(1)
+
+
+def test_a_start_that_works_ends_the_row_of_failed_ones() -> None:
+    history = RestartHistory(POLICY)
+    for _ in range(3):
+        history, _ = history.not_started(jitter=1.0)
+
+    _, plan = history.started().not_started(jitter=1.0)
+
+    assert plan == Restart(1)
+
+
 def version(number: int, model: str = "m") -> VersionSpec:
     return VersionSpec(
         ref=VersionRef(model, number),
