@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from domain.snapshots import ScorerProcess, ScorerState
+from domain.snapshots import ScorerProcess, ScorerState, VersionSpec
 from scorer.addresses import Addresses
 from scorer.affinity import allowed_cpus
 from scorer.artifact_cache import ArtifactCache
@@ -66,6 +66,7 @@ class Fleet:
             if place in wanted:
                 scorer.name_again(wanted[place].revision)
                 scorer.renice(self._nice_of(wanted[place]))
+        self._cache.evict(self._needed_versions())
 
     async def stop(self) -> None:
         """Drain all scorers, at once; return when all are gone."""
@@ -105,6 +106,11 @@ class Fleet:
             self._settings.drain_grace_s,
             len(self._allowed_cpus) or None,
         )
+
+    def _needed_versions(self) -> list[VersionSpec]:
+        """Return the wanted versions, and those that still drain."""
+        needed = [wanted.version for wanted in self._wanted.values()]
+        return needed + [scorer.version for scorer in self._scorers.values()]
 
     def _any_serves(self) -> bool:
         """Nobody is disturbed while nobody serves: the first scorers load at full speed."""

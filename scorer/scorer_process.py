@@ -80,7 +80,7 @@ class SupervisedScorer:
         neighbours: Neighbours,
         report: Callable[[], None],
     ) -> None:
-        self._version = wanted.version
+        self.version = wanted.version
         self._revision = wanted.revision
         self._name = str(place)
         self._launcher = Launcher(self._name, wanted.version, directory, launch)
@@ -151,7 +151,7 @@ class SupervisedScorer:
     async def _run_once(self) -> None:
         """Start the process and watch it; return when asked to stop."""
         self._change(state=ScorerState.STARTING, pid=0)
-        folder = await self._cache.folder_of(self._version)
+        folder = await self._cache.folder_of(self.version)
         process: asyncio.subprocess.Process | None = None
         try:
             process = await self._start(folder)
@@ -235,7 +235,7 @@ class SupervisedScorer:
         if ending.corrupted and not self._refetched:
             # Our copy may have gone bad since it was fetched and checked: fetch once more.
             self._refetched = True
-            self._cache.forget(self._version)
+            self._cache.forget(self.version)
             return ProcessEndedError(ending.why)
         return ProcessEndedError(ending.why, refused=ending.refused)
 

@@ -96,6 +96,13 @@ class HostSettings(ProcessSettings):
         None, ge=1, le=65_000, description="metrics of the first scorer; the next ones follow"
     )
 
+    keep_artifacts_s: float = Field(
+        86_400.0,
+        ge=0,
+        le=2_592_000,
+        description="artifacts that no deployment names any more are kept so long",
+    )
+
     replicas: int = Field(1, ge=1, le=64, description="processes per version")
     live_nice: Nice = Field(0, description="niceness of champions, challengers, fallbacks")
     shadow_nice: Nice = Field(5, description="niceness of versions that only shadow")

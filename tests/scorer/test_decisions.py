@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from domain.deployments import Challenger, Deployment, Fallback, Shadow
 from domain.snapshots import Snapshot, VersionSpec
 from domain.versions import DYNAMIC, ScoreOutput, TensorSpec, VersionRef
+from scorer.decisions.cache_keeping import evictable
 from scorer.decisions.fleet import Place, plan_change, undescribed_versions, wanted_places
 from scorer.decisions.gathering import Gathering
 from scorer.decisions.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
@@ -117,6 +118,13 @@ def test_a_start_that_works_ends_the_row_of_failed_ones() -> None:
     _, plan = history.started().not_started(jitter=1.0)
 
     assert plan == Restart(1)
+
+
+def test_a_cache_lets_go_what_nobody_has_named_for_long_and_nothing_else() -> None:
+    last_named_s = {"needed": 0.0, "lately": 60.0, "long ago": 40.0, "ahead of our clock": 200.0}
+
+    assert evictable(last_named_s, {"needed"}, now_s=100.0, keep_s=60.0) == ("long ago",)
+    assert evictable(last_named_s, {"needed"}, now_s=100.0, keep_s=0.0) == ("lately", "long ago")
 
 
 def version(number: int, model: str = "m") -> VersionSpec:
