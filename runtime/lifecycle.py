@@ -42,13 +42,18 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent dies, so that no orphan serves on."""
+def die_with_parent(by: signal.Signals = signal.SIGTERM) -> None:
+    """Ask the kernel to end this process when its parent dies, so that no orphan serves on.
+
+    Args:
+        by: SIGTERM lets it drain, if it is able to; SIGKILL ends it even when it hangs. It comes
+            when the thread that started us ends: under asyncio that is the parent's first one.
+    """
     if sys.platform != "linux":
         return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, by, 0, 0, 0)
     if _was_orphaned(os.getppid(), init=Path("/proc/1/exe")):  # before we asked
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), by)
 
 
 def _was_orphaned(parent_pid: int, *, init: Path) -> bool:

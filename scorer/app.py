@@ -2,9 +2,13 @@
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+import os
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 import structlog
 from prometheus_client import start_http_server
@@ -60,16 +64,14 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
         await health.turn(Health.NOT_SERVING)
         await server.start()
         resources.push_async_callback(server.stop, None)
-        if settings.metrics_port is not None:
-            httpd, _ = start_http_server(
-                settings.metrics_port, settings.metrics_ip, metrics.registry
-            )
-            resources.callback(httpd.server_close)
-            resources.callback(httpd.shutdown)
+        resources.enter_context(_serve_metrics(settings, metrics))
         try:
-            loaded = await _load(task, settings, place)
+            loaded = await _load_unless_stopped(stop, _load(task, settings, place))
         except UnderstudyError as error:
             return _refuse(task, error)
+        if loaded is None:
+            await server.stop(None)
+            _leave_while_loading(task)
         metrics.loaded(task.ref, loaded.artifact_digest)
         batcher = Batcher(
             loaded.model, _limits(settings), observer=metrics, coming=coming, place=place
@@ -83,6 +85,41 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
             server, health, stop, DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
         )
     return OK
+
+
+@contextmanager
+def _serve_metrics(settings: ScorerSettings, metrics: ScorerMetrics) -> Iterator[None]:
+    """Serve metrics where a port is set."""
+    if settings.metrics_port is None:
+        yield
+        return
+    httpd, _ = start_http_server(settings.metrics_port, settings.metrics_ip, metrics.registry)
+    try:
+        yield
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+
+
+async def _load_unless_stopped(
+    stop: asyncio.Event, load: Coroutine[Any, Any, LoadedModel]
+) -> LoadedModel | None:
+    """Return what `load` returns, or None when `stop` comes first; its thread goes on then."""
+    loading, stopping = asyncio.ensure_future(load), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return loading.result() if loading.done() else None
+    finally:
+        for task in (loading, stopping):
+            task.cancel()
+        await asyncio.gather(loading, stopping, return_exceptions=True)
+
+
+def _leave_while_loading(task: ServeTask) -> NoReturn:
+    """End the process. Nobody can end the thread that loads, and Python would wait for it."""
+    _log.info("stopped_while_loading", version=str(task.ref))
+    sys.stdout.flush()
+    os._exit(OK)
 
 
 async def _load(task: ServeTask, settings: ScorerSettings, place: RunPlace) -> LoadedModel:

@@ -1,6 +1,7 @@
 """`understudy scorer ...`: the commands."""
 
 import os
+import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -42,7 +43,8 @@ def serve(  # noqa: PLR0917 - options of a command line
     """Serve one model version until SIGTERM. Needs no registry."""
     os.umask(_OURS_ALONE)
     if under_host is not None:
-        die_with_parent()
+        # SIGKILL: one that hangs, or loads, would not act on SIGTERM.
+        die_with_parent(signal.SIGKILL)
         if os.getppid() != under_host:  # the host died before the kernel was asked
             raise typer.Exit(UNAVAILABLE)
     settings = load_settings(

@@ -32,9 +32,16 @@ class RunningProcess:
         return self.process.pid
 
     async def until_ready(self) -> None:
+        await self._until({ProbeAnswer.SERVING})
+
+    async def until_answering(self) -> None:
+        """Return once it answers probes, ready or still loading."""
+        await self._until({ProbeAnswer.SERVING, ProbeAnswer.NOT_SERVING})
+
+    async def _until(self, answers: set[ProbeAnswer]) -> None:
         probe = Probe(self.address)
         async with asyncio.timeout(READY_WITHIN_S):
-            while await probe.ask(1.0) is not ProbeAnswer.SERVING:
+            while await probe.ask(1.0) not in answers:
                 if self.process.returncode is not None:
                     raise AssertionError(f"exited with {self.process.returncode}")
                 # Readiness can only be asked for; the pause bounds how often.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 _OPSET = 17
 _IR_VERSION = 9
@@ -50,6 +50,30 @@ def identity_model(path: Path, kind: int, shape: Sequence[Any] = ("N", 2)) -> Pa
         [helper.make_node("Identity", ["X"], ["Y"])],
         [tensor("X", kind, shape)],
         [tensor("Y", kind, shape)],
+    )
+
+
+def endless_model(path: Path) -> Path:
+    """A model whose run never ends: it copies its input 2^62 times."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["more"], ["still_more"]),
+            helper.make_node("Identity", ["row"], ["copied"]),
+        ],
+        "body",
+        [
+            tensor("turn", TensorProto.INT64, ()),
+            tensor("more", TensorProto.BOOL, ()),
+            tensor("row", shape=("N", 3)),
+        ],
+        [tensor("still_more", TensorProto.BOOL, ()), tensor("copied", shape=("N", 3))],
+    )
+    return save_model(
+        path,
+        [helper.make_node("Loop", ["turns", "", "X"], ["Y"], body=body)],
+        [tensor("X")],
+        [tensor("Y")],
+        [numpy_helper.from_array(np.array(2**62), "turns")],
     )
 
 

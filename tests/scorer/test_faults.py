@@ -63,12 +63,6 @@ async def caller(address: str) -> AsyncIterator[Caller]:
         yield Caller(channel)
 
 
-async def until_gone(pid: int) -> None:
-    async with asyncio.timeout(15):
-        while is_running(pid):  # noqa: ASYNC110 - the process is nobody's child any more
-            await asyncio.sleep(0.02)
-
-
 def unlink_socket(address: str) -> None:
     Path(address.removeprefix("unix:")).unlink()
 
@@ -209,18 +203,6 @@ async def test_a_host_starts_from_what_it_remembers_while_the_registry_is_away(
                 break
             except grpc.aio.AioRpcError:
                 await asyncio.sleep(0.05)
-
-
-async def test_no_scorer_outlives_a_killed_host(
-    registry: FakeRegistry, start_host: StartHost, artifact: Path
-) -> None:
-    await registry.publish([registry.version(VersionRef("doubler", 1), artifact)], [deployment(1)])
-    host = await start_host()
-    (process,) = await registry.until_reported(all_ready(1))
-
-    await host.end(signal.SIGKILL)
-
-    await until_gone(process.pid)
 
 
 def slow_artifact(folder: Path) -> Path:
