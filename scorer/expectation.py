@@ -21,9 +21,7 @@ class Expectation:
 
 
 def expectation_of(version: VersionSpec) -> Expectation:
-    return Expectation(
-        version.files, version.inputs, version.outputs, version.golden_tolerance or None
-    )
+    return Expectation(version.files, version.inputs, version.outputs, version.golden_tolerance)
 
 
 def write_expectation(path: Path, expectation: Expectation) -> None:

@@ -68,7 +68,8 @@ def load_model(
     golden = None
     if any(file.path == GOLDEN_FILE for file in files):
         golden = read_golden(root / GOLDEN_FILE, model.inputs)
-        replay(model, golden, expected.golden_tolerance or options.golden_tolerance)
+        registered = expected.golden_tolerance
+        replay(model, golden, options.golden_tolerance if registered is None else registered)
     elif options.require_golden:
         raise InvalidInputError.of(GOLDEN_FILE, read="no such file", accepted="golden vectors")
     sample = golden.inputs if golden is not None else blank_inputs(model.inputs)

@@ -15,7 +15,7 @@ from domain.errors import CorruptedError, InvalidInputError, NotFoundError
 from domain.versions import DYNAMIC, ArtifactFile, TensorSpec
 from scorer.artifact import describe_artifact, is_confined
 from scorer.decisions.run_place import RunPlace
-from scorer.expectation import Expectation, read_expectation, write_expectation
+from scorer.expectation import Expectation, expectation_of, read_expectation, write_expectation
 from scorer.load_model import LoadOptions, load_model
 from scorer.onnx_wire import external_locations
 from tests.scorer.models import (
@@ -26,6 +26,7 @@ from tests.scorer.models import (
     tensor,
 )
 from tests.scorer.serving import OPTIONS, REF, SESSION, load
+from tests.scorer.test_decisions import version
 
 
 def expectation_for(folder: Path, **changes: Any) -> Expectation:
@@ -121,6 +122,18 @@ def test_golden_vectors_beyond_the_tolerance_are_refused(tmp_path: Path) -> None
     with pytest.raises(InvalidInputError, match=r"output 'Y'.*0\.01.*at most 0\.001"):
         load(folder, expectation_for(folder, golden_tolerance=0.001))
     assert load(folder, expectation_for(folder, golden_tolerance=0.1)).golden_rows == 2
+
+
+def test_a_registered_tolerance_of_0_admits_no_difference(tmp_path: Path) -> None:
+    folder = doubling_artifact(tmp_path / "a")
+    rows = np.ones((2, 3), np.float32)
+    save_golden(folder, in_X=rows, out_Y=rows * 2 + 1e-5)
+    exact = expectation_of(version(1))  # registered with 0
+    expected = expectation_for(folder, golden_tolerance=exact.golden_tolerance)
+
+    with pytest.raises(InvalidInputError, match=r"output 'Y'.*at most 0$"):
+        load(folder, expected)
+    assert load(folder, expectation_for(folder)).golden_rows == 2
 
 
 @pytest.mark.parametrize(
