@@ -78,7 +78,8 @@ def open_model(path: Path, options: SessionOptions) -> OnnxModel:
     """Return the model in `path`.
 
     Raises:
-        InvalidInputError: ONNX Runtime cannot load it, or it gives what is not a tensor.
+        InvalidInputError: ONNX Runtime cannot load it, it takes nothing, or it gives what is
+            not a tensor.
     """
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     try:
@@ -91,7 +92,10 @@ def open_model(path: Path, options: SessionOptions) -> OnnxModel:
         ) from error
     nodes = [("inputs", node) for node in session.get_inputs()]
     nodes += [("outputs", node) for node in session.get_outputs()]
-    if faults := [_fault(where, node) for where, node in nodes if not _is_served(node)]:
+    faults = [_fault(where, node) for where, node in nodes if not _is_served(node)]
+    if not session.get_inputs():
+        faults.append(Fault("model inputs", "none", "one or more"))
+    if faults:
         raise InvalidInputError(faults)
     return OnnxModel(session)
 
