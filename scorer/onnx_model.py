@@ -104,6 +104,8 @@ def _session_options(options: SessionOptions) -> onnxruntime.SessionOptions:
     made = onnxruntime.SessionOptions()
     made.intra_op_num_threads = options.intra_op_threads
     made.inter_op_num_threads = options.inter_op_threads
+    if options.inter_op_threads > 1:  # without it their number means nothing
+        made.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
     made.log_severity_level = _ERRORS_ONLY
     made.enable_cpu_mem_arena = options.arena
     made.enable_mem_pattern = options.memory_pattern

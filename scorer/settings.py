@@ -39,7 +39,9 @@ class ScorerSettings(ProcessSettings):
     intra_op_threads: int = Field(
         1, ge=0, le=256, description="threads of one run; 0: as many as the cgroup has CPUs"
     )
-    inter_op_threads: Threads = Field(1, description="operators of one run side by side")
+    inter_op_threads: Threads = Field(
+        1, description="operators of one run side by side; above 1 not with MEMORY_PATTERN"
+    )
     spin: bool = Field(default=False, description="ONNX Runtime threads spin while idle")
     arena: bool = Field(default=False, description="ONNX Runtime keeps memory between runs")
     max_memory_mb: int | None = Field(
@@ -76,6 +78,13 @@ class ScorerSettings(ProcessSettings):
 
     unready_delay_s: SecondsOrNone = Field(0.2, description="NOT_SERVING before the drain")
     drain_grace_s: Seconds = Field(10.0, description="calls in flight may take this long")
+
+    @model_validator(mode="after")
+    def _what_is_set_acts(self) -> Self:
+        # ONNX Runtime plans memory for operators in sequence only, and says nothing.
+        if self.memory_pattern and self.inter_op_threads > 1:
+            raise ValueError("memory_pattern needs inter_op_threads = 1")
+        return self
 
 
 class HostSettings(ProcessSettings):

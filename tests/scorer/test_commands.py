@@ -66,6 +66,17 @@ async def test_host_settings_that_contradict_each_other_are_refused() -> None:
     assert "drain_grace_s must be below kill_after_s" in err
 
 
+async def test_a_setting_that_would_not_act_is_refused() -> None:
+    code, _, err = await scorer(
+        *("serve", "nowhere.onnx", "--name", "m"),
+        SCORER_MEMORY_PATTERN="true",
+        SCORER_INTER_OP_THREADS="2",
+    )
+
+    assert code == 64
+    assert "memory_pattern needs inter_op_threads = 1" in err
+
+
 async def test_an_artifact_that_is_not_there_ends_with_65(tmp_path: Path) -> None:
     code, out, _ = await scorer(
         "serve", str(tmp_path / "no.onnx"), "--name", "m", "--listen", f"unix:{tmp_path}/s"
