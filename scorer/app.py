@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import structlog
 from prometheus_client import start_http_server
 
-from domain.errors import UnderstudyError
+from domain.errors import UnavailableError, UnderstudyError
 from domain.versions import VersionRef
 from runtime.exit_codes import DATA_ERROR, OK
 from runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
@@ -89,11 +89,19 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
 
 @contextmanager
 def _serve_metrics(settings: ScorerSettings, metrics: ScorerMetrics) -> Iterator[None]:
-    """Serve metrics where a port is set."""
-    if settings.metrics_port is None:
+    """Serve metrics where a port is set.
+
+    Raises:
+        UnavailableError: the address cannot be bound, e.g. the port is taken.
+    """
+    ip, port = settings.metrics_ip, settings.metrics_port
+    if port is None:
         yield
         return
-    httpd, _ = start_http_server(settings.metrics_port, settings.metrics_ip, metrics.registry)
+    try:
+        httpd, _ = start_http_server(port, ip, metrics.registry)
+    except OSError as error:
+        raise UnavailableError(f"address {ip}:{port}", "cannot be bound; is it taken?") from error
     try:
         yield
     finally:

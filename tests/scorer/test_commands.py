@@ -5,6 +5,8 @@ import json
 import os
 import stat
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.request import urlopen
@@ -88,20 +90,36 @@ async def test_an_artifact_that_is_not_there_ends_with_65(tmp_path: Path) -> Non
     assert "no.onnx" in last["why"]
 
 
-async def test_a_taken_port_is_one_line_and_69(tmp_path: Path) -> None:
+@asynccontextmanager
+async def taken_port() -> AsyncIterator[int]:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-
-    code, out, err = await scorer(
-        *("serve", str(doubling_model(tmp_path / "m.onnx"))),
-        *("--name", "m", "--listen", f"127.0.0.1:{port}"),
-    )
+    yield server.sockets[0].getsockname()[1]
     server.close()
     await server.wait_closed()
+
+
+async def test_a_taken_port_is_one_line_and_69(tmp_path: Path) -> None:
+    async with taken_port() as port:
+        code, out, err = await scorer(
+            *("serve", str(doubling_model(tmp_path / "m.onnx"))),
+            *("--name", "m", "--listen", f"127.0.0.1:{port}"),
+        )
 
     assert code == 69
     assert f"127.0.0.1:{port}" in err
     assert "Traceback" not in out + err
+
+
+async def test_a_taken_port_of_metrics_is_one_line_and_69(tmp_path: Path) -> None:
+    async with taken_port() as port:
+        code, out, err = await scorer(
+            *("serve", str(doubling_model(tmp_path / "m.onnx"))),
+            *("--name", "m", "--listen", f"unix:{tmp_path}/s", "--metrics-port", str(port)),
+        )
+
+    assert code == 69
+    assert err.strip() == f"address 127.0.0.1:{port} is unavailable: cannot be bound; is it taken?"
+    assert "Traceback" not in out
 
 
 async def test_a_host_whose_sockets_others_can_reach_ends_with_64() -> None:
@@ -130,12 +148,8 @@ async def test_files_of_a_scorer_are_for_its_user_alone(tmp_path: Path) -> None:
 
 async def test_files_of_a_host_are_for_its_user_alone(tmp_path: Path) -> None:
     folder = tmp_path / "scorers"
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-
-    code, _, _ = await scorer("host", "--dir", str(folder), "--listen", f"127.0.0.1:{port}")
-    server.close()
-    await server.wait_closed()
+    async with taken_port() as port:
+        code, _, _ = await scorer("host", "--dir", str(folder), "--listen", f"127.0.0.1:{port}")
 
     assert code == 69, "it ends early, at the port that is taken"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
