@@ -5,34 +5,32 @@ import resource
 from pathlib import Path
 
 from scorer.affinity import allowed_cpus
+from scorer.decisions.cpu_quota import quota_cpus, quota_files
 
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN = Path("/proc/self/cgroup")
 
 
-def cgroup_cpus(allowed: int | None = None, *, root: Path = _CGROUP) -> int:
-    """Return whole CPUs, at least 1: the smaller of quota and affinity.
+def cgroup_cpus(allowed: int | None = None, *, root: Path = _CGROUPS, own: Path = _OWN) -> int:
+    """Return whole CPUs, at least 1: the smallest of affinity and the quotas of our cgroups.
 
     Args:
         allowed: CPUs by affinity, where it is known better than from ours.
-        root: of the cgroup.
+        root: where cgroups are mounted.
+        own: says which cgroups are ours.
     """
-    allowed = allowed or len(allowed_cpus()) or os.cpu_count()
-    quota = _quota_cpus(root)
-    return max(1, min(allowed or 1, int(quota) if quota is not None else allowed or 1))
+    allowed = allowed or len(allowed_cpus()) or os.cpu_count() or 1
+    quotas = (
+        quota_cpus([_read(root / path) for path in paths]) for paths in quota_files(_read(own))
+    )
+    return max(1, min([allowed, *(int(quota) for quota in quotas if quota is not None)]))
 
 
-def _quota_cpus(root: Path) -> float | None:
+def _read(path: Path) -> str:
     try:
-        quota, period = (root / "cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
+        return path.read_text()
     except (OSError, ValueError):
-        pass
-    try:  # cgroup v1
-        quota_us = int((root / "cpu" / "cpu.cfs_quota_us").read_text())
-        period_us = int((root / "cpu" / "cpu.cfs_period_us").read_text())
-    except (OSError, ValueError):
-        return None
-    return quota_us / period_us if quota_us > 0 else None
+        return ""
 
 
 def limit_memory(limit_mb: int) -> None:

@@ -37,7 +37,7 @@ class ScorerSettings(ProcessSettings):
     log_level: str = Field("info", pattern=_LEVELS, description="debug, info, warning or error")
 
     intra_op_threads: int = Field(
-        1, ge=0, le=256, description="threads of one run; 0: as many as the cgroup has CPUs"
+        1, ge=0, le=256, description="threads of one run; 0: as many as the cgroups leave CPUs"
     )
     inter_op_threads: Threads = Field(
         1, description="operators of one run side by side; above 1 not with MEMORY_PATTERN"

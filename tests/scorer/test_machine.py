@@ -36,6 +36,8 @@ AFFINITY = len(os.sched_getaffinity(0))
         ({"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
         ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, AFFINITY),
         ({"cpu.max": "nonsense"}, AFFINITY),
+        ({"cpu.max": "a b"}, AFFINITY),
+        ({"cpu.max": "100000 0"}, AFFINITY),
         ({}, AFFINITY),
     ],
 )
@@ -45,11 +47,45 @@ def test_cpus_are_those_of_the_cgroup(files: dict[str, str], cpus: int, tmp_path
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
 
-    assert cgroup_cpus(root=tmp_path) == cpus
+    assert cgroup_cpus(root=tmp_path, own=tmp_path / "own") == cpus
+
+
+MANY = 64
+ONE, TWO, FOUR, UNLIMITED = "100000", "200000", "400000", "-1"
+
+
+@pytest.mark.parametrize(
+    ("own", "quota_us", "cpus"),
+    [
+        ("0::/a/b\n", {"a/b": TWO}, 2),
+        ("0::/a/b\n", {"a": TWO, "a/b": FOUR}, 2),
+        ("0::/a/b\n", {"": TWO, "a": FOUR, "a/b": "max"}, 2),
+        ("0::/a/b\n", {"a/b/c": ONE, "other": ONE}, MANY),
+        ("0::/../../other\n", {"": FOUR, "other": ONE}, 4),
+        ("1:name=systemd:/s\n4:cpu,cpuacct:/a/b\n", {"cpu/a": TWO, "cpu/a/b": UNLIMITED}, 2),
+        ("4:cpu,cpuacct:/a\n", {"cpu,cpuacct/a": TWO}, 2),
+        ("4:cpuacct:/a\n5:cpu:/b\n0::/c\n", {"cpu/a": ONE, "cpu/b": TWO}, 2),
+        ("4:cpu:/docker/1234\n", {"cpu": TWO}, 2),  # it sees its own cgroup as the root
+    ],
+)
+def test_the_smallest_quota_on_the_way_to_the_root_counts(
+    own: str, quota_us: dict[str, str], cpus: int, tmp_path: Path
+) -> None:
+    (tmp_path / "own").write_text(own)
+    for name, quota in quota_us.items():
+        folder = tmp_path / name
+        folder.mkdir(parents=True, exist_ok=True)
+        if name.startswith("cpu"):
+            (folder / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+            (folder / "cpu.cfs_period_us").write_text("100000\n")
+        else:
+            (folder / "cpu.max").write_text(f"{quota} 100000\n")
+
+    assert cgroup_cpus(MANY, root=tmp_path, own=tmp_path / "own") == cpus
 
 
 def test_who_knows_better_than_our_affinity_is_believed(tmp_path: Path) -> None:
-    assert cgroup_cpus(AFFINITY + 1, root=tmp_path) == AFFINITY + 1
+    assert cgroup_cpus(AFFINITY + 1, root=tmp_path, own=tmp_path / "own") == AFFINITY + 1
 
 
 def test_a_place_has_the_same_socket_for_ever(tmp_path: Path) -> None:
