@@ -77,6 +77,7 @@ class Batcher:
         self._queued_rows = 0
         self._gathering = Gathering()
         self._gather_timer: asyncio.TimerHandle | None = None
+        self._next_run: asyncio.Handle | None = None
         self._running: asyncio.Future[None] | None = None
         self._place = place
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="onnx-run")
@@ -113,6 +114,8 @@ class Batcher:
         """Wait for the run in progress. Call when no call is in flight any more."""
         if self._gather_timer is not None:
             self._gather_timer.cancel()
+        if self._next_run is not None:  # all who wait for it have given up
+            self._next_run.cancel()
         if self._running is not None:
             await asyncio.wait([self._running])
         self._worker.shutdown(wait=True)
@@ -145,7 +148,7 @@ class Batcher:
         return queued
 
     def _run_or_gather(self) -> None:
-        if self._running is not None:
+        if self._running is not None or self._next_run is not None:
             return  # the end of that run starts the next
         complete = self._gathering.is_complete(
             queued_calls=self._queued_calls, coming_calls=self._coming()
@@ -165,15 +168,25 @@ class Batcher:
             self._gather_timer.cancel()
             self._gather_timer = None
         self._gathering = self._gathering.gathered(self._queued_calls)
-        while self._queued_calls and self._running is None:
+        self._run_queued()
+
+    def _run_queued(self) -> None:
+        """Run one batch; the next one runs in a later turn of the loop.
+
+        Between them answers leave, and health checks are heard.
+        """
+        self._next_run = None
+        batch: list[_Queued] = []
+        while self._queued_calls and not batch:
             batch = self._take_batch()
-            if not batch:
-                continue
-            rows = sum(queued.request.rows for queued in batch)
-            if self._place.is_inline(rows):
-                self._run_batch(batch)
-            else:
-                self._running = asyncio.ensure_future(self._run_in_worker(batch))
+        if not batch:
+            return
+        if self._place.is_inline(sum(queued.request.rows for queued in batch)):
+            self._run_batch(batch)
+            if self._queued_calls:
+                self._next_run = self._loop.call_soon(self._run_queued)
+        else:
+            self._running = asyncio.ensure_future(self._run_in_worker(batch))
 
     def _take_batch(self) -> list[_Queued]:
         """Take the group that waits longest, up to the limit of rows; leave out who gave up."""

@@ -190,6 +190,44 @@ async def test_requests_without_a_row_axis_run_one_by_one() -> None:
     assert made.runner.ran == [[0.0], [1.0], [2.0]]
 
 
+async def test_who_has_an_answer_gets_it_before_the_next_batch_runs() -> None:
+    """Between runs on the loop, answers leave and health probes are heard."""
+    answered: list[int] = []
+    answered_before: list[int] = []
+    runner = DoublingRunner(before=lambda: answered_before.append(len(answered)))
+    async with bench(runner) as made:
+        for _ in range(3):
+            made.coming.accept()
+
+        async def call(value: float) -> None:
+            made.coming.enter()
+            await made.run(value, key=())
+            answered.append(1)
+
+        await asyncio.gather(*(call(float(at)) for at in range(3)))
+
+    assert answered_before == [0, 1, 2]
+
+
+async def test_a_call_that_arrives_between_runs_waits_for_its_turn() -> None:
+    async with bench() as made:
+        for _ in range(2):
+            made.coming.accept()
+
+        async def call(value: float) -> list[float]:
+            made.coming.enter()
+            return await made.run(value, key=())
+
+        async def follow() -> list[float]:
+            await call(0.0)
+            return await call(2.0)
+
+        second, first = await asyncio.gather(follow(), call(1.0))
+
+    assert (first, second) == ([2.0], [4.0])
+    assert made.runner.ran == [[0.0], [1.0], [2.0]]
+
+
 async def test_a_deadline_that_passes_in_the_queue_is_counted_and_never_run() -> None:
     async with held_bench() as (made, gate):
         late = asyncio.ensure_future(made.run(1.0, deadline_s=5.0))
