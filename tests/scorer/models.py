@@ -55,6 +55,31 @@ def identity_model(path: Path, kind: int, shape: Sequence[Any] = ("N", 2)) -> Pa
 
 def endless_model(path: Path) -> Path:
     """A model whose run never ends: it copies its input 2^62 times."""
+    return save_model(
+        path,
+        [copying("turns")],
+        [tensor("X")],
+        [tensor("Y")],
+        [numpy_helper.from_array(np.array(2**62), "turns")],
+    )
+
+
+def patient_model(path: Path) -> Path:
+    """A model that copies its one row as often as the largest value says, then answers with it."""
+    return save_model(
+        path,
+        [
+            helper.make_node("ReduceMax", ["X"], ["largest"], keepdims=0),
+            helper.make_node("Cast", ["largest"], ["turns"], to=TensorProto.INT64),
+            copying("turns"),
+        ],
+        [tensor("X", shape=(1, 3))],
+        [tensor("Y", shape=(1, 3))],
+    )
+
+
+def copying(turns: str) -> Any:
+    """A node that copies X to Y, `turns` times."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["more"], ["still_more"]),
@@ -68,13 +93,7 @@ def endless_model(path: Path) -> Path:
         ],
         [tensor("still_more", TensorProto.BOOL, ()), tensor("copied", shape=("N", 3))],
     )
-    return save_model(
-        path,
-        [helper.make_node("Loop", ["turns", "", "X"], ["Y"], body=body)],
-        [tensor("X")],
-        [tensor("Y")],
-        [numpy_helper.from_array(np.array(2**62), "turns")],
-    )
+    return helper.make_node("Loop", [turns, "", "X"], ["Y"], body=body)
 
 
 def save_golden(folder: Path, **arrays: NDArray[Any]) -> None:

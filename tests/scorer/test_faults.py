@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import grpc
 import numpy as np
@@ -17,7 +18,7 @@ from domain.versions import VersionRef
 from scorer.service import SERVICE
 from tests.scorer.conftest import StartHost, StartScorer
 from tests.scorer.fake_registry import FakeRegistry
-from tests.scorer.models import doubling_artifact, save_model, tensor
+from tests.scorer.models import doubling_artifact, patient_model, save_model, tensor
 from tests.scorer.serving import infer_request
 from tests.scorer.test_host import READY, REFUSED, all_ready, deployment, infer, is_running
 from understudy.oip import inference_pb2 as pb_oip
@@ -71,19 +72,36 @@ def rows(count: int = 1) -> np.ndarray:
     return np.ones((count, 3), np.float32)
 
 
-async def test_callers_of_a_killed_scorer_get_unavailable_at_once(
-    start_scorer: StartScorer, artifact: Path
+async def until_running(metrics_port: int) -> None:
+    """Return when the scorer has taken a call out of its queue to run it."""
+
+    def read() -> bytes:
+        with urlopen(f"http://127.0.0.1:{metrics_port}/metrics") as answer:
+            return bytes(answer.read())
+
+    async with asyncio.timeout(15):
+        while b"understudy_scorer_queue_seconds_count 0.0" in await asyncio.to_thread(read):
+            pass
+
+
+async def test_callers_of_a_scorer_killed_during_a_run_get_unavailable_at_once(
+    start_scorer: StartScorer, tmp_path: Path, unused_tcp_port: int
 ) -> None:
-    scorer = await start_scorer(artifact)
+    scorer = await start_scorer(
+        patient_model(tmp_path / "model.onnx"),
+        *("--metrics-port", str(unused_tcp_port)),
+        SCORER_INLINE_RUN_MS="0",  # in a worker thread: counted when it begins
+    )
+    endless = infer_request(np.full((1, 3), 1e18, np.float32))
     async with caller(scorer.address) as calls:
-        await calls.infer(infer_request(rows()))
-        os.kill(scorer.pid, signal.SIGSTOP)  # so that the calls are surely in flight
-        waiting = [asyncio.ensure_future(calls.code_of(infer_request(rows()))) for _ in range(8)]
-        await asyncio.sleep(0)
+        waiting = [asyncio.ensure_future(calls.code_of(endless)) for _ in range(8)]
+        await until_running(unused_tcp_port)
+        assert not any(call.done() for call in waiting)
 
         os.kill(scorer.pid, signal.SIGKILL)
 
-        codes = await asyncio.wait_for(asyncio.gather(*waiting), 10)
+        # Their deadline is 30 s.
+        codes = await asyncio.wait_for(asyncio.gather(*waiting), 5)
     assert codes == [Code.UNAVAILABLE] * 8
 
 
