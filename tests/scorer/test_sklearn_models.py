@@ -1,11 +1,13 @@
 """Models as their authors make them: scikit-learn pipelines converted by skl2onnx."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
@@ -15,7 +17,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from domain.errors import InvalidInputError
-from tests.scorer.serving import load, open_service
+from tests.scorer.models import save_model, tensor
+from tests.scorer.serving import infer_request, load, open_service
 from understudy.oip import inference_pb2 as pb
 
 RANDOM = np.random.default_rng(7)
@@ -73,6 +76,46 @@ async def test_a_regressor_gives_its_values_and_only_the_outputs_asked_for(tmp_p
     assert [output.name for output in response.outputs] == ["variable"]
     values = output_of(response, "variable", np.float32)[:, 0]
     assert np.allclose(values, model.predict(ROWS), atol=1e-5)
+
+
+def ranking_weights() -> NDArray[np.float32]:
+    """Learn from pairs of candidates which of the two is better; the intercept says nothing."""
+    relevance = ROWS @ np.array([2.0, -1.0, 0.0, 0.5])
+    left, right = RANDOM.permutation(len(ROWS)), RANDOM.permutation(len(ROWS))
+    is_better = relevance[left] > relevance[right]
+    pairwise = LogisticRegression(fit_intercept=False).fit(ROWS[left] - ROWS[right], is_better)
+    return np.asarray(pairwise.coef_.T, np.float32)
+
+
+async def test_a_ranker_gives_each_query_the_raw_scores_of_its_own_candidates(
+    tmp_path: Path,
+) -> None:
+    """One number without bounds per row, in a tensor of one axis."""
+    weights = ranking_weights()
+    path = save_model(
+        tmp_path / "m.onnx",
+        [
+            helper.make_node("MatMul", ["X", "W"], ["column"]),
+            helper.make_node("Squeeze", ["column", "axis"], ["score"]),
+        ],
+        [tensor("X", shape=("N", 4))],
+        [tensor("score", shape=("N",))],
+        [
+            numpy_helper.from_array(weights, "W"),
+            numpy_helper.from_array(np.array([1]), "axis"),
+        ],
+    )
+    queries = [ROWS[:7], ROWS[7:8], ROWS[8:30], ROWS[30:]]
+
+    async with open_service(path, tmp_path) as served:
+        calls = [served.call("ModelInfer", infer_request(candidates)) for candidates in queries]
+        responses = await asyncio.gather(*calls)
+
+    for candidates, response in zip(queries, responses, strict=True):
+        scores = output_of(response, "score", np.float32)
+        assert scores.shape == (len(candidates),)
+        assert np.allclose(scores, (candidates @ weights)[:, 0], atol=1e-5)
+    assert output_of(responses[2], "score", np.float32).min() < 0
 
 
 def test_zipmap_is_refused_with_the_option_that_avoids_it(tmp_path: Path) -> None:
