@@ -1,7 +1,7 @@
 """The protocol's RPCs over real gRPC: answers, and the status and text of each refusal."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,9 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from runtime.serving import MAX_MESSAGE_BYTES
 from tests.scorer.fakes import DoublingRunner, Gate
 from tests.scorer.models import doubling_model
 from tests.scorer.serving import LIMITS, array_of, infer_request, open_service
@@ -219,6 +221,27 @@ async def test_bytes_that_are_no_message_are_not_our_bug(doubler: Path, tmp_path
             await served.send(b"\xff\xff\xff")
 
     assert refused.value.code() is Code.INVALID_ARGUMENT
+
+
+class WideRunner(DoublingRunner):
+    """Answers a row with more than a message can hold."""
+
+    def run(self, inputs: Sequence[NDArray[Any]], outputs: tuple[int, ...]) -> list[NDArray[Any]]:
+        wide = MAX_MESSAGE_BYTES // 4 + 1 if len(inputs[0]) > 1 else 4
+        return [np.zeros((len(inputs[0]), wide), np.float32)]
+
+
+async def test_an_answer_above_the_largest_message_is_refused_and_the_next_one_served(
+    doubler: Path, tmp_path: Path
+) -> None:
+    async with open_service(doubler, tmp_path, runner=WideRunner()) as served:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await served.call("ModelInfer", infer_request(ROWS))
+        response = await served.call("ModelInfer", infer_request(ROWS[:1]))
+
+    assert refused.value.code() is Code.RESOURCE_EXHAUSTED
+    assert "Sent message larger" in (refused.value.details() or "")  # not our client's own limit
+    assert array_of(response).shape == (1, 4)
 
 
 async def test_a_lone_caller_never_waits(doubler: Path, tmp_path: Path) -> None:
