@@ -1,7 +1,13 @@
-"""One JSON object per line on stdout, in every process."""
+"""One JSON object per line on stdout, in every process.
 
+A line that cannot be written is lost: a full disk below the log must not end who serves.
+"""
+
+import io
 import logging
 import sys
+from contextlib import suppress
+from typing import Any, TextIO
 
 import structlog
 
@@ -15,6 +21,7 @@ def configure_logs(process: str, *, level: str = "info") -> None:
         process: bound to every line, e.g. "router-0" or "scorer:fraud@7".
         level: one of `LEVELS`.
     """
+    stdout = _lossy(sys.stdout)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -24,16 +31,39 @@ def configure_logs(process: str, *, level: str = "info") -> None:
             structlog.processors.JSONRenderer(sort_keys=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(file=stdout),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
-    _log_libraries_likewise()
+    _log_libraries_likewise(stdout)
 
 
-def _log_libraries_likewise() -> None:
+class _LossyFile(io.RawIOBase):
+    """Writes to a file descriptor, and says that it did whatever happens."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._file = io.FileIO(descriptor, "w", closefd=False)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any, /) -> int:
+        written: int | None = None
+        with suppress(OSError):
+            written = self._file.write(content)
+        return memoryview(content).nbytes if written is None else written
+
+
+def _lossy(stream: TextIO) -> TextIO:
+    return io.TextIOWrapper(
+        io.BufferedWriter(_LossyFile(stream.fileno())), encoding="utf-8", write_through=True
+    )
+
+
+def _log_libraries_likewise(stdout: TextIO) -> None:
     """Let libraries, which speak through logging (grpc, asyncio), write the same lines."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -126,7 +125,6 @@ async def _load_unless_stopped(
 def _leave_while_loading(task: ServeTask) -> NoReturn:
     """End the process. Nobody can end the thread that loads, and Python would wait for it."""
     _log.info("stopped_while_loading", version=str(task.ref))
-    sys.stdout.flush()
     os._exit(OK)
 
 

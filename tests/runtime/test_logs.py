@@ -3,9 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 PROGRAM = """
-import logging, structlog
+import logging, structlog, sys
 from runtime.logs import configure_logs
 configure_logs("router-0")
 structlog.get_logger().info("request_scored", latency_ms=1.5)
@@ -28,3 +31,18 @@ def test_lines_of_ours_and_of_libraries_are_json_with_process_and_time() -> None
     assert "ZeroDivisionError" in broke["exception"]
     assert {line["process"] for line in (ours, library, broke)} == {"router-0"}
     assert all("timestamp" in line for line in (ours, library, broke))
+
+
+@pytest.mark.fault
+def test_a_full_disk_below_the_log_ends_nobody() -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", f"{PROGRAM}\nsys.stderr.write('went on')"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert "went on" in ended.stderr
+    assert "Traceback" not in ended.stderr
