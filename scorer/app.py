@@ -3,11 +3,11 @@
 import asyncio
 import json
 import os
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import structlog
 from prometheus_client import start_http_server
@@ -29,6 +29,7 @@ from scorer.reflection import SERVICE, add_reflection
 from scorer.request_reader import RequestLimits, RequestReader
 from scorer.service import InferenceService, ServedModel
 from scorer.settings import NanPolicy, ScorerSettings
+from scorer.unless_stopped import unless_stopped
 
 _log = structlog.get_logger()
 
@@ -65,7 +66,7 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
         resources.push_async_callback(server.stop, None)
         resources.enter_context(_serve_metrics(settings, metrics))
         try:
-            loaded = await _load_unless_stopped(stop, _load(task, settings, place))
+            loaded = await unless_stopped(stop, _load(task, settings, place))
         except UnderstudyError as error:
             return _refuse(task, error)
         if loaded is None:
@@ -106,20 +107,6 @@ def _serve_metrics(settings: ScorerSettings, metrics: ScorerMetrics) -> Iterator
     finally:
         httpd.shutdown()
         httpd.server_close()
-
-
-async def _load_unless_stopped(
-    stop: asyncio.Event, load: Coroutine[Any, Any, LoadedModel]
-) -> LoadedModel | None:
-    """Return what `load` returns, or None when `stop` comes first; its thread goes on then."""
-    loading, stopping = asyncio.ensure_future(load), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return loading.result() if loading.done() else None
-    finally:
-        for task in (loading, stopping):
-            task.cancel()
-        await asyncio.gather(loading, stopping, return_exceptions=True)
 
 
 def _leave_while_loading(task: ServeTask) -> NoReturn:

@@ -30,6 +30,7 @@ from scorer.decisions.restarts import GiveUp, Restart, RestartHistory, RestartPo
 from scorer.launch import Launcher, LaunchOptions
 from scorer.priority import may_set_down_to, set_idle, set_nice, try_priority
 from scorer.probe import Probe, ProbeAnswer
+from scorer.unless_stopped import unless_stopped
 
 _log = structlog.get_logger()
 _READY_POLL_S = 0.05
@@ -151,7 +152,9 @@ class SupervisedScorer:
     async def _run_once(self) -> None:
         """Start the process and watch it; return when asked to stop."""
         self._change(state=ScorerState.STARTING, pid=0)
-        folder = await self._cache.folder_of(self.version)
+        folder = await unless_stopped(self._stop, self._cache.folder_of(self.version))
+        if folder is None:
+            return
         process: asyncio.subprocess.Process | None = None
         try:
             process = await self._start(folder)
@@ -255,8 +258,7 @@ class SupervisedScorer:
         self._history, plan = self._history.failed(time.monotonic(), random.random())  # noqa: S311 - jitter
         match plan:
             case GiveUp():
-                text = f"{why}; gave up after {plan.restarts} restarts in {plan.window_s:g} s"
-                await self._rest(ScorerState.GAVE_UP, text)
+                await self._rest(ScorerState.GAVE_UP, f"{why}; {plan}")
             case Restart():
                 self._change(restarts=self.state.restarts + 1)
                 await self._wait_to_restart(why, plan)

@@ -27,6 +27,9 @@ class GiveUp:
     restarts: int
     window_s: float
 
+    def __str__(self) -> str:
+        return f"gave up after {self.restarts} restarts in {self.window_s:g} s"
+
 
 @dataclass(frozen=True, slots=True)
 class RestartHistory:

@@ -21,10 +21,13 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
         self.address = ""
         self.files: dict[str, bytes] = {}
         self.fetched: list[str] = []
+        self.sends = asyncio.Event()  # cleared: it takes fetches, and sends nothing
+        self.sends.set()
         self.snapshot = pb.Snapshot(sequence=1)
         self.reports: dict[str, list[pb.ScorerProcess]] = {}
         self._changed = asyncio.Condition()
         self._reported = asyncio.Condition()
+        self._fetching = asyncio.Condition()
 
     def version(
         self,
@@ -64,6 +67,12 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
                 await self._reported.wait()
             return self.processes
 
+    async def until_fetching(self) -> None:
+        """Return when a host has asked for a file."""
+        async with asyncio.timeout(30.0), self._fetching:
+            while not self.fetched:
+                await self._fetching.wait()
+
     @property
     def processes(self) -> list[pb.ScorerProcess]:
         return [process for report in self.reports.values() for process in report]
@@ -87,7 +96,10 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
         if content is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"file {request.sha256}")
             return
-        self.fetched.append(request.sha256)
+        async with self._fetching:
+            self.fetched.append(request.sha256)
+            self._fetching.notify_all()
+        await self.sends.wait()
         for start in range(0, len(content), _CHUNK_BYTES):
             yield pb.ArtifactChunk(data=content[start : start + _CHUNK_BYTES])
 

@@ -110,6 +110,19 @@ async def test_a_registry_that_is_away_while_an_artifact_is_fetched_spends_no_bu
     assert (await infer(process.address) == 2).all()
 
 
+async def test_a_registry_that_sends_nothing_holds_no_stop_up(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path
+) -> None:
+    registry.sends.clear()
+    await registry.publish([registry.version(VersionRef("doubler", 1), artifact)], [deployment(1)])
+    host = await start_host()
+    await registry.until_fetching()
+
+    assert await host.end() == 0
+
+    assert registry.processes == []
+
+
 async def give_up(
     registry: FakeRegistry, start_host: StartHost, version: pb.Version
 ) -> pb.ScorerProcess:
