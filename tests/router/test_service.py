@@ -81,14 +81,14 @@ async def test_candidates_share_one_call(served: Served) -> None:
         pb.ScoreBatchRequest(
             model=MODEL,
             candidate_entity="user",
-            candidates=[pb.Candidate(id=f"u{index}") for index in range(200)],
+            candidates=[pb.Candidate(id=f"u{index}") for index in range(60)],
             unit_key="page-1",
             sort=True,
         )
     )
 
-    assert [result.id for result in answer.results] == [f"u{i}" for i in reversed(range(200))]
-    assert answer.timing.batch_rows == 200
+    assert [result.id for result in answer.results] == [f"u{i}" for i in reversed(range(60))]
+    assert answer.timing.batch_rows == 60
 
 
 async def test_a_stream_answers_every_request_by_its_id(served: Served) -> None:
