@@ -25,7 +25,7 @@ class Responder(Protocol):
     """Makes the answers of a batch and hands each caller its own; joins those of a split call."""
 
     def scatter(self, answered: Answered, deployment: Deployment, *, now_s: float) -> None: ...
-    def join(self, parts: Sequence[bytes], candidates: Candidates) -> bytes: ...
+    def join(self, parts: Sequence[bytes], candidates: Candidates) -> bytes | None: ...
 
 
 class RequestLog(Protocol):
@@ -74,8 +74,13 @@ class Delivery:
         queue_s = [max(0.0, taken_s - each) for each in arrived_s]
         total_s = [answered_s - each for each in arrived_s]
         self.counters.batch_answered(answered, queue_s=queue_s, total_s=total_s)
-        middle_s = queue_s[len(queue_s) // 2]  # in order of arrival
-        self.after_batch(middle_s, handed.outstanding_rows)
+        own_s = [
+            waited_s
+            for waited_s, work in zip(queue_s, answered.works, strict=True)
+            if not work.is_later_part
+        ]
+        if own_s:  # in order of arrival: the middle one
+            self.after_batch(own_s[len(own_s) // 2], handed.outstanding_rows)
         if deployment.fallback.last_score:
             self._remember(answered, answered_s)
         self.request_log.answered(answered, now_s=answered_s)

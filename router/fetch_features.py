@@ -102,11 +102,10 @@ class FeatureFetcher:
 
     def _record_failure(self, permit: Permit, why: str, timeout_s: float, started_s: float) -> None:
         """Count a failed read, unless its callers left the store less time than it needs."""
-        now_s = self._now_s()
-        took_s = now_s - started_s
+        took_s = self._now_s() - started_s
         if took_s >= timeout_s and timeout_s < self._slow_s:
             self._experience, verdict = self._experience.after_timeout(
-                given_s=took_s, now_s=now_s, gone_after_s=_GONE_TIMES * self._slow_s
+                given_s=took_s, gone_after_s=_GONE_TIMES * self._slow_s
             )
             if verdict is Verdict.NOTHING and self._breaker.is_closed:
                 return

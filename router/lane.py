@@ -8,6 +8,7 @@ the most, and a hung one gets nothing.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from router.decisions.admission import Priority
 from router.work import Work
@@ -20,11 +21,11 @@ class Lane:
     """Work in order of priority, then of arrival."""
 
     __slots__ = (
+        "_closing",
         "_idle",
         "_passed_over",
         "_queues",
         "batches_taken",
-        "closed",
         "open_pullers",
         "queued_rows",
     )
@@ -36,7 +37,16 @@ class Lane:
         self.open_pullers = 0  # scorers that would take work now or when they are done
         self.queued_rows = 0
         self.batches_taken = 0  # and not given back: any of them may be put back
-        self.closed = False
+        self._closing = asyncio.Event()
+
+    @property
+    def closed(self) -> bool:
+        return self._closing.is_set()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is closed and none of its work is left anywhere."""
+        return self.closed and not (self.queued_rows or self.batches_taken)
 
     def put(self, work: Work) -> bool:
         """Queue `work`; False when no scorer would ever take it."""
@@ -88,8 +98,15 @@ class Lane:
 
     def close(self) -> None:
         """Let pullers end once all is done. Nothing new may be put after this."""
-        self.closed = True
+        self._closing.set()
         self._wake_all()
+
+    async def closed_within(self, seconds: float) -> bool:
+        """Wait until it is closed, but no longer than `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+        return self.closed
 
     def __iter__(self) -> Iterator[Work]:
         for queue in self._queues:
@@ -107,7 +124,8 @@ class Lane:
     def _take_gathered(self, most_rows: int) -> list[Work]:
         taken: list[Work] = []
         rows = 0
-        for queue in self._in_turn():
+        is_their_turn = self._passed_over >= _MOST_PASSED_OVER
+        for queue in self._in_turn() if is_their_turn else self._queues:
             while queue and (not taken or rows + queue[0].rows <= most_rows):
                 if taken and (queue[0].is_alone or taken[0].is_alone):
                     break
@@ -118,18 +136,16 @@ class Lane:
                 break  # what is left of a higher priority goes before the lower ones
         self.queued_rows -= rows
         is_behind = any(self._queues[taken[0].priority + 1 :])
-        self._passed_over = self._passed_over + 1 if is_behind else 0
+        self._passed_over = self._passed_over + 1 if is_behind and not is_their_turn else 0
         if self.queued_rows:
             self._wake_one()
         return taken
 
     def _in_turn(self) -> Sequence[deque[Work]]:
-        """Return the queues by priority; but who was passed over for long goes first once.
+        """Return the queues by priority, but first the one of those passed over for longest.
 
         So calls of a lower priority are slow beside many of a higher one, and not without end.
         """
-        if self._passed_over < _MOST_PASSED_OVER:
-            return self._queues
         waiting = [queue for queue in self._queues if queue]
         longest = min(waiting[1:], key=lambda queue: queue[0].arrived_s, default=waiting[0])
         return (longest, *(queue for queue in self._queues if queue is not longest))

@@ -144,7 +144,8 @@ class LiveModel:
             self._submit(work)
             return
         part_rows = max(1, self._shared.most_batch_rows // 2)  # live work fits beside a part
-        for part in split_work(work, part_rows, self._shared.delivery.responder.join):
+        join = self._shared.delivery.responder.join
+        for part in split_work(work, part_rows, join, again=self._submit):
             self._submit(part)
 
     def _submit(self, work: Work) -> None:
@@ -163,6 +164,8 @@ class LiveModel:
         `next_in_s`: when this is asked again; what is due by then is due now.
         """
         due_by_s = now_s + next_in_s
+        if late := [work for work in self._rules_first.works() if work.answer_by_s <= due_by_s]:
+            self._ladder.take_down(late, Cause.DEADLINE_NEAR)
         for of_version in self.lanes.values():
             lane, pullers = of_version.lane, of_version.pullers
             if all(puller.is_stuck(now_s) for puller in pullers):
@@ -180,8 +183,8 @@ class LiveModel:
         works = of_version.lane.take_if(lambda work: to.is_due(work, now_s))
         for puller in of_version.pullers:
             for work in puller.in_flight:
-                if to.is_due(work, now_s) and not (work.is_hedged or work.answer.done()):
-                    work.is_hedged = True  # both have it
+                if to.is_due(work, now_s) and not work.answer.done():
+                    work.holders += 1
                     works.append(work)
         self._ladder.hand_over(works, to)
 
@@ -199,7 +202,22 @@ class LiveModel:
                     of_version.lane.put_back(slow)
 
     def close(self) -> None:
-        """Take no more; the pullers end when what is queued is answered."""
+        """Take no new work; what is here may still go from one version to the next.
+
+        So lanes close in the order in which work falls, each when nothing can fall to it any more;
+        call it again until all are.
+        """
+        last = [each for each in (self._champion, self._fallback) if each is not None]
+        first = [each for each in self.lanes.values() if each not in last]
+        for stage in (first, *([each] for each in last)):
+            for of_version in stage:
+                of_version.lane.close()
+            is_done = all(of_version.lane.is_done for of_version in stage)
+            if self._rules_first.is_deciding or not is_done:
+                return
+
+    def close_at_once(self) -> None:
+        """Take nothing any more, from nobody: the process ends."""
         for of_version in self.lanes.values():
             of_version.lane.close()
 
@@ -291,7 +309,10 @@ class LiveModel:
                 self._shared.delivery.counters.late_rows += work.rows
             elif work.candidates is None and not np.isfinite(answered.scores[at]):
                 kept[at] = False
-                bad.append(work)
+                if work.holders > 1:
+                    work.holders -= 1  # another one may still answer
+                else:
+                    bad.append(work)
             at += work.rows
         self._ladder.take_down(bad, Cause.SCORE_NOT_FINITE)
         return kept

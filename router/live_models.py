@@ -103,12 +103,14 @@ class LiveModels:
                     model.hedge_if_slow(now_s)
                 except Exception:  # noqa: BLE001 - boundary: a bug must not end every deadline's guard
                     _log.exception("sweep_failed", model=model.deployment.model)
+            for model in self._retired:
+                model.close()  # as far as it can, by now
             self._retired = [model for model in self._retired if not model.is_drained]
 
     def close(self) -> None:
         """Stop admitting; mirrors end when what they hold is sent."""
-        for model in self._models.values():
-            model.close()
+        for model in (*self._models.values(), *self._retired):
+            model.close_at_once()
         for mirror in self.mirrors.values():
             mirror.close()
 

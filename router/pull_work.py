@@ -7,7 +7,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from domain.errors import (
     DeadlinePassedError,
@@ -15,11 +17,12 @@ from domain.errors import (
     UnavailableError,
     UnderstudyError,
 )
+from domain.snapshots import VersionSpec
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
 from router.decisions.ladder import Cause
 from router.decisions.patience import Experience, Verdict
 from router.lane import Lane
-from router.ports import Clocks, Scorer, ScorerHungError
+from router.ports import Clocks, Inferred, Scorer, ScorerHungError
 from router.work import Work
 
 _MOST_ATTEMPTS = 2  # a failed batch is tried once more, on another scorer
@@ -51,25 +54,27 @@ class GuardedScorer:
         return permit
 
     def judge(
-        self, permit: Permit, failure: Exception | None, *, sent_s: float, now_s: float
+        self, permit: Permit, failure: Exception | None, *, asked_s: float | None, now_s: float
     ) -> bool:
         """Record how a batch ended; return whether the scorer is as good as before.
 
-        One that names what is wrong with the request is well, and one that was asked by callers
-        in a hurry may be.
+        One that was not asked (`asked_s` None) is what it was, one that names what is wrong with
+        the request is well, and one that was asked by callers in a hurry may be.
         """
+        if asked_s is None:
+            return True
         if failure is None or isinstance(failure, InvalidInputError):
-            self._experience = self._experience.after_answer(now_s - sent_s)
+            self._experience = self._experience.after_answer(now_s - asked_s)
             self.record(permit, failure=None, now_s=now_s)
             return True
         if isinstance(failure, DeadlinePassedError):
             self._experience, verdict = self._experience.after_timeout(
-                given_s=now_s - sent_s, now_s=now_s, gone_after_s=self._gone_after_s
+                given_s=now_s - asked_s, gone_after_s=self._gone_after_s
             )
             if verdict is Verdict.NOTHING:
                 return True
             if verdict is Verdict.GONE:
-                why = f"no answer to anybody for {self._gone_after_s * 1000:.0f} ms"
+                why = f"no answer to anybody in {self._gone_after_s * 1000:.0f} ms of waiting"
                 failure = ScorerHungError(f"scorer {self.scorer.address}", why)
         self.record(permit, failure=failure, now_s=now_s)
         return False
@@ -88,6 +93,29 @@ class GuardedScorer:
         elif not was_closed and self.breaker.is_closed:
             self._experience = Experience()
             _log.info("scorer_breaker_closed", address=self.scorer.address)
+
+
+class _TimedScorer:
+    """A scorer that knows when it was asked last; None: not for this batch."""
+
+    def __init__(self, scorer: Scorer, now_s: Callable[[], float]) -> None:
+        self.address = scorer.address
+        self.asked_s: float | None = None  # monotonic
+        self._scorer = scorer
+        self._now_s = now_s
+
+    async def infer(
+        self,
+        spec: VersionSpec,
+        tensors: Sequence[NDArray[np.generic]],
+        *,
+        timeout_s: float,
+        outputs: Sequence[str] = (),
+    ) -> Inferred:
+        if timeout_s <= 0:
+            raise DeadlinePassedError("scoring")
+        self.asked_s = self._now_s()
+        return await self._scorer.infer(spec, tensors, timeout_s=timeout_s, outputs=outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +138,7 @@ class Puller:
         self._duties = duties
         self._clocks = clocks
         self._most_rows = most_rows
+        self._timed = _TimedScorer(guarded.scorer, clocks.monotonic_s)
         self.in_flight: Sequence[Work] = ()
         self._sent_s = 0.0  # when what is in flight was sent; monotonic
         self.has_ended = False
@@ -130,10 +159,10 @@ class Puller:
         slow = [
             work
             for work in self.in_flight
-            if not (work.is_hedged or work.answer.done()) and work.attempts + 1 < _MOST_ATTEMPTS
+            if work.holders == 1 and not work.answer.done() and work.attempts + 1 < _MOST_ATTEMPTS
         ]
         for work in slow:
-            work.is_hedged = True
+            work.holders += 1
             work.attempts += 1
         return slow
 
@@ -154,6 +183,8 @@ class Puller:
             while True:
                 if not self._guarded.breaker.is_closed:
                     await self._wait_until_closed()
+                    if not self._is_joined:  # the lane has closed meanwhile
+                        return
                 works = await self._lane.take(self._most_rows)
                 if not works:
                     return
@@ -189,12 +220,13 @@ class Puller:
         is_closed = self._guarded.breaker.is_closed
         permit = self._guarded.admit(self._sent_s) if is_closed else None
         if permit is None:
-            self._pass_on(_left_to_us(works), Cause.SCORER_UNAVAILABLE)
+            self._pass_on(_left_to_us(works), Cause.SCORER_UNAVAILABLE, was_tried=False)
             return False
         self.in_flight = works
+        self._timed.asked_s = None
         failure: Exception | None = None
         try:
-            await self._duties.answer(works, self._guarded.scorer)
+            await self._duties.answer(works, self._timed)
         except UnderstudyError as error:
             failure = error
             self._after_failure(works, error)
@@ -205,7 +237,7 @@ class Puller:
         finally:
             self.in_flight = ()
             succeeded = self._guarded.judge(
-                permit, failure, sent_s=self._sent_s, now_s=self._clocks.monotonic_s()
+                permit, failure, asked_s=self._timed.asked_s, now_s=self._clocks.monotonic_s()
             )
         return succeeded
 
@@ -236,13 +268,13 @@ class Puller:
                 work.is_alone = True
                 self._lane.put_back([work])
 
-    def _pass_on(self, works: Sequence[Work], cause: Cause) -> None:
+    def _pass_on(self, works: Sequence[Work], cause: Cause, *, was_tried: bool = True) -> None:
         """Give work that this scorer did not answer to another one in time, else down the ladder."""
         now_s = self._clocks.monotonic_s()
         again: list[Work] = []
         down: list[Work] = []
         for work in works:
-            work.attempts += 1
+            work.attempts += was_tried
             has_time = work.answer_by_s > now_s and work.attempts < _MOST_ATTEMPTS
             elsewhere = self._lane.open_pullers > 1
             (again if has_time and elsewhere else down).append(work)
@@ -258,11 +290,12 @@ class Puller:
             now_s = self._clocks.monotonic_s()
             permit = self._guarded.admit(now_s)
             if permit is None:
-                await asyncio.sleep(max(self._guarded.breaker.due_in_s(now_s), 0.001))
+                await self._lane.closed_within(max(self._guarded.breaker.due_in_s(now_s), 0.001))
                 continue
             failure = await self._probe()
             self._guarded.record(permit, failure=failure, now_s=self._clocks.monotonic_s())
-        self.join()
+        if self._guarded.breaker.is_closed:
+            self.join()
 
     async def _probe(self) -> Exception | None:
         try:
@@ -279,16 +312,16 @@ class Puller:
             return
         self._is_joined = False
         self._lane.open_pullers -= 1
-        if not self._lane.open_pullers and (stranded := self._lane.take_all()):
+        if not self._lane.open_pullers and (stranded := _left_to_us(self._lane.take_all())):
             self._duties.fall_back(stranded, Cause.SCORER_UNAVAILABLE)
 
 
 def _left_to_us(works: Sequence[Work]) -> list[Work]:
-    """Return those that nobody else answers: neither answered, nor with another scorer too."""
+    """Give up `works`; return those that are neither answered nor with another scorer too."""
     left: list[Work] = []
     for work in works:
-        if work.is_hedged:
-            work.is_hedged = False  # the other scorer is the only one now
+        if work.holders > 1:
+            work.holders -= 1  # another one may still answer
         elif not work.answer.done():
             left.append(work)
     return left

@@ -1,7 +1,9 @@
 """A large call in parts, so that live work finds its turn between them.
 
 The parts are work like any other: each is queued, scored, logged and degraded by itself. When
-the last is answered the call is; the first that fails ends it.
+the last is answered the call is; the first that fails ends it. Where parts were answered by
+different versions, or steps of the ladder, they make no ranking: then the call is made again, in
+one piece.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,24 +11,37 @@ from dataclasses import replace
 
 from router.work import Answer, Candidates, Work
 
-Join = Callable[[Sequence[bytes], Candidates], bytes]
+Join = Callable[[Sequence[bytes], Candidates], bytes | None]
 
 
-def split_work(work: Work, most_rows: int, join: Join) -> list[Work]:
+def split_work(
+    work: Work, most_rows: int, join: Join, *, again: Callable[[Work], None]
+) -> list[Work]:
     """Return `work` itself, or parts of at most `most_rows` candidates each.
 
-    `join` makes the answer of the call from those of the parts, in their order.
+    Args:
+        work: a call; what is not a ScoreBatch has no parts.
+        most_rows: of a part.
+        join: makes the answer of the call from those of the parts, in their order; None: they
+            are not of one model.
+        again: takes the call in one piece.
     """
     candidates = work.candidates
     if candidates is None or work.rows <= most_rows:
         return [work]
     starts = range(0, work.rows, most_rows)
-    whole = _Whole(work.answer, len(starts), lambda answers: join(answers, candidates))
+    whole = _Whole(
+        work.answer,
+        len(starts),
+        join=lambda answers: join(answers, candidates),
+        again=lambda: again(work),
+    )
     return [
         replace(
             work,
             answer=_Part(whole, place),
             rows=min(most_rows, work.rows - start),
+            is_later_part=start > 0,
             candidates=_part_of(candidates, start, start + most_rows),
         )
         for place, start in enumerate(starts)
@@ -48,18 +63,29 @@ class _Whole:
     """What the parts have in common: the call's answer, and what is there of it."""
 
     def __init__(
-        self, answer: Answer, parts: int, join: Callable[[Sequence[bytes]], bytes]
+        self,
+        answer: Answer,
+        parts: int,
+        *,
+        join: Callable[[Sequence[bytes]], bytes | None],
+        again: Callable[[], None],
     ) -> None:
         self.answer = answer
         self._answers: list[bytes] = [b""] * parts
         self._left = parts
         self._join = join
+        self._again = again
 
     def put(self, place: int, answer: bytes) -> None:
         self._answers[place] = answer
         self._left -= 1
-        if not self._left and not self.answer.done():
-            self.answer.set_result(self._join(self._answers))
+        if self._left or self.answer.done():
+            return
+        joined = self._join(self._answers)
+        if joined is None:
+            self._again()
+        else:
+            self.answer.set_result(joined)
 
 
 class _Part:

@@ -76,12 +76,13 @@ class Work:
     include_digests: bool = False
     candidates: Candidates | None = None  # set for a ScoreBatch
     attempts: int = 0
-    is_hedged: bool = False  # two scorers have it; the first of them that fails says nothing
+    holders: int = 1  # queues and scorers that have it; only the last that fails says so
     is_alone: bool = False  # not to be joined with others: a batch with it was refused
     tried_champion: bool = False  # its challenger could not answer
     tried_fallback: bool = False
     degraded_because: str = ""
     saw_rules: bool = False  # the deployment's rules were asked, and none decided
+    is_later_part: bool = False  # of a split call: it waits for its own siblings, too
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class ProtobufResponder:
                 work.answer.set_result(message.SerializeToString())
             at += work.rows
 
-    def join(self, parts: Sequence[bytes], candidates: Candidates) -> bytes:
+    def join(self, parts: Sequence[bytes], candidates: Candidates) -> bytes | None:
         return join_answers(parts, candidates)
 
     def _set_special(

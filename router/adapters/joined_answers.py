@@ -6,14 +6,17 @@ from router.work import Candidates
 from understudy.v1 import scoring_pb2 as pb
 
 
-def join_answers(parts: Sequence[bytes], candidates: Candidates) -> bytes:
+def join_answers(parts: Sequence[bytes], candidates: Candidates) -> bytes | None:
     """Return the answer of the whole call, its results in the order that was asked for.
 
-    Degradation is the worst level and the union of reasons and names; `served_by` is of the part
-    that is degraded most; each time is the longest of the parts, and `batch_rows` the largest.
+    None: the parts were answered by different versions or steps of the ladder. Degradation is the
+    worst level and the union of reasons and names; each time is the longest of the parts, and
+    `batch_rows` the largest.
     """
     messages = [pb.ScoreBatchResponse.FromString(part) for part in parts]
-    joined = max(messages, key=lambda message: message.degradation.level)
+    if len({_answerer(message) for message in messages}) > 1:
+        return None
+    joined = messages[0]
     results = _in_order([r for message in messages for r in message.results], candidates)
     degradation, timing = _worst(messages), _longest(messages)
     del joined.results[:]
@@ -22,6 +25,12 @@ def join_answers(parts: Sequence[bytes], candidates: Candidates) -> bytes:
         joined.degradation.CopyFrom(degradation)
     joined.timing.CopyFrom(timing)
     return joined.SerializeToString()
+
+
+def _answerer(message: pb.ScoreBatchResponse) -> tuple[int, int]:
+    level = message.degradation.level
+    is_fallen = level > pb.DEGRADATION_LEVEL_FEATURES
+    return message.served_by.version, level if is_fallen else pb.DEGRADATION_LEVEL_FULL
 
 
 def _in_order(

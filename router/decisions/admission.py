@@ -41,7 +41,7 @@ class AdmissionLimit:
 
     policy: AdmissionPolicy
     rows: float
-    moved_s: float = 0.0  # monotonic: when a long queue or disuse moved it last
+    moved_s: float = 0.0  # monotonic: when it moved last
 
     def after_batch(
         self, *, queue_s: float, outstanding_rows: int, now_s: float
@@ -59,7 +59,7 @@ class AdmissionLimit:
         if self.rows >= policy.most_rows:
             return self
         if outstanding_rows * 2 >= self.rows:
-            return replace(self, rows=min(float(policy.most_rows), self.rows + 1.0))
+            return replace(self, rows=min(float(policy.most_rows), self.rows + 1.0), moved_s=now_s)
         if since_s < policy.hold_s:
             return self
         forgotten = self.rows * 2.0 ** (min(since_s, _LONG_S) / policy.doubling_s)

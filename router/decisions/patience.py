@@ -23,7 +23,7 @@ class Experience:
     """What one has seen of somebody who is asked over and over. Replaced at each answer."""
 
     usual_s: float = 0.0  # running mean of the time that answers took; 0: none yet
-    unanswered_since_s: float | None = None  # monotonic; None: the last call was answered
+    unanswered_s: float = 0.0  # for so long calls were waited for in vain since the last answer
 
     def after_answer(self, took_s: float) -> "Experience":
         if not self.usual_s:
@@ -34,19 +34,14 @@ class Experience:
         """Whether so much time would have been enough, as answers go."""
         return given_s >= max(_LEAST_FAIR_S, _FAIR_TIMES * self.usual_s)
 
-    def after_timeout(
-        self, *, given_s: float, now_s: float, gone_after_s: float
-    ) -> tuple["Experience", Verdict]:
+    def after_timeout(self, *, given_s: float, gone_after_s: float) -> tuple["Experience", Verdict]:
         """Return what is known after a call had `given_s` and no answer, and what that says.
 
         Args:
             given_s: how long it was waited for.
-            now_s: monotonic.
-            gone_after_s: after so long without any answer it counts as gone.
+            gone_after_s: who was waited for so long, all in all, without any answer is gone.
         """
-        began_s = now_s - given_s
-        since_s = began_s if self.unanswered_since_s is None else self.unanswered_since_s
-        after = replace(self, unanswered_since_s=since_s)
-        if now_s - since_s >= gone_after_s:
+        after = replace(self, unanswered_s=self.unanswered_s + given_s)
+        if after.unanswered_s >= gone_after_s:
             return after, Verdict.GONE
         return after, Verdict.FAILED if self.is_fair(given_s) else Verdict.NOTHING

@@ -1,7 +1,7 @@
 """One budget per call, over fakes of the ports: what time is spent on, and what its end says."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 
@@ -9,8 +9,10 @@ import pytest
 
 from domain.deployments import Challenger, Deployment, Fallback
 from domain.errors import DeadlinePassedError
+from features.ports import ViewRead
 from router.work import Work
 from tests.router.world import (
+    FakeStore,
     RemoteStore,
     World,
     awaited,
@@ -205,3 +207,74 @@ async def test_a_challenger_that_is_only_busy_keeps_its_units() -> None:
         challenger.release.set()
 
         assert pb.ScoreResponse.FromString(await awaited(work)).served_by.version == 2
+
+
+async def test_a_replaced_revision_still_hands_over_to_its_champion() -> None:
+    async with open_world() as world, swept(world):
+        await two_arms(world, challengers=(Challenger(2, 9_999),))
+        challenger = world.scorers["two"]
+        challenger.release = asyncio.Event()
+        in_flight = world.submit("u1", unit_key="k", remaining_s=0.3)
+        await challenger.entered.wait()
+        queued = world.submit("u2", unit_key="k", remaining_s=0.3)
+
+        await world.deploy(
+            deployment(revision=2), ready={1: ["one"], 2: ["two"]}, specs=[spec(1), spec(2)]
+        )
+        answers = [pb.ScoreResponse.FromString(await awaited(w)) for w in (in_flight, queued)]
+
+        assert [answer.served_by.version for answer in answers] == [1, 1]
+        assert {answer.served_by.revision for answer in answers} == {1}
+
+
+async def test_a_call_on_which_both_arms_hang_is_tried_by_the_fallback_version() -> None:
+    async with open_world() as world, swept(world):
+        await two_arms(world, challengers=(Challenger(2, 9_999),), fallback=Fallback(version=3))
+        for name in ("one", "two"):
+            world.scorers[name].release = asyncio.Event()
+
+        answer = await world.score("u1", unit_key="k", remaining_s=0.4)
+
+        assert answer.served_by.version == 3
+
+
+async def test_the_stores_time_is_not_the_scorers_fault() -> None:
+    class SlowStore(FakeStore):
+        def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
+            until_s = monotonic() + 0.03
+            while monotonic() < until_s:
+                pass  # as when pages of the file are not in memory
+            return super().read_now(reads)
+
+    async with open_world(read_from=SlowStore(), cool_down_s=5.0) as world:
+        await two_arms(world, challengers=())
+
+        for _ in range(4):
+            with pytest.raises(DeadlinePassedError):
+                await awaited(world.submit("u1", remaining_s=0.025))
+
+        assert not world.scorers["one"].batches
+        assert world.live().lanes[1].pullers[0].guarded.breaker.is_closed
+
+
+async def test_work_of_a_replaced_revision_waits_for_the_scorer_that_is_well() -> None:
+    async with open_world(cool_down_s=5.0) as world:
+        await world.deploy(deployment(), ready={1: ["one", "two"]}, specs=[spec(1)])
+        broken, healthy = world.scorers["one"], world.scorers["two"]
+        guarded = next(p.guarded for p in world.live().lanes[1].pullers if p.address == "one")
+        broken.failing = True
+        async with asyncio.timeout(10):
+            while guarded.breaker.is_closed:
+                await world.score("nobody")
+        healthy.entered.clear()
+        healthy.release = asyncio.Event()
+        busy = world.submit("nobody")
+        await healthy.entered.wait()
+        waiting = [world.submit("nobody") for _ in range(4)]
+
+        await world.deploy(deployment(), ready={1: ["two"]}, specs=[spec(1)])
+        await until(lambda: guarded.breaker.due_in_s(monotonic()) < 4.97)
+        healthy.release.set()
+
+        answers = await asyncio.gather(*(awaited(work) for work in (busy, *waiting)))
+        assert len(answers) == 5

@@ -118,6 +118,17 @@ def test_the_limit_grows_by_a_row_a_batch_while_it_is_used() -> None:
     assert limit.after_batch(queue_s=0.0, outstanding_rows=400, now_s=1.0).rows == 501
 
 
+def test_time_in_use_is_not_forgotten_at_the_first_quiet_batch() -> None:
+    limit = AdmissionLimit(ADMISSION, 60.0)
+    for tenth in range(100):
+        limit = limit.after_batch(queue_s=0.001, outstanding_rows=100, now_s=tenth / 10)
+
+    quiet = limit.after_batch(queue_s=0.001, outstanding_rows=5, now_s=10.1)
+
+    assert limit.rows == 160.0
+    assert quiet.rows < 200.0
+
+
 def test_an_overload_is_forgotten_within_seconds_of_light_traffic() -> None:
     limit = AdmissionLimit(ADMISSION, 10.0, moved_s=0.0)
     for tenth in range(1, 81):

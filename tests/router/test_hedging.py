@@ -89,7 +89,7 @@ async def test_the_first_failure_of_two_costs_nothing(fails_first: str) -> None:
 
         failing.failing = True
         released(failing)
-        await until(lambda: not work.is_hedged)
+        await until(lambda: work.holders == 1)
         assert not work.answer.done()
         released(answering)
         answer = pb.ScoreResponse.FromString(await awaited(work))
@@ -147,3 +147,16 @@ async def test_a_hedged_call_that_nobody_answers_in_time_goes_down_the_ladder_on
 
         assert answer.degradation.level == pb.DEGRADATION_LEVEL_CONSTANT
         assert sum(batch.rows for batch in world.score_logs) == 1
+
+
+async def test_one_that_says_nan_does_not_speak_for_the_other() -> None:
+    async with two_replicas() as world:
+        work = world.submit("u7")
+        first, second = await both_have_it(world)
+
+        first.answers_nan_for = 7.0
+        released(first)
+        await until(lambda: work.holders == 1)
+        released(second)
+
+        assert pb.ScoreResponse.FromString(await awaited(work)).score == 70.001

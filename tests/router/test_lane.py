@@ -69,6 +69,20 @@ async def test_work_of_a_lower_priority_is_passed_over_a_few_times_only() -> Non
     assert taken.count("live-3") == 1
 
 
+async def test_those_passed_over_get_one_turn_however_many_they_are() -> None:
+    lane = open_lane()
+    for index in range(100):
+        lane.put(work(f"stream-{index}", priority=Priority.STREAM))
+    lane.put(work("candidates", priority=Priority.BATCH))
+    begun_by_live = 0
+    for index in range(12):
+        for place in range(8):
+            lane.put(work(f"live-{index}-{place}"))
+        begun_by_live += (await lane.take(8))[0].priority is Priority.LIVE
+
+    assert begun_by_live == 9
+
+
 async def test_what_was_put_back_goes_first() -> None:
     lane = open_lane()
     for name in "abc":

@@ -4,11 +4,12 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 
-from domain.deployments import Fallback, Rule, RuleOperator
-from tests.router.world import awaited, deployment, open_world, spec, two_arms
+from domain.deployments import Challenger, Fallback, Rule, RuleOperator
+from tests.router.world import RemoteStore, awaited, deployment, open_world, spec, two_arms, until
 from understudy.v1 import scoring_pb2 as pb
 
 LARGE = Rule("large", "amount", RuleOperator.GREATER, 5.0, "review", 1.0)
+SMALL = Rule("small", "amount", RuleOperator.LESS, 5.0, "pass", 0.0)
 CONSTANT = Fallback(constant_score=0.25)
 
 
@@ -102,3 +103,47 @@ async def test_a_rule_may_read_a_feature_that_only_requests_bring() -> None:
         near = await world.score("u2", features={"distance_km": 1.0})
 
         assert (far.rule, near.rule) == ("abroad", "")
+
+
+async def test_what_rules_decide_is_no_answer_of_the_scorer() -> None:
+    async with open_world(cool_down_s=5.0) as world:
+        await two_arms(world, challengers=(), rules=(LARGE,), fallback=CONSTANT)
+        world.scorers["one"].release = asyncio.Event()
+        guarded = world.live().lanes[1].pullers[0].guarded
+        await awaited(world.submit("u1", remaining_s=0.05))
+
+        for _ in range(3):
+            await world.score("u9")
+            await awaited(world.submit("u1", remaining_s=0.05))
+
+        assert not guarded.breaker.is_closed
+
+
+async def test_a_rule_decides_in_the_name_of_the_arm_that_a_unit_has() -> None:
+    async with open_world() as world:
+        await world.deploy(
+            deployment(challengers=(Challenger(2, 9_999),), rules=(SMALL,), fallback=CONSTANT),
+            ready={},
+            specs=[spec(1), spec(2)],
+        )
+
+        answer = await world.score("nobody", unit_key="k")
+
+        assert (answer.rule, answer.served_by.version) == ("small", 2)
+        assert answer.served_by.arm == pb.ARM_CHALLENGER
+
+
+async def test_rules_that_wait_for_a_hung_store_do_not_make_a_call_late() -> None:
+    store = RemoteStore()
+    async with open_world(read_from=store) as world:
+        await world.deploy(deployment(rules=(LARGE,), fallback=CONSTANT), ready={}, specs=[spec(1)])
+        store.hangs = True
+
+        hurried = world.submit("u1", remaining_s=0.05)
+        await until(lambda: store.given_s)
+        world.live().fall_back_if_due(hurried.answer_by_s)
+
+        assert list(pb.ScoreResponse.FromString(awaited(hurried).result()).degradation.reasons) == [
+            "deadline_near",
+            "constant_score",
+        ]

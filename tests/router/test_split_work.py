@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.deployments import Fallback
+from domain.deployments import Challenger, Fallback
 from domain.errors import UnavailableError
 from router.decisions.admission import Priority
 from router.split_work import split_work
@@ -91,17 +91,42 @@ async def test_a_part_that_fails_ends_the_call_and_what_is_left_is_not_run() -> 
         assert len(scorer.batches) == 1
 
 
-async def test_parts_fall_down_the_ladder_by_themselves() -> None:
+async def test_a_call_whose_parts_differ_in_who_answered_is_made_again_in_one_piece() -> None:
     async with open_world(most_batch_rows=8) as world:
         await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
         world.scorers["one"].fails_after = 2
 
         answer = await world.score_batch([f"u{index}" for index in range(16)])
 
-        scores = [result.score for result in answer.results]
-        assert scores[:8] == [index * 10 + 0.001 for index in range(8)]
-        assert scores[8:] == [0.25] * 8
+        assert [result.score for result in answer.results] == [0.25] * 16
         assert answer.degradation.level == pb.DEGRADATION_LEVEL_CONSTANT
+
+
+async def test_a_ranking_is_of_one_version() -> None:
+    async with open_world(most_batch_rows=8) as world:
+        await two_arms(world, challengers=(Challenger(2, 9_999),))
+        world.scorers["two"].fails_after = 2
+
+        answer = await world.score_batch([f"u{index}" for index in range(24)], is_sorted=True)
+
+        assert {round(result.score % 1, 3) for result in answer.results} == {0.001}
+        assert answer.served_by.version == 1
+
+
+async def test_waiting_for_ones_own_siblings_is_no_queue() -> None:
+    async with open_world(most_batch_rows=8) as world:
+        await two_arms(world, challengers=())
+        before = world.gate.limit
+        world.scorers["one"].release = asyncio.Event()
+        large = await large_call(world, 40)
+        for part in world.live().lanes[1].lane:
+            part.arrived_s -= 10.0
+        released = world.scorers["one"].release
+        assert released is not None
+        released.set()
+        await large
+
+        assert world.gate.limit is before
 
 
 async def test_refused_candidates_are_told_once_and_features_stay_with_theirs() -> None:
@@ -116,7 +141,7 @@ async def test_refused_candidates_are_told_once_and_features_stay_with_theirs() 
         is_sorted=False,
     )
 
-    parts = split_work(work, 2, joined)
+    parts = split_work(work, 2, joined, again=lambda _: None)
 
     own = [part.candidates for part in parts if part.candidates is not None]
     assert [list(each.ids) for each in own] == [["a", "b"], ["c", "d"], ["e"]]

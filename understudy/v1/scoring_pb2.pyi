@@ -579,7 +579,7 @@ class ScoreBatchResponse(_message.Message):
     request_id: _builtins.str
     @_builtins.property
     def served_by(self) -> Global___ServedBy:
-        """Large calls are scored in parts: then of the part that is degraded most."""
+        """One version answers all candidates, also of a large call that is scored in parts."""
 
     @_builtins.property
     def degradation(self) -> Global___Degradation:
