@@ -79,6 +79,21 @@ async def test_a_last_score_is_the_entitys_own_whatever_the_unit_key() -> None:
             await world.score("u7")
 
 
+@pytest.mark.parametrize(("max_age_s", "stands_in"), [(60.0, True), (1e-9, False)])
+async def test_a_last_score_stands_in_until_it_is_too_old(
+    max_age_s: float, *, stands_in: bool
+) -> None:
+    declared = Fallback(last_score=True, last_score_max_age_s=max_age_s, constant_score=0.25)
+    async with open_world() as world:
+        await two_arms(world, challengers=(), fallback=declared)
+        before = await world.score("u7")
+        world.scorers["one"].failing = True
+
+        answer = await world.score("u7")
+
+        assert answer.score == (before.score if stands_in else 0.25)
+
+
 async def test_a_row_that_the_scorer_refuses_does_not_fail_its_neighbours() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
@@ -133,6 +148,40 @@ async def test_a_failed_batch_is_tried_once_more_on_another_replica() -> None:
         answers = [await world.score(f"u{index}") for index in range(20)]
 
         assert all(a.degradation.level == pb.DEGRADATION_LEVEL_FULL for a in answers)
+
+
+async def test_a_failed_batch_is_tried_twice_and_no_more() -> None:
+    async with open_world(cool_down_s=60.0) as world:
+        replicas = ["one", "other", "third", "fourth"]
+        await two_arms(world, challengers=())
+        await world.deploy(
+            deployment(fallback=Fallback(constant_score=0.25)),
+            ready={1: replicas},
+            specs=[spec(1)],
+        )
+        for replica in replicas:
+            world.scorers[replica].failing = True
+
+        answer = await world.score("u7")
+
+        assert answer.degradation.level == pb.DEGRADATION_LEVEL_CONSTANT
+        assert sum(len(world.scorers[replica].batches) for replica in replicas) == 2
+
+
+async def test_a_hung_scorer_opens_its_breaker_at_once() -> None:
+    async with open_world(scorer_timeout_s=0.02) as world:  # one failure alone opens none
+        await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
+        world.scorers["one"].release = asyncio.Event()
+        live = world.models.find(MODEL)
+        assert live is not None
+
+        (puller,) = live.lanes[1].pullers
+
+        answer = await world.score("u7")
+        await until(lambda: not puller.in_flight)
+
+        assert answer.score == 0.25
+        assert not puller.guarded.breaker.is_closed, "it would take more callers' work"
 
 
 async def test_a_scorer_comes_back_through_a_probe() -> None:

@@ -1,11 +1,13 @@
 """Fetching: one read for a batch, memory for what a remote store does not answer."""
 
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 import pytest
 
 from features.assembly import compile_plan
 from features.last_known import LastKnownRecords
+from features.ports import ViewRead
 from router.decisions.breaker import BreakerPolicy
 from router.fetch_features import STORE_ANSWERED_IN_PART, STORE_UNAVAILABLE, FeatureFetcher
 from router.work import Candidates, Work
@@ -31,12 +33,14 @@ def store() -> RemoteStore:
     return store
 
 
-def fetcher(store: FakeStore, *, remembers: bool = True) -> FeatureFetcher:
+def fetcher(
+    store: FakeStore, *, remembers: bool = True, now_s: Callable[[], float] = monotonic
+) -> FeatureFetcher:
     return FeatureFetcher(
         store,
         policy=BreakerPolicy(trip_after_failures=2, cool_down_s=60.0, probe_timeout_s=1.0),
         slow_s=1.0,
-        now_s=monotonic,
+        now_s=now_s,
         memory=LastKnownRecords(max_records=100, max_age_s=60.0) if remembers else None,
     )
 
@@ -79,6 +83,35 @@ async def test_an_open_breaker_spares_the_store(store: RemoteStore) -> None:
 
     assert features.is_open
     assert (fetched.gap, len(store.reads)) == (STORE_UNAVAILABLE, reads_before)
+
+
+class SlowStore(FakeStore):
+    """Answers every read, each after `takes_s` on a clock of its own."""
+
+    def __init__(self, *, inline: bool, takes_s: float) -> None:
+        super().__init__()
+        self.inline = inline
+        self.takes_s = takes_s
+        self.now_s = 0.0
+
+    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
+        self.now_s += self.takes_s
+        return super().read_now(reads)
+
+
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize(("takes_s", "opens"), [(1.0, False), (1.01, True)])
+async def test_reads_that_are_answered_slowly_open_the_breaker(
+    *, inline: bool, takes_s: float, opens: bool
+) -> None:
+    store = SlowStore(inline=inline, takes_s=takes_s)
+    features = fetcher(store, now_s=lambda: store.now_s)
+
+    for _ in range(3):
+        await features.fetch(PLAN, [work("u1")], answer_by_s=100.0)
+
+    assert features.is_open == opens
+    assert len(store.reads) == (2 if opens else 3)
 
 
 async def test_rows_keep_their_places_among_candidates(store: RemoteStore) -> None:

@@ -11,6 +11,7 @@ from domain.deployments import (
     RuleOperator,
     Shadow,
 )
+from router.decisions.admission import Priority
 from tests.router.world import (
     MODEL,
     VIEW,
@@ -85,6 +86,21 @@ async def test_a_shadow_that_fails_is_counted_and_hurts_nobody() -> None:
         assert all(a.degradation.level == pb.DEGRADATION_LEVEL_FULL for a in answers)
         assert mirror.ledger.error == 10
         assert {batch.status for batch in world.shadow_logs} == {"error"}
+
+
+async def test_a_shadow_is_shed_before_live_work_is_refused() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), shadows=(Shadow(3, 10_000),))
+        mirror = world.models.mirrors[(MODEL, 3)]
+        room = world.gate.limit.mirror_threshold()
+        for outstanding_rows in (room, room + 1):
+            world.gate.enter(outstanding_rows - world.gate.outstanding_rows, Priority.LIVE)
+            await world.score("u1")
+        await until(lambda: mirror.ledger.offered == 2 and not mirror.in_flight_rows)
+
+        assert (mirror.ledger.ok, mirror.ledger.dropped_queue_full) == (1, 1)
+        for priority in reversed(Priority):  # the least of the callers' own work still enters
+            world.gate.enter(1, priority)
 
 
 async def test_a_shadows_channel_stays_open_while_a_call_is_under_way() -> None:

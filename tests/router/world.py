@@ -313,6 +313,7 @@ async def open_world(
     most_batch_rows: int = 64,
     request_log: RequestLogLines | None = None,
     cool_down_s: float = 0.01,
+    scorer_timeout_s: float = 1.0,
 ) -> AsyncIterator[World]:
     """Open a router whose scorers are made at first use, by address.
 
@@ -367,7 +368,7 @@ async def open_world(
                 delivery,
                 clocks,
                 most_batch_rows=most_batch_rows,
-                scorer_timeout_s=1.0,
+                scorer_timeout_s=scorer_timeout_s,
                 hedge_after_s=hedge_after_s,
             ),
             open_scorer=open_scorer,

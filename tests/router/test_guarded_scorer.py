@@ -1,0 +1,47 @@
+"""A scorer with its breaker: what a failed call says of it."""
+
+import pytest
+
+from domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
+from router.decisions.breaker import BreakerPolicy
+from router.ports import ScorerHungError
+from router.pull_work import GuardedScorer
+from tests.router.world import FakeScorer
+
+GONE_AFTER_S = 1.0
+
+
+def judged(*failures: Exception | None, took_s: float) -> GuardedScorer:
+    """Return a scorer whose breaker opens at the third failure, after these calls in a row."""
+    policy = BreakerPolicy(trip_after_failures=3, cool_down_s=60.0, probe_timeout_s=1.0)
+    guarded = GuardedScorer(FakeScorer("one"), policy, gone_after_s=GONE_AFTER_S)
+    now_s = 0.0
+    for failure in failures:
+        permit = guarded.admit(now_s)
+        assert permit is not None
+        guarded.judge(permit, failure, sent_s=now_s, now_s=now_s + took_s)
+        now_s += took_s
+    return guarded
+
+
+@pytest.mark.parametrize(
+    ("failure", "took_s", "opens"),
+    [
+        (ScorerHungError("scorer one", "no answer within 20 ms"), 0.02, True),
+        (DeadlinePassedError("the scorer answered"), GONE_AFTER_S, True),  # silent for so long
+        (DeadlinePassedError("the scorer answered"), 0.1, False),
+        (UnavailableError("scorer one", "unavailable"), 0.1, False),
+        (InvalidInputError.of("x", read=1, accepted="2"), 0.1, False),
+    ],
+)
+def test_only_a_scorer_that_hangs_is_closed_by_one_call(
+    failure: Exception, took_s: float, *, opens: bool
+) -> None:
+    assert judged(failure, took_s=took_s).breaker.is_closed == (not opens)
+
+
+def test_an_ordinary_failure_closes_it_at_the_limit_and_not_before() -> None:
+    failure = UnavailableError("scorer one", "unavailable")
+
+    assert judged(failure, failure, took_s=0.1).breaker.is_closed
+    assert not judged(failure, failure, failure, took_s=0.1).breaker.is_closed
