@@ -47,7 +47,7 @@ class GuardedScorer:
 
     def is_overdue(self, waited_s: float) -> bool:
         """Whether a batch that was sent so long ago should have been answered by now."""
-        return self._experience.is_fair(waited_s)
+        return self._experience.is_overdue(waited_s)
 
     def admit(self, now_s: float) -> Permit | None:
         self.breaker, permit = self.breaker.admit(now_s)
@@ -167,7 +167,7 @@ class Puller:
         return slow
 
     def is_stuck(self, now_s: float) -> bool:
-        """Whether its batch takes much longer than its batches do, or it is gone."""
+        """Whether it has been silent for much longer than its batches take, or it is gone."""
         if not self._is_joined:
             return True
         return bool(self.in_flight) and self._guarded.is_overdue(now_s - self._sent_s)

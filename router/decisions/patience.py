@@ -34,6 +34,13 @@ class Experience:
         """Whether so much time would have been enough, as answers go."""
         return given_s >= max(_LEAST_FAIR_S, _FAIR_TIMES * self.usual_s)
 
+    def is_overdue(self, waited_s: float) -> bool:
+        """Whether a call that was made so long ago should have been answered by now.
+
+        Who left the calls before it unanswered, too, has been waited for in these as well.
+        """
+        return self.is_fair(self.unanswered_s + waited_s)
+
     def after_timeout(self, *, given_s: float, gone_after_s: float) -> tuple["Experience", Verdict]:
         """Return what is known after a call had `given_s` and no answer, and what that says.
 

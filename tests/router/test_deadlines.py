@@ -127,6 +127,24 @@ async def test_a_hung_challenger_leaves_its_units_to_the_champion() -> None:
         assert any(answer.served_by.assigned_version == 2 for answer in answers)
 
 
+async def test_a_challenger_that_answered_nobody_before_does_not_keep_the_next() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(Challenger(2, 10_000),))
+        challenger = world.scorers["two"]
+        challenger.release = asyncio.Event()
+        with pytest.raises(DeadlinePassedError):
+            await world.score("u1", remaining_s=0.05)
+        work = world.submit("u2")
+        work.arrived_s -= 10.0  # it spent most of its time in line behind the first
+        await until(lambda: len(challenger.batches) == 2)
+
+        live(world).fall_back_if_due(monotonic())
+        answer = pb.ScoreResponse.FromString(await awaited(work))
+
+        assert answer.served_by.version == 1
+        assert live(world).lanes[2].pullers[0].in_flight, "it had to end first"
+
+
 async def test_a_hung_champion_leaves_time_for_the_fallback_version() -> None:
     async with open_world() as world, swept(world):
         await two_arms(world, challengers=(), fallback=Fallback(version=3))
