@@ -1,7 +1,7 @@
 """A router without sockets: the real stages over a fake store and fake scorers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -204,24 +204,8 @@ class World:
     ) -> None:
         """Apply a snapshot: `ready` gives the addresses of each version's ready scorers."""
         self.sequence += 1
-        processes = [
-            ScorerProcess(
-                ref=VersionRef(MODEL, number),
-                replica=index,
-                address=address,
-                state=ScorerState.READY,
-                artifact_digest="",
-                restarts=0,
-                last_error="",
-                started_at_s=0.0,
-                host_id="h",
-                pid=1,
-            )
-            for number, addresses in ready.items()
-            for index, address in enumerate(addresses)
-        ]
         await self.models.apply(
-            Snapshot(self.sequence, deployments, tuple(specs), tuple(processes))
+            Snapshot(self.sequence, deployments, tuple(specs), ready_processes(ready))
         )
 
     def live(self) -> LiveModel:
@@ -383,6 +367,26 @@ async def open_world(
             if scorer.release is not None:
                 scorer.release.set()
         models.close()
+
+
+def ready_processes(ready: Mapping[int, Sequence[str]]) -> tuple[ScorerProcess, ...]:
+    """Return what a registry says of ready scorers, given their addresses by version."""
+    return tuple(
+        ScorerProcess(
+            ref=VersionRef(MODEL, number),
+            replica=index,
+            address=address,
+            state=ScorerState.READY,
+            artifact_digest="",
+            restarts=0,
+            last_error="",
+            started_at_s=0.0,
+            host_id="h",
+            pid=1,
+        )
+        for number, addresses in ready.items()
+        for index, address in enumerate(addresses)
+    )
 
 
 async def until(holds: Callable[[], object]) -> None:

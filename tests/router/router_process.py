@@ -1,0 +1,245 @@
+"""A router process before scorers of this one: real gRPC between them, and faults at will.
+
+The router goes by a remembered snapshot, so no registry and no scorer host take part.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+import numpy as np
+
+from domain.deployments import Deployment
+from domain.snapshots import Snapshot, VersionSpec
+from features.decisions.record_format import pack_record, record_format
+from features.stores import open_writer
+from runtime import wire
+from runtime.serving import bind, new_server
+from stack.processes import ROUTER
+from stack.router_books import read_books
+from stack.supervisor import ProcessSpec, Supervisor, free_port
+from tests.router.world import VIEW, ready_processes, spec
+from tests.stack.waiting import until
+from understudy.oip import inference_pb2 as oip
+from understudy.v1 import registry_pb2, router_pb2
+
+NODE = "aerospike"
+USERS = tuple(f"u{index}" for index in range(200))
+
+
+class ServedScorer:
+    """Scores like `FakeScorer`, over the Open Inference Protocol; may be slow, or hang."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.takes_s = 0.0  # for each batch, however many are under way
+        self.batches = 0
+        self._is_well = asyncio.Event()
+        self._is_well.set()
+
+    def hang(self) -> None:
+        """Answer nobody until `resume`."""
+        self._is_well.clear()
+
+    def resume(self) -> None:
+        self._is_well.set()
+
+    async def infer(self, body: bytes, _context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+        request = oip.ModelInferRequest.FromString(body)
+        self.batches += 1
+        await asyncio.sleep(self.takes_s)  # the fault itself
+        await self._is_well.wait()
+        rows = np.frombuffer(request.raw_input_contents[0], "<f4").reshape(-1, len(VIEW.features))
+        scores = rows[:, :1] * 10 + int(request.model_version) / 1000
+        tensor = oip.ModelInferResponse.InferOutputTensor(
+            name="score", datatype="FP32", shape=scores.shape
+        )
+        answer = oip.ModelInferResponse(
+            outputs=[tensor], raw_output_contents=[scores.astype("<f4").tobytes()]
+        )
+        return answer.SerializeToString()
+
+
+@dataclass(frozen=True, slots=True)
+class RouterProcess:
+    address: str
+    root: Path
+    supervisor: Supervisor
+
+    async def books(self) -> router_pb2.GetRouterStatusResponse:
+        """Return what its one worker has counted."""
+        (books,) = await read_books(self.root)
+        return books
+
+    async def stop(self) -> None:
+        """Send SIGTERM; return when it has ended."""
+        await self.supervisor.stop(ROUTER)
+
+
+@asynccontextmanager
+async def open_router_process(
+    root: Path,
+    deployment: Deployment,
+    scorers: Mapping[int, Sequence[ServedScorer]],
+    *,
+    features: str = "",
+    **settings: object,
+) -> AsyncIterator[RouterProcess]:
+    """Serve `deployment` with the scorers of each version.
+
+    `features`: URL of a store that holds the features of `USERS`; by default LMDB below `root`.
+    """
+    if not features:
+        features = f"lmdb:{root / 'features.lmdb'}"
+        load_users(features)
+    async with Supervisor(root / "process-logs") as supervisor, serving(scorers):
+        ready = {number: [each.address for each in group] for number, group in scorers.items()}
+        specs = [spec(number) for number in scorers]
+        _remember(root, deployment, specs, ready)
+        address = f"127.0.0.1:{free_port()}"
+        arguments = (
+            *("-m", "router", "serve", "--listen", address, "--registry", "127.0.0.1:1"),
+            *("--features", features, "--log-dir", str(root / "logs"), "--state-dir", str(root)),
+        )
+        environment = {f"ROUTER_{name.upper()}": str(value) for name, value in settings.items()}
+        await supervisor.start(ProcessSpec(ROUTER, arguments, address, environment))
+        yield RouterProcess(address, root, supervisor)
+
+
+def load_users(store_url: str) -> None:
+    """Write the features of `USERS`, seen just now."""
+    form = record_format(VIEW)
+    now_ms = round(datetime.now(UTC).timestamp() * 1000)
+    writer = open_writer(store_url)
+    writer.write(
+        VIEW,
+        [
+            (user, pack_record(form, {"amount": 1.0, "count": 1.0}, event_time_ms=now_ms))
+            for user in USERS
+        ],
+        mark=None,
+    )
+    writer.close_now()
+
+
+@asynccontextmanager
+async def serving(scorers: Mapping[int, Sequence[ServedScorer]]) -> AsyncIterator[None]:
+    """Serve each scorer on a port of its own; on leaving, none hangs."""
+    everyone = [each for group in scorers.values() for each in group]
+    servers: list[grpc.aio.Server] = []
+    for scorer in everyone:
+        server = new_server()
+        method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
+            scorer.infer
+        )
+        server.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler(
+                    "inference.GRPCInferenceService", {"ModelInfer": method}
+                ),
+            )
+        )
+        scorer.address = f"127.0.0.1:{bind(server, '127.0.0.1:0')}"
+        await server.start()
+        servers.append(server)
+    try:
+        yield
+    finally:
+        for scorer in everyone:
+            scorer.resume()
+        for server in servers:
+            await server.stop(None)
+
+
+class NodeProcess:
+    """The Aerospike node of the tests in a process of its own, with the features of `USERS`."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._port = free_port()
+        self.url = f"aerospike://127.0.0.1:{self._port}/features"
+
+    async def start(self) -> None:
+        arguments = ("-m", "tests.features.aerospike_node", "--port", str(self._port))
+        await self._supervisor.start(ProcessSpec(NODE, arguments, health_target=None))
+        await until(self._accepts)
+        await asyncio.to_thread(load_users, self.url)
+
+    async def kill(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        await self._supervisor.stop(NODE)  # gone already; forget it
+
+    @contextmanager
+    def hung(self) -> Iterator[None]:
+        """Answer nothing, and keep the port, while the block runs."""
+        os.kill(self._pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._pid, signal.SIGCONT)
+
+    @asynccontextmanager
+    async def slow(self, *, stops_s: float, runs_s: float) -> AsyncIterator[None]:
+        """Answer in bursts only, while the block runs."""
+        pulses = asyncio.ensure_future(self._pulse(stops_s, runs_s))
+        try:
+            yield
+        finally:
+            pulses.cancel()
+
+    async def _pulse(self, stops_s: float, runs_s: float) -> None:
+        while True:
+            with self.hung():
+                await asyncio.sleep(stops_s)  # the fault itself
+            await asyncio.sleep(runs_s)
+
+    @property
+    def _pid(self) -> int:
+        return self._supervisor.pids()[NODE]
+
+    async def _accepts(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        except ConnectionRefusedError:
+            return False
+        writer.close()
+        return True
+
+
+@asynccontextmanager
+async def open_node(root: Path) -> AsyncIterator[NodeProcess]:
+    async with Supervisor(root / "node-logs") as supervisor:
+        node = NodeProcess(supervisor)
+        await node.start()
+        yield node
+
+
+def _remember(
+    root: Path,
+    deployment: Deployment,
+    specs: Sequence[VersionSpec],
+    ready: Mapping[int, Sequence[str]],
+) -> None:
+    snapshot = Snapshot(1, (deployment,), (), ready_processes(ready))
+    message = wire.snapshot_to_wire(snapshot, [_version_to_wire(each) for each in specs])
+    (root / "last-snapshot.pb").write_bytes(message.SerializeToString())
+
+
+def _version_to_wire(version: VersionSpec) -> registry_pb2.Version:
+    return registry_pb2.Version(
+        ref=wire.ref_to_wire(version.ref),
+        artifact_digest=version.artifact_digest,
+        provenance_digest=version.provenance_digest,
+        inputs=[wire.tensor_to_wire(each) for each in version.inputs],
+        outputs=[wire.tensor_to_wire(each) for each in version.outputs],
+        feature_set=[str(each) for each in version.feature_set],
+        feature_views=[wire.view_to_wire(each) for each in version.feature_views],
+        score_output=registry_pb2.ScoreOutput(output=version.score_output.output),
+        golden_tolerance=version.golden_tolerance,
+    )
