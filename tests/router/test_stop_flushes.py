@@ -1,0 +1,95 @@
+"""SIGTERM amid trouble: a breaker is open, a stream too, and a shadow is far behind."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import grpc
+import pytest
+
+from domain.deployments import Challenger, Shadow
+from tests.router.router_process import USERS, RouterProcess, ServedScorer, open_router_process
+from tests.router.world import MODEL, deployment
+from tests.stack.waiting import until
+from understudy.v1 import scoring_pb2 as pb
+from understudy.v1 import scoring_pb2_grpc
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(60)]
+CALLS = STREAMED = 24
+
+
+async def test_a_stop_loses_no_row_of_the_score_log_and_none_of_the_shadow_log(
+    tmp_path: Path,
+) -> None:
+    champion, challenger, shadow = ServedScorer(), ServedScorer(), ServedScorer()
+    declared = deployment(challengers=(Challenger(2, 5_000),), shadows=(Shadow(3, 10_000),))
+    async with (
+        open_router_process(
+            tmp_path,
+            declared,
+            {1: [champion], 2: [challenger], 3: [shadow]},
+            default_deadline_s=10,  # of a stream's messages
+            scorer_timeout_s=0.5,
+            mirror_batch_rows=4,
+        ) as router,
+        grpc.aio.insecure_channel(router.address) as channel,  # retries nothing
+    ):
+        stub: Any = scoring_pb2_grpc.ScoringServiceStub(channel)
+        challenger.hang()
+        shadow.takes_s = 0.2
+        answers = await asyncio.gather(
+            *(stub.Score(each, timeout=20.0) for each in requests("call", CALLS))
+        )
+        await until(lambda: breaker_is_open(router))
+        champion.takes_s = 0.2  # what the stream sends is under way when the signal comes
+        stream = stub.ScoreStream()
+        for each in requests("stream", STREAMED):
+            await stream.write(each)
+        await until(lambda: has_outstanding(router, STREAMED))
+        mirrored_before = (await router.books()).mirrors[0]
+        stopping = asyncio.ensure_future(router.stop())
+        answers += [each.response async for each in stream]
+        await stopping
+
+    assert mirrored_before.in_flight > mirrored_before.ok > 0, "its queue was not under way"
+    answered = Counter(each.request_id for each in answers)
+    assert set(answered) == {each.request_id for each in expected()}
+    assert set(answered.values()) == {1}
+    assert logged(tmp_path, "score", "version") == {
+        each.request_id: each.served_by.version for each in answers
+    }
+    assert logged(tmp_path, "shadow", "status") == dict.fromkeys(answered, "ok")
+
+
+def requests(kind: str, count: int) -> Iterable[pb.ScoreRequest]:
+    return (
+        pb.ScoreRequest(model=MODEL, entities={"user": user}, request_id=f"{kind}-{user}")
+        for user in USERS[:count]
+    )
+
+
+def expected() -> Iterable[pb.ScoreRequest]:
+    return (*requests("call", CALLS), *requests("stream", STREAMED))
+
+
+async def breaker_is_open(router: RouterProcess) -> bool:
+    return any(each.breaker_open for each in (await router.books()).scorers)
+
+
+async def has_outstanding(router: RouterProcess, rows: int) -> bool:
+    return (await router.books()).outstanding_rows == rows
+
+
+def logged(root: Path, kind: str, column: str) -> dict[str, object]:
+    """Return a column of a log by request id, each of which has one row."""
+    files = str(root / "logs" / kind / "**" / "*.parquet")
+    rows = duckdb.execute(
+        f"select request_id, {column} from read_parquet(?)",  # noqa: S608 - ours, not a caller's
+        [files],
+    ).fetchall()
+    found = dict(rows)
+    assert len(found) == len(rows), "a row is there twice"
+    return found
