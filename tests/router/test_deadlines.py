@@ -138,11 +138,11 @@ async def test_a_challenger_that_answered_nobody_before_does_not_keep_the_next()
         work.arrived_s -= 10.0  # it spent most of its time in line behind the first
         await until(lambda: len(challenger.batches) == 2)
 
-        live(world).fall_back_if_due(monotonic())
+        world.live().fall_back_if_due(monotonic())
         answer = pb.ScoreResponse.FromString(await awaited(work))
 
         assert answer.served_by.version == 1
-        assert live(world).lanes[2].pullers[0].in_flight, "it had to end first"
+        assert world.live().lanes[2].pullers[0].in_flight, "it had to end first"
 
 
 async def test_a_hung_champion_leaves_time_for_the_fallback_version() -> None:

@@ -19,7 +19,7 @@ def judged(*failures: Exception | None, took_s: float) -> GuardedScorer:
     for failure in failures:
         permit = guarded.admit(now_s)
         assert permit is not None
-        guarded.judge(permit, failure, sent_s=now_s, now_s=now_s + took_s)
+        guarded.judge(permit, failure, asked_s=now_s, now_s=now_s + took_s)
         now_s += took_s
     return guarded
 
