@@ -42,6 +42,7 @@ class Waiting(Arrival):
 
     received: bytes
     admit: "Callable[[Waiting], Work]"  # parses it, or raises why not
+    request_id: str = ""  # known when it is parsed; its failure is told with it
     group: _Group | None = None  # set when it is read
 
 

@@ -29,6 +29,7 @@ _FIELDS = pb.ScoreStreamResponse.DESCRIPTOR.fields_by_name
 _REQUEST_ID_FIELD = _FIELDS["request_id"].number
 _RESPONSE_FIELD = _FIELDS["response"].number
 _MOST_BYTES_READ_FOR_ID = 64 * 1024
+_LONGEST_ID_TOLD = 64 * 1024  # characters; it waits in the outbox for a caller who may not read
 _log = structlog.get_logger()
 
 
@@ -83,7 +84,7 @@ class ScoreStream:
     def put_answer(self, answer: "_StreamedAnswer", body: bytes) -> None:
         """Send the response that a batch has for one message."""
         self._leave(answer)
-        request_id = answer.request_id.encode()
+        request_id = answer.call.request_id.encode()
         self._put(
             b"".join(
                 (
@@ -98,7 +99,8 @@ class ScoreStream:
     def put_failure(self, answer: "_StreamedAnswer", error: Exception) -> None:
         """Send why one message has no response; the stream goes on."""
         self._leave(answer)
-        self._put_error(answer.request_id or _request_id_of(answer.call.received), error)
+        request_id = answer.call.request_id
+        self._put_error(request_id if len(request_id) <= _LONGEST_ID_TOLD else "", error)
 
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         async for received in requests:
@@ -160,12 +162,11 @@ class ScoreStream:
 class _StreamedAnswer:
     """`Answer` of one message of a stream; sent as soon as it is set."""
 
-    __slots__ = ("_is_done", "_stream", "call", "request_id")
+    __slots__ = ("_is_done", "_stream", "call")
 
     def __init__(self, stream: ScoreStream, received: bytes, *, arrived_s: float) -> None:
         self._stream = stream
         self._is_done = False
-        self.request_id = ""  # known when it is admitted
         # The stream's deadline is not a message's: each gets the default budget.
         self.call = Waiting(self, Priority.STREAM, arrived_s, None, received, self._admit)
 
@@ -182,7 +183,7 @@ class _StreamedAnswer:
 
     def _admit(self, call: Waiting) -> Work:
         work = self._stream.admit(call)
-        self.request_id = work.request_id
+        call.request_id = work.request_id  # ours, when it came without one
         return work
 
     def abandon(self) -> None:
@@ -196,7 +197,7 @@ class _StreamedAnswer:
 
 
 def _request_id_of(received: bytes) -> str:
-    """Return the request id of a request that was refused; "" when it cannot be read, or is large.
+    """Return the id of a request that is refused unread; "" when it cannot be read, or is large.
 
     A flood of large messages must not cost what their refusal saves.
     """

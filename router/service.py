@@ -179,6 +179,7 @@ class ScoringService:
 
     def _admit(self, call: Waiting) -> Work:
         request = parsed(pb.ScoreRequest, call.received)
+        call.request_id = request.request_id
         if request.features or request.outputs or len(request.entities) > 1:
             check_sizes(request, {**_MOST, "outputs": _MOST_OUTPUTS})
         return self._admission.admit(

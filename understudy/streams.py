@@ -3,7 +3,8 @@
 A router ends a stream with OK when it stops or when the stream is old, and may be lost at any time.
 Requests are kept until they are answered; those without an answer are sent again on the next call.
 Each answer is handed out once. A router may score a request twice, but only when its answer got
-lost.
+lost. What answers no request that waits is not handed out: a full router refuses large messages
+without their id.
 """
 
 import asyncio
@@ -25,7 +26,23 @@ _REPEATABLE = frozenset(
         grpc.StatusCode.INTERNAL,  # grpc.aio's word for a write of its own that met the end
     }
 )
+_STATUSES = {status.value[0]: status for status in grpc.StatusCode if status.value[0]}
 NewRequestId = Callable[[], str]
+
+
+class UnansweredError(grpc.RpcError):
+    """Calls end with OK, one after the other, and answer none of the requests that wait."""
+
+    def __init__(self, last: pb.Error) -> None:
+        self._code = _STATUSES.get(last.code, grpc.StatusCode.UNAVAILABLE)
+        self._details = last.message or "calls end without an answer"
+        super().__init__(f"{self._code.name}: {self._details}")
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+    def details(self) -> str:
+        return self._details
 
 
 class ThreadedStream:
@@ -46,7 +63,8 @@ class ThreadedStream:
         """Hand out each answer, over as many calls as it takes.
 
         Raises:
-            grpc.RpcError: a call failed, and another would not help; or several did in a row.
+            grpc.RpcError: a call failed, and another would not help; or five in a row failed, or
+                ended without an answer to what waits.
         """
         patience = _Patience(timeout_s)
         while True:
@@ -54,17 +72,20 @@ class ThreadedStream:
             call = stub.ScoreStream(self._begin_call(), timeout=patience.left_s())
             try:
                 for answer in call:
-                    patience.has_answers = True
                     with self._lock:
-                        self._unanswered.remove(answer.request_id)
-                    yield answer
+                        is_awaited = self._unanswered.remove(answer.request_id)
+                    if is_awaited:
+                        patience.has_progress = True
+                        yield answer
+                    else:
+                        patience.last_stray = answer.error
             except grpc.RpcError as caught:
                 error = caught
             finally:
                 call.cancel()
             if self._is_complete():
                 break
-            time.sleep(patience.after_call(error))
+            time.sleep(patience.after_call(error, is_awaiting=bool(self._unanswered)))
         if self._failure is not None:
             raise self._failure
 
@@ -134,9 +155,11 @@ class AsyncioStream:
                 sending = asyncio.ensure_future(self._send(call))
                 try:
                     async for answer in call:
-                        patience.has_answers = True
-                        self._unanswered.remove(answer.request_id)
-                        yield answer
+                        if self._unanswered.remove(answer.request_id):
+                            patience.has_progress = True
+                            yield answer
+                        else:
+                            patience.last_stray = answer.error
                 except grpc.RpcError as caught:
                     error = caught
                 finally:
@@ -144,7 +167,8 @@ class AsyncioStream:
                     await _ended(sending)
                 if self._is_exhausted and not self._unanswered:
                     break
-                await asyncio.sleep(patience.after_call(error))
+                pause_s = patience.after_call(error, is_awaiting=bool(self._unanswered))
+                await asyncio.sleep(pause_s)
         finally:
             await _ended(taking)
         if self._failure is not None:
@@ -188,12 +212,15 @@ class _Unanswered:
         self._by_id.setdefault(request.request_id, []).append(request)
         return request
 
-    def remove(self, request_id: str) -> None:
-        same = self._by_id.get(request_id, [])
-        if len(same) > 1:
-            same.pop()
-        else:
-            self._by_id.pop(request_id, None)
+    def remove(self, request_id: str) -> bool:
+        """Take out a request that has its answer; return whether one of that id was there."""
+        same = self._by_id.get(request_id)
+        if same is None:
+            return False
+        same.pop()
+        if not same:
+            del self._by_id[request_id]
+        return True
 
     def in_order(self) -> list[pb.ScoreRequest]:
         return [request for same in self._by_id.values() for request in same]
@@ -204,25 +231,31 @@ class _Patience:
 
     def __init__(self, timeout_s: float | None) -> None:
         self._until_s = None if timeout_s is None else time.monotonic() + timeout_s
-        self.has_answers = False  # the present call
-        self._failures = 0  # in a row, no answer between them
+        self.has_progress = False  # in the present call: what waited got its answer
+        self.last_stray = pb.Error()  # of the last answer to nothing that waits
+        self._failures = 0  # calls in a row, no progress between them
 
-    def after_call(self, error: grpc.RpcError | None) -> float:
-        """Return the pause before the next call.
+    def after_call(self, error: grpc.RpcError | None, *, is_awaiting: bool) -> float:
+        """Return the pause before the next call. `is_awaiting`: requests were sent and wait.
 
         Raises:
-            grpc.RpcError: it is `error`, and the next call would fare no better.
+            grpc.RpcError: the next call would fare no better.
         """
-        has_answers, self.has_answers = self.has_answers, False
-        if has_answers or error is None:
+        has_progress, self.has_progress = self.has_progress, False
+        is_idle = (
+            error is None and not is_awaiting
+        )  # nothing was asked: a stream may be so for days
+        if has_progress or is_idle:
             self._failures = 0
-        if error is None:
-            pause_s = 0.0 if has_answers else _PAUSES_S[0]
-        elif error.code() not in _REPEATABLE or self._failures == len(_PAUSES_S):
+        if error is not None and error.code() not in _REPEATABLE:
             raise error
+        if error is None and has_progress:
+            pause_s = 0.0
+        elif self._failures == len(_PAUSES_S):
+            raise UnansweredError(self.last_stray) if error is None else error
         else:
             pause_s = _PAUSES_S[self._failures]
-            self._failures += 1
+            self._failures += not is_idle
         left_s = self.left_s()
         return pause_s if left_s is None else min(pause_s, left_s)
 

@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from understudy.client import AsyncScoringClient, ScoringClient, score_request
+from understudy.streams import UnansweredError
 from understudy.v1 import scoring_pb2 as pb
 
 # Until the client is done: grpc.aio hides the server's status when a write of its own meets the end.
@@ -26,6 +27,7 @@ class Ends:
     takes: int
     answers: int
     status: grpc.StatusCode = grpc.StatusCode.OK
+    strays: tuple[pb.ScoreStreamResponse, ...] = ()  # sent after the answers
 
 
 @dataclass
@@ -53,6 +55,7 @@ class EndingService:
         taken += [request.request_id for request in islice(requests, script.takes)]
         for request_id in taken[: script.answers]:
             yield pb.ScoreStreamResponse(request_id=request_id)
+        yield from script.strays
         if script.status is not grpc.StatusCode.OK:
             context.abort(script.status, "scripted")
 
@@ -175,6 +178,33 @@ def test_a_stream_gives_up_after_five_failures_in_a_row(collect: Collect) -> Non
 
     assert caught.value.code() is unavailable
     assert service.calls == 5
+
+
+@both_clients
+@pytest.mark.parametrize("error", [None, pb.Error(code=8, message="full")], ids=["none", "full"])
+def test_a_stream_gives_up_after_five_calls_that_answer_nothing_it_waits_for(
+    collect: Collect, error: pb.Error | None
+) -> None:
+    nameless = pb.ScoreStreamResponse(error=error)
+    service = EndingService([Ends(TO_THE_END, 0, strays=(nameless,))] * 10)
+
+    with served(service) as target, pytest.raises(UnansweredError) as caught:
+        collect(target, requests(3))
+
+    expected_code = grpc.StatusCode.RESOURCE_EXHAUSTED if error else grpc.StatusCode.UNAVAILABLE
+    assert caught.value.code() is expected_code
+    assert service.calls == 5
+
+
+@both_clients
+def test_an_answer_to_nothing_that_waits_is_not_handed_out(collect: Collect) -> None:
+    strays = (pb.ScoreStreamResponse(), pb.ScoreStreamResponse(request_id="of another"))
+    service = EndingService([Ends(TO_THE_END, 1, strays=strays)])
+
+    with served(service) as target:
+        answers = collect(target, requests(3))
+
+    assert sorted(answers) == expected(3)
 
 
 @both_clients

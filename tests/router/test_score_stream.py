@@ -136,6 +136,19 @@ async def test_a_stream_goes_on_after_bytes_that_are_no_request(served: Served) 
     assert served.world.gate.outstanding_rows == 0
 
 
+async def test_a_large_message_that_is_refused_once_read_is_answered_with_its_id(
+    served: Served,
+) -> None:
+    features = {"no_such": pb.FeatureValue(text="x" * 70_000)}
+    caller = Caller(requests(1, features=features))
+
+    async with caller.streaming(served) as call:
+        await call
+
+    assert ids(caller.answers) == ["s0"]
+    assert caller.answers[0].error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+
+
 async def test_messages_of_a_caller_who_goes_away_never_run(served: Served) -> None:
     world = served.world
     releases = [hold(world.scorers[name]) for name in ("one", "two")]
