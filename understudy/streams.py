@@ -53,11 +53,12 @@ class ThreadedStream:
         self._new_request_id = new_request_id
         self._unanswered = _Unanswered()
         self._held: deque[pb.ScoreRequest] = deque()  # asked for, not sent on any call
-        self._call: object = None  # the present one
+        self._call: object = None  # the present one; None between two
         self._is_exhausted = False
         self._failure: Exception | None = None  # of the caller's iterator
+        self._is_asking = False  # a thread asks the caller's iterator, however long that takes
         self._lock = threading.Lock()  # for all of these
-        self._taking = threading.Lock()  # held while the caller's iterator is asked
+        self._changed = threading.Condition(self._lock)  # the call has ended, or the asking
 
     def answers(self, stub: Any, timeout_s: float | None) -> Iterator[pb.ScoreStreamResponse]:
         """Hand out each answer, over as many calls as it takes.
@@ -83,6 +84,7 @@ class ThreadedStream:
                 error = caught
             finally:
                 call.cancel()
+                self._end_call()
             if self._is_complete():
                 break
             time.sleep(patience.after_call(error, is_awaiting=bool(self._unanswered)))
@@ -99,6 +101,12 @@ class ThreadedStream:
             self._call = call
             return self._requests_of(call, self._unanswered.in_order())
 
+    def _end_call(self) -> None:
+        """Let the thread of the call go, unless it asks the caller's iterator."""
+        with self._changed:
+            self._call = None
+            self._changed.notify_all()
+
     def _requests_of(
         self, call: object, again: Iterable[pb.ScoreRequest]
     ) -> Iterator[pb.ScoreRequest]:
@@ -108,13 +116,25 @@ class ThreadedStream:
 
     def _take(self, call: object) -> pb.ScoreRequest | None:
         """Return the next request to send; None when there is no more, or when `call` has ended."""
-        with self._taking:
-            if not self._held:
-                self._ask()
-            with self._lock:
-                if not self._held or call is not self._call:
-                    return None  # what is held is for the next call, which waits for `_taking`
+        with self._changed:
+            self._changed.wait_for(lambda: call is not self._call or not self._is_asking)
+            if call is not self._call:
+                return None
+            if self._held:
                 return self._unanswered.add(self._held.popleft())
+            if self._is_exhausted:
+                return None
+            self._is_asking = True
+        try:
+            self._ask()
+        finally:
+            with self._changed:
+                self._is_asking = False
+                self._changed.notify_all()
+        with self._lock:
+            if not self._held or call is not self._call:
+                return None  # what is held is for the next call
+            return self._unanswered.add(self._held.popleft())
 
     def _ask(self) -> None:
         """Hold the next of the caller's requests, or see that there is none."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import queue
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ import grpc
 import pytest
 
 from understudy.client import AsyncScoringClient, ScoringClient, score_request
-from understudy.streams import UnansweredError
+from understudy.streams import ThreadedStream, UnansweredError
 from understudy.v1 import scoring_pb2 as pb
 
 # Until the client is done: grpc.aio hides the server's status when a write of its own meets the end.
@@ -237,6 +238,60 @@ def test_a_request_that_a_thread_waits_for_when_its_call_ends_goes_to_the_next()
 
     assert answers == ["s0", "s1", "s2"]
     assert service.taken == [["s0", "s1"], ["s2"]]
+
+
+@dataclass
+class WaitingSource:
+    """Has no request, and says so only when it is over."""
+
+    is_asked: threading.Event = field(default_factory=threading.Event)
+    is_over: threading.Event = field(default_factory=threading.Event)
+
+    def __iter__(self) -> Iterator[pb.ScoreRequest]:
+        self.is_asked.set()
+        self.is_over.wait()
+        yield from ()
+
+
+class EndedCall:
+    """A call that ended with OK and without an answer."""
+
+    def __iter__(self) -> Iterator[pb.ScoreStreamResponse]:
+        return iter(())
+
+    def cancel(self) -> None:
+        return None
+
+
+@dataclass
+class EndingStub:
+    """Its calls end at once; each reads its requests on a thread of its own, as gRPC's do."""
+
+    source: WaitingSource
+    threads: list[threading.Thread] = field(default_factory=list)
+    stuck: list[bool] = field(default_factory=list)  # of calls that ended, but the first
+
+    def ScoreStream(self, sent: Iterator[pb.ScoreRequest], timeout: float | None) -> EndedCall:  # noqa: N802 - gRPC's name
+        if len(self.threads) == 8:
+            for thread in self.threads[1:]:
+                thread.join(5.0)
+                self.stuck.append(thread.is_alive())
+            self.source.is_over.set()
+        thread = threading.Thread(target=list, args=(sent,), daemon=True)
+        thread.start()
+        self.threads.append(thread)
+        assert self.source.is_asked.wait(5.0)
+        return EndedCall()
+
+
+def test_calls_that_end_while_the_iterator_waits_keep_one_thread_in_all() -> None:
+    source = WaitingSource()
+    stub = EndingStub(source)
+
+    answers = list(ThreadedStream(source, lambda: "new").answers(stub, timeout_s=20.0))
+
+    assert answers == []
+    assert stub.stuck == [False] * 7
 
 
 async def test_an_iterator_that_waits_when_its_call_ends_goes_on_in_the_next() -> None:
