@@ -177,6 +177,7 @@ def _mirrors(models: LiveModels) -> list[router_pb2.MirrorCounts]:
             error=mirror.ledger.error,
             timeout=mirror.ledger.timeout,
             in_flight=mirror.in_flight_rows,
+            feature_breaker_open=mirror.is_feature_breaker_open,
         )
         for (model, version), mirror in models.mirrors.items()
     ]

@@ -49,8 +49,11 @@ class FeatureFetcher:
         slow_s: float,
         now_s: Callable[[], float],
         memory: LastKnownRecords | None = None,
+        reads_for: str = "live calls",
     ) -> None:
         self._store = store
+        self._policy = policy
+        self._reads_for = reads_for
         self._breaker = Breaker(policy)
         self._slow_s = slow_s
         self._now_s = now_s
@@ -60,6 +63,20 @@ class FeatureFetcher:
     @property
     def is_open(self) -> bool:
         return not self._breaker.is_closed
+
+    def with_own_breaker(self, *, reads_for: str) -> "FeatureFetcher":
+        """Return one over the same store and memory: its failures are not ours, nor ours its.
+
+        `reads_for`: who needs what it reads, for the log.
+        """
+        return FeatureFetcher(
+            self._store,
+            policy=self._policy,
+            slow_s=self._slow_s,
+            now_s=self._now_s,
+            memory=self._memory,
+            reads_for=reads_for,
+        )
 
     async def fetch(
         self, plan: AssemblyPlan, works: Sequence[Work], *, answer_by_s: float
@@ -137,9 +154,9 @@ class FeatureFetcher:
         was_closed = self._breaker.is_closed
         self._breaker = self._breaker.record(permit, succeeded=succeeded, now_s=self._now_s())
         if was_closed and not self._breaker.is_closed:
-            _log.warning("feature_breaker_opened", why=why)
+            _log.warning("feature_breaker_opened", reads_for=self._reads_for, why=why)
         elif not was_closed and self._breaker.is_closed:
-            _log.info("feature_breaker_closed")
+            _log.info("feature_breaker_closed", reads_for=self._reads_for)
 
 
 def _ids(entity: str, works: Sequence[Work]) -> list[str | None]:

@@ -154,6 +154,14 @@ class RouterCollector(Collector):
             for fate in ledger.__dataclass_fields__:
                 rows.add_metric((model, str(version), fate), getattr(ledger, fate))
         yield rows
+        breakers = GaugeMetricFamily(
+            "understudy_router_mirror_feature_breaker_open",
+            "1 while the feature store is not asked for what the shadow alone reads",
+            labels=("model", "shadow"),
+        )
+        for (model, version), mirror in self._models.mirrors.items():
+            breakers.add_metric((model, str(version)), int(mirror.is_feature_breaker_open))
+        yield breakers
 
     def _histogram(self, name: str, text: str, histogram: Histogram) -> Metric:
         counts, total = histogram.counted()

@@ -72,7 +72,8 @@ class MirrorQueue:
         self.ledger = MirrorLedger()
         self.queued_rows = 0
         self._policy = policy
-        self._features = features
+        # What a shadow alone reads may be slow: live calls must not lose the store for that.
+        self._features = features.with_own_breaker(reads_for="a shadow")
         self._log = log
         self._is_shedding = is_shedding
         self._clocks = clocks
@@ -162,6 +163,10 @@ class MirrorQueue:
     def addresses(self) -> set[str]:
         """Return the scorers that are to be asked, or are being asked now."""
         return {each.address for each in (self._scorer, self._asked) if each is not None}
+
+    @property
+    def is_feature_breaker_open(self) -> bool:
+        return self._features.is_open
 
     @property
     def in_flight_rows(self) -> int:

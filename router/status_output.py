@@ -87,6 +87,12 @@ def troubles(found: Sequence[Status]) -> list[str]:
         if each.feature_breaker_open:
             lines.append(f"{each.router_id}: the feature store's breaker is open")
         lines += [
+            f"{each.router_id}: the feature store's breaker is open for the shadow "
+            f"{mirror.model}@{mirror.shadow_version}"
+            for mirror in each.mirrors
+            if mirror.feature_breaker_open
+        ]
+        lines += [
             f"{each.router_id}: {log.kind} log: {log.dropped} rows dropped, {log.failed} failed"
             for log in each.logs
             if log.dropped or log.failed

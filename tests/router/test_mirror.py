@@ -154,6 +154,22 @@ async def test_a_shadow_reads_its_features_in_its_own_time() -> None:
         assert world.shadow_logs[0].shadow_scores.tolist() == [70.003]
 
 
+async def test_a_shadow_whose_reads_fail_leaves_the_store_to_live_calls() -> None:
+    store = RemoteStore()
+    async with open_world(read_from=store, slow_s=0.02, cool_down_s=60.0) as world:
+        await with_a_shadow_of_other_features(world, store)
+        mirror = world.models.mirrors[(MODEL, 3)]
+        store.hanging_views.add(OTHER.name)
+
+        levels = []
+        while not mirror.is_feature_breaker_open:
+            levels.append((await world.score("u7")).degradation.level)
+            await until(lambda: not mirror.in_flight_rows)
+        levels.append((await world.score("u7")).degradation.level)
+
+        assert set(levels) == {pb.DEGRADATION_LEVEL_FULL}
+
+
 async def test_what_a_shadow_would_say_of_defaults_is_no_comparison() -> None:
     store = RemoteStore()
     async with open_world(read_from=store) as world:

@@ -43,6 +43,9 @@ def test_each_trouble_has_its_line() -> None:
         logs=[router_pb2.LogCounts(kind="shadow", dropped=4)],
         degraded=[router_pb2.DegradedRows(model="fraud", reason="scorer_unavailable", rows=9)],
         failures=[router_pb2.CountedFailures(model="fraud", kind="DeadlinePassedError", rows=2)],
+        mirrors=[
+            router_pb2.MirrorCounts(model="fraud", shadow_version=6, feature_breaker_open=True)
+        ],
         late_rows=3,
         drill="L3 for 9 s more, by ann: exercise",
     )
@@ -50,7 +53,8 @@ def test_each_trouble_has_its_line() -> None:
     text = printed(sick, well())
 
     assert "breaker open for fraud@3 (unix:/s): hung" in text
-    assert "feature store's breaker is open" in text
+    assert "r0: the feature store's breaker is open\n" in text
+    assert "feature store's breaker is open for the shadow fraud@6" in text
     assert "shadow log: 4 rows dropped" in text
     assert "degraded: fraud: scorer_unavailable: 9" in text
     assert "without an answer: fraud: DeadlinePassedError: 2" in text

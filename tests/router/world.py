@@ -112,13 +112,14 @@ class RemoteStore(FakeStore):
         super().__init__()
         self.given_s: list[float] = []  # how long each read was waited for
         self.hangs = False
+        self.hanging_views: set[str] = set()  # reads of these are not answered
         self.silent: set[str] = set()  # entities it does not answer for
 
     async def read(
         self, reads: Sequence[ViewRead], *, timeout_s: float
     ) -> list[list[bytes | None]]:
         self.given_s.append(timeout_s)
-        if self.hangs:
+        if self.hangs or not self.hanging_views.isdisjoint(read.view.name for read in reads):
             await asyncio.sleep(timeout_s)
             raise UnavailableError("feature store", f"no answer within {timeout_s * 1000:.0f} ms")
         return [

@@ -26,7 +26,7 @@ from understudy.v1 import registry_pb2 as understudy_dot_v1_dot_registry__pb2
 from understudy.v1 import scoring_pb2 as understudy_dot_v1_dot_scoring__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aunderstudy/v1/router.proto\x12\runderstudy.v1\x1a\x1cunderstudy/v1/registry.proto\x1a\x1bunderstudy/v1/scoring.proto\"\x18\n\x16GetRouterStatusRequest\"y\n\x0c\x41nsweredRows\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0b\n\x03\x61rm\x18\x03 \x01(\t\x12.\n\x05level\x18\x04 \x01(\x0e\x32\x1f.understudy.v1.DegradationLevel\x12\x0c\n\x04rows\x18\x05 \x01(\x04\"<\n\x0f\x43ountedFailures\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x04\"\xea\x01\n\x0cMirrorCounts\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0eshadow_version\x18\x02 \x01(\r\x12\x0f\n\x07offered\x18\x03 \x01(\x04\x12\x13\n\x0bsampled_out\x18\x04 \x01(\x04\x12\x1a\n\x12\x64ropped_queue_full\x18\x05 \x01(\x04\x12\x17\n\x0f\x64ropped_expired\x18\x06 \x01(\x04\x12\x19\n\x11\x64ropped_not_ready\x18\x07 \x01(\x04\x12\n\n\x02ok\x18\x08 \x01(\x04\x12\r\n\x05\x65rror\x18\t \x01(\x04\x12\x0f\n\x07timeout\x18\n \x01(\x04\x12\x11\n\tin_flight\x18\x0b \x01(\x04\"i\n\nUsedScorer\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x14\n\x0c\x62reaker_open\x18\x04 \x01(\x08\x12\x14\n\x0clast_failure\x18\x05 \x01(\t\";\n\x0c\x44\x65gradedRows\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x04\"\\\n\tLogCounts\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07offered\x18\x02 \x01(\x04\x12\x0f\n\x07written\x18\x03 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x04\"\xa0\x04\n\x17GetRouterStatusResponse\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x04\x12/\n\x06models\x18\x04 \x03(\x0b\x32\x1f.understudy.v1.RouterModelState\x12-\n\x08\x61nswered\x18\x05 \x03(\x0b\x32\x1b.understudy.v1.AnsweredRows\x12\x30\n\x08\x66\x61ilures\x18\x06 \x03(\x0b\x32\x1e.understudy.v1.CountedFailures\x12,\n\x07mirrors\x18\x07 \x03(\x0b\x32\x1b.understudy.v1.MirrorCounts\x12&\n\x04logs\x18\x08 \x03(\x0b\x32\x18.understudy.v1.LogCounts\x12\x0f\n\x07\x62\x61tches\x18\t \x01(\x04\x12\x11\n\tlate_rows\x18\n \x01(\x04\x12\x18\n\x10outstanding_rows\x18\x0b \x01(\x04\x12\x1c\n\x14\x61\x64mission_limit_rows\x18\x0c \x01(\x01\x12\x1c\n\x14\x66\x65\x61ture_breaker_open\x18\r \x01(\x08\x12*\n\x07scorers\x18\x0f \x03(\x0b\x32\x19.understudy.v1.UsedScorer\x12-\n\x08\x64\x65graded\x18\x10 \x03(\x0b\x32\x1b.understudy.v1.DegradedRows\x12\r\n\x05\x64rill\x18\x0e \x01(\t\"\x9d\x01\n\x11StartDrillRequest\x12.\n\x05level\x18\x01 \x01(\x0e\x32\x1f.understudy.v1.DegradationLevel\x12\x12\n\nduration_s\x18\x02 \x01(\x01\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x14\n\x0c\x61llow_errors\x18\x05 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x06 \x01(\x08\"\'\n\x12StartDrillResponse\x12\x11\n\trouter_id\x18\x01 \x01(\t2\xc9\x01\n\x12RouterAdminService\x12`\n\x0fGetRouterStatus\x12%.understudy.v1.GetRouterStatusRequest\x1a&.understudy.v1.GetRouterStatusResponse\x12Q\n\nStartDrill\x12 .understudy.v1.StartDrillRequest\x1a!.understudy.v1.StartDrillResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aunderstudy/v1/router.proto\x12\runderstudy.v1\x1a\x1cunderstudy/v1/registry.proto\x1a\x1bunderstudy/v1/scoring.proto\"\x18\n\x16GetRouterStatusRequest\"y\n\x0c\x41nsweredRows\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0b\n\x03\x61rm\x18\x03 \x01(\t\x12.\n\x05level\x18\x04 \x01(\x0e\x32\x1f.understudy.v1.DegradationLevel\x12\x0c\n\x04rows\x18\x05 \x01(\x04\"<\n\x0f\x43ountedFailures\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x04\"\x88\x02\n\x0cMirrorCounts\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0eshadow_version\x18\x02 \x01(\r\x12\x0f\n\x07offered\x18\x03 \x01(\x04\x12\x13\n\x0bsampled_out\x18\x04 \x01(\x04\x12\x1a\n\x12\x64ropped_queue_full\x18\x05 \x01(\x04\x12\x17\n\x0f\x64ropped_expired\x18\x06 \x01(\x04\x12\x19\n\x11\x64ropped_not_ready\x18\x07 \x01(\x04\x12\n\n\x02ok\x18\x08 \x01(\x04\x12\r\n\x05\x65rror\x18\t \x01(\x04\x12\x0f\n\x07timeout\x18\n \x01(\x04\x12\x11\n\tin_flight\x18\x0b \x01(\x04\x12\x1c\n\x14\x66\x65\x61ture_breaker_open\x18\x0c \x01(\x08\"i\n\nUsedScorer\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x14\n\x0c\x62reaker_open\x18\x04 \x01(\x08\x12\x14\n\x0clast_failure\x18\x05 \x01(\t\";\n\x0c\x44\x65gradedRows\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x04\"\\\n\tLogCounts\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07offered\x18\x02 \x01(\x04\x12\x0f\n\x07written\x18\x03 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x04\"\xa0\x04\n\x17GetRouterStatusResponse\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x04\x12/\n\x06models\x18\x04 \x03(\x0b\x32\x1f.understudy.v1.RouterModelState\x12-\n\x08\x61nswered\x18\x05 \x03(\x0b\x32\x1b.understudy.v1.AnsweredRows\x12\x30\n\x08\x66\x61ilures\x18\x06 \x03(\x0b\x32\x1e.understudy.v1.CountedFailures\x12,\n\x07mirrors\x18\x07 \x03(\x0b\x32\x1b.understudy.v1.MirrorCounts\x12&\n\x04logs\x18\x08 \x03(\x0b\x32\x18.understudy.v1.LogCounts\x12\x0f\n\x07\x62\x61tches\x18\t \x01(\x04\x12\x11\n\tlate_rows\x18\n \x01(\x04\x12\x18\n\x10outstanding_rows\x18\x0b \x01(\x04\x12\x1c\n\x14\x61\x64mission_limit_rows\x18\x0c \x01(\x01\x12\x1c\n\x14\x66\x65\x61ture_breaker_open\x18\r \x01(\x08\x12*\n\x07scorers\x18\x0f \x03(\x0b\x32\x19.understudy.v1.UsedScorer\x12-\n\x08\x64\x65graded\x18\x10 \x03(\x0b\x32\x1b.understudy.v1.DegradedRows\x12\r\n\x05\x64rill\x18\x0e \x01(\t\"\x9d\x01\n\x11StartDrillRequest\x12.\n\x05level\x18\x01 \x01(\x0e\x32\x1f.understudy.v1.DegradationLevel\x12\x12\n\nduration_s\x18\x02 \x01(\x01\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x14\n\x0c\x61llow_errors\x18\x05 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x06 \x01(\x08\"\'\n\x12StartDrillResponse\x12\x11\n\trouter_id\x18\x01 \x01(\t2\xc9\x01\n\x12RouterAdminService\x12`\n\x0fGetRouterStatus\x12%.understudy.v1.GetRouterStatusRequest\x1a&.understudy.v1.GetRouterStatusResponse\x12Q\n\nStartDrill\x12 .understudy.v1.StartDrillRequest\x1a!.understudy.v1.StartDrillResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,19 +40,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COUNTEDFAILURES']._serialized_start=253
   _globals['_COUNTEDFAILURES']._serialized_end=313
   _globals['_MIRRORCOUNTS']._serialized_start=316
-  _globals['_MIRRORCOUNTS']._serialized_end=550
-  _globals['_USEDSCORER']._serialized_start=552
-  _globals['_USEDSCORER']._serialized_end=657
-  _globals['_DEGRADEDROWS']._serialized_start=659
-  _globals['_DEGRADEDROWS']._serialized_end=718
-  _globals['_LOGCOUNTS']._serialized_start=720
-  _globals['_LOGCOUNTS']._serialized_end=812
-  _globals['_GETROUTERSTATUSRESPONSE']._serialized_start=815
-  _globals['_GETROUTERSTATUSRESPONSE']._serialized_end=1359
-  _globals['_STARTDRILLREQUEST']._serialized_start=1362
-  _globals['_STARTDRILLREQUEST']._serialized_end=1519
-  _globals['_STARTDRILLRESPONSE']._serialized_start=1521
-  _globals['_STARTDRILLRESPONSE']._serialized_end=1560
-  _globals['_ROUTERADMINSERVICE']._serialized_start=1563
-  _globals['_ROUTERADMINSERVICE']._serialized_end=1764
+  _globals['_MIRRORCOUNTS']._serialized_end=580
+  _globals['_USEDSCORER']._serialized_start=582
+  _globals['_USEDSCORER']._serialized_end=687
+  _globals['_DEGRADEDROWS']._serialized_start=689
+  _globals['_DEGRADEDROWS']._serialized_end=748
+  _globals['_LOGCOUNTS']._serialized_start=750
+  _globals['_LOGCOUNTS']._serialized_end=842
+  _globals['_GETROUTERSTATUSRESPONSE']._serialized_start=845
+  _globals['_GETROUTERSTATUSRESPONSE']._serialized_end=1389
+  _globals['_STARTDRILLREQUEST']._serialized_start=1392
+  _globals['_STARTDRILLREQUEST']._serialized_end=1549
+  _globals['_STARTDRILLRESPONSE']._serialized_start=1551
+  _globals['_STARTDRILLRESPONSE']._serialized_end=1590
+  _globals['_ROUTERADMINSERVICE']._serialized_start=1593
+  _globals['_ROUTERADMINSERVICE']._serialized_end=1794
 # @@protoc_insertion_point(module_scope)

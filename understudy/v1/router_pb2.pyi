@@ -107,6 +107,7 @@ class MirrorCounts(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    FEATURE_BREAKER_OPEN_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     shadow_version: _builtins.int
     offered: _builtins.int
@@ -118,6 +119,8 @@ class MirrorCounts(_message.Message):
     error: _builtins.int
     timeout: _builtins.int
     in_flight: _builtins.int
+    feature_breaker_open: _builtins.bool
+    """for what this shadow alone reads"""
     def __init__(
         self,
         *,
@@ -132,10 +135,11 @@ class MirrorCounts(_message.Message):
         error: _builtins.int = ...,
         timeout: _builtins.int = ...,
         in_flight: _builtins.int = ...,
+        feature_breaker_open: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped_expired", b"dropped_expired", "dropped_not_ready", b"dropped_not_ready", "dropped_queue_full", b"dropped_queue_full", "error", b"error", "in_flight", b"in_flight", "model", b"model", "offered", b"offered", "ok", b"ok", "sampled_out", b"sampled_out", "shadow_version", b"shadow_version", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped_expired", b"dropped_expired", "dropped_not_ready", b"dropped_not_ready", "dropped_queue_full", b"dropped_queue_full", "error", b"error", "feature_breaker_open", b"feature_breaker_open", "in_flight", b"in_flight", "model", b"model", "offered", b"offered", "ok", b"ok", "sampled_out", b"sampled_out", "shadow_version", b"shadow_version", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
