@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
 
 from domain.errors import UnavailableError
 from domain.features import FeatureView
+from features.decisions.store_rest import StoreRest
 from features.last_known import LastKnownRecords
 from features.ports import UNANSWERED, InspectableStore, ViewRead
 
-_PAUSE_S = 1.0
+_NEVER_RESTED = StoreRest()
 
 
 @dataclass(slots=True)
@@ -24,7 +24,8 @@ class CachedStore:
 
     When the store fails, an awaited read with hits is answered with those and `UNANSWERED` for its misses.
     Such a read counts as answered, so nobody's breaker opens for it: for a second after a failure
-    it does not ask the store at all. A read without hits always does, and fails as the store does.
+    of a read of the same views it does not ask the store at all, unless that one was in a hurry
+    (see `StoreRest`). A read without hits always does, and fails as the store does.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class CachedStore:
         self.inline = store.inline
         self._store = store
         self._monotonic_s = monotonic_s
-        self._asks_from_s = -inf
+        self._rests: dict[tuple[str, ...], StoreRest] = {}  # by the views that are read together
         self._seen = LastKnownRecords(max_records=max_records, max_age_s=ttl_s)
 
     def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
@@ -53,15 +54,22 @@ class CachedStore:
         if not any(read.entity_ids for read in missing):
             return self._merged(known, missing, [[] for _ in missing])
         has_hits = _has_hits(reads, known)
-        if has_hits and self._monotonic_s() < self._asks_from_s:
+        views = tuple(str(read.view) for read in reads)
+        began_s = self._monotonic_s()
+        if has_hits and began_s < self._rest_of(views).ends_s:
             return self._merged(known, missing, self._unanswered(missing))
         try:
             answered = await self._store.read(missing, timeout_s=timeout_s)
         except UnavailableError:
-            self._asks_from_s = self._monotonic_s() + _PAUSE_S
+            self._rests[views] = self._rest_of(views).after_failure(
+                began_s=began_s, now_s=self._monotonic_s(), timeout_s=timeout_s
+            )
             if not has_hits:
                 raise
             answered = self._unanswered(missing)
+        else:
+            took_s = self._monotonic_s() - began_s
+            self._rests[views] = self._rest_of(views).after_answer(took_s)
         return self._merged(known, missing, answered)
 
     def counters(self) -> Mapping[str, int]:
@@ -80,6 +88,9 @@ class CachedStore:
 
     async def close(self) -> None:
         await self._store.close()
+
+    def _rest_of(self, views: tuple[str, ...]) -> StoreRest:
+        return self._rests.get(views, _NEVER_RESTED)
 
     def _unanswered(self, missing: Sequence[ViewRead]) -> list[list[bytes | None]]:
         self.counts.unanswered += sum(len(read.entity_ids) for read in missing)

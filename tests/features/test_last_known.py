@@ -1,9 +1,13 @@
 """What is remembered for when the store does not answer, and the cache made of it."""
 
+from collections.abc import Sequence
+from math import inf
+
 import pytest
 
 from domain.errors import UnavailableError
 from features.cached_store import CachedStore
+from features.decisions.store_rest import StoreRest
 from features.last_known import LastKnownRecords
 from features.ports import UNANSWERED, ViewRead
 from tests.features.builders import a_view, floats
@@ -119,3 +123,96 @@ async def test_what_the_cache_holds_is_kept_when_the_store_fails() -> None:
     assert await find("c") == [b"c"]  # but for those who would have nothing
     now_s = 1.5
     assert await find("a", "b") == [b"a", b"b"]
+
+
+class Clock:
+    """A monotonic clock that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+
+class SlowStore(FakeFeatureStore):
+    """Takes 3 ms for a read, and fails when it has less time."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    async def read(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
+        self._clock.now_s += min(timeout_s, 0.003)
+        if timeout_s < 0.003:
+            raise UnavailableError("slow store", "no answer in time")
+        return await super().read(reads, timeout_s=timeout_s)
+
+
+async def test_a_caller_in_a_hurry_does_not_keep_others_from_the_store() -> None:
+    clock = Clock()
+    store = SlowStore(clock)
+    store.records = {(str(ONE), name): name.encode() for name in "abc"}
+    cache = CachedStore(store, ttl_s=50.0, max_records=100, monotonic_s=clock.monotonic_s)
+    await cache.read([ViewRead(ONE, ["a"])], timeout_s=0.05)
+
+    hurried = await cache.read([ViewRead(ONE, ["a", "b"])], timeout_s=0.001)
+    patient = await cache.read([ViewRead(ONE, ["a", "b"])], timeout_s=0.05)
+
+    assert hurried == [[b"a", UNANSWERED]]
+    assert patient == [[b"a", b"b"]]
+
+
+async def test_a_view_that_is_not_answered_keeps_nobody_from_others() -> None:
+    store = FakeFeatureStore()
+    store.records = {(str(view), name): name.encode() for view in (ONE, TWO) for name in "ab"}
+    cache = CachedStore(store, ttl_s=50.0, max_records=100, monotonic_s=lambda: 0.0)
+    for view in (ONE, TWO):
+        await cache.read([ViewRead(view, ["a"])], timeout_s=1.0)
+
+    store.why_down = "slow for this view"
+    failed = await cache.read([ViewRead(TWO, ["a", "b"])], timeout_s=1.0)
+    store.why_down = None
+    found = await cache.read([ViewRead(ONE, ["a", "b"])], timeout_s=1.0)
+
+    assert failed == [[b"a", UNANSWERED]]
+    assert found == [[b"a", b"b"]]
+
+
+@pytest.mark.parametrize(
+    ("given_s", "usual_s", "unanswered_since_s", "rests"),
+    [
+        (0.001, 0.003, None, False),
+        (0.019, 0.003, None, False),
+        (0.02, 0.003, None, True),
+        (0.05, 0.03, None, False),
+        (0.1, 0.03, None, True),
+        (0.001, 0.003, -0.5, False),
+        (0.001, 0.003, -1.0, True),  # it has answered nobody for a second
+    ],
+)
+def test_a_store_rests_when_a_read_had_a_fair_time(
+    given_s: float, usual_s: float, unanswered_since_s: float | None, rests: bool
+) -> None:
+    seen = StoreRest(usual_s=usual_s, unanswered_since_s=unanswered_since_s)
+
+    after = seen.after_failure(began_s=0.0, now_s=given_s, timeout_s=given_s)
+
+    assert after.ends_s == (given_s + 1.0 if rests else -inf)
+
+
+def test_a_store_that_fails_before_its_time_is_up_rests() -> None:
+    after = StoreRest(usual_s=0.003).after_failure(began_s=0.0, now_s=0.001, timeout_s=0.01)
+
+    assert after.ends_s == 1.001
+
+
+def test_a_store_that_answers_again_is_not_counted_as_gone() -> None:
+    seen = StoreRest(unanswered_since_s=-9.0).after_answer(0.003)
+
+    after = seen.after_failure(began_s=0.0, now_s=0.001, timeout_s=0.001)
+
+    assert after.ends_s == -inf
+    assert after.usual_s == 0.003
