@@ -73,9 +73,17 @@ class RouterSettings(ProcessSettings):
     termination_s: Seconds = 30.0  # given by the platform before SIGKILL
 
     @model_validator(mode="after")
-    def _relations_hold(self) -> Self:
+    def _ends_in_time(self) -> Self:
         if self.unready_delay_s + self.drain_grace_s >= self.termination_s:
             raise ValueError("unready_delay_s + drain_grace_s must be below termination_s")
+        if self.cool_down_s >= self.termination_s:
+            raise ValueError(
+                "cool_down_s must be below termination_s: what waits for a probe may end as late"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _relations_hold(self) -> Self:
         if self.metrics_port and self.metrics_port + self.workers - 1 > _LAST_PORT:
             raise ValueError(
                 f"metrics_port + workers is too large: the last worker would listen on port "

@@ -18,6 +18,7 @@ from tests.router.command_line import run_router
         ("ROUTER_DEFAULT_DEADLINE_S", "nan", "default_deadline_s"),
         ("ROUTER_LISTN", "x", "ROUTER_LISTN"),
         ("ROUTER_DRAIN_GRACE_S", "100", "termination_s"),
+        ("ROUTER_COOL_DOWN_S", "30", "cool_down_s must be below termination_s"),
         ("ROUTER_LOG_KEY", "k" * 65, "log_key"),
         ("ROUTER_METRICS_PORT", "65536", "metrics_port"),
         ("ROUTER_STATE_DIR", "/x/" + "d" * 100, "too deep"),
