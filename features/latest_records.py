@@ -5,11 +5,14 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 import pyarrow as pa
+from duckdb.func import FunctionNullHandling, PythonUDFType
+from duckdb.sqltypes import BIGINT, VARCHAR
 
 from domain.features import FeatureView
-from features.decisions.row_values import PackedRows, pack_rows
+from features.decisions.row_values import PackedRows, pack_rows, times_ms_of_texts
 
 _ID, _TIME, _FILE, _ROW = "__id", "__event_time", "__file", "__row"
+_TEXT_TIME_MS = "text_time_ms"  # our SQL function
 _ROWS_AT_A_TIME = 8192
 
 
@@ -41,6 +44,14 @@ def latest_records(view: FeatureView, asked: pa.Table, source: HistorySource) ->
     with duckdb.connect() as connection:
         connection.register("asked", asked)
         connection.register("unusable", _places([], []))
+        connection.create_function(
+            _TEXT_TIME_MS,
+            times_ms_of_texts,
+            [VARCHAR],
+            BIGINT,
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,  # null too for what cannot be read
+        )
         matched = _joined(connection, view, source)
         packed = _packed(view, matched)
         if packed.rejected_rows:
@@ -62,7 +73,7 @@ def _joined(
     values = ", ".join(_quoted(feature.name) for feature in view.features)
     query = f"""
         WITH usable AS (
-            SELECT * FROM ({_history_of(view, source)}) ANTI JOIN unusable USING ({_FILE}, {_ROW})
+            SELECT * FROM ({_history_of(connection, view, source)}) ANTI JOIN unusable USING ({_FILE}, {_ROW})
         ),
         history AS (
             SELECT * FROM usable QUALIFY row_number() OVER (
@@ -81,7 +92,8 @@ def _unusable_rows(
     connection: duckdb.DuckDBPyConnection, view: FeatureView, source: HistorySource
 ) -> pa.Table:
     """Return the places of all rows of suspects that loading rejects."""
-    query = f"SELECT * FROM ({_history_of(view, source)}) SEMI JOIN suspects USING (__entity)"  # noqa: S608 - as above
+    history = _history_of(connection, view, source)
+    query = f"SELECT * FROM ({history}) SEMI JOIN suspects USING (__entity)"  # noqa: S608 - as above
     files: list[str] = []
     rows: list[int] = []
     answer = connection.sql(query, params=[source.files])
@@ -113,19 +125,25 @@ def _only_batch(table: pa.Table) -> pa.RecordBatch:
     return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
 
 
-def _history_of(view: FeatureView, source: HistorySource) -> str:
+def _history_of(
+    connection: duckdb.DuckDBPyConnection, view: FeatureView, source: HistorySource
+) -> str:
     """Return the SQL of a view's rows; its one parameter is the files.
 
     Files may differ in types: DuckDB would otherwise cast to those of the first, 3.5 to 4.
     """
     entity, time = _quoted(source.entity_column), _quoted(source.event_time_column)
     values = ", ".join(_quoted(feature.name) for feature in view.features)
+    times = f"SELECT {time} FROM read_parquet(?, union_by_name = true)"  # noqa: S608 - as below
+    is_text = connection.sql(times, params=[source.files]).types == [VARCHAR]
+    at_ms = f"{_TEXT_TIME_MS if is_text else 'epoch_ms'}({time})"
     return f"""
-        SELECT {entity}::VARCHAR AS __entity, {entity} AS {_ID}, epoch_ms({time}) AS __at_ms,
-            make_timestamp_ms(epoch_ms({time})) AS {_TIME},
-            filename AS {_FILE}, file_row_number AS {_ROW}, {values}
-        FROM read_parquet(?, filename = true, file_row_number = true, union_by_name = true)
-        WHERE {entity} IS NOT NULL AND {time} IS NOT NULL
+        SELECT *, make_timestamp_ms(__at_ms) AS {_TIME} FROM (
+            SELECT {entity}::VARCHAR AS __entity, {entity} AS {_ID}, {at_ms} AS __at_ms,
+                filename AS {_FILE}, file_row_number AS {_ROW}, {values}
+            FROM read_parquet(?, filename = true, file_row_number = true, union_by_name = true)
+            WHERE {entity} IS NOT NULL AND {time} IS NOT NULL
+        ) WHERE __at_ms IS NOT NULL
     """  # noqa: S608 - names are quoted, files are a parameter
 
 

@@ -129,6 +129,11 @@ def packed_of(
     return PackedRows(records, rows, checked.rejects, len(packed) - len(records))
 
 
+def times_ms_of_texts(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return the times of texts in UTC ms as loading reads them; null where it rejects the row."""
+    return _parsed_times(column)[0].cast(pa.int64())
+
+
 class _Rejects:
     def __init__(self, row_numbers: npt.NDArray[np.int64]) -> None:
         self.found: list[Reject] = []
@@ -160,6 +165,8 @@ def _is_id(value: object) -> bool:
 
 def _event_times_ms(column: pa.Array, name: str, rejects: _Rejects) -> npt.NDArray[np.int64]:
     unreadable = np.zeros(len(column), dtype=np.bool_)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column, unreadable = _parsed_times(column)
     if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
@@ -174,7 +181,9 @@ def _event_times_ms(column: pa.Array, name: str, rejects: _Rejects) -> npt.NDArr
     return times
 
 
-def _parsed_times(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+def _parsed_times(
+    column: pa.Array | pa.ChunkedArray,
+) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
     parsed = [_parse_time(text) for text in column.to_pylist()]
     unreadable = np.array([each is None for each in parsed])
     return pa.array(parsed, pa.timestamp("ms", tz="UTC")), unreadable

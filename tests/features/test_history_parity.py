@@ -107,6 +107,39 @@ def _moment(offset_s: int) -> datetime:
     return datetime.fromtimestamp(NOW_S + offset_s, tz=UTC).replace(tzinfo=None)
 
 
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())], ids=str
+)
+@pytest.mark.parametrize(
+    "second",
+    [
+        "{date}T{time}Z",
+        "{date} {time}",
+        "{date}T{time}.123999+00:00",
+        "{basic}T{time}Z",
+        "{date}",
+        "{time}",
+        "yesterday",
+        "",
+        None,
+    ],
+)
+async def test_times_as_texts_are_read_by_history_as_by_loading(
+    tmp_path: Path, kind: pa.DataType, second: str | None
+) -> None:
+    view = a_view("car", (Feature("value", FeatureDtype.INT64),), entity="car")
+    at = _moment(-1)
+    words = {"date": f"{at:%Y-%m-%d}", "time": f"{at:%H:%M:%S}", "basic": f"{at:%Y%m%d}"}
+    times = ["2020-01-01T00:00:00Z", second and second.format(**words)]
+    table = pa.table({"car": ["1", "1"], "event_time": pa.array(times, kind), "value": [1, 2]})
+
+    served = await _served(view, table, tmp_path / "served.parquet", 0)
+    history = _history(view, table, tmp_path / "history.parquet", 0)
+
+    assert history.columns[0].tolist() == served.columns[0].tolist()
+    assert history.columns[0][ASKED.index("1")] in (1, 2)
+
+
 def test_files_of_one_history_may_differ_in_types(tmp_path: Path) -> None:
     # By the types of the first file 3.5 would be read as 4, which no store ever had.
     view = a_view("car", (Feature("value", FeatureDtype.INT64),), entity="car")
