@@ -19,6 +19,7 @@ from router.work import RequestFeatures, Work
 
 STORE_UNAVAILABLE = "feature_store_unavailable"
 STORE_ANSWERED_IN_PART = "feature_store_answered_in_part"
+_SPENT_SHARE = 0.9  # of its time: a read that failed after so much ran out of it
 _GONE_TIMES = 20  # of what counts as slow: a store silent for so long is gone
 _log = structlog.get_logger()
 
@@ -120,7 +121,7 @@ class FeatureFetcher:
     def _record_failure(self, permit: Permit, why: str, timeout_s: float, started_s: float) -> None:
         """Count a failed read, unless its callers left the store less time than it needs."""
         took_s = self._now_s() - started_s
-        if took_s >= timeout_s and timeout_s < self._slow_s:
+        if took_s >= _SPENT_SHARE * timeout_s and timeout_s < self._slow_s:
             self._experience, verdict = self._experience.after_timeout(
                 given_s=took_s, gone_after_s=_GONE_TIMES * self._slow_s
             )

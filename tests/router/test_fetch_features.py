@@ -5,6 +5,7 @@ from time import monotonic
 
 import pytest
 
+from domain.errors import UnavailableError
 from features.assembly import compile_plan
 from features.last_known import LastKnownRecords
 from features.ports import ViewRead
@@ -133,3 +134,32 @@ async def test_candidates_keep_their_marks_when_the_store_fails(store: RemoteSto
     assert fetched.from_memory is not None
     assert fetched.from_memory[0] is not None
     assert fetched.from_memory[0].tolist() == [False, False, True]
+
+
+class HungStore(RemoteStore):
+    """A store that answers nobody; the clock shows what each read was waited for."""
+
+    now_s = 0.0
+
+    async def read(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
+        self.given_s.append(timeout_s)
+        self.now_s += timeout_s
+        raise UnavailableError("feature store", "no answer in time")
+
+
+@pytest.mark.parametrize(("left_s", "reads"), [(0.01, 6), (0.2, 2)])
+async def test_only_reads_with_time_enough_close_the_store(left_s: float, reads: int) -> None:
+    store = HungStore()
+    features = FeatureFetcher(
+        store,
+        policy=BreakerPolicy(trip_after_failures=2, cool_down_s=60.0, probe_timeout_s=1.0),
+        slow_s=1.0,
+        now_s=lambda: store.now_s,
+    )
+
+    for _ in range(6):
+        await features.fetch(PLAN, [work("u1")], answer_by_s=store.now_s + left_s)
+
+    assert len(store.given_s) == reads
