@@ -15,7 +15,8 @@ from pathlib import Path
 from domain.errors import UnavailableError
 from features.ports import InspectableStore
 from features.stores import open_store
-from stack.supervisor import ProcessSpec, Supervisor, free_port
+from runtime.free_port import free_port
+from stack.supervisor import ProcessSpec, Supervisor
 
 _ADDRESS = "UNDERSTUDY_TEST_AEROSPIKE"
 _PID = "UNDERSTUDY_TEST_AEROSPIKE_PID"

@@ -19,8 +19,9 @@ from domain.versions import VersionRef
 from features.load_features import SourceFile, load_features
 from features.stores import open_writer
 from features.views import load_views
+from runtime.free_port import free_port
 from stack.router_books import read_books
-from stack.supervisor import ProcessSpec, Supervisor, free_port
+from stack.supervisor import ProcessSpec, Supervisor
 from understudy.v1 import registry_pb2, scoring_pb2, scoring_pb2_grpc
 
 SCORE_METHOD = "/understudy.v1.ScoringService/Score"

@@ -23,7 +23,8 @@ from benchmarks.request_path import (
     open_request_path,
 )
 from benchmarks.rows import Effort, Row, Scenario
-from stack.supervisor import ProcessSpec, Supervisor, free_port
+from runtime.free_port import free_port
+from stack.supervisor import ProcessSpec, Supervisor
 from understudy.v1 import scoring_pb2
 
 GOAL_RATIO = 0.75

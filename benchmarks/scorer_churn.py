@@ -28,8 +28,9 @@ from domain.deployments import Deployment, Shadow
 from domain.snapshots import ScorerState
 from domain.versions import VersionRef
 from features.views import load_views
+from runtime.free_port import free_port
 from scorer.affinity import set_cpus
-from stack.supervisor import ProcessSpec, Supervisor, free_port
+from stack.supervisor import ProcessSpec, Supervisor
 
 CYCLES_PER_ROUND = 10
 MOST_P99_RATIO = 1.2

@@ -28,13 +28,14 @@ from benchmarks.model import make_files
 from benchmarks.rows import Effort, Row, Scenario
 from benchmarks.scorer_floor import SERVICE
 from domain.versions import MODEL_FILE, VersionRef
+from runtime.free_port import free_ports
 from scorer.decisions.run_place import RunPlace
 from scorer.expectation import Expectation
 from scorer.load_model import LoadedModel, LoadOptions, load_model
 from scorer.onnx_model import SessionOptions
 from scorer.request_reader import RequestLimits, RequestReader
 from scorer.response_writer import ResponseWriter
-from stack.supervisor import ProcessSpec, Supervisor, free_port
+from stack.supervisor import ProcessSpec, Supervisor
 from understudy.oip import inference_pb2 as pb
 
 WIDTH = 200
@@ -88,8 +89,8 @@ async def measure_infer(effort: Effort, folder: Path) -> list[Row]:
 @asynccontextmanager
 async def open_servers(artifact: Path, folder: Path) -> AsyncIterator[tuple[Server, Server]]:
     """Start a scorer, and a floor that answers as the scorer answered."""
-    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
-    metrics_port = free_port()
+    *ports, metrics_port = free_ports(3)
+    addresses = [f"127.0.0.1:{port}" for port in ports]
     prepared = folder / "scorer-floor.response"
     async with Supervisor(folder / "process-logs") as supervisor:
         await supervisor.start(scorer_spec(artifact, addresses[0], metrics_port))

@@ -1,7 +1,6 @@
 """Where scorers listen: a place keeps its address across restarts, while it is wanted."""
 
 import os
-import socket
 import stat
 import tempfile
 from hashlib import sha256
@@ -9,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from domain.errors import Fault, InvalidInputError
+from runtime.free_port import free_port
 from scorer.decisions.fleet import Place
 
 UNIX = "unix"
@@ -39,7 +39,7 @@ class Addresses:
         if self._kind == UNIX:
             return f"unix:{self._sockets / _socket_name(place)}"
         if place not in self._ports:
-            self._ports[place] = _free_port(self._kind)
+            self._ports[place] = self._port_of_nobody()
         return f"{self._kind}:{self._ports[place]}"
 
     def metrics_port_of(self, place: Place) -> int | None:
@@ -50,6 +50,12 @@ class Addresses:
             taken = set(self._metrics_slots.values())
             self._metrics_slots[place] = next(slot for slot in count() if slot not in taken)
         return self._first_metrics_port + self._metrics_slots[place]
+
+    def _port_of_nobody(self) -> int:
+        ip = self._kind.strip("[]")
+        while (port := free_port(ip)) in self._ports.values():  # its scorer may not have bound it
+            continue
+        return port
 
     def release(self, place: Place) -> None:
         """Let other places have the ports of `place`, which is not wanted any more."""
@@ -91,11 +97,3 @@ def _make_private(directory: Path) -> None:
             return
     accepted = f"{directory} as a folder of our user, with mode 0700"
     raise InvalidInputError([Fault("folder of the sockets", read, accepted)])
-
-
-def _free_port(ip: str) -> int:
-    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((ip.strip("[]"), 0))
-        port: int = probe.getsockname()[1]
-        return port

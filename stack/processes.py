@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from runtime.free_port import free_ports
 from stack.data_directory import DataDirectory
-from stack.supervisor import ProcessSpec, Supervisor, free_port
+from stack.supervisor import ProcessSpec, Supervisor
 
 REGISTRY = "registry"
 SCORERS = "scorers"
@@ -32,7 +33,7 @@ class Stack:
 
 def loopback_addresses() -> StackAddresses:
     """Return addresses with ports that were free a moment ago."""
-    return StackAddresses(*(f"127.0.0.1:{free_port()}" for _ in range(3)))
+    return StackAddresses(*(f"127.0.0.1:{port}" for port in free_ports(3)))
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Mapping
@@ -171,14 +170,6 @@ class Supervisor:
         code = self._running[name].process.returncode
         path = self.log_path(name)
         return f"{name} ended with {code}; see {path}; it said last: {_last_line(path)}"
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def is_serving(channel: grpc.aio.Channel) -> bool:

@@ -2,7 +2,10 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from runtime.free_port import free_port
 
 # On a shared machine an example may take any time: no deadline per example.
 settings.register_profile("dev", max_examples=50, deadline=None)
@@ -14,3 +17,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """Instead of pytest-asyncio's, which an outgoing connection may take before a process does."""
+    return free_port()

@@ -12,7 +12,8 @@ import pytest
 from router.app import serve
 from router.settings import RouterSettings
 from router.workers import reserved
-from tests.router.test_metrics import free_port, scrape
+from runtime.free_port import free_port
+from tests.router.test_metrics import scrape
 from understudy.v1 import registry_pb2, scoring_pb2_grpc
 from understudy.v1 import scoring_pb2 as pb
 

@@ -18,6 +18,7 @@ from domain.deployments import Challenger
 from domain.errors import UnavailableError
 from router.metrics import RouterCollector, serve_metrics
 from runtime.exit_codes import FAILED
+from runtime.free_port import free_port
 from tests.router.command_line import run_router
 from tests.router.world import MODEL, World, deployment, open_world, spec, two_arms
 
@@ -30,13 +31,6 @@ def taken_port() -> Iterator[int]:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         yield holder.getsockname()[1]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def scrape(port: int) -> str:

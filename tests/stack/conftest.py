@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from stack.supervisor import free_port
+from runtime.free_port import free_ports
 
 
 @pytest.fixture
 def unused_address() -> Callable[[], str]:
     """Return a maker of loopback addresses nobody listened on a moment ago."""
-    return lambda: f"127.0.0.1:{free_port()}"
+    ports = iter(free_ports(8))
+    return lambda: f"127.0.0.1:{next(ports)}"

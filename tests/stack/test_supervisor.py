@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from domain.errors import UnavailableError
-from stack.supervisor import ProcessSpec, Supervisor, free_port
+from runtime.free_port import free_port
+from stack.supervisor import ProcessSpec, Supervisor
 from tests.stack.waiting import until_gone
 
 pytestmark = pytest.mark.fault
