@@ -20,10 +20,11 @@ from domain.snapshots import Snapshot, VersionSpec
 from features.decisions.record_format import pack_record, record_format
 from features.stores import open_writer
 from runtime import wire
+from runtime.free_port import free_port
 from runtime.serving import bind, new_server
 from stack.processes import ROUTER
 from stack.router_books import read_books
-from stack.supervisor import ProcessSpec, Supervisor, free_port
+from stack.supervisor import ProcessSpec, Supervisor
 from tests.router.world import VIEW, ready_processes, spec
 from tests.stack.waiting import until
 from understudy.oip import inference_pb2 as oip
