@@ -42,7 +42,7 @@ from router.service import SERVICE, ScoringService
 from router.settings import RouterSettings
 from runtime.lifecycle import DrainTimes, serve_until_stopped
 from runtime.registry_watch import follow, open_registry_channel
-from runtime.serving import add_health_and_reflection, bind, new_server
+from runtime.serving import ServerGroup, add_health_and_reflection, bind, new_server
 from shadow.columns import UnitKeys
 from shadow.schema import UnitKeyForm
 from shadow.writer import LogWriter
@@ -139,10 +139,20 @@ async def _run(
 async def _listen_and_drain(
     settings: RouterSettings, service: ScoringService, stop: asyncio.Event
 ) -> None:
-    server = new_server(
+    server = ServerGroup([_one_server(settings) for _ in range(settings.listeners)])
+    server.add_generic_rpc_handlers((service.handlers(),))
+    health = add_health_and_reflection(server, (SERVICE,))
+    port = bind(server, settings.listen)
+    _log.info("listening", address=settings.listen, port=port)
+    drain = DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
+    await serve_until_stopped(server, health, stop, drain, end_streams=service.end_streams)
+
+
+def _one_server(settings: RouterSettings) -> grpc.aio.Server:
+    return new_server(
         reuse_port=True,
         max_message_bytes=settings.largest_request_bytes,
-        **_backlog(settings.most_unread_calls),
+        **_backlog(settings.most_unread_calls // settings.listeners),
         max_connection_age_ms=round(settings.max_connection_age_s * 1000),
         # A stream does not see its connection's age, so it has one of its own, of the same length:
         # the last to begin may reach it, and then has as long as any call to finish.
@@ -150,12 +160,6 @@ async def _listen_and_drain(
             (settings.max_connection_age_s + settings.largest_deadline_s) * 1000
         ),
     )
-    server.add_generic_rpc_handlers((service.handlers(),))
-    health = add_health_and_reflection(server, (SERVICE,))
-    port = bind(server, settings.listen)
-    _log.info("listening", address=settings.listen, port=port)
-    drain = DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
-    await serve_until_stopped(server, health, stop, drain, end_streams=service.end_streams)
 
 
 def _backlog(most_unread_calls: int) -> dict[str, int]:

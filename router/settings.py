@@ -47,7 +47,8 @@ class RouterSettings(ProcessSettings):
     )
     most_candidates: Rows = 10_000
     largest_request_bytes: int = Field(default=4 << 20, ge=1024, le=1 << 30)
-    most_unread_calls: int = Field(default=192, ge=8, le=65_536)  # on the connections of a worker
+    listeners: int = Field(default=2, ge=1, le=8)  # of a worker: each takes in a call at a time
+    most_unread_calls: int = Field(default=224, ge=16, le=65_536)  # of a worker, over its listeners
     least_outstanding_rows: Rows = 64
     most_outstanding_rows: Rows = 4096
     wanted_queue_s: Seconds = 0.02

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc
 import structlog
 import uvloop
 
-from runtime.serving import Health, HealthSwitch
+from runtime.serving import Health, HealthSwitch, Server
 
 _log = structlog.get_logger()
 _PR_SET_PDEATHSIG = 1
@@ -80,7 +79,7 @@ def _spare_startup_objects() -> None:
 
 
 async def serve_until_stopped(
-    server: grpc.aio.Server,
+    server: Server,
     health: HealthSwitch,
     stop: asyncio.Event,
     drain: DrainTimes,

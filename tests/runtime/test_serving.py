@@ -1,0 +1,94 @@
+"""Several gRPC servers that act as one."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import psutil
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from runtime.serving import Health, ServerGroup, add_health_and_reflection, bind, new_server
+
+CALLS = 24
+
+
+class Held:
+    """A method whose calls are held until they are released."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.release = asyncio.Event()
+
+    async def hold(self, request: bytes, _context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+        self.begun += 1
+        await self.release.wait()
+        return request
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        method: Any = grpc.unary_unary_rpc_method_handler(self.hold)
+        return grpc.method_handlers_generic_handler("held.Service", {"Hold": method})
+
+
+def own_channel(port: int) -> grpc.aio.Channel:
+    """Open a channel with a connection of its own."""
+    return grpc.aio.insecure_channel(
+        f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]
+    )
+
+
+def hold(channel: grpc.aio.Channel, request: bytes) -> Any:
+    method: Any = channel.unary_unary("/held.Service/Hold")
+    return method(request)
+
+
+def opened(listeners: int, held: Held) -> tuple[ServerGroup, int]:
+    group = ServerGroup([new_server(reuse_port=True) for _ in range(listeners)])
+    group.add_generic_rpc_handlers((held.handler(),))
+    return group, bind(group, "127.0.0.1:0")
+
+
+def listening(port: int) -> int:
+    return sum(
+        each.status == psutil.CONN_LISTEN and each.laddr.port == port
+        for each in psutil.Process().net_connections(kind="tcp")
+    )
+
+
+@pytest.mark.parametrize("listeners", [1, 3])
+async def test_a_group_listens_on_one_port_and_drains_all_its_calls(listeners: int) -> None:
+    held = Held()
+    group, port = opened(listeners, held)
+    await group.start()
+    assert listening(port) == listeners
+    channels = [own_channel(port) for _ in range(CALLS)]
+    async with asyncio.timeout(30):
+        calls: list[Any] = [
+            hold(channel, str(place).encode()) for place, channel in enumerate(channels)
+        ]
+        while held.begun < CALLS:  # noqa: ASYNC110 - the server tells nobody of what it has begun
+            await asyncio.sleep(0)
+
+        stopping = asyncio.ensure_future(group.stop(20.0))
+        held.release.set()
+
+        assert [await call for call in calls] == [str(place).encode() for place in range(CALLS)]
+        await stopping
+    assert not listening(port)
+    for channel in channels:
+        await channel.close()
+
+
+async def test_every_server_of_a_group_tells_the_same_health() -> None:
+    group, port = opened(3, Held())
+    switch = add_health_and_reflection(group, ("held.Service",))
+    await group.start()
+    await switch.turn(Health.SERVING)
+
+    for _ in range(12):
+        async with own_channel(port) as channel:
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service="held.Service"))
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+    await group.stop(None)
