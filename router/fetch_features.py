@@ -9,12 +9,12 @@ import structlog
 from numpy.typing import NDArray
 
 from domain.errors import UnavailableError
+from domain.patience import Experience, Verdict
 from features.assembly import AssemblyPlan
 from features.last_known import LastKnownRecords
 from features.ports import FeatureStore, ViewRead
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
 from router.decisions.budget import fetch_timeout_s
-from router.decisions.patience import Experience, Verdict
 from router.work import RequestFeatures, Work
 
 STORE_UNAVAILABLE = "feature_store_unavailable"

@@ -17,10 +17,10 @@ from domain.errors import (
     UnavailableError,
     UnderstudyError,
 )
+from domain.patience import Experience, Verdict
 from domain.snapshots import VersionSpec
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
 from router.decisions.ladder import Cause
-from router.decisions.patience import Experience, Verdict
 from router.lane import Lane
 from router.ports import Clocks, Inferred, Scorer, ScorerHungError
 from router.work import Work

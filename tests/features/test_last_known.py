@@ -6,6 +6,7 @@ from math import inf
 import pytest
 
 from domain.errors import UnavailableError
+from domain.patience import Experience
 from features.cached_store import CachedStore
 from features.decisions.store_rest import StoreRest
 from features.last_known import LastKnownRecords
@@ -182,37 +183,49 @@ async def test_a_view_that_is_not_answered_keeps_nobody_from_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given_s", "usual_s", "unanswered_since_s", "rests"),
+    ("given_s", "usual_s", "unanswered_s", "rests"),
     [
-        (0.001, 0.003, None, False),
-        (0.019, 0.003, None, False),
-        (0.02, 0.003, None, True),
-        (0.05, 0.03, None, False),
-        (0.1, 0.03, None, True),
-        (0.001, 0.003, -0.5, False),
-        (0.001, 0.003, -1.0, True),  # it has answered nobody for a second
+        (0.001, 0.003, 0.0, False),
+        (0.019, 0.003, 0.0, False),
+        (0.02, 0.003, 0.0, True),
+        (0.05, 0.03, 0.0, False),
+        (0.1, 0.03, 0.0, True),
+        (0.001, 0.003, 0.5, False),
+        (0.001, 0.003, 1.0, True),  # it has answered nobody in a second of waiting
     ],
 )
 def test_a_store_rests_when_a_read_had_a_fair_time(
-    given_s: float, usual_s: float, unanswered_since_s: float | None, rests: bool
+    given_s: float, usual_s: float, unanswered_s: float, rests: bool
 ) -> None:
-    seen = StoreRest(usual_s=usual_s, unanswered_since_s=unanswered_since_s)
+    seen = StoreRest(experience=Experience(usual_s, unanswered_s))
 
     after = seen.after_failure(began_s=0.0, now_s=given_s, timeout_s=given_s)
 
     assert after.ends_s == (given_s + 1.0 if rests else -inf)
 
 
+def test_silence_between_two_hurried_reads_is_no_waiting() -> None:
+    first = StoreRest(experience=Experience(0.003)).after_failure(
+        began_s=10.0, now_s=10.002, timeout_s=0.002
+    )
+
+    second = first.after_failure(began_s=60.0, now_s=60.002, timeout_s=0.002)
+
+    assert second.ends_s == -inf
+
+
 def test_a_store_that_fails_before_its_time_is_up_rests() -> None:
-    after = StoreRest(usual_s=0.003).after_failure(began_s=0.0, now_s=0.001, timeout_s=0.01)
+    after = StoreRest(experience=Experience(0.003)).after_failure(
+        began_s=0.0, now_s=0.001, timeout_s=0.01
+    )
 
     assert after.ends_s == 1.001
 
 
 def test_a_store_that_answers_again_is_not_counted_as_gone() -> None:
-    seen = StoreRest(unanswered_since_s=-9.0).after_answer(0.003)
+    seen = StoreRest(experience=Experience(unanswered_s=9.0)).after_answer(0.003)
 
     after = seen.after_failure(began_s=0.0, now_s=0.001, timeout_s=0.001)
 
     assert after.ends_s == -inf
-    assert after.usual_s == 0.003
+    assert after.experience.usual_s == 0.003

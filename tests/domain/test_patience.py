@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.decisions.patience import Experience, Verdict
+from domain.patience import Experience, Verdict
 
 
 def judged(usual_s: float, given_s: float) -> Verdict:
