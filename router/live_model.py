@@ -33,7 +33,7 @@ from router.ports import Clocks, Scorer
 from router.pull_work import GuardedScorer, LaneDuties, Puller
 from router.rules_first import RulesFirst
 from router.split_work import split_work
-from router.work import Answered, Served, Work, whole_works
+from router.work import Answered, Served, Work, give_up, whole_works
 
 _PROBE_TIMEOUT_S = 0.25
 
@@ -309,12 +309,9 @@ class LiveModel:
                 self._shared.delivery.counters.late_rows += work.rows
             elif work.candidates is None and not np.isfinite(answered.scores[at]):
                 kept[at] = False
-                if work.holders > 1:
-                    work.holders -= 1  # another one may still answer
-                else:
-                    bad.append(work)
+                bad.append(work)
             at += work.rows
-        self._ladder.take_down(bad, Cause.SCORE_NOT_FINITE)
+        self._ladder.take_down(give_up(bad), Cause.SCORE_NOT_FINITE)
         return kept
 
     def _mirror(

@@ -23,7 +23,7 @@ from router.decisions.breaker import Breaker, BreakerPolicy, Permit
 from router.decisions.ladder import Cause
 from router.lane import Lane
 from router.ports import Clocks, Inferred, Scorer, ScorerHungError
-from router.work import Work
+from router.work import Work, give_up
 
 _MOST_ATTEMPTS = 2  # a failed batch is tried once more, on another scorer
 _PAUSE_AFTER_FAILURE_S = 0.01  # another scorer gets there first
@@ -220,7 +220,7 @@ class Puller:
         is_closed = self._guarded.breaker.is_closed
         permit = self._guarded.admit(self._sent_s) if is_closed else None
         if permit is None:
-            self._pass_on(_left_to_us(works), Cause.SCORER_UNAVAILABLE, was_tried=False)
+            self._pass_on(give_up(works), Cause.SCORER_UNAVAILABLE, was_tried=False)
             return False
         self.in_flight = works
         self._timed.asked_s = None
@@ -233,7 +233,7 @@ class Puller:
         except Exception as error:  # noqa: BLE001 - boundary: a bug must not lose a call
             failure = error
             _log.exception("batch_failed")
-            self._pass_on(_left_to_us(works), Cause.SCORER_FAILED)
+            self._pass_on(give_up(works), Cause.SCORER_FAILED)
         finally:
             self.in_flight = ()
             succeeded = self._guarded.judge(
@@ -242,7 +242,7 @@ class Puller:
         return succeeded
 
     def _after_failure(self, works: Sequence[Work], error: UnderstudyError) -> None:
-        left = _left_to_us(works)
+        left = give_up(works)
         if isinstance(error, InvalidInputError):
             self._take_apart(left, error, was_one=len(works) == 1)
             return
@@ -312,16 +312,5 @@ class Puller:
             return
         self._is_joined = False
         self._lane.open_pullers -= 1
-        if not self._lane.open_pullers and (stranded := _left_to_us(self._lane.take_all())):
+        if not self._lane.open_pullers and (stranded := give_up(self._lane.take_all())):
             self._duties.fall_back(stranded, Cause.SCORER_UNAVAILABLE)
-
-
-def _left_to_us(works: Sequence[Work]) -> list[Work]:
-    """Give up `works`; return those that are neither answered nor with another scorer too."""
-    left: list[Work] = []
-    for work in works:
-        if work.holders > 1:
-            work.holders -= 1  # another one may still answer
-        elif not work.answer.done():
-            left.append(work)
-    return left

@@ -160,6 +160,17 @@ class Answered:
         )
 
 
+def give_up(works: Sequence[Work]) -> list[Work]:
+    """Let one holder of `works` go; return those that are neither answered nor held by another."""
+    left: list[Work] = []
+    for work in works:
+        if work.holders > 1:
+            work.holders -= 1
+        elif not work.answer.done():
+            left.append(work)
+    return left
+
+
 def starts_of(works: Sequence[Work]) -> list[int]:
     """Return at which row each work starts."""
     return list(accumulate((work.rows for work in works[:-1]), initial=0))

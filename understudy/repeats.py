@@ -32,7 +32,7 @@ def call_repeatedly(call: Callable[..., AnswerT], request: RequestT, timeout_s: 
             wait_s = attempts.wait_before_next_s(error)
             if wait_s is None:
                 raise
-        time.sleep(wait_s)
+        time.sleep(wait_s)  # a blocking call waits in its caller's thread, within its deadline
 
 
 async def call_repeatedly_async(

@@ -87,6 +87,7 @@ class ThreadedStream:
                 self._end_call()
             if self._is_complete():
                 break
+            # The caller's thread, which waits for answers; bounded by _PAUSES_S and the stream's time.
             time.sleep(patience.after_call(error, is_awaiting=bool(self._unanswered)))
         if self._failure is not None:
             raise self._failure
@@ -262,9 +263,8 @@ class _Patience:
             grpc.RpcError: the next call would fare no better.
         """
         has_progress, self.has_progress = self.has_progress, False
-        is_idle = (
-            error is None and not is_awaiting
-        )  # nothing was asked: a stream may be so for days
+        # Nothing was asked: a stream may be so for days.
+        is_idle = error is None and not is_awaiting
         if has_progress or is_idle:
             self._failures = 0
         if error is not None and error.code() not in _REPEATABLE:
