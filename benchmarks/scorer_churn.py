@@ -30,6 +30,7 @@ from domain.versions import VersionRef
 from features.views import load_views
 from runtime.free_port import free_port
 from scorer.affinity import set_cpus
+from scorer.loading_cpu import LINGER_S
 from stack.supervisor import ProcessSpec, Supervisor
 
 CYCLES_PER_ROUND = 10
@@ -40,6 +41,7 @@ _KEPT = Path(".understudy") / "benchmarks" / "scorer-churn"
 _QUIET = {"SCORER_HOST_LEAVE_DELAY_S": "0.1", "SCORER_UNREADY_DELAY_S": "0"}
 _PHASE_LIMIT_S = 120.0
 _WARM_UP_S = 2.0
+_SETTLE_S = LINGER_S + 0.1  # after a change, until the CPUs are everybody's again
 
 
 class ChurnRegistry(InMemoryRegistry):
@@ -107,6 +109,7 @@ async def _churn(
     await registry.cycle()  # what is made once is made now
     before_mib, phases = _mib(host), Phases()
     for _ in range(effort.rounds):
+        await asyncio.sleep(_SETTLE_S)
         began_s = monotonic()
         await asyncio.sleep(effort.seconds)
         phases.quiet.append((began_s, monotonic()))

@@ -1,11 +1,15 @@
 """Keeps loading work on one CPU, and what serves off it, for as long as a version loads or goes.
 
+And for a moment longer: what the host has to do and to tell at each change disturbs as well, and
+versions often come and go one after the other.
+
 At each change and each second it is found out anew which CPUs each process should have, and given
 to those that were given others before, or that we do not know yet: they may have begun anywhere.
 Whom we gave nothing new we leave alone, for it may have been moved by hand.
 """
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable, Collection
@@ -15,6 +19,7 @@ import structlog
 from scorer.affinity import cpu_seconds_of, cpus_of, set_cpus
 from scorer.decisions.cpu_division import CpuDivision, CpuUser, cpus_by_pid, divide_cpus
 
+LINGER_S = 0.5
 _log = structlog.get_logger()
 
 
@@ -27,8 +32,12 @@ class LoadingCpu:
         users: Callable[[], Collection[CpuUser]],
         *,
         every_s: float = 1.0,
+        linger_s: float = LINGER_S,
     ) -> None:
         self._every_s = every_s
+        self._linger_s = linger_s
+        self._apart_until_s = -math.inf  # monotonic
+        self._look_again: asyncio.TimerHandle | None = None  # at the end of that
         self._allowed = allowed
         self._can_divide = len(allowed) > 1
         self._users = users
@@ -50,7 +59,7 @@ class LoadingCpu:
         if not self._can_divide:
             return
         users = self._users()
-        division = self._division(loads=any(user.keeps_apart for user in users))
+        division = self._division(loads=self._is_apart_time(users))
         self._are_apart = division.serving != self._allowed
         wanted = cpus_by_pid(users, division, host_pid=os.getpid())
         self._given = {
@@ -58,6 +67,19 @@ class LoadingCpu:
             for pid, cpus in wanted.items()
             if self._given.get(pid) == cpus or self._give(pid, cpus)
         }
+
+    def _is_apart_time(self, users: Collection[CpuUser]) -> bool:
+        now_s = time.monotonic()
+        if any(user.keeps_apart for user in users):
+            self._apart_until_s = now_s + self._linger_s
+            return True
+        left_s = self._apart_until_s - now_s
+        if self._look_again is not None:
+            self._look_again.cancel()
+            self._look_again = None
+        if left_s > 0:
+            self._look_again = asyncio.get_running_loop().call_later(left_s, self.arrange)
+        return left_s > 0
 
     def _division(self, *, loads: bool) -> CpuDivision:
         if not loads:

@@ -119,12 +119,31 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def until_all_have_all(*pids: int) -> None:
+    await until(lambda: all(threads_cpus(pid) == {ALLOWED} for pid in pids))
+
+
+@two_cpus
+@pytest.mark.usefixtures("our_cpus")
+async def test_they_keep_apart_for_a_moment_longer_than_the_load() -> None:
+    async with child("import time; time.sleep(60)") as pid:
+        users = [CpuUser(pid, keeps_apart=False), CpuUser(0, keeps_apart=True)]
+        loading = LoadingCpu(ALLOWED, lambda: users, linger_s=2.0)
+        loading.arrange()
+        users.pop()
+
+        loading.arrange()
+
+        assert threads_cpus(pid) == {OTHERS}
+        await until_all_have_all(pid, os.getpid())
+
+
 @two_cpus
 @pytest.mark.usefixtures("our_cpus")
 async def test_a_scorer_that_becomes_busy_gets_all_cpus_back_while_another_loads() -> None:
     async with child("while True: pass") as pid:
         users = [CpuUser(pid, keeps_apart=False), CpuUser(0, keeps_apart=True)]
-        loading = LoadingCpu(ALLOWED, lambda: users, every_s=0.2)
+        loading = LoadingCpu(ALLOWED, lambda: users, every_s=0.2, linger_s=0)
         loading.arrange()
         assert threads_cpus(pid) == {OTHERS}, "it was not known to be busy"
 
@@ -194,8 +213,7 @@ async def test_loading_and_serving_keep_apart_until_the_version_is_ready(
 
     os.kill(loader, signal.SIGCONT)
     processes = await registry.until_reported(all_ready(2))
-    for pid in (host.pid, *(p.pid for p in processes)):
-        assert threads_cpus(pid) == {ALLOWED}
+    await until_all_have_all(host.pid, *(process.pid for process in processes))
 
 
 @two_cpus
@@ -228,8 +246,7 @@ async def test_cpus_are_whole_again_when_a_load_fails(
 
     gone = (lambda ps: len(ps) == 1) if load_ends == "withdrawn" else beside.comes_is(GAVE_UP)
     await registry.until_reported(gone)
-    for pid in (host.pid, beside.stays_pid):
-        assert threads_cpus(pid) == {ALLOWED}
+    await until_all_have_all(host.pid, beside.stays_pid)
 
 
 @two_cpus
@@ -245,8 +262,7 @@ async def test_cpus_are_whole_again_when_a_version_is_refused(
     await beside.bring(tmp_path / "bad")
 
     await registry.until_reported(beside.comes_is(REFUSED))
-    for pid in (host.pid, beside.stays_pid):
-        assert threads_cpus(pid) == {ALLOWED}
+    await until_all_have_all(host.pid, beside.stays_pid)
 
 
 @two_cpus
