@@ -239,6 +239,7 @@ def _assemble(
         most_gather_s=settings.most_gather_s,
         default_deadline_s=settings.default_deadline_s,
         now_s=time.monotonic,
+        cpu_s=time.thread_time,
     )
     service = ScoringService(
         admission,

@@ -56,11 +56,15 @@ class Intake:
         most_gather_s: float,
         default_deadline_s: float,
         now_s: Callable[[], float],
+        cpu_s: Callable[[], float],
     ) -> None:
+        """`cpu_s`: a reading of the CPU time that the event loop's thread has used."""
         self._gate = gate
         self._most_gather_s = most_gather_s
+        self._longest_wait_s = most_gather_s
         self._default_deadline_s = default_deadline_s
         self._now_s = now_s
+        self._cpu_s = cpu_s
         self._gathering = Gathering()
         self._waiting: list[Waiting] = []
         # No longer waiting, but next; live calls before a stream's, however many those are.
@@ -69,6 +73,7 @@ class Intake:
         self._away = 0  # calls in these groups
         self._most_at_once = 0
         self._began_s = now_s()
+        self._began_cpu_s = cpu_s()
         self._wanted = 1
         self._timer: asyncio.TimerHandle | None = None
 
@@ -102,18 +107,23 @@ class Intake:
         remaining_s = call.remaining_s
         if remaining_s is None:
             remaining_s = self._default_deadline_s
-        return remaining_s < _HURRIED_TIMES * self._most_gather_s
+        return remaining_s < _HURRIED_TIMES * self._longest_wait_s
 
     def _begin(self, now_s: float) -> None:
-        """Decide how many to wait for."""
+        """Decide how many to wait for, and for how long."""
+        cpu_s = self._cpu_s()
         self._gathering = self._gathering.after_reading(
-            self._most_at_once, elapsed_s=max(0.0, now_s - self._began_s)
+            self._most_at_once,
+            elapsed_s=max(0.0, now_s - self._began_s),
+            cpu_s=cpu_s - self._began_cpu_s,
         )
+        self._longest_wait_s = self._gathering.longest_wait_s(self._most_gather_s)
         self._most_at_once = 0
         self._began_s = now_s
+        self._began_cpu_s = cpu_s
         self._wanted = self._gathering.wanted(_MOST_AT_ONCE) if self._most_gather_s else 1
         if self._wanted > 1:
-            until_s = now_s + self._most_gather_s
+            until_s = now_s + self._longest_wait_s
             self._timer = asyncio.get_running_loop().call_later(
                 _TICK_S, self._look_again, 1, 0, until_s
             )

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Any
 
 import grpc
@@ -73,6 +73,7 @@ async def open_served(
                 most_gather_s=0.002,
                 default_deadline_s=default_deadline_s,
                 now_s=monotonic,
+                cpu_s=thread_time,
             ),
             world.counters,
             world.models.find,

@@ -27,6 +27,7 @@ class Desk:
     default_deadline_s: float = 1_000.0
     read_takes_s: float = 0.0
     now_s: float = 0.0
+    cpu_s: float = 0.0
     read: list[str] = field(default_factory=list)
     readings: list[list[str]] = field(default_factory=list)
 
@@ -38,6 +39,7 @@ class Desk:
             most_gather_s=self.most_gather_s,
             default_deadline_s=self.default_deadline_s,
             now_s=lambda: self.now_s,
+            cpu_s=lambda: self.cpu_s,
         )
 
     def call(self, name: str, *, remaining_s: float | None = None) -> Waiting:
@@ -259,6 +261,76 @@ def test_an_old_peak_is_forgotten(readings: int, elapsed_s: float) -> None:
         gathering = gathering.after_reading(1, elapsed_s=elapsed_s)
 
     assert gathering.wanted(256) == 1
+
+
+stretches = st.lists(st.tuples(st.floats(0.0, 60.0), st.floats(0.0, 1.0)), max_size=50)
+
+
+@given(stretches=stretches, idle_s=st.floats(0.0, 0.05))
+def test_the_wait_is_never_shorter_than_idle_nor_beyond_its_bound(
+    stretches: list[tuple[float, float]], idle_s: float
+) -> None:
+    gathering = Gathering()
+    for elapsed_s, share in stretches:
+        gathering = gathering.after_reading(1, elapsed_s=elapsed_s, cpu_s=share * elapsed_s)
+
+    assert 0.0 <= gathering.busy <= 1.0
+    assert idle_s <= gathering.longest_wait_s(idle_s) <= idle_s * 2.5 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("share", "times"), [(0.0, 1.0), (0.45, 1.0), (0.8, 2.5), (1.0, 2.5)])
+def test_a_busy_event_loop_waits_longer(share: float, times: float) -> None:
+    gathering = Gathering()
+    for _ in range(400):
+        gathering = gathering.after_reading(20, elapsed_s=0.008, cpu_s=share * 0.008)
+
+    assert gathering.longest_wait_s(0.006) == pytest.approx(times * 0.006)
+    idle_again = gathering.after_reading(1, elapsed_s=5.0, cpu_s=0.0)
+    assert idle_again.longest_wait_s(0.006) == pytest.approx(0.006)
+
+
+def keep_busy(desk: Desk, *, share: float, callers: int) -> None:
+    """Let the event loop have used that share of its time lately, for so many callers."""
+    for _ in range(100):
+        crowd(desk, callers)
+        desk.cpu_s += share * 0.01  # a crowd is away for 10 ms
+    desk.read.clear()
+
+
+@pytest.mark.parametrize(("share", "is_read"), [(0.1, True), (0.9, False)])
+async def test_only_a_busy_router_waits_longer_than_the_setting(
+    share: float, is_read: bool
+) -> None:
+    desk = Desk(most_gather_s=0.006)
+    keep_busy(desk, share=share, callers=200)
+    desk.put("first")
+    desk.now_s += 0.007
+    loop = asyncio.get_running_loop()
+    have_come = asyncio.Event()
+
+    def come(left: int) -> None:  # twice a tick: there is no silence
+        desk.put(f"{left} left")
+        loop.call_later(0.0005, come, left - 1) if left else have_come.set()
+
+    come(20)
+    await have_come.wait()
+
+    assert bool(desk.read) == is_read
+    desk.now_s += 0.008
+    await until_read(desk, 22)
+
+
+@pytest.mark.parametrize(("share", "read"), [(0.1, []), (0.9, ["patient", "hurried"])])
+async def test_who_is_in_a_hurry_depends_on_how_long_one_waits(
+    share: float, read: list[str]
+) -> None:
+    desk = Desk(most_gather_s=0.006)
+    keep_busy(desk, share=share, callers=20)
+    desk.put("patient", remaining_s=1.0)
+
+    desk.put("hurried", remaining_s=0.04)
+
+    assert desk.read == read
 
 
 async def test_without_a_deadline_of_their_own_callers_have_the_default() -> None:
