@@ -40,6 +40,7 @@ from router.ports import Clocks
 from router.request_log import RequestLogLines
 from router.service import SERVICE, ScoringService
 from router.settings import RouterSettings
+from runtime.io_threads import keep_io_threads_back
 from runtime.lifecycle import DrainTimes, serve_until_stopped
 from runtime.registry_watch import follow, open_registry_channel
 from runtime.serving import ServerGroup, add_health_and_reflection, bind, new_server
@@ -50,7 +51,7 @@ from understudy.v1 import registry_pb2, registry_pb2_grpc, router_pb2, router_pb
 
 _REPORT_S = 1.0
 _LOG_CLOSE_S = 10.0
-_SPARED_SHARE = 0.625  # of the most unread calls: up to there none is cancelled
+_SPARED_SHARE = 0.95  # of the most unread calls: up to there none is cancelled
 _CLOCKS = Clocks(monotonic_s=time.monotonic, utc_s=lambda: time.time_ns() / 1e9)
 _log = structlog.get_logger()
 
@@ -127,6 +128,8 @@ async def _run(
         tasks.create_task(_report(channel, router_id, parts.models)),
         tasks.create_task(parts.models.sweep_forever()),
     ]
+    if settings.io_nicer:
+        background.append(tasks.create_task(keep_io_threads_back(settings.io_nicer)))
     async with _admin_server(admin_address(settings, worker), parts.admin):
         await _first_of(first_snapshot, stop)
         if not stop.is_set():  # else it would serve for a moment, knowing nothing

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from scorer.threads import threads_of
+from runtime.threads import threads_of
 
 _log = structlog.get_logger()
 _CAP_SYS_NICE = 1 << 23

@@ -32,6 +32,7 @@ async def open_router(root: Path, **settings: Any) -> AsyncIterator[grpc.aio.Cha
             log_dir=root / "logs",
             state_dir=root,
             unready_delay_s=0.0,
+            io_nicer=0,  # its threads are this process's
             **settings,
         )
         async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:

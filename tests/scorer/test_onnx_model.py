@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from domain.errors import InvalidInputError
+from runtime.threads import threads_of
 from scorer.onnx_model import open_model
-from scorer.threads import threads_of
 from tests.scorer.models import doubling_model, save_model, tensor
 from tests.scorer.serving import SESSION, load
 

@@ -1,0 +1,42 @@
+"""gRPC's I/O threads stand back behind the event loop when CPUs are short.
+
+In a flood they refuse calls by the thousand, on the CPUs that the event loop needs to answer with. No
+Python runs in them and none ever holds the interpreter's lock, so that nobody waits for one that
+stands back; Python's own threads keep their priority for that reason.
+"""
+
+import asyncio
+import os
+from contextlib import suppress
+
+import structlog
+
+from runtime.threads import name_of, threads_of
+
+_NAME = "event_engine"  # as gRPC calls them
+_LOOK_EVERY_S = 1.0  # gRPC starts more of them when there is much to do
+_MOST_NICE = 19
+_log = structlog.get_logger()
+
+
+async def keep_io_threads_back(nicer: int) -> None:
+    """Make gRPC's I/O threads that much nicer than this process's main thread, until cancelled.
+
+    Says so once where there are none, as where the system does not list threads in /proc.
+    """
+    pid = os.getpid()
+    nice = min(_MOST_NICE, os.getpriority(os.PRIO_PROCESS, pid) + nicer)
+    seen: set[int] = set()
+    was_found = was_told = False
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        threads = threads_of(pid)
+        for thread in threads - seen:
+            if name_of(thread, pid=pid) == _NAME:
+                was_found = True
+                with suppress(ProcessLookupError):  # it ended
+                    os.setpriority(os.PRIO_PROCESS, thread, nice)
+        seen = threads
+        if not was_found and not was_told:
+            was_told = True
+            _log.warning("io_threads_not_found", name=_NAME)
