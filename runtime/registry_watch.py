@@ -18,10 +18,12 @@ from understudy.v1 import registry_pb2, registry_pb2_grpc
 _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 2.0
 _LARGEST_SNAPSHOT_BYTES = 64 * 1024 * 1024
-_KEEPALIVE = (
+_CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", _LARGEST_SNAPSHOT_BYTES),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # grpcio 1.85 goes by this one, a minute unless told, for keep-alive pings as well.
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
@@ -31,7 +33,7 @@ _log = structlog.get_logger()
 
 def open_registry_channel(target: str) -> grpc.aio.Channel:
     """Return a channel that notices a dead registry and reconnects within a second or so."""
-    return grpc.aio.insecure_channel(target, options=_KEEPALIVE)
+    return grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
 
 
 async def follow(

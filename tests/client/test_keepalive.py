@@ -1,4 +1,4 @@
-"""A connection that goes silent is noticed by the client's own pings, not by a caller's deadline."""
+"""A connection that goes silent is noticed by our own pings, not by a caller's deadline."""
 
 import asyncio
 import socket
@@ -9,8 +9,10 @@ from typing import Any
 import grpc
 import pytest
 
+from runtime import registry_watch
 from tests.client.test_client import ScriptedService, served
-from understudy.client import _CHANNEL_OPTIONS, score_request  # what every client connects with
+from understudy import client
+from understudy.client import score_request
 from understudy.v1 import scoring_pb2_grpc
 
 QUICK_MS = {"grpc.keepalive_time_ms": 1_000, "grpc.http2.ping_timeout_ms": 300}
@@ -46,8 +48,10 @@ async def wired(target: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
             carrying.cancel()
 
 
-async def test_a_silent_connection_ends_a_stream_without_deadline() -> None:
-    options = [(name, QUICK_MS.get(name, value)) for name, value in _CHANNEL_OPTIONS]
+@pytest.mark.parametrize("connected_by", [client, registry_watch], ids=["client", "registry"])
+async def test_a_silent_connection_ends_a_stream_without_deadline(connected_by: Any) -> None:
+    ours = connected_by._CHANNEL_OPTIONS
+    options = [(name, QUICK_MS.get(name, value)) for name, value in ours]
     assert QUICK_MS.keys() <= dict(options).keys()
 
     with served(ScriptedService()) as target:
