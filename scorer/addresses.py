@@ -20,7 +20,8 @@ class Addresses:
     """Unix sockets below a folder, or TCP ports on an IP.
 
     Raises:
-        InvalidInputError: on construction, when the folder of the sockets is not ours alone.
+        InvalidInputError: on construction, when the folder of the sockets is not ours alone, or
+            nothing can listen on the IP.
     """
 
     def __init__(
@@ -33,6 +34,8 @@ class Addresses:
         self._metrics_slots: dict[Place, int] = {}
         if kind == UNIX:
             _make_private(self._sockets)
+        else:
+            _check_ours(kind)
 
     def address_of(self, place: Place) -> str:
         """Return the gRPC target of `place`."""
@@ -52,8 +55,7 @@ class Addresses:
         return self._first_metrics_port + self._metrics_slots[place]
 
     def _port_of_nobody(self) -> int:
-        ip = self._kind.strip("[]")
-        while (port := free_port(ip)) in self._ports.values():  # its scorer may not have bound it
+        while (port := free_port(_bare(self._kind))) in self._ports.values():  # its scorer may not have bound it
             continue
         return port
 
@@ -74,6 +76,19 @@ def _short(directory: Path) -> Path:
         return directory
     name = sha256(os.fsencode(directory)).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"understudy-{os.getuid()}-{name}"
+
+
+def _bare(ip: str) -> str:
+    return ip.strip("[]")
+
+
+def _check_ours(ip: str) -> None:
+    try:
+        free_port(_bare(ip))
+    except OSError as error:
+        read = f"{ip} ({error.strerror or error})"
+        accepted = f"{UNIX}, or an IP of this machine"
+        raise InvalidInputError([Fault("scorer_address", read, accepted)]) from error
 
 
 def _make_private(directory: Path) -> None:

@@ -159,6 +159,11 @@ def test_a_folder_that_somebody_else_may_have_laid_out_is_refused(
         Addresses("unix", Path("/deep") / ("d" * 90))
 
 
+def test_an_ip_of_another_machine_is_refused_at_once() -> None:
+    with pytest.raises(InvalidInputError, match="scorer_address: read 192.0.2.1 .* accepted: unix"):
+        Addresses("192.0.2.1", Path("unused"))
+
+
 def test_a_tcp_place_keeps_its_port() -> None:
     addresses = Addresses("127.0.0.1", Path("unused"))
 
