@@ -22,8 +22,16 @@ _log = structlog.get_logger()
 async def keep_io_threads_back(nicer: int) -> None:
     """Make gRPC's I/O threads that much nicer than this process's main thread, until cancelled.
 
-    Says so once where there are none, as where the system does not list threads in /proc.
+    Where that cannot be it says so once, and they keep their priority: where the system does not
+    list threads in /proc, or forbids it.
     """
+    try:
+        await _keep_back(nicer)
+    except OSError as error:
+        _log.warning("io_threads_not_set_back", why=str(error))
+
+
+async def _keep_back(nicer: int) -> None:
     pid = os.getpid()
     nice = min(_MOST_NICE, os.getpriority(os.PRIO_PROCESS, pid) + nicer)
     seen: set[int] = set()
@@ -39,4 +47,4 @@ async def keep_io_threads_back(nicer: int) -> None:
         seen = threads
         if not was_found and not was_told:
             was_told = True
-            _log.warning("io_threads_not_found", name=_NAME)
+            _log.warning("io_threads_not_set_back", why=f"none is named {_NAME}")

@@ -1,0 +1,30 @@
+"""Where threads cannot be set back the process says so, and serves on."""
+
+import asyncio
+import os
+from typing import NoReturn
+
+import pytest
+from structlog.testing import capture_logs
+
+from runtime.io_threads import keep_io_threads_back
+from runtime.serving import bind, new_server
+
+
+def forbid(_which: int, _who: int, _priority: int) -> NoReturn:
+    raise PermissionError(1, "Operation not permitted")
+
+
+async def test_a_system_that_forbids_it_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "setpriority", forbid)
+    server = new_server()
+    bind(server, "127.0.0.1:0")
+    await server.start()  # with it gRPC's threads
+
+    with capture_logs() as lines:
+        async with asyncio.timeout(20):
+            await keep_io_threads_back(5)
+
+    assert [line["event"] for line in lines] == ["io_threads_not_set_back"]
+    assert "Operation not permitted" in lines[0]["why"]
+    await server.stop(None)
