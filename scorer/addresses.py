@@ -55,7 +55,8 @@ class Addresses:
         return self._first_metrics_port + self._metrics_slots[place]
 
     def _port_of_nobody(self) -> int:
-        while (port := free_port(_bare(self._kind))) in self._ports.values():  # its scorer may not have bound it
+        given = self._ports.values()  # their scorers may not have bound them
+        while (port := free_port(_bare(self._kind))) in given:
             continue
         return port
 

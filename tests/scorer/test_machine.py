@@ -160,7 +160,9 @@ def test_a_folder_that_somebody_else_may_have_laid_out_is_refused(
 
 
 def test_an_ip_of_another_machine_is_refused_at_once() -> None:
-    with pytest.raises(InvalidInputError, match="scorer_address: read 192.0.2.1 .* accepted: unix"):
+    with pytest.raises(
+        InvalidInputError, match=r"scorer_address: read 192\.0\.2\.1 .*; accepted: unix"
+    ):
         Addresses("192.0.2.1", Path("unused"))
 
 
