@@ -35,16 +35,14 @@ async def _keep_back(nicer: int) -> None:
     pid = os.getpid()
     nice = min(_MOST_NICE, os.getpriority(os.PRIO_PROCESS, pid) + nicer)
     seen: set[int] = set()
-    was_found = was_told = False
+    is_first_look = True
     while True:
         await asyncio.sleep(_LOOK_EVERY_S)
         threads = threads_of(pid)
-        for thread in threads - seen:
-            if name_of(thread, pid=pid) == _NAME:
-                was_found = True
-                with suppress(ProcessLookupError):  # it ended
-                    os.setpriority(os.PRIO_PROCESS, thread, nice)
-        seen = threads
-        if not was_found and not was_told:
-            was_told = True
+        found = [thread for thread in threads - seen if name_of(thread, pid=pid) == _NAME]
+        for thread in found:
+            with suppress(ProcessLookupError):  # it ended
+                os.setpriority(os.PRIO_PROCESS, thread, nice)
+        if is_first_look and not found:
             _log.warning("io_threads_not_set_back", why=f"none is named {_NAME}")
+        seen, is_first_look = threads, False

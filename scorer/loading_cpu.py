@@ -37,7 +37,6 @@ class LoadingCpu:
         self._every_s = every_s
         self._linger_s = linger_s
         self._apart_until_s = -math.inf  # monotonic
-        self._look_again: asyncio.TimerHandle | None = None  # at the end of that
         self._allowed = allowed
         self._can_divide = len(allowed) > 1
         self._users = users
@@ -59,7 +58,7 @@ class LoadingCpu:
         if not self._can_divide:
             return
         users = self._users()
-        division = self._division(loads=self._is_apart_time(users))
+        division = self._division(loads=self._keeps_apart(users))
         self._are_apart = division.serving != self._allowed
         wanted = cpus_by_pid(users, division, host_pid=os.getpid())
         self._given = {
@@ -68,17 +67,15 @@ class LoadingCpu:
             if self._given.get(pid) == cpus or self._give(pid, cpus)
         }
 
-    def _is_apart_time(self, users: Collection[CpuUser]) -> bool:
+    def _keeps_apart(self, users: Collection[CpuUser]) -> bool:
+        """Whether something loads or goes, or did a moment ago: then look again at its end."""
         now_s = time.monotonic()
         if any(user.keeps_apart for user in users):
             self._apart_until_s = now_s + self._linger_s
             return True
         left_s = self._apart_until_s - now_s
-        if self._look_again is not None:
-            self._look_again.cancel()
-            self._look_again = None
         if left_s > 0:
-            self._look_again = asyncio.get_running_loop().call_later(left_s, self.arrange)
+            asyncio.get_running_loop().call_later(left_s, self.arrange)
         return left_s > 0
 
     def _division(self, *, loads: bool) -> CpuDivision:

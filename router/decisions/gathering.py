@@ -28,9 +28,7 @@ class Gathering:
     peak: float = 1.0  # how many calls were here at once, lately
     busy: float = 0.0  # CPU s per s of the event loop, lately
 
-    def after_reading(
-        self, most_at_once: int, *, elapsed_s: float, cpu_s: float = 0.0
-    ) -> "Gathering":
+    def after_reading(self, most_at_once: int, *, elapsed_s: float, cpu_s: float) -> "Gathering":
         """Return the estimate after a stretch of `elapsed_s`.
 
         Args:

@@ -249,16 +249,16 @@ def test_the_books_balance_whatever_comes_and_goes(steps: list[tuple[bool, int]]
 def test_never_more_is_wanted_than_may_be_or_was_there(at_once: list[int], most: int) -> None:
     gathering = Gathering()
     for calls in at_once:
-        gathering = gathering.after_reading(calls, elapsed_s=0.0)
+        gathering = gathering.after_reading(calls, elapsed_s=0.0, cpu_s=0.0)
 
     assert 1 <= gathering.wanted(most) <= min(most, max([1, *at_once]))
 
 
 @pytest.mark.parametrize(("readings", "elapsed_s"), [(200, 0.001), (1, 5.0)])
 def test_an_old_peak_is_forgotten(readings: int, elapsed_s: float) -> None:
-    gathering = Gathering().after_reading(100, elapsed_s=0.0)
+    gathering = Gathering().after_reading(100, elapsed_s=0.0, cpu_s=0.0)
     for _ in range(readings):
-        gathering = gathering.after_reading(1, elapsed_s=elapsed_s)
+        gathering = gathering.after_reading(1, elapsed_s=elapsed_s, cpu_s=0.0)
 
     assert gathering.wanted(256) == 1
 

@@ -126,7 +126,7 @@ async def until_all_have_all(*pids: int) -> None:
 @two_cpus
 @pytest.mark.usefixtures("our_cpus")
 async def test_they_keep_apart_for_a_moment_longer_than_the_load() -> None:
-    async with child("import time; time.sleep(60)") as pid:
+    async with child("import time; time.sleep(60)") as pid:  # serves, and is idle
         users = [CpuUser(pid, keeps_apart=False), CpuUser(0, keeps_apart=True)]
         loading = LoadingCpu(ALLOWED, lambda: users, linger_s=2.0)
         loading.arrange()
