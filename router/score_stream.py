@@ -18,11 +18,11 @@ import grpc
 import structlog
 
 from domain.errors import OverloadedError
-from router.adapters.protobuf_bytes import length_delimited
 from router.decisions.admission import Priority
 from router.intake import Intake, Waiting
 from router.work import Work
 from runtime.grpc_errors import detail_of, retry_after_ms_of, status_of
+from runtime.protobuf_bytes import length_delimited
 from understudy.v1 import scoring_pb2 as pb
 
 _FIELDS = pb.ScoreStreamResponse.DESCRIPTOR.fields_by_name

@@ -11,20 +11,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from domain.errors import InvalidInputError
+from runtime.protobuf_bytes import length_delimited
 from scorer.signature import CONTENTS_FIELD, Signature
 from understudy.oip import inference_pb2 as pb
 
 _REMEMBERED_HEADS = 1024
-_LENGTH_DELIMITED = 2
-_ID_TAG = bytes(
-    [pb.ModelInferResponse.DESCRIPTOR.fields_by_name["id"].number << 3 | _LENGTH_DELIMITED]
-)
-_RAW_TAG = bytes(
-    [
-        pb.ModelInferResponse.DESCRIPTOR.fields_by_name["raw_output_contents"].number << 3
-        | _LENGTH_DELIMITED
-    ]
-)
+_FIELDS = pb.ModelInferResponse.DESCRIPTOR.fields_by_name
+_ID_FIELD = _FIELDS["id"].number
+_RAW_FIELD = _FIELDS["raw_output_contents"].number
 _LENGTH = struct.Struct("<I")
 
 
@@ -46,10 +40,10 @@ class ResponseWriter:
         parts = [head]
         if request_id:
             encoded = request_id.encode()
-            parts += (_ID_TAG, _varint(len(encoded)), encoded)
+            parts += (length_delimited(_ID_FIELD, len(encoded)), encoded)
         for array in arrays:
             raw = array.tobytes() if array.dtype.kind != "O" else _raw_texts(array)
-            parts += (_RAW_TAG, _varint(len(raw)), raw)
+            parts += (length_delimited(_RAW_FIELD, len(raw)), raw)
         return b"".join(parts)
 
     def write_typed(
@@ -87,14 +81,3 @@ def _raw_texts(array: NDArray[Any]) -> bytes:
         encoded = text.encode()
         parts += (_LENGTH.pack(len(encoded)), encoded)
     return b"".join(parts)
-
-
-def _varint(number: int) -> bytes:
-    if number < 0x80:  # noqa: PLR2004 - seven bits fit one byte
-        return bytes((number,))
-    encoded = bytearray()
-    while number > 0x7F:  # noqa: PLR2004 - as above
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from domain.errors import CorruptedError, DeadlinePassedError, InvalidInputError, UnavailableError
 from domain.snapshots import VersionSpec
-from router.adapters.protobuf_bytes import length_delimited
 from router.ports import Inferred
+from runtime.protobuf_bytes import length_delimited
 from understudy.oip import inference_pb2 as oip
 
 _MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
