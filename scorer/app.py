@@ -27,7 +27,8 @@ from scorer.metrics import ScorerMetrics
 from scorer.onnx_model import SessionOptions
 from scorer.reflection import SERVICE, add_reflection
 from scorer.request_reader import RequestLimits, RequestReader
-from scorer.service import InferenceService, ServedModel
+from scorer.served_model import ServedModel
+from scorer.service import InferenceService
 from scorer.settings import NanPolicy, ScorerSettings
 from scorer.unless_stopped import unless_stopped
 
@@ -81,9 +82,8 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
         service.serve(
             ServedModel(loaded.signature, RequestReader(loaded.signature, limits), batcher)
         )
-        await serve_until_stopped(
-            server, health, stop, DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
-        )
+        drain = DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
+        await serve_until_stopped(server, health, stop, drain, end_streams=service.end_streams)
     return OK
 
 

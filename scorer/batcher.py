@@ -98,17 +98,31 @@ class Batcher:
             OverloadedError: the queue is full.
             InvalidInputError: the model cannot compute these values.
         """
-        idle = self._running is None and not self._queued_calls
-        if idle and self._gathering.is_alone and self._coming() <= 0:
-            # The idle path: no future, no task, no thread.
-            if self._place.is_inline(request.rows):
-                self._refuse_late(deadline_s)
-                return self._run_inline(request)
-        elif idle and self._gathering.is_alone:
-            self._gathering = self._gathering.crowd_seen()
+        arrays = self.run_at_once(request, deadline_s=deadline_s)
+        if arrays is not None:
+            return arrays
         queued = self._enqueue(request, deadline_s)
         self._run_or_gather()
         return await queued.answer
+
+    def run_at_once(self, request: ReadRequest, *, deadline_s: float | None) -> Arrays | None:
+        """Return what `run` would, if the run is short and nobody else is here; else None.
+
+        The idle path: no future, no task, no thread.
+
+        Raises:
+            DeadlinePassedError, InvalidInputError: as `run`.
+        """
+        is_idle = self._running is None and not self._queued_calls
+        if not is_idle or not self._gathering.is_alone:
+            return None
+        if self._coming() > 0:
+            self._gathering = self._gathering.crowd_seen()
+            return None
+        if not self._place.is_inline(request.rows):
+            return None
+        self._refuse_late(deadline_s)
+        return self._run_inline(request)
 
     async def close(self) -> None:
         """Wait for the run in progress. Call when no call is in flight any more."""

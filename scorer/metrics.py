@@ -21,11 +21,11 @@ class ScorerMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
-            "understudy_scorer_requests", "ModelInfer calls answered", registry=self.registry
+            "understudy_scorer_requests", "requests answered", registry=self.registry
         )
         self._failures = Counter(
             "understudy_scorer_failures",
-            "calls that ended with an error, by gRPC status",
+            "calls and streamed requests that ended with an error, by gRPC status",
             ["status"],
             registry=self.registry,
         )

@@ -16,14 +16,15 @@ from understudy.oip import inference_pb2
 PACKAGE = "inference"
 _SERVICE_NAME = "GRPCInferenceService"
 SERVICE = f"{PACKAGE}.{_SERVICE_NAME}"
-RPCS = (
-    "ServerLive",
-    "ServerReady",
-    "ModelReady",
-    "ServerMetadata",
-    "ModelMetadata",
-    "ModelInfer",
-)
+RPCS = {  # and whether it streams, both ways
+    "ServerLive": False,
+    "ServerReady": False,
+    "ModelReady": False,
+    "ServerMetadata": False,
+    "ModelMetadata": False,
+    "ModelInfer": False,
+    "ModelStreamInfer": True,
+}
 
 
 def add_reflection(server: grpc.aio.Server) -> None:
@@ -51,11 +52,14 @@ def _standard_file() -> descriptor_pb2.FileDescriptorProto:
     for message in file.message_type:
         _rename_types(message, f".{own.package}.", f".{PACKAGE}.")
     service = file.service.add(name=_SERVICE_NAME)
-    for rpc in RPCS:
+    for rpc, streams in RPCS.items():
         service.method.add(
             name=rpc,
-            input_type=f".{PACKAGE}.{rpc}Request",
+            # A stream's requests are those of the call that it repeats.
+            input_type=f".{PACKAGE}.{rpc.replace('Stream', '')}Request",
             output_type=f".{PACKAGE}.{rpc}Response",
+            client_streaming=streams,
+            server_streaming=streams,
         )
     return file
 

@@ -1,29 +1,32 @@
 """The Open Inference Protocol on its standard method paths: translate, delegate, report once."""
 
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import partial
 from importlib.metadata import version as installed_version
 from typing import Any, Protocol, TypeVar
 
 import grpc
+import structlog
 from google.protobuf.message import DecodeError, Message
 
 from domain.errors import InvalidInputError, NotFoundError, UnavailableError
 from domain.versions import VersionRef
-from runtime.grpc_errors import abort_with, status_of
-from scorer.batcher import Batcher
+from runtime.grpc_errors import abort_with, detail_of, retry_after_ms_of, status_of
+from runtime.protobuf_bytes import length_delimited
+from runtime.serving import MAX_MESSAGE_BYTES
 from scorer.coming_calls import ComingCalls
-from scorer.request_reader import RequestReader
-from scorer.response_writer import ResponseWriter
-from scorer.signature import Signature
+from scorer.infer_stream import InferStream
+from scorer.served_model import Question, ServedModel
 from understudy.oip import inference_pb2 as pb
 
 SERVICE = "inference.GRPCInferenceService"
 _INFER_PATH = f"/{SERVICE}/ModelInfer"
+_STREAM_INFER_PATH = f"/{SERVICE}/ModelStreamInfer"
 _SERVER_NAME = "understudy"
 _PLATFORM = "onnxruntime_onnx"  # what Triton calls it; clients compare this text
-_TYPED_ANSWER_PARAMETER = "binary_data_output"  # as in the protocol's HTTP extension
+_ANSWER_FIELD = pb.ModelStreamInferResponse.DESCRIPTOR.fields_by_name["infer_response"].number
 
+_log = structlog.get_logger()
 MessageT = TypeVar("MessageT", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -35,18 +38,8 @@ class CallObserver(Protocol):
     def failed(self, status: grpc.StatusCode) -> None: ...
 
 
-class ServedModel:
-    """The model once it is ready, with what reads and writes its messages."""
-
-    def __init__(self, signature: Signature, reader: RequestReader, batcher: Batcher) -> None:
-        self.signature = signature
-        self.reader = reader
-        self.writer = ResponseWriter(signature)
-        self.batcher = batcher
-
-
 class InferenceService(grpc.GenericRpcHandler):
-    """The protocol's six RPCs for one version. ModelInfer answers once `serve` was called."""
+    """The protocol's RPCs for one version. Inference is answered once `serve` was called."""
 
     def __init__(
         self,
@@ -65,6 +58,8 @@ class InferenceService(grpc.GenericRpcHandler):
             # Bytes in, bytes out: grpc would answer UNKNOWN where a message cannot be parsed.
             self._model_infer,
         )
+        self._streams: set[InferStream] = set()
+        self._is_ending_streams = False
         self._others: dict[str, Any] = {
             f"/{SERVICE}/{name}": grpc.unary_unary_rpc_method_handler(
                 self._guarded(name, request, answer)
@@ -77,10 +72,19 @@ class InferenceService(grpc.GenericRpcHandler):
                 ("ModelMetadata", pb.ModelMetadataRequest, self._model_metadata),
             )
         }
+        self._others[_STREAM_INFER_PATH] = grpc.stream_stream_rpc_method_handler(
+            self._model_stream_infer
+        )
 
     def serve(self, model: ServedModel) -> None:
-        """Answer ModelInfer with `model` from now on."""
+        """Answer with `model` from now on."""
         self._served = model
+
+    def end_streams(self) -> None:
+        """Let every stream, also those to come, answer what it took and end with OK."""
+        self._is_ending_streams = True
+        for stream in self._streams:
+            stream.stop_reading()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Return the handler for a path; grpc calls this before it reads the message."""
@@ -93,26 +97,58 @@ class InferenceService(grpc.GenericRpcHandler):
     async def _model_infer(self, raw: bytes, context: Context) -> bytes:
         self._coming.enter()
         try:
-            answer = await self._answer(_parsed(raw, pb.ModelInferRequest), context)
+            request = _parsed(raw, pb.ModelInferRequest)
+            answer = await self._read(request, context.time_remaining()).answer()
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._observer.failed(status_of(error))
             await abort_with(context, error, rpc="ModelInfer")
         self._observer.answered()
         return answer
 
-    async def _answer(self, request: pb.ModelInferRequest, context: Context) -> bytes:
-        served = self._served
-        if served is None:
+    async def _model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        if self._is_ending_streams:
+            return  # OK without an answer: nothing was taken
+        stream = InferStream(partial(self._answer_message, context))
+        self._streams.add(stream)
+        try:
+            await stream.run(requests, context.write)
+        finally:
+            self._streams.discard(stream)
+
+    def _answer_message(self, context: Context, raw: bytes) -> bytes | Coroutine[Any, Any, bytes]:
+        """Return what to send for one request of a stream, now or later."""
+        request_id = ""
+        try:
+            request = _parsed(raw, pb.ModelInferRequest)
+            request_id = request.id
+            question = self._read(request, context.time_remaining())
+            answer = question.answer_at_once()
+            return self._answer_later(question) if answer is None else self._message(answer)
+        except Exception as error:  # noqa: BLE001 - request boundary: as for a call
+            return self._failure(request_id, error)
+
+    async def _answer_later(self, question: Question) -> bytes:
+        try:
+            return self._message(await question.answer())
+        except Exception as error:  # noqa: BLE001 - request boundary: as for a call
+            return self._failure(question.request_id, error)
+
+    def _message(self, answer: bytes) -> bytes:
+        message = length_delimited(_ANSWER_FIELD, len(answer)) + answer
+        _check_size(message)
+        self._observer.answered()
+        return message
+
+    def _failure(self, request_id: str, error: Exception) -> bytes:
+        self._observer.failed(status_of(error))
+        return _failure(request_id, error).SerializeToString()
+
+    def _read(self, request: pb.ModelInferRequest, remaining_s: float | None) -> Question:
+        if self._served is None:
             raise UnavailableError(f"model {self._ref}", "it is still loading")
         if request.model_name != self._ref.model or request.model_version:
             self._check_name(request.model_name, request.model_version)
-        remaining_s: float | None = context.time_remaining()  # None without a deadline
-        deadline_s = None if remaining_s is None else time.monotonic() + remaining_s
-        read = served.reader.read(request)
-        arrays = await served.batcher.run(read, deadline_s=deadline_s)
-        if request.parameters and _wants_typed(request):
-            return served.writer.write_typed(request.id, read.outputs, arrays)
-        return served.writer.write(request.id, read.outputs, arrays)
+        return self._served.read(request, remaining_s)
 
     def _server_live(self, _request: pb.ServerLiveRequest) -> pb.ServerLiveResponse:
         return pb.ServerLiveResponse(live=True)
@@ -174,10 +210,24 @@ def _metadata_of(spec: Any) -> pb.ModelMetadataResponse.TensorMetadata:
     )
 
 
-def _wants_typed(request: pb.ModelInferRequest) -> bool:
-    chosen = request.parameters.get(_TYPED_ANSWER_PARAMETER)
-    return (
-        chosen is not None
-        and chosen.WhichOneof("parameter_choice") == "bool_param"
-        and not chosen.bool_param
-    )
+def _check_size(message: bytes) -> None:
+    """Refuse what gRPC would not send: it would end the stream, and all that is on it."""
+    if len(message) > MAX_MESSAGE_BYTES:
+        raise InvalidInputError.of(
+            "outputs",
+            read=f"an answer of {len(message)} bytes",
+            accepted=f"at most {MAX_MESSAGE_BYTES}: fewer rows, or fewer outputs",
+        )
+
+
+def _failure(request_id: str, error: Exception) -> pb.ModelStreamInferResponse:
+    """Return what a stream tells instead of an answer; a bug is logged with its stack trace."""
+    status = status_of(error)
+    if status is grpc.StatusCode.INTERNAL:
+        _log.error("message_failed", rpc="ModelStreamInfer", exc_info=error)
+    failure = pb.ModelStreamInferResponse(error_message=detail_of(error))
+    failure.infer_response.id = request_id
+    failure.infer_response.parameters["grpc_status"].int64_param = status.value[0]
+    if after_ms := retry_after_ms_of(error):
+        failure.infer_response.parameters["retry_after_ms"].int64_param = after_ms
+    return failure

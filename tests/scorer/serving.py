@@ -19,7 +19,8 @@ from scorer.load_model import LoadedModel, LoadOptions, load_model
 from scorer.metrics import ScorerMetrics
 from scorer.onnx_model import SessionOptions
 from scorer.request_reader import RequestLimits, RequestReader
-from scorer.service import SERVICE, InferenceService, ServedModel
+from scorer.served_model import ServedModel
+from scorer.service import SERVICE, InferenceService
 from understudy.oip import inference_pb2 as pb
 
 REF = VersionRef("doubler", 1)
@@ -57,9 +58,22 @@ class Served:
         )
         return call(raw)
 
+    def stream(self, **options: Any) -> Any:
+        """Open ModelStreamInfer: bytes or messages in, messages out."""
+        return self.channel.stream_stream(
+            f"/{SERVICE}/ModelStreamInfer",
+            request_serializer=_bytes_of,
+            response_deserializer=pb.ModelStreamInferResponse.FromString,
+        )(**options)
+
     def counted(self, name: str, **labels: str) -> float:
         value = self.metrics.registry.get_sample_value(f"understudy_scorer_{name}", labels)
         return value or 0.0
+
+
+def _bytes_of(request: Any) -> bytes:
+    """Return a message serialised, and bytes, which need not be one, as they are."""
+    return request if isinstance(request, bytes) else bytes(request.SerializeToString())
 
 
 @asynccontextmanager

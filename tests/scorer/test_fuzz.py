@@ -1,9 +1,10 @@
-"""Any bytes to ModelInfer: never a crash, never INTERNAL or UNKNOWN."""
+"""Any bytes to ModelInfer, as a call or on a stream: never a crash, never INTERNAL or UNKNOWN."""
 
 import asyncio
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -23,6 +24,7 @@ EXPECTED = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,  # of the request's own `timeout`
 }
 
 
@@ -60,8 +62,11 @@ CONTENTS = st.builds(
     bytes_contents=st.lists(st.binary(max_size=3), max_size=3),
 )
 PARAMETERS = st.dictionaries(
-    st.sampled_from(["shared_memory_region", "classification", "binary_data_output", "x"]),
-    st.builds(pb.InferParameter, bool_param=st.booleans()),
+    st.sampled_from(
+        ["shared_memory_region", "classification", "binary_data_output", "timeout", "x"]
+    ),
+    st.builds(pb.InferParameter, bool_param=st.booleans())
+    | st.builds(pb.InferParameter, int64_param=st.integers(-(2**63), 2**63 - 1)),
     max_size=2,
 )
 INPUTS = st.builds(
@@ -146,14 +151,31 @@ async def codes_of(messages: Sequence[bytes], folder: Path) -> list[grpc.StatusC
                 return error.code()
             return grpc.StatusCode.OK
 
-        return await asyncio.gather(*map(code_of, messages), code_of(VALID))
+        return [
+            *await asyncio.gather(*map(code_of, messages), code_of(VALID)),
+            *await streamed_codes_of((*messages, VALID), served.stream()),
+        ]
+
+
+async def streamed_codes_of(messages: Sequence[bytes], call: Any) -> list[grpc.StatusCode]:
+    codes = {code.value[0]: code for code in grpc.StatusCode}
+    told = []
+    for content in messages:
+        await call.write(content)
+        parameters = (await call.read()).infer_response.parameters
+        told.append(
+            codes[parameters["grpc_status"].int64_param]
+            if "grpc_status" in parameters
+            else grpc.StatusCode.OK
+        )
+    return told
 
 
 @given(st.lists(MESSAGES, min_size=20, max_size=60))
 @settings(max_examples=15)
 def test_over_grpc_nothing_gets_internal_and_good_calls_still_pass(messages: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        *codes, last = asyncio.run(codes_of(messages, Path(folder)))
+        codes = asyncio.run(codes_of(messages, Path(folder)))
 
     assert set(codes) <= EXPECTED
-    assert last is grpc.StatusCode.OK
+    assert codes[len(messages)] is codes[-1] is grpc.StatusCode.OK

@@ -45,6 +45,9 @@ async def test_tritonclient_works_unchanged(start_scorer: StartScorer, artifact:
         assert seen[kind] == DOUBLED, kind
     assert seen["async"] == [None, DOUBLED]
     assert (seen["id"], seen["version"]) == ("r1", "1")
+    first, refused, last = seen["streamed"]
+    assert (first, last) == (["s1", DOUBLED], ["s3", DOUBLED])
+    assert "'Z'" in refused
 
 
 async def test_tritonclient_gets_statuses_and_texts_that_name_the_fault(

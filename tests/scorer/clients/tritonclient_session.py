@@ -56,6 +56,17 @@ with triton.InferenceServerClient(target) as client:
     result, error = answers.get(timeout=10)
     seen["async"] = [None if error is None else str(error), result.as_numpy("Y").tolist()]
 
+    client.start_stream(lambda result, error: answers.put((result, error)))
+    client.async_stream_infer(model, [input_of(rows)], request_id="s1", timeout=5_000_000)
+    client.async_stream_infer(model, [input_of(rows, "Z")], request_id="s2")
+    client.async_stream_infer(model, [input_of(rows)], request_id="s3")
+    streamed = [answers.get(timeout=10) for _ in range(3)]
+    client.stop_stream()
+    seen["streamed"] = [
+        [result.get_response().id, result.as_numpy("Y").tolist()] if error is None else str(error)
+        for result, error in streamed
+    ]
+
     compressed = client.infer(model, [input_of(rows)], compression_algorithm="gzip")
     seen["compressed"] = compressed.as_numpy("Y").tolist()
 
