@@ -25,6 +25,7 @@ from runtime.serving import bind, new_server
 from stack.processes import ROUTER
 from stack.router_books import read_books
 from stack.supervisor import ProcessSpec, Supervisor
+from tests.router.scorer_stream import infer_stream
 from tests.router.world import VIEW, ready_processes, spec
 from tests.stack.waiting import until
 from understudy.oip import inference_pb2 as oip
@@ -51,7 +52,7 @@ class ServedScorer:
     def resume(self) -> None:
         self._is_well.set()
 
-    async def infer(self, body: bytes, _context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+    async def infer(self, body: bytes) -> bytes:
         request = oip.ModelInferRequest.FromString(body)
         self.batches += 1
         await asyncio.sleep(self.takes_s)  # the fault itself
@@ -64,7 +65,7 @@ class ServedScorer:
         answer = oip.ModelInferResponse(
             outputs=[tensor], raw_output_contents=[scores.astype("<f4").tobytes()]
         )
-        return answer.SerializeToString()
+        return oip.ModelStreamInferResponse(infer_response=answer).SerializeToString()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +137,7 @@ async def serving(scorers: Mapping[int, Sequence[ServedScorer]]) -> AsyncIterato
     servers: list[grpc.aio.Server] = []
     for scorer in everyone:
         server = new_server()
-        method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
-            scorer.infer
-        )
-        server.add_generic_rpc_handlers(
-            (
-                grpc.method_handlers_generic_handler(
-                    "inference.GRPCInferenceService", {"ModelInfer": method}
-                ),
-            )
-        )
+        server.add_generic_rpc_handlers((infer_stream(scorer.infer),))
         scorer.address = f"127.0.0.1:{bind(server, '127.0.0.1:0')}"
         await server.start()
         servers.append(server)

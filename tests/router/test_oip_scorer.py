@@ -1,4 +1,4 @@
-"""The adapter to a scorer, over real gRPC: odd answers and closed channels have our names."""
+"""The adapter to a scorer, over real gRPC: streams are kept, and what goes wrong has our names."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,27 +8,26 @@ import grpc
 import numpy as np
 import pytest
 
-from domain.errors import CorruptedError, InvalidInputError, UnavailableError
+from domain.errors import (
+    CorruptedError,
+    DeadlinePassedError,
+    InvalidInputError,
+    UnavailableError,
+)
 from router.adapters.oip_scorer import OipScorer
 from runtime.serving import bind, new_server
-from tests.router.world import spec
+from tests.router.scorer_stream import Context, infer_stream, infer_streams
+from tests.router.world import spec, until
 from understudy.oip import inference_pb2 as oip
 
-Answer = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
 ROWS = (np.ones((3, 2), np.float32),)
+LONG_S = 10.0
 
 
 @asynccontextmanager
-async def scorer_that(answers: Answer) -> AsyncIterator[OipScorer]:
+async def scorer_of(handler: grpc.GenericRpcHandler) -> AsyncIterator[OipScorer]:
     server = new_server()
-    method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(answers)
-    server.add_generic_rpc_handlers(
-        (
-            grpc.method_handlers_generic_handler(
-                "inference.GRPCInferenceService", {"ModelInfer": method}
-            ),
-        )
-    )
+    server.add_generic_rpc_handlers((handler,))
     port = bind(server, "127.0.0.1:0")
     await server.start()
     scorer = OipScorer(f"127.0.0.1:{port}")
@@ -39,22 +38,146 @@ async def scorer_that(answers: Answer) -> AsyncIterator[OipScorer]:
         await server.stop(None)
 
 
+def always(answer: bytes) -> Callable[[bytes], Awaitable[bytes]]:
+    async def answers(_request: bytes) -> bytes:
+        return answer
+
+    return answers
+
+
 def answer_of(values: list[float], *, name: str = "score", shape: list[int] | None = None) -> bytes:
     tensor = oip.ModelInferResponse.InferOutputTensor(
         name=name, datatype="FP32", shape=shape or [len(values), 1]
     )
     raw = np.array(values, np.float32).tobytes()
-    return oip.ModelInferResponse(outputs=[tensor], raw_output_contents=[raw]).SerializeToString()
+    return wrapped(oip.ModelInferResponse(outputs=[tensor], raw_output_contents=[raw]))
+
+
+def wrapped(response: oip.ModelInferResponse) -> bytes:
+    return oip.ModelStreamInferResponse(infer_response=response).SerializeToString()
+
+
+def failure(status: grpc.StatusCode) -> bytes:
+    told = oip.ModelStreamInferResponse(error_message="x: shape")
+    told.infer_response.parameters["grpc_status"].int64_param = status.value[0]
+    return told.SerializeToString()
+
+
+GOOD = answer_of([0.25, 0.5, 0.75])
+
+
+class Counted:
+    """A scorer that counts its streams, and answers with what it is given."""
+
+    def __init__(self) -> None:
+        self.streams = 0
+        self.requests: list[oip.ModelInferRequest] = []
+        self.ended = 0
+        self.answer = GOOD
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def serve(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        self.streams += 1
+        try:
+            async for body in requests:
+                self.requests.append(oip.ModelInferRequest.FromString(body))
+                await self.hold.wait()
+                await context.write(self.answer)
+        finally:
+            self.ended += 1
 
 
 async def test_scores_come_back_in_order() -> None:
-    async def answers(_request: bytes, _context: object) -> bytes:
-        return answer_of([0.25, 0.5, 0.75])
-
-    async with scorer_that(answers) as scorer:
-        inferred = await scorer.infer(spec(1), ROWS, timeout_s=5.0)
+    async with scorer_of(infer_stream(always(GOOD))) as scorer:
+        inferred = await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
 
     assert inferred.scores.tolist() == [0.25, 0.5, 0.75]
+
+
+async def test_one_stream_serves_one_request_after_the_other() -> None:
+    counted = Counted()
+    async with scorer_of(infer_streams(counted.serve)) as scorer:
+        for _ in range(50):
+            await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+
+    assert counted.streams == 1
+    assert len(counted.requests) == 50
+
+
+async def test_each_request_says_how_long_its_answer_is_worth_waiting_for() -> None:
+    counted = Counted()
+    async with scorer_of(infer_streams(counted.serve)) as scorer:
+        await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+        await scorer.infer(spec(1), ROWS, timeout_s=5.5)
+
+    timeouts = [request.parameters["timeout"].int64_param for request in counted.requests]
+    assert timeouts == [10_000_000, 5_500_000]
+
+
+async def test_requests_at_the_same_time_have_streams_of_their_own_and_few_are_kept() -> None:
+    counted = Counted()
+    counted.hold.clear()
+    async with scorer_of(infer_streams(counted.serve)) as scorer, asyncio.TaskGroup() as tasks:
+        for _ in range(20):
+            tasks.create_task(scorer.infer(spec(1), ROWS, timeout_s=LONG_S))
+        await until(lambda: len(counted.requests) == 20)
+        counted.hold.set()
+        await until(lambda: counted.ended == 12)  # eight are kept
+    assert counted.streams == 20
+
+
+async def test_a_request_that_is_given_up_ends_its_stream_and_no_other() -> None:
+    counted = Counted()
+    async with scorer_of(infer_streams(counted.serve)) as scorer:
+        await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+        counted.hold.clear()
+        with pytest.raises(DeadlinePassedError):
+            await scorer.infer(spec(1), ROWS, timeout_s=0.05)
+        hedged = asyncio.ensure_future(scorer.infer(spec(1), ROWS, timeout_s=LONG_S))
+        await until(lambda: len(counted.requests) == 3)
+        hedged.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await hedged
+        await until(lambda: counted.ended == 2)  # the scorer has heard of both
+        counted.answer = answer_of([1.0, 1.0, 1.0])
+        counted.hold.set()
+        inferred = await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+
+    assert inferred.scores.tolist() == [1.0, 1.0, 1.0], "an answer of a request given up"
+    assert counted.streams == 3
+
+
+async def test_a_stream_that_ended_while_nobody_asked_is_replaced() -> None:
+    """As after a restart of the scorer: nobody fails for it."""
+    counted = Counted()
+    end = asyncio.Event()
+
+    async def serve(requests: AsyncIterator[bytes], context: Context) -> None:
+        serving = asyncio.ensure_future(counted.serve(requests, context))
+        await asyncio.wait(
+            {serving, asyncio.ensure_future(end.wait())}, return_when=asyncio.FIRST_COMPLETED
+        )
+        serving.cancel()
+
+    async with scorer_of(infer_streams(serve)) as scorer:
+        await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+        (kept,) = scorer._kept  # when it has heard of the end, nothing else tells
+        end.set()
+        await until(kept.done)
+        end.clear()
+        await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+
+    assert counted.streams == 2
+
+
+async def test_a_stream_that_ends_instead_of_answering_is_an_unavailable_scorer() -> None:
+    async def serve(requests: AsyncIterator[bytes], _context: Context) -> None:
+        await anext(aiter(requests))
+
+    async with scorer_of(infer_streams(serve)) as scorer:
+        with pytest.raises(UnavailableError):
+            await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
 
 
 @pytest.mark.parametrize(
@@ -63,45 +186,68 @@ async def test_scores_come_back_in_order() -> None:
         answer_of([0.5]),  # fewer rows than were sent
         answer_of([0.5] * 3, name="other"),
         answer_of([0.5] * 3, shape=[2, 1]),
-        oip.ModelInferResponse().SerializeToString(),
-        oip.ModelInferResponse(
-            outputs=[oip.ModelInferResponse.InferOutputTensor(name="score", datatype="FP32")]
-        ).SerializeToString(),
+        b"",
+        wrapped(oip.ModelInferResponse()),
+        wrapped(
+            oip.ModelInferResponse(
+                outputs=[oip.ModelInferResponse.InferOutputTensor(name="score", datatype="FP32")]
+            )
+        ),
         b"\xff\xff",
     ],
 )
 async def test_an_answer_that_does_not_fit_is_corrupted(answer: bytes) -> None:
-    async def answers(_request: bytes, _context: object) -> bytes:
-        return answer
-
-    async with scorer_that(answers) as scorer:
+    async with scorer_of(infer_stream(always(answer))) as scorer:
         with pytest.raises(CorruptedError):
-            await scorer.infer(spec(1), ROWS, timeout_s=5.0)
+            await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
 
 
-async def test_a_refusal_is_told_from_a_failure() -> None:
-    async def answers(_request: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "x: shape")
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (grpc.StatusCode.INVALID_ARGUMENT, InvalidInputError),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlinePassedError),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, UnavailableError),
+        (grpc.StatusCode.INTERNAL, UnavailableError),
+    ],
+)
+async def test_a_failed_request_is_named_and_its_stream_goes_on(
+    status: grpc.StatusCode, kind: type[Exception]
+) -> None:
+    counted = Counted()
+    counted.answer = failure(status)
+    async with scorer_of(infer_streams(counted.serve)) as scorer:
+        with pytest.raises(kind):
+            await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+        counted.answer = GOOD
+        await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
 
-    async with scorer_that(answers) as scorer:
-        with pytest.raises(InvalidInputError):
-            await scorer.infer(spec(1), ROWS, timeout_s=5.0)
+    assert counted.streams == 1
+
+
+async def test_nobody_at_the_address_is_an_unavailable_scorer(unused_tcp_port: int) -> None:
+    scorer = OipScorer(f"127.0.0.1:{unused_tcp_port}")
+    try:
+        with pytest.raises(UnavailableError):
+            await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+    finally:
+        await scorer.close()
 
 
 async def test_a_channel_closed_under_a_call_is_an_unavailable_scorer() -> None:
     entered, release = asyncio.Event(), asyncio.Event()
 
-    async def answers(_request: bytes, _context: object) -> bytes:
+    async def answers(_request: bytes) -> bytes:
         entered.set()
         await release.wait()
         return b""
 
-    async with scorer_that(answers) as scorer, asyncio.timeout(10):
-        calling = asyncio.ensure_future(scorer.infer(spec(1), ROWS, timeout_s=5.0))
+    async with scorer_of(infer_stream(answers)) as scorer, asyncio.timeout(LONG_S):
+        calling = asyncio.ensure_future(scorer.infer(spec(1), ROWS, timeout_s=LONG_S))
         await entered.wait()
         await scorer.close()
         with pytest.raises(UnavailableError):
             await calling
         with pytest.raises(UnavailableError):
-            await scorer.infer(spec(1), ROWS, timeout_s=5.0)
+            await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
         release.set()
