@@ -89,6 +89,7 @@ def new_server(
     """
     chosen = {
         "so_reuseport": int(reuse_port),
+        "enable_channelz": 0,  # books on each call, for a service that we do not offer
         "max_receive_message_length": max_message_bytes,
         "max_send_message_length": max_message_bytes,
         # Clients ping on idle streams (Watch, ScoreStream). By default a server takes that

@@ -37,6 +37,7 @@ _NUMPY_OF = {
     "FP64": np.dtype("<f8"),
 }
 _CHANNEL_OPTIONS = (
+    ("grpc.enable_channelz", 0),
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
