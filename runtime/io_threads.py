@@ -1,12 +1,14 @@
 """gRPC's I/O threads stand back behind the event loop when CPUs are short.
 
-In a flood they refuse calls by the thousand, on the CPUs that the event loop needs to answer with. No
-Python runs in them and none ever holds the interpreter's lock, so that nobody waits for one that
-stands back; Python's own threads keep their priority for that reason.
+In a flood they refuse calls by the thousand, on the CPUs that the event loop needs to answer with; and
+the one that tells the event loop what has happened wakes for each of its answers. None of them holds
+the interpreter's lock, so that nobody waits for one that stands back; Python's other threads keep
+their priority for that reason.
 """
 
 import asyncio
 import os
+import threading
 from contextlib import suppress
 
 import structlog
@@ -14,6 +16,7 @@ import structlog
 from runtime.threads import name_of, threads_of
 
 _NAME = "event_engine"  # as gRPC calls them
+_TELLER = "_poll_wrapper"  # in the name of grpcio's thread between them and the event loop
 _LOOK_EVERY_S = 1.0  # gRPC starts more of them when there is much to do
 _MOST_NICE = 19
 _log = structlog.get_logger()
@@ -39,10 +42,19 @@ async def _keep_back(nicer: int) -> None:
     while True:
         await asyncio.sleep(_LOOK_EVERY_S)
         threads = threads_of(pid)
-        found = [thread for thread in threads - seen if name_of(thread, pid=pid) == _NAME]
-        for thread in found:
+        found = {thread for thread in threads - seen if name_of(thread, pid=pid) == _NAME}
+        for thread in found | (_tellers() - seen):
             with suppress(ProcessLookupError):  # it ended
                 os.setpriority(os.PRIO_PROCESS, thread, nice)
         if is_first_look and not found:
             _log.warning("io_threads_not_set_back", why=f"none is named {_NAME}")
         seen, is_first_look = threads, False
+
+
+def _tellers() -> set[int]:
+    """Return the threads that are Python's by birth alone: they run gRPC's code, without the lock."""
+    return {
+        thread.native_id
+        for thread in threading.enumerate()
+        if _TELLER in thread.name and thread.native_id is not None
+    }
