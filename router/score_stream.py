@@ -12,7 +12,7 @@ What it did not take is the caller's to send again, on another stream.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 
 import grpc
 import structlog
@@ -22,6 +22,7 @@ from router.decisions.admission import Priority
 from router.intake import Intake, Waiting
 from router.work import Work
 from runtime.grpc_errors import detail_of, retry_after_ms_of, status_of
+from runtime.open_streams import Write
 from runtime.protobuf_bytes import length_delimited
 from understudy.v1 import scoring_pb2 as pb
 
@@ -59,9 +60,7 @@ class ScoreStream:
         self._has_room.set()
         self._reading: asyncio.Task[None] | None = None
 
-    async def run(
-        self, requests: AsyncIterator[bytes], write: Callable[[bytes], Awaitable[None]]
-    ) -> None:
+    async def run(self, requests: AsyncIterator[bytes], write: Write) -> None:
         """Return when reading has ended and every answer is written, or when the call ends."""
         aged = asyncio.get_running_loop().call_later(self._most_age_s, self.stop_reading)
         try:
@@ -109,9 +108,7 @@ class ScoreStream:
                 self._has_room.clear()
                 await self._has_room.wait()
 
-    async def _write(
-        self, reading: asyncio.Task[None], write: Callable[[bytes], Awaitable[None]]
-    ) -> None:
+    async def _write(self, reading: asyncio.Task[None], write: Write) -> None:
         while not reading.done() or self._open_count:
             if not self._outbox:
                 self._changed.clear()

@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError, Message
 
 from domain.errors import Fault, InvalidInputError
 from domain.features import FeatureScalar
@@ -22,6 +21,8 @@ from router.ports import Clocks
 from router.score_stream import ScoreStream
 from router.work import Arrival, Work
 from runtime.grpc_errors import abort_with
+from runtime.open_streams import OpenStreams
+from runtime.parsing import parsed
 from shadow.batches import OutcomeBatchLog
 from understudy.v1 import scoring_pb2 as pb
 
@@ -30,7 +31,6 @@ _MOST_OPEN_PER_STREAM = 256
 _MOST = {"entities": 32, "features": 4096}
 _MOST_OUTPUTS = 64
 
-MessageT = TypeVar("MessageT", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -59,8 +59,7 @@ class ScoringService:
         self._utc_s = clocks.utc_s
         self._refusal_lines = RefusalLines()
         self._most_stream_age_s = most_stream_age_s
-        self._streams: set[ScoreStream] = set()
-        self._is_ending_streams = False
+        self._streams = OpenStreams()
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the generic handlers. Requests come as bytes: what is none is our caller's fault.
@@ -133,8 +132,6 @@ class ScoringService:
 
     async def score_stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """Score what arrives; many in flight, answers as they come."""
-        if self._is_ending_streams:
-            return  # OK without an answer: nothing was taken
         stream = ScoreStream(
             self._admit,
             self._intake,
@@ -143,17 +140,11 @@ class ScoringService:
             most_age_s=self._most_stream_age_s,
             now_s=self._now_s,
         )
-        self._streams.add(stream)
-        try:
-            await stream.run(requests, context.write)
-        finally:
-            self._streams.discard(stream)
+        await self._streams.run(stream, requests, context.write)
 
     def end_streams(self) -> None:
         """Let every stream, also those to come, answer what it took and end with OK."""
-        self._is_ending_streams = True
-        for stream in self._streams:
-            stream.stop_reading()
+        self._streams.end()
 
     async def explain_assignment(
         self, received: bytes, context: Context
@@ -213,22 +204,6 @@ class ScoringService:
 
 def _new_answer() -> asyncio.Future[bytes]:
     return asyncio.get_running_loop().create_future()
-
-
-def parsed(kind: type[MessageT], received: bytes) -> MessageT:
-    """Return the message.
-
-    Raises:
-        InvalidInputError: the bytes are none of its kind, or hold text that is not UTF-8.
-    """
-    try:
-        return kind.FromString(received)
-    except DecodeError as error:
-        raise InvalidInputError.of(
-            kind.DESCRIPTOR.name,
-            read=f"{len(received)} bytes",
-            accepted="the protobuf message of that name, text in UTF-8",
-        ) from error
 
 
 def check_sizes(request: Any, most: Mapping[str, int]) -> None:

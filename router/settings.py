@@ -49,7 +49,7 @@ class RouterSettings(ProcessSettings):
     largest_request_bytes: int = Field(default=4 << 20, ge=1024, le=1 << 30)
     listeners: int = Field(default=2, ge=1, le=8)  # of a worker: each takes in a call at a time
     most_unread_calls: int = Field(default=136, ge=16, le=65_536)  # of a worker, over its listeners
-    io_nicer: int = Field(default=10, ge=0, le=19)  # gRPC's I/O threads than the event loop
+    io_nicer: int = Field(default=10, ge=0, le=19)  # gRPC's threads than the event loop
     least_outstanding_rows: Rows = 64
     most_outstanding_rows: Rows = 4096
     wanted_queue_s: Seconds = 0.02

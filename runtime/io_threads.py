@@ -2,8 +2,8 @@
 
 In a flood they refuse calls by the thousand, on the CPUs that the event loop needs to answer with; and
 the one that tells the event loop what has happened wakes for each of its answers. None of them holds
-the interpreter's lock, so that nobody waits for one that stands back; Python's other threads keep
-their priority for that reason.
+the interpreter's lock, so that nobody waits for one that stands back, but for the instant in which an
+event is handed over; Python's other threads keep their priority for that reason.
 """
 
 import asyncio
@@ -42,12 +42,15 @@ async def _keep_back(nicer: int) -> None:
     while True:
         await asyncio.sleep(_LOOK_EVERY_S)
         threads = threads_of(pid)
-        found = {thread for thread in threads - seen if name_of(thread, pid=pid) == _NAME}
-        for thread in found | (_tellers() - seen):
+        found = {
+            _NAME: {each for each in threads - seen if name_of(each, pid=pid) == _NAME},
+            _TELLER: _tellers() - seen,
+        }
+        for thread in set().union(*found.values()):
             with suppress(ProcessLookupError):  # it ended
                 os.setpriority(os.PRIO_PROCESS, thread, nice)
-        if is_first_look and not found:
-            _log.warning("io_threads_not_set_back", why=f"none is named {_NAME}")
+        if is_first_look and (missing := [name for name, those in found.items() if not those]):
+            _log.warning("io_threads_not_set_back", why=f"none is named {' or '.join(missing)}")
         seen, is_first_look = threads, False
 
 

@@ -53,7 +53,8 @@ class _Queued:
 class Batcher:
     """One run at a time. Owns its worker thread: close it.
 
-    `coming` counts the calls that the server has accepted and not yet handed to `run`.
+    `coming` counts the ModelInfer calls that the server has accepted and not yet handed to `run`;
+    requests on streams are not seen coming.
     """
 
     def __init__(

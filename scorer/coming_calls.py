@@ -1,4 +1,4 @@
-"""How many calls are on their way from the server to their handler."""
+"""How many ModelInfer calls are on their way from the server to their handler."""
 
 
 class ComingCalls:

@@ -8,20 +8,21 @@ A stream whose process drains stops reading, answers what it took and ends with 
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
+
+from runtime.open_streams import Write
 
 _MOST_OPEN = 256  # requests: then nothing is read until answers are written
 
 # What to send for a request, now or later; it never raises.
-Answer = Callable[[bytes], bytes | Coroutine[Any, Any, bytes]]
-Write = Callable[[bytes], Awaitable[None]]
+AnswerRequest = Callable[[bytes], bytes | Coroutine[Any, Any, bytes]]
 
 
 class InferStream:
     """Serves one call."""
 
-    def __init__(self, answer: Answer, *, most_open: int = _MOST_OPEN) -> None:
+    def __init__(self, answer: AnswerRequest, *, most_open: int = _MOST_OPEN) -> None:
         self._answer = answer
         self._most_open = most_open
         self._open: deque[asyncio.Future[bytes]] = deque()

@@ -21,17 +21,19 @@ class ScorerMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
-            "understudy_scorer_requests", "requests answered", registry=self.registry
+            "understudy_scorer_requests",
+            "requests answered, by ModelInfer and on streams",
+            registry=self.registry,
         )
         self._failures = Counter(
             "understudy_scorer_failures",
-            "calls and streamed requests that ended with an error, by gRPC status",
+            "calls, and requests of streams, that ended with an error, by gRPC status",
             ["status"],
             registry=self.registry,
         )
         self._expired = Counter(
             "understudy_scorer_expired",
-            "calls whose deadline passed in the queue; never run",
+            "requests whose deadline or timeout passed before their run; never run",
             registry=self.registry,
         )
         self._rows = Counter("understudy_scorer_rows", "rows run", registry=self.registry)
@@ -46,7 +48,7 @@ class ScorerMetrics:
         )
         self._queue = Histogram(
             "understudy_scorer_queue_seconds",
-            "from parsed to run, per call",
+            "from parsed to run, per request",
             buckets=_SECONDS,
             registry=self.registry,
         )

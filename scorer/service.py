@@ -3,15 +3,17 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from importlib.metadata import version as installed_version
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from domain.errors import InvalidInputError, NotFoundError, UnavailableError
 from domain.versions import VersionRef
 from runtime.grpc_errors import abort_with, detail_of, retry_after_ms_of, status_of
+from runtime.open_streams import OpenStreams
+from runtime.parsing import parsed
 from runtime.protobuf_bytes import length_delimited
 from runtime.serving import MAX_MESSAGE_BYTES
 from scorer.coming_calls import ComingCalls
@@ -25,14 +27,14 @@ _STREAM_INFER_PATH = f"/{SERVICE}/ModelStreamInfer"
 _SERVER_NAME = "understudy"
 _PLATFORM = "onnxruntime_onnx"  # what Triton calls it; clients compare this text
 _ANSWER_FIELD = pb.ModelStreamInferResponse.DESCRIPTOR.fields_by_name["infer_response"].number
+_LONGEST_ID_TOLD = 64 * 1024  # characters; a failure waits for a caller who may not read
 
 _log = structlog.get_logger()
-MessageT = TypeVar("MessageT", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class CallObserver(Protocol):
-    """What happens to calls, for metrics."""
+    """What happens to requests, in calls and on streams, for metrics."""
 
     def answered(self) -> None: ...
     def failed(self, status: grpc.StatusCode) -> None: ...
@@ -58,8 +60,7 @@ class InferenceService(grpc.GenericRpcHandler):
             # Bytes in, bytes out: grpc would answer UNKNOWN where a message cannot be parsed.
             self._model_infer,
         )
-        self._streams: set[InferStream] = set()
-        self._is_ending_streams = False
+        self._streams = OpenStreams()
         self._others: dict[str, Any] = {
             f"/{SERVICE}/{name}": grpc.unary_unary_rpc_method_handler(
                 self._guarded(name, request, answer)
@@ -82,9 +83,7 @@ class InferenceService(grpc.GenericRpcHandler):
 
     def end_streams(self) -> None:
         """Let every stream, also those to come, answer what it took and end with OK."""
-        self._is_ending_streams = True
-        for stream in self._streams:
-            stream.stop_reading()
+        self._streams.end()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Return the handler for a path; grpc calls this before it reads the message."""
@@ -97,7 +96,7 @@ class InferenceService(grpc.GenericRpcHandler):
     async def _model_infer(self, raw: bytes, context: Context) -> bytes:
         self._coming.enter()
         try:
-            request = _parsed(raw, pb.ModelInferRequest)
+            request = parsed(pb.ModelInferRequest, raw)
             answer = await self._read(request, context.time_remaining()).answer()
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._observer.failed(status_of(error))
@@ -106,20 +105,14 @@ class InferenceService(grpc.GenericRpcHandler):
         return answer
 
     async def _model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        if self._is_ending_streams:
-            return  # OK without an answer: nothing was taken
         stream = InferStream(partial(self._answer_message, context))
-        self._streams.add(stream)
-        try:
-            await stream.run(requests, context.write)
-        finally:
-            self._streams.discard(stream)
+        await self._streams.run(stream, requests, context.write)
 
     def _answer_message(self, context: Context, raw: bytes) -> bytes | Coroutine[Any, Any, bytes]:
         """Return what to send for one request of a stream, now or later."""
         request_id = ""
         try:
-            request = _parsed(raw, pb.ModelInferRequest)
+            request = parsed(pb.ModelInferRequest, raw)
             request_id = request.id
             question = self._read(request, context.time_remaining())
             answer = question.answer_at_once()
@@ -141,7 +134,7 @@ class InferenceService(grpc.GenericRpcHandler):
 
     def _failure(self, request_id: str, error: Exception) -> bytes:
         self._observer.failed(status_of(error))
-        return _failure(request_id, error).SerializeToString()
+        return _failure_message(request_id, error).SerializeToString()
 
     def _read(self, request: pb.ModelInferRequest, remaining_s: float | None) -> Question:
         if self._served is None:
@@ -187,21 +180,12 @@ class InferenceService(grpc.GenericRpcHandler):
     ) -> Callable[[bytes, Context], Awaitable[bytes]]:
         async def handle(raw: bytes, context: Context) -> bytes:
             try:
-                return answer(_parsed(raw, kind)).SerializeToString()
+                return answer(parsed(kind, raw)).SerializeToString()
             except Exception as error:  # noqa: BLE001 - request boundary
                 self._observer.failed(status_of(error))
                 await abort_with(context, error, rpc=rpc)
 
         return handle
-
-
-def _parsed(raw: bytes, kind: type[MessageT]) -> MessageT:
-    try:
-        return kind.FromString(raw)
-    except DecodeError as error:
-        raise InvalidInputError.of(
-            "request", read=f"{len(raw)} bytes: {error}", accepted=f"a {kind.DESCRIPTOR.name}"
-        ) from error
 
 
 def _metadata_of(spec: Any) -> pb.ModelMetadataResponse.TensorMetadata:
@@ -220,13 +204,13 @@ def _check_size(message: bytes) -> None:
         )
 
 
-def _failure(request_id: str, error: Exception) -> pb.ModelStreamInferResponse:
+def _failure_message(request_id: str, error: Exception) -> pb.ModelStreamInferResponse:
     """Return what a stream tells instead of an answer; a bug is logged with its stack trace."""
     status = status_of(error)
     if status is grpc.StatusCode.INTERNAL:
         _log.error("message_failed", rpc="ModelStreamInfer", exc_info=error)
     failure = pb.ModelStreamInferResponse(error_message=detail_of(error))
-    failure.infer_response.id = request_id
+    failure.infer_response.id = request_id if len(request_id) <= _LONGEST_ID_TOLD else ""
     failure.infer_response.parameters["grpc_status"].int64_param = status.value[0]
     if after_ms := retry_after_ms_of(error):
         failure.infer_response.parameters["retry_after_ms"].int64_param = after_ms

@@ -7,6 +7,8 @@ what gives a request up cancels its stream, and nobody else's work.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import count
 
 import grpc
 import numpy as np
@@ -16,7 +18,9 @@ from numpy.typing import NDArray
 from domain.errors import CorruptedError, DeadlinePassedError, InvalidInputError, UnavailableError
 from domain.snapshots import VersionSpec
 from router.ports import Inferred
+from router.time_limit import TimeLimit
 from runtime.protobuf_bytes import length_delimited
+from runtime.serving import MAX_MESSAGE_BYTES
 from understudy.oip import inference_pb2 as oip
 
 _MODEL_STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
@@ -42,14 +46,18 @@ _CHANNEL_OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    ("grpc.max_send_message_length", 64 * 1024 * 1024),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
 )
 _MOST_CACHED_HEADS = 4096
 _MOST_KEPT_STREAMS = 8  # idle ones; there is one more for each request that is out
 
 
 _Stream = grpc.aio.StreamStreamCall[bytes, bytes]
+
+
+class _NotTakenError(UnavailableError):
+    """The stream ended before the scorer took the request: nobody runs it."""
 
 
 class OipScorer:
@@ -64,6 +72,7 @@ class OipScorer:
         )
         self._kept: list[_Stream] = []  # open, and nothing is asked on them
         self._heads: dict[object, bytes] = {}
+        self._numbers = count()
 
     async def infer(
         self,
@@ -75,18 +84,23 @@ class OipScorer:
     ) -> Inferred:
         if timeout_s <= 0:
             raise DeadlinePassedError("scoring")
-        request = self._encode(spec, tensors, outputs, timeout_s)
+        request_id = str(next(self._numbers))
+        request = self._encode(spec, tensors, outputs, _call_fields(request_id, timeout_s))
         try:
-            async with asyncio.timeout(timeout_s):
-                received = await self._ask(request)
+            async with TimeLimit(timeout_s):
+                stream, received = await self._ask(request)
         except TimeoutError as error:
             raise DeadlinePassedError("the scorer answered") from error
+        answer = _answer_to(request_id, received)
+        if answer is None:  # nor would what follows on this stream be
+            stream.cancel()
+            raise CorruptedError(f"answer of {self.address} is none to its request")
+        self._keep(stream)
+        if answer.error_message:
+            raise _told(answer, self.address)
         try:
-            answer = oip.ModelStreamInferResponse.FromString(received)
-            if answer.error_message:
-                raise _told(answer, self.address)
             decoded = decode(answer.infer_response, spec, outputs)
-        except (DecodeError, IndexError) as error:
+        except IndexError as error:
             raise CorruptedError(f"answer of {spec.ref} cannot be read: {error}") from error
         rows = len(tensors[0])
         counts = {len(decoded.scores), *(len(values) for values in decoded.outputs.values())}
@@ -95,22 +109,41 @@ class OipScorer:
         return decoded
 
     async def close(self) -> None:
+        """Close the channel; no request may be out, for one on a new stream would wait in vain."""
         await self._channel.close()
 
-    async def _ask(self, request: bytes) -> bytes:
-        """Return the answer to `request`; a stream on which anything else happened is given up."""
+    async def _ask(self, request: bytes) -> tuple[_Stream, bytes]:
+        """Return the answer to `request` and its stream; one that gave no answer is given up.
+
+        Raises:
+            UnavailableError: the stream or its channel has ended without an answer.
+        """
+        if (kept := self._take_kept()) is not None:
+            with suppress(_NotTakenError):  # it ended while nobody asked; its scorer may be back
+                return kept, await self._ask_on(kept, request)
         try:
-            stream = self._take_stream()
+            opened = self._open()
         except grpc.aio.UsageError as error:  # its channel was closed
             raise UnavailableError(f"scorer {self.address}", str(error)) from error
+        return opened, await self._ask_on(opened, request)
+
+    async def _ask_on(self, stream: _Stream, request: bytes) -> bytes:
+        """Return the answer.
+
+        Raises:
+            _NotTakenError: the scorer has not run it, and never will.
+            UnavailableError: there is no answer.
+        """
+        is_sent = False
         try:
             await stream.write(request)
+            is_sent = True
             answer = await stream.read()
-            if isinstance(answer, bytes):
-                self._keep(stream)
-                return answer
         except grpc.aio.AioRpcError as error:
-            raise UnavailableError(f"scorer {self.address}", error.code().name.lower()) from error
+            kind = UnavailableError if is_sent else _NotTakenError
+            raise kind(f"scorer {self.address}", error.code().name.lower()) from error
+        except asyncio.InvalidStateError as error:  # the stream ended just now
+            raise _NotTakenError(f"scorer {self.address}", str(error)) from error
         except asyncio.CancelledError:
             stream.cancel()
             # gRPC cancels whoever awaits a call when its channel is closed. Only a cancellation of
@@ -119,16 +152,18 @@ class OipScorer:
             if task is not None and task.cancelling():
                 raise
             raise UnavailableError(f"scorer {self.address}", "its channel was closed") from None
-        except asyncio.InvalidStateError as error:  # the scorer ended it just now
-            raise UnavailableError(f"scorer {self.address}", str(error)) from error
-        raise UnavailableError(f"scorer {self.address}", "it stops")
+        if not isinstance(
+            answer, bytes
+        ):  # ended with OK: a scorer that drains answers what it took
+            raise _NotTakenError(f"scorer {self.address}", "it has ended the stream")
+        return answer
 
-    def _take_stream(self) -> _Stream:
+    def _take_kept(self) -> _Stream | None:
         while self._kept:
             stream = self._kept.pop()
             if not stream.done():
                 return stream
-        return self._open()
+        return None
 
     def _keep(self, stream: _Stream) -> None:
         if len(self._kept) < _MOST_KEPT_STREAMS:
@@ -141,7 +176,7 @@ class OipScorer:
         spec: VersionSpec,
         tensors: Sequence[NDArray[np.generic]],
         outputs: Sequence[str],
-        timeout_s: float,
+        of_call: bytes,
     ) -> bytes:
         shapes = tuple(tensor.shape for tensor in tensors)
         key = (spec.ref, shapes, tuple(outputs))
@@ -150,7 +185,7 @@ class OipScorer:
             if len(self._heads) >= _MOST_CACHED_HEADS:
                 self._heads.clear()
             head = self._heads[key] = _head(spec, shapes, outputs)
-        parts = [head, _timeout(timeout_s)]
+        parts = [head, of_call]
         for tensor in tensors:
             raw = _text_bytes(tensor) if tensor.dtype.kind == "O" else tensor.tobytes()
             parts += (length_delimited(_RAW_INPUT_FIELD, len(raw)), raw)
@@ -158,7 +193,7 @@ class OipScorer:
 
 
 def _head(spec: VersionSpec, shapes: Sequence[tuple[int, ...]], outputs: Sequence[str]) -> bytes:
-    """Return all of a request but its raw tensors, which protobuf lets stand last."""
+    """Return all of a request but what each call has of its own, and the raw tensors."""
     wanted = dict.fromkeys((spec.score_output.output, *outputs))
     return oip.ModelInferRequest(
         model_name=spec.ref.model,
@@ -209,11 +244,18 @@ def _only_score(answer: oip.ModelInferResponse, spec: VersionSpec) -> NDArray[np
     return values[spec.score_output.column :: width].astype(np.float64)
 
 
+def _answer_to(request_id: str, received: bytes) -> oip.ModelStreamInferResponse | None:
+    """Return the message; None when it is none, or the answer to another request."""
+    try:
+        answer = oip.ModelStreamInferResponse.FromString(received)
+    except DecodeError:
+        return None
+    return answer if answer.infer_response.id == request_id else None
+
+
 def _told(answer: oip.ModelStreamInferResponse, address: str) -> Exception:
     """Return what the scorer says is wrong with one request."""
-    code = answer.infer_response.parameters["grpc_status"].int64_param
-    status = _STATUS_OF.get(code, grpc.StatusCode.UNKNOWN)
-    match status:
+    match _STATUS_OF.get(answer.infer_response.parameters["grpc_status"].int64_param):
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return DeadlinePassedError("the scorer answered")
         case grpc.StatusCode.INVALID_ARGUMENT:
@@ -221,12 +263,12 @@ def _told(answer: oip.ModelStreamInferResponse, address: str) -> Exception:
                 "tensors", read=answer.error_message, accepted="the signature"
             )
         case _:
-            return UnavailableError(f"scorer {address}", status.name.lower())
+            return UnavailableError(f"scorer {address}", answer.error_message)
 
 
-def _timeout(timeout_s: float) -> bytes:
-    """Return the parameter that says for how long the answer is worth waiting."""
-    request = oip.ModelInferRequest()
+def _call_fields(request_id: str, timeout_s: float) -> bytes:
+    """Return the fields of a request that say whose it is, and how long it is worth waiting for."""
+    request = oip.ModelInferRequest(id=request_id)
     request.parameters["timeout"].int64_param = max(1, round(timeout_s * 1e6))
     return request.SerializeToString()
 

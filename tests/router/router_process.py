@@ -25,7 +25,7 @@ from runtime.serving import bind, new_server
 from stack.processes import ROUTER
 from stack.router_books import read_books
 from stack.supervisor import ProcessSpec, Supervisor
-from tests.router.scorer_stream import infer_stream
+from tests.router.scorer_stream import answering_each
 from tests.router.world import VIEW, ready_processes, spec
 from tests.stack.waiting import until
 from understudy.oip import inference_pb2 as oip
@@ -63,7 +63,7 @@ class ServedScorer:
             name="score", datatype="FP32", shape=scores.shape
         )
         answer = oip.ModelInferResponse(
-            outputs=[tensor], raw_output_contents=[scores.astype("<f4").tobytes()]
+            id=request.id, outputs=[tensor], raw_output_contents=[scores.astype("<f4").tobytes()]
         )
         return oip.ModelStreamInferResponse(infer_response=answer).SerializeToString()
 
@@ -137,7 +137,7 @@ async def serving(scorers: Mapping[int, Sequence[ServedScorer]]) -> AsyncIterato
     servers: list[grpc.aio.Server] = []
     for scorer in everyone:
         server = new_server()
-        server.add_generic_rpc_handlers((infer_stream(scorer.infer),))
+        server.add_generic_rpc_handlers((answering_each(scorer.infer),))
         scorer.address = f"127.0.0.1:{bind(server, '127.0.0.1:0')}"
         await server.start()
         servers.append(server)

@@ -7,18 +7,18 @@ import grpc
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
-def infer_stream(answers: Callable[[bytes], Awaitable[bytes]]) -> grpc.GenericRpcHandler:
+def answering_each(answers: Callable[[bytes], Awaitable[bytes]]) -> grpc.GenericRpcHandler:
     """Serve streams on which each request gets what `answers` returns for it, one by one."""
 
     async def serve(requests: AsyncIterator[bytes], context: Context) -> None:
         async for body in requests:
             await context.write(await answers(body))
 
-    return infer_streams(serve)
+    return serving_streams(serve)
 
 
-def infer_streams(
-    serve: Callable[[AsyncIterator[bytes], Context], Awaitable[None]],
+def serving_streams(
+    serve: Callable[..., object],
 ) -> grpc.GenericRpcHandler:
     """Serve each stream by `serve`."""
     method: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(serve)

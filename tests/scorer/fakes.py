@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import InvalidInputError
+from runtime.serving import MAX_MESSAGE_BYTES
 
 POISON = 13.0
 
@@ -28,6 +29,14 @@ class DoublingRunner:
         if (inputs[0] == POISON).any():
             raise InvalidInputError.of("inputs", read=POISON, accepted="other values")
         return [inputs[0] * 2 for _ in outputs]
+
+
+class WideRunner(DoublingRunner):
+    """Answers a row with more than a message can hold."""
+
+    def run(self, inputs: Sequence[NDArray[Any]], outputs: tuple[int, ...]) -> list[NDArray[Any]]:
+        wide = MAX_MESSAGE_BYTES // 4 + 1 if len(inputs[0]) > 1 else 4
+        return [np.zeros((len(inputs[0]), wide), np.float32)]
 
 
 class Gate:

@@ -28,6 +28,7 @@ SESSION = SessionOptions(
     intra_op_threads=1, inter_op_threads=1, spin=False, arena=True, memory_pattern=False
 )
 OPTIONS = LoadOptions(session=SESSION, golden_tolerance=1e-4, require_golden=False, warm_rows=8)
+IN_WORKER_S = -1.0  # `inline_run_s` with which every run leaves the loop
 LIMITS = BatchLimits(max_batch_rows=64, max_queue_rows=256, gather_s=0.002, enough_rows=32)
 
 

@@ -42,6 +42,11 @@ def call_by_reflection(address: str) -> tuple[list[str], bytes]:
             response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
         )
         answer: bytes = call(request, timeout=10).raw_output_contents[0]
+        streamed = pool.FindServiceByName(SERVICE).methods_by_name["ModelStreamInfer"]
+        assert streamed.client_streaming
+        assert streamed.server_streaming
+        assert streamed.input_type.name == "ModelInferRequest"
+        assert not method.client_streaming
         assert set(RPCS) == set(pool.FindServiceByName(SERVICE).methods_by_name)
         return services, answer
 

@@ -1,7 +1,7 @@
 """The protocol's RPCs over real gRPC: answers, and the status and text of each refusal."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,13 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from runtime.serving import MAX_MESSAGE_BYTES
-from tests.scorer.fakes import DoublingRunner, Gate
+from tests.scorer.fakes import DoublingRunner, Gate, WideRunner
 from tests.scorer.models import doubling_model
-from tests.scorer.serving import LIMITS, array_of, infer_request, open_service
+from tests.scorer.serving import IN_WORKER_S, LIMITS, array_of, infer_request, open_service
 from understudy.oip import inference_pb2 as pb
 
 Code = grpc.StatusCode
-IN_WORKER_S = -1.0  # every run leaves the loop
 ROWS = np.arange(6, dtype=np.float32).reshape(2, 3)
 Edit = Callable[[pb.ModelInferRequest], Any]
 
@@ -221,14 +218,6 @@ async def test_bytes_that_are_no_message_are_not_our_bug(doubler: Path, tmp_path
             await served.send(b"\xff\xff\xff")
 
     assert refused.value.code() is Code.INVALID_ARGUMENT
-
-
-class WideRunner(DoublingRunner):
-    """Answers a row with more than a message can hold."""
-
-    def run(self, inputs: Sequence[NDArray[Any]], outputs: tuple[int, ...]) -> list[NDArray[Any]]:
-        wide = MAX_MESSAGE_BYTES // 4 + 1 if len(inputs[0]) > 1 else 4
-        return [np.zeros((len(inputs[0]), wide), np.float32)]
 
 
 async def test_an_answer_above_the_largest_message_is_refused_and_the_next_one_served(

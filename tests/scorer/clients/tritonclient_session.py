@@ -89,6 +89,13 @@ async def with_asyncio() -> Any:
     async with triton_aio.InferenceServerClient(target) as client:
         assert await client.is_model_ready(model)
         result = await client.infer(model, [input_of(rows)])
+
+        async def requests() -> Any:
+            yield {"model_name": model, "inputs": [input_of(rows)]}
+
+        async for streamed, error in client.stream_infer(requests()):
+            assert error is None
+            assert streamed.as_numpy("Y").tolist() == result.as_numpy("Y").tolist()
         return result.as_numpy("Y").tolist()
 
 
