@@ -57,7 +57,7 @@ _Stream = grpc.aio.StreamStreamCall[bytes, bytes]
 
 
 class _NotTakenError(UnavailableError):
-    """The stream ended before the scorer took the request: nobody runs it."""
+    """The stream has ended, and nothing says that the scorer took the request: ask again."""
 
 
 class OipScorer:
@@ -131,8 +131,9 @@ class OipScorer:
         """Return the answer.
 
         Raises:
-            _NotTakenError: the scorer has not run it, and never will.
-            UnavailableError: there is no answer.
+            _NotTakenError: it could not be sent, or the scorer ended the stream with OK, which
+                answers first what it took.
+            UnavailableError: there is no answer, and the scorer may have run it.
         """
         is_sent = False
         try:
@@ -152,9 +153,7 @@ class OipScorer:
             if task is not None and task.cancelling():
                 raise
             raise UnavailableError(f"scorer {self.address}", "its channel was closed") from None
-        if not isinstance(
-            answer, bytes
-        ):  # ended with OK: a scorer that drains answers what it took
+        if not isinstance(answer, bytes):  # the end of the stream
             raise _NotTakenError(f"scorer {self.address}", "it has ended the stream")
         return answer
 
