@@ -29,7 +29,7 @@ LEAST_GOODPUT = 0.9
 DEADLINE_S = 0.1  # of each probe: the router's default
 FAST_S = DEADLINE_S / 2
 _MOST_IN_FLIGHT = 8192  # of all connections: the load does not wait for answers
-_CONNECTIONS = (4, 32)  # the same as at the peak; and where each packet brings one call
+_MANY_CONNECTIONS = 32  # beside those of the peak: there each packet brings one call
 _PROBE_EVERY_S = 0.02
 _REFUSALS = {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}
 
@@ -67,7 +67,7 @@ async def measure_overload(effort: Effort, folder: Path) -> list[Row]:
         peak_per_s = median_rate((await alternate([peak], replace(effort, rounds=1)))[peak.name])
         return [
             await _measure_flood(path, peak, entity_ids[0], effort, peak_per_s, connections)
-            for connections in _CONNECTIONS
+            for connections in (peak.load.connections, _MANY_CONNECTIONS)
         ]
 
 

@@ -22,7 +22,7 @@ from router.decisions.admission import Priority
 from router.intake import Intake, Waiting
 from router.work import Work
 from runtime.grpc_errors import detail_of, retry_after_ms_of, status_of
-from runtime.open_streams import Write
+from runtime.open_streams import Write, id_to_tell
 from runtime.protobuf_bytes import length_delimited
 from understudy.v1 import scoring_pb2 as pb
 
@@ -30,7 +30,6 @@ _FIELDS = pb.ScoreStreamResponse.DESCRIPTOR.fields_by_name
 _REQUEST_ID_FIELD = _FIELDS["request_id"].number
 _RESPONSE_FIELD = _FIELDS["response"].number
 _MOST_BYTES_READ_FOR_ID = 64 * 1024
-_LONGEST_ID_TOLD = 64 * 1024  # characters; it waits in the outbox for a caller who may not read
 _log = structlog.get_logger()
 
 
@@ -98,8 +97,7 @@ class ScoreStream:
     def put_failure(self, answer: "_StreamedAnswer", error: Exception) -> None:
         """Send why one message has no response; the stream goes on."""
         self._leave(answer)
-        request_id = answer.call.request_id
-        self._put_error(request_id if len(request_id) <= _LONGEST_ID_TOLD else "", error)
+        self._put_error(id_to_tell(answer.call.request_id), error)
 
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         async for received in requests:

@@ -4,6 +4,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 Write = Callable[[bytes], Awaitable[None]]
+_LONGEST_ID_TOLD = 64 * 1024  # characters
+
+
+def id_to_tell(request_id: str) -> str:
+    """Return the id to send with a failure; "" for a long one: it waits for who may not read."""
+    return request_id if len(request_id) <= _LONGEST_ID_TOLD else ""
 
 
 class Stream(Protocol):

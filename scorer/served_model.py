@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from domain.errors import InvalidInputError
 from scorer.batcher import Arrays, Batcher
@@ -83,12 +84,12 @@ def _timeout_s_of(request: pb.ModelInferRequest) -> float | None:
     if chosen is None:
         return None
     kind = chosen.WhichOneof("parameter_choice")
-    timeout_us = getattr(chosen, kind) if kind in {"int64_param", "uint64_param"} else -1
-    if timeout_us < 0:
+    timeout_us: Any = getattr(chosen, kind) if kind else "no value"
+    if kind not in {"int64_param", "uint64_param"} or timeout_us < 0:
         raise InvalidInputError.of(
             f"parameters[{_TIMEOUT_PARAMETER}]",
-            read=getattr(chosen, kind) if kind else "no value",
-            accepted="whole microseconds, int64_param; 0: none",
+            read=timeout_us,
+            accepted="whole microseconds, int64_param or uint64_param; 0: none",
         )
     return timeout_us / 1e6 if timeout_us else None
 

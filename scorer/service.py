@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from domain.errors import InvalidInputError, NotFoundError, UnavailableError
 from domain.versions import VersionRef
 from runtime.grpc_errors import abort_with, detail_of, retry_after_ms_of, status_of
-from runtime.open_streams import OpenStreams
+from runtime.open_streams import OpenStreams, id_to_tell
 from runtime.parsing import parsed
 from runtime.protobuf_bytes import length_delimited
 from runtime.serving import MAX_MESSAGE_BYTES
@@ -27,7 +27,6 @@ _STREAM_INFER_PATH = f"/{SERVICE}/ModelStreamInfer"
 _SERVER_NAME = "understudy"
 _PLATFORM = "onnxruntime_onnx"  # what Triton calls it; clients compare this text
 _ANSWER_FIELD = pb.ModelStreamInferResponse.DESCRIPTOR.fields_by_name["infer_response"].number
-_LONGEST_ID_TOLD = 64 * 1024  # characters; a failure waits for a caller who may not read
 
 _log = structlog.get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -210,7 +209,7 @@ def _failure_message(request_id: str, error: Exception) -> pb.ModelStreamInferRe
     if status is grpc.StatusCode.INTERNAL:
         _log.error("message_failed", rpc="ModelStreamInfer", exc_info=error)
     failure = pb.ModelStreamInferResponse(error_message=detail_of(error))
-    failure.infer_response.id = request_id if len(request_id) <= _LONGEST_ID_TOLD else ""
+    failure.infer_response.id = id_to_tell(request_id)
     failure.infer_response.parameters["grpc_status"].int64_param = status.value[0]
     if after_ms := retry_after_ms_of(error):
         failure.infer_response.parameters["retry_after_ms"].int64_param = after_ms

@@ -52,7 +52,6 @@ _CHANNEL_OPTIONS = (
 _MOST_CACHED_HEADS = 4096
 _MOST_KEPT_STREAMS = 8  # idle ones; there is one more for each request that is out
 
-
 _Stream = grpc.aio.StreamStreamCall[bytes, bytes]
 
 

@@ -1,0 +1,330 @@
+"""ModelStreamInfer over real gRPC: answers, what one request's failure does, and its end."""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from runtime.serving import MAX_MESSAGE_BYTES
+from scorer.request_reader import RequestLimits, RequestReader
+from scorer.served_model import ServedModel
+from scorer.service import SERVICE
+from tests.scorer.conftest import StartScorer
+from tests.scorer.fakes import DoublingRunner, Gate, WideRunner
+from tests.scorer.models import doubling_model
+from tests.scorer.serving import IN_WORKER_S, LIMITS, array_of, infer_request, load, open_service
+from tests.scorer.test_service import ROWS
+from understudy.oip import inference_pb2 as pb
+
+Code = grpc.StatusCode
+WITHIN_S = 10.0
+
+
+@pytest.fixture
+def doubler(tmp_path: Path) -> Path:
+    return doubling_model(tmp_path / "model.onnx")
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Let the loop turn until `holds()`; a test's own time limit ends a wait in vain."""
+    while not holds():  # noqa: ASYNC110 - the code under test owes no event for this
+        await asyncio.sleep(0)
+
+
+async def test_many_requests_of_a_stream_are_answered_with_their_ids(
+    doubler: Path, tmp_path: Path
+) -> None:
+    sent = [np.full((1 + at % 3, 3), at, np.float32) for at in range(100)]
+    async with open_service(doubler, tmp_path) as served, asyncio.timeout(WITHIN_S):
+        call = served.stream()
+        for at, rows in enumerate(sent):
+            await call.write(infer_request(rows, request_id=f"r{at}"))
+        await call.done_writing()
+        answers = [await call.read() for _ in sent]
+        assert await call.read() is grpc.aio.EOF
+        assert await call.code() is Code.OK
+
+    assert [answer.infer_response.id for answer in answers] == [f"r{at}" for at in range(100)]
+    for rows, answer in zip(sent, answers, strict=True):
+        assert not answer.error_message
+        assert (array_of(answer.infer_response) == rows * 2).all()
+    assert served.counted("requests_total") == 100
+
+
+async def test_a_request_that_fails_is_told_why_and_the_stream_goes_on(
+    doubler: Path, tmp_path: Path
+) -> None:
+    wrong = infer_request(ROWS, name="Z", request_id="wrong")
+    unknown = infer_request(ROWS, request_id="unknown")
+    unknown.model_name = "nobody"
+    typed_timeout = infer_request(ROWS, request_id="odd")
+    typed_timeout.parameters["timeout"].string_param = "soon"
+    async with open_service(doubler, tmp_path) as served, asyncio.timeout(WITHIN_S):
+        call = served.stream()
+        told = []
+        for request in (wrong, unknown, typed_timeout, b"\xff\xff"):
+            await call.write(request)
+            told.append(await call.read())
+        await call.write(infer_request(ROWS))
+        last = await call.read()
+
+    assert [
+        (
+            answer.infer_response.id,
+            answer.infer_response.parameters["grpc_status"].int64_param,
+        )
+        for answer in told
+    ] == [
+        ("wrong", Code.INVALID_ARGUMENT.value[0]),
+        ("unknown", Code.NOT_FOUND.value[0]),
+        ("odd", Code.INVALID_ARGUMENT.value[0]),
+        ("", Code.INVALID_ARGUMENT.value[0]),
+    ]
+    for answer, words in zip(
+        told, (("'Z'", "X"), ("nobody",), ("timeout", "soon"), ("2 bytes",)), strict=True
+    ):
+        for word in words:
+            assert word in answer.error_message
+    assert (array_of(last.infer_response) == ROWS * 2).all()
+    assert served.counted("failures_total", status="INVALID_ARGUMENT") == 3
+
+
+class BrokenRunner(DoublingRunner):
+    def run(self, inputs: Any, outputs: tuple[int, ...]) -> Any:
+        raise ZeroDivisionError("secret")
+
+
+async def test_a_bug_has_no_text(doubler: Path, tmp_path: Path) -> None:
+    async with open_service(doubler, tmp_path, runner=BrokenRunner()) as served:
+        call = served.stream()
+        await call.write(infer_request(ROWS))
+        answer = await call.read()
+
+    assert answer.error_message == "internal error"
+    assert answer.infer_response.parameters["grpc_status"].int64_param == Code.INTERNAL.value[0]
+
+
+async def test_an_answer_above_the_largest_message_spares_the_stream(
+    doubler: Path, tmp_path: Path
+) -> None:
+    async with open_service(doubler, tmp_path, runner=WideRunner()) as served:
+        call = served.stream()
+        await call.write(infer_request(ROWS))
+        refused = await call.read()
+        await call.write(infer_request(ROWS[:1]))
+        answer = await call.read()
+
+    assert "fewer rows" in refused.error_message
+    assert array_of(answer.infer_response).shape == (1, 4)
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_request_that_has_waited_for_its_timeout_is_not_run(
+    streams: bool, doubler: Path, tmp_path: Path
+) -> None:
+    """Triton's parameter, in microseconds: what waits for a run behind another one is late."""
+    gate = Gate()
+    runner = DoublingRunner(before=gate)
+    hurried = infer_request(ROWS)
+    hurried.parameters["timeout"].int64_param = 1
+    async with (
+        open_service(doubler, tmp_path, runner=runner, inline_run_s=IN_WORKER_S) as served,
+        asyncio.timeout(WITHIN_S),
+    ):
+        first = served.call("ModelInfer", infer_request(ROWS))
+        await gate.entered.wait()
+        code = asyncio.ensure_future(code_of(served, hurried, streams=streams))
+        await served.call("ServerLive", pb.ServerLiveRequest())  # it has come, too
+        gate.open()
+        await first
+        assert await code == Code.DEADLINE_EXCEEDED.value[0]
+
+    assert len(runner.ran) == 1
+    assert served.counted("expired_total") == 1
+
+
+async def code_of(served: Any, request: pb.ModelInferRequest, *, streams: bool) -> int:
+    if not streams:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await served.call("ModelInfer", request)
+        return int(refused.value.code().value[0])
+    call = served.stream()
+    await call.write(request)
+    answer = await call.read()
+    return int(answer.infer_response.parameters["grpc_status"].int64_param)
+
+
+async def test_the_queue_is_full_says_when_to_come_back(doubler: Path, tmp_path: Path) -> None:
+    gate = Gate()
+    runner = DoublingRunner(before=gate)
+    limits = replace(LIMITS, max_queue_rows=2)
+    async with (
+        open_service(
+            doubler, tmp_path, runner=runner, limits=limits, inline_run_s=IN_WORKER_S
+        ) as served,
+        asyncio.timeout(WITHIN_S),
+    ):
+        call = served.stream()
+        for at in range(3):  # one runs, one fills the queue, one is refused
+            await call.write(infer_request(ROWS, request_id=f"r{at}"))
+            await gate.entered.wait()
+        await until(lambda: served.counted("failures_total", status="RESOURCE_EXHAUSTED") == 1)
+        gate.open()
+        answers = [await call.read() for _ in range(3)]
+
+    *answered, refused = answers
+    assert not any(answer.error_message for answer in answered)
+    parameters = refused.infer_response.parameters
+    assert parameters["grpc_status"].int64_param == Code.RESOURCE_EXHAUSTED.value[0]
+    assert parameters["retry_after_ms"].int64_param >= 1
+
+
+async def test_while_the_model_loads_each_request_is_told_so(doubler: Path, tmp_path: Path) -> None:
+    async with open_service(doubler, tmp_path, ready=False) as served:
+        assert await code_of(served, infer_request(ROWS), streams=True) == Code.UNAVAILABLE.value[0]
+
+
+async def test_requests_of_a_stream_share_a_run_of_the_worker(
+    doubler: Path, tmp_path: Path
+) -> None:
+    gate = Gate()
+    runner = DoublingRunner(before=gate)
+    async with (
+        open_service(doubler, tmp_path, runner=runner, inline_run_s=IN_WORKER_S) as served,
+        asyncio.timeout(WITHIN_S),
+    ):
+        first = served.call("ModelInfer", infer_request(ROWS))
+        await gate.entered.wait()
+        call = served.stream()
+        for _ in range(3):
+            await call.write(infer_request(ROWS[:1]))
+        # Answered at once, behind those three: they are in the queue.
+        await call.write(infer_request(ROWS, name="Z"))
+        await until(lambda: served.counted("failures_total", status="INVALID_ARGUMENT") == 1)
+        gate.open()
+        await first
+        for _ in range(3):
+            assert not (await call.read()).error_message
+
+    assert [len(rows) for rows in runner.ran] == [2, 3]
+
+
+async def test_a_long_id_is_not_sent_back_with_a_failure(doubler: Path, tmp_path: Path) -> None:
+    async with open_service(doubler, tmp_path) as served:
+        call = served.stream()
+        await call.write(infer_request(ROWS, name="Z", request_id="x" * 100_000))
+        refused = await call.read()
+        await call.write(infer_request(ROWS, request_id="x" * 100_000))
+        answer = await call.read()
+
+    assert refused.error_message
+    assert not refused.infer_response.id
+    assert len(answer.infer_response.id) == 100_000
+
+
+async def test_a_request_above_the_largest_message_ends_the_stream(
+    doubler: Path, tmp_path: Path
+) -> None:
+    async with open_service(doubler, tmp_path) as served:
+        call = served.stream()
+        await call.write(bytes(MAX_MESSAGE_BYTES + 1))
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await call.read()
+
+    assert ended.value.code() is Code.RESOURCE_EXHAUSTED
+
+
+async def test_a_stream_that_begins_when_all_are_to_end_ends_with_ok(
+    doubler: Path, tmp_path: Path
+) -> None:
+    async with open_service(doubler, tmp_path) as served:
+        served.service.end_streams()
+        call = served.stream()
+        assert await call.read() is grpc.aio.EOF
+        assert await call.code() is Code.OK
+
+
+@pytest.mark.parametrize(
+    ("timeout_us", "remaining_s", "due_s"),
+    [
+        (None, None, None),
+        (0, None, None),
+        (0, 5.0, 5.0),
+        (2_000_000, None, 2.0),
+        (2_000_000, 5.0, 2.0),
+        (9_000_000, 5.0, 5.0),
+    ],
+)
+@pytest.mark.parametrize("kind", ["int64_param", "uint64_param"])
+def test_the_earlier_of_timeout_and_deadline_counts(
+    timeout_us: int | None, remaining_s: float | None, due_s: float | None, kind: str, doubler: Path
+) -> None:
+    signature = load(doubler).signature
+    reader = RequestReader(signature, RequestLimits(128, refuse_non_finite=False))
+    no_batcher: Any = None  # nothing is run
+    request = infer_request(ROWS)
+    if timeout_us is not None:
+        setattr(request.parameters["timeout"], kind, timeout_us)
+
+    before_s = monotonic()
+    deadline_s = ServedModel(signature, reader, no_batcher).read(request, remaining_s).deadline_s
+    after_s = monotonic()
+
+    if due_s is None:
+        assert deadline_s is None
+    else:
+        assert deadline_s is not None
+        assert before_s + due_s <= deadline_s <= after_s + due_s
+
+
+async def test_a_caller_that_goes_while_it_is_answered_leaves_no_line(
+    doubler: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: Any
+) -> None:
+    """The scorer hears of it when it writes; that is nobody's fault, and happens in each overload."""
+    running, is_gone = threading.Event(), threading.Event()
+
+    def go_away(address: str) -> None:
+        with grpc.insecure_channel(address) as channel:
+            request = infer_request(ROWS).SerializeToString()
+            stream: Any = channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")
+            call = stream(iter([request]))
+            assert running.wait(WITHIN_S)
+            call.cancel()
+        is_gone.set()
+
+    def hold() -> None:
+        running.set()
+        assert is_gone.wait(WITHIN_S)  # in the event loop: nothing is heard meanwhile
+
+    async with open_service(doubler, tmp_path, runner=DoublingRunner(before=hold)) as served:
+        await asyncio.to_thread(go_away, f"unix:{tmp_path}/t.sock")
+        await served.call("ServerLive", pb.ServerLiveRequest(), timeout=WITHIN_S)
+
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.fault
+async def test_a_scorer_with_open_streams_drains_at_once_and_ends_them_with_ok(
+    start_scorer: StartScorer, artifact: Path
+) -> None:
+    scorer = await start_scorer(artifact, SCORER_DRAIN_GRACE_S="60")
+    async with grpc.aio.insecure_channel(scorer.address) as channel:
+        call: Any = channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")()
+        await call.write(infer_request(ROWS).SerializeToString())
+        answered = pb.ModelStreamInferResponse.FromString(await call.read())
+
+        assert await scorer.end(signal.SIGTERM) == 0  # within 20 s, where the grace is 60
+
+        assert await call.read() is grpc.aio.EOF
+        assert await call.code() is Code.OK
+    assert (array_of(answered.infer_response) == ROWS * 2).all()
