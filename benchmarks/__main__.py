@@ -15,8 +15,8 @@ from rich.console import Console
 import benchmarks
 from benchmarks.h2load import require_h2load
 from benchmarks.rows import Effort, Row, Scenario, show_rows, write_rows
-from domain.errors import UnavailableError
-from runtime import exit_codes
+from understudy.domain.errors import UnavailableError
+from understudy.runtime import exit_codes
 
 _KEPT = Path(".understudy") / "benchmarks"  # trained models; made once
 _FIRST = "score"  # what is asked first is shown first

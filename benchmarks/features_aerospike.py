@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.errors import UnavailableError
-from features.ports import InspectableStore
-from features.stores import open_store
-from runtime.free_port import free_port
 from stack.supervisor import ProcessSpec, Supervisor
+from understudy.domain.errors import UnavailableError
+from understudy.features.ports import InspectableStore
+from understudy.features.stores import open_store
+from understudy.runtime.free_port import free_port
 
 _ADDRESS = "UNDERSTUDY_TEST_AEROSPIKE"
 _PID = "UNDERSTUDY_TEST_AEROSPIKE_PID"

@@ -20,7 +20,7 @@ from benchmarks.features_aerospike import open_stoppable_aerospike
 from benchmarks.model import ENTITIES
 from benchmarks.request_path import RequestPath, open_request_path, request_of
 from benchmarks.rows import Effort, Row, Scenario
-from domain.deployments import DegradationLevel
+from understudy.domain.deployments import DegradationLevel
 from understudy.v1 import scoring_pb2_grpc
 
 CALLS_PER_S = 300

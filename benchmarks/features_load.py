@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.rows import Effort, Row, Scenario
-from domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
+from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
 
 WIDTH = 200
 GOAL_GROWTH = 1.25
@@ -67,8 +67,8 @@ def _in_a_process(work: object, folder: Path, rows: int) -> tuple[float, float]:
 
 
 def _load_file(folder: Path, rows: int, answer: Connection) -> None:
-    from features.load_features import SourceFile, load_features  # noqa: PLC0415 - in the child
-    from features.stores import open_writer  # noqa: PLC0415 - in the child
+    from understudy.features.loading.load_features import SourceFile, load_features  # noqa: PLC0415 - in the child
+    from understudy.features.stores import open_writer  # noqa: PLC0415 - in the child
 
     path = folder / "rows.parquet"
     _write(path, rows, times=1)
@@ -90,8 +90,8 @@ def _load_file(folder: Path, rows: int, answer: Connection) -> None:
 
 
 def _join(folder: Path, entities: int, answer: Connection) -> None:
-    from features.history import get_historical_features  # noqa: PLC0415 - in the child
-    from features.latest_records import HistorySource  # noqa: PLC0415 - in the child
+    from understudy.features.history.history import get_historical_features  # noqa: PLC0415 - in the child
+    from understudy.features.loading.latest_records import HistorySource  # noqa: PLC0415 - in the child
 
     path = folder / "history.parquet"
     _write(path, entities, times=3)

@@ -15,12 +15,12 @@ import numpy as np
 
 from benchmarks.features_aerospike import open_aerospike
 from benchmarks.rows import Effort, Row, Scenario
-from domain.features import BinsLayout, Feature, FeatureDtype, FeatureRef, FeatureView
-from domain.versions import TensorSpec
-from features.assembly import AssemblyPlan, compile_plan
-from features.decisions.record_format import pack_columns, record_format
-from features.ports import FeatureStore, ViewRead
-from features.stores import open_store, open_writer
+from understudy.domain.features import BinsLayout, Feature, FeatureDtype, FeatureRef, FeatureView
+from understudy.domain.versions import TensorSpec
+from understudy.features.decisions.record_format import pack_columns, record_format
+from understudy.features.ports import FeatureStore, ViewRead
+from understudy.features.serving.assembly import AssemblyPlan, compile_plan
+from understudy.features.stores import open_store, open_writer
 
 WIDTH = 200
 ENTITIES = 20_000

@@ -10,8 +10,8 @@ from typing import Any
 
 import grpc
 
-from runtime.lifecycle import DrainTimes, run, serve_until_stopped, stop_on_signals
-from runtime.serving import add_health_and_reflection, bind, new_server
+from understudy.runtime.lifecycle import DrainTimes, run, serve_until_stopped, stop_on_signals
+from understudy.runtime.serving import add_health_and_reflection, bind, new_server
 from understudy.v1 import scoring_pb2
 
 SERVICE = "understudy.v1.ScoringService"

@@ -11,7 +11,7 @@ import numpy as np
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from domain.errors import UnavailableError
+from understudy.domain.errors import UnavailableError
 
 _FRAME_PREFIX_BYTES = 5
 _TIMEOUT = "5S"  # a busy machine must not turn slow answers into errors

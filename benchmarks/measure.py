@@ -9,7 +9,7 @@ import psutil
 
 from benchmarks.h2load import Counted, Load, run_h2load
 from benchmarks.rows import Effort
-from domain.errors import UnavailableError
+from understudy.domain.errors import UnavailableError
 
 WARM_UP_S = 1.0
 # Sizes of answers vary by a few bytes (timings are varints); an error has no DATA frame at all.

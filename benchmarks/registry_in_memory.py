@@ -13,10 +13,12 @@ from typing import Any
 
 import grpc
 
-from domain.deployments import Deployment
-from domain.features import FeatureRef, FeatureView
-from domain.snapshots import ScorerProcess, ScorerState, Snapshot
-from domain.versions import (
+from stack.conversion import INPUT, PROBABILITIES
+from understudy.control import wire
+from understudy.domain.deployments import Deployment
+from understudy.domain.features import FeatureRef, FeatureView
+from understudy.domain.snapshots import ScorerProcess, ScorerState, Snapshot
+from understudy.domain.versions import (
     DYNAMIC,
     MODEL_FILE,
     ArtifactFile,
@@ -25,9 +27,7 @@ from domain.versions import (
     VersionRef,
     artifact_digest,
 )
-from runtime import wire
-from runtime.serving import add_health_and_reflection, bind, new_server
-from stack.conversion import INPUT, PROBABILITIES
+from understudy.runtime.serving import add_health_and_reflection, bind, new_server
 from understudy.v1 import registry_pb2 as pb
 from understudy.v1 import registry_pb2_grpc
 

@@ -13,15 +13,15 @@ from benchmarks.h2load import Load, write_frame
 from benchmarks.measure import Batches, Target
 from benchmarks.model import ENTITIES, ENTITY, MODEL, BenchFiles, make_files
 from benchmarks.registry_in_memory import InMemoryRegistry, describe_version, open_registry
-from domain.deployments import Challenger, Deployment, Shadow
-from domain.errors import UnavailableError
-from domain.versions import VersionRef
-from features.load_features import SourceFile, load_features
-from features.stores import open_writer
-from features.views import load_views
-from runtime.free_port import free_port
 from stack.router_books import read_books
 from stack.supervisor import ProcessSpec, Supervisor
+from understudy.domain.deployments import Challenger, Deployment, Shadow
+from understudy.domain.errors import UnavailableError
+from understudy.domain.versions import VersionRef
+from understudy.features.loading.load_features import SourceFile, load_features
+from understudy.features.stores import open_writer
+from understudy.features.views import load_views
+from understudy.runtime.free_port import free_port
 from understudy.v1 import registry_pb2, scoring_pb2, scoring_pb2_grpc
 
 SCORE_METHOD = "/understudy.v1.ScoringService/Score"

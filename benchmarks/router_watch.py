@@ -20,7 +20,7 @@ from benchmarks.request_path import (
     request_of,
 )
 from benchmarks.rows import Effort, Row, Scenario
-from domain.deployments import Challenger
+from understudy.domain.deployments import Challenger
 from understudy.v1 import scoring_pb2_grpc
 
 MOST_S = 0.25

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.rows import Effort, Row, Scenario
-from shadow.batches import NO_DECISION, ScoreBatchLog
-from shadow.decisions.rolling import RollPolicy
-from shadow.writer import LogWriter, WriterLimits
+from understudy.logs.batches import NO_DECISION, ScoreBatchLog
+from understudy.logs.decisions.rolling import RollPolicy
+from understudy.logs.writer import LogWriter, WriterLimits
 
 WIDTH = 200
 ROWS_PER_S = 5_000

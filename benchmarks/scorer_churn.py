@@ -24,14 +24,14 @@ from benchmarks.registry_in_memory import InMemoryRegistry, describe_version, op
 from benchmarks.rows import Effort, Row, Scenario
 from benchmarks.scorer_infer import WIDTH
 from benchmarks.scorer_steady_load import CALLS_PER_S, Call, SteadyLoad, steady_load
-from domain.deployments import Deployment, Shadow
-from domain.snapshots import ScorerState
-from domain.versions import VersionRef
-from features.views import load_views
-from runtime.free_port import free_port
-from scorer.affinity import set_cpus
-from scorer.loading_cpu import LINGER_S
+from scorer.host.loading_cpu import LINGER_S
+from scorer.machine.affinity import set_cpus
 from stack.supervisor import ProcessSpec, Supervisor
+from understudy.domain.deployments import Deployment, Shadow
+from understudy.domain.snapshots import ScorerState
+from understudy.domain.versions import VersionRef
+from understudy.features.views import load_views
+from understudy.runtime.free_port import free_port
 
 CYCLES_PER_ROUND = 10
 MOST_P99_RATIO = 1.2

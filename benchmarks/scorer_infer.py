@@ -27,16 +27,16 @@ from benchmarks.measure import (
 from benchmarks.model import make_files
 from benchmarks.rows import Effort, Row, Scenario
 from benchmarks.scorer_floor import SERVICE
-from domain.versions import MODEL_FILE, VersionRef
-from runtime.free_port import free_ports
 from scorer.decisions.run_place import RunPlace
-from scorer.expectation import Expectation
-from scorer.load_model import LoadedModel, LoadOptions, load_model
-from scorer.onnx_model import SessionOptions
-from scorer.request_reader import RequestLimits, RequestReader
-from scorer.response_writer import ResponseWriter
+from scorer.server.load_model import LoadedModel, LoadOptions, load_model
+from scorer.server.request_reader import RequestLimits, RequestReader
+from scorer.server.response_writer import ResponseWriter
 from stack.supervisor import ProcessSpec, Supervisor
+from understudy.artifact.expectation import Expectation
+from understudy.artifact.onnx_model import SessionOptions
+from understudy.domain.versions import MODEL_FILE, VersionRef
 from understudy.oip import inference_pb2 as pb
+from understudy.runtime.free_port import free_ports
 
 WIDTH = 200
 RE_RANK_ROWS = 200

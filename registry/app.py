@@ -13,18 +13,18 @@ import grpc
 import structlog
 
 from registry.change_deployment import DeploymentChanger
-from registry.live_state import LiveOptions, LiveState
-from registry.provenance.inspection import InspectionLimits, Inspector
-from registry.receive_artifact import UploadLimits
 from registry.register_version import Registrar
-from registry.service import Parts, RegistryService
+from registry.server.live_state import LiveOptions, LiveState
+from registry.server.receive_artifact import UploadLimits
+from registry.server.service import Parts, RegistryService
+from registry.server.watchers import Watchers
 from registry.settings import RegistrySettings
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
 from registry.store.directory_lock import locked
-from registry.watchers import Watchers
-from runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
-from runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
+from understudy.provenance.inspection import InspectionLimits, Inspector
+from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
+from understudy.runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
 from understudy.v1 import registry_pb2, registry_pb2_grpc
 
 SERVICE_NAME = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name

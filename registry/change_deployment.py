@@ -6,23 +6,17 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, Engine
 
-from domain.canonical import canonical_json, digest_of_text
-from domain.deployments import Deployment
-from domain.errors import ConflictError, CorruptedError, NotFoundError, RefusedError
-from domain.versions import VersionRef
-from registry.decisions.changes import (
-    ACTIONS,
-    Change,
-    Rollback,
-    apply_change,
-    gains,
-    needed_revision,
-)
-from registry.provenance.findings import read_record
-from registry.provenance.record_checks import standing_findings
+from registry.decisions.changes import apply_change, gains, needed_revision
 from registry.store import audit_log, revisions, versions
 from registry.store.database import reading, writing
 from registry.store.revisions import StoredRevision
+from understudy.domain.canonical import canonical_json, digest_of_text
+from understudy.domain.changes import ACTIONS, Change, Rollback
+from understudy.domain.deployments import Deployment
+from understudy.domain.errors import ConflictError, CorruptedError, NotFoundError, RefusedError
+from understudy.domain.versions import VersionRef
+from understudy.gate.record_checks import standing_findings
+from understudy.provenance.findings import read_record
 
 _PAST_REVISIONS = 50  # among them a rollback that names none finds candidates to tell
 

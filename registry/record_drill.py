@@ -5,11 +5,11 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
-from domain.canonical import canonical_json
-from domain.errors import Fault, InvalidInputError
 from registry.decisions.audit_chain import DRILL
 from registry.store import audit_log
 from registry.store.database import writing
+from understudy.domain.canonical import canonical_json
+from understudy.domain.errors import Fault, InvalidInputError
 
 _END = "L0"
 _LEVELS = (_END, "L1", "L2", "L3")

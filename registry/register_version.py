@@ -7,19 +7,19 @@ from importlib.metadata import version as installed_version
 
 from sqlalchemy import Connection, Engine
 
-from domain.canonical import canonical_json
-from domain.features import FeatureRef, FeatureView
-from domain.snapshots import VersionSpec
-from domain.versions import ArtifactFile, ScoreOutput, VersionRef
 from registry.decisions.audit_chain import REGISTER
-from registry.provenance.artifact_checks import tensor_spec
-from registry.provenance.gate import GateReport, examine
-from registry.provenance.inspection import Inspection
-from registry.provenance.submission import Submission, Surroundings
 from registry.store import audit_log, revisions, versions
 from registry.store.artifacts import ArtifactStore, Staging
 from registry.store.database import reading, writing
 from registry.store.versions import StoredVersion
+from understudy.domain.canonical import canonical_json
+from understudy.domain.features import FeatureRef, FeatureView
+from understudy.domain.snapshots import VersionSpec
+from understudy.domain.versions import ArtifactFile, ScoreOutput, VersionRef
+from understudy.gate.artifact_checks import tensor_spec
+from understudy.gate.gate import GateReport, examine
+from understudy.gate.submission import Submission, Surroundings
+from understudy.provenance.inspection import Inspection
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from domain.canonical import digest_of_text
 from registry.decisions.audit_chain import (
     REGISTER,
     Effect,
@@ -15,6 +14,7 @@ from registry.decisions.audit_chain import (
     version_digest,
 )
 from registry.store import audit_log, revisions, versions
+from understudy.domain.canonical import digest_of_text
 
 
 @dataclass(frozen=True, slots=True)

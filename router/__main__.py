@@ -1,5 +1,5 @@
 """`python -m router ...`: the router's commands."""
 
-from router.commands import app
+from router.cli.commands import app
 
 app()

@@ -15,38 +15,38 @@ from dataclasses import dataclass
 import grpc
 import structlog
 
-from features.last_known import LastKnownRecords
-from features.stores import open_store
-from router.adapters.answers import ProtobufResponder
 from router.adapters.oip_scorer import OipScorer
-from router.admin_service import RouterAdminService, model_states
-from router.admit import Admission
-from router.counters import Counters
+from router.admission.admit import Admission
+from router.admission.gate import Gate
+from router.admission.intake import Intake
+from router.batches.deliver import Delivery
+from router.batches.fetch_features import FeatureFetcher
+from router.batches.last_scores import LastScores
+from router.batches.mirror import MirrorPolicy, MirrorQueue
+from router.books.counters import Counters
+from router.books.request_log import RequestLogLines
 from router.decisions.admission import AdmissionPolicy
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.budget import BudgetPolicy
-from router.deliver import Delivery
-from router.drill import DrillSwitch
-from router.drilled_store import DrilledStore
-from router.fetch_features import FeatureFetcher
-from router.gate import Gate
-from router.intake import Intake
-from router.last_scores import LastScores
-from router.live_model import Shared
-from router.live_models import LiveModels
-from router.metrics import RouterCollector, serve_metrics
-from router.mirror import MirrorPolicy, MirrorQueue
+from router.edge.admin_service import RouterAdminService, model_states
+from router.edge.answers import ProtobufResponder
+from router.edge.metrics import RouterCollector, serve_metrics
+from router.edge.service import SERVICE, ScoringService
+from router.ladder.drill import DrillSwitch
+from router.ladder.drilled_store import DrilledStore
 from router.ports import Clocks
-from router.request_log import RequestLogLines
-from router.service import SERVICE, ScoringService
+from router.revision.live_model import Shared
+from router.revision.live_models import LiveModels
 from router.settings import RouterSettings
-from runtime.io_threads import keep_io_threads_back
-from runtime.lifecycle import DrainTimes, serve_until_stopped
-from runtime.registry_watch import follow, open_registry_channel
-from runtime.serving import ServerGroup, add_health_and_reflection, bind, new_server
-from shadow.columns import UnitKeys
-from shadow.schema import UnitKeyForm
-from shadow.writer import LogWriter
+from understudy.control.registry_watch import follow, open_registry_channel
+from understudy.features.serving.last_known import LastKnownRecords
+from understudy.features.stores import open_store
+from understudy.logs.columns import UnitKeys
+from understudy.logs.schema import UnitKeyForm
+from understudy.logs.writer import LogWriter
+from understudy.runtime.io_threads import keep_io_threads_back
+from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
+from understudy.runtime.serving import ServerGroup, add_health_and_reflection, bind, new_server
 from understudy.v1 import registry_pb2, registry_pb2_grpc, router_pb2, router_pb2_grpc
 
 _REPORT_S = 1.0

@@ -1,4 +1,4 @@
-"""What the request path needs of the world, beside the feature store of `features.ports`."""
+"""What the request path needs of the world, beside the feature store of `understudy.features.ports`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.errors import UnavailableError
-from domain.snapshots import VersionSpec
+from understudy.domain.errors import UnavailableError
+from understudy.domain.snapshots import VersionSpec
 
 
 @dataclass(frozen=True, slots=True)

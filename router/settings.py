@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from router.request_log import RequestLines
-from runtime.settings import ProcessSettings
+from router.books.request_log import RequestLines
+from understudy.runtime.settings import ProcessSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 _MOST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final zero

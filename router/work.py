@@ -11,12 +11,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.deployments import Arm, DegradationLevel, Deployment
-from domain.errors import Fault
-from domain.features import FeatureScalar
 from router.decisions.admission import Priority
 from router.decisions.assignment import ArmWeight
 from router.decisions.reasons import feature_reasons
+from understudy.domain.deployments import Arm, DegradationLevel, Deployment
+from understudy.domain.errors import Fault
+from understudy.domain.features import FeatureScalar
 
 RequestFeatures = Mapping[str, FeatureScalar] | None
 

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 import structlog
 from pydantic import SecretStr
 
-from domain.errors import UnavailableError
 from router.settings import RouterSettings
-from runtime.exit_codes import FAILED, OK
-from runtime.lifecycle import stop_on_signals
+from understudy.domain.errors import UnavailableError
+from understudy.runtime.exit_codes import FAILED, OK
+from understudy.runtime.lifecycle import stop_on_signals
 
 _FIRST_RESTART_S = 0.1
 _LONGEST_RESTART_S = 5.0

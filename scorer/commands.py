@@ -8,13 +8,13 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from domain.errors import InvalidInputError, UnavailableError
-from domain.versions import VersionRef, checked_model_name
-from runtime.exit_codes import UNAVAILABLE, USAGE
-from runtime.lifecycle import die_with_parent, run
-from runtime.logs import configure_logs
-from runtime.settings import load_settings
 from scorer.settings import HostSettings, ScorerSettings
+from understudy.domain.errors import InvalidInputError, UnavailableError
+from understudy.domain.versions import VersionRef, checked_model_name
+from understudy.runtime.exit_codes import UNAVAILABLE, USAGE
+from understudy.runtime.lifecycle import die_with_parent, run
+from understudy.runtime.logs import configure_logs
+from understudy.runtime.settings import load_settings
 
 app = typer.Typer(
     help="Serve model versions over the Open Inference Protocol.",
@@ -53,10 +53,10 @@ def serve(  # noqa: PLR0917 - options of a command line
         print_and_exit=print_settings,
     )
     # Late: so that a wrong option costs no second of imports.
-    from scorer.app import ServeTask  # noqa: PLC0415
-    from scorer.app import serve as serve_model  # noqa: PLC0415
-    from scorer.cgroup import limit_memory  # noqa: PLC0415
-    from scorer.expectation import Expectation, read_expectation  # noqa: PLC0415
+    from scorer.machine.cgroup import limit_memory  # noqa: PLC0415
+    from scorer.server.app import ServeTask  # noqa: PLC0415
+    from scorer.server.app import serve as serve_model  # noqa: PLC0415
+    from understudy.artifact.expectation import Expectation, read_expectation  # noqa: PLC0415
 
     try:
         ref = VersionRef(checked_model_name(name, "--name"), version_number)
@@ -88,7 +88,7 @@ def host(
     )
     # The host starts processes: grpc must not try to make itself forkable, which it is not.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    from scorer.host_app import host as host_scorers  # noqa: PLC0415 - as above
+    from scorer.host.host_app import host as host_scorers  # noqa: PLC0415 - as above
 
     configure_logs("scorer-host", level=settings.log_level)
     _run(lambda: host_scorers(settings))

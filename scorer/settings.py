@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from runtime.settings import ProcessSettings
+from understudy.runtime.settings import ProcessSettings
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=86_400)]
 SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False, le=86_400)]

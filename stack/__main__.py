@@ -9,14 +9,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from runtime.command_line import CommandGroup
+from understudy.runtime.command_line import CommandGroup
 
 _MOUNTED = {
-    "registry": ("registry.commands", "Versions, provenance, deployments, audit."),
-    "router": ("router.commands", "Route scoring calls; status, drills, assignment."),
+    "registry": ("registry.cli.commands", "Versions, provenance, deployments, audit."),
+    "router": ("router.cli.commands", "Route scoring calls; status, drills, assignment."),
     "scorer": ("scorer.commands", "Serve model versions with ONNX Runtime."),
-    "features": ("features.commands", "Feature views and stores: check, load, compare."),
-    "shadow": ("shadow.commands", "Read the logs; compare champion and shadow."),
+    "features": (
+        "understudy.features.cli.commands",
+        "Feature views and stores: check, load, compare.",
+    ),
+    "shadow": ("understudy.comparison.cli.commands", "Read the logs; compare champion and shadow."),
 }
 
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 
-from domain.versions import MODEL_FILE
-from registry.provenance.capture import write_golden
+from understudy.domain.versions import MODEL_FILE
+from understudy.provenance.capture import write_golden
 
 INPUT = "features"
 PROBABILITIES = "probabilities"

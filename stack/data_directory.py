@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.errors import InvalidInputError
+from understudy.domain.errors import InvalidInputError
 
 EMBEDDED = "lmdb"  # the feature store below the directory itself
 _LONGEST_SOCKET_PATH_BYTES = 107  # the kernel's bound

@@ -8,15 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from domain.errors import InvalidInputError, UnavailableError, UnderstudyError
-from domain.features import FeatureView
-from features.load_features import SourceFile, load_features
-from features.stores import open_writer
-from features.views import load_views
-from registry.client import RegistryClient
-from registry.decisions.changes import DeployChampion, Promote, Rollback, SetCanary, SetShadow
-from runtime import exit_codes
-from shadow.compare import ComparisonReport, compare
 from stack.data_directory import DataDirectory, checked_directory
 from stack.decisions.demo_checks import Facts, judge
 from stack.demo_report import DemoReport
@@ -51,7 +42,16 @@ from stack.training import (
     write_views,
 )
 from stack.up import run_until_interrupted, stay
-from understudy.client import AsyncScoringClient
+from understudy.client.scoring_client import AsyncScoringClient
+from understudy.comparison.compare import ComparisonReport, compare
+from understudy.control.client import RegistryClient
+from understudy.domain.changes import DeployChampion, Promote, Rollback, SetCanary, SetShadow
+from understudy.domain.errors import InvalidInputError, UnavailableError, UnderstudyError
+from understudy.domain.features import FeatureView
+from understudy.features.loading.load_features import SourceFile, load_features
+from understudy.features.stores import open_writer
+from understudy.features.views import load_views
+from understudy.runtime import exit_codes
 
 WORKERS = 2
 CALLS_PER_STAGE = 1_000

@@ -9,9 +9,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from domain.deployments import DegradationLevel
-from domain.errors import UnderstudyError
-from shadow.compare import ComparisonReport
 from stack.data_directory import DataDirectory
 from stack.decisions.demo_checks import Call, Check, Facts
 from stack.processes import Stack
@@ -19,6 +16,9 @@ from stack.rollout import Finding
 from stack.traffic import Traffic
 from stack.training import CONVERSION_TOLERANCE, MODEL, Patients, Trained
 from stack.up import show_addresses
+from understudy.comparison.compare import ComparisonReport
+from understudy.domain.deployments import DegradationLevel
+from understudy.domain.errors import UnderstudyError
 
 _LEVELS = {
     DegradationLevel.FULL: "L0 full",

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from domain.deployments import Arm
-from shadow.ledger import MirrorLedger
-from shadow.reader import open_logs
 from stack.decisions.demo_checks import ArmCount, LoggedRow
+from understudy.domain.deployments import Arm
+from understudy.logs.ledger import MirrorLedger
+from understudy.logs.reader import open_logs
 from understudy.v1 import router_pb2
 
 

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from runtime.free_port import free_ports
 from stack.data_directory import DataDirectory
 from stack.supervisor import ProcessSpec, Supervisor
+from understudy.runtime.free_port import free_ports
 
 REGISTRY = "registry"
 SCORERS = "scorers"

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.features import FeatureView
-from registry.provenance.capture import (
+from stack.conversion import GOLDEN_TOLERANCE
+from stack.training import CONVERSION_TOLERANCE, KEPT_SHARE, SEED, Patients, Trained
+from understudy.control.identity import default_actor
+from understudy.domain.features import FeatureView
+from understudy.provenance.capture import (
     CodeFacts,
     EvaluationFacts,
     capture_provenance,
@@ -19,11 +22,8 @@ from registry.provenance.capture import (
     conversion_facts,
     dataset_facts,
 )
-from registry.provenance.code_facts import InstalledCode
-from registry.provenance.metrics import classifier_metrics
-from runtime.identity import default_actor
-from stack.conversion import GOLDEN_TOLERANCE
-from stack.training import CONVERSION_TOLERANCE, KEPT_SHARE, SEED, Patients, Trained
+from understudy.provenance.code_facts import InstalledCode
+from understudy.provenance.metrics import classifier_metrics
 
 THRESHOLD = 0.5
 _SOURCE = "https://archive.ics.uci.edu/dataset/17/breast+cancer+wisconsin+diagnostic"
@@ -32,7 +32,7 @@ _LABEL = "1: the biopsy of the mass was malignant; 0: benign"
 # The samples came in from 1984 on; the data set was given away in November 1995.
 _WINDOW = (datetime(1984, 1, 1, tzinfo=UTC), datetime(1995, 11, 1, tzinfo=UTC))
 _REVALIDATE_AFTER = timedelta(days=365)
-_CODE = InstalledCode("understudy", ("stack", "registry", "domain"))
+_CODE = InstalledCode("understudy", ("stack", "understudy"))
 # The demo has one person at the keyboard; the second pair of eyes is played.
 APPROVER = "demo-reviewer"
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from domain.deployments import Deployment
-from domain.errors import RefusedError, UnavailableError
-from domain.features import FeatureView
-from registry.client import NewVersion, RegistryClient
-from registry.decisions.changes import Change
-from runtime.wire import deployment_from_wire
 from stack.router_books import read_books
 from stack.training import MODEL, SCORE_OUTPUT
+from understudy.control.client import NewVersion, RegistryClient
+from understudy.control.wire import deployment_from_wire
+from understudy.domain.changes import Change
+from understudy.domain.deployments import Deployment
+from understudy.domain.errors import RefusedError, UnavailableError
+from understudy.domain.features import FeatureView
 from understudy.v1 import registry_pb2 as pb
 
 _SETTLE_LIMIT_S = 60.0

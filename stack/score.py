@@ -9,9 +9,9 @@ from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.table import Table
 
-from domain.errors import InvalidInputError
-from runtime import exit_codes
-from understudy.client import FeatureScalar, ScoringClient
+from understudy.client.scoring_client import FeatureScalar, ScoringClient
+from understudy.domain.errors import InvalidInputError
+from understudy.runtime import exit_codes
 from understudy.v1 import scoring_pb2
 
 OUTPUTS = ("table", "json")

@@ -15,7 +15,7 @@ from typing import Self
 import grpc
 from grpc_health.v1 import health_pb2
 
-from domain.errors import UnavailableError
+from understudy.domain.errors import UnavailableError
 
 _POLL_S = 0.05
 _PROBE_TIMEOUT_S = 1.0

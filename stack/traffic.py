@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import grpc
 
-from domain.deployments import Arm
 from stack.decisions.demo_checks import Call
-from understudy.client import AsyncScoringClient, new_request_id
+from understudy.client.scoring_client import AsyncScoringClient, new_request_id
+from understudy.domain.deployments import Arm
 from understudy.v1 import scoring_pb2
 
 _MOST_IN_FLIGHT = 64

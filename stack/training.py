@@ -25,9 +25,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from domain.versions import ScoreOutput
-from registry.provenance.capture import StartedRun, start_run
 from stack.conversion import PROBABILITIES, convert, converted_scores, write_artifact
+from understudy.domain.versions import ScoreOutput
+from understudy.provenance.capture import StartedRun, start_run
 
 MODEL = "cancer"
 ENTITY = "patient"

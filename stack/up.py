@@ -11,14 +11,14 @@ from typing import Any
 
 from rich.console import Console
 
-from domain.errors import InvalidInputError, UnavailableError, UnderstudyError
-from registry.client import RegistryClient
-from runtime import exit_codes
-from runtime.free_port import free_port
-from runtime.wire import view_from_canonical_json
 from stack.data_directory import checked_directory
 from stack.processes import Stack, StackAddresses, open_stack
 from stack.router_books import read_books
+from understudy.control.client import RegistryClient
+from understudy.control.wire import view_from_canonical_json
+from understudy.domain.errors import InvalidInputError, UnavailableError, UnderstudyError
+from understudy.runtime import exit_codes
+from understudy.runtime.free_port import free_port
 
 _EXAMPLE_ENTITY_ID = "17"
 _POLL_S = 0.1

@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from runtime.free_port import free_port
+from understudy.runtime.free_port import free_port
 
 # On a shared machine an example may take any time: no deadline per example.
 settings.register_profile("dev", max_examples=50, deadline=None)

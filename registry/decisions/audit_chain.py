@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from domain.canonical import digest_of
+from understudy.domain.canonical import digest_of
 
 GENESIS = "0" * 64  # the digest before the first row
 REGISTER = "register"  # the action of rows about versions

@@ -4,72 +4,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from domain.deployments import (
+from understudy.domain.changes import (
+    ACTIONS,
+    Change,
+    DeployChampion,
+    Promote,
+    Rollback,
+    SetCanary,
+    SetFallback,
+    SetRules,
+    SetShadow,
+    SetThreshold,
+)
+from understudy.domain.deployments import (
     Challenger,
     Deployment,
-    Fallback,
-    Rule,
     Shadow,
     versions_in_use,
 )
-from domain.errors import NotFoundError, RefusedError
-from domain.versions import VersionRef
+from understudy.domain.errors import NotFoundError, RefusedError
+from understudy.domain.versions import VersionRef
 
 _NAMED = 5  # candidates in one line
-
-
-@dataclass(frozen=True, slots=True)
-class DeployChampion:
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class SetShadow:
-    version: int
-    sample_bp: int  # 0 removes it
-
-
-@dataclass(frozen=True, slots=True)
-class SetCanary:
-    version: int
-    weight_bp: int  # 0 removes it
-
-
-@dataclass(frozen=True, slots=True)
-class Promote:
-    version: int | None = None  # None: the only challenger
-
-
-@dataclass(frozen=True, slots=True)
-class Rollback:
-    to_revision: int | None = None  # None: undo the last change, whatever it was
-
-
-@dataclass(frozen=True, slots=True)
-class SetFallback:
-    fallback: Fallback
-
-
-@dataclass(frozen=True, slots=True)
-class SetRules:
-    rules: tuple[Rule, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SetThreshold:
-    decision_threshold: float | None
-
-
-Change = (
-    DeployChampion
-    | SetShadow
-    | SetCanary
-    | Promote
-    | Rollback
-    | SetFallback
-    | SetRules
-    | SetThreshold
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +36,6 @@ class PastRevision:
     champion: int
     digest: str
     action: str  # of `ACTIONS`: what made it
-
-
-ACTIONS: dict[type[Change], str] = {
-    DeployChampion: "deploy",
-    SetShadow: "shadow",
-    SetCanary: "canary",
-    Promote: "promote",
-    Rollback: "rollback",
-    SetFallback: "fallback",
-    SetRules: "rules",
-    SetThreshold: "threshold",
-}
 
 
 def apply_change(

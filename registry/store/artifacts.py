@@ -13,29 +13,18 @@ from threading import Lock
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from domain.errors import CorruptedError, InvalidInputError, NotFoundError, UnavailableError
-from domain.versions import ArtifactFile
+from understudy.artifact.digests import digest_and_size
+from understudy.domain.errors import (
+    CorruptedError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
+from understudy.domain.versions import ArtifactFile
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-_DEEPEST_PATH = 4
 _READ_BYTES = 1 << 20
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-def checked_path(text: str, field: str) -> str:
-    """Return `text` when it names a file below an artifact, wherever the artifact lies.
-
-    Raises:
-        InvalidInputError: it is absolute, climbs, or holds unusual characters.
-    """
-    parts = PurePosixPath(text).parts
-    sound = text == "/".join(parts) and all(_PART.fullmatch(part) for part in parts)
-    if not (sound and 1 <= len(parts) <= _DEEPEST_PATH):
-        raise InvalidInputError.of(
-            field, read=text, accepted="a relative path of letters, digits, '.', '_' and '-'"
-        )
-    return text
 
 
 class ArtifactStore:
@@ -176,17 +165,6 @@ class StagedFile:
         except OSError:
             # Nobody reads it any more: the staging directory goes next.
             return
-
-
-def digest_and_size(path: Path) -> tuple[str, int]:
-    """Return sha256 and size in bytes of the file at `path`."""
-    running = sha256()
-    size_bytes = 0
-    with path.open("rb") as file:
-        while piece := file.read(_READ_BYTES):
-            running.update(piece)
-            size_bytes += len(piece)
-    return running.hexdigest(), size_bytes
 
 
 def _sync_directory(directory: Path) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from domain.errors import RefusedError, UnavailableError
 from registry.store import schema
+from understudy.domain.errors import RefusedError, UnavailableError
 
 _BUSY_TIMEOUT_MS = 5_000
 _DEPENDENCY = "registry database"

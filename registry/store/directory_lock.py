@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from domain.errors import RefusedError, UnavailableError
+from understudy.domain.errors import RefusedError, UnavailableError
 
 _LOCK_FILE = "registry.lock"
 

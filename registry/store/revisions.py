@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping, func, select
 
-from domain.canonical import canonical_json
-from domain.deployments import Deployment, content_of, deployment_from_content
 from registry.decisions.changes import PastRevision
 from registry.store.schema import revisions
+from understudy.domain.canonical import canonical_json
+from understudy.domain.deployments import Deployment, content_of, deployment_from_content
 
 _GREATEST_STORED = (1 << 63) - 1  # of an integer in SQLite; a message may name a greater one
 

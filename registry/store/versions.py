@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from domain.canonical import canonical_json
-from domain.errors import NotFoundError
-from domain.features import FeatureRef, FeatureView
-from domain.snapshots import VersionSpec
-from domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
 from registry.store.schema import feature_views, versions
-from runtime.wire import view_from_canonical_json
+from understudy.control.wire import view_from_canonical_json
+from understudy.domain.canonical import canonical_json
+from understudy.domain.errors import NotFoundError
+from understudy.domain.features import FeatureRef, FeatureView
+from understudy.domain.snapshots import VersionSpec
+from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
 
 
 @dataclass(frozen=True, slots=True)

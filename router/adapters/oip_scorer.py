@@ -15,13 +15,18 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from domain.errors import CorruptedError, DeadlinePassedError, InvalidInputError, UnavailableError
-from domain.snapshots import VersionSpec
+from router.adapters.time_limit import TimeLimit
 from router.ports import Inferred
-from router.time_limit import TimeLimit
-from runtime.protobuf_bytes import length_delimited
-from runtime.serving import MAX_MESSAGE_BYTES
+from understudy.domain.errors import (
+    CorruptedError,
+    DeadlinePassedError,
+    InvalidInputError,
+    UnavailableError,
+)
+from understudy.domain.snapshots import VersionSpec
 from understudy.oip import inference_pb2 as oip
+from understudy.runtime.protobuf_bytes import length_delimited
+from understudy.runtime.serving import MAX_MESSAGE_BYTES
 
 _MODEL_STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
 _RAW_INPUT_FIELD = oip.ModelInferRequest.DESCRIPTOR.fields_by_name["raw_input_contents"].number

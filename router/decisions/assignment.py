@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from math import log
 
-from domain.deployments import FULL_SHARE_BP, Arm, Deployment
+from understudy.domain.deployments import FULL_SHARE_BP, Arm, Deployment
 
 _DRAW_BYTES = 8
 _DRAWS = float(2 ** (8 * _DRAW_BYTES))

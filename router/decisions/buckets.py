@@ -7,8 +7,8 @@ its own. It is uniform over unit keys, and another one for each salt and challen
 
 from bisect import bisect_left
 
-from domain.deployments import FULL_SHARE_BP, Arm
 from router.decisions.assignment import ArmWeight, Assigner, Split
+from understudy.domain.deployments import FULL_SHARE_BP, Arm
 
 
 def bucket_bp(unit_key: str, *, salt: str, challenger: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from domain.deployments import Deployment
+from understudy.domain.deployments import Deployment
 
 
 @dataclass(frozen=True, slots=True)

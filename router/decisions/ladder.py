@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.deployments import DegradationLevel, Fallback
+from understudy.domain.deployments import DegradationLevel, Fallback
 
 
 class Cause(StrEnum):

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.features import FeatureStatus
+from understudy.domain.features import FeatureStatus
 
 _REASON_OF = {
     FeatureStatus.STALE: "features_stale",

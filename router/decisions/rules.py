@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.deployments import Rule, RuleOperator
+from understudy.domain.deployments import Rule, RuleOperator
 
 _COMPARE: Mapping[RuleOperator, Callable[[Any, Any], Any]] = {
     RuleOperator.GREATER: np.greater,

@@ -2,7 +2,7 @@
 
 from hashlib import blake2b
 
-from domain.deployments import FULL_SHARE_BP
+from understudy.domain.deployments import FULL_SHARE_BP
 
 
 def is_sampled(request_id: str, *, shadow_version: int, salt: str, sample_bp: int) -> bool:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from domain.deployments import Deployment, versions_to_run
-from domain.snapshots import Snapshot, VersionSpec
-from domain.versions import VersionRef
+from understudy.domain.deployments import Deployment, versions_to_run
+from understudy.domain.snapshots import Snapshot, VersionSpec
+from understudy.domain.versions import VersionRef
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from domain.deployments import Arm, Deployment
 from router.decisions.assignment import Assigner, split_of
-from shadow.ledger import MirrorLedger
+from understudy.domain.deployments import Arm, Deployment
+from understudy.logs.ledger import MirrorLedger
 
 
 @dataclass(frozen=True, slots=True)

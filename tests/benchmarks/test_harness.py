@@ -13,8 +13,8 @@ from benchmarks.__main__ import find_scenarios
 from benchmarks.h2load import Counted, read_counts, read_latencies, write_frame
 from benchmarks.measure import Measured, median_cpu_us, median_ratio
 from benchmarks.rows import Row, write_rows
-from domain.errors import UnavailableError
-from runtime import exit_codes
+from understudy.domain.errors import UnavailableError
+from understudy.runtime import exit_codes
 from understudy.v1 import scoring_pb2
 
 OUTPUT = """

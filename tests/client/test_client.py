@@ -13,7 +13,7 @@ from uuid import UUID
 import grpc
 import pytest
 
-from understudy.client import (
+from understudy.client.scoring_client import (
     AsyncScoringClient,
     ScoringClient,
     batch_request,

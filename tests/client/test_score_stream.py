@@ -13,8 +13,8 @@ from itertools import islice
 import grpc
 import pytest
 
-from understudy.client import AsyncScoringClient, ScoringClient, score_request
-from understudy.streams import ThreadedStream, UnansweredError
+from understudy.client.scoring_client import AsyncScoringClient, ScoringClient, score_request
+from understudy.client.streams import ThreadedStream, UnansweredError
 from understudy.v1 import scoring_pb2 as pb
 
 # Until the client is done: grpc.aio hides the server's status when a write of its own meets the end.

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.patience import Experience, Verdict
+from understudy.domain.patience import Experience, Verdict
 
 
 def judged(usual_s: float, given_s: float) -> Verdict:

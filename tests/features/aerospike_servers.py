@@ -8,11 +8,11 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from domain.features import FeatureView
-from features.adapters.aerospike_client import AerospikeOptions
-from features.adapters.aerospike_store import AerospikeStore
-from features.adapters.aerospike_writer import AerospikeWriter
-from features.ports import ViewRead
+from understudy.domain.features import FeatureView
+from understudy.features.adapters.aerospike_client import AerospikeOptions
+from understudy.features.adapters.aerospike_store import AerospikeStore
+from understudy.features.adapters.aerospike_writer import AerospikeWriter
+from understudy.features.ports import ViewRead
 
 REAL_SERVER = os.environ.get("UNDERSTUDY_TEST_AEROSPIKE", "")
 WAIT_S = 10.0

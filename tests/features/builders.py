@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from domain.features import BinsLayout, Feature, FeatureDtype, FeatureScalar, FeatureView
-from features.decisions.record_format import pack_record, record_format
+from understudy.domain.features import BinsLayout, Feature, FeatureDtype, FeatureScalar, FeatureView
+from understudy.features.decisions.record_format import pack_record, record_format
 
 NOW_S = 1_764_000_000.0
 NOW_MS = round(NOW_S * 1000)

@@ -8,13 +8,13 @@ from uuid import uuid4
 import aerospike
 import pytest
 
-from features.adapters.aerospike_client import AerospikeOptions
-from features.adapters.aerospike_store import AerospikeStore
-from features.adapters.aerospike_writer import AerospikeWriter
 from tests.features.aerospike_node import running_node
 from tests.features.aerospike_servers import REAL_SERVER, Server, patient_options
 from tests.features.builders import NOW_S
 from tests.features.loading_process import start_loading_process
+from understudy.features.adapters.aerospike_client import AerospikeOptions
+from understudy.features.adapters.aerospike_store import AerospikeStore
+from understudy.features.adapters.aerospike_writer import AerospikeWriter
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from domain.errors import UnavailableError
-from domain.features import FeatureView
-from features.decisions.record_format import event_time_ms_of, is_of, record_format
-from features.ports import LoadMark, ViewRead, WriteCounts
+from understudy.domain.errors import UnavailableError
+from understudy.domain.features import FeatureView
+from understudy.features.decisions.record_format import event_time_ms_of, is_of, record_format
+from understudy.features.ports import LoadMark, ViewRead, WriteCounts
 
 
 class FakeFeatureStore:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from domain.features import FeatureView
-from features.ports import LoadMark, WriteCounts
-from features.stores import open_writer
+from understudy.domain.features import FeatureView
+from understudy.features.ports import LoadMark, WriteCounts
+from understudy.features.stores import open_writer
 
 _WAIT_S = 30.0
 

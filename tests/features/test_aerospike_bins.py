@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from domain.features import BinsLayout, Feature, FeatureDtype, FeatureScalar
-from features.adapters.aerospike_store import AerospikeStore
-from features.ports import ViewRead
 from tests.features.aerospike_node import running_node
 from tests.features.aerospike_servers import WAIT_S, Server, patient_options
 from tests.features.builders import MIXED, NOW_MS, NOW_S, a_record, a_view, floats
+from understudy.domain.features import BinsLayout, Feature, FeatureDtype, FeatureScalar
+from understudy.features.adapters.aerospike_store import AerospikeStore
+from understudy.features.ports import ViewRead
 
 
 async def test_a_record_whose_values_are_all_absent_is_none(server: Server, name: str) -> None:

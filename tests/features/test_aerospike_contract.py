@@ -10,18 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 from aerospike import exception as aerospike_errors
 
-from domain.errors import InvalidInputError, UnavailableError
-from domain.features import Feature, FeatureDtype
-from features.adapters.aerospike_client import LOADS_SET, AerospikeOptions
-from features.adapters.aerospike_clock import clock_skew_s
-from features.adapters.aerospike_store import AerospikeStore
-from features.adapters.aerospike_writer import AerospikeWriter
-from features.decisions.record_format import record_format
-from features.decisions.row_values import Reject
-from features.load_features import SourceFile, load_features
-from features.ports import LoadMark
 from tests.features.aerospike_servers import WAIT_S, Server
 from tests.features.builders import a_record, a_view, floats
+from understudy.domain.errors import InvalidInputError, UnavailableError
+from understudy.domain.features import Feature, FeatureDtype
+from understudy.features.adapters.aerospike_client import LOADS_SET, AerospikeOptions
+from understudy.features.adapters.aerospike_clock import clock_skew_s
+from understudy.features.adapters.aerospike_store import AerospikeStore
+from understudy.features.adapters.aerospike_writer import AerospikeWriter
+from understudy.features.decisions.record_format import record_format
+from understudy.features.decisions.row_values import Reject
+from understudy.features.loading.load_features import SourceFile, load_features
+from understudy.features.ports import LoadMark
 
 LONGEST_TTL_S = 10 * 365 * 86_400.0
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from domain.errors import UnavailableError
-from features.adapters.aerospike_client import AerospikeOptions
-from features.adapters.aerospike_clock import clock_skew_s
-from features.adapters.aerospike_store import AerospikeStore
-from features.adapters.aerospike_writer import AerospikeWriter
-from features.ports import UNANSWERED, ViewRead
 from tests.features.aerospike_node import AerospikeNode, Faults, running_node
 from tests.features.builders import MIXED, NOW_S, a_record, a_view, floats
+from understudy.domain.errors import UnavailableError
+from understudy.features.adapters.aerospike_client import AerospikeOptions
+from understudy.features.adapters.aerospike_clock import clock_skew_s
+from understudy.features.adapters.aerospike_store import AerospikeStore
+from understudy.features.adapters.aerospike_writer import AerospikeWriter
+from understudy.features.ports import UNANSWERED, ViewRead
 
 BUDGET_S = 0.05
 VIEW = a_view("user", MIXED)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import InvalidInputError
-from domain.features import (
+from tests.features.builders import MIXED, NOW_MS, NOW_S, a_record, a_view, floats
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.features import (
     Feature,
     FeatureDtype,
     FeatureRef,
@@ -18,10 +19,9 @@ from domain.features import (
     FeatureView,
     ViewKind,
 )
-from domain.versions import TensorSpec
-from features.assembly import AssemblyPlan, compile_plan
-from features.decisions.record_format import record_format
-from tests.features.builders import MIXED, NOW_MS, NOW_S, a_record, a_view, floats
+from understudy.domain.versions import TensorSpec
+from understudy.features.decisions.record_format import record_format
+from understudy.features.serving.assembly import AssemblyPlan, compile_plan
 
 USER = a_view("user", MIXED, ttl_s=1000.0)
 SHOP = a_view(

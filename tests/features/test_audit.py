@@ -11,18 +11,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from domain.errors import InvalidInputError, NotFoundError
-from domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus, FeatureView, ViewKind
-from features.audit import AuditReport, KeyForm, ScoreLog, audit_features
-from features.freshness import FeatureShares, feature_shares, view_freshness
-from features.freshness_metrics import write_metrics
-from features.latest_records import HistorySource
-from shadow.batches import NO_DECISION, ScoreBatchLog
-from shadow.columns import UnitKeys
-from shadow.schema import UnitKeyForm
-from shadow.writer import LogWriter
 from tests.features.builders import NOW_MS, NOW_S, a_record, a_view, floats
 from tests.features.fakes import FakeFeatureStore
+from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.domain.features import (
+    Feature,
+    FeatureDtype,
+    FeatureRef,
+    FeatureStatus,
+    FeatureView,
+    ViewKind,
+)
+from understudy.features.history.audit import AuditReport, KeyForm, ScoreLog, audit_features
+from understudy.features.history.freshness import FeatureShares, feature_shares, view_freshness
+from understudy.features.history.freshness_metrics import write_metrics
+from understudy.features.loading.latest_records import HistorySource
+from understudy.logs.batches import NO_DECISION, ScoreBatchLog
+from understudy.logs.columns import UnitKeys
+from understudy.logs.schema import UnitKeyForm
+from understudy.logs.writer import LogWriter
 
 USER = a_view("user", (*floats(2), Feature("n", FeatureDtype.INT64, default=4)))
 SHOP = a_view("shop", floats(1), entity="shop")

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from features.commands import app
-from runtime import exit_codes
 from tests.features.aerospike_node import running_node
+from understudy.features.cli.commands import app
+from understudy.runtime import exit_codes
 
 VIEWS = dedent("""
     views:

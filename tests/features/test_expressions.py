@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import InvalidInputError
-from features.decisions.expressions import compile_expression
+from understudy.domain.errors import InvalidInputError
+from understudy.features.decisions.expressions import compile_expression
 
 A = np.array([1.0, -4.0, np.nan, 0.0])
 B = np.array([2.0, 0.0, 3.0, np.inf])

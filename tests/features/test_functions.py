@@ -7,16 +7,16 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from domain.errors import InvalidInputError
-from domain.features import FeatureRef
-from features.functions import GROUP, deployed_functions
-from features.history import get_historical_features
-from features.latest_records import HistorySource
-from features.online import OnlineFeatures
-from features.views import parse_views
-from features.write_through import WriteThrough
 from tests.features.builders import NOW_S
 from tests.features.fakes import FakeFeatureStore
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.features import FeatureRef
+from understudy.features.history.history import get_historical_features
+from understudy.features.loading.latest_records import HistorySource
+from understudy.features.loading.write_through import WriteThrough
+from understudy.features.serving.functions import GROUP, deployed_functions
+from understudy.features.serving.online import OnlineFeatures
+from understudy.features.views import parse_views
 
 CODE = """
 import numpy as np

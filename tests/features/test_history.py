@@ -12,12 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import InvalidInputError, NotFoundError
-from domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus, FeatureView, ViewKind
-from features.feature_values import FeatureValues
-from features.history import get_historical_features
-from features.latest_records import HistorySource
 from tests.features.builders import NOW_S, a_view
+from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.domain.features import (
+    Feature,
+    FeatureDtype,
+    FeatureRef,
+    FeatureStatus,
+    FeatureView,
+    ViewKind,
+)
+from understudy.features.history.history import get_historical_features
+from understudy.features.loading.latest_records import HistorySource
+from understudy.features.serving.feature_values import FeatureValues
 
 MAX_AGE_S = 50
 SPEED = Feature("speed", FeatureDtype.FLOAT32, default=-1.0, max_age_s=MAX_AGE_S)

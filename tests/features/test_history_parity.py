@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
-from features.feature_values import FeatureValues
-from features.history import get_historical_features
-from features.latest_records import HistorySource
-from features.load_features import SourceFile, load_features
-from features.online import OnlineFeatures
-from features.write_through import WriteThrough
 from tests.features.builders import NOW_S, a_view
 from tests.features.fakes import FakeFeatureStore
+from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
+from understudy.features.history.history import get_historical_features
+from understudy.features.loading.latest_records import HistorySource
+from understudy.features.loading.load_features import SourceFile, load_features
+from understudy.features.loading.write_through import WriteThrough
+from understudy.features.serving.feature_values import FeatureValues
+from understudy.features.serving.online import OnlineFeatures
 
 NUMBERS = (pa.float64(), [1.0, 3.5, 2.0, math.nan, math.inf, -1e300, None])
 TEXTS = (pa.string(), ["1", "3.5", "2", "true", "x", "nan", "a\0b", "", "1e300", None])

@@ -5,14 +5,14 @@ from math import inf
 
 import pytest
 
-from domain.errors import UnavailableError
-from domain.patience import Experience
-from features.cached_store import CachedStore
-from features.decisions.store_rest import StoreRest
-from features.last_known import LastKnownRecords
-from features.ports import UNANSWERED, ViewRead
 from tests.features.builders import a_view, floats
 from tests.features.fakes import FakeFeatureStore
+from understudy.domain.errors import UnavailableError
+from understudy.domain.patience import Experience
+from understudy.features.decisions.store_rest import StoreRest
+from understudy.features.ports import UNANSWERED, ViewRead
+from understudy.features.serving.cached_store import CachedStore
+from understudy.features.serving.last_known import LastKnownRecords
 
 ONE, TWO = a_view("one", floats(1)), a_view("two", floats(1))
 IDS = ["a", "b", "c"]

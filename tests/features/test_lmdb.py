@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import InvalidInputError, UnavailableError
-from domain.features import Feature, FeatureDtype
-from features.adapters import lmdb_environment, lmdb_writer
-from features.adapters.lmdb_store import LmdbStore
-from features.adapters.lmdb_writer import LmdbWriter
-from features.ports import ViewRead
-from features.stores import open_store
 from tests.features.builders import a_record, a_view
 from tests.features.loading_process import RemoteWriter
+from understudy.domain.errors import InvalidInputError, UnavailableError
+from understudy.domain.features import Feature, FeatureDtype
+from understudy.features.adapters import lmdb_environment, lmdb_writer
+from understudy.features.adapters.lmdb_store import LmdbStore
+from understudy.features.adapters.lmdb_writer import LmdbWriter
+from understudy.features.ports import ViewRead
+from understudy.features.stores import open_store
 
 TEXT = a_view("text", (Feature("text", FeatureDtype.STRING),))
 

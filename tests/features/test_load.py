@@ -9,15 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from domain.errors import InvalidInputError, NotFoundError, UnavailableError
-from domain.features import Feature, FeatureDtype, FeatureView
-from features.decisions.record_format import record_format, unpack_record
-from features.decisions.row_values import Reject
-from features.load_features import LoadProgress, SourceFile, load_features
-from features.ports import LoadMark, WriteCounts
-from features.write_through import WriteThrough
 from tests.features.builders import MIXED, NOW_MS, NOW_S, a_view, floats
 from tests.features.fakes import FakeFeatureStore
+from understudy.domain.errors import InvalidInputError, NotFoundError, UnavailableError
+from understudy.domain.features import Feature, FeatureDtype, FeatureView
+from understudy.features.decisions.record_format import record_format, unpack_record
+from understudy.features.decisions.row_values import Reject
+from understudy.features.loading.load_features import LoadProgress, SourceFile, load_features
+from understudy.features.loading.write_through import WriteThrough
+from understudy.features.ports import LoadMark, WriteCounts
 
 VIEW = a_view("user", MIXED)
 AT = datetime.fromtimestamp(NOW_S, tz=UTC)

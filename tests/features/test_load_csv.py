@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from domain.errors import InvalidInputError
-from domain.features import Feature, FeatureDtype
-from features.decisions.record_format import record_format, unpack_record
-from features.decisions.row_values import Reject
-from features.load_features import LoadProgress, SourceFile, load_features
 from tests.features.builders import MIXED, NOW_MS, a_view
 from tests.features.fakes import FakeFeatureStore
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.features import Feature, FeatureDtype
+from understudy.features.decisions.record_format import record_format, unpack_record
+from understudy.features.decisions.row_values import Reject
+from understudy.features.loading.load_features import LoadProgress, SourceFile, load_features
 
 VIEW = a_view("user", MIXED)
 PLACES = a_view("place", (Feature("country", FeatureDtype.STRING), *MIXED[:2]))

@@ -7,14 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.errors import InvalidInputError, UnavailableError
-from domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus, FeatureView, ViewKind
-from features.history import get_historical_features
-from features.latest_records import HistorySource
-from features.online import OnlineFeatures
-from features.write_through import WriteThrough
 from tests.features.builders import MIXED, NOW_S, a_record, a_view
 from tests.features.fakes import FakeFeatureStore
+from understudy.domain.errors import InvalidInputError, UnavailableError
+from understudy.domain.features import (
+    Feature,
+    FeatureDtype,
+    FeatureRef,
+    FeatureStatus,
+    FeatureView,
+    ViewKind,
+)
+from understudy.features.history.history import get_historical_features
+from understudy.features.loading.latest_records import HistorySource
+from understudy.features.loading.write_through import WriteThrough
+from understudy.features.serving.online import OnlineFeatures
 
 USER = a_view("user", MIXED)
 SHOP = a_view("shop", (Feature("rank", FeatureDtype.INT64, default=9),), entity="shop")

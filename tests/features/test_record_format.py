@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.features import Feature, FeatureDtype, FeatureScalar, FeatureView
-from features.decisions.record_decoding import decode
-from features.decisions.record_format import (
+from understudy.domain.features import Feature, FeatureDtype, FeatureScalar, FeatureView
+from understudy.features.decisions.record_decoding import decode
+from understudy.features.decisions.record_format import (
     event_time_ms_of,
     is_of,
     pack_columns,

@@ -11,16 +11,16 @@ import aerospike
 import pytest
 from structlog.testing import capture_logs
 
-from domain.deployments import DegradationLevel, Deployment
-from domain.features import BinsLayout, Feature, FeatureDtype, FeatureRef, FeatureView
-from domain.snapshots import VersionSpec
-from features.adapters.aerospike_client import AerospikeOptions
-from features.adapters.aerospike_store import AerospikeStore
-from features.adapters.aerospike_writer import AerospikeWriter
-from features.decisions.record_format import pack_record, record_format
-from router.fetch_features import STORE_UNAVAILABLE
+from router.batches.fetch_features import STORE_UNAVAILABLE
 from tests.features.aerospike_node import AerospikeNode, Faults, running_node
 from tests.router.world import MODEL, UTC_S, VIEW, World, open_world, spec
+from understudy.domain.deployments import DegradationLevel, Deployment
+from understudy.domain.features import BinsLayout, Feature, FeatureDtype, FeatureRef, FeatureView
+from understudy.domain.snapshots import VersionSpec
+from understudy.features.adapters.aerospike_client import AerospikeOptions
+from understudy.features.adapters.aerospike_store import AerospikeStore
+from understudy.features.adapters.aerospike_writer import AerospikeWriter
+from understudy.features.decisions.record_format import pack_record, record_format
 from understudy.v1 import scoring_pb2 as pb
 
 pytestmark = pytest.mark.fault

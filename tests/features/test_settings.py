@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from domain.errors import UnavailableError
-from features.adapters.aerospike_client import AerospikeOptions, open_client, set_of
-from features.settings import AerospikeSettings
-from features.stores import open_store
-from runtime.exit_codes import USAGE
 from tests.features.builders import a_view, floats
+from understudy.domain.errors import UnavailableError
+from understudy.features.adapters.aerospike_client import AerospikeOptions, open_client, set_of
+from understudy.features.settings import AerospikeSettings
+from understudy.features.stores import open_store
+from understudy.runtime.exit_codes import USAGE
 
 HOSTS = (("h1", 3000), ("h2", 3001))
 

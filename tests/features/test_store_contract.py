@@ -13,15 +13,15 @@ from uuid import uuid4
 
 import pytest
 
-from domain.errors import UnavailableError
-from domain.features import BinsLayout, FeatureScalar, FeatureView
-from features.decisions.record_format import record_format, unpack_record
-from features.ports import FeatureWriter, InspectableStore, LoadMark, ViewRead
-from features.stores import open_store, open_writer
 from tests.features.aerospike_node import running_node
 from tests.features.builders import MIXED_VALUES, NOW_MS, a_record, a_view, floats
 from tests.features.fakes import FakeFeatureStore
 from tests.features.loading_process import RemoteWriter
+from understudy.domain.errors import UnavailableError
+from understudy.domain.features import BinsLayout, FeatureScalar, FeatureView
+from understudy.features.decisions.record_format import record_format, unpack_record
+from understudy.features.ports import FeatureWriter, InspectableStore, LoadMark, ViewRead
+from understudy.features.stores import open_store, open_writer
 
 REAL_SERVER = os.environ.get("UNDERSTUDY_TEST_AEROSPIKE")
 KINDS = ["fake", "lmdb", "aerospike", "aerospike bins"]

@@ -6,9 +6,9 @@ from textwrap import dedent
 
 import pytest
 
-from domain.errors import InvalidInputError, NotFoundError
-from domain.features import FeatureDtype, FeatureRef, ViewKind
-from features.views import find_view, load_views, parse_views, views_of
+from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.domain.features import FeatureDtype, FeatureRef, ViewKind
+from understudy.features.views import find_view, load_views, parse_views, views_of
 
 WHOLE = dedent("""
     views:

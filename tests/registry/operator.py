@@ -10,13 +10,13 @@ from typing import Any
 import grpc
 
 from registry.app import open_registry
-from registry.client import NewVersion, registration_parts
-from registry.decisions.changes import Change
 from registry.settings import RegistrySettings
-from registry.wire import change_to_wire
-from runtime.identity import ACTOR_KEY
-from runtime.serving import Health
 from tests.registry.samples import ACTOR
+from understudy.control.change_wire import change_to_wire
+from understudy.control.client import NewVersion, registration_parts
+from understudy.control.identity import ACTOR_KEY
+from understudy.domain.changes import Change
+from understudy.runtime.serving import Health
 from understudy.v1 import registry_pb2 as pb
 from understudy.v1 import registry_pb2_grpc
 

@@ -14,10 +14,10 @@ import onnxruntime
 from skl2onnx import to_onnx
 from sklearn.linear_model import LogisticRegression
 
-from domain.features import Feature, FeatureDtype, FeatureView
-from domain.versions import ScoreOutput
-from registry.client import NewVersion
-from registry.provenance.capture import (
+from understudy.control.client import NewVersion
+from understudy.domain.features import Feature, FeatureDtype, FeatureView
+from understudy.domain.versions import ScoreOutput
+from understudy.provenance.capture import (
     CodeFacts,
     EvaluationFacts,
     capture_provenance,
@@ -26,8 +26,8 @@ from registry.provenance.capture import (
     start_run,
     write_golden,
 )
-from registry.provenance.code_facts import InstalledCode
-from registry.provenance.metrics import classifier_metrics
+from understudy.provenance.code_facts import InstalledCode
+from understudy.provenance.metrics import classifier_metrics
 
 ACTOR = "ada@lab"
 WIDTH = 3
@@ -89,7 +89,7 @@ def trained(seed: int = 7) -> Trained:
         facts=EvaluationFacts(metrics, 0.5),
         conversion=conversion_facts(model.predict_proba(x[300:])[:, 1], scores, tolerance=1e-5),
         code=CodeFacts(
-            directory, "tests.registry.samples", InstalledCode("understudy", ("domain",))
+            directory, "tests.registry.samples", InstalledCode("understudy", ("understudy.domain",))
         ),
         people={
             "owner": "risk team",

@@ -2,9 +2,9 @@
 
 import pytest
 
-from domain.errors import InvalidInputError
-from domain.versions import VersionRef
-from registry.arguments import parse_share, parse_version
+from registry.cli.arguments import parse_share, parse_version
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.versions import VersionRef
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import CorruptedError, InvalidInputError, NotFoundError, UnavailableError
-from domain.versions import ArtifactFile
-from registry.store.artifacts import ArtifactStore, checked_path
+from registry.store.artifacts import ArtifactStore
 from tests.registry.faults import full_disk
+from understudy.artifact.paths import checked_path
+from understudy.domain.errors import (
+    CorruptedError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
+from understudy.domain.versions import ArtifactFile
 
 CONTENT = b"weights" * 400_000  # several pieces when it is read
 

@@ -8,7 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.deployments import (
+from registry.decisions.changes import (
+    PastRevision,
+    apply_change,
+    gains,
+    needed_revision,
+    standby_of,
+)
+from understudy.domain.changes import (
+    ACTIONS,
+    Change,
+    DeployChampion,
+    Promote,
+    Rollback,
+    SetCanary,
+    SetFallback,
+    SetRules,
+    SetShadow,
+    SetThreshold,
+)
+from understudy.domain.deployments import (
     Challenger,
     Deployment,
     Fallback,
@@ -17,24 +36,7 @@ from domain.deployments import (
     Shadow,
     versions_in_use,
 )
-from domain.errors import InvalidInputError, NotFoundError, RefusedError, UnderstudyError
-from registry.decisions.changes import (
-    ACTIONS,
-    Change,
-    DeployChampion,
-    PastRevision,
-    Promote,
-    Rollback,
-    SetCanary,
-    SetFallback,
-    SetRules,
-    SetShadow,
-    SetThreshold,
-    apply_change,
-    gains,
-    needed_revision,
-    standby_of,
-)
+from understudy.domain.errors import InvalidInputError, NotFoundError, RefusedError, UnderstudyError
 
 KNOWN = frozenset({1, 2, 3, 4})
 RULE = Rule("vip", "patient@1:f0", RuleOperator.GREATER, 1.0, "accept", 0.0)

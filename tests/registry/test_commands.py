@@ -16,17 +16,17 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from domain.errors import CorruptedError
 from registry.change_deployment import ChangeRequest, DeploymentChanger
-from registry.client import RegistryClient
-from registry.commands import app
-from registry.decisions.changes import DeployChampion, SetCanary
-from registry.output import Format, print_audit
+from registry.cli.commands import app
+from registry.cli.output import Format, print_audit
 from registry.store.database import open_database
-from runtime.exit_codes import OK, REFUSED, UNAVAILABLE, USAGE
-from runtime.identity import ACTOR_KEY
 from tests.registry.operator import LIMIT_S
 from tests.registry.samples import ACTOR, VIEW, record_with, trained
+from understudy.control.client import RegistryClient
+from understudy.control.identity import ACTOR_KEY
+from understudy.domain.changes import DeployChampion, SetCanary
+from understudy.domain.errors import CorruptedError
+from understudy.runtime.exit_codes import OK, REFUSED, UNAVAILABLE, USAGE
 from understudy.v1 import registry_pb2 as pb
 from understudy.v1 import registry_pb2_grpc
 

@@ -13,12 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from sklearn.linear_model import LogisticRegression
 
-from registry.decisions.changes import DeployChampion
-from registry.provenance.capture import write_golden
-from registry.provenance.inspect_artifact import inspect_directory
-from registry.provenance.inspection import InspectionLimits, inspect
 from tests.registry.operator import Operator, running_registry
 from tests.registry.samples import new_version, trained
+from understudy.domain.changes import DeployChampion
+from understudy.provenance.capture import write_golden
+from understudy.provenance.inspect_artifact import inspect_directory
+from understudy.provenance.inspection import InspectionLimits, inspect
 
 ENOUGH = InspectionLimits(timeout_s=60.0, max_bytes=2 << 30)
 
@@ -301,7 +301,7 @@ def inspections_of(directory: Path) -> list[int]:
             words = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:  # it has ended meanwhile
             continue
-        if b"registry.provenance.inspect_artifact" in words and any(
+        if b"understudy.provenance.inspect_artifact" in words and any(
             word.startswith(wanted) for word in words
         ):
             found.append(int(entry.name))

@@ -11,22 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import (
+from registry.change_deployment import ChangeRequest, DeploymentChanger
+from registry.server.live_state import LiveOptions, LiveState
+from registry.server.observed import Observed
+from registry.server.watchers import Watchers
+from registry.store import schema
+from registry.store.database import open_database, writing
+from tests.registry.faults import full_disk
+from tests.registry.operator import LIMIT_S, running_registry
+from understudy.domain.changes import Change, DeployChampion, Rollback, SetCanary
+from understudy.domain.errors import (
     ConflictError,
     CorruptedError,
     OverloadedError,
     RefusedError,
     UnavailableError,
 )
-from registry.change_deployment import ChangeRequest, DeploymentChanger
-from registry.decisions.changes import Change, DeployChampion, Rollback, SetCanary
-from registry.live_state import LiveOptions, LiveState
-from registry.observed import Observed
-from registry.store import schema
-from registry.store.database import open_database, writing
-from registry.watchers import Watchers
-from tests.registry.faults import full_disk
-from tests.registry.operator import LIMIT_S, running_registry
 from understudy.v1 import registry_pb2 as pb
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

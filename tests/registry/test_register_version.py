@@ -5,14 +5,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copytree
 
-from domain.versions import ArtifactFile
-from registry.provenance.inspect_artifact import inspect_directory
 from registry.register_version import Registrar, Registration
 from registry.store import schema
-from registry.store.artifacts import ArtifactStore, Staging, digest_and_size
+from registry.store.artifacts import ArtifactStore, Staging
 from registry.store.database import open_database, reading, writing
 from registry.store.versions import all_refs
 from tests.registry.samples import ACTOR, SCORE, VIEW, new_version, trained
+from understudy.artifact.digests import digest_and_size
+from understudy.domain.versions import ArtifactFile
+from understudy.provenance.inspect_artifact import inspect_directory
 
 
 class MeddledStore(ArtifactStore):

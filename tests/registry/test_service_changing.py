@@ -6,8 +6,13 @@ from pathlib import Path
 import grpc
 import pytest
 
-from domain.deployments import Fallback, Rule, RuleOperator
-from registry.decisions.changes import (
+from tests.registry.operator import (
+    Operator,
+    failure_of,
+    rows_of,
+)
+from tests.registry.samples import ACTOR, new_version
+from understudy.domain.changes import (
     Change,
     DeployChampion,
     Promote,
@@ -17,12 +22,7 @@ from registry.decisions.changes import (
     SetRules,
     SetShadow,
 )
-from tests.registry.operator import (
-    Operator,
-    failure_of,
-    rows_of,
-)
-from tests.registry.samples import ACTOR, new_version
+from understudy.domain.deployments import Fallback, Rule, RuleOperator
 from understudy.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode

@@ -6,13 +6,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from registry.decisions.changes import (
-    DeployChampion,
-    Rollback,
-    SetCanary,
-)
 from tests.registry.operator import Operator, failure_of, report_of, running_registry, version_1
 from tests.registry.samples import ACTOR
+from understudy.domain.changes import DeployChampion, Rollback, SetCanary
 from understudy.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode

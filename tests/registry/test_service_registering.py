@@ -5,10 +5,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from domain.versions import ScoreOutput
-from registry.client import registration_parts
 from tests.registry.operator import Operator, failure_of, rows_of, version_1
 from tests.registry.samples import ACTOR, new_version, record_with, trained
+from understudy.control.client import registration_parts
+from understudy.domain.versions import ScoreOutput
 from understudy.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode

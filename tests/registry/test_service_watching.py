@@ -5,9 +5,6 @@ from typing import Any
 
 import grpc
 
-from registry.decisions.changes import (
-    DeployChampion,
-)
 from tests.registry.operator import (
     LIMIT_S,
     Operator,
@@ -16,6 +13,7 @@ from tests.registry.operator import (
     rows_of,
     running_registry,
 )
+from understudy.domain.changes import DeployChampion
 from understudy.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode

@@ -15,20 +15,20 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-from domain.deployments import Deployment
-from domain.snapshots import Snapshot, VersionSpec
-from features.decisions.record_format import pack_record, record_format
-from features.stores import open_writer
-from runtime import wire
-from runtime.free_port import free_port
-from runtime.serving import bind, new_server
 from stack.processes import ROUTER
 from stack.router_books import read_books
 from stack.supervisor import ProcessSpec, Supervisor
 from tests.router.scorer_stream import answering_each
 from tests.router.world import VIEW, ready_processes, spec
 from tests.stack.waiting import until
+from understudy.control import wire
+from understudy.domain.deployments import Deployment
+from understudy.domain.snapshots import Snapshot, VersionSpec
+from understudy.features.decisions.record_format import pack_record, record_format
+from understudy.features.stores import open_writer
 from understudy.oip import inference_pb2 as oip
+from understudy.runtime.free_port import free_port
+from understudy.runtime.serving import bind, new_server
 from understudy.v1 import registry_pb2, router_pb2
 
 NODE = "aerospike"

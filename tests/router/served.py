@@ -8,15 +8,15 @@ from typing import Any
 
 import grpc
 
-from domain.deployments import Challenger, Deployment, Fallback, Shadow
-from router.admit import Admission
+from router.admission.admit import Admission
+from router.admission.intake import Intake
 from router.decisions.budget import BudgetPolicy
-from router.intake import Intake
+from router.edge.service import SERVICE, ScoringService
 from router.ports import Clocks
-from router.service import SERVICE, ScoringService
-from runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
-from shadow.batches import OutcomeBatchLog
 from tests.router.world import MODEL, UTC_S, VIEW, World, open_world, spec
+from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
+from understudy.logs.batches import OutcomeBatchLog
+from understudy.runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
 from understudy.v1 import scoring_pb2_grpc
 
 

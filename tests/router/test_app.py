@@ -12,8 +12,8 @@ import pytest
 from router.app import serve
 from router.settings import RouterSettings
 from router.workers import reserved
-from runtime.free_port import free_port
 from tests.router.test_metrics import scrape
+from understudy.runtime.free_port import free_port
 from understudy.v1 import registry_pb2, scoring_pb2_grpc
 from understudy.v1 import scoring_pb2 as pb
 

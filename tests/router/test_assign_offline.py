@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from google.protobuf.json_format import MessageToJson
 
-from domain.deployments import Challenger
-from registry.decisions.changes import SetCanary
-from registry.output import Format, print_history
-from router.assign_offline import assigned_arms
-from runtime.exit_codes import DATA_ERROR, OK, REFUSED, UNAVAILABLE, USAGE
-from runtime.wire import deployment_to_wire
+from registry.cli.output import Format, print_history
+from router.cli.assign_offline import assigned_arms
 from tests.router.command_line import run_router
 from tests.router.world import deployment, open_world, spec
 from tests.stack.deployed import open_deployed
-from understudy.client import AsyncScoringClient
+from understudy.client.scoring_client import AsyncScoringClient
+from understudy.control.wire import deployment_to_wire
+from understudy.domain.changes import SetCanary
+from understudy.domain.deployments import Challenger
+from understudy.runtime.exit_codes import DATA_ERROR, OK, REFUSED, UNAVAILABLE, USAGE
 from understudy.v1 import registry_pb2
 
 DECLARED = deployment(challengers=(Challenger(2, 3_000), Challenger(3, 1_500)), salt="offline")

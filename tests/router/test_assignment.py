@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from domain.deployments import FULL_SHARE_BP, Arm, Challenger, Deployment
 from router.decisions.assignment import ArmWeight, Assigner, Split, split_of
+from understudy.domain.deployments import FULL_SHARE_BP, Arm, Challenger, Deployment
 
 UNITS = [f"user-{index}" for index in range(20_000)]
 

@@ -7,9 +7,6 @@ from time import monotonic
 
 import pytest
 
-from domain.deployments import Challenger, Deployment, Fallback
-from domain.errors import DeadlinePassedError
-from features.ports import ViewRead
 from router.work import Work
 from tests.router.world import (
     FakeStore,
@@ -22,6 +19,9 @@ from tests.router.world import (
     two_arms,
     until,
 )
+from understudy.domain.deployments import Challenger, Deployment, Fallback
+from understudy.domain.errors import DeadlinePassedError
+from understudy.features.ports import ViewRead
 from understudy.v1 import scoring_pb2 as pb
 
 CONSTANT = Fallback(constant_score=0.25)

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.deployments import (
+from router.decisions.admission import AdmissionLimit, AdmissionPolicy, Priority, retry_after_ms
+from router.decisions.budget import BudgetPolicy, answer_by_s
+from router.decisions.effective import decide_effective
+from router.decisions.ladder import AnswerWith, AskVersion, Fail, next_step
+from router.decisions.rules import NO_RULE, first_matching_rule
+from router.decisions.sampling import is_sampled
+from understudy.domain.deployments import (
     Challenger,
     DegradationLevel,
     Deployment,
@@ -16,12 +22,6 @@ from domain.deployments import (
     RuleOperator,
     Shadow,
 )
-from router.decisions.admission import AdmissionLimit, AdmissionPolicy, Priority, retry_after_ms
-from router.decisions.budget import BudgetPolicy, answer_by_s
-from router.decisions.effective import decide_effective
-from router.decisions.ladder import AnswerWith, AskVersion, Fail, next_step
-from router.decisions.rules import NO_RULE, first_matching_rule
-from router.decisions.sampling import is_sampled
 
 DEPLOYMENT = Deployment(
     model="fraud",

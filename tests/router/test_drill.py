@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from domain.deployments import Fallback
-from registry.decisions.changes import SetFallback
-from runtime.exit_codes import DATA_ERROR, OK, REFUSED, UNAVAILABLE
 from stack.processes import REGISTRY
 from tests.router.command_line import run_router
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until_gone
-from understudy.client import AsyncScoringClient
+from understudy.client.scoring_client import AsyncScoringClient
+from understudy.domain.changes import SetFallback
+from understudy.domain.deployments import Fallback
+from understudy.runtime.exit_codes import DATA_ERROR, OK, REFUSED, UNAVAILABLE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

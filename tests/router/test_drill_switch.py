@@ -2,12 +2,12 @@
 
 import pytest
 
-from domain.deployments import DegradationLevel, Fallback
-from domain.errors import InvalidInputError
-from router.drill import DrillSwitch, parse_duration_s
-from runtime.exit_codes import USAGE
+from router.ladder.drill import DrillSwitch, parse_duration_s
 from tests.router.command_line import run_router
 from tests.router.world import open_world, two_arms
+from understudy.domain.deployments import DegradationLevel, Fallback
+from understudy.domain.errors import InvalidInputError
+from understudy.runtime.exit_codes import USAGE
 from understudy.v1 import scoring_pb2 as pb
 
 L0, L1 = DegradationLevel.FULL, DegradationLevel.FEATURES

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy.stats import kstest
 
-from domain.deployments import Arm, Challenger
-from domain.errors import InvalidInputError, NotFoundError
+from router.cli.status_output import print_explained
 from router.decisions.assignment import ArmWeight, Assigner, Split
 from router.decisions.buckets import bucket_bp
-from router.explain import explain
-from router.status_output import print_explained
+from router.edge.explain import explain
 from tests.router.world import MODEL, World, deployment, open_world, spec, two_arms
+from understudy.domain.deployments import Arm, Challenger
+from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.v1 import scoring_pb2 as pb
 
 

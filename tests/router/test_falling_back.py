@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from domain.deployments import (
+from tests.router.world import MODEL, awaited, deployment, open_world, spec, two_arms, until
+from understudy.domain.deployments import (
     Challenger,
     DegradationLevel,
     Fallback,
 )
-from domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
-from tests.router.world import MODEL, awaited, deployment, open_world, spec, two_arms, until
+from understudy.domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
 from understudy.v1 import scoring_pb2 as pb
 
 

@@ -14,13 +14,13 @@ import grpc
 import psutil
 import pytest
 
-from domain.deployments import DegradationLevel, Fallback
-from registry.decisions.changes import SetCanary, SetFallback
-from router.ask_workers import ask_workers, get_status
+from router.cli.ask_workers import ask_workers, get_status
 from stack.processes import ROUTER
 from stack.traffic import Traffic, open_traffic
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until, until_gone
+from understudy.domain.changes import SetCanary, SetFallback
+from understudy.domain.deployments import DegradationLevel, Fallback
 from understudy.v1 import scoring_pb2, scoring_pb2_grpc
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(180)]

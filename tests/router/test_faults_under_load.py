@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from domain.deployments import Challenger, DegradationLevel, Fallback
 from stack.traffic import Traffic, open_traffic
 from tests.router.router_process import (
     USERS,
@@ -23,6 +22,7 @@ from tests.router.router_process import (
 )
 from tests.router.world import MODEL, deployment
 from tests.stack.waiting import until
+from understudy.domain.deployments import Challenger, DegradationLevel, Fallback
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(60)]
 FULL, FEATURES, CONSTANT = (

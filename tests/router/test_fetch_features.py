@@ -5,15 +5,15 @@ from time import monotonic
 
 import pytest
 
-from domain.errors import UnavailableError
-from features.assembly import compile_plan
-from features.last_known import LastKnownRecords
-from features.ports import ViewRead
+from router.batches.fetch_features import STORE_ANSWERED_IN_PART, STORE_UNAVAILABLE, FeatureFetcher
 from router.decisions.breaker import BreakerPolicy
-from router.fetch_features import STORE_ANSWERED_IN_PART, STORE_UNAVAILABLE, FeatureFetcher
 from router.work import Candidates, Work
 from tests.router.builders import bare_work
 from tests.router.world import UTC_S, VIEW, FakeStore, RemoteStore, spec
+from understudy.domain.errors import UnavailableError
+from understudy.features.ports import ViewRead
+from understudy.features.serving.assembly import compile_plan
+from understudy.features.serving.last_known import LastKnownRecords
 
 PLAN = compile_plan(spec(1).feature_set, spec(1).feature_views, spec(1).inputs)
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
 from router.decisions.breaker import BreakerPolicy
+from router.lanes.puller import GuardedScorer
 from router.ports import ScorerHungError
-from router.pull_work import GuardedScorer
 from tests.router.world import FakeScorer
+from understudy.domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
 
 GONE_AFTER_S = 1.0
 

@@ -8,8 +8,7 @@ from time import monotonic
 import pytest
 from pydantic import ValidationError
 
-from domain.deployments import Fallback
-from router.pull_work import Puller
+from router.lanes.puller import Puller
 from router.settings import RouterSettings
 from tests.router.world import (
     VIEW,
@@ -21,6 +20,7 @@ from tests.router.world import (
     spec,
     until,
 )
+from understudy.domain.deployments import Fallback
 from understudy.v1 import scoring_pb2 as pb
 
 HEDGE_AFTER_S = 0.02

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import InvalidInputError, OverloadedError
+from router.admission.gate import Gate
+from router.admission.intake import Intake, Waiting
 from router.decisions.admission import AdmissionPolicy, Priority
 from router.decisions.gathering import Gathering
-from router.gate import Gate
-from router.intake import Intake, Waiting
 from router.work import Work
 from tests.router.builders import bare_work
+from understudy.domain.errors import InvalidInputError, OverloadedError
 
 LONG_S = 5.0  # longer than a test would wait
 

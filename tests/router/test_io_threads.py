@@ -9,10 +9,10 @@ from typing import Any
 import grpc
 import pytest
 
-from runtime.threads import name_of, threads_of
 from tests.router.router_process import USERS, RouterProcess, ServedScorer, open_router_process
 from tests.router.world import MODEL, deployment
 from tests.stack.waiting import until
+from understudy.runtime.threads import name_of, threads_of
 from understudy.v1 import scoring_pb2 as pb
 from understudy.v1 import scoring_pb2_grpc
 

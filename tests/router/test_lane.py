@@ -3,7 +3,7 @@
 import asyncio
 
 from router.decisions.admission import Priority
-from router.lane import Lane
+from router.lanes.lane import Lane
 from router.work import Work
 from tests.router.builders import bare_work
 from tests.router.world import awaited

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from router.last_scores import LastScores
+from router.batches.last_scores import LastScores
 from router.work import Work
 from tests.router.builders import bare_work
 

@@ -14,13 +14,13 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from domain.deployments import Challenger
-from domain.errors import UnavailableError
-from router.metrics import RouterCollector, serve_metrics
-from runtime.exit_codes import FAILED
-from runtime.free_port import free_port
+from router.edge.metrics import RouterCollector, serve_metrics
 from tests.router.command_line import run_router
 from tests.router.world import MODEL, World, deployment, open_world, spec, two_arms
+from understudy.domain.deployments import Challenger
+from understudy.domain.errors import UnavailableError
+from understudy.runtime.exit_codes import FAILED
+from understudy.runtime.free_port import free_port
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 

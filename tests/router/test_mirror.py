@@ -5,12 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from domain.deployments import (
-    Fallback,
-    Rule,
-    RuleOperator,
-    Shadow,
-)
 from router.decisions.admission import Priority
 from tests.router.world import (
     MODEL,
@@ -22,6 +16,12 @@ from tests.router.world import (
     spec,
     two_arms,
     until,
+)
+from understudy.domain.deployments import (
+    Fallback,
+    Rule,
+    RuleOperator,
+    Shadow,
 )
 from understudy.v1 import scoring_pb2 as pb
 

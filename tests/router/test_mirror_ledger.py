@@ -13,22 +13,22 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
-from domain.deployments import Arm, Shadow
-from domain.errors import DeadlinePassedError, UnavailableError
-from domain.snapshots import VersionSpec
-from features.assembly import compile_plan
-from router.answer_batch import VersionPlan
+from router.batches.answer_batch import VersionPlan
+from router.batches.fetch_features import FeatureFetcher
+from router.batches.mirror import MirrorPolicy, MirrorQueue
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.sampling import is_sampled
-from router.fetch_features import FeatureFetcher
-from router.mirror import MirrorPolicy, MirrorQueue
 from router.ports import Clocks, Inferred
 from router.work import Answered, BatchTiming, Candidates, Served, Work
-from shadow.batches import ShadowBatchLog
-from shadow.ledger import MirrorLedger
 from tests.router.builders import bare_work
 from tests.router.skipping_loop import SkippingLoop
 from tests.router.world import MODEL, UTC_S, VIEW, FakeStore, spec
+from understudy.domain.deployments import Arm, Shadow
+from understudy.domain.errors import DeadlinePassedError, UnavailableError
+from understudy.domain.snapshots import VersionSpec
+from understudy.features.serving.assembly import compile_plan
+from understudy.logs.batches import ShadowBatchLog
+from understudy.logs.ledger import MirrorLedger
 
 POLICY = MirrorPolicy(most_queued_rows=30, most_batch_rows=8, most_wait_s=5.0, timeout_s=1.0)
 SALT = "s"

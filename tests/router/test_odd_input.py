@@ -5,9 +5,9 @@ import asyncio
 import grpc
 import pytest
 
-from runtime.grpc_errors import PUSHBACK_KEY
 from tests.router.served import Served, open_served
 from tests.router.world import MODEL
+from understudy.runtime.grpc_errors import PUSHBACK_KEY
 from understudy.v1 import scoring_pb2 as pb
 
 LIMIT_BYTES = 64 * 1024

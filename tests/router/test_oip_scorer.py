@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
 
-from domain.errors import (
+from router.adapters.oip_scorer import OipScorer
+from tests.router.scorer_stream import Context, answering_each, serving_streams
+from tests.router.world import spec, until
+from understudy.domain.errors import (
     CorruptedError,
     DeadlinePassedError,
     InvalidInputError,
     UnavailableError,
 )
-from router.adapters.oip_scorer import OipScorer
-from runtime.serving import bind, new_server
-from tests.router.scorer_stream import Context, answering_each, serving_streams
-from tests.router.world import spec, until
 from understudy.oip import inference_pb2 as oip
+from understudy.runtime.serving import bind, new_server
 
 ROWS = (np.ones((3, 2), np.float32),)
 LONG_S = 10.0

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from functools import partial
 
-from domain.deployments import Challenger, Fallback
-from domain.versions import DYNAMIC, TensorSpec
 from tests.router.world import VIEW, World, deployment, open_world, spec
+from understudy.domain.deployments import Challenger, Fallback
+from understudy.domain.versions import DYNAMIC, TensorSpec
 
 
 async def deploy(world: World, *, fallback: Fallback) -> None:

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from domain.errors import InvalidInputError, OverloadedError, UnavailableError
-from domain.features import Feature, FeatureDtype
-from router.bounded_lines import BoundedLines, RefusalLines
+from router.books.bounded_lines import BoundedLines, RefusalLines
+from router.books.request_log import RequestLines, RequestLogLines
 from router.decisions.line_budget import LineBudget
-from router.request_log import RequestLines, RequestLogLines
 from tests.router.world import MODEL, VIEW, open_world, two_arms
+from understudy.domain.errors import InvalidInputError, OverloadedError, UnavailableError
+from understudy.domain.features import Feature, FeatureDtype
 
 Lines = list[Any]
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.deployments import (
+from tests.router.world import MODEL, VIEW, awaited, deployment, open_world, spec, two_arms
+from understudy.domain.deployments import (
     Challenger,
 )
-from domain.errors import InvalidInputError, NotFoundError
-from domain.features import Feature, FeatureDtype
-from tests.router.world import MODEL, VIEW, awaited, deployment, open_world, spec, two_arms
+from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.domain.features import Feature, FeatureDtype
 from understudy.v1 import scoring_pb2 as pb
 
 

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 
-from domain.deployments import Challenger, Fallback, Rule, RuleOperator
 from tests.router.world import RemoteStore, awaited, deployment, open_world, spec, two_arms, until
+from understudy.domain.deployments import Challenger, Fallback, Rule, RuleOperator
 from understudy.v1 import scoring_pb2 as pb
 
 LARGE = Rule("large", "amount", RuleOperator.GREATER, 5.0, "review", 1.0)

@@ -9,10 +9,10 @@ from typing import Any
 import grpc
 import pytest
 
-from runtime.lifecycle import DrainTimes, serve_until_stopped
 from tests.router.served import Served, open_served
 from tests.router.world import MODEL, FakeScorer, until
-from understudy.client import AsyncScoringClient
+from understudy.client.scoring_client import AsyncScoringClient
+from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
 from understudy.v1 import scoring_pb2 as pb
 from understudy.v1 import scoring_pb2_grpc
 

@@ -10,11 +10,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from structlog.testing import capture_logs
 
 from router.decisions.admission import AdmissionLimit
-from router.service import SERVICE
-from runtime.grpc_errors import PUSHBACK_KEY
-from shadow.batches import OutcomeBatchLog
+from router.edge.service import SERVICE
 from tests.router.served import Served, open_served
 from tests.router.world import MODEL, until
+from understudy.logs.batches import OutcomeBatchLog
+from understudy.runtime.grpc_errors import PUSHBACK_KEY
 from understudy.v1 import scoring_pb2 as pb
 
 

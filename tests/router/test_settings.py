@@ -6,8 +6,8 @@ import pytest
 
 from router.settings import RouterSettings
 from router.workers import worker_environment
-from runtime.exit_codes import USAGE
 from tests.router.command_line import run_router
+from understudy.runtime.exit_codes import USAGE
 
 
 @pytest.mark.parametrize(

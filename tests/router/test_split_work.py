@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.deployments import Challenger, Fallback
-from domain.errors import UnavailableError
 from router.decisions.admission import Priority
-from router.split_work import split_work
+from router.lanes.split_work import split_work
 from router.work import Candidates
 from tests.router.builders import bare_work
 from tests.router.world import World, awaited, open_world, two_arms, until
+from understudy.domain.deployments import Challenger, Fallback
+from understudy.domain.errors import UnavailableError
 from understudy.v1 import scoring_pb2 as pb
 
 

@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from router.status_output import print_status, troubles
+from router.cli.status_output import print_status, troubles
 from understudy.v1 import registry_pb2, router_pb2
 
 

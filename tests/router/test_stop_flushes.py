@@ -10,10 +10,10 @@ import duckdb
 import grpc
 import pytest
 
-from domain.deployments import Challenger, Shadow
 from tests.router.router_process import USERS, RouterProcess, ServedScorer, open_router_process
 from tests.router.world import MODEL, deployment
 from tests.stack.waiting import until
+from understudy.domain.deployments import Challenger, Shadow
 from understudy.v1 import scoring_pb2 as pb
 from understudy.v1 import scoring_pb2_grpc
 

@@ -10,32 +10,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.deployments import Challenger, Deployment
-from domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
-from domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
-from domain.snapshots import ScorerProcess, ScorerState, Snapshot, VersionSpec
-from domain.versions import DYNAMIC, ScoreOutput, TensorSpec, VersionRef
-from features.decisions.record_format import pack_record, record_format
-from features.ports import UNANSWERED, FeatureStore, ViewRead
-from router.adapters.answers import ProtobufResponder
-from router.admit import Admission, Asked, AskedCandidates
-from router.counters import Counters
+from router.admission.admit import Admission, Asked, AskedCandidates
+from router.admission.gate import Gate
+from router.batches.deliver import Delivery
+from router.batches.fetch_features import FeatureFetcher
+from router.batches.last_scores import LastScores
+from router.batches.mirror import MirrorPolicy, MirrorQueue
+from router.books.counters import Counters
+from router.books.request_log import RequestLines, RequestLogLines
 from router.decisions.admission import AdmissionPolicy, Priority
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.budget import BudgetPolicy
-from router.deliver import Delivery
-from router.drill import DrillSwitch
-from router.drilled_store import DrilledStore
-from router.fetch_features import FeatureFetcher
-from router.gate import Gate
-from router.last_scores import LastScores
-from router.live_model import LiveModel, Shared
-from router.live_models import LiveModels
-from router.mirror import MirrorPolicy, MirrorQueue
+from router.edge.answers import ProtobufResponder
+from router.ladder.drill import DrillSwitch
+from router.ladder.drilled_store import DrilledStore
 from router.ports import Clocks, Inferred
-from router.request_log import RequestLines, RequestLogLines
+from router.revision.live_model import LiveModel, Shared
+from router.revision.live_models import LiveModels
 from router.work import Arrival, Work
-from shadow.batches import LogBatch, ScoreBatchLog, ShadowBatchLog
+from understudy.domain.deployments import Challenger, Deployment
+from understudy.domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
+from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
+from understudy.domain.snapshots import ScorerProcess, ScorerState, Snapshot, VersionSpec
+from understudy.domain.versions import DYNAMIC, ScoreOutput, TensorSpec, VersionRef
+from understudy.features.decisions.record_format import pack_record, record_format
+from understudy.features.ports import UNANSWERED, FeatureStore, ViewRead
+from understudy.logs.batches import LogBatch, ScoreBatchLog, ShadowBatchLog
 from understudy.v1 import scoring_pb2 as pb
 
 MODEL = "fraud"

@@ -6,8 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from runtime.command_line import CommandGroup
-from runtime.exit_codes import OK, REFUSED, USAGE
+from understudy.runtime.command_line import CommandGroup
+from understudy.runtime.exit_codes import OK, REFUSED, USAGE
 
 app = typer.Typer(cls=CommandGroup, no_args_is_help=True)
 below = typer.Typer()  # an ordinary group, covered by the one above it

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.free_port import free_port, free_ports
+from understudy.runtime.free_port import free_port, free_ports
 
 
 def test_no_port_is_one_that_an_outgoing_connection_may_get(tmp_path: Path) -> None:

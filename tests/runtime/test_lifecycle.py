@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.lifecycle import _was_orphaned
+from understudy.runtime.lifecycle import _was_orphaned
 
 
 @pytest.mark.parametrize("parent_pid", [2, 4711])

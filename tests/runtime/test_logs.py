@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = """
 import logging, structlog, sys
-from runtime.logs import configure_logs
+from understudy.runtime.logs import configure_logs
 configure_logs("router-0")
 structlog.get_logger().info("request_scored", latency_ms=1.5)
 logging.getLogger("grpc").warning('odd "quotes" and %d', 3)

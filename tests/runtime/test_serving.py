@@ -8,7 +8,13 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from runtime.serving import Health, ServerGroup, add_health_and_reflection, bind, new_server
+from understudy.runtime.serving import (
+    Health,
+    ServerGroup,
+    add_health_and_reflection,
+    bind,
+    new_server,
+)
 
 CALLS = 24
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from scorer.probe import Probe, ProbeAnswer
+from scorer.host.probe import Probe, ProbeAnswer
 from tests.scorer.fake_registry import FakeRegistry
 from tests.scorer.models import doubling_artifact
 from understudy.v1 import registry_pb2_grpc

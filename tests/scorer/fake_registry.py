@@ -7,9 +7,9 @@ from typing import Any
 
 import grpc
 
-from domain.versions import TensorSpec, VersionRef, artifact_digest
-from runtime.wire import file_to_wire, tensor_to_wire
-from scorer.artifact import describe_artifact
+from understudy.artifact.artifact import describe_artifact
+from understudy.control.wire import file_to_wire, tensor_to_wire
+from understudy.domain.versions import TensorSpec, VersionRef, artifact_digest
 from understudy.v1 import registry_pb2 as pb
 from understudy.v1 import registry_pb2_grpc
 

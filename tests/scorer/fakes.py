@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.errors import InvalidInputError
-from runtime.serving import MAX_MESSAGE_BYTES
+from understudy.domain.errors import InvalidInputError
+from understudy.runtime.serving import MAX_MESSAGE_BYTES
 
 POISON = 13.0
 

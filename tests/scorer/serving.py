@@ -9,19 +9,19 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.versions import VersionRef
-from runtime.serving import bind, new_server
-from scorer.batcher import Batcher, BatchLimits, Runner
-from scorer.coming_calls import ComingCalls
 from scorer.decisions.run_place import RunPlace
-from scorer.expectation import Expectation
-from scorer.load_model import LoadedModel, LoadOptions, load_model
-from scorer.metrics import ScorerMetrics
-from scorer.onnx_model import SessionOptions
-from scorer.request_reader import RequestLimits, RequestReader
-from scorer.served_model import ServedModel
-from scorer.service import SERVICE, InferenceService
+from scorer.server.batcher import Batcher, BatchLimits, Runner
+from scorer.server.coming_calls import ComingCalls
+from scorer.server.load_model import LoadedModel, LoadOptions, load_model
+from scorer.server.metrics import ScorerMetrics
+from scorer.server.request_reader import RequestLimits, RequestReader
+from scorer.server.served_model import ServedModel
+from scorer.server.service import SERVICE, InferenceService
+from understudy.artifact.expectation import Expectation
+from understudy.artifact.onnx_model import SessionOptions
+from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb
+from understudy.runtime.serving import bind, new_server
 
 REF = VersionRef("doubler", 1)
 SESSION = SessionOptions(

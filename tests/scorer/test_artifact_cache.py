@@ -8,12 +8,12 @@ from pathlib import Path
 import grpc
 import pytest
 
-from domain.snapshots import VersionSpec
-from domain.versions import VersionRef
-from runtime.wire import version_from_wire
-from scorer.artifact_cache import ArtifactCache
+from scorer.host.artifact_cache import ArtifactCache
 from tests.scorer.fake_registry import FakeRegistry
 from tests.scorer.models import doubling_artifact
+from understudy.control.wire import version_from_wire
+from understudy.domain.snapshots import VersionSpec
+from understudy.domain.versions import VersionRef
 
 DAY_S = 86_400.0
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from domain.errors import DeadlinePassedError, InvalidInputError, OverloadedError
-from scorer.batcher import Arrays, Batcher, BatchLimits, split_rows
-from scorer.coming_calls import ComingCalls
 from scorer.decisions.run_place import RunPlace
-from scorer.request_reader import ReadRequest
+from scorer.server.batcher import Arrays, Batcher, BatchLimits, split_rows
+from scorer.server.coming_calls import ComingCalls
+from scorer.server.request_reader import ReadRequest
 from tests.scorer.fakes import POISON, CountingObserver, DoublingRunner, Gate, column
+from understudy.domain.errors import DeadlinePassedError, InvalidInputError, OverloadedError
 
 LIMITS = BatchLimits(max_batch_rows=8, max_queue_rows=16, gather_s=0.005, enough_rows=8)
 INLINE_S = 10.0

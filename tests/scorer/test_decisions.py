@@ -3,15 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.deployments import Challenger, Deployment, Fallback, Shadow
-from domain.snapshots import Snapshot, VersionSpec
-from domain.versions import DYNAMIC, ScoreOutput, TensorSpec, VersionRef
 from scorer.decisions.cache_keeping import evictable
 from scorer.decisions.fleet import Place, plan_change, undescribed_versions, wanted_places
 from scorer.decisions.gathering import Gathering
 from scorer.decisions.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
 from scorer.decisions.run_place import RunPlace
-from scorer.decisions.signature_match import signature_faults
+from understudy.artifact.signature_match import signature_faults
+from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
+from understudy.domain.snapshots import Snapshot, VersionSpec
+from understudy.domain.versions import DYNAMIC, ScoreOutput, TensorSpec, VersionRef
 
 
 def test_a_lone_caller_is_complete_by_itself() -> None:

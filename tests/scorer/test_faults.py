@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from domain.versions import VersionRef
-from scorer.service import SERVICE
+from scorer.server.service import SERVICE
 from tests.scorer.conftest import StartHost, StartScorer
 from tests.scorer.fake_registry import FakeRegistry
 from tests.scorer.models import doubling_artifact, patient_model, save_model, tensor
 from tests.scorer.serving import infer_request
 from tests.scorer.test_host import READY, REFUSED, all_ready, deployment, infer, is_running
+from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb_oip
 from understudy.v1 import registry_pb2 as pb
 

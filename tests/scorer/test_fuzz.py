@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from domain.errors import InvalidInputError
-from scorer.request_reader import RequestLimits, RequestReader
-from scorer.signature import Signature
+from scorer.server.request_reader import RequestLimits, RequestReader
 from tests.scorer.models import save_model, tensor
 from tests.scorer.serving import load, open_service
+from understudy.artifact.signature import Signature
+from understudy.domain.errors import InvalidInputError
 from understudy.oip import inference_pb2 as pb
 
 EXPECTED = {

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from scorer.infer_stream import InferStream
+from scorer.server.infer_stream import InferStream
 
 WITHIN_S = 10.0
 

@@ -11,13 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
-from domain.errors import CorruptedError, InvalidInputError, NotFoundError
-from domain.versions import DYNAMIC, ArtifactFile, TensorSpec
-from scorer.artifact import describe_artifact, is_confined
 from scorer.decisions.run_place import RunPlace
-from scorer.expectation import Expectation, expectation_of, read_expectation, write_expectation
-from scorer.load_model import LoadOptions, load_model
-from scorer.onnx_wire import external_locations
+from scorer.server.load_model import LoadOptions, load_model
 from tests.scorer.models import (
     doubling_artifact,
     doubling_model,
@@ -27,6 +22,16 @@ from tests.scorer.models import (
 )
 from tests.scorer.serving import OPTIONS, REF, SESSION, load
 from tests.scorer.test_decisions import version
+from understudy.artifact.artifact import describe_artifact, is_confined
+from understudy.artifact.expectation import (
+    Expectation,
+    expectation_of,
+    read_expectation,
+    write_expectation,
+)
+from understudy.artifact.onnx_wire import external_locations
+from understudy.domain.errors import CorruptedError, InvalidInputError, NotFoundError
+from understudy.domain.versions import DYNAMIC, ArtifactFile, TensorSpec
 
 
 def expectation_for(folder: Path, **changes: Any) -> Expectation:

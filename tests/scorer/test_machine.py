@@ -10,16 +10,16 @@ from pathlib import Path
 import grpc
 import pytest
 
-from domain.errors import InvalidInputError
-from domain.versions import VersionRef
-from scorer.addresses import Addresses
-from scorer.cgroup import cgroup_cpus
 from scorer.decisions.fleet import Place
-from scorer.priority import may_set_down_to, set_nice
+from scorer.host.addresses import Addresses
+from scorer.host.priority import may_set_down_to, set_nice
+from scorer.machine.cgroup import cgroup_cpus
 from tests.scorer.conftest import StartHost
 from tests.scorer.fake_registry import FakeRegistry
 from tests.scorer.models import doubling_artifact
 from tests.scorer.test_host import all_ready, deployment
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.versions import VersionRef
 from understudy.v1 import registry_pb2 as pb
 
 PLACE = Place(VersionRef("fraud", 3), 0)

@@ -7,9 +7,9 @@ import psutil
 import pytest
 from onnx import helper, numpy_helper
 
-from scorer.onnx_model import OnnxModel, SessionOptions, open_model
 from scorer.settings import ScorerSettings
 from tests.scorer.models import save_model, tensor
+from understudy.artifact.onnx_model import OnnxModel, SessionOptions, open_model
 
 RUNS = 100_000
 LONGEST_ROWS = 256

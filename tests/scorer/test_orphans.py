@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from domain.versions import VersionRef
 from tests.scorer.conftest import StartHost, StartScorer
 from tests.scorer.fake_registry import FakeRegistry
 from tests.scorer.models import endless_model
 from tests.scorer.test_host import all_ready, deployment, is_running
+from understudy.domain.versions import VersionRef
 
 pytestmark = pytest.mark.fault
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from prometheus_client import generate_latest
 
-from domain.versions import VersionRef
-from runtime.settings import ProcessSettings
-from scorer.metrics import ScorerMetrics
+from scorer.server.metrics import ScorerMetrics
 from scorer.settings import HostSettings, ScorerSettings
+from understudy.domain.versions import VersionRef
+from understudy.runtime.settings import ProcessSettings
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "scorer.md"
 

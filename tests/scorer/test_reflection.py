@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from scorer.reflection import RPCS, SERVICE, inference_pool
+from scorer.server.reflection import RPCS, SERVICE, inference_pool
 from tests.scorer.conftest import StartScorer
 
 

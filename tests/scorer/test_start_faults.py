@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from domain.versions import VersionRef
 from tests.scorer.conftest import RunningProcess, StartHost
 from tests.scorer.fake_registry import FakeRegistry
 from tests.scorer.models import doubling_artifact
 from tests.scorer.test_host import READY, all_ready, deployment, infer
+from understudy.domain.versions import VersionRef
 from understudy.v1 import registry_pb2 as pb
 
 pytestmark = pytest.mark.fault

@@ -13,15 +13,15 @@ from hypothesis.extra import numpy as st_np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from domain.errors import InvalidInputError
-from domain.versions import DYNAMIC, TensorSpec, VersionRef
-from scorer.onnx_model import OnnxModel, open_model
-from scorer.request_reader import RequestLimits, RequestReader
-from scorer.response_writer import ResponseWriter
+from scorer.server.request_reader import RequestLimits, RequestReader
+from scorer.server.response_writer import ResponseWriter
 from scorer.settings import ScorerSettings
-from scorer.signature import CONTENTS_FIELD, DTYPE_OF, Signature
 from tests.scorer.models import identity_model
 from tests.scorer.serving import SESSION
+from understudy.artifact.onnx_model import OnnxModel, open_model
+from understudy.artifact.signature import CONTENTS_FIELD, DTYPE_OF, Signature
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.versions import DYNAMIC, TensorSpec, VersionRef
 from understudy.oip import inference_pb2 as pb
 
 ONNX_TYPE = {

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from runtime.free_port import free_ports
+from understudy.runtime.free_port import free_ports
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from registry.client import RegistryClient
-from registry.decisions.changes import DeployChampion
 from stack.data_directory import EMBEDDED, DataDirectory
 from stack.demo import Prepared, prepare
 from stack.demo_report import DemoReport
 from stack.processes import Stack, loopback_addresses, open_stack
 from stack.provenance import Champion, auc_of, complete_record
 from stack.rollout import Operator
+from understudy.control.client import RegistryClient
+from understudy.domain.changes import DeployChampion
 from understudy.v1 import registry_pb2 as pb
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.features.aerospike_node import running_node
 from tests.stack.deployed import Deployed, open_deployed
-from understudy.client import AsyncScoringClient
+from understudy.client.scoring_client import AsyncScoringClient
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import InvalidInputError
-from runtime import exit_codes
 from stack.score import parse_pair, parse_scalar
+from understudy.domain.errors import InvalidInputError
+from understudy.runtime import exit_codes
 
 HEAVY = ("grpc", "numpy", "onnxruntime", "pyarrow", "sklearn", "sqlalchemy", "duckdb")
 

@@ -17,10 +17,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from runtime import exit_codes
-from shadow.reader import open_logs
 from tests.stack.waiting import is_running, until_gone
-from understudy.client import AsyncScoringClient
+from understudy.client.scoring_client import AsyncScoringClient
+from understudy.logs.reader import open_logs
+from understudy.runtime import exit_codes
 from understudy.v1 import registry_pb2, registry_pb2_grpc
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from domain.deployments import Arm, Challenger, Deployment, Shadow
 from router.decisions.assignment import Assigner, split_of
-from shadow.ledger import MirrorLedger
 from stack.decisions.demo_checks import ArmCount, Call, Facts, LoggedRow, count_by_arm, judge
+from understudy.domain.deployments import Arm, Challenger, Deployment, Shadow
+from understudy.logs.ledger import MirrorLedger
 
 UNITS = [str(number) for number in range(40)]
 _CANARY = (Challenger(2, 2_500),)

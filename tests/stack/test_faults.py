@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from domain.deployments import DegradationLevel, Fallback
-from registry.decisions.changes import SetFallback, SetShadow
 from stack.processes import REGISTRY, ROUTER, registry_process
 from stack.traffic import open_traffic
 from tests.stack.deployed import open_deployed
 from tests.stack.waiting import until, until_gone
-from understudy.client import AsyncScoringClient
+from understudy.client.scoring_client import AsyncScoringClient
+from understudy.domain.changes import SetFallback, SetShadow
+from understudy.domain.deployments import DegradationLevel, Fallback
 from understudy.v1 import registry_pb2 as pb
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(180)]

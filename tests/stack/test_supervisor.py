@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from domain.errors import UnavailableError
-from runtime.free_port import free_port
 from stack.supervisor import ProcessSpec, Supervisor
 from tests.stack.waiting import until_gone
+from understudy.domain.errors import UnavailableError
+from understudy.runtime.free_port import free_port
 
 pytestmark = pytest.mark.fault
 LIMIT_S = 20.0

@@ -1,1 +1,0 @@
-"""Feature stores behind `features.ports.FeatureStore`."""

@@ -1,0 +1,238 @@
+"""The operators' commands: `understudy registry …`."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from registry.cli import deployment_commands, provenance_commands
+from registry.cli.arguments import parse_version
+from registry.cli.options import (
+    Actor,
+    AnyModel,
+    DryRun,
+    Model,
+    ModelOrVersion,
+    Number,
+    Output,
+    Reason,
+    Registry,
+    expected_failures,
+)
+from registry.cli.output import (
+    Format,
+    print_audit,
+    print_history,
+    print_report,
+    print_status,
+    print_version,
+    print_versions,
+)
+from understudy.control.client import DEFAULT_REGISTRY, NewVersion, RegistryClient
+from understudy.control.wire import file_from_wire
+from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.versions import ScoreOutput, checked_model_name
+from understudy.provenance.bill_of_materials import ml_bom
+from understudy.provenance.statement import in_toto_statement
+from understudy.runtime.command_line import CommandGroup
+from understudy.runtime.exit_codes import FAILED, OK, REFUSED
+from understudy.runtime.lifecycle import run
+from understudy.runtime.logs import configure_logs
+from understudy.runtime.settings import load_settings
+
+app = typer.Typer(
+    cls=CommandGroup,
+    no_args_is_help=True,
+    help="Versions, deployments, audit.",
+    add_completion=False,
+)
+
+Artifact = Annotated[Path, typer.Option(help="directory with model.onnx and golden.npz")]
+Provenance = Annotated[Path, typer.Option("--provenance", help="the record, JSON")]
+Views = Annotated[Path, typer.Option(help="feature views, YAML")]
+Score = Annotated[str, typer.Option(help="OUTPUT or OUTPUT:COLUMN")]
+
+
+@app.command()
+def serve(
+    *,
+    directory: Annotated[Path | None, typer.Option("--dir", help="database and artifacts")] = None,
+    listen: Annotated[str | None, typer.Option(help="HOST:PORT [127.0.0.1:8500]")] = None,
+    print_settings: Annotated[bool, typer.Option("--print-settings")] = False,
+) -> None:
+    """Serve the registry until SIGTERM. Settings: REGISTRY_* in the environment."""
+    from registry.app import serve as serve_registry  # noqa: PLC0415 - other commands start faster
+    from registry.settings import RegistrySettings  # noqa: PLC0415 - as above
+
+    overrides = {"dir": directory, "listen": listen}
+    settings = load_settings(RegistrySettings, overrides, print_and_exit=print_settings)
+    configure_logs("registry", level=settings.log_level)
+
+    async def main() -> int:
+        await serve_registry(settings)
+        return OK
+
+    with expected_failures():
+        raise typer.Exit(run(main))
+
+
+@app.command()
+def register(
+    model: Model,
+    *,
+    artifact: Artifact,
+    provenance: Provenance,
+    views: Views,
+    score_output: Score,
+    reason: Reason,
+    dry_run: DryRun = False,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Register an immutable version, if its provenance is complete."""
+    with expected_failures(), RegistryClient(registry, actor=actor) as client:
+        version = _new_version(model, artifact, provenance, views, score_output, reason)
+        response = client.check(version) if dry_run else client.register(version)
+        print_report(response, output)
+        if not response.report.complete:
+            raise typer.Exit(REFUSED)
+
+
+@app.command()
+def check(
+    model: Model,
+    *,
+    artifact: Artifact,
+    provenance: Provenance,
+    views: Views,
+    score_output: Score,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Say what keeps a version from being registered; register nothing."""
+    with expected_failures(), RegistryClient(registry, actor=actor) as client:
+        version = _new_version(model, artifact, provenance, views, score_output, "check")
+        response = client.check(version)
+        print_report(response, output)
+        if not response.report.complete:
+            raise typer.Exit(REFUSED)
+
+
+@app.command("list")
+def list_(
+    model: AnyModel = "",
+    registry: Registry = DEFAULT_REGISTRY,
+    output: Output = Format.TABLE,
+) -> None:
+    """List versions."""
+    with expected_failures(), RegistryClient(registry) as client:
+        print_versions(client.list_versions(model), output)
+
+
+@app.command()
+def show(
+    model: ModelOrVersion,
+    version: Number = None,
+    registry: Registry = DEFAULT_REGISTRY,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show a version with its provenance record."""
+    with expected_failures(), RegistryClient(registry) as client:
+        ref = parse_version(model, version)
+        print_version(client.get_version(ref.model, ref.number), output)
+
+
+class ExportFormat(StrEnum):
+    IN_TOTO = "in-toto"
+    CYCLONEDX = "cyclonedx"
+
+
+@app.command()
+def export(
+    model: ModelOrVersion,
+    version: Number = None,
+    *,
+    form: Annotated[ExportFormat, typer.Option("--format")] = ExportFormat.IN_TOTO,
+    registry: Registry = DEFAULT_REGISTRY,
+) -> None:
+    """Print a version's provenance for other tools: in-toto Statement v1 or CycloneDX ML-BOM."""
+    write = in_toto_statement if form is ExportFormat.IN_TOTO else ml_bom
+    with expected_failures(), RegistryClient(registry) as client:
+        ref = parse_version(model, version)
+        found = client.get_version(ref.model, ref.number)
+        written = write(
+            ref,
+            [file_from_wire(file) for file in found.files],
+            json.loads(found.provenance_json),
+            provenance_digest=found.provenance_digest,
+        )
+        typer.echo(json.dumps(written, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def history(
+    model: Model,
+    registry: Registry = DEFAULT_REGISTRY,
+    output: Output = Format.TABLE,
+) -> None:
+    """List a deployment's revisions."""
+    with expected_failures(), RegistryClient(registry) as client:
+        print_history(client.list_revisions(model), output)
+
+
+@app.command()
+def status(
+    model: AnyModel = "",
+    registry: Registry = DEFAULT_REGISTRY,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show what is declared and what is observed."""
+    with expected_failures(), RegistryClient(registry) as client:
+        print_status(client.get_status(model), output)
+
+
+@app.command()
+def audit(
+    model: AnyModel = "",
+    registry: Registry = DEFAULT_REGISTRY,
+    output: Output = Format.TABLE,
+) -> None:
+    """List who changed what, when and why; fails when the log was tampered with."""
+    with expected_failures(), RegistryClient(registry) as client:
+        response = client.list_audit(model)
+        print_audit(response, output)
+        if not response.chain_intact:
+            for fault in response.faults:
+                typer.echo(f"audit log: {fault}", err=True)
+            raise typer.Exit(FAILED)
+
+
+app.add_typer(deployment_commands.app)
+app.add_typer(provenance_commands.app, name="provenance")
+
+
+def _new_version(
+    model: str, artifact: Path, record: Path, views: Path, score_output: str, reason: str
+) -> NewVersion:
+    from understudy.features.views import load_views  # noqa: PLC0415 - other commands start faster
+
+    output, separator, column = score_output.rpartition(":")
+    if not (separator and column.isdigit()):
+        output, column = score_output, "0"
+    try:
+        text = record.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        fault = Fault("--provenance", f"{record}: {error}", "a readable JSON file")
+        raise InvalidInputError([fault]) from error
+    return NewVersion(
+        model=checked_model_name(model),
+        artifact_dir=artifact,
+        provenance_json=text,
+        views=load_views(views),
+        score_output=ScoreOutput(output, int(column)),
+        reason=reason,
+    )

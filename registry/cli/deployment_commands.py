@@ -1,0 +1,268 @@
+"""The commands that make a deployment's next revision."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from registry.cli.arguments import parse_share, parse_version
+from registry.cli.options import (
+    Actor,
+    DryRun,
+    Expect,
+    Model,
+    ModelOrVersion,
+    Number,
+    Output,
+    Reason,
+    Registry,
+    expected_failures,
+)
+from registry.cli.output import Format, print_change
+from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
+from understudy.domain.changes import (
+    Change,
+    DeployChampion,
+    Promote,
+    Rollback,
+    SetCanary,
+    SetFallback,
+    SetRules,
+    SetShadow,
+    SetThreshold,
+)
+from understudy.domain.deployments import Fallback, Rule, RuleOperator
+from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.versions import checked_model_name
+
+app = typer.Typer()
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """The options that all these commands have."""
+
+    reason: str
+    dry_run: bool
+    expect_revision: int | None
+    registry: str
+    actor: str | None
+    output: Format
+
+
+@app.command()
+def deploy(
+    model: ModelOrVersion,
+    version: Number = None,
+    *,
+    reason: Reason,
+    dry_run: DryRun = False,
+    expect_revision: Expect = None,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Make a version the champion."""
+    with expected_failures():
+        ref = parse_version(model, version)
+        how = _How(reason, dry_run, expect_revision, registry, actor, output)
+        _change(ref.model, DeployChampion(ref.number), how)
+
+
+@app.command()
+def shadow(
+    model: ModelOrVersion,
+    version: Number = None,
+    *,
+    sample: Annotated[
+        str, typer.Option(help="share of answered traffic, e.g. 100%; 0% ends it")
+    ] = "100%",
+    reason: Reason,
+    dry_run: DryRun = False,
+    expect_revision: Expect = None,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Let a version rehearse on mirrored traffic, unseen by callers."""
+    with expected_failures():
+        ref = parse_version(model, version)
+        how = _How(reason, dry_run, expect_revision, registry, actor, output)
+        _change(ref.model, SetShadow(ref.number, parse_share(sample, "--sample")), how)
+
+
+@app.command()
+def canary(
+    model: ModelOrVersion,
+    version: Number = None,
+    *,
+    weight: Annotated[
+        str, typer.Option(help="share of live traffic, e.g. 10% or 250bp; 0% ends it")
+    ],
+    reason: Reason,
+    dry_run: DryRun = False,
+    expect_revision: Expect = None,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Give a challenger a share of live traffic."""
+    with expected_failures():
+        ref = parse_version(model, version)
+        how = _How(reason, dry_run, expect_revision, registry, actor, output)
+        _change(ref.model, SetCanary(ref.number, parse_share(weight, "--weight")), how)
+
+
+@app.command()
+def promote(
+    model: ModelOrVersion,
+    version: Number = None,
+    *,
+    reason: Reason,
+    dry_run: DryRun = False,
+    expect_revision: Expect = None,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Make a challenger the champion; without a version, the only one."""
+    with expected_failures():
+        how = _How(reason, dry_run, expect_revision, registry, actor, output)
+        if version is None and "@" not in model:
+            _change(checked_model_name(model), Promote(), how)
+        else:
+            ref = parse_version(model, version)
+            _change(ref.model, Promote(ref.number), how)
+
+
+@app.command()
+def rollback(
+    model: Model,
+    *,
+    to_revision: Annotated[
+        int | None, typer.Option(min=1, help="revision to return to [before the last change]")
+    ] = None,
+    reason: Reason,
+    dry_run: DryRun = False,
+    expect_revision: Expect = None,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Undo the last change, whatever it was, or return to a revision: by a new one equal to it."""
+    with expected_failures():
+        how = _How(reason, dry_run, expect_revision, registry, actor, output)
+        _change(checked_model_name(model), Rollback(to_revision), how)
+
+
+@app.command()
+def fallback(
+    model: Model,
+    *,
+    version: Annotated[int | None, typer.Option(min=1, help="version that answers instead")] = None,
+    last_score_max_age_s: Annotated[
+        float | None, typer.Option(help="the entity's last score answers while younger [never]")
+    ] = None,
+    constant_score: Annotated[
+        float | None, typer.Option(help="answers when all else fails")
+    ] = None,
+    reason: Reason,
+    dry_run: DryRun = False,
+    expect_revision: Expect = None,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Say what answers when the model cannot; replaces the whole ladder, no option clears it."""
+    with expected_failures():
+        how = _How(reason, dry_run, expect_revision, registry, actor, output)
+        ladder = Fallback(
+            version=version,
+            last_score=last_score_max_age_s is not None,
+            last_score_max_age_s=last_score_max_age_s or Fallback().last_score_max_age_s,
+            constant_score=constant_score,
+        )
+        _change(checked_model_name(model), SetFallback(ladder), how)
+
+
+@app.command()
+def threshold(
+    model: Model,
+    *,
+    value: Annotated[float | None, typer.Option(help="decision threshold [none]")] = None,
+    reason: Reason,
+    dry_run: DryRun = False,
+    expect_revision: Expect = None,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Set the score from which callers decide, or take it away."""
+    with expected_failures():
+        how = _How(reason, dry_run, expect_revision, registry, actor, output)
+        _change(checked_model_name(model), SetThreshold(value), how)
+
+
+@app.command()
+def rules(
+    model: Model,
+    *,
+    file: Annotated[Path, typer.Option(help="YAML: a list of rules; an empty list clears them")],
+    reason: Reason,
+    dry_run: DryRun = False,
+    expect_revision: Expect = None,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Replace the rules that decide before the model."""
+    with expected_failures():
+        how = _How(reason, dry_run, expect_revision, registry, actor, output)
+        _change(checked_model_name(model), SetRules(_load_rules(file)), how)
+
+
+class _RuleText(BaseModel):
+    """One rule in the file: `{name, feature, operator, value, action, score}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    feature: str
+    operator: RuleOperator
+    value: float
+    action: str
+    score: float
+
+
+def _load_rules(file: Path) -> tuple[Rule, ...]:
+    try:
+        texts = TypeAdapter(tuple[_RuleText, ...]).validate_python(yaml.safe_load(file.read_text()))
+    except ValidationError as error:
+        raise InvalidInputError(
+            [
+                Fault(f"rules{list(each['loc'])}", repr(each["input"]), each["msg"])
+                for each in error.errors()
+            ]
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        why = " ".join(str(error).split())
+        raise InvalidInputError([Fault("--file", f"{file}: {why}", "a YAML file")]) from error
+    return tuple(
+        Rule(each.name, each.feature, each.operator, each.value, each.action, each.score)
+        for each in texts
+    )
+
+
+def _change(model: str, change: Change, how: _How) -> None:
+    with RegistryClient(how.registry, actor=how.actor) as client:
+        response = client.change(
+            model,
+            change,
+            reason=how.reason,
+            dry_run=how.dry_run,
+            expect_revision=how.expect_revision,
+        )
+    print_change(response, how.output, is_rollback=isinstance(change, Rollback))

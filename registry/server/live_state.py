@@ -1,0 +1,241 @@
+"""What watchers see: deployments and versions from the database, scorers as reported.
+
+Changes run one after the other, and each is published before the next begins.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from google.protobuf.message import DecodeError
+from sqlalchemy import Engine
+
+from registry.decisions.changes import standby_of
+from registry.server.observed import Observed
+from registry.server.report_checks import LONGEST_NAME, checked_scorers_report
+from registry.server.watchers import Watchers
+from registry.server.wire import version_to_wire
+from registry.store import host_reports, revisions, versions
+from registry.store.database import count_start, reading, writing
+from understudy.control.wire import deployment_to_wire
+from understudy.domain.deployments import Deployment, versions_to_run
+from understudy.domain.errors import InvalidInputError, UnavailableError
+from understudy.domain.versions import VersionRef
+from understudy.v1 import registry_pb2 as pb
+
+_EXPIRIES_PER_TERM = 4
+_MOST_LOGGED = 20
+_SEQUENCES_PER_START = 1 << 32  # so that the sequence grows across restarts too
+
+_log = structlog.get_logger()
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    standby_versions: int
+    report_ttl_s: float
+    max_watchers: int
+    max_watchers_per_peer: int
+
+
+class LiveState:
+    """Owns what is published. For one event loop; blocking work goes to `executor`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        executor: ThreadPoolExecutor,
+        options: LiveOptions,
+        *,
+        now_s: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._engine = engine
+        self._executor = executor
+        self._options = options
+        self._now_s = now_s
+        self._now = now
+        self._changing = asyncio.Lock()
+        self._saving = asyncio.Lock()
+        self._owned = asyncio.TaskGroup()
+        self._sequence = 0
+        self._deployments: list[pb.Deployment] = []
+        self._versions: list[pb.Version] = []
+        self._artifact_digests: dict[VersionRef, str] = {}  # of every registered version
+        self.observed = Observed(ttl_s=options.report_ttl_s)
+        self.watchers = Watchers(
+            pb.Snapshot(), limit=options.max_watchers, limit_per_peer=options.max_watchers_per_peer
+        )
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["LiveState"]:
+        """Read the state, then keep it until the block ends; started changes are finished."""
+        starts = await self.run(lambda: count_start(self._engine))
+        self._sequence = starts * _SEQUENCES_PER_START
+        kept = await self.run(self._read_reports)
+        sound = list(_sound_reports(kept))
+        self.observed.restore(sound, now_s=self._now_s())
+        if odd := tuple(kept.keys() - {report.host_id for report in sound}):
+            await self._forget_kept(odd)
+        await self._reload()
+        failure: Exception | None = None
+        async with self._owned:
+            expiry = self._owned.create_task(self._expire_reports())
+            try:
+                yield self
+            except Exception as error:  # noqa: BLE001 - raised below: the group would wrap it
+                failure = error
+            expiry.cancel()
+        if failure is not None:
+            raise failure
+
+    async def run(self, work: Callable[[], ResultT]) -> ResultT:
+        """Run blocking `work` in a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    async def change(self, work: Callable[[], ResultT]) -> ResultT:
+        """Run `work`, which changes the database, and publish what it made.
+
+        A caller that goes away does not stop it: what was committed is published.
+        """
+        outcome: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
+        self._owned.create_task(self._change(work, outcome))
+        return await outcome
+
+    async def report_scorers(self, message: pb.ReportScorersRequest) -> None:
+        """Take a checked report; publish and keep it when it says something new."""
+        if not self.observed.report_scorers(message, now_s=self._now_s()):
+            return
+        self._log_ignored(message)
+        self._publish()
+        content = message.SerializeToString()
+        async with self._saving:
+            await self.run(lambda: self._save_report(message.host_id, content))
+
+    def report_router(self, message: pb.ReportRouterRequest) -> None:
+        self.observed.report_router(message, at=self._now(), now_s=self._now_s())
+
+    def deployments(self, model: str = "") -> list[pb.Deployment]:
+        return [each for each in self._deployments if model in {"", each.model}]
+
+    def scorers(self, model: str = "") -> list[pb.ScorerProcess]:
+        """Return the reported processes that run what is registered under their version."""
+        return [each for each in self.observed.scorers(model) if self._runs_what_is_known(each)]
+
+    async def _change(
+        self, work: Callable[[], ResultT], outcome: "asyncio.Future[ResultT]"
+    ) -> None:
+        async with self._changing:
+            try:
+                result = await self.run(work)
+                await self._reload()
+            except Exception as error:  # noqa: BLE001 - handed to the caller, who reports it
+                if not outcome.cancelled():
+                    outcome.set_exception(error)
+                return
+        if not outcome.cancelled():
+            outcome.set_result(result)
+
+    async def _reload(self) -> None:
+        self._deployments, self._versions, self._artifact_digests = await self.run(self._read)
+        self._publish()
+
+    def _publish(self) -> None:
+        self._sequence += 1
+        self.watchers.publish(
+            pb.Snapshot(
+                sequence=self._sequence,
+                deployments=self._deployments,
+                versions=self._versions,
+                scorers=self.scorers(),
+            )
+        )
+
+    def _runs_what_is_known(self, process: pb.ScorerProcess) -> bool:
+        digest = self._artifact_digests.get(VersionRef(process.ref.model, process.ref.number))
+        return digest is not None and digest == process.artifact_digest
+
+    def _log_ignored(self, message: pb.ReportScorersRequest) -> None:
+        ignored = [each for each in message.processes if not self._runs_what_is_known(each)]
+        if ignored:
+            _log.warning(
+                "scorers_ignored",
+                host_id=message.host_id,
+                why="the version is not registered, or with another artifact",
+                count=len(ignored),
+                versions=sorted({f"{p.ref.model}@{p.ref.number}" for p in ignored})[:_MOST_LOGGED],
+            )
+
+    def _read(self) -> tuple[list[pb.Deployment], list[pb.Version], dict[VersionRef, str]]:
+        deployed: list[Deployment] = []
+        with reading(self._engine) as connection:
+            for model in revisions.deployed_models(connection):
+                current = revisions.current_of(connection, model)
+                if current is not None:
+                    champions = revisions.champions_of(connection, model)
+                    standby = standby_of(current, champions, limit=self._options.standby_versions)
+                    deployed.append(replace(current, standby=standby))
+            needed = [VersionRef(d.model, n) for d in deployed for n in versions_to_run(d)]
+            found = [versions.get_version(connection, ref) for ref in needed]
+            digests = versions.artifact_digests(connection)
+        return (
+            [deployment_to_wire(each) for each in deployed],
+            [version_to_wire(each, with_record=False) for each in found],
+            digests,
+        )
+
+    def _read_reports(self) -> dict[str, bytes]:
+        with reading(self._engine) as connection:
+            return host_reports.read_all(connection)
+
+    def _save_report(self, host_id: str, content: bytes) -> None:
+        with writing(self._engine) as connection:
+            host_reports.save(connection, host_id, content)
+
+    def _forget_reports(self, host_ids: tuple[str, ...]) -> None:
+        with writing(self._engine) as connection:
+            host_reports.forget(connection, host_ids)
+
+    async def _expire_reports(self) -> None:
+        pause_s = self._options.report_ttl_s / _EXPIRIES_PER_TERM
+        while True:
+            slept_from_s = self._now_s()
+            await asyncio.sleep(pause_s)
+            now_s = self._now_s()
+            # While we were suspended or starved nobody could repeat a report: that was our silence.
+            self.observed.prolong(max(0.0, now_s - slept_from_s - pause_s))
+            if lost := self.observed.expire(now_s=now_s):
+                await self._forget(lost)
+
+    async def _forget(self, hosts: tuple[str, ...]) -> None:
+        _log.warning("scorer_hosts_lost", hosts=hosts, ttl_s=self._options.report_ttl_s)
+        self._publish()
+        await self._forget_kept(hosts)
+
+    async def _forget_kept(self, hosts: tuple[str, ...]) -> None:
+        try:
+            async with self._saving:
+                await self.run(partial(self._forget_reports, hosts))
+        except UnavailableError:
+            # They are out of the published state; a later start will find them and wait.
+            _log.exception("host_reports_not_forgotten")
+
+
+def _sound_reports(kept: Mapping[str, bytes]) -> Iterator[pb.ReportScorersRequest]:
+    """Yield the kept reports that would be taken today; an odd one must not stop the start."""
+    for host_id, content in kept.items():
+        try:
+            report = checked_scorers_report(pb.ReportScorersRequest.FromString(content))
+        except (InvalidInputError, DecodeError) as error:
+            _log.warning(
+                "kept_report_ignored", host_id=host_id[:LONGEST_NAME], why=str(error)[:500]
+            )
+        else:
+            yield report

@@ -1,0 +1,125 @@
+"""Receive an artifact's files from a stream of chunks, bounded, hashed as they come."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from registry.store.artifacts import Staging
+from understudy.domain.errors import DeadlinePassedError, Fault, InvalidInputError
+from understudy.domain.versions import ArtifactFile
+from understudy.v1 import registry_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    max_bytes: int
+    max_files: int
+    max_uploads: int
+    idle_s: float  # between one part of a stream and the next
+    total_s: float  # for the whole stream
+
+
+class RunBlocking(Protocol):
+    def __call__(self, work: Callable[[], Any], /) -> Awaitable[Any]: ...
+
+
+async def receive_files(
+    announced: Sequence[ArtifactFile],
+    parts: AsyncIterator[pb.RegisterVersionRequest],
+    staging: Staging,
+    run: RunBlocking,
+    limits: UploadLimits,
+) -> tuple[ArtifactFile, ...]:
+    """Write the announced files into `staging` and return what their bytes really are.
+
+    Raises:
+        InvalidInputError: more than the limits, or not as many bytes as were announced.
+        DeadlinePassedError: the stream was silent, or took too long.
+        UnavailableError: the disk is full.
+    """
+    _check_announced(announced, limits)
+    chunks = _Chunks(parts, limits)
+    async with within(limits.total_s, "the end of the upload"):
+        received = [await _receive_file(file, chunks, staging, run) for file in announced]
+        if await chunks.take(1):
+            raise InvalidInputError.of("chunk", read="bytes after the last file", accepted="none")
+    return tuple(received)
+
+
+async def next_part(
+    parts: AsyncIterator[pb.RegisterVersionRequest], limits: UploadLimits
+) -> pb.RegisterVersionRequest | None:
+    """Return the next part; None at the end of the stream.
+
+    Raises:
+        DeadlinePassedError: none came in time; a silent stream must not hold its place for ever.
+    """
+    async with within(limits.idle_s, "the next part of the upload"):
+        return await anext(parts, None)
+
+
+@asynccontextmanager
+async def within(limit_s: float, stage: str) -> AsyncIterator[None]:
+    """Give the block so long.
+
+    Raises:
+        DeadlinePassedError: it took longer.
+    """
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except TimeoutError as error:
+        raise DeadlinePassedError(stage) from error
+
+
+async def _receive_file(
+    file: ArtifactFile, chunks: "_Chunks", staging: Staging, run: RunBlocking
+) -> ArtifactFile:
+    target = await run(lambda: staging.open_file(file.path))
+    missing_bytes = file.size_bytes
+    while missing_bytes and (piece := await chunks.take(missing_bytes)):
+        await run(partial(target.write, piece))
+        missing_bytes -= len(piece)
+    closed: ArtifactFile = await run(target.close)
+    if missing_bytes:
+        raise InvalidInputError.of(
+            f"files[{file.path}].size_bytes",
+            read=closed.size_bytes,
+            accepted=f"{file.size_bytes} bytes, as announced",
+        )
+    return closed
+
+
+class _Chunks:
+    """The stream's bytes, in pieces no longer than asked for."""
+
+    def __init__(
+        self, parts: AsyncIterator[pb.RegisterVersionRequest], limits: UploadLimits
+    ) -> None:
+        self._parts = parts
+        self._limits = limits
+        self._left = memoryview(b"")
+
+    async def take(self, most_bytes: int) -> bytes:
+        """Return the next bytes, at most `most_bytes`; empty at the end of the stream."""
+        while not self._left:
+            part = await next_part(self._parts, self._limits)
+            if part is None:
+                return b""
+            self._left = memoryview(part.chunk)
+        piece, self._left = self._left[:most_bytes], self._left[most_bytes:]
+        return bytes(piece)
+
+
+def _check_announced(announced: Sequence[ArtifactFile], limits: UploadLimits) -> None:
+    faults: list[Fault] = []
+    if len(announced) > limits.max_files:
+        faults.append(Fault("files", f"{len(announced)} files", f"at most {limits.max_files}"))
+    total_bytes = sum(file.size_bytes for file in announced)
+    if total_bytes > limits.max_bytes:
+        faults.append(Fault("files", f"{total_bytes} bytes", f"at most {limits.max_bytes}"))
+    if faults:
+        raise InvalidInputError(faults)

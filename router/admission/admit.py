@@ -1,0 +1,244 @@
+"""Admit: a parsed request becomes work, or one error that names every fault in it."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from router.decisions.budget import BudgetPolicy, answer_by_s
+from router.revision.live_model import LiveModel
+from router.work import Arrival, Candidates, RequestFeatures, Work
+from understudy.domain.errors import Fault, InvalidInputError, NotFoundError
+from understudy.domain.features import FeatureScalar
+
+MOST_ID_CHARACTERS = 256
+_MOST_UNKNOWN_TOLD = 20  # of features: who sends thousands is not helped by a list of them
+
+
+class Asked(NamedTuple):
+    """What both calls share, as the caller sent it.
+
+    A tuple, because there is one per request: a frozen dataclass takes three times as long to make.
+    """
+
+    model: str
+    request_id: str
+    unit_key: str
+    entities: Mapping[str, str]
+    features: Mapping[str, FeatureScalar]
+    threshold: float | None = None
+    outputs: Sequence[str] = ()
+    include_digests: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AskedCandidates:
+    entity: str
+    ids: Sequence[str]
+    features: Sequence[Mapping[str, FeatureScalar]]
+    top_k: int
+    is_sorted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The first stage. Everything here is per request, so it does as little as it can."""
+
+    live_model: Callable[[str], LiveModel | None]
+    budget: BudgetPolicy
+    most_candidates: int
+
+    def admit(self, asked: Asked, arrival: Arrival) -> Work:
+        """Return the work for one unit.
+
+        Raises:
+            InvalidInputError: with all faults.
+            NotFoundError: no deployment of that model.
+        """
+        live = self._live(asked.model)
+        faults = _faults(asked, live, without=None)
+        if faults:
+            raise InvalidInputError(faults)
+        return self._work(asked, live, arrival)
+
+    def admit_candidates(self, asked: Asked, candidates: AskedCandidates, arrival: Arrival) -> Work:
+        """Return the work for a batch of candidates; faulty ones are kept aside with their fault.
+
+        Raises:
+            InvalidInputError: the request itself is at fault, or every candidate is.
+            NotFoundError: no deployment of that model.
+        """
+        live = self._live(asked.model)
+        faults = [
+            *_faults(asked, live, without=candidates.entity),
+            *self._candidate_faults(candidates, live),
+        ]
+        if faults:
+            raise InvalidInputError(faults)
+        rows = _accepted(candidates, live)
+        if not rows.ids:
+            raise InvalidInputError([fault for _, fault in rows.refused.values()])
+        work = self._work(asked, live, arrival)
+        work.candidates = rows
+        work.rows = len(rows.ids)
+        return work
+
+    def _live(self, model: str) -> LiveModel:
+        live = self.live_model(model)
+        if live is None:
+            if not model:
+                raise InvalidInputError.of("model", read=model, accepted="a deployed model's name")
+            raise NotFoundError("deployment of model", model)
+        return live
+
+    def _work(self, asked: Asked, live: LiveModel, arrival: Arrival) -> Work:
+        arrived_s = arrival.arrived_s
+        unit_key = asked.unit_key or _first_entity(asked, live) or asked.request_id
+        request_id = asked.request_id or new_request_id()
+        unit_key = unit_key or request_id
+        return Work(
+            live=live,
+            request_id=request_id,
+            unit_key=unit_key,
+            seat=live.assigner.assign(unit_key),
+            entities=asked.entities,
+            arrived_s=arrived_s,
+            answer_by_s=answer_by_s(self.budget, now_s=arrived_s, remaining_s=arrival.remaining_s),
+            priority=arrival.priority,
+            answer=arrival.answer,
+            features=asked.features or None,
+            threshold=asked.threshold,
+            outputs=tuple(dict.fromkeys(asked.outputs)) if asked.outputs else (),
+            include_digests=asked.include_digests,
+        )
+
+    def _candidate_faults(self, candidates: AskedCandidates, live: LiveModel) -> list[Fault]:
+        faults: list[Fault] = []
+        count = len(candidates.ids)
+        if not 1 <= count <= self.most_candidates:
+            faults.append(Fault("candidates", f"{count}", f"1 to {self.most_candidates}"))
+        if candidates.entity not in live.entity_types:
+            faults.append(
+                Fault("candidate_entity", repr(candidates.entity), _one_of(live.entity_types))
+            )
+        return faults
+
+
+def new_request_id() -> str:
+    """Return a UUIDv7 (RFC 9562): 48 bits of UTC milliseconds, then random ones."""
+    utc_ms = time.time_ns() // 1_000_000
+    drawn = os.urandom(10)
+    text = drawn.hex()
+    variant = "89ab"[drawn[9] & 3]
+    return f"{utc_ms >> 16:08x}-{utc_ms & 0xFFFF:04x}-7{text[:3]}-{variant}{text[3:6]}-{text[6:18]}"
+
+
+def _faults(asked: Asked, live: LiveModel, *, without: str | None) -> list[Fault]:
+    """Return what is wrong; `without`: the entity type that candidates bring."""
+    faults: list[Fault] = []
+    if len(asked.request_id) > MOST_ID_CHARACTERS or len(asked.unit_key) > MOST_ID_CHARACTERS:
+        faults += _id_faults(asked)
+    for kind, name in asked.entities.items():
+        if kind not in live.entity_types or not 1 <= len(name) <= MOST_ID_CHARACTERS:
+            faults.append(_entity_fault(kind, name, live))
+    if len(asked.entities) < len(live.entity_types):
+        faults += _missing_entities(asked, live, without)
+    if asked.features:
+        faults += feature_faults(asked.features, live)
+    if asked.threshold is not None and not _is_finite(asked.threshold):
+        faults.append(Fault("decision_threshold", str(asked.threshold), "a finite number"))
+    if asked.outputs:
+        faults += [
+            Fault("outputs", repr(name), _one_of(live.output_names))
+            for name in asked.outputs
+            if name not in live.output_names
+        ]
+    return faults
+
+
+def _id_faults(asked: Asked) -> list[Fault]:
+    return [
+        _too_long(field, text)
+        for field, text in (("request_id", asked.request_id), ("unit_key", asked.unit_key))
+        if len(text) > MOST_ID_CHARACTERS
+    ]
+
+
+def _entity_fault(kind: str, name: str, live: LiveModel) -> Fault:
+    if kind not in live.entity_types:
+        return Fault(f"entities[{kind}]", repr(name[:20]), _one_of(live.entity_types))
+    if not name:
+        return Fault(f"entities[{kind}]", "''", "an id that is not empty")
+    return _too_long(f"entities[{kind}]", name)
+
+
+def _missing_entities(asked: Asked, live: LiveModel, without: str | None) -> list[Fault]:
+    # With request-time features a view may not be needed at all: then its defaults stand in.
+    if asked.features:
+        return []
+    return [
+        Fault(f"entities[{kind}]", "nothing", "an id: features are read by it")
+        for kind in live.entity_types
+        if kind not in asked.entities and kind != without
+    ]
+
+
+def feature_faults(features: Mapping[str, FeatureScalar], live: LiveModel) -> list[Fault]:
+    """Return what is wrong with request-time features; a name is known if any version reads it."""
+    faults: list[Fault] = []
+    known = live.feature_names
+    unknown = [name for name in features if name not in known]
+    for name in unknown[:_MOST_UNKNOWN_TOLD]:
+        read = repr(features[name])
+        faults.append(
+            Fault(f"features[{name}]", read, "a feature that a version of the model reads")
+        )
+    if len(unknown) > _MOST_UNKNOWN_TOLD:
+        faults.append(Fault("features", f"{len(unknown)} unknown names", "known ones"))
+        return faults
+    for plan in live.plans:
+        own = {name: value for name, value in features.items() if name in plan.names}
+        faults += plan.check_request_features(own)
+    return list(dict.fromkeys(faults))
+
+
+def _accepted(candidates: AskedCandidates, live: LiveModel) -> Candidates:
+    refused: dict[int, tuple[str, Fault]] = {}
+    for place, name in enumerate(candidates.ids):
+        if not name or len(name) > MOST_ID_CHARACTERS:
+            fault = Fault(f"candidates[{place}].id", repr(name[:20]), "1 to 256 characters")
+            refused[place] = (name, fault)
+        elif candidates.features[place]:
+            for fault in feature_faults(candidates.features[place], live):
+                refused.setdefault(place, (name, fault))
+    kept = [place for place in range(len(candidates.ids)) if place not in refused]
+    own: list[RequestFeatures] = [candidates.features[place] or None for place in kept]
+    return Candidates(
+        entity=candidates.entity,
+        ids=[candidates.ids[place] for place in kept],
+        indices=kept,
+        features=own if any(own) else None,
+        refused=refused,
+        top_k=candidates.top_k,
+        is_sorted=candidates.is_sorted,
+    )
+
+
+def _first_entity(asked: Asked, live: LiveModel) -> str:
+    for kind in live.entity_types:
+        if name := asked.entities.get(kind):
+            return name
+    return ""
+
+
+def _too_long(field: str, text: str) -> Fault:
+    return Fault(field, f"{len(text)} characters", f"at most {MOST_ID_CHARACTERS}")
+
+
+def _one_of(names: Sequence[str]) -> str:
+    return f"one of {', '.join(names)}" if names else "none: this model reads no stored features"
+
+
+def _is_finite(value: float) -> bool:
+    return value - value == 0.0

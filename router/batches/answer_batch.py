@@ -1,0 +1,269 @@
+"""The stages of a batch of one version: fetch, assemble, rules, infer. One numpy call per batch.
+
+Answering, mirroring and logging follow in `deliver`; who takes which batch is `pull_work`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.batches.fetch_features import FeatureFetcher, Fetched
+from router.decisions.reasons import marks_of
+from router.decisions.rules import NO_RULE, first_matching_rule
+from router.ports import Clocks, Inferred, Scorer, ScorerHungError
+from router.work import Answered, BatchTiming, Served, Work, whole_works, works_at
+from understudy.domain.deployments import DegradationLevel, Rule
+from understudy.domain.errors import DeadlinePassedError
+from understudy.domain.snapshots import VersionSpec
+from understudy.features.serving.assembly import Assembled, AssemblyPlan
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPlan:
+    """What is compiled once per version: how its tensors are made."""
+
+    spec: VersionSpec
+    plan: AssemblyPlan
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return self.plan.names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A batch with its features and what the rules say, before a scorer sees it; n rows."""
+
+    works: Sequence[Work]
+    tensors: tuple[NDArray[Any], ...]  # in the order of the version's inputs, n rows each
+    statuses: NDArray[np.uint8] | None  # (n, width) FeatureStatus; None: all present
+    rule_rows: NDArray[np.int64] | None  # (n,) index of the deciding rule; None: no rule decides
+    gap: str  # why the feature store was not read; "" when it was
+    wrong_digests: int
+    taken_s: float  # monotonic: when the batch left the queue
+    ready_s: float  # monotonic: when all this was known
+
+    def restricted(self, kept: NDArray[np.bool_]) -> Prepared:
+        """Return the batch with the marked rows only; rows of one work share their mark."""
+        return replace(
+            self,
+            works=works_at(self.works, kept),
+            tensors=tuple(np.ascontiguousarray(tensor[kept]) for tensor in self.tensors),
+            statuses=None if self.statuses is None else self.statuses[kept],
+            rule_rows=None if self.rule_rows is None else self.rule_rows[kept],
+        )
+
+
+async def prepare_batch(
+    works: Sequence[Work],
+    *,
+    version: VersionPlan,
+    rules: Sequence[Rule],
+    features: FeatureFetcher,
+    clocks: Clocks,
+) -> Prepared:
+    """Fetch and assemble the features of `works`, and ask the rules."""
+    taken_s = clocks.monotonic_s()
+    fetched = await features.fetch(
+        version.plan, works, answer_by_s=max(work.answer_by_s for work in works)
+    )
+    assembled = version.plan.assemble(
+        fetched.records,
+        fetched.request_features,
+        now_s=clocks.utc_s(),
+        last_known=fetched.from_memory,
+    )
+    rule_rows = None
+    if rules:
+        columns = _rule_columns(rules, version, assembled, fetched)
+        rule_rows = first_matching_rule(rules, columns, len(assembled.tensors[0]))
+        if not (rule_rows != NO_RULE).any():
+            rule_rows = None
+    return Prepared(
+        works=works,
+        tensors=assembled.tensors,
+        statuses=assembled.statuses,
+        rule_rows=rule_rows,
+        gap=fetched.gap,
+        wrong_digests=assembled.wrong_digests,
+        taken_s=taken_s,
+        ready_s=clocks.monotonic_s(),
+    )
+
+
+def split_decided(prepared: Prepared) -> tuple[Prepared | None, Prepared | None]:
+    """Return what rules decided in whole, and what a scorer must see; None where there is none.
+
+    Candidates of one ScoreBatch stay together: where a rule decides some, all of it goes on.
+    """
+    if prepared.rule_rows is None:
+        return None, prepared
+    decided = whole_works(prepared.works, prepared.rule_rows != NO_RULE)
+    if decided.all():
+        return prepared, None
+    if not decided.any():
+        return None, prepared
+    return prepared.restricted(decided), prepared.restricted(~decided)
+
+
+def answer_by_rules(
+    prepared: Prepared, *, version: VersionPlan, served: Served, rules: Sequence[Rule]
+) -> Answered:
+    """Return the answers of a batch that rules decided in whole."""
+    if prepared.rule_rows is None:
+        raise AssertionError("no rule decided")
+    scores = np.array([rule.score for rule in rules])[prepared.rule_rows]
+    return _answered(prepared, Inferred(scores, {}), version, served, infer_us=0)
+
+
+async def infer_batch(
+    prepared: Prepared,
+    *,
+    version: VersionPlan,
+    served: Served,
+    rules: Sequence[Rule],
+    scorer: Scorer,
+    clocks: Clocks,
+    scorer_timeout_s: float,
+) -> Answered:
+    """Return the scorer's answers for what is prepared.
+
+    Raises:
+        ScorerHungError: the scorer did not answer within `scorer_timeout_s`.
+        UnavailableError, DeadlinePassedError, InvalidInputError: the scorer did not answer; no
+            work is answered, and all may be tried elsewhere.
+    """
+    worth_s = max(work.answer_by_s for work in prepared.works) - prepared.ready_s
+    try:
+        inferred = await _infer_undecided(
+            prepared, version.spec, rules, scorer, timeout_s=min(worth_s, scorer_timeout_s)
+        )
+    except DeadlinePassedError as error:
+        if worth_s < scorer_timeout_s:
+            raise
+        why = f"no answer within {scorer_timeout_s * 1000:.0f} ms"
+        raise ScorerHungError(f"scorer {scorer.address}", why) from error
+    infer_us = round((clocks.monotonic_s() - prepared.ready_s) * 1e6)
+    return _answered(prepared, inferred, version, served, infer_us=infer_us)
+
+
+def _answered(
+    prepared: Prepared, inferred: Inferred, version: VersionPlan, served: Served, *, infer_us: int
+) -> Answered:
+    levels, marks = levels_of(prepared.statuses)
+    return Answered(
+        works=prepared.works,
+        served=served,
+        feature_names=version.feature_names,
+        scores=inferred.scores,
+        levels=levels,
+        statuses=prepared.statuses,
+        outputs=inferred.outputs,
+        timing=BatchTiming(
+            taken_s=prepared.taken_s,
+            fetch_us=round((prepared.ready_s - prepared.taken_s) * 1e6),
+            infer_us=infer_us,
+            rows=len(inferred.scores),
+        ),
+        rule_rows=prepared.rule_rows,
+        matrix=matrix_of(prepared.tensors),
+        marks=marks,
+        gap=prepared.gap,
+        wrong_digests=prepared.wrong_digests,
+    )
+
+
+def levels_of(
+    statuses: NDArray[np.uint8] | None,
+) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+    """Return degradation level and marks (see `marks_of`) per row; None when all rows are FULL.
+
+    Args:
+        statuses: shape (n, width) of FeatureStatus; None: all present.
+    """
+    if statuses is None:
+        return None, None
+    marks = marks_of(statuses)
+    if not marks.any():
+        return None, None
+    levels = np.where(marks, DegradationLevel.FEATURES, DegradationLevel.FULL)
+    return levels.astype(np.uint8), marks
+
+
+def matrix_of(tensors: tuple[NDArray[Any], ...]) -> NDArray[np.float32] | None:
+    """Return the features as (n, width) float32 for the log; None for models with text inputs."""
+    if len(tensors) == 1:
+        first = tensors[0]
+        return first.astype(np.float32, copy=False) if first.dtype.kind != "O" else None
+    if any(tensor.dtype.kind == "O" for tensor in tensors):
+        return None
+    return np.concatenate(tensors, axis=1).astype(np.float32, copy=False)
+
+
+async def _infer_undecided(
+    prepared: Prepared,
+    spec: VersionSpec,
+    rules: Sequence[Rule],
+    scorer: Scorer,
+    *,
+    timeout_s: float,
+) -> Inferred:
+    outputs = _wanted_outputs(prepared.works, spec)
+    rule_rows = prepared.rule_rows
+    if rule_rows is None or not (rule_rows != NO_RULE).any():
+        return await scorer.infer(spec, prepared.tensors, timeout_s=timeout_s, outputs=outputs)
+    undecided = rule_rows == NO_RULE
+    asked = tuple(np.ascontiguousarray(tensor[undecided]) for tensor in prepared.tensors)
+    inferred = await scorer.infer(spec, asked, timeout_s=timeout_s, outputs=outputs)
+    scores = np.array([*(rule.score for rule in rules), np.nan])[rule_rows]  # NO_RULE is -1
+    scores[undecided] = inferred.scores
+    return Inferred(
+        scores, {name: _spread(values, undecided) for name, values in inferred.outputs.items()}
+    )
+
+
+def _spread(values: NDArray[np.generic], scored: NDArray[np.bool_]) -> NDArray[np.generic]:
+    """Return `values` at the rows that were scored, zeros at the others."""
+    spread = np.zeros((len(scored), *values.shape[1:]), dtype=values.dtype)
+    spread[scored] = values
+    return spread
+
+
+def _wanted_outputs(works: Sequence[Work], spec: VersionSpec) -> tuple[str, ...]:
+    """Return what callers asked for, as far as this version has it: they cannot know the arm."""
+    if not any(work.outputs for work in works):
+        return ()
+    wanted = {name for work in works for name in work.outputs}
+    return tuple(sorted(wanted & {output.name for output in spec.outputs}))
+
+
+def _rule_columns(
+    rules: Sequence[Rule], version: VersionPlan, assembled: Assembled, fetched: Fetched
+) -> Mapping[str, NDArray[Any]]:
+    """Return the columns that the rules read: the model's features, or the request's own."""
+    places = {name: index for index, name in enumerate(version.feature_names)}
+    columns: dict[str, NDArray[Any]] = {}
+    for rule in rules:
+        place = places.get(rule.feature)
+        if place is not None:
+            columns[rule.feature] = _column(assembled, place)
+        elif fetched.request_features is not None:
+            columns[rule.feature] = np.array(
+                [_number((row or {}).get(rule.feature)) for row in fetched.request_features]
+            )
+    return {name: column for name, column in columns.items() if column.dtype.kind in "fiub"}
+
+
+def _column(assembled: Assembled, place: int) -> NDArray[Any]:
+    if len(assembled.tensors) == 1:
+        return assembled.tensors[0][:, place]
+    return assembled.tensors[place][:, 0]
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")

@@ -1,0 +1,185 @@
+"""After the answer is known: scatter it to the callers, then count and log it, once per batch."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.batches.columns import candidate_ids_of, per_row
+from router.batches.last_scores import LastScores
+from router.books.counters import Counters
+from router.decisions.rules import NO_RULE
+from router.ports import Clocks
+from router.work import Answered, Candidates, Work
+from understudy.domain.deployments import DegradationLevel, Deployment
+from understudy.domain.errors import UnderstudyError
+from understudy.logs.batches import NO_DECISION, ScoreBatchLog
+
+Column = TypeVar("Column", bound=np.ndarray[Any, Any])
+
+
+class Responder(Protocol):
+    """Makes the answers of a batch and hands each caller its own; joins those of a split call."""
+
+    def scatter(self, answered: Answered, deployment: Deployment, *, now_s: float) -> None: ...
+    def join(self, parts: Sequence[bytes], candidates: Candidates) -> bytes | None: ...
+
+
+class RequestLog(Protocol):
+    """The line per request, where it is asked for; lines about trouble always."""
+
+    def answered(self, answered: Answered, *, now_s: float) -> None: ...
+    def failed(self, works: Sequence[Work], error: UnderstudyError, *, now_s: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """The moment a batch was answered: what the books need of it, once its callers have gone."""
+
+    answered_s: float  # monotonic
+    outstanding_rows: int  # this batch included
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where every answer of a router passes. Order: the caller first, then the books."""
+
+    responder: Responder
+    log: Callable[[ScoreBatchLog], bool]
+    request_log: RequestLog
+    counters: Counters
+    last_scores: LastScores
+    clocks: Clocks
+    outstanding_rows: Callable[[], int]  # in the router now
+    after_batch: Callable[[float, int], None]  # middle queue time in s, outstanding rows
+
+    def deliver(self, answered: Answered, deployment: Deployment) -> None:
+        """Answer the callers, who all still wait; then count and log every row."""
+        self.book(answered, deployment, self.answer(answered, deployment))
+
+    def answer(self, answered: Answered, deployment: Deployment) -> Handed:
+        """Hand the answers out. Most callers go on at the loop's next turn."""
+        handed = Handed(self.clocks.monotonic_s(), self.outstanding_rows())
+        self.responder.scatter(answered, deployment, now_s=handed.answered_s)
+        return handed
+
+    def book(self, answered: Answered, deployment: Deployment, handed: Handed) -> None:
+        """Count and log every row of a batch that was answered."""
+        answered_s = handed.answered_s
+        arrived_s = [work.arrived_s for work in answered.works]
+        taken_s = answered.timing.taken_s
+        queue_s = [max(0.0, taken_s - each) for each in arrived_s]
+        total_s = [answered_s - each for each in arrived_s]
+        self.counters.batch_answered(answered, queue_s=queue_s, total_s=total_s)
+        own_s = [
+            waited_s
+            for waited_s, work in zip(queue_s, answered.works, strict=True)
+            if not work.is_later_part
+        ]
+        if own_s:  # in order of arrival: the middle one
+            self.after_batch(own_s[len(own_s) // 2], handed.outstanding_rows)
+        if deployment.fallback.last_score:
+            self._remember(answered, answered_s)
+        self.request_log.answered(answered, now_s=answered_s)
+        self.log(self._log_batch(answered, deployment, queue_s, total_s))
+
+    def fail(self, works: Sequence[Work], error: UnderstudyError) -> None:
+        """End calls for which nothing is declared."""
+        failed = [work for work in works if not work.answer.done()]
+        for work in failed:
+            work.answer.set_exception(error)
+            self.counters.failed(work.live.deployment.model, type(error).__name__, work.rows)
+        self.request_log.failed(failed, error, now_s=self.clocks.monotonic_s())
+
+    def _remember(self, answered: Answered, now_s: float) -> None:
+        if answered.levels is not None and answered.levels.max() >= DegradationLevel.FALLBACK:
+            return  # a score that was not computed now must not look fresh
+        at = 0
+        for work in answered.works:
+            if work.candidates is None and not work.features:
+                self.last_scores.remember(work, float(answered.scores[at]), now_s=now_s)
+            at += work.rows
+
+    def _log_batch(
+        self,
+        answered: Answered,
+        deployment: Deployment,
+        queue_s: Sequence[float],
+        total_s: Sequence[float],
+    ) -> ScoreBatchLog:
+        works, served = answered.works, answered.served
+        row_counts = [work.rows for work in works]
+        is_single = len(works) == answered.rows
+        queue_us = _microseconds(queue_s)
+        total_us = _microseconds(total_s)
+        return ScoreBatchLog(
+            model=served.model,
+            version=served.version,
+            arm="challenger" if served.arm == "challenger" else "champion",
+            revision=served.revision,
+            at_us=round(self.clocks.utc_s() * 1e6),
+            request_ids=per_row(works, lambda work: work.request_id),
+            entity_ids=per_row(works, lambda work: work.unit_key),
+            scores=answered.scores,
+            decisions=_decisions(answered, deployment),
+            levels=_all_full(answered.rows) if answered.levels is None else answered.levels,
+            queue_us=queue_us if is_single else np.repeat(queue_us, row_counts),
+            total_us=total_us if is_single else np.repeat(total_us, row_counts),
+            fetch_us=answered.timing.fetch_us,
+            infer_us=answered.timing.infer_us,
+            rules=_rules(answered, deployment),
+            candidate_ids=candidate_ids_of(works),
+            features=answered.matrix,
+            feature_names=answered.feature_names if answered.matrix is not None else (),
+            statuses=answered.statuses if answered.matrix is not None else None,
+        )
+
+
+def _microseconds(seconds: Sequence[float]) -> NDArray[np.uint32]:
+    return (np.array(seconds) * 1e6).astype(np.uint32)
+
+
+@lru_cache(maxsize=1024)
+def _all_full(rows: int) -> NDArray[np.uint8]:
+    return _shared(np.zeros(rows, dtype=np.uint8))
+
+
+@lru_cache(maxsize=1024)
+def _no_decisions(rows: int) -> NDArray[np.int8]:
+    return _shared(np.full(rows, NO_DECISION, dtype=np.int8))
+
+
+def _shared(column: Column) -> Column:
+    """Let many batches share a column that says "nothing special": nobody may write to it."""
+    column.flags.writeable = False
+    return column
+
+
+def _decisions(answered: Answered, deployment: Deployment) -> NDArray[np.int8]:
+    """Return 1 where the score reaches the threshold of its request or deployment, else 0."""
+    default = deployment.decision_threshold
+    if all(work.threshold is None for work in answered.works):
+        if default is None:
+            return _no_decisions(answered.rows)
+        return (answered.scores >= default).astype(np.int8)
+    thresholds = np.repeat(
+        np.array([_threshold(work, default) for work in answered.works]),
+        [work.rows for work in answered.works],
+    )
+    reached = (answered.scores >= thresholds).astype(np.int8)
+    return np.where(np.isnan(thresholds), np.int8(NO_DECISION), reached)
+
+
+def _threshold(work: Work, default: float | None) -> float:
+    chosen = work.threshold if work.threshold is not None else default
+    return float("nan") if chosen is None else chosen
+
+
+def _rules(answered: Answered, deployment: Deployment) -> list[str] | None:
+    if answered.rule_rows is None or not (answered.rule_rows != NO_RULE).any():
+        return None
+    names = (*(rule.name for rule in deployment.rules), "")  # NO_RULE is -1: the last
+    return [names[index] for index in answered.rule_rows.tolist()]

@@ -1,0 +1,226 @@
+"""One coalesced read for all rows of a batch; a store in trouble costs values, never answers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from router.decisions.breaker import Breaker, BreakerPolicy, Permit
+from router.decisions.budget import fetch_timeout_s
+from router.work import RequestFeatures, Work
+from understudy.domain.errors import UnavailableError
+from understudy.domain.patience import Experience, Verdict
+from understudy.features.ports import FeatureStore, ViewRead
+from understudy.features.serving.assembly import AssemblyPlan
+from understudy.features.serving.last_known import LastKnownRecords
+
+STORE_UNAVAILABLE = "feature_store_unavailable"
+STORE_ANSWERED_IN_PART = "feature_store_answered_in_part"
+_SPENT_SHARE = 0.9  # of its time: a read that failed after so much ran out of it
+_GONE_TIMES = 20  # of what counts as slow: a store silent for so long is gone
+_log = structlog.get_logger()
+
+Records = list[list[bytes | None]]
+RowMask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    records: Records  # per view of the plan, per row
+    request_features: Sequence[RequestFeatures] | None  # per row; None: no row brings any
+    gap: str  # why the store did not answer for every row; "" when it did
+    from_memory: Sequence[RowMask | None] | None = None  # per view, (n,); None: no row
+
+
+class FeatureFetcher:
+    """Reads behind a breaker that trips on errors and on reads slower than `slow_s`.
+
+    What a remote store answered is remembered, within bounds, and stands in while it does not.
+    An embedded store needs no memory beside it: it fails only together with this process.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        *,
+        policy: BreakerPolicy,
+        slow_s: float,
+        now_s: Callable[[], float],
+        memory: LastKnownRecords | None = None,
+        reads_for: str = "live calls",
+    ) -> None:
+        self._store = store
+        self._policy = policy
+        self._reads_for = reads_for
+        self._breaker = Breaker(policy)
+        self._slow_s = slow_s
+        self._now_s = now_s
+        self._memory = memory
+        self._experience = Experience()
+
+    @property
+    def is_open(self) -> bool:
+        return not self._breaker.is_closed
+
+    def with_own_breaker(self, *, reads_for: str) -> "FeatureFetcher":
+        """Return one over the same store and memory: its failures are not ours, nor ours its.
+
+        `reads_for`: who needs what it reads, for the log.
+        """
+        return FeatureFetcher(
+            self._store,
+            policy=self._policy,
+            slow_s=self._slow_s,
+            now_s=self._now_s,
+            memory=self._memory,
+            reads_for=reads_for,
+        )
+
+    async def fetch(
+        self, plan: AssemblyPlan, works: Sequence[Work], *, answer_by_s: float
+    ) -> Fetched:
+        """Return the records of all rows of `works`; what the store does not give is a gap.
+
+        `answer_by_s` (monotonic): when what needs them must be done; a store may have a part of
+        the time until then.
+        """
+        request_features = _request_features(works)
+        if not plan.views:
+            rows = sum(work.rows for work in works)
+            return Fetched([], request_features or [None] * rows, "")
+        has_candidates = any(work.candidates is not None for work in works)
+        ids_of = _distinct_ids if has_candidates else _ids
+        reads = [ViewRead(view, ids_of(view.entity, works)) for view in plan.views]
+        records = await self._read(reads, answer_by_s)
+        fetched = self._with_memory(reads, records, request_features)
+        return _spread_all(fetched, plan, works) if has_candidates else fetched
+
+    async def _read(self, reads: Sequence[ViewRead], answer_by_s: float) -> Records | None:
+        """Return what the store answers; None when it is, or was a moment ago, in trouble."""
+        started_s = self._now_s()
+        self._breaker, permit = self._breaker.admit(started_s)
+        if permit is None:
+            return None
+        timeout_s = fetch_timeout_s(slow_s=self._slow_s, left_s=answer_by_s - started_s)
+        try:
+            if self._store.inline:
+                records = self._store.read_now(reads)
+            else:
+                records = await self._store.read(reads, timeout_s=timeout_s)
+        except UnavailableError as error:
+            self._record_failure(permit, error.why, timeout_s, started_s)
+            return None
+        took_s = self._now_s() - started_s
+        self._experience = self._experience.after_answer(took_s)
+        self._record(permit, succeeded=took_s <= self._slow_s, why=f"{took_s * 1000:.0f} ms")
+        return records
+
+    def _record_failure(self, permit: Permit, why: str, timeout_s: float, started_s: float) -> None:
+        """Count a failed read, unless its callers left the store less time than it needs."""
+        took_s = self._now_s() - started_s
+        if took_s >= _SPENT_SHARE * timeout_s and timeout_s < self._slow_s:
+            self._experience, verdict = self._experience.after_timeout(
+                given_s=took_s, gone_after_s=_GONE_TIMES * self._slow_s
+            )
+            if verdict is Verdict.NOTHING and self._breaker.is_closed:
+                return
+        self._record(permit, succeeded=False, why=why)
+
+    def _with_memory(
+        self,
+        reads: Sequence[ViewRead],
+        records: Records | None,
+        request_features: Sequence[RequestFeatures] | None,
+    ) -> Fetched:
+        if records is None:
+            if self._memory is None:
+                nothing: Records = [[None] * len(read.entity_ids) for read in reads]
+                return Fetched(nothing, request_features, STORE_UNAVAILABLE)
+            recalled = self._memory.recall(reads, now_s=self._now_s())
+            return Fetched(
+                recalled.records, request_features, STORE_UNAVAILABLE, recalled.from_memory
+            )
+        if self._memory is None:
+            return Fetched(records, request_features, "")
+        filled = self._memory.fill(reads, records, now_s=self._now_s())
+        self._memory.remember(reads, records, now_s=self._now_s())
+        is_partial = any(mask is not None for mask in filled.from_memory)
+        gap = STORE_ANSWERED_IN_PART if is_partial else ""
+        return Fetched(filled.records, request_features, gap, filled.from_memory)
+
+    def _record(self, permit: Permit, *, succeeded: bool, why: str) -> None:
+        was_closed = self._breaker.is_closed
+        self._breaker = self._breaker.record(permit, succeeded=succeeded, now_s=self._now_s())
+        if was_closed and not self._breaker.is_closed:
+            _log.warning("feature_breaker_opened", reads_for=self._reads_for, why=why)
+        elif not was_closed and self._breaker.is_closed:
+            _log.info("feature_breaker_closed", reads_for=self._reads_for)
+
+
+def _ids(entity: str, works: Sequence[Work]) -> list[str | None]:
+    return [work.entities.get(entity) for work in works]
+
+
+def _distinct_ids(entity: str, works: Sequence[Work]) -> list[str | None]:
+    """Return what to read: a shared entity once per work, candidates each."""
+    return list(chain.from_iterable(_ids_of(entity, work) for work in works))
+
+
+def _ids_of(entity: str, work: Work) -> Sequence[str | None]:
+    if work.candidates is not None and work.candidates.entity == entity:
+        return work.candidates.ids
+    return (work.entities.get(entity),)
+
+
+def _spread_all(fetched: Fetched, plan: AssemblyPlan, works: Sequence[Work]) -> Fetched:
+    """Undo `_distinct_ids`: one record, and one mark, per row."""
+    places = [_places(view.entity, works) for view in plan.views]
+    masks = fetched.from_memory
+    return replace(
+        fetched,
+        records=[
+            [found[place] for place in at]
+            for found, at in zip(fetched.records, places, strict=True)
+        ],
+        from_memory=(
+            None
+            if masks is None
+            else [
+                None if mask is None else mask[at] for mask, at in zip(masks, places, strict=True)
+            ]
+        ),
+    )
+
+
+def _places(entity: str, works: Sequence[Work]) -> list[int]:
+    """Return for each row where its record stands in what `_distinct_ids` had read."""
+    places: list[int] = []
+    at = 0
+    for work in works:
+        if work.candidates is not None and work.candidates.entity == entity:
+            places += range(at, at + work.rows)
+            at += work.rows
+        else:
+            places += repeat(at, work.rows)
+            at += 1
+    return places
+
+
+def _request_features(works: Sequence[Work]) -> Sequence[RequestFeatures] | None:
+    """Return the request-time features per row, a candidate's own over the shared ones."""
+    if not any(
+        work.features or (work.candidates is not None and work.candidates.features)
+        for work in works
+    ):
+        return None
+    rows: list[RequestFeatures] = []
+    for work in works:
+        own = work.candidates.features if work.candidates is not None else None
+        if own is None:
+            rows += repeat(work.features, work.rows)
+        else:
+            rows += [{**(work.features or {}), **(each or {})} for each in own]
+    return rows

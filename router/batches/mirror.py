@@ -1,0 +1,316 @@
+"""Copies of answered batches to one shadow. Never waited for; every row is accounted for.
+
+The queue is bounded in rows; full means drop and count. A shadow is in no hurry, so it gathers
+larger batches than the champion: fewer calls on the cores that callers need.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from router.batches.answer_batch import VersionPlan
+from router.batches.columns import candidate_ids_of, per_row
+from router.batches.fetch_features import STORE_UNAVAILABLE, FeatureFetcher
+from router.decisions.sampling import is_sampled
+from router.ports import Clocks, Scorer
+from router.work import Answered, Served, Work
+from understudy.domain.deployments import Shadow
+from understudy.domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
+from understudy.domain.snapshots import VersionSpec
+from understudy.logs.batches import ShadowBatchLog, ShadowStatus
+from understudy.logs.ledger import MirrorLedger
+
+_log = structlog.get_logger()
+_GATHER_S = 0.05
+_BUG_PAUSE_S = 0.1
+
+Tensors = tuple[NDArray[Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorPolicy:
+    most_queued_rows: int
+    most_batch_rows: int
+    most_wait_s: float  # a row that waited longer is dropped
+    timeout_s: float  # of one call to the shadow
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """Rows of one answered batch on their way to the shadow."""
+
+    works: Sequence[Work]
+    served: Served
+    champion_scores: NDArray[np.float64]
+    tensors: Tensors | None  # None: the shadow reads other features and makes its own
+    offered_s: float  # monotonic
+    at_us: int
+
+    @property
+    def rows(self) -> int:
+        return len(self.champion_scores)
+
+
+class MirrorQueue:
+    """One shadow of one model. Outlives revisions: its ledger only grows."""
+
+    def __init__(
+        self,
+        *,
+        policy: MirrorPolicy,
+        features: FeatureFetcher,
+        log: Callable[[ShadowBatchLog], bool],
+        is_shedding: Callable[[int], bool],
+        clocks: Clocks,
+    ) -> None:
+        self.ledger = MirrorLedger()
+        self.queued_rows = 0
+        self._policy = policy
+        # What a shadow alone reads may be slow: live calls must not lose the store for that.
+        self._features = features.with_own_breaker(reads_for="a shadow")
+        self._log = log
+        self._is_shedding = is_shedding
+        self._clocks = clocks
+        self._copies: deque[_Copy] = deque()
+        self._arrived = asyncio.Event()
+        self._shadow: Shadow | None = None
+        self._salt = ""
+        self._version: VersionPlan | None = None
+        self._scorer: Scorer | None = None
+        self._asked: Scorer | None = None  # a call to it is under way
+        self._closed = False
+        self._in_flight_rows = 0
+        self._compared: tuple[VersionSpec, VersionSpec, bool] | None = None  # at the last offer
+
+    def set_target(
+        self, shadow: Shadow | None, salt: str, version: VersionPlan | None, scorer: Scorer | None
+    ) -> None:
+        """Say what to mirror and to whom; `scorer` None: no ready one, rows are dropped."""
+        self._shadow, self._salt, self._version, self._scorer = shadow, salt, version, scorer
+
+    def offer(
+        self, answered: Answered, tensors: Tensors, spec: VersionSpec, outstanding_rows: int
+    ) -> None:
+        """Copy the champion's batch to the queue, or count why not. Never waits.
+
+        `outstanding_rows`: how full the router was when the batch was answered.
+        """
+        shadow, version = self._shadow, self._version
+        if shadow is None or version is None:
+            return
+        rows = answered.rows
+        self._count(offered=rows)
+        keep = self._sampled(answered.works, shadow)
+        kept_rows = rows if keep is None else int(keep.sum())
+        self._count(sampled_out=rows - kept_rows)
+        if not kept_rows:
+            return
+        if self._scorer is None:
+            self._count(dropped_not_ready=kept_rows)
+            return
+        is_full = self.queued_rows + kept_rows > self._policy.most_queued_rows
+        if is_full or self._is_shedding(outstanding_rows):
+            self._count(dropped_queue_full=kept_rows)
+            return
+        same = self._reads_the_same(version.spec, spec)
+        self._copies.append(
+            _Copy(
+                works=_rowwise(answered.works, keep),
+                served=answered.served,
+                champion_scores=answered.scores if keep is None else answered.scores[keep],
+                tensors=_kept(tensors, keep) if same else None,
+                offered_s=self._clocks.monotonic_s(),
+                at_us=round(self._clocks.utc_s() * 1e6),
+            )
+        )
+        self.queued_rows += kept_rows
+        self._arrived.set()
+
+    def _reads_the_same(self, shadow: VersionSpec, champion: VersionSpec) -> bool:
+        # They change with a revision; comparing hundreds of features is not for every batch.
+        before = self._compared
+        if before is None or before[0] is not shadow or before[1] is not champion:
+            before = self._compared = (shadow, champion, _reads_the_same(shadow, champion))
+        return before[2]
+
+    async def run(self) -> None:
+        """Send what is queued until closed; what is queued then is still sent."""
+        while not (self._closed and not self._copies):
+            await self._arrived.wait()
+            if not self._closed and self.queued_rows < self._policy.most_batch_rows:
+                await asyncio.sleep(_GATHER_S)
+            self._arrived.clear()
+            while self._copies:
+                copies = self._take()
+                try:
+                    await self._send(copies)
+                except Exception:  # noqa: BLE001 - boundary: a bug in one batch must not end mirroring
+                    _log.exception("mirror_failed")
+                    self._count(error=self._in_flight_rows)
+                    self._in_flight_rows = 0
+                    await asyncio.sleep(_BUG_PAUSE_S)
+
+    def close(self) -> None:
+        self._closed = True
+        self._arrived.set()
+
+    def addresses(self) -> set[str]:
+        """Return the scorers that are to be asked, or are being asked now."""
+        return {each.address for each in (self._scorer, self._asked) if each is not None}
+
+    @property
+    def is_feature_breaker_open(self) -> bool:
+        return self._features.is_open
+
+    @property
+    def in_flight_rows(self) -> int:
+        return self.queued_rows + self._in_flight_rows
+
+    def _sampled(self, works: Sequence[Work], shadow: Shadow) -> NDArray[np.bool_] | None:
+        sampled = [
+            is_sampled(
+                work.request_id,
+                shadow_version=shadow.version,
+                salt=self._salt,
+                sample_bp=shadow.sample_bp,
+            )
+            for work in works
+        ]
+        if all(sampled):
+            return None
+        return np.repeat(np.array(sampled), [work.rows for work in works])
+
+    def _take(self) -> list[_Copy]:
+        """Take copies of the same answerer, up to a batch."""
+        taken = [self._copies.popleft()]
+        rows = taken[0].rows
+        while (
+            self._copies
+            and self._copies[0].served == taken[0].served
+            and (self._copies[0].tensors is None) == (taken[0].tensors is None)
+            and rows + self._copies[0].rows <= self._policy.most_batch_rows
+        ):
+            copy = self._copies.popleft()
+            taken.append(copy)
+            rows += copy.rows
+        self.queued_rows -= rows
+        self._in_flight_rows = rows
+        return taken
+
+    async def _send(self, copies: Sequence[_Copy]) -> None:
+        scorer, version = self._scorer, self._version
+        if scorer is None or version is None:
+            self._settle(dropped_not_ready=self._in_flight_rows)
+            return
+        oldest_s = self._clocks.monotonic_s() - self._policy.most_wait_s
+        fresh = [copy for copy in copies if copy.offered_s >= oldest_s]
+        expired_rows = self._in_flight_rows - sum(copy.rows for copy in fresh)
+        if expired_rows:
+            self._settle(dropped_expired=expired_rows)
+        if not fresh:
+            return
+        rows = self._in_flight_rows
+        started_s = self._clocks.monotonic_s()
+        scores = np.full(rows, np.nan)
+        status: ShadowStatus = "ok"
+        self._asked = scorer
+        try:
+            tensors = await self._tensors(fresh, version)
+            inferred = await scorer.infer(version.spec, tensors, timeout_s=self._policy.timeout_s)
+            scores = inferred.scores
+        except DeadlinePassedError:
+            status = "timeout"
+        except UnderstudyError as error:
+            status = "error"
+            _log.warning("shadow_failed", shadow=str(version.spec.ref), why=str(error))
+        finally:
+            self._asked = None
+        self._settle(**{status: rows})
+        infer_us = round((self._clocks.monotonic_s() - started_s) * 1e6)
+        self._log(_log_of(fresh, version, scores, status, infer_us))
+
+    async def _tensors(self, copies: Sequence[_Copy], version: VersionPlan) -> Tensors:
+        if copies[0].tensors is not None:
+            columns = zip(*(copy.tensors for copy in copies if copy.tensors), strict=True)
+            return tuple(_joined(parts) for parts in columns)
+        works = [work for copy in copies for work in copy.works]
+        # Not in the time of the callers, who have been answered.
+        answer_by_s = self._clocks.monotonic_s() + self._policy.timeout_s
+        fetched = await self._features.fetch(version.plan, works, answer_by_s=answer_by_s)
+        if fetched.gap == STORE_UNAVAILABLE:  # what a shadow says of defaults is no comparison
+            raise UnavailableError("features of the shadow", fetched.gap)
+        assembled = version.plan.assemble(
+            fetched.records,
+            fetched.request_features,
+            now_s=self._clocks.utc_s(),
+            last_known=fetched.from_memory,
+        )
+        return assembled.tensors
+
+    def _settle(self, **counts: int) -> None:
+        self._count(**counts)
+        self._in_flight_rows -= sum(counts.values())
+
+    def _count(self, **counts: int) -> None:
+        self.ledger = replace(
+            self.ledger, **{name: getattr(self.ledger, name) + n for name, n in counts.items()}
+        )
+
+
+def _reads_the_same(shadow: VersionSpec, champion: VersionSpec) -> bool:
+    """Whether the champion's bytes are the shadow's bytes too."""
+    return shadow.feature_set == champion.feature_set and [
+        (tensor.datatype, tensor.shape[1:]) for tensor in shadow.inputs
+    ] == [(tensor.datatype, tensor.shape[1:]) for tensor in champion.inputs]
+
+
+def _kept(tensors: Tensors, keep: NDArray[np.bool_] | None) -> Tensors:
+    return tensors if keep is None else tuple(tensor[keep] for tensor in tensors)
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _rowwise(works: Sequence[Work], keep: NDArray[np.bool_] | None) -> Sequence[Work]:
+    if keep is None:
+        return works
+    kept: list[Work] = []
+    at = 0
+    for work in works:
+        if keep[at]:  # all rows of a work share its request id, hence its fate
+            kept.append(work)
+        at += work.rows
+    return kept
+
+
+def _log_of(
+    copies: Sequence[_Copy],
+    version: VersionPlan,
+    scores: NDArray[np.float64],
+    status: ShadowStatus,
+    infer_us: int,
+) -> ShadowBatchLog:
+    works = [work for copy in copies for work in copy.works]
+    served = copies[0].served
+    return ShadowBatchLog(
+        model=served.model,
+        shadow_version=version.spec.ref.number,
+        champion_version=served.version,
+        arm="champion",
+        revision=served.revision,
+        at_us=copies[-1].at_us,
+        request_ids=per_row(works, lambda work: work.request_id),
+        entity_ids=per_row(works, lambda work: work.unit_key),
+        candidate_ids=candidate_ids_of(works),
+        champion_scores=_joined([copy.champion_scores for copy in copies]),
+        shadow_scores=scores,
+        status=status,
+        infer_us=infer_us,
+    )

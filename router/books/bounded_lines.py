@@ -1,0 +1,73 @@
+"""Lines about trouble, bounded: a flood of it must not fill a disk, nor cost what answers need.
+
+A line that says how many were left out follows a second after the first of them.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from time import monotonic
+
+import structlog
+
+from router.decisions.line_budget import WINDOW_S, LineBudget
+from understudy.domain.errors import InvalidInputError, NotFoundError, OverloadedError
+
+_REFUSALS = (OverloadedError, InvalidInputError, NotFoundError)  # before any work was done
+_log = structlog.get_logger()
+
+CallLater = Callable[[float, Callable[[], None]], object]
+
+
+def _call_later(delay_s: float, callback: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(delay_s, callback)
+
+
+class BoundedLines:
+    """Says which lines of one event may be written. Used in the event loop's thread only."""
+
+    def __init__(
+        self,
+        event: str,
+        most_per_s: int,
+        *,
+        now_s: Callable[[], float] = monotonic,
+        call_later: CallLater = _call_later,
+    ) -> None:
+        self._event = event
+        self._budget = LineBudget(most_per_s)
+        self._now_s = now_s
+        self._call_later = call_later
+
+    def allowed(self, lines: int) -> int:
+        """Return how many of `lines` to write now; the others are counted."""
+        before = self._budget
+        self._budget, allowed = before.spend(lines, self._now_s())
+        if self._budget.left_out and not before.left_out:
+            self._call_later(WINDOW_S, self._tell)
+        return allowed
+
+    def _tell(self) -> None:
+        _log.warning("log_lines_left_out", of=self._event, lines=self._budget.left_out)
+        self._budget = replace(self._budget, left_out=0)
+
+
+class RefusalLines:
+    """One line a second, while calls are refused, with how many by the class of the error."""
+
+    def __init__(self, *, call_later: CallLater = _call_later) -> None:
+        self._counts: Counter[str] = Counter()
+        self._call_later = call_later
+
+    def count(self, error: Exception) -> None:
+        """Count a call that ended with `error`, if that refused it; others have lines already."""
+        if not isinstance(error, _REFUSALS):
+            return
+        if not self._counts:
+            self._call_later(WINDOW_S, self._tell)
+        self._counts[type(error).__name__] += 1
+
+    def _tell(self) -> None:
+        counts, self._counts = self._counts, Counter()
+        _log.warning("calls_refused", within_s=WINDOW_S, **counts)

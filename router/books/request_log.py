@@ -1,0 +1,111 @@
+"""One canonical line per request: off, sampled or all. Trouble always leaves lines, bounded."""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from time import monotonic
+
+import structlog
+
+from router.books.bounded_lines import BoundedLines
+from router.decisions.sampling import is_sampled
+from router.work import Answered, Work, level_of_work, reasons_of_work, starts_of
+from understudy.domain.errors import UnderstudyError
+
+_MOST_TROUBLES_PER_S = 10  # lines about degraded answers, and as many about failed requests
+_log = structlog.get_logger()
+
+
+class RequestLines(StrEnum):
+    OFF = "off"
+    SAMPLED = "sampled"
+    ALL = "all"
+
+
+class RequestLogLines:
+    """Writes the lines of a batch; the columnar score log has every answered request anyway.
+
+    Requests that the setting chooses leave their line whatever becomes of them. Of the others,
+    degraded and failed ones do, so many a second.
+    """
+
+    def __init__(
+        self, lines: RequestLines, sample_bp: int, *, now_s: Callable[[], float] = monotonic
+    ) -> None:
+        self._lines = lines
+        self._sample_bp = {RequestLines.OFF: 0, RequestLines.ALL: 10_000}.get(lines, sample_bp)
+        self._degraded = BoundedLines("request_scored", _MOST_TROUBLES_PER_S, now_s=now_s)
+        self._failed = BoundedLines("request_failed", _MOST_TROUBLES_PER_S, now_s=now_s)
+        self._foreign = BoundedLines("records_of_another_definition", 1, now_s=now_s)
+
+    def answered(self, answered: Answered, *, now_s: float) -> None:
+        """Write what a batch of answers has to be said of. `now_s`: when it was answered."""
+        if answered.wrong_digests and self._foreign.allowed(1):
+            _log.warning(
+                "records_of_another_definition",
+                model=answered.served.model,
+                version=answered.served.version,
+                records=answered.wrong_digests,
+            )
+        if self._lines is RequestLines.OFF and answered.levels is None:
+            return
+        troubled: list[tuple[Work, int]] = []
+        for work, at in zip(answered.works, starts_of(answered.works), strict=True):
+            if self._is_chosen(work):
+                _write_answered(answered, work, at, now_s)
+            elif level_of_work(answered, work, at):
+                troubled.append((work, at))
+        if troubled:
+            for work, at in troubled[: self._degraded.allowed(len(troubled))]:
+                _write_answered(answered, work, at, now_s)
+
+    def failed(self, works: Sequence[Work], error: UnderstudyError, *, now_s: float) -> None:
+        """Write that requests end with an error: no step below them is declared."""
+        chosen = [work for work in works if self._is_chosen(work)]
+        others = [work for work in works if not self._is_chosen(work)]
+        for work in (*chosen, *others[: self._failed.allowed(len(others))]):
+            _log.error(
+                "request_failed",
+                request_id=work.request_id,
+                model=work.live.deployment.model,
+                revision=work.live.deployment.revision,
+                error=type(error).__name__,
+                cause=work.degraded_because,
+                tried=_tried(work),
+                rows=work.rows,
+                latency_ms=_ms(now_s - work.arrived_s),
+            )
+
+    def _is_chosen(self, work: Work) -> bool:
+        return self._sample_bp > 0 and is_sampled(
+            work.request_id, shadow_version=0, salt="request-log", sample_bp=self._sample_bp
+        )
+
+
+def _write_answered(answered: Answered, work: Work, at: int, now_s: float) -> None:
+    level = level_of_work(answered, work, at)
+    write = _log.warning if level else _log.info
+    write(
+        "request_scored",
+        request_id=work.request_id,
+        model=answered.served.model,
+        version=answered.served.version,
+        arm=answered.served.arm.value,
+        revision=answered.served.revision,
+        degradation=f"L{level.value}",
+        reasons=reasons_of_work(answered, work, at),
+        rows=work.rows,
+        queue_ms=_ms(answered.timing.taken_s - work.arrived_s),
+        fetch_ms=answered.timing.fetch_us / 1000,
+        infer_ms=answered.timing.infer_us / 1000,
+        latency_ms=_ms(now_s - work.arrived_s),
+    )
+
+
+def _tried(work: Work) -> list[str]:
+    """Return whom the ladder came to before it ended."""
+    tried = [("champion", work.tried_champion), ("fallback_version", work.tried_fallback)]
+    return [name for name, was_tried in tried if was_tried]
+
+
+def _ms(seconds: float) -> float:
+    return round(max(seconds, 0.0) * 1000, 3)

@@ -1,0 +1,82 @@
+"""Assignment without a router: keys in, arms out, by the rule that routers use."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import grpc
+from google.protobuf.json_format import Parse, ParseError
+
+from router.admission.admit import MOST_ID_CHARACTERS
+from router.decisions.assignment import ArmWeight, Assigner, split_of
+from understudy.control.wire import deployment_from_wire
+from understudy.domain.deployments import Deployment
+from understudy.domain.errors import InvalidInputError
+from understudy.v1 import registry_pb2, registry_pb2_grpc
+
+_TIMEOUT_S = 5.0
+
+
+def read_deployment(file: Path) -> Deployment:
+    """Return the revision in `file`, as `understudy registry history --output json` shows it.
+
+    Raises:
+        InvalidInputError: the file is not readable, holds no deployment, or another than its digest
+            says.
+    """
+    try:
+        message = Parse(file.read_text(), registry_pb2.Deployment())
+    except (OSError, UnicodeDecodeError, ParseError) as error:
+        raise InvalidInputError.of(
+            str(file),
+            read=str(error),
+            accepted="a revision as JSON, as `registry history` shows it",
+        ) from error
+    deployment = deployment_from_wire(message)
+    if message.digest and message.digest != deployment.digest:
+        raise InvalidInputError.of(
+            f"{file.name}: digest",
+            read=message.digest,
+            accepted=f"{deployment.digest}, of its content",
+        )
+    return deployment
+
+
+def fetch_deployment(registry: str, model: str, revision: int) -> Deployment:
+    """Return a revision from the registry; 0 is the current one.
+
+    Raises:
+        grpc.RpcError: the registry is away, or has no such revision.
+    """
+    request = registry_pb2.GetDeploymentRequest(model=model, revision=revision)
+    with grpc.insecure_channel(registry) as channel:
+        stub = registry_pb2_grpc.RegistryServiceStub(channel)
+        return deployment_from_wire(stub.GetDeployment(request, timeout=_TIMEOUT_S))
+
+
+def assigned_arms(
+    deployment: Deployment, lines: Iterable[bytes]
+) -> Iterator[tuple[str, ArmWeight]]:
+    """Return the unit key of each line with the arm that it is assigned to.
+
+    Raises:
+        InvalidInputError: a key that no router would take, with its line.
+    """
+    split = split_of(deployment)
+    assigner = Assigner(split)
+    for number, line in enumerate(lines, start=1):
+        unit_key = _unit_key(line.rstrip(b"\r\n"), number)
+        yield unit_key, split.arms[assigner.assign(unit_key)]
+
+
+def _unit_key(line: bytes, number: int) -> str:
+    try:
+        unit_key = line.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInputError.of(f"line {number}", read=line, accepted="UTF-8") from error
+    if not 1 <= len(unit_key) <= MOST_ID_CHARACTERS:
+        raise InvalidInputError.of(
+            f"line {number}",
+            read=f"{len(unit_key)} characters",
+            accepted=f"a unit key of 1 to {MOST_ID_CHARACTERS}",
+        )
+    return unit_key

@@ -1,0 +1,197 @@
+"""RouterAdminService: what one router process did and does, for operators on the same machine."""
+
+import os
+from typing import Any
+
+import grpc
+
+from router.admission.gate import Gate
+from router.batches.fetch_features import FeatureFetcher
+from router.books.counters import Counters
+from router.decisions.ladder import declares
+from router.ladder.drill import DrillSwitch
+from router.revision.live_model import LiveModel
+from router.revision.live_models import LiveModels
+from understudy.domain.deployments import DegradationLevel
+from understudy.domain.errors import RefusedError
+from understudy.logs.schema import LogKind
+from understudy.logs.writer import LogWriter
+from understudy.runtime.grpc_errors import abort_with
+from understudy.v1 import registry_pb2, router_pb2, router_pb2_grpc, scoring_pb2
+
+
+class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
+    def __init__(
+        self,
+        router_id: str,
+        *,
+        models: LiveModels,
+        counters: Counters,
+        gate: Gate,
+        features: FeatureFetcher,
+        logs: LogWriter,
+        drill: DrillSwitch,
+    ) -> None:
+        self._router_id = router_id
+        self._models = models
+        self._counters = counters
+        self._gate = gate
+        self._features = features
+        self._logs = logs
+        self._drill = drill
+
+    async def GetRouterStatus(  # noqa: N802 - name given by the .proto
+        self,
+        request: router_pb2.GetRouterStatusRequest,  # noqa: ARG002 - it is empty
+        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002 - nothing to abort
+    ) -> router_pb2.GetRouterStatusResponse:
+        return router_pb2.GetRouterStatusResponse(
+            router_id=self._router_id,
+            pid=os.getpid(),
+            snapshot_sequence=self._models.sequence,
+            models=model_states(self._models),
+            answered=_answered(self._counters),
+            failures=_failures(self._counters),
+            mirrors=_mirrors(self._models),
+            scorers=_scorers(self._models),
+            degraded=[
+                router_pb2.DegradedRows(model=model, reason=reason, rows=rows)
+                for (model, reason), rows in self._counters.degraded.items()
+            ],
+            logs=_logs(self._logs),
+            batches=self._counters.batches,
+            late_rows=self._counters.late_rows,
+            outstanding_rows=self._gate.outstanding_rows,
+            admission_limit_rows=self._gate.limit.rows,
+            feature_breaker_open=self._features.is_open,
+            drill=self._drill.describe(),
+        )
+
+    async def StartDrill(  # noqa: N802 - name given by the .proto
+        self,
+        request: router_pb2.StartDrillRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> router_pb2.StartDrillResponse:
+        try:
+            drill = self._drill.planned(
+                DegradationLevel(request.level),
+                duration_s=request.duration_s,
+                actor=request.actor,
+                reason=request.reason,
+            )
+            if not request.allow_errors:
+                self._check_declared(drill.level)
+            if not request.dry_run:
+                self._drill.start(drill)
+        except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
+            await abort_with(context, error, rpc="StartDrill")
+        return router_pb2.StartDrillResponse(router_id=self._router_id)
+
+    def _check_declared(self, level: DegradationLevel) -> None:
+        """Refuse a drill that would be an outage.
+
+        Raises:
+            RefusedError: live models declare nothing that could answer from `level` down.
+        """
+        bare = [
+            model.deployment.model
+            for model in self._models
+            if level > DegradationLevel.FEATURES and not declares(model.deployment.fallback, level)
+        ]
+        if bare:
+            raise RefusedError(
+                f"{', '.join(bare)}: no fallback is declared for L{level.value}, so every call would "
+                "fail; declare one (understudy registry fallback), or allow errors on purpose"
+            )
+
+
+def _scorers(models: LiveModels) -> list[router_pb2.UsedScorer]:
+    return [
+        router_pb2.UsedScorer(
+            model=model.deployment.model,
+            version=number,
+            address=puller.address,
+            breaker_open=not puller.guarded.breaker.is_closed,
+            last_failure=puller.guarded.last_failure,
+        )
+        for model in models
+        for number, of_version in model.lanes.items()
+        for puller in of_version.pullers
+    ]
+
+
+def model_states(models: LiveModels) -> list[registry_pb2.RouterModelState]:
+    """Return what is live, for the registry's status and for operators."""
+    return [_state(model) for model in models]
+
+
+def _state(model: LiveModel) -> registry_pb2.RouterModelState:
+    weights = {c.version: c.weight_bp for c in model.deployment.challengers}
+    return registry_pb2.RouterModelState(
+        model=model.deployment.model,
+        revision=model.deployment.revision,
+        champion=model.effective.champion or 0,
+        effective=[
+            registry_pb2.Challenger(version=version, weight_bp=weights[version])
+            for version in model.effective.challengers
+        ],
+        withheld=model.effective.withheld,
+    )
+
+
+def _answered(counters: Counters) -> list[router_pb2.AnsweredRows]:
+    return [
+        router_pb2.AnsweredRows(
+            model=key.model,
+            version=key.version,
+            arm=key.arm,
+            level=scoring_pb2.DegradationLevel.ValueType(key.level),
+            rows=rows,
+        )
+        for key, rows in counters.rows.items()
+    ]
+
+
+def _failures(counters: Counters) -> list[router_pb2.CountedFailures]:
+    failed = [
+        router_pb2.CountedFailures(model=model, kind=kind, rows=rows)
+        for (model, kind), rows in counters.failures.items()
+    ]
+    return failed + [
+        router_pb2.CountedFailures(kind=kind, rows=calls)
+        for kind, calls in counters.refused.items()
+    ]
+
+
+def _mirrors(models: LiveModels) -> list[router_pb2.MirrorCounts]:
+    return [
+        router_pb2.MirrorCounts(
+            model=model,
+            shadow_version=version,
+            offered=mirror.ledger.offered,
+            sampled_out=mirror.ledger.sampled_out,
+            dropped_queue_full=mirror.ledger.dropped_queue_full,
+            dropped_expired=mirror.ledger.dropped_expired,
+            dropped_not_ready=mirror.ledger.dropped_not_ready,
+            ok=mirror.ledger.ok,
+            error=mirror.ledger.error,
+            timeout=mirror.ledger.timeout,
+            in_flight=mirror.in_flight_rows,
+            feature_breaker_open=mirror.is_feature_breaker_open,
+        )
+        for (model, version), mirror in models.mirrors.items()
+    ]
+
+
+def _logs(logs: LogWriter) -> list[router_pb2.LogCounts]:
+    counters = logs.counters()
+    return [
+        router_pb2.LogCounts(
+            kind=kind.value,
+            offered=counters.of(kind).offered,
+            written=counters.of(kind).written,
+            dropped=counters.of(kind).dropped,
+            failed=counters.of(kind).failed,
+        )
+        for kind in LogKind
+    ]

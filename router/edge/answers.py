@@ -1,0 +1,225 @@
+"""`Responder` port: a batch of answers to protobuf bytes, each to its own caller."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.decisions.rules import NO_RULE
+from router.edge.joined_answers import join_answers
+from router.work import Answered, Candidates, Served, Work, level_of_work, reasons_of_work
+from understudy.domain.deployments import Arm, DegradationLevel, Deployment
+from understudy.domain.features import FeatureStatus
+from understudy.v1 import scoring_pb2 as pb
+
+_ARMS = {
+    Arm.CHAMPION: pb.ARM_CHAMPION,
+    Arm.CHALLENGER: pb.ARM_CHALLENGER,
+    Arm.SHADOW: pb.ARM_SHADOW,
+}
+_INVALID_ARGUMENT = 3  # google.rpc.Code
+_UNAVAILABLE = 14
+
+
+class ProtobufResponder:
+    """One message is reused for a whole batch: per row only what differs is set."""
+
+    def scatter(self, answered: Answered, deployment: Deployment, *, now_s: float) -> None:
+        message = pb.ScoreResponse()
+        timing = message.timing
+        timing.fetch_us = answered.timing.fetch_us
+        timing.infer_us = answered.timing.infer_us
+        timing.batch_rows = answered.timing.rows
+        message.served_by.CopyFrom(served_by(answered.served, None, digests=False))
+        is_plain = answered.levels is None and answered.rule_rows is None and not answered.outputs
+        scores = answered.scores.tolist()
+        taken_s = answered.timing.taken_s
+        at = 0
+        for work in answered.works:
+            timing.queue_us = max(0, int((taken_s - work.arrived_s) * 1e6))
+            timing.total_us = int((now_s - work.arrived_s) * 1e6)
+            if work.candidates is not None:
+                answer = _batch_answer(answered, deployment, work, at)
+                answer.timing.CopyFrom(timing)
+                work.answer.set_result(answer.SerializeToString())
+            else:
+                message.request_id = work.request_id
+                message.score = scores[at]
+                self._set_special(message, answered, deployment, work, at, is_plain=is_plain)
+                work.answer.set_result(message.SerializeToString())
+            at += work.rows
+
+    def join(self, parts: Sequence[bytes], candidates: Candidates) -> bytes | None:
+        return join_answers(parts, candidates)
+
+    def _set_special(
+        self,
+        message: pb.ScoreResponse,
+        answered: Answered,
+        deployment: Deployment,
+        work: Work,
+        row: int,
+        *,
+        is_plain: bool,
+    ) -> None:
+        threshold = work.threshold if work.threshold is not None else deployment.decision_threshold
+        if threshold is None:
+            message.ClearField("decision")
+        else:
+            message.decision = message.score >= threshold
+        assigned = work.live.seats[work.seat]
+        if work.include_digests or assigned.version != answered.served.version:
+            message.served_by.CopyFrom(
+                served_by(
+                    answered.served,
+                    (assigned.arm, assigned.version),
+                    digests=work.include_digests,
+                )
+            )
+        elif message.served_by.assigned_version or message.served_by.artifact_digest:
+            message.served_by.CopyFrom(served_by(answered.served, None, digests=False))
+        if not is_plain:
+            _set_degradation(message.degradation, answered, work, row)
+            _set_rule(message, answered, deployment, row)
+            _set_outputs(message, answered, work.outputs, row)
+
+
+@lru_cache(maxsize=1024)
+def served_by(served: Served, assigned: tuple[Arm, int] | None, *, digests: bool) -> pb.ServedBy:
+    """Return the message; `assigned` is named when another arm had to answer."""
+    message = pb.ServedBy(
+        model=served.model,
+        version=served.version,
+        arm=_ARMS[served.arm],
+        revision=served.revision,
+    )
+    if assigned is not None and assigned[1] != served.version:
+        message.assigned_arm = _ARMS[assigned[0]]
+        message.assigned_version = assigned[1]
+    if digests:
+        message.artifact_digest = served.artifact_digest
+        message.provenance_digest = served.provenance_digest
+        message.deployment_digest = served.deployment_digest
+    return message
+
+
+def _set_degradation(message: pb.Degradation, answered: Answered, work: Work, at: int) -> None:
+    """Set the worst level of the rows of `work`, and the union of their reasons and names."""
+    message.Clear()
+    level = level_of_work(answered, work, at)
+    if level is DegradationLevel.FULL:
+        return
+    message.level = pb.DegradationLevel.ValueType(level)
+    message.reasons.extend(reasons_of_work(answered, work, at))
+    if answered.statuses is not None:
+        _add_names(message, answered.feature_names, answered.statuses[at : at + work.rows])
+
+
+def _add_names(message: pb.Degradation, names: Sequence[str], statuses: NDArray[np.uint8]) -> None:
+    """Add each feature that any row lacks; `statuses`: shape (rows, width)."""
+    is_stale = (statuses == FeatureStatus.STALE) | (statuses == FeatureStatus.LAST_KNOWN)
+    for marked, field in (
+        (statuses == FeatureStatus.DEFAULTED, message.defaulted_features),
+        (is_stale, message.stale_features),
+        (statuses == FeatureStatus.MISSING, message.missing_features),
+    ):
+        field.extend(names[place] for place in np.flatnonzero(marked.any(axis=0)).tolist())
+
+
+def _set_rule(
+    message: pb.ScoreResponse | pb.CandidateResult,
+    answered: Answered,
+    deployment: Deployment,
+    row: int,
+) -> None:
+    index = NO_RULE if answered.rule_rows is None else int(answered.rule_rows[row])
+    message.rule = "" if index == NO_RULE else deployment.rules[index].name
+    message.rule_action = "" if index == NO_RULE else deployment.rules[index].action
+
+
+def _set_outputs(
+    message: pb.ScoreResponse, answered: Answered, wanted: Sequence[str], row: int
+) -> None:
+    message.ClearField("outputs")
+    if answered.rule_rows is not None and answered.rule_rows[row] != NO_RULE:
+        return  # no model saw it
+    for name in wanted:
+        values = answered.outputs.get(name)
+        if values is not None:
+            message.outputs.add(name=name, values=np.atleast_1d(values[row]).ravel().tolist())
+
+
+def _batch_answer(
+    answered: Answered, deployment: Deployment, work: Work, at: int
+) -> pb.ScoreBatchResponse:
+    assigned = work.live.seats[work.seat]
+    message = pb.ScoreBatchResponse(
+        request_id=work.request_id,
+        served_by=served_by(
+            answered.served, (assigned.arm, assigned.version), digests=work.include_digests
+        ),
+        results=_results(answered, deployment, work, at),
+    )
+    if answered.levels is not None:
+        _set_degradation(message.degradation, answered, work, at)
+    return message
+
+
+def _results(
+    answered: Answered, deployment: Deployment, work: Work, at: int
+) -> list[pb.CandidateResult]:
+    """Return a result for each candidate that is kept, in the order that was asked for."""
+    candidates = work.candidates
+    if candidates is None:
+        raise AssertionError("only a ScoreBatch has candidates")
+    scores = answered.scores[at : at + work.rows]
+    is_finite = np.isfinite(scores)
+    scored = np.flatnonzero(is_finite)
+    is_ranked = candidates.is_sorted or candidates.top_k > 0
+    if is_ranked:
+        scored = scored[np.argsort(-scores[scored], kind="stable")]
+    if candidates.top_k:
+        scored = scored[: candidates.top_k]
+    rows = scored.tolist()
+    results = _scored(candidates, rows, scores[scored].tolist())
+    if answered.levels is not None:
+        for result, level in zip(results, answered.levels[at + scored].tolist(), strict=True):
+            result.level = pb.DegradationLevel.ValueType(level)
+    if answered.rule_rows is not None:
+        for result, row in zip(results, rows, strict=True):
+            _set_rule(result, answered, deployment, at + row)
+    failed = _failed(candidates, np.flatnonzero(~is_finite).tolist())
+    return results + failed if is_ranked else sorted(results + failed, key=_place)
+
+
+def _scored(
+    candidates: Candidates, rows: Sequence[int], scores: Sequence[float]
+) -> list[pb.CandidateResult]:
+    return [
+        pb.CandidateResult(id=candidates.ids[row], index=candidates.indices[row], score=score)
+        for row, score in zip(rows, scores, strict=True)
+    ]
+
+
+def _failed(candidates: Candidates, not_finite: Sequence[int]) -> list[pb.CandidateResult]:
+    """Return the results of candidates that have no score, in request order."""
+    failed = [
+        pb.CandidateResult(
+            id=candidates.ids[row],
+            index=candidates.indices[row],
+            error=pb.Error(code=_UNAVAILABLE, message="the model's score is not a finite number"),
+        )
+        for row in not_finite
+    ]
+    failed += [
+        pb.CandidateResult(
+            id=name, index=place, error=pb.Error(code=_INVALID_ARGUMENT, message=str(fault))
+        )
+        for place, (name, fault) in candidates.refused.items()
+    ]
+    return sorted(failed, key=_place)
+
+
+def _place(result: pb.CandidateResult) -> int:
+    return result.index

@@ -1,0 +1,90 @@
+"""Say which arm a unit key is assigned to, who answers for it now, and why, without scoring."""
+
+from router.admission.admit import MOST_ID_CHARACTERS
+from router.decisions.assignment import ArmWeight
+from router.decisions.buckets import bucket_bp
+from router.revision.live_model import LiveModel
+from understudy.domain.deployments import Arm
+from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.v1 import scoring_pb2 as pb
+
+_ARMS = {Arm.CHAMPION: pb.ARM_CHAMPION, Arm.CHALLENGER: pb.ARM_CHALLENGER}
+
+
+def explain(model: str, unit_key: str, live: LiveModel | None) -> pb.ExplainAssignmentResponse:
+    """Return the arm of `unit_key` with the declared and the acting shares.
+
+    Raises:
+        NotFoundError: no deployment of that model.
+        InvalidInputError: the unit key is empty, or too long to score.
+    """
+    if live is None:
+        raise NotFoundError("deployment of model", model)
+    if not 1 <= len(unit_key) <= MOST_ID_CHARACTERS:
+        raise InvalidInputError.of(
+            "unit_key",
+            read=f"{len(unit_key)} characters",
+            accepted=f"1 to {MOST_ID_CHARACTERS}",
+        )
+    assigned = live.seats[live.assigner.assign(unit_key)]
+    message = pb.ExplainAssignmentResponse(
+        model=live.deployment.model,
+        revision=live.deployment.revision,
+        arm=_ARMS[assigned.arm],
+        version=assigned.version,
+        salt=live.deployment.salt,
+        shares=_shares(live, unit_key),
+    )
+    if _acts(live, assigned):
+        message.answering_arm, message.answering_version = _ARMS[assigned.arm], assigned.version
+    elif live.effective.champion is not None:
+        message.answering_arm = pb.ARM_CHAMPION
+        message.answering_version = live.effective.champion
+    return message
+
+
+def withheld_bp(live: LiveModel) -> int:
+    """Return the share of declared challengers that are not ready: it stays with the champion."""
+    return sum(seat.weight_bp for seat in live.seats[1:] if not _acts(live, seat))
+
+
+def _acts(live: LiveModel, seat: ArmWeight) -> bool:
+    if seat.arm is Arm.CHAMPION:
+        return seat.version == live.effective.champion
+    return seat.version in live.effective.challengers
+
+
+def _shares(live: LiveModel, unit_key: str) -> list[pb.ArmShare]:
+    """Return the declared arms, champion first, and who stands in for a champion that is not ready."""
+    champion, *challengers = live.seats
+    acting = live.effective.champion
+    champions_bp = champion.weight_bp + withheld_bp(live)
+    shares = [
+        pb.ArmShare(
+            arm=pb.ARM_CHAMPION,
+            version=champion.version,
+            declared_bp=champion.weight_bp,
+            effective_bp=champions_bp if _acts(live, champion) else 0,
+            withheld_because="" if _acts(live, champion) else _why_not(acting),
+        )
+    ]
+    if acting is not None and not _acts(live, champion):
+        shares.append(pb.ArmShare(arm=pb.ARM_CHAMPION, version=acting, effective_bp=champions_bp))
+    for seat in challengers:
+        acts = _acts(live, seat)
+        shares.append(
+            pb.ArmShare(
+                arm=pb.ARM_CHALLENGER,
+                version=seat.version,
+                declared_bp=seat.weight_bp,
+                effective_bp=seat.weight_bp if acts else 0,
+                withheld_because="" if acts else _why_not(acting),
+                bucket_bp=bucket_bp(unit_key, salt=live.deployment.salt, challenger=seat.version),
+            )
+        )
+    return shares
+
+
+def _why_not(acting: int | None) -> str:
+    instead = "the ladder answers" if acting is None else f"version {acting} answers"
+    return f"no ready scorer; {instead}"

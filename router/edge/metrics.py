@@ -1,0 +1,218 @@
+"""The counters as Prometheus metrics. Read when scraped; nothing is done per request for it."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from router.admission.gate import Gate
+from router.books.counters import Counters, Histogram
+from router.edge.explain import withheld_bp
+from router.revision.live_models import LiveModels
+from understudy.domain.errors import UnavailableError
+
+_LONGEST_READ_S = 5.0  # a scrape waits no longer for the event loop; then it fails
+
+
+class RouterCollector(Collector):
+    """Reads what only the event loop's thread may touch: `serve_metrics` lets it do so."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        gate: Gate,
+        models: LiveModels,
+        store_counters: Callable[[], Mapping[str, int]],
+    ) -> None:
+        self._store_counters = store_counters
+        self._counters = counters
+        self._gate = gate
+        self._models = models
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._answers()
+        yield self._histogram(
+            "latency_seconds", "From admission to answer", self._counters.latency_s
+        )
+        yield self._histogram("queue_seconds", "From admission to batch", self._counters.queue_s)
+        yield self._histogram("batch_rows", "Rows in a batch", self._counters.batch_rows)
+        yield GaugeMetricFamily(
+            "understudy_router_outstanding_rows", "Rows in the router", self._gate.outstanding_rows
+        )
+        yield GaugeMetricFamily(
+            "understudy_router_admission_limit_rows", "Adaptive limit", self._gate.limit.rows
+        )
+        yield CounterMetricFamily(
+            "understudy_router_wrong_digest_records",
+            "Records written under another definition of their view; taken as missing",
+            self._counters.wrong_digest_records,
+        )
+        yield self._store()
+        yield from self._troubles()
+        yield from self._live()
+        yield from self._mirrors()
+
+    def _answers(self) -> Iterator[Metric]:
+        rows = CounterMetricFamily(
+            "understudy_router_rows", "Rows answered", labels=("model", "version", "arm", "level")
+        )
+        for key, count in self._counters.rows.items():
+            rows.add_metric((key.model, str(key.version), key.arm, f"L{key.level}"), count)
+        yield rows
+        failures = CounterMetricFamily(
+            "understudy_router_failed_rows", "Rows without an answer", labels=("model", "kind")
+        )
+        for labels, count in self._counters.failures.items():
+            failures.add_metric(labels, count)
+        yield failures
+        refused = CounterMetricFamily(
+            "understudy_router_refused_calls", "Calls ended with an error", labels=("kind",)
+        )
+        for kind, count in self._counters.refused.items():
+            refused.add_metric((kind,), count)
+        yield refused
+        yield CounterMetricFamily(
+            "understudy_router_late_rows",
+            "Rows scored after their caller was answered or had gone",
+            self._counters.late_rows,
+        )
+        yield CounterMetricFamily(
+            "understudy_router_hedged_rows",
+            "Rows given to a second scorer, because the first took long",
+            self._counters.hedged_rows,
+        )
+
+    def _troubles(self) -> Iterator[Metric]:
+        degraded = CounterMetricFamily(
+            "understudy_router_degraded_rows",
+            "Rows not answered at L0, by why",
+            labels=("model", "reason"),
+        )
+        for (model, reason), count in self._counters.degraded.items():
+            degraded.add_metric((model, reason), count)
+        yield degraded
+        breakers = GaugeMetricFamily(
+            "understudy_router_scorer_breaker_open",
+            "1 while the scorer is not asked",
+            labels=("model", "version", "address"),
+        )
+        for live in self._models:
+            for number, of_version in live.lanes.items():
+                for puller in of_version.pullers:
+                    where = (live.deployment.model, str(number), puller.address)
+                    breakers.add_metric(where, int(not puller.guarded.breaker.is_closed))
+        yield breakers
+
+    def _store(self) -> Metric:
+        events = CounterMetricFamily(
+            "understudy_router_store_events",
+            "What the feature store's client met",
+            labels=("event",),
+        )
+        for name, count in self._store_counters().items():
+            events.add_metric((name,), count)
+        return events
+
+    def _live(self) -> Iterator[Metric]:
+        revision = GaugeMetricFamily(
+            "understudy_router_revision", "Live deployment revision", labels=("model",)
+        )
+        withheld = GaugeMetricFamily(
+            "understudy_router_withheld_parts",
+            "Declared parts that do not act because a version is not ready",
+            labels=("model",),
+        )
+        share = GaugeMetricFamily(
+            "understudy_router_withheld_bp",
+            "Basis points of declared challengers that stay with the champion",
+            labels=("model",),
+        )
+        for model in self._models:
+            name = (model.deployment.model,)
+            revision.add_metric(name, model.deployment.revision)
+            withheld.add_metric(name, len(model.effective.withheld))
+            share.add_metric(name, withheld_bp(model))
+        yield revision
+        yield withheld
+        yield share
+
+    def _mirrors(self) -> Iterator[Metric]:
+        rows = CounterMetricFamily(
+            "understudy_router_mirror_rows",
+            "Rows offered to a shadow, by what became of them",
+            labels=("model", "shadow", "fate"),
+        )
+        for (model, version), mirror in self._models.mirrors.items():
+            ledger = mirror.ledger
+            for fate in ledger.__dataclass_fields__:
+                rows.add_metric((model, str(version), fate), getattr(ledger, fate))
+        yield rows
+        breakers = GaugeMetricFamily(
+            "understudy_router_mirror_feature_breaker_open",
+            "1 while the feature store is not asked for what the shadow alone reads",
+            labels=("model", "shadow"),
+        )
+        for (model, version), mirror in self._models.mirrors.items():
+            breakers.add_metric((model, str(version)), int(mirror.is_feature_breaker_open))
+        yield breakers
+
+    def _histogram(self, name: str, text: str, histogram: Histogram) -> Metric:
+        counts, total = histogram.counted()
+        cumulative = counts.cumsum().tolist()
+        bounds = [*(str(bound) for bound in histogram.bounds.tolist()), "+Inf"]
+        return HistogramMetricFamily(
+            f"understudy_router_{name}",
+            text,
+            buckets=list(zip(bounds, cumulative, strict=True)),
+            sum_value=total,
+        )
+
+
+def serve_metrics(host: str, port: int, collector: Collector) -> Callable[[], None]:
+    """Serve /metrics on `host:port` from daemon threads; return what ends it.
+
+    Call it inside the event loop whose thread changes what `collector` reads, and call the
+    returned function outside of it.
+
+    Raises:
+        UnavailableError: the address cannot be bound, e.g. the port is taken.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_ReadInLoop(collector, asyncio.get_running_loop()))
+    try:
+        server, thread = start_http_server(port, addr=host, registry=registry)
+    except OSError as error:
+        raise UnavailableError(f"metrics address {host}:{port}", str(error)) from error
+
+    def close() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return close
+
+
+class _ReadInLoop(Collector):
+    """Collects in the thread of the event loop: dicts there change while others iterate them."""
+
+    def __init__(self, collector: Collector, loop: asyncio.AbstractEventLoop) -> None:
+        self._collector = collector
+        self._loop = loop
+
+    def collect(self) -> Iterator[Metric]:
+        async def read() -> list[Metric]:
+            return list(self._collector.collect())
+
+        reading = asyncio.run_coroutine_threadsafe(read(), self._loop)
+        try:
+            return iter(reading.result(_LONGEST_READ_S))
+        except TimeoutError:
+            reading.cancel()
+            raise

@@ -1,0 +1,204 @@
+"""One ScoreStream call: many units in flight, answers in any order, one writer.
+
+reader -> admitted work -> (lanes) -> outbox -> writer
+
+No task and no future per message: its answer goes into the outbox when it is set. Reading pauses
+while too much is in flight or unsent, so a caller that does not read is not read from: that is
+the flow control.
+
+A stream that is old, or whose process drains, stops reading, answers what it took and ends with OK.
+What it did not take is the caller's to send again, on another stream.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+import grpc
+import structlog
+
+from router.admission.intake import Intake, Waiting
+from router.decisions.admission import Priority
+from router.work import Work
+from understudy.domain.errors import OverloadedError
+from understudy.runtime.grpc_errors import detail_of, retry_after_ms_of, status_of
+from understudy.runtime.open_streams import Write, id_to_tell
+from understudy.runtime.protobuf_bytes import length_delimited
+from understudy.v1 import scoring_pb2 as pb
+
+_FIELDS = pb.ScoreStreamResponse.DESCRIPTOR.fields_by_name
+_REQUEST_ID_FIELD = _FIELDS["request_id"].number
+_RESPONSE_FIELD = _FIELDS["response"].number
+_MOST_BYTES_READ_FOR_ID = 64 * 1024
+_log = structlog.get_logger()
+
+
+class ScoreStream:
+    """Serves one call. `admit` parses a request and returns its work, or raises why not."""
+
+    def __init__(
+        self,
+        admit: Callable[[Waiting], Work],
+        intake: Intake,
+        on_error: Callable[[Exception], None],
+        *,
+        most_open: int,
+        most_age_s: float,
+        now_s: Callable[[], float],
+    ) -> None:
+        self.admit = admit
+        self._intake = intake
+        self._on_error = on_error
+        self._most_open = most_open
+        self._most_age_s = most_age_s
+        self._now_s = now_s
+        self._in_flight: set[_StreamedAnswer] = set()
+        self._outbox: deque[bytes] = deque()
+        self._changed = asyncio.Event()  # the outbox has grown, or reading has ended
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._reading: asyncio.Task[None] | None = None
+
+    async def run(self, requests: AsyncIterator[bytes], write: Write) -> None:
+        """Return when reading has ended and every answer is written, or when the call ends."""
+        aged = asyncio.get_running_loop().call_later(self._most_age_s, self.stop_reading)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._reading = tasks.create_task(self._read(requests))
+                self._reading.add_done_callback(lambda _: self._changed.set())
+                await self._write(self._reading, write)
+        finally:
+            aged.cancel()
+            # The caller has gone: what is still queued need not be scored.
+            for answer in tuple(self._in_flight):
+                answer.abandon()
+                self._leave(answer)
+
+    def stop_reading(self) -> None:
+        """Take no more messages: `run` returns once those taken are answered."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def put_answer(self, answer: "_StreamedAnswer", body: bytes) -> None:
+        """Send the response that a batch has for one message."""
+        self._leave(answer)
+        request_id = answer.call.request_id.encode()
+        self._put(
+            b"".join(
+                (
+                    length_delimited(_REQUEST_ID_FIELD, len(request_id)),
+                    request_id,
+                    length_delimited(_RESPONSE_FIELD, len(body)),
+                    body,
+                )
+            )
+        )
+
+    def put_failure(self, answer: "_StreamedAnswer", error: Exception) -> None:
+        """Send why one message has no response; the stream goes on."""
+        self._leave(answer)
+        self._put_error(id_to_tell(answer.call.request_id), error)
+
+    async def _read(self, requests: AsyncIterator[bytes]) -> None:
+        async for received in requests:
+            self._start(received)
+            if self._open_count >= self._most_open:
+                self._has_room.clear()
+                await self._has_room.wait()
+
+    async def _write(self, reading: asyncio.Task[None], write: Write) -> None:
+        while not reading.done() or self._open_count:
+            if not self._outbox:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            await write(self._outbox[0])
+            self._outbox.popleft()  # open until it is written
+            if self._open_count < self._most_open:
+                self._has_room.set()
+
+    @property
+    def _open_count(self) -> int:
+        return len(self._in_flight) + len(self._outbox)
+
+    def _start(self, received: bytes) -> None:
+        answer = _StreamedAnswer(self, received, arrived_s=self._now_s())
+        self._in_flight.add(answer)
+        try:
+            self._intake.put(answer.call)
+        except OverloadedError as error:
+            self._in_flight.discard(answer)
+            self._put_error(_request_id_of(received), error)
+
+    def _leave(self, answer: "_StreamedAnswer") -> None:
+        self._in_flight.discard(answer)
+        self._intake.leave(answer.call)
+
+    def _put_error(self, request_id: str, error: Exception) -> None:
+        self._on_error(error)
+        status = status_of(error)
+        if status is grpc.StatusCode.INTERNAL:
+            _log.error("message_failed", exc_info=error)
+        message = pb.ScoreStreamResponse(
+            request_id=request_id,
+            error=pb.Error(
+                code=status.value[0],
+                message=detail_of(error),
+                retry_after_ms=retry_after_ms_of(error),
+            ),
+        )
+        self._put(message.SerializeToString())
+
+    def _put(self, message: bytes) -> None:
+        self._outbox.append(message)
+        self._changed.set()
+
+
+class _StreamedAnswer:
+    """`Answer` of one message of a stream; sent as soon as it is set."""
+
+    __slots__ = ("_is_done", "_stream", "call")
+
+    def __init__(self, stream: ScoreStream, received: bytes, *, arrived_s: float) -> None:
+        self._stream = stream
+        self._is_done = False
+        # The stream's deadline is not a message's: each gets the default budget.
+        self.call = Waiting(self, Priority.STREAM, arrived_s, None, received, self._admit)
+
+    def done(self) -> bool:
+        return self._is_done
+
+    def set_result(self, result: bytes, /) -> None:
+        self._end()
+        self._stream.put_answer(self, result)
+
+    def set_exception(self, exception: Exception, /) -> None:
+        self._end()
+        self._stream.put_failure(self, exception)
+
+    def _admit(self, call: Waiting) -> Work:
+        work = self._stream.admit(call)
+        call.request_id = work.request_id  # ours, when it came without one
+        return work
+
+    def abandon(self) -> None:
+        """Say that nobody waits any more."""
+        self._is_done = True
+
+    def _end(self) -> None:
+        if self._is_done:
+            raise asyncio.InvalidStateError("answered already, or nobody waits")
+        self._is_done = True
+
+
+def _request_id_of(received: bytes) -> str:
+    """Return the id of a request that is refused unread; "" when it cannot be read, or is large.
+
+    A flood of large messages must not cost what their refusal saves.
+    """
+    if len(received) > _MOST_BYTES_READ_FOR_ID:
+        return ""
+    try:
+        return pb.ScoreRequest.FromString(received).request_id
+    except Exception:  # noqa: BLE001 - it was refused already; the id only helps the caller
+        return ""

@@ -1,0 +1,248 @@
+"""ScoringService: translate, delegate, report once. Answers arrive as bytes and leave as such."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import grpc
+
+from router.admission.admit import Admission, Asked, AskedCandidates
+from router.admission.gate import Gate
+from router.admission.intake import Intake, Waiting
+from router.books.bounded_lines import RefusalLines
+from router.books.counters import Counters
+from router.decisions.admission import Priority
+from router.edge.explain import explain
+from router.edge.outcomes import outcome_batches
+from router.edge.score_stream import ScoreStream
+from router.ports import Clocks
+from router.revision.live_model import LiveModel
+from router.work import Arrival, Work
+from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.features import FeatureScalar
+from understudy.logs.batches import OutcomeBatchLog
+from understudy.runtime.grpc_errors import abort_with
+from understudy.runtime.open_streams import OpenStreams
+from understudy.runtime.parsing import parsed
+from understudy.v1 import scoring_pb2 as pb
+
+SERVICE = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
+_MOST_OPEN_PER_STREAM = 256
+_MOST = {"entities": 32, "features": 4096}
+_MOST_OUTPUTS = 64
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ScoringService:
+    """The RPCs. What they share is in the stages; here is only what the wire asks for."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        gate: Gate,
+        intake: Intake,
+        counters: Counters,
+        live_model: Callable[[str], LiveModel | None],
+        log_outcomes: Callable[[OutcomeBatchLog], bool],
+        clocks: Clocks,
+        *,
+        most_stream_age_s: float,
+    ) -> None:
+        self._admission = admission
+        self._gate = gate
+        self._intake = intake
+        self._counters = counters
+        self._live_model = live_model
+        self._log_outcomes = log_outcomes
+        self._now_s = clocks.monotonic_s
+        self._utc_s = clocks.utc_s
+        self._refusal_lines = RefusalLines()
+        self._most_stream_age_s = most_stream_age_s
+        self._streams = OpenStreams()
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Return the generic handlers. Requests come as bytes: what is none is our caller's fault.
+
+        (gRPC's own deserialiser would end such a call with UNKNOWN and a Python exception's text.)
+        """
+        unary = grpc.unary_unary_rpc_method_handler
+        to_bytes = _serialized
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "Score": unary(self.score, None, None),
+                "ScoreBatch": unary(self.score_batch, None, None),
+                "ScoreStream": grpc.stream_stream_rpc_method_handler(self.score_stream, None, None),
+                "ExplainAssignment": unary(self.explain_assignment, None, to_bytes),
+                "RecordOutcomes": unary(self.record_outcomes, None, to_bytes),
+            },
+        )
+
+    async def score(self, received: bytes, context: Context) -> bytes:
+        try:
+            answer = _new_answer()
+            call = Waiting(
+                answer,
+                Priority.LIVE,
+                self._now_s(),
+                context.time_remaining(),
+                received,
+                self._admit,
+            )
+            self._intake.put(call)
+            try:
+                return await answer
+            finally:
+                self._intake.leave(call)
+        except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
+            self._count_refusal(error)
+            await abort_with(context, error, rpc="Score")
+
+    async def score_batch(self, received: bytes, context: Context) -> bytes:
+        try:
+            self._gate.check_room(1, Priority.BATCH)  # reading thousands of candidates is work
+            request = parsed(pb.ScoreBatchRequest, received)
+            check_sizes(request, {**_MOST, "candidates": self._admission.most_candidates})
+            answer = _new_answer()
+            work = self._admission.admit_candidates(
+                Asked(
+                    model=request.model,
+                    request_id=request.request_id,
+                    unit_key=request.unit_key,
+                    entities=_texts(request.entities),
+                    features=scalars(request.features),
+                ),
+                AskedCandidates(
+                    entity=request.candidate_entity,
+                    ids=[candidate.id for candidate in request.candidates],
+                    features=[
+                        scalars(candidate.features) if candidate.features else {}
+                        for candidate in request.candidates
+                    ],
+                    top_k=request.top_k,
+                    is_sorted=request.sort,
+                ),
+                Arrival(answer, Priority.BATCH, self._now_s(), context.time_remaining()),
+            )
+            return await self._answer(work, answer)
+        except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
+            self._count_refusal(error)
+            await abort_with(context, error, rpc="ScoreBatch")
+
+    async def score_stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        """Score what arrives; many in flight, answers as they come."""
+        stream = ScoreStream(
+            self._admit,
+            self._intake,
+            self._count_refusal,
+            most_open=_MOST_OPEN_PER_STREAM,
+            most_age_s=self._most_stream_age_s,
+            now_s=self._now_s,
+        )
+        await self._streams.run(stream, requests, context.write)
+
+    def end_streams(self) -> None:
+        """Let every stream, also those to come, answer what it took and end with OK."""
+        self._streams.end()
+
+    async def explain_assignment(
+        self, received: bytes, context: Context
+    ) -> pb.ExplainAssignmentResponse:
+        try:
+            request = parsed(pb.ExplainAssignmentRequest, received)
+            return explain(request.model, request.unit_key, self._live_model(request.model))
+        except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
+            await abort_with(context, error, rpc="ExplainAssignment")
+
+    async def record_outcomes(self, received: bytes, context: Context) -> pb.RecordOutcomesResponse:
+        try:
+            request = parsed(pb.RecordOutcomesRequest, received)
+            batches = outcome_batches(
+                request,
+                at_us=round(self._utc_s() * 1e6),
+                is_deployed=lambda model: self._live_model(model) is not None,
+            )
+        except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
+            await abort_with(context, error, rpc="RecordOutcomes")
+        accepted = sum(batch.rows for batch in batches if self._log_outcomes(batch))
+        return pb.RecordOutcomesResponse(accepted=accepted)
+
+    def _admit(self, call: Waiting) -> Work:
+        request = parsed(pb.ScoreRequest, call.received)
+        call.request_id = request.request_id
+        if request.features or request.outputs or len(request.entities) > 1:
+            check_sizes(request, {**_MOST, "outputs": _MOST_OUTPUTS})
+        return self._admission.admit(
+            Asked(
+                model=request.model,
+                request_id=request.request_id,
+                unit_key=request.unit_key,
+                entities=_texts(request.entities),
+                features=scalars(request.features) if request.features else {},
+                threshold=(
+                    request.decision_threshold if request.HasField("decision_threshold") else None
+                ),
+                outputs=request.outputs,
+                include_digests=request.include_digests,
+            ),
+            call,
+        )
+
+    async def _answer(self, work: Work, answer: asyncio.Future[bytes]) -> bytes:
+        self._gate.enter(work.rows, work.priority)
+        try:
+            work.live.submit(work)
+            return await answer
+        finally:
+            self._gate.leave(work.rows)
+
+    def _count_refusal(self, error: Exception) -> None:
+        self._counters.refused[type(error).__name__] += 1
+        self._refusal_lines.count(error)
+
+
+def _new_answer() -> asyncio.Future[bytes]:
+    return asyncio.get_running_loop().create_future()
+
+
+def check_sizes(request: Any, most: Mapping[str, int]) -> None:
+    """Refuse repeated fields with too many entries before any of them is looked at.
+
+    Raises:
+        InvalidInputError: with each field that has too many.
+    """
+    faults = [
+        Fault(field, f"{len(getattr(request, field))} entries", f"at most {largest}")
+        for field, largest in most.items()
+        if len(getattr(request, field)) > largest
+    ]
+    if faults:
+        raise InvalidInputError(faults)
+
+
+def scalars(features: Any) -> dict[str, FeatureScalar]:
+    """Return a map of FeatureValue as plain values; an unset one is refused.
+
+    Raises:
+        InvalidInputError: a value has no kind.
+    """
+    plain: dict[str, FeatureScalar] = {}
+    for name, value in features.items():
+        kind = value.WhichOneof("kind")
+        if kind is None:
+            raise InvalidInputError.of(
+                f"features[{name}]", read="no value", accepted="number, integer, text or flag"
+            )
+        plain[name] = getattr(value, kind)
+    return plain
+
+
+def _texts(entries: Any) -> dict[str, str]:
+    # Twice as fast as dict(): protobuf's maps are slow to iterate as mappings.
+    return {name: entries[name] for name in entries}
+
+
+def _serialized(message: Any) -> bytes:
+    serialized: bytes = message.SerializeToString()
+    return serialized

@@ -1,0 +1,179 @@
+"""Down the ladder: what a revision declares for work that its scorers cannot answer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from router.batches.deliver import Delivery
+from router.decisions.budget import share_spent_s
+from router.decisions.ladder import AnswerWith, AskVersion, Cause, Fail, Step, next_step
+from router.lanes.lane import Lane
+from router.ports import Clocks
+from router.work import Answered, BatchTiming, Served, Work
+from understudy.domain.deployments import DegradationLevel, Deployment
+from understudy.domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
+
+_LEAST_TIME_TO_ASK_S = 0.005  # with less, another version could not answer in time
+_CHALLENGER_SHARE = 0.6  # of a call's time, for a challenger; the rest is the champion's
+_FIRST_VERSION_SHARE = 0.8  # the rest is the fallback version's
+
+
+@dataclass(frozen=True, slots=True)
+class NextVersion:
+    """Who tries after a version that is stuck, and when."""
+
+    lane: Lane
+    share: float  # of its time that a call waits for the first version
+    is_fallback: bool
+
+    def is_due(self, work: Work, now_s: float) -> bool:
+        has_tried = work.tried_fallback if self.is_fallback else work.tried_champion
+        return not has_tried and now_s >= share_spent_s(
+            arrived_s=work.arrived_s, answer_by_s=work.answer_by_s, share=self.share
+        )
+
+
+class Ladder:
+    """One revision's ladder. Each work goes one step at a time, only onto declared steps."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        *,
+        served: Served,
+        champion: Lane | None,
+        fallback: Lane | None,
+        delivery: Delivery,
+        clocks: Clocks,
+        drill: Callable[[], DegradationLevel],
+    ) -> None:
+        self._deployment = deployment
+        self._served = served  # in whose name declared answers go out
+        self._champion = champion
+        self._fallback = fallback
+        self._delivery = delivery
+        self._clocks = clocks
+        self._drill = drill
+
+    @property
+    def is_drilling(self) -> bool:
+        """Whether everything is to be answered from the ladder, on purpose."""
+        return self._drill() > DegradationLevel.FEATURES
+
+    def take_down(self, works: Sequence[Work], cause: Cause) -> None:
+        """Take each work one step down; it ends with an error only where no step is left."""
+        now_s = self._clocks.monotonic_s()
+        settled: dict[tuple[DegradationLevel, str], list[tuple[Work, float]]] = {}
+        for work in works:
+            if work.answer.done() or self._put_to_champion(work, now_s):
+                continue
+            work.degraded_because = work.degraded_because or cause.value
+            match self._next_step(work, now_s):
+                case AskVersion():
+                    work.tried_fallback = True
+                    if self._fallback is None or not self._fallback.put(work):
+                        raise AssertionError("asked a version that nobody serves")
+                case AnswerWith(level=level, score=score, reason=reason):
+                    settled.setdefault((level, reason), []).append((work, score))
+                case Fail():
+                    self._delivery.fail([work], _error_of(cause))
+        for (level, reason), group in settled.items():
+            self._delivery.deliver(self._declared(level, reason, group, now_s), self._deployment)
+
+    def after(self, lane: Lane) -> "NextVersion | None":
+        """Return who may try the work of a version that is stuck; None: nobody."""
+        champion, fallback = self._champion, self._fallback
+        if champion is not None and champion is not lane and champion.open_pullers:
+            return NextVersion(champion, _CHALLENGER_SHARE, is_fallback=False)
+        if fallback is not None and fallback is not lane and fallback.open_pullers:
+            return NextVersion(fallback, _FIRST_VERSION_SHARE, is_fallback=True)
+        return None
+
+    def hand_over(self, works: Sequence[Work], to: "NextVersion") -> None:
+        """Let the next version try, too; the first answer counts."""
+        for work in works:
+            if to.is_fallback:
+                work.degraded_because = work.degraded_because or Cause.DEADLINE_NEAR.value
+                work.tried_fallback = True
+            else:
+                work.tried_champion = True
+            to.lane.put(work)
+
+    def _put_to_champion(self, work: Work, now_s: float) -> bool:
+        """Let the champion answer for a challenger that cannot: its share stays with it."""
+        if work.tried_champion or self._champion is None or self.is_drilling:
+            return False
+        work.tried_champion = True
+        return self._has_time(work, now_s) and self._champion.put(work)
+
+    def _next_step(self, work: Work, now_s: float) -> Step:
+        return next_step(
+            self._deployment.fallback,
+            fallback_is_ready=(
+                self._fallback is not None
+                and self._fallback.open_pullers > 0
+                and self._has_time(work, now_s)
+            ),
+            tried_fallback=work.tried_fallback,
+            last_score=self._last_score(work, now_s),
+            floor=self._drill(),
+        )
+
+    def _has_time(self, work: Work, now_s: float) -> bool:
+        return work.answer_by_s - now_s > _LEAST_TIME_TO_ASK_S
+
+    def _last_score(self, work: Work, now_s: float) -> float | None:
+        declared = self._deployment.fallback
+        if not declared.last_score or work.candidates is not None:
+            return None
+        return self._delivery.last_scores.find(
+            work, max_age_s=declared.last_score_max_age_s, now_s=now_s
+        )
+
+    def _declared(
+        self,
+        level: DegradationLevel,
+        reason: str,
+        group: Sequence[tuple[Work, float]],
+        now_s: float,
+    ) -> Answered:
+        works = [work for work, _ in group]
+        counts = [work.rows for work in works]
+        scores = np.array([score for _, score in group], dtype=np.float64)
+        return Answered(
+            works=works,
+            served=self._served,
+            feature_names=(),
+            scores=np.repeat(scores, counts),
+            levels=np.full(sum(counts), level, dtype=np.uint8),
+            statuses=None,
+            outputs={},
+            timing=BatchTiming(taken_s=now_s, fetch_us=0, infer_us=0, rows=sum(counts)),
+            step=reason,
+        )
+
+
+def as_fallback(answered: Answered) -> Answered:
+    """Mark the rows that came down the ladder to this version as such."""
+    fell = np.repeat(
+        [work.tried_fallback for work in answered.works], [work.rows for work in answered.works]
+    )
+    levels = np.zeros(answered.rows, np.uint8) if answered.levels is None else answered.levels
+    return replace(
+        answered,
+        levels=np.where(fell, np.uint8(DegradationLevel.FALLBACK), levels),
+        step="fallback_version",
+    )
+
+
+def _error_of(cause: Cause) -> UnderstudyError:
+    match cause:
+        case Cause.DEADLINE_NEAR:
+            return DeadlinePassedError("the model answered")
+        case Cause.SCORE_NOT_FINITE:
+            return UnavailableError("score", "the model's score is not a finite number")
+        case Cause.DRILL:
+            return UnavailableError("model", "a drill is on, and no fallback is declared")
+        case Cause.SCORER_UNAVAILABLE | Cause.SCORER_FAILED:
+            return UnavailableError("scorer", f"{cause.value}, and no fallback is declared")

@@ -1,0 +1,105 @@
+"""Work that no scorer answers: the rules come before the ladder, for they need no model.
+
+A rule that sends large amounts to review must not give way to a constant because a scorer died.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+
+import numpy as np
+import structlog
+
+from router.batches.answer_batch import Prepared, VersionPlan, answer_by_rules, split_decided
+from router.batches.deliver import Delivery
+from router.decisions.ladder import Cause
+from router.ladder.fall_back import Ladder
+from router.work import Served, Work
+from understudy.domain.deployments import Arm, Deployment
+
+_log = structlog.get_logger()
+
+
+class RulesFirst:
+    """Asks the rules of a revision about work that has not seen them; the rest goes down."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        versions: Mapping[int, VersionPlan],
+        *,
+        served: Callable[[VersionPlan], Served],
+        prepare: Callable[[VersionPlan, Sequence[Work]], Awaitable[Prepared]],
+        ladder: Ladder,
+        delivery: Delivery,
+        spawn: Callable[[Coroutine[None, None, None]], None],
+    ) -> None:
+        self._deployment = deployment
+        self._versions = versions
+        self._served = served
+        self._prepare = prepare
+        self._ladder = ladder
+        self._delivery = delivery
+        self._spawn = spawn
+        self._groups: list[Sequence[Work]] = []  # of which the rules are being asked
+
+    @property
+    def is_deciding(self) -> bool:
+        return bool(self._groups)
+
+    def works(self) -> Iterator[Work]:
+        """Iterate over what the rules are being asked about."""
+        return chain.from_iterable(self._groups)
+
+    def take_down(self, works: Sequence[Work], cause: Cause) -> None:
+        """Take each work down the ladder, unless a rule decides it. Without time rules do not."""
+        if not self._deployment.rules or cause is Cause.DEADLINE_NEAR:
+            self._ladder.take_down(works, cause)
+            return
+        unseen = [work for work in works if not work.saw_rules]
+        self._ladder.take_down([work for work in works if work.saw_rules], cause)
+        if unseen:
+            self._groups.append(unseen)
+            self._spawn(self._decide(unseen, cause))
+
+    async def _decide(self, works: Sequence[Work], cause: Cause) -> None:
+        by_version: dict[tuple[int, Arm], list[Work]] = {}
+        for work in works:
+            by_version.setdefault(self._reads_as(work), []).append(work)
+        try:
+            for (number, arm), group in by_version.items():
+                if number in self._versions:
+                    await self._decide_group(self._versions[number], arm, group)
+        except Exception:  # noqa: BLE001 - boundary: a bug must not lose a call
+            _log.exception("rules_failed", model=self._deployment.model)
+        finally:
+            self._groups = [group for group in self._groups if group is not works]
+        for work in works:
+            work.saw_rules = True
+        self._ladder.take_down(works, cause)  # what is answered already stays so
+
+    async def _decide_group(self, version: VersionPlan, arm: Arm, works: Sequence[Work]) -> None:
+        decided, _ = split_decided(await self._prepare(version, works))
+        if decided is None:
+            return
+        answered = answer_by_rules(
+            decided,
+            version=version,
+            served=replace(self._served(version), arm=arm),
+            rules=self._deployment.rules,
+        )
+        is_awaited = np.repeat(
+            [not work.answer.done() for work in answered.works],
+            [work.rows for work in answered.works],
+        )
+        if not is_awaited.all():
+            answered = answered.restricted(is_awaited)
+        if answered.works:
+            self._delivery.deliver(answered, self._deployment)
+
+    def _reads_as(self, work: Work) -> tuple[int, Arm]:
+        """Return the version on whose features the rules are asked: the arm's own, if known."""
+        assigned = work.live.seats[work.seat]
+        if assigned.version in self._versions:
+            return assigned.version, assigned.arm
+        return self._deployment.champion, Arm.CHAMPION

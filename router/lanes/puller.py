@@ -1,0 +1,316 @@
+"""One scorer's side of a lane: take what has gathered, answer it, take the next.
+
+One batch is in flight per scorer and lane; that is what makes batches grow by themselves.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from router.decisions.breaker import Breaker, BreakerPolicy, Permit
+from router.decisions.ladder import Cause
+from router.lanes.lane import Lane
+from router.ports import Clocks, Inferred, Scorer, ScorerHungError
+from router.work import Work, give_up
+from understudy.domain.errors import (
+    DeadlinePassedError,
+    InvalidInputError,
+    UnavailableError,
+    UnderstudyError,
+)
+from understudy.domain.patience import Experience, Verdict
+from understudy.domain.snapshots import VersionSpec
+
+_MOST_ATTEMPTS = 2  # a failed batch is tried once more, on another scorer
+_PAUSE_AFTER_FAILURE_S = 0.01  # another scorer gets there first
+_log = structlog.get_logger()
+
+
+AnswerBatch = Callable[[Sequence[Work], Scorer], Awaitable[None]]
+FallBack = Callable[[Sequence[Work], Cause], None]
+Probe = Callable[[Scorer], Awaitable[None]]
+
+
+class GuardedScorer:
+    """A scorer process with its breaker; shared by all lanes that use the process."""
+
+    def __init__(self, scorer: Scorer, policy: BreakerPolicy, *, gone_after_s: float) -> None:
+        self.scorer = scorer
+        self.breaker = Breaker(policy)
+        self.last_failure = ""  # why the last failed call failed
+        self._gone_after_s = gone_after_s
+        self._experience = Experience()
+
+    def is_overdue(self, waited_s: float) -> bool:
+        """Whether a batch that was sent so long ago should have been answered by now."""
+        return self._experience.is_overdue(waited_s)
+
+    def admit(self, now_s: float) -> Permit | None:
+        self.breaker, permit = self.breaker.admit(now_s)
+        return permit
+
+    def judge(
+        self, permit: Permit, failure: Exception | None, *, asked_s: float | None, now_s: float
+    ) -> bool:
+        """Record how a batch ended; return whether the scorer is as good as before.
+
+        One that was not asked (`asked_s` None) is what it was, one that names what is wrong with
+        the request is well, and one that was asked by callers in a hurry may be.
+        """
+        if asked_s is None:
+            return True
+        if failure is None or isinstance(failure, InvalidInputError):
+            self._experience = self._experience.after_answer(now_s - asked_s)
+            self.record(permit, failure=None, now_s=now_s)
+            return True
+        if isinstance(failure, DeadlinePassedError):
+            self._experience, verdict = self._experience.after_timeout(
+                given_s=now_s - asked_s, gone_after_s=self._gone_after_s
+            )
+            if verdict is Verdict.NOTHING:
+                return True
+            if verdict is Verdict.GONE:
+                why = f"no answer to anybody in {self._gone_after_s * 1000:.0f} ms of waiting"
+                failure = ScorerHungError(f"scorer {self.scorer.address}", why)
+        self.record(permit, failure=failure, now_s=now_s)
+        return False
+
+    def record(self, permit: Permit, *, failure: Exception | None, now_s: float) -> None:
+        """Move the breaker by how a permitted call ended."""
+        was_closed = self.breaker.is_closed
+        if failure is not None:
+            self.last_failure = str(failure)
+        if isinstance(failure, ScorerHungError):
+            self.breaker = self.breaker.trip(permit, now_s=now_s)
+        else:
+            self.breaker = self.breaker.record(permit, succeeded=failure is None, now_s=now_s)
+        if was_closed and not self.breaker.is_closed:
+            _log.warning("scorer_breaker_opened", address=self.scorer.address, why=str(failure))
+        elif not was_closed and self.breaker.is_closed:
+            self._experience = Experience()
+            _log.info("scorer_breaker_closed", address=self.scorer.address)
+
+
+class _TimedScorer:
+    """A scorer that knows when it was asked last; None: not for this batch."""
+
+    def __init__(self, scorer: Scorer, now_s: Callable[[], float]) -> None:
+        self.address = scorer.address
+        self.asked_s: float | None = None  # monotonic
+        self._scorer = scorer
+        self._now_s = now_s
+
+    async def infer(
+        self,
+        spec: VersionSpec,
+        tensors: Sequence[NDArray[np.generic]],
+        *,
+        timeout_s: float,
+        outputs: Sequence[str] = (),
+    ) -> Inferred:
+        if timeout_s <= 0:
+            raise DeadlinePassedError("scoring")
+        self.asked_s = self._now_s()
+        return await self._scorer.infer(spec, tensors, timeout_s=timeout_s, outputs=outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneDuties:
+    """What a lane's pullers do with work; made by the live model that owns the lane."""
+
+    answer: AnswerBatch  # score and deliver, or raise why the scorer did not answer
+    fall_back: FallBack  # one step down the ladder for each
+    probe: Probe  # one row of defaults, scored for nobody, to see whether a scorer is back
+
+
+class Puller:
+    """Serves a lane with one scorer until the lane is closed and empty."""
+
+    def __init__(
+        self, lane: Lane, guarded: GuardedScorer, duties: LaneDuties, clocks: Clocks, most_rows: int
+    ) -> None:
+        self._lane = lane
+        self._guarded = guarded
+        self._duties = duties
+        self._clocks = clocks
+        self._most_rows = most_rows
+        self._timed = _TimedScorer(guarded.scorer, clocks.monotonic_s)
+        self.in_flight: Sequence[Work] = ()
+        self._sent_s = 0.0  # when what is in flight was sent; monotonic
+        self.has_ended = False
+        self._is_joined = False
+
+    @property
+    def address(self) -> str:
+        return self._guarded.scorer.address
+
+    @property
+    def guarded(self) -> GuardedScorer:
+        return self._guarded
+
+    def take_slow(self, now_s: float, hedge_after_s: float) -> list[Work]:
+        """Return what this scorer has had for so long that another may try too; once for each."""
+        if not self.in_flight or now_s - self._sent_s < hedge_after_s:
+            return []
+        slow = [
+            work
+            for work in self.in_flight
+            if work.holders == 1 and not work.answer.done() and work.attempts + 1 < _MOST_ATTEMPTS
+        ]
+        for work in slow:
+            work.holders += 1
+            work.attempts += 1
+        return slow
+
+    def is_stuck(self, now_s: float) -> bool:
+        """Whether it has been silent for much longer than its batches take, or it is gone."""
+        if not self._is_joined:
+            return True
+        return bool(self.in_flight) and self._guarded.is_overdue(now_s - self._sent_s)
+
+    def join(self) -> None:
+        """Count this scorer in, before its task takes the first step: work may wait for it."""
+        self._is_joined = True
+        self._lane.open_pullers += 1
+
+    async def run(self) -> None:
+        """Serve until the lane is closed and empty; `join` comes first."""
+        try:
+            while True:
+                if not self._guarded.breaker.is_closed:
+                    await self._wait_until_closed()
+                    if not self._is_joined:  # the lane has closed meanwhile
+                        return
+                works = await self._lane.take(self._most_rows)
+                if not works:
+                    return
+                try:
+                    succeeded = await self._serve(self._in_time(works))
+                finally:
+                    self._lane.release()
+                if not succeeded:
+                    # Not first in line again: what was put back is for another scorer.
+                    await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+        finally:
+            self.has_ended = True
+            self._leave()
+
+    def _in_time(self, works: Sequence[Work]) -> list[Work]:
+        """Return the work that is still awaited; what has no time left is not run."""
+        now_s = self._clocks.monotonic_s()
+        in_time: list[Work] = []
+        late: list[Work] = []
+        for work in works:
+            if not work.answer.done():
+                (in_time if work.answer_by_s > now_s else late).append(work)
+        if late:
+            self._duties.fall_back(late, Cause.DEADLINE_NEAR)
+        return in_time
+
+    async def _serve(self, works: list[Work]) -> bool:
+        """Answer `works` or pass them on; return whether this scorer did its part."""
+        if not works:
+            return True
+        self._sent_s = self._clocks.monotonic_s()
+        # Not closed: another lane's failure opened it meanwhile. A probe is nobody's work (ADR 8).
+        is_closed = self._guarded.breaker.is_closed
+        permit = self._guarded.admit(self._sent_s) if is_closed else None
+        if permit is None:
+            self._pass_on(give_up(works), Cause.SCORER_UNAVAILABLE, was_tried=False)
+            return False
+        self.in_flight = works
+        self._timed.asked_s = None
+        failure: Exception | None = None
+        try:
+            await self._duties.answer(works, self._timed)
+        except UnderstudyError as error:
+            failure = error
+            self._after_failure(works, error)
+        except Exception as error:  # noqa: BLE001 - boundary: a bug must not lose a call
+            failure = error
+            _log.exception("batch_failed")
+            self._pass_on(give_up(works), Cause.SCORER_FAILED)
+        finally:
+            self.in_flight = ()
+            succeeded = self._guarded.judge(
+                permit, failure, asked_s=self._timed.asked_s, now_s=self._clocks.monotonic_s()
+            )
+        return succeeded
+
+    def _after_failure(self, works: Sequence[Work], error: UnderstudyError) -> None:
+        left = give_up(works)
+        if isinstance(error, InvalidInputError):
+            self._take_apart(left, error, was_one=len(works) == 1)
+            return
+        match error:
+            case DeadlinePassedError():
+                cause = Cause.DEADLINE_NEAR
+            case UnavailableError():
+                cause = Cause.SCORER_UNAVAILABLE
+            case _:
+                cause = Cause.SCORER_FAILED
+        if cause is not Cause.DEADLINE_NEAR:  # of which the breaker tells, where it means something
+            _log.warning("scorer_failed", address=self.address, why=str(error), rows=len(works))
+        self._pass_on(left, cause)
+
+    def _take_apart(
+        self, works: Sequence[Work], error: InvalidInputError, *, was_one: bool
+    ) -> None:
+        """One row that the scorer refuses must not fail its neighbours: try each work alone."""
+        for work in works:
+            if was_one or work.is_alone:
+                work.answer.set_exception(error)
+            else:
+                work.is_alone = True
+                self._lane.put_back([work])
+
+    def _pass_on(self, works: Sequence[Work], cause: Cause, *, was_tried: bool = True) -> None:
+        """Give work that this scorer did not answer to another one in time, else down the ladder."""
+        now_s = self._clocks.monotonic_s()
+        again: list[Work] = []
+        down: list[Work] = []
+        for work in works:
+            work.attempts += was_tried
+            has_time = work.answer_by_s > now_s and work.attempts < _MOST_ATTEMPTS
+            elsewhere = self._lane.open_pullers > 1
+            (again if has_time and elsewhere else down).append(work)
+        if again:
+            self._lane.put_back(again)
+        if down:
+            self._duties.fall_back(down, cause)
+
+    async def _wait_until_closed(self) -> None:
+        """Leave the lane until a probe succeeds; no caller's work is used as the probe."""
+        self._leave()
+        while not self._guarded.breaker.is_closed and not self._lane.closed:
+            now_s = self._clocks.monotonic_s()
+            permit = self._guarded.admit(now_s)
+            if permit is None:
+                await self._lane.closed_within(max(self._guarded.breaker.due_in_s(now_s), 0.001))
+                continue
+            failure = await self._probe()
+            self._guarded.record(permit, failure=failure, now_s=self._clocks.monotonic_s())
+        if self._guarded.breaker.is_closed:
+            self.join()
+
+    async def _probe(self) -> Exception | None:
+        try:
+            await self._duties.probe(self._guarded.scorer)
+        except UnderstudyError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - boundary: as for a batch
+            _log.exception("probe_failed")
+            return error
+        return None
+
+    def _leave(self) -> None:
+        if not self._is_joined:
+            return
+        self._is_joined = False
+        self._lane.open_pullers -= 1
+        if not self._lane.open_pullers and (stranded := give_up(self._lane.take_all())):
+            self._duties.fall_back(stranded, Cause.SCORER_UNAVAILABLE)

@@ -1,0 +1,251 @@
+"""From the registry's snapshot to what is live: compile what changed, keep what did not."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from router.batches.answer_batch import VersionPlan
+from router.batches.mirror import MirrorQueue
+from router.decisions.breaker import BreakerPolicy
+from router.decisions.effective import Effective, decide_effective
+from router.lanes.puller import GuardedScorer
+from router.ports import ClosableScorer
+from router.revision.live_model import LiveModel, Shared, VersionLane
+from understudy.domain.deployments import DegradationLevel, Deployment, versions_to_run
+from understudy.domain.errors import UnderstudyError
+from understudy.domain.snapshots import ScorerState, Snapshot, VersionSpec
+from understudy.domain.versions import VersionRef
+from understudy.features.serving.assembly import compile_plan
+
+_TICK_S = 0.002
+_log = structlog.get_logger()
+
+MirrorKey = tuple[str, int]  # model, shadow version
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a live model was made from; equal inputs need no new one."""
+
+    deployment: Deployment
+    effective: Effective
+    specs: tuple[VersionSpec, ...]
+    addresses: tuple[tuple[int, tuple[str, ...]], ...]  # ready scorers by version
+
+
+class LiveModels:
+    """All that this router serves now. Each model is replaced whole, between batches.
+
+    A replaced model answers what it has admitted; so a batch sees exactly one revision.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        *,
+        open_scorer: Callable[[str], ClosableScorer],
+        new_mirror: Callable[[], MirrorQueue],
+        breaker: BreakerPolicy,
+        tasks: asyncio.TaskGroup,
+        drill: Callable[[], DegradationLevel],
+    ) -> None:
+        self._shared = shared
+        self._open_scorer = open_scorer
+        self._new_mirror = new_mirror
+        self._breaker = breaker
+        self._tasks = tasks
+        self._drill = drill
+        self._models: dict[str, LiveModel] = {}
+        self._inputs: dict[str, _Inputs] = {}
+        self._retired: list[LiveModel] = []
+        self._plans: dict[tuple[VersionRef, str], VersionPlan] = {}
+        self._scorers: dict[str, tuple[ClosableScorer, GuardedScorer]] = {}
+        self.mirrors: dict[MirrorKey, MirrorQueue] = {}
+        self.sequence = 0
+
+    def find(self, model: str) -> LiveModel | None:
+        return self._models.get(model)
+
+    def __iter__(self) -> Iterator[LiveModel]:
+        return iter(self._models.values())
+
+    async def apply(self, snapshot: Snapshot) -> None:
+        """Serve what the snapshot says. A deployment that cannot be compiled keeps the old one."""
+        specs = {spec.ref: spec for spec in snapshot.versions}
+        ready = _ready_addresses(snapshot)
+        for deployment in snapshot.deployments:
+            try:
+                self._apply_one(deployment, specs, ready)
+            except UnderstudyError as error:
+                _log.error(
+                    "revision_not_applied",
+                    model=deployment.model,
+                    revision=deployment.revision,
+                    why=str(error),
+                )
+        for gone in self._models.keys() - {each.model for each in snapshot.deployments}:
+            self._retire(self._models.pop(gone))
+            del self._inputs[gone]
+        self.sequence = snapshot.sequence
+        self._forget_plans()
+        await self._close_unused()
+
+    async def sweep_forever(self) -> None:
+        """Answer from the ladder what would miss its deadline, hedge; let go of drained models."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now_s = self._shared.clocks.monotonic_s()
+            for model in (*self._models.values(), *self._retired):
+                try:
+                    model.fall_back_if_due(now_s, next_in_s=_TICK_S)
+                    model.hedge_if_slow(now_s)
+                except Exception:  # noqa: BLE001 - boundary: a bug must not end every deadline's guard
+                    _log.exception("sweep_failed", model=model.deployment.model)
+            for model in self._retired:
+                model.close()  # as far as it can, by now
+            self._retired = [model for model in self._retired if not model.is_drained]
+
+    def close(self) -> None:
+        """Stop admitting; mirrors end when what they hold is sent."""
+        for model in (*self._models.values(), *self._retired):
+            model.close_at_once()
+        for mirror in self.mirrors.values():
+            mirror.close()
+
+    async def close_scorers(self) -> None:
+        for closable, _ in self._scorers.values():
+            await closable.close()
+        self._scorers.clear()
+
+    def _apply_one(
+        self,
+        deployment: Deployment,
+        specs: dict[VersionRef, VersionSpec],
+        ready: dict[VersionRef, tuple[str, ...]],
+    ) -> None:
+        model = deployment.model
+        before = self._models.get(model)
+        # A version that acts until its successor is ready need not be named any more.
+        known = {each.version.spec.ref: each.version.spec for each in _lanes_of(before)} | specs
+        of_model = {
+            ref.number: found for ref, found in ready.items() if ref.model == model and ref in known
+        }
+        acting = before.effective.champion if before is not None else None
+        effective = decide_effective(deployment, of_model.keys(), acting)
+        numbers = {*versions_to_run(deployment), effective.champion or deployment.champion}
+        refs = [VersionRef(model, number) for number in sorted(numbers)]
+        inputs = _Inputs(
+            deployment=deployment,
+            effective=effective,
+            specs=tuple(known[ref] for ref in refs if ref in known),
+            addresses=tuple(sorted(of_model.items())),
+        )
+        if self._inputs.get(model) == inputs:
+            return
+        plans = {spec.ref.number: self._plan(spec) for spec in inputs.specs}
+        mirrors = self._mirrors(deployment, plans, of_model)
+        live = LiveModel(
+            deployment, effective, plans, mirrors, self._shared, self._drill, self._spawn
+        )
+        for number in live.lanes:
+            guarded = [self._guarded(address) for address in of_model.get(number, ())]
+            for puller in live.serve_with(number, guarded):
+                puller.join()
+                self._tasks.create_task(puller.run(), name=f"puller:{model}@{number}")
+        self._models[model] = live
+        self._inputs[model] = inputs
+        if before is not None:
+            self._retire(before)
+        _log.info(
+            "revision_applied",
+            model=model,
+            revision=deployment.revision,
+            champion=effective.champion,
+            challengers=effective.challengers,
+            withheld=effective.withheld,
+        )
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        self._tasks.create_task(work)
+
+    def _plan(self, spec: VersionSpec) -> VersionPlan:
+        key = (spec.ref, spec.artifact_digest)
+        if key not in self._plans:
+            plan = compile_plan(spec.feature_set, spec.feature_views, spec.inputs)
+            self._plans[key] = VersionPlan(spec, plan)
+        return self._plans[key]
+
+    def _mirrors(
+        self,
+        deployment: Deployment,
+        plans: dict[int, VersionPlan],
+        ready: dict[int, tuple[str, ...]],
+    ) -> list[MirrorQueue]:
+        declared = {shadow.version: shadow for shadow in deployment.shadows}
+        for (model, number), mirror in self.mirrors.items():
+            if model == deployment.model and number not in declared:
+                mirror.set_target(None, deployment.salt, None, None)
+        found: list[MirrorQueue] = []
+        for number, shadow in declared.items():
+            mirror = self._mirror((deployment.model, number))
+            addresses = ready.get(number, ())
+            scorer = self._guarded(addresses[0]).scorer if addresses else None
+            mirror.set_target(shadow, deployment.salt, plans.get(number), scorer)
+            found.append(mirror)
+        return found
+
+    def _mirror(self, key: MirrorKey) -> MirrorQueue:
+        if key not in self.mirrors:
+            self.mirrors[key] = self._new_mirror()
+            self._tasks.create_task(self.mirrors[key].run(), name=f"mirror:{key[0]}@{key[1]}")
+        return self.mirrors[key]
+
+    def _guarded(self, address: str) -> GuardedScorer:
+        if address not in self._scorers:
+            opened = self._open_scorer(address)
+            guarded = GuardedScorer(
+                opened, self._breaker, gone_after_s=self._shared.scorer_timeout_s
+            )
+            self._scorers[address] = (opened, guarded)
+        return self._scorers[address][1]
+
+    def _retire(self, model: LiveModel) -> None:
+        model.close()
+        self._retired.append(model)
+
+    def _forget_plans(self) -> None:
+        """Keep the compiled plans of what is served; versions come and go for years."""
+        served = {
+            (spec.ref, spec.artifact_digest)
+            for inputs in self._inputs.values()
+            for spec in inputs.specs
+        }
+        self._plans = {key: plan for key, plan in self._plans.items() if key in served}
+
+    async def _close_unused(self) -> None:
+        """Close what nobody uses: not a live model, not a retired one, not a mirror.
+
+        A channel that is closed under a call cancels whoever awaits it.
+        """
+        used: set[str] = set()
+        for model in (*self._models.values(), *self._retired):
+            used |= model.addresses()
+        for mirror in self.mirrors.values():
+            used |= mirror.addresses()
+        for address in [each for each in self._scorers if each not in used]:
+            closable, _ = self._scorers.pop(address)
+            await closable.close()
+
+
+def _lanes_of(model: LiveModel | None) -> Iterable[VersionLane]:
+    return () if model is None else model.lanes.values()
+
+
+def _ready_addresses(snapshot: Snapshot) -> dict[VersionRef, tuple[str, ...]]:
+    addresses: dict[VersionRef, list[str]] = {}
+    for process in snapshot.scorers:
+        if process.state is ScorerState.READY and process.address:
+            addresses.setdefault(process.ref, []).append(process.address)
+    return {ref: tuple(sorted(found)) for ref, found in addresses.items()}

@@ -1,0 +1,106 @@
+"""The scorer host: follow the registry, run what it names, report what runs."""
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack, suppress
+from hashlib import sha256
+from pathlib import Path
+
+import grpc
+import structlog
+
+from scorer.decisions.fleet import undescribed_versions, wanted_places
+from scorer.host.addresses import Addresses
+from scorer.host.artifact_cache import ArtifactCache
+from scorer.host.fleet import Fleet
+from scorer.settings import HostSettings
+from understudy.control.registry_watch import follow, open_registry_channel
+from understudy.control.wire import scorer_to_wire
+from understudy.domain.snapshots import Snapshot
+from understudy.runtime.exit_codes import OK
+from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
+from understudy.runtime.serving import add_health_and_reflection, bind, new_server
+from understudy.v1 import registry_pb2, registry_pb2_grpc
+
+_REPORT_TIMEOUT_S = 2.0
+_FETCH_TIMEOUT_S = 120.0
+
+_log = structlog.get_logger()
+
+
+async def host(settings: HostSettings) -> int:
+    """Run scorers until SIGTERM or SIGINT, then drain them all; return the exit code."""
+    stop = stop_on_signals()
+    settings.dir.mkdir(parents=True, exist_ok=True)
+    host_id = settings.host_id or _default_host_id(settings.dir)
+    async with AsyncExitStack() as resources:
+        channel = await resources.enter_async_context(open_registry_channel(settings.registry))
+        server = new_server()
+        health = add_health_and_reflection(server, ())
+        _log.info("bound", listen=settings.listen, port=bind(server, settings.listen))
+        cache = ArtifactCache(
+            settings.dir, channel, timeout_s=_FETCH_TIMEOUT_S, keep_s=settings.keep_artifacts_s
+        )
+        addresses = Addresses(
+            settings.scorer_address,
+            settings.dir,
+            first_metrics_port=settings.first_metrics_port,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            fleet = Fleet(settings, host_id, cache, addresses, tasks)
+            following = tasks.create_task(_follow(channel, fleet, settings, host_id))
+            reporting = tasks.create_task(_report(channel, fleet, settings, host_id))
+            arranging = tasks.create_task(fleet.keep_cpus_arranged())
+            await serve_until_stopped(server, health, stop, DrainTimes(0.0, 1.0))
+            following.cancel()
+            await fleet.stop()
+            reporting.cancel()
+            arranging.cancel()
+        with suppress(grpc.aio.AioRpcError):
+            await _send_report(channel, fleet, host_id)  # now empty
+    return OK
+
+
+async def _follow(
+    channel: grpc.aio.Channel, fleet: Fleet, settings: HostSettings, host_id: str
+) -> None:
+    remember_at = settings.dir / "snapshot.pb"
+    async for snapshot in follow(channel, watcher=host_id, remember_at=remember_at):
+        _apply(snapshot, fleet, settings)
+
+
+def _apply(snapshot: Snapshot, fleet: Fleet, settings: HostSettings) -> None:
+    if missing := undescribed_versions(snapshot):
+        _log.error("versions_undescribed", versions=[str(ref) for ref in missing])
+    fleet.apply(wanted_places(snapshot, settings.replicas))
+
+
+async def _report(
+    channel: grpc.aio.Channel, fleet: Fleet, settings: HostSettings, host_id: str
+) -> None:
+    """Report on each change, and as a heartbeat."""
+    while True:
+        fleet.changed.clear()
+        try:
+            await _send_report(channel, fleet, host_id)
+        except grpc.aio.AioRpcError as error:
+            _log.warning("report_not_taken", why=error.code().name)
+        # Not wait_for: in Python 3.11 it swallows a cancellation that meets the event.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(settings.report_interval_s):
+                await fleet.changed.wait()
+
+
+async def _send_report(channel: grpc.aio.Channel, fleet: Fleet, host_id: str) -> None:
+    stub = registry_pb2_grpc.RegistryServiceStub(channel)
+    await stub.ReportScorers(
+        registry_pb2.ReportScorersRequest(
+            host_id=host_id, processes=[scorer_to_wire(each) for each in fleet.processes()]
+        ),
+        timeout=_REPORT_TIMEOUT_S,
+    )
+
+
+def _default_host_id(directory: Path) -> str:
+    folder = sha256(str(directory.resolve()).encode()).hexdigest()[:8]
+    return f"{socket.gethostname()}-{folder}"

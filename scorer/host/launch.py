@@ -1,0 +1,94 @@
+"""Starts the process of one place, and says why it ended."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from understudy.artifact.expectation import expectation_of, write_expectation
+from understudy.domain.errors import CorruptedError
+from understudy.domain.snapshots import VersionSpec
+from understudy.runtime.exit_codes import DATA_ERROR
+
+_ONE_EACH = {"SCORER_LISTEN", "SCORER_METRICS_PORT"}  # scorers of a host cannot share these
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOptions:
+    """What a scorer process is told beside its version."""
+
+    address: str
+    metrics_port: int | None
+    drain_grace_s: float
+    cpus: int | None  # it has once it serves; None: it shall ask the system
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a process ended."""
+
+    why: str
+    refused: bool = False  # the artifact: a restart cannot help
+    corrupted: bool = False  # the artifact is not what was registered
+
+
+class Launcher:
+    """Starts one version, time and again; `directory` holds what it and the process tell."""
+
+    def __init__(
+        self, name: str, version: VersionSpec, directory: Path, options: LaunchOptions
+    ) -> None:
+        self._version = version
+        self._options = options
+        self._expectation_file = directory / f"{name}.expect.json"
+        self._status_file = directory / f"{name}.status.json"
+
+    async def start(self, folder: Path) -> asyncio.subprocess.Process:
+        """Start a process that serves the artifact in `folder` and dies with us."""
+        write_expectation(self._expectation_file, expectation_of(self._version))
+        self._status_file.unlink(missing_ok=True)
+        options = self._options
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "scorer", "serve", str(folder)),
+            *("--name", self._version.ref.model),
+            *("--version-number", str(self._version.ref.number)),
+            *("--listen", options.address),
+            *("--expect", str(self._expectation_file)),
+            *("--status-file", str(self._status_file)),
+            *_option("--metrics-port", options.metrics_port),
+            *_option("--cpus", options.cpus),
+            *("--under-host", str(os.getpid())),
+            stdin=asyncio.subprocess.DEVNULL,
+            env=self._environment(),
+        )
+
+    def ending_of(self, code: int) -> Ending:
+        """Say why the process ended with the return code `code`."""
+        if code == DATA_ERROR:
+            return self._refusal()
+        if code < 0:
+            return Ending(f"killed by {signal.Signals(-code).name}")
+        return Ending(f"exited with {code}")
+
+    def clean_up(self) -> None:
+        for path in (self._expectation_file, self._status_file):
+            path.unlink(missing_ok=True)
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if name not in _ONE_EACH}
+        return {**inherited, "SCORER_DRAIN_GRACE_S": str(self._options.drain_grace_s)}
+
+    def _refusal(self) -> Ending:
+        try:
+            facts = json.loads(self._status_file.read_text())
+            why, kind = str(facts["why"]), facts["kind"]
+        except (OSError, ValueError, KeyError):
+            return Ending("artifact refused; see the scorer's log", refused=True)
+        return Ending(why, refused=True, corrupted=kind == CorruptedError.__name__)
+
+
+def _option(name: str, value: int | None) -> tuple[str, ...]:
+    return () if value is None else (name, str(value))

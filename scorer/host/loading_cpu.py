@@ -1,0 +1,114 @@
+"""Keeps loading work on one CPU, and what serves off it, for as long as a version loads or goes.
+
+And for a moment longer: what the host has to do and to tell at each change disturbs as well, and
+versions often come and go one after the other.
+
+At each change and each second it is found out anew which CPUs each process should have, and given
+to those that were given others before, or that we do not know yet: they may have begun anywhere.
+Whom we gave nothing new we leave alone, for it may have been moved by hand.
+"""
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Callable, Collection
+
+import structlog
+
+from scorer.decisions.cpu_division import CpuDivision, CpuUser, cpus_by_pid, divide_cpus
+from scorer.machine.affinity import cpu_seconds_of, cpus_of, set_cpus
+
+LINGER_S = 0.5
+_log = structlog.get_logger()
+
+
+class LoadingCpu:
+    """Divides the CPUs among the scorers of this host. `users` tells which there are now."""
+
+    def __init__(
+        self,
+        allowed: frozenset[int],
+        users: Callable[[], Collection[CpuUser]],
+        *,
+        every_s: float = 1.0,
+        linger_s: float = LINGER_S,
+    ) -> None:
+        self._every_s = every_s
+        self._linger_s = linger_s
+        self._apart_until_s = -math.inf  # monotonic
+        self._allowed = allowed
+        self._can_divide = len(allowed) > 1
+        self._users = users
+        self._given: dict[int, frozenset[int]] = {os.getpid(): allowed}
+        self._are_apart = False  # the serving scorers keep off the loading CPU
+        self._busy_cpus = 0.0
+        self._spent_s: dict[int, float] = {}
+        self._measured_at_s = time.monotonic()
+
+    async def keep_arranged(self) -> None:
+        """Measure and arrange time and again, until cancelled; return if there is nothing to do."""
+        while self._can_divide:
+            self._measure()
+            self.arrange()
+            await asyncio.sleep(self._every_s)
+
+    def arrange(self) -> None:
+        """Give each process the CPUs that are its now: call it whenever one begins or ends."""
+        if not self._can_divide:
+            return
+        users = self._users()
+        division = self._division(loads=self._keeps_apart(users))
+        self._are_apart = division.serving != self._allowed
+        wanted = cpus_by_pid(users, division, host_pid=os.getpid())
+        self._given = {
+            pid: cpus
+            for pid, cpus in wanted.items()
+            if self._given.get(pid) == cpus or self._give(pid, cpus)
+        }
+
+    def _keeps_apart(self, users: Collection[CpuUser]) -> bool:
+        """Whether something loads or goes, or did a moment ago: then look again at its end."""
+        now_s = time.monotonic()
+        if any(user.keeps_apart for user in users):
+            self._apart_until_s = now_s + self._linger_s
+            return True
+        left_s = self._apart_until_s - now_s
+        if left_s > 0:
+            asyncio.get_running_loop().call_later(left_s, self.arrange)
+        return left_s > 0
+
+    def _division(self, *, loads: bool) -> CpuDivision:
+        if not loads:
+            return CpuDivision(self._allowed, self._allowed)
+        return divide_cpus(self._allowed, busy_cpus=self._busy_cpus, are_apart=self._are_apart)
+
+    @staticmethod
+    def _give(pid: int, cpus: frozenset[int]) -> bool:
+        """Say whether it worked: what did not is tried again."""
+        try:
+            if cpus_of(pid) != cpus:
+                set_cpus(pid, cpus)
+        except ProcessLookupError:  # it ended
+            return True
+        except OSError as error:
+            _log.warning("cpus_not_set", pid=pid, cpus=sorted(cpus), why=str(error))
+            return False
+        return True
+
+    def _measure(self) -> None:
+        now_s = time.monotonic()
+        spent_s = {
+            user.pid: seconds
+            for user in self._users()
+            if user.pid and not user.keeps_apart
+            if (seconds := cpu_seconds_of(user.pid)) is not None
+        }
+        used_s = sum(
+            max(0.0, seconds - self._spent_s[pid])
+            for pid, seconds in spent_s.items()
+            if pid in self._spent_s
+        )
+        if now_s > self._measured_at_s:
+            self._busy_cpus = used_s / (now_s - self._measured_at_s)
+        self._spent_s, self._measured_at_s = spent_s, now_s

@@ -1,0 +1,160 @@
+"""One scorer process: bind, load, prove, warm; only then ready."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import structlog
+from prometheus_client import start_http_server
+
+from scorer.decisions.run_place import RunPlace
+from scorer.machine.cgroup import cgroup_cpus
+from scorer.server.batcher import Batcher, BatchLimits
+from scorer.server.coming_calls import ComingCalls
+from scorer.server.load_model import LoadedModel, LoadOptions, load_model
+from scorer.server.metrics import ScorerMetrics
+from scorer.server.reflection import SERVICE, add_reflection
+from scorer.server.request_reader import RequestLimits, RequestReader
+from scorer.server.served_model import ServedModel
+from scorer.server.service import InferenceService
+from scorer.settings import NanPolicy, ScorerSettings
+from understudy.artifact.expectation import Expectation
+from understudy.artifact.onnx_model import SessionOptions
+from understudy.domain.errors import UnavailableError, UnderstudyError
+from understudy.domain.versions import VersionRef
+from understudy.runtime.exit_codes import DATA_ERROR, OK
+from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
+from understudy.runtime.serving import Health, HealthSwitch, bind, new_server
+from understudy.runtime.unless_stopped import unless_stopped
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ServeTask:
+    """What to serve."""
+
+    source: Path
+    ref: VersionRef
+    expected: Expectation
+    status_file: Path | None  # told why a version was refused
+    cpus: int | None = None  # allowed once we serve; the host may keep us on one while we load
+
+
+async def serve(task: ServeTask, settings: ScorerSettings) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    stop = stop_on_signals()
+    metrics = ScorerMetrics()
+    coming = ComingCalls()
+    place = RunPlace(settings.inline_run_ms / 1000)
+    server = new_server()
+    health = HealthSwitch(server, (SERVICE,))
+    service = InferenceService(task.ref, coming, metrics, lambda: health.current is Health.SERVING)
+    metrics.ready.set_function(lambda: float(health.current is Health.SERVING))
+    server.add_generic_rpc_handlers((service,))
+    add_reflection(server)
+    port = bind(server, settings.listen)
+    _log.info("bound", listen=settings.listen, port=port)
+    async with AsyncExitStack() as resources:
+        # The health servicer begins with SERVING; a host must not believe that while we load.
+        await health.turn(Health.NOT_SERVING)
+        await server.start()
+        resources.push_async_callback(server.stop, None)
+        resources.enter_context(_serve_metrics(settings, metrics))
+        try:
+            loaded = await unless_stopped(stop, _load(task, settings, place))
+        except UnderstudyError as error:
+            return _refuse(task, error)
+        if loaded is None:
+            await server.stop(None)
+            _leave_while_loading(task)
+        metrics.loaded(task.ref, loaded.artifact_digest)
+        batcher = Batcher(
+            loaded.model, _limits(settings), observer=metrics, coming=coming, place=place
+        )
+        resources.push_async_callback(batcher.close)
+        limits = RequestLimits(settings.max_request_rows, settings.nan_policy is NanPolicy.REFUSE)
+        service.serve(
+            ServedModel(loaded.signature, RequestReader(loaded.signature, limits), batcher)
+        )
+        drain = DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
+        await serve_until_stopped(server, health, stop, drain, end_streams=service.end_streams)
+    return OK
+
+
+@contextmanager
+def _serve_metrics(settings: ScorerSettings, metrics: ScorerMetrics) -> Iterator[None]:
+    """Serve metrics where a port is set.
+
+    Raises:
+        UnavailableError: the address cannot be bound, e.g. the port is taken.
+    """
+    ip, port = settings.metrics_ip, settings.metrics_port
+    if port is None:
+        yield
+        return
+    try:
+        httpd, _ = start_http_server(port, ip, metrics.registry)
+    except OSError as error:
+        raise UnavailableError(f"address {ip}:{port}", "cannot be bound; is it taken?") from error
+    try:
+        yield
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+
+
+def _leave_while_loading(task: ServeTask) -> NoReturn:
+    """End the process. Nobody can end the thread that loads, and Python would wait for it."""
+    _log.info("stopped_while_loading", version=str(task.ref))
+    os._exit(OK)
+
+
+async def _load(task: ServeTask, settings: ScorerSettings, place: RunPlace) -> LoadedModel:
+    options = LoadOptions(
+        session=SessionOptions(
+            intra_op_threads=settings.intra_op_threads or cgroup_cpus(task.cpus),
+            inter_op_threads=settings.inter_op_threads,
+            spin=settings.spin,
+            arena=settings.arena,
+            memory_pattern=settings.memory_pattern,
+        ),
+        golden_tolerance=settings.golden_tolerance,
+        require_golden=settings.require_golden,
+        warm_rows=settings.max_batch_rows,
+    )
+    # In a thread: health checks are answered meanwhile.
+    loaded = await asyncio.to_thread(
+        load_model, task.source, task.ref, task.expected, options, place
+    )
+    _log.info(
+        "model_loaded",
+        version=str(task.ref),
+        artifact_digest=loaded.artifact_digest,
+        golden_rows=loaded.golden_rows,
+        joins_rows=loaded.signature.joins_rows,
+    )
+    return loaded
+
+
+def _refuse(task: ServeTask, error: UnderstudyError) -> int:
+    """Say why, for people and for the host; a restart cannot help."""
+    facts = {"version": str(task.ref), "kind": type(error).__name__, "why": str(error)}
+    if task.status_file is not None:
+        task.status_file.write_text(json.dumps(facts))
+    _log.error("artifact_refused", **facts)
+    return DATA_ERROR
+
+
+def _limits(settings: ScorerSettings) -> BatchLimits:
+    return BatchLimits(
+        max_batch_rows=settings.max_batch_rows,
+        max_queue_rows=settings.max_queue_rows,
+        gather_s=settings.gather_ms / 1000,
+        enough_rows=min(settings.gather_rows, settings.max_batch_rows),
+    )

@@ -1,0 +1,81 @@
+"""One ModelStreamInfer call: many requests in flight, answers in the order of the requests.
+
+reader -> what answers each request -> writer
+
+What is answered at once, while nothing waits before it, the reader writes itself: no task, no queue.
+A stream whose process drains stops reading, answers what it took and ends with OK.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+from understudy.runtime.open_streams import Write
+
+_MOST_OPEN = 256  # requests: then nothing is read until answers are written
+
+# What to send for a request, now or later; it never raises.
+AnswerRequest = Callable[[bytes], bytes | Coroutine[Any, Any, bytes]]
+
+
+class InferStream:
+    """Serves one call."""
+
+    def __init__(self, answer: AnswerRequest, *, most_open: int = _MOST_OPEN) -> None:
+        self._answer = answer
+        self._most_open = most_open
+        self._open: deque[asyncio.Future[bytes]] = deque()
+        self._changed = asyncio.Event()  # something is open, or reading has ended
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._reading: asyncio.Task[None] | None = None
+        self._reader_writes = False
+        self._is_ending = False
+
+    async def run(self, requests: AsyncIterator[bytes], write: Write) -> None:
+        """Return when reading has ended and every answer is written, or when the call ends."""
+        async with asyncio.TaskGroup() as tasks:
+            self._reading = tasks.create_task(self._read(requests, write, tasks))
+            self._reading.add_done_callback(lambda _: self._changed.set())
+            while not self._reading.done() or self._open:
+                if not self._open:
+                    self._changed.clear()
+                    await self._changed.wait()
+                    continue
+                answer = await self._open[0]
+                await write(answer)
+                del self._open[0]  # open until it is written
+                self._has_room.set()
+
+    def stop_reading(self) -> None:
+        """Take no more requests: `run` returns once those taken are answered."""
+        self._is_ending = True
+        if self._reading is not None and not self._reader_writes:
+            self._reading.cancel()
+
+    async def _read(
+        self, requests: AsyncIterator[bytes], write: Write, tasks: asyncio.TaskGroup
+    ) -> None:
+        async for received in requests:
+            answer = self._answer(received)
+            if isinstance(answer, bytes) and not self._open:
+                self._reader_writes = True
+                await write(answer)
+                self._reader_writes = False
+                if self._is_ending:
+                    return
+                continue
+            self._open.append(
+                _done(answer) if isinstance(answer, bytes) else tasks.create_task(answer)
+            )
+            self._changed.set()
+            if len(self._open) >= self._most_open:
+                self._has_room.clear()
+                await self._has_room.wait()
+
+
+def _done(answer: bytes) -> asyncio.Future[bytes]:
+    done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    done.set_result(answer)
+    return done

@@ -1,0 +1,103 @@
+"""The model once it is ready: what a request asks of it, and the bytes of the answer."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from scorer.server.batcher import Arrays, Batcher
+from scorer.server.request_reader import ReadRequest, RequestReader
+from scorer.server.response_writer import ResponseWriter
+from understudy.artifact.signature import Signature
+from understudy.domain.errors import InvalidInputError
+from understudy.oip import inference_pb2 as pb
+
+_TYPED_ANSWER_PARAMETER = "binary_data_output"  # as in the protocol's HTTP extension
+_TIMEOUT_PARAMETER = "timeout"  # microseconds, as in Triton
+
+
+class ServedModel:
+    """A signature with what reads, runs and writes its messages."""
+
+    def __init__(self, signature: Signature, reader: RequestReader, batcher: Batcher) -> None:
+        self.signature = signature
+        self.batcher = batcher
+        self.writer = ResponseWriter(signature)
+        self._reader = reader
+
+    def read(self, request: pb.ModelInferRequest, remaining_s: float | None) -> "Question":
+        """Return what `request` asks; `remaining_s`: until its call's deadline, None without one.
+
+        Raises:
+            InvalidInputError: naming the field, what was read and what is accepted.
+        """
+        wants_typed = False
+        if request.parameters:
+            remaining_s = _least(remaining_s, _timeout_s_of(request))
+            wants_typed = _wants_typed(request)
+        deadline_s = None if remaining_s is None else time.monotonic() + remaining_s
+        return Question(self, request.id, self._reader.read(request), deadline_s, wants_typed)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request, read. Its answer is the bytes of a ModelInferResponse."""
+
+    model: ServedModel
+    request_id: str
+    request: ReadRequest
+    deadline_s: float | None  # monotonic
+    wants_typed: bool
+
+    def answer_at_once(self) -> bytes | None:
+        """Return the answer when it need not wait for anybody; None: use `answer`.
+
+        Raises:
+            As `answer`.
+        """
+        arrays = self.model.batcher.run_at_once(self.request, deadline_s=self.deadline_s)
+        return None if arrays is None else self._written(arrays)
+
+    async def answer(self) -> bytes:
+        """Return the answer.
+
+        Raises:
+            DeadlinePassedError: it passed before the run.
+            OverloadedError: the queue is full.
+            InvalidInputError: the model cannot compute these values.
+        """
+        batcher = self.model.batcher
+        return self._written(await batcher.run(self.request, deadline_s=self.deadline_s))
+
+    def _written(self, arrays: Arrays) -> bytes:
+        writer = self.model.writer
+        write = writer.write_typed if self.wants_typed else writer.write
+        return write(self.request_id, self.request.outputs, arrays)
+
+
+def _least(one_s: float | None, other_s: float | None) -> float | None:
+    return min((each for each in (one_s, other_s) if each is not None), default=None)
+
+
+def _timeout_s_of(request: pb.ModelInferRequest) -> float | None:
+    """Return the seconds that the request gives itself, None when it does not say."""
+    chosen = request.parameters.get(_TIMEOUT_PARAMETER)
+    if chosen is None:
+        return None
+    kind = chosen.WhichOneof("parameter_choice")
+    timeout_us: Any = getattr(chosen, kind) if kind else "no value"
+    if kind not in {"int64_param", "uint64_param"} or timeout_us < 0:
+        raise InvalidInputError.of(
+            f"parameters[{_TIMEOUT_PARAMETER}]",
+            read=timeout_us,
+            accepted="whole microseconds, int64_param or uint64_param; 0: none",
+        )
+    return timeout_us / 1e6 if timeout_us else None
+
+
+def _wants_typed(request: pb.ModelInferRequest) -> bool:
+    chosen = request.parameters.get(_TYPED_ANSWER_PARAMETER)
+    return (
+        chosen is not None
+        and chosen.WhichOneof("parameter_choice") == "bool_param"
+        and not chosen.bool_param
+    )

@@ -1,0 +1,216 @@
+"""The Open Inference Protocol on its standard method paths: translate, delegate, report once."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import partial
+from importlib.metadata import version as installed_version
+from typing import Any, Protocol
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+
+from scorer.server.coming_calls import ComingCalls
+from scorer.server.infer_stream import InferStream
+from scorer.server.served_model import Question, ServedModel
+from understudy.domain.errors import InvalidInputError, NotFoundError, UnavailableError
+from understudy.domain.versions import VersionRef
+from understudy.oip import inference_pb2 as pb
+from understudy.runtime.grpc_errors import abort_with, detail_of, retry_after_ms_of, status_of
+from understudy.runtime.open_streams import OpenStreams, id_to_tell
+from understudy.runtime.parsing import parsed
+from understudy.runtime.protobuf_bytes import length_delimited
+from understudy.runtime.serving import MAX_MESSAGE_BYTES
+
+SERVICE = "inference.GRPCInferenceService"
+_INFER_PATH = f"/{SERVICE}/ModelInfer"
+_STREAM_INFER_PATH = f"/{SERVICE}/ModelStreamInfer"
+_SERVER_NAME = "understudy"
+_PLATFORM = "onnxruntime_onnx"  # what Triton calls it; clients compare this text
+_ANSWER_FIELD = pb.ModelStreamInferResponse.DESCRIPTOR.fields_by_name["infer_response"].number
+
+_log = structlog.get_logger()
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class CallObserver(Protocol):
+    """What happens to requests, in calls and on streams, for metrics."""
+
+    def answered(self) -> None: ...
+    def failed(self, status: grpc.StatusCode) -> None: ...
+
+
+class InferenceService(grpc.GenericRpcHandler):
+    """The protocol's RPCs for one version. Inference is answered once `serve` was called."""
+
+    def __init__(
+        self,
+        ref: VersionRef,
+        coming: ComingCalls,
+        observer: CallObserver,
+        is_ready: Callable[[], bool],
+    ) -> None:
+        self._ref = ref
+        self._number = str(ref.number)
+        self._coming = coming
+        self._observer = observer
+        self._is_ready = is_ready
+        self._served: ServedModel | None = None
+        self._infer: Any = grpc.unary_unary_rpc_method_handler(
+            # Bytes in, bytes out: grpc would answer UNKNOWN where a message cannot be parsed.
+            self._model_infer,
+        )
+        self._streams = OpenStreams()
+        self._others: dict[str, Any] = {
+            f"/{SERVICE}/{name}": grpc.unary_unary_rpc_method_handler(
+                self._guarded(name, request, answer)
+            )
+            for name, request, answer in (
+                ("ServerLive", pb.ServerLiveRequest, self._server_live),
+                ("ServerReady", pb.ServerReadyRequest, self._server_ready),
+                ("ModelReady", pb.ModelReadyRequest, self._model_ready),
+                ("ServerMetadata", pb.ServerMetadataRequest, self._server_metadata),
+                ("ModelMetadata", pb.ModelMetadataRequest, self._model_metadata),
+            )
+        }
+        self._others[_STREAM_INFER_PATH] = grpc.stream_stream_rpc_method_handler(
+            self._model_stream_infer
+        )
+
+    def serve(self, model: ServedModel) -> None:
+        """Answer with `model` from now on."""
+        self._served = model
+
+    def end_streams(self) -> None:
+        """Let every stream, also those to come, answer what it took and end with OK."""
+        self._streams.end()
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """Return the handler for a path; grpc calls this before it reads the message."""
+        method: Any = handler_call_details.method  # str, although the stub says bytes
+        if method == _INFER_PATH:
+            self._coming.accept()
+            return self._infer
+        return self._others.get(method)
+
+    async def _model_infer(self, raw: bytes, context: Context) -> bytes:
+        self._coming.enter()
+        try:
+            request = parsed(pb.ModelInferRequest, raw)
+            answer = await self._read(request, context.time_remaining()).answer()
+        except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
+            self._observer.failed(status_of(error))
+            await abort_with(context, error, rpc="ModelInfer")
+        self._observer.answered()
+        return answer
+
+    async def _model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        stream = InferStream(partial(self._answer_message, context))
+        await self._streams.run(stream, requests, context.write)
+
+    def _answer_message(self, context: Context, raw: bytes) -> bytes | Coroutine[Any, Any, bytes]:
+        """Return what to send for one request of a stream, now or later."""
+        request_id = ""
+        try:
+            request = parsed(pb.ModelInferRequest, raw)
+            request_id = request.id
+            question = self._read(request, context.time_remaining())
+            answer = question.answer_at_once()
+            return self._answer_later(question) if answer is None else self._message(answer)
+        except Exception as error:  # noqa: BLE001 - request boundary: as for a call
+            return self._failure(request_id, error)
+
+    async def _answer_later(self, question: Question) -> bytes:
+        try:
+            return self._message(await question.answer())
+        except Exception as error:  # noqa: BLE001 - request boundary: as for a call
+            return self._failure(question.request_id, error)
+
+    def _message(self, answer: bytes) -> bytes:
+        message = length_delimited(_ANSWER_FIELD, len(answer)) + answer
+        _check_size(message)
+        self._observer.answered()
+        return message
+
+    def _failure(self, request_id: str, error: Exception) -> bytes:
+        self._observer.failed(status_of(error))
+        return _failure_message(request_id, error).SerializeToString()
+
+    def _read(self, request: pb.ModelInferRequest, remaining_s: float | None) -> Question:
+        if self._served is None:
+            raise UnavailableError(f"model {self._ref}", "it is still loading")
+        if request.model_name != self._ref.model or request.model_version:
+            self._check_name(request.model_name, request.model_version)
+        return self._served.read(request, remaining_s)
+
+    def _server_live(self, _request: pb.ServerLiveRequest) -> pb.ServerLiveResponse:
+        return pb.ServerLiveResponse(live=True)
+
+    def _server_ready(self, _request: pb.ServerReadyRequest) -> pb.ServerReadyResponse:
+        return pb.ServerReadyResponse(ready=self._is_ready())
+
+    def _model_ready(self, request: pb.ModelReadyRequest) -> pb.ModelReadyResponse:
+        self._check_name(request.name, request.version)
+        return pb.ModelReadyResponse(ready=self._is_ready())
+
+    def _server_metadata(self, _request: pb.ServerMetadataRequest) -> pb.ServerMetadataResponse:
+        return pb.ServerMetadataResponse(
+            name=_SERVER_NAME, version=installed_version("understudy"), extensions=()
+        )
+
+    def _model_metadata(self, request: pb.ModelMetadataRequest) -> pb.ModelMetadataResponse:
+        self._check_name(request.name, request.version)
+        if self._served is None:
+            raise UnavailableError(f"model {self._ref}", "it is still loading")
+        signature = self._served.signature
+        return pb.ModelMetadataResponse(
+            name=self._ref.model,
+            versions=[self._number],
+            platform=_PLATFORM,
+            inputs=[_metadata_of(spec) for spec in signature.inputs],
+            outputs=[_metadata_of(spec) for spec in signature.outputs],
+        )
+
+    def _check_name(self, name: str, number: str) -> None:
+        if name != self._ref.model or number not in {"", self._number}:
+            raise NotFoundError("model", f"{name}@{number}" if number else repr(name))
+
+    def _guarded(
+        self, rpc: str, kind: type[Message], answer: Callable[[Any], Message]
+    ) -> Callable[[bytes, Context], Awaitable[bytes]]:
+        async def handle(raw: bytes, context: Context) -> bytes:
+            try:
+                return answer(parsed(kind, raw)).SerializeToString()
+            except Exception as error:  # noqa: BLE001 - request boundary
+                self._observer.failed(status_of(error))
+                await abort_with(context, error, rpc=rpc)
+
+        return handle
+
+
+def _metadata_of(spec: Any) -> pb.ModelMetadataResponse.TensorMetadata:
+    return pb.ModelMetadataResponse.TensorMetadata(
+        name=spec.name, datatype=spec.datatype, shape=spec.shape
+    )
+
+
+def _check_size(message: bytes) -> None:
+    """Refuse what gRPC would not send: it would end the stream, and all that is on it."""
+    if len(message) > MAX_MESSAGE_BYTES:
+        raise InvalidInputError.of(
+            "outputs",
+            read=f"an answer of {len(message)} bytes",
+            accepted=f"at most {MAX_MESSAGE_BYTES}: fewer rows, or fewer outputs",
+        )
+
+
+def _failure_message(request_id: str, error: Exception) -> pb.ModelStreamInferResponse:
+    """Return what a stream tells instead of an answer; a bug is logged with its stack trace."""
+    status = status_of(error)
+    if status is grpc.StatusCode.INTERNAL:
+        _log.error("message_failed", rpc="ModelStreamInfer", exc_info=error)
+    failure = pb.ModelStreamInferResponse(error_message=detail_of(error))
+    failure.infer_response.id = id_to_tell(request_id)
+    failure.infer_response.parameters["grpc_status"].int64_param = status.value[0]
+    if after_ms := retry_after_ms_of(error):
+        failure.infer_response.parameters["retry_after_ms"].int64_param = after_ms
+    return failure

@@ -1,0 +1,249 @@
+"""`understudy shadow …`: what people and programs get to see."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.logs.builders import AT_US, outcome_batch, score_batch, shadow_batch, wait_until
+from understudy.comparison.cli.commands import app
+from understudy.domain.errors import UnavailableError
+from understudy.logs.import_outcomes import OutcomeColumns, import_outcomes
+from understudy.logs.reader import open_logs
+from understudy.logs.writer import LogWriter, WriterLimits
+from understudy.runtime import exit_codes
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run() -> Run:
+    """Return a function that runs the command: exit code, stdout, stderr."""
+
+    def invoke(*arguments: str | Path) -> tuple[int, str, str]:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke
+
+
+@pytest.fixture
+def log_dir(tmp_path: Path) -> Path:
+    root = tmp_path / "logs"
+    scores = [0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9]
+    with LogWriter(root) as writer:
+        writer.offer(score_batch(8))
+        writer.offer(shadow_batch(scores, [score + 0.05 for score in scores]))
+        writer.offer(outcome_batch([0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0]))
+    return root
+
+
+def test_a_comparison_is_shown_with_its_intervals(run: Run, log_dir: Path) -> None:
+    code, shown, _ = run("compare", "--log-dir", log_dir, "--model", "fraud", "--threshold", "0.65")
+
+    assert code == exit_codes.OK
+    for text in (
+        "shadow 9 against 7",
+        "8 pairs of 8 requests, 8 units",
+        "+0.050000 [+0.050000, +0.050000] over 8 units",
+        "1 flips (1 to positive, 0 to negative)",
+        "AUC",
+        "log loss",
+    ):
+        assert text in shown
+
+
+def test_a_comparison_is_json_for_programs(run: Run, log_dir: Path) -> None:
+    code, text, _ = run(
+        "compare", "--log-dir", log_dir, "--model", "fraud", "--shadow", "9", "--champion", "7",
+        "--since", "2026-11-18", "--output", "json",
+    )  # fmt: skip
+
+    report = json.loads(text)
+    assert code == exit_codes.OK
+    assert report["pair"]["first_at"] == "2026-11-18T11:06:40"
+    assert report["rows"]["pairs"] == 8
+    assert report["scores"]["difference"]["estimate"] == pytest.approx(0.05)
+    assert report["on_outcomes"]["auc"]["positives"] == 4
+
+
+def test_tail_shows_the_newest_rows_of_finished_and_unfinished_files(
+    run: Run, log_dir: Path
+) -> None:
+    with LogWriter(log_dir, limits=WriterLimits(gather_s=0.005)) as writer:
+        writer.offer(score_batch(2, first=100, at_us=AT_US + 1000))
+        wait_until(lambda: writer.counters().queued_rows == 0, what="rows in a journal")
+
+        code, text, _ = run("tail", "--log-dir", log_dir, "-n", "3", "--output", "json")
+
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert code == exit_codes.OK
+    assert [row["request_id"] for row in rows] == ["r7", "r100", "r101"]
+    assert "features" not in rows[0]
+
+
+def test_tail_of_one_model_leaves_the_others_out(run: Run, log_dir: Path) -> None:
+    _, text, _ = run("tail", "--log-dir", log_dir, "--model", "churn", "--kind", "shadow")
+
+    assert text == ""
+
+
+def test_a_number_that_json_lacks_is_null(run: Run, log_dir: Path) -> None:
+    query = "SELECT 'nan'::DOUBLE AS a, 'inf'::DOUBLE AS b, 0.5 AS c"
+
+    _, text, _ = run("sql", query, "--log-dir", log_dir, "--output", "json")
+
+    assert json.loads(text, parse_constant=pytest.fail)["a"] is None
+
+
+def test_a_value_that_looks_like_markup_is_shown_as_it_is(run: Run, tmp_path: Path) -> None:
+    with LogWriter(tmp_path) as writer:
+        writer.offer(score_batch(1, request_ids=["[red]r[/red]"]))
+
+    _, shown, _ = run("tail", "--log-dir", tmp_path)
+
+    assert "[red]r[/red]" in shown
+
+
+def test_the_ledger_shows_each_shadow(run: Run, log_dir: Path) -> None:
+    _, shown, _ = run("ledger", "--log-dir", log_dir, "--model", "fraud")
+    _, text, _ = run("ledger", "--log-dir", log_dir, "--model", "fraud", "--output", "json")
+
+    assert "8 rows answered" in shown
+    assert "100.0%" in shown
+    assert json.loads(text)["shadows"] == [
+        {"shadow": 9, "ok": 8, "error": 0, "timeout": 0, "unanswered": 0}
+    ]
+
+
+def test_sql_runs_over_the_views(run: Run, log_dir: Path) -> None:
+    query = "SELECT version, count(*) AS n FROM score GROUP BY ALL"
+
+    code, text, _ = run("sql", query, "--log-dir", log_dir, "--output", "json")
+
+    assert code == exit_codes.OK
+    assert json.loads(text) == {"version": 7, "n": 8}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("compare", "--model", "churn"), exit_codes.USAGE, "shadow log of churn does not exist"),
+        (("compare", "--model", "No!"), exit_codes.DATA_ERROR, "model: read 'No!'"),
+        (("compare", "--model", "fraud", "--since", "soon"), exit_codes.DATA_ERROR, "since: read"),
+        (("sql", "SELEC 1"), exit_codes.DATA_ERROR, "syntax error"),
+    ],
+)
+def test_an_expected_failure_is_one_line_and_an_exit_code(
+    run: Run, log_dir: Path, arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    found, out, err = run(*arguments, "--log-dir", log_dir)
+
+    assert (found, out) == (code, "")
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def test_a_log_that_cannot_be_read_is_unavailable(run: Run, log_dir: Path) -> None:
+    folder = log_dir / "shadow" / "model=fraud" / "date=2026-11-18"
+    (folder / "bad.parquet").write_bytes(b"none")
+
+    code, _, err = run("ledger", "--log-dir", log_dir, "--model", "fraud")
+
+    assert code == exit_codes.UNAVAILABLE
+    assert "bad.parquet" in err
+
+
+def labels_in(log_dir: Path) -> list[tuple[str, float, str]]:
+    with open_logs(log_dir) as reader:
+        rows = reader.rows("SELECT request_id, label, observed_at_utc FROM outcomes ORDER BY ALL")
+    return [(r["request_id"], r["label"], r["observed_at_utc"].isoformat()) for r in rows]
+
+
+def test_outcomes_come_from_csv_with_columns_of_any_name(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "truth.csv"
+    file.write_text("id,fraud,seen\n007,true,2026-11-18 12:00:00+01:00\n12,0,2026-11-18T11:30:00\n")
+
+    code, told, _ = run(
+        "outcomes", "import", file, "--log-dir", tmp_path / "logs", "--model", "fraud",
+        "--request-id", "id", "--label", "fraud", "--observed-at", "seen",
+    )  # fmt: skip
+
+    assert (code, told) == (exit_codes.OK, "2 outcomes of fraud imported\n")
+    assert labels_in(tmp_path / "logs") == [
+        ("007", 1.0, "2026-11-18T11:00:00"),
+        ("12", 0.0, "2026-11-18T11:30:00"),
+    ]
+
+
+def test_outcomes_come_from_parquet_and_json_lines(run: Run, log_dir: Path, tmp_path: Path) -> None:
+    lines = tmp_path / "truth.jsonl"
+    lines.write_text('{"request_id": "r1", "label": 1}\n{"request_id": "r2", "label": 0.5}\n')
+    parquet = next((log_dir / "outcomes").rglob("*.parquet"))
+
+    for file in (lines, parquet):
+        code, *_ = run("outcomes", "import", file, "--log-dir", tmp_path / "new", "--model", "m")
+        assert code == exit_codes.OK
+
+    assert len(labels_in(tmp_path / "new")) == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "told"),
+    [
+        ("a.csv", "request_id,label\na,1\n,1\nb,much\n", exit_codes.DATA_ERROR,
+         "read 1 rows without a usable value; accepted: a value in every row; column label: read 1"),
+        ("a.csv", "id,value\na,1\n", exit_codes.DATA_ERROR,
+         "column request_id: read no such column; accepted: one of id, value; column label"),
+        ("a.xlsx", "", exit_codes.DATA_ERROR, "accepted: .csv, .json, .jsonl, .ndjson, .parquet"),
+        ("a.parquet", "no parquet", exit_codes.DATA_ERROR, "of the kind that its ending says"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_wrong_anywhere_is_not_imported_at_all(
+    run: Run, tmp_path: Path, name: str, content: str, code: int, told: str
+) -> None:
+    (tmp_path / name).write_text(content)
+
+    found, _, err = run(
+        "outcomes", "import", tmp_path / name, "--log-dir", tmp_path / "logs", "--model", "fraud"
+    )
+
+    assert found == code
+    assert told in err
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_file_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
+    code, _, err = run(
+        "outcomes", "import", tmp_path / "no.csv", "--log-dir", tmp_path, "--model", "fraud"
+    )
+
+    assert code == exit_codes.USAGE
+    assert "no.csv does not exist" in err
+
+
+def test_a_long_file_is_imported_whole(run: Run, tmp_path: Path) -> None:
+    rows = 70_000  # more than is flushed at once
+    file = tmp_path / "truth.csv"
+    file.write_text("request_id,label\n" + "".join(f"r{n},{n % 2}\n" for n in range(rows)))
+
+    code, told, _ = run("outcomes", "import", file, "--log-dir", tmp_path / "logs", "--model", "m")
+
+    assert (code, told) == (exit_codes.OK, f"{rows} outcomes of m imported\n")
+    with open_logs(tmp_path / "logs") as reader:
+        assert reader.rows(
+            "SELECT count(DISTINCT request_id) AS n, sum(label) AS s FROM outcomes"
+        ) == [{"n": rows, "s": rows / 2}]
+
+
+def test_a_log_directory_that_does_not_take_the_rows_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("in the way")
+    file = tmp_path / "truth.csv"
+    file.write_text("request_id,label\na,1\n")
+
+    with pytest.raises(UnavailableError, match="does not take the rows"):
+        import_outcomes(
+            file, tmp_path / "logs", "m", columns=OutcomeColumns(), at_us=1, flush_timeout_s=0.05
+        )

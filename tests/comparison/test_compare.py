@@ -1,0 +1,251 @@
+"""From logged rows to a report: which rows count, once each, and what was left out."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.logs.builders import AT_US, DATE, DAY_US, outcome_batch, score_batch, shadow_batch
+from understudy.comparison.compare import compare
+from understudy.domain.errors import InvalidInputError, NotFoundError, UnavailableError
+from understudy.logs.batches import LogBatch
+from understudy.logs.books import read_books
+from understudy.logs.reader import open_logs
+from understudy.logs.schema import LogKind, schema_of_kind
+from understudy.logs.writer import LogWriter, WriterLimits
+from understudy.statistics.paired import mean_difference
+from understudy.statistics.ranking import compare_auc
+
+Write = Callable[..., Path]
+SECOND_US = 1_000_000
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Return a function that logs batches and returns the log directory."""
+
+    def write_all(*batches: LogBatch) -> Path:
+        with LogWriter(tmp_path, limits=WriterLimits(gather_s=0.005)) as writer:
+            for batch in batches:
+                assert writer.offer(batch)
+        return tmp_path
+
+    return write_all
+
+
+def test_the_numbers_are_those_of_the_statistics_over_the_logged_rows(write: Write) -> None:
+    random = np.random.default_rng(7)
+    labels = (random.random(400) < 0.4).astype(np.float64)
+    champion = np.clip(0.3 + 0.3 * labels + random.normal(0, 0.2, 400), 0, 1)
+    shadow = np.clip(champion + random.normal(0.03, 0.1, 400), 0, 1)
+    users = [f"u{number % 90}" for number in range(400)]
+    units = np.arange(400) % 90
+
+    log_dir = write(
+        shadow_batch(champion, shadow, entity_ids=users),  # type: ignore[arg-type]  # arrays do
+        outcome_batch(labels),  # type: ignore[arg-type]  # as above
+    )
+    report = compare(log_dir, "fraud", threshold=0.5, confidence=0.9)
+
+    assert (report.pair.shadow, report.pair.champion) == (9, 7)
+    assert (report.rows.pairs, report.rows.requests, report.rows.units) == (400, 400, 90)
+    assert report.scores is not None
+    expected = mean_difference(champion, shadow, clusters=units, confidence=0.9)
+    found = report.scores.difference
+    assert found is not None
+    assert (found.estimate, found.lower, found.upper) == pytest.approx(
+        (expected.estimate, expected.lower, expected.upper)
+    )
+    assert report.scores.flips is not None
+    assert report.scores.flips.to_positive == np.count_nonzero((champion < 0.5) & (shadow >= 0.5))
+    assert report.on_outcomes is not None
+    assert report.on_outcomes.auc is not None
+    areas = compare_auc(labels == 1, champion, shadow, clusters=units, confidence=0.9)
+    assert report.on_outcomes.auc.difference.lower == pytest.approx(areas.difference.lower)
+    assert report.on_outcomes.champion is not None
+    assert report.on_outcomes.champion.brier == pytest.approx(np.mean((champion - labels) ** 2))
+    assert report.outcomes.matched == 400
+
+
+def test_a_repeated_request_counts_once_with_its_latest_scores(write: Write) -> None:
+    again = shadow_batch([0.9], [0.8], first=1, at_us=AT_US + SECOND_US)
+
+    report = compare(write(shadow_batch([0.1, 0.2, 0.3], [0.1, 0.2, 0.3]), again), "fraud")
+
+    assert (report.rows.ok, report.rows.duplicates, report.rows.pairs) == (4, 1, 3)
+    assert report.scores is not None
+    assert report.scores.champion_mean == pytest.approx((0.1 + 0.9 + 0.3) / 3)
+
+
+def test_a_row_that_failed_first_and_was_answered_later_is_compared(write: Write) -> None:
+    nan = float("nan")
+    failed = shadow_batch([0.1, 0.2], [nan, nan], status="error")
+    late = shadow_batch([0.1], [nan], first=5, status="timeout")
+
+    report = compare(write(failed, late, shadow_batch([0.1, 0.2], [0.3, 0.4])), "fraud")
+
+    census = report.rows
+    assert (census.ok, census.error, census.timeout, census.pairs) == (2, 2, 1, 2)
+
+
+def test_candidates_of_one_request_are_rows_of_their_own_and_take_no_outcome(write: Write) -> None:
+    batch = shadow_batch(
+        [0.1, 0.2, 0.3], request_ids=["one"] * 3, entity_ids=["u"] * 3, candidate_ids=list("abc")
+    )
+
+    report = compare(write(batch, outcome_batch([1.0], request_ids=["one"])), "fraud")
+
+    assert (report.rows.pairs, report.rows.requests, report.rows.duplicates) == (3, 1, 0)
+    assert (report.outcomes.matched, report.outcomes.of_candidates) == (0, 3)
+    assert report.scores is not None
+    assert report.scores.difference is None  # one unit: no interval can be honest
+    assert report.on_outcomes is None
+
+
+def test_scores_that_are_not_finite_are_left_out_and_counted(write: Write) -> None:
+    batch = shadow_batch([0.1, float("inf"), 0.3, float("nan")], [0.1, 0.2, float("nan"), 0.4])
+
+    report = compare(write(batch, shadow_batch([0.5], first=9)), "fraud")
+
+    assert (report.rows.ok, report.rows.not_finite, report.rows.pairs) == (5, 3, 2)
+
+
+def test_the_latest_report_of_an_outcome_wins_and_conflicts_are_counted(write: Write) -> None:
+    log_dir = write(
+        shadow_batch([0.1, 0.2, 0.8, 0.9]),
+        outcome_batch([0.0, 0.0, 1.0]),
+        outcome_batch([1.0], first=1, at_us=AT_US + 5 * SECOND_US),  # corrected
+        outcome_batch([1.0], first=2, at_us=AT_US + 6 * SECOND_US),  # told again
+        outcome_batch([1.0], first=77),  # of a request that nobody mirrored
+    )
+
+    report = compare(log_dir, "fraud")
+
+    census = report.outcomes
+    assert (census.matched, census.unmatched_pairs) == (3, 1)
+    assert (census.duplicates, census.conflicting) == (2, 1)
+    assert report.on_outcomes is not None
+    assert report.on_outcomes.champion is not None
+    assert report.on_outcomes.champion.brier == pytest.approx(np.mean([0.1**2, 0.8**2, 0.2**2]))
+
+
+def test_outcomes_seen_before_the_answer_are_used_and_counted(write: Write) -> None:
+    early = outcome_batch([0.0, 1.0], observed_at_us=np.array([AT_US - 1, AT_US + 1]))
+
+    report = compare(write(shadow_batch([0.1, 0.9]), early), "fraud")
+
+    assert (report.outcomes.matched, report.outcomes.observed_before_answer) == (2, 1)
+
+
+def test_outcomes_that_are_not_binary_are_matched_and_kept_from_rankings(write: Write) -> None:
+    report = compare(write(shadow_batch([0.1, 0.9]), outcome_batch([12.5, 1.0])), "fraud")
+
+    assert (report.outcomes.matched, report.outcomes.not_binary) == (2, 1)
+    assert report.on_outcomes is not None
+    assert report.on_outcomes.auc is None
+
+
+def test_the_pair_seen_last_is_compared_and_the_others_are_named(write: Write) -> None:
+    log_dir = write(
+        shadow_batch([0.1, 0.2]),
+        shadow_batch([0.3] * 5, shadow_version=11, at_us=AT_US + DAY_US),
+        shadow_batch([0.4] * 3, first=50, champion_version=8, arm="challenger"),
+    )
+
+    latest, chosen = compare(log_dir, "fraud"), compare(log_dir, "fraud", shadow=9, champion=8)
+
+    assert (latest.pair.shadow, latest.pair.champion, latest.rows.pairs) == (11, 7, 5)
+    assert {(p.shadow, p.champion, p.rows) for p in latest.other_pairs} == {(9, 7, 2), (9, 8, 3)}
+    assert (chosen.rows.pairs, chosen.other_pairs) == (3, ())
+
+
+def test_rows_before_since_are_left_out(write: Write) -> None:
+    log_dir = write(
+        shadow_batch([0.1, 0.2]), shadow_batch([0.3] * 3, first=10, at_us=AT_US + 60 * SECOND_US)
+    )
+
+    report = compare(log_dir, "fraud", since=datetime(2026, 11, 18, 11, 7))  # noqa: DTZ001 - as the logs
+
+    assert report.rows.pairs == 3
+
+
+def test_a_single_pair_gives_a_census_and_no_statistics(write: Write) -> None:
+    report = compare(write(shadow_batch([0.1])), "fraud", threshold=0.5)
+
+    assert report.rows.pairs == 1
+    assert report.scores is None
+
+
+def test_other_models_and_an_empty_log_are_not_found(write: Write, tmp_path: Path) -> None:
+    log_dir = write(shadow_batch([0.1, 0.2]))
+
+    with pytest.raises(NotFoundError, match="shadow log of churn"):
+        compare(log_dir, "churn")
+    with pytest.raises(NotFoundError, match="log directory"):
+        compare(tmp_path / "nowhere", "fraud")
+
+
+def test_files_of_other_versions_are_read_as_far_as_they_go(write: Write, tmp_path: Path) -> None:
+    log_dir = write(shadow_batch([0.1, 0.2]))
+    folder = log_dir / "shadow" / "model=fraud" / f"date={DATE}"
+    known = pq.read_table(next(folder.glob("*.parquet")), partitioning=None)
+    older = known.drop_columns(["candidate_id", "infer_us"])
+    newer = known.append_column("weather", pa.array(["rain", "sun"]))
+    pq.write_table(older.slice(0, 1), folder / "older.parquet")
+    pq.write_table(newer, folder / "newer.parquet")
+
+    with open_logs(log_dir) as reader:
+        rows = reader.table("SELECT * FROM shadow")
+
+    assert rows.num_rows == 5
+    assert rows["infer_us"].null_count == 1
+    assert rows.schema.names == ["model", "date", *schema_of_kind(LogKind.SHADOW).names]
+
+
+def test_a_file_that_is_none_is_told_and_not_passed_over(write: Write) -> None:
+    log_dir = write(shadow_batch([0.1, 0.2]))
+    (log_dir / "shadow" / "model=fraud" / f"date={DATE}" / "bad.parquet").write_bytes(b"none")
+
+    with pytest.raises(UnavailableError, match=r"bad\.parquet"):
+        compare(log_dir, "fraud")
+
+
+def test_a_directory_whose_name_looks_like_a_pattern_is_read(tmp_path: Path) -> None:
+    root = tmp_path / "it's [a-z]* odd?"
+    with LogWriter(root) as writer:
+        writer.offer(shadow_batch([0.1, 0.2]))
+
+    assert compare(root, "fraud").rows.pairs == 2
+
+
+def test_a_query_that_is_wrong_says_so(write: Write) -> None:
+    with open_logs(write()) as reader:
+        for query in ("SELEC 1", "SELECT nothing FROM score", "SELECT 1 FROM nowhere"):
+            with pytest.raises(InvalidInputError, match="query"):
+                reader.table(query)
+        with pytest.raises(InvalidInputError, match="query"):
+            reader.keep("kept", "SELECT nothing", {})
+
+
+def test_the_books_count_each_shadow_and_rows_that_no_answer_explains(write: Write) -> None:
+    nan = float("nan")
+    log_dir = write(
+        score_batch(4),
+        score_batch(6, first=10, model="churn"),
+        shadow_batch([0.1, 0.2, 0.3]),
+        shadow_batch([0.1], [nan], first=3, status="timeout"),
+        shadow_batch([0.1, 0.1], [nan, nan], first=12, status="error", shadow_version=11),
+    )
+
+    books = read_books(log_dir, "fraud")
+
+    assert books.answered == 4
+    nine, eleven = books.shadows
+    assert (nine.shadow, nine.ok, nine.error, nine.timeout, nine.unanswered) == (9, 3, 0, 1, 0)
+    assert (eleven.shadow, eleven.error, eleven.unanswered) == (11, 2, 2)
+    assert nine.ledger.sent == 4
+    assert nine.ledger.balances()

@@ -1,0 +1,86 @@
+"""Batches with valid defaults; a test states only what matters to it."""
+
+from collections.abc import Callable, Sequence
+from threading import Event
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from understudy.logs.batches import OutcomeBatchLog, ScoreBatchLog, ShadowBatchLog
+
+AT_US = 1_795_000_000_000_000  # 2026-11-18T11:06:40Z
+DATE = "2026-11-18"
+DAY_US = 86_400_000_000
+
+
+def score_batch(rows: int = 3, *, width: int = 2, first: int = 0, **given: Any) -> ScoreBatchLog:
+    numbers = np.arange(first, first + rows)
+    columns: dict[str, Any] = {
+        "model": "fraud",
+        "version": 7,
+        "arm": "champion",
+        "revision": 4,
+        "at_us": AT_US,
+        "request_ids": [f"r{number}" for number in numbers],
+        "entity_ids": [f"u{number}" for number in numbers],
+        "scores": numbers / 1000,
+        "decisions": np.full(rows, -1, np.int8),
+        "levels": np.zeros(rows, np.uint8),
+        "queue_us": numbers.astype(np.uint32),
+        "total_us": (numbers + 500).astype(np.uint32),
+        "fetch_us": 40,
+        "infer_us": 300,
+    }
+    if width:
+        matrix = numbers[:, None] + np.arange(width) / 10
+        columns["features"] = matrix.astype(np.float32)
+        columns["feature_names"] = tuple(f"view@1:f{index}" for index in range(width))
+    return ScoreBatchLog(**columns | given)
+
+
+def shadow_batch(
+    champion: Sequence[float] = (0.1, 0.2, 0.3),
+    shadow: Sequence[float] | None = None,
+    *,
+    first: int = 0,
+    **given: Any,
+) -> ShadowBatchLog:
+    numbers = range(first, first + len(champion))
+    columns: dict[str, Any] = {
+        "model": "fraud",
+        "shadow_version": 9,
+        "champion_version": 7,
+        "arm": "champion",
+        "revision": 4,
+        "at_us": AT_US,
+        "request_ids": [f"r{number}" for number in numbers],
+        "entity_ids": [f"u{number}" for number in numbers],
+        "champion_scores": np.array(champion, np.float64),
+        "shadow_scores": np.array(champion if shadow is None else shadow, np.float64),
+        "status": "ok",
+        "infer_us": 300,
+    }
+    return ShadowBatchLog(**columns | given)
+
+
+def outcome_batch(
+    labels: Sequence[float] = (0.0, 1.0, 1.0), *, first: int = 0, **given: Any
+) -> OutcomeBatchLog:
+    columns: dict[str, Any] = {
+        "model": "fraud",
+        "at_us": AT_US + 1_000_000,
+        "request_ids": [f"r{number}" for number in range(first, first + len(labels))],
+        "labels": np.array(labels, np.float64),
+        "observed_at_us": np.full(len(labels), AT_US + 500_000),
+    }
+    return OutcomeBatchLog(**columns | given)
+
+
+def wait_until(claim: Callable[[], bool], *, what: str, limit_s: float = 10.0) -> None:
+    """Return once `claim` holds; fail with `what` when it does not within the limit."""
+    end_s = monotonic() + limit_s
+    never = Event()
+    while not claim():
+        assert monotonic() < end_s, f"not within {limit_s} s: {what}"
+        never.wait(0.002)

@@ -1,0 +1,285 @@
+"""Facts for a provenance record are facts: hashes, commits, intervals."""
+
+import struct
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from understudy.domain.canonical import digest_of
+from understudy.provenance.capture import compare_with_champion, conversion_facts
+from understudy.provenance.code_facts import InstalledCode, code_source
+from understudy.provenance.content import content_of
+from understudy.provenance.environment_facts import environment_facts
+from understudy.provenance.estimator_facts import parameter_facts, seed_facts
+from understudy.provenance.metrics import auc_interval, classifier_metrics, mean_interval
+
+US = InstalledCode("understudy", ("understudy.domain",))
+
+
+def git(directory: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    done = subprocess.run(
+        ["git", "-C", str(directory), *identity, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "train.py").write_text("fit()\n")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "train")
+    return tmp_path
+
+
+def test_a_clean_checkout_is_named_by_its_commit(checkout: Path) -> None:
+    git(checkout, "remote", "add", "origin", "https://example.org/train.git")
+
+    assert code_source(checkout, US) == {
+        "kind": "git",
+        "repository": "https://example.org/train.git",
+        "commit": git(checkout, "rev-parse", "HEAD"),
+        "dirty": False,
+    }
+
+
+def test_a_checkout_without_remote_is_named_by_its_place(checkout: Path) -> None:
+    assert code_source(checkout)["repository"] == checkout.as_uri()
+
+
+@pytest.mark.parametrize("name", ["train.py", "new.py"])
+def test_a_dirty_checkout_says_so(checkout: Path, name: str) -> None:
+    (checkout / name).write_text("other()\n")
+
+    assert code_source(checkout)["dirty"] is True
+
+
+def test_a_dirty_checkout_is_named_by_what_is_installed(checkout: Path) -> None:
+    (checkout / "train.py").write_text("other()\n")
+
+    source = code_source(checkout, US)
+
+    assert (source["kind"], source["name"]) == ("package", "understudy")
+    assert source["files"] > 5
+
+
+def test_outside_a_checkout_nothing_is_invented(tmp_path: Path) -> None:
+    assert code_source(tmp_path) == {"why": f"no git checkout with a commit at {tmp_path}"}
+
+
+def test_what_git_ignores_is_not_named_by_its_commit(checkout: Path) -> None:
+    ignored = checkout / ".venv"
+    ignored.mkdir()
+    (ignored / "train.py").write_text("other()\n")
+    (ignored / ".gitignore").write_text("*\n")
+
+    assert "why" in code_source(ignored)
+    assert code_source(checkout)["dirty"] is False
+
+
+def test_the_package_digest_follows_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "sample_training_code"
+    package.mkdir()
+    (package / "__init__.py").write_text("a = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    installed = InstalledCode("understudy", ("sample_training_code",))
+
+    first = code_source(tmp_path, installed)
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "x.pyc").write_bytes(b"compiled")
+    same = code_source(tmp_path, installed)
+    (package / "__init__.py").write_text("a = 2\n")
+    other = code_source(tmp_path, installed)
+
+    assert first == same
+    assert first["files"] == 1
+    assert other["sha256"] != first["sha256"]
+
+
+def test_a_package_that_is_not_installed_is_left_empty(tmp_path: Path) -> None:
+    source = code_source(tmp_path, InstalledCode("no-such-distribution", ("understudy.domain",)))
+
+    assert (source["version"], source["sha256"]) == ("", "")
+
+
+def test_content_is_the_same_for_the_same_values() -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+    assert content_of(array) == content_of(np.asfortranarray(array))
+    assert content_of(array) == content_of(array.astype(">f4"))
+    head = b"\0<f4\0(2, 3)\0"  # no name, dtype, shape
+    written = struct.pack("<Q", len(head)) + head + struct.pack("<6f", 0, 1, 2, 3, 4, 5)
+    assert content_of(array) == f"sha256:{sha256(written).hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        np.arange(6, dtype=np.float64).reshape(2, 3),
+        np.arange(6, dtype=np.float32),
+        np.arange(1, 7, dtype=np.float32).reshape(2, 3),
+        np.array(["a", "b"]),
+        np.array(["a", None], dtype=object),
+        pa.table({"x": [1.0, 2.0]}),
+    ],
+)
+def test_content_differs_for_other_values(other: Any) -> None:
+    assert content_of(other) != content_of(np.arange(6, dtype=np.float32).reshape(2, 3))
+
+
+def test_content_covers_every_array_and_column_name() -> None:
+    a, b = np.zeros(2), np.ones(2)
+
+    assert content_of(a, b) != content_of(b, a)
+    assert content_of(pa.table({"x": a})) != content_of(pa.table({"y": a}))
+    assert content_of(np.array(["ab", "c"], object)) != content_of(np.array(["a", "bc"], object))
+
+
+def test_parameters_are_resolved_and_digested() -> None:
+    facts = parameter_facts(make_pipeline(StandardScaler(), LogisticRegression(C=2.5)))
+
+    assert facts["values"]["logisticregression__C"] == 2.5
+    assert facts["values"]["logisticregression__max_iter"] == 100, "defaults too"
+    assert facts["values"]["standardscaler"] == "sklearn.preprocessing._data.StandardScaler"
+    assert facts["sha256"] == digest_of(facts["values"])
+
+
+def test_only_integers_are_seeds() -> None:
+    model = make_pipeline(StandardScaler(), LogisticRegression(random_state=np.int64(5)))
+
+    assert seed_facts(model, {"split": 3}) == {
+        "values": {"logisticregression__random_state": 5, "split": 3}
+    }
+    assert seed_facts(LogisticRegression()) == {"values": {}}
+
+
+def test_the_environment_is_that_of_this_process(tmp_path: Path) -> None:
+    facts = environment_facts(tmp_path / "missing.lock")
+
+    assert facts["lockfile_sha256"] is None
+    assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert set(facts["packages"]) >= {"numpy", "onnxruntime"}
+    assert facts["converter"]["version"]
+
+
+def scored(random: np.random.Generator, n: int = 60) -> tuple[Any, Any]:
+    labels = np.tile([0, 1], n // 2)
+    return labels, np.round(random.normal(size=n) + labels, 1)  # rounded: with ties
+
+
+def brute_force_auc(labels: Any, scores: Any) -> tuple[float, float]:
+    """DeLong, DeLong and Clarke-Pearson (1988), equations 2 to 6, pair by pair."""
+    x, y = scores[labels == 1], scores[labels == 0]
+    wins = (x[:, None] > y) + 0.5 * (x[:, None] == y)
+    auc = wins.mean()
+    s10 = ((wins.mean(axis=1) - auc) ** 2).sum() / (len(x) - 1)
+    s01 = ((wins.mean(axis=0) - auc) ** 2).sum() / (len(y) - 1)
+    return float(auc), float(s10 / len(x) + s01 / len(y))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_auc_and_its_variance_match_brute_force(seed: int) -> None:
+    labels, scores = scored(np.random.default_rng(seed))
+    auc, variance = brute_force_auc(labels, scores)
+
+    value, low, high = auc_interval(labels, scores)
+
+    assert value == pytest.approx(roc_auc_score(labels, scores)) == pytest.approx(auc)
+    assert low == pytest.approx(auc - 1.959964 * variance**0.5)
+    assert high == pytest.approx(min(1.0, auc + 1.959964 * variance**0.5))
+
+
+def test_the_auc_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    random = np.random.default_rng(1)
+    truth = 0.7602499389  # of normal scores whose means are one apart: Phi(1 / sqrt 2)
+    covered = 0
+    for _ in range(500):
+        labels = np.tile([0, 1], 60)
+        _, low, high = auc_interval(labels, random.normal(size=120) + labels)
+        covered += low <= truth <= high
+
+    assert 0.92 <= covered / 500 <= 0.975
+
+
+def test_the_bootstrap_interval_covers_the_mean_about_as_often_as_it_says() -> None:
+    random = np.random.default_rng(2)
+    covered = 0
+    for seed in range(200):
+        _, low, high = mean_interval(random.exponential(size=100), level=0.95, seed=seed)
+        covered += low <= 1.0 <= high
+
+    assert 0.90 <= covered / 200 <= 0.975
+
+
+def test_metrics_are_repeatable_and_within_their_intervals() -> None:
+    labels, scores = scored(np.random.default_rng(3))
+    probability = 1 / (1 + np.exp(-scores))
+
+    first = classifier_metrics(labels, probability, dataset="d", threshold=0.5, seed=1)
+    second = classifier_metrics(labels, probability, dataset="d", threshold=0.5, seed=1)
+
+    assert first == second
+    assert [metric["name"] for metric in first] == ["auc", "brier", "accuracy"]
+    for metric in first:
+        assert metric["interval"]["low"] <= metric["value"] <= metric["interval"]["high"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores"),
+    [([0, 1], [0.5]), ([1, 1], [0.1, 0.2]), ([0, 2], [0.1, 0.2]), ([0, 1], [0.1, np.nan])],
+)
+def test_metrics_of_unfit_arrays_are_refused(labels: list[int], scores: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"labels must|1-D arrays|finite"):
+        auc_interval(np.array(labels), np.array(scores))
+
+
+def test_conversion_is_the_largest_difference() -> None:
+    facts = conversion_facts(np.array([0.5, 0.25]), np.array([0.5, 0.375]), tolerance=1e-3)
+
+    assert facts == {"rows": 2, "max_abs_difference": 0.125, "tolerance": 1e-3}
+
+
+def test_a_comparison_is_on_the_metrics_data() -> None:
+    metric = {"name": "auc", "value": 0.75, "dataset": "sha256:1"}
+
+    assert compare_with_champion("fraud@1", metric, 0.5) == {
+        "champion": "fraud@1",
+        "metric": "auc",
+        "champion_value": 0.5,
+        "difference": 0.25,
+        "dataset": "sha256:1",
+    }
+
+
+def test_times_are_utc() -> None:
+    from understudy.provenance.capture import dataset_facts  # noqa: PLC0415 - only here
+
+    start = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=1)
+    facts = dataset_facts(
+        "d",
+        uri="u",
+        arrays=[np.zeros(1)],
+        rows=1,
+        window=(start, start),
+        label="l",
+        labels_matured_at=start,
+    )
+
+    assert facts["window"]["from"] == "2025-01-01T01:00:00+00:00"

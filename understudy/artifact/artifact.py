@@ -1,0 +1,92 @@
+"""An artifact on disk: the files it must have, their digests, and nothing outside of it."""
+
+from collections.abc import Iterator
+from hashlib import file_digest
+from pathlib import Path, PurePosixPath
+
+from understudy.artifact.onnx_wire import external_locations
+from understudy.domain.errors import CorruptedError, Fault, InvalidInputError, NotFoundError
+from understudy.domain.versions import MODEL_FILE, ArtifactFile, artifact_digest
+
+
+def describe_artifact(source: Path) -> tuple[Path, tuple[ArtifactFile, ...]]:
+    """Return the folder of `source` and its files with digests.
+
+    Args:
+        source: a folder that holds `model.onnx`, or one .onnx file, which then is the whole
+            artifact but for the external data that it names.
+
+    Raises:
+        NotFoundError: there is no such folder or file.
+    """
+    if source.is_dir():
+        paths = sorted(path for path in source.rglob("*") if path.is_file())
+        if source / MODEL_FILE not in paths:
+            raise NotFoundError("file", source / MODEL_FILE)
+        return source, tuple(_described(source, path) for path in paths)
+    if not source.is_file():
+        raise NotFoundError("artifact", source)
+    root = source.parent
+    names = sorted({source.name, *external_locations(source.read_bytes())})
+    paths = [root / name for name in names if is_confined(name) and (root / name).is_file()]
+    return root, tuple(_described(root, path) for path in paths)
+
+
+def check_digests(root: Path, files: tuple[ArtifactFile, ...]) -> str:
+    """Compare each file with what was registered; return the artifact's digest.
+
+    Raises:
+        CorruptedError: a file is missing, or its bytes are not those that were registered.
+    """
+    for file in files:
+        path = root / file.path
+        if not is_confined(file.path) or not path.is_file():
+            raise CorruptedError(f"artifact file {file.path!r} is missing")
+        found = _described(root, path)
+        if found != file:
+            raise CorruptedError(
+                f"artifact file {file.path!r}: sha256 {found.sha256} ({found.size_bytes} bytes), "
+                f"registered {file.sha256} ({file.size_bytes} bytes)"
+            )
+    return artifact_digest(files)
+
+
+def check_external_data(model: Path, files: tuple[ArtifactFile, ...]) -> None:
+    """Refuse external data that lies outside of the artifact or was not registered with it.
+
+    Raises:
+        InvalidInputError: naming each such location.
+    """
+    registered = {file.path for file in files}
+    faults = [
+        Fault(f"{model.name} external_data.location", repr(name), "a file of the artifact")
+        for name in external_locations(model.read_bytes())
+        if not is_confined(name) or str(PurePosixPath(name)) not in registered
+    ]
+    # A symbolic link is a way out, too.
+    faults += [
+        Fault(file.path, "a symbolic link", "a regular file")
+        for file in files
+        if any(path.is_symlink() for path in _steps(model.parent, file.path))
+    ]
+    if faults:
+        raise InvalidInputError(faults)
+
+
+def is_confined(name: str) -> bool:
+    """Say whether `name` stays below the folder it is relative to."""
+    path = PurePosixPath(name)
+    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
+
+
+def _steps(root: Path, name: str) -> Iterator[Path]:
+    path = root
+    for part in PurePosixPath(name).parts:
+        path /= part
+        yield path
+
+
+def _described(root: Path, path: Path) -> ArtifactFile:
+    with path.open("rb") as stream:
+        digest = file_digest(stream, "sha256").hexdigest()
+    return ArtifactFile(path.relative_to(root).as_posix(), digest, path.stat().st_size)

@@ -1,0 +1,142 @@
+"""One ONNX Runtime session: opened with our options, run with arrays in the model's order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from understudy.artifact.signature import DATATYPE_OF_ONNX
+from understudy.domain.errors import Fault, InvalidInputError, OverloadedError
+from understudy.domain.versions import DYNAMIC, TensorSpec
+
+_RETRY_AFTER_MS = 100
+_OUT_OF_MEMORY = ("failed to allocate memory", "bad allocation", "bad_alloc")
+_ERRORS_ONLY = 3
+# All that `run` raises of its own; a bug of ours raises something else.
+_ORT_ERRORS: tuple[type[Exception], ...] = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.RuntimeException,
+    ort_errors.EPFail,
+    ort_errors.NotImplemented,
+    ort_errors.EngineError,
+)
+_ZIPMAP_ACCEPTED = (
+    "a tensor; ZipMap makes maps, convert without it: "
+    "skl2onnx.to_onnx(..., options={'zipmap': False})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    intra_op_threads: int
+    inter_op_threads: int
+    spin: bool
+    arena: bool
+    memory_pattern: bool
+
+
+class OnnxModel:
+    """A loaded model. `run` may be called from any one thread at a time."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self.inputs = tuple(_spec_of(node) for node in session.get_inputs())
+        self.outputs = tuple(_spec_of(node) for node in session.get_outputs())
+        self.every_output = tuple(range(len(self.outputs)))
+        self._session = session
+        self._input_names = tuple(spec.name for spec in self.inputs)
+        self._output_names = tuple(spec.name for spec in self.outputs)
+        self._names_of: dict[tuple[int, ...], list[str]] = {
+            self.every_output: list(self._output_names)
+        }
+
+    def run(self, inputs: Sequence[NDArray[Any]], outputs: tuple[int, ...]) -> list[NDArray[Any]]:
+        """Return the arrays of `outputs` (positions among the model's) for `inputs`.
+
+        Raises:
+            InvalidInputError: the model cannot compute these values.
+            OverloadedError: there is not enough memory for this run.
+        """
+        names = self._names_of.get(outputs)
+        if names is None:
+            names = [self._output_names[at] for at in outputs]
+        feeds = dict(zip(self._input_names, inputs, strict=True))
+        try:
+            arrays: list[NDArray[Any]] = self._session.run(names, feeds)
+        except _ORT_ERRORS as error:
+            raise _run_error(str(error)) from error
+        except MemoryError as error:
+            raise OverloadedError("memory", retry_after_ms=_RETRY_AFTER_MS) from error
+        return arrays
+
+
+def open_model(path: Path, options: SessionOptions) -> OnnxModel:
+    """Return the model in `path`.
+
+    Raises:
+        InvalidInputError: ONNX Runtime cannot load it, it takes nothing, or it gives what is
+            not a tensor.
+    """
+    onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), _session_options(options), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # the runtime raises its own types, RuntimeError and ValueError
+        raise InvalidInputError.of(
+            path.name, read=_first_line(error), accepted="a model that ONNX Runtime loads"
+        ) from error
+    nodes = [("inputs", node) for node in session.get_inputs()]
+    nodes += [("outputs", node) for node in session.get_outputs()]
+    faults = [_fault(where, node) for where, node in nodes if not _is_served(node)]
+    if not session.get_inputs():
+        faults.append(Fault("model inputs", "none", "one or more"))
+    if faults:
+        raise InvalidInputError(faults)
+    return OnnxModel(session)
+
+
+def _session_options(options: SessionOptions) -> onnxruntime.SessionOptions:
+    made = onnxruntime.SessionOptions()
+    made.intra_op_num_threads = options.intra_op_threads
+    made.inter_op_num_threads = options.inter_op_threads
+    if options.inter_op_threads > 1:  # without it their number means nothing
+        made.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
+    made.log_severity_level = _ERRORS_ONLY
+    made.enable_cpu_mem_arena = options.arena
+    made.enable_mem_pattern = options.memory_pattern
+    spin = str(int(options.spin))
+    made.add_session_config_entry("session.intra_op.allow_spinning", spin)
+    made.add_session_config_entry("session.inter_op.allow_spinning", spin)
+    return made
+
+
+def _is_served(node: Any) -> bool:
+    return node.type in DATATYPE_OF_ONNX
+
+
+def _fault(where: str, node: Any) -> Fault:
+    is_map = node.type.startswith(("seq(map", "map("))
+    accepted = _ZIPMAP_ACCEPTED if is_map else f"one of {', '.join(DATATYPE_OF_ONNX)}"
+    return Fault(f"model {where} {node.name!r}", node.type, accepted)
+
+
+def _spec_of(node: Any) -> TensorSpec:
+    shape = tuple(size if isinstance(size, int) and size >= 0 else DYNAMIC for size in node.shape)
+    return TensorSpec(node.name, DATATYPE_OF_ONNX[node.type], shape)
+
+
+def _run_error(text: str) -> InvalidInputError | OverloadedError:
+    if any(mark in text.lower() for mark in _OUT_OF_MEMORY):
+        return OverloadedError("memory", retry_after_ms=_RETRY_AFTER_MS)
+    return InvalidInputError(
+        [Fault("inputs", _first_line(text), "values that the model can compute")]
+    )
+
+
+def _first_line(error: object) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,9 @@
+"""The client of the scoring service: sync and asyncio. It needs grpcio and protobuf, no more."""
+
+from understudy.client.scoring_client import (
+    AsyncScoringClient,
+    ScoringClient,
+    new_request_id,
+)
+
+__all__ = ["AsyncScoringClient", "ScoringClient", "new_request_id"]

@@ -1,0 +1,358 @@
+"""Clients of the scoring service: one for threads, one for asyncio. Needs only grpcio and the stubs.
+
+    with ScoringClient("router:8400") as client:
+        answer = client.score("fraud", {"user": "u1"}, features={"amount": 99.5})
+        print(answer.score, answer.served_by.version)
+
+A client keeps one connection: open it once and share it. Every call has a deadline. Calls that
+may be repeated are, a few times, on UNAVAILABLE and the server's CANCELLED (a flooded one says that
+to calls it has not read), and on RESOURCE_EXHAUSTED when the server says when to come back
+(`grpc-retry-pushback-ms`) and the deadline allows it: without that word, the request itself is too
+large. Other failures are raised at once as `grpc.RpcError`.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import (
+    AsyncIterator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Required, Self, TypedDict, Unpack
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from understudy.client.repeats import MOST_ATTEMPTS, call_repeatedly, call_repeatedly_async
+from understudy.client.streams import AsyncioStream, ThreadedStream
+from understudy.v1 import scoring_pb2 as pb
+from understudy.v1 import scoring_pb2_grpc
+
+FeatureScalar = float | int | bool | str
+Features = Mapping[str, FeatureScalar]
+
+DEFAULT_TIMEOUT_S = 0.5  # the router spends it over fetch, queue and model
+OUTCOMES_TIMEOUT_S = 5.0
+
+_SERVICE = "understudy.v1.ScoringService"
+_REPEATABLE = ("Score", "ScoreBatch", "ExplainAssignment")  # outcomes would be logged twice
+_SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [{"service": _SERVICE, "method": method} for method in _REPEATABLE],
+            "retryPolicy": {
+                "maxAttempts": MOST_ATTEMPTS,
+                "initialBackoff": "0.05s",
+                "maxBackoff": "0.4s",
+                "backoffMultiplier": 2,
+                # A call that its own caller cancels is not among these: it ends at once. Nor is
+                # RESOURCE_EXHAUSTED: gRPC would repeat what is too large, see `repeats`.
+                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
+            },
+        }
+    ],
+    # When most calls fail, repeating them makes it worse: stop until they succeed again.
+    "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.2},
+}
+_CHANNEL_OPTIONS = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # grpcio 1.85 goes by this one, a minute unless told, for keep-alive pings as well.
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    # Two clients are two connections, so that they can reach two workers of one port.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+class ScoreOptions(TypedDict, total=False):
+    """What may be asked beside model and entities."""
+
+    features: Features  # request-time features by name; they override stored ones
+    request_id: str  # joins answer, logs and outcome; a UUIDv7 is made when absent
+    unit_key: str  # what sticks to an arm; the first entity id when absent
+    decision_threshold: float  # overrides the deployment's
+    outputs: Sequence[str]  # names of model outputs to return beside the score
+    include_digests: bool  # of artifact, provenance and deployment
+
+
+class BatchOptions(TypedDict, total=False):
+    """What may be asked beside model and candidates."""
+
+    candidate_entity: Required[str]  # the entity type that the candidates are of
+    entities: Mapping[str, str]  # shared by all candidates
+    features: Features  # shared by all candidates; a candidate's own win
+    request_id: str
+    unit_key: str
+    top_k: int  # keep the best by score; 0 keeps all
+    sort: bool  # by score, descending
+
+
+def score_request(
+    model: str, entities: Mapping[str, str], **options: Unpack[ScoreOptions]
+) -> pb.ScoreRequest:
+    """Return the message that asks for one score.
+
+    Args:
+        model: name of the deployment, e.g. "fraud".
+        entities: entity type to entity id, e.g. {"user": "u1"}.
+        **options: see `ScoreOptions`.
+    """
+    return pb.ScoreRequest(
+        model=model,
+        entities=entities,
+        features=_feature_values(options.get("features", {})),
+        # Made here, not by the server: when a call is repeated, its id stays the same.
+        request_id=options.get("request_id") or new_request_id(),
+        unit_key=options.get("unit_key", ""),
+        decision_threshold=options.get("decision_threshold"),
+        outputs=options.get("outputs", ()),
+        include_digests=options.get("include_digests", False),
+    )
+
+
+def batch_request(
+    model: str,
+    candidates: Mapping[str, Features] | Sequence[str],
+    **options: Unpack[BatchOptions],
+) -> pb.ScoreBatchRequest:
+    """Return the message that asks for the scores of candidates.
+
+    Args:
+        model: name of the deployment.
+        candidates: entity ids, or entity id to features that are the candidate's own.
+        **options: see `BatchOptions`.
+    """
+    own: Mapping[str, Features] = (
+        candidates if isinstance(candidates, Mapping) else {name: {} for name in candidates}
+    )
+    return pb.ScoreBatchRequest(
+        model=model,
+        entities=options.get("entities", {}),
+        features=_feature_values(options.get("features", {})),
+        request_id=options.get("request_id") or new_request_id(),
+        unit_key=options.get("unit_key", ""),
+        candidate_entity=options["candidate_entity"],
+        candidates=[
+            pb.Candidate(id=name, features=_feature_values(values)) for name, values in own.items()
+        ],
+        top_k=options.get("top_k", 0),
+        sort=options.get("sort", False),
+    )
+
+
+def outcomes_request(
+    model: str, labels: Mapping[str, float], *, observed_at: datetime | None = None
+) -> pb.RecordOutcomesRequest:
+    """Return the message that hands in outcomes; see `ScoringClient.record_outcomes`."""
+    when = Timestamp()
+    when.FromDatetime((observed_at or datetime.now(UTC)).astimezone(UTC))
+    outcomes = [
+        pb.Outcome(model=model, request_id=request_id, label=label, observed_at=when)
+        for request_id, label in labels.items()
+    ]
+    return pb.RecordOutcomesRequest(outcomes=outcomes)
+
+
+class ScoringClient:
+    """For threads; may be shared by them. Close it, or use it in a `with` block."""
+
+    def __init__(self, target: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        """Connect to `target` (host:port) when first used; `timeout_s` bounds each call."""
+        self._channel = grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
+        self._stub = scoring_pb2_grpc.ScoringServiceStub(self._channel)
+        self._timeout_s = timeout_s
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def score(
+        self,
+        model: str,
+        entities: Mapping[str, str],
+        *,
+        timeout_s: float | None = None,
+        **options: Unpack[ScoreOptions],
+    ) -> pb.ScoreResponse:
+        """Score one unit; see `ScoreOptions`."""
+        request = score_request(model, entities, **options)
+        return call_repeatedly(self._stub.Score, request, timeout_s or self._timeout_s)
+
+    def score_batch(
+        self,
+        model: str,
+        candidates: Mapping[str, Features] | Sequence[str],
+        *,
+        timeout_s: float | None = None,
+        **options: Unpack[BatchOptions],
+    ) -> pb.ScoreBatchResponse:
+        """Score candidates in one call; see `BatchOptions`."""
+        request = batch_request(model, candidates, **options)
+        return call_repeatedly(self._stub.ScoreBatch, request, timeout_s or self._timeout_s)
+
+    def score_stream(
+        self, requests: Iterable[pb.ScoreRequest], *, timeout_s: float | None = None
+    ) -> Iterator[pb.ScoreStreamResponse]:
+        """Score `requests` as one stream; answers come in any order, by request id.
+
+        When the router ends the call or is lost, what has no answer is sent again on another; each
+        answer comes once. `timeout_s` bounds the stream as a whole; None: it may stay open. Each
+        request in it has the router's own deadline. It begins with the first answer asked for, and
+        ends when the iterator is closed.
+        """
+        return ThreadedStream(requests, new_request_id).answers(self._stub, timeout_s)
+
+    def explain(
+        self, model: str, unit_key: str, *, timeout_s: float | None = None
+    ) -> pb.ExplainAssignmentResponse:
+        """Say which arm answers `unit_key`, and why, without scoring."""
+        return self._stub.ExplainAssignment(
+            pb.ExplainAssignmentRequest(model=model, unit_key=unit_key),
+            timeout=timeout_s or self._timeout_s,
+        )
+
+    def record_outcomes(
+        self,
+        model: str,
+        labels: Mapping[str, float],
+        *,
+        observed_at: datetime | None = None,
+        timeout_s: float = OUTCOMES_TIMEOUT_S,
+    ) -> int:
+        """Hand in the ground truth (request id to label); return how many were accepted.
+
+        `observed_at` (with a time zone) is when it became known: now by default.
+        """
+        request = outcomes_request(model, labels, observed_at=observed_at)
+        return self._stub.RecordOutcomes(request, timeout=timeout_s).accepted
+
+
+class AsyncScoringClient:
+    """For asyncio; belongs to one event loop. Close it, or use it in an `async with` block."""
+
+    def __init__(self, target: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        """Connect to `target` (host:port) when first used; `timeout_s` bounds each call."""
+        self._channel = grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
+        self._stub = scoring_pb2_grpc.ScoringServiceStub(self._channel)
+        self._timeout_s = timeout_s
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def score(
+        self,
+        model: str,
+        entities: Mapping[str, str],
+        *,
+        timeout_s: float | None = None,
+        **options: Unpack[ScoreOptions],
+    ) -> pb.ScoreResponse:
+        """Score one unit; see `ScoreOptions`."""
+        request = score_request(model, entities, **options)
+        return await call_repeatedly_async(self._stub.Score, request, timeout_s or self._timeout_s)
+
+    async def score_batch(
+        self,
+        model: str,
+        candidates: Mapping[str, Features] | Sequence[str],
+        *,
+        timeout_s: float | None = None,
+        **options: Unpack[BatchOptions],
+    ) -> pb.ScoreBatchResponse:
+        """Score candidates in one call; see `BatchOptions`."""
+        request = batch_request(model, candidates, **options)
+        return await call_repeatedly_async(
+            self._stub.ScoreBatch, request, timeout_s or self._timeout_s
+        )
+
+    def score_stream(
+        self,
+        requests: AsyncIterator[pb.ScoreRequest] | Iterable[pb.ScoreRequest],
+        *,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[pb.ScoreStreamResponse]:
+        """Score `requests` as one stream; answers come in any order, by request id.
+
+        When the router ends the call or is lost, what has no answer is sent again on another; each
+        answer comes once. `timeout_s` bounds the stream as a whole; None: it may stay open. Each
+        request in it has the router's own deadline. It ends when the iterator is closed.
+        """
+        return AsyncioStream(requests, new_request_id).answers(self._stub, timeout_s)
+
+    async def explain(
+        self, model: str, unit_key: str, *, timeout_s: float | None = None
+    ) -> pb.ExplainAssignmentResponse:
+        """Say which arm answers `unit_key`, and why, without scoring."""
+        return await self._stub.ExplainAssignment(
+            pb.ExplainAssignmentRequest(model=model, unit_key=unit_key),
+            timeout=timeout_s or self._timeout_s,
+        )
+
+    async def record_outcomes(
+        self,
+        model: str,
+        labels: Mapping[str, float],
+        *,
+        observed_at: datetime | None = None,
+        timeout_s: float = OUTCOMES_TIMEOUT_S,
+    ) -> int:
+        """Hand in the ground truth (request id to label); return how many were accepted.
+
+        `observed_at` (with a time zone) is when it became known: now by default.
+        """
+        request = outcomes_request(model, labels, observed_at=observed_at)
+        answer = await self._stub.RecordOutcomes(request, timeout=timeout_s)
+        return answer.accepted
+
+
+def new_request_id() -> str:
+    """Return a UUIDv7: unique, and ordered by time to the millisecond."""
+    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76  # version 7
+    value = value & ~(0x3 << 62) | 0x2 << 62  # variant of RFC 9562
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _feature_values(features: Features) -> dict[str, pb.FeatureValue]:
+    return {name: _feature_value(value) for name, value in features.items()}
+
+
+def _feature_value(value: FeatureScalar) -> pb.FeatureValue:
+    if isinstance(value, bool):  # before int: a bool is one
+        return pb.FeatureValue(flag=value)
+    if isinstance(value, str):
+        return pb.FeatureValue(text=value)
+    if isinstance(value, int):
+        return pb.FeatureValue(integer=value)
+    return pb.FeatureValue(number=value)

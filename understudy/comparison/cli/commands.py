@@ -1,0 +1,146 @@
+"""The analysts' commands: `understudy shadow …`."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from understudy.comparison.cli.output import Format, print_books, print_rows
+from understudy.comparison.decisions.periods import parse_since
+from understudy.domain.errors import UnderstudyError
+from understudy.domain.versions import checked_model_name
+from understudy.logs.schema import LogKind
+from understudy.runtime.command_line import exit_code_of
+
+app = typer.Typer(
+    help="Read the logs; compare champion and shadow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+outcomes = typer.Typer(no_args_is_help=True, help="Ground truth that arrived later.")
+app.add_typer(outcomes, name="outcomes")
+
+LogDir = Annotated[
+    Path, typer.Option("--log-dir", envvar="UNDERSTUDY_LOG_DIR", help="where routers write logs")
+]
+Model = Annotated[str, typer.Option("--model", help="name of the deployment")]
+Output = Annotated[Format, typer.Option("--output", help="table or json")]
+_FOLLOW_S = 1.0
+_FOLLOWED_ROWS = 10_000  # at most so many a second
+
+
+@app.command()
+def compare(
+    log_dir: LogDir,
+    model: Model,
+    *,
+    shadow: Annotated[int | None, typer.Option(min=1, help="version [seen last]")] = None,
+    champion: Annotated[int | None, typer.Option(min=1, help="version [seen last]")] = None,
+    since: Annotated[str | None, typer.Option(help="90m, 2h, 7d, or a UTC time")] = None,
+    threshold: Annotated[float | None, typer.Option(help="where a score decides positive")] = None,
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.9999, help="of intervals")] = 0.95,
+    output: Output = Format.TABLE,
+) -> None:
+    """Compare a shadow with the version that answered, on the same requests."""
+    from understudy.comparison.cli.comparison_output import print_comparison  # noqa: PLC0415 - as above
+    from understudy.comparison.compare import compare as compare_versions  # noqa: PLC0415 - others start faster
+
+    with _told_in_one_line():
+        report = compare_versions(
+            log_dir,
+            checked_model_name(model),
+            shadow=shadow,
+            champion=champion,
+            since=None if since is None else parse_since(since, now=datetime.now(UTC)),
+            threshold=threshold,
+            confidence=confidence,
+        )
+    print_comparison(report, output)
+
+
+@app.command()
+def tail(
+    log_dir: LogDir,
+    *,
+    kind: Annotated[LogKind, typer.Option(help="which log")] = LogKind.SCORE,
+    model: Annotated[str | None, typer.Option("--model", help="[all]")] = None,
+    rows: Annotated[int, typer.Option("-n", "--rows", min=1, max=10_000)] = 20,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="go on until Ctrl-C")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show the newest rows, those of unfinished files included."""
+    from understudy.logs.latest import Follower  # noqa: PLC0415 - as above
+
+    with _told_in_one_line():
+        log = Follower(log_dir, kind, model)
+        found = log.next_rows(at_most=rows)
+        print_rows(found, output)
+        with_header = not found
+        while follow:
+            time.sleep(_FOLLOW_S)
+            found = log.next_rows(at_most=_FOLLOWED_ROWS)
+            print_rows(found, output, with_header=with_header)
+            with_header = with_header and not found
+
+
+@app.command()
+def ledger(log_dir: LogDir, model: Model, *, output: Output = Format.TABLE) -> None:
+    """Show what the logs say of each shadow's rows; `router status` has what was never sent."""
+    from understudy.logs.books import read_books  # noqa: PLC0415 - as above
+
+    with _told_in_one_line():
+        books = read_books(log_dir, checked_model_name(model))
+    print_books(books, output)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="over the views score, shadow and outcomes")],
+    log_dir: LogDir,
+    *,
+    output: Output = Format.TABLE,
+) -> None:
+    """Run a DuckDB query over the logs."""
+    from understudy.logs.reader import open_logs  # noqa: PLC0415 - as above
+
+    with _told_in_one_line(), open_logs(log_dir) as reader:
+        print_rows(reader.rows(query), output)
+
+
+@outcomes.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines")],
+    log_dir: LogDir,
+    model: Model,
+    *,
+    request_id: Annotated[str, typer.Option(help="name of the column")] = "request_id",
+    label: Annotated[str, typer.Option(help="name of the column")] = "label",
+    observed_at: Annotated[str | None, typer.Option(help="name of the column [now]")] = None,
+) -> None:
+    """Write the outcomes in a file to the log: all of them, or none."""
+    from understudy.logs.import_outcomes import OutcomeColumns, import_outcomes  # noqa: PLC0415 - as above
+
+    at_us = time.time_ns() // 1000
+    with _told_in_one_line():
+        rows = import_outcomes(
+            file,
+            log_dir,
+            model,
+            columns=OutcomeColumns(request_id, label, observed_at),
+            at_us=at_us,
+        )
+    typer.echo(f"{rows} outcomes of {model} imported")
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except UnderstudyError as error:
+        typer.echo(f"understudy shadow: {error}", err=True)
+        raise typer.Exit(exit_code_of(error)) from error

@@ -1,0 +1,38 @@
+"""Reads `--since`: a period before now, or a moment. Pure."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from understudy.domain.errors import InvalidInputError
+
+_PERIOD = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhdw])")
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+
+
+def parse_since(text: str, *, now: datetime) -> datetime:
+    """Return the moment that `text` names, in UTC without a zone, as the logs have it.
+
+    Args:
+        text: "90m", "2h", "7d", or ISO 8601; without a zone it is taken as UTC.
+        now: with a zone.
+
+    Raises:
+        InvalidInputError: `text` is neither.
+    """
+    if period := _PERIOD.fullmatch(text):
+        moment = now - int(period["count"]) * _UNITS[period["unit"]]
+    else:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            accepted = "90m, 2h, 7d, or a time such as 2026-11-21T08:00"
+            raise InvalidInputError.of("since", read=text, accepted=accepted) from error
+    if moment.tzinfo is None:
+        return moment
+    return moment.astimezone(UTC).replace(tzinfo=None)

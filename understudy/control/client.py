@@ -1,0 +1,221 @@
+"""Speak to a registry from a command or a script: blocking, with our errors."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import grpc
+
+from understudy.artifact.digests import digest_and_size
+from understudy.control.change_wire import change_to_wire
+from understudy.control.identity import ACTOR_KEY, default_actor
+from understudy.control.wire import file_to_wire, view_to_wire
+from understudy.domain.changes import Change
+from understudy.domain.errors import (
+    ConflictError,
+    CorruptedError,
+    InvalidInputError,
+    PermissionRefusedError,
+    RefusedError,
+    UnavailableError,
+    UnderstudyError,
+)
+from understudy.domain.features import FeatureView
+from understudy.domain.versions import ArtifactFile, ScoreOutput
+from understudy.v1 import registry_pb2 as pb
+from understudy.v1 import registry_pb2_grpc
+
+DEFAULT_REGISTRY = "127.0.0.1:8500"
+_CHUNK_BYTES = 1 << 20
+_CONNECT_TIMEOUT_S = 10.0
+_CALL_TIMEOUT_S = 30.0
+_UPLOAD_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """What a registration is made of."""
+
+    model: str
+    artifact_dir: Path  # model.onnx, golden.npz, external data
+    provenance_json: str
+    views: tuple[FeatureView, ...]
+    score_output: ScoreOutput
+    reason: str
+
+
+class AnsweredError(UnderstudyError):
+    """The registry refused the call; the text is its own."""
+
+
+AnswerT = TypeVar("AnswerT")
+
+
+class RegistryClient:
+    """One channel to a registry. Close it, or use it in a `with` block.
+
+    Every method raises an `UnderstudyError`: UnavailableError when the registry does not answer,
+    ConflictError, RefusedError, NotFoundError, InvalidInputError as the registry says.
+    """
+
+    def __init__(self, target: str, *, actor: str | None = None) -> None:
+        self._target = target
+        self._channel = grpc.insecure_channel(
+            target, options=[("grpc.max_receive_message_length", 64 << 20)]
+        )
+        self._stub = registry_pb2_grpc.RegistryServiceStub(self._channel)
+        self._metadata = ((ACTOR_KEY, actor or default_actor()),)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def wait_until_reachable(self, *, timeout_s: float = _CONNECT_TIMEOUT_S) -> None:
+        try:
+            grpc.channel_ready_future(self._channel).result(timeout=timeout_s)
+        except grpc.FutureTimeoutError as error:
+            why = f"no answer within {timeout_s:g} s"
+            raise UnavailableError(f"registry {self._target}", why) from error
+
+    def register(self, version: NewVersion) -> pb.RegisterVersionResponse:
+        """Register; when the gate refuses, the response has a report and no version."""
+        return self._upload(self._stub.RegisterVersion, version)
+
+    def check(self, version: NewVersion) -> pb.RegisterVersionResponse:
+        """Return the gate's report and register nothing."""
+        return self._upload(self._stub.CheckVersion, version)
+
+    def change(
+        self,
+        model: str,
+        change: Change,
+        *,
+        reason: str,
+        dry_run: bool = False,
+        expect_revision: int | None = None,
+    ) -> pb.ChangeDeploymentResponse:
+        request = pb.ChangeDeploymentRequest(
+            model=model, reason=reason, dry_run=dry_run, expect_revision=expect_revision
+        )
+        field, message = change_to_wire(change)
+        getattr(request, field).CopyFrom(message)
+        getattr(request, field).SetInParent()  # an empty message is a change too
+        return self._call(self._stub.ChangeDeployment, request)
+
+    def list_versions(self, model: str = "") -> list[pb.Version]:
+        found = self._call(self._stub.ListVersions, pb.ListVersionsRequest(model=model))
+        return list(found.versions)
+
+    def get_version(self, model: str, number: int) -> pb.Version:
+        ref = pb.VersionRef(model=model, number=number)
+        return self._call(self._stub.GetVersion, pb.GetVersionRequest(ref=ref))
+
+    def get_deployment(self, model: str, revision: int = 0) -> pb.Deployment:
+        request = pb.GetDeploymentRequest(model=model, revision=revision)
+        return self._call(self._stub.GetDeployment, request)
+
+    def list_revisions(self, model: str) -> list[pb.RevisionEntry]:
+        request = pb.ListRevisionsRequest(model=model)
+        return list(self._call(self._stub.ListRevisions, request).revisions)
+
+    def list_audit(self, model: str = "") -> pb.ListAuditResponse:
+        return self._call(self._stub.ListAudit, pb.ListAuditRequest(model=model))
+
+    def get_status(self, model: str = "") -> pb.GetStatusResponse:
+        return self._call(self._stub.GetStatus, pb.GetStatusRequest(model=model))
+
+    def watch(self, watcher: str) -> Iterator[pb.Snapshot]:
+        """Yield the state, then again after each change, until the registry ends."""
+        with _translated(self._target):
+            yield from self._stub.Watch(pb.WatchRequest(watcher=watcher))
+
+    def fetch_file(self, sha256: str) -> Iterator[bytes]:
+        with _translated(self._target):
+            request = pb.FetchArtifactFileRequest(sha256=sha256)
+            for chunk in self._stub.FetchArtifactFile(request, timeout=_UPLOAD_TIMEOUT_S):
+                yield chunk.data
+
+    def _upload(self, method: Any, version: NewVersion) -> pb.RegisterVersionResponse:
+        artifact_paths(version.artifact_dir)  # its error must not drown in the call's
+        with _translated(self._target):
+            response: pb.RegisterVersionResponse = method(
+                registration_parts(version), timeout=_UPLOAD_TIMEOUT_S, metadata=self._metadata
+            )
+        return response
+
+    def _call(self, method: "Callable[..., AnswerT]", request: object) -> AnswerT:
+        with _translated(self._target):
+            return method(request, timeout=_CALL_TIMEOUT_S, metadata=self._metadata)
+
+
+def artifact_paths(directory: Path) -> list[Path]:
+    """Return every file below `directory`, in one order for all.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    paths = sorted(path for path in directory.rglob("*") if path.is_file())
+    if not paths:
+        raise InvalidInputError.of(
+            "artifact", read=str(directory), accepted="a directory with model.onnx and golden.npz"
+        )
+    return paths
+
+
+def registration_parts(version: NewVersion) -> Iterator[pb.RegisterVersionRequest]:
+    """Yield what RegisterVersion and CheckVersion read: the registration, then the bytes.
+
+    Raises:
+        InvalidInputError: the artifact's directory holds no file.
+    """
+    paths = artifact_paths(version.artifact_dir)
+    registration = pb.Registration(
+        model=version.model,
+        files=[file_to_wire(_fact(version.artifact_dir, path)) for path in paths],
+        provenance_json=version.provenance_json,
+        feature_views=[view_to_wire(view) for view in version.views],
+        score_output=pb.ScoreOutput(
+            output=version.score_output.output, column=version.score_output.column
+        ),
+        reason=version.reason,
+    )
+    yield pb.RegisterVersionRequest(registration=registration)
+    for path in paths:
+        with path.open("rb") as file:
+            while piece := file.read(_CHUNK_BYTES):
+                yield pb.RegisterVersionRequest(chunk=piece)
+
+
+def _fact(root: Path, path: Path) -> ArtifactFile:
+    digest, size_bytes = digest_and_size(path)
+    return ArtifactFile(path.relative_to(root).as_posix(), digest, size_bytes)
+
+
+@contextmanager
+def _translated(target: str) -> Iterator[None]:
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise _ours(error, target) from error
+
+
+_KINDS: dict[grpc.StatusCode, type[UnderstudyError]] = {
+    grpc.StatusCode.ABORTED: ConflictError,
+    grpc.StatusCode.FAILED_PRECONDITION: RefusedError,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionRefusedError,
+    grpc.StatusCode.DATA_LOSS: CorruptedError,
+}
+
+
+def _ours(error: grpc.RpcError, target: str) -> UnderstudyError:
+    code, details = error.code(), str(error.details())
+    if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
+        return UnavailableError(f"registry {target}", details)
+    return _KINDS.get(code, AnsweredError)(details)

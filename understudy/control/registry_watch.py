@@ -1,0 +1,95 @@
+"""Follow the registry: every change as a whole snapshot; serve on from the last one without it."""
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+
+from understudy.control.wire import snapshot_from_wire
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.snapshots import Snapshot
+from understudy.v1 import registry_pb2, registry_pb2_grpc
+
+_FIRST_RETRY_S = 0.05
+_LONGEST_RETRY_S = 2.0
+_LARGEST_SNAPSHOT_BYTES = 64 * 1024 * 1024
+_CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", _LARGEST_SNAPSHOT_BYTES),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # grpcio 1.85 goes by this one, a minute unless told, for keep-alive pings as well.
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+
+_log = structlog.get_logger()
+
+
+def open_registry_channel(target: str) -> grpc.aio.Channel:
+    """Return a channel that notices a dead registry and reconnects within a second or so."""
+    return grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
+
+
+async def follow(
+    channel: grpc.aio.Channel, *, watcher: str, remember_at: Path | None = None
+) -> AsyncIterator[Snapshot]:
+    """Yield the state, then again after each change, for ever; reconnect with back-off.
+
+    Args:
+        channel: owned by the caller.
+        watcher: who watches, for the registry's log.
+        remember_at: file that keeps the last snapshot. When it exists, its content is yielded
+            first, so a process starts while the registry is away.
+    """
+    if remember_at is not None and (remembered := _read(remember_at)) is not None:
+        _log.info("snapshot_remembered", sequence=remembered.sequence)
+        yield remembered
+    stub = registry_pb2_grpc.RegistryServiceStub(channel)
+    retry_s = _FIRST_RETRY_S
+    while True:
+        call = stub.Watch(registry_pb2.WatchRequest(watcher=watcher))
+        try:
+            async for message in call:
+                snapshot = snapshot_from_wire(message)
+                retry_s = _FIRST_RETRY_S  # only what can be read proves that all is well
+                if remember_at is not None:
+                    _write(remember_at, message.SerializeToString())
+                yield snapshot
+            why = "registry ended the stream"
+        except grpc.aio.AioRpcError as error:
+            why = error.code().name
+        except (InvalidInputError, ValueError, KeyError):
+            # A newer registry may send what we cannot read: keep serving the last we could.
+            _log.exception("snapshot_unreadable")
+            why = "unreadable snapshot"
+        finally:
+            call.cancel()  # a call that is only forgotten keeps its seat at the registry
+        _log.warning("registry_lost", why=why, retry_ms=round(retry_s * 1000))
+        await asyncio.sleep(retry_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+        retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
+
+
+def _read(path: Path) -> Snapshot | None:
+    try:
+        return snapshot_from_wire(registry_pb2.Snapshot.FromString(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, DecodeError, InvalidInputError, ValueError, KeyError):
+        _log.exception("remembered_snapshot_unreadable", path=str(path))
+        return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    scratch = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        scratch.write_bytes(content)
+        scratch.replace(path)
+    except OSError:
+        # Remembering helps the next start; failing to must not stop this one from serving.
+        _log.exception("snapshot_not_remembered", path=str(path))

@@ -1,0 +1,228 @@
+"""What a model name serves: champion, challengers, shadows, fallbacks. Immutable revisions."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import IntEnum, StrEnum
+from math import isfinite
+from typing import Any
+
+from understudy.domain.canonical import digest_of
+from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.versions import checked_model_name
+
+FULL_SHARE_BP = 10_000  # basis points in the whole
+
+
+class Arm(StrEnum):
+    """The part a version plays in a deployment."""
+
+    CHAMPION = "champion"
+    CHALLENGER = "challenger"
+    SHADOW = "shadow"
+
+
+class DegradationLevel(IntEnum):
+    """The ladder: each level answers from less."""
+
+    FULL = 0
+    FEATURES = 1  # the model with defaulted, stale or last-known features
+    FALLBACK = 2  # the fallback version, or the entity's last score
+    CONSTANT = 3  # the declared constant
+
+
+class RuleOperator(StrEnum):
+    GREATER = ">"
+    AT_LEAST = ">="
+    LESS = "<"
+    AT_MOST = "<="
+    EQUAL = "=="
+    UNEQUAL = "!="
+
+
+@dataclass(frozen=True, slots=True)
+class Challenger:
+    version: int
+    weight_bp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    version: int
+    sample_bp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """What still answers when the model cannot; tried in this order."""
+
+    version: int | None = None
+    last_score: bool = False
+    last_score_max_age_s: float = 3600.0
+    constant_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Decides before the model: `feature operator value` gives `action` and `score`."""
+
+    name: str
+    feature: str
+    operator: RuleOperator
+    value: float
+    action: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One revision. Replaced whole, never edited. The digest leaves the number out.
+
+    Raises:
+        InvalidInputError: on construction, with all that contradicts itself.
+    """
+
+    model: str
+    revision: int
+    champion: int
+    salt: str
+    challengers: tuple[Challenger, ...] = ()
+    shadows: tuple[Shadow, ...] = ()
+    fallback: Fallback = field(default_factory=Fallback)
+    decision_threshold: float | None = None
+    rules: tuple[Rule, ...] = ()
+    standby: tuple[int, ...] = ()  # kept warm for a rollback; takes no traffic
+
+    def __post_init__(self) -> None:
+        checked_model_name(self.model)
+        if faults := list(_faults(self)):
+            raise InvalidInputError(faults)
+
+    @property
+    def digest(self) -> str:
+        """Same content, same digest: a rollback is recognisable as equal to an old revision."""
+        return digest_of(content_of(self))
+
+    def numbered(self, revision: int) -> "Deployment":
+        return replace(self, revision=revision)
+
+
+def content_of(deployment: Deployment) -> dict[str, Any]:
+    """Return what a revision says, as JSON values, without its number and standby."""
+    fallback = deployment.fallback
+    return {
+        "model": deployment.model,
+        "champion": deployment.champion,
+        "challengers": [[c.version, c.weight_bp] for c in deployment.challengers],
+        "shadows": [[s.version, s.sample_bp] for s in deployment.shadows],
+        "fallback": {
+            "version": fallback.version,
+            "last_score": fallback.last_score,
+            "last_score_max_age_s": fallback.last_score_max_age_s,
+            "constant_score": fallback.constant_score,
+        },
+        "salt": deployment.salt,
+        "decision_threshold": deployment.decision_threshold,
+        "rules": [
+            [r.name, r.feature, r.operator.value, r.value, r.action, r.score]
+            for r in deployment.rules
+        ],
+    }
+
+
+def deployment_from_content(content: dict[str, Any], revision: int) -> Deployment:
+    """Return the revision that `content_of` wrote down.
+
+    Raises:
+        InvalidInputError: the content contradicts itself.
+    """
+    return Deployment(
+        model=content["model"],
+        revision=revision,
+        champion=content["champion"],
+        challengers=tuple(Challenger(*pair) for pair in content["challengers"]),
+        shadows=tuple(Shadow(*pair) for pair in content["shadows"]),
+        fallback=Fallback(**content["fallback"]),
+        salt=content["salt"],
+        decision_threshold=content["decision_threshold"],
+        rules=tuple(
+            Rule(name, feature, RuleOperator(operator), value, action, score)
+            for name, feature, operator, value, action, score in content["rules"]
+        ),
+    )
+
+
+def versions_in_use(deployment: Deployment) -> tuple[int, ...]:
+    """Return the version numbers that take live or shadow traffic, or stand behind it."""
+    used = {deployment.champion}
+    used.update(challenger.version for challenger in deployment.challengers)
+    used.update(shadow.version for shadow in deployment.shadows)
+    if deployment.fallback.version is not None:
+        used.add(deployment.fallback.version)
+    return tuple(sorted(used))
+
+
+def versions_to_run(deployment: Deployment) -> tuple[int, ...]:
+    """Return the version numbers that need a scorer: those in use and those on standby."""
+    return tuple(sorted({*versions_in_use(deployment), *deployment.standby}))
+
+
+def _faults(deployment: Deployment) -> Iterator[Fault]:
+    if deployment.champion < 1:
+        yield Fault("champion", str(deployment.champion), "a version number from 1")
+    if not deployment.salt:
+        yield Fault("salt", "''", "a text that is not empty")
+    yield from _weight_faults(deployment)
+    yield from _shadow_faults(deployment)
+    yield from _fallback_faults(deployment.fallback)
+    threshold = deployment.decision_threshold
+    if threshold is not None and not isfinite(threshold):
+        yield Fault("decision_threshold", str(threshold), "a finite number")
+    yield from _rule_faults(deployment.rules)
+    yield from _repeats("rules", (rule.name for rule in deployment.rules))
+
+
+def _weight_faults(deployment: Deployment) -> Iterator[Fault]:
+    for index, challenger in enumerate(deployment.challengers):
+        path = f"challengers[{index}]"
+        if not 1 <= challenger.weight_bp <= FULL_SHARE_BP:
+            yield Fault(f"{path}.weight_bp", str(challenger.weight_bp), "1 to 10000 basis points")
+        if challenger.version == deployment.champion:
+            yield Fault(f"{path}.version", str(challenger.version), "a version other than champion")
+    yield from _repeats("challengers", (c.version for c in deployment.challengers))
+    total_bp = sum(challenger.weight_bp for challenger in deployment.challengers)
+    if total_bp > FULL_SHARE_BP:
+        yield Fault("challengers", f"{total_bp} basis points together", "at most 10000")
+
+
+def _shadow_faults(deployment: Deployment) -> Iterator[Fault]:
+    for index, shadow in enumerate(deployment.shadows):
+        path = f"shadows[{index}]"
+        if not 1 <= shadow.sample_bp <= FULL_SHARE_BP:
+            yield Fault(f"{path}.sample_bp", str(shadow.sample_bp), "1 to 10000 basis points")
+        if shadow.version == deployment.champion:
+            yield Fault(f"{path}.version", str(shadow.version), "a version other than champion")
+    yield from _repeats("shadows", (s.version for s in deployment.shadows))
+
+
+def _fallback_faults(fallback: Fallback) -> Iterator[Fault]:
+    constant = fallback.constant_score
+    if constant is not None and not isfinite(constant):
+        yield Fault("fallback.constant_score", str(constant), "a finite number")
+    max_age_s = fallback.last_score_max_age_s
+    if not (isfinite(max_age_s) and max_age_s > 0):
+        yield Fault("fallback.last_score_max_age_s", str(max_age_s), "seconds above 0")
+
+
+def _rule_faults(rules: Iterable[Rule]) -> Iterator[Fault]:
+    for index, rule in enumerate(rules):
+        for name, number in (("value", rule.value), ("score", rule.score)):
+            if not isfinite(number):
+                yield Fault(f"rules[{index}].{name}", str(number), "a finite number")
+
+
+def _repeats(path: str, keys: Iterable[object]) -> Iterator[Fault]:
+    seen: set[object] = set()
+    for key in keys:
+        if key in seen:
+            yield Fault(path, f"{key} twice", "each at most once")
+        seen.add(key)

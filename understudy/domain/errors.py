@@ -1,0 +1,106 @@
+"""Every failure that we raise on purpose. Facts are attributes; the text says what happened.
+
+The class decides who should retry: `understudy.runtime.grpc_errors` gives each its gRPC status.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class UnderstudyError(Exception):
+    """Base of every failure that we raise on purpose. Its text may be shown to callers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with an input."""
+
+    field: str  # path, e.g. "models[2].sha256"
+    read: str  # what was there
+    accepted: str  # what would be accepted
+
+    def __str__(self) -> str:
+        read, accepted = _cut(self.read), _cut(self.accepted, _ACCEPTED_CHARACTERS)
+        return f"{_cut(self.field)}: read {read}; accepted: {accepted}"
+
+
+class InvalidInputError(UnderstudyError):
+    """The caller must change the input; a retry cannot help. Carries all faults at once.
+
+    The text is bounded, whatever was read: it may go back to whoever sent it.
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        shown = [str(fault) for fault in faults[:_SHOWN_FAULTS]]
+        if len(faults) > _SHOWN_FAULTS:
+            shown.append(f"and {len(faults) - _SHOWN_FAULTS} more")
+        super().__init__("; ".join(shown))
+        self.faults = tuple(faults)
+
+    @classmethod
+    def of(cls, field: str, *, read: object, accepted: str) -> "InvalidInputError":
+        return cls([Fault(field, _shown(read), accepted)])
+
+
+class NotFoundError(UnderstudyError):
+    """What was named does not exist."""
+
+    def __init__(self, kind: str, name: object) -> None:
+        super().__init__(f"{kind} {_cut(str(name))} does not exist")
+        self.kind = kind
+        self.name = str(name)
+
+
+class ConflictError(UnderstudyError):
+    """Somebody else changed the state first; read it again, then decide again."""
+
+
+class RefusedError(UnderstudyError):
+    """The state does not allow this; something else must happen first."""
+
+
+class PermissionRefusedError(UnderstudyError):
+    """The caller is known, and may not do this."""
+
+
+class OverloadedError(UnderstudyError):
+    """A bounded queue is full; retry not before `retry_after_ms`."""
+
+    def __init__(self, what: str, *, retry_after_ms: int) -> None:
+        super().__init__(f"{what} is full; retry after {retry_after_ms} ms")
+        self.what = what
+        self.retry_after_ms = retry_after_ms
+
+
+class DeadlinePassedError(UnderstudyError):
+    """The caller's deadline passed before the work was done; it was not done."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(f"deadline passed before {stage}")
+        self.stage = stage
+
+
+class UnavailableError(UnderstudyError):
+    """A dependency did not answer; a retry may help."""
+
+    def __init__(self, dependency: str, why: str) -> None:
+        super().__init__(f"{dependency} is unavailable: {why}")
+        self.dependency = dependency
+        self.why = why
+
+
+class CorruptedError(UnderstudyError):
+    """Bytes are not what their digest says. Nothing was done with them."""
+
+
+_SHOWN_CHARACTERS = 80
+_ACCEPTED_CHARACTERS = 400
+_SHOWN_FAULTS = 20
+
+
+def _shown(value: object) -> str:
+    return _cut(repr(value))
+
+
+def _cut(text: str, most: int = _SHOWN_CHARACTERS) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"

@@ -1,0 +1,148 @@
+"""Feature views, feature sets and the status of a value.
+
+A feature view is a named, versioned group of features of one entity type. A feature set is
+what a model reads: `view@version:feature`, in the order of its input columns.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Any, Self
+
+from understudy.domain.canonical import canonical_json, digest_of_text
+from understudy.domain.errors import InvalidInputError
+
+FeatureScalar = float | int | bool | str
+
+
+class FeatureDtype(StrEnum):
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    INT64 = "int64"
+    BOOL = "bool"
+    STRING = "string"
+
+
+class FeatureStatus(IntEnum):
+    """How a value came to be. One byte per value in matrices and logs."""
+
+    PRESENT = 0
+    FROM_REQUEST = 1
+    STALE = 2  # older than its max age; the stored value is used
+    DEFAULTED = 3  # the declared default stands in for a missing value
+    LAST_KNOWN = 4  # the store did not answer; a value seen earlier stands in
+    MISSING = 5  # no value and no default; NaN or "" stands in
+
+
+class ViewKind(StrEnum):
+    """Where the values of a view come from."""
+
+    STORED = "stored"  # read from the feature store
+    REQUEST = "request"  # brought by the request; never stored
+    COMPUTED = "computed"  # by expressions, from other features, at the time of the request
+
+
+@dataclass(frozen=True, slots=True)
+class BinsLayout:
+    """A view kept as one bin per feature, as other tools write it; else it is packed."""
+
+    set_name: str
+    event_time_bin: str = ""  # whole UTC ms or fractional UTC s; "": time of reading
+    names: tuple[tuple[str, str], ...] = ()  # feature, bin; a feature not named has its own name
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    name: str
+    dtype: FeatureDtype
+    default: FeatureScalar | None = None  # None: none is declared
+    max_age_s: float | None = None  # None: never stale
+    description: str = ""
+    owner: str = ""
+    expression: str = ""  # of a computed view
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureView:
+    """Immutable under its name and version: `digest` covers all but the texts."""
+
+    name: str
+    version: int
+    entity: str  # entity type, e.g. "user"
+    features: tuple[Feature, ...]
+    ttl_s: float | None = None  # how long the store keeps a record; None: for ever
+    kind: ViewKind = ViewKind.STORED
+    bins: BinsLayout | None = None
+    inputs: tuple[tuple[str, str], ...] = ()  # of a computed view: name, `view@version:feature`
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    @property
+    def canonical_json(self) -> str:
+        """The text the digest is made of; what a registry stores and a router reads."""
+        content: dict[str, Any] = {
+            "name": self.name,
+            "version": self.version,
+            "entity": self.entity,
+            "ttl_s": self.ttl_s,
+            "features": [_content_of(feature) for feature in self.features],
+        }
+        # What a plain stored view lacks is left out, so that its digest stays as it is.
+        if self.kind is not ViewKind.STORED:
+            content["kind"] = self.kind.value
+        if self.bins is not None:
+            content["bins"] = {
+                "set_name": self.bins.set_name,
+                "event_time_bin": self.bins.event_time_bin,
+                "names": [list(pair) for pair in self.bins.names],
+            }
+        if self.inputs:
+            content["inputs"] = [list(pair) for pair in self.inputs]
+        return canonical_json(content)
+
+    @property
+    def digest(self) -> str:
+        return digest_of_text(self.canonical_json)
+
+
+def _content_of(feature: Feature) -> dict[str, Any]:
+    content = {
+        "name": feature.name,
+        "dtype": feature.dtype.value,
+        "default": feature.default,
+        "max_age_s": feature.max_age_s,
+    }
+    return {**content, "expression": feature.expression} if feature.expression else content
+
+
+_FEATURE_REF = re.compile(
+    r"(?P<view>[a-z][a-z0-9_]{0,62})@(?P<version>[1-9][0-9]{0,8}):(?P<feature>[A-Za-z_][\w .-]{0,127})",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRef:
+    """One column of a feature set, written `view@version:feature`."""
+
+    view: str
+    view_version: int
+    feature: str
+
+    def __str__(self) -> str:
+        return f"{self.view}@{self.view_version}:{self.feature}"
+
+    @classmethod
+    def parse(cls, text: str, field: str = "feature_set") -> Self:
+        """Read `view@version:feature`.
+
+        Raises:
+            InvalidInputError: `text` is not of that form.
+        """
+        match = _FEATURE_REF.fullmatch(text)
+        if match is None:
+            raise InvalidInputError.of(
+                field, read=text, accepted="view@version:feature, e.g. patient@1:mean_radius"
+            )
+        return cls(match["view"], int(match["version"]), match["feature"])

@@ -1,0 +1,57 @@
+"""What the registry tells routers and scorer hosts: the whole state, replaced whole."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from understudy.domain.deployments import Deployment
+from understudy.domain.features import FeatureRef, FeatureView
+from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
+
+
+class ScorerState(StrEnum):
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    RESTARTING = "restarting"  # died, or did not start; waiting to be started again
+    REFUSED = "refused"  # the artifact failed its checks
+    GAVE_UP = "gave_up"  # restart budget spent
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerProcess:
+    """One scorer process as its host sees it."""
+
+    ref: VersionRef
+    replica: int
+    address: str  # gRPC target: unix:/path or host:port
+    state: ScorerState
+    artifact_digest: str
+    restarts: int
+    last_error: str
+    started_at_s: float  # UTC, seconds since 1970
+    host_id: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSpec:
+    """What it takes to serve a version."""
+
+    ref: VersionRef
+    artifact_digest: str
+    files: tuple[ArtifactFile, ...]
+    provenance_digest: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    feature_set: tuple[FeatureRef, ...]
+    feature_views: tuple[FeatureView, ...]
+    score_output: ScoreOutput
+    golden_tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    sequence: int
+    deployments: tuple[Deployment, ...]
+    versions: tuple[VersionSpec, ...]
+    scorers: tuple[ScorerProcess, ...]

@@ -1,0 +1,85 @@
+"""What a version is: `fraud@7`, its artifact, its signature."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from understudy.domain.canonical import digest_of
+from understudy.domain.errors import InvalidInputError
+
+MODEL_FILE = "model.onnx"  # the file of an artifact that is loaded
+GOLDEN_FILE = "golden.npz"  # its golden vectors: arrays `in:<name>` and `out:<name>`
+DYNAMIC = -1  # a dimension whose size is known only at run time
+
+_MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_MODEL_NAME_RULE = "1 to 63 of a-z, 0-9, '_' and '-', starting with a letter or digit"
+
+
+def checked_model_name(name: str, field: str = "model") -> str:
+    """Return `name` when it can name a model.
+
+    Raises:
+        InvalidInputError: it cannot; `field` is named.
+    """
+    if not _MODEL_NAME.fullmatch(name):
+        raise InvalidInputError.of(field, read=name, accepted=_MODEL_NAME_RULE)
+    return name
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class VersionRef:
+    """One immutable version of a model, written `fraud@7`. Numbers start at 1."""
+
+    model: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.number}"
+
+    @classmethod
+    def parse(cls, text: str, field: str = "version") -> Self:
+        """Read `fraud@7`.
+
+        Raises:
+            InvalidInputError: `text` is not of that form.
+        """
+        model, separator, number = text.partition("@")
+        if not (separator and number.isascii() and number.isdigit() and int(number) > 0):
+            raise InvalidInputError.of(field, read=text, accepted="MODEL@NUMBER, e.g. fraud@7")
+        return cls(checked_model_name(model, field), int(number))
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, Open Inference Protocol datatype (e.g. FP32) and shape (`DYNAMIC` = any size)."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFile:
+    path: str  # relative, POSIX, below the artifact
+    sha256: str
+    size_bytes: int
+
+
+def artifact_digest(files: Sequence[ArtifactFile]) -> str:
+    """Return the digest that names an artifact: over path, sha256 and size of each file."""
+    return digest_of(
+        [[file.path, file.sha256, file.size_bytes] for file in sorted(files, key=_path)]
+    )
+
+
+def _path(file: ArtifactFile) -> str:
+    return file.path
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreOutput:
+    """Where the score stands in the model's outputs: output name, column of its row."""
+
+    output: str
+    column: int = 0

@@ -1,0 +1,1 @@
+"""Feature stores behind `understudy.features.ports.FeatureStore`."""

@@ -1,0 +1,200 @@
+"""Feature store in Aerospike: one `batch_read` per batch, in a worker thread."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aerospike import exception as aerospike_errors
+
+from understudy.domain.errors import UnavailableError
+from understudy.domain.features import FeatureView
+from understudy.features.adapters.aerospike_bins import BinsCodec, bins_to_ask
+from understudy.features.adapters.aerospike_client import (
+    EVENT_TIME_BIN,
+    RECORD_BIN,
+    AerospikeOptions,
+    newest_key,
+    open_client,
+    reason_of,
+    reason_of_error,
+    set_of,
+)
+from understudy.features.decisions.entity_ids import storable_ids
+from understudy.features.ports import UNANSWERED, ViewRead
+
+_OK = 0
+_NOT_FOUND = 2
+_ANSWERED = {_OK, _NOT_FOUND}
+_PARTIAL = {_OK, -16}  # what stands over a batch whose rows tell more
+_NOT_A_RECORD = b"?"  # of no view: counted where it is decoded
+_LEAST_TIMEOUT_MS = 2  # one millisecond times out on a healthy server
+
+_Key = tuple[str, str, str]
+_Row = dict[str, Any] | bytes | None  # bins, UNANSWERED, no record
+
+
+@dataclass(slots=True)
+class AerospikeCounts:
+    """What reads met that is neither a record nor a missing one."""
+
+    unanswered_keys: int = 0
+    unusable_values: int = 0
+
+
+def utc_now_s() -> float:
+    return datetime.now(UTC).timestamp()
+
+
+class AerospikeStore:
+    """Reads packed records, and records of one bin per feature as packed ones."""
+
+    inline = False  # the client blocks; it releases the GIL while it waits
+
+    def __init__(
+        self, options: AerospikeOptions, *, now_s: Callable[[], float] = utc_now_s
+    ) -> None:
+        self.counts = AerospikeCounts()
+        self._options = options
+        self._now_s = now_s
+        self._client = open_client(options)
+        self._owner_pid = os.getpid()
+        self._executor = ThreadPoolExecutor(options.threads, thread_name_prefix="aerospike-read")
+        self._codecs: dict[str, BinsCodec] = {}
+
+    async def read(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
+        """Read with one hop to a worker thread for the whole batch."""
+        if timeout_s <= 0:
+            raise self._unavailable("no time left to read")
+        loop = asyncio.get_running_loop()
+        hop = loop.run_in_executor(self._executor, self._read, reads, timeout_s)
+        try:
+            # The client keeps to its own time limit; this one covers the wait for a thread.
+            return await asyncio.wait_for(hop, timeout_s)
+        except TimeoutError as error:
+            raise self._unavailable(f"no answer within {timeout_s * 1000:.0f} ms") from error
+
+    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
+        return self._read(reads, self._options.total_timeout_ms / 1000)
+
+    def counters(self) -> Mapping[str, int]:
+        return asdict(self.counts)
+
+    async def ping(self, *, timeout_s: float) -> None:
+        """Read a key that need not exist: the port opens before a server can answer.
+
+        Raises:
+            UnavailableError: no answer, or not from this namespace.
+        """
+        key = (self._options.namespace, f"{self._options.set_prefix}_ping", "ping")
+        await self._rows([key, key], None, timeout_s)
+
+    async def newest_event_time_ms(self, view: FeatureView, *, timeout_s: float) -> int | None:
+        key = newest_key(self._options, view)
+        (row,) = await self._rows([key], [EVENT_TIME_BIN], timeout_s)
+        return int(row[EVENT_TIME_BIN]) if isinstance(row, dict) else None
+
+    async def _rows(self, keys: list[_Key], bins: list[str] | None, timeout_s: float) -> list[_Row]:
+        """Read `keys`, all of them or none."""
+        loop = asyncio.get_running_loop()
+        hop = loop.run_in_executor(self._executor, self._batch, keys, bins, timeout_s)
+        try:
+            rows = await asyncio.wait_for(hop, timeout_s)
+        except TimeoutError as error:
+            raise self._unavailable(f"no answer within {timeout_s * 1000:.0f} ms") from error
+        if any(row is UNANSWERED for row in rows):
+            raise self._unavailable("only a part of the keys was answered")
+        return rows
+
+    async def close(self) -> None:
+        """Wait for reads under way, then close the client."""
+        await asyncio.get_running_loop().run_in_executor(None, self.close_now)
+
+    def close_now(self) -> None:
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        if os.getpid() == self._owner_pid:  # closing an inherited client crashes the process
+            self._client.close()
+
+    def _read(self, reads: Sequence[ViewRead], timeout_s: float) -> list[list[bytes | None]]:
+        """Read all views, packed ones and those of bins, by one request."""
+        if os.getpid() != self._owner_pid:
+            raise self._unavailable("the client was opened in another process")
+        ids = [storable_ids(read.entity_ids) for read in reads]
+        codecs = [self._codec_of(read.view) for read in reads]
+        namespace = self._options.namespace
+        keys = [
+            (namespace, set_name, each)
+            for set_name, some in zip(map(self._set_of, reads), ids, strict=True)
+            for each in some
+            if each is not None
+        ]
+        rows = iter(self._batch(keys, bins_to_ask(codecs, packed=[RECORD_BIN]), timeout_s))
+        return [
+            self._records_of(codec, [None if each is None else next(rows) for each in some])
+            for codec, some in zip(codecs, ids, strict=True)
+        ]
+
+    def _records_of(self, codec: BinsCodec | None, rows: Sequence[_Row]) -> list[bytes | None]:
+        if codec is None:
+            return [_record_of(row) for row in rows]
+        found = [row for row in rows if isinstance(row, dict)]
+        packed, unusable = codec.packed(found, now_ms=round(self._now_s() * 1000))
+        self.counts.unusable_values += unusable
+        records = iter(packed)
+        return [next(records) if isinstance(row, dict) else row for row in rows]
+
+    def _codec_of(self, view: FeatureView) -> BinsCodec | None:
+        """Return what packs a view's bins; None: its records are packed."""
+        if view.bins is None:
+            return None
+        codec = self._codecs.get(view.digest)
+        if codec is None:
+            codec = self._codecs[view.digest] = BinsCodec(view, view.bins)
+        return codec
+
+    def _set_of(self, read: ViewRead) -> str:
+        return set_of(self._options, read.view)
+
+    def _batch(self, keys: list[_Key], bins: list[str] | None, timeout_s: float) -> list[_Row]:
+        """Read `keys`. The client reports failures in its answer; it raises for bad input only."""
+        if not keys:
+            return []
+        timeout_ms = int(timeout_s * 1000)
+        policy = None
+        if timeout_ms < self._options.total_timeout_ms:  # a policy of its own costs some us
+            policy = {"total_timeout": max(timeout_ms, _LEAST_TIMEOUT_MS)}
+        try:
+            answer = (
+                self._client.batch_read(keys, policy=policy)
+                if bins is None
+                else self._client.batch_read(keys, bins, policy)
+            )
+        except aerospike_errors.AerospikeError as error:
+            raise self._unavailable(reason_of_error(error)) from error
+        rows = answer.batch_records
+        if len(rows) != len(keys):  # an empty cluster answers with no rows at all
+            raise self._unavailable(reason_of(answer.result))
+        failed = [row.result for row in rows if row.result not in _ANSWERED]
+        if len(failed) == len(rows):
+            code = answer.result if answer.result not in _PARTIAL else failed[0]
+            raise self._unavailable(reason_of(code))
+        self.counts.unanswered_keys += len(failed)
+        return [
+            row.record[2] if row.result == _OK else None if row.result == _NOT_FOUND else UNANSWERED
+            for row in rows
+        ]
+
+    def _unavailable(self, why: str) -> UnavailableError:
+        return UnavailableError(self._options.dependency, why)
+
+
+def _record_of(row: _Row) -> bytes | None:
+    if not isinstance(row, dict):
+        return row
+    record = row.get(RECORD_BIN)
+    return record if record is None or isinstance(record, bytes) else _NOT_A_RECORD

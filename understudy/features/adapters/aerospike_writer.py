@@ -1,0 +1,186 @@
+"""Loads records into Aerospike: many single puts in flight, each kept only if it is newer."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from aerospike import exception as aerospike_errors
+from aerospike_helpers import expressions as exp
+
+from understudy.domain.errors import InvalidInputError, UnavailableError
+from understudy.domain.features import BinsLayout, FeatureView
+from understudy.features.adapters.aerospike_bins import BinsCodec
+from understudy.features.adapters.aerospike_client import (
+    DIGEST_BIN,
+    EVENT_TIME_BIN,
+    LOADS_SET,
+    RECORD_BIN,
+    AerospikeOptions,
+    newest_key,
+    open_client,
+    reason_of_error,
+    set_of,
+)
+from understudy.features.decisions.entity_ids import storable_ids
+from understudy.features.decisions.record_format import (
+    event_time_ms_of,
+    record_format,
+    unpack_record,
+)
+from understudy.features.decisions.row_values import RefusedRecord
+from understudy.features.ports import LoadMark, WriteCounts
+
+_ROWS_BIN = "rows"
+_LARGEST = "one within the namespace's max-record-size (1 MiB by default)"
+_Put = tuple[str, dict[str, Any], Any]  # entity id, bins, condition
+
+
+class AerospikeWriter:
+    """Puts records with several threads. A condition on the server lets the later event win."""
+
+    def __init__(self, options: AerospikeOptions) -> None:
+        self._options = options
+        self._client = open_client(options, must_connect=True)
+        self._executor = ThreadPoolExecutor(
+            options.write_threads, thread_name_prefix="aerospike-write"
+        )
+
+    def write(
+        self, view: FeatureView, records: Sequence[tuple[str, bytes]], *, mark: LoadMark | None
+    ) -> WriteCounts:
+        """Put each record by itself; the mark after the last of them.
+
+        Raises:
+            InvalidInputError: an id is none that the server can hold.
+            UnavailableError: the server did not take them all.
+        """
+        _check_ids([entity_id for entity_id, _ in records])
+        puts = (
+            _packed_puts(view, records)
+            if view.bins is None
+            else _bins_puts(view, view.bins, records)
+        )
+        set_name = set_of(self._options, view)
+        ttl_s = None if view.ttl_s is None else max(1, round(view.ttl_s))
+        share = -(-len(puts) // self._options.write_threads) or 1
+        starts = range(0, len(puts), share)
+        parts = self._executor.map(
+            lambda start: self._put_all(set_name, puts[start : start + share], start, ttl_s), starts
+        )
+        counts = _added(list(parts))
+        refused = {each.place for each in counts.refused}
+        if kept := [each for place, each in enumerate(records) if place not in refused]:
+            self._note_newest(view, kept)
+        if mark is not None and not refused:
+            self._put(LOADS_SET, mark.load_id, {_ROWS_BIN: mark.rows}, {})
+        return counts
+
+    def read_mark(self, load_id: str) -> int:
+        key = (self._options.namespace, self._options.set_prefix + LOADS_SET, load_id)
+        try:
+            _, _, bins = self._client.get(key)
+        except aerospike_errors.RecordNotFound:
+            return 0
+        except aerospike_errors.AerospikeError as error:
+            raise self._unavailable(error) from error
+        return int(bins[_ROWS_BIN])
+
+    def close_now(self) -> None:
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+
+    def _note_newest(self, view: FeatureView, records: Sequence[tuple[str, bytes]]) -> None:
+        form = record_format(view)
+        newest_ms = max(event_time_ms_of(form, record) for _, record in records)
+        _, _, key = newest_key(self._options, view)
+        condition = _is_newer(EVENT_TIME_BIN, newest_ms).compile()
+        self._put(LOADS_SET, key, {EVENT_TIME_BIN: newest_ms}, {"expressions": condition})
+
+    def _put_all(
+        self, set_name: str, puts: Sequence[_Put], first_place: int, ttl_s: int | None
+    ) -> WriteCounts:
+        limits = {} if ttl_s is None else {"ttl": ttl_s}
+        written = older = 0
+        refused: list[RefusedRecord] = []
+        for place, (entity_id, bins, condition) in enumerate(puts, start=first_place):
+            policy = limits if condition is None else {**limits, "expressions": condition}
+            try:
+                is_written = self._put(set_name, entity_id, bins, policy)
+            except aerospike_errors.RecordTooBig:
+                refused.append(RefusedRecord(place, f"the record of {entity_id!r}", _LARGEST))
+                continue
+            written += is_written
+            older += not is_written
+        return WriteCounts(written, older, tuple(refused))
+
+    def _put(self, set_name: str, key: str, bins: dict[str, Any], policy: dict[str, Any]) -> bool:
+        prefix = self._options.set_prefix if set_name == LOADS_SET else ""
+        try:
+            self._client.put((self._options.namespace, prefix + set_name, key), bins, policy=policy)
+        except aerospike_errors.FilteredOut:
+            return False
+        except aerospike_errors.RecordNotFound:
+            return True  # every value is absent, and there is no record whose bins could go
+        except aerospike_errors.RecordTooBig:
+            raise  # of this record, not of the server
+        except aerospike_errors.ForbiddenError as error:
+            why = "forbidden"
+            if "ttl" in policy:
+                why += "; a time to live needs nsup-period above 0 in the namespace"
+            raise UnavailableError(self._options.dependency, why) from error
+        except aerospike_errors.AerospikeError as error:
+            raise self._unavailable(error) from error
+        return True
+
+    def _unavailable(self, error: aerospike_errors.AerospikeError) -> UnavailableError:
+        return UnavailableError(self._options.dependency, reason_of_error(error))
+
+
+def _added(parts: Sequence[WriteCounts]) -> WriteCounts:
+    return WriteCounts(
+        sum(part.written for part in parts),
+        sum(part.older for part in parts),
+        tuple(each for part in parts for each in part.refused),
+    )
+
+
+def _check_ids(ids: Sequence[str]) -> None:
+    for kept, entity_id in zip(storable_ids(ids), ids, strict=True):
+        if kept is None:
+            raise InvalidInputError.of("entity id", read=repr(entity_id), accepted="UTF-8, no NUL")
+
+
+def _packed_puts(view: FeatureView, records: Sequence[tuple[str, bytes]]) -> list[_Put]:
+    form = record_format(view)
+    digest = form.digest.hex()
+    other_digest = exp.NE(exp.StrBin(DIGEST_BIN), digest)
+    puts: list[_Put] = []
+    for entity_id, record in records:
+        event_time_ms = event_time_ms_of(form, record)
+        bins = {RECORD_BIN: record, EVENT_TIME_BIN: event_time_ms, DIGEST_BIN: digest}
+        condition = exp.Or(_is_newer(EVENT_TIME_BIN, event_time_ms), other_digest).compile()
+        puts.append((entity_id, bins, condition))
+    return puts
+
+
+def _bins_puts(
+    view: FeatureView, layout: BinsLayout, records: Sequence[tuple[str, bytes]]
+) -> list[_Put]:
+    form = record_format(view)
+    codec = BinsCodec(view, layout)
+    puts: list[_Put] = []
+    for entity_id, record in records:
+        event_time_ms = event_time_ms_of(form, record)
+        bins = codec.bins_of(unpack_record(form, record), event_time_ms)
+        # Without a bin for the event time nothing tells which is newer: the last one wins.
+        condition = (
+            _is_newer(layout.event_time_bin, event_time_ms).compile()
+            if layout.event_time_bin
+            else None
+        )
+        puts.append((entity_id, dict(bins), condition))
+    return puts
+
+
+def _is_newer(name: str, event_time_ms: int) -> Any:
+    return exp.Or(exp.Not(exp.BinExists(name)), exp.LT(exp.IntBin(name), event_time_ms))

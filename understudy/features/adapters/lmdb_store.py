@@ -1,0 +1,75 @@
+"""Feature store in LMDB: several reading processes, one loader, on one machine."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import lmdb
+
+from understudy.domain.errors import UnavailableError
+from understudy.domain.features import FeatureView
+from understudy.features.adapters.lmdb_environment import (
+    key_of,
+    key_prefix,
+    newest_key,
+    open_environment,
+)
+from understudy.features.ports import ViewRead
+
+
+class LmdbStore:
+    """Reads from the environment in folder `path`; sees what a loader commits at the next read."""
+
+    inline = True  # a read is some microseconds of memory access
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._environment = open_environment(path, writable=False)
+
+    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
+        try:
+            return self._read(reads)
+        except lmdb.MapResizedError:
+            # A loader has let the map grow; adopt its size and read again.
+            self._environment.set_mapsize(0)
+            return self._read(reads)
+        except lmdb.Error as error:
+            raise UnavailableError(f"feature store lmdb:{self._path}", str(error)) from error
+
+    async def read(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
+        if timeout_s <= 0:
+            raise UnavailableError(f"feature store lmdb:{self._path}", "no time left to read")
+        return self.read_now(reads)
+
+    def counters(self) -> Mapping[str, int]:
+        return {}  # it answers every key, with a whole record or none
+
+    async def ping(self, *, timeout_s: float) -> None:
+        """Read a key that need not exist."""
+        await self.read([], timeout_s=timeout_s)
+
+    async def newest_event_time_ms(self, view: FeatureView, *, timeout_s: float) -> int | None:
+        await self.ping(timeout_s=timeout_s)
+        with self._environment.begin() as transaction:
+            stored = transaction.get(newest_key(view))
+        return None if stored is None else int.from_bytes(stored, "little", signed=True)
+
+    async def close(self) -> None:
+        self._environment.close()
+
+    def _read(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
+        # One short transaction per batch: a long one would keep the loader from reusing pages.
+        # The binding keeps a spare one and renews it.
+        with self._environment.begin() as transaction:
+            get = transaction.get
+            batches: list[list[bytes | None]] = []
+            for read in reads:
+                prefix = key_prefix(read.view)
+                batches.append(
+                    [
+                        None if entity_id is None else get(key_of(prefix, entity_id))
+                        for entity_id in read.entity_ids
+                    ]
+                )
+        return batches

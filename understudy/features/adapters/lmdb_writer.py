@@ -1,0 +1,77 @@
+"""The one loader of an LMDB feature store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lmdb
+
+from understudy.domain.errors import UnavailableError
+from understudy.domain.features import FeatureView
+from understudy.features.adapters.lmdb_environment import (
+    key_of,
+    key_prefix,
+    mark_key,
+    newest_key,
+    open_environment,
+)
+from understudy.features.decisions.record_format import event_time_ms_of, is_of, record_format
+from understudy.features.ports import LoadMark, WriteCounts
+
+
+class LmdbWriter:
+    """Writes to the environment in folder `path`; LMDB lets one process write at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._environment = open_environment(path, writable=True)
+        self._environment.reader_check()  # frees the slots of readers that were killed
+
+    def write(
+        self, view: FeatureView, records: Sequence[tuple[str, bytes]], *, mark: LoadMark | None
+    ) -> WriteCounts:
+        """Put all records and the mark in one transaction: all of them, or none."""
+        while True:
+            try:
+                return self._write(view, records, mark)
+            except lmdb.MapFullError:
+                size_bytes: int = self._environment.info()["map_size"]
+                self._environment.set_mapsize(size_bytes * 2)
+            except lmdb.Error as error:
+                raise UnavailableError(f"feature store lmdb:{self._path}", str(error)) from error
+
+    def read_mark(self, load_id: str) -> int:
+        with self._environment.begin() as transaction:
+            stored = transaction.get(mark_key(load_id))
+        return int.from_bytes(stored, "little") if stored is not None else 0
+
+    def close_now(self) -> None:
+        self._environment.close()
+
+    def _write(
+        self, view: FeatureView, records: Sequence[tuple[str, bytes]], mark: LoadMark | None
+    ) -> WriteCounts:
+        form = record_format(view)
+        prefix = key_prefix(view)
+        written = 0
+        with self._environment.begin(write=True) as transaction:
+            stored = transaction.get(newest_key(view))
+            newest_ms = None if stored is None else int.from_bytes(stored, "little", signed=True)
+            for entity_id, record in records:
+                key = key_of(prefix, entity_id)
+                event_time_ms = event_time_ms_of(form, record)
+                there = transaction.get(key)
+                if (
+                    there is not None
+                    and is_of(form, there)
+                    and event_time_ms_of(form, there) >= event_time_ms
+                ):
+                    continue
+                transaction.put(key, record)
+                written += 1
+                if newest_ms is None or event_time_ms > newest_ms:
+                    newest_ms = event_time_ms
+            if newest_ms is not None:
+                transaction.put(newest_key(view), newest_ms.to_bytes(8, "little", signed=True))
+            if mark is not None:
+                transaction.put(mark_key(mark.load_id), mark.rows.to_bytes(8, "little"))
+        return WriteCounts(written, len(records) - written)

@@ -1,0 +1,243 @@
+"""`understudy features history|audit|freshness`: what was, and whether it is what is served."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.domain.features import FeatureRef, FeatureView, ViewKind
+from understudy.features.cli.command_output import (
+    Format,
+    Output,
+    StoreUrl,
+    ViewsFile,
+    print_json,
+    print_rows,
+    told_in_one_line,
+)
+from understudy.runtime import exit_codes
+
+if TYPE_CHECKING:
+    from understudy.features.history.freshness import ViewFreshness
+    from understudy.features.loading.latest_records import HistorySource
+
+FeatureSetFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--feature-set",
+        help="Text file, one view@version:feature per line, in the order of the model; "
+        "all features of the views by default.",
+    ),
+]
+HistoryFiles = Annotated[
+    list[str],
+    typer.Option(
+        "--history", help="VIEW=FILES, Parquet path or glob of a view's records; once per view."
+    ),
+]
+EventTimeColumn = Annotated[str, typer.Option(help="Column of event times in the history.")]
+LogFiles = Annotated[str | None, typer.Option("--log", help="Score log: Parquet path or glob.")]
+Where = Annotated[str, typer.Option(help="SQL condition over the log, e.g. 'version = 3'.")]
+
+
+def history(
+    rows: Annotated[Path, typer.Argument(help="Parquet: a column per entity, and event_time.")],
+    out: Annotated[Path, typer.Argument(help="Parquet file to write.")],
+    views: ViewsFile,
+    history: HistoryFiles,
+    *,
+    feature_set: FeatureSetFile = None,
+    event_time_column: EventTimeColumn = "event_time",
+    use_stale: Annotated[
+        bool, typer.Option("--use-stale", help="Keep values older than their max age.")
+    ] = False,
+) -> None:
+    """Write the values that features had for each row at its time."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - slow import
+
+    from understudy.features.history.history import get_historical_features  # noqa: PLC0415 - slow import
+    from understudy.features.views import load_views  # noqa: PLC0415 - slow import
+
+    with told_in_one_line():
+        known = load_views(views)
+        asked = pq.read_table(_existing(rows))
+        found = get_historical_features(
+            asked,
+            _feature_set(feature_set, known),
+            known,
+            _sources(history, known, event_time_column),
+            use_stale=use_stale,
+        )
+        pq.write_table(found.table(asked), out)
+    typer.echo(f"{out}: {len(asked)} rows, {len(found.names)} features")
+
+
+def audit(
+    log: Annotated[str, typer.Option("--log", help="Score log: Parquet path or glob.")],
+    views: ViewsFile,
+    history: HistoryFiles,
+    *,
+    feature_set: FeatureSetFile = None,
+    event_time_column: EventTimeColumn = "event_time",
+    entity: Annotated[
+        str | None, typer.Option(help="Type of entity that the log's unit keys are ids of.")
+    ] = None,
+    where: Where = "",
+    plain_keys: Annotated[
+        bool, typer.Option("--plain-keys", help="The log holds ids as they are, not digests.")
+    ] = False,
+    key_secret: Annotated[
+        str, typer.Option(envvar="UNDERSTUDY_UNIT_KEY_SECRET", help="Of the log's digests.")
+    ] = "",
+    max_rows: Annotated[int, typer.Option(min=1, help="Logged rows to compare.")] = 100_000,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=1, help="Relative difference that is none.")
+    ] = 0.0,
+    max_mismatch_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Exit 1 when a feature differs more often.")
+    ] = 0.0,
+    worst: Annotated[int, typer.Option(min=0, max=1000, help="Cases to show per feature.")] = 3,
+    output: Output = Format.TABLE,
+) -> None:
+    """Compare served vectors with the history of the same entity and time."""
+    from understudy.features.history.audit import KeyForm, ScoreLog, audit_features  # noqa: PLC0415 - slow import
+    from understudy.features.views import load_views  # noqa: PLC0415 - slow import
+
+    with told_in_one_line():
+        known = load_views(views)
+        report = audit_features(
+            ScoreLog(log, where=where),
+            _feature_set(feature_set, known),
+            known,
+            _sources(history, known, event_time_column),
+            entity=entity or _only_entity(known),
+            keys=KeyForm(not plain_keys, key_secret.encode()),
+            max_rows=max_rows,
+            tolerance=tolerance,
+            worst=worst,
+        )
+        if report.matched_rows == 0:
+            raise NotFoundError("entity of the score log in the history; row", report.logged_rows)
+    features = [
+        {**asdict(feature), "mismatch_rate": feature.mismatch_rate} for feature in report.features
+    ]
+    if output is Format.JSON:
+        print_json({**asdict(report), "mismatch_rate": report.mismatch_rate, "features": features})
+    else:
+        typer.echo(f"{report.matched_rows} of {report.logged_rows} logged rows are in the history")
+        columns = ("name", "compared", "mismatches", "mismatch_rate", "largest_difference")
+        print_rows(features, output, columns=columns)
+        if report.left_out:
+            typer.echo(f"not compared: {', '.join(report.left_out)}")
+        for feature in report.features:
+            for case in feature.worst:
+                typer.echo(
+                    f"  {feature.name}: {case.key} was served {case.served:.9g} ({case.status}), "
+                    f"history has {case.expected:.9g}"
+                )
+    if any(feature.mismatch_rate > max_mismatch_rate for feature in report.features):
+        raise typer.Exit(exit_codes.FAILED)
+
+
+def freshness(
+    views: ViewsFile,
+    store: StoreUrl,
+    *,
+    max_age_s: Annotated[
+        float | None, typer.Option(min=0, help="Exit 1 when a view's newest record is older.")
+    ] = None,
+    log: LogFiles = None,
+    feature_set: FeatureSetFile = None,
+    where: Where = "",
+    max_stale_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Exit 1 when a feature was stale more often.")
+    ] = 1.0,
+    textfile: Annotated[
+        Path | None, typer.Option(help="Write Prometheus metrics there, for a textfile collector.")
+    ] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Tell the age of each view's newest record, and how features were served."""
+    from understudy.features.history.freshness import feature_shares, view_freshness  # noqa: PLC0415 - slow import
+    from understudy.features.history.freshness_metrics import write_metrics  # noqa: PLC0415 - slow import
+    from understudy.features.stores import open_store  # noqa: PLC0415 - slow import
+    from understudy.features.views import load_views  # noqa: PLC0415 - slow import
+
+    async def ages() -> tuple["ViewFreshness", ...]:
+        opened = open_store(store)
+        try:
+            now_s = datetime.now(UTC).timestamp()
+            return await view_freshness(opened, known, now_s=now_s, timeout_s=5.0)
+        finally:
+            await opened.close()
+
+    with told_in_one_line():
+        known = load_views(views)
+        found = asyncio.run(ages())
+        refs = _feature_set(feature_set, known)
+        shares = feature_shares(log, refs, where=where) if log else ()
+        if textfile is not None:
+            write_metrics(textfile, found, shares)
+    if output is Format.JSON:
+        print_json({"views": list(map(asdict, found)), "features": list(map(asdict, shares))})
+    else:
+        print_rows(list(map(asdict, found)), output, columns=("view", "newest_age_s"))
+        if shares:
+            columns = ("view", "name", "rows", "stale", "defaulted", "last_known", "missing")
+            print_rows(list(map(asdict, shares)), output, columns=columns)
+    is_old = max_age_s is not None and any(
+        each.newest_age_s is None or each.newest_age_s > max_age_s for each in found
+    )
+    if is_old or any(each.stale > max_stale_share for each in shares):
+        raise typer.Exit(exit_codes.FAILED)
+
+
+def _feature_set(path: Path | None, views: Sequence[FeatureView]) -> list[FeatureRef]:
+    if path is None:
+        return [
+            FeatureRef(view.name, view.version, feature.name)
+            for view in views
+            for feature in view.features
+        ]
+    lines = [line.strip() for line in _existing(path).read_text(encoding="utf-8").splitlines()]
+    return [
+        FeatureRef.parse(line, f"{path}:{number}")
+        for number, line in enumerate(lines, start=1)
+        if line and not line.startswith("#")
+    ]
+
+
+def _sources(
+    texts: Sequence[str], views: Sequence[FeatureView], event_time_column: str
+) -> dict[str, "HistorySource"]:
+    from understudy.features.loading.latest_records import HistorySource  # noqa: PLC0415 - slow import
+    from understudy.features.views import find_view  # noqa: PLC0415 - slow import
+
+    sources: dict[str, HistorySource] = {}
+    for text in texts:
+        name, separator, files = text.partition("=")
+        if not (separator and files):
+            raise InvalidInputError.of("--history", read=text, accepted="VIEW=FILES")
+        view = find_view(views, name)
+        sources[str(view)] = HistorySource(files, view.entity, event_time_column)
+    return sources
+
+
+def _only_entity(views: Sequence[FeatureView]) -> str:
+    entities = dict.fromkeys(view.entity for view in views if view.kind is ViewKind.STORED)
+    if len(entities) != 1:
+        raise InvalidInputError.of(
+            "--entity", read="nothing", accepted=f"one of {', '.join(entities)}"
+        )
+    return next(iter(entities))
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise NotFoundError("file", path)
+    return path

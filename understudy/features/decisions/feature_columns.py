@@ -1,0 +1,80 @@
+"""The columns of a feature set: their features, and the names they answer to."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.features import Feature, FeatureRef, FeatureView, ViewKind
+
+_SHOWN_NAMES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureColumn:
+    """One column of a feature set."""
+
+    ref: FeatureRef
+    view: FeatureView
+    feature: Feature
+    place_in_view: int
+
+    @property
+    def is_stored(self) -> bool:
+        return self.view.kind is ViewKind.STORED
+
+
+def columns_of(
+    feature_set: Sequence[FeatureRef], views: Sequence[FeatureView]
+) -> tuple[FeatureColumn, ...]:
+    """Return the columns of a feature set over its views.
+
+    Raises:
+        InvalidInputError: a feature is in no view, or named twice; with all faults.
+    """
+    by_name = {(view.name, view.version): view for view in views}
+    faults: list[Fault] = []
+    columns: list[FeatureColumn] = []
+    seen: set[FeatureRef] = set()
+    for place, ref in enumerate(feature_set):
+        view = by_name.get((ref.view, ref.view_version))
+        names = [feature.name for feature in view.features] if view else []
+        if view is None or ref.feature not in names:
+            accepted = shortened([str(each) for each in views] if view is None else names)
+            faults.append(Fault(f"feature_set[{place}]", str(ref), accepted))
+        elif ref in seen:
+            faults.append(Fault(f"feature_set[{place}]", f"{ref} twice", "each feature once"))
+        else:
+            at = names.index(ref.feature)
+            columns.append(FeatureColumn(ref, view, view.features[at], at))
+        seen.add(ref)
+    if faults:
+        raise InvalidInputError(faults)
+    return tuple(columns)
+
+
+def column_names(refs: Sequence[FeatureRef]) -> tuple[str, ...]:
+    """Return the short names of the columns: `feature`, else `view:feature`, else the whole."""
+    counts = Counter(name for ref in refs for name in set(_spellings(ref)))
+    return tuple(next(name for name in _spellings(ref) if counts[name] == 1) for ref in refs)
+
+
+def places_by_name(refs: Sequence[FeatureRef]) -> dict[str, int]:
+    """Return the place of each column by each name that means it alone."""
+    counts = Counter(name for ref in refs for name in set(_spellings(ref)))
+    return {
+        name: place
+        for place, ref in enumerate(refs)
+        for name in _spellings(ref)
+        if counts[name] == 1
+    }
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Return the names as a text of bounded length."""
+    shown = ", ".join(names[:_SHOWN_NAMES])
+    return f"{shown} and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else shown
+
+
+def _spellings(ref: FeatureRef) -> tuple[str, str, str]:
+    return ref.feature, f"{ref.view}:{ref.feature}", str(ref)

@@ -1,0 +1,36 @@
+"""Whether a value that a request brings can stand for a feature."""
+
+from math import isfinite
+from typing import Final
+
+from understudy.domain.features import FeatureDtype, FeatureScalar
+
+_INT64: Final = range(-(2**63), 2**63)
+_LARGEST_FLOAT32: Final = 3.4028234663852886e38
+
+
+def fault_of_value(dtype: FeatureDtype, value: FeatureScalar) -> str | None:
+    """Return what would be accepted in place of `value`; None when it can stand."""
+    match dtype:
+        case FeatureDtype.STRING:
+            return None if isinstance(value, str) else "a text"
+        case FeatureDtype.BOOL:
+            return None if isinstance(value, bool) else "a flag"
+        case FeatureDtype.INT64:
+            return None if _is_int64(value) else "a whole number of 64 bits"
+        case FeatureDtype.FLOAT32 | FeatureDtype.FLOAT64:
+            limit = _LARGEST_FLOAT32 if dtype is FeatureDtype.FLOAT32 else float("inf")
+            return None if _is_number(value, limit) else f"a finite {dtype.value} number"
+
+
+def _is_int64(value: FeatureScalar) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in _INT64
+
+
+def _is_number(value: FeatureScalar, limit: float) -> bool:
+    if isinstance(value, bool | str):
+        return False
+    try:
+        return isfinite(value) and abs(value) <= limit
+    except OverflowError:  # a whole number beyond float64
+        return False

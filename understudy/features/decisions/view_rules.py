@@ -1,0 +1,144 @@
+"""What feature views must agree on, among themselves and within."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.features import BinsLayout, FeatureDtype, FeatureRef, FeatureView, ViewKind
+from understudy.features.decisions.expressions import NOW, Function, compile_expression
+from understudy.features.decisions.request_features import fault_of_value
+
+LONGEST_BIN_NAME = 15  # of an Aerospike server
+
+
+def contradictions(
+    views: Sequence[FeatureView], *, functions: Mapping[str, Function]
+) -> list[Fault]:
+    """Return all that makes `views` unusable.
+
+    Args:
+        views: of one file.
+        functions: what expressions may call beyond their own.
+    """
+    faults: list[Fault] = []
+    seen: set[str] = set()
+    for place, view in enumerate(views):
+        path = f"views[{place}]"
+        if str(view) in seen:
+            faults.append(Fault(path, f"{view} twice", "each name@version once"))
+        seen.add(str(view))
+        faults += _feature_faults(path, view)
+        faults += _kind_faults(path, view)
+        if view.bins is not None:
+            faults += _bin_faults(path, view, view.bins)
+        if view.kind is ViewKind.COMPUTED:
+            faults += _input_faults(path, view, views)
+            faults += _expression_faults(path, view, functions)
+    return faults
+
+
+def bin_names(view: FeatureView, layout: BinsLayout) -> list[str]:
+    """Return the bin of each feature of a view."""
+    names = dict(layout.names)
+    return [names.get(feature.name, feature.name) for feature in view.features]
+
+
+def _feature_faults(path: str, view: FeatureView) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for place, feature in enumerate(view.features):
+        where = f"{path}.features[{place}]"
+        if feature.name in seen:
+            yield Fault(f"{where}.name", f"{feature.name} twice", "each name once in a view")
+        seen.add(feature.name)
+        if feature.default is None:
+            continue
+        accepted = fault_of_value(feature.dtype, feature.default)
+        if accepted is not None:
+            yield Fault(f"{where}.default", repr(feature.default)[:80], accepted)
+
+
+def _kind_faults(path: str, view: FeatureView) -> Iterator[Fault]:
+    is_stored = view.kind is ViewKind.STORED
+    if is_stored and view.entity == "request":
+        yield Fault(f"{path}.entity", "none", "the type of entity that the records are of")
+    if not is_stored and view.entity != "request":
+        yield Fault(f"{path}.entity", view.entity, f"none, for a {view.kind.value} view")
+    if not is_stored and view.bins is not None:
+        yield Fault(f"{path}.layout", "bins", f"none, for a {view.kind.value} view")
+    if not is_stored and view.ttl_s is not None:
+        yield Fault(f"{path}.ttl_s", str(view.ttl_s), f"none, for a {view.kind.value} view")
+    if view.kind is not ViewKind.COMPUTED and view.inputs:
+        yield Fault(f"{path}.inputs", "inputs", "only with `kind: computed`")
+    yield from _feature_kind_faults(path, view)
+
+
+def _feature_kind_faults(path: str, view: FeatureView) -> Iterator[Fault]:
+    for place, feature in enumerate(view.features):
+        if bool(feature.expression) != (view.kind is ViewKind.COMPUTED):
+            yield Fault(
+                f"{path}.features[{place}].expression",
+                repr(feature.expression),
+                "an expression in each feature of a computed view, and nowhere else",
+            )
+        if view.kind is not ViewKind.STORED and feature.max_age_s is not None:
+            yield Fault(
+                f"{path}.features[{place}].max_age_s",
+                str(feature.max_age_s),
+                f"none, for a {view.kind.value} view",
+            )
+
+
+def _bin_faults(path: str, view: FeatureView, layout: BinsLayout) -> Iterator[Fault]:
+    known = {feature.name for feature in view.features}
+    for name in dict(layout.names):
+        if name not in known:
+            yield Fault(f"{path}.bins.names.{name}", name, "names of this view's features")
+    taken: set[str] = {layout.event_time_bin} if layout.event_time_bin else set()
+    for feature, name in zip(view.features, bin_names(view, layout), strict=True):
+        if len(name.encode()) > LONGEST_BIN_NAME:
+            where = f"{path}.bins.names.{feature.name}"
+            yield Fault(where, name, f"a bin name of at most {LONGEST_BIN_NAME} bytes")
+        if name in taken:
+            yield Fault(f"{path}.bins.names.{feature.name}", f"{name} twice", "each bin once")
+        taken.add(name)
+
+
+def _input_faults(path: str, view: FeatureView, views: Sequence[FeatureView]) -> Iterator[Fault]:
+    by_name = {str(each): each for each in views}
+    for name, text in view.inputs:
+        where = f"{path}.inputs.{name}"
+        if name == NOW:
+            yield Fault(where, name, "another name: `now` is the time of the request")
+        try:
+            ref = FeatureRef.parse(text, where)
+        except InvalidInputError as error:
+            yield from error.faults
+            continue
+        source = by_name.get(f"{ref.view}@{ref.view_version}")
+        dtypes = {each.name: each.dtype for each in source.features} if source else {}
+        if source is None or ref.feature not in dtypes:
+            yield Fault(where, text, "a feature of a view in this file")
+        elif source.kind is ViewKind.COMPUTED:
+            yield Fault(where, text, "a feature that is not computed itself")
+        elif dtypes[ref.feature] is FeatureDtype.STRING:
+            yield Fault(where, text, "a feature that is a number")
+
+
+def _expression_faults(
+    path: str, view: FeatureView, functions: Mapping[str, Function]
+) -> Iterator[Fault]:
+    accepted = {name for name, _ in view.inputs} | {NOW}
+    for place, feature in enumerate(view.features):
+        where = f"{path}.features[{place}]"
+        if feature.dtype is FeatureDtype.STRING:
+            yield Fault(f"{where}.dtype", "string", "a number, for a computed feature")
+        if not feature.expression:
+            continue
+        try:
+            expression = compile_expression(
+                feature.expression, functions=functions, field=f"{where}.expression"
+            )
+        except InvalidInputError as error:
+            yield from error.faults
+            continue
+        for name in sorted(expression.names - accepted):
+            yield Fault(f"{where}.expression", name, f"one of {', '.join(sorted(accepted))}")

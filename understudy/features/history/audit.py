@@ -1,0 +1,229 @@
+"""Training-serving skew, measured: logged vectors against the history of the same entity and time.
+
+The score log is known here by path and column names only.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, ViewKind
+from understudy.features.decisions.feature_columns import column_names
+from understudy.features.decisions.parity import FeatureParity, parity_of
+from understudy.features.history.history import AT_COLUMN, get_historical_features
+from understudy.features.loading.latest_records import HistorySource
+
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreLog:
+    """Where served vectors are: Parquet files and the names of their columns."""
+
+    files: str  # a path or a glob
+    key_column: str = "unit_key"
+    time_column: str = "at_utc"
+    vector_column: str = "features"
+    statuses_column: str = "statuses"
+    where: str = ""  # SQL condition over the log's columns, e.g. "version = 3"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyForm:
+    """How the log writes entity ids: as they are, or as keyed BLAKE2b digests of 128 bits."""
+
+    hashed: bool = True
+    secret: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What an audit found."""
+
+    logged_rows: int
+    matched_rows: int  # whose entity is in the history
+    features: tuple[FeatureParity, ...]
+    left_out: tuple[str, ...]  # features of the set that were not compared, and why
+
+    @property
+    def mismatch_rate(self) -> float:
+        """The share of compared values that differ; 0 when none was compared."""
+        compared = sum(feature.compared for feature in self.features)
+        return sum(feature.mismatches for feature in self.features) / compared if compared else 0.0
+
+
+def audit_features(
+    log: ScoreLog,
+    feature_set: Sequence[FeatureRef],
+    views: Sequence[FeatureView],
+    sources: Mapping[str, HistorySource],
+    *,
+    entity: str,
+    keys: KeyForm,
+    max_rows: int = 100_000,
+    tolerance: float = 0.0,
+    worst: int = 3,
+) -> AuditReport:
+    """Compare what was served with what history says should have been.
+
+    Args:
+        log: of one model version, whose vectors have the columns of `feature_set`.
+        feature_set: of that version.
+        views: those of the feature set.
+        sources: the history of each view, by `name@version`.
+        entity: the type of entity whose ids the log's keys are. Features of other entities
+            cannot be found again and are not compared.
+        keys: how the log writes these ids.
+        max_rows: at most so many rows, evenly over the log.
+        tolerance: relative difference up to which two numbers are one.
+        worst: cases to keep per feature.
+
+    Raises:
+        InvalidInputError: the log does not have these columns, or vectors of another width.
+        NotFoundError: there are no log files, or no history.
+    """
+    logged = _read_log(log, max_rows)
+    names = column_names(feature_set)
+    why_not = [_why_not_compared(ref, views, entity) for ref in feature_set]
+    compared = [place for place, why in enumerate(why_not) if why is None]
+    if not compared:
+        raise InvalidInputError.of("entity", read=entity, accepted="an entity of the feature set")
+    served, statuses = _vectors(logged, log, width=len(feature_set))
+    ids = _ids_by_key(entity, views, sources, keys)
+    found = [ids.get(key) for key in logged[log.key_column].to_pylist()]
+    matched = np.array([each is not None for each in found], dtype=np.bool_)
+    rows = pa.table(
+        {
+            entity: pa.array([each for each in found if each is not None], pa.string()),
+            AT_COLUMN: logged[log.time_column].filter(pa.array(matched)),
+        }
+    )
+    refs = [feature_set[place] for place in compared]
+    history = get_historical_features(rows, refs, views, sources, use_stale=True)
+    return AuditReport(
+        logged_rows=len(logged),
+        matched_rows=len(rows),
+        features=tuple(
+            parity_of(
+                names[place],
+                served[matched, place],
+                statuses[matched, place],
+                expected=_as_served(history.columns[at]),
+                keys=rows[entity].to_pylist(),
+                tolerance=tolerance,
+                worst=worst,
+            )
+            for at, place in enumerate(compared)
+        ),
+        left_out=tuple(
+            f"{name} ({why})" for name, why in zip(names, why_not, strict=True) if why is not None
+        ),
+    )
+
+
+def _read_log(log: ScoreLog, max_rows: int) -> pa.Table:
+    columns = ", ".join(
+        f'"{name}"'
+        for name in (log.key_column, log.time_column, log.vector_column, log.statuses_column)
+    )
+    condition = f"AND ({log.where})" if log.where else ""
+    rows = f"""
+        FROM read_parquet(?, union_by_name = true)
+        WHERE "{log.vector_column}" IS NOT NULL {condition}
+    """
+    with duckdb.connect() as connection:
+        try:
+            counted = connection.sql(f"SELECT count(*) {rows}", params=[log.files]).fetchall()
+            step = -(-counted[0][0] // max_rows) or 1
+            # Numbered as they stream by: what is not taken is never held.
+            every = f"""
+                SELECT * EXCLUDE __row FROM (
+                    SELECT {columns}, row_number() OVER () - 1 AS __row {rows}
+                ) WHERE __row % {step} = 0
+            """  # noqa: S608 - the operator's own condition on his own files
+            return connection.sql(every, params=[log.files]).to_arrow_table()
+        except duckdb.IOException as error:
+            raise NotFoundError("score log", log.files) from error
+        except (duckdb.BinderException, duckdb.ParserException) as error:
+            first_line = str(error).splitlines()[0]
+            raise InvalidInputError.of(
+                log.files, read=first_line, accepted="a score log"
+            ) from error
+
+
+def _vectors(
+    logged: pa.Table, log: ScoreLog, *, width: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    """Return values and statuses, shape (n, width); statuses left out of the log are PRESENT."""
+    rows = len(logged)
+    vectors = logged[log.vector_column].combine_chunks()
+    lengths = vectors.value_lengths().to_numpy() if rows else np.zeros(0)
+    if rows and not (lengths == width).all():
+        read = f"vectors of {sorted({int(length) for length in lengths})} values"
+        raise InvalidInputError.of(log.files, read=read, accepted=f"{width}, as the feature set")
+    served = vectors.flatten().to_numpy().reshape(rows, width)
+    statuses = np.zeros((rows, width), dtype=np.uint8)
+    for row, given in enumerate(logged[log.statuses_column].to_pylist()):
+        if given:
+            statuses[row] = given
+    return served, statuses
+
+
+def _ids_by_key(
+    entity: str,
+    views: Sequence[FeatureView],
+    sources: Mapping[str, HistorySource],
+    keys: KeyForm,
+) -> dict[str, str]:
+    """Return the entity ids of the history by the keys that the log has for them."""
+    ids: set[str] = set()
+    for view in views:
+        source = sources.get(str(view))
+        if view.entity != entity or source is None:
+            continue
+        column = '"' + source.entity_column.replace('"', '""') + '"'
+        query = f"SELECT DISTINCT {column}::VARCHAR FROM read_parquet(?) WHERE {column} IS NOT NULL"  # noqa: S608 - the name is quoted
+        with duckdb.connect() as connection:
+            try:
+                ids.update(
+                    row[0] for row in connection.sql(query, params=[source.files]).fetchall()
+                )
+            except duckdb.IOException as error:
+                raise NotFoundError("history", f"{source.files} of {view}") from error
+    if not keys.hashed:
+        return {each: each for each in ids}
+    return {
+        blake2b(each.encode(), digest_size=_DIGEST_BYTES, key=keys.secret).hexdigest(): each
+        for each in ids
+    }
+
+
+def _why_not_compared(ref: FeatureRef, views: Sequence[FeatureView], entity: str) -> str | None:
+    view = _view_of(ref, views)
+    if view.kind is not ViewKind.STORED:
+        return "from the request" if view.kind is ViewKind.REQUEST else "computed"
+    if view.entity != entity:
+        return f"of entity {view.entity}"
+    for feature in view.features:
+        if feature.name == ref.feature and feature.dtype is FeatureDtype.STRING:
+            return "a text, and the log holds numbers"
+    return None
+
+
+def _view_of(ref: FeatureRef, views: Sequence[FeatureView]) -> FeatureView:
+    name = f"{ref.view}@{ref.view_version}"
+    for view in views:
+        if str(view) == name:
+            return view
+    raise NotFoundError("feature view", name)
+
+
+def _as_served(column: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        return column.astype(np.float32)

@@ -1,0 +1,158 @@
+"""Load a Parquet or CSV file into a feature store: streamed, checked, resumable."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from time import monotonic, sleep
+
+from understudy.domain.canonical import digest_of
+from understudy.domain.features import FeatureView
+from understudy.features.decisions.row_values import PackedRows, Reject, pack_rows, rejects_of
+from understudy.features.loading.source_files import Chunk, open_chunks
+from understudy.features.ports import FeatureWriter, LoadMark, WriteCounts
+
+EVENT_TIME_COLUMN = "event_time"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file with a row per entity and time; columns of features have the features' names."""
+
+    path: Path
+    entity_column: str
+    event_times: str | int = EVENT_TIME_COLUMN  # a column, or one time for all rows in UTC ms
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """How a load stands. Each row is written, older than what is there, rejected or skipped."""
+
+    rows: int = 0
+    written: int = 0
+    older: int = 0
+    rejected: int = 0
+    skipped: int = 0  # put by an earlier run of the same load
+
+
+def load_features(
+    source: SourceFile,
+    view: FeatureView,
+    writer: FeatureWriter,
+    *,
+    chunk_rows: int = 8192,
+    threads: int = 2,
+    rows_per_s: float | None = None,
+    on_reject: Callable[[Reject], None],
+    on_progress: Callable[[LoadProgress], None],
+) -> LoadProgress:
+    """Put the rows of `source` as records of `view`; a repetition goes on where it stopped.
+
+    Memory is bounded by `threads` and two chunks of rows. A row with an unusable value is
+    rejected whole. Chunks are checked and packed by several threads and written in order.
+    Chunks that an earlier run has put are checked again, so that their rejects are told and
+    counted; from the first record that the store refused on, they are also put again.
+
+    Args:
+        source: what to read.
+        view: what its rows are records of.
+        writer: of the store.
+        chunk_rows: rows that are written together.
+        threads: chunks that are packed at a time.
+        rows_per_s: what the store may be asked to take; None: as fast as it goes.
+        on_reject: called for each value that keeps its row out.
+        on_progress: called after each chunk.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InvalidInputError: it is no Parquet or CSV, or columns are missing in it.
+        UnavailableError: the store did not take the rows.
+    """
+    load_id = _load_id(source, view)
+    done = LoadProgress()
+    is_marked = True
+    started_s = monotonic()
+    columns = _columns(source, view)
+    with (
+        open_chunks(source.path, columns, chunk_rows=chunk_rows) as chunks,
+        ThreadPoolExecutor(threads, thread_name_prefix="pack") as executor,
+    ):
+        done_rows = writer.read_mark(load_id)
+        for chunk, packing in _ahead(executor, partial(_pack, source, view), chunks, ahead=threads):
+            packed = packing.result()
+            end = done.rows + chunk.rows
+            is_put = end <= done_rows
+            counts = WriteCounts(0, 0)
+            if not is_put:
+                # Never beyond a refused record: a repetition would not hear of it again.
+                mark = LoadMark(load_id, end) if is_marked else None
+                counts = writer.write(view, packed.records, mark=mark)
+                is_marked = is_marked and not counts.refused
+            for reject in (*chunk.broken, *packed.rejects, *rejects_of(packed, counts.refused)):
+                on_reject(reject)
+            rejected = chunk.broken_rows + packed.rejected_rows + len(counts.refused)
+            done = replace(
+                done,
+                rows=end,
+                written=done.written + counts.written,
+                older=done.older + counts.older,
+                rejected=done.rejected + rejected,
+                skipped=done.skipped + (chunk.rows - rejected if is_put else 0),
+            )
+            on_progress(done)
+            if rows_per_s is not None:
+                early_s = (done.rows - done.skipped) / rows_per_s - (monotonic() - started_s)
+                sleep(max(0.0, early_s))
+    return done
+
+
+def _ahead(
+    executor: ThreadPoolExecutor,
+    pack: Callable[[Chunk], PackedRows],
+    chunks: Iterable[Chunk],
+    *,
+    ahead: int,
+) -> Iterator[tuple[Chunk, "Future[PackedRows]"]]:
+    """Yield (chunk, packing) in the order of the file, with `ahead` chunks being packed."""
+    waiting: deque[tuple[Chunk, Future[PackedRows]]] = deque()
+    for chunk in chunks:
+        waiting.append((chunk, executor.submit(pack, chunk)))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _pack(source: SourceFile, view: FeatureView, chunk: Chunk) -> PackedRows:
+    if not len(chunk.batch):
+        return PackedRows([], [], [], 0)
+    return pack_rows(
+        view,
+        chunk.batch,
+        entity_column=source.entity_column,
+        event_times=source.event_times,
+        row_numbers=chunk.row_numbers,
+    )
+
+
+def _columns(source: SourceFile, view: FeatureView) -> list[str]:
+    names = [source.entity_column]
+    if isinstance(source.event_times, str):
+        names.append(source.event_times)
+    return list(dict.fromkeys([*names, *(feature.name for feature in view.features)]))
+
+
+def _load_id(source: SourceFile, view: FeatureView) -> str:
+    # A changed file is another load; what it has in common with the first is then found older.
+    state = source.path.stat() if source.path.is_file() else None
+    return digest_of(
+        {
+            "path": str(source.path.resolve()),
+            "size_bytes": state.st_size if state else 0,
+            "changed_ns": state.st_mtime_ns if state else 0,
+            "view": view.digest,
+            "entity_column": source.entity_column,
+            "event_times": source.event_times,
+        }
+    )

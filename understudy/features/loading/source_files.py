@@ -1,0 +1,213 @@
+"""Reads Parquet and CSV files as a stream of chunks of rows."""
+
+from codecs import BOM_UTF8
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.features.decisions.row_values import Reject
+
+_CSV_SUFFIXES = (".csv", ".tsv")
+_AS_BYTES = "latin-1"  # a character for each byte
+_LARGEST_CSV_ROW_BYTES = 4 * 1024 * 1024  # what is parsed at a time
+_MOST_BROKEN_WAITING = 10_000  # so many without a whole row between them: not a file of this kind
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """Rows that follow each other in a file: whole ones, and those that could not be parsed."""
+
+    batch: pa.RecordBatch
+    row_numbers: npt.NDArray[np.int64]  # in the file, from 0: of the rows of the batch
+    broken: tuple[Reject, ...] = ()
+
+    @property
+    def broken_rows(self) -> int:
+        return len({each.row for each in self.broken})  # one may be broken in several columns
+
+    @property
+    def rows(self) -> int:
+        return len(self.batch) + self.broken_rows
+
+
+@contextmanager
+def open_chunks(
+    path: Path, columns: Sequence[str], *, chunk_rows: int
+) -> Iterator[Iterator[Chunk]]:
+    """Yield the chunks of a file, with `columns` only; rows in the order of the file.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InvalidInputError: it is no Parquet or CSV, or lacks columns; with all of them.
+    """
+    if not path.is_file():
+        raise NotFoundError("file", path)
+    try:
+        if path.suffix.lower() in _CSV_SUFFIXES:
+            broken: deque[Reject] = deque()
+            with _open_csv(path, columns, broken) as reader:
+                yield _csv_chunks(_of_length(reader, chunk_rows), columns, broken)
+        else:
+            # Without pre-buffering: that keeps all of the file that was read.
+            with pq.ParquetFile(path, pre_buffer=False) as file:
+                _check_columns(path, file.schema_arrow.names, columns)
+                yield _chunks(file.iter_batches(batch_size=chunk_rows, columns=list(columns)))
+    except pa.ArrowInvalid as error:
+        first_line = str(error).splitlines()[0][:120]
+        raise InvalidInputError.of(
+            str(path), read=first_line, accepted="a Parquet or CSV file"
+        ) from error
+
+
+def count_rows(path: Path) -> int | None:
+    """Return the number of rows where a file says it; None for CSV."""
+    if path.suffix.lower() in _CSV_SUFFIXES:
+        return None
+    try:
+        rows: int = pq.read_metadata(path).num_rows
+    except (OSError, pa.ArrowInvalid):
+        return None
+    return rows
+
+
+def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[Chunk]:
+    first_row = 0
+    for batch in batches:
+        end = first_row + len(batch)
+        yield Chunk(batch, np.arange(first_row, end))
+        first_row = end
+
+
+def _csv_chunks(
+    batches: Iterable[pa.RecordBatch], columns: Sequence[str], broken: deque[Reject]
+) -> Iterator[Chunk]:
+    """Give rows their numbers. The reader has told of broken ones before those that follow them."""
+    first_row = 0
+    batch = None
+    for batch in batches:
+        end = first_row + len(batch)
+        before: list[Reject] = []
+        while broken and broken[0].row < end:
+            before.append(broken.popleft())
+            end += 1
+        numbers = np.setdiff1d(np.arange(first_row, end), [each.row for each in before])
+        yield _as_texts(batch, columns, numbers, before)
+        first_row = end
+    if broken:
+        nothing = pa.RecordBatch.from_pylist([], batch.schema if batch else pa.schema([]))
+        yield Chunk(nothing, np.arange(0), tuple(broken))
+
+
+def _as_texts(
+    batch: pa.RecordBatch,
+    columns: Sequence[str],
+    numbers: npt.NDArray[np.int64],
+    broken: list[Reject],
+) -> Chunk:
+    """Return the rows as UTF-8; those with bytes that are none join the broken ones."""
+    readable = np.ones(len(batch), dtype=np.bool_)
+    arrays: list[pa.Array] = []
+    for name, given in zip(columns, batch.columns, strict=True):
+        if pc.all(pc.string_is_ascii(given)).as_py():
+            arrays.append(given)
+            continue
+        texts = [None if each is None else _as_utf8(each) for each in given.to_pylist()]
+        arrays.append(pa.array(texts, pa.string()))
+        lost = pc.xor(given.is_valid(), arrays[-1].is_valid()).to_numpy(zero_copy_only=False)
+        for row in np.flatnonzero(lost).tolist():
+            read = repr(given[row].as_py().encode(_AS_BYTES))[:_SHOWN_CHARACTERS]
+            broken.append(Reject(int(numbers[row]), name, read, "UTF-8"))
+        readable &= ~lost
+    whole = pa.RecordBatch.from_arrays(arrays, names=list(columns))
+    return Chunk(whole.filter(pa.array(readable)), numbers[readable], tuple(broken))
+
+
+def _as_utf8(text: str) -> str | None:
+    try:
+        return text.encode(_AS_BYTES).decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _of_length(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield batches of so many rows; the last may be shorter."""
+    held: list[pa.RecordBatch] = []
+    missing = rows
+    for batch in batches:
+        start = 0
+        while start < len(batch):
+            held.append(batch.slice(start, missing))
+            start += len(held[-1])
+            missing -= len(held[-1])
+            if not missing:
+                yield pa.concat_batches(held)
+                held, missing = [], rows
+    if held:
+        yield pa.concat_batches(held)
+
+
+@contextmanager
+def _open_csv(
+    path: Path, columns: Sequence[str], broken: deque[Reject]
+) -> Iterator[pa_csv.CSVStreamingReader]:
+    """Open a CSV file; rows with another number of columns than its head are put to `broken`.
+
+    Its texts come byte by byte: pyarrow gives up a file over one text that is no UTF-8.
+    """
+
+    def put_aside(row: pa_csv.InvalidRow) -> str:
+        text = row.text.encode(_AS_BYTES).decode(errors="replace")
+        read = f"{row.actual_columns} columns: {text}"[:_SHOWN_CHARACTERS]
+        number = row.number - 2  # from 1, the head is the first
+        broken.append(Reject(number, "(row)", read, f"{row.expected_columns} columns"))
+        return "error" if len(broken) > _MOST_BROKEN_WAITING else "skip"
+
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    whatever = pa_csv.ParseOptions(delimiter=delimiter, invalid_row_handler=lambda _: "skip")
+    # With threads the reader does not tell the numbers of rows, and is no faster.
+    reading = pa_csv.ReadOptions(
+        use_threads=False, block_size=_LARGEST_CSV_ROW_BYTES, encoding=_AS_BYTES
+    )
+    with path.open("rb") as file:
+        start = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
+        file.seek(start)
+        with pa_csv.open_csv(file, read_options=reading, parse_options=whatever) as head:
+            _check_columns(path, [_as_utf8(name) or name for name in head.schema.names], columns)
+    names = [name.encode().decode(_AS_BYTES) for name in columns]
+    with path.open("rb") as file:
+        file.seek(start)
+        with pa_csv.open_csv(
+            file,
+            read_options=reading,
+            parse_options=pa_csv.ParseOptions(delimiter=delimiter, invalid_row_handler=put_aside),
+            # All as text: ids keep their zeros, and one bad number rejects its row, not the file.
+            # Only an empty field is absent: by default NA and null are too, ids and values here.
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=names,
+                strings_can_be_null=True,
+                null_values=[""],
+            ),
+        ) as rows:
+            yield rows
+
+
+def _check_columns(path: Path, there: Sequence[str], wanted: Sequence[str]) -> None:
+    missing = [column for column in wanted if column not in there]
+    if missing:
+        raise InvalidInputError.of(
+            str(path),
+            read=f"columns {', '.join(there)}",
+            accepted=f"a file that also has {', '.join(missing)}",
+        )

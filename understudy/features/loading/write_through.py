@@ -1,0 +1,114 @@
+"""One writer for the online store and the offline history, so that both hold the same values."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.features import FeatureDtype, FeatureView
+from understudy.features.decisions.row_values import (
+    CheckedRows,
+    Reject,
+    check_rows,
+    packed_of,
+    rejects_of,
+)
+from understudy.features.ports import FeatureWriter, WriteCounts
+
+_ARROW_TYPES = {
+    FeatureDtype.FLOAT32: pa.float32(),
+    FeatureDtype.FLOAT64: pa.float64(),
+    FeatureDtype.INT64: pa.int64(),
+    FeatureDtype.BOOL: pa.bool_(),
+    FeatureDtype.STRING: pa.string(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenThrough:
+    """What became of the rows of a write."""
+
+    counts: WriteCounts
+    rejects: tuple[Reject, ...]
+    path: Path | None  # of the history file; None: no row was usable
+
+
+class WriteThrough:
+    """Writes rows of one view to Parquet files below `folder`, then to the online store."""
+
+    def __init__(
+        self,
+        view: FeatureView,
+        writer: FeatureWriter,
+        folder: Path,
+        *,
+        entity_column: str | None = None,
+        event_time_column: str = "event_time",
+    ) -> None:
+        self._view = view
+        self._writer = writer
+        self._folder = folder / f"view={view}"
+        self._entity_column = entity_column or view.entity
+        self._event_time_column = event_time_column
+
+    def write(self, rows: pa.Table) -> WrittenThrough:
+        """Write the usable rows, history first: what is served can always be learnt from.
+
+        A repetition after a failure is harmless: history counts equal rows once, and the store
+        keeps the later event.
+
+        Raises:
+            InvalidInputError: a column is missing.
+            UnavailableError: the store did not take the rows; history has them.
+        """
+        names = [
+            self._entity_column,
+            self._event_time_column,
+            *(feature.name for feature in self._view.features),
+        ]
+        if missing := [name for name in names if name not in rows.column_names]:
+            raise InvalidInputError.of(
+                "rows", read=", ".join(rows.column_names), accepted=f"also {', '.join(missing)}"
+            )
+        batches = rows.select(names).combine_chunks().to_batches()
+        if not batches:
+            return WrittenThrough(WriteCounts(0, 0), (), None)
+        row_numbers = np.arange(len(rows))
+        checked = check_rows(
+            self._view,
+            batches[0],
+            entity_column=self._entity_column,
+            event_times=self._event_time_column,
+            row_numbers=row_numbers,
+        )
+        usable = self._table_of(checked)
+        path = self._write_history(usable) if len(usable) else None
+        packed = packed_of(self._view, checked, row_numbers)
+        counts = self._writer.write(self._view, packed.records, mark=None)
+        rejects = (*packed.rejects, *rejects_of(packed, counts.refused))
+        return WrittenThrough(counts, rejects, path)
+
+    def _table_of(self, checked: CheckedRows) -> pa.Table:
+        """Return the rows that are kept, with the values that the store gets, in their dtypes."""
+        columns = {
+            self._entity_column: pa.array(checked.ids, pa.string()),
+            self._event_time_column: pa.array(checked.times_ms, pa.timestamp("ms", tz="UTC")),
+        }
+        for feature, column in zip(self._view.features, checked.columns, strict=True):
+            values = pa.array(column.values, mask=~column.present)
+            columns[feature.name] = values.cast(_ARROW_TYPES[feature.dtype])
+        return pa.table(columns).filter(pa.array(checked.kept))
+
+    def _write_history(self, rows: pa.Table) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # Of rows with one time the first counts, here by the name of the file as in the store.
+        path = self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{uuid4().hex[:8]}.parquet"
+        scratch = path.with_suffix(".part")  # no reader's glob takes a file that is being written
+        pq.write_table(rows, scratch)
+        scratch.replace(path)
+        return path

@@ -1,0 +1,303 @@
+"""From packed records to a model's tensors, a batch at a time, by a plan compiled once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from understudy.domain.errors import Fault
+from understudy.domain.features import (
+    Feature,
+    FeatureRef,
+    FeatureScalar,
+    FeatureStatus,
+    FeatureView,
+)
+from understudy.domain.versions import DYNAMIC, TensorSpec
+from understudy.features.decisions.column_moves import Source, may_overflow, plan_moves, targets_of
+from understudy.features.decisions.feature_columns import (
+    FeatureColumn,
+    column_names,
+    columns_of,
+    places_by_name,
+    shortened,
+)
+from understudy.features.decisions.record_decoding import DecodedRecords, decode
+from understudy.features.decisions.record_format import record_format
+from understudy.features.decisions.request_features import fault_of_value
+from understudy.features.decisions.statuses import (
+    TimesMs,
+    has_stale_values,
+    in_ms,
+    statuses_of,
+    unread_statuses,
+    view_statuses,
+)
+from understudy.features.decisions.tensor_columns import (
+    ARRAY_DTYPES,
+    TensorColumns,
+    lay_out,
+    values_when_absent,
+)
+from understudy.features.serving.computed import ComputedFeature, compile_computed, compute
+
+Tensor = npt.NDArray[np.generic]
+Statuses = npt.NDArray[np.uint8]
+RequestFeatures = Mapping[str, FeatureScalar]
+LastKnownRows = Sequence[npt.NDArray[np.bool_] | None]
+
+_NOTHING: RequestFeatures = {}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assembled:
+    """A batch in the form that its model reads."""
+
+    tensors: tuple[Tensor, ...]  # in the order of the model's inputs, C-contiguous
+    statuses: Statuses | None  # FeatureStatus, shape (n, width); None: every value is PRESENT
+    wrong_digests: int = 0  # records written under another definition; taken as missing
+
+
+class AssemblyPlan:
+    """How to assemble the inputs of one version. Compile it with `compile_plan`."""
+
+    def __init__(
+        self,
+        views: tuple[FeatureView, ...],
+        columns: Sequence[FeatureColumn],
+        tensors: Sequence[TensorColumns],
+        *,
+        computed: "ComputedColumns | None",
+    ) -> None:
+        refs = [column.ref for column in columns]
+        self.views = views  # to read, in this order
+        self.names = column_names(refs)  # of the columns, in the order of the feature set
+        self.width = len(columns)
+        self._features = [column.feature for column in columns]
+        self._tensors = tensors
+        self._places = [np.array(tensor.places, dtype=np.intp) for tensor in tensors]
+        self._targets = targets_of(tensors)
+        stored = [
+            (column, target)
+            for column, target in zip(columns, self._targets, strict=True)
+            if column.is_stored
+        ]
+        self._moves, self._text_moves = plan_moves(
+            views,
+            [Source(views.index(column.view), column.place_in_view) for column, _ in stored],
+            [target for _, target in stored],
+        )
+        self._may_overflow = may_overflow(self._moves, [tensor.datatype for tensor in tensors])
+        self._formats = [record_format(view) for view in views]
+        self._rules = [view_statuses(view, columns) for view in views]
+        self._defaults = [values_when_absent(tensor, self._features) for tensor in tensors]
+        self._place_of = places_by_name(refs)
+        self._computed = computed
+        self._shapes = [(len(tensor.places), ARRAY_DTYPES[tensor.datatype]) for tensor in tensors]
+        self._has_flat_tensors = any(tensor.is_flat for tensor in tensors)
+        # The statuses of a row before anything is known; None: all is read from the store.
+        self._unread = None if len(stored) == len(columns) else unread_statuses(columns)
+
+    def check_request_features(self, features: RequestFeatures) -> tuple[Fault, ...]:
+        """Return what keeps the features of a request from standing in a row."""
+        return tuple(self._request_faults(features))
+
+    def takes_from_request(self, name: str) -> bool:
+        """Return whether a request may bring a feature of this name."""
+        return self._request_feature(name) is not None
+
+    def assemble(
+        self,
+        records: Sequence[Sequence[bytes | None]],
+        request_features: Sequence[RequestFeatures | None] | None,
+        *,
+        now_s: float | npt.NDArray[np.float64],
+        last_known: LastKnownRows | None = None,
+        rows: int | None = None,
+    ) -> Assembled:
+        """Return the tensors of a batch of n rows.
+
+        Args:
+            records: per view of `views`, n packed records; None or b"" where there is none.
+            request_features: per row, the values that win over stored ones; checked before by
+                `check_request_features`. None: no row has any.
+            now_s: UTC, seconds since 1970; staleness is measured against it. One for the batch,
+                or shape (n,), as history needs.
+            last_known: per view, shape (n,): rows whose record is not from the store but from
+                memory. None: no such row.
+            rows: n; needed only where neither records nor request features tell.
+        """
+        if rows is None:
+            rows = len(records[0]) if records else len(request_features or ())
+        if last_known is not None and all(mask is None for mask in last_known):
+            last_known = None
+        decoded = [decode(form, batch) for form, batch in zip(self._formats, records, strict=True)]
+        tensors = self._values(decoded, rows)
+        statuses = self._statuses(tensors, decoded, in_ms(now_s), last_known)
+        if self._computed is not None and statuses is not None:
+            inputs = self._computed.read(records, request_features, now_s, last_known, rows)
+            self._compute(self._computed, inputs, tensors, statuses, now_s)
+        if request_features is not None:
+            statuses = self._override(tensors, statuses, request_features)
+        if statuses is not None and not statuses.any():
+            statuses = None
+        if self._has_flat_tensors:
+            tensors = [
+                tensor.reshape(rows) if plan.is_flat else tensor
+                for tensor, plan in zip(tensors, self._tensors, strict=True)
+            ]
+        return Assembled(tuple(tensors), statuses, sum([each.wrong_digests for each in decoded]))
+
+    def _values(self, decoded: Sequence[DecodedRecords], rows: int) -> list[Tensor]:
+        tensors: list[Tensor] = [np.empty((rows, width), dtype) for width, dtype in self._shapes]
+        if self._may_overflow:
+            # A float64 beyond float32 becomes infinite, as in training; that is no warning.
+            with np.errstate(over="ignore"):
+                self._move(decoded, tensors)
+        else:
+            self._move(decoded, tensors)
+        for text in self._text_moves:
+            tensors[text.tensor][:, text.column] = decoded[text.view].texts(text.string)
+        return tensors
+
+    def _move(self, decoded: Sequence[DecodedRecords], tensors: Sequence[Tensor]) -> None:
+        for move in self._moves:
+            block = decoded[move.view].parts[move.block]
+            tensors[move.tensor][:, move.target] = block[:, move.source]
+
+    def _statuses(
+        self,
+        tensors: Sequence[Tensor],
+        decoded: Sequence[DecodedRecords],
+        now_ms: TimesMs,
+        last_known: LastKnownRows | None,
+    ) -> Statuses | None:
+        """Return the statuses, with defaults filled into `tensors`; None when all is present."""
+        if self._unread is None and last_known is None and self._is_clean(decoded, now_ms):
+            return None
+        statuses = np.zeros((len(tensors[0]), self.width), dtype=np.uint8)
+        if self._unread is not None:
+            statuses[:] = self._unread
+        remembered = last_known or [None] * len(decoded)
+        for rules, each, memory in zip(self._rules, decoded, remembered, strict=True):
+            statuses[:, rules.places] = statuses_of(rules, each, now_ms=now_ms, last_known=memory)
+        absent = statuses >= FeatureStatus.DEFAULTED
+        absent &= statuses != FeatureStatus.LAST_KNOWN
+        if absent.any():
+            for tensor, places, defaults in zip(tensors, self._places, self._defaults, strict=True):
+                np.copyto(tensor, defaults, where=absent[:, places])
+        return statuses
+
+    def _is_clean(self, decoded: Sequence[DecodedRecords], now_ms: TimesMs) -> bool:
+        for rules, each in zip(self._rules, decoded, strict=True):
+            if not each.is_full or has_stale_values(rules, each, now_ms=now_ms):
+                return False
+        return True
+
+    def _compute(
+        self,
+        computed: "ComputedColumns",
+        inputs: npt.NDArray[np.float64],
+        tensors: Sequence[Tensor],
+        statuses: Statuses,
+        now_s: float | npt.NDArray[np.float64],
+    ) -> None:
+        for feature in computed.features:
+            values = compute(feature, inputs, now_s=now_s)
+            there = ~np.isnan(values)
+            target = self._targets[feature.place]
+            tensors[target.tensor][there, target.column] = values[there]
+            statuses[there, feature.place] = FeatureStatus.PRESENT
+
+    def _override(
+        self,
+        tensors: Sequence[Tensor],
+        statuses: Statuses | None,
+        request_features: Sequence[RequestFeatures | None],
+    ) -> Statuses | None:
+        given: dict[str, tuple[list[int], list[FeatureScalar | bytes]]] = {}
+        for row, features in enumerate(request_features):
+            for name, value in (features or _NOTHING).items():
+                rows, values = given.setdefault(name, ([], []))
+                rows.append(row)
+                values.append(value.encode() if isinstance(value, str) else value)
+        for name, (rows, values) in given.items():
+            place = self._place_of.get(name)
+            if place is None:
+                continue
+            if statuses is None:
+                statuses = np.zeros((len(request_features), self.width), dtype=np.uint8)
+            target = self._targets[place]
+            tensors[target.tensor][rows, target.column] = values
+            statuses[rows, place] = FeatureStatus.FROM_REQUEST
+        return statuses
+
+    def _request_faults(self, features: RequestFeatures) -> Iterator[Fault]:
+        for name, value in features.items():
+            feature = self._request_feature(name)
+            if feature is None:
+                yield Fault(f"features.{name}", "no feature of this model", shortened(self.names))
+                continue
+            accepted = fault_of_value(feature.dtype, value)
+            if accepted is not None:
+                yield Fault(f"features.{name}", repr(value)[:80], accepted)
+
+    def _request_feature(self, name: str) -> Feature | None:
+        place = self._place_of.get(name)
+        if place is not None:
+            return self._features[place]
+        return None if self._computed is None else self._computed.plan._request_feature(name)  # noqa: SLF001 - same class
+
+
+def compile_plan(
+    feature_set: Sequence[FeatureRef],
+    views: Sequence[FeatureView],
+    inputs: Sequence[TensorSpec],
+) -> AssemblyPlan:
+    """Return the plan for a model that reads `feature_set` through `inputs`.
+
+    Raises:
+        InvalidInputError: a feature has no view here, or does not fit its input; with all faults.
+    """
+    columns = columns_of(feature_set, views)
+    tensors = lay_out(inputs, feature_set, [column.feature for column in columns])
+    computed, refs = compile_computed(columns, views)
+    read = dict.fromkeys(column.view for column in columns if column.is_stored)
+    if not computed:
+        return AssemblyPlan(tuple(read), columns, tensors, computed=None)
+    plan = compile_plan(refs, views, [TensorSpec("inputs", "FP64", (DYNAMIC, len(refs)))])
+    read.update(dict.fromkeys(plan.views))
+    all_read = tuple(read)
+    places = tuple(all_read.index(view) for view in plan.views)
+    return AssemblyPlan(
+        all_read, columns, tensors, computed=ComputedColumns(computed, plan, places)
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComputedColumns:
+    """What is computed in a feature set, and the plan that reads what this takes."""
+
+    features: Sequence[ComputedFeature]
+    plan: AssemblyPlan
+    view_places: tuple[int, ...]  # of the views this reads, among those of the outer plan
+
+    def read(
+        self,
+        records: Sequence[Sequence[bytes | None]],
+        request_features: Sequence[RequestFeatures | None] | None,
+        now_s: float | npt.NDArray[np.float64],
+        last_known: LastKnownRows | None,
+        rows: int,
+    ) -> npt.NDArray[np.float64]:
+        """Return the inputs of the expressions, shape (n, inputs), NaN where missing."""
+        assembled = self.plan.assemble(
+            [records[place] for place in self.view_places],
+            request_features,
+            now_s=now_s,
+            last_known=last_known and [last_known[place] for place in self.view_places],
+            rows=rows,
+        )
+        return cast("npt.NDArray[np.float64]", assembled.tensors[0])

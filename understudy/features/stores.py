@@ -1,0 +1,104 @@
+"""Opens the feature store that a URL names: `lmdb:FOLDER` or `aerospike://HOST:PORT/NAMESPACE`."""
+
+import re
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from understudy.domain.errors import InvalidInputError
+from understudy.features.ports import FeatureWriter, InspectableStore
+from understudy.features.serving.cached_store import CachedStore
+
+if TYPE_CHECKING:
+    from understudy.features.adapters.aerospike_client import AerospikeOptions
+    from understudy.features.settings import AerospikeSettings
+
+_ACCEPTED = "lmdb:FOLDER or aerospike://HOST:PORT[,HOST:PORT…]/NAMESPACE"
+_AEROSPIKE = re.compile(
+    r"aerospike://(?P<hosts>[^/@:,]+:[0-9]{1,5}(,[^/@:,]+:[0-9]{1,5})*)/(?P<namespace>[\w-]{1,31})",
+    re.ASCII,
+)
+
+# The libraries of a store are loaded when it is opened: each takes a while, and one is enough.
+
+
+def open_store(url: str) -> InspectableStore:
+    """Open the store at `url` for reading, in the process that reads: after a spawn, not before.
+
+    An Aerospike store takes its settings from the environment (`FEATURES_AEROSPIKE_…`) and opens while no
+    server is there; reads then fail until one is.
+
+    Raises:
+        InvalidInputError: `url` names no kind of store.
+        UnavailableError: it cannot be opened.
+    """
+    if path := _lmdb_path(url):
+        from understudy.features.adapters.lmdb_store import LmdbStore  # noqa: PLC0415 - see above
+
+        return LmdbStore(path)
+    from understudy.features.adapters.aerospike_store import AerospikeStore  # noqa: PLC0415 - see above
+
+    settings = _aerospike_settings()
+    store = AerospikeStore(_aerospike_options(url, settings))
+    if not settings.cache_ttl_s:
+        return store
+    return CachedStore(
+        store,
+        ttl_s=settings.cache_ttl_s,
+        max_records=settings.cache_records,
+        monotonic_s=monotonic,
+    )
+
+
+def open_writer(url: str) -> FeatureWriter:
+    """Open the store at `url` for loading.
+
+    Raises:
+        InvalidInputError: `url` names no kind of store.
+        UnavailableError: it cannot be opened.
+    """
+    if path := _lmdb_path(url):
+        from understudy.features.adapters.lmdb_writer import LmdbWriter  # noqa: PLC0415 - see above
+
+        return LmdbWriter(path)
+    from understudy.features.adapters.aerospike_writer import AerospikeWriter  # noqa: PLC0415 - see above
+
+    return AerospikeWriter(_aerospike_options(url, _aerospike_settings()))
+
+
+def measure_clock_skew_s(url: str) -> float | None:
+    """Return how far the clock of the store at `url` is ahead of ours; None where unknown.
+
+    Raises:
+        InvalidInputError: `url` names no kind of store.
+        UnavailableError: no server lets us in; the reason is told.
+    """
+    if _lmdb_path(url):
+        return 0.0  # this machine's clock
+    from understudy.features.adapters.aerospike_clock import clock_skew_s  # noqa: PLC0415 - see above
+
+    return clock_skew_s(_aerospike_options(url, _aerospike_settings()))
+
+
+def _lmdb_path(url: str) -> Path | None:
+    kind, _, path = url.partition(":")
+    if kind == "lmdb" and path:
+        return Path(path)
+    if not _AEROSPIKE.fullmatch(url):
+        raise InvalidInputError.of("feature store", read=url, accepted=_ACCEPTED)
+    return None
+
+
+def _aerospike_settings() -> "AerospikeSettings":
+    from understudy.features.settings import AerospikeSettings  # noqa: PLC0415 - see above
+    from understudy.runtime.settings import load_settings  # noqa: PLC0415 - see above
+
+    return load_settings(AerospikeSettings, {})
+
+
+def _aerospike_options(url: str, settings: "AerospikeSettings") -> "AerospikeOptions":
+    match = _AEROSPIKE.fullmatch(url)
+    assert match is not None  # noqa: S101 - _lmdb_path has refused all else
+    pairs = [pair.rpartition(":") for pair in match["hosts"].split(",")]
+    hosts = tuple((host, int(port)) for host, _, port in pairs)
+    return settings.options(hosts, match["namespace"])

@@ -1,0 +1,224 @@
+"""Feature views from a YAML file, validated with all faults at once."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeGuard
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+)
+
+from understudy.domain.errors import Fault, InvalidInputError, NotFoundError
+from understudy.domain.features import (
+    BinsLayout,
+    Feature,
+    FeatureDtype,
+    FeatureRef,
+    FeatureScalar,
+    FeatureView,
+    ViewKind,
+)
+from understudy.features.decisions.view_rules import LONGEST_BIN_NAME, contradictions
+from understudy.features.serving.functions import deployed_functions
+
+_NO_ENTITY = "request"
+_LONGEST_S = 10 * 365 * 86_400.0  # Aerospike refuses a longer time to live
+_SECONDS = Annotated[float, Field(gt=0, le=_LONGEST_S)]
+_VIEW_NAME = r"^[a-z][a-z0-9_]{0,62}$"
+_SET_NAME = r"^[A-Za-z0-9_.-]{1,63}$"
+_INPUT_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
+_FEATURE_NAME = r"^[A-Za-z_][A-Za-z0-9_ .-]{0,127}$"
+
+
+class _FeatureText(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=_FEATURE_NAME)]
+    dtype: FeatureDtype
+    default: StrictBool | StrictInt | StrictFloat | StrictStr | None = None
+    max_age_s: _SECONDS | None = None
+    description: str = ""
+    owner: str = ""
+    expression: str = ""
+
+
+class _BinsText(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    set: Annotated[str, Field(pattern=_SET_NAME)] | None = None  # the view's name by default
+    event_time: Annotated[str, Field(max_length=LONGEST_BIN_NAME)] = ""
+    names: dict[str, Annotated[str, Field(min_length=1, max_length=LONGEST_BIN_NAME)]] = {}
+
+
+class _ViewText(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=_VIEW_NAME)]
+    version: Annotated[int, Field(ge=1, le=999_999_999)]
+    entity: Annotated[str, Field(pattern=_VIEW_NAME)] = ""
+    ttl_s: _SECONDS | None = None
+    kind: ViewKind = ViewKind.STORED
+    layout: Literal["packed", "bins"] = "packed"
+    bins: _BinsText = _BinsText()
+    inputs: dict[Annotated[str, Field(pattern=_INPUT_NAME)], str] = {}
+    features: Annotated[list[_FeatureText], Field(min_length=1, max_length=10_000)]
+
+
+class _ViewsText(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    views: Annotated[list[_ViewText], Field(min_length=1)]
+
+
+def load_views(path: Path) -> tuple[FeatureView, ...]:
+    """Read the feature views of a YAML file.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InvalidInputError: it is no YAML, or views in it are not usable; with all faults.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise NotFoundError("file", path) from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError.of(str(path), read="bytes", accepted="UTF-8 text") from error
+    return parse_views(text, where=str(path))
+
+
+def parse_views(text: str, *, where: str) -> tuple[FeatureView, ...]:
+    """Read feature views from YAML text; `where` names it in faults.
+
+    Raises:
+        InvalidInputError: it is no YAML, or views in it are not usable; with all faults.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        first_line = str(error).replace("\n", " ")[:120]
+        raise InvalidInputError.of(where, read=first_line, accepted="YAML") from error
+    try:
+        parsed = _ViewsText.model_validate(content)
+    except ValidationError as error:
+        raise InvalidInputError(list(_faults_of(error))) from error
+    faults = list(_layout_faults(parsed.views))
+    views = tuple(_view_of(each) for each in parsed.views)
+    faults += contradictions(views, functions=deployed_functions())
+    if faults:
+        raise InvalidInputError(faults)
+    return views
+
+
+def find_view(views: Sequence[FeatureView], text: str) -> FeatureView:
+    """Return the view written `name@version`, or `name` where only one version is there.
+
+    Raises:
+        NotFoundError: none of `views` is meant.
+    """
+    matches = [view for view in views if text in {str(view), view.name}]
+    if len(matches) != 1:
+        raise NotFoundError("feature view", f"{text} (there are: {', '.join(map(str, views))})")
+    return matches[0]
+
+
+def views_of(
+    feature_set: Sequence[FeatureRef], views: Sequence[FeatureView]
+) -> tuple[FeatureView, ...]:
+    """Return the views that a feature set needs: those it names, and what computed ones read.
+
+    Raises:
+        NotFoundError: a view is not among `views`.
+    """
+    by_name = {str(view): view for view in views}
+    wanted = [f"{ref.view}@{ref.view_version}" for ref in feature_set]
+    found: dict[str, FeatureView] = {}
+    while wanted:
+        name = wanted.pop(0)
+        if name in found:
+            continue
+        if name not in by_name:
+            raise NotFoundError("feature view", f"{name} (there are: {', '.join(by_name)})")
+        found[name] = by_name[name]
+        wanted += [ref.rpartition(":")[0] for _, ref in found[name].inputs]
+    return tuple(found.values())
+
+
+def _view_of(text: _ViewText) -> FeatureView:
+    return FeatureView(
+        name=text.name,
+        version=text.version,
+        entity=text.entity or _NO_ENTITY,
+        ttl_s=text.ttl_s,
+        kind=text.kind,
+        bins=_bins_of(text) if text.layout == "bins" else None,
+        inputs=tuple(text.inputs.items()),
+        features=tuple(
+            Feature(
+                name=feature.name,
+                dtype=feature.dtype,
+                default=_as_dtype(feature.dtype, feature.default),
+                max_age_s=feature.max_age_s,
+                description=feature.description,
+                owner=feature.owner,
+                expression=feature.expression,
+            )
+            for feature in text.features
+        ),
+    )
+
+
+def _bins_of(text: _ViewText) -> BinsLayout:
+    return BinsLayout(
+        set_name=text.bins.set or text.name,
+        event_time_bin=text.bins.event_time,
+        names=tuple(text.bins.names.items()),
+    )
+
+
+def _as_dtype(dtype: FeatureDtype, value: FeatureScalar | None) -> FeatureScalar | None:
+    # `default: 0` and `default: 0.0` of a float are one definition and have one digest.
+    if dtype in {FeatureDtype.FLOAT32, FeatureDtype.FLOAT64} and _is_whole(value):
+        try:
+            return float(value)
+        except OverflowError:
+            return value  # refused with the other faults
+    return value
+
+
+def _is_whole(value: FeatureScalar | None) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _layout_faults(views: Sequence[_ViewText]) -> Iterator[Fault]:
+    for place, view in enumerate(views):
+        if view.layout == "packed" and "bins" in view.model_fields_set:
+            yield Fault(f"views[{place}].bins", "bins of a packed view", "`layout: bins`")
+
+
+def _faults_of(error: ValidationError) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for each in error.errors():
+        # The branches of a union report one fault each; the place is told once.
+        parts = [part for part in each["loc"] if not _names_union_branch(part)]
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+        path = path.removeprefix(".") or "file"
+        if path not in seen:
+            seen.add(path)
+            yield Fault(path, _shown(each["input"]), each["msg"])
+
+
+def _names_union_branch(part: int | str) -> bool:
+    return part in {"bool", "int", "float", "str"}
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"  # noqa: PLR2004 - a line's worth

@@ -1,0 +1,89 @@
+"""Checks of the artifact: what the record says against what the registry saw."""
+
+from collections.abc import Iterator
+
+from understudy.domain.versions import GOLDEN_FILE, MODEL_FILE, ScoreOutput, TensorSpec
+from understudy.gate.submission import Submission
+from understudy.provenance.findings import NOTHING, Finding, shown
+from understudy.provenance.inspection import Inspection
+from understudy.provenance.record import Artifact, Tensor
+
+_NO_SCORE = frozenset({"BYTES", "BOOL"})  # datatypes that cannot be a score
+
+
+def artifact_findings(submission: Submission, declared: Artifact | None) -> Iterator[Finding]:
+    """Yield what is wrong with the artifact itself, then where the record differs from it."""
+    paths = {file.path for file in submission.files}
+    for required in (MODEL_FILE, GOLDEN_FILE):
+        if required not in paths:
+            yield Finding("artifact.files", f"{sorted(paths)}", f"also {required}")
+    inspection = submission.inspection
+    yield from inspection.problems
+    if inspection.outputs:
+        yield from _score_findings(submission.score_output, inspection.outputs)
+    if declared is not None:
+        yield from _file_findings(submission, declared)
+        if inspection.ir_version:
+            yield from _fact_findings(inspection, declared)
+
+
+def tensor_spec(tensor: Tensor) -> TensorSpec:
+    return TensorSpec(tensor.name, tensor.datatype, tensor.shape)
+
+
+def _file_findings(submission: Submission, declared: Artifact) -> Iterator[Finding]:
+    received = {file.path: file for file in submission.files}
+    for index, claim in enumerate(declared.files):
+        path = f"artifact.files[{index}]"
+        file = received.get(claim.path)
+        if file is None:
+            yield Finding(f"{path}.path", claim.path, f"one of {sorted(received)}")
+            continue
+        if claim.sha256 != file.sha256:
+            yield Finding(f"{path}.sha256", claim.sha256, f"{file.sha256}, as received")
+        if claim.size_bytes != file.size_bytes:
+            yield Finding(f"{path}.size_bytes", str(claim.size_bytes), str(file.size_bytes))
+    for missing in sorted(received.keys() - {claim.path for claim in declared.files}):
+        yield Finding("artifact.files", f"no entry for {missing}", "an entry for every file")
+
+
+def _fact_findings(inspection: Inspection, declared: Artifact) -> Iterator[Finding]:
+    claims = {
+        "opsets": (declared.opsets, inspection.opsets),
+        "ir_version": (declared.ir_version, inspection.ir_version),
+        "producer": (declared.producer, inspection.producer),
+    }
+    if inspection.inputs:
+        claims["inputs"] = (_written(declared.inputs), _written(inspection.inputs))
+        claims["outputs"] = (_written(declared.outputs), _written(inspection.outputs))
+    if inspection.golden_rows:
+        claims["golden.rows"] = (declared.golden.rows, inspection.golden_rows)
+    for name, (claim, fact) in claims.items():
+        if claim != fact:
+            yield Finding(f"artifact.{name}", shown(claim), f"{shown(fact)}, as in the model")
+    if inspection.golden_difference > declared.golden.tolerance:
+        yield Finding(
+            "artifact.golden.tolerance",
+            f"{declared.golden.tolerance:g}; the replay differs by {inspection.golden_difference:g}",
+            "golden vectors that replay within their tolerance",
+        )
+
+
+def _written(tensors: tuple[Tensor, ...]) -> list[str]:
+    return [f"{each.name} {each.datatype}{list(each.shape)}" for each in tensors]
+
+
+def _score_findings(score: ScoreOutput, outputs: tuple[Tensor, ...]) -> Iterator[Finding]:
+    by_name = {output.name: output for output in outputs}
+    output = by_name.get(score.output)
+    if output is None:
+        yield Finding("score_output", score.output or NOTHING, f"one of {sorted(by_name)}")
+        return
+    if output.datatype in _NO_SCORE:
+        yield Finding("score_output", f"{output.name} is {output.datatype}", "an output of numbers")
+    if len(output.shape) not in {1, 2}:
+        yield Finding("score_output", f"{output.name} {list(output.shape)}", "shape [n] or [n, k]")
+        return
+    width = output.shape[1] if len(output.shape) == 2 else 1  # noqa: PLR2004 - rows and columns
+    if 0 <= width <= score.column:
+        yield Finding("score_output", f"column {score.column}", f"a column from 0 to {width - 1}")

@@ -1,0 +1,46 @@
+"""The gate: a version passes only with complete provenance. It fails closed and names all it lacks."""
+
+from dataclasses import dataclass
+
+from understudy.domain.canonical import canonical_json, digest_of_text
+from understudy.domain.versions import artifact_digest
+from understudy.gate.artifact_checks import artifact_findings
+from understudy.gate.feature_checks import feature_findings
+from understudy.gate.record_checks import record_findings
+from understudy.gate.submission import Submission, Surroundings
+from understudy.provenance.findings import Finding, read_record
+from understudy.provenance.record import Artifact, Features
+
+
+@dataclass(frozen=True, slots=True)
+class GateReport:
+    findings: tuple[Finding, ...]
+    artifact_digest: str
+    provenance_digest: str
+    record_json: str  # canonical; empty when it could not be read
+    artifact: Artifact | None
+    features: Features | None
+
+    @property
+    def complete(self) -> bool:
+        return not self.findings
+
+
+def examine(submission: Submission, around: Surroundings) -> GateReport:
+    """Return everything that keeps `submission` from being registered; nothing means it may."""
+    read = read_record(submission.record_json)
+    findings = [
+        *read.findings,
+        *record_findings(read.groups, around, submission.model),
+        *artifact_findings(submission, read.groups.get("artifact")),
+        *feature_findings(submission, read.groups.get("features"), around.view_digests),
+    ]
+    text = canonical_json(read.values) if read.values is not None else ""
+    return GateReport(
+        findings=tuple(dict.fromkeys(findings)),
+        artifact_digest=artifact_digest(submission.files),
+        provenance_digest=digest_of_text(text) if text else "",
+        record_json=text,
+        artifact=read.groups.get("artifact"),
+        features=read.groups.get("features"),
+    )

@@ -1,0 +1,49 @@
+"""What became of the rows offered to a log."""
+
+from dataclasses import dataclass, field
+
+from understudy.logs.schema import LogKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCounts:
+    """Rows of one kind of log; offered = written + dropped + failed + pending."""
+
+    offered: int = 0
+    written: int = 0  # in a finished file
+    dropped: int = 0  # refused at once: the queue was full, or the log closed
+    failed: int = 0  # taken, and could not be written
+
+    @property
+    def pending(self) -> int:
+        """Taken, and not yet in a finished file."""
+        return self.offered - self.written - self.dropped - self.failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogCounters:
+    """A log's books at one moment. All but `queued_*` only grow."""
+
+    score: RowCounts = field(default_factory=RowCounts)
+    shadow: RowCounts = field(default_factory=RowCounts)
+    outcomes: RowCounts = field(default_factory=RowCounts)
+    recovered: int = 0  # rows of processes that died, put into files by this one
+    faults: int = 0  # times the disk refused
+    files: int = 0  # finished
+    queued_rows: int = 0
+    queued_bytes: int = 0
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether a row was dropped, failed, or is still on its way."""
+        kinds = (self.score, self.shadow, self.outcomes)
+        return any(counts.written < counts.offered for counts in kinds)
+
+    def of(self, kind: LogKind) -> RowCounts:
+        match kind:
+            case LogKind.SCORE:
+                return self.score
+            case LogKind.SHADOW:
+                return self.shadow
+            case LogKind.OUTCOMES:
+                return self.outcomes

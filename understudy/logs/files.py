@@ -1,0 +1,148 @@
+"""The files of one log writer: which are open, which are due, which wait for the disk.
+
+Used by the log's thread alone. A file that cannot be appended to is closed and kept; the
+rows it has are finished when the disk takes them again.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from understudy.logs.columns import FileKey, UnitKeys, schema_of
+from understudy.logs.decisions.rolling import RollPolicy, Unfinished, due_files
+from understudy.logs.journal import Journal, finish_journal
+from understudy.logs.schema import LogKind
+from understudy.logs.workspace import Workspace, abandoned_workspaces, open_workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Rows that became visible."""
+
+    kind: LogKind
+    rows: int
+    path: Path
+    lost_rows: int = 0  # appended, and not found again
+    torn_bytes: int = 0  # at the end of the journal, of rows never wholly appended
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    kind: LogKind
+    path: Path
+    rows: int
+
+
+@dataclass(slots=True)
+class LogFiles:
+    root: Path
+    unit_keys: UnitKeys
+    roll: RollPolicy
+    now_s: Callable[[], float]  # monotonic
+    pause: Callable[[], None]  # between stretches of work
+    _workspace: Workspace | None = None
+    # The longest idle first.
+    _open: dict[FileKey, tuple[Journal, float]] = field(default_factory=dict)
+    _closed: deque[_Closed] = field(default_factory=deque)
+
+    def schema_of(self, key: FileKey) -> pa.Schema:
+        entry = self._open.get(key)
+        return entry[0].schema if entry else schema_of(key, self.unit_keys)
+
+    def append(self, key: FileKey, batch: pa.RecordBatch) -> None:
+        """Append all rows of `batch`.
+
+        Raises:
+            OSError: the disk does not take it; none of its rows will be found in a file.
+        """
+        journal = self._journal_of(key, batch.schema)
+        try:
+            journal.append(batch)
+        except OSError:
+            self._close(key)
+            raise
+
+    def finish_due(self, *, everything: bool = False) -> Iterator[Finished]:
+        """Make visible, file by file, what is due by the policy, or all there is; resume what failed before.
+
+        Raises:
+            OSError: the disk does not take it; the rows are kept for the next call.
+        """
+        by_name = {str(journal.path): key for key, (journal, _) in self._open.items()}
+        due = (
+            list(by_name)
+            if everything
+            else due_files(
+                [
+                    Unfinished(str(journal.path), journal.rows, journal.size_bytes, opened_at_s)
+                    for journal, opened_at_s in self._open.values()
+                ],
+                self.roll,
+                now_s=self.now_s(),
+            )
+        )
+        for name in due:
+            self._close(by_name[name])
+        while self._closed:
+            finished = self._finish(self._closed[0])
+            self._closed.popleft()
+            yield finished
+
+    def recover(self) -> Iterator[Finished]:
+        """Make visible, file by file, the rows of writers that are gone.
+
+        Raises:
+            OSError: the disk does not take it; the rows stay where they are.
+        """
+        for workspace in abandoned_workspaces(self.root):
+            try:
+                for path in workspace.journals():
+                    target = workspace.target_of(path)
+                    found = finish_journal(path, target, pause=self.pause)
+                    kind = workspace.kind_of(path)
+                    yield Finished(kind, found.rows, target, torn_bytes=found.torn_bytes)
+            except OSError:
+                workspace.release()
+                raise
+            workspace.remove()
+
+    def close(self) -> None:
+        """Close all; what is unfinished stays for the next start."""
+        for key in list(self._open):
+            self._close(key)
+        if self._workspace is None:
+            return
+        if self._closed:
+            self._workspace.release()
+        else:
+            self._workspace.remove()
+        self._workspace = None
+
+    def _journal_of(self, key: FileKey, schema: pa.Schema) -> Journal:
+        entry = self._open.pop(key, None)
+        if entry is None:
+            while len(self._open) >= self.roll.open_at_once:
+                self._close(next(iter(self._open)))
+            if self._workspace is None:
+                self._workspace = open_workspace(self.root)
+            entry = (Journal(self._workspace.next_journal(key), schema), self.now_s())
+        self._open[key] = entry
+        return entry[0]
+
+    def _close(self, key: FileKey) -> None:
+        journal, _ = self._open.pop(key)
+        journal.close()
+        if journal.rows == 0:  # the disk refused its first rows: nothing to keep
+            journal.path.unlink(missing_ok=True)
+            return
+        self._closed.append(_Closed(key.kind, journal.path, journal.rows))
+
+    def _finish(self, closed: _Closed) -> Finished:
+        if self._workspace is None:
+            raise AssertionError("a closed journal has no workspace")
+        target = self._workspace.target_of(closed.path)
+        found = finish_journal(closed.path, target, pause=self.pause)
+        return Finished(closed.kind, found.rows, target, closed.rows - found.rows, found.torn_bytes)

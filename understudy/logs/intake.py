@@ -1,0 +1,117 @@
+"""The queue between the callers and the log's thread: bounded, counted, never waited for."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from understudy.logs.batches import LogBatch, OutcomeBatchLog, ScoreBatchLog, ShadowBatchLog
+from understudy.logs.counters import LogCounters, RowCounts
+from understudy.logs.schema import LogKind
+
+_KIND_OF: dict[type[LogBatch], LogKind] = {
+    ScoreBatchLog: LogKind.SCORE,
+    ShadowBatchLog: LogKind.SHADOW,
+    OutcomeBatchLog: LogKind.OUTCOMES,
+}
+
+
+def kind_of(batch: LogBatch) -> LogKind:
+    return _KIND_OF[type(batch)]
+
+
+@dataclass(slots=True)
+class _Tally:
+    offered: int = 0
+    written: int = 0
+    dropped: int = 0
+    failed: int = 0
+
+    def counts(self) -> RowCounts:
+        return RowCounts(
+            offered=self.offered, written=self.written, dropped=self.dropped, failed=self.failed
+        )
+
+
+@dataclass(slots=True)
+class Intake:
+    """Holds what was taken until it is settled: rows in work count against the bounds too."""
+
+    max_rows: int
+    max_bytes: int
+    wake: Callable[[], None]  # called when a quarter of a bound is reached
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _batches: list[LogBatch] = field(default_factory=list)
+    _rows: int = 0
+    _bytes: int = 0
+    _is_closed: bool = False
+    _tallies: dict[LogKind, _Tally] = field(
+        default_factory=lambda: {kind: _Tally() for kind in LogKind}
+    )
+    _totals: LogCounters = field(default_factory=LogCounters)
+
+    def offer(self, batch: LogBatch) -> bool:
+        """Take `batch`, or count it as dropped. Holds the lock for a few instructions only."""
+        rows, size_bytes = batch.rows, batch.size_bytes
+        tally = self._tallies[kind_of(batch)]
+        with self._lock:
+            tally.offered += rows
+            if (
+                self._is_closed
+                or self._rows + rows > self.max_rows
+                or self._bytes + size_bytes > self.max_bytes
+            ):
+                tally.dropped += rows
+                return False
+            self._batches.append(batch)
+            self._rows += rows
+            self._bytes += size_bytes
+            is_filling = self._rows * 4 > self.max_rows or self._bytes * 4 > self.max_bytes
+        if is_filling:
+            self.wake()
+        return True
+
+    def take(self) -> list[LogBatch]:
+        """Return all that waits; each row is to be settled later."""
+        with self._lock:
+            taken, self._batches = self._batches, []
+        return taken
+
+    def release(self, rows: int, size_bytes: int) -> None:
+        """Give back room: these rows no longer stand in memory."""
+        with self._lock:
+            self._rows -= rows
+            self._bytes -= size_bytes
+
+    def close(self) -> None:
+        """Drop whatever is offered from now on."""
+        with self._lock:
+            self._is_closed = True
+
+    def count_finished(self, kind: LogKind, rows: int, *, lost: int) -> None:
+        with self._lock:
+            self._tallies[kind].written += rows
+            self._tallies[kind].failed += lost
+            self._totals = replace(self._totals, files=self._totals.files + 1)
+
+    def count_failed(self, kind: LogKind, rows: int) -> None:
+        with self._lock:
+            self._tallies[kind].failed += rows
+
+    def count_recovered(self, rows: int) -> None:
+        with self._lock:
+            self._totals = replace(self._totals, recovered=self._totals.recovered + rows)
+
+    def count_fault(self) -> None:
+        with self._lock:
+            self._totals = replace(self._totals, faults=self._totals.faults + 1)
+
+    def counters(self) -> LogCounters:
+        with self._lock:
+            return replace(
+                self._totals,
+                score=self._tallies[LogKind.SCORE].counts(),
+                shadow=self._tallies[LogKind.SHADOW].counts(),
+                outcomes=self._tallies[LogKind.OUTCOMES].counts(),
+                queued_rows=self._rows,
+                queued_bytes=self._bytes,
+            )

@@ -1,0 +1,116 @@
+"""Where unfinished files lie: a folder per log writer, locked while its process lives.
+
+ROOT/.inprogress/WRITER/lock
+ROOT/.inprogress/WRITER/score/model=fraud/date=2026-11-21/v7-000001.inprogress
+  becomes            ROOT/score/model=fraud/date=2026-11-21/v7-WRITER-000001.parquet
+
+The kernel drops a lock with its process, so a folder that can be locked is abandoned: its
+journals are finished by whoever finds them. Pids are not asked: containers share them.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from uuid import uuid4
+
+from understudy.logs.columns import FileKey
+from understudy.logs.journal import JOURNAL_SUFFIX
+from understudy.logs.schema import LogKind
+
+_UNFINISHED = ".inprogress"
+_UNLOCKED_YET = ".new-"
+_LOCK = "lock"
+
+
+@dataclass(slots=True)
+class Workspace:
+    """A locked folder for the journals of one writer."""
+
+    root: Path
+    writer_id: str
+    folder: Path
+    _lock: IO[bytes]
+    _files: int = 0
+
+    def next_journal(self, key: FileKey) -> Path:
+        self._files += 1
+        partition = f"{key.kind.value}/model={key.model}/date={key.date}"
+        return self.folder / partition / f"v{key.version}-{self._files:06d}{JOURNAL_SUFFIX}"
+
+    def target_of(self, journal: Path) -> Path:
+        """Return where the rows of `journal` become visible; names differ between writers."""
+        prefix, number = journal.stem.rsplit("-", 1)
+        name = f"{prefix}-{self.writer_id}-{number}.parquet"
+        return self.root / journal.parent.relative_to(self.folder) / name
+
+    def kind_of(self, journal: Path) -> LogKind:
+        return LogKind(journal.relative_to(self.folder).parts[0])
+
+    def journals(self) -> list[Path]:
+        return _journals(self.folder, "*")
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it, and let go of its lock."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
+
+    def release(self) -> None:
+        """Let go of the lock and leave the folder to whoever looks for abandoned ones."""
+        self._lock.close()
+
+
+def open_workspace(root: Path) -> Workspace:
+    """Make and lock a folder for the calling process.
+
+    Raises:
+        OSError: `root` cannot be written.
+    """
+    writer_id = f"{os.getpid()}-{uuid4().hex[:12]}"
+    unfinished = root / _UNFINISHED
+    # Locked before it gets its name, or another process could take it for abandoned.
+    hidden = unfinished / f"{_UNLOCKED_YET}{writer_id}"
+    hidden.mkdir(parents=True)
+    lock = (hidden / _LOCK).open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder = hidden.rename(unfinished / writer_id)
+    except OSError:
+        lock.close()
+        raise
+    return Workspace(root, writer_id, folder, lock)
+
+
+def abandoned_workspaces(root: Path) -> Iterator[Workspace]:
+    """Yield, locked, the folders whose writer is gone. The caller removes or releases each."""
+    for folder in sorted((root / _UNFINISHED).glob("*")):
+        if folder.name.startswith(_UNLOCKED_YET):
+            continue
+        try:
+            lock = (folder / _LOCK).open("rb+")
+        except FileNotFoundError:
+            continue  # finished by another process just now
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()  # its writer lives
+            continue
+        yield Workspace(root, folder.name, folder, lock)
+
+
+def unfinished_journals(root: Path, kind: LogKind) -> list[tuple[Path, str]]:
+    """Return the journals of all writers, living or not, each with the name of its model."""
+    return [
+        (path, path.parent.parent.name.removeprefix("model="))
+        for folder in sorted((root / _UNFINISHED).glob("*"))
+        for path in _journals(folder, kind.value)
+    ]
+
+
+def _journals(folder: Path, kind: str) -> list[Path]:
+    found = folder.glob(f"{kind}/model=*/date=*/v*-*{JOURNAL_SUFFIX}")
+    # A Parquet file under way carries the same ending.
+    return sorted(path for path in found if ".parquet" not in path.suffixes)

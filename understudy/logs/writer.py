@@ -1,0 +1,237 @@
+"""The log's thread: takes batches from a bounded queue and writes them; never in the way.
+
+offer -> queue (bounded by rows and bytes) -> journal -> Parquet file, visible at once
+
+The caller's event loop shares the interpreter lock with this thread. So `offer` only
+appends, and the thread works in slices that are short, with a pause after each.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from understudy.domain.errors import UnderstudyError
+from understudy.logs.batches import LogBatch
+from understudy.logs.columns import FileKey, FileKeys, UnitKeys, record_batch, warm_up
+from understudy.logs.counters import LogCounters
+from understudy.logs.decisions.rolling import RollPolicy
+from understudy.logs.fault_report import FaultReport
+from understudy.logs.files import LogFiles
+from understudy.logs.intake import Intake, kind_of
+from understudy.logs.slices import Slice, cut
+
+_log = structlog.get_logger()
+_BATCHES_PER_PAUSE = 256
+_PAUSE_S = 0.001  # after a slice: the event loop gets the interpreter lock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterLimits:
+    """Bounds and periods of a log writer.
+
+    Raises:
+        ValueError: on construction, when one is not above 0.
+    """
+
+    queued_rows: int = 200_000
+    queued_bytes: int = 64 << 20
+    slice_rows: int = 256  # rows turned into columns in one stretch
+    gather_s: float = 0.25  # how long offered rows wait at most before they are on the disk
+    retry_s: float = 1.0  # after the disk refused
+    report_s: float = 60.0  # one line per fault would fill the disk that is full
+    recover_s: float = 60.0  # how often rows of dead processes are looked for
+    roll: RollPolicy = field(default_factory=RollPolicy)
+
+    def __post_init__(self) -> None:
+        numbers = (self.queued_rows, self.queued_bytes, self.slice_rows, self.gather_s)
+        if min(*numbers, self.retry_s, self.report_s, self.recover_s) <= 0:
+            raise ValueError(f"every limit must be above 0: {self}")
+
+
+class LogWriter:
+    """Writes offered batches below `root`, from its own thread.
+
+    Several processes may write below one root. Methods may be called from any thread;
+    `flush` and `close` wait, so an event loop calls them in a worker thread.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        limits: WriterLimits | None = None,
+        unit_keys: UnitKeys | None = None,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limits = limits or WriterLimits()
+        self._unit_keys = unit_keys or UnitKeys()
+        self._now_s = now_s
+        self._wake = threading.Event()
+        self._is_closing = threading.Event()
+        self._intake = Intake(self._limits.queued_rows, self._limits.queued_bytes, self._wake.set)
+        self._files = LogFiles(root, self._unit_keys, self._limits.roll, now_s, self._pause)
+        self._file_keys = FileKeys()
+        self._slices: deque[Slice] = deque()  # taken, not yet in a journal
+        self._flushes: deque[threading.Event] = deque()
+        self._faults = FaultReport(root, self._limits.report_s)
+        self._recover_at_s = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread. Once per writer."""
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def offer(self, batch: LogBatch) -> bool:
+        """Take `batch` to be written; False: dropped and counted. Never blocks."""
+        return self._intake.offer(batch)
+
+    def counters(self) -> LogCounters:
+        """Return the books as they stand."""
+        return self._intake.counters()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until what was offered before is visible to readers; False: not in time."""
+        if not self._thread.is_alive():
+            return False
+        done = threading.Event()
+        self._flushes.append(done)
+        self._wake.set()
+        return done.wait(timeout_s)
+
+    def close(self, timeout_s: float = 10.0) -> bool:
+        """Refuse more, make all visible, end the thread; False: it did not end in time.
+
+        Rows that the disk does not take are counted as failed, or stay in their journal for
+        the next start when they were written there before.
+        """
+        self._intake.close()
+        self._is_closing.set()
+        self._wake.set()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        warm_up()
+        while not self._is_closing.is_set():
+            if self._turn():
+                self._wake.wait(self._limits.gather_s)
+                self._wake.clear()
+            else:
+                self._is_closing.wait(self._limits.retry_s)
+        self._turn()
+        while self._slices:
+            self._fail(self._slices.popleft().batches)
+        self._files.close()
+        counters = self.counters()
+        if counters.has_losses:
+            _log.error("log_closed_with_losses", **asdict(counters))
+
+    def _turn(self) -> bool:
+        """Write what waits, finish what is due; False: the disk refused, try again later."""
+        flushes = list(self._flushes)  # before taking: what was offered earlier is included
+        taken = self._with_keys(self._intake.take())
+        self._slices.extend(cut(taken, rows=self._limits.slice_rows))
+        everything = bool(flushes) or self._is_closing.is_set()
+        succeeded = self._attempt(self._write_slices)
+        succeeded &= self._attempt(lambda: self._finish(everything=everything))
+        if succeeded:
+            self._faults.clear()
+            for done in flushes:
+                self._flushes.remove(done)
+                done.set()
+        if self._now_s() >= self._recover_at_s:
+            self._recover_at_s = self._now_s() + self._limits.recover_s
+            self._attempt(self._recover)  # not ours: its fault must not hold up our rows
+        return succeeded
+
+    def _attempt(self, step: Callable[[], None]) -> bool:
+        try:
+            step()
+        except OSError as error:
+            self._intake.count_fault()
+            self._faults.note(error, now_s=self._now_s())
+            return False
+        except Exception:  # noqa: BLE001 - the thread's boundary: a bug must not end the log for good
+            self._intake.count_fault()
+            _log.exception("log_step_failed")
+            return False
+        return True
+
+    def _with_keys(self, batches: Iterable[LogBatch]) -> Iterator[tuple[FileKey, LogBatch]]:
+        for number, batch in enumerate(batches, start=1):
+            if number % _BATCHES_PER_PAUSE == 0:
+                self._pause()
+            try:
+                key = self._file_keys.key_of(batch)
+            except (UnderstudyError, OverflowError) as error:
+                _log.warning("log_batch_refused", error=str(error), rows=batch.rows)
+                self._fail((batch,))
+                continue
+            yield key, batch
+
+    def _write_slices(self) -> None:
+        while self._slices:
+            piece = self._slices[0]
+            try:
+                schema = self._files.schema_of(piece.key)
+                columns = record_batch(piece.batches, schema, self._unit_keys)
+            except Exception as error:  # noqa: BLE001 - whatever was offered costs its own rows only
+                self._slices.popleft()
+                self._isolate(piece, error)
+                continue
+            self._files.append(piece.key, columns)
+            self._slices.popleft()
+            self._intake.release(piece.rows, piece.size_bytes)
+            self._pause()
+
+    def _isolate(self, piece: Slice, error: Exception) -> None:
+        """Try the batches of a slice one by one; give up the one that is at fault."""
+        if len(piece.batches) > 1:
+            self._slices.extendleft(Slice(piece.key, (b,)) for b in reversed(piece.batches))
+            return
+        _log.error("log_batch_failed", model=piece.key.model, rows=piece.rows, exc_info=error)
+        self._fail(piece.batches)
+
+    def _finish(self, *, everything: bool) -> None:
+        for finished in self._files.finish_due(everything=everything):
+            self._intake.count_finished(finished.kind, finished.rows, lost=finished.lost_rows)
+            if finished.lost_rows:
+                _log.error("log_rows_lost", path=str(finished.path), rows=finished.lost_rows)
+
+    def _recover(self) -> None:
+        for finished in self._files.recover():
+            self._intake.count_recovered(finished.rows)
+            _log.warning(
+                "log_recovered",
+                path=str(finished.path),
+                rows=finished.rows,
+                torn_bytes=finished.torn_bytes,
+            )
+
+    def _fail(self, batches: Iterable[LogBatch]) -> None:
+        for batch in batches:
+            self._intake.count_failed(kind_of(batch), batch.rows)
+            self._intake.release(batch.rows, batch.size_bytes)
+
+    def _pause(self) -> None:
+        if not self._is_closing.is_set():
+            time.sleep(_PAUSE_S)

@@ -1,0 +1,284 @@
+"""Fill a provenance record from facts, so that the honest record is the easy one.
+
+    run = start_run(builder="nightly training")
+    training = dataset_facts("2025 claims", uri="s3://…", arrays=(x, y), rows=len(x), …)
+    …fit, convert…
+    write_golden(artifact_dir, {"X": x_kept[:16]})
+    record = capture_provenance(artifact_dir=artifact_dir, estimator=model, …)
+    Path("provenance.json").write_text(json.dumps(record))
+
+What cannot be known is left empty, and the gate says so; nothing is invented.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.artifact.digests import digest_and_size
+from understudy.domain.canonical import canonical_json, digest_of_text
+from understudy.domain.features import FeatureRef, FeatureView
+from understudy.domain.versions import GOLDEN_FILE, MODEL_FILE
+from understudy.provenance.code_facts import InstalledCode, code_source
+from understudy.provenance.content import content_of
+from understudy.provenance.environment_facts import environment_facts
+from understudy.provenance.estimator_facts import parameter_facts, seed_facts
+from understudy.provenance.record import SCHEMA_VERSION
+
+FROM_SCRATCH = "from scratch"
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRun:
+    id: str
+    builder: str
+    started_at: datetime  # UTC
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFacts:
+    """Where to look for the code that trains.
+
+    `directory` is tried as a git checkout first; when it is none, or not clean, `installed`
+    identifies the code by the digest of its files instead (see `code_source`).
+    """
+
+    directory: Path
+    entry_point: str  # module or script, e.g. "stack.demo"
+    installed: InstalledCode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFacts:
+    metrics: Sequence[Mapping[str, Any]]  # see `classifier_metrics`
+    threshold: float
+    comparison: Mapping[str, Any] | None = None  # None: there is no champion yet
+
+
+def start_run(builder: str, run_id: str | None = None) -> StartedRun:
+    """Note that a training begins now."""
+    return StartedRun(run_id or str(uuid4()), builder, datetime.now(UTC))
+
+
+def dataset_facts(
+    name: str,
+    *,
+    uri: str,
+    arrays: Sequence[Any],
+    rows: int,
+    window: tuple[datetime, datetime],
+    label: str,
+    labels_matured_at: datetime,
+) -> dict[str, Any]:
+    """Return a dataset of the `data` group; its content is hashed here.
+
+    Args:
+        name: for people.
+        uri: where the data are.
+        arrays: what was read: arrays, data frames or tables.
+        rows: number of rows.
+        window: UTC bounds [from, to) that contain every event; wider than needed is honest.
+        label: what the label means.
+        labels_matured_at: UTC; labels that were known then were used.
+    """
+    return {
+        "name": name,
+        "uri": uri,
+        "content": content_of(*arrays),
+        "rows": rows,
+        "window": {"from": _utc(window[0]), "to": _utc(window[1])},
+        "label": {"definition": label, "matured_at": _utc(labels_matured_at)},
+    }
+
+
+def conversion_facts(
+    original: NDArray[Any], converted: NDArray[Any], *, tolerance: float
+) -> dict[str, Any]:
+    """Return the conversion's parity: largest absolute difference of scores, shape (n,) each."""
+    difference = np.abs(np.asarray(original, np.float64) - np.asarray(converted, np.float64))
+    return {
+        "rows": int(difference.size),
+        "max_abs_difference": float(difference.max(initial=0.0)),
+        "tolerance": tolerance,
+    }
+
+
+def compare_with_champion(
+    champion: str, metric: Mapping[str, Any], champion_value: float
+) -> dict[str, Any]:
+    """Return `evaluation.comparison`, both measured on the data that `metric` names."""
+    return {
+        "champion": champion,
+        "metric": metric["name"],
+        "champion_value": champion_value,
+        "difference": metric["value"] - champion_value,
+        "dataset": metric["dataset"],
+    }
+
+
+def write_golden(artifact_dir: Path, inputs: Mapping[str, NDArray[Any]]) -> None:
+    """Write golden.npz: `inputs`, and what the model in `artifact_dir` answers to them."""
+    import onnxruntime  # noqa: PLC0415 - takes a second to load, and only this needs it
+
+    session = onnxruntime.InferenceSession(
+        str(artifact_dir / MODEL_FILE), providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in session.get_outputs()]
+    outputs = dict(zip(names, session.run(names, dict(inputs)), strict=True))
+    arrays = {f"in:{name}": array for name, array in inputs.items()}
+    arrays |= {f"out:{name}": _without_objects(array) for name, array in outputs.items()}
+    np.savez(artifact_dir / GOLDEN_FILE, **arrays)  # type: ignore[arg-type] # stub wants bool
+
+
+def capture_provenance(
+    *,
+    artifact_dir: Path,
+    estimator: Any,
+    run: StartedRun,
+    training: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    split: Mapping[str, Any],
+    feature_set: Sequence[str],
+    views: Sequence[FeatureView],
+    facts: EvaluationFacts,
+    conversion: Mapping[str, Any],
+    code: CodeFacts,
+    people: Mapping[str, str],
+    policy: Mapping[str, Any],
+    golden_tolerance: float,
+    ended_at: datetime | None = None,
+    lockfile: Path | None = None,
+    parent: str = FROM_SCRATCH,
+    seeds: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """Return the record of a model that has just been trained and converted, as JSON values.
+
+    Groups that machines can fill are filled here; `people` and `policy` are for people to say.
+
+    Args:
+        artifact_dir: holds model.onnx and golden.npz (see `write_golden`) and nothing else.
+        estimator: the fitted scikit-learn estimator: parameters and seeds are read from it.
+        run: from `start_run`.
+        training: from `dataset_facts`.
+        evaluation: from `dataset_facts`; other content than `training`.
+        split: {"method": temporal|random|stratified|grouped|predefined, "seed": int or None,
+            "description": text}.
+        feature_set: `view@version:feature` in the order of the model's input columns.
+        views: the views that the feature set names.
+        facts: metrics with intervals, threshold, comparison.
+        conversion: from `conversion_facts`.
+        code: where the code that trains is found.
+        people: owner, author (the identity that will register), contact, approver.
+        policy: intended_use, decision_threshold, fallback_score, revalidate_by, licence.
+        golden_tolerance: largest absolute difference that a replay may show.
+        ended_at: when the run ended, UTC; None: now.
+        lockfile: of the environment that trains.
+        parent: "from scratch" or the version it was derived from.
+        seeds: further seeds, e.g. of the split.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "artifact": artifact_facts(artifact_dir, golden_tolerance),
+        "code": {
+            "source": code_source(code.directory, code.installed),
+            "entry_point": code.entry_point,
+            "command_line": list(sys.orig_argv),
+        },
+        "data": {"training": dict(training), "evaluation": dict(evaluation), "split": dict(split)},
+        "features": feature_facts(feature_set, views, artifact_dir),
+        "parameters": parameter_facts(estimator),
+        "seeds": seed_facts(estimator, dict(seeds or {})),
+        "environment": environment_facts(lockfile),
+        "run": {
+            "id": run.id,
+            "builder": run.builder,
+            "started_at": _utc(run.started_at),
+            "ended_at": _utc(ended_at or datetime.now(UTC)),
+        },
+        "evaluation": {
+            "metrics": [dict(metric) for metric in facts.metrics],
+            "threshold": facts.threshold,
+            "comparison": dict(facts.comparison or {"first_version": True}),
+        },
+        "parent": {"version": parent, "conversion": dict(conversion)},
+        "people": dict(people),
+        "policy": {name: _plain(value) for name, value in policy.items()},
+    }
+
+
+def artifact_facts(artifact_dir: Path, golden_tolerance: float) -> dict[str, Any]:
+    """Return the `artifact` group, read from the files themselves."""
+    from understudy.provenance.inspect_artifact import (  # noqa: PLC0415 - loads ONNX Runtime
+        inspect_directory,
+    )
+
+    seen = inspect_directory(artifact_dir)
+    return {
+        "files": [
+            _file_fact(artifact_dir, path)
+            for path in sorted(artifact_dir.rglob("*"))
+            if path.is_file()
+        ],
+        "opsets": seen.opsets,
+        "ir_version": seen.ir_version,
+        "producer": seen.producer,
+        "inputs": [tensor.model_dump(mode="json") for tensor in seen.inputs],
+        "outputs": [tensor.model_dump(mode="json") for tensor in seen.outputs],
+        "golden": {"rows": seen.golden_rows, "tolerance": golden_tolerance},
+    }
+
+
+def feature_facts(
+    feature_set: Sequence[str], views: Sequence[FeatureView], artifact_dir: Path
+) -> dict[str, Any]:
+    """Return the `features` group of a model whose transforms are inside model.onnx.
+
+    Raises:
+        InvalidInputError: a column is not of the form `view@version:feature`.
+        KeyError: a column names a feature that none of `views` has.
+    """
+    known = {(view.name, view.version): view for view in views}
+    columns: list[dict[str, Any]] = []
+    for text in feature_set:
+        ref = FeatureRef.parse(text)
+        features = {each.name: each for each in known[ref.view, ref.view_version].features}
+        feature = features[ref.feature]
+        columns.append(
+            {
+                "ref": text,
+                "dtype": feature.dtype.value,
+                "default": feature.default,
+                "max_age_s": feature.max_age_s,
+            }
+        )
+    model_digest, _ = digest_and_size(artifact_dir / MODEL_FILE)
+    return {
+        "columns": columns,
+        "digest": digest_of_text(canonical_json(columns)),
+        "view_digests": {str(view): view.digest for view in views},
+        "transform": {"where": "in_model", "digest": model_digest},
+    }
+
+
+def _file_fact(root: Path, path: Path) -> dict[str, Any]:
+    digest, size_bytes = digest_and_size(path)
+    return {"path": path.relative_to(root).as_posix(), "sha256": digest, "size_bytes": size_bytes}
+
+
+def _without_objects(array: Any) -> NDArray[Any]:
+    plain = np.asarray(array)
+    return plain.astype(str) if plain.dtype.kind == "O" else plain
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()

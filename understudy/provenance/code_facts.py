@@ -1,0 +1,101 @@
+"""Which code trained a model: a commit of a clean checkout, or a digest of what is installed."""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from understudy.domain.canonical import digest_of
+
+_GIT_TIMEOUT_S = 20.0
+_LEFT_OUT = frozenset({"__pycache__", ".pyc", ".pyo"})
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledCode:
+    """The distribution that trains, and which of its import packages are to be hashed."""
+
+    distribution: str  # e.g. "understudy"
+    modules: tuple[str, ...]  # top-level import names, e.g. ("stack", "features")
+
+
+def code_source(directory: Path, installed: InstalledCode | None = None) -> dict[str, Any]:
+    """Return the `code.source` of a record, as facts allow.
+
+    1. `directory` is in a git checkout without changes: repository and commit.
+    2. Else, when `installed` is given: name, version and a digest over its source files, which
+       says exactly what ran although no commit does.
+    3. Else what git says, `dirty: true` or that there is no checkout: the gate will refuse it.
+    """
+    git = _git_source(directory)
+    if git.get("dirty") is False:
+        return git
+    if installed is not None:
+        return package_source(installed.distribution, installed.modules)
+    return git
+
+
+def package_source(distribution: str, modules: Sequence[str]) -> dict[str, Any]:
+    """Return name, version and digest of installed code: over path and sha256 of each file.
+
+    The files of the import packages are read, not the distribution's RECORD: an editable
+    installation has a RECORD that names none of them.
+    """
+    try:
+        found_version = version(distribution)
+    except PackageNotFoundError:
+        return {"kind": "package", "name": distribution, "version": "", "sha256": "", "files": 0}
+    entries = [entry for module in sorted(modules) for entry in _entries(module)]
+    return {
+        "kind": "package",
+        "name": distribution,
+        "version": found_version,
+        "sha256": digest_of(entries),
+        "files": len(entries),
+    }
+
+
+def _entries(module: str) -> list[list[str]]:
+    spec = find_spec(module)
+    roots = [] if spec is None else [Path(each) for each in spec.submodule_search_locations or ()]
+    return [
+        [f"{module}/{path.relative_to(root).as_posix()}", sha256(path.read_bytes()).hexdigest()]
+        for root in roots
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not _LEFT_OUT & {*path.parts, path.suffix}
+    ]
+
+
+def _git_source(directory: Path) -> dict[str, Any]:
+    commit = _git(directory, "rev-parse", "HEAD")
+    # A virtual environment may lie in somebody's checkout: its commit says nothing of the code.
+    if commit is None or not _git(directory, "ls-files", "--", "."):
+        # No kind: nothing is invented, and the gate names `code.source`.
+        return {"why": f"no git checkout with a commit at {directory}"}
+    remote = _git(directory, "config", "--get", "remote.origin.url")
+    root = _git(directory, "rev-parse", "--show-toplevel")
+    changes = _git(directory, "status", "--porcelain")
+    return {
+        "kind": "git",
+        "repository": remote or Path(root or directory).resolve().as_uri(),
+        "commit": commit,
+        "dirty": changes is None or bool(changes),
+    }
+
+
+def _git(directory: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(directory), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

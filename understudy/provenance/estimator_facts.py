@@ -1,0 +1,57 @@
+"""What a scikit-learn estimator says of itself: resolved parameters and seeds."""
+
+from math import isfinite
+from numbers import Integral, Real
+from typing import Any
+
+from understudy.domain.canonical import digest_of
+
+
+def parameter_facts(estimator: Any) -> dict[str, Any]:
+    """Return the `parameters` group: every parameter, defaults included, and their digest."""
+    values = {
+        "estimator": _qualified_name(type(estimator)),
+        **{
+            name: _json_value(value)
+            for name, value in sorted(estimator.get_params(deep=True).items())
+        },
+    }
+    return {"values": values, "sha256": digest_of(values)}
+
+
+def seed_facts(estimator: Any, others: dict[str, int] | None = None) -> dict[str, Any]:
+    """Return the `seeds` group: every `random_state` that is an integer, and `others`.
+
+    A `random_state` of None is no seed and is left out: when nothing is left the gate asks.
+    """
+    found = {
+        name: int(value)
+        for name, value in estimator.get_params(deep=True).items()
+        if name.rpartition("__")[2] == "random_state" and isinstance(value, Integral)
+    }
+    return {"values": {**found, **(others or {})}}
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _json_value(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_value(each) for each in value]
+    if value is None or isinstance(value, bool | str):
+        return value
+    return _number(value) if isinstance(value, Real) else _named(value)
+
+
+def _number(value: Real) -> int | float | str:
+    if isinstance(value, Integral):
+        return int(value)
+    number = float(value)
+    return number if isfinite(number) else str(number)
+
+
+def _named(value: Any) -> str:
+    return _qualified_name(value if hasattr(value, "__qualname__") else type(value))
+
+
+def _qualified_name(value: Any) -> str:
+    return f"{value.__module__}.{value.__qualname__}"

@@ -1,0 +1,142 @@
+"""What the gate found missing: the field, what was read, what would satisfy it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, get_args
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from understudy.domain.canonical import canonical_json
+from understudy.provenance.fields import TAG, Part
+from understudy.provenance.record import Provenance
+
+_SHOWN_CHARACTERS = 120
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    field: str  # e.g. "data.training.content"
+    read: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: read {self.read}; wanted: {self.wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRecord:
+    """A record as far as it could be read: the groups that are sound, findings for the rest."""
+
+    groups: dict[str, Any]
+    findings: tuple[Finding, ...]
+    values: Any  # the JSON as it was given; None when it is no JSON
+
+
+def shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def read_record(text: str) -> ReadRecord:
+    """Read a record's JSON, group by group, so that one bad group hides nothing of another."""
+    try:
+        values = json.loads(text, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
+        canonical_json(values).encode()  # fails on infinite numbers and on half characters
+    except (ValueError, RecursionError) as error:
+        read = str(error) or "too deep"
+        finding = Finding("record", read, "one JSON object, as the record's reference says")
+        return ReadRecord({}, (finding,), None)
+    if not isinstance(values, dict):
+        return ReadRecord(
+            {}, (Finding("record", shown(values), "a JSON object with the record's groups"),), None
+        )
+    groups: dict[str, Any] = {}
+    findings = [
+        Finding(name, shown(values[name]), f"no such field; known: {_names(Provenance)}")
+        for name in values
+        if name not in Provenance.model_fields
+    ]
+    for name, field in Provenance.model_fields.items():
+        if name not in values:
+            findings.append(Finding(name, NOTHING, field.description or ""))
+            continue
+        adapter: TypeAdapter[Any] = TypeAdapter(field.annotation or Any)
+        try:
+            # Strict reading turns JSON's texts and lists into dates and tuples only from JSON.
+            groups[name] = adapter.validate_json(json.dumps(values[name]))
+        except ValidationError as error:
+            findings += [_finding(name, fault) for fault in error.errors()]
+    return ReadRecord(groups, tuple(findings), values)
+
+
+def _finding(group: str, fault: ErrorDetails) -> Finding:
+    path = [group, *(part for part in fault["loc"] if not str(part).startswith(TAG))]
+    read = NOTHING if fault["type"] == "missing" else shown(fault["input"])
+    return Finding(_dotted(path), read, _wanted(path, fault))
+
+
+def _wanted(path: Sequence[str | int], fault: ErrorDetails) -> str:
+    if fault["type"] == "provenance":
+        return str(fault["msg"])
+    if fault["type"] == "extra_forbidden":
+        parents = _parts_at(path[:-1])
+        known = ", ".join(sorted({name for parent in parents for name in _field_names(parent)}))
+        return f"no such field; known: {known}"
+    for parent in _parts_at(path[:-1]):
+        for name, field in parent.model_fields.items():
+            if path[-1] in {name, field.alias} and field.description:
+                return field.description
+    return str(fault["msg"])
+
+
+def _parts_at(path: Sequence[str | int]) -> list[type[BaseModel]]:
+    """The record's classes that may stand at `path`."""
+    parts: list[type[BaseModel]] = [Provenance]
+    for step in path:
+        if isinstance(step, int):
+            continue
+        parts = [
+            inner
+            for part in parts
+            for name, field in part.model_fields.items()
+            if step in {name, field.alias}
+            for inner in _parts_within(field.annotation)
+        ]
+    return parts
+
+
+def _parts_within(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _parts_within(argument)
+
+
+def _field_names(part: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in part.model_fields.items()]
+
+
+def _names(part: type[BaseModel]) -> str:
+    return ", ".join(_field_names(part))
+
+
+def _dotted(path: Sequence[str | int]) -> str:
+    text = str(path[0])
+    for step in path[1:]:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return text
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(f"the name {repeated[0]!r} stands twice in one object")
+    return dict(pairs)
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")

@@ -1,0 +1,86 @@
+"""Look into an artifact from a process of its own: foreign models never load in the registry."""
+
+import asyncio
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from understudy.provenance.findings import Finding
+from understudy.provenance.record import Tensor
+
+_STDERR_SHOWN_CHARACTERS = 300
+
+
+class Inspection(BaseModel):
+    """What a process that loaded the model saw. The fields are empty where it came not so far."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    problems: tuple[Finding, ...] = ()
+    opsets: dict[str, int] = {}
+    ir_version: int = 0
+    producer: str = ""
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+    golden_rows: int = 0
+    golden_difference: float = 0.0  # largest absolute difference of the replay
+    onnxruntime: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionLimits:
+    timeout_s: float
+    max_bytes: int  # address space of the process
+
+
+class Inspector:
+    """Inspects few artifacts at a time; the others wait. For one event loop."""
+
+    def __init__(self, limits: InspectionLimits, *, at_once: int) -> None:
+        self._limits = limits
+        self._places = asyncio.Semaphore(at_once)
+
+    async def inspect(self, directory: Path) -> Inspection:
+        async with self._places:
+            return await inspect(directory, self._limits)
+
+
+async def inspect(directory: Path, limits: InspectionLimits) -> Inspection:
+    """Return what loading the model in `directory` and replaying its golden vectors shows.
+
+    A model that crashes its process, or needs more time or memory than `limits`, is a problem
+    of the model and found as such. On return, and when cancelled, its process is gone.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "understudy.provenance.inspect_artifact",
+        str(directory),
+        str(limits.max_bytes),  # it confines itself: nothing of ours runs after a fork
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    try:
+        async with asyncio.timeout(limits.timeout_s):
+            stdout, stderr = await process.communicate()
+    except TimeoutError:
+        return _failed(f"no end within {limits.timeout_s:g} s", "a model that loads and runs")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()  # reaped, its pipes closed
+    if process.returncode != 0:
+        said = stderr.decode(errors="replace").strip()[-_STDERR_SHOWN_CHARACTERS:]
+        return _failed(f"process ended with {process.returncode}: {said}", "a model that loads")
+    try:
+        return Inspection.model_validate_json(stdout)
+    except ValidationError:
+        return _failed("no readable result", "a model that loads and runs")
+
+
+def _failed(read: str, wanted: str) -> Inspection:
+    return Inspection(problems=(Finding("artifact.files", read, wanted),))

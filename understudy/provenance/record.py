@@ -1,0 +1,279 @@
+"""The provenance record, schema 1. Every field's description says what would satisfy it."""
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from understudy.provenance.fields import (
+    TAG,
+    Commit,
+    Content,
+    Count,
+    Finite,
+    NotNegative,
+    Part,
+    Sha256,
+    Text,
+    Utc,
+    WaivableFloat,
+    WaivableSeeds,
+    WaivableText,
+)
+
+SCHEMA_VERSION = 1
+
+
+def _d(description: str, **rules: Any) -> Any:
+    return Field(description=description, **rules)
+
+
+class FileFact(Part):
+    path: Text = _d("the file's path below the artifact, e.g. model.onnx")
+    sha256: Sha256 = _d("sha256 of the file's bytes")
+    size_bytes: int = _d("size of the file in bytes", ge=0)
+
+
+class Tensor(Part):
+    name: Text = _d("the tensor's name in the model")
+    datatype: Text = _d("Open Inference Protocol datatype, e.g. FP32")
+    shape: tuple[int, ...] = _d("sizes; -1 where any size is accepted")
+
+
+class Golden(Part):
+    rows: Count = _d("how many golden vectors golden.npz holds, at least 1")
+    tolerance: NotNegative = _d("largest absolute difference a replay may show, e.g. 1e-5")
+
+
+class Artifact(Part):
+    files: tuple[FileFact, ...] = _d("every file of the artifact", min_length=1)
+    opsets: dict[str, int] = _d("opset version by operator domain ('' is ai.onnx)", min_length=1)
+    ir_version: Count = _d("the model's ONNX IR version")
+    producer: Text = _d("what wrote the model: name and version, e.g. 'skl2onnx 1.20.0'")
+    inputs: tuple[Tensor, ...] = _d("the model's inputs, in order", min_length=1)
+    outputs: tuple[Tensor, ...] = _d("the model's outputs, in order", min_length=1)
+    golden: Golden = _d("golden vectors: rows and tolerance")
+
+
+class GitSource(Part):
+    """Code named by a commit of a clean checkout."""
+
+    kind: Literal["git"] = _d("git")
+    repository: Text = _d("URL of the repository")
+    commit: Commit = _d("the commit that was checked out: 40 or 64 hex digits")
+    dirty: Literal[False] = _d("false: nothing uncommitted. Commit, then train again")
+
+
+class PackageSource(Part):
+    """Code named by what was installed: a digest over the files that ran."""
+
+    kind: Literal["package"] = _d("package")
+    name: Text = _d("name of the installed distribution")
+    version: Text = _d("version of the installed distribution")
+    sha256: Sha256 = _d("sha256 over path and sha256 of each of its source files")
+    files: Count = _d("how many files the digest covers, at least 1")
+
+
+def _source_kind(value: Any) -> str | None:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return f"{TAG}{kind}" if kind in {"git", "package"} else None
+
+
+CodeSource = Annotated[
+    Annotated[GitSource, Tag(f"{TAG}git")] | Annotated[PackageSource, Tag(f"{TAG}package")],
+    Discriminator(_source_kind),
+]
+
+
+class Code(Part):
+    source: CodeSource = _d(
+        "{kind: git, repository, commit, dirty: false} or {kind: package, name, version, sha256, files}"
+    )
+    entry_point: Text = _d("what was run: module or script, e.g. training.fraud")
+    command_line: tuple[str, ...] = _d("the command line, a text per argument", min_length=1)
+
+
+class Window(Part):
+    """Bounds of the event times: from inclusive, to exclusive."""
+
+    from_: Utc = _d("no event is earlier; UTC", alias="from")
+    to: Utc = _d("every event is earlier; UTC, after `from`, not in the future")
+
+
+class Label(Part):
+    definition: Text = _d("what the label means, in a sentence")
+    matured_at: Utc = _d("labels known at this time were used, later ones not; UTC")
+
+
+class Dataset(Part):
+    name: Text = _d("a name for people")
+    uri: Text = _d("where the data are")
+    content: Content = _d("'sha256:<64 hex digits>' or 'snapshot:<id>'")
+    rows: Count = _d("number of rows, at least 1")
+    window: Window = _d("event-time window {from, to}: bounds that contain every event")
+    label: Label = _d("label definition and maturity cut-off")
+
+
+class Split(Part):
+    method: Literal["temporal", "random", "stratified", "grouped", "predefined"] = _d(
+        "temporal, random, stratified, grouped or predefined"
+    )
+    seed: int | None = _d("the seed of a random or stratified split; null for the others")
+    description: Text = _d("how training and evaluation rows were told apart")
+
+
+class Data(Part):
+    training: Dataset = _d("the data the model was fitted on")
+    evaluation: Dataset = _d("the data the metrics were computed on")
+    others: tuple[Dataset, ...] = _d("further data, e.g. for calibration; may be empty", default=())
+    split: Split = _d("split method and seed")
+
+
+class FeatureColumn(Part):
+    ref: Text = _d("view@version:feature")
+    dtype: Literal["float32", "float64", "int64", "bool", "string"] = _d("as in the feature view")
+    default: float | int | bool | str | None = _d("as in the feature view; null: none")
+    max_age_s: float | None = _d("as in the feature view; null: never stale")
+
+
+class Transform(Part):
+    where: Literal["in_model", "before_loading"] = _d(
+        "in_model: inside model.onnx; before_loading: done before features are loaded"
+    )
+    digest: Sha256 = _d("in_model: sha256 of model.onnx; else of the transforming code")
+
+
+class Features(Part):
+    columns: tuple[FeatureColumn, ...] = _d("ordered as the model's input columns", min_length=1)
+    digest: Sha256 = _d("sha256 of the canonical JSON of `columns`")
+    view_digests: dict[str, str] = _d("digest by view@version, for each view", min_length=1)
+    transform: Transform = _d("where raw values become inputs, and a digest of it")
+
+
+class Parameters(Part):
+    values: dict[str, Any] = _d("resolved hyper-parameters, defaults included", min_length=1)
+    sha256: Sha256 = _d("sha256 of the canonical JSON of `values`")
+
+
+class Converter(Part):
+    name: Text = _d("what wrote the ONNX file, e.g. skl2onnx")
+    version: Text = _d("its version")
+
+
+class Environment(Part):
+    lockfile_sha256: Sha256 | None = _d("sha256 of the lockfile; or give image_digest")
+    image_digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = _d(
+        "'sha256:<64 hex>' of the container image; or give lockfile_sha256", default=None
+    )
+    python: Text = _d("Python version")
+    os: Text = _d("operating system and release")
+    cpu: Text = _d("processor, e.g. 'x86_64, 8 cores'")
+    gpu: Text = _d("accelerator; 'no GPU' when there is none")
+    onnxruntime: Annotated[str, Field(pattern=r"^\d+\.\d+")] = _d("version of ONNX Runtime")
+    converter: Converter = _d("converter {name, version}")
+    packages: dict[str, str] = _d("version by package, of all that took part", min_length=1)
+
+
+class Run(Part):
+    id: Text = _d("what finds this run again, e.g. a job id")
+    builder: Text = _d("orchestrator or builder identity")
+    started_at: Utc = _d("start, UTC")
+    ended_at: Utc = _d("end, UTC, after the start and not in the future")
+
+
+class Interval(Part):
+    low: Finite = _d("lower end")
+    high: Finite = _d("upper end")
+    level: Annotated[float, Field(gt=0.5, lt=1)] = _d("coverage, e.g. 0.95")
+    method: Text = _d("e.g. 'DeLong' or 'bootstrap, 2000 resamples, seed 7'")
+
+
+class Metric(Part):
+    name: Text = _d("e.g. auc")
+    value: Finite = _d("a finite number")
+    interval: Interval = _d("{low, high, level, method}, around the value")
+    n: Count = _d("rows it was computed on, at least 1")
+    dataset: Content = _d("content of the evaluation data, as under data.evaluation")
+    slice: Text = _d("'all', or which part of the data")
+
+
+class FirstVersion(Part):
+    first_version: Literal[True] = _d("true: there was no champion to compare with")
+
+
+class ChampionComparison(Part):
+    champion: Text = _d("the champion of the time, e.g. fraud@3; it must exist")
+    metric: Text = _d("name of one of the metrics")
+    champion_value: Finite = _d("the champion's value on the same data")
+    difference: Finite = _d("this version's value minus the champion's")
+    dataset: Content = _d("content of the evaluation data, as under data.evaluation")
+
+
+def _comparison_kind(value: Any) -> str:
+    first = isinstance(value, FirstVersion) or (
+        isinstance(value, dict) and "first_version" in value
+    )
+    return f"{TAG}first" if first else f"{TAG}champion"
+
+
+Comparison = Annotated[
+    Annotated[FirstVersion, Tag(f"{TAG}first")]
+    | Annotated[ChampionComparison, Tag(f"{TAG}champion")],
+    Discriminator(_comparison_kind),
+]
+
+
+class Evaluation(Part):
+    metrics: tuple[Metric, ...] = _d("at least one metric", min_length=1)
+    threshold: Finite = _d("the threshold that threshold-dependent metrics used")
+    comparison: Comparison = _d("with the champion of the time, or {first_version: true}")
+
+
+class Conversion(Part):
+    rows: Count = _d("rows on which original and ONNX were compared, at least 1")
+    max_abs_difference: NotNegative = _d("largest absolute difference from the original")
+    tolerance: NotNegative = _d("largest difference accepted")
+
+
+class Parent(Part):
+    version: Text = _d("'from scratch', or the parent version, e.g. fraud@3")
+    conversion: Conversion = _d("{rows, max_abs_difference, tolerance}")
+
+
+class People(Part):
+    owner: Text = _d("team or person who answers for the model")
+    author: Text = _d("the identity that registers; taken from the caller")
+    contact: Text = _d("where to ask, e.g. an address or a channel")
+    approver: Text = _d("who approved; somebody other than the author")
+
+
+class Policy(Part):
+    intended_use: Text = _d("what the score is for, and what not")
+    decision_threshold: WaivableFloat = _d("threshold of the decision, or a waiver")
+    fallback_score: WaivableFloat = _d("score when the model cannot answer, or a waiver")
+    revalidate_by: date = _d("a date ahead, YYYY-MM-DD")
+    licence: WaivableText = _d("licence of model and data, or a waiver")
+
+
+class Seeds(Part):
+    values: WaivableSeeds = _d(
+        "seed by name, at least one; or a waiver that says why the training has none"
+    )
+
+
+class Provenance(Part):
+    """Where a version comes from. Groups are checked each by itself, then together."""
+
+    schema_version: Literal[1] = _d("1")
+    artifact: Artifact = _d("files, signature and golden vectors")
+    code: Code = _d("the code that trained the model")
+    data: Data = _d("what it was trained and evaluated on")
+    features: Features = _d("its ordered inputs")
+    parameters: Parameters = _d("hyper-parameters")
+    seeds: Seeds = _d("seeds of every random generator")
+    environment: Environment = _d("where it was trained")
+    run: Run = _d("the training run")
+    evaluation: Evaluation = _d("metrics")
+    parent: Parent = _d("what it was derived from")
+    people: People = _d("who answers for it")
+    policy: Policy = _d("what it may be used for")

@@ -1,0 +1,66 @@
+"""One table from our errors to gRPC statuses. A bug's text never reaches a caller."""
+
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+
+from understudy.domain.errors import (
+    ConflictError,
+    CorruptedError,
+    DeadlinePassedError,
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    PermissionRefusedError,
+    RefusedError,
+    UnavailableError,
+    UnderstudyError,
+)
+
+# What gRPC clients read as "retry not before"; grpc-core's retry policy honours it too.
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+
+_STATUS_OF: dict[type[UnderstudyError], grpc.StatusCode] = {
+    InvalidInputError: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFoundError: grpc.StatusCode.NOT_FOUND,
+    ConflictError: grpc.StatusCode.ABORTED,
+    RefusedError: grpc.StatusCode.FAILED_PRECONDITION,
+    PermissionRefusedError: grpc.StatusCode.PERMISSION_DENIED,
+    OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    DeadlinePassedError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    UnavailableError: grpc.StatusCode.UNAVAILABLE,
+    CorruptedError: grpc.StatusCode.DATA_LOSS,
+}
+
+_log = structlog.get_logger()
+
+
+def status_of(error: BaseException) -> grpc.StatusCode:
+    """Return the status for `error`; INTERNAL for anything we did not raise on purpose."""
+    for kind in type(error).__mro__:
+        if kind in _STATUS_OF:
+            return _STATUS_OF[kind]
+    return grpc.StatusCode.INTERNAL
+
+
+def detail_of(error: BaseException) -> str:
+    """Return text that is safe to show a caller: ours verbatim, a bug's never."""
+    return str(error) if isinstance(error, UnderstudyError) else "internal error"
+
+
+def retry_after_ms_of(error: BaseException) -> int:
+    """Return when a retry may help, in milliseconds from now; 0 when none should be made."""
+    return error.retry_after_ms if isinstance(error, OverloadedError) else 0
+
+
+async def abort_with(
+    context: grpc.aio.ServicerContext[Any, Any], error: Exception, *, rpc: str
+) -> NoReturn:
+    """End the call with the status of `error`; a bug is logged with its stack trace."""
+    status = status_of(error)
+    if status is grpc.StatusCode.INTERNAL:
+        _log.error("rpc_failed", rpc=rpc, status=status.name, exc_info=error)
+    pushback_ms = retry_after_ms_of(error)
+    trailers = ((PUSHBACK_KEY, str(pushback_ms)),) if pushback_ms else ()
+    await context.abort(status, detail_of(error), trailers)

@@ -1,0 +1,25 @@
+"""Bytes of a request to its message. gRPC's own deserialiser would answer UNKNOWN, and a bug's text."""
+
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from understudy.domain.errors import InvalidInputError
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+
+def parsed(kind: type[MessageT], received: bytes) -> MessageT:
+    """Return the message.
+
+    Raises:
+        InvalidInputError: the bytes are none of its kind, or hold text that is not UTF-8.
+    """
+    try:
+        return kind.FromString(received)
+    except DecodeError as error:
+        raise InvalidInputError.of(
+            kind.DESCRIPTOR.name,
+            read=f"{len(received)} bytes",
+            accepted="the protobuf message of that name, text in UTF-8",
+        ) from error

@@ -1,0 +1,126 @@
+"""A gRPC server as all our processes open it: bounded messages, health, reflection."""
+
+import asyncio
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from understudy.domain.errors import UnavailableError
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_LEAST_PING_INTERVAL_MS = 5_000
+
+
+class ServerGroup:
+    """Several gRPC servers of one process that act as one, on one port.
+
+    A grpc.aio server has exactly one accept outstanding, and each costs a round trip between
+    gRPC's thread and the event loop. With more servers, which share the connections, calls come
+    in side by side. For servers that were made with `reuse_port`.
+    """
+
+    def __init__(self, servers: Sequence[grpc.aio.Server]) -> None:
+        self._servers = servers
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        for server in self._servers:
+            server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(
+        self, service_name: str, method_handlers: dict[str, Any]
+    ) -> None:
+        for server in self._servers:
+            server.add_registered_method_handlers(service_name, method_handlers)
+
+    def add_insecure_port(self, address: str) -> int:
+        """Bind all to the port that the first gets; return it."""
+        first, *others = self._servers
+        port = first.add_insecure_port(address)
+        host, _, _ = address.rpartition(":")
+        for server in others:
+            server.add_insecure_port(f"{host}:{port}")
+        return port
+
+    async def start(self) -> None:
+        for server in self._servers:
+            await server.start()
+
+    async def stop(self, grace: float | None) -> None:
+        await asyncio.gather(*(server.stop(grace) for server in self._servers))
+
+
+Server = grpc.aio.Server | ServerGroup
+
+
+class Health(Enum):
+    SERVING = health_pb2.HealthCheckResponse.SERVING
+    NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class HealthSwitch:
+    """grpc.health.v1 for a server: one state for the whole and for each named service."""
+
+    def __init__(self, server: Server, services: Sequence[str]) -> None:
+        self._servicer = health.aio.HealthServicer()
+        self._names = ("", *services)
+        self.current = Health.NOT_SERVING
+        health_pb2_grpc.add_HealthServicer_to_server(  # a group takes handlers as a server does
+            self._servicer,
+            server,  # type: ignore[arg-type]
+        )
+
+    async def turn(self, state: Health) -> None:
+        self.current = state
+        for name in self._names:
+            await self._servicer.set(name, state.value)
+
+
+def new_server(
+    *, reuse_port: bool = False, max_message_bytes: int = MAX_MESSAGE_BYTES, **options: Any
+) -> grpc.aio.Server:
+    """Return a server without services.
+
+    `reuse_port` lets several processes share one port; without it a taken port is an error.
+    `options`: grpc-core channel arguments by short name; they win over ours.
+    """
+    chosen = {
+        "so_reuseport": int(reuse_port),
+        "enable_channelz": 0,  # books on each call, for a service that we do not offer
+        "max_receive_message_length": max_message_bytes,
+        "max_send_message_length": max_message_bytes,
+        # Clients ping on idle streams (Watch, ScoreStream). By default a server takes that
+        # for abuse and ends the connection with too_many_pings after some minutes.
+        "http2.min_ping_interval_without_data_ms": _LEAST_PING_INTERVAL_MS,
+        "keepalive_permit_without_calls": 1,
+        **options,  # once each: of a name given twice gRPC takes the first
+    }
+    return grpc.aio.server(options=[(f"grpc.{name}", value) for name, value in chosen.items()])
+
+
+def add_health_and_reflection(server: Server, services: Sequence[str]) -> HealthSwitch:
+    """Add grpc.health.v1 (NOT_SERVING until turned) and reflection for `services`."""
+    switch = HealthSwitch(server, services)
+    reflection.enable_server_reflection(
+        (*services, health.SERVICE_NAME, reflection.SERVICE_NAME),
+        server,  # type: ignore[arg-type]  # as above
+    )
+    return switch
+
+
+def bind(server: Server, listen: str) -> int:
+    """Bind `listen` (host:port, port 0 picks one, or unix:/path) and return the port.
+
+    Raises:
+        UnavailableError: the address cannot be bound, e.g. the port is taken.
+    """
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise UnavailableError(f"address {listen}", "cannot be bound; is it taken?") from error
+    if port == 0:
+        raise UnavailableError(f"address {listen}", "cannot be bound; is it taken?")
+    return port
