@@ -21,7 +21,7 @@ from benchmarks.model import ENTITIES
 from benchmarks.request_path import RequestPath, open_request_path, request_of
 from benchmarks.rows import Effort, Row, Scenario
 from understudy.domain.deployments import DegradationLevel
-from understudy.v1 import scoring_pb2_grpc
+from understudy.scoring.v1 import scoring_pb2_grpc
 
 CALLS_PER_S = 300
 TRIP_MS = 50.0

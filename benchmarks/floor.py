@@ -12,9 +12,9 @@ import grpc
 
 from understudy.runtime.lifecycle import DrainTimes, run, serve_until_stopped, stop_on_signals
 from understudy.runtime.serving import add_health_and_reflection, bind, new_server
-from understudy.v1 import scoring_pb2
+from understudy.scoring.v1 import scoring_pb2
 
-SERVICE = "understudy.v1.ScoringService"
+SERVICE = "understudy.scoring.v1.ScoringService"
 
 
 def no_op(response: scoring_pb2.ScoreResponse) -> grpc.GenericRpcHandler:

@@ -23,7 +23,7 @@ class Load:
     """What to send: fixed requests, over and over, the connections shared among them."""
 
     address: str  # host:port
-    method: str  # e.g. /understudy.v1.ScoringService/Score
+    method: str  # e.g. /understudy.scoring.v1.ScoringService/Score
     bodies: tuple[Path, ...]  # one gRPC frame each, see `write_frame`
     connections: int = 4
     in_flight: int = 16  # per connection

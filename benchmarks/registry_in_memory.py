@@ -27,9 +27,9 @@ from understudy.domain.versions import (
     VersionRef,
     artifact_digest,
 )
+from understudy.registry.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.serving import add_health_and_reflection, bind, new_server
-from understudy.v1 import registry_pb2 as pb
-from understudy.v1 import registry_pb2_grpc
 
 _CHUNK_BYTES = 1 << 20
 

@@ -21,10 +21,11 @@ from understudy.domain.versions import VersionRef
 from understudy.features.loading.load_features import SourceFile, load_features
 from understudy.features.stores import open_writer
 from understudy.features.views import load_views
+from understudy.registry.v1 import registry_pb2
 from understudy.runtime.free_port import free_port
-from understudy.v1 import registry_pb2, scoring_pb2, scoring_pb2_grpc
+from understudy.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 
-SCORE_METHOD = "/understudy.v1.ScoringService/Score"
+SCORE_METHOD = "/understudy.scoring.v1.ScoringService/Score"
 CHAMPION, CHALLENGER, SHADOW = 1, 2, 3
 _CHALLENGER_BP = 2_500
 _SETTLE_LIMIT_S = 30.0

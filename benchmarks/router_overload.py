@@ -22,7 +22,7 @@ from benchmarks.measure import (
 )
 from benchmarks.request_path import CHAMPION, RequestPath, open_request_path, request_of
 from benchmarks.rows import Effort, Row, Scenario
-from understudy.v1 import scoring_pb2_grpc
+from understudy.scoring.v1 import scoring_pb2_grpc
 
 OVERLOAD_TIMES = 3
 LEAST_GOODPUT = 0.9

@@ -25,7 +25,7 @@ from benchmarks.request_path import (
 from benchmarks.rows import Effort, Row, Scenario
 from stack.supervisor import ProcessSpec, Supervisor
 from understudy.runtime.free_port import free_port
-from understudy.v1 import scoring_pb2
+from understudy.scoring.v1 import scoring_pb2
 
 GOAL_RATIO = 0.75
 

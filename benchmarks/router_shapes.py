@@ -36,8 +36,8 @@ LEAST_BATCH_ROWS_PER_S = 60_000
 MOST_WIDTH_TIMES = 1.3
 CANDIDATES = 200
 MESSAGES_PER_STREAM = 200
-_STREAM_METHOD = "/understudy.v1.ScoringService/ScoreStream"
-_BATCH_METHOD = "/understudy.v1.ScoringService/ScoreBatch"
+_STREAM_METHOD = "/understudy.scoring.v1.ScoringService/ScoreStream"
+_BATCH_METHOD = "/understudy.scoring.v1.ScoringService/ScoreBatch"
 
 
 async def measure_latency(effort: Effort, folder: Path) -> list[Row]:

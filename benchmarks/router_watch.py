@@ -21,7 +21,7 @@ from benchmarks.request_path import (
 )
 from benchmarks.rows import Effort, Row, Scenario
 from understudy.domain.deployments import Challenger
-from understudy.v1 import scoring_pb2_grpc
+from understudy.scoring.v1 import scoring_pb2_grpc
 
 MOST_S = 0.25
 CHANGES = 20  # in each round

@@ -23,9 +23,9 @@ from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
 from registry.store.directory_lock import locked
 from understudy.provenance.inspection import InspectionLimits, Inspector
+from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
-from understudy.v1 import registry_pb2, registry_pb2_grpc
 
 SERVICE_NAME = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
 _DATABASE_FILE = "registry.sqlite"

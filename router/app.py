@@ -44,10 +44,11 @@ from understudy.features.stores import open_store
 from understudy.logs.columns import UnitKeys
 from understudy.logs.schema import UnitKeyForm
 from understudy.logs.writer import LogWriter
+from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
+from understudy.router.v1 import router_pb2, router_pb2_grpc
 from understudy.runtime.io_threads import keep_io_threads_back
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
 from understudy.runtime.serving import ServerGroup, add_health_and_reflection, bind, new_server
-from understudy.v1 import registry_pb2, registry_pb2_grpc, router_pb2, router_pb2_grpc
 
 _REPORT_S = 1.0
 _LOG_CLOSE_S = 10.0

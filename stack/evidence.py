@@ -8,7 +8,7 @@ from stack.decisions.demo_checks import ArmCount, LoggedRow
 from understudy.domain.deployments import Arm
 from understudy.logs.ledger import MirrorLedger
 from understudy.logs.reader import open_logs
-from understudy.v1 import router_pb2
+from understudy.router.v1 import router_pb2
 
 
 def read_score_log(log_dir: Path, model: str) -> list[LoggedRow]:

@@ -15,7 +15,7 @@ from understudy.domain.changes import Change
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import RefusedError, UnavailableError
 from understudy.domain.features import FeatureView
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 _SETTLE_LIMIT_S = 60.0
 _POLL_S = 0.1

@@ -5,7 +5,7 @@ from pathlib import Path
 import grpc
 
 from understudy.domain.errors import UnavailableError
-from understudy.v1 import router_pb2, router_pb2_grpc
+from understudy.router.v1 import router_pb2, router_pb2_grpc
 
 _TIMEOUT_S = 5.0
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from understudy.client.scoring_client import FeatureScalar, ScoringClient
 from understudy.domain.errors import InvalidInputError
 from understudy.runtime import exit_codes
-from understudy.v1 import scoring_pb2
+from understudy.scoring.v1 import scoring_pb2
 
 OUTPUTS = ("table", "json")
 _RETRY_MAY_HELP = {

@@ -10,7 +10,7 @@ import grpc
 from stack.decisions.demo_checks import Call
 from understudy.client.scoring_client import AsyncScoringClient, new_request_id
 from understudy.domain.deployments import Arm
-from understudy.v1 import scoring_pb2
+from understudy.scoring.v1 import scoring_pb2
 
 _MOST_IN_FLIGHT = 64
 _TIMEOUT_S = 5.0  # a busy machine must not make the demo fail

@@ -117,7 +117,7 @@ def show_addresses(console: Console, stack: Stack) -> None:
     console.print(f"files     {directory.root.resolve()} (logs, process-logs, …)")
     request = json.dumps({"model": model, "entities": {entity: _EXAMPLE_ENTITY_ID}})
     console.print(
-        f"grpcurl -plaintext -d '{request}' {addresses.router} understudy.v1.ScoringService/Score",
+        f"grpcurl -plaintext -d '{request}' {addresses.router} understudy.scoring.v1.ScoringService/Score",
         markup=False,
     )
     console.print(

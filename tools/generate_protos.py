@@ -13,7 +13,12 @@ from grpc_tools import protoc
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "protos"
 BESIDE_PYTHON = Path(sys.executable).parent
-GENERATED = ("understudy/v1", "understudy/oip")  # client.py beside them is written by hand
+GENERATED = (
+    "understudy/scoring/v1",
+    "understudy/registry/v1",
+    "understudy/router/v1",
+    "understudy/oip",
+)
 
 
 def generate(output_root: Path) -> None:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _DIGEST_SHOWN = 12

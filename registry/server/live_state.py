@@ -27,7 +27,7 @@ from understudy.control.wire import deployment_to_wire
 from understudy.domain.deployments import Deployment, versions_to_run
 from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.domain.versions import VersionRef
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 _EXPIRIES_PER_TERM = 4
 _MOST_LOGGED = 20

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from registry.store.artifacts import Staging
 from understudy.domain.errors import DeadlinePassedError, Fault, InvalidInputError
 from understudy.domain.versions import ArtifactFile
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.versions import checked_model_name
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 MOST_PROCESSES = 1_000  # in one report; models of a router too
 LONGEST_NAME = 200

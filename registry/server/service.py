@@ -39,9 +39,9 @@ from understudy.domain.errors import (
 from understudy.domain.versions import checked_model_name
 from understudy.provenance.fields import is_placeholder
 from understudy.provenance.inspection import Inspection, Inspector
+from understudy.registry.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.grpc_errors import abort_with
-from understudy.v1 import registry_pb2 as pb
-from understudy.v1 import registry_pb2_grpc
 
 _LONGEST_ACTOR = 200
 _LONGEST_REASON = 2000

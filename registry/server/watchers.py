@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 
 from understudy.domain.errors import OverloadedError
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 _RETRY_AFTER_MS = 1_000
 

@@ -20,7 +20,7 @@ from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureView
 from understudy.domain.versions import ScoreOutput, checked_model_name
 from understudy.gate.gate import GateReport
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 
 def registration_from_wire(message: pb.Registration, *, actor: str) -> Registration:

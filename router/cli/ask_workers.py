@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from understudy.router.v1 import router_pb2, router_pb2_grpc
 from understudy.runtime.exit_codes import DATA_ERROR, FAILED, REFUSED, UNAVAILABLE
-from understudy.v1 import router_pb2, router_pb2_grpc
 
 if TYPE_CHECKING:  # the generated stub of grpc.aio exists for type checkers only
-    from understudy.v1.router_pb2_grpc import RouterAdminServiceAsyncStub as Stub
+    from understudy.router.v1.router_pb2_grpc import RouterAdminServiceAsyncStub as Stub
 else:
     Stub = Any
 

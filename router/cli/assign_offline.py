@@ -11,7 +11,7 @@ from router.decisions.assignment import ArmWeight, Assigner, split_of
 from understudy.control.wire import deployment_from_wire
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import InvalidInputError
-from understudy.v1 import registry_pb2, registry_pb2_grpc
+from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 
 _TIMEOUT_S = 5.0
 

@@ -20,18 +20,14 @@ from router.settings import RouterSettings
 from understudy.control.identity import ACTOR_KEY, default_actor
 from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import InvalidInputError, UnderstudyError
+from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
+from understudy.router.v1 import router_pb2
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.exit_codes import DATA_ERROR, FAILED, OK, UNAVAILABLE, USAGE
 from understudy.runtime.lifecycle import die_with_parent, run, stop_on_signals
 from understudy.runtime.logs import configure_logs
 from understudy.runtime.settings import load_settings
-from understudy.v1 import (
-    registry_pb2,
-    registry_pb2_grpc,
-    router_pb2,
-    scoring_pb2,
-    scoring_pb2_grpc,
-)
+from understudy.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 
 app = typer.Typer(
     cls=CommandGroup, no_args_is_help=True, help="Route scoring calls to champion and challengers."

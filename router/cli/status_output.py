@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from understudy.v1 import router_pb2, scoring_pb2
+from understudy.router.v1 import router_pb2
+from understudy.scoring.v1 import scoring_pb2
 
 Status = router_pb2.GetRouterStatusResponse
 

@@ -16,8 +16,10 @@ from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import RefusedError
 from understudy.logs.schema import LogKind
 from understudy.logs.writer import LogWriter
+from understudy.registry.v1 import registry_pb2
+from understudy.router.v1 import router_pb2, router_pb2_grpc
 from understudy.runtime.grpc_errors import abort_with
-from understudy.v1 import registry_pb2, router_pb2, router_pb2_grpc, scoring_pb2
+from understudy.scoring.v1 import scoring_pb2
 
 
 class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):

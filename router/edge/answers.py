@@ -11,7 +11,7 @@ from router.edge.joined_answers import join_answers
 from router.work import Answered, Candidates, Served, Work, level_of_work, reasons_of_work
 from understudy.domain.deployments import Arm, DegradationLevel, Deployment
 from understudy.domain.features import FeatureStatus
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 _ARMS = {
     Arm.CHAMPION: pb.ARM_CHAMPION,

@@ -6,7 +6,7 @@ from router.decisions.buckets import bucket_bp
 from router.revision.live_model import LiveModel
 from understudy.domain.deployments import Arm
 from understudy.domain.errors import InvalidInputError, NotFoundError
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 _ARMS = {Arm.CHAMPION: pb.ARM_CHAMPION, Arm.CHALLENGER: pb.ARM_CHALLENGER}
 

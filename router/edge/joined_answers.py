@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from router.work import Candidates
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 
 def join_answers(parts: Sequence[bytes], candidates: Candidates) -> bytes | None:

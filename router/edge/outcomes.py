@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from router.admission.admit import MOST_ID_CHARACTERS
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.logs.batches import OutcomeBatchLog
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 _MOST_OUTCOMES = 10_000
 _LATEST_S = 253_402_300_799  # the last second of 9999, the latest that protobuf defines

@@ -24,7 +24,7 @@ from understudy.domain.errors import OverloadedError
 from understudy.runtime.grpc_errors import detail_of, retry_after_ms_of, status_of
 from understudy.runtime.open_streams import Write, id_to_tell
 from understudy.runtime.protobuf_bytes import length_delimited
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 _FIELDS = pb.ScoreStreamResponse.DESCRIPTOR.fields_by_name
 _REQUEST_ID_FIELD = _FIELDS["request_id"].number

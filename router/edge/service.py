@@ -24,7 +24,7 @@ from understudy.logs.batches import OutcomeBatchLog
 from understudy.runtime.grpc_errors import abort_with
 from understudy.runtime.open_streams import OpenStreams
 from understudy.runtime.parsing import parsed
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
 _MOST_OPEN_PER_STREAM = 256

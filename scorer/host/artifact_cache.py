@@ -19,7 +19,7 @@ from understudy.artifact.artifact import is_confined
 from understudy.domain.errors import CorruptedError, InvalidInputError, UnavailableError
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import ArtifactFile
-from understudy.v1 import registry_pb2, registry_pb2_grpc
+from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 
 _log = structlog.get_logger()
 

@@ -17,10 +17,10 @@ from scorer.settings import HostSettings
 from understudy.control.registry_watch import follow, open_registry_channel
 from understudy.control.wire import scorer_to_wire
 from understudy.domain.snapshots import Snapshot
+from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.runtime.exit_codes import OK
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.serving import add_health_and_reflection, bind, new_server
-from understudy.v1 import registry_pb2, registry_pb2_grpc
 
 _REPORT_TIMEOUT_S = 2.0
 _FETCH_TIMEOUT_S = 120.0

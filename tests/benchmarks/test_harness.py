@@ -15,7 +15,7 @@ from benchmarks.measure import Measured, median_cpu_us, median_ratio
 from benchmarks.rows import Row, write_rows
 from understudy.domain.errors import UnavailableError
 from understudy.runtime import exit_codes
-from understudy.v1 import scoring_pb2
+from understudy.scoring.v1 import scoring_pb2
 
 OUTPUT = """
 finished in 2.00s, 6170.50 req/s, 826.33KB/s

@@ -20,8 +20,8 @@ from understudy.client.scoring_client import (
     new_request_id,
     score_request,
 )
-from understudy.v1 import scoring_pb2 as pb
-from understudy.v1 import scoring_pb2_grpc
+from understudy.scoring.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2_grpc
 
 PUSHBACK_MS = 150
 

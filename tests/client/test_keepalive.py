@@ -13,7 +13,7 @@ from tests.client.test_client import ScriptedService, served
 from understudy.client import scoring_client as client
 from understudy.client.scoring_client import score_request
 from understudy.control import registry_watch
-from understudy.v1 import scoring_pb2_grpc
+from understudy.scoring.v1 import scoring_pb2_grpc
 
 QUICK_MS = {"grpc.keepalive_time_ms": 1_000, "grpc.http2.ping_timeout_ms": 300}
 

@@ -10,7 +10,7 @@ import pytest
 from tests.client.test_client import PUSHBACK_MS, ScriptedService, served
 from understudy.client.repeats import MOST_ATTEMPTS
 from understudy.client.scoring_client import AsyncScoringClient, ScoringClient
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 LIMIT_BYTES = 16 * 1024
 LARGE = {"text": "x" * 2 * LIMIT_BYTES}

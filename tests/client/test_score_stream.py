@@ -15,7 +15,7 @@ import pytest
 
 from understudy.client.scoring_client import AsyncScoringClient, ScoringClient, score_request
 from understudy.client.streams import ThreadedStream, UnansweredError
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 # Until the client is done: grpc.aio hides the server's status when a write of its own meets the end.
 TO_THE_END = 1_000

@@ -21,7 +21,7 @@ from understudy.features.adapters.aerospike_client import AerospikeOptions
 from understudy.features.adapters.aerospike_store import AerospikeStore
 from understudy.features.adapters.aerospike_writer import AerospikeWriter
 from understudy.features.decisions.record_format import pack_record, record_format
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 pytestmark = pytest.mark.fault
 TRIP_S = 0.05

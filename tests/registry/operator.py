@@ -16,9 +16,9 @@ from understudy.control.change_wire import change_to_wire
 from understudy.control.client import NewVersion, registration_parts
 from understudy.control.identity import ACTOR_KEY
 from understudy.domain.changes import Change
+from understudy.registry.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.serving import Health
-from understudy.v1 import registry_pb2 as pb
-from understudy.v1 import registry_pb2_grpc
 
 LIMIT_S = 20.0
 

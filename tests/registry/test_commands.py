@@ -26,9 +26,9 @@ from understudy.control.client import RegistryClient
 from understudy.control.identity import ACTOR_KEY
 from understudy.domain.changes import DeployChampion, SetCanary
 from understudy.domain.errors import CorruptedError
+from understudy.registry.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.exit_codes import OK, REFUSED, UNAVAILABLE, USAGE
-from understudy.v1 import registry_pb2 as pb
-from understudy.v1 import registry_pb2_grpc
 
 REASON = ("--reason", "a test")
 

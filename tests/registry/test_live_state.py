@@ -27,7 +27,7 @@ from understudy.domain.errors import (
     RefusedError,
     UnavailableError,
 )
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 AFTER_EXPIRY = datetime(2099, 1, 2, tzinfo=UTC)  # the samples are to be validated by 2099-01-01

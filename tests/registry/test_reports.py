@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from tests.registry.operator import LIMIT_S, Operator, failure_of, running_registry
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode
 

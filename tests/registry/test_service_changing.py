@@ -23,7 +23,7 @@ from understudy.domain.changes import (
     SetShadow,
 )
 from understudy.domain.deployments import Fallback, Rule, RuleOperator
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode
 

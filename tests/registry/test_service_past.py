@@ -9,7 +9,7 @@ import pytest
 from tests.registry.operator import Operator, failure_of, report_of, running_registry, version_1
 from tests.registry.samples import ACTOR
 from understudy.domain.changes import DeployChampion, Rollback, SetCanary
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode
 

@@ -9,7 +9,7 @@ from tests.registry.operator import Operator, failure_of, rows_of, version_1
 from tests.registry.samples import ACTOR, new_version, record_with, trained
 from understudy.control.client import registration_parts
 from understudy.domain.versions import ScoreOutput
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode
 DEEP = "[" * 50_000 + "]" * 50_000

@@ -14,7 +14,7 @@ from tests.registry.operator import (
     running_registry,
 )
 from understudy.domain.changes import DeployChampion
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode
 

@@ -10,7 +10,7 @@ import pytest
 from tests.registry.operator import LIMIT_S, Operator, failure_of, running_registry
 from tests.registry.samples import ACTOR, new_version
 from understudy.control.client import registration_parts
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode
 

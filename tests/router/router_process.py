@@ -27,9 +27,10 @@ from understudy.domain.snapshots import Snapshot, VersionSpec
 from understudy.features.decisions.record_format import pack_record, record_format
 from understudy.features.stores import open_writer
 from understudy.oip import inference_pb2 as oip
+from understudy.registry.v1 import registry_pb2
+from understudy.router.v1 import router_pb2
 from understudy.runtime.free_port import free_port
 from understudy.runtime.serving import bind, new_server
-from understudy.v1 import registry_pb2, router_pb2
 
 NODE = "aerospike"
 USERS = tuple(f"u{index}" for index in range(200))

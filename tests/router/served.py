@@ -17,7 +17,7 @@ from tests.router.world import MODEL, UTC_S, VIEW, World, open_world, spec
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
 from understudy.logs.batches import OutcomeBatchLog
 from understudy.runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
-from understudy.v1 import scoring_pb2_grpc
+from understudy.scoring.v1 import scoring_pb2_grpc
 
 
 @dataclass

@@ -13,9 +13,10 @@ from router.app import serve
 from router.settings import RouterSettings
 from router.workers import reserved
 from tests.router.test_metrics import scrape
+from understudy.registry.v1 import registry_pb2
 from understudy.runtime.free_port import free_port
-from understudy.v1 import registry_pb2, scoring_pb2_grpc
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2_grpc
 
 
 @asynccontextmanager

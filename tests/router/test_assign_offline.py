@@ -15,8 +15,8 @@ from understudy.client.scoring_client import AsyncScoringClient
 from understudy.control.wire import deployment_to_wire
 from understudy.domain.changes import SetCanary
 from understudy.domain.deployments import Challenger
+from understudy.registry.v1 import registry_pb2
 from understudy.runtime.exit_codes import DATA_ERROR, OK, REFUSED, UNAVAILABLE, USAGE
-from understudy.v1 import registry_pb2
 
 DECLARED = deployment(challengers=(Challenger(2, 3_000), Challenger(3, 1_500)), salt="offline")
 UNITS = [f"u{index}" for index in range(60)] + ["Zo\u00eb", "a b", "\u4e2d"]

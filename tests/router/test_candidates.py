@@ -2,7 +2,7 @@
 
 from tests.router.world import deployment, open_world, spec, two_arms
 from understudy.domain.deployments import Rule, RuleOperator
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 
 def names(answer: pb.ScoreBatchResponse) -> list[str]:

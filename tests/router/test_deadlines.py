@@ -22,7 +22,7 @@ from tests.router.world import (
 from understudy.domain.deployments import Challenger, Deployment, Fallback
 from understudy.domain.errors import DeadlinePassedError
 from understudy.features.ports import ViewRead
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 CONSTANT = Fallback(constant_score=0.25)
 

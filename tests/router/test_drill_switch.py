@@ -8,7 +8,7 @@ from tests.router.world import open_world, two_arms
 from understudy.domain.deployments import DegradationLevel, Fallback
 from understudy.domain.errors import InvalidInputError
 from understudy.runtime.exit_codes import USAGE
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 L0, L1 = DegradationLevel.FULL, DegradationLevel.FEATURES
 L2 = DegradationLevel.FALLBACK

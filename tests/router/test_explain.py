@@ -17,7 +17,7 @@ from router.edge.explain import explain
 from tests.router.world import MODEL, World, deployment, open_world, spec, two_arms
 from understudy.domain.deployments import Arm, Challenger
 from understudy.domain.errors import InvalidInputError, NotFoundError
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 
 def explained(world: World, unit_key: str) -> pb.ExplainAssignmentResponse:

@@ -11,7 +11,7 @@ from understudy.domain.deployments import (
     Fallback,
 )
 from understudy.domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 
 async def test_a_dead_scorer_falls_back_to_the_declared_version() -> None:

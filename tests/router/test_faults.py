@@ -21,7 +21,7 @@ from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until, until_gone
 from understudy.domain.changes import SetCanary, SetFallback
 from understudy.domain.deployments import DegradationLevel, Fallback
-from understudy.v1 import scoring_pb2, scoring_pb2_grpc
+from understudy.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(180)]
 CONSTANT = 0.37

@@ -21,7 +21,7 @@ from tests.router.world import (
     until,
 )
 from understudy.domain.deployments import Fallback
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 HEDGE_AFTER_S = 0.02
 FALLBACK = Fallback(constant_score=0.25)

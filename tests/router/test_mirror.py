@@ -23,7 +23,7 @@ from understudy.domain.deployments import (
     RuleOperator,
     Shadow,
 )
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 
 async def test_mirrored_rows_are_all_accounted_for() -> None:

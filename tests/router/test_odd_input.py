@@ -8,7 +8,7 @@ import pytest
 from tests.router.served import Served, open_served
 from tests.router.world import MODEL
 from understudy.runtime.grpc_errors import PUSHBACK_KEY
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 LIMIT_BYTES = 64 * 1024
 LARGE = {"amount": pb.FeatureValue(text="x" * LIMIT_BYTES)}

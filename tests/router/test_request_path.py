@@ -15,7 +15,7 @@ from understudy.domain.deployments import (
 )
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import Feature, FeatureDtype
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 
 def version_of(score: float, index: int) -> int:

@@ -6,7 +6,7 @@ from functools import partial
 
 from tests.router.world import RemoteStore, awaited, deployment, open_world, spec, two_arms, until
 from understudy.domain.deployments import Challenger, Fallback, Rule, RuleOperator
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 LARGE = Rule("large", "amount", RuleOperator.GREATER, 5.0, "review", 1.0)
 SMALL = Rule("small", "amount", RuleOperator.LESS, 5.0, "pass", 0.0)

@@ -13,8 +13,8 @@ from tests.router.served import Served, open_served
 from tests.router.world import MODEL, FakeScorer, until
 from understudy.client.scoring_client import AsyncScoringClient
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
-from understudy.v1 import scoring_pb2 as pb
-from understudy.v1 import scoring_pb2_grpc
+from understudy.scoring.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2_grpc
 
 MOST_OPEN = 256
 LONG_S = 5.0  # longer than a test takes

@@ -15,7 +15,7 @@ from tests.router.served import Served, open_served
 from tests.router.world import MODEL, until
 from understudy.logs.batches import OutcomeBatchLog
 from understudy.runtime.grpc_errors import PUSHBACK_KEY
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ async def test_a_request_id_twice_is_answered_twice(served: Served) -> None:
 
 async def test_bytes_that_are_no_request_never_reach_the_model(served: Served) -> None:
     raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = served.channel.unary_unary(
-        "/understudy.v1.ScoringService/Score"
+        "/understudy.scoring.v1.ScoringService/Score"
     )
 
     # Field 1 (model) with bytes that are not UTF-8; then bytes that are no protobuf at all.

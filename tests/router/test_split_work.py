@@ -14,7 +14,7 @@ from tests.router.builders import bare_work
 from tests.router.world import World, awaited, open_world, two_arms, until
 from understudy.domain.deployments import Challenger, Fallback
 from understudy.domain.errors import UnavailableError
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 
 def joined(parts: Sequence[bytes], candidates: Candidates) -> bytes:

@@ -5,7 +5,8 @@ from io import StringIO
 from rich.console import Console
 
 from router.cli.status_output import print_status, troubles
-from understudy.v1 import registry_pb2, router_pb2
+from understudy.registry.v1 import registry_pb2
+from understudy.router.v1 import router_pb2
 
 
 def well(**changes: object) -> router_pb2.GetRouterStatusResponse:

@@ -14,8 +14,8 @@ from tests.router.router_process import USERS, RouterProcess, ServedScorer, open
 from tests.router.world import MODEL, deployment
 from tests.stack.waiting import until
 from understudy.domain.deployments import Challenger, Shadow
-from understudy.v1 import scoring_pb2 as pb
-from understudy.v1 import scoring_pb2_grpc
+from understudy.scoring.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2_grpc
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(60)]
 CALLS = STREAMED = 24

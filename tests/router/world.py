@@ -36,7 +36,7 @@ from understudy.domain.versions import DYNAMIC, ScoreOutput, TensorSpec, Version
 from understudy.features.decisions.record_format import pack_record, record_format
 from understudy.features.ports import UNANSWERED, FeatureStore, ViewRead
 from understudy.logs.batches import LogBatch, ScoreBatchLog, ShadowBatchLog
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 MODEL = "fraud"
 UTC_S = 1_800_000_000.0

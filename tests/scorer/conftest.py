@@ -14,7 +14,7 @@ import pytest
 from scorer.host.probe import Probe, ProbeAnswer
 from tests.scorer.fake_registry import FakeRegistry
 from tests.scorer.models import doubling_artifact
-from understudy.v1 import registry_pb2_grpc
+from understudy.registry.v1 import registry_pb2_grpc
 
 READY_WITHIN_S = 30.0
 ENDED_WITHIN_S = 20.0

@@ -10,8 +10,8 @@ import grpc
 from understudy.artifact.artifact import describe_artifact
 from understudy.control.wire import file_to_wire, tensor_to_wire
 from understudy.domain.versions import TensorSpec, VersionRef, artifact_digest
-from understudy.v1 import registry_pb2 as pb
-from understudy.v1 import registry_pb2_grpc
+from understudy.registry.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2_grpc
 
 _CHUNK_BYTES = 64 * 1024
 

@@ -22,7 +22,7 @@ from tests.scorer.serving import infer_request
 from tests.scorer.test_host import READY, REFUSED, all_ready, deployment, infer, is_running
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb_oip
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 pytestmark = pytest.mark.fault
 Code = grpc.StatusCode

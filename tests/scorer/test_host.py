@@ -13,7 +13,7 @@ from tests.scorer.fake_registry import FakeRegistry
 from tests.scorer.models import doubling_artifact
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 READY = pb.SCORER_STATE_READY
 REFUSED = pb.SCORER_STATE_REFUSED

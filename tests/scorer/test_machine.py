@@ -20,7 +20,7 @@ from tests.scorer.models import doubling_artifact
 from tests.scorer.test_host import all_ready, deployment
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.versions import VersionRef
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 PLACE = Place(VersionRef("fraud", 3), 0)
 AFFINITY = len(os.sched_getaffinity(0))

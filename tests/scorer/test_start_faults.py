@@ -13,7 +13,7 @@ from tests.scorer.fake_registry import FakeRegistry
 from tests.scorer.models import doubling_artifact
 from tests.scorer.test_host import READY, all_ready, deployment, infer
 from understudy.domain.versions import VersionRef
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 pytestmark = pytest.mark.fault
 

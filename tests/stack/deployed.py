@@ -17,7 +17,7 @@ from stack.provenance import Champion, auc_of, complete_record
 from stack.rollout import Operator
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True)

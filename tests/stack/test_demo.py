@@ -20,8 +20,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from tests.stack.waiting import is_running, until_gone
 from understudy.client.scoring_client import AsyncScoringClient
 from understudy.logs.reader import open_logs
+from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.runtime import exit_codes
-from understudy.v1 import registry_pb2, registry_pb2_grpc
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 LIMIT_S = 200.0
@@ -199,7 +199,7 @@ async def test_up_serves_until_it_is_told_to_stop(
         assert all(is_running(pid) for pid in children)
         with grpc.insecure_channel(router) as channel:  # what grpcurl asks first
             services = ProtoReflectionDescriptorDatabase(channel).get_services()
-        assert "understudy.v1.ScoringService" in services
+        assert "understudy.scoring.v1.ScoringService" in services
 
         process.send_signal(number)
         await asyncio.wait_for(process.communicate(), LIMIT_S)

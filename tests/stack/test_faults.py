@@ -14,7 +14,7 @@ from tests.stack.waiting import until, until_gone
 from understudy.client.scoring_client import AsyncScoringClient
 from understudy.domain.changes import SetFallback, SetShadow
 from understudy.domain.deployments import DegradationLevel, Fallback
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(180)]
 MODEL = "cancer"

@@ -30,8 +30,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from understudy.client.repeats import MOST_ATTEMPTS, call_repeatedly, call_repeatedly_async
 from understudy.client.streams import AsyncioStream, ThreadedStream
-from understudy.v1 import scoring_pb2 as pb
-from understudy.v1 import scoring_pb2_grpc
+from understudy.scoring.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2_grpc
 
 FeatureScalar = float | int | bool | str
 Features = Mapping[str, FeatureScalar]
@@ -39,7 +39,7 @@ Features = Mapping[str, FeatureScalar]
 DEFAULT_TIMEOUT_S = 0.5  # the router spends it over fetch, queue and model
 OUTCOMES_TIMEOUT_S = 5.0
 
-_SERVICE = "understudy.v1.ScoringService"
+_SERVICE = "understudy.scoring.v1.ScoringService"
 _REPEATABLE = ("Score", "ScoreBatch", "ExplainAssignment")  # outcomes would be logged twice
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],

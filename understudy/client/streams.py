@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 
-from understudy.v1 import scoring_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4)  # before the next call, after so many failures in a row
 _REPEATABLE = frozenset(

@@ -23,7 +23,7 @@ from understudy.domain.changes import (
     SetThreshold,
 )
 from understudy.domain.errors import InvalidInputError
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 
 def change_from_wire(message: pb.ChangeDeploymentRequest) -> Change:

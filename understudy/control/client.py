@@ -24,8 +24,8 @@ from understudy.domain.errors import (
 )
 from understudy.domain.features import FeatureView
 from understudy.domain.versions import ArtifactFile, ScoreOutput
-from understudy.v1 import registry_pb2 as pb
-from understudy.v1 import registry_pb2_grpc
+from understudy.registry.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2_grpc
 
 DEFAULT_REGISTRY = "127.0.0.1:8500"
 _CHUNK_BYTES = 1 << 20

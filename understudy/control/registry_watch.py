@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from understudy.control.wire import snapshot_from_wire
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import Snapshot
-from understudy.v1 import registry_pb2, registry_pb2_grpc
+from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 
 _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 2.0

@@ -23,7 +23,7 @@ from understudy.domain.features import (
 )
 from understudy.domain.snapshots import ScorerProcess, ScorerState, Snapshot, VersionSpec
 from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
-from understudy.v1 import registry_pb2 as pb
+from understudy.registry.v1 import registry_pb2 as pb
 
 
 def snapshot_from_wire(message: pb.Snapshot) -> Snapshot:

@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from understudy.v1 import registry_pb2 as understudy_dot_v1_dot_registry__pb2
+from understudy.registry.v1 import registry_pb2 as understudy_dot_registry_dot_v1_dot_registry__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -18,7 +18,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in understudy/v1/registry_pb2_grpc.py depends on'
+        + ' but the generated code in understudy/registry/v1/registry_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
@@ -35,74 +35,74 @@ class RegistryServiceStub:
             channel: A grpc.Channel.
         """
         self.CheckVersion = channel.stream_unary(
-                '/understudy.v1.RegistryService/CheckVersion',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.RegisterVersionRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.RegisterVersionResponse.FromString,
+                '/understudy.registry.v1.RegistryService/CheckVersion',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionResponse.FromString,
                 _registered_method=True)
         self.RegisterVersion = channel.stream_unary(
-                '/understudy.v1.RegistryService/RegisterVersion',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.RegisterVersionRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.RegisterVersionResponse.FromString,
+                '/understudy.registry.v1.RegistryService/RegisterVersion',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionResponse.FromString,
                 _registered_method=True)
         self.ListVersions = channel.unary_unary(
-                '/understudy.v1.RegistryService/ListVersions',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.ListVersionsRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.ListVersionsResponse.FromString,
+                '/understudy.registry.v1.RegistryService/ListVersions',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListVersionsRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListVersionsResponse.FromString,
                 _registered_method=True)
         self.GetVersion = channel.unary_unary(
-                '/understudy.v1.RegistryService/GetVersion',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.GetVersionRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.Version.FromString,
+                '/understudy.registry.v1.RegistryService/GetVersion',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.Version.FromString,
                 _registered_method=True)
         self.FetchArtifactFile = channel.unary_stream(
-                '/understudy.v1.RegistryService/FetchArtifactFile',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.FetchArtifactFileRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.ArtifactChunk.FromString,
+                '/understudy.registry.v1.RegistryService/FetchArtifactFile',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.FetchArtifactFileRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ArtifactChunk.FromString,
                 _registered_method=True)
         self.ChangeDeployment = channel.unary_unary(
-                '/understudy.v1.RegistryService/ChangeDeployment',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.ChangeDeploymentRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.ChangeDeploymentResponse.FromString,
+                '/understudy.registry.v1.RegistryService/ChangeDeployment',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ChangeDeploymentRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ChangeDeploymentResponse.FromString,
                 _registered_method=True)
         self.GetDeployment = channel.unary_unary(
-                '/understudy.v1.RegistryService/GetDeployment',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.GetDeploymentRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.Deployment.FromString,
+                '/understudy.registry.v1.RegistryService/GetDeployment',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetDeploymentRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.Deployment.FromString,
                 _registered_method=True)
         self.ListRevisions = channel.unary_unary(
-                '/understudy.v1.RegistryService/ListRevisions',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.ListRevisionsRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.ListRevisionsResponse.FromString,
+                '/understudy.registry.v1.RegistryService/ListRevisions',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRevisionsRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRevisionsResponse.FromString,
                 _registered_method=True)
         self.ListAudit = channel.unary_unary(
-                '/understudy.v1.RegistryService/ListAudit',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.ListAuditRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.ListAuditResponse.FromString,
+                '/understudy.registry.v1.RegistryService/ListAudit',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditResponse.FromString,
                 _registered_method=True)
         self.GetStatus = channel.unary_unary(
-                '/understudy.v1.RegistryService/GetStatus',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.GetStatusRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.GetStatusResponse.FromString,
+                '/understudy.registry.v1.RegistryService/GetStatus',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetStatusRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
         self.RecordDrill = channel.unary_unary(
-                '/understudy.v1.RegistryService/RecordDrill',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.RecordDrillRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.RecordDrillResponse.FromString,
+                '/understudy.registry.v1.RegistryService/RecordDrill',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillResponse.FromString,
                 _registered_method=True)
         self.ReportScorers = channel.unary_unary(
-                '/understudy.v1.RegistryService/ReportScorers',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.ReportScorersRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.ReportScorersResponse.FromString,
+                '/understudy.registry.v1.RegistryService/ReportScorers',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ReportScorersRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ReportScorersResponse.FromString,
                 _registered_method=True)
         self.ReportRouter = channel.unary_unary(
-                '/understudy.v1.RegistryService/ReportRouter',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.ReportRouterRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.ReportRouterResponse.FromString,
+                '/understudy.registry.v1.RegistryService/ReportRouter',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ReportRouterRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ReportRouterResponse.FromString,
                 _registered_method=True)
         self.Watch = channel.unary_stream(
-                '/understudy.v1.RegistryService/Watch',
-                request_serializer=understudy_dot_v1_dot_registry__pb2.WatchRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_registry__pb2.Snapshot.FromString,
+                '/understudy.registry.v1.RegistryService/Watch',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.WatchRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.Snapshot.FromString,
                 _registered_method=True)
 
 
@@ -206,79 +206,79 @@ def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'CheckVersion': grpc.stream_unary_rpc_method_handler(
                     servicer.CheckVersion,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.RegisterVersionRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.RegisterVersionResponse.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionResponse.SerializeToString,
             ),
             'RegisterVersion': grpc.stream_unary_rpc_method_handler(
                     servicer.RegisterVersion,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.RegisterVersionRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.RegisterVersionResponse.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionResponse.SerializeToString,
             ),
             'ListVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListVersions,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.ListVersionsRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.ListVersionsResponse.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListVersionsRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListVersionsResponse.SerializeToString,
             ),
             'GetVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetVersion,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.GetVersionRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.Version.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.Version.SerializeToString,
             ),
             'FetchArtifactFile': grpc.unary_stream_rpc_method_handler(
                     servicer.FetchArtifactFile,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.FetchArtifactFileRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.ArtifactChunk.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.FetchArtifactFileRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ArtifactChunk.SerializeToString,
             ),
             'ChangeDeployment': grpc.unary_unary_rpc_method_handler(
                     servicer.ChangeDeployment,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.ChangeDeploymentRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.ChangeDeploymentResponse.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ChangeDeploymentRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ChangeDeploymentResponse.SerializeToString,
             ),
             'GetDeployment': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDeployment,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.GetDeploymentRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.Deployment.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetDeploymentRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.Deployment.SerializeToString,
             ),
             'ListRevisions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRevisions,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.ListRevisionsRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.ListRevisionsResponse.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRevisionsRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRevisionsResponse.SerializeToString,
             ),
             'ListAudit': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAudit,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.ListAuditRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.ListAuditResponse.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.GetStatusRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.GetStatusResponse.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetStatusRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetStatusResponse.SerializeToString,
             ),
             'RecordDrill': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordDrill,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.RecordDrillRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.RecordDrillResponse.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillResponse.SerializeToString,
             ),
             'ReportScorers': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportScorers,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.ReportScorersRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.ReportScorersResponse.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ReportScorersRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ReportScorersResponse.SerializeToString,
             ),
             'ReportRouter': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportRouter,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.ReportRouterRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.ReportRouterResponse.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ReportRouterRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ReportRouterResponse.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
-                    request_deserializer=understudy_dot_v1_dot_registry__pb2.WatchRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_registry__pb2.Snapshot.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.WatchRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.Snapshot.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'understudy.v1.RegistryService', rpc_method_handlers)
+            'understudy.registry.v1.RegistryService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('understudy.v1.RegistryService', rpc_method_handlers)
+    server.add_registered_method_handlers('understudy.registry.v1.RegistryService', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
@@ -299,9 +299,9 @@ class RegistryService:
         return grpc.experimental.stream_unary(
             request_iterator,
             target,
-            '/understudy.v1.RegistryService/CheckVersion',
-            understudy_dot_v1_dot_registry__pb2.RegisterVersionRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.RegisterVersionResponse.FromString,
+            '/understudy.registry.v1.RegistryService/CheckVersion',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -326,9 +326,9 @@ class RegistryService:
         return grpc.experimental.stream_unary(
             request_iterator,
             target,
-            '/understudy.v1.RegistryService/RegisterVersion',
-            understudy_dot_v1_dot_registry__pb2.RegisterVersionRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.RegisterVersionResponse.FromString,
+            '/understudy.registry.v1.RegistryService/RegisterVersion',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -353,9 +353,9 @@ class RegistryService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.RegistryService/ListVersions',
-            understudy_dot_v1_dot_registry__pb2.ListVersionsRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.ListVersionsResponse.FromString,
+            '/understudy.registry.v1.RegistryService/ListVersions',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ListVersionsRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ListVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -380,9 +380,9 @@ class RegistryService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.RegistryService/GetVersion',
-            understudy_dot_v1_dot_registry__pb2.GetVersionRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.Version.FromString,
+            '/understudy.registry.v1.RegistryService/GetVersion',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.Version.FromString,
             options,
             channel_credentials,
             insecure,
@@ -407,9 +407,9 @@ class RegistryService:
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/understudy.v1.RegistryService/FetchArtifactFile',
-            understudy_dot_v1_dot_registry__pb2.FetchArtifactFileRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.ArtifactChunk.FromString,
+            '/understudy.registry.v1.RegistryService/FetchArtifactFile',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.FetchArtifactFileRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ArtifactChunk.FromString,
             options,
             channel_credentials,
             insecure,
@@ -434,9 +434,9 @@ class RegistryService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.RegistryService/ChangeDeployment',
-            understudy_dot_v1_dot_registry__pb2.ChangeDeploymentRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.ChangeDeploymentResponse.FromString,
+            '/understudy.registry.v1.RegistryService/ChangeDeployment',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ChangeDeploymentRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ChangeDeploymentResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -461,9 +461,9 @@ class RegistryService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.RegistryService/GetDeployment',
-            understudy_dot_v1_dot_registry__pb2.GetDeploymentRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.Deployment.FromString,
+            '/understudy.registry.v1.RegistryService/GetDeployment',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.GetDeploymentRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.Deployment.FromString,
             options,
             channel_credentials,
             insecure,
@@ -488,9 +488,9 @@ class RegistryService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.RegistryService/ListRevisions',
-            understudy_dot_v1_dot_registry__pb2.ListRevisionsRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.ListRevisionsResponse.FromString,
+            '/understudy.registry.v1.RegistryService/ListRevisions',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ListRevisionsRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ListRevisionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -515,9 +515,9 @@ class RegistryService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.RegistryService/ListAudit',
-            understudy_dot_v1_dot_registry__pb2.ListAuditRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.ListAuditResponse.FromString,
+            '/understudy.registry.v1.RegistryService/ListAudit',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -542,9 +542,9 @@ class RegistryService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.RegistryService/GetStatus',
-            understudy_dot_v1_dot_registry__pb2.GetStatusRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.GetStatusResponse.FromString,
+            '/understudy.registry.v1.RegistryService/GetStatus',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.GetStatusRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.GetStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -569,9 +569,9 @@ class RegistryService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.RegistryService/RecordDrill',
-            understudy_dot_v1_dot_registry__pb2.RecordDrillRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.RecordDrillResponse.FromString,
+            '/understudy.registry.v1.RegistryService/RecordDrill',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -596,9 +596,9 @@ class RegistryService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.RegistryService/ReportScorers',
-            understudy_dot_v1_dot_registry__pb2.ReportScorersRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.ReportScorersResponse.FromString,
+            '/understudy.registry.v1.RegistryService/ReportScorers',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ReportScorersRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ReportScorersResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -623,9 +623,9 @@ class RegistryService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.RegistryService/ReportRouter',
-            understudy_dot_v1_dot_registry__pb2.ReportRouterRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.ReportRouterResponse.FromString,
+            '/understudy.registry.v1.RegistryService/ReportRouter',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ReportRouterRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ReportRouterResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -650,9 +650,9 @@ class RegistryService:
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/understudy.v1.RegistryService/Watch',
-            understudy_dot_v1_dot_registry__pb2.WatchRequest.SerializeToString,
-            understudy_dot_v1_dot_registry__pb2.Snapshot.FromString,
+            '/understudy.registry.v1.RegistryService/Watch',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.WatchRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.Snapshot.FromString,
             options,
             channel_credentials,
             insecure,

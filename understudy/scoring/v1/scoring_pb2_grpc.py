@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from understudy.v1 import scoring_pb2 as understudy_dot_v1_dot_scoring__pb2
+from understudy.scoring.v1 import scoring_pb2 as understudy_dot_scoring_dot_v1_dot_scoring__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -18,7 +18,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in understudy/v1/scoring_pb2_grpc.py depends on'
+        + ' but the generated code in understudy/scoring/v1/scoring_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
@@ -35,29 +35,29 @@ class ScoringServiceStub:
             channel: A grpc.Channel.
         """
         self.Score = channel.unary_unary(
-                '/understudy.v1.ScoringService/Score',
-                request_serializer=understudy_dot_v1_dot_scoring__pb2.ScoreRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_scoring__pb2.ScoreResponse.FromString,
+                '/understudy.scoring.v1.ScoringService/Score',
+                request_serializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreRequest.SerializeToString,
+                response_deserializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreResponse.FromString,
                 _registered_method=True)
         self.ScoreBatch = channel.unary_unary(
-                '/understudy.v1.ScoringService/ScoreBatch',
-                request_serializer=understudy_dot_v1_dot_scoring__pb2.ScoreBatchRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_scoring__pb2.ScoreBatchResponse.FromString,
+                '/understudy.scoring.v1.ScoringService/ScoreBatch',
+                request_serializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreBatchRequest.SerializeToString,
+                response_deserializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreBatchResponse.FromString,
                 _registered_method=True)
         self.ScoreStream = channel.stream_stream(
-                '/understudy.v1.ScoringService/ScoreStream',
-                request_serializer=understudy_dot_v1_dot_scoring__pb2.ScoreRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_scoring__pb2.ScoreStreamResponse.FromString,
+                '/understudy.scoring.v1.ScoringService/ScoreStream',
+                request_serializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreRequest.SerializeToString,
+                response_deserializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreStreamResponse.FromString,
                 _registered_method=True)
         self.ExplainAssignment = channel.unary_unary(
-                '/understudy.v1.ScoringService/ExplainAssignment',
-                request_serializer=understudy_dot_v1_dot_scoring__pb2.ExplainAssignmentRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_scoring__pb2.ExplainAssignmentResponse.FromString,
+                '/understudy.scoring.v1.ScoringService/ExplainAssignment',
+                request_serializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ExplainAssignmentRequest.SerializeToString,
+                response_deserializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ExplainAssignmentResponse.FromString,
                 _registered_method=True)
         self.RecordOutcomes = channel.unary_unary(
-                '/understudy.v1.ScoringService/RecordOutcomes',
-                request_serializer=understudy_dot_v1_dot_scoring__pb2.RecordOutcomesRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_scoring__pb2.RecordOutcomesResponse.FromString,
+                '/understudy.scoring.v1.ScoringService/RecordOutcomes',
+                request_serializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.RecordOutcomesRequest.SerializeToString,
+                response_deserializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.RecordOutcomesResponse.FromString,
                 _registered_method=True)
 
 
@@ -106,34 +106,34 @@ def add_ScoringServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Score': grpc.unary_unary_rpc_method_handler(
                     servicer.Score,
-                    request_deserializer=understudy_dot_v1_dot_scoring__pb2.ScoreRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_scoring__pb2.ScoreResponse.SerializeToString,
+                    request_deserializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreRequest.FromString,
+                    response_serializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreResponse.SerializeToString,
             ),
             'ScoreBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.ScoreBatch,
-                    request_deserializer=understudy_dot_v1_dot_scoring__pb2.ScoreBatchRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_scoring__pb2.ScoreBatchResponse.SerializeToString,
+                    request_deserializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreBatchRequest.FromString,
+                    response_serializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreBatchResponse.SerializeToString,
             ),
             'ScoreStream': grpc.stream_stream_rpc_method_handler(
                     servicer.ScoreStream,
-                    request_deserializer=understudy_dot_v1_dot_scoring__pb2.ScoreRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_scoring__pb2.ScoreStreamResponse.SerializeToString,
+                    request_deserializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreRequest.FromString,
+                    response_serializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreStreamResponse.SerializeToString,
             ),
             'ExplainAssignment': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainAssignment,
-                    request_deserializer=understudy_dot_v1_dot_scoring__pb2.ExplainAssignmentRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_scoring__pb2.ExplainAssignmentResponse.SerializeToString,
+                    request_deserializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ExplainAssignmentRequest.FromString,
+                    response_serializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ExplainAssignmentResponse.SerializeToString,
             ),
             'RecordOutcomes': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordOutcomes,
-                    request_deserializer=understudy_dot_v1_dot_scoring__pb2.RecordOutcomesRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_scoring__pb2.RecordOutcomesResponse.SerializeToString,
+                    request_deserializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.RecordOutcomesRequest.FromString,
+                    response_serializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.RecordOutcomesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'understudy.v1.ScoringService', rpc_method_handlers)
+            'understudy.scoring.v1.ScoringService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('understudy.v1.ScoringService', rpc_method_handlers)
+    server.add_registered_method_handlers('understudy.scoring.v1.ScoringService', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
@@ -154,9 +154,9 @@ class ScoringService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.ScoringService/Score',
-            understudy_dot_v1_dot_scoring__pb2.ScoreRequest.SerializeToString,
-            understudy_dot_v1_dot_scoring__pb2.ScoreResponse.FromString,
+            '/understudy.scoring.v1.ScoringService/Score',
+            understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreRequest.SerializeToString,
+            understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -181,9 +181,9 @@ class ScoringService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.ScoringService/ScoreBatch',
-            understudy_dot_v1_dot_scoring__pb2.ScoreBatchRequest.SerializeToString,
-            understudy_dot_v1_dot_scoring__pb2.ScoreBatchResponse.FromString,
+            '/understudy.scoring.v1.ScoringService/ScoreBatch',
+            understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreBatchRequest.SerializeToString,
+            understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -208,9 +208,9 @@ class ScoringService:
         return grpc.experimental.stream_stream(
             request_iterator,
             target,
-            '/understudy.v1.ScoringService/ScoreStream',
-            understudy_dot_v1_dot_scoring__pb2.ScoreRequest.SerializeToString,
-            understudy_dot_v1_dot_scoring__pb2.ScoreStreamResponse.FromString,
+            '/understudy.scoring.v1.ScoringService/ScoreStream',
+            understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreRequest.SerializeToString,
+            understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -235,9 +235,9 @@ class ScoringService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.ScoringService/ExplainAssignment',
-            understudy_dot_v1_dot_scoring__pb2.ExplainAssignmentRequest.SerializeToString,
-            understudy_dot_v1_dot_scoring__pb2.ExplainAssignmentResponse.FromString,
+            '/understudy.scoring.v1.ScoringService/ExplainAssignment',
+            understudy_dot_scoring_dot_v1_dot_scoring__pb2.ExplainAssignmentRequest.SerializeToString,
+            understudy_dot_scoring_dot_v1_dot_scoring__pb2.ExplainAssignmentResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -262,9 +262,9 @@ class ScoringService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.ScoringService/RecordOutcomes',
-            understudy_dot_v1_dot_scoring__pb2.RecordOutcomesRequest.SerializeToString,
-            understudy_dot_v1_dot_scoring__pb2.RecordOutcomesResponse.FromString,
+            '/understudy.scoring.v1.ScoringService/RecordOutcomes',
+            understudy_dot_scoring_dot_v1_dot_scoring__pb2.RecordOutcomesRequest.SerializeToString,
+            understudy_dot_scoring_dot_v1_dot_scoring__pb2.RecordOutcomesResponse.FromString,
             options,
             channel_credentials,
             insecure,

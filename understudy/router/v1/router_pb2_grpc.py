@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from understudy.v1 import router_pb2 as understudy_dot_v1_dot_router__pb2
+from understudy.router.v1 import router_pb2 as understudy_dot_router_dot_v1_dot_router__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -18,7 +18,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in understudy/v1/router_pb2_grpc.py depends on'
+        + ' but the generated code in understudy/router/v1/router_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
@@ -35,14 +35,14 @@ class RouterAdminServiceStub:
             channel: A grpc.Channel.
         """
         self.GetRouterStatus = channel.unary_unary(
-                '/understudy.v1.RouterAdminService/GetRouterStatus',
-                request_serializer=understudy_dot_v1_dot_router__pb2.GetRouterStatusRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_router__pb2.GetRouterStatusResponse.FromString,
+                '/understudy.router.v1.RouterAdminService/GetRouterStatus',
+                request_serializer=understudy_dot_router_dot_v1_dot_router__pb2.GetRouterStatusRequest.SerializeToString,
+                response_deserializer=understudy_dot_router_dot_v1_dot_router__pb2.GetRouterStatusResponse.FromString,
                 _registered_method=True)
         self.StartDrill = channel.unary_unary(
-                '/understudy.v1.RouterAdminService/StartDrill',
-                request_serializer=understudy_dot_v1_dot_router__pb2.StartDrillRequest.SerializeToString,
-                response_deserializer=understudy_dot_v1_dot_router__pb2.StartDrillResponse.FromString,
+                '/understudy.router.v1.RouterAdminService/StartDrill',
+                request_serializer=understudy_dot_router_dot_v1_dot_router__pb2.StartDrillRequest.SerializeToString,
+                response_deserializer=understudy_dot_router_dot_v1_dot_router__pb2.StartDrillResponse.FromString,
                 _registered_method=True)
 
 
@@ -67,19 +67,19 @@ def add_RouterAdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'GetRouterStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRouterStatus,
-                    request_deserializer=understudy_dot_v1_dot_router__pb2.GetRouterStatusRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_router__pb2.GetRouterStatusResponse.SerializeToString,
+                    request_deserializer=understudy_dot_router_dot_v1_dot_router__pb2.GetRouterStatusRequest.FromString,
+                    response_serializer=understudy_dot_router_dot_v1_dot_router__pb2.GetRouterStatusResponse.SerializeToString,
             ),
             'StartDrill': grpc.unary_unary_rpc_method_handler(
                     servicer.StartDrill,
-                    request_deserializer=understudy_dot_v1_dot_router__pb2.StartDrillRequest.FromString,
-                    response_serializer=understudy_dot_v1_dot_router__pb2.StartDrillResponse.SerializeToString,
+                    request_deserializer=understudy_dot_router_dot_v1_dot_router__pb2.StartDrillRequest.FromString,
+                    response_serializer=understudy_dot_router_dot_v1_dot_router__pb2.StartDrillResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'understudy.v1.RouterAdminService', rpc_method_handlers)
+            'understudy.router.v1.RouterAdminService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('understudy.v1.RouterAdminService', rpc_method_handlers)
+    server.add_registered_method_handlers('understudy.router.v1.RouterAdminService', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
@@ -100,9 +100,9 @@ class RouterAdminService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.RouterAdminService/GetRouterStatus',
-            understudy_dot_v1_dot_router__pb2.GetRouterStatusRequest.SerializeToString,
-            understudy_dot_v1_dot_router__pb2.GetRouterStatusResponse.FromString,
+            '/understudy.router.v1.RouterAdminService/GetRouterStatus',
+            understudy_dot_router_dot_v1_dot_router__pb2.GetRouterStatusRequest.SerializeToString,
+            understudy_dot_router_dot_v1_dot_router__pb2.GetRouterStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -127,9 +127,9 @@ class RouterAdminService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/understudy.v1.RouterAdminService/StartDrill',
-            understudy_dot_v1_dot_router__pb2.StartDrillRequest.SerializeToString,
-            understudy_dot_v1_dot_router__pb2.StartDrillResponse.FromString,
+            '/understudy.router.v1.RouterAdminService/StartDrill',
+            understudy_dot_router_dot_v1_dot_router__pb2.StartDrillRequest.SerializeToString,
+            understudy_dot_router_dot_v1_dot_router__pb2.StartDrillResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,7 +5,7 @@ The registry: versions with provenance, deployments as numbered revisions, audit
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from understudy.v1 import registry_pb2 as _registry_pb2
+from understudy.registry.v1 import registry_pb2 as _registry_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys

@@ -7,8 +7,8 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
-from understudy.v1 import registry_pb2 as _registry_pb2
-from understudy.v1 import scoring_pb2 as _scoring_pb2
+from understudy.registry.v1 import registry_pb2 as _registry_pb2
+from understudy.scoring.v1 import scoring_pb2 as _scoring_pb2
 import builtins as _builtins
 import sys
 import typing as _typing

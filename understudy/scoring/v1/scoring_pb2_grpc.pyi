@@ -5,7 +5,7 @@ What calling services speak: one score, a batch of candidates, or a stream."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from understudy.v1 import scoring_pb2 as _scoring_pb2
+from understudy.scoring.v1 import scoring_pb2 as _scoring_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys

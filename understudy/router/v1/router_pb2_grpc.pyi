@@ -5,7 +5,7 @@ What operators ask of one router process, over its admin socket."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from understudy.v1 import router_pb2 as _router_pb2
+from understudy.router.v1 import router_pb2 as _router_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
