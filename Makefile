@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENTS := .venv-clients
 CLIENTS_READY := $(CLIENTS)/.ready
+PROTOS := .venv-protos
+PROTOS_READY := $(PROTOS)/.ready
 
 .PHONY: help setup clients demo test check format lint types arch protos protos-check bench lock wheel clean
 
@@ -52,11 +54,18 @@ types: $(READY) ## mypy, strict
 arch: $(READY) ## who may import whom
 	$(BIN)/lint-imports
 
-protos: $(READY) ## generate the code of protos/
-	$(BIN)/python tools/generate_protos.py
+# The generator wants an older protobuf than the services run on: an environment of its own.
+$(PROTOS_READY): requirements/protos.lock
+	$(PYTHON) -m venv $(PROTOS)
+	$(PROTOS)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/protos.lock
+	$(PROTOS)/bin/python -m pip check --quiet
+	@touch $@
 
-protos-check: $(READY) ## the committed code of protos/ is up to date
-	$(BIN)/python tools/generate_protos.py --check
+protos: $(PROTOS_READY) ## generate the code of protos/
+	$(PROTOS)/bin/python tools/generate_protos.py
+
+protos-check: $(PROTOS_READY) ## the committed code of protos/ is up to date
+	$(PROTOS)/bin/python tools/generate_protos.py --check
 
 bench: $(READY) ## speed against a no-op gRPC server, in one run (needs h2load)
 	$(BIN)/python -m benchmarks
@@ -68,9 +77,11 @@ lock: $(READY) ## resolve the dependencies anew
 		--universal --python-version 3.11 pyproject.toml --group dev -c requirements/runtime.lock -o requirements/dev.lock
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-annotate \
 		--python-version 3.11 requirements/clients.in -o requirements/clients.lock
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-annotate \
+		--universal --python-version 3.11 requirements/protos.in -o requirements/protos.lock
 
 wheel: $(READY) ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 clean: ## remove what these targets made
-	rm -rf $(VENV) $(CLIENTS) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(CLIENTS) $(PROTOS) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

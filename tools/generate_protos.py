@@ -1,4 +1,7 @@
-"""Write the Python code of protos/ into understudy/, or check that it is up to date."""
+"""Write the Python code of protos/ into understudy/, or check that it is up to date.
+
+Runs in the environment of requirements/protos.lock; `make protos` makes it.
+"""
 
 import argparse
 import filecmp

@@ -5,7 +5,7 @@ import warnings
 
 from understudy.router.v1 import router_pb2 as understudy_dot_router_dot_v1_dot_router__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.75.1'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in understudy/router/v1/router_pb2_grpc.py depends on'
+        + f' but the generated code in understudy/router/v1/router_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class RouterAdminServiceStub:
+class RouterAdminServiceStub(object):
     """Missing associated documentation comment in .proto file."""
 
     def __init__(self, channel):
@@ -46,7 +46,7 @@ class RouterAdminServiceStub:
                 _registered_method=True)
 
 
-class RouterAdminServiceServicer:
+class RouterAdminServiceServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def GetRouterStatus(self, request, context):
@@ -83,7 +83,7 @@ def add_RouterAdminServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class RouterAdminService:
+class RouterAdminService(object):
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod
