@@ -8,7 +8,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from router.settings import RouterSettings
 from understudy.domain.errors import UnavailableError
 from understudy.runtime.exit_codes import FAILED, OK
 from understudy.runtime.lifecycle import stop_on_signals
+from understudy.runtime.supervision.python_command import python_command
 
 _FIRST_RESTART_S = 0.1
 _LONGEST_RESTART_S = 5.0
@@ -106,9 +106,10 @@ async def _keep(settings: RouterSettings, index: int, address: str, stop: asynci
     while True:
         started_s = time.monotonic()
         worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "router", "worker", "--index", str(index), "--listen", address,
+            *python_command("-m", "router", "worker"),
+            *("--index", str(index), "--listen", address),
             env=worker_environment(settings),
-        )  # fmt: skip
+        )
         exited = asyncio.ensure_future(worker.wait())
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait((exited, stopping), return_when=asyncio.FIRST_COMPLETED)

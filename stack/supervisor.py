@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from asyncio.subprocess import Process
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from understudy.domain.errors import UnavailableError
+from understudy.runtime.supervision.python_command import python_command
 
 _POLL_S = 0.05
 _PROBE_TIMEOUT_S = 1.0
@@ -84,12 +84,8 @@ class Supervisor:
         """
         with self.log_path(spec.name).open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "stack.child",
-                str(os.getpid()),
-                sys.executable,
-                *spec.arguments,
+                *python_command("-m", "stack.child", str(os.getpid())),
+                *python_command(*spec.arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from understudy.artifact.expectation import expectation_of, write_expectation
 from understudy.domain.errors import CorruptedError
 from understudy.domain.snapshots import VersionSpec
 from understudy.runtime.exit_codes import DATA_ERROR
+from understudy.runtime.supervision.python_command import python_command
 
 _ONE_EACH = {"SCORER_LISTEN", "SCORER_METRICS_PORT"}  # scorers of a host cannot share these
 
@@ -52,7 +52,7 @@ class Launcher:
         self._status_file.unlink(missing_ok=True)
         options = self._options
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "scorer", "serve", str(folder)),
+            *python_command("-m", "scorer", "serve", str(folder)),
             *("--name", self._version.ref.model),
             *("--version-number", str(self._version.ref.number)),
             *("--listen", options.address),

@@ -43,7 +43,7 @@ async def open_deployed(
     async with open_stack(prepared.directory, loopback_addresses(), workers=2) as stack:
         with RegistryClient(stack.addresses.registry) as registry:
             operator = Operator(registry, stack.directory.router)
-            await _register(operator, prepared, versions)
+            await register_versions(operator, prepared, versions)
             await operator.until_settled(
                 await operator.change(DeployChampion(1), reason="first champion")
             )
@@ -51,7 +51,8 @@ async def open_deployed(
             yield Deployed(stack, registry, operator, units)
 
 
-async def _register(operator: Operator, prepared: Prepared, versions: int) -> None:
+async def register_versions(operator: Operator, prepared: Prepared, versions: int) -> None:
+    """Register so many of the versions that were trained."""
     champion: Champion | None = None
     for trained in prepared.trained[:versions]:
         record = complete_record(

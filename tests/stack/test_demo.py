@@ -1,13 +1,10 @@
 """The two commands of the stack, as an operator runs them: real, from start to end."""
 
-import asyncio
 import json
 import os
 import signal
-import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -17,6 +14,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
+from tests.stack.understudy_command import LIMIT_S, lines_until, output_of, running
 from tests.stack.waiting import is_running, until_gone
 from understudy.client.scoring_client import AsyncScoringClient
 from understudy.logs.reader import open_logs
@@ -24,48 +22,14 @@ from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.runtime import exit_codes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-LIMIT_S = 200.0
-
-
-@asynccontextmanager
-async def running(*arguments: str, **environment: str) -> AsyncIterator[Process]:
-    """Run `understudy ARGUMENTS` in a session of its own; kill what is left of it at the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "stack",
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, **environment},
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def lines_until(process: Process, text: str) -> list[str]:
-    """Return what the process prints up to a line with `text`."""
-    assert process.stdout is not None
-    lines: list[str] = []
-    async with asyncio.timeout(LIMIT_S):
-        while not (lines and text in lines[-1]):
-            line = await process.stdout.readline()
-            assert line, f"ended before {text!r}: {''.join(lines)}"
-            lines.append(line.decode())
-    return lines
 
 
 async def score_from_shell(*options: str) -> str:
     """Return what `understudy score cancer --entity patient=17` prints."""
     async with running("score", "cancer", "--entity", "patient=17", *options) as process:
-        output, _ = await asyncio.wait_for(process.communicate(), LIMIT_S)
+        output = await output_of(process)
     assert process.returncode == exit_codes.OK, output
-    return output.decode()
+    return output
 
 
 def descendants(process: Process) -> list[int]:
@@ -85,7 +49,7 @@ async def test_the_demo_shows_all_of_it_and_every_check_holds(
         from_shell = await score_from_shell("--router", address, "--output", "json")
         as_table = await score_from_shell("--router", address, "--feature", "worst_radius=30")
         process.send_signal(signal.SIGINT)
-        await asyncio.wait_for(process.communicate(), LIMIT_S)
+        await output_of(process)
 
     text = "".join(lines)
     assert process.returncode == exit_codes.OK, text
@@ -123,20 +87,20 @@ async def test_the_demo_shows_all_of_it_and_every_check_holds(
 
 async def test_a_demo_that_cannot_start_says_what_broke(tmp_path: Path) -> None:
     async with running("demo", "--dir", str(tmp_path / "d"), ROUTER_WORKERSS="2") as process:
-        output, _ = await asyncio.wait_for(process.communicate(), LIMIT_S)
+        output = await output_of(process)
 
     assert process.returncode == exit_codes.UNAVAILABLE
-    assert "ROUTER_WORKERSS" in output.decode()
+    assert "ROUTER_WORKERSS" in output
 
 
 async def test_a_demo_leaves_a_folder_with_files_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
 
     async with running("demo", "--dir", str(tmp_path)) as process:
-        output, _ = await asyncio.wait_for(process.communicate(), LIMIT_S)
+        output = await output_of(process)
 
     assert process.returncode == exit_codes.USAGE
-    assert "a new or empty folder" in output.decode()
+    assert "a new or empty folder" in output
 
 
 @pytest.mark.fault
@@ -147,7 +111,7 @@ async def test_ctrl_c_in_the_middle_of_a_demo_stops_every_process(tmp_path: Path
         assert len(children) >= 6  # registry, host, two scorers, router, two workers
 
         process.send_signal(signal.SIGINT)
-        await asyncio.wait_for(process.communicate(), LIMIT_S)
+        await output_of(process)
 
         await until_gone(children)
     assert process.returncode == exit_codes.INTERRUPTED
@@ -176,7 +140,7 @@ async def test_up_starts_a_registry_again_that_died(
             )
         children = descendants(process)
         process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.communicate(), LIMIT_S)
+        await output_of(process)
         await until_gone(children)
 
     assert list(answer.versions) == []
@@ -202,7 +166,7 @@ async def test_up_serves_until_it_is_told_to_stop(
         assert "understudy.scoring.v1.ScoringService" in services
 
         process.send_signal(number)
-        await asyncio.wait_for(process.communicate(), LIMIT_S)
+        await output_of(process)
 
         await until_gone(children)
     assert process.returncode == exit_codes.OK

@@ -1,7 +1,6 @@
 """Look into an artifact from a process of its own: foreign models never load in the registry."""
 
 import asyncio
-import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudy.provenance.findings import Finding
 from understudy.provenance.record import Tensor
+from understudy.runtime.supervision.python_command import python_command
 
 _STDERR_SHOWN_CHARACTERS = 300
 
@@ -55,9 +55,7 @@ async def inspect(directory: Path, limits: InspectionLimits) -> Inspection:
     of the model and found as such. On return, and when cancelled, its process is gone.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "understudy.provenance.inspect_artifact",
+        *python_command("-m", "understudy.provenance.inspect_artifact"),
         str(directory),
         str(limits.max_bytes),  # it confines itself: nothing of ours runs after a fork
         stdin=DEVNULL,

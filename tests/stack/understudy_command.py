@@ -1,0 +1,52 @@
+"""The `understudy` command as an operator runs it: the installed script, in a folder of their own."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+LIMIT_S = 200.0
+_SCRIPT = Path(sys.executable).with_name("understudy")
+
+
+@asynccontextmanager
+async def running(
+    *arguments: str, cwd: Path | None = None, **environment: str
+) -> AsyncIterator[Process]:
+    """Run `understudy ARGUMENTS` in a session of its own; kill what is left of it at the end."""
+    process = await asyncio.create_subprocess_exec(
+        _SCRIPT,
+        *arguments,
+        cwd=cwd,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **environment},
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def lines_until(process: Process, text: str) -> list[str]:
+    """Return what the process prints up to a line with `text`."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    async with asyncio.timeout(LIMIT_S):
+        while not (lines and text in lines[-1]):
+            line = await process.stdout.readline()
+            assert line, f"ended before {text!r}: {''.join(lines)}"
+            lines.append(line.decode())
+    return lines
+
+
+async def output_of(process: Process) -> str:
+    """Return what the process prints from now to its end."""
+    output, _ = await asyncio.wait_for(process.communicate(), LIMIT_S)
+    return output.decode()
