@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import grpc
 
 from stack.decisions.demo_checks import Call
-from understudy.client.scoring_client import AsyncScoringClient, new_request_id
+from understudy.client.request_ids import new_request_id
+from understudy.client.scoring_client import AsyncScoringClient
 from understudy.domain.deployments import Arm
 from understudy.scoring.v1 import scoring_pb2
 

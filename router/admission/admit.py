@@ -1,7 +1,5 @@
 """Admit: a parsed request becomes work, or one error that names every fault in it."""
 
-import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,6 +7,7 @@ from typing import NamedTuple
 from router.decisions.budget import BudgetPolicy, answer_by_s
 from router.revision.live_model import LiveModel
 from router.work import Arrival, Candidates, RequestFeatures, Work
+from understudy.client.request_ids import new_request_id
 from understudy.domain.errors import Fault, InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureScalar
 
@@ -123,15 +122,6 @@ class Admission:
                 Fault("candidate_entity", repr(candidates.entity), _one_of(live.entity_types))
             )
         return faults
-
-
-def new_request_id() -> str:
-    """Return a UUIDv7 (RFC 9562): 48 bits of UTC milliseconds, then random ones."""
-    utc_ms = time.time_ns() // 1_000_000
-    drawn = os.urandom(10)
-    text = drawn.hex()
-    variant = "89ab"[drawn[9] & 3]
-    return f"{utc_ms >> 16:08x}-{utc_ms & 0xFFFF:04x}-7{text[:3]}-{variant}{text[3:6]}-{text[6:18]}"
 
 
 def _faults(asked: Asked, live: LiveModel, *, without: str | None) -> list[Fault]:

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from uuid import UUID
 
 import grpc
 import pytest
@@ -17,7 +16,6 @@ from understudy.client.scoring_client import (
     AsyncScoringClient,
     ScoringClient,
     batch_request,
-    new_request_id,
     score_request,
 )
 from understudy.scoring.v1 import scoring_pb2 as pb
@@ -330,11 +328,3 @@ async def test_a_stream_left_early_ends_its_call() -> None:
             await answers.aclose()  # type: ignore[attr-defined] # an async generator
 
     assert first.response.score == 0.75
-
-
-def test_request_ids_are_uuids_of_version_7_in_order_of_time() -> None:
-    ids = [new_request_id() for _ in range(100)]
-
-    assert {UUID(each).version for each in ids} == {7}
-    assert len(set(ids)) == 100
-    assert [each[:13] for each in ids] == sorted(each[:13] for each in ids)

@@ -12,8 +12,6 @@ large. Other failures are raised at once as `grpc.RpcError`.
 """
 
 import json
-import secrets
-import time
 from collections.abc import (
     AsyncIterator,
     Iterable,
@@ -29,6 +27,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from understudy.client.repeats import MOST_ATTEMPTS, call_repeatedly, call_repeatedly_async
+from understudy.client.request_ids import new_request_id
 from understudy.client.streams import AsyncioStream, ThreadedStream
 from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
@@ -333,15 +332,6 @@ class AsyncScoringClient:
         request = outcomes_request(model, labels, observed_at=observed_at)
         answer = await self._stub.RecordOutcomes(request, timeout=timeout_s)
         return answer.accepted
-
-
-def new_request_id() -> str:
-    """Return a UUIDv7: unique, and ordered by time to the millisecond."""
-    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76  # version 7
-    value = value & ~(0x3 << 62) | 0x2 << 62  # variant of RFC 9562
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _feature_values(features: Features) -> dict[str, pb.FeatureValue]:
