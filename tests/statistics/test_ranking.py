@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from understudy.statistics.ranking import can_compare_auc, compare_auc
+from understudy.statistics.ranking import auc_and_variance, can_compare_auc, compare_auc
 
 Scores = NDArray[np.float64]
 
@@ -56,6 +56,23 @@ def test_with_a_row_per_cluster_areas_and_difference_are_delongs(seed: int) -> N
     assert found.difference.upper - found.difference.estimate == pytest.approx(margin)
     assert found.p_value == pytest.approx(2 * stats.norm.sf(abs(areas[1] - areas[0]) / error))
     assert (found.positives, found.negatives) == (labels.sum(), (~labels).sum())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_area_of_one_score_has_delongs_variance(seed: int) -> None:
+    labels, scores, _ = labelled(seed)
+    (area, _), covariance = delong_covariance(labels, [scores, scores])
+
+    assert auc_and_variance(labels, scores) == pytest.approx((area, covariance[0, 0]))
+
+
+def test_a_class_of_one_row_adds_no_variance() -> None:
+    labels = np.array([True, False, False, False])
+    above = np.array([1.0, 1.0, 0.5])  # one negative ties with the only positive
+
+    found = auc_and_variance(labels, np.array([2.0, 0.0, 1.0, 2.0]))
+
+    assert found == pytest.approx((above.mean(), above.var(ddof=1) / 3))
 
 
 def test_the_interval_of_an_area_is_made_on_the_logit_scale() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.statistics.ranking import auc_and_variance
+
 LEVEL = 0.95
 RESAMPLES = 1_000
 
@@ -61,15 +63,9 @@ def auc_interval(
         ValueError: see `classifier_metrics`.
     """
     truth, values = _checked(labels, scores)
-    positive, negative = values[truth == 1], values[truth == 0]
-    m, n = positive.size, negative.size
-    ranks_all = _midranks(np.concatenate([positive, negative]))
-    auc = (ranks_all[:m].sum() - m * (m + 1) / 2) / (m * n)
-    over_negatives = (ranks_all[:m] - _midranks(positive)) / n  # shape (m,)
-    over_positives = 1 - (ranks_all[m:] - _midranks(negative)) / m  # shape (n,)
-    variance = _variance(over_negatives) / m + _variance(over_positives) / n
-    margin = NormalDist().inv_cdf((1 + level) / 2) * float(variance) ** 0.5
-    return float(auc), max(0.0, float(auc) - margin), min(1.0, float(auc) + margin)
+    auc, variance = auc_and_variance(truth == 1, values)
+    margin = NormalDist().inv_cdf((1 + level) / 2) * variance**0.5
+    return auc, max(0.0, auc - margin), min(1.0, auc + margin)
 
 
 def mean_interval(values: Floats, *, level: float, seed: int) -> tuple[float, float, float]:
@@ -92,15 +88,3 @@ def _checked(labels: NDArray[Any], scores: NDArray[Any]) -> tuple[Floats, Floats
     if not np.isfinite(values).all():
         raise ValueError("scores must be finite")
     return truth, values
-
-
-def _midranks(values: Floats) -> Floats:
-    """Rank from 1; equal values share the middle of their ranks."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    middle: Floats = (last - counts + 1 + last) / 2
-    return middle[inverse]
-
-
-def _variance(values: Floats) -> float:
-    return float(values.var(ddof=1)) if values.size > 1 else 0.0

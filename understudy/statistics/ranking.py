@@ -82,6 +82,19 @@ def can_compare_auc(labels: NDArray[np.bool_], clusters: NDArray[np.int64]) -> b
     return all(np.unique(clusters[rows]).size >= MIN_CLUSTERS for rows in (labels, ~labels))
 
 
+def auc_and_variance(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the area under the ROC curve and its variance by DeLong, for independent rows.
+
+    A class of one row adds no variance: its spread cannot be known.
+
+    Args:
+        labels: truth per row, shape (n,), both classes present.
+        scores: score per row, shape (n,), finite.
+    """
+    areas, covariance = _areas(labels, [scores], np.arange(labels.size))
+    return float(areas[0]), float(covariance[0, 0])
+
+
 def _areas(
     labels: NDArray[np.bool_],
     scores: list[NDArray[np.float64]],
@@ -100,7 +113,8 @@ def _areas(
             [np.bincount(of_rows, weights=each, minlength=count) for each in centred]
         )
         present = np.unique(of_rows).size
-        sums.append((per_cluster, present / (present - 1), rows.sum()))
+        # Of a single cluster the centred sum is 0, whatever the scale.
+        sums.append((per_cluster, present / max(present - 1, 1), rows.sum()))
     (above, above_scale, positives), (below, below_scale, negatives) = sums
     cross = count / (count - 1) * (above @ below.T) / (positives * negatives)
     covariance = (
