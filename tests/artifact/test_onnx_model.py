@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.scorer.models import doubling_model, save_model, tensor
+from tests.artifact.models import doubling_model, save_model, tensor
 from tests.scorer.serving import SESSION, load
 from understudy.artifact.onnx_model import open_model
 from understudy.domain.errors import InvalidInputError

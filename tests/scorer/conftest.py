@@ -12,8 +12,8 @@ import grpc
 import pytest
 
 from scorer.host.probe import Probe, ProbeAnswer
+from tests.artifact.models import doubling_artifact
 from tests.scorer.fake_registry import FakeRegistry
-from tests.scorer.models import doubling_artifact
 from understudy.registry.v1 import registry_pb2_grpc
 
 READY_WITHIN_S = 30.0

@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from scorer.host.artifact_cache import ArtifactCache
+from tests.artifact.models import doubling_artifact
 from tests.scorer.fake_registry import FakeRegistry
-from tests.scorer.models import doubling_artifact
 from understudy.control.wire import version_from_wire
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import VersionRef

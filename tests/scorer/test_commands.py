@@ -13,8 +13,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.artifact.models import doubling_model
 from tests.scorer.conftest import StartScorer
-from tests.scorer.models import doubling_model
 from tests.scorer.serving import infer_request
 from tests.scorer.test_faults import caller, rows
 

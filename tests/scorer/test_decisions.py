@@ -8,10 +8,9 @@ from scorer.decisions.fleet import Place, plan_change, undescribed_versions, wan
 from scorer.decisions.gathering import Gathering
 from scorer.decisions.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
 from scorer.decisions.run_place import RunPlace
-from understudy.artifact.signature_match import signature_faults
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
 from understudy.domain.snapshots import Snapshot, VersionSpec
-from understudy.domain.versions import DYNAMIC, ScoreOutput, TensorSpec, VersionRef
+from understudy.domain.versions import ScoreOutput, VersionRef
 
 
 def test_a_lone_caller_is_complete_by_itself() -> None:
@@ -178,28 +177,3 @@ def test_a_change_touches_only_what_differs() -> None:
     change = plan_change(places[:2], places[1:])
 
     assert (change.start, change.stop) == ((places[2],), (places[0],))
-
-
-def spec(
-    name: str = "X", datatype: str = "FP32", shape: tuple[int, ...] = (DYNAMIC, 3)
-) -> TensorSpec:
-    return TensorSpec(name, datatype, shape)
-
-
-def test_a_model_may_leave_open_what_is_registered_fixed_but_not_the_reverse() -> None:
-    fixed = spec(shape=(1, 3))
-
-    assert signature_faults("inputs", [fixed], [spec()]) == ()
-    (fault,) = signature_faults("inputs", [spec()], [fixed])
-    assert fault.field == "model inputs 'X' shape"
-
-
-def test_each_difference_of_a_signature_is_named() -> None:
-    faults = signature_faults("outputs", [spec()], [spec(datatype="FP64", shape=(DYNAMIC,))])
-
-    assert [fault.field for fault in faults] == [
-        "model outputs 'X' datatype",
-        "model outputs 'X' shape",
-    ]
-    (named,) = signature_faults("outputs", [spec()], [spec(name="Z")])
-    assert named.read == "['Z']"

@@ -15,9 +15,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from scorer.server.service import SERVICE
+from tests.artifact.models import doubling_artifact, patient_model, save_model, tensor
 from tests.scorer.conftest import StartHost, StartScorer
 from tests.scorer.fake_registry import FakeRegistry
-from tests.scorer.models import doubling_artifact, patient_model, save_model, tensor
 from tests.scorer.serving import infer_request
 from tests.scorer.test_host import READY, REFUSED, all_ready, deployment, infer, is_running
 from understudy.domain.versions import VersionRef

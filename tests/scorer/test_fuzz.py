@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from scorer.server.request_reader import RequestLimits, RequestReader
-from tests.scorer.models import save_model, tensor
+from tests.artifact.models import save_model, tensor
 from tests.scorer.serving import load, open_service
 from understudy.artifact.signature import Signature
 from understudy.domain.errors import InvalidInputError

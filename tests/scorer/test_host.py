@@ -8,9 +8,9 @@ from pathlib import Path
 import grpc
 import numpy as np
 
+from tests.artifact.models import doubling_artifact
 from tests.scorer.conftest import StartHost
 from tests.scorer.fake_registry import FakeRegistry
-from tests.scorer.models import doubling_artifact
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2
 from understudy.registry.v1 import registry_pb2 as pb

@@ -1,19 +1,15 @@
 """Loading: what is refused, with which words, and what a loaded model is known to do."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from scorer.decisions.run_place import RunPlace
 from scorer.server.load_model import LoadOptions, load_model
-from tests.scorer.models import (
+from tests.artifact.models import (
     doubling_artifact,
     doubling_model,
     save_golden,
@@ -22,14 +18,8 @@ from tests.scorer.models import (
 )
 from tests.scorer.serving import OPTIONS, REF, SESSION, load
 from tests.scorer.test_decisions import version
-from understudy.artifact.artifact import describe_artifact, is_confined
-from understudy.artifact.expectation import (
-    Expectation,
-    expectation_of,
-    read_expectation,
-    write_expectation,
-)
-from understudy.artifact.onnx_wire import external_locations
+from understudy.artifact.artifact import describe_artifact
+from understudy.artifact.expectation import Expectation, expectation_of
 from understudy.domain.errors import CorruptedError, InvalidInputError, NotFoundError
 from understudy.domain.versions import DYNAMIC, ArtifactFile, TensorSpec
 
@@ -338,91 +328,3 @@ def test_a_symbolic_link_out_of_the_artifact_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInputError, match="symbolic link"):
         load(folder)
-
-
-def test_locations_are_found_where_onnx_finds_them(tmp_path: Path) -> None:
-    """In subgraphs and attributes, too; onnx itself is the reference."""
-    weights = numpy_helper.from_array(np.ones(2, np.float32), "W")
-    weights.data_location = TensorProto.EXTERNAL
-    weights.external_data.add(key="offset", value="0")
-    weights.external_data.add(key="location", value="deep.bin")
-    inner = helper.make_graph(
-        [helper.make_node("Identity", ["W"], ["Z"])], "inner", [], [tensor("Z")], [weights]
-    )
-    constant = TensorProto()
-    constant.CopyFrom(weights)
-    constant.external_data[1].value = "constant.bin"
-    graph = helper.make_graph(
-        [
-            helper.make_node("If", ["C"], ["Y"], then_branch=inner, else_branch=inner),
-            helper.make_node("Constant", [], ["K"], value=constant),
-        ],
-        "outer",
-        [tensor("C", TensorProto.BOOL, (1,))],
-        [tensor("Y")],
-    )
-    raw = helper.make_model(graph).SerializeToString()
-
-    assert set(external_locations(raw)) == {"deep.bin", "constant.bin"}
-    assert external_locations(onnx.ModelProto().SerializeToString()) == ()
-
-
-def external_tensor(location: str) -> TensorProto:
-    made = TensorProto(data_location=TensorProto.EXTERNAL)
-    made.external_data.add(key="location", value=location)
-    return made
-
-
-def test_locations_are_found_in_every_place_that_can_hold_a_tensor() -> None:
-    model = onnx.ModelProto()
-    graph = model.graph
-    graph.initializer.append(external_tensor("initializer"))
-    graph.sparse_initializer.add(
-        values=external_tensor("sparse-values"), indices=external_tensor("sparse-indices")
-    )
-    attribute = graph.node.add().attribute.add()
-    attribute.t.CopyFrom(external_tensor("t"))
-    attribute.tensors.append(external_tensor("tensors"))
-    attribute.g.initializer.append(external_tensor("g"))
-    attribute.graphs.add().initializer.append(external_tensor("graphs"))
-    attribute.sparse_tensor.values.CopyFrom(external_tensor("sparse-tensor"))
-    attribute.sparse_tensors.add().values.CopyFrom(external_tensor("sparse-tensors"))
-    function = model.functions.add()
-    function.node.add().attribute.add().t.CopyFrom(external_tensor("function"))
-    function.attribute_proto.add().t.CopyFrom(external_tensor("function-default"))
-    training = model.training_info.add()
-    training.initialization.initializer.append(external_tensor("training-start"))
-    training.algorithm.initializer.append(external_tensor("training-step"))
-
-    assert set(external_locations(model.SerializeToString())) == {
-        *("initializer", "sparse-values", "sparse-indices", "t", "tensors", "g", "graphs"),
-        *("sparse-tensor", "sparse-tensors", "function", "function-default"),
-        *("training-start", "training-step"),
-    }
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_are_either_read_or_refused(content: bytes) -> None:
-    with suppress(InvalidInputError):
-        external_locations(content)
-
-
-@pytest.mark.parametrize("name", ["", "/a", "../a", "a/../b", "a\\..\\b"])
-def test_paths_that_leave_are_not_confined(name: str) -> None:
-    assert not is_confined(name)
-    assert is_confined("a/b.bin")
-
-
-def test_an_expectation_survives_its_file(tmp_path: Path) -> None:
-    expected = Expectation(
-        files=(ArtifactFile("a", "b" * 64, 3),),
-        inputs=(TensorSpec("X", "FP32", (DYNAMIC, 3)),),
-        outputs=(TensorSpec("Y", "INT64", (2,)),),
-        golden_tolerance=0.5,
-    )
-    write_expectation(tmp_path / "e.json", expected)
-
-    assert read_expectation(tmp_path / "e.json") == expected
-    (tmp_path / "e.json").write_text("{}")
-    with pytest.raises(InvalidInputError, match="expectation"):
-        read_expectation(tmp_path / "e.json")

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from scorer.decisions.cpu_division import CpuDivision, CpuUser, cpus_by_pid, divide_cpus
 from scorer.host.loading_cpu import LoadingCpu
 from scorer.machine.affinity import allowed_cpus, cpu_seconds_of, cpus_of, set_cpus
+from tests.artifact.models import doubling_artifact
 from tests.scorer.conftest import RunningProcess, StartHost
 from tests.scorer.fake_registry import FakeRegistry
-from tests.scorer.models import doubling_artifact
 from tests.scorer.test_host import READY, REFUSED, all_ready, deployment
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb

@@ -14,9 +14,9 @@ from scorer.decisions.fleet import Place
 from scorer.host.addresses import Addresses
 from scorer.host.priority import may_set_down_to, set_nice
 from scorer.machine.cgroup import cgroup_cpus
+from tests.artifact.models import doubling_artifact
 from tests.scorer.conftest import StartHost
 from tests.scorer.fake_registry import FakeRegistry
-from tests.scorer.models import doubling_artifact
 from tests.scorer.test_host import all_ready, deployment
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.versions import VersionRef

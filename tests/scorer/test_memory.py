@@ -8,7 +8,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from scorer.settings import ScorerSettings
-from tests.scorer.models import save_model, tensor
+from tests.artifact.models import save_model, tensor
 from understudy.artifact.onnx_model import OnnxModel, SessionOptions, open_model
 
 RUNS = 100_000

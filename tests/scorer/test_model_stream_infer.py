@@ -17,9 +17,9 @@ import pytest
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.served_model import ServedModel
 from scorer.server.service import SERVICE
+from tests.artifact.models import doubling_model
 from tests.scorer.conftest import StartScorer
 from tests.scorer.fakes import DoublingRunner, Gate, WideRunner
-from tests.scorer.models import doubling_model
 from tests.scorer.serving import IN_WORKER_S, LIMITS, array_of, infer_request, load, open_service
 from tests.scorer.test_service import ROWS
 from understudy.oip import inference_pb2 as pb

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.artifact.models import endless_model
 from tests.scorer.conftest import StartHost, StartScorer
 from tests.scorer.fake_registry import FakeRegistry
-from tests.scorer.models import endless_model
 from tests.scorer.test_host import all_ready, deployment, is_running
 from understudy.domain.versions import VersionRef
 

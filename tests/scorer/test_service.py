@@ -10,8 +10,8 @@ import grpc
 import numpy as np
 import pytest
 
+from tests.artifact.models import doubling_model
 from tests.scorer.fakes import DoublingRunner, Gate, WideRunner
-from tests.scorer.models import doubling_model
 from tests.scorer.serving import IN_WORKER_S, LIMITS, array_of, infer_request, open_service
 from understudy.oip import inference_pb2 as pb
 

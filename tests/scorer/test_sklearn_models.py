@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from tests.scorer.models import save_model, tensor
+from tests.artifact.models import save_model, tensor
 from tests.scorer.serving import infer_request, load, open_service
 from understudy.domain.errors import InvalidInputError
 from understudy.oip import inference_pb2 as pb

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.artifact.models import doubling_artifact
 from tests.scorer.conftest import RunningProcess, StartHost
 from tests.scorer.fake_registry import FakeRegistry
-from tests.scorer.models import doubling_artifact
 from tests.scorer.test_host import READY, all_ready, deployment, infer
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
