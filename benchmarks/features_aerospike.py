@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.supervisor import ProcessSpec, Supervisor
 from understudy.domain.errors import UnavailableError
 from understudy.features.ports import InspectableStore
 from understudy.features.stores import open_store
 from understudy.runtime.free_port import free_port
+from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 
 _ADDRESS = "UNDERSTUDY_TEST_AEROSPIKE"
 _PID = "UNDERSTUDY_TEST_AEROSPIKE_PID"

@@ -14,7 +14,6 @@ from benchmarks.measure import Batches, Target
 from benchmarks.model import ENTITIES, ENTITY, MODEL, BenchFiles, make_files
 from benchmarks.registry_in_memory import InMemoryRegistry, describe_version, open_registry
 from stack.router_books import read_books
-from stack.supervisor import ProcessSpec, Supervisor
 from understudy.domain.deployments import Challenger, Deployment, Shadow
 from understudy.domain.errors import UnavailableError
 from understudy.domain.versions import VersionRef
@@ -23,6 +22,7 @@ from understudy.features.stores import open_writer
 from understudy.features.views import load_views
 from understudy.registry.v1 import registry_pb2
 from understudy.runtime.free_port import free_port
+from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 from understudy.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 
 SCORE_METHOD = "/understudy.scoring.v1.ScoringService/Score"

@@ -23,8 +23,8 @@ from benchmarks.request_path import (
     open_request_path,
 )
 from benchmarks.rows import Effort, Row, Scenario
-from stack.supervisor import ProcessSpec, Supervisor
 from understudy.runtime.free_port import free_port
+from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 from understudy.scoring.v1 import scoring_pb2
 
 GOAL_RATIO = 0.75

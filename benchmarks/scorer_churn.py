@@ -26,12 +26,12 @@ from benchmarks.scorer_infer import WIDTH
 from benchmarks.scorer_steady_load import CALLS_PER_S, Call, SteadyLoad, steady_load
 from scorer.host.loading_cpu import LINGER_S
 from scorer.machine.affinity import set_cpus
-from stack.supervisor import ProcessSpec, Supervisor
 from understudy.domain.deployments import Deployment, Shadow
 from understudy.domain.snapshots import ScorerState
 from understudy.domain.versions import VersionRef
 from understudy.features.views import load_views
 from understudy.runtime.free_port import free_port
+from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 
 CYCLES_PER_ROUND = 10
 MOST_P99_RATIO = 1.2

@@ -31,12 +31,12 @@ from scorer.decisions.run_place import RunPlace
 from scorer.server.load_model import LoadedModel, LoadOptions, load_model
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.response_writer import ResponseWriter
-from stack.supervisor import ProcessSpec, Supervisor
 from understudy.artifact.expectation import Expectation
 from understudy.artifact.onnx_model import SessionOptions
 from understudy.domain.versions import MODEL_FILE, VersionRef
 from understudy.oip import inference_pb2 as pb
 from understudy.runtime.free_port import free_ports
+from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 
 WIDTH = 200
 RE_RANK_ROWS = 200

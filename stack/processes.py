@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from stack.data_directory import DataDirectory
-from stack.supervisor import ProcessSpec, Supervisor
 from understudy.runtime.free_port import free_ports
+from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 
 REGISTRY = "registry"
 SCORERS = "scorers"

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from scorer.decisions.cpu_division import CpuUser
 from scorer.decisions.fleet import Place, Wanted, plan_change
-from scorer.decisions.restarts import RestartPolicy
 from scorer.host.addresses import Addresses
 from scorer.host.artifact_cache import ArtifactCache
 from scorer.host.launch import LaunchOptions
@@ -13,6 +12,7 @@ from scorer.host.loading_cpu import LoadingCpu
 from scorer.host.scorer_process import Neighbours, SupervisedScorer, WatchTimes
 from scorer.machine.affinity import allowed_cpus
 from scorer.settings import HostSettings
+from understudy.domain.restarts import RestartPolicy
 from understudy.domain.snapshots import ScorerProcess, ScorerState, VersionSpec
 
 

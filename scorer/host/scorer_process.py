@@ -23,13 +23,13 @@ import structlog
 
 from scorer.decisions.cpu_division import CpuUser
 from scorer.decisions.fleet import Place, Wanted
-from scorer.decisions.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
 from scorer.host.artifact_cache import ArtifactCache
 from scorer.host.launch import Launcher, LaunchOptions
 from scorer.host.priority import may_set_down_to, set_idle, set_nice, try_priority
-from scorer.host.probe import Probe, ProbeAnswer
 from understudy.domain.errors import CorruptedError, InvalidInputError, UnderstudyError
+from understudy.domain.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
 from understudy.domain.snapshots import ScorerProcess, ScorerState
+from understudy.runtime.supervision.probe import Probe, ProbeAnswer
 from understudy.runtime.unless_stopped import unless_stopped
 
 _log = structlog.get_logger()

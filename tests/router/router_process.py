@@ -17,7 +17,6 @@ import numpy as np
 
 from stack.processes import ROUTER
 from stack.router_books import read_books
-from stack.supervisor import ProcessSpec, Supervisor
 from tests.router.scorer_stream import answering_each
 from tests.router.world import VIEW, ready_processes, spec
 from tests.stack.waiting import until
@@ -31,6 +30,7 @@ from understudy.registry.v1 import registry_pb2
 from understudy.router.v1 import router_pb2
 from understudy.runtime.free_port import free_port
 from understudy.runtime.serving import bind, new_server
+from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 
 NODE = "aerospike"
 USERS = tuple(f"u{index}" for index in range(200))

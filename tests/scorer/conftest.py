@@ -11,10 +11,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from scorer.host.probe import Probe, ProbeAnswer
 from tests.artifact.models import doubling_artifact
 from tests.scorer.fake_registry import FakeRegistry
 from understudy.registry.v1 import registry_pb2_grpc
+from understudy.runtime.supervision.probe import Probe, ProbeAnswer
 
 READY_WITHIN_S = 30.0
 ENDED_WITHIN_S = 20.0

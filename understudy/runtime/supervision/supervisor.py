@@ -52,7 +52,7 @@ class Supervisor:
     """Owns processes from `start` until the `async with` block ends.
 
     Children live in sessions of their own: Ctrl-C reaches only us, and we stop them in order.
-    They end with us even when we are killed (see `stack.child`).
+    They end with us even when we are killed (see `bound_to_parent`).
     """
 
     def __init__(self, log_dir: Path, *, stop_limit_s: float = 15.0) -> None:
@@ -84,7 +84,9 @@ class Supervisor:
         """
         with self.log_path(spec.name).open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *python_command("-m", "stack.child", str(os.getpid())),
+                *python_command(
+                    "-m", "understudy.runtime.supervision.bound_to_parent", str(os.getpid())
+                ),
                 *python_command(*spec.arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,

@@ -1,4 +1,4 @@
-"""Become another program that ends when its parent does: `python -m stack.child PROGRAM ARGS…`.
+"""Become another program that ends when its parent does: `… PARENT_PID PROGRAM ARGS…`.
 
 A supervisor cannot set this from outside, and running Python between fork and exec is not safe
 beside threads. So the child asks the kernel itself, then replaces itself; the wish survives exec.

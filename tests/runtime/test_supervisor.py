@@ -4,16 +4,15 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from stack.supervisor import ProcessSpec, Supervisor
 from tests.stack.waiting import until_gone
 from understudy.domain.errors import UnavailableError
 from understudy.runtime.free_port import free_port
+from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 
 pytestmark = pytest.mark.fault
 LIMIT_S = 20.0
@@ -21,7 +20,7 @@ LIMIT_S = 20.0
 
 def a_process(name: str, manner: str = "obliging") -> ProcessSpec:
     address = f"127.0.0.1:{free_port()}"
-    return ProcessSpec(name, ("-m", "tests.stack.health_server", address, manner), address)
+    return ProcessSpec(name, ("-m", "tests.runtime.health_server", address, manner), address)
 
 
 async def test_a_started_process_is_healthy_and_gone_after_the_block(tmp_path: Path) -> None:
@@ -96,12 +95,12 @@ async def test_a_restarted_process_has_another_pid_and_the_same_address(tmp_path
 _PARENT = """
 import asyncio, sys
 from pathlib import Path
-from stack.supervisor import ProcessSpec, Supervisor
+from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 async def main():
     async with Supervisor(Path(sys.argv[1])) as supervisor:
         address = sys.argv[2]
         spec = ProcessSpec(
-            "one", ("-m", "tests.stack.health_server", address, "obliging"), address
+            "one", ("-m", "tests.runtime.health_server", address, "obliging"), address
         )
         await supervisor.start(spec)
         print(supervisor.pids()["one"], flush=True)
@@ -112,14 +111,14 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_children_end_with_a_parent_that_was_killed(
-    tmp_path: Path, number: signal.Signals, unused_address: Callable[[], str]
+    tmp_path: Path, number: signal.Signals
 ) -> None:
     parent = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         _PARENT,
         str(tmp_path),
-        unused_address(),
+        f"127.0.0.1:{free_port()}",
         stdout=asyncio.subprocess.PIPE,
     )
     assert parent.stdout is not None
