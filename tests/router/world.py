@@ -24,7 +24,7 @@ from router.decisions.budget import BudgetPolicy
 from router.edge.answers import ProtobufResponder
 from router.ladder.drill import DrillSwitch
 from router.ladder.drilled_store import DrilledStore
-from router.ports import Clocks, Inferred
+from router.ports import Clocks, ClosableScorer, Inferred
 from router.revision.live_model import LiveModel, Shared
 from router.revision.live_models import LiveModels
 from router.work import Arrival, Work
@@ -299,10 +299,15 @@ async def open_world(
     request_log: RequestLogLines | None = None,
     cool_down_s: float = 0.01,
     scorer_timeout_s: float = 1.0,
+    log: Callable[[LogBatch], bool] | None = None,
+    open_scorer: Callable[[str], ClosableScorer] | None = None,
 ) -> AsyncIterator[World]:
     """Open a router whose scorers are made at first use, by address.
 
-    `read_from`: a real store to read features from, instead of the fake one.
+    Args:
+        read_from: a real store to read features from, instead of the fake one.
+        log: takes what is logged, instead of the world's list.
+        open_scorer: opens real scorers, instead of the fake ones.
     """
     store = FakeStore()
     scorers: dict[str, FakeScorer] = {}
@@ -319,9 +324,11 @@ async def open_world(
         now_s=monotonic,
     )
 
-    def log(batch: LogBatch) -> bool:
+    def keep(batch: LogBatch) -> bool:
         logged.append(batch)
         return True
+
+    log = log or keep
 
     delivery = Delivery(
         responder=ProtobufResponder(),
@@ -334,7 +341,7 @@ async def open_world(
         after_batch=gate.after_batch,
     )
 
-    def open_scorer(address: str) -> FakeScorer:
+    def open_fake(address: str) -> FakeScorer:
         return scorers.setdefault(address, FakeScorer(address))
 
     def new_mirror() -> MirrorQueue:
@@ -356,7 +363,7 @@ async def open_world(
                 scorer_timeout_s=scorer_timeout_s,
                 hedge_after_s=hedge_after_s,
             ),
-            open_scorer=open_scorer,
+            open_scorer=open_scorer or open_fake,
             new_mirror=new_mirror,
             breaker=policy,
             tasks=tasks,
