@@ -14,9 +14,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from router.batches.answer_batch import VersionPlan
 from router.batches.columns import candidate_ids_of, per_row
 from router.batches.fetch_features import STORE_UNAVAILABLE, FeatureFetcher
+from router.batches.version_plan import VersionPlan
 from router.decisions.sampling import is_sampled
 from router.ports import Clocks, Scorer
 from router.work import Answered, Served, Work

@@ -10,8 +10,9 @@ from itertools import chain
 import numpy as np
 import structlog
 
-from router.batches.answer_batch import Prepared, VersionPlan, answer_by_rules, split_decided
+from router.batches.answer_batch import answer_by_rules, split_decided
 from router.batches.deliver import Delivery
+from router.batches.version_plan import Prepared, VersionPlan
 from router.decisions.ladder import Cause
 from router.ladder.fall_back import Ladder
 from router.work import Served, Work

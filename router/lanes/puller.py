@@ -7,14 +7,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
-from router.decisions.breaker import Breaker, BreakerPolicy, Permit
 from router.decisions.ladder import Cause
+from router.lanes.guarded_scorer import GuardedScorer, TimedScorer
 from router.lanes.lane import Lane
-from router.ports import Clocks, Inferred, Scorer, ScorerHungError
+from router.ports import Clocks, Scorer
 from router.work import Work, give_up
 from understudy.domain.errors import (
     DeadlinePassedError,
@@ -22,8 +20,6 @@ from understudy.domain.errors import (
     UnavailableError,
     UnderstudyError,
 )
-from understudy.domain.patience import Experience, Verdict
-from understudy.domain.snapshots import VersionSpec
 
 _MOST_ATTEMPTS = 2  # a failed batch is tried once more, on another scorer
 _PAUSE_AFTER_FAILURE_S = 0.01  # another scorer gets there first
@@ -33,89 +29,6 @@ _log = structlog.get_logger()
 AnswerBatch = Callable[[Sequence[Work], Scorer], Awaitable[None]]
 FallBack = Callable[[Sequence[Work], Cause], None]
 Probe = Callable[[Scorer], Awaitable[None]]
-
-
-class GuardedScorer:
-    """A scorer process with its breaker; shared by all lanes that use the process."""
-
-    def __init__(self, scorer: Scorer, policy: BreakerPolicy, *, gone_after_s: float) -> None:
-        self.scorer = scorer
-        self.breaker = Breaker(policy)
-        self.last_failure = ""  # why the last failed call failed
-        self._gone_after_s = gone_after_s
-        self._experience = Experience()
-
-    def is_overdue(self, waited_s: float) -> bool:
-        """Whether a batch that was sent so long ago should have been answered by now."""
-        return self._experience.is_overdue(waited_s)
-
-    def admit(self, now_s: float) -> Permit | None:
-        self.breaker, permit = self.breaker.admit(now_s)
-        return permit
-
-    def judge(
-        self, permit: Permit, failure: Exception | None, *, asked_s: float | None, now_s: float
-    ) -> bool:
-        """Record how a batch ended; return whether the scorer is as good as before.
-
-        One that was not asked (`asked_s` None) is what it was, one that names what is wrong with
-        the request is well, and one that was asked by callers in a hurry may be.
-        """
-        if asked_s is None:
-            return True
-        if failure is None or isinstance(failure, InvalidInputError):
-            self._experience = self._experience.after_answer(now_s - asked_s)
-            self.record(permit, failure=None, now_s=now_s)
-            return True
-        if isinstance(failure, DeadlinePassedError):
-            self._experience, verdict = self._experience.after_timeout(
-                given_s=now_s - asked_s, gone_after_s=self._gone_after_s
-            )
-            if verdict is Verdict.NOTHING:
-                return True
-            if verdict is Verdict.GONE:
-                why = f"no answer to anybody in {self._gone_after_s * 1000:.0f} ms of waiting"
-                failure = ScorerHungError(f"scorer {self.scorer.address}", why)
-        self.record(permit, failure=failure, now_s=now_s)
-        return False
-
-    def record(self, permit: Permit, *, failure: Exception | None, now_s: float) -> None:
-        """Move the breaker by how a permitted call ended."""
-        was_closed = self.breaker.is_closed
-        if failure is not None:
-            self.last_failure = str(failure)
-        if isinstance(failure, ScorerHungError):
-            self.breaker = self.breaker.trip(permit, now_s=now_s)
-        else:
-            self.breaker = self.breaker.record(permit, succeeded=failure is None, now_s=now_s)
-        if was_closed and not self.breaker.is_closed:
-            _log.warning("scorer_breaker_opened", address=self.scorer.address, why=str(failure))
-        elif not was_closed and self.breaker.is_closed:
-            self._experience = Experience()
-            _log.info("scorer_breaker_closed", address=self.scorer.address)
-
-
-class _TimedScorer:
-    """A scorer that knows when it was asked last; None: not for this batch."""
-
-    def __init__(self, scorer: Scorer, now_s: Callable[[], float]) -> None:
-        self.address = scorer.address
-        self.asked_s: float | None = None  # monotonic
-        self._scorer = scorer
-        self._now_s = now_s
-
-    async def infer(
-        self,
-        spec: VersionSpec,
-        tensors: Sequence[NDArray[np.generic]],
-        *,
-        timeout_s: float,
-        outputs: Sequence[str] = (),
-    ) -> Inferred:
-        if timeout_s <= 0:
-            raise DeadlinePassedError("scoring")
-        self.asked_s = self._now_s()
-        return await self._scorer.infer(spec, tensors, timeout_s=timeout_s, outputs=outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +51,7 @@ class Puller:
         self._duties = duties
         self._clocks = clocks
         self._most_rows = most_rows
-        self._timed = _TimedScorer(guarded.scorer, clocks.monotonic_s)
+        self._timed = TimedScorer(guarded.scorer, clocks.monotonic_s)
         self.in_flight: Sequence[Work] = ()
         self._sent_s = 0.0  # when what is in flight was sent; monotonic
         self.has_ended = False

@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.batches.answer_batch import (
-    Prepared,
-    VersionPlan,
     answer_by_rules,
     infer_batch,
     prepare_batch,
@@ -21,14 +19,16 @@ from router.batches.answer_batch import (
 from router.batches.deliver import Delivery
 from router.batches.fetch_features import FeatureFetcher
 from router.batches.mirror import MirrorQueue
+from router.batches.version_plan import Prepared, VersionPlan
 from router.decisions.assignment import Assigner, split_of
 from router.decisions.effective import Effective
 from router.decisions.ladder import Cause
 from router.decisions.rules import NO_RULE
 from router.ladder.fall_back import Ladder, as_fallback
 from router.ladder.rules_first import RulesFirst
+from router.lanes.guarded_scorer import GuardedScorer
 from router.lanes.lane import Lane
-from router.lanes.puller import GuardedScorer, LaneDuties, Puller
+from router.lanes.puller import LaneDuties, Puller
 from router.lanes.split_work import split_work
 from router.ports import Clocks, Scorer
 from router.work import Answered, Served, Work, give_up, whole_works

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from router.batches.answer_batch import VersionPlan
 from router.batches.mirror import MirrorQueue
+from router.batches.version_plan import VersionPlan
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.effective import Effective, decide_effective
-from router.lanes.puller import GuardedScorer
+from router.lanes.guarded_scorer import GuardedScorer
 from router.ports import ClosableScorer
 from router.revision.live_model import LiveModel, Shared, VersionLane
 from understudy.domain.deployments import DegradationLevel, Deployment, versions_to_run

@@ -3,7 +3,7 @@
 import pytest
 
 from router.decisions.breaker import BreakerPolicy
-from router.lanes.puller import GuardedScorer
+from router.lanes.guarded_scorer import GuardedScorer
 from router.ports import ScorerHungError
 from tests.router.world import FakeScorer
 from understudy.domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError

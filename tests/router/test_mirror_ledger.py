@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
-from router.batches.answer_batch import VersionPlan
 from router.batches.fetch_features import FeatureFetcher
 from router.batches.mirror import MirrorPolicy, MirrorQueue
+from router.batches.version_plan import VersionPlan
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.sampling import is_sampled
 from router.ports import Clocks, Inferred

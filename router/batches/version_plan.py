@@ -1,0 +1,50 @@
+"""What is compiled once per version, and what its plan makes of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.work import Work, works_at
+from understudy.domain.snapshots import VersionSpec
+from understudy.features.serving.assembly import AssemblyPlan
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPlan:
+    """What is compiled once per version: how its tensors are made."""
+
+    spec: VersionSpec
+    plan: AssemblyPlan
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return self.plan.names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A batch with its features and what the rules say, before a scorer sees it; n rows."""
+
+    works: Sequence[Work]
+    tensors: tuple[NDArray[Any], ...]  # in the order of the version's inputs, n rows each
+    statuses: NDArray[np.uint8] | None  # (n, width) FeatureStatus; None: all present
+    rule_rows: NDArray[np.int64] | None  # (n,) index of the deciding rule; None: no rule decides
+    gap: str  # why the feature store was not read; "" when it was
+    wrong_digests: int
+    taken_s: float  # monotonic: when the batch left the queue
+    ready_s: float  # monotonic: when all this was known
+
+    def restricted(self, kept: NDArray[np.bool_]) -> Prepared:
+        """Return the batch with the marked rows only; rows of one work share their mark."""
+        return replace(
+            self,
+            works=works_at(self.works, kept),
+            tensors=tuple(np.ascontiguousarray(tensor[kept]) for tensor in self.tensors),
+            statuses=None if self.statuses is None else self.statuses[kept],
+            rule_rows=None if self.rule_rows is None else self.rule_rows[kept],
+        )
