@@ -29,7 +29,8 @@ from router.admission.intake import Intake
 from router.edge.service import ScoringService
 from router.ports import Clocks
 from tests.router.router_process import ServedScorer, serving
-from tests.router.world import MODEL, UTC_S, VIEW, World, deployment, open_world, spec
+from tests.router.samples import MODEL, UTC_S, VIEW, deployment, spec
+from tests.router.world import World, open_world
 from understudy.domain.deployments import Challenger
 from understudy.features.adapters.lmdb_store import LmdbStore
 from understudy.features.adapters.lmdb_writer import LmdbWriter

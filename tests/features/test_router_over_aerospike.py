@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 
 from router.batches.fetch_features import STORE_UNAVAILABLE
 from tests.features.aerospike_node import AerospikeNode, Faults, running_node
-from tests.router.world import MODEL, UTC_S, VIEW, World, open_world, spec
+from tests.router.samples import MODEL, UTC_S, VIEW, spec
+from tests.router.world import World, open_world
 from understudy.domain.deployments import DegradationLevel, Deployment
 from understudy.domain.features import BinsLayout, Feature, FeatureDtype, FeatureRef, FeatureView
 from understudy.domain.snapshots import VersionSpec

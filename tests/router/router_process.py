@@ -17,8 +17,8 @@ import numpy as np
 
 from stack.processes import ROUTER
 from stack.router_books import read_books
+from tests.router.samples import VIEW, ready_processes, spec
 from tests.router.scorer_stream import answering_each
-from tests.router.world import VIEW, ready_processes, spec
 from tests.stack.waiting import until
 from understudy.control import wire
 from understudy.domain.deployments import Deployment

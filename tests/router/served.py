@@ -13,7 +13,8 @@ from router.admission.intake import Intake
 from router.decisions.budget import BudgetPolicy
 from router.edge.service import SERVICE, ScoringService
 from router.ports import Clocks
-from tests.router.world import MODEL, UTC_S, VIEW, World, open_world, spec
+from tests.router.samples import MODEL, UTC_S, VIEW, spec
+from tests.router.world import World, open_world
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
 from understudy.logs.batches import OutcomeBatchLog
 from understudy.runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server

@@ -9,7 +9,8 @@ from google.protobuf.json_format import MessageToJson
 from registry.cli.output import Format, print_history
 from router.cli.assign_offline import assigned_arms
 from tests.router.command_line import run_router
-from tests.router.world import deployment, open_world, spec
+from tests.router.samples import deployment, spec
+from tests.router.world import open_world
 from tests.stack.deployed import open_deployed
 from understudy.client.scoring_client import AsyncScoringClient
 from understudy.control.wire import deployment_to_wire

@@ -1,6 +1,7 @@
 """What each candidate of a ScoreBatch is told: its rule, its failure, its place; and all together."""
 
-from tests.router.world import deployment, open_world, spec, two_arms
+from tests.router.samples import deployment, spec
+from tests.router.world import open_world, two_arms
 from understudy.domain.deployments import Rule, RuleOperator
 from understudy.scoring.v1 import scoring_pb2 as pb
 

@@ -8,17 +8,9 @@ from time import monotonic
 import pytest
 
 from router.work import Work
-from tests.router.world import (
-    FakeStore,
-    RemoteStore,
-    World,
-    awaited,
-    deployment,
-    open_world,
-    spec,
-    two_arms,
-    until,
-)
+from tests.router.fakes import FakeStore, RemoteStore
+from tests.router.samples import deployment, spec
+from tests.router.world import World, awaited, open_world, two_arms, until
 from understudy.domain.deployments import Challenger, Deployment, Fallback
 from understudy.domain.errors import DeadlinePassedError
 from understudy.features.ports import ViewRead

@@ -14,7 +14,8 @@ from router.cli.status_output import print_explained
 from router.decisions.assignment import ArmWeight, Assigner, Split
 from router.decisions.buckets import bucket_bp
 from router.edge.explain import explain
-from tests.router.world import MODEL, World, deployment, open_world, spec, two_arms
+from tests.router.samples import MODEL, deployment, spec
+from tests.router.world import World, open_world, two_arms
 from understudy.domain.deployments import Arm, Challenger
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.scoring.v1 import scoring_pb2 as pb

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.router.world import MODEL, awaited, deployment, open_world, spec, two_arms, until
+from tests.router.samples import MODEL, deployment, spec
+from tests.router.world import awaited, open_world, two_arms, until
 from understudy.domain.deployments import (
     Challenger,
     DegradationLevel,

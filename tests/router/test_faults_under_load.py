@@ -20,7 +20,7 @@ from tests.router.router_process import (
     open_node,
     open_router_process,
 )
-from tests.router.world import MODEL, deployment
+from tests.router.samples import MODEL, deployment
 from tests.stack.waiting import until
 from understudy.domain.deployments import Challenger, DegradationLevel, Fallback
 

@@ -9,7 +9,8 @@ from router.batches.fetch_features import STORE_ANSWERED_IN_PART, STORE_UNAVAILA
 from router.decisions.breaker import BreakerPolicy
 from router.work import Candidates, Work
 from tests.router.builders import bare_work
-from tests.router.world import UTC_S, VIEW, FakeStore, RemoteStore, spec
+from tests.router.fakes import FakeStore, RemoteStore
+from tests.router.samples import UTC_S, VIEW, spec
 from understudy.domain.errors import UnavailableError
 from understudy.features.ports import ViewRead
 from understudy.features.serving.assembly import compile_plan

@@ -5,7 +5,7 @@ import pytest
 from router.decisions.breaker import BreakerPolicy
 from router.lanes.guarded_scorer import GuardedScorer
 from router.ports import ScorerHungError
-from tests.router.world import FakeScorer
+from tests.router.fakes import FakeScorer
 from understudy.domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
 
 GONE_AFTER_S = 1.0

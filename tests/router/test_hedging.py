@@ -10,16 +10,9 @@ from pydantic import ValidationError
 
 from router.lanes.puller import Puller
 from router.settings import RouterSettings
-from tests.router.world import (
-    VIEW,
-    FakeScorer,
-    World,
-    awaited,
-    deployment,
-    open_world,
-    spec,
-    until,
-)
+from tests.router.fakes import FakeScorer
+from tests.router.samples import VIEW, deployment, spec
+from tests.router.world import World, awaited, open_world, until
 from understudy.domain.deployments import Fallback
 from understudy.scoring.v1 import scoring_pb2 as pb
 

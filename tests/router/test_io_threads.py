@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from tests.router.router_process import USERS, RouterProcess, ServedScorer, open_router_process
-from tests.router.world import MODEL, deployment
+from tests.router.samples import MODEL, deployment
 from tests.stack.waiting import until
 from understudy.runtime.threads import name_of, threads_of
 from understudy.scoring.v1 import scoring_pb2 as pb

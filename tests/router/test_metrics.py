@@ -16,7 +16,8 @@ from prometheus_client.registry import Collector
 
 from router.edge.metrics import RouterCollector, serve_metrics
 from tests.router.command_line import run_router
-from tests.router.world import MODEL, World, deployment, open_world, spec, two_arms
+from tests.router.samples import MODEL, deployment, spec
+from tests.router.world import World, open_world, two_arms
 from understudy.domain.deployments import Challenger
 from understudy.domain.errors import UnavailableError
 from understudy.runtime.exit_codes import FAILED

@@ -6,17 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from router.decisions.admission import Priority
-from tests.router.world import (
-    MODEL,
-    VIEW,
-    RemoteStore,
-    World,
-    deployment,
-    open_world,
-    spec,
-    two_arms,
-    until,
-)
+from tests.router.fakes import RemoteStore
+from tests.router.samples import MODEL, VIEW, deployment, spec
+from tests.router.world import World, open_world, two_arms, until
 from understudy.domain.deployments import (
     Fallback,
     Rule,

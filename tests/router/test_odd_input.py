@@ -5,8 +5,8 @@ import asyncio
 import grpc
 import pytest
 
+from tests.router.samples import MODEL
 from tests.router.served import Served, open_served
-from tests.router.world import MODEL
 from understudy.runtime.grpc_errors import PUSHBACK_KEY
 from understudy.scoring.v1 import scoring_pb2 as pb
 

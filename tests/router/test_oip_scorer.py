@@ -13,8 +13,9 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from router.adapters.oip_scorer import OipScorer
+from tests.router.samples import spec
 from tests.router.scorer_stream import Context, answering_each, serving_streams
-from tests.router.world import spec, until
+from tests.router.world import until
 from understudy.domain.errors import (
     CorruptedError,
     DeadlinePassedError,

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from functools import partial
 
-from tests.router.world import VIEW, World, deployment, open_world, spec
+from tests.router.samples import VIEW, deployment, spec
+from tests.router.world import World, open_world
 from understudy.domain.deployments import Challenger, Fallback
 from understudy.domain.versions import DYNAMIC, TensorSpec
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.router.world import MODEL, VIEW, awaited, deployment, open_world, spec, two_arms
+from tests.router.samples import MODEL, VIEW, deployment, spec
+from tests.router.world import awaited, open_world, two_arms
 from understudy.domain.deployments import (
     Challenger,
 )

@@ -4,7 +4,9 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 
-from tests.router.world import RemoteStore, awaited, deployment, open_world, spec, two_arms, until
+from tests.router.fakes import RemoteStore
+from tests.router.samples import deployment, spec
+from tests.router.world import awaited, open_world, two_arms, until
 from understudy.domain.deployments import Challenger, Fallback, Rule, RuleOperator
 from understudy.scoring.v1 import scoring_pb2 as pb
 

@@ -9,8 +9,10 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.router.fakes import FakeScorer
+from tests.router.samples import MODEL
 from tests.router.served import Served, open_served
-from tests.router.world import MODEL, FakeScorer, until
+from tests.router.world import until
 from understudy.client.scoring_client import AsyncScoringClient
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
 from understudy.scoring.v1 import scoring_pb2 as pb

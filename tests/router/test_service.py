@@ -11,8 +11,9 @@ from structlog.testing import capture_logs
 
 from router.decisions.admission import AdmissionLimit
 from router.edge.service import SERVICE
+from tests.router.samples import MODEL
 from tests.router.served import Served, open_served
-from tests.router.world import MODEL, until
+from tests.router.world import until
 from understudy.logs.batches import OutcomeBatchLog
 from understudy.runtime.grpc_errors import PUSHBACK_KEY
 from understudy.scoring.v1 import scoring_pb2 as pb

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from tests.router.router_process import USERS, RouterProcess, ServedScorer, open_router_process
-from tests.router.world import MODEL, deployment
+from tests.router.samples import MODEL, deployment
 from tests.stack.waiting import until
 from understudy.domain.deployments import Challenger, Shadow
 from understudy.scoring.v1 import scoring_pb2 as pb

@@ -1,14 +1,11 @@
 """A router without sockets: the real stages over a fake store and fake scorers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from router.admission.admit import Admission, Asked, AskedCandidates
 from router.admission.gate import Gate
@@ -24,165 +21,17 @@ from router.decisions.budget import BudgetPolicy
 from router.edge.answers import ProtobufResponder
 from router.ladder.drill import DrillSwitch
 from router.ladder.drilled_store import DrilledStore
-from router.ports import Clocks, ClosableScorer, Inferred
+from router.ports import Clocks, ClosableScorer
 from router.revision.live_model import LiveModel, Shared
 from router.revision.live_models import LiveModels
 from router.work import Arrival, Work
+from tests.router.fakes import FakeScorer, FakeStore
+from tests.router.samples import MODEL, UTC_S, VIEW, deployment, ready_processes, spec
 from understudy.domain.deployments import Challenger, Deployment
-from understudy.domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
-from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
-from understudy.domain.snapshots import ScorerProcess, ScorerState, Snapshot, VersionSpec
-from understudy.domain.versions import DYNAMIC, ScoreOutput, TensorSpec, VersionRef
-from understudy.features.decisions.record_format import pack_record, record_format
-from understudy.features.ports import UNANSWERED, FeatureStore, ViewRead
+from understudy.domain.snapshots import Snapshot, VersionSpec
+from understudy.features.ports import FeatureStore
 from understudy.logs.batches import LogBatch, ScoreBatchLog, ShadowBatchLog
 from understudy.scoring.v1 import scoring_pb2 as pb
-
-MODEL = "fraud"
-UTC_S = 1_800_000_000.0
-VIEW = FeatureView(
-    name="user",
-    version=1,
-    entity="user",
-    features=(
-        Feature("amount", FeatureDtype.FLOAT32, default=0.0, max_age_s=3600.0),
-        Feature("count", FeatureDtype.FLOAT32),
-    ),
-)
-
-
-def spec(number: int, *, view: FeatureView = VIEW) -> VersionSpec:
-    return VersionSpec(
-        ref=VersionRef(MODEL, number),
-        artifact_digest=f"{number:064x}",
-        files=(),
-        provenance_digest="p" * 64,
-        inputs=(TensorSpec("x", "FP32", (DYNAMIC, len(view.features))),),
-        outputs=(TensorSpec("score", "FP32", (DYNAMIC, 1)),),
-        feature_set=tuple(FeatureRef(view.name, view.version, f.name) for f in view.features),
-        feature_views=(view,),
-        score_output=ScoreOutput("score"),
-        golden_tolerance=1e-5,
-    )
-
-
-class FakeStore:
-    """`FeatureStore` in memory. `failing` makes every read unavailable."""
-
-    inline = True
-
-    def __init__(self) -> None:
-        self.records: dict[tuple[str, str], bytes] = {}
-        self.failing = False
-        self.reads: list[Sequence[ViewRead]] = []
-
-    def put(self, view: FeatureView, entity_id: str, values: dict[str, Any]) -> None:
-        form = record_format(view)
-        self.records[(str(view), entity_id)] = pack_record(
-            form, values, event_time_ms=round(UTC_S * 1000)
-        )
-
-    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
-        if self.failing:
-            raise UnavailableError("feature store", "told to fail")
-        self.reads.append(reads)
-        return [
-            [self.records.get((str(read.view), each or "")) for each in read.entity_ids]
-            for read in reads
-        ]
-
-    async def read(
-        self, reads: Sequence[ViewRead], *, timeout_s: float
-    ) -> list[list[bytes | None]]:
-        return self.read_now(reads)
-
-    async def ping(self, *, timeout_s: float) -> None:
-        if self.failing:
-            raise UnavailableError("feature store", "told to fail")
-
-    async def close(self) -> None: ...
-
-
-class RemoteStore(FakeStore):
-    """A store that is read off the loop: it may hang, or leave keys unanswered."""
-
-    inline = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.given_s: list[float] = []  # how long each read was waited for
-        self.hangs = False
-        self.hanging_views: set[str] = set()  # reads of these are not answered
-        self.silent: set[str] = set()  # entities it does not answer for
-
-    async def read(
-        self, reads: Sequence[ViewRead], *, timeout_s: float
-    ) -> list[list[bytes | None]]:
-        self.given_s.append(timeout_s)
-        if self.hangs or not self.hanging_views.isdisjoint(read.view.name for read in reads):
-            await asyncio.sleep(timeout_s)
-            raise UnavailableError("feature store", f"no answer within {timeout_s * 1000:.0f} ms")
-        return [
-            [
-                UNANSWERED if name in self.silent else record
-                for name, record in zip(read.entity_ids, answered, strict=True)
-            ]
-            for read, answered in zip(reads, self.read_now(reads), strict=True)
-        ]
-
-
-class FakeScorer:
-    """`Scorer` whose score is the first column times 10 plus the version number / 1000."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.batches: list[int] = []
-        self.failing = False
-        self.fails_after: int | None = None  # batches
-        self.is_closed = False
-        self.refuses: float | None = None  # a batch with this in its first column
-        self.answers_nan_for: float | None = None
-        self.answers_inf_for: float | None = None
-        self.entered = asyncio.Event()
-        self.release: asyncio.Event | None = None  # set: calls wait for it
-
-    async def infer(
-        self,
-        spec: VersionSpec,
-        tensors: Sequence[NDArray[np.generic]],
-        *,
-        timeout_s: float,
-        outputs: Sequence[str] = (),
-    ) -> Inferred:
-        if timeout_s <= 0:
-            raise DeadlinePassedError("scoring")
-        if unknown := set(outputs) - {output.name for output in spec.outputs}:
-            raise InvalidInputError.of("outputs", read=unknown, accepted="outputs of this version")
-        await self._take_part(len(tensors[0]), timeout_s)
-        first = tensors[0][:, 0].astype(np.float64)
-        if self.refuses is not None and self.refuses in first:
-            raise InvalidInputError.of("x", read=self.refuses, accepted="anything else")
-        scores = first * 10 + spec.ref.number / 1000
-        if self.answers_nan_for is not None:
-            scores[first == self.answers_nan_for] = np.nan
-        if self.answers_inf_for is not None:
-            scores[first == self.answers_inf_for] = np.inf
-        return Inferred(scores, {name: scores.reshape(-1, 1) for name in outputs})
-
-    async def _take_part(self, rows: int, timeout_s: float) -> None:
-        self.entered.set()
-        self.batches.append(rows)
-        if self.release is not None:
-            try:
-                await asyncio.wait_for(self.release.wait(), timeout_s)
-            except TimeoutError:
-                raise DeadlinePassedError("the scorer answered") from None
-        if self.failing or (self.fails_after is not None and len(self.batches) >= self.fails_after):
-            raise UnavailableError(f"scorer {self.address}", "told to fail")
-        await asyncio.sleep(0)
-
-    async def close(self) -> None:
-        self.is_closed = True
 
 
 @dataclass
@@ -377,34 +226,10 @@ async def open_world(
         models.close()
 
 
-def ready_processes(ready: Mapping[int, Sequence[str]]) -> tuple[ScorerProcess, ...]:
-    """Return what a registry says of ready scorers, given their addresses by version."""
-    return tuple(
-        ScorerProcess(
-            ref=VersionRef(MODEL, number),
-            replica=index,
-            address=address,
-            state=ScorerState.READY,
-            artifact_digest="",
-            restarts=0,
-            last_error="",
-            started_at_s=0.0,
-            host_id="h",
-            pid=1,
-        )
-        for number, addresses in ready.items()
-        for index, address in enumerate(addresses)
-    )
-
-
 async def until(holds: Callable[[], object]) -> None:
     """Let the loop turn until `holds()`; a test's own time limit ends a wait in vain."""
     while not holds():  # noqa: ASYNC110 - the code under test owes no event for this
         await asyncio.sleep(0)
-
-
-def deployment(**changes: object) -> Deployment:
-    return Deployment(**{"model": MODEL, "revision": 1, "champion": 1, "salt": "s", **changes})  # type: ignore[arg-type]  # a test states only what matters
 
 
 async def two_arms(world: World, **changes: object) -> None:
