@@ -8,18 +8,25 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from router.batches.columns import candidate_ids_of, per_row
 from router.batches.fetch_features import STORE_UNAVAILABLE, FeatureFetcher
+from router.batches.mirrored import (
+    Copy,
+    Tensors,
+    joined,
+    reads_the_same,
+    shadow_log,
+    tensors_of,
+    works_of,
+)
 from router.batches.version_plan import VersionPlan
 from router.decisions.sampling import is_sampled
 from router.ports import Clocks, Scorer
-from router.work import Answered, Served, Work
+from router.work import Answered, Work
 from understudy.domain.deployments import Shadow
 from understudy.domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
 from understudy.domain.snapshots import VersionSpec
@@ -30,8 +37,6 @@ _log = structlog.get_logger()
 _GATHER_S = 0.05
 _BUG_PAUSE_S = 0.1
 
-Tensors = tuple[NDArray[Any], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class MirrorPolicy:
@@ -39,22 +44,6 @@ class MirrorPolicy:
     most_batch_rows: int
     most_wait_s: float  # a row that waited longer is dropped
     timeout_s: float  # of one call to the shadow
-
-
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """Rows of one answered batch on their way to the shadow."""
-
-    works: Sequence[Work]
-    served: Served
-    champion_scores: NDArray[np.float64]
-    tensors: Tensors | None  # None: the shadow reads other features and makes its own
-    offered_s: float  # monotonic
-    at_us: int
-
-    @property
-    def rows(self) -> int:
-        return len(self.champion_scores)
 
 
 class MirrorQueue:
@@ -77,7 +66,7 @@ class MirrorQueue:
         self._log = log
         self._is_shedding = is_shedding
         self._clocks = clocks
-        self._copies: deque[_Copy] = deque()
+        self._copies: deque[Copy] = deque()
         self._arrived = asyncio.Event()
         self._shadow: Shadow | None = None
         self._salt = ""
@@ -120,11 +109,11 @@ class MirrorQueue:
             return
         same = self._reads_the_same(version.spec, spec)
         self._copies.append(
-            _Copy(
-                works=_rowwise(answered.works, keep),
+            Copy(
+                works=works_of(answered.works, keep),
                 served=answered.served,
                 champion_scores=answered.scores if keep is None else answered.scores[keep],
-                tensors=_kept(tensors, keep) if same else None,
+                tensors=tensors_of(tensors, keep) if same else None,
                 offered_s=self._clocks.monotonic_s(),
                 at_us=round(self._clocks.utc_s() * 1e6),
             )
@@ -136,7 +125,7 @@ class MirrorQueue:
         # They change with a revision; comparing hundreds of features is not for every batch.
         before = self._compared
         if before is None or before[0] is not shadow or before[1] is not champion:
-            before = self._compared = (shadow, champion, _reads_the_same(shadow, champion))
+            before = self._compared = (shadow, champion, reads_the_same(shadow, champion))
         return before[2]
 
     async def run(self) -> None:
@@ -186,7 +175,7 @@ class MirrorQueue:
             return None
         return np.repeat(np.array(sampled), [work.rows for work in works])
 
-    def _take(self) -> list[_Copy]:
+    def _take(self) -> list[Copy]:
         """Take copies of the same answerer, up to a batch."""
         taken = [self._copies.popleft()]
         rows = taken[0].rows
@@ -203,7 +192,7 @@ class MirrorQueue:
         self._in_flight_rows = rows
         return taken
 
-    async def _send(self, copies: Sequence[_Copy]) -> None:
+    async def _send(self, copies: Sequence[Copy]) -> None:
         scorer, version = self._scorer, self._version
         if scorer is None or version is None:
             self._settle(dropped_not_ready=self._in_flight_rows)
@@ -233,12 +222,12 @@ class MirrorQueue:
             self._asked = None
         self._settle(**{status: rows})
         infer_us = round((self._clocks.monotonic_s() - started_s) * 1e6)
-        self._log(_log_of(fresh, version, scores, status, infer_us))
+        self._log(shadow_log(fresh, version, scores, status, infer_us))
 
-    async def _tensors(self, copies: Sequence[_Copy], version: VersionPlan) -> Tensors:
+    async def _tensors(self, copies: Sequence[Copy], version: VersionPlan) -> Tensors:
         if copies[0].tensors is not None:
             columns = zip(*(copy.tensors for copy in copies if copy.tensors), strict=True)
-            return tuple(_joined(parts) for parts in columns)
+            return tuple(joined(parts) for parts in columns)
         works = [work for copy in copies for work in copy.works]
         # Not in the time of the callers, who have been answered.
         answer_by_s = self._clocks.monotonic_s() + self._policy.timeout_s
@@ -261,56 +250,3 @@ class MirrorQueue:
         self.ledger = replace(
             self.ledger, **{name: getattr(self.ledger, name) + n for name, n in counts.items()}
         )
-
-
-def _reads_the_same(shadow: VersionSpec, champion: VersionSpec) -> bool:
-    """Whether the champion's bytes are the shadow's bytes too."""
-    return shadow.feature_set == champion.feature_set and [
-        (tensor.datatype, tensor.shape[1:]) for tensor in shadow.inputs
-    ] == [(tensor.datatype, tensor.shape[1:]) for tensor in champion.inputs]
-
-
-def _kept(tensors: Tensors, keep: NDArray[np.bool_] | None) -> Tensors:
-    return tensors if keep is None else tuple(tensor[keep] for tensor in tensors)
-
-
-def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _rowwise(works: Sequence[Work], keep: NDArray[np.bool_] | None) -> Sequence[Work]:
-    if keep is None:
-        return works
-    kept: list[Work] = []
-    at = 0
-    for work in works:
-        if keep[at]:  # all rows of a work share its request id, hence its fate
-            kept.append(work)
-        at += work.rows
-    return kept
-
-
-def _log_of(
-    copies: Sequence[_Copy],
-    version: VersionPlan,
-    scores: NDArray[np.float64],
-    status: ShadowStatus,
-    infer_us: int,
-) -> ShadowBatchLog:
-    works = [work for copy in copies for work in copy.works]
-    served = copies[0].served
-    return ShadowBatchLog(
-        model=served.model,
-        shadow_version=version.spec.ref.number,
-        champion_version=served.version,
-        arm="champion",
-        revision=served.revision,
-        at_us=copies[-1].at_us,
-        request_ids=per_row(works, lambda work: work.request_id),
-        entity_ids=per_row(works, lambda work: work.unit_key),
-        candidate_ids=candidate_ids_of(works),
-        champion_scores=_joined([copy.champion_scores for copy in copies]),
-        shadow_scores=scores,
-        status=status,
-        infer_us=infer_us,
-    )

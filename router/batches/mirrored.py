@@ -1,0 +1,85 @@
+"""Copies of answered rows on their way to a shadow, and what the log says of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.batches.columns import candidate_ids_of, per_row
+from router.batches.version_plan import VersionPlan
+from router.work import Served, Work
+from understudy.domain.snapshots import VersionSpec
+from understudy.logs.batches import ShadowBatchLog, ShadowStatus
+
+Tensors = tuple[NDArray[Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Rows of one answered batch on their way to the shadow."""
+
+    works: Sequence[Work]
+    served: Served
+    champion_scores: NDArray[np.float64]
+    tensors: Tensors | None  # None: the shadow reads other features and makes its own
+    offered_s: float  # monotonic
+    at_us: int
+
+    @property
+    def rows(self) -> int:
+        return len(self.champion_scores)
+
+
+def reads_the_same(shadow: VersionSpec, champion: VersionSpec) -> bool:
+    """Return whether the champion's bytes are the shadow's bytes too."""
+    return shadow.feature_set == champion.feature_set and [
+        (tensor.datatype, tensor.shape[1:]) for tensor in shadow.inputs
+    ] == [(tensor.datatype, tensor.shape[1:]) for tensor in champion.inputs]
+
+
+def tensors_of(tensors: Tensors, keep: NDArray[np.bool_] | None) -> Tensors:
+    return tensors if keep is None else tuple(tensor[keep] for tensor in tensors)
+
+
+def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def works_of(works: Sequence[Work], keep: NDArray[np.bool_] | None) -> Sequence[Work]:
+    if keep is None:
+        return works
+    kept: list[Work] = []
+    at = 0
+    for work in works:
+        if keep[at]:  # all rows of a work share its request id, hence its fate
+            kept.append(work)
+        at += work.rows
+    return kept
+
+
+def shadow_log(
+    copies: Sequence[Copy],
+    version: VersionPlan,
+    scores: NDArray[np.float64],
+    status: ShadowStatus,
+    infer_us: int,
+) -> ShadowBatchLog:
+    works = [work for copy in copies for work in copy.works]
+    served = copies[0].served
+    return ShadowBatchLog(
+        model=served.model,
+        shadow_version=version.spec.ref.number,
+        champion_version=served.version,
+        arm="champion",
+        revision=served.revision,
+        at_us=copies[-1].at_us,
+        request_ids=per_row(works, lambda work: work.request_id),
+        entity_ids=per_row(works, lambda work: work.unit_key),
+        candidate_ids=candidate_ids_of(works),
+        champion_scores=joined([copy.champion_scores for copy in copies]),
+        shadow_scores=scores,
+        status=status,
+        infer_us=infer_us,
+    )
