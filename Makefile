@@ -8,7 +8,7 @@ CLIENTS_READY := $(CLIENTS)/.ready
 PROTOS := .venv-protos
 PROTOS_READY := $(PROTOS)/.ready
 
-.PHONY: help setup clients demo test check format lint types arch protos protos-check bench lock wheel clean
+.PHONY: help setup clients demo test test-long check format lint types arch protos protos-check bench lock wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -35,8 +35,11 @@ $(CLIENTS_READY): requirements/clients.lock
 	$(CLIENTS)/bin/python -m pip check --quiet
 	@touch $@
 
-test: $(READY) $(CLIENTS_READY) ## the whole test suite
+test: $(READY) $(CLIENTS_READY) ## the test suite
 	$(BIN)/python -m pytest
+
+test-long: $(READY) $(CLIENTS_READY) ## what is long by nature (fuzzing, soaks), under an hour
+	$(BIN)/python -m pytest -m long --timeout 3600 --session-timeout 3600 --durations 20
 
 check: $(READY) lint types arch protos-check ## format, lint, types, import rules, generated code
 

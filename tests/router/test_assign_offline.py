@@ -105,7 +105,6 @@ def test_a_revision_that_was_edited_is_refused(saved: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_a_revision_of_the_registry_assigns_as_its_routers_do(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         await deployed.operator.until_settled(

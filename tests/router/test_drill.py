@@ -18,7 +18,7 @@ from understudy.domain.changes import SetFallback
 from understudy.domain.deployments import Fallback
 from understudy.runtime.exit_codes import DATA_ERROR, OK, REFUSED, UNAVAILABLE
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 
 def drill(

@@ -23,7 +23,7 @@ from understudy.domain.changes import SetCanary, SetFallback
 from understudy.domain.deployments import DegradationLevel, Fallback
 from understudy.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
 CONSTANT = 0.37
 CALLS = 150
 IN_FLIGHT = 20

@@ -24,7 +24,7 @@ from tests.router.samples import MODEL, deployment
 from tests.stack.waiting import until
 from understudy.domain.deployments import Challenger, DegradationLevel, Fallback
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
 FULL, FEATURES, CONSTANT = (
     DegradationLevel.FULL,
     DegradationLevel.FEATURES,

@@ -16,7 +16,7 @@ from understudy.runtime.threads import name_of, threads_of
 from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.slow
 IO_THREADS = "event_engine"
 PYTHONS = "python"  # grpcio's teller among them: it is started as a thread of Python
 EVENT_LOOP = "event loop"

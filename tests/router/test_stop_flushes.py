@@ -17,7 +17,7 @@ from understudy.domain.deployments import Challenger, Shadow
 from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
 CALLS = STREAMED = 24
 
 

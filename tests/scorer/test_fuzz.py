@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -127,14 +128,25 @@ def signature() -> Signature:
 READER = RequestReader(signature(), RequestLimits(64, refuse_non_finite=False))
 
 
-@given(MESSAGES)
-@settings(max_examples=1_000)
-def test_any_bytes_are_read_or_refused_by_name(content: bytes) -> None:
+def assert_read_or_refused_by_name(content: bytes) -> None:
     try:
         read = READER.read(pb.ModelInferRequest.FromString(content))
     except (DecodeError, InvalidInputError):
         return
     assert [array.shape for array in read.inputs] == [(read.rows, 2)] * 3
+
+
+@given(MESSAGES)
+@settings(max_examples=300)
+def test_any_bytes_are_read_or_refused_by_name(content: bytes) -> None:
+    assert_read_or_refused_by_name(content)
+
+
+@pytest.mark.long
+@given(MESSAGES)
+@settings(max_examples=100_000)
+def test_a_hundred_thousand_messages_are_read_or_refused_by_name(content: bytes) -> None:
+    assert_read_or_refused_by_name(content)
 
 
 def test_the_valid_request_is_valid() -> None:
@@ -171,11 +183,22 @@ async def streamed_codes_of(messages: Sequence[bytes], call: Any) -> list[grpc.S
     return told
 
 
-@given(st.lists(MESSAGES, min_size=20, max_size=60))
-@settings(max_examples=15)
-def test_over_grpc_nothing_gets_internal_and_good_calls_still_pass(messages: list[bytes]) -> None:
+def assert_expected_and_good_calls_pass(messages: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         codes = asyncio.run(codes_of(messages, Path(folder)))
 
     assert set(codes) <= EXPECTED
     assert codes[len(messages)] is codes[-1] is grpc.StatusCode.OK
+
+
+@given(st.lists(MESSAGES, min_size=20, max_size=60))
+@settings(max_examples=15)
+def test_over_grpc_nothing_gets_internal_and_good_calls_still_pass(messages: list[bytes]) -> None:
+    assert_expected_and_good_calls_pass(messages)
+
+
+@pytest.mark.long
+@given(st.lists(MESSAGES, min_size=20, max_size=200))
+@settings(max_examples=200)
+def test_over_grpc_nothing_of_many_messages_gets_internal(messages: list[bytes]) -> None:
+    assert_expected_and_good_calls_pass(messages)

@@ -38,7 +38,7 @@ def run_random_sizes(model: OnnxModel, runs: int, seed: int) -> None:
         model.run([rows[:size]], model.every_output)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_resident_memory_is_flat_over_many_runs_of_random_sizes(tmp_path: Path) -> None:
     shipped = ScorerSettings()
     options = SessionOptions(

@@ -8,7 +8,7 @@ from tests.features.aerospike_node import running_node
 from tests.stack.deployed import Deployed, open_deployed
 from understudy.client.scoring_client import AsyncScoringClient
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 Scores = dict[str, tuple[float, int]]
 

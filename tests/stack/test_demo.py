@@ -21,7 +21,7 @@ from understudy.logs.reader import open_logs
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.runtime import exit_codes
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 
 async def score_from_shell(*options: str) -> str:

@@ -16,7 +16,7 @@ from understudy.domain.changes import SetFallback, SetShadow
 from understudy.domain.deployments import DegradationLevel, Fallback
 from understudy.registry.v1 import registry_pb2 as pb
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
 MODEL = "cancer"
 CALLS = 150
 

@@ -38,7 +38,6 @@ def hostile_folder(path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 async def test_a_stack_serves_from_a_folder_that_has_packages_of_the_same_names(
     tmp_path: Path, unused_address: Callable[[], str]
 ) -> None:
