@@ -15,8 +15,8 @@ from stack.data_directory import checked_directory
 from stack.processes import Stack, StackAddresses, open_stack
 from stack.router_books import read_books
 from understudy.control.client import RegistryClient
-from understudy.control.wire import view_from_canonical_json
 from understudy.domain.errors import InvalidInputError, UnavailableError, UnderstudyError
+from understudy.domain.features import view_from_canonical_json
 from understudy.runtime import exit_codes
 from understudy.runtime.free_port import free_port
 

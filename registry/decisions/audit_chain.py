@@ -3,9 +3,9 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from understudy.domain.canonical import digest_of
+from understudy.domain.canonical import digest_of, exact_integer
 
 GENESIS = "0" * 64  # the digest before the first row
 REGISTER = "register"  # the action of rows about versions
@@ -28,20 +28,10 @@ class AuditRow:
 
     @property
     def digest(self) -> str:
-        return digest_of(
-            [
-                self.sequence,
-                self.at_ns,
-                self.actor,
-                self.action,
-                self.model,
-                self.reason,
-                self.from_revision,
-                self.to_revision,
-                self.details_json,
-                self.previous_digest,
-            ]
-        )
+        content = {**asdict(self), "at_ns": str(self.at_ns)}
+        for name in ("sequence", "from_revision", "to_revision"):
+            content[name] = exact_integer(content[name])
+        return digest_of("audit_row/1", content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +87,7 @@ def effect_of(row: AuditRow) -> Effect:
 
 
 def version_digest(artifact: str, provenance: str) -> str:
-    return digest_of([artifact, provenance])
+    return digest_of("version/1", {"artifact": artifact, "provenance": provenance})
 
 
 def discrepancies(recorded: Sequence[RecordedRow], present: Iterable[Effect]) -> tuple[str, ...]:

@@ -13,11 +13,10 @@ from understudy.control.wire import (
     file_to_wire,
     ref_to_wire,
     tensor_to_wire,
-    view_from_canonical_json,
     view_to_wire,
 )
 from understudy.domain.errors import Fault, InvalidInputError
-from understudy.domain.features import FeatureView
+from understudy.domain.features import FeatureView, view_from_canonical_json
 from understudy.domain.versions import ScoreOutput, checked_model_name
 from understudy.gate.gate import GateReport
 from understudy.registry.v1 import registry_pb2 as pb

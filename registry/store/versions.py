@@ -9,10 +9,9 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from registry.store.schema import feature_views, versions
-from understudy.control.wire import view_from_canonical_json
 from understudy.domain.canonical import canonical_json
 from understudy.domain.errors import NotFoundError
-from understudy.domain.features import FeatureRef, FeatureView
+from understudy.domain.features import FeatureRef, FeatureView, view_from_canonical_json
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
 

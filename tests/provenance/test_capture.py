@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from understudy.domain.canonical import digest_of
+from understudy.domain.canonical import canonical_json, digest_of_text
 from understudy.provenance.capture import compare_with_champion, conversion_facts
 from understudy.provenance.code_facts import InstalledCode, code_source
 from understudy.provenance.content import content_of
@@ -158,7 +158,7 @@ def test_parameters_are_resolved_and_digested() -> None:
     assert facts["values"]["logisticregression__C"] == 2.5
     assert facts["values"]["logisticregression__max_iter"] == 100, "defaults too"
     assert facts["values"]["standardscaler"] == "sklearn.preprocessing._data.StandardScaler"
-    assert facts["sha256"] == digest_of(facts["values"])
+    assert facts["sha256"] == digest_of_text(canonical_json(facts["values"]))
 
 
 def test_only_integers_are_seeds() -> None:

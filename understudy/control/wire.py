@@ -1,8 +1,5 @@
 """The registry's messages to our words and back. Shared by all that follow the registry."""
 
-import json
-from typing import Any
-
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from understudy.domain.deployments import (
@@ -14,12 +11,9 @@ from understudy.domain.deployments import (
     Shadow,
 )
 from understudy.domain.features import (
-    BinsLayout,
-    Feature,
-    FeatureDtype,
     FeatureRef,
     FeatureView,
-    ViewKind,
+    view_from_canonical_json,
 )
 from understudy.domain.snapshots import ScorerProcess, ScorerState, Snapshot, VersionSpec
 from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
@@ -171,38 +165,6 @@ def ref_to_wire(ref: VersionRef) -> pb.VersionRef:
 
 def view_to_wire(view: FeatureView) -> pb.FeatureViewDefinition:
     return pb.FeatureViewDefinition(canonical_json=view.canonical_json, digest=view.digest)
-
-
-def view_from_canonical_json(text: str) -> FeatureView:
-    """Return the view that `FeatureView.canonical_json` wrote down."""
-    content: dict[str, Any] = json.loads(text)
-    return FeatureView(
-        name=content["name"],
-        version=content["version"],
-        entity=content["entity"],
-        ttl_s=content["ttl_s"],
-        features=tuple(
-            Feature(
-                name=feature["name"],
-                dtype=FeatureDtype(feature["dtype"]),
-                default=feature["default"],
-                max_age_s=feature["max_age_s"],
-                expression=feature.get("expression", ""),
-            )
-            for feature in content["features"]
-        ),
-        kind=ViewKind(content.get("kind", ViewKind.STORED)),
-        bins=_bins_of(content["bins"]) if "bins" in content else None,
-        inputs=tuple((name, ref) for name, ref in content.get("inputs", ())),
-    )
-
-
-def _bins_of(content: dict[str, Any]) -> BinsLayout:
-    return BinsLayout(
-        set_name=content["set_name"],
-        event_time_bin=content["event_time_bin"],
-        names=tuple((feature, name) for feature, name in content["names"]),
-    )
 
 
 _STATES = {state: pb.ScorerState.Value(f"SCORER_STATE_{state.name}") for state in ScorerState}

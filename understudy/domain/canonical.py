@@ -1,26 +1,68 @@
-"""Canonical JSON and digests: the same value has the same text, in every process."""
+"""Canonical JSON and digests: one text for one value, in every process and every language.
 
-import json
+The text is that of RFC 8785 (JSON Canonicalization Scheme). Its numbers are IEEE 754 doubles, so
+an integer that a double does not hold exactly stands there as text: see `exact_integer`.
+"""
+
+from collections.abc import Mapping
 from hashlib import sha256
+
+import rfc8785
+
+_GREATEST_EXACT = (1 << 53) - 1  # RFC 7493 (I-JSON), section 2.2
+_FIRST_WITH_EXPONENT = 10**21  # ECMAScript writes greater doubles as 1e+21
 
 
 def canonical_json(value: object) -> str:
-    """Return the one JSON text of `value`: sorted keys, no spaces, UTF-8, no NaN.
+    """Return the RFC 8785 text of `value`.
 
     Raises:
-        ValueError: a number is NaN or infinite.
-        TypeError: a value is not JSON.
+        ValueError: a number is NaN, infinite, or an integer beyond 2**53 - 1; a text is not
+            Unicode; or a value is not JSON.
+        RecursionError: it is nested too deep.
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    # The library checks types itself, and names the value that it refuses.
+    return rfc8785.dumps(value).decode()  # type: ignore[arg-type]
 
 
-def digest_of(value: object) -> str:
-    """Return the sha256 of the canonical JSON of `value`, as 64 lower-case hex digits."""
-    return digest_of_text(canonical_json(value))
+def digest_of(form: str, content: Mapping[str, object]) -> str:
+    """Return the sha256 of the canonical JSON of `content` and the name of its form.
+
+    Args:
+        form: which document this is, and the version of its layout, e.g. "deployment/1". A reader
+            in another language learns from it how to build the document; a layout that changes
+            takes the next number, so that no digest of the old one is mistaken for it.
+        content: the document's other members.
+    """
+    return digest_of_text(canonical_document(form, content))
+
+
+def canonical_document(form: str, content: Mapping[str, object]) -> str:
+    """Return the text that `digest_of` hashes: `content` with the member `format`."""
+    return canonical_json({**content, "format": f"understudy/{form}"})
 
 
 def digest_of_text(text: str) -> str:
     """Return the sha256 of `text` in UTF-8, as 64 lower-case hex digits."""
     return sha256(text.encode()).hexdigest()
+
+
+def exact_integer(value: int) -> int | str:
+    """Return `value`, as decimal text where a double would round it.
+
+    The reader of the document knows which of its members are integers; it takes `int()` of either.
+    """
+    return value if -_GREATEST_EXACT <= value <= _GREATEST_EXACT else str(value)
+
+
+def number_as_written(literal: str) -> int | float:
+    """Return the number of a JSON integer literal, for `json.loads(..., parse_int=...)`.
+
+    Canonical JSON writes the double 1e20 with 21 digits; it is read as that double again. An
+    integer that no double holds stays one, and `canonical_json` refuses it.
+    """
+    value = int(literal)
+    if exact_integer(value) is value or abs(value) >= _FIRST_WITH_EXPONENT:
+        return value
+    as_double = float(value)
+    return as_double if canonical_json(as_double) == literal else value

@@ -1,7 +1,7 @@
 """What a model name serves: champion, challengers, shadows, fallbacks. Immutable revisions."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum, StrEnum
 from math import isfinite
 from typing import Any
@@ -100,7 +100,7 @@ class Deployment:
     @property
     def digest(self) -> str:
         """Same content, same digest: a rollback is recognisable as equal to an old revision."""
-        return digest_of(content_of(self))
+        return digest_of("deployment/1", content_of(self))
 
     def numbered(self, revision: int) -> "Deployment":
         return replace(self, revision=revision)
@@ -108,29 +108,20 @@ class Deployment:
 
 def content_of(deployment: Deployment) -> dict[str, Any]:
     """Return what a revision says, as JSON values, without its number and standby."""
-    fallback = deployment.fallback
     return {
         "model": deployment.model,
         "champion": deployment.champion,
-        "challengers": [[c.version, c.weight_bp] for c in deployment.challengers],
-        "shadows": [[s.version, s.sample_bp] for s in deployment.shadows],
-        "fallback": {
-            "version": fallback.version,
-            "last_score": fallback.last_score,
-            "last_score_max_age_s": fallback.last_score_max_age_s,
-            "constant_score": fallback.constant_score,
-        },
+        "challengers": [asdict(challenger) for challenger in deployment.challengers],
+        "shadows": [asdict(shadow) for shadow in deployment.shadows],
+        "fallback": asdict(deployment.fallback),
         "salt": deployment.salt,
         "decision_threshold": deployment.decision_threshold,
-        "rules": [
-            [r.name, r.feature, r.operator.value, r.value, r.action, r.score]
-            for r in deployment.rules
-        ],
+        "rules": [asdict(rule) for rule in deployment.rules],
     }
 
 
 def deployment_from_content(content: dict[str, Any], revision: int) -> Deployment:
-    """Return the revision that `content_of` wrote down.
+    """Return the revision that `content_of` wrote down; canonical JSON writes 1.0 as 1.
 
     Raises:
         InvalidInputError: the content contradicts itself.
@@ -139,16 +130,36 @@ def deployment_from_content(content: dict[str, Any], revision: int) -> Deploymen
         model=content["model"],
         revision=revision,
         champion=content["champion"],
-        challengers=tuple(Challenger(*pair) for pair in content["challengers"]),
-        shadows=tuple(Shadow(*pair) for pair in content["shadows"]),
-        fallback=Fallback(**content["fallback"]),
+        challengers=tuple(Challenger(**each) for each in content["challengers"]),
+        shadows=tuple(Shadow(**each) for each in content["shadows"]),
+        fallback=_fallback_from(**content["fallback"]),
         salt=content["salt"],
-        decision_threshold=content["decision_threshold"],
-        rules=tuple(
-            Rule(name, feature, RuleOperator(operator), value, action, score)
-            for name, feature, operator, value, action, score in content["rules"]
-        ),
+        decision_threshold=_float_or_none(content["decision_threshold"]),
+        rules=tuple(_rule_from(**each) for each in content["rules"]),
     )
+
+
+def _fallback_from(
+    *,
+    version: int | None,
+    last_score: bool,
+    last_score_max_age_s: float,
+    constant_score: float | None,
+) -> Fallback:
+    return Fallback(
+        version=version,
+        last_score=last_score,
+        last_score_max_age_s=float(last_score_max_age_s),
+        constant_score=_float_or_none(constant_score),
+    )
+
+
+def _rule_from(*, value: float, operator: str, score: float, **texts: str) -> Rule:
+    return Rule(value=float(value), operator=RuleOperator(operator), score=float(score), **texts)
+
+
+def _float_or_none(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def versions_in_use(deployment: Deployment) -> tuple[int, ...]:

@@ -4,12 +4,13 @@ A feature view is a named, versioned group of features of one entity type. A fea
 what a model reads: `view@version:feature`, in the order of its input columns.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, Self
 
-from understudy.domain.canonical import canonical_json, digest_of_text
+from understudy.domain.canonical import canonical_document, digest_of_text, exact_integer
 from understudy.domain.errors import InvalidInputError
 
 FeatureScalar = float | int | bool | str
@@ -99,7 +100,7 @@ class FeatureView:
             }
         if self.inputs:
             content["inputs"] = [list(pair) for pair in self.inputs]
-        return canonical_json(content)
+        return canonical_document("feature_view/1", content)
 
     @property
     def digest(self) -> str:
@@ -110,7 +111,7 @@ def _content_of(feature: Feature) -> dict[str, Any]:
     content = {
         "name": feature.name,
         "dtype": feature.dtype.value,
-        "default": feature.default,
+        "default": written_default(feature.default),
         "max_age_s": feature.max_age_s,
     }
     return {**content, "expression": feature.expression} if feature.expression else content
@@ -146,3 +147,57 @@ class FeatureRef:
                 field, read=text, accepted="view@version:feature, e.g. patient@1:mean_radius"
             )
         return cls(match["view"], int(match["version"]), match["feature"])
+
+
+def view_from_canonical_json(text: str) -> FeatureView:
+    """Return the view that `FeatureView.canonical_json` wrote down."""
+    content: dict[str, Any] = json.loads(text)
+    return FeatureView(
+        name=content["name"],
+        version=content["version"],
+        entity=content["entity"],
+        ttl_s=_seconds(content["ttl_s"]),
+        features=tuple(
+            Feature(
+                name=feature["name"],
+                dtype=FeatureDtype(feature["dtype"]),
+                default=_read_default(FeatureDtype(feature["dtype"]), feature["default"]),
+                max_age_s=_seconds(feature["max_age_s"]),
+                expression=feature.get("expression", ""),
+            )
+            for feature in content["features"]
+        ),
+        kind=ViewKind(content.get("kind", ViewKind.STORED)),
+        bins=_bins_of(content["bins"]) if "bins" in content else None,
+        inputs=tuple((name, ref) for name, ref in content.get("inputs", ())),
+    )
+
+
+def written_default(value: FeatureScalar | None) -> FeatureScalar | None:
+    """Return a default as documents that are digested hold it."""
+    return exact_integer(value) if isinstance(value, int) else value
+
+
+def _read_default(dtype: FeatureDtype, value: FeatureScalar | None) -> FeatureScalar | None:
+    """Return the default as its dtype has it: canonical JSON writes 1.0 as 1, 2**60 as text."""
+    match dtype:
+        case _ if value is None:
+            return None
+        case FeatureDtype.FLOAT32 | FeatureDtype.FLOAT64:
+            return float(value)
+        case FeatureDtype.INT64:
+            return int(value)
+        case _:
+            return value
+
+
+def _seconds(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _bins_of(content: dict[str, Any]) -> BinsLayout:
+    return BinsLayout(
+        set_name=content["set_name"],
+        event_time_bin=content["event_time_bin"],
+        names=tuple((feature, name) for feature, name in content["names"]),
+    )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Self
 
 from understudy.domain.canonical import digest_of
@@ -68,9 +68,7 @@ class ArtifactFile:
 
 def artifact_digest(files: Sequence[ArtifactFile]) -> str:
     """Return the digest that names an artifact: over path, sha256 and size of each file."""
-    return digest_of(
-        [[file.path, file.sha256, file.size_bytes] for file in sorted(files, key=_path)]
-    )
+    return digest_of("artifact/1", {"files": [asdict(file) for file in sorted(files, key=_path)]})
 
 
 def _path(file: ArtifactFile) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from understudy.domain.canonical import canonical_json, digest_of_text
 from understudy.domain.errors import InvalidInputError
-from understudy.domain.features import Feature, FeatureRef, FeatureView
+from understudy.domain.features import Feature, FeatureRef, FeatureView, written_default
 from understudy.domain.versions import MODEL_FILE
 from understudy.gate.submission import Submission
 from understudy.provenance.findings import NOTHING, Finding, shown
@@ -80,7 +80,7 @@ def _column_findings(declared: Features, views: tuple[FeatureView, ...]) -> Iter
 def _definition_findings(path: str, column: FeatureColumn, feature: Feature) -> Iterator[Finding]:
     for name, claim, fact in (
         ("dtype", column.dtype, feature.dtype.value),
-        ("default", column.default, feature.default),
+        ("default", column.default, written_default(feature.default)),
         ("max_age_s", column.max_age_s, feature.max_age_s),
     ):
         if claim != fact:

@@ -5,12 +5,12 @@ from datetime import date, datetime
 from math import isclose
 from typing import Any
 
-from understudy.domain.canonical import canonical_json, digest_of_text
+from understudy.domain.canonical import canonical_json, digest_of_text, exact_integer
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.versions import VersionRef
 from understudy.gate.submission import Surroundings
 from understudy.provenance.fields import Absent, Part
-from understudy.provenance.findings import NOTHING, Finding
+from understudy.provenance.findings import NOTHING, Finding, shown
 from understudy.provenance.record import (
     ChampionComparison,
     Data,
@@ -111,8 +111,10 @@ def _seed_findings(seeds: Seeds) -> Iterator[Finding]:
     if not seeds.values:
         yield Finding("seeds.values", "{}", "at least one seed, or a waiver with the reason")
     for name, seed in seeds.values.items():
-        if not 0 <= seed < _HIGHEST_SEED:
-            yield Finding(f"seeds.values.{name}", str(seed), "an integer from 0 to 2**64 - 1")
+        # One spelling for one seed: digits as text only where a JSON number would be rounded.
+        if not 0 <= int(seed) < _HIGHEST_SEED or exact_integer(int(seed)) != seed:
+            accepted = "an integer from 0 to 2**64 - 1, from 2**53 on as text"
+            yield Finding(f"seeds.values.{name}", shown(seed), accepted)
 
 
 def _environment_findings(environment: Environment, onnxruntime: str) -> Iterator[Finding]:

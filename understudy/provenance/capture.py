@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from understudy.artifact.digests import digest_and_size
 from understudy.domain.canonical import canonical_json, digest_of_text
-from understudy.domain.features import FeatureRef, FeatureView
+from understudy.domain.features import FeatureRef, FeatureView, written_default
 from understudy.domain.versions import GOLDEN_FILE, MODEL_FILE
 from understudy.provenance.code_facts import InstalledCode, code_source
 from understudy.provenance.content import content_of
@@ -253,7 +253,7 @@ def feature_facts(
             {
                 "ref": text,
                 "dtype": feature.dtype.value,
-                "default": feature.default,
+                "default": written_default(feature.default),
                 "max_age_s": feature.max_age_s,
             }
         )

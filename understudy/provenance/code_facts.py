@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from understudy.domain.canonical import digest_of
+from understudy.domain.canonical import canonical_json, digest_of_text
 
 _GIT_TIMEOUT_S = 20.0
 _LEFT_OUT = frozenset({"__pycache__", ".pyc", ".pyo"})
@@ -54,7 +54,7 @@ def package_source(distribution: str, modules: Sequence[str]) -> dict[str, Any]:
         "kind": "package",
         "name": distribution,
         "version": found_version,
-        "sha256": digest_of(entries),
+        "sha256": digest_of_text(canonical_json(entries)),
         "files": len(entries),
     }
 

@@ -4,7 +4,7 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
-from understudy.domain.canonical import digest_of
+from understudy.domain.canonical import canonical_json, digest_of_text, exact_integer
 
 
 def parameter_facts(estimator: Any) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def parameter_facts(estimator: Any) -> dict[str, Any]:
             for name, value in sorted(estimator.get_params(deep=True).items())
         },
     }
-    return {"values": values, "sha256": digest_of(values)}
+    return {"values": values, "sha256": digest_of_text(canonical_json(values))}
 
 
 def seed_facts(estimator: Any, others: dict[str, int] | None = None) -> dict[str, Any]:
@@ -29,7 +29,8 @@ def seed_facts(estimator: Any, others: dict[str, int] | None = None) -> dict[str
         for name, value in estimator.get_params(deep=True).items()
         if name.rpartition("__")[2] == "random_state" and isinstance(value, Integral)
     }
-    return {"values": {**found, **(others or {})}}
+    seeds = {**found, **(others or {})}
+    return {"values": {name: exact_integer(seed) for name, seed in seeds.items()}}
 
 
 def _json_value(value: Any) -> Any:
@@ -44,7 +45,7 @@ def _json_value(value: Any) -> Any:
 
 def _number(value: Real) -> int | float | str:
     if isinstance(value, Integral):
-        return int(value)
+        return exact_integer(int(value))
     number = float(value)
     return number if isfinite(number) else str(number)
 

@@ -122,7 +122,9 @@ WaivableText = Annotated[
     Annotated[Text, Tag(f"{TAG}value")] | Annotated[Absent, Tag(f"{TAG}absent")],
     Discriminator(_is_absent),
 ]
+# As text where JSON cannot hold it: its numbers are doubles.
+Seed = int | Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
 WaivableSeeds = Annotated[
-    Annotated[dict[str, int], Tag(f"{TAG}value")] | Annotated[Absent, Tag(f"{TAG}absent")],
+    Annotated[dict[str, Seed], Tag(f"{TAG}value")] | Annotated[Absent, Tag(f"{TAG}absent")],
     Discriminator(_is_absent),
 ]

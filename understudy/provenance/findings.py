@@ -1,19 +1,20 @@
 """What the gate found missing: the field, what was read, what would satisfy it."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from understudy.domain.canonical import canonical_json
+from understudy.domain.canonical import canonical_json, exact_integer, number_as_written
 from understudy.provenance.fields import TAG, Part
 from understudy.provenance.record import Provenance
 
 _SHOWN_CHARACTERS = 120
 NOTHING = "nothing"
+_EXACT = "an integer of at most 2**53 - 1 in size, or its digits as text: JSON numbers are doubles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,15 @@ def shown(value: object) -> str:
 def read_record(text: str) -> ReadRecord:
     """Read a record's JSON, group by group, so that one bad group hides nothing of another."""
     try:
-        values = json.loads(text, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
-        canonical_json(values).encode()  # fails on infinite numbers and on half characters
+        values = json.loads(
+            text,
+            object_pairs_hook=_no_repeats,
+            parse_constant=_no_constant,
+            parse_int=number_as_written,
+        )
+        if inexact := tuple(_inexact_integers(values, ())):
+            return ReadRecord({}, inexact, None)
+        canonical_json(values)  # fails on infinite numbers and on half characters
     except (ValueError, RecursionError) as error:
         read = str(error) or "too deep"
         finding = Finding("record", read, "one JSON object, as the record's reference says")
@@ -128,6 +136,21 @@ def _dotted(path: Sequence[str | int]) -> str:
     for step in path[1:]:
         text += f"[{step}]" if isinstance(step, int) else f".{step}"
     return text
+
+
+def _inexact_integers(value: object, path: tuple[str | int, ...]) -> Iterator[Finding]:
+    match value:
+        case dict():
+            inner: Iterable[tuple[str | int, object]] = value.items()
+        case list():
+            inner = enumerate(value)
+        case int() if exact_integer(value) != value:
+            yield Finding(_dotted(path or ("record",)), str(value), _EXACT)
+            return
+        case _:
+            return
+    for step, each in inner:
+        yield from _inexact_integers(each, (*path, step))
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

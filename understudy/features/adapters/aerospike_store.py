@@ -63,7 +63,7 @@ class AerospikeStore:
         self._client = open_client(options)
         self._owner_pid = os.getpid()
         self._executor = ThreadPoolExecutor(options.threads, thread_name_prefix="aerospike-read")
-        self._codecs: dict[str, BinsCodec] = {}
+        self._codecs: dict[FeatureView, BinsCodec] = {}
 
     async def read(
         self, reads: Sequence[ViewRead], *, timeout_s: float
@@ -152,9 +152,9 @@ class AerospikeStore:
         """Return what packs a view's bins; None: its records are packed."""
         if view.bins is None:
             return None
-        codec = self._codecs.get(view.digest)
+        codec = self._codecs.get(view)
         if codec is None:
-            codec = self._codecs[view.digest] = BinsCodec(view, view.bins)
+            codec = self._codecs[view] = BinsCodec(view, view.bins)
         return codec
 
     def _set_of(self, read: ViewRead) -> str:

@@ -147,12 +147,13 @@ def _load_id(source: SourceFile, view: FeatureView) -> str:
     # A changed file is another load; what it has in common with the first is then found older.
     state = source.path.stat() if source.path.is_file() else None
     return digest_of(
+        "load/1",
         {
             "path": str(source.path.resolve()),
-            "size_bytes": state.st_size if state else 0,
-            "changed_ns": state.st_mtime_ns if state else 0,
+            "size_bytes": state.st_size if state else None,
+            "changed_ns": str(state.st_mtime_ns) if state else None,
             "view": view.digest,
             "entity_column": source.entity_column,
             "event_times": source.event_times,
-        }
+        },
     )
