@@ -1,0 +1,44 @@
+"""The pages name what is there: files by their paths, pages by their links."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# The changelog speaks of the past, where files had other names.
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+    ]
+)
+LIVING = [page for page in PAGES if page.name != "CHANGELOG.md"]
+FOLDERS = ("understudy", "router", "scorer", "registry", "stack", "tests", "benchmarks", "tools")
+FILES = [
+    path.relative_to(ROOT).as_posix()
+    for folder in (*FOLDERS, "protos", "docs", "requirements")
+    for path in (ROOT / folder).rglob("*.*")
+]
+NAMED = re.compile(r"`((?:[\w.-]+/)+[\w.*-]+\.(?:py|proto|toml|lock|in))`")
+LINKED = re.compile(r"\]\((?!https?:)([^)#]+)")
+
+
+def is_there(name: str) -> bool:
+    if "*" in name:
+        return any(Path(file).match(name) for file in FILES)
+    return (ROOT / name).is_file() or any(file.endswith(f"/{name}") for file in FILES)
+
+
+@pytest.mark.parametrize("page", LIVING, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    named = set(NAMED.findall(page.read_text()))
+
+    assert [name for name in sorted(named) if not is_there(name)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    linked = {target.strip() for target in LINKED.findall(page.read_text())}
+
+    assert [target for target in sorted(linked) if not (page.parent / target).exists()] == []
