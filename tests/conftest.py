@@ -1,10 +1,13 @@
 """Settings of the whole suite."""
 
+import asyncio
 import os
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.virtual_time import SkippingLoop
 from understudy.runtime.free_port import free_port
 
 # On a shared machine an example may take any time: no deadline per example.
@@ -17,6 +20,18 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, LoopFactory]:
+    """Choose the event loop of a test: its clock is virtual when the test is marked so."""
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual": SkippingLoop}
+    return {"real": asyncio.new_event_loop}
 
 
 @pytest.fixture

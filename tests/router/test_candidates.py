@@ -1,9 +1,13 @@
 """What each candidate of a ScoreBatch is told: its rule, its failure, its place; and all together."""
 
+import pytest
+
 from tests.router.samples import deployment, spec
 from tests.router.world import open_world, two_arms
 from understudy.domain.deployments import Rule, RuleOperator
 from understudy.scoring.v1 import scoring_pb2 as pb
+
+pytestmark = pytest.mark.virtual_time
 
 
 def names(answer: pb.ScoreBatchResponse) -> list[str]:

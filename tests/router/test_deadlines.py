@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from time import monotonic
 
 import pytest
 
@@ -11,11 +10,13 @@ from router.work import Work
 from tests.router.fakes import FakeStore, RemoteStore
 from tests.router.samples import deployment, spec
 from tests.router.world import World, awaited, open_world, two_arms, until
+from tests.virtual_time import skip
 from understudy.domain.deployments import Challenger, Deployment, Fallback
 from understudy.domain.errors import DeadlinePassedError
 from understudy.features.ports import ViewRead
 from understudy.scoring.v1 import scoring_pb2 as pb
 
+pytestmark = pytest.mark.virtual_time
 CONSTANT = Fallback(constant_score=0.25)
 
 
@@ -57,7 +58,7 @@ async def test_work_without_time_is_answered_and_not_run() -> None:
         first = world.submit("u0")
         await scorer.entered.wait()
         late, patient = world.submit("u1"), world.submit("u2")
-        late.answer_by_s = monotonic()
+        late.answer_by_s = world.now_s()
         scorer.release.set()
 
         answers = [
@@ -119,7 +120,7 @@ async def test_a_challenger_that_answered_nobody_before_does_not_keep_the_next()
         work.arrived_s -= 10.0  # it spent most of its time in line behind the first
         await until(lambda: len(challenger.batches) == 2)
 
-        world.live().fall_back_if_due(monotonic())
+        world.live().fall_back_if_due(world.now_s())
         answer = pb.ScoreResponse.FromString(await awaited(work))
 
         assert answer.served_by.version == 1
@@ -240,9 +241,7 @@ async def test_a_call_on_which_both_arms_hang_is_tried_by_the_fallback_version()
 async def test_the_stores_time_is_not_the_scorers_fault() -> None:
     class SlowStore(FakeStore):
         def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
-            until_s = monotonic() + 0.03
-            while monotonic() < until_s:
-                pass  # as when pages of the file are not in memory
+            skip(0.03)  # as when pages of the file are not in memory
             return super().read_now(reads)
 
     async with open_world(read_from=SlowStore(), cool_down_s=5.0) as world:
@@ -262,9 +261,9 @@ async def test_work_of_a_replaced_revision_waits_for_the_scorer_that_is_well() -
         broken, healthy = world.scorers["one"], world.scorers["two"]
         guarded = next(p.guarded for p in world.live().lanes[1].pullers if p.address == "one")
         broken.failing = True
-        async with asyncio.timeout(10):
-            while guarded.breaker.is_closed:
-                await world.score("nobody")
+        while guarded.breaker.is_closed:
+            await world.score("nobody")
+            await asyncio.sleep(0.1)  # a puller pauses after a failure
         healthy.entered.clear()
         healthy.release = asyncio.Event()
         busy = world.submit("nobody")
@@ -272,7 +271,7 @@ async def test_work_of_a_replaced_revision_waits_for_the_scorer_that_is_well() -
         waiting = [world.submit("nobody") for _ in range(4)]
 
         await world.deploy(deployment(), ready={1: ["two"]}, specs=[spec(1)])
-        await until(lambda: guarded.breaker.due_in_s(monotonic()) < 4.97)
+        await until(lambda: guarded.breaker.due_in_s(world.now_s()) < 4.97)
         healthy.release.set()
 
         answers = await asyncio.gather(*(awaited(work) for work in (busy, *waiting)))

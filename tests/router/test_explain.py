@@ -20,6 +20,8 @@ from understudy.domain.deployments import Arm, Challenger
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.scoring.v1 import scoring_pb2 as pb
 
+pytestmark = pytest.mark.virtual_time
+
 
 def explained(world: World, unit_key: str) -> pb.ExplainAssignmentResponse:
     return explain(MODEL, unit_key, world.models.find(MODEL))

@@ -1,7 +1,6 @@
 """Fetching: one read for a batch, memory for what a remote store does not answer."""
 
 from collections.abc import Callable, Sequence
-from time import monotonic
 
 import pytest
 
@@ -20,7 +19,7 @@ PLAN = compile_plan(spec(1).feature_set, spec(1).feature_views, spec(1).inputs)
 
 
 def work(entity: str, *, ids: list[str] | None = None) -> Work:
-    made = bare_work("r", entities={"user": entity} if entity else {}, answer_by_s=monotonic() + 10)
+    made = bare_work("r", entities={"user": entity} if entity else {}, answer_by_s=10.0)
     if ids is not None:
         made.candidates = Candidates("user", ids, range(len(ids)), None, {}, 0, is_sorted=False)
         made.rows = len(ids)
@@ -36,7 +35,7 @@ def store() -> RemoteStore:
 
 
 def fetcher(
-    store: FakeStore, *, remembers: bool = True, now_s: Callable[[], float] = monotonic
+    store: FakeStore, *, remembers: bool = True, now_s: Callable[[], float] = lambda: 0.0
 ) -> FeatureFetcher:
     return FeatureFetcher(
         store,

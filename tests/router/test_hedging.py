@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from time import monotonic
 
 import pytest
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from tests.router.world import World, awaited, open_world, until
 from understudy.domain.deployments import Fallback
 from understudy.scoring.v1 import scoring_pb2 as pb
 
+pytestmark = pytest.mark.virtual_time
 HEDGE_AFTER_S = 0.02
 FALLBACK = Fallback(constant_score=0.25)
 
@@ -50,8 +50,7 @@ async def both_have_it(world: World) -> tuple[FakeScorer, FakeScorer]:
     one, two = world.scorers["one"], world.scorers["two"]
     await until(lambda: one.batches or two.batches)
     first, second = (one, two) if one.batches else (two, one)
-    async with asyncio.timeout(5):
-        await second.entered.wait()
+    await second.entered.wait()
     return first, second
 
 
@@ -115,7 +114,7 @@ async def test_nothing_is_hedged_unless_asked_or_while_no_replica_is_idle(
         hedged_before = world.counters.hedged_rows
 
         for model in world.models:
-            model.hedge_if_slow(monotonic() + 100.0)
+            model.hedge_if_slow(world.now_s() + 100.0)
 
         assert world.counters.hedged_rows == hedged_before
         for scorer in world.scorers.values():

@@ -13,9 +13,11 @@ from router.decisions.admission import AdmissionPolicy, Priority
 from router.decisions.gathering import Gathering
 from router.work import Work
 from tests.router.builders import bare_work
+from tests.virtual_time import run_on_virtual_time
 from understudy.domain.errors import InvalidInputError, OverloadedError
 
-LONG_S = 5.0  # longer than a test would wait
+pytestmark = pytest.mark.virtual_time
+LONG_S = 5.0
 
 
 @dataclass
@@ -127,9 +129,12 @@ async def test_silence_ends_the_wait() -> None:
     desk.put("r0")
     desk.put("r1")
 
-    await until_read(desk, 2)  # nobody else comes; LONG_S is not waited for
+    began_s = asyncio.get_running_loop().time()
+
+    await until_read(desk, 2)  # nobody else comes
 
     assert desk.read == ["r0", "r1"]
+    assert asyncio.get_running_loop().time() - began_s < 0.01, "it waited longer than for silence"
 
 
 async def test_no_call_waits_longer_than_allowed() -> None:
@@ -242,7 +247,7 @@ def test_the_books_balance_whatever_comes_and_goes(steps: list[tuple[bool, int]]
         desk.serve(inside)
         assert (desk.gate.outstanding_rows, desk.intake._away) == (0, 0)
 
-    asyncio.run(run())
+    run_on_virtual_time(run())
 
 
 @given(at_once=st.lists(st.integers(1, 5_000), max_size=50), most=st.integers(1, 512))

@@ -2,11 +2,15 @@
 
 import asyncio
 
+import pytest
+
 from router.decisions.admission import Priority
 from router.lanes.lane import Lane
 from router.work import Work
 from tests.router.builders import bare_work
 from tests.router.world import awaited
+
+pytestmark = pytest.mark.virtual_time
 
 
 def work(name: str = "w", *, rows: int = 1, priority: Priority = Priority.LIVE) -> Work:

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from router.decisions.admission import Priority
 from tests.router.fakes import RemoteStore
@@ -16,6 +17,8 @@ from understudy.domain.deployments import (
     Shadow,
 )
 from understudy.scoring.v1 import scoring_pb2 as pb
+
+pytestmark = pytest.mark.virtual_time
 
 
 async def test_mirrored_rows_are_all_accounted_for() -> None:

@@ -23,7 +23,7 @@ from router.work import Answered, BatchTiming, Candidates, Served, Work
 from tests.router.builders import bare_work
 from tests.router.fakes import FakeStore
 from tests.router.samples import MODEL, UTC_S, VIEW, spec
-from tests.router.skipping_loop import SkippingLoop
+from tests.virtual_time import SkippingLoop
 from understudy.domain.deployments import Arm, Shadow
 from understudy.domain.errors import DeadlinePassedError, UnavailableError
 from understudy.domain.snapshots import VersionSpec

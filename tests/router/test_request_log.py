@@ -18,6 +18,7 @@ from tests.router.world import open_world, two_arms
 from understudy.domain.errors import InvalidInputError, OverloadedError, UnavailableError
 from understudy.domain.features import Feature, FeatureDtype
 
+pytestmark = pytest.mark.virtual_time
 Lines = list[Any]
 
 

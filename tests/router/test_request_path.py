@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 
 from tests.router.samples import MODEL, VIEW, deployment, spec
 from tests.router.world import awaited, open_world, two_arms
+from tests.virtual_time import run_on_virtual_time
 from understudy.domain.deployments import (
     Challenger,
 )
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import Feature, FeatureDtype
 from understudy.scoring.v1 import scoring_pb2 as pb
+
+pytestmark = pytest.mark.virtual_time
 
 
 def version_of(score: float, index: int) -> int:
@@ -47,7 +50,7 @@ def test_each_caller_gets_its_own_answer_in_any_interleaving(
                 assert answer.request_id == f"r-u{index}"
                 assert version_of(answer.score, index) == answer.served_by.version
 
-    asyncio.run(scenario())
+    run_on_virtual_time(scenario())
 
 
 async def test_what_arrives_while_the_scorer_is_busy_becomes_one_batch() -> None:

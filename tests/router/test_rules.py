@@ -4,12 +4,15 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 
+import pytest
+
 from tests.router.fakes import RemoteStore
 from tests.router.samples import deployment, spec
 from tests.router.world import awaited, open_world, two_arms, until
 from understudy.domain.deployments import Challenger, Fallback, Rule, RuleOperator
 from understudy.scoring.v1 import scoring_pb2 as pb
 
+pytestmark = pytest.mark.virtual_time
 LARGE = Rule("large", "amount", RuleOperator.GREATER, 5.0, "review", 1.0)
 SMALL = Rule("small", "amount", RuleOperator.LESS, 5.0, "pass", 0.0)
 CONSTANT = Fallback(constant_score=0.25)

@@ -12,9 +12,12 @@ from router.lanes.split_work import split_work
 from router.work import Candidates
 from tests.router.builders import bare_work
 from tests.router.world import World, awaited, open_world, two_arms, until
+from tests.virtual_time import run_on_virtual_time
 from understudy.domain.deployments import Challenger, Fallback
 from understudy.domain.errors import UnavailableError
 from understudy.scoring.v1 import scoring_pb2 as pb
+
+pytestmark = pytest.mark.virtual_time
 
 
 def joined(parts: Sequence[bytes], candidates: Candidates) -> bytes:
@@ -54,7 +57,7 @@ def test_parts_are_answered_as_the_whole_would_be(
                 each.degradation.reasons.sort()
         assert parts == whole
 
-    asyncio.run(scenario())
+    run_on_virtual_time(scenario())
 
 
 async def large_call(world: World, rows: int) -> asyncio.Task[pb.ScoreBatchResponse]:

@@ -1,10 +1,9 @@
-"""A router without sockets: the real stages over a fake store and fake scorers."""
+"""A router without sockets: the real stages over a fake store and fake scorers, by the loop's clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Any
 
 from router.admission.admit import Admission, Asked, AskedCandidates
@@ -33,6 +32,9 @@ from understudy.features.ports import FeatureStore
 from understudy.logs.batches import LogBatch, ScoreBatchLog, ShadowBatchLog
 from understudy.scoring.v1 import scoring_pb2 as pb
 
+_POLL_S = 0.001
+_LIMIT_S = 120.0  # of everything that a test does in a world
+
 
 @dataclass
 class World:
@@ -58,6 +60,9 @@ class World:
             Snapshot(self.sequence, deployments, tuple(specs), ready_processes(ready))
         )
 
+    def now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
     def live(self) -> LiveModel:
         found = self.models.find(MODEL)
         assert found is not None
@@ -74,14 +79,13 @@ class World:
                 features=asked.pop("features", {}),
                 **asked,
             ),
-            Arrival(answer, Priority.LIVE, monotonic(), remaining_s),
+            Arrival(answer, Priority.LIVE, self.now_s(), remaining_s),
         )
         work.live.submit(work)
         return work
 
     async def score(self, entity_id: str, **asked: Any) -> pb.ScoreResponse:
-        async with asyncio.timeout(10):
-            answer = await awaited(self.submit(entity_id, **asked))
+        answer = await awaited(self.submit(entity_id, **asked))
         await asyncio.sleep(0)  # the books are written once the caller has its answer
         return pb.ScoreResponse.FromString(answer)
 
@@ -114,11 +118,10 @@ class World:
                 top_k=wanted.get("top_k", 0),
                 is_sorted=wanted.get("is_sorted", False),
             ),
-            Arrival(answer, Priority.BATCH, monotonic(), 5.0),
+            Arrival(answer, Priority.BATCH, self.now_s(), 5.0),
         )
         work.live.submit(work)
-        async with asyncio.timeout(10):
-            received = await answer
+        received = await answer
         await asyncio.sleep(0)  # the books are written once the caller has its answer
         return pb.ScoreBatchResponse.FromString(received)
 
@@ -143,6 +146,7 @@ async def open_world(
     mirror_rows: int = 1000,
     read_from: FeatureStore | None = None,
     slow_s: float = 1.0,
+    wanted_queue_s: float = 0.5,
     hedge_after_s: float = 0.0,
     most_batch_rows: int = 64,
     request_log: RequestLogLines | None = None,
@@ -162,15 +166,17 @@ async def open_world(
     scorers: dict[str, FakeScorer] = {}
     logged: list[LogBatch] = []
     counters = Counters()
-    clocks = Clocks(monotonic_s=monotonic, utc_s=lambda: UTC_S)
-    gate = Gate(AdmissionPolicy(least_rows=10, most_rows=1000, wanted_queue_s=0.5), monotonic)
+    now_s = asyncio.get_running_loop().time
+    clocks = Clocks(monotonic_s=now_s, utc_s=lambda: UTC_S)
+    admits = AdmissionPolicy(least_rows=10, most_rows=1000, wanted_queue_s=wanted_queue_s)
+    gate = Gate(admits, now_s)
     policy = BreakerPolicy(trip_after_failures=2, cool_down_s=cool_down_s, probe_timeout_s=0.1)
-    drill = DrillSwitch(monotonic)
+    drill = DrillSwitch(now_s)
     features = FeatureFetcher(
         DrilledStore(read_from or store, drill.level),
         policy=policy,
         slow_s=slow_s,
-        now_s=monotonic,
+        now_s=now_s,
     )
 
     def keep(batch: LogBatch) -> bool:
@@ -202,7 +208,7 @@ async def open_world(
             clocks=clocks,
         )
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(_LIMIT_S), asyncio.TaskGroup() as tasks:
         models = LiveModels(
             Shared(
                 features,
@@ -227,9 +233,9 @@ async def open_world(
 
 
 async def until(holds: Callable[[], object]) -> None:
-    """Let the loop turn until `holds()`; a test's own time limit ends a wait in vain."""
+    """Let time pass until `holds()`; the limit of `open_world` ends a wait in vain."""
     while not holds():  # noqa: ASYNC110 - the code under test owes no event for this
-        await asyncio.sleep(0)
+        await asyncio.sleep(_POLL_S)
 
 
 async def two_arms(world: World, **changes: object) -> None:
