@@ -20,8 +20,10 @@ from benchmarks.features_aerospike import open_stoppable_aerospike
 from benchmarks.model import ENTITIES
 from benchmarks.request_path import RequestPath, open_request_path, request_of
 from benchmarks.rows import Effort, Row, Scenario
+from understudy.control.wire_enums import LEVEL_OF
 from understudy.domain.deployments import DegradationLevel
 from understudy.scoring.v1 import scoring_pb2_grpc
+from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_FULL as FULL
 
 CALLS_PER_S = 300
 TRIP_MS = 50.0
@@ -34,7 +36,7 @@ _RECOVERY_LIMIT_S = 10.0
 @dataclass(frozen=True, slots=True)
 class _Call:
     took_ms: float
-    level: int
+    level: DegradationLevel
 
 
 async def measure_hang(effort: Effort, folder: Path) -> list[Row]:
@@ -53,7 +55,7 @@ async def measure_hang(effort: Effort, folder: Path) -> list[Row]:
             os.kill(server.pid, signal.SIGCONT)
         recovered_s = await _until_full(path)
     p99_ms = _percentile_ms(hung, 99)
-    levels = Counter(DegradationLevel(call.level).name for call in hung)
+    levels = Counter(call.level.name for call in hung)
     return [
         Row(
             name=f"score while {server.title} hangs",
@@ -83,13 +85,14 @@ async def _calls(path: RequestPath, seconds: float) -> list[_Call]:
 async def _call(stub: "scoring_pb2_grpc.ScoringServiceAsyncStub", entity_id: str) -> _Call:
     start_s = time.perf_counter()
     answer = await stub.Score(request_of(entity_id), timeout=_TIMEOUT_S)
-    return _Call((time.perf_counter() - start_s) * 1000, answer.degradation.level)
+    level = LEVEL_OF[answer.degradation.level]
+    return _Call((time.perf_counter() - start_s) * 1000, level)
 
 
 async def _until_full(path: RequestPath) -> float:
     start_s = time.perf_counter()
     async with asyncio.timeout(_RECOVERY_LIMIT_S):
-        while (await path.score("u0")).degradation.level:  # noqa: ASYNC110 - the router tells no event
+        while (await path.score("u0")).degradation.level != FULL:  # noqa: ASYNC110 - the router tells no event
             await asyncio.sleep(0.02)
     return time.perf_counter() - start_s
 

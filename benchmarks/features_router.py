@@ -18,6 +18,7 @@ from benchmarks.measure import (
 from benchmarks.request_path import CHAMPION, open_request_path
 from benchmarks.router_score import open_floor_target
 from benchmarks.rows import Effort, Row, Scenario
+from understudy.control.wire_enums import LEVEL_OF
 
 GOAL_RATIO = 0.5
 _KEYS = 4  # of different partitions; as many as there are connections
@@ -44,7 +45,7 @@ async def measure_score_over_aerospike(effort: Effort, folder: Path) -> list[Row
             mean_batch_rows=median_batch_rows(measured[target.name]),
             goal=f">= {GOAL_RATIO} of the floor" if server.is_real else "reported",
             met=ratio >= GOAL_RATIO if server.is_real else None,
-            note=f"after the load answered at level {last.degradation.level}",
+            note=f"after the load answered at level {LEVEL_OF[last.degradation.level].name}",
         )
     ]
 

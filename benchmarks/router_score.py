@@ -77,7 +77,8 @@ async def open_floor_target(
 async def _check_still_scores(path: RequestPath, entity_ids: Sequence[str]) -> None:
     for entity_id in entity_ids:
         answer = await path.score(entity_id)
-        if not 0.0 <= answer.score <= 1.0 or answer.degradation.level:
+        is_full = answer.degradation.level == scoring_pb2.DEGRADATION_LEVEL_FULL
+        if not 0.0 <= answer.score <= 1.0 or not is_full:
             raise AssertionError(f"after the load {entity_id} is answered with {answer}")
 
 

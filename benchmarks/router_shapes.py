@@ -27,6 +27,7 @@ from benchmarks.request_path import (
 from benchmarks.router_score import open_floor_target
 from benchmarks.rows import Effort, Row, Scenario
 from understudy.client.scoring_client import batch_request
+from understudy.scoring.v1 import scoring_pb2
 
 MOST_LATENCY_TIMES = 3.2
 LEAST_MIRRORED_RATIO = 0.85
@@ -99,7 +100,9 @@ async def measure_stream(effort: Effort, folder: Path) -> list[Row]:
         answer = await path.score(entity_id)
         async with open_floor_target(path, answer, entity_id) as floor:
             body = write_frame(
-                path.folder / "stream.frames", request_of(entity_id), times=MESSAGES_PER_STREAM
+                path.folder / "stream.frames",
+                scoring_pb2.ScoreStreamRequest(request=request_of(entity_id)),
+                times=MESSAGES_PER_STREAM,
             )
             stream = Target(
                 "stream",

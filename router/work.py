@@ -94,7 +94,7 @@ class Candidates:
     indices: Sequence[int]  # their places in the request
     features: Sequence[RequestFeatures] | None  # per row; None: no candidate brings any
     refused: Mapping[int, tuple[str, Fault]]  # place in the request -> (id, fault)
-    top_k: int
+    top_k: int | None  # None: all are kept
     is_sorted: bool
 
 

@@ -9,7 +9,9 @@ from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.table import Table
 
+from understudy.client.answers import Decision, ScoreAnswer
 from understudy.client.scoring_client import FeatureScalar, ScoringClient
+from understudy.control.wire_enums import LEVEL_OF, shown_name
 from understudy.domain.errors import InvalidInputError
 from understudy.runtime import exit_codes
 from understudy.scoring.v1 import scoring_pb2
@@ -48,7 +50,7 @@ def run_score(
         print(line, file=sys.stderr)  # noqa: T201 - for the caller
         return exit_codes.UNAVAILABLE if status in _RETRY_MAY_HELP else exit_codes.REFUSED
     if output == "json":
-        content = MessageToDict(answer, preserving_proto_field_name=True)
+        content = MessageToDict(answer.message, preserving_proto_field_name=True)
         print(json.dumps(content, indent=2))  # noqa: T201 - asked for
     else:
         _show(answer)
@@ -83,7 +85,7 @@ def _pairs(texts: Sequence[str], option: str) -> list[tuple[str, str]]:
     return [parse_pair(text, option) for text in texts]
 
 
-def _show(answer: scoring_pb2.ScoreResponse) -> None:
+def _show(answer: ScoreAnswer) -> None:
     served, degradation, timing = answer.served_by, answer.degradation, answer.timing
     table = Table(show_header=False, box=None)
     rows = [
@@ -91,11 +93,12 @@ def _show(answer: scoring_pb2.ScoreResponse) -> None:
         ("request", answer.request_id),
         ("served by", _served_by(answer)),
         ("revision", str(served.revision)),
-        ("degradation", ", ".join((f"L{degradation.level}", *degradation.reasons))),
+        ("decision", _decision(answer)),
+        ("degradation", ", ".join(_degradation(degradation))),
         ("defaulted", ", ".join(degradation.defaulted_features)),
         ("stale", ", ".join(degradation.stale_features)),
         ("missing", ", ".join(degradation.missing_features)),
-        ("rule", " ".join(part for part in (answer.rule, answer.rule_action) if part)),
+        ("rule", f"{answer.rule.name} {answer.rule.action}" if answer.rule else ""),
         (
             "time",
             (
@@ -103,18 +106,32 @@ def _show(answer: scoring_pb2.ScoreResponse) -> None:
                 f"model {timing.infer_us}; {timing.batch_rows} rows in the batch"
             ),
         ),
-        ("artifact", served.artifact_digest),
-        ("provenance", served.provenance_digest),
+        ("artifact", served.digests.artifact),
+        ("provenance", served.digests.provenance),
     ]
-    if answer.HasField("decision"):
-        rows.insert(1, ("decision", str(answer.decision).lower()))
     for name, value in rows:
         if value:
             table.add_row(name, value)
     Console(highlight=False, soft_wrap=True).print(table)
 
 
-def _served_by(answer: scoring_pb2.ScoreResponse) -> str:
+def _decision(answer: ScoreAnswer) -> str:
+    match answer.decision:
+        case Decision.UNSPECIFIED:
+            return ""
+        case Decision.BELOW:
+            return "below the threshold"
+        case Decision.AT_OR_ABOVE:
+            return "at or above the threshold"
+
+
+def _degradation(degradation: scoring_pb2.Degradation) -> list[str]:
+    name = scoring_pb2.DegradationReason.Name
+    reasons = [shown_name(name(reason), "DEGRADATION_REASON") for reason in degradation.reasons]
+    return [f"L{LEVEL_OF[degradation.level].value}", *reasons]
+
+
+def _served_by(answer: ScoreAnswer) -> str:
     served = answer.served_by
     name = f"{served.model}@{served.version}, {_arm(served.arm)}"
     is_constant = answer.degradation.level == scoring_pb2.DEGRADATION_LEVEL_CONSTANT
@@ -122,4 +139,4 @@ def _served_by(answer: scoring_pb2.ScoreResponse) -> str:
 
 
 def _arm(arm: scoring_pb2.Arm.ValueType) -> str:
-    return scoring_pb2.Arm.Name(arm).removeprefix("ARM_").lower()
+    return shown_name(scoring_pb2.Arm.Name(arm), "ARM")

@@ -8,18 +8,13 @@ from contextlib import asynccontextmanager
 import grpc
 
 from stack.decisions.demo_checks import Call
+from understudy.client.answers import ScoreAnswer
 from understudy.client.request_ids import new_request_id
 from understudy.client.scoring_client import AsyncScoringClient
-from understudy.domain.deployments import Arm
-from understudy.scoring.v1 import scoring_pb2
+from understudy.control.wire_enums import ARM_OF, LEVEL_OF
 
 _MOST_IN_FLIGHT = 64
 _TIMEOUT_S = 5.0  # a busy machine must not make the demo fail
-_ARMS = {
-    scoring_pb2.ARM_CHAMPION: Arm.CHAMPION,
-    scoring_pb2.ARM_CHALLENGER: Arm.CHALLENGER,
-    scoring_pb2.ARM_SHADOW: Arm.SHADOW,
-}
 
 
 class Traffic:
@@ -120,17 +115,15 @@ async def open_traffic(
             await client.close()
 
 
-def _call_of(
-    answer: scoring_pb2.ScoreResponse, unit: str, latency_s: float, *, may_be_withheld: bool
-) -> Call:
+def _call_of(answer: ScoreAnswer, unit: str, latency_s: float, *, may_be_withheld: bool) -> Call:
     served = answer.served_by
     return Call(
         request_id=answer.request_id,
         unit=unit,
         revision=served.revision,
         version=served.version,
-        arm=_ARMS[served.arm],
-        level=answer.degradation.level,
+        arm=ARM_OF[served.arm],
+        level=LEVEL_OF[answer.degradation.level],
         score=answer.score,
         latency_s=latency_s,
         may_be_withheld=may_be_withheld,

@@ -12,6 +12,7 @@ from understudy.domain.errors import Fault, InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureScalar
 
 MOST_ID_CHARACTERS = 256
+_AN_ID_OR_NOTHING = f"1 to {MOST_ID_CHARACTERS} characters, or the field left out"
 _MOST_UNKNOWN_TOLD = 20  # of features: who sends thousands is not helped by a list of them
 
 
@@ -22,8 +23,8 @@ class Asked(NamedTuple):
     """
 
     model: str
-    request_id: str
-    unit_key: str
+    request_id: str | None  # None: the caller left it out
+    unit_key: str | None
     entities: Mapping[str, str]
     features: Mapping[str, FeatureScalar]
     threshold: float | None = None
@@ -36,7 +37,7 @@ class AskedCandidates:
     entity: str
     ids: Sequence[str]
     features: Sequence[Mapping[str, FeatureScalar]]
-    top_k: int
+    top_k: int | None  # None: all are kept
     is_sorted: bool
 
 
@@ -93,9 +94,8 @@ class Admission:
 
     def _work(self, asked: Asked, live: LiveModel, arrival: Arrival) -> Work:
         arrived_s = arrival.arrived_s
-        unit_key = asked.unit_key or _first_entity(asked, live) or asked.request_id
         request_id = asked.request_id or new_request_id()
-        unit_key = unit_key or request_id
+        unit_key = asked.unit_key or _first_entity(asked, live) or request_id
         return Work(
             live=live,
             request_id=request_id,
@@ -121,13 +121,17 @@ class Admission:
             faults.append(
                 Fault("candidate_entity", repr(candidates.entity), _one_of(live.entity_types))
             )
+        if candidates.top_k is not None and candidates.top_k < 1:
+            faults.append(
+                Fault("top_k", f"{candidates.top_k}", "1 or more; left out, all are kept")
+            )
         return faults
 
 
 def _faults(asked: Asked, live: LiveModel, *, without: str | None) -> list[Fault]:
     """Return what is wrong; `without`: the entity type that candidates bring."""
     faults: list[Fault] = []
-    if len(asked.request_id) > MOST_ID_CHARACTERS or len(asked.unit_key) > MOST_ID_CHARACTERS:
+    if not (_is_id_or_absent(asked.request_id) and _is_id_or_absent(asked.unit_key)):
         faults += _id_faults(asked)
     for kind, name in asked.entities.items():
         if kind not in live.entity_types or not 1 <= len(name) <= MOST_ID_CHARACTERS:
@@ -149,10 +153,14 @@ def _faults(asked: Asked, live: LiveModel, *, without: str | None) -> list[Fault
 
 def _id_faults(asked: Asked) -> list[Fault]:
     return [
-        _too_long(field, text)
+        _too_long(field, text) if text else Fault(field, "''", _AN_ID_OR_NOTHING)
         for field, text in (("request_id", asked.request_id), ("unit_key", asked.unit_key))
-        if len(text) > MOST_ID_CHARACTERS
+        if text is not None and not _is_id_or_absent(text)
     ]
+
+
+def _is_id_or_absent(text: str | None) -> bool:
+    return text is None or 1 <= len(text) <= MOST_ID_CHARACTERS
 
 
 def _entity_fault(kind: str, name: str, live: LiveModel) -> Fault:

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
 from router.decisions.budget import fetch_timeout_s
 from router.work import RequestFeatures, Work
+from understudy.domain.deployments import DegradationReason
 from understudy.domain.errors import UnavailableError
 from understudy.domain.patience import Experience, Verdict
 from understudy.features.ports import FeatureStore, ViewRead
 from understudy.features.serving.assembly import AssemblyPlan
 from understudy.features.serving.last_known import LastKnownRecords
 
-STORE_UNAVAILABLE = "feature_store_unavailable"
-STORE_ANSWERED_IN_PART = "feature_store_answered_in_part"
+STORE_UNAVAILABLE = DegradationReason.FEATURE_STORE_UNAVAILABLE
+STORE_ANSWERED_IN_PART = DegradationReason.FEATURE_STORE_ANSWERED_IN_PART
 _SPENT_SHARE = 0.9  # of its time: a read that failed after so much ran out of it
 _GONE_TIMES = 20  # of what counts as slow: a store silent for so long is gone
 _log = structlog.get_logger()

@@ -18,6 +18,7 @@ from router.cli.status_output import OutputForm, plain, print_explained, print_s
 from router.ladder.drill import parse_duration_s
 from router.settings import RouterSettings
 from understudy.control.identity import ACTOR_KEY, default_actor
+from understudy.control.wire_enums import LEVELS as WIRE_LEVELS
 from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import InvalidInputError, UnderstudyError
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
@@ -148,7 +149,7 @@ def drill(
         typer.echo(str(error), err=True)
         raise typer.Exit(USAGE) from error
     request = router_pb2.StartDrillRequest(
-        level=scoring_pb2.DegradationLevel.ValueType(_LEVELS[level].value),
+        level=WIRE_LEVELS[_LEVELS[level]],
         duration_s=seconds,
         actor=default_actor(),
         reason=reason,

@@ -11,10 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from understudy.control.wire_enums import LEVEL_OF, shown_name
 from understudy.router.v1 import router_pb2
 from understudy.scoring.v1 import scoring_pb2
 
 Status = router_pb2.GetRouterStatusResponse
+_WITHHELD = {
+    scoring_pb2.WITHHELD_REASON_UNSPECIFIED: "",
+    scoring_pb2.WITHHELD_REASON_NOT_READY: "no ready scorer",
+}
 
 
 class OutputForm(StrEnum):
@@ -49,12 +54,12 @@ def print_explained(
     console: Console, unit_key: str, found: scoring_pb2.ExplainAssignmentResponse
 ) -> None:
     """Print whom a unit key is assigned to, who answers, and the shares that say why."""
-    assigned = f"{_arm_name(found.arm)} {found.model}@{found.version}"
+    assigned = _arm_version(found.model, found.assigned)
     console.print(escape(f"{unit_key} -> {assigned} (revision {found.revision})"))
-    if found.answering_version != found.version:
+    if found.answering != found.assigned:
         answering = (
-            f"{_arm_name(found.answering_arm)} {found.model}@{found.answering_version}"
-            if found.answering_version
+            _arm_version(found.model, found.answering)
+            if found.HasField("answering")
             else "no version"
         )
         console.print(f"[red]{escape(assigned)} is not ready; {escape(answering)} answers[/red]")
@@ -66,13 +71,17 @@ def print_explained(
             str(share.bucket_bp) if share.HasField("bucket_bp") else "",
             str(share.declared_bp),
             str(share.effective_bp),
-            share.withheld_because,
+            _WITHHELD[share.withheld_because],
         )
     console.print(table)
 
 
+def _arm_version(model: str, named: scoring_pb2.ArmVersion) -> str:
+    return f"{_arm_name(named.arm)} {model}@{named.version}"
+
+
 def _arm_name(arm: scoring_pb2.Arm.ValueType) -> str:
-    return scoring_pb2.Arm.Name(arm).removeprefix("ARM_").lower()
+    return shown_name(scoring_pb2.Arm.Name(arm), "ARM")
 
 
 def troubles(found: Sequence[Status]) -> list[str]:
@@ -129,7 +138,12 @@ def _answered(found: Sequence[Status]) -> Table:
             is_constant = row.level == scoring_pb2.DEGRADATION_LEVEL_CONSTANT
             version = f"{row.version} (constant)" if is_constant else str(row.version)
             table.add_row(
-                each.router_id, row.model, version, row.arm, f"L{row.level}", str(row.rows)
+                each.router_id,
+                row.model,
+                version,
+                row.arm,
+                f"L{LEVEL_OF[row.level].value}",
+                str(row.rows),
             )
     return table
 

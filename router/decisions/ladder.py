@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from understudy.domain.deployments import DegradationLevel, Fallback
+from understudy.domain.deployments import DegradationLevel, DegradationReason, Fallback
 
 
 class Cause(StrEnum):
     """Why the model could not answer; a reason in the response and a label in metrics."""
 
-    SCORER_UNAVAILABLE = "scorer_unavailable"
-    SCORER_FAILED = "scorer_failed"
-    DEADLINE_NEAR = "deadline_near"
-    SCORE_NOT_FINITE = "score_not_finite"
-    DRILL = "drill"
+    SCORER_UNAVAILABLE = DegradationReason.SCORER_UNAVAILABLE
+    SCORER_FAILED = DegradationReason.SCORER_FAILED
+    DEADLINE_NEAR = DegradationReason.DEADLINE_NEAR
+    SCORE_NOT_FINITE = DegradationReason.SCORE_NOT_FINITE
+    DRILL = DegradationReason.DRILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class AskVersion:
 class AnswerWith:
     level: DegradationLevel
     score: float
-    reason: str
+    reason: DegradationReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,9 @@ def next_step(
         if fallback.version is not None and fallback_is_ready and not tried_fallback:
             return AskVersion(fallback.version)
         if last_score is not None:
-            return AnswerWith(DegradationLevel.FALLBACK, last_score, "last_score")
+            return AnswerWith(DegradationLevel.FALLBACK, last_score, DegradationReason.LAST_SCORE)
     if fallback.constant_score is not None:
-        return AnswerWith(DegradationLevel.CONSTANT, fallback.constant_score, "constant_score")
+        return AnswerWith(
+            DegradationLevel.CONSTANT, fallback.constant_score, DegradationReason.CONSTANT_SCORE
+        )
     return Fail()

@@ -5,13 +5,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.domain.deployments import DegradationReason
 from understudy.domain.features import FeatureStatus
 
 _REASON_OF = {
-    FeatureStatus.STALE: "features_stale",
-    FeatureStatus.DEFAULTED: "features_defaulted",
-    FeatureStatus.LAST_KNOWN: "features_last_known",
-    FeatureStatus.MISSING: "features_missing",
+    FeatureStatus.STALE: DegradationReason.FEATURES_STALE,
+    FeatureStatus.DEFAULTED: DegradationReason.FEATURES_DEFAULTED,
+    FeatureStatus.LAST_KNOWN: DegradationReason.FEATURES_LAST_KNOWN,
+    FeatureStatus.MISSING: DegradationReason.FEATURES_MISSING,
 }
 
 

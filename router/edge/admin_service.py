@@ -12,14 +12,14 @@ from router.decisions.ladder import declares
 from router.ladder.drill import DrillSwitch
 from router.revision.live_model import LiveModel
 from router.revision.live_models import LiveModels
+from understudy.control.wire_enums import LEVEL_OF, LEVELS
 from understudy.domain.deployments import DegradationLevel
-from understudy.domain.errors import RefusedError
+from understudy.domain.errors import InvalidInputError, RefusedError
 from understudy.logs.schema import LogKind
 from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2
 from understudy.router.v1 import router_pb2, router_pb2_grpc
 from understudy.runtime.grpc_errors import abort_with
-from understudy.scoring.v1 import scoring_pb2
 
 
 class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
@@ -76,7 +76,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
     ) -> router_pb2.StartDrillResponse:
         try:
             drill = self._drill.planned(
-                DegradationLevel(request.level),
+                _level_of(request),
                 duration_s=request.duration_s,
                 actor=request.actor,
                 reason=request.reason,
@@ -105,6 +105,14 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
                 f"{', '.join(bare)}: no fallback is declared for L{level.value}, so every call would "
                 "fail; declare one (understudy registry fallback), or allow errors on purpose"
             )
+
+
+def _level_of(request: router_pb2.StartDrillRequest) -> DegradationLevel:
+    level = LEVEL_OF.get(request.level)
+    if level is None:
+        accepted = "FULL to end a drill; FEATURES, FALLBACK or CONSTANT to start one"
+        raise InvalidInputError.of("level", read=request.level, accepted=accepted)
+    return level
 
 
 def _scorers(models: LiveModels) -> list[router_pb2.UsedScorer]:
@@ -147,7 +155,7 @@ def _answered(counters: Counters) -> list[router_pb2.AnsweredRows]:
             model=key.model,
             version=key.version,
             arm=key.arm,
-            level=scoring_pb2.DegradationLevel.ValueType(key.level),
+            level=LEVELS[DegradationLevel(key.level)],
             rows=rows,
         )
         for key, rows in counters.rows.items()

@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from router.decisions.rules import NO_RULE
 from router.edge.joined_answers import join_answers
 from router.work import Answered, Candidates, Served, Work, level_of_work, reasons_of_work
+from understudy.control.wire_enums import ARMS, LEVELS, REASONS
 from understudy.domain.deployments import Arm, DegradationLevel, Deployment
 from understudy.domain.features import FeatureStatus
 from understudy.scoring.v1 import scoring_pb2 as pb
 
-_ARMS = {
-    Arm.CHAMPION: pb.ARM_CHAMPION,
-    Arm.CHALLENGER: pb.ARM_CHALLENGER,
-    Arm.SHADOW: pb.ARM_SHADOW,
-}
+_LEVELS = [LEVELS[level] for level in sorted(LEVELS)]  # by number of DegradationLevel
+_REASONS = {reason.value: number for reason, number in REASONS.items()}
 _INVALID_ARGUMENT = 3  # google.rpc.Code
 _UNAVAILABLE = 14
 
@@ -31,7 +29,9 @@ class ProtobufResponder:
         timing.fetch_us = answered.timing.fetch_us
         timing.infer_us = answered.timing.infer_us
         timing.batch_rows = answered.timing.rows
-        message.served_by.CopyFrom(served_by(answered.served, None, digests=False))
+        message.degradation.level = pb.DEGRADATION_LEVEL_FULL
+        plain = set_now = served_by(answered.served, None, digests=False)
+        message.served_by.CopyFrom(plain)
         is_plain = answered.levels is None and answered.rule_rows is None and not answered.outputs
         scores = answered.scores.tolist()
         taken_s = answered.timing.taken_s
@@ -46,43 +46,20 @@ class ProtobufResponder:
             else:
                 message.request_id = work.request_id
                 message.score = scores[at]
-                self._set_special(message, answered, deployment, work, at, is_plain=is_plain)
+                message.decision = _decision(scores[at], work, deployment)
+                named = _special_served_by(answered.served, work) or plain
+                if named is not set_now:
+                    message.served_by.CopyFrom(named)
+                    set_now = named
+                if not is_plain:
+                    _set_degradation(message.degradation, answered, work, at)
+                    _set_rule(message, answered, deployment, at)
+                    _set_outputs(message, answered, work.outputs, at)
                 work.answer.set_result(message.SerializeToString())
             at += work.rows
 
     def join(self, parts: Sequence[bytes], candidates: Candidates) -> bytes | None:
         return join_answers(parts, candidates)
-
-    def _set_special(
-        self,
-        message: pb.ScoreResponse,
-        answered: Answered,
-        deployment: Deployment,
-        work: Work,
-        row: int,
-        *,
-        is_plain: bool,
-    ) -> None:
-        threshold = work.threshold if work.threshold is not None else deployment.decision_threshold
-        if threshold is None:
-            message.ClearField("decision")
-        else:
-            message.decision = message.score >= threshold
-        assigned = work.live.seats[work.seat]
-        if work.include_digests or assigned.version != answered.served.version:
-            message.served_by.CopyFrom(
-                served_by(
-                    answered.served,
-                    (assigned.arm, assigned.version),
-                    digests=work.include_digests,
-                )
-            )
-        elif message.served_by.assigned_version or message.served_by.artifact_digest:
-            message.served_by.CopyFrom(served_by(answered.served, None, digests=False))
-        if not is_plain:
-            _set_degradation(message.degradation, answered, work, row)
-            _set_rule(message, answered, deployment, row)
-            _set_outputs(message, answered, work.outputs, row)
 
 
 @lru_cache(maxsize=1024)
@@ -91,27 +68,42 @@ def served_by(served: Served, assigned: tuple[Arm, int] | None, *, digests: bool
     message = pb.ServedBy(
         model=served.model,
         version=served.version,
-        arm=_ARMS[served.arm],
+        arm=ARMS[served.arm],
         revision=served.revision,
     )
     if assigned is not None and assigned[1] != served.version:
-        message.assigned_arm = _ARMS[assigned[0]]
-        message.assigned_version = assigned[1]
+        message.assigned.arm = ARMS[assigned[0]]
+        message.assigned.version = assigned[1]
     if digests:
-        message.artifact_digest = served.artifact_digest
-        message.provenance_digest = served.provenance_digest
-        message.deployment_digest = served.deployment_digest
+        message.digests.artifact = served.artifact_digest
+        message.digests.provenance = served.provenance_digest
+        message.digests.deployment = served.deployment_digest
     return message
+
+
+def _special_served_by(served: Served, work: Work) -> pb.ServedBy | None:
+    """Return what only this work is told of who answered; None: what the whole batch is."""
+    assigned = work.live.seats[work.seat]
+    if not work.include_digests and assigned.version == served.version:
+        return None
+    return served_by(served, (assigned.arm, assigned.version), digests=work.include_digests)
+
+
+def _decision(score: float, work: Work, deployment: Deployment) -> pb.Decision.ValueType:
+    threshold = work.threshold if work.threshold is not None else deployment.decision_threshold
+    if threshold is None:
+        return pb.DECISION_UNSPECIFIED
+    return pb.DECISION_AT_OR_ABOVE if score >= threshold else pb.DECISION_BELOW
 
 
 def _set_degradation(message: pb.Degradation, answered: Answered, work: Work, at: int) -> None:
     """Set the worst level of the rows of `work`, and the union of their reasons and names."""
     message.Clear()
     level = level_of_work(answered, work, at)
+    message.level = LEVELS[level]
     if level is DegradationLevel.FULL:
         return
-    message.level = pb.DegradationLevel.ValueType(level)
-    message.reasons.extend(reasons_of_work(answered, work, at))
+    message.reasons.extend(_REASONS[reason] for reason in reasons_of_work(answered, work, at))
     if answered.statuses is not None:
         _add_names(message, answered.feature_names, answered.statuses[at : at + work.rows])
 
@@ -134,8 +126,11 @@ def _set_rule(
     row: int,
 ) -> None:
     index = NO_RULE if answered.rule_rows is None else int(answered.rule_rows[row])
-    message.rule = "" if index == NO_RULE else deployment.rules[index].name
-    message.rule_action = "" if index == NO_RULE else deployment.rules[index].action
+    if index == NO_RULE:
+        message.ClearField("rule")
+    else:
+        rule = deployment.rules[index]
+        message.rule.name, message.rule.action = rule.name, rule.action
 
 
 def _set_outputs(
@@ -161,8 +156,7 @@ def _batch_answer(
         ),
         results=_results(answered, deployment, work, at),
     )
-    if answered.levels is not None:
-        _set_degradation(message.degradation, answered, work, at)
+    _set_degradation(message.degradation, answered, work, at)
     return message
 
 
@@ -176,16 +170,15 @@ def _results(
     scores = answered.scores[at : at + work.rows]
     is_finite = np.isfinite(scores)
     scored = np.flatnonzero(is_finite)
-    is_ranked = candidates.is_sorted or candidates.top_k > 0
+    is_ranked = candidates.is_sorted or candidates.top_k is not None
     if is_ranked:
         scored = scored[np.argsort(-scores[scored], kind="stable")]
-    if candidates.top_k:
-        scored = scored[: candidates.top_k]
+    scored = scored[: candidates.top_k]
     rows = scored.tolist()
     results = _scored(candidates, rows, scores[scored].tolist())
     if answered.levels is not None:
         for result, level in zip(results, answered.levels[at + scored].tolist(), strict=True):
-            result.level = pb.DegradationLevel.ValueType(level)
+            result.level = _LEVELS[level]
     if answered.rule_rows is not None:
         for result, row in zip(results, rows, strict=True):
             _set_rule(result, answered, deployment, at + row)
@@ -197,7 +190,12 @@ def _scored(
     candidates: Candidates, rows: Sequence[int], scores: Sequence[float]
 ) -> list[pb.CandidateResult]:
     return [
-        pb.CandidateResult(id=candidates.ids[row], index=candidates.indices[row], score=score)
+        pb.CandidateResult(
+            id=candidates.ids[row],
+            index=candidates.indices[row],
+            score=score,
+            level=pb.DEGRADATION_LEVEL_FULL,
+        )
         for row, score in zip(rows, scores, strict=True)
     ]
 

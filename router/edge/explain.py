@@ -4,11 +4,10 @@ from router.admission.admit import MOST_ID_CHARACTERS
 from router.decisions.assignment import ArmWeight
 from router.decisions.buckets import bucket_bp
 from router.revision.live_model import LiveModel
+from understudy.control.wire_enums import ARMS
 from understudy.domain.deployments import Arm
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.scoring.v1 import scoring_pb2 as pb
-
-_ARMS = {Arm.CHAMPION: pb.ARM_CHAMPION, Arm.CHALLENGER: pb.ARM_CHALLENGER}
 
 
 def explain(model: str, unit_key: str, live: LiveModel | None) -> pb.ExplainAssignmentResponse:
@@ -27,25 +26,27 @@ def explain(model: str, unit_key: str, live: LiveModel | None) -> pb.ExplainAssi
             accepted=f"1 to {MOST_ID_CHARACTERS}",
         )
     assigned = live.seats[live.assigner.assign(unit_key)]
-    message = pb.ExplainAssignmentResponse(
+    return pb.ExplainAssignmentResponse(
         model=live.deployment.model,
         revision=live.deployment.revision,
-        arm=_ARMS[assigned.arm],
-        version=assigned.version,
+        assigned=pb.ArmVersion(arm=ARMS[assigned.arm], version=assigned.version),
+        answering=_answering(live, assigned),
         salt=live.deployment.salt,
         shares=_shares(live, unit_key),
     )
-    if _acts(live, assigned):
-        message.answering_arm, message.answering_version = _ARMS[assigned.arm], assigned.version
-    elif live.effective.champion is not None:
-        message.answering_arm = pb.ARM_CHAMPION
-        message.answering_version = live.effective.champion
-    return message
 
 
 def withheld_bp(live: LiveModel) -> int:
     """Return the share of declared challengers that are not ready: it stays with the champion."""
     return sum(seat.weight_bp for seat in live.seats[1:] if not _acts(live, seat))
+
+
+def _answering(live: LiveModel, assigned: ArmWeight) -> pb.ArmVersion | None:
+    if _acts(live, assigned):
+        return pb.ArmVersion(arm=ARMS[assigned.arm], version=assigned.version)
+    if live.effective.champion is not None:
+        return pb.ArmVersion(arm=pb.ARM_CHAMPION, version=live.effective.champion)
+    return None
 
 
 def _acts(live: LiveModel, seat: ArmWeight) -> bool:
@@ -65,7 +66,7 @@ def _shares(live: LiveModel, unit_key: str) -> list[pb.ArmShare]:
             version=champion.version,
             declared_bp=champion.weight_bp,
             effective_bp=champions_bp if _acts(live, champion) else 0,
-            withheld_because="" if _acts(live, champion) else _why_not(acting),
+            withheld_because=_withheld(acts=_acts(live, champion)),
         )
     ]
     if acting is not None and not _acts(live, champion):
@@ -78,13 +79,12 @@ def _shares(live: LiveModel, unit_key: str) -> list[pb.ArmShare]:
                 version=seat.version,
                 declared_bp=seat.weight_bp,
                 effective_bp=seat.weight_bp if acts else 0,
-                withheld_because="" if acts else _why_not(acting),
+                withheld_because=_withheld(acts=acts),
                 bucket_bp=bucket_bp(unit_key, salt=live.deployment.salt, challenger=seat.version),
             )
         )
     return shares
 
 
-def _why_not(acting: int | None) -> str:
-    instead = "the ladder answers" if acting is None else f"version {acting} answers"
-    return f"no ready scorer; {instead}"
+def _withheld(*, acts: bool) -> pb.WithheldReason.ValueType:
+    return pb.WITHHELD_REASON_UNSPECIFIED if acts else pb.WITHHELD_REASON_NOT_READY

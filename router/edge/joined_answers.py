@@ -1,9 +1,12 @@
 """One ScoreBatchResponse from those of the parts that a large call was split into."""
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from router.work import Candidates
 from understudy.scoring.v1 import scoring_pb2 as pb
+
+ValueT = TypeVar("ValueT")
 
 
 def join_answers(parts: Sequence[bytes], candidates: Candidates) -> bytes | None:
@@ -21,8 +24,7 @@ def join_answers(parts: Sequence[bytes], candidates: Candidates) -> bytes | None
     degradation, timing = _worst(messages), _longest(messages)
     del joined.results[:]
     joined.results.extend(results)
-    if degradation.level:
-        joined.degradation.CopyFrom(degradation)
+    joined.degradation.CopyFrom(degradation)
     joined.timing.CopyFrom(timing)
     return joined.SerializeToString()
 
@@ -36,13 +38,13 @@ def _answerer(message: pb.ScoreBatchResponse) -> tuple[int, int]:
 def _in_order(
     results: Sequence[pb.CandidateResult], candidates: Candidates
 ) -> list[pb.CandidateResult]:
-    if not (candidates.is_sorted or candidates.top_k):
+    if not candidates.is_sorted and candidates.top_k is None:
         return sorted(results, key=lambda result: result.index)
     scored = [result for result in results if not result.HasField("error")]
     failed = [result for result in results if result.HasField("error")]
     scored.sort(key=lambda result: (-result.score, result.index))
     failed.sort(key=lambda result: result.index)
-    return scored[: candidates.top_k or None] + failed
+    return scored[: candidates.top_k] + failed
 
 
 def _worst(messages: Sequence[pb.ScoreBatchResponse]) -> pb.Degradation:
@@ -56,8 +58,8 @@ def _worst(messages: Sequence[pb.ScoreBatchResponse]) -> pb.Degradation:
     )
 
 
-def _union(names: Iterable[Iterable[str]]) -> list[str]:
-    return list(dict.fromkeys(name for each in names for name in each))
+def _union(lists: Iterable[Iterable[ValueT]]) -> list[ValueT]:
+    return list(dict.fromkeys(value for each in lists for value in each))
 
 
 def _longest(messages: Sequence[pb.ScoreBatchResponse]) -> pb.Timing:

@@ -38,6 +38,10 @@ def outcome_batches(
                 accepted=f"a model, and a request_id of 1 to {MOST_ID_CHARACTERS}",
             )
         _check_time(f"outcomes[{place}].observed_at", outcome.observed_at)
+        if not outcome.HasField("label"):
+            raise InvalidInputError.of(
+                f"outcomes[{place}].label", read=None, accepted="a finite number"
+            )
         if not np.isfinite(outcome.label):
             raise InvalidInputError.of(
                 f"outcomes[{place}].label", read=outcome.label, accepted="a finite number"

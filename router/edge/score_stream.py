@@ -144,7 +144,7 @@ class ScoreStream:
             error=pb.Error(
                 code=status.value[0],
                 message=detail_of(error),
-                retry_after_ms=retry_after_ms_of(error),
+                retry_after_ms=retry_after_ms_of(error) or None,
             ),
         )
         self._put(message.SerializeToString())
@@ -199,6 +199,6 @@ def _request_id_of(received: bytes) -> str:
     if len(received) > _MOST_BYTES_READ_FOR_ID:
         return ""
     try:
-        return pb.ScoreRequest.FromString(received).request_id
+        return pb.ScoreStreamRequest.FromString(received).request.request_id
     except Exception:  # noqa: BLE001 - it was refused already; the id only helps the caller
         return ""

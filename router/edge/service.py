@@ -108,8 +108,8 @@ class ScoringService:
             work = self._admission.admit_candidates(
                 Asked(
                     model=request.model,
-                    request_id=request.request_id,
-                    unit_key=request.unit_key,
+                    request_id=_text_of(request, "request_id"),
+                    unit_key=_text_of(request, "unit_key"),
                     entities=_texts(request.entities),
                     features=scalars(request.features),
                 ),
@@ -120,7 +120,7 @@ class ScoringService:
                         scalars(candidate.features) if candidate.features else {}
                         for candidate in request.candidates
                     ],
-                    top_k=request.top_k,
+                    top_k=request.top_k if request.HasField("top_k") else None,
                     is_sorted=request.sort,
                 ),
                 Arrival(answer, Priority.BATCH, self._now_s(), context.time_remaining()),
@@ -133,7 +133,7 @@ class ScoringService:
     async def score_stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """Score what arrives; many in flight, answers as they come."""
         stream = ScoreStream(
-            self._admit,
+            self._admit_streamed,
             self._intake,
             self._count_refusal,
             most_open=_MOST_OPEN_PER_STREAM,
@@ -169,15 +169,20 @@ class ScoringService:
         return pb.RecordOutcomesResponse(accepted=accepted)
 
     def _admit(self, call: Waiting) -> Work:
-        request = parsed(pb.ScoreRequest, call.received)
+        return self._admit_request(parsed(pb.ScoreRequest, call.received), call)
+
+    def _admit_streamed(self, call: Waiting) -> Work:
+        return self._admit_request(parsed(pb.ScoreStreamRequest, call.received).request, call)
+
+    def _admit_request(self, request: pb.ScoreRequest, call: Waiting) -> Work:
         call.request_id = request.request_id
         if request.features or request.outputs or len(request.entities) > 1:
             check_sizes(request, {**_MOST, "outputs": _MOST_OUTPUTS})
         return self._admission.admit(
             Asked(
                 model=request.model,
-                request_id=request.request_id,
-                unit_key=request.unit_key,
+                request_id=_text_of(request, "request_id"),
+                unit_key=_text_of(request, "unit_key"),
                 entities=_texts(request.entities),
                 features=scalars(request.features) if request.features else {},
                 threshold=(
@@ -236,6 +241,12 @@ def scalars(features: Any) -> dict[str, FeatureScalar]:
             )
         plain[name] = getattr(value, kind)
     return plain
+
+
+def _text_of(request: Any, field: str) -> str | None:
+    """Return the text of an `optional` field; None when it is not set."""
+    text: str = getattr(request, field)
+    return text or ("" if request.HasField(field) else None)
 
 
 def _texts(entries: Any) -> dict[str, str]:

@@ -11,7 +11,7 @@ from router.decisions.ladder import AnswerWith, AskVersion, Cause, Fail, Step, n
 from router.lanes.lane import Lane
 from router.ports import Clocks
 from router.work import Answered, BatchTiming, Served, Work
-from understudy.domain.deployments import DegradationLevel, Deployment
+from understudy.domain.deployments import DegradationLevel, DegradationReason, Deployment
 from understudy.domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
 
 _LEAST_TIME_TO_ASK_S = 0.005  # with less, another version could not answer in time
@@ -64,7 +64,7 @@ class Ladder:
     def take_down(self, works: Sequence[Work], cause: Cause) -> None:
         """Take each work one step down; it ends with an error only where no step is left."""
         now_s = self._clocks.monotonic_s()
-        settled: dict[tuple[DegradationLevel, str], list[tuple[Work, float]]] = {}
+        settled: dict[tuple[DegradationLevel, DegradationReason], list[tuple[Work, float]]] = {}
         for work in works:
             if work.answer.done() or self._put_to_champion(work, now_s):
                 continue
@@ -134,7 +134,7 @@ class Ladder:
     def _declared(
         self,
         level: DegradationLevel,
-        reason: str,
+        reason: DegradationReason,
         group: Sequence[tuple[Work, float]],
         now_s: float,
     ) -> Answered:
@@ -163,7 +163,7 @@ def as_fallback(answered: Answered) -> Answered:
     return replace(
         answered,
         levels=np.where(fell, np.uint8(DegradationLevel.FALLBACK), levels),
-        step="fallback_version",
+        step=DegradationReason.FALLBACK_VERSION,
     )
 
 

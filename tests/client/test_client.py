@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import grpc
 import pytest
@@ -16,6 +17,7 @@ from understudy.client.scoring_client import (
     AsyncScoringClient,
     ScoringClient,
     batch_request,
+    outcomes_request,
     score_request,
 )
 from understudy.scoring.v1 import scoring_pb2 as pb
@@ -58,12 +60,14 @@ class ScriptedService(scoring_pb2_grpc.ScoringServiceServicer):
     def ScoreStream(self, request_iterator, context):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, N802
         self._enter("ScoreStream", context)
         for request in request_iterator:
-            response = pb.ScoreResponse(request_id=request.request_id, score=0.75)
-            yield pb.ScoreStreamResponse(request_id=request.request_id, response=response)
+            asked = request.request
+            response = pb.ScoreResponse(request_id=asked.request_id, score=0.75)
+            yield pb.ScoreStreamResponse(request_id=asked.request_id, response=response)
 
     def ExplainAssignment(self, request, context):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, N802
         self._enter("ExplainAssignment", context)
-        return pb.ExplainAssignmentResponse(model=request.model, version=3)
+        assigned = pb.ArmVersion(arm=pb.ARM_CHAMPION, version=3)
+        return pb.ExplainAssignmentResponse(model=request.model, assigned=assigned)
 
     def RecordOutcomes(self, request, context):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, N802
         self._enter("RecordOutcomes", context)
@@ -134,8 +138,20 @@ def test_a_score_carries_all_that_was_asked() -> None:
     assert (list(asked.outputs), asked.include_digests) == (["probabilities"], True)
 
 
-def test_a_threshold_that_is_not_given_is_not_sent() -> None:
-    assert not score_request("fraud", {"user": "u1"}).HasField("decision_threshold")
+def test_what_is_not_given_is_not_sent() -> None:
+    score = score_request("fraud", {"user": "u1"})
+    batch = batch_request("rank", ["a"], candidate_entity="item")
+
+    assert not score.HasField("decision_threshold")
+    assert not score.HasField("unit_key")
+    assert not batch.HasField("top_k")
+
+
+def test_an_outcome_without_a_label_is_never_sent() -> None:
+    labels: dict[str, Any] = {"r1": 0.0, "r2": None}
+
+    with pytest.raises(ValueError, match=r"labels\['r2'\]: read None; accepted: a number"):
+        outcomes_request("fraud", labels)
 
 
 def test_calls_have_a_deadline_by_default_and_their_own_when_given() -> None:
@@ -310,7 +326,7 @@ async def test_the_asyncio_client_does_the_same() -> None:
 
     assert [answer.request_id for answer in answers] == [f"r{n}" for n in range(8)]
     assert [result.id for result in batch.results] == ["a"]
-    assert (explained.version, accepted, len(listed)) == (3, 1, 1)
+    assert (explained.assigned.version, accepted, len(listed)) == (3, 1, 1)
     assert sorted(streamed) == ["s0", "s1", "s2"]
     assert service.calls["Score"] == 9
 
@@ -327,4 +343,5 @@ async def test_a_stream_left_early_ends_its_call() -> None:
             first = await anext(answers)
             await answers.aclose()  # type: ignore[attr-defined] # an async generator
 
+    assert first.response is not None
     assert first.response.score == 0.75

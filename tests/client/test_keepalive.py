@@ -13,6 +13,7 @@ from tests.client.test_client import ScriptedService, served
 from understudy.client import scoring_client as client
 from understudy.client.scoring_client import score_request
 from understudy.control import registry_watch
+from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
 
 QUICK_MS = {"grpc.keepalive_time_ms": 1_000, "grpc.http2.ping_timeout_ms": 300}
@@ -62,7 +63,8 @@ async def test_a_silent_connection_ends_a_stream_without_deadline(connected_by: 
         ):
             stub: Any = scoring_pb2_grpc.ScoringServiceStub(channel)
             call = stub.ScoreStream()
-            await call.write(score_request("fraud", {"user": "u1"}))
+            asked = score_request("fraud", {"user": "u1"})
+            await call.write(pb.ScoreStreamRequest(request=asked))
             answer = await call.read()
             is_open.clear()
             with pytest.raises(grpc.aio.AioRpcError) as ended:

@@ -8,21 +8,21 @@ import grpc
 import pytest
 
 from tests.client.test_client import PUSHBACK_MS, ScriptedService, served
+from understudy.client.answers import ScoreAnswer
 from understudy.client.repeats import MOST_ATTEMPTS
 from understudy.client.scoring_client import AsyncScoringClient, ScoringClient
-from understudy.scoring.v1 import scoring_pb2 as pb
 
 LIMIT_BYTES = 16 * 1024
 LARGE = {"text": "x" * 2 * LIMIT_BYTES}
-Scored = Callable[..., Awaitable[pb.ScoreResponse]]
+Scored = Callable[..., Awaitable[ScoreAnswer]]
 
 
-async def by_threads(target: str, *, timeout_s: float = 5.0, **options: Any) -> pb.ScoreResponse:
+async def by_threads(target: str, *, timeout_s: float = 5.0, **options: Any) -> ScoreAnswer:
     with ScoringClient(target, timeout_s=timeout_s) as client:
         return client.score("fraud", {"user": "u1"}, **options)
 
 
-async def by_asyncio(target: str, *, timeout_s: float = 5.0, **options: Any) -> pb.ScoreResponse:
+async def by_asyncio(target: str, *, timeout_s: float = 5.0, **options: Any) -> ScoreAnswer:
     async with AsyncScoringClient(target, timeout_s=timeout_s) as client:
         return await client.score("fraud", {"user": "u1"}, **options)
 

@@ -41,7 +41,7 @@ class EndingService:
     taken: list[list[str]] = field(default_factory=list)
 
     def score_stream(
-        self, requests: Iterator[pb.ScoreRequest], context: grpc.ServicerContext
+        self, requests: Iterator[pb.ScoreStreamRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.ScoreStreamResponse]:
         script = self.script[self.calls] if self.calls < len(self.script) else None
         self.calls += 1
@@ -49,11 +49,11 @@ class EndingService:
         taken: list[str] = []
         self.taken.append(taken)
         if script is None:
-            for request in requests:
-                taken.append(request.request_id)
-                yield pb.ScoreStreamResponse(request_id=request.request_id)
+            for each in requests:
+                taken.append(each.request.request_id)
+                yield pb.ScoreStreamResponse(request_id=each.request.request_id)
             return
-        taken += [request.request_id for request in islice(requests, script.takes)]
+        taken += [each.request.request_id for each in islice(requests, script.takes)]
         for request_id in taken[: script.answers]:
             yield pb.ScoreStreamResponse(request_id=request_id)
         yield from script.strays
@@ -65,7 +65,9 @@ class EndingService:
 def served(service: EndingService) -> Iterator[str]:
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
     handler = grpc.stream_stream_rpc_method_handler(
-        service.score_stream, pb.ScoreRequest.FromString, pb.ScoreStreamResponse.SerializeToString
+        service.score_stream,
+        pb.ScoreStreamRequest.FromString,
+        pb.ScoreStreamResponse.SerializeToString,
     )
     name = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
     server.add_generic_rpc_handlers(

@@ -15,7 +15,7 @@ from router.batches.fetch_features import STORE_UNAVAILABLE
 from tests.features.aerospike_node import AerospikeNode, Faults, running_node
 from tests.router.samples import MODEL, UTC_S, VIEW, spec
 from tests.router.world import World, open_world
-from understudy.domain.deployments import DegradationLevel, Deployment
+from understudy.domain.deployments import Deployment
 from understudy.domain.features import BinsLayout, Feature, FeatureDtype, FeatureRef, FeatureView
 from understudy.domain.snapshots import VersionSpec
 from understudy.features.adapters.aerospike_client import AerospikeOptions
@@ -26,7 +26,7 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 
 pytestmark = pytest.mark.fault
 TRIP_S = 0.05
-FULL, FEATURES = int(DegradationLevel.FULL), int(DegradationLevel.FEATURES)
+FULL, FEATURES = pb.DEGRADATION_LEVEL_FULL, pb.DEGRADATION_LEVEL_FEATURES
 USERS = [f"u{number}" for number in range(8)]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.router.reading import reasons_of
 from tests.router.samples import deployment, spec
 from tests.router.world import open_world, two_arms
 from understudy.domain.deployments import Rule, RuleOperator
@@ -21,7 +22,7 @@ async def test_a_candidate_that_a_rule_decided_names_it() -> None:
 
         answer = await world.score_batch(["u9", "u4", "u7"], is_sorted=True)
 
-    assert [(r.id, r.rule, r.rule_action) for r in answer.results] == [
+    assert [(r.id, r.rule.name, r.rule.action) for r in answer.results] == [
         ("u4", "", ""),
         ("u9", "large", "review"),
         ("u7", "large", "review"),
@@ -68,7 +69,7 @@ async def test_a_batch_tells_the_reasons_and_names_of_all_its_candidates() -> No
         )
 
     assert answer.degradation.level == pb.DEGRADATION_LEVEL_FEATURES
-    assert list(answer.degradation.reasons) == ["features_defaulted", "features_missing"]
+    assert reasons_of(answer) == ["features_defaulted", "features_missing"]
     assert list(answer.degradation.defaulted_features) == ["amount"]
     assert list(answer.degradation.missing_features) == ["count"]
 

@@ -8,6 +8,7 @@ import pytest
 
 from router.work import Work
 from tests.router.fakes import FakeStore, RemoteStore
+from tests.router.reading import reasons_of
 from tests.router.samples import deployment, spec
 from tests.router.world import World, awaited, open_world, two_arms, until
 from tests.virtual_time import skip
@@ -66,7 +67,7 @@ async def test_work_without_time_is_answered_and_not_run() -> None:
         ]
 
         assert scorer.batches == [1, 1]
-        assert list(answers[1].degradation.reasons) == ["deadline_near", "constant_score"]
+        assert reasons_of(answers[1]) == ["deadline_near", "constant_score"]
 
 
 async def test_a_hung_store_leaves_time_to_score() -> None:
@@ -106,7 +107,7 @@ async def test_a_hung_challenger_leaves_its_units_to_the_champion() -> None:
 
         assert {answer.served_by.version for answer in answers} == {1}
         assert {answer.degradation.level for answer in answers} == {pb.DEGRADATION_LEVEL_FULL}
-        assert any(answer.served_by.assigned_version == 2 for answer in answers)
+        assert any(answer.served_by.assigned.version == 2 for answer in answers)
 
 
 async def test_a_challenger_that_answered_nobody_before_does_not_keep_the_next() -> None:
@@ -136,7 +137,7 @@ async def test_a_hung_champion_leaves_time_for_the_fallback_version() -> None:
         answer = await world.score("u7", remaining_s=0.25)
 
         assert answer.served_by.version == 3
-        assert list(answer.degradation.reasons) == ["deadline_near", "fallback_version"]
+        assert reasons_of(answer) == ["deadline_near", "fallback_version"]
 
 
 async def handed_over(world: World) -> tuple[Work, asyncio.Event, asyncio.Event]:

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from router.decisions.admission import AdmissionLimit, AdmissionPolicy, Priority, retry_after_ms
 from router.decisions.budget import BudgetPolicy, answer_by_s
 from router.decisions.effective import decide_effective
-from router.decisions.ladder import AnswerWith, AskVersion, Fail, next_step
+from router.decisions.ladder import AnswerWith, AskVersion, Cause, Fail, next_step
 from router.decisions.rules import NO_RULE, first_matching_rule
 from router.decisions.sampling import is_sampled
 from understudy.domain.deployments import (
     Challenger,
     DegradationLevel,
+    DegradationReason,
     Deployment,
     Fallback,
     Rule,
@@ -159,9 +160,27 @@ LADDER = Fallback(version=2, last_score=True, constant_score=0.5)
     ("fallback", "is_ready", "tried", "last", "expected"),
     [
         (LADDER, True, False, 0.1, AskVersion(2)),
-        (LADDER, False, False, 0.1, AnswerWith(DegradationLevel.FALLBACK, 0.1, "last_score")),
-        (LADDER, True, True, 0.1, AnswerWith(DegradationLevel.FALLBACK, 0.1, "last_score")),
-        (LADDER, True, True, None, AnswerWith(DegradationLevel.CONSTANT, 0.5, "constant_score")),
+        (
+            LADDER,
+            False,
+            False,
+            0.1,
+            AnswerWith(DegradationLevel.FALLBACK, 0.1, DegradationReason.LAST_SCORE),
+        ),
+        (
+            LADDER,
+            True,
+            True,
+            0.1,
+            AnswerWith(DegradationLevel.FALLBACK, 0.1, DegradationReason.LAST_SCORE),
+        ),
+        (
+            LADDER,
+            True,
+            True,
+            None,
+            AnswerWith(DegradationLevel.CONSTANT, 0.5, DegradationReason.CONSTANT_SCORE),
+        ),
         (Fallback(), True, False, None, Fail()),
     ],
 )
@@ -173,6 +192,10 @@ def test_the_highest_declared_step_is_taken(
     assert step == expected
 
 
+def test_every_cause_is_a_reason_that_answers_can_name() -> None:
+    assert set(Cause) <= set(DegradationReason)
+
+
 def test_a_drill_of_the_last_level_skips_those_above() -> None:
     step = next_step(
         LADDER,
@@ -182,7 +205,7 @@ def test_a_drill_of_the_last_level_skips_those_above() -> None:
         floor=DegradationLevel.CONSTANT,
     )
 
-    assert step == AnswerWith(DegradationLevel.CONSTANT, 0.5, "constant_score")
+    assert step == AnswerWith(DegradationLevel.CONSTANT, 0.5, DegradationReason.CONSTANT_SCORE)
 
 
 def rule(name: str, operator: str, value: float, feature: str = "amount") -> Rule:

@@ -14,6 +14,7 @@ from tests.router.command_line import run_router
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until_gone
 from understudy.client.scoring_client import AsyncScoringClient
+from understudy.control.wire_enums import LEVEL_OF
 from understudy.domain.changes import SetFallback
 from understudy.domain.deployments import Fallback
 from understudy.runtime.exit_codes import DATA_ERROR, OK, REFUSED, UNAVAILABLE
@@ -32,10 +33,10 @@ def drill(
 
 
 async def answered(deployed: Deployed) -> set[tuple[int, int]]:
-    """Return level and version of some answers."""
+    """Return the number of the level, L0 to L3, and the version of some answers."""
     async with AsyncScoringClient(deployed.stack.addresses.router, timeout_s=10.0) as client:
         answers = [await client.score("cancer", {"patient": u}) for u in deployed.units[:20]]
-    return {(answer.degradation.level, answer.served_by.version) for answer in answers}
+    return {(LEVEL_OF[each.degradation.level].value, each.served_by.version) for each in answers}
 
 
 async def levels(deployed: Deployed) -> set[int]:

@@ -6,6 +6,7 @@ import pytest
 
 from router.ladder.drill import DrillSwitch, parse_duration_s
 from tests.router.command_line import run_router
+from tests.router.reading import reasons_of
 from tests.router.world import open_world, two_arms
 from understudy.domain.deployments import DegradationLevel, Fallback
 from understudy.domain.errors import InvalidInputError
@@ -53,7 +54,7 @@ async def test_a_drill_of_l2_uses_the_fallback_version_or_the_last_score() -> No
         remembered = await world.score("u7")
 
     assert (answer.degradation.level, answer.served_by.version) == (FALLEN, 3)
-    assert list(answer.degradation.reasons) == ["drill", "fallback_version"]
+    assert reasons_of(answer) == ["drill", "fallback_version"]
     assert (remembered.degradation.level, remembered.score) == (FALLEN, scored.score)
 
 
@@ -70,7 +71,7 @@ async def test_a_drill_of_l1_takes_the_feature_store_away_and_gives_it_back() ->
 
     assert {answer.degradation.level for answer in during} == {pb.DEGRADATION_LEVEL_FEATURES}
     assert {answer.served_by.version for answer in during} == {1}
-    assert "feature_store_unavailable" in during[0].degradation.reasons
+    assert "feature_store_unavailable" in reasons_of(during[0])
     assert (given.degradation.level, given.score) == (pb.DEGRADATION_LEVEL_FULL, full.score)
     assert after.score == full.score
 

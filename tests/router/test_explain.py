@@ -20,6 +20,8 @@ from understudy.domain.deployments import Arm, Challenger
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.scoring.v1 import scoring_pb2 as pb
 
+ACTS, NOT_READY = pb.WITHHELD_REASON_UNSPECIFIED, pb.WITHHELD_REASON_NOT_READY
+
 pytestmark = pytest.mark.virtual_time
 
 
@@ -27,7 +29,7 @@ def explained(world: World, unit_key: str) -> pb.ExplainAssignmentResponse:
     return explain(MODEL, unit_key, world.models.find(MODEL))
 
 
-def shares_of(answer: pb.ExplainAssignmentResponse) -> list[tuple[int, int, int, str]]:
+def shares_of(answer: pb.ExplainAssignmentResponse) -> list[tuple[int, int, int, int]]:
     return [
         (share.version, share.declared_bp, share.effective_bp, share.withheld_because)
         for share in answer.shares
@@ -50,12 +52,9 @@ async def test_a_champion_that_is_not_ready_names_who_acts_for_it() -> None:
         answer = explained(world, "u1")
         scored = await world.score("u1", features={"amount": 1.0, "count": 1.0})
 
-    assert (answer.version, answer.answering_version) == (3, 1)
-    assert answer.answering_version == scored.served_by.version
-    assert shares_of(answer) == [
-        (3, 10_000, 0, "no ready scorer; version 1 answers"),
-        (1, 0, 10_000, ""),
-    ]
+    assert (answer.assigned.version, answer.answering.version) == (3, 1)
+    assert answer.answering.version == scored.served_by.version
+    assert shares_of(answer) == [(3, 10_000, 0, NOT_READY), (1, 0, 10_000, ACTS)]
 
 
 async def test_a_challenger_that_is_not_ready_leaves_its_units_to_the_champion() -> None:
@@ -63,13 +62,13 @@ async def test_a_challenger_that_is_not_ready_leaves_its_units_to_the_champion()
         await deploy_with_ready(world, 1, 3, challengers=(Challenger(2, 4_000), Challenger(3, 500)))
         answers = [explained(world, f"u{index}") for index in range(60)]
 
-    of_unready = [answer for answer in answers if answer.version == 2]
+    of_unready = [answer for answer in answers if answer.assigned.version == 2]
     assert of_unready
-    assert {(a.answering_arm, a.answering_version) for a in of_unready} == {(pb.ARM_CHAMPION, 1)}
+    assert all(a.answering == pb.ArmVersion(arm=pb.ARM_CHAMPION, version=1) for a in of_unready)
     assert shares_of(answers[0]) == [
-        (1, 5_500, 9_500, ""),
-        (2, 4_000, 0, "no ready scorer; version 1 answers"),
-        (3, 500, 500, ""),
+        (1, 5_500, 9_500, ACTS),
+        (2, 4_000, 0, NOT_READY),
+        (3, 500, 500, ACTS),
     ]
 
 
@@ -79,8 +78,8 @@ async def test_where_no_version_is_ready_nobody_is_named() -> None:
 
         answer = explained(world, "u1")
 
-    assert (answer.answering_arm, answer.answering_version) == (pb.ARM_UNSPECIFIED, 0)
-    assert {because for *_, because in shares_of(answer)} == {"no ready scorer; the ladder answers"}
+    assert not answer.HasField("answering")
+    assert {because for *_, because in shares_of(answer)} == {NOT_READY}
 
 
 async def test_the_bucket_below_the_weight_is_the_challengers() -> None:
@@ -88,11 +87,11 @@ async def test_the_bucket_below_the_weight_is_the_challengers() -> None:
         await two_arms(world)
         answers = [explained(world, f"u{index}") for index in range(60)]
 
-    assert {answer.answering_version for answer in answers} == {1, 2}
+    assert {answer.answering.version for answer in answers} == {1, 2}
     for answer in answers:
         champion, challenger = answer.shares
         assert not champion.HasField("bucket_bp")
-        assert (challenger.bucket_bp < 4_000) == (answer.version == 2)
+        assert (challenger.bucket_bp < 4_000) == (answer.assigned.version == 2)
 
 
 @pytest.mark.parametrize("unit_key", ["", "x" * 257])
@@ -137,10 +136,8 @@ def test_what_is_printed_names_who_answers_and_the_bucket() -> None:
     found = pb.ExplainAssignmentResponse(
         model=MODEL,
         revision=7,
-        arm=pb.ARM_CHALLENGER,
-        version=2,
-        answering_arm=pb.ARM_CHAMPION,
-        answering_version=1,
+        assigned=pb.ArmVersion(arm=pb.ARM_CHALLENGER, version=2),
+        answering=pb.ArmVersion(arm=pb.ARM_CHAMPION, version=1),
         shares=[pb.ArmShare(arm=pb.ARM_CHALLENGER, version=2, declared_bp=500, bucket_bp=321)],
     )
 

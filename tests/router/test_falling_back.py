@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.router.reading import reasons_of
 from tests.router.samples import MODEL, deployment, spec
 from tests.router.world import awaited, open_world, two_arms, until
 from understudy.domain.deployments import (
@@ -26,7 +27,7 @@ async def test_a_dead_scorer_falls_back_to_the_declared_version() -> None:
 
         assert answer.served_by.version == 3
         assert answer.degradation.level == pb.DEGRADATION_LEVEL_FALLBACK
-        assert list(answer.degradation.reasons) == ["scorer_unavailable", "fallback_version"]
+        assert reasons_of(answer) == ["scorer_unavailable", "fallback_version"]
 
 
 async def test_who_fell_and_who_was_assigned_to_the_fallback_version_are_told_apart() -> None:
@@ -51,7 +52,7 @@ async def test_who_fell_and_who_was_assigned_to_the_fallback_version_are_told_ap
         await asyncio.sleep(0)  # the books are written once the callers have their answers
 
         assert challenger.batches[-1] == 2
-        assert [list(answer.degradation.reasons) for answer in answers] == [
+        assert [reasons_of(answer) for answer in answers] == [
             ["features_defaulted", "features_missing"],
             ["scorer_unavailable", "fallback_version"],
         ]
@@ -68,7 +69,7 @@ async def test_the_last_score_of_the_unit_stands_in() -> None:
 
         assert answer.score == before.score
         assert answer.degradation.level == pb.DEGRADATION_LEVEL_FALLBACK
-        assert "last_score" in answer.degradation.reasons
+        assert "last_score" in reasons_of(answer)
 
 
 async def test_a_last_score_is_the_entitys_own_whatever_the_unit_key() -> None:
@@ -218,7 +219,7 @@ async def test_a_hung_scorer_is_answered_for_before_the_deadline() -> None:
         for work in (in_flight, queued):
             answer = pb.ScoreResponse.FromString(awaited(work).result())
             assert answer.score == 0.25
-            assert "deadline_near" in answer.degradation.reasons
+            assert "deadline_near" in reasons_of(answer)
 
 
 async def test_late_scores_are_counted_and_reach_nobody() -> None:
@@ -283,5 +284,5 @@ async def test_a_drill_answers_from_the_ladder_and_ends() -> None:
         after = await world.score("u5")
 
         assert drilled.degradation.level == pb.DEGRADATION_LEVEL_CONSTANT
-        assert "drill" in drilled.degradation.reasons
+        assert "drill" in reasons_of(drilled)
         assert after.degradation.level == pb.DEGRADATION_LEVEL_FULL

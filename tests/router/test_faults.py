@@ -183,7 +183,7 @@ async def test_a_router_told_to_stop_answers_all_that_it_took(
             calls = [asyncio.ensure_future(_scored(stub, request)) for request in asked]
             stream = stub.ScoreStream()
             for request in asked:
-                await stream.write(request)
+                await stream.write(scoring_pb2.ScoreStreamRequest(request=request))
             await until(lambda: _has_outstanding(deployed, 2 * IN_FLIGHT))
             stopping = asyncio.ensure_future(deployed.stack.supervisor.stop(ROUTER))
             await until(lambda: _refuses_connections(deployed.stack.addresses.router))

@@ -23,7 +23,7 @@ def request(entity: str, request_id: str = "same") -> pb.ScoreRequest:
 async def streamed(served: Served, *requests: pb.ScoreRequest) -> list[pb.ScoreStreamResponse]:
     call = served.stub.ScoreStream()
     for each in requests:
-        await call.write(each)
+        await call.write(pb.ScoreStreamRequest(request=each))
     await call.done_writing()
     return [answer async for answer in call]
 
@@ -83,10 +83,10 @@ async def test_a_message_beyond_the_limit_is_refused_without_a_word_to_come_back
 async def test_a_message_beyond_the_limit_ends_its_stream_and_no_other() -> None:
     async with open_served(max_message_bytes=LIMIT_BYTES) as served:
         other = served.stub.ScoreStream()
-        await other.write(request("u1", "first"))
+        await other.write(pb.ScoreStreamRequest(request=request("u1", "first")))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await streamed(served, pb.ScoreRequest(model=MODEL, features=LARGE))
-        await other.write(request("u2", "second"))
+        await other.write(pb.ScoreStreamRequest(request=request("u2", "second")))
         await other.done_writing()
         answers = [answer.request_id async for answer in other]
 

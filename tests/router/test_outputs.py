@@ -7,6 +7,7 @@ from tests.router.samples import VIEW, deployment, spec
 from tests.router.world import World, open_world
 from understudy.domain.deployments import Challenger, Fallback
 from understudy.domain.versions import DYNAMIC, TensorSpec
+from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_FULL
 
 
 async def deploy(world: World, *, fallback: Fallback) -> None:
@@ -28,7 +29,7 @@ async def test_an_output_that_the_answering_version_lacks_is_left_out() -> None:
 
     named = {(a.served_by.version, *(output.name for output in a.outputs)) for a in answers}
     assert named == {(1, "why", "score"), (2, "score")}
-    assert {answer.degradation.level for answer in answers} == {0}
+    assert {answer.degradation.level for answer in answers} == {DEGRADATION_LEVEL_FULL}
 
 
 async def test_neighbours_in_a_batch_get_what_they_asked_for() -> None:

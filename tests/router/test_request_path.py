@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.router.reading import reasons_of
 from tests.router.samples import MODEL, VIEW, deployment, spec
 from tests.router.world import awaited, open_world, two_arms
 from tests.virtual_time import run_on_virtual_time
@@ -97,7 +98,7 @@ async def test_an_unknown_entity_is_scored_with_defaults_and_says_so() -> None:
         assert answer.degradation.level == pb.DEGRADATION_LEVEL_FEATURES
         assert list(answer.degradation.defaulted_features) == ["amount"]
         assert list(answer.degradation.missing_features) == ["count"]
-        assert "features_defaulted" in answer.degradation.reasons
+        assert "features_defaulted" in reasons_of(answer)
 
 
 async def test_a_store_in_trouble_costs_values_not_answers() -> None:
@@ -108,7 +109,7 @@ async def test_a_store_in_trouble_costs_values_not_answers() -> None:
         answers = [await world.score("u7") for _ in range(5)]
 
         assert all(a.degradation.level == pb.DEGRADATION_LEVEL_FEATURES for a in answers)
-        assert all("feature_store_unavailable" in a.degradation.reasons for a in answers)
+        assert all("feature_store_unavailable" in reasons_of(a) for a in answers)
 
 
 async def test_request_features_win_over_stored_ones() -> None:
@@ -133,9 +134,9 @@ async def test_an_unready_challenger_leaves_its_share_to_the_champion_visibly() 
         answers = [await world.score(f"u{index}") for index in range(60)]
 
         assert {a.served_by.version for a in answers} == {1}
-        taken_over = [a for a in answers if a.served_by.assigned_version == 2]
+        taken_over = [a for a in answers if a.served_by.assigned.version == 2]
         assert 10 < len(taken_over) < 40
-        assert all(a.served_by.assigned_arm == pb.ARM_CHALLENGER for a in taken_over)
+        assert all(a.served_by.assigned.arm == pb.ARM_CHALLENGER for a in taken_over)
 
 
 async def test_a_challenger_that_fails_leaves_its_units_to_the_champion() -> None:
@@ -147,7 +148,7 @@ async def test_a_challenger_that_fails_leaves_its_units_to_the_champion() -> Non
 
         assert {a.served_by.version for a in answers} == {1}
         assert {a.degradation.level for a in answers} == {pb.DEGRADATION_LEVEL_FULL}
-        assert {a.served_by.assigned_version for a in answers} == {0, 2}
+        assert {a.served_by.assigned.version for a in answers} == {0, 2}
 
 
 async def test_a_champion_that_is_not_ready_does_not_replace_one_that_works() -> None:
@@ -197,7 +198,7 @@ async def test_reasons_are_those_of_the_row_not_of_its_batch() -> None:
         )
 
         assert world.scorers["one"].batches == [1, 3]
-        assert [list(answer.degradation.reasons) for answer in answers] == [
+        assert [reasons_of(answer) for answer in answers] == [
             [],
             ["features_defaulted"],
             ["features_missing"],
@@ -215,7 +216,7 @@ async def test_thresholds_of_request_and_deployment_decide() -> None:
         plain = await world.score("u5")
         own = await world.score("u5", threshold=51.0)
 
-        assert (plain.decision, own.decision) == (True, False)
+        assert (plain.decision, own.decision) == (pb.DECISION_AT_OR_ABOVE, pb.DECISION_BELOW)
         assert [batch.decisions.tolist() for batch in world.score_logs] == [[1], [0]]
 
 
@@ -226,10 +227,26 @@ async def test_digests_and_outputs_come_on_request() -> None:
         plain = await world.score("u5")
         asked = await world.score("u5", include_digests=True, outputs=("score",))
 
-        assert not plain.served_by.artifact_digest
+        assert not plain.served_by.HasField("digests")
         assert not plain.outputs
-        assert asked.served_by.artifact_digest == f"{1:064x}"
+        assert asked.served_by.digests.artifact == f"{1:064x}"
         assert list(asked.outputs[0].values) == [asked.score]
+
+
+async def test_digests_go_to_the_callers_of_a_batch_who_asked() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=())
+
+        answers = await world.score_together(
+            "one",
+            *(
+                partial(world.submit, f"u{index}", include_digests=index % 2 == 1)
+                for index in range(4)
+            ),
+        )
+
+    assert world.scorers["one"].batches == [1, 4]
+    assert [answer.served_by.HasField("digests") for answer in answers] == [False, True] * 2
 
 
 async def test_candidates_are_scored_sorted_and_cut() -> None:
@@ -262,6 +279,8 @@ async def test_a_faulty_candidate_does_not_touch_the_others() -> None:
         ({"features": {"amount": "text"}}, "features.amount"),
         ({"features": {"amount": float("inf")}}, "features.amount"),
         ({"request_id": "x" * 300}, "request_id"),
+        ({"request_id": ""}, "request_id"),
+        ({"unit_key": ""}, "unit_key"),
         ({"outputs": ("nope",)}, "outputs"),
         ({"threshold": float("nan")}, "decision_threshold"),
     ],

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from tests.router.fakes import RemoteStore
+from tests.router.reading import reasons_of
 from tests.router.samples import deployment, spec
 from tests.router.world import awaited, open_world, two_arms, until
 from understudy.domain.deployments import Challenger, Fallback, Rule, RuleOperator
@@ -24,8 +25,8 @@ async def test_rules_decide_before_the_model() -> None:
 
         small, large = await world.score("u5"), await world.score("u6")
 
-        assert (small.rule, round(small.score, 3)) == ("", 50.001)
-        assert (large.rule, large.rule_action, large.score) == ("large", "review", 1.0)
+        assert (small.rule.name, round(small.score, 3)) == ("", 50.001)
+        assert (large.rule.name, large.rule.action, large.score) == ("large", "review", 1.0)
         assert world.scorers["one"].batches == [1]
         assert [batch.rules for batch in world.score_logs] == [None, ["large"]]
 
@@ -44,7 +45,7 @@ async def test_a_row_that_a_rule_decides_leaves_its_neighbours_their_outputs() -
         decided, four, two = [pb.ScoreResponse.FromString(await awaited(work)) for work in together]
 
         assert scorer.batches == [1, 2]
-        assert (decided.rule, list(decided.outputs)) == ("large", [])
+        assert (decided.rule.name, list(decided.outputs)) == ("large", [])
         assert list(four.outputs[0].values) == [four.score]
         assert list(two.outputs[0].values) == [two.score]
 
@@ -59,9 +60,9 @@ async def test_a_rule_holds_when_the_scorer_fails_the_rest_of_the_batch() -> Non
             "one", partial(world.submit, "u9"), partial(world.submit, "u2")
         )
 
-        assert (large.rule, large.score) == ("large", 1.0)
+        assert (large.rule.name, large.score) == ("large", 1.0)
         assert large.degradation.level == pb.DEGRADATION_LEVEL_FULL
-        assert (small.rule, small.score) == ("", 0.25)
+        assert (small.rule.name, small.score) == ("", 0.25)
 
 
 async def test_who_is_decided_by_a_rule_does_not_wait_for_the_model() -> None:
@@ -78,7 +79,7 @@ async def test_who_is_decided_by_a_rule_does_not_wait_for_the_model() -> None:
         await awaited(first)
         await scorer.entered.wait()
 
-        assert pb.ScoreResponse.FromString(await awaited(large)).rule == "large"
+        assert pb.ScoreResponse.FromString(await awaited(large)).rule.name == "large"
         assert not awaited(small).done()
         scorer.release.set()
         await awaited(small)
@@ -93,9 +94,9 @@ async def test_rules_decide_where_no_scorer_is_left() -> None:
 
         large, small = await world.score("u9"), await world.score("u2")
 
-        assert (large.rule, large.rule_action, large.score) == ("large", "review", 1.0)
+        assert (large.rule.name, large.rule.action, large.score) == ("large", "review", 1.0)
         assert large.served_by.version == 1
-        assert list(small.degradation.reasons) == ["scorer_unavailable", "constant_score"]
+        assert reasons_of(small) == ["scorer_unavailable", "constant_score"]
         assert [batch.rules for batch in world.score_logs] == [["large"], None]
 
 
@@ -107,7 +108,7 @@ async def test_a_rule_may_read_a_feature_that_only_requests_bring() -> None:
         far = await world.score("u2", features={"distance_km": 900.0})
         near = await world.score("u2", features={"distance_km": 1.0})
 
-        assert (far.rule, near.rule) == ("abroad", "")
+        assert (far.rule.name, near.rule.name) == ("abroad", "")
 
 
 async def test_what_rules_decide_is_no_answer_of_the_scorer() -> None:
@@ -134,7 +135,7 @@ async def test_a_rule_decides_in_the_name_of_the_arm_that_a_unit_has() -> None:
 
         answer = await world.score("nobody", unit_key="k")
 
-        assert (answer.rule, answer.served_by.version) == ("small", 2)
+        assert (answer.rule.name, answer.served_by.version) == ("small", 2)
         assert answer.served_by.arm == pb.ARM_CHALLENGER
 
 
@@ -148,7 +149,7 @@ async def test_rules_that_wait_for_a_hung_store_do_not_make_a_call_late() -> Non
         await until(lambda: store.given_s)
         world.live().fall_back_if_due(hurried.answer_by_s)
 
-        assert list(pb.ScoreResponse.FromString(awaited(hurried).result()).degradation.reasons) == [
+        assert reasons_of(pb.ScoreResponse.FromString(awaited(hurried).result())) == [
             "deadline_near",
             "constant_score",
         ]

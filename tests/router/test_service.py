@@ -29,6 +29,10 @@ def request(entity: str = "u7", **fields: Any) -> pb.ScoreRequest:
     return pb.ScoreRequest(model=MODEL, entities={"user": entity}, **fields)
 
 
+def streamed(asked: pb.ScoreRequest) -> pb.ScoreStreamRequest:
+    return pb.ScoreStreamRequest(request=asked)
+
+
 async def status_of(call: Any) -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
@@ -70,7 +74,7 @@ async def test_explain_says_what_score_does(served: Served) -> None:
         )
         scored = await served.stub.Score(request(f"u{index}"))
 
-        assert (explained.arm, explained.version) == (
+        assert (explained.assigned.arm, explained.assigned.version) == (
             scored.served_by.arm,
             scored.served_by.version,
         )
@@ -95,8 +99,8 @@ async def test_candidates_share_one_call(served: Served) -> None:
 async def test_a_stream_answers_every_request_by_its_id(served: Served) -> None:
     call = served.stub.ScoreStream()
     for index in range(300):
-        await call.write(request(f"u{index}", request_id=f"s{index}"))
-    await call.write(pb.ScoreRequest(model="nope", request_id="bad"))
+        await call.write(streamed(request(f"u{index}", request_id=f"s{index}")))
+    await call.write(streamed(pb.ScoreRequest(model="nope", request_id="bad")))
     await call.done_writing()
 
     answers = {answer.request_id: answer async for answer in call}
@@ -151,6 +155,8 @@ async def test_outcomes_are_taken_by_model(served: Served) -> None:
         (request(decision_threshold=float("nan")), "INVALID_ARGUMENT", "decision_threshold"),
         (request(outputs=["nope"]), "INVALID_ARGUMENT", "outputs"),
         (request(request_id="x" * 300), "INVALID_ARGUMENT", "request_id"),
+        (request(request_id=""), "INVALID_ARGUMENT", "request_id"),
+        (request(unit_key=""), "INVALID_ARGUMENT", "unit_key"),
         (
             request(features={f"f{i}": pb.FeatureValue(number=1) for i in range(5_000)}),
             "INVALID_ARGUMENT",
@@ -194,6 +200,12 @@ async def test_bad_input_is_refused_by_name(
                 model=MODEL, candidate_entity="user", candidates=[pb.Candidate(id="")]
             ),
             "candidates[0].id",
+        ),
+        (
+            pb.ScoreBatchRequest(
+                model=MODEL, candidate_entity="user", candidates=[pb.Candidate(id="u1")], top_k=0
+            ),
+            "top_k",
         ),
     ],
 )
@@ -242,6 +254,19 @@ async def test_bad_outcomes_open_no_files(
     assert error.code() is code
     if bad.HasField("observed_at"):
         assert "outcomes[1].observed_at." in (error.details() or "")
+    assert served.world.logged == []
+
+
+async def test_an_outcome_without_a_label_is_refused_by_the_fields_name(served: Served) -> None:
+    outcomes = [
+        pb.Outcome(request_id="r1", model=MODEL, label=0.0),
+        pb.Outcome(request_id="r2", model=MODEL),
+    ]
+
+    error = await status_of(served.stub.RecordOutcomes(pb.RecordOutcomesRequest(outcomes=outcomes)))
+
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.details() == "outcomes[1].label: read None; accepted: a finite number"
     assert served.world.logged == []
 
 

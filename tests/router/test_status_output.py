@@ -7,13 +7,22 @@ from rich.console import Console
 from router.cli.status_output import print_status, troubles
 from understudy.registry.v1 import registry_pb2
 from understudy.router.v1 import router_pb2
+from understudy.scoring.v1 import scoring_pb2
 
 
 def well(**changes: object) -> router_pb2.GetRouterStatusResponse:
     status = router_pb2.GetRouterStatusResponse(
         router_id="r0",
         models=[registry_pb2.RouterModelState(model="fraud", revision=7, champion=3)],
-        answered=[router_pb2.AnsweredRows(model="fraud", version=3, arm="champion", rows=12)],
+        answered=[
+            router_pb2.AnsweredRows(
+                model="fraud",
+                version=3,
+                arm="champion",
+                level=scoring_pb2.DEGRADATION_LEVEL_FULL,
+                rows=12,
+            )
+        ],
         mirrors=[router_pb2.MirrorCounts(model="fraud", shadow_version=5, offered=12, ok=12)],
         logs=[router_pb2.LogCounts(kind="score", offered=12, written=12)],
     )

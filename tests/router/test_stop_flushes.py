@@ -47,7 +47,7 @@ async def test_a_stop_loses_no_row_of_the_score_log_and_none_of_the_shadow_log(
         champion.takes_s = 0.2  # what the stream sends is under way when the signal comes
         stream = stub.ScoreStream()
         for each in requests("stream", STREAMED):
-            await stream.write(each)
+            await stream.write(pb.ScoreStreamRequest(request=each))
         await until(lambda: has_outstanding(router, STREAMED))
         mirrored_before = (await router.books()).mirrors[0]
         stopping = asyncio.ensure_future(router.stop())

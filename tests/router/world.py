@@ -74,7 +74,7 @@ class World:
             Asked(
                 model=MODEL,
                 request_id=asked.pop("request_id", f"r-{entity_id}"),
-                unit_key=asked.pop("unit_key", ""),
+                unit_key=asked.pop("unit_key", None),
                 entities={"user": entity_id},
                 features=asked.pop("features", {}),
                 **asked,
@@ -115,7 +115,7 @@ class World:
                 entity="user",
                 ids=ids,
                 features=features or [{}] * len(ids),
-                top_k=wanted.get("top_k", 0),
+                top_k=wanted.get("top_k"),
                 is_sorted=wanted.get("is_sorted", False),
             ),
             Arrival(answer, Priority.BATCH, self.now_s(), 5.0),

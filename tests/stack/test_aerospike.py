@@ -7,6 +7,7 @@ import pytest
 from tests.features.aerospike_node import running_node
 from tests.stack.deployed import Deployed, open_deployed
 from understudy.client.scoring_client import AsyncScoringClient
+from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_FULL
 
 pytestmark = pytest.mark.slow
 
@@ -29,5 +30,7 @@ async def test_scores_over_aerospike_are_those_over_lmdb(tmp_path: Path) -> None
         over_lmdb = await scores_of(deployed)
 
     assert over_aerospike == over_lmdb
-    assert {level for _, level in over_aerospike.values()} == {0}
-    assert {level for _, level in without_records.values()} != {0}, "it read something else"
+    assert {level for _, level in over_aerospike.values()} == {DEGRADATION_LEVEL_FULL}
+    assert {level for _, level in without_records.values()} != {DEGRADATION_LEVEL_FULL}, (
+        "it read something else"
+    )

@@ -15,6 +15,7 @@ from understudy.client.scoring_client import AsyncScoringClient
 from understudy.domain.changes import SetFallback, SetShadow
 from understudy.domain.deployments import DegradationLevel, Fallback
 from understudy.registry.v1 import registry_pb2 as pb
+from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_FULL
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 MODEL = "cancer"
@@ -93,7 +94,7 @@ async def test_calls_go_on_without_a_registry_and_after_a_restart_of_the_router(
                 unit: await client.score(MODEL, {"patient": unit}) for unit in deployed.units[:20]
             }
         assert {unit: answer.score for unit, answer in answers.items()} == before
-        assert {answer.degradation.level for answer in answers.values()} == {0}
+        assert {answer.degradation.level for answer in answers.values()} == {DEGRADATION_LEVEL_FULL}
 
         # And when the registry is back, changes reach the router again.
         await stack.supervisor.start(registry_process(stack.directory, stack.addresses))

@@ -1,9 +1,10 @@
 """The client of the scoring service: sync and asyncio. It needs grpcio and protobuf, no more.
 
-All that a caller names stands here: the clients, their options, and the messages that they take and
-return. Failures are raised as `grpc.RpcError`.
+All that a caller names stands here: the clients, their options and answers, and the messages
+in these. Failures are raised as `grpc.RpcError`.
 """
 
+from understudy.client.answers import Decision, ScoreAnswer, StreamAnswer
 from understudy.client.request_ids import new_request_id
 from understudy.client.scoring_client import (
     AsyncScoringClient,
@@ -16,11 +17,14 @@ from understudy.client.scoring_client import (
 )
 from understudy.client.streams import UnansweredError
 from understudy.scoring.v1.scoring_pb2 import (
+    AppliedRule,
     Arm,
     ArmShare,
+    ArmVersion,
     CandidateResult,
     Degradation,
     DegradationLevel,
+    DegradationReason,
     Error,
     ExplainAssignmentResponse,
     FeatureValue,
@@ -30,23 +34,30 @@ from understudy.scoring.v1.scoring_pb2 import (
     ScoreResponse,
     ScoreStreamResponse,
     ServedBy,
+    ServedDigests,
     Timing,
+    WithheldReason,
 )
 
 __all__ = [
+    "AppliedRule",
     "Arm",
     "ArmShare",
+    "ArmVersion",
     "AsyncScoringClient",
     "BatchOptions",
     "CandidateResult",
+    "Decision",
     "Degradation",
     "DegradationLevel",
+    "DegradationReason",
     "Error",
     "ExplainAssignmentResponse",
     "FeatureScalar",
     "FeatureValue",
     "Features",
     "Output",
+    "ScoreAnswer",
     "ScoreBatchResponse",
     "ScoreOptions",
     "ScoreRequest",
@@ -54,8 +65,11 @@ __all__ = [
     "ScoreStreamResponse",
     "ScoringClient",
     "ServedBy",
+    "ServedDigests",
+    "StreamAnswer",
     "Timing",
     "UnansweredError",
+    "WithheldReason",
     "new_request_id",
     "score_request",
 ]

@@ -2,7 +2,8 @@
 
     with ScoringClient("router:8400") as client:
         answer = client.score("fraud", {"user": "u1"}, features={"amount": 99.5})
-        print(answer.score, answer.served_by.version)
+        if answer.decision is Decision.BELOW:
+            approve(answer.score, answer.served_by.version)
 
 A client keeps one connection: open it once and share it. Every call has a deadline. Calls that
 may be repeated are, a few times, on UNAVAILABLE and the server's CANCELLED (a flooded one says that
@@ -26,6 +27,7 @@ from typing import Required, Self, TypedDict, Unpack
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from understudy.client.answers import ScoreAnswer, StreamAnswer
 from understudy.client.repeats import MOST_ATTEMPTS, call_repeatedly, call_repeatedly_async
 from understudy.client.request_ids import new_request_id
 from understudy.client.streams import AsyncioStream, ThreadedStream
@@ -91,7 +93,7 @@ class BatchOptions(TypedDict, total=False):
     features: Features  # shared by all candidates; a candidate's own win
     request_id: str
     unit_key: str
-    top_k: int  # keep the best by score; 0 keeps all
+    top_k: int  # keep the best by score, from 1; all are kept when absent
     sort: bool  # by score, descending
 
 
@@ -109,9 +111,8 @@ def score_request(
         model=model,
         entities=entities,
         features=_feature_values(options.get("features", {})),
-        # Made here, not by the server: when a call is repeated, its id stays the same.
-        request_id=options.get("request_id") or new_request_id(),
-        unit_key=options.get("unit_key", ""),
+        request_id=_request_id(options.get("request_id")),
+        unit_key=options.get("unit_key"),
         decision_threshold=options.get("decision_threshold"),
         outputs=options.get("outputs", ()),
         include_digests=options.get("include_digests", False),
@@ -137,13 +138,13 @@ def batch_request(
         model=model,
         entities=options.get("entities", {}),
         features=_feature_values(options.get("features", {})),
-        request_id=options.get("request_id") or new_request_id(),
-        unit_key=options.get("unit_key", ""),
+        request_id=_request_id(options.get("request_id")),
+        unit_key=options.get("unit_key"),
         candidate_entity=options["candidate_entity"],
         candidates=[
             pb.Candidate(id=name, features=_feature_values(values)) for name, values in own.items()
         ],
-        top_k=options.get("top_k", 0),
+        top_k=options.get("top_k"),
         sort=options.get("sort", False),
     )
 
@@ -151,11 +152,20 @@ def batch_request(
 def outcomes_request(
     model: str, labels: Mapping[str, float], *, observed_at: datetime | None = None
 ) -> pb.RecordOutcomesRequest:
-    """Return the message that hands in outcomes; see `ScoringClient.record_outcomes`."""
+    """Return the message that hands in outcomes; see `ScoringClient.record_outcomes`.
+
+    Raises:
+        ValueError: a request has no label.
+    """
     when = Timestamp()
     when.FromDatetime((observed_at or datetime.now(UTC)).astimezone(UTC))
     outcomes = [
-        pb.Outcome(model=model, request_id=request_id, label=label, observed_at=when)
+        pb.Outcome(
+            model=model,
+            request_id=request_id,
+            label=_label(label, request_id),
+            observed_at=when,
+        )
         for request_id, label in labels.items()
     ]
     return pb.RecordOutcomesRequest(outcomes=outcomes)
@@ -191,10 +201,10 @@ class ScoringClient:
         *,
         timeout_s: float | None = None,
         **options: Unpack[ScoreOptions],
-    ) -> pb.ScoreResponse:
+    ) -> ScoreAnswer:
         """Score one unit; see `ScoreOptions`."""
         request = score_request(model, entities, **options)
-        return call_repeatedly(self._stub.Score, request, timeout_s or self._timeout_s)
+        return ScoreAnswer(call_repeatedly(self._stub.Score, request, timeout_s or self._timeout_s))
 
     def score_batch(
         self,
@@ -210,7 +220,7 @@ class ScoringClient:
 
     def score_stream(
         self, requests: Iterable[pb.ScoreRequest], *, timeout_s: float | None = None
-    ) -> Iterator[pb.ScoreStreamResponse]:
+    ) -> Iterator[StreamAnswer]:
         """Score `requests` as one stream; answers come in any order, by request id.
 
         When the router ends the call or is lost, what has no answer is sent again on another; each
@@ -275,10 +285,12 @@ class AsyncScoringClient:
         *,
         timeout_s: float | None = None,
         **options: Unpack[ScoreOptions],
-    ) -> pb.ScoreResponse:
+    ) -> ScoreAnswer:
         """Score one unit; see `ScoreOptions`."""
         request = score_request(model, entities, **options)
-        return await call_repeatedly_async(self._stub.Score, request, timeout_s or self._timeout_s)
+        return ScoreAnswer(
+            await call_repeatedly_async(self._stub.Score, request, timeout_s or self._timeout_s)
+        )
 
     async def score_batch(
         self,
@@ -299,7 +311,7 @@ class AsyncScoringClient:
         requests: AsyncIterator[pb.ScoreRequest] | Iterable[pb.ScoreRequest],
         *,
         timeout_s: float | None = None,
-    ) -> AsyncIterator[pb.ScoreStreamResponse]:
+    ) -> AsyncIterator[StreamAnswer]:
         """Score `requests` as one stream; answers come in any order, by request id.
 
         When the router ends the call or is lost, what has no answer is sent again on another; each
@@ -332,6 +344,18 @@ class AsyncScoringClient:
         request = outcomes_request(model, labels, observed_at=observed_at)
         answer = await self._stub.RecordOutcomes(request, timeout=timeout_s)
         return answer.accepted
+
+
+def _request_id(given: str | None) -> str:
+    """Return an id for the call, made here: when the call is repeated, its id stays the same."""
+    return new_request_id() if given is None else given
+
+
+def _label(label: float | None, request_id: str) -> float:
+    # A message without a label is what comes of None; the server refuses it, far from the cause.
+    if label is None:
+        raise ValueError(f"labels[{request_id!r}]: read None; accepted: a number")
+    return label
 
 
 def _feature_values(features: Features) -> dict[str, pb.FeatureValue]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 
+from understudy.client.answers import StreamAnswer
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4)  # before the next call, after so many failures in a row
@@ -60,7 +61,7 @@ class ThreadedStream:
         self._lock = threading.Lock()  # for all of these
         self._changed = threading.Condition(self._lock)  # the call has ended, or the asking
 
-    def answers(self, stub: Any, timeout_s: float | None) -> Iterator[pb.ScoreStreamResponse]:
+    def answers(self, stub: Any, timeout_s: float | None) -> Iterator[StreamAnswer]:
         """Hand out each answer, over as many calls as it takes.
 
         Raises:
@@ -77,7 +78,7 @@ class ThreadedStream:
                         is_awaited = self._unanswered.remove(answer.request_id)
                     if is_awaited:
                         patience.has_progress = True
-                        yield answer
+                        yield StreamAnswer(answer)
                     else:
                         patience.last_stray = answer.error
             except grpc.RpcError as caught:
@@ -96,7 +97,7 @@ class ThreadedStream:
         with self._lock:
             return self._is_exhausted and not self._unanswered and not self._held
 
-    def _begin_call(self) -> Iterator[pb.ScoreRequest]:
+    def _begin_call(self) -> Iterator[pb.ScoreStreamRequest]:
         call = object()
         with self._lock:
             self._call = call
@@ -110,10 +111,11 @@ class ThreadedStream:
 
     def _requests_of(
         self, call: object, again: Iterable[pb.ScoreRequest]
-    ) -> Iterator[pb.ScoreRequest]:
-        yield from again
-        while (request := self._take(call)) is not None:
-            yield request
+    ) -> Iterator[pb.ScoreStreamRequest]:
+        for request in again:
+            yield pb.ScoreStreamRequest(request=request)
+        while (taken := self._take(call)) is not None:
+            yield pb.ScoreStreamRequest(request=taken)
 
     def _take(self, call: object) -> pb.ScoreRequest | None:
         """Return the next request to send; None when there is no more, or when `call` has ended."""
@@ -163,9 +165,7 @@ class AsyncioStream:
         self._is_exhausted = False
         self._failure: Exception | None = None  # of the caller's iterator
 
-    async def answers(
-        self, stub: Any, timeout_s: float | None
-    ) -> AsyncIterator[pb.ScoreStreamResponse]:
+    async def answers(self, stub: Any, timeout_s: float | None) -> AsyncIterator[StreamAnswer]:
         """Hand out each answer, as `ThreadedStream.answers` does."""
         patience = _Patience(timeout_s)
         taking = asyncio.ensure_future(self._take())
@@ -178,7 +178,7 @@ class AsyncioStream:
                     async for answer in call:
                         if self._unanswered.remove(answer.request_id):
                             patience.has_progress = True
-                            yield answer
+                            yield StreamAnswer(answer)
                         else:
                             patience.last_stray = answer.error
                 except grpc.RpcError as caught:
@@ -208,13 +208,13 @@ class AsyncioStream:
         """Send what has no answer, then what comes. Who reads the answers sees how the call ends."""
         try:
             for request in self._unanswered.in_order():
-                await call.write(request)
+                await call.write(pb.ScoreStreamRequest(request=request))
             while not self._is_exhausted:
                 taken = await self._taken.get()
                 if taken is None:
                     self._is_exhausted = True
                 else:
-                    await call.write(self._unanswered.add(taken))
+                    await call.write(pb.ScoreStreamRequest(request=self._unanswered.add(taken)))
             await call.done_writing()
         except Exception:  # noqa: BLE001 - the call has ended; grpc.aio says so in many ways
             return

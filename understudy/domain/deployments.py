@@ -30,6 +30,25 @@ class DegradationLevel(IntEnum):
     CONSTANT = 3  # the declared constant
 
 
+class DegradationReason(StrEnum):
+    """Why an answer is not at level FULL: in responses, logs and metrics."""
+
+    FEATURES_STALE = "features_stale"
+    FEATURES_DEFAULTED = "features_defaulted"
+    FEATURES_LAST_KNOWN = "features_last_known"
+    FEATURES_MISSING = "features_missing"
+    FEATURE_STORE_UNAVAILABLE = "feature_store_unavailable"
+    FEATURE_STORE_ANSWERED_IN_PART = "feature_store_answered_in_part"
+    SCORER_UNAVAILABLE = "scorer_unavailable"
+    SCORER_FAILED = "scorer_failed"
+    DEADLINE_NEAR = "deadline_near"
+    SCORE_NOT_FINITE = "score_not_finite"
+    DRILL = "drill"
+    FALLBACK_VERSION = "fallback_version"
+    LAST_SCORE = "last_score"
+    CONSTANT_SCORE = "constant_score"
+
+
 class RuleOperator(StrEnum):
     GREATER = ">"
     AT_LEAST = ">="

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class ScoringServiceStub(object):
-    """Missing associated documentation comment in .proto file."""
+    """Scores units for calling services, and takes the outcomes that they learn later.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -46,7 +47,7 @@ class ScoringServiceStub(object):
                 _registered_method=True)
         self.ScoreStream = channel.stream_stream(
                 '/understudy.scoring.v1.ScoringService/ScoreStream',
-                request_serializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreRequest.SerializeToString,
+                request_serializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreStreamRequest.SerializeToString,
                 response_deserializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreStreamResponse.FromString,
                 _registered_method=True)
         self.ExplainAssignment = channel.unary_unary(
@@ -62,40 +63,58 @@ class ScoringServiceStub(object):
 
 
 class ScoringServiceServicer(object):
-    """Missing associated documentation comment in .proto file."""
+    """Scores units for calling services, and takes the outcomes that they learn later.
+    """
 
     def Score(self, request, context):
-        """Score one unit. Always answers inside the caller's deadline (100 ms when none is set).
+        """Scores one unit inside the caller's deadline. A call without one gets the router's default,
+        100 ms unless its operator set another.
+
+        INVALID_ARGUMENT: the request has faults; the text names each field, what was read and what
+        would be accepted. NOT_FOUND: the model is not deployed. RESOURCE_EXHAUSTED: too many requests
+        wait already. DEADLINE_EXCEEDED: neither the model nor a declared fallback answered in time.
+        UNAVAILABLE: no version can answer and the deployment declares no fallback that could.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ScoreBatch(self, request, context):
-        """Score many candidates that share entities and features, as in retrieve-then-re-rank.
+        """Scores many candidates that share entities and features, as in retrieve-then-re-rank.
+
+        A candidate with faults gets an error of its own and does not disturb the others. Statuses as
+        Score; INVALID_ARGUMENT also when every candidate has faults.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ScoreStream(self, request_iterator, context):
-        """Score a stream, many in flight; answers come in any order, matched by request_id.
-        The server may end it with OK at any time (a router that stops, a stream that is old): every
-        message it took is answered by then. Send those without an answer again, on a new stream.
+        """Scores a stream of requests, many in flight; answers come in any order, matched by request id.
+
+        A request that fails gets an error of its own, with the status that Score would have ended
+        with; the stream goes on. The server may end the stream with OK at any time (a router that
+        stops, a stream that is old): every request that it took is answered by then. Send those
+        without an answer again, on a new stream. RESOURCE_EXHAUSTED: a message was too large.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExplainAssignment(self, request, context):
-        """Which arm this unit key is assigned to, who answers for it now, and why, without scoring.
+        """Says which arm a unit key is assigned to, who answers for it now, and why, without scoring.
+
+        INVALID_ARGUMENT: the unit key is empty or too long. NOT_FOUND: the model is not deployed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecordOutcomes(self, request, context):
-        """Late ground truth, matched to logged requests by request id.
+        """Takes late ground truth, matched to logged requests by request id. Every outcome is checked
+        before any is taken.
+
+        INVALID_ARGUMENT: an outcome has a fault. NOT_FOUND: a model is not deployed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,7 +135,7 @@ def add_ScoringServiceServicer_to_server(servicer, server):
             ),
             'ScoreStream': grpc.stream_stream_rpc_method_handler(
                     servicer.ScoreStream,
-                    request_deserializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreRequest.FromString,
+                    request_deserializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreStreamRequest.FromString,
                     response_serializer=understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreStreamResponse.SerializeToString,
             ),
             'ExplainAssignment': grpc.unary_unary_rpc_method_handler(
@@ -138,7 +157,8 @@ def add_ScoringServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ScoringService(object):
-    """Missing associated documentation comment in .proto file."""
+    """Scores units for calling services, and takes the outcomes that they learn later.
+    """
 
     @staticmethod
     def Score(request,
@@ -209,7 +229,7 @@ class ScoringService(object):
             request_iterator,
             target,
             '/understudy.scoring.v1.ScoringService/ScoreStream',
-            understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreRequest.SerializeToString,
+            understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreStreamRequest.SerializeToString,
             understudy_dot_scoring_dot_v1_dot_scoring__pb2.ScoreStreamResponse.FromString,
             options,
             channel_credentials,

@@ -1,0 +1,59 @@
+"""What an answer of the client is asked, and what it refuses to be asked."""
+
+import pytest
+
+from understudy.client.answers import Decision, ScoreAnswer, StreamAnswer
+from understudy.scoring.v1 import scoring_pb2 as pb
+
+
+@pytest.mark.parametrize("decision", list(Decision))
+def test_a_decision_refuses_to_be_a_truth_value(decision: Decision) -> None:
+    answer = ScoreAnswer(pb.ScoreResponse(score=0.981, decision=decision.value))
+
+    with pytest.raises(TypeError, match=r"answer\.decision is Decision\.BELOW"):
+        _ = not answer.decision
+
+
+def test_an_answer_without_a_threshold_has_a_decision_that_is_neither_side() -> None:
+    answer = ScoreAnswer(pb.ScoreResponse(score=0.981))
+
+    assert answer.decision is Decision.UNSPECIFIED
+
+
+def test_the_clients_decisions_are_those_of_the_wire() -> None:
+    assert {f"DECISION_{each.name}": each.value for each in Decision} == dict(pb.Decision.items())
+
+
+def test_an_answer_shows_what_the_message_says() -> None:
+    message = pb.ScoreResponse(
+        request_id="r1",
+        score=0.25,
+        decision=pb.DECISION_BELOW,
+        served_by=pb.ServedBy(version=3),
+        degradation=pb.Degradation(level=pb.DEGRADATION_LEVEL_FULL),
+        timing=pb.Timing(total_us=900),
+        rule=pb.AppliedRule(name="large", action="review"),
+        outputs=[pb.Output(name="probabilities", values=[0.75, 0.25])],
+    )
+
+    answer = ScoreAnswer(message)
+
+    assert (answer.request_id, answer.score, answer.served_by.version) == ("r1", 0.25, 3)
+    assert answer.decision is Decision.BELOW
+    assert (answer.degradation.level, answer.timing.total_us) == (pb.DEGRADATION_LEVEL_FULL, 900)
+    assert answer.rule == pb.AppliedRule(name="large", action="review")
+    assert answer.outputs == {"probabilities": (0.75, 0.25)}
+
+
+def test_an_answer_that_no_rule_decided_has_none() -> None:
+    assert ScoreAnswer(pb.ScoreResponse()).rule is None
+
+
+def test_a_streams_answer_is_a_response_or_an_error() -> None:
+    response = pb.ScoreResponse(request_id="r1", decision=pb.DECISION_AT_OR_ABOVE)
+    answered = StreamAnswer(pb.ScoreStreamResponse(request_id="r1", response=response))
+    failed = StreamAnswer(pb.ScoreStreamResponse(request_id="r2", error=pb.Error(code=5)))
+
+    assert answered.response == ScoreAnswer(response)
+    assert answered.error is None
+    assert (failed.response, failed.error) == (None, pb.Error(code=5))

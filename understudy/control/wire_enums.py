@@ -1,0 +1,44 @@
+"""The closed vocabularies of the domain as the wire's enums, and back.
+
+Each member has the value of its name: `Arm.CHAMPION` is `ARM_CHAMPION`. A member without one fails
+the import of this module, not a request.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Protocol, TypeVar
+
+from understudy.domain.deployments import Arm, DegradationLevel, DegradationReason
+from understudy.scoring.v1 import scoring_pb2
+
+MemberT = TypeVar("MemberT", bound=Enum)
+NumberT_co = TypeVar("NumberT_co", covariant=True)
+
+
+class WireEnum(Protocol[NumberT_co]):
+    """The part of a generated enum that is needed here."""
+
+    def Value(self, name: str) -> NumberT_co: ...  # noqa: N802 - protobuf's name
+
+
+def wire_values(
+    members: type[MemberT], wire: WireEnum[NumberT_co], prefix: str
+) -> Mapping[MemberT, NumberT_co]:
+    """Return the wire's number of each member.
+
+    Raises:
+        ValueError: the wire has no value of that name.
+    """
+    return {member: wire.Value(f"{prefix}_{member.name}") for member in members}
+
+
+def shown_name(wire_name: str, prefix: str) -> str:
+    """Return `champion` for `ARM_CHAMPION`: how people read a value of an enum."""
+    return wire_name.removeprefix(f"{prefix}_").lower()
+
+
+ARMS = wire_values(Arm, scoring_pb2.Arm, "ARM")
+ARM_OF = {number: arm for arm, number in ARMS.items()}
+LEVELS = wire_values(DegradationLevel, scoring_pb2.DegradationLevel, "DEGRADATION_LEVEL")
+LEVEL_OF = {number: level for level, number in LEVELS.items()}
+REASONS = wire_values(DegradationReason, scoring_pb2.DegradationReason, "DEGRADATION_REASON")
