@@ -53,7 +53,7 @@ def test_a_unit_keeps_its_arm(weights: list[int], salt: str, unit: str) -> None:
 def test_the_same_in_another_process() -> None:
     program = (
         "from router.decisions.assignment import *\n"
-        "from domain.deployments import Arm\n"
+        "from understudy.domain.deployments import Arm\n"
         "split = Split('s', (ArmWeight(Arm.CHAMPION, 1, 7000), ArmWeight(Arm.CHALLENGER, 2, 3000)))\n"
         "assigner = Assigner(split)\n"
         "print([assigner.assign(f'user-{i}') for i in range(500)])\n"
