@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from router.decisions.admission import Priority
 from router.decisions.assignment import ArmWeight
 from router.decisions.reasons import feature_reasons
-from understudy.domain.deployments import Arm, DegradationLevel, Deployment
+from understudy.domain.deployments import Arm, DegradationLevel, DegradationReason, Deployment
 from understudy.domain.errors import Fault
 from understudy.domain.features import FeatureScalar
 
@@ -157,6 +157,16 @@ class Answered:
             rule_rows=None if self.rule_rows is None else self.rule_rows[kept],
             matrix=None if self.matrix is None else self.matrix[kept],
             marks=None if self.marks is None else self.marks[kept],
+        )
+
+    def as_fallback(self) -> Answered:
+        """Return the batch with the rows that came down the ladder to this version marked so."""
+        fell = np.repeat([work.tried_fallback for work in self.works], [w.rows for w in self.works])
+        levels = np.zeros(self.rows, np.uint8) if self.levels is None else self.levels
+        return replace(
+            self,
+            levels=np.where(fell, np.uint8(DegradationLevel.FALLBACK), levels),
+            step=DegradationReason.FALLBACK_VERSION,
         )
 
 

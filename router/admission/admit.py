@@ -117,9 +117,9 @@ class Admission:
         count = len(candidates.ids)
         if not 1 <= count <= self.most_candidates:
             faults.append(Fault("candidates", f"{count}", f"1 to {self.most_candidates}"))
-        if candidates.entity not in live.entity_types:
+        if candidates.entity not in live.names.entity_types:
             faults.append(
-                Fault("candidate_entity", repr(candidates.entity), _one_of(live.entity_types))
+                Fault("candidate_entity", repr(candidates.entity), _one_of(live.names.entity_types))
             )
         if candidates.top_k is not None and candidates.top_k < 1:
             faults.append(
@@ -134,9 +134,9 @@ def _faults(asked: Asked, live: LiveModel, *, without: str | None) -> list[Fault
     if not (_is_id_or_absent(asked.request_id) and _is_id_or_absent(asked.unit_key)):
         faults += _id_faults(asked)
     for kind, name in asked.entities.items():
-        if kind not in live.entity_types or not 1 <= len(name) <= MOST_ID_CHARACTERS:
+        if kind not in live.names.entity_types or not 1 <= len(name) <= MOST_ID_CHARACTERS:
             faults.append(_entity_fault(kind, name, live))
-    if len(asked.entities) < len(live.entity_types):
+    if len(asked.entities) < len(live.names.entity_types):
         faults += _missing_entities(asked, live, without)
     if asked.features:
         faults += feature_faults(asked.features, live)
@@ -144,9 +144,9 @@ def _faults(asked: Asked, live: LiveModel, *, without: str | None) -> list[Fault
         faults.append(Fault("decision_threshold", str(asked.threshold), "a finite number"))
     if asked.outputs:
         faults += [
-            Fault("outputs", repr(name), _one_of(live.output_names))
+            Fault("outputs", repr(name), _one_of(live.names.output_names))
             for name in asked.outputs
-            if name not in live.output_names
+            if name not in live.names.output_names
         ]
     return faults
 
@@ -164,8 +164,8 @@ def _is_id_or_absent(text: str | None) -> bool:
 
 
 def _entity_fault(kind: str, name: str, live: LiveModel) -> Fault:
-    if kind not in live.entity_types:
-        return Fault(f"entities[{kind}]", repr(name[:20]), _one_of(live.entity_types))
+    if kind not in live.names.entity_types:
+        return Fault(f"entities[{kind}]", repr(name[:20]), _one_of(live.names.entity_types))
     if not name:
         return Fault(f"entities[{kind}]", "''", "an id that is not empty")
     return _too_long(f"entities[{kind}]", name)
@@ -177,7 +177,7 @@ def _missing_entities(asked: Asked, live: LiveModel, without: str | None) -> lis
         return []
     return [
         Fault(f"entities[{kind}]", "nothing", "an id: features are read by it")
-        for kind in live.entity_types
+        for kind in live.names.entity_types
         if kind not in asked.entities and kind != without
     ]
 
@@ -185,7 +185,7 @@ def _missing_entities(asked: Asked, live: LiveModel, without: str | None) -> lis
 def feature_faults(features: Mapping[str, FeatureScalar], live: LiveModel) -> list[Fault]:
     """Return what is wrong with request-time features; a name is known if any version reads it."""
     faults: list[Fault] = []
-    known = live.feature_names
+    known = live.names.feature_names
     unknown = [name for name in features if name not in known]
     for name in unknown[:_MOST_UNKNOWN_TOLD]:
         read = repr(features[name])
@@ -195,7 +195,7 @@ def feature_faults(features: Mapping[str, FeatureScalar], live: LiveModel) -> li
     if len(unknown) > _MOST_UNKNOWN_TOLD:
         faults.append(Fault("features", f"{len(unknown)} unknown names", "known ones"))
         return faults
-    for plan in live.plans:
+    for plan in live.names.plans:
         own = {name: value for name, value in features.items() if name in plan.names}
         faults += plan.check_request_features(own)
     return list(dict.fromkeys(faults))
@@ -224,7 +224,7 @@ def _accepted(candidates: AskedCandidates, live: LiveModel) -> Candidates:
 
 
 def _first_entity(asked: Asked, live: LiveModel) -> str:
-    for kind in live.entity_types:
+    for kind in live.names.entity_types:
         if name := asked.entities.get(kind):
             return name
     return ""

@@ -1,11 +1,12 @@
 """The stages of a batch of one version: fetch, assemble, rules, infer. One numpy call per batch.
 
-Answering, mirroring and logging follow in `deliver`; who takes which batch is `pull_work`'s.
+Answering and logging follow in `deliver`; `lanes` say which scorer takes which batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,41 +24,117 @@ from understudy.domain.snapshots import VersionSpec
 from understudy.features.serving.assembly import Assembled
 
 
-async def prepare_batch(
-    works: Sequence[Work],
-    *,
-    version: VersionPlan,
-    rules: Sequence[Rule],
-    features: FeatureFetcher,
-    clocks: Clocks,
-) -> Prepared:
-    """Fetch and assemble the features of `works`, and ask the rules."""
-    taken_s = clocks.monotonic_s()
-    fetched = await features.fetch(
-        version.plan, works, answer_by_s=max(work.answer_by_s for work in works)
-    )
-    assembled = version.plan.assemble(
-        fetched.records,
-        fetched.request_features,
-        now_s=clocks.utc_s(),
-        last_known=fetched.from_memory,
-    )
-    rule_rows = None
-    if rules:
-        columns = _rule_columns(rules, version, assembled, fetched)
-        rule_rows = first_matching_rule(rules, columns, len(assembled.tensors[0]))
-        if not (rule_rows != NO_RULE).any():
-            rule_rows = None
-    return Prepared(
-        works=works,
-        tensors=assembled.tensors,
-        statuses=assembled.statuses,
-        rule_rows=rule_rows,
-        gap=fetched.gap,
-        wrong_digests=assembled.wrong_digests,
-        taken_s=taken_s,
-        ready_s=clocks.monotonic_s(),
-    )
+@dataclass(frozen=True, slots=True)
+class VersionStages:
+    """What batches of one version go through under one revision; compiled with the revision."""
+
+    version: VersionPlan
+    served: Served
+    rules: Sequence[Rule]
+    features: FeatureFetcher
+    clocks: Clocks
+    scorer_timeout_s: float
+
+    async def prepare(self, works: Sequence[Work]) -> Prepared:
+        """Fetch and assemble the features of `works`, and ask the rules."""
+        taken_s = self.clocks.monotonic_s()
+        plan = self.version.plan
+        fetched = await self.features.fetch(
+            plan, works, answer_by_s=max(work.answer_by_s for work in works)
+        )
+        assembled = plan.assemble(
+            fetched.records,
+            fetched.request_features,
+            now_s=self.clocks.utc_s(),
+            last_known=fetched.from_memory,
+        )
+        return Prepared(
+            works=works,
+            tensors=assembled.tensors,
+            statuses=assembled.statuses,
+            rule_rows=self._ask_rules(works, assembled, fetched) if self.rules else None,
+            gap=fetched.gap,
+            wrong_digests=assembled.wrong_digests,
+            taken_s=taken_s,
+            ready_s=self.clocks.monotonic_s(),
+        )
+
+    def answer_by_rules(self, prepared: Prepared) -> Answered:
+        """Return the answers of a batch that rules decided in whole."""
+        if prepared.rule_rows is None:
+            raise AssertionError("no rule decided")
+        scores = np.array([rule.score for rule in self.rules])[prepared.rule_rows]
+        return self._answered(prepared, Inferred(scores, {}), infer_us=0)
+
+    async def infer(self, prepared: Prepared, scorer: Scorer) -> Answered:
+        """Return the scorer's answers for what is prepared.
+
+        Raises:
+            ScorerHungError: the scorer did not answer within `scorer_timeout_s`.
+            UnavailableError, DeadlinePassedError, InvalidInputError: the scorer did not answer; no
+                work is answered, and all may be tried elsewhere.
+        """
+        worth_s = max(work.answer_by_s for work in prepared.works) - prepared.ready_s
+        try:
+            inferred = await self._infer_undecided(
+                prepared, scorer, timeout_s=min(worth_s, self.scorer_timeout_s)
+            )
+        except DeadlinePassedError as error:
+            if worth_s < self.scorer_timeout_s:
+                raise
+            why = f"no answer within {self.scorer_timeout_s * 1000:.0f} ms"
+            raise ScorerHungError(f"scorer {scorer.address}", why) from error
+        infer_us = round((self.clocks.monotonic_s() - prepared.ready_s) * 1e6)
+        return self._answered(prepared, inferred, infer_us=infer_us)
+
+    def _ask_rules(
+        self, works: Sequence[Work], assembled: Assembled, fetched: Fetched
+    ) -> NDArray[np.int64] | None:
+        columns = _rule_columns(self.rules, self.version, assembled, fetched)
+        rule_rows = first_matching_rule(self.rules, columns, len(assembled.tensors[0]))
+        for work in works:
+            work.saw_rules = True
+        return rule_rows if (rule_rows != NO_RULE).any() else None
+
+    async def _infer_undecided(
+        self, prepared: Prepared, scorer: Scorer, *, timeout_s: float
+    ) -> Inferred:
+        spec = self.version.spec
+        outputs = _wanted_outputs(prepared.works, spec)
+        rule_rows = prepared.rule_rows
+        if rule_rows is None or not (rule_rows != NO_RULE).any():
+            return await scorer.infer(spec, prepared.tensors, timeout_s=timeout_s, outputs=outputs)
+        undecided = rule_rows == NO_RULE
+        asked = tuple(np.ascontiguousarray(tensor[undecided]) for tensor in prepared.tensors)
+        inferred = await scorer.infer(spec, asked, timeout_s=timeout_s, outputs=outputs)
+        scores = np.array([*(rule.score for rule in self.rules), np.nan])[rule_rows]
+        scores[undecided] = inferred.scores  # NO_RULE is -1: the NaN until now
+        return Inferred(
+            scores, {name: _spread(values, undecided) for name, values in inferred.outputs.items()}
+        )
+
+    def _answered(self, prepared: Prepared, inferred: Inferred, *, infer_us: int) -> Answered:
+        levels, marks = levels_of(prepared.statuses)
+        return Answered(
+            works=prepared.works,
+            served=self.served,
+            feature_names=self.version.plan.names,
+            scores=inferred.scores,
+            levels=levels,
+            statuses=prepared.statuses,
+            outputs=inferred.outputs,
+            timing=BatchTiming(
+                taken_s=prepared.taken_s,
+                fetch_us=round((prepared.ready_s - prepared.taken_s) * 1e6),
+                infer_us=infer_us,
+                rows=len(inferred.scores),
+            ),
+            rule_rows=prepared.rule_rows,
+            matrix=matrix_of(prepared.tensors),
+            marks=marks,
+            gap=prepared.gap,
+            wrong_digests=prepared.wrong_digests,
+        )
 
 
 def split_decided(prepared: Prepared) -> tuple[Prepared | None, Prepared | None]:
@@ -73,73 +150,6 @@ def split_decided(prepared: Prepared) -> tuple[Prepared | None, Prepared | None]
     if not decided.any():
         return None, prepared
     return prepared.restricted(decided), prepared.restricted(~decided)
-
-
-def answer_by_rules(
-    prepared: Prepared, *, version: VersionPlan, served: Served, rules: Sequence[Rule]
-) -> Answered:
-    """Return the answers of a batch that rules decided in whole."""
-    if prepared.rule_rows is None:
-        raise AssertionError("no rule decided")
-    scores = np.array([rule.score for rule in rules])[prepared.rule_rows]
-    return _answered(prepared, Inferred(scores, {}), version, served, infer_us=0)
-
-
-async def infer_batch(
-    prepared: Prepared,
-    *,
-    version: VersionPlan,
-    served: Served,
-    rules: Sequence[Rule],
-    scorer: Scorer,
-    clocks: Clocks,
-    scorer_timeout_s: float,
-) -> Answered:
-    """Return the scorer's answers for what is prepared.
-
-    Raises:
-        ScorerHungError: the scorer did not answer within `scorer_timeout_s`.
-        UnavailableError, DeadlinePassedError, InvalidInputError: the scorer did not answer; no
-            work is answered, and all may be tried elsewhere.
-    """
-    worth_s = max(work.answer_by_s for work in prepared.works) - prepared.ready_s
-    try:
-        inferred = await _infer_undecided(
-            prepared, version.spec, rules, scorer, timeout_s=min(worth_s, scorer_timeout_s)
-        )
-    except DeadlinePassedError as error:
-        if worth_s < scorer_timeout_s:
-            raise
-        why = f"no answer within {scorer_timeout_s * 1000:.0f} ms"
-        raise ScorerHungError(f"scorer {scorer.address}", why) from error
-    infer_us = round((clocks.monotonic_s() - prepared.ready_s) * 1e6)
-    return _answered(prepared, inferred, version, served, infer_us=infer_us)
-
-
-def _answered(
-    prepared: Prepared, inferred: Inferred, version: VersionPlan, served: Served, *, infer_us: int
-) -> Answered:
-    levels, marks = levels_of(prepared.statuses)
-    return Answered(
-        works=prepared.works,
-        served=served,
-        feature_names=version.feature_names,
-        scores=inferred.scores,
-        levels=levels,
-        statuses=prepared.statuses,
-        outputs=inferred.outputs,
-        timing=BatchTiming(
-            taken_s=prepared.taken_s,
-            fetch_us=round((prepared.ready_s - prepared.taken_s) * 1e6),
-            infer_us=infer_us,
-            rows=len(inferred.scores),
-        ),
-        rule_rows=prepared.rule_rows,
-        matrix=matrix_of(prepared.tensors),
-        marks=marks,
-        gap=prepared.gap,
-        wrong_digests=prepared.wrong_digests,
-    )
 
 
 def levels_of(
@@ -169,28 +179,6 @@ def matrix_of(tensors: tuple[NDArray[Any], ...]) -> NDArray[np.float32] | None:
     return np.concatenate(tensors, axis=1).astype(np.float32, copy=False)
 
 
-async def _infer_undecided(
-    prepared: Prepared,
-    spec: VersionSpec,
-    rules: Sequence[Rule],
-    scorer: Scorer,
-    *,
-    timeout_s: float,
-) -> Inferred:
-    outputs = _wanted_outputs(prepared.works, spec)
-    rule_rows = prepared.rule_rows
-    if rule_rows is None or not (rule_rows != NO_RULE).any():
-        return await scorer.infer(spec, prepared.tensors, timeout_s=timeout_s, outputs=outputs)
-    undecided = rule_rows == NO_RULE
-    asked = tuple(np.ascontiguousarray(tensor[undecided]) for tensor in prepared.tensors)
-    inferred = await scorer.infer(spec, asked, timeout_s=timeout_s, outputs=outputs)
-    scores = np.array([*(rule.score for rule in rules), np.nan])[rule_rows]  # NO_RULE is -1
-    scores[undecided] = inferred.scores
-    return Inferred(
-        scores, {name: _spread(values, undecided) for name, values in inferred.outputs.items()}
-    )
-
-
 def _spread(values: NDArray[np.generic], scored: NDArray[np.bool_]) -> NDArray[np.generic]:
     """Return `values` at the rows that were scored, zeros at the others."""
     spread = np.zeros((len(scored), *values.shape[1:]), dtype=values.dtype)
@@ -210,7 +198,7 @@ def _rule_columns(
     rules: Sequence[Rule], version: VersionPlan, assembled: Assembled, fetched: Fetched
 ) -> Mapping[str, NDArray[Any]]:
     """Return the columns that the rules read: the model's features, or the request's own."""
-    places = {name: index for index, name in enumerate(version.feature_names)}
+    places = {name: index for index, name in enumerate(version.plan.names)}
     columns: dict[str, NDArray[Any]] = {}
     for rule in rules:
         place = places.get(rule.feature)

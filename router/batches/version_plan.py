@@ -21,10 +21,6 @@ class VersionPlan:
     spec: VersionSpec
     plan: AssemblyPlan
 
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        return self.plan.names
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:

@@ -1,7 +1,7 @@
 """Down the ladder: what a revision declares for work that its scorers cannot answer."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -152,19 +152,6 @@ class Ladder:
             timing=BatchTiming(taken_s=now_s, fetch_us=0, infer_us=0, rows=sum(counts)),
             step=reason,
         )
-
-
-def as_fallback(answered: Answered) -> Answered:
-    """Mark the rows that came down the ladder to this version as such."""
-    fell = np.repeat(
-        [work.tried_fallback for work in answered.works], [work.rows for work in answered.works]
-    )
-    levels = np.zeros(answered.rows, np.uint8) if answered.levels is None else answered.levels
-    return replace(
-        answered,
-        levels=np.where(fell, np.uint8(DegradationLevel.FALLBACK), levels),
-        step=DegradationReason.FALLBACK_VERSION,
-    )
 
 
 def _error_of(cause: Cause) -> UnderstudyError:

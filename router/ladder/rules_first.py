@@ -3,19 +3,18 @@
 A rule that sends large amounts to review must not give way to a constant because a scorer died.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 import structlog
 
-from router.batches.answer_batch import answer_by_rules, split_decided
+from router.batches.answer_batch import VersionStages, split_decided
 from router.batches.deliver import Delivery
-from router.batches.version_plan import Prepared, VersionPlan
 from router.decisions.ladder import Cause
 from router.ladder.fall_back import Ladder
-from router.work import Served, Work
+from router.work import Work
 from understudy.domain.deployments import Arm, Deployment
 
 _log = structlog.get_logger()
@@ -27,18 +26,14 @@ class RulesFirst:
     def __init__(
         self,
         deployment: Deployment,
-        versions: Mapping[int, VersionPlan],
+        stages: Mapping[int, VersionStages],
         *,
-        served: Callable[[VersionPlan], Served],
-        prepare: Callable[[VersionPlan, Sequence[Work]], Awaitable[Prepared]],
         ladder: Ladder,
         delivery: Delivery,
         spawn: Callable[[Coroutine[None, None, None]], None],
     ) -> None:
         self._deployment = deployment
-        self._versions = versions
-        self._served = served
-        self._prepare = prepare
+        self._stages = stages  # by version
         self._ladder = ladder
         self._delivery = delivery
         self._spawn = spawn
@@ -69,8 +64,8 @@ class RulesFirst:
             by_version.setdefault(self._reads_as(work), []).append(work)
         try:
             for (number, arm), group in by_version.items():
-                if number in self._versions:
-                    await self._decide_group(self._versions[number], arm, group)
+                if number in self._stages:
+                    await self._decide_group(self._stages[number], arm, group)
         except Exception:  # noqa: BLE001 - boundary: a bug must not lose a call
             _log.exception("rules_failed", model=self._deployment.model)
         finally:
@@ -79,16 +74,12 @@ class RulesFirst:
             work.saw_rules = True
         self._ladder.take_down(works, cause)  # what is answered already stays so
 
-    async def _decide_group(self, version: VersionPlan, arm: Arm, works: Sequence[Work]) -> None:
-        decided, _ = split_decided(await self._prepare(version, works))
+    async def _decide_group(self, stages: VersionStages, arm: Arm, works: Sequence[Work]) -> None:
+        decided, _ = split_decided(await stages.prepare(works))
         if decided is None:
             return
-        answered = answer_by_rules(
-            decided,
-            version=version,
-            served=replace(self._served(version), arm=arm),
-            rules=self._deployment.rules,
-        )
+        answered = stages.answer_by_rules(decided)
+        answered = replace(answered, served=replace(answered.served, arm=arm))
         is_awaited = np.repeat(
             [not work.answer.done() for work in answered.works],
             [work.rows for work in answered.works],
@@ -101,6 +92,6 @@ class RulesFirst:
     def _reads_as(self, work: Work) -> tuple[int, Arm]:
         """Return the version on whose features the rules are asked: the arm's own, if known."""
         assigned = work.live.seats[work.seat]
-        if assigned.version in self._versions:
+        if assigned.version in self._stages:
             return assigned.version, assigned.arm
         return self._deployment.champion, Arm.CHAMPION

@@ -4,8 +4,8 @@ One batch is in flight per scorer and lane; that is what makes batches grow by t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Protocol
 
 import structlog
 
@@ -26,18 +26,20 @@ _PAUSE_AFTER_FAILURE_S = 0.01  # another scorer gets there first
 _log = structlog.get_logger()
 
 
-AnswerBatch = Callable[[Sequence[Work], Scorer], Awaitable[None]]
-FallBack = Callable[[Sequence[Work], Cause], None]
-Probe = Callable[[Scorer], Awaitable[None]]
+class LaneDuties(Protocol):
+    """What pullers do with the work of a lane; its version does it."""
 
+    async def answer(self, works: Sequence[Work], scorer: Scorer) -> None:
+        """Score and deliver, or raise why the scorer did not answer."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class LaneDuties:
-    """What a lane's pullers do with work; made by the live model that owns the lane."""
+    def take_down(self, works: Sequence[Work], cause: Cause) -> None:
+        """Take each one step down the ladder."""
+        ...
 
-    answer: AnswerBatch  # score and deliver, or raise why the scorer did not answer
-    fall_back: FallBack  # one step down the ladder for each
-    probe: Probe  # one row of defaults, scored for nobody, to see whether a scorer is back
+    async def probe(self, scorer: Scorer) -> None:
+        """Score one row of defaults for nobody, to see whether a scorer is back."""
+        ...
 
 
 class Puller:
@@ -121,7 +123,7 @@ class Puller:
             if not work.answer.done():
                 (in_time if work.answer_by_s > now_s else late).append(work)
         if late:
-            self._duties.fall_back(late, Cause.DEADLINE_NEAR)
+            self._duties.take_down(late, Cause.DEADLINE_NEAR)
         return in_time
 
     async def _serve(self, works: list[Work]) -> bool:
@@ -194,7 +196,7 @@ class Puller:
         if again:
             self._lane.put_back(again)
         if down:
-            self._duties.fall_back(down, cause)
+            self._duties.take_down(down, cause)
 
     async def _wait_until_closed(self) -> None:
         """Leave the lane until a probe succeeds; no caller's work is used as the probe."""
@@ -226,4 +228,4 @@ class Puller:
         self._is_joined = False
         self._lane.open_pullers -= 1
         if not self._lane.open_pullers and (stranded := give_up(self._lane.take_all())):
-            self._duties.fall_back(stranded, Cause.SCORER_UNAVAILABLE)
+            self._duties.take_down(stranded, Cause.SCORER_UNAVAILABLE)

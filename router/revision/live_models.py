@@ -11,8 +11,9 @@ from router.batches.version_plan import VersionPlan
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.effective import Effective, decide_effective
 from router.lanes.guarded_scorer import GuardedScorer
+from router.lanes.version_lane import VersionLane
 from router.ports import ClosableScorer
-from router.revision.live_model import LiveModel, Shared, VersionLane
+from router.revision.live_model import LiveModel, Shared
 from understudy.domain.deployments import DegradationLevel, Deployment, versions_to_run
 from understudy.domain.errors import UnderstudyError
 from understudy.domain.snapshots import ScorerState, Snapshot, VersionSpec
@@ -149,9 +150,9 @@ class LiveModels:
         live = LiveModel(
             deployment, effective, plans, mirrors, self._shared, self._drill, self._spawn
         )
-        for number in live.lanes:
+        for number, lane in live.lanes.items():
             guarded = [self._guarded(address) for address in of_model.get(number, ())]
-            for puller in live.serve_with(number, guarded):
+            for puller in lane.serve_with(guarded, self._shared.most_batch_rows):
                 puller.join()
                 self._tasks.create_task(puller.run(), name=f"puller:{model}@{number}")
         self._models[model] = live

@@ -1,0 +1,185 @@
+"""One version of a revision: its queue, the scorers that serve it, and its batches to their answers."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.batches.answer_batch import VersionStages, split_decided
+from router.batches.deliver import Delivery
+from router.batches.mirror import MirrorQueue
+from router.batches.version_plan import VersionPlan
+from router.decisions.ladder import Cause
+from router.decisions.rules import NO_RULE
+from router.lanes.guarded_scorer import GuardedScorer
+from router.lanes.lane import Lane
+from router.lanes.puller import Puller
+from router.ports import Scorer
+from router.work import Answered, Work, give_up, whole_works
+from understudy.domain.deployments import Deployment
+
+_PROBE_TIMEOUT_S = 0.25
+
+TakeDown = Callable[[Sequence[Work], Cause], None]
+
+
+class VersionLane:
+    """Answers what is put into `lane`; what it cannot answer is taken down the ladder."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        stages: VersionStages,
+        *,
+        deployment: Deployment,
+        delivery: Delivery,
+        take_down: TakeDown,
+        mirrors: Sequence[MirrorQueue],
+        is_fallback: bool,
+    ) -> None:
+        """`mirrors`: get a copy of what this version answers; () unless it is the champion."""
+        self.lane = lane
+        self.pullers: list[Puller] = []
+        self._stages = stages
+        self._deployment = deployment
+        self._delivery = delivery
+        self._take_down = take_down
+        self._mirrors = mirrors
+        self._is_fallback = is_fallback
+
+    @property
+    def version(self) -> VersionPlan:
+        return self._stages.version
+
+    def serve_with(self, scorers: Sequence[GuardedScorer], most_batch_rows: int) -> list[Puller]:
+        """Return new pullers that serve this version with `scorers`; the caller runs them."""
+        clocks = self._stages.clocks
+        made = [Puller(self.lane, each, self, clocks, most_batch_rows) for each in scorers]
+        self.pullers += made
+        return made
+
+    async def answer(self, works: Sequence[Work], scorer: Scorer) -> None:
+        """Score and deliver what is still awaited.
+
+        Raises:
+            UnderstudyError: the scorer did not answer, or refuses a row.
+        """
+        prepared = await self._stages.prepare(works)
+        decided, left = split_decided(prepared)
+        if decided is not None:
+            answered = self._stages.answer_by_rules(decided)
+            await self._hand_out(answered, decided.tensors)
+        if left is None:
+            return
+        answered = await self._stages.infer(left, scorer)
+        if self._is_fallback and any(work.tried_fallback for work in works):
+            answered = answered.as_fallback()
+        await self._hand_out(answered, left.tensors)
+
+    def take_down(self, works: Sequence[Work], cause: Cause) -> None:
+        """Take each work one step down the ladder."""
+        self._take_down(works, cause)
+
+    async def probe(self, scorer: Scorer) -> None:
+        """Score one row of defaults for nobody.
+
+        Raises:
+            UnderstudyError: the scorer is not back.
+        """
+        version = self.version
+        blank = version.plan.assemble(
+            [[None] for _ in version.plan.views], None, now_s=self._stages.clocks.utc_s(), rows=1
+        )
+        await scorer.infer(version.spec, blank.tensors, timeout_s=_PROBE_TIMEOUT_S)
+
+    def take_down_if_due(self, due_by_s: float) -> None:
+        """Take down the ladder what must be answered by `due_by_s`, queued or in flight."""
+        due = self.lane.take_if(lambda work: work.answer_by_s <= due_by_s or work.answer.done())
+        for puller in self.pullers:
+            due += [work for work in puller.in_flight if work.answer_by_s <= due_by_s]
+        if due:  # hedged work is there twice
+            self._take_down(list(dict.fromkeys(due)), Cause.DEADLINE_NEAR)
+
+    def is_stuck(self, now_s: float) -> bool:
+        """Return whether none of its scorers is likely to answer soon."""
+        return all(puller.is_stuck(now_s) for puller in self.pullers)
+
+    def share_if(self, is_wanted: Callable[[Work], bool]) -> list[Work]:
+        """Return work for another version to try: the queued leaves, what is in flight stays too."""
+        works = self.lane.take_if(is_wanted)
+        for puller in self.pullers:
+            for work in puller.in_flight:
+                if is_wanted(work) and not work.answer.done():
+                    work.holders += 1
+                    works.append(work)
+        return works
+
+    def hedge_if_slow(self, now_s: float, after_s: float) -> None:
+        """Let an idle scorer try, too, what another one has had for `after_s`."""
+        for puller in self.pullers:
+            if not self.lane.has_idle_scorer:
+                break
+            if slow := puller.take_slow(now_s, after_s):
+                self._delivery.counters.hedged_rows += sum(work.rows for work in slow)
+                self.lane.put_back(slow)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing runs here any more: no work, and no puller that probes."""
+        return not self.lane.queued_rows and all(puller.has_ended for puller in self.pullers)
+
+    def addresses(self) -> set[str]:
+        """Return the scorers that its pullers still use."""
+        return {puller.address for puller in self.pullers if not puller.has_ended}
+
+    async def _hand_out(self, answered: Answered, tensors: tuple[NDArray[Any], ...]) -> None:
+        kept = self._rows_to_deliver(answered)
+        if kept is not None:
+            answered = answered.restricted(kept)
+            tensors = tuple(tensor[kept] for tensor in tensors)
+        if not answered.works:
+            return
+        delivery = self._delivery
+        handed = delivery.answer(answered, self._deployment)
+        await asyncio.sleep(0)  # the callers' turn: what follows is not theirs to wait for
+        delivery.book(answered, self._deployment, handed)
+        if self._mirrors:
+            self._mirror(answered, tensors, handed.outstanding_rows)
+
+    def _rows_to_deliver(self, answered: Answered) -> NDArray[np.bool_] | None:
+        """Return which rows are answers that somebody awaits; None: all are.
+
+        A single work with a score that is no number goes down the ladder. Candidates of a
+        ScoreBatch stay: each of them is answered with its own error.
+        """
+        is_finite = bool(np.isfinite(answered.scores).all())
+        if is_finite and not any(work.answer.done() for work in answered.works):
+            return None
+        kept = np.ones(answered.rows, dtype=bool)
+        bad: list[Work] = []
+        at = 0
+        for work in answered.works:
+            if work.answer.done():  # answered from the ladder meanwhile, or the caller has gone
+                kept[at : at + work.rows] = False
+                self._delivery.counters.late_rows += work.rows
+            elif work.candidates is None and not np.isfinite(answered.scores[at]):
+                kept[at] = False
+                bad.append(work)
+            at += work.rows
+        self._take_down(give_up(bad), Cause.SCORE_NOT_FINITE)
+        return kept
+
+    def _mirror(
+        self, answered: Answered, tensors: tuple[NDArray[Any], ...], outstanding_rows: int
+    ) -> None:
+        """Offer to the shadows what the champion's model answered; not what a rule decided."""
+        if answered.rule_rows is not None:
+            by_model = whole_works(answered.works, answered.rule_rows == NO_RULE)
+            if not by_model.all():
+                answered = answered.restricted(by_model)
+                tensors = tuple(tensor[by_model] for tensor in tensors)
+        if answered.works:
+            for mirror in self._mirrors:
+                mirror.offer(answered, tensors, self.version.spec, outstanding_rows)
