@@ -1,4 +1,4 @@
-"""`understudy shadow …`: what people and programs get to see."""
+"""`understudy shadow …`: its output for people and for programs."""
 
 import json
 from collections.abc import Callable
@@ -90,7 +90,7 @@ def test_tail_of_one_model_leaves_the_others_out(run: Run, log_dir: Path) -> Non
     assert text == ""
 
 
-def test_a_number_that_json_lacks_is_null(run: Run, log_dir: Path) -> None:
+def test_a_number_that_json_cannot_represent_is_null(run: Run, log_dir: Path) -> None:
     query = "SELECT 'nan'::DOUBLE AS a, 'inf'::DOUBLE AS b, 0.5 AS c"
 
     _, text, _ = run("sql", query, "--log-dir", log_dir, "--output", "json")
@@ -162,7 +162,7 @@ def labels_in(log_dir: Path) -> list[tuple[str, float, str]]:
     return [(r["request_id"], r["label"], r["observed_at_utc"].isoformat()) for r in rows]
 
 
-def test_outcomes_come_from_csv_with_columns_of_any_name(run: Run, tmp_path: Path) -> None:
+def test_outcomes_are_imported_from_csv_with_any_column_names(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "truth.csv"
     file.write_text("id,fraud,seen\n007,true,2026-11-18 12:00:00+01:00\n12,0,2026-11-18T11:30:00\n")
 
@@ -178,7 +178,9 @@ def test_outcomes_come_from_csv_with_columns_of_any_name(run: Run, tmp_path: Pat
     ]
 
 
-def test_outcomes_come_from_parquet_and_json_lines(run: Run, log_dir: Path, tmp_path: Path) -> None:
+def test_outcomes_are_imported_from_parquet_and_json_lines(
+    run: Run, log_dir: Path, tmp_path: Path
+) -> None:
     lines = tmp_path / "truth.jsonl"
     lines.write_text('{"request_id": "r1", "label": 1}\n{"request_id": "r2", "label": 0.5}\n')
     parquet = next((log_dir / "outcomes").rglob("*.parquet"))
@@ -198,10 +200,10 @@ def test_outcomes_come_from_parquet_and_json_lines(run: Run, log_dir: Path, tmp_
         ("a.csv", "id,value\na,1\n", exit_codes.DATA_ERROR,
          "column request_id: read no such column; accepted: one of id, value; column label"),
         ("a.xlsx", "", exit_codes.DATA_ERROR, "accepted: .csv, .json, .jsonl, .ndjson, .parquet"),
-        ("a.parquet", "no parquet", exit_codes.DATA_ERROR, "of the kind that its ending says"),
+        ("a.parquet", "no parquet", exit_codes.DATA_ERROR, "in the format of its extension"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_wrong_anywhere_is_not_imported_at_all(
+def test_a_file_with_any_invalid_row_is_not_imported_at_all(
     run: Run, tmp_path: Path, name: str, content: str, code: int, told: str
 ) -> None:
     (tmp_path / name).write_text(content)
@@ -215,7 +217,7 @@ def test_a_file_that_is_wrong_anywhere_is_not_imported_at_all(
     assert not (tmp_path / "logs").exists()
 
 
-def test_a_file_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(run: Run, tmp_path: Path) -> None:
     code, _, err = run(
         "outcomes", "import", tmp_path / "no.csv", "--log-dir", tmp_path, "--model", "fraud"
     )
@@ -224,8 +226,8 @@ def test_a_file_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
     assert "no.csv does not exist" in err
 
 
-def test_a_long_file_is_imported_whole(run: Run, tmp_path: Path) -> None:
-    rows = 70_000  # more than is flushed at once
+def test_a_long_file_is_imported_completely(run: Run, tmp_path: Path) -> None:
+    rows = 70_000  # more than one flush
     file = tmp_path / "truth.csv"
     file.write_text("request_id,label\n" + "".join(f"r{n},{n % 2}\n" for n in range(rows)))
 
@@ -238,12 +240,12 @@ def test_a_long_file_is_imported_whole(run: Run, tmp_path: Path) -> None:
         ) == [{"n": rows, "s": rows / 2}]
 
 
-def test_a_log_directory_that_does_not_take_the_rows_is_unavailable(tmp_path: Path) -> None:
+def test_a_log_directory_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("in the way")
     file = tmp_path / "truth.csv"
     file.write_text("request_id,label\na,1\n")
 
-    with pytest.raises(UnavailableError, match="does not take the rows"):
+    with pytest.raises(UnavailableError, match="cannot be written"):
         import_outcomes(
             file, tmp_path / "logs", "m", columns=OutcomeColumns(), at_us=1, flush_timeout_s=0.05
         )

@@ -1,4 +1,4 @@
-"""From logged rows to a report: which rows count, once each, and what was left out."""
+"""From logged rows to a report: which rows are compared, each once, and which are left out."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -92,7 +92,7 @@ def test_a_row_that_failed_first_and_was_answered_later_is_compared(write: Write
     assert (census.ok, census.error, census.timeout, census.pairs) == (2, 2, 1, 2)
 
 
-def test_candidates_of_one_request_are_rows_of_their_own_and_take_no_outcome(write: Write) -> None:
+def test_candidates_of_one_request_are_separate_rows_without_an_outcome(write: Write) -> None:
     batch = shadow_batch(
         [0.1, 0.2, 0.3], request_ids=["one"] * 3, entity_ids=["u"] * 3, candidate_ids=list("abc")
     )
@@ -102,7 +102,7 @@ def test_candidates_of_one_request_are_rows_of_their_own_and_take_no_outcome(wri
     assert (report.rows.pairs, report.rows.requests, report.rows.duplicates) == (3, 1, 0)
     assert (report.outcomes.matched, report.outcomes.of_candidates) == (0, 3)
     assert report.scores is not None
-    assert report.scores.difference is None  # one unit: no interval can be honest
+    assert report.scores.difference is None  # one unit allows no valid interval
     assert report.on_outcomes is None
 
 
@@ -119,8 +119,8 @@ def test_the_latest_report_of_an_outcome_wins_and_conflicts_are_counted(write: W
         shadow_batch([0.1, 0.2, 0.8, 0.9]),
         outcome_batch([0.0, 0.0, 1.0]),
         outcome_batch([1.0], first=1, at_us=AT_US + 5 * SECOND_US),  # corrected
-        outcome_batch([1.0], first=2, at_us=AT_US + 6 * SECOND_US),  # told again
-        outcome_batch([1.0], first=77),  # of a request that nobody mirrored
+        outcome_batch([1.0], first=2, at_us=AT_US + 6 * SECOND_US),  # reported again
+        outcome_batch([1.0], first=77),  # of a request that was not mirrored
     )
 
     report = compare(log_dir, "fraud")
@@ -141,7 +141,7 @@ def test_outcomes_seen_before_the_answer_are_used_and_counted(write: Write) -> N
     assert (report.outcomes.matched, report.outcomes.observed_before_answer) == (2, 1)
 
 
-def test_outcomes_that_are_not_binary_are_matched_and_kept_from_rankings(write: Write) -> None:
+def test_outcomes_that_are_not_binary_are_matched_but_excluded_from_rankings(write: Write) -> None:
     report = compare(write(shadow_batch([0.1, 0.9]), outcome_batch([12.5, 1.0])), "fraud")
 
     assert (report.outcomes.matched, report.outcomes.not_binary) == (2, 1)
@@ -168,7 +168,7 @@ def test_rows_before_since_are_left_out(write: Write) -> None:
         shadow_batch([0.1, 0.2]), shadow_batch([0.3] * 3, first=10, at_us=AT_US + 60 * SECOND_US)
     )
 
-    report = compare(log_dir, "fraud", since=datetime(2026, 11, 18, 11, 7))  # noqa: DTZ001 - as the logs
+    report = compare(log_dir, "fraud", since=datetime(2026, 11, 18, 11, 7))  # noqa: DTZ001 - as in the logs
 
     assert report.rows.pairs == 3
 
@@ -189,7 +189,9 @@ def test_other_models_and_an_empty_log_are_not_found(write: Write, tmp_path: Pat
         compare(tmp_path / "nowhere", "fraud")
 
 
-def test_files_of_other_versions_are_read_as_far_as_they_go(write: Write, tmp_path: Path) -> None:
+def test_files_of_other_versions_are_read_for_the_columns_they_have(
+    write: Write, tmp_path: Path
+) -> None:
     log_dir = write(shadow_batch([0.1, 0.2]))
     folder = log_dir / "shadow" / "model=fraud" / f"date={DATE}"
     known = pq.read_table(next(folder.glob("*.parquet")), partitioning=None)
@@ -206,7 +208,7 @@ def test_files_of_other_versions_are_read_as_far_as_they_go(write: Write, tmp_pa
     assert rows.schema.names == ["model", "date", *schema_of_kind(LogKind.SHADOW).names]
 
 
-def test_a_file_that_is_none_is_told_and_not_passed_over(write: Write) -> None:
+def test_a_file_that_is_not_parquet_is_reported_and_not_skipped(write: Write) -> None:
     log_dir = write(shadow_batch([0.1, 0.2]))
     (log_dir / "shadow" / "model=fraud" / f"date={DATE}" / "bad.parquet").write_bytes(b"none")
 
@@ -222,7 +224,7 @@ def test_a_directory_whose_name_looks_like_a_pattern_is_read(tmp_path: Path) -> 
     assert compare(root, "fraud").rows.pairs == 2
 
 
-def test_a_query_that_is_wrong_says_so(write: Write) -> None:
+def test_an_invalid_query_is_reported(write: Write) -> None:
     with open_logs(write()) as reader:
         for query in ("SELEC 1", "SELECT nothing FROM score", "SELECT 1 FROM nowhere"):
             with pytest.raises(InvalidInputError, match="query"):
@@ -231,7 +233,7 @@ def test_a_query_that_is_wrong_says_so(write: Write) -> None:
             reader.keep("kept", "SELECT nothing", {})
 
 
-def test_the_books_count_each_shadow_and_rows_that_no_answer_explains(write: Write) -> None:
+def test_the_ledger_counts_each_shadow_and_rows_without_an_answer(write: Write) -> None:
     nan = float("nan")
     log_dir = write(
         score_batch(4),

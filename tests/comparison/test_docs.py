@@ -1,4 +1,4 @@
-"""The reference of the logs names what the logs hold."""
+"""The reference of the logs describes exactly what the logs hold."""
 
 import re
 from pathlib import Path

@@ -32,6 +32,6 @@ def test_a_period_or_a_moment_becomes_utc_without_a_zone(text: str, moment: str)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "5", "h", "5y", "-5m", "1.5h", "9999999d"])
-def test_anything_else_is_refused_with_what_would_do(text: str) -> None:
+def test_anything_else_is_refused_with_the_accepted_forms(text: str) -> None:
     with pytest.raises(InvalidInputError, match="90m, 2h, 7d"):
         parse_since(text, now=NOW)

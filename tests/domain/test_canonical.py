@@ -72,20 +72,20 @@ def test_the_text_is_that_of_rfc_8785(value: object, text: str) -> None:
 
 
 @given(JSON)
-def test_what_was_read_from_canonical_text_gives_the_same_text(value: object) -> None:
+def test_a_value_read_from_canonical_text_gives_the_same_text(value: object) -> None:
     text = canonical_json(value)
 
     assert canonical_json(read(text)) == text
 
 
 @pytest.mark.parametrize("value", [2**53, -(2**53), float("nan"), float("inf"), "\ud800"])
-def test_what_a_reader_elsewhere_would_take_for_another_value_is_refused(value: object) -> None:
+def test_a_value_that_other_readers_would_read_differently_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r".+"):
         canonical_json(value)
 
 
 @given(st.integers())
-def test_an_integer_is_exact_as_a_number_or_as_text(value: int) -> None:
+def test_an_integer_is_exact_as_a_number_or_as_a_string(value: int) -> None:
     written = exact_integer(value)
 
     assert int(written) == value

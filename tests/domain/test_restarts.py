@@ -1,4 +1,4 @@
-"""When a process that ended is started again, and when no more."""
+"""When an ended process is restarted, and when it is given up."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +40,7 @@ def test_back_off_is_bounded_and_spread(gaps_s: list[float], jitter: float) -> N
             assert plan.restarts >= POLICY.budget
 
 
-def test_starts_that_fail_are_repeated_without_end_and_spend_no_budget() -> None:
+def test_failed_starts_are_retried_without_limit_and_spend_no_budget() -> None:
     history, waits_s = RestartHistory(POLICY), []
     for _ in range(5_000):
         history, plan = history.not_started(jitter=1.0)
@@ -51,7 +51,7 @@ def test_starts_that_fail_are_repeated_without_end_and_spend_no_budget() -> None
     assert history.failed(0.0, jitter=1.0)[1] == Restart(1)
 
 
-def test_a_start_that_works_ends_the_row_of_failed_ones() -> None:
+def test_a_successful_start_ends_the_series_of_failed_ones() -> None:
     history = RestartHistory(POLICY)
     for _ in range(3):
         history, _ = history.not_started(jitter=1.0)

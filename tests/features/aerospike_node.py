@@ -1,4 +1,4 @@
-"""An Aerospike node in this process, over TCP, for the real C client; with knobs for faults."""
+"""An Aerospike node in this process, over TCP, for the real C client; it can inject faults."""
 
 import argparse
 import signal
@@ -20,12 +20,12 @@ _LONGEST_WAIT_S = 30.0
 
 @dataclass
 class Faults:
-    """What goes wrong from now on; the defaults: nothing."""
+    """The faults to inject from now on; none by default."""
 
     delay_s: float = 0.0  # before each answer on a data connection
     result_code: int | None = None  # instead of the true answer
     row_result_code: int | None = None  # of each row of a batch
-    answer_rows: int | None = None  # a batch ends after so many rows
+    answer_rows: int | None = None  # a batch ends after this many rows
     drop: bool = False  # close the connection instead of answering
 
 
@@ -42,8 +42,8 @@ class AerospikeNode:
         self.namespace = namespace
         self.faults = Faults()
         self.port = port
-        self.lets_expire = True  # False: as with `nsup-period 0`
-        self.is_forming = False  # True: as a server in its first two seconds
+        self.lets_expire = True  # False behaves like `nsup-period 0`
+        self.is_forming = False  # True behaves like a server in its first two seconds
         self.requests = 0  # data messages received, answered or not
         self.records: dict[bytes, wire.Record] = {}
         self._utc_now_s = utc_now_s
@@ -66,7 +66,7 @@ class AerospikeNode:
         self._spawn(self._accept, listener)
 
     def stop(self) -> None:
-        """Die: close the port and every connection."""
+        """Close the port and every connection, as a killed node does."""
         self._awake.set()
         if self._listener is not None:
             with suppress(OSError):
@@ -83,7 +83,7 @@ class AerospikeNode:
         self._threads.clear()
 
     def hang(self) -> None:
-        """Answer nothing, on no connection, until `resume`."""
+        """Stop answering on all connections until `resume`."""
         self._awake.clear()
 
     def resume(self) -> None:
@@ -204,7 +204,7 @@ class AerospikeNode:
         bins = wire.bins_after(record.bins if record else {}, request.operations)
         if sum(len(value) for _, value in bins.values()) > _LARGEST_RECORD_BYTES:
             return wire.reply(wire.TOO_BIG)
-        if not bins:  # a record without bins is none
+        if not bins:  # a record without bins does not exist
             return wire.reply(wire.OK if self.records.pop(digest, None) else wire.NOT_FOUND)
         record = record or wire.Record()
         record.bins = bins
@@ -215,9 +215,9 @@ class AerospikeNode:
         return wire.reply(wire.OK, record)
 
     def _why_refused(self, request: wire.Request, record: wire.Record | None) -> int:
-        """Return the result code of a write that is refused, else 0."""
+        """Return the result code of a refused write, or 0."""
         if any(operation.kind != wire.OP_WRITE for operation in request.operations):
-            return wire.BAD_REQUEST  # the server has more operations; what we use are writes
+            return wire.BAD_REQUEST  # the adapter only uses writes
         if request.info2 & wire.CREATE_ONLY and record is not None:
             return wire.EXISTS
         generation = record.generation if record else 0
@@ -275,7 +275,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, heeded)  # in the node's threads too
     node = AerospikeNode(options.namespace, port=options.port)
     node.start()
-    print(node.url, flush=True)  # noqa: T201 - who started it reads the address
+    print(node.url, flush=True)  # noqa: T201 - the parent process reads the address
     signal.sigwait(heeded)
     node.stop()
 

@@ -1,6 +1,6 @@
-"""A server for the tests of the Aerospike adapter: the node in this process, and a real one.
+"""Servers for the tests of the Aerospike adapter: the node in this process, and a real one.
 
-The real server is the one that UNDERSTUDY_TEST_AEROSPIKE=host:port/namespace names; its namespace
+UNDERSTUDY_TEST_AEROSPIKE=host:port/namespace names the real server; its namespace
 needs `nsup-period` above 0 and the default `max-record-size`.
 """
 
@@ -20,7 +20,7 @@ WAIT_S = 10.0
 
 @dataclass
 class Server:
-    """A server, our reader and writer on it, and another tool's client."""
+    """A server with our reader and writer, and another tool's client."""
 
     options: AerospikeOptions
     reader: AerospikeStore
@@ -36,7 +36,7 @@ class Server:
 
 
 def patient_options(host: str, port: int, namespace: str) -> AerospikeOptions:
-    """These tests are about what is answered, not when: a busy machine takes its time."""
+    """Return options with long limits: the tests are about answers, not about speed."""
     return AerospikeOptions(
         ((host, port),),
         namespace,

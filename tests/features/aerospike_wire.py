@@ -14,7 +14,7 @@ NOTHING, INTEGER, STRING = 0, 1, 3
 OK, NOT_FOUND, OTHER_GENERATION, BAD_REQUEST, EXISTS = 0, 2, 3, 4, 5
 FORMING, TOO_BIG, NO_NAMESPACE, FORBIDDEN, FILTERED_OUT = 11, 13, 20, 22, 27
 NEVER_EXPIRE = 0xFFFFFFFF
-_EPOCH_S = 1_262_304_000  # expiry times count from 2010-01-01T00:00Z
+_EPOCH_S = 1_262_304_000  # the origin of expiry times, 2010-01-01T00:00Z
 
 _HEADER = Struct(">BBBBBBIIIHH")
 Bin = tuple[int, bytes]  # particle type, value
@@ -75,7 +75,7 @@ def read_batch(body: bytes) -> Iterator[BatchRow]:
         (index,) = unpack_from(">I", body, offset)
         digest, kind = body[offset + 4 : offset + 24], body[offset + 24]
         offset += 25
-        if not kind & 0x01:  # else: as the row before
+        if not kind & 0x01:  # otherwise the same as in the row before
             info1 = body[offset]
             offset += 3 + (1 if kind & 0x10 else 0) + (2 if kind & 0x04 else 0)
             offset += 4 if kind & 0x08 else 0
@@ -95,7 +95,7 @@ def reply(
     index: int = 0,
     info3: int = 0,
 ) -> bytes:
-    """One message without its frame; `index` is the row's in the reply to a batch."""
+    """Return one message without its frame; `index` is the row's in the reply to a batch."""
     operations = b"".join(
         (4 + len(name) + len(value)).to_bytes(4, "big")
         + bytes((OP_READ, particle, 0, len(name)))
@@ -121,7 +121,7 @@ def reply(
 
 
 def bins_after(bins: dict[str, Bin], operations: list[Operation]) -> dict[str, Bin]:
-    """Return the bins of a record after writes; writing nothing to a bin removes it."""
+    """Return the bins of a record after writes; writing an empty value removes the bin."""
     after = dict(bins)
     for operation in operations:
         if operation.particle == NOTHING:
@@ -132,7 +132,7 @@ def bins_after(bins: dict[str, Bin], operations: list[Operation]) -> dict[str, B
 
 
 def holds(filter_bytes: bytes, bins: dict[str, Bin]) -> bool:
-    """Return whether a record passes a filter expression made of and/or/not and comparisons."""
+    """Return whether a record passes a filter expression of and, or, not and comparisons."""
     expression, _ = _unpacked(filter_bytes, 0)
     return bool(_value_of(expression, bins))
 
@@ -200,7 +200,7 @@ _NUMBERS = {0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">
 
 
 def _unpacked(content: bytes, at: int) -> tuple[object, int]:
-    """Read one msgpack value. Texts that are values carry their particle type in front."""
+    """Read one msgpack value. String values start with their particle type."""
     head = content[at]
     if head <= 0x7F or head >= 0xE0:
         return head if head <= 0x7F else head - 0x100, at + 1

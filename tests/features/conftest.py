@@ -1,4 +1,4 @@
-"""Fixtures of the features' tests."""
+"""Fixtures for the tests of features."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -50,5 +50,5 @@ async def server(options: AerospikeOptions) -> AsyncIterator[Server]:
 
 @pytest.fixture
 def name() -> str:
-    """A name that no other test has, on a server that all of them may share."""
+    """Return a name that no other test uses, because all tests may share a server."""
     return f"v{uuid4().hex[:12]}"

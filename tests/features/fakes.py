@@ -1,4 +1,4 @@
-"""A feature store in a dictionary. It passes the contract of the real ones."""
+"""A feature store in a dictionary, which passes the contract tests of the real stores."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from understudy.features.ports import LoadMark, ViewRead, WriteCounts
 
 
 class FakeFeatureStore:
-    """Both sides of a store. `why_down` makes reads fail."""
+    """A reader and writer of a store. `why_down` makes reads fail."""
 
     def __init__(self, *, inline: bool = True) -> None:
         self.inline = inline

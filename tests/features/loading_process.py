@@ -1,4 +1,4 @@
-"""A writer in another process, as loaders are: LMDB opens a folder once per process."""
+"""A writer in another process, like real loaders: LMDB opens a folder once per process."""
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,7 +16,7 @@ def start_loading_process() -> ProcessPoolExecutor:
 
 
 class RemoteWriter:
-    """`FeatureWriter` on the store at `url`, opened in `process` for each call."""
+    """A `FeatureWriter` on the store at `url`, opened in `process` for each call."""
 
     def __init__(self, process: ProcessPoolExecutor, url: str) -> None:
         self._process = process
@@ -31,7 +31,7 @@ class RemoteWriter:
         return self._process.submit(_read_mark, self._url, load_id).result(_WAIT_S)
 
     def close_now(self) -> None:
-        """Nothing stays open between calls."""
+        """Do nothing: no store stays open between calls."""
 
 
 def _write(

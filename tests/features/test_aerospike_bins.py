@@ -13,8 +13,10 @@ from understudy.features.adapters.aerospike_store import AerospikeStore
 from understudy.features.ports import ViewRead
 
 
-async def test_a_record_whose_values_are_all_absent_is_none(server: Server, name: str) -> None:
-    # A record of Aerospike has bins; without a bin for the event time this one has nothing left.
+async def test_a_record_whose_values_are_all_absent_does_not_exist(
+    server: Server, name: str
+) -> None:
+    # An Aerospike record needs a bin; without one for the event time this record has none left.
     view = a_view(name, floats(2), bins=BinsLayout(name))
     there = a_record(view, {"f0": 1.0})
     server.writer.write(view, [("there", there), ("other", there)], mark=None)
@@ -38,7 +40,7 @@ async def test_a_number_as_key_is_another_record(server: Server, name: str) -> N
     assert found == [None, a_record(view, {"age": 4}, event_time_ms=NOW_MS)]
 
 
-async def test_what_other_tools_wrote_is_read_by_bins(server: Server, name: str) -> None:
+async def test_records_of_other_tools_are_read_by_bins(server: Server, name: str) -> None:
     view = a_view(name, MIXED, bins=BinsLayout(name, "ts", (("balance", "bal"),)))
     good = {"age": 3, "amount": 2, "bal": 0.25, "is_new": 1, "country": "LI", "ts": NOW_S - 5}
     odd = {
@@ -75,7 +77,7 @@ async def test_what_other_tools_wrote_is_read_by_bins(server: Server, name: str)
     assert server.reader.counts.unusable_values == 6 + 4
 
 
-ODD: dict[str, Any] = {  # by name: a bin that another tool may write
+ODD: dict[str, Any] = {  # values that another tool may write, by name
     "list": [1.0, 2.0],
     "map": {"a": 1},
     "bytes": b"1.0",
@@ -99,7 +101,7 @@ FITS = {
 
 @pytest.mark.parametrize("feature", FITS)
 @pytest.mark.parametrize("odd", ODD)
-async def test_each_bin_is_judged_by_itself(
+async def test_each_bin_is_checked_separately(
     server: Server, name: str, feature: str, odd: str
 ) -> None:
     view = a_view(name, MIXED, bins=BinsLayout(name))
@@ -136,7 +138,7 @@ async def test_each_bin_is_judged_by_itself(
     ],
     ids=str,
 )
-async def test_an_event_time_that_cannot_be_read_is_the_oldest_and_counted(
+async def test_an_unreadable_event_time_counts_as_the_oldest(
     server: Server, name: str, given: Any, event_time_ms: int | None
 ) -> None:
     view = a_view(name, floats(1), bins=BinsLayout(name, "ts"))
@@ -150,7 +152,7 @@ async def test_an_event_time_that_cannot_be_read_is_the_oldest_and_counted(
     assert server.reader.counts.unusable_values == (1 if event_time_ms is None else 0)
 
 
-async def test_numbers_only_are_converted_at_once_and_judged_alike(
+async def test_columns_of_numbers_are_converted_at_once_and_checked_alike(
     server: Server, name: str
 ) -> None:
     features = (*floats(2), Feature("wide", FeatureDtype.FLOAT64))

@@ -1,4 +1,4 @@
-"""What our adapter relies on in Aerospike, held by the test node and by a real server alike."""
+"""The behaviour of Aerospike that our adapter relies on, in the test node and in a real server."""
 
 import asyncio
 from dataclasses import replace
@@ -55,7 +55,7 @@ async def test_a_record_beyond_the_servers_limit_is_refused_and_the_others_are_w
     assert [(each.place, each.read) for each in counts.refused] == [(1, "the record of 'big'")]
     assert "max-record-size" in counts.refused[0].accepted
     assert await server.find(view, "before", "big", "after") == [fits, None, fits]
-    assert server.writer.read_mark(name) == 0  # a repetition shall hear of the refused one
+    assert server.writer.read_mark(name) == 0  # a repeated load must report the refused record
 
 
 async def test_each_run_of_a_load_rejects_the_row_whose_record_is_too_large(
@@ -64,7 +64,7 @@ async def test_each_run_of_a_load_rejects_the_row_whose_record_is_too_large(
     view = a_view(name, (Feature("text", FeatureDtype.STRING),))
     path = tmp_path / "rows.parquet"
     texts = ["small", "x" * (1024 * 1024 + 1), "small too", None]
-    ids = ["a", "big", "b", ""]  # the last one is no id
+    ids = ["a", "big", "b", ""]  # the last one is not a valid id
     pq.write_table(pa.table({"id": ids, "text": texts}), path)
     for written in (2, 0):
         rejects: list[Reject] = []
@@ -81,7 +81,7 @@ async def test_each_run_of_a_load_rejects_the_row_whose_record_is_too_large(
         assert {(each.row, each.column) for each in rejects} == {(3, "id"), (1, "(record)")}
 
 
-async def test_the_time_to_live_is_the_views(server: Server, name: str) -> None:
+async def test_the_time_to_live_comes_from_the_view(server: Server, name: str) -> None:
     view = a_view(name, floats(1), ttl_s=100.0)
     longest = a_view(f"{name}_long", floats(1), ttl_s=LONGEST_TTL_S)
     lasting = a_view(f"{name}_ever", floats(1))
@@ -98,23 +98,23 @@ async def test_the_time_to_live_is_the_views(server: Server, name: str) -> None:
     assert ttl_of(LOADS_SET, name) == aerospike.TTL_NEVER_EXPIRE & 0xFFFFFFFF
 
 
-async def test_a_record_is_gone_when_its_time_to_live_is_over(server: Server, name: str) -> None:
+async def test_a_record_expires_after_its_time_to_live(server: Server, name: str) -> None:
     view = a_view(name, floats(1), ttl_s=1.0)
     server.writer.write(view, [("u", a_record(view, {"f0": 1.0}))], mark=None)
     assert await server.find(view, "u") != [None]
 
     async with asyncio.timeout(WAIT_S):
-        while await server.find(view, "u") != [None]:  # noqa: ASYNC110 - the server tells no event
+        while await server.find(view, "u") != [None]:  # noqa: ASYNC110 - the server sends no event
             await asyncio.sleep(0.05)
 
 
-async def test_an_id_that_the_client_would_cut_short_reads_nobody_elses_record(
+async def test_an_id_that_the_client_would_truncate_reads_no_other_record(
     server: Server, name: str
 ) -> None:
     view = a_view(name)
     server.writer.write(view, [("u", a_record(view)), ("ü", a_record(view))], mark=None)
 
-    # A lone surrogate, which is no UTF-8, would end this process.
+    # A lone surrogate, which is not valid UTF-8, would crash this process.
     ids = ["u\0x", "u", "u\0", None, "\ud800", "ü"]
     expected = [None, a_record(view), None, None, None, a_record(view)]
     assert await server.find(view, *ids) == expected
@@ -123,7 +123,7 @@ async def test_an_id_that_the_client_would_cut_short_reads_nobody_elses_record(
             server.writer.write(view, [(entity_id, a_record(view))], mark=None)
 
 
-async def test_a_bin_that_is_no_record_is_of_no_definition(server: Server, name: str) -> None:
+async def test_a_bin_that_is_not_a_record_matches_no_definition(server: Server, name: str) -> None:
     view = a_view(name)
     server.client.put(server.key(f"{name}.1", "u"), {"v": "text"})
 
@@ -133,7 +133,7 @@ async def test_a_bin_that_is_no_record_is_of_no_definition(server: Server, name:
     assert not record.startswith(record_format(view).digest)
 
 
-def test_writes_of_others_under_a_condition_are_refused_when_it_does_not_hold(
+def test_conditional_writes_of_other_clients_are_refused_if_the_condition_fails(
     server: Server, name: str
 ) -> None:
     key = server.key(name, "u")
@@ -150,5 +150,5 @@ def test_writes_of_others_under_a_condition_are_refused_when_it_does_not_hold(
     assert (meta["gen"], bins) == (2, {"a": 2})
 
 
-def test_the_clock_of_a_server_on_this_machine_is_ours(options: AerospikeOptions) -> None:
+def test_a_server_on_this_machine_has_no_clock_skew(options: AerospikeOptions) -> None:
     assert clock_skew_s(options) in {-1.0, 0.0, 1.0}

@@ -41,7 +41,7 @@ async def store(node: AerospikeNode) -> AsyncIterator[AerospikeStore]:
 
 @pytest.fixture
 async def patient(node: AerospikeNode) -> AsyncIterator[AerospikeStore]:
-    """A store for tests of what is answered, not of when: a busy machine takes its time."""
+    """Yield a store with long limits, for tests about answers and not about speed."""
     options = replace(options_for(node), total_timeout_ms=4000, socket_timeout_ms=2000)
     opened = AerospikeStore(options, now_s=lambda: NOW_S)
     yield opened
@@ -50,7 +50,7 @@ async def patient(node: AerospikeNode) -> AsyncIterator[AerospikeStore]:
 
 @pytest.fixture
 def loaded(node: AerospikeNode) -> list[str]:
-    """The ids of three entities whose records are in the node."""
+    """Return the ids of three entities whose records are in the node."""
     writer = AerospikeWriter(options_for(node))
     ids = ["u0", "u1", "u2"]
     writer.write(VIEW, [(each, a_record(VIEW)) for each in ids], mark=None)
@@ -132,7 +132,7 @@ async def test_dropped_connections_are_unavailable_and_then_recover(
     await _answers_within(store, loaded, 3.0)
 
 
-async def test_a_node_killed_and_back_is_found_again_alone(
+async def test_a_killed_node_is_found_again_after_its_restart(
     node: AerospikeNode, store: AerospikeStore, loaded: list[str]
 ) -> None:
     node.stop()
@@ -158,10 +158,10 @@ async def test_a_store_opens_without_a_server_and_finds_it_later(node: Aerospike
         await store.close()
 
 
-async def test_a_node_that_still_joins_its_cluster_is_found_when_it_has(
+async def test_a_node_is_found_once_it_has_joined_its_cluster(
     node: AerospikeNode, store: AerospikeStore, loaded: list[str]
 ) -> None:
-    # What a server 8.1 does for about two seconds after its port is open.
+    # A server 8.1 behaves like this for about two seconds after its port is open.
     await _answers_within(store, loaded, 3.0)
     node.is_forming = True
     newcomer = AerospikeStore(options_for(node))
@@ -169,7 +169,7 @@ async def test_a_node_that_still_joins_its_cluster_is_found_when_it_has(
         for each in (store, newcomer):
             with pytest.raises(UnavailableError):
                 await _find(each, loaded)
-            with pytest.raises(UnavailableError):  # its port is open, and it is not ready
+            with pytest.raises(UnavailableError):  # its port is open, but it is not ready
                 await each.ping(timeout_s=1.0)
         with pytest.raises(UnavailableError, match="no node that has joined its cluster"):
             AerospikeWriter(options_for(node))
@@ -214,7 +214,7 @@ async def test_a_batch_without_any_answer_is_unavailable(
         await _find(patient, loaded, timeout_s=4.0)
 
 
-async def test_a_client_of_another_process_is_not_used(
+async def test_a_client_opened_in_another_process_is_not_used(
     store: AerospikeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # After a fork both processes would read each other's answers from shared sockets.
@@ -226,7 +226,7 @@ async def test_a_client_of_another_process_is_not_used(
     monkeypatch.undo()
 
 
-def test_a_time_to_live_that_the_namespace_forbids_is_told(node: AerospikeNode) -> None:
+def test_a_time_to_live_that_the_namespace_forbids_is_reported(node: AerospikeNode) -> None:
     node.lets_expire = False
     view = a_view("brief", floats(1), ttl_s=100.0)
     writer = AerospikeWriter(options_for(node))
@@ -237,7 +237,7 @@ def test_a_time_to_live_that_the_namespace_forbids_is_told(node: AerospikeNode) 
     assert clock_skew_s(options_for(node)) is None
 
 
-def test_without_a_server_a_writer_tells_why(node: AerospikeNode) -> None:
+def test_a_writer_without_a_server_reports_the_cause(node: AerospikeNode) -> None:
     node.stop()
 
     with pytest.raises(UnavailableError, match="no connection"):

@@ -1,4 +1,4 @@
-"""From packed records to tensors, against a value-by-value reference."""
+"""Assembly of packed records into tensors, against a value-by-value reference."""
 
 from itertools import pairwise
 from math import isnan
@@ -103,7 +103,7 @@ def _expected(
 
 
 @given(batches)
-def test_each_value_is_the_one_that_its_record_request_or_default_gives(
+def test_each_value_comes_from_its_record_request_or_default(
     batch: tuple[list[Stored], list[Stored], list[dict[str, FeatureScalar] | None]],
 ) -> None:
     shops, users, requests = batch
@@ -165,7 +165,7 @@ def test_a_record_of_another_definition_is_missing_and_counted() -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 8, 15])
-def test_bytes_lost_in_one_record_and_won_in_another_do_not_shift_values(cut: int) -> None:
+def test_bytes_lost_in_one_record_and_gained_in_another_do_not_shift_values(cut: int) -> None:
     view = a_view("wide", floats(4))
     records = [a_record(view, {f"f{n}": float(row) for n in range(4)}) for row in range(3)]
     torn = [records[0][:-cut], records[1] + b"\0" * cut, records[2]]
@@ -177,7 +177,7 @@ def test_bytes_lost_in_one_record_and_won_in_another_do_not_shift_values(cut: in
     assert assembled.tensors[0][2].tolist() == [2.0] * 4
 
 
-def test_named_inputs_get_a_column_each_and_texts_are_bytes() -> None:
+def test_named_inputs_get_a_column_each_and_strings_are_bytes() -> None:
     refs = [FeatureRef("user", 1, name) for name in ("city", "age", "amount", "country")]
     inputs = [
         TensorSpec("amount", "FP32", (-1, 1)),
@@ -208,7 +208,7 @@ def test_inputs_of_several_columns_take_them_in_turn() -> None:
     assert words.tolist() == [[b"LI"]]
 
 
-def test_values_from_memory_say_so() -> None:
+def test_values_from_memory_have_their_own_status() -> None:
     plan = compile_plan(NUMBERS, [USER, SHOP], MATRIX)
     record = a_record(SHOP, {"amount": 1.0, "visits": 1, "open": False})
 
@@ -249,7 +249,7 @@ def test_a_request_is_checked_for_names_types_and_numbers() -> None:
     assert plan.check_request_features(good) == ()
 
 
-def test_names_are_short_where_they_can_be() -> None:
+def test_names_are_as_short_as_they_can_be() -> None:
     plan = compile_plan(NUMBERS, [USER, SHOP], MATRIX)
 
     assert plan.names == (
@@ -276,14 +276,14 @@ def test_names_are_short_where_they_can_be() -> None:
         ),
     ],
 )
-def test_a_plan_that_cannot_be_is_refused(
+def test_an_impossible_plan_is_refused(
     refs: list[str], inputs: list[TensorSpec], message: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=message):
         compile_plan([FeatureRef.parse(text) for text in refs], [USER], inputs)
 
 
-def test_request_time_features_default_until_the_request_brings_them() -> None:
+def test_request_time_features_have_their_default_unless_the_request_supplies_them() -> None:
     view = FeatureView(
         "ask",
         1,

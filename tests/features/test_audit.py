@@ -1,4 +1,4 @@
-"""Skew between what was served and what history says, and how fresh what is served is."""
+"""Skew between served values and the history, and the freshness of served values."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -89,7 +89,7 @@ def _audit(log: ScoreLog, sources: dict[str, HistorySource], **options: Any) -> 
     )
 
 
-def test_what_was_served_as_it_was_known_differs_nowhere(
+def test_values_served_as_they_were_known_show_no_skew(
     tmp_path: Path, sources: dict[str, HistorySource]
 ) -> None:
     log = _log(
@@ -119,7 +119,7 @@ def test_skew_is_counted_per_feature_with_its_worst_cases(
         [
             (_key("a"), 5, [0.2, 7.0, 1.0, 1.0], None),  # a value from the future
             (_key("a"), 5, [0.1, 7.0, 3.0, NAN], [0, 0, 0, 5]),
-            (_key("a"), 5, [8.0, 7.0, 1.0, 50.0], [1, 0, 0, 4]),  # the request brought 8.0
+            (_key("a"), 5, [8.0, 7.0, 1.0, 50.0], [1, 0, 0, 4]),  # the request supplied 8.0
         ],
     )
 
@@ -137,7 +137,7 @@ def test_skew_is_counted_per_feature_with_its_worst_cases(
     assert _audit(log, sources, tolerance=1.0).features[1].mismatches == 0
 
 
-def test_at_most_so_many_rows_are_compared(
+def test_at_most_the_given_number_of_rows_is_compared(
     tmp_path: Path, sources: dict[str, HistorySource]
 ) -> None:
     log = _log(tmp_path, [(_key("a"), 5, [0.1, 7.0, 1.0, 1.0], None)] * 100)
@@ -150,7 +150,7 @@ def test_at_most_so_many_rows_are_compared(
     assert _audit(either, sources, max_rows=50).logged_rows == 50
 
 
-def test_what_is_not_compared_is_told_with_the_reason(
+def test_features_left_out_are_reported_with_the_reason(
     tmp_path: Path, sources: dict[str, HistorySource]
 ) -> None:
     user = a_view("user", (*USER.features, Feature("city", FeatureDtype.STRING)))
@@ -172,7 +172,9 @@ def test_what_is_not_compared_is_told_with_the_reason(
     )
 
 
-def test_another_secret_finds_nobody(tmp_path: Path, sources: dict[str, HistorySource]) -> None:
+def test_another_secret_matches_no_entity(
+    tmp_path: Path, sources: dict[str, HistorySource]
+) -> None:
     log = _log(tmp_path, [(_key("a", b"salt"), 5, [0.1, 7.0, 1.0, 1.0], None)])
 
     assert _audit(log, sources).matched_rows == 0
@@ -223,7 +225,7 @@ def test_shares_are_over_all_logged_rows(tmp_path: Path) -> None:
         feature_shares(str(tmp_path / "none"), REFS)
 
 
-def test_metrics_tell_features_of_one_name_apart(tmp_path: Path) -> None:
+def test_metrics_distinguish_features_of_the_same_name(tmp_path: Path) -> None:
     path = tmp_path / "features.prom"
     shares = [
         FeatureShares(view, "f0", rows=4, stale=stale, defaulted=0, last_known=0, missing=0)

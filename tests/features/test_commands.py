@@ -1,4 +1,4 @@
-"""The commands as operators call them: what they print, and what they exit with."""
+"""The commands as operators call them: output and exit codes."""
 
 import json
 from datetime import UTC, datetime
@@ -59,7 +59,7 @@ def _json(folder: Path, *arguments: str, exits: int = exit_codes.OK) -> Any:
     return json.loads(_run(folder, *arguments, "--output", "json", exits=exits)[0])
 
 
-def test_valid_views_are_counted_and_faulty_ones_told_line_by_line(folder: Path) -> None:
+def test_valid_views_are_counted_and_faults_reported_line_by_line(folder: Path) -> None:
     stdout, _ = _run(folder, "validate", "@@views.yaml")
     assert "2 views, 3 features" in stdout
     (folder / "bad.yaml").write_text(VIEWS.replace("int64", "int65").replace("60", "-60"))
@@ -70,7 +70,7 @@ def test_valid_views_are_counted_and_faulty_ones_told_line_by_line(folder: Path)
     _run(folder, "validate", "@@none.yaml", exits=exit_codes.USAGE)
 
 
-def test_all_faulty_files_are_told_each_with_its_name(folder: Path) -> None:
+def test_all_faulty_files_are_reported_by_name(folder: Path) -> None:
     (folder / "bad.yaml").write_text(VIEWS.replace("int64", "int65"))
     (folder / "odd.yaml").write_text("views: [")
     files = ("@@bad.yaml", "@@none.yaml", "@@views.yaml", "@@odd.yaml")
@@ -112,10 +112,10 @@ def test_a_change_under_the_same_version_is_refused(folder: Path) -> None:
     assert "texts changed" in _run(folder, "diff", "@@views.yaml", "@@texts.yaml")[0]
 
 
-def test_a_load_tells_what_became_of_each_row(folder: Path) -> None:
+def test_a_load_accounts_for_each_row(folder: Path) -> None:
     load = ("load", "@@rows.parquet", "--views", "@@views.yaml", "--store", "lmdb:@@store")
 
-    for written, skipped in ((2, 0), (0, 2)):  # the second run has nothing left to put
+    for written, skipped in ((2, 0), (0, 2)):  # the second run has nothing left to write
         done = _json(folder, *load, "--rejects", "@@rejects.csv", exits=exit_codes.DATA_ERROR)
 
         assert (done["written"], done["rejected"], done["skipped"]) == (written, 1, skipped)
@@ -131,7 +131,7 @@ def test_a_load_tells_what_became_of_each_row(folder: Path) -> None:
     assert "rejected: row 1, amount" in stderr
 
 
-def test_a_load_of_what_is_not_there_says_so(folder: Path) -> None:
+def test_a_load_of_a_missing_file_is_reported(folder: Path) -> None:
     store = ("--store", "lmdb:@@store")
     views = ("--views", "@@views.yaml")
     _run(folder, "load", "@@none.parquet", *views, *store, exits=exit_codes.USAGE)
@@ -140,7 +140,7 @@ def test_a_load_of_what_is_not_there_says_so(folder: Path) -> None:
     _run(folder, "load", "@@rows.parquet", *views, *store, *computed, exits=exit_codes.DATA_ERROR)
 
 
-def test_a_ping_tells_latency_and_clock(folder: Path) -> None:
+def test_a_ping_reports_latency_and_clock_skew(folder: Path) -> None:
     (report,) = _json(folder, "ping", "--store", "lmdb:@@store", "--count", "3")
     assert (report["reads"], report["clock_skew_s"]) == (3, 0.0)
 
@@ -197,7 +197,7 @@ def _write_log(folder: Path, vectors: list[list[float]]) -> None:
 def test_freshness_has_an_exit_code_for_cron_and_metrics(folder: Path) -> None:
     common = ("--views", "@@views.yaml", "--store", "lmdb:@@store")
     old = ("freshness", *common, "--max-age-s", "60")
-    _run(folder, *old, exits=exit_codes.FAILED)  # nothing was loaded yet
+    _run(folder, *old, exits=exit_codes.FAILED)  # nothing has been loaded yet
     load = ("load", "@@rows.parquet", *common, "--max-rejects", "1")
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     _run(folder, *load, "--event-time", now)

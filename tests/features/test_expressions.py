@@ -1,4 +1,4 @@
-"""Expressions: what they compute, and that there is nothing else in them."""
+"""Expressions: their results, and the rejection of all other syntax."""
 
 import ast
 

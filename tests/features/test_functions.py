@@ -1,4 +1,4 @@
-"""Functions that a deployment adds to expressions, from an installed package's entry points."""
+"""Functions added to expressions by entry points of installed packages."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ Install = Callable[[str], None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install a package with one entry point; it is gone after the test."""
+    """Yield a function that installs a package with one entry point, and remove it at the end."""
 
     def put(value: str) -> None:
         folder = tmp_path / "installed"

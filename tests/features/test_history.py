@@ -1,4 +1,4 @@
-"""The point-in-time join, against the plainest way to do it."""
+"""The point-in-time join, against a naive implementation."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -112,7 +112,7 @@ def test_each_row_gets_the_latest_usable_record_at_or_before_its_time(
 
 
 def _latest(rows: list[Row], car: str, at_s: int) -> Row | None:
-    """One row at a time: what was known, of what loading accepts, the first of equals."""
+    """Return the latest accepted row at or before `at_s`, one row at a time; first of equals."""
     best: Row | None = None
     for row in rows:
         usable = row.speed is None or not np.isinf(row.speed)
@@ -122,14 +122,14 @@ def _latest(rows: list[Row], car: str, at_s: int) -> Row | None:
     return best
 
 
-def test_a_value_past_its_age_is_not_learnt_from(tmp_path: Path) -> None:
+def test_a_value_past_its_max_age_is_not_in_the_training_data(tmp_path: Path) -> None:
     rows = [Row("a", 0, 5.0, 3, "n")]
 
     found = _history(tmp_path, rows, [("a", 50), ("a", 51)], use_stale=False)
 
     assert found.columns[0].tolist() == [5.0, -1.0]
     assert found.statuses[:, 0].tolist() == [FeatureStatus.PRESENT, FeatureStatus.DEFAULTED]
-    assert found.columns[1].tolist() == [3, 3]  # has no max age
+    assert found.columns[1].tolist() == [3, 3]  # this feature has no max age
 
 
 def test_the_table_has_null_where_there_is_no_value(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_the_table_has_null_where_there_is_no_value(tmp_path: Path) -> None:
     assert table["name"].to_pylist() == [None, None]
 
 
-def test_computed_and_request_features_are_those_of_serving(tmp_path: Path) -> None:
+def test_computed_and_request_features_equal_those_of_serving(tmp_path: Path) -> None:
     request = FeatureView(
         "ask", 1, "request", (Feature("km", FeatureDtype.FLOAT64),), kind=ViewKind.REQUEST
     )

@@ -1,4 +1,4 @@
-"""History answers what a store answers that was loaded from the same file, whatever is in it."""
+"""History gives the same values as a store that was loaded from the same file, for any file."""
 
 import math
 from datetime import UTC, datetime
@@ -32,14 +32,14 @@ COLUMNS = [NUMBERS, TEXTS, WHOLE, UNSIGNED, FLAGS, NARROW]
 IDS = [
     (pa.string(), ["a", "b", "1", "", "a\0b", "x" * 4097]),
     (pa.int64(), [1, 2]),
-    (pa.float64(), [1.0, 2.0]),  # no ids: loading rejects them
+    (pa.float64(), [1.0, 2.0]),  # not ids: loading rejects them
 ]
 ASKED = ["a", "b", "1", "2", "1.0"]
 
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[pa.Table, int]:
-    """A file of up to 8 rows, and the second at which values are asked for."""
+    """Draw a file of up to 8 rows, and the second for which values are requested."""
     rows = draw(st.integers(1, 8))
     columns = {"event_time": [_moment(draw(st.integers(0, 6))) for _ in range(rows)]}
     arrays = {"event_time": pa.array(columns["event_time"], pa.timestamp("us"))}
@@ -53,7 +53,7 @@ def files(draw: st.DrawFn) -> tuple[pa.Table, int]:
 @pytest.mark.parametrize("dtype", FeatureDtype)
 @settings(max_examples=15)  # each writes files and joins them
 @given(case=files())
-async def test_history_of_a_time_is_what_was_served_then(
+async def test_history_at_a_time_equals_what_was_served_then(
     dtype: FeatureDtype, case: tuple[pa.Table, int]
 ) -> None:
     table, at_s = case
@@ -66,7 +66,7 @@ async def test_history_of_a_time_is_what_was_served_then(
 
     assert history.statuses.tolist() == served.statuses.tolist()
     for mine, theirs in zip(history.columns, served.columns, strict=True):
-        assert repr(mine.tolist()) == repr(theirs.tolist())  # NaN is NaN
+        assert repr(mine.tolist()) == repr(theirs.tolist())  # so that NaN equals NaN
 
 
 async def _served(view: FeatureView, table: pa.Table, path: Path, at_s: int) -> FeatureValues:
@@ -124,7 +124,7 @@ def _moment(offset_s: int) -> datetime:
         None,
     ],
 )
-async def test_times_as_texts_are_read_by_history_as_by_loading(
+async def test_history_parses_text_times_as_loading_does(
     tmp_path: Path, kind: pa.DataType, second: str | None
 ) -> None:
     view = a_view("car", (Feature("value", FeatureDtype.INT64),), entity="car")
@@ -157,7 +157,7 @@ def test_files_of_one_history_may_differ_in_types(tmp_path: Path) -> None:
     [_moment(-5), _moment(-5).replace(tzinfo=UTC), _moment(-5).isoformat() + "Z"],
     ids=["without a zone", "UTC", "text"],
 )
-async def test_what_is_written_through_is_read_back_by_history(
+async def test_rows_written_through_are_read_back_by_history(
     tmp_path: Path, event_time: Any
 ) -> None:
     view = a_view("car", (Feature("value", FeatureDtype.INT64),), entity="car")

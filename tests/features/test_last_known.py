@@ -1,4 +1,4 @@
-"""What is remembered for when the store does not answer, and the cache made of it."""
+"""The memory used when the store does not answer, and the cache built on it."""
 
 from collections.abc import Sequence
 from math import inf
@@ -18,7 +18,7 @@ ONE, TWO = a_view("one", floats(1)), a_view("two", floats(1))
 IDS = ["a", "b", "c"]
 
 
-def test_what_the_store_answered_is_recalled_with_its_rows() -> None:
+def test_answers_of_the_store_are_recalled_for_their_rows() -> None:
     memory = LastKnownRecords(max_records=100, max_age_s=10.0)
     memory.remember(
         [ViewRead(ONE, IDS), ViewRead(TWO, ["a"])], [[b"1", None, b"3"], [b"x"]], now_s=0
@@ -31,7 +31,7 @@ def test_what_the_store_answered_is_recalled_with_its_rows() -> None:
     assert masks == [[False, True], [True, True, True]]
 
 
-def test_what_is_too_old_is_not_recalled() -> None:
+def test_records_that_are_too_old_are_not_recalled() -> None:
     memory = LastKnownRecords(max_records=100, max_age_s=10.0)
     memory.remember([ViewRead(ONE, ["a"])], [[b"1"]], now_s=0)
 
@@ -40,7 +40,7 @@ def test_what_is_too_old_is_not_recalled() -> None:
     assert recalled.records == [[UNANSWERED]]
 
 
-def test_no_answer_is_not_remembered_and_does_not_replace_one() -> None:
+def test_a_missing_answer_is_not_remembered_and_replaces_none() -> None:
     memory = LastKnownRecords(max_records=100, max_age_s=10.0)
     memory.remember([ViewRead(ONE, ["a", "b"])], [[b"1", b"2"]], now_s=0)
     memory.remember([ViewRead(ONE, ["a", "b"])], [[UNANSWERED, b"3"]], now_s=1)
@@ -63,7 +63,7 @@ def test_only_rows_without_an_answer_are_filled() -> None:
     assert filled.from_memory[0].tolist() == [False, True, False]
 
 
-def test_the_memory_is_bounded_and_keeps_what_was_seen_last() -> None:
+def test_the_memory_is_bounded_and_keeps_the_latest_records() -> None:
     memory = LastKnownRecords(max_records=100, max_age_s=1e9)
     for number in range(1000):
         memory.remember([ViewRead(ONE, [str(number)])], [[b"%d" % number]], now_s=number)
@@ -74,7 +74,7 @@ def test_the_memory_is_bounded_and_keeps_what_was_seen_last() -> None:
     assert recalled.records == [[b"999", b"950", UNANSWERED]]
 
 
-async def test_the_cache_answers_what_it_read_until_its_time_is_over() -> None:
+async def test_the_cache_answers_until_its_records_expire() -> None:
     now_s = 0.0
     store = FakeFeatureStore()
     store.records = {(str(ONE), "a"): b"1", (str(ONE), "b"): b"2"}
@@ -101,7 +101,7 @@ async def test_the_cache_answers_what_it_read_until_its_time_is_over() -> None:
         await cache.read([ViewRead(TWO, ["a"])], timeout_s=1.0)
 
 
-async def test_what_the_cache_holds_is_kept_when_the_store_fails() -> None:
+async def test_the_cache_keeps_its_records_when_the_store_fails() -> None:
     now_s = 0.0
     store = FakeFeatureStore()
     store.records = {(str(ONE), name): name.encode() for name in "abc"}
@@ -116,18 +116,21 @@ async def test_what_the_cache_holds_is_kept_when_the_store_fails() -> None:
 
     assert await find("b", "a", "c") == [UNANSWERED, b"a", UNANSWERED]
     with pytest.raises(UnavailableError):
-        await find("b", "c", None)  # a row without an id has nothing to keep
+        await find("b", "c", None)  # a row without an id has no record to keep
     assert cache.counts.unanswered == 2
 
     store.why_down = None
-    assert await find("a", "b") == [b"a", UNANSWERED]  # it is not asked so soon
-    assert await find("c") == [b"c"]  # but for those who would have nothing
+    assert await find("a", "b") == [
+        b"a",
+        UNANSWERED,
+    ]  # the store is not queried so soon after a failure
+    assert await find("c") == [b"c"]  # unless the read has no hits
     now_s = 1.5
     assert await find("a", "b") == [b"a", b"b"]
 
 
 class Clock:
-    """A monotonic clock that goes on when it is told to."""
+    """A monotonic clock that advances only when told to."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -137,7 +140,7 @@ class Clock:
 
 
 class SlowStore(FakeFeatureStore):
-    """Takes 3 ms for a read, and fails when it has less time."""
+    """Takes 3 ms for a read, and fails with a shorter limit."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -152,7 +155,7 @@ class SlowStore(FakeFeatureStore):
         return await super().read(reads, timeout_s=timeout_s)
 
 
-async def test_a_caller_in_a_hurry_does_not_keep_others_from_the_store() -> None:
+async def test_a_caller_with_a_short_limit_does_not_keep_others_from_the_store() -> None:
     clock = Clock()
     store = SlowStore(clock)
     store.records = {(str(ONE), name): name.encode() for name in "abc"}
@@ -166,7 +169,7 @@ async def test_a_caller_in_a_hurry_does_not_keep_others_from_the_store() -> None
     assert patient == [[b"a", b"b"]]
 
 
-async def test_a_view_that_is_not_answered_keeps_nobody_from_others() -> None:
+async def test_an_unanswered_view_does_not_block_reads_of_others() -> None:
     store = FakeFeatureStore()
     store.records = {(str(view), name): name.encode() for view in (ONE, TWO) for name in "ab"}
     cache = CachedStore(store, ttl_s=50.0, max_records=100, monotonic_s=lambda: 0.0)
@@ -191,10 +194,10 @@ async def test_a_view_that_is_not_answered_keeps_nobody_from_others() -> None:
         (0.05, 0.03, 0.0, False),
         (0.1, 0.03, 0.0, True),
         (0.001, 0.003, 0.5, False),
-        (0.001, 0.003, 1.0, True),  # it has answered nobody in a second of waiting
+        (0.001, 0.003, 1.0, True),  # no answer in a second of waiting
     ],
 )
-def test_a_store_rests_when_a_read_had_a_fair_time(
+def test_a_store_rests_after_a_read_with_a_fair_limit_fails(
     given_s: float, usual_s: float, unanswered_s: float, rests: bool
 ) -> None:
     seen = StoreRest(experience=Experience(usual_s, unanswered_s))
@@ -204,7 +207,7 @@ def test_a_store_rests_when_a_read_had_a_fair_time(
     assert after.ends_s == (given_s + 1.0 if rests else -inf)
 
 
-def test_silence_between_two_hurried_reads_is_no_waiting() -> None:
+def test_idle_time_between_two_short_reads_does_not_count_as_waiting() -> None:
     first = StoreRest(experience=Experience(0.003)).after_failure(
         began_s=10.0, now_s=10.002, timeout_s=0.002
     )
@@ -214,7 +217,7 @@ def test_silence_between_two_hurried_reads_is_no_waiting() -> None:
     assert second.ends_s == -inf
 
 
-def test_a_store_that_fails_before_its_time_is_up_rests() -> None:
+def test_a_store_that_fails_before_the_limit_rests() -> None:
     after = StoreRest(experience=Experience(0.003)).after_failure(
         began_s=0.0, now_s=0.001, timeout_s=0.01
     )

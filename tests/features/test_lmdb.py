@@ -1,4 +1,4 @@
-"""What only LMDB has: a map that grows under its readers, processes, folders."""
+"""Behaviour specific to LMDB: a map that grows under its readers, processes, folders."""
 
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -20,7 +20,7 @@ TEXT = a_view("text", (Feature("text", FeatureDtype.STRING),))
 
 
 def _grow(path: Path, records: int) -> int:
-    """Write more than the first map holds, in the process that is asked to."""
+    """Write more than the initial map holds, in the calling process."""
     lmdb_environment.FIRST_MAP_BYTES = 1 << 20
     writer = lmdb_writer.LmdbWriter(path)
     content = "x" * 100_000
@@ -31,7 +31,7 @@ def _grow(path: Path, records: int) -> int:
         writer.close_now()
 
 
-async def test_a_reader_sees_a_load_that_let_the_map_grow(
+async def test_a_reader_sees_a_load_that_grew_the_map(
     tmp_path: Path, loading_process: ProcessPoolExecutor
 ) -> None:
     assert loading_process.submit(_grow, tmp_path, 1).result(30) == 1
@@ -79,7 +79,7 @@ def test_several_processes_read_at_once(tmp_path: Path) -> None:
     writer.close_now()
 
 
-def test_a_folder_that_cannot_be_is_unavailable(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(UnavailableError):
@@ -97,7 +97,7 @@ def test_a_folder_that_cannot_be_is_unavailable(tmp_path: Path) -> None:
         "aerospike://h:1/a b",
     ],
 )
-def test_a_url_of_no_store_is_refused(url: str) -> None:
+def test_a_url_without_a_known_store_is_refused(url: str) -> None:
     with pytest.raises(InvalidInputError, match="lmdb:FOLDER or aerospike"):
         open_store(url)
 

@@ -1,4 +1,4 @@
-"""Loading files: checked row by row, resumable, idempotent, in bounded chunks."""
+"""Loading of files: checked row by row, resumable, idempotent, in bounded chunks."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ AT = datetime.fromtimestamp(NOW_S, tz=UTC)
 
 
 class _FailingWriter(FakeFeatureStore):
-    """Fails at the write with this number, from 0, after taking a part of it."""
+    """Fails at the write with this number, from 0, after storing part of it."""
 
     def __init__(self, fails_at: int) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ def test_values_arrive_in_their_types_and_null_and_nan_are_absent(tmp_path: Path
     }
 
 
-def test_a_row_with_an_unusable_value_is_rejected_whole_and_told(tmp_path: Path) -> None:
+def test_a_row_with_an_unusable_value_is_rejected_and_reported(tmp_path: Path) -> None:
     path = _write(
         tmp_path,
         user=["ok", "inf", "half", "", None, "huge", "two"],
@@ -147,7 +147,7 @@ def test_a_column_of_another_kind_rejects_its_rows(tmp_path: Path) -> None:
     assert {each.column for each in rejects} == {"age", "city"}
 
 
-def test_a_load_that_broke_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_a_failed_load_resumes_where_it_stopped(tmp_path: Path) -> None:
     users = [f"u{number}" for number in range(100)]
     path = _write(tmp_path, user=users)
     store = _FailingWriter(fails_at=4)
@@ -165,7 +165,7 @@ def test_a_load_that_broke_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert {entity_id for _, entity_id in whole.records} == set(users)
 
 
-def test_a_repetition_tells_what_was_rejected_before_it(tmp_path: Path) -> None:
+def test_a_repeated_load_reports_earlier_rejects(tmp_path: Path) -> None:
     users = [f"u{number}" for number in range(40)]
     amounts = [float("inf") if number in {3, 38} else 1.0 for number in range(40)]
     path = _write(tmp_path, user=users, amount=pa.array(amounts, pa.float64()))
@@ -184,7 +184,7 @@ def test_a_repetition_tells_what_was_rejected_before_it(tmp_path: Path) -> None:
     assert same_rejects == rejects
 
 
-def test_loading_again_changes_nothing_also_with_other_chunks(tmp_path: Path) -> None:
+def test_loading_again_changes_nothing_even_with_other_chunks(tmp_path: Path) -> None:
     path = _write(tmp_path, user=[f"u{number}" for number in range(25)])
     store = FakeFeatureStore()
     _load(path, store, chunk_rows=10)
@@ -209,7 +209,7 @@ def test_unsigned_numbers_do_not_turn_negative(tmp_path: Path) -> None:
     assert [(each.row, each.column) for each in rejects] == [(1, "n"), (2, "n")]
 
 
-def test_texts_that_a_client_would_cut_short_are_rejected(tmp_path: Path) -> None:
+def test_strings_that_a_client_would_truncate_are_rejected(tmp_path: Path) -> None:
     path = _write(
         tmp_path, user=["a", "b\0c", "d"], city=["x", "y", "z\0"], country=["", None, "Ö"]
     )
@@ -259,7 +259,7 @@ def test_missing_columns_are_named_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["rows.parquet", "rows.csv"])
-def test_what_is_no_file_of_rows_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_missing_or_invalid_file_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     with pytest.raises(NotFoundError):
         _load(path, FakeFeatureStore())
@@ -283,7 +283,7 @@ def test_many_features_are_packed_alike(tmp_path: Path) -> None:
     assert _values(store, "b", view) == {**{f"f{n}": None for n in range(70)}, "last": 5}
 
 
-def test_what_is_written_through_is_in_history_and_store_alike(tmp_path: Path) -> None:
+def test_rows_written_through_are_the_same_in_history_and_store(tmp_path: Path) -> None:
     store = FakeFeatureStore()
     through = WriteThrough(VIEW, store, tmp_path)
 
@@ -303,7 +303,7 @@ def test_what_is_written_through_is_in_history_and_store_alike(tmp_path: Path) -
         through.write(_table(user=["a"]).drop_columns("age"))
 
 
-def test_history_is_written_before_the_store_is_asked(tmp_path: Path) -> None:
+def test_history_is_written_before_the_store(tmp_path: Path) -> None:
     through = WriteThrough(VIEW, _FailingWriter(fails_at=0), tmp_path)
 
     with pytest.raises(UnavailableError):

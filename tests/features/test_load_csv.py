@@ -1,4 +1,4 @@
-"""Loading CSV: all is text, judged value by value, and a broken row costs no other."""
+"""Loading of CSV: all fields are text, checked one by one, and a broken row costs no other."""
 
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def _values(store: FakeFeatureStore, entity_id: str) -> dict[str, Any]:
         (f"a,x,{2**62 + 1},1e2", {"country": "x", "age": 2**62 + 1, "amount": 100.0}),
     ],
 )
-def test_only_an_empty_field_is_absent_and_nan_where_a_number_belongs(
+def test_only_an_empty_field_or_a_numeric_nan_is_absent(
     tmp_path: Path, row: str, expected: dict[str, Any]
 ) -> None:
     path = tmp_path / "rows.csv"
@@ -66,7 +66,7 @@ def test_only_an_empty_field_is_absent_and_nan_where_a_number_belongs(
 
 
 @pytest.mark.parametrize("field", ["NA", "null", "N/A", "inf", "-"])
-def test_other_texts_are_no_numbers_and_reject_their_row(tmp_path: Path, field: str) -> None:
+def test_text_that_is_not_a_number_rejects_its_row(tmp_path: Path, field: str) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(f"{HEAD}a,x,{field},1\nb,x,1,{field}\n")
 
@@ -75,7 +75,7 @@ def test_other_texts_are_no_numbers_and_reject_their_row(tmp_path: Path, field: 
     assert [(each.row, each.column) for each in rejects] == [(0, "age"), (1, "amount")]
 
 
-def test_chunks_have_the_rows_that_were_asked_for(tmp_path: Path) -> None:
+def test_chunks_have_the_requested_number_of_rows(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(HEAD + "".join(f"u{number},x,1,1\n" for number in range(23)))
 
@@ -84,7 +84,7 @@ def test_chunks_have_the_rows_that_were_asked_for(tmp_path: Path) -> None:
     assert [step.rows for step in steps] == [10, 20, 23]
 
 
-def test_rows_of_another_number_of_columns_are_rejected_and_the_others_loaded(
+def test_rows_with_a_different_number_of_columns_are_rejected_and_the_others_loaded(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "rows.csv"
@@ -93,7 +93,7 @@ def test_rows_of_another_number_of_columns_are_rejected_and_the_others_loaded(
         "u, with a comma,x,1,1\n" if number in broken else f"u{number},x,1,{number % 10 * 1e38}\n"
         for number in range(25)
     ]
-    path.write_text(HEAD + "\n" + "".join(rows))  # empty lines are no rows
+    path.write_text(HEAD + "\n" + "".join(rows))  # empty lines are not rows
     store = FakeFeatureStore()
 
     steps, rejects = _load(path, store, chunk_rows=6)
@@ -112,7 +112,7 @@ def test_rows_of_another_number_of_columns_are_rejected_and_the_others_loaded(
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_a_head_may_have_a_byte_order_mark_and_any_letters(tmp_path: Path, mark: str) -> None:
+def test_a_header_may_have_a_byte_order_mark_and_any_letters(tmp_path: Path, mark: str) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(f"{mark}Schlüssel,country,age,amount\nä🦊,Ö,1,1\n", encoding="utf-8")
     store = FakeFeatureStore()
@@ -128,7 +128,7 @@ def test_a_head_may_have_a_byte_order_mark_and_any_letters(tmp_path: Path, mark:
     assert _values(store, "ä🦊") == {"country": "Ö", "age": 1, "amount": 1.0}
 
 
-def test_bytes_that_are_no_text_reject_their_row(tmp_path: Path) -> None:
+def test_invalid_utf_8_rejects_its_row(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     rows = [b"a,x,1,1", b"b,\xfc\xff,1,\xff", b"c,\xff", b"\xff,x,1,1", b"d,\xc3\xbc,1,1"]
     path.write_bytes(HEAD.encode() + b"\n".join(rows))
@@ -147,7 +147,7 @@ def test_bytes_that_are_no_text_reject_their_row(tmp_path: Path) -> None:
     assert (steps[-1].rows, steps[-1].rejected) == (5, 3)
 
 
-def test_a_file_of_broken_rows_only_is_told_row_by_row(tmp_path: Path) -> None:
+def test_a_file_of_only_broken_rows_is_reported_row_by_row(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(HEAD + "a\nb\n")
 
@@ -157,7 +157,7 @@ def test_a_file_of_broken_rows_only_is_told_row_by_row(tmp_path: Path) -> None:
     assert (steps[-1].rows, steps[-1].rejected, steps[-1].written) == (2, 2, 0)
 
 
-def test_a_file_of_another_shape_is_refused(tmp_path: Path) -> None:
+def test_a_file_with_another_separator_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(HEAD + "a;b;c;d\n" * 10_001)
 
@@ -165,7 +165,7 @@ def test_a_file_of_another_shape_is_refused(tmp_path: Path) -> None:
         _load(path, FakeFeatureStore())
 
 
-def test_a_row_as_large_as_a_record_may_be_is_read(tmp_path: Path) -> None:
+def test_a_row_of_the_largest_record_size_is_read(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     text = "x" * 1024 * 1024
     path.write_text(HEAD + f"a,{text},1,1\nb,{text},1,1\nc,{text},1,1\nd,{text},1,1\ne,,1,1\n")
@@ -177,7 +177,7 @@ def test_a_row_as_large_as_a_record_may_be_is_read(tmp_path: Path) -> None:
     assert len(store.records) == 5
 
 
-def test_csv_is_read_as_text_and_judged_value_by_value(tmp_path: Path) -> None:
+def test_csv_is_read_as_text_and_checked_value_by_value(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(
         "user,event_time,age,amount,balance,is_new,country,city\n"

@@ -1,4 +1,4 @@
-"""Online reads in batches, and that history answers the same."""
+"""Online reads in batches, and their agreement with the history."""
 
 from datetime import UTC, datetime
 
@@ -66,12 +66,12 @@ async def test_views_of_several_entities_are_read_together(
     ]
 
 
-async def test_what_does_not_fit_is_refused(store: FakeFeatureStore) -> None:
+async def test_input_that_does_not_fit_is_refused(store: FakeFeatureStore) -> None:
     features = OnlineFeatures(store, REFS, [USER, SHOP, ASK])
 
     with pytest.raises(InvalidInputError, match="also shop"):
         await features.get({"user": ["u"]}, now_s=NOW_S, timeout_s=1.0)
-    with pytest.raises(InvalidInputError, match="one number of rows"):
+    with pytest.raises(InvalidInputError, match="the same number of rows"):
         await features.get({"user": ["u"], "shop": ["s", "s"]}, now_s=NOW_S, timeout_s=1.0)
     with pytest.raises(InvalidInputError, match=r"features\.km"):
         await features.get(
@@ -95,11 +95,11 @@ written = st.lists(
 
 @settings(max_examples=15)  # each writes files and joins them
 @given(rows=written)
-async def test_history_of_now_is_what_is_served_now(
+async def test_history_at_present_equals_what_is_served(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, float | None, str | None]]
 ) -> None:
     folder = tmp_path_factory.mktemp("history")
-    view = a_view("car", (MIXED[1], MIXED[4]), entity="car")  # amount ages after 60 s
+    view = a_view("car", (MIXED[1], MIXED[4]), entity="car")  # amount is stale after 60 s
     store = FakeFeatureStore()
     through = WriteThrough(view, store, folder)
     for car, age_s, amount, country in rows:

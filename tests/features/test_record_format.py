@@ -1,4 +1,4 @@
-"""Packed records of any view: what goes in comes out, by one record and by batches."""
+"""Packed records of any view survive a round trip, singly and in batches."""
 
 from typing import Any
 
@@ -38,7 +38,9 @@ def views_with_rows(draw: st.DrawFn) -> tuple[FeatureView, list[Values], list[in
 
 
 @given(views_with_rows())
-def test_what_is_packed_is_unpacked(case: tuple[FeatureView, list[Values], list[int]]) -> None:
+def test_packed_values_are_unpacked_unchanged(
+    case: tuple[FeatureView, list[Values], list[int]],
+) -> None:
     view, rows, times = case
     form = record_format(view)
 
@@ -59,7 +61,7 @@ def test_what_is_packed_is_unpacked(case: tuple[FeatureView, list[Values], list[
 
 
 @given(views_with_rows())
-def test_a_batch_is_packed_as_its_rows_are(
+def test_a_batch_is_packed_like_its_single_rows(
     case: tuple[FeatureView, list[Values], list[int]],
 ) -> None:
     view, rows, times = case
@@ -68,7 +70,7 @@ def test_a_batch_is_packed_as_its_rows_are(
     for feature in view.features:
         given_values = [row[feature.name] for row in rows]
         if feature.dtype is FeatureDtype.STRING:
-            # What is not present may hold anything.
+            # Absent values may be anything.
             columns.append([str(value).encode() for value in given_values])
         else:
             columns.append(np.array([7 if value is None else value for value in given_values]))
@@ -84,7 +86,7 @@ def _present(view: FeatureView, rows: list[Values]) -> list[list[bool]]:
     return [[row[feature.name] is not None for feature in view.features] for row in rows]
 
 
-def test_blank_and_foreign_records_are_told_apart() -> None:
+def test_blank_and_foreign_records_are_distinguished() -> None:
     view = FeatureView("view", 1, "entity", (Feature("f", FeatureDtype.STRING),))
     form = record_format(view)
     good = pack_record(form, {"f": "x"}, event_time_ms=1)

@@ -49,7 +49,7 @@ class Router:
 
     async def until_full(self, *, within_s: float = 3.0) -> None:
         async with asyncio.timeout(within_s):
-            while await self.levels() != {FULL}:  # noqa: ASYNC110 - the client tells no event
+            while await self.levels() != {FULL}:  # noqa: ASYNC110 - the client sends no event
                 await asyncio.sleep(0.02)
 
 
@@ -63,7 +63,7 @@ async def router_over(
     cool_down_s: float = 0.01,
     version: VersionSpec | None = None,
 ) -> AsyncIterator[Router]:
-    """Open a router; tests of what is answered, not of when, give it a trip of seconds."""
+    """Open a router; tests about answers and not about speed give it a trip of seconds."""
     options = AerospikeOptions((("127.0.0.1", node.port),), namespace)
     if trip_s > TRIP_S:
         options = replace(options, total_timeout_ms=4000, socket_timeout_ms=2000)
@@ -104,7 +104,7 @@ async def test_features_are_read_over_the_real_client(node: AerospikeNode) -> No
     assert [answer.score for answer in answers] == [pytest.approx(20.001)] * len(USERS)
 
 
-async def test_a_hung_node_degrades_answers_until_it_is_well(node: AerospikeNode) -> None:
+async def test_a_hung_node_degrades_answers_until_it_recovers(node: AerospikeNode) -> None:
     load(node)
     async with router_over(node) as router:
         await router.until_full()
@@ -125,7 +125,7 @@ async def test_once_the_breaker_is_open_answers_do_not_wait_for_a_hung_node(
     async with router_over(node, trip_s=0.5, cool_down_s=60.0) as router:
         await router.until_full()
         node.hang()
-        for _ in range(2):  # the failures that open the breaker; these answers wait for the trip
+        for _ in range(2):  # the failures that open the breaker; their answers wait for the trip
             assert await router.levels() == {FEATURES}
         reached = node.requests
 
@@ -139,7 +139,7 @@ async def test_once_the_breaker_is_open_answers_do_not_wait_for_a_hung_node(
 
 
 @pytest.mark.parametrize("faults", [Faults(delay_s=0.2), Faults(drop=True), Faults(result_code=18)])
-async def test_answers_go_on_at_a_lower_level_until_the_node_is_well(
+async def test_answers_continue_at_a_lower_level_until_the_node_recovers(
     node: AerospikeNode, faults: Faults
 ) -> None:
     load(node)
@@ -153,7 +153,7 @@ async def test_answers_go_on_at_a_lower_level_until_the_node_is_well(
         await router.until_full()
 
 
-async def test_a_node_killed_and_back_is_used_again_alone(node: AerospikeNode) -> None:
+async def test_a_killed_node_is_used_again_after_its_restart(node: AerospikeNode) -> None:
     load(node)
     async with router_over(node) as router:
         await router.until_full()
@@ -181,7 +181,7 @@ async def _levels_of_one_batch(router: Router) -> list[int]:
 
 
 async def test_records_of_another_definition_are_not_read(node: AerospikeNode) -> None:
-    # Same size, same name and version, other meaning: what a redefinition leaves behind.
+    # Same size, name and version, different meaning: what a redefinition leaves behind.
     other = FeatureView(VIEW.name, VIEW.version, "other", VIEW.features)
     load(node, view=other)
     async with router_over(node, trip_s=5.0) as router:
@@ -195,7 +195,7 @@ async def test_records_of_another_definition_are_not_read(node: AerospikeNode) -
     assert "records_of_another_definition" in {each["event"] for each in lines}
 
 
-async def test_records_as_large_as_the_server_takes_are_served(node: AerospikeNode) -> None:
+async def test_records_of_the_largest_size_of_the_server_are_served(node: AerospikeNode) -> None:
     text = Feature("text", FeatureDtype.STRING)
     view = FeatureView("large", 1, "user", (*VIEW.features, text))
     version = replace(spec(1), feature_set=_refs(view)[:2], feature_views=(view,))
@@ -248,7 +248,7 @@ async def test_odd_values_in_bins_become_the_default(
         ({"amount": b"3"}, 0.001, FEATURES),
         ({"amount": True}, 0.001, FEATURES),
         ({"amount": 4}, 40.001, FULL),
-        ({"amount": 3.0, "ts": 1.7e18}, 30.001, FEATURES),  # as old as can be: stale
+        ({"amount": 3.0, "ts": 1.7e18}, 30.001, FEATURES),  # treated as the oldest possible: stale
     ],
 )
 async def test_one_odd_record_costs_only_its_own_values(

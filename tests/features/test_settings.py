@@ -1,4 +1,4 @@
-"""Settings of the Aerospike store: bounds, relations, and that they reach the client."""
+"""Settings of the Aerospike store: bounds, relations, and their effect on the client."""
 
 from dataclasses import replace
 
@@ -34,13 +34,13 @@ def test_settings_become_plain_options(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("SOCKET_TIMEOUT_MS", "30"),  # as long as the whole: nothing would be retried
+        ("SOCKET_TIMEOUT_MS", "30"),  # as long as the total: nothing would be retried
         ("TIMEOUT_DELAY_MS", "100"),
         ("THREADS", "20"),  # more than connections
         ("TOTAL_TIMEOUT_MS", "0"),
         ("REPLICA", "nearest"),
         ("USER", "router"),  # without a password
-        ("PASSWORD", "secret"),  # of nobody
+        ("PASSWORD", "secret"),  # without a user
         ("AUTH_MODE", "pki"),  # without a certificate
         ("TOTAL_TIMEOUT", "20"),  # no such setting
     ],
@@ -56,7 +56,7 @@ def test_settings_that_contradict_each_other_stop_the_process(
     assert stopped.value.code == USAGE
 
 
-def test_a_contradiction_is_told_without_the_password(
+def test_a_contradiction_is_reported_without_the_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FEATURES_AEROSPIKE_PASSWORD", "secret")
@@ -65,7 +65,7 @@ def test_a_contradiction_is_told_without_the_password(
         open_store("aerospike://127.0.0.1:1/features")
 
     told = capsys.readouterr().err
-    assert "user and password go together" in told
+    assert "user and password must be set together" in told
     assert "secret" not in told
 
 
@@ -75,7 +75,7 @@ def test_the_client_accepts_every_option() -> None:
         "features",
         cluster_name="c",
         user="u",
-        password="p",  # noqa: S106 - of no server
+        password="p",  # noqa: S106 - not of a real server
         auth_mode="external_insecure",
         rack_id=3,
         replica="prefer_rack",
@@ -86,7 +86,7 @@ def test_the_client_accepts_every_option() -> None:
     open_client(options).close()
 
 
-def test_tls_is_handed_to_the_client() -> None:
+def test_tls_options_are_passed_to_the_client() -> None:
     options = AerospikeOptions(
         (("127.0.0.1", 1),), "features", tls=True, tls_name="n", tls_ca_file="/no/such.pem"
     )
@@ -98,7 +98,7 @@ def test_tls_is_handed_to_the_client() -> None:
 def test_a_certificate_logs_in_without_a_user() -> None:
     options = AerospikeOptions((("127.0.0.1", 1),), "features", auth_mode="pki")
 
-    with pytest.raises(UnavailableError, match="TLS is required"):  # the client has seen the mode
+    with pytest.raises(UnavailableError, match="TLS is required"):  # the client applied the mode
         open_client(options)
 
 

@@ -1,6 +1,6 @@
-"""What every feature store keeps to: the fake, LMDB, and the real Aerospike client.
+"""The contract of every feature store: the fake, LMDB, and the real Aerospike client.
 
-The Aerospike client speaks to a node in this process, and also to a real server when
+The Aerospike client connects to a node in this process, and also to a real server if
 UNDERSTUDY_TEST_AEROSPIKE=host:port/namespace names one.
 """
 
@@ -38,7 +38,7 @@ class Opened:
     kind: str
 
     def view(self, name: str = "user", *, version: int = 1) -> FeatureView:
-        """A view that no other test has, in the layout that this store is tested with."""
+        """Return a view that no other test uses, in the layout under test."""
         unique = f"{name}_{uuid4().hex[:12]}"
         bins = BinsLayout(f"set_{unique}", "event_ms") if self.kind.endswith("bins") else None
         return a_view(unique, version=version, bins=bins)
@@ -52,7 +52,7 @@ class Opened:
 async def store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Opened]:
-    # This suite is about answers; a busy machine may take longer for them than production may.
+    # This suite is about answers: a busy machine may exceed the limits used in production.
     monkeypatch.setenv("FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS", "4000")
     monkeypatch.setenv("FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS", "2000")
     kind: str = request.param
@@ -87,7 +87,7 @@ async def test_a_record_is_read_as_it_was_written(store: Opened) -> None:
     assert record == a_record(view)
 
 
-async def test_records_come_in_the_order_of_the_ids_and_none_where_there_is_none(
+async def test_records_come_in_the_order_of_the_ids_with_none_for_missing_ones(
     store: Opened,
 ) -> None:
     view = store.view()
@@ -161,7 +161,9 @@ async def test_values_at_the_bounds_of_their_types_are_kept(store: Opened) -> No
     assert await store.find(view, *records) == list(records.values())
 
 
-async def test_a_record_of_another_definition_is_replaced_whatever_its_time(store: Opened) -> None:
+async def test_a_record_of_another_definition_is_replaced_whatever_its_event_time(
+    store: Opened,
+) -> None:
     if store.kind.endswith("bins"):
         pytest.skip("records of bins say no definition")
     view = store.view()
@@ -184,7 +186,7 @@ async def test_versions_of_a_view_do_not_share_records(store: Opened) -> None:
     assert await store.find(second, "u") == [None]
 
 
-async def test_ids_of_any_text_are_distinct(store: Opened) -> None:
+async def test_ids_of_any_characters_are_distinct(store: Opened) -> None:
     view = store.view()
     ids = ["a", "A", "ä", "a ", "0", "00", "x" * 600, "x" * 600 + "y", "a\nb", "🦊"]
     records = [(each, a_record(view, {"age": n})) for n, each in enumerate(ids)]
@@ -205,7 +207,7 @@ async def test_a_mark_is_kept_with_its_rows(store: Opened) -> None:
     assert store.writer.read_mark(load_id + "x") == 0
 
 
-async def test_a_large_batch_is_read_whole(store: Opened) -> None:
+async def test_a_large_batch_is_read_completely(store: Opened) -> None:
     view = store.view()
     records = [(f"u{n}", a_record(view, {"age": n, "city": "c" * 200})) for n in range(1500)]
     store.writer.write(view, records, mark=None)
@@ -236,7 +238,7 @@ async def test_the_newest_event_time_is_known(store: Opened) -> None:
     assert await store.reader.newest_event_time_ms(view, timeout_s=TIMEOUT_S) == NOW_MS + 5
 
 
-async def test_reading_now_is_reading(store: Opened) -> None:
+async def test_a_read_on_the_event_loop_gives_the_same_records(store: Opened) -> None:
     view = store.view()
     store.writer.write(view, [("u", a_record(view))], mark=None)
 

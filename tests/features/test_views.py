@@ -1,4 +1,4 @@
-"""Feature views from YAML: all faults at once, digests, and what belongs to a feature set."""
+"""Feature views from YAML: all faults at once, digests, and the views of a feature set."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +71,7 @@ FAULTY = dedent("""
 """)
 
 
-def test_faults_of_form_are_told_all_at_once() -> None:
+def test_faults_of_form_are_reported_all_at_once() -> None:
     with pytest.raises(InvalidInputError) as refused:
         parse_views(FAULTY, where="views.yaml")
 
@@ -127,7 +127,7 @@ CONTRADICTORY = dedent("""
 """)
 
 
-def test_contradictions_are_told_all_at_once() -> None:
+def test_contradictions_are_reported_all_at_once() -> None:
     with pytest.raises(InvalidInputError) as refused:
         parse_views(CONTRADICTORY, where="views.yaml")
 
@@ -158,12 +158,12 @@ def test_contradictions_are_told_all_at_once() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "views: []", "[1, 2]", "views: {a: 1}", "a: [", "\0"])
-def test_what_is_no_file_of_views_is_refused(text: str) -> None:
+def test_a_file_without_valid_views_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError):
         parse_views(text, where="views.yaml")
 
 
-def test_texts_do_not_change_the_digest_and_all_else_does() -> None:
+def test_only_the_texts_do_not_change_the_digest() -> None:
     (user, *_) = parse_views(WHOLE, where="")
     first = user.features[0]
 
@@ -184,7 +184,7 @@ def test_a_feature_set_needs_what_its_computed_features_read() -> None:
         views_of([FeatureRef("shop", 1, "x")], views)
 
 
-def test_a_view_is_found_by_name_where_that_says_it() -> None:
+def test_a_view_is_found_by_its_name_if_that_is_unambiguous() -> None:
     views = parse_views(WHOLE, where="")
 
     assert find_view(views, "user") is views[0]

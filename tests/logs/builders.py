@@ -78,7 +78,7 @@ def outcome_batch(
 
 
 def wait_until(claim: Callable[[], bool], *, what: str, limit_s: float = 10.0) -> None:
-    """Return once `claim` holds; fail with `what` when it does not within the limit."""
+    """Return once `claim` holds; fail with `what` if it does not hold within the limit."""
     end_s = monotonic() + limit_s
     never = Event()
     while not claim():

@@ -1,4 +1,4 @@
-"""Batches: columns of one length, and views on parts of them."""
+"""Batches: columns of equal length, and views on parts of them."""
 
 import numpy as np
 import pytest
@@ -70,11 +70,11 @@ LONG = 1 << 20
         outcome_batch([1.0], request_ids=["r" * LONG]),
     ],
 )
-def test_the_size_counts_what_callers_put_in_their_ids(batch: LogBatch) -> None:
+def test_the_size_counts_the_ids_of_callers(batch: LogBatch) -> None:
     assert LONG <= batch.size_bytes < LONG + 1024
 
 
-def test_parts_of_a_batch_give_back_what_the_whole_took() -> None:
+def test_parts_of_a_batch_release_what_the_whole_reserved() -> None:
     whole = score_batch(7, request_ids=["x" * (100 * row) for row in range(7)])
 
     parts = [rows_between(whole, start, start + 3) for start in (0, 3, 6)]

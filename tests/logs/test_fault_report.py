@@ -1,4 +1,4 @@
-"""What the log says when it cannot write: little, and when it is over."""
+"""Log events about failed writes: few, and one for the recovery."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from understudy.logs.writer import LogWriter, WriterLimits
 FULL = OSError(28, "No space left on device")
 
 
-def test_a_disk_that_refuses_is_told_once_per_period_with_the_number_of_faults() -> None:
+def test_a_failing_disk_is_reported_once_per_period_with_the_number_of_faults() -> None:
     report = FaultReport(Path("logs"), period_s=60)
 
     with capture_logs() as lines:
@@ -25,7 +25,7 @@ def test_a_disk_that_refuses_is_told_once_per_period_with_the_number_of_faults()
     assert lines[0]["error"] == "[Errno 28] No space left on device"
 
 
-def test_its_return_is_told_once_and_the_next_fault_at_once() -> None:
+def test_a_recovery_is_reported_once_and_the_next_fault_at_once() -> None:
     report = FaultReport(Path("logs"), period_s=60)
     report.note(FULL, now_s=0.0)
 
@@ -40,7 +40,7 @@ def test_its_return_is_told_once_and_the_next_fault_at_once() -> None:
     ]
 
 
-def test_a_writer_tells_of_its_directory_and_of_what_it_lost(tmp_path: Path) -> None:
+def test_a_writer_reports_its_directory_and_its_losses(tmp_path: Path) -> None:
     root = tmp_path / "logs"
     root.write_text("in the way")
 
@@ -54,7 +54,7 @@ def test_a_writer_tells_of_its_directory_and_of_what_it_lost(tmp_path: Path) -> 
     assert lines[1]["score"]["failed"] == 3
 
 
-def test_a_log_that_lost_nothing_says_nothing(tmp_path: Path) -> None:
+def test_a_log_without_losses_reports_nothing(tmp_path: Path) -> None:
     with capture_logs() as lines, LogWriter(tmp_path) as writer:
         writer.offer(score_batch(3))
         assert writer.flush(10)

@@ -1,4 +1,4 @@
-"""Unfinished files: whatever a crash or a full disk leaves, whole rows come through once."""
+"""Unfinished files: after a crash or on a full disk, complete rows come through exactly once."""
 
 import resource
 import signal
@@ -36,7 +36,7 @@ def arrow_batch(rows: int, first: int = 0) -> pa.RecordBatch:
 
 
 def write_journal(path: Path, *rows: int) -> list[int]:
-    """Write a batch per number and return the file's size after each."""
+    """Write a batch per number, and return the size of the file after each."""
     journal = Journal(path, SCHEMA)
     sizes = []
     for number, count in enumerate(rows):
@@ -48,7 +48,7 @@ def write_journal(path: Path, *rows: int) -> list[int]:
 
 @contextmanager
 def files_at_most(size_bytes: int) -> Iterator[None]:
-    """Let the kernel refuse to make any file larger: writes end short, as on a full disk."""
+    """Let the kernel limit the size of files, so that writes fail as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
     try:
@@ -57,7 +57,7 @@ def files_at_most(size_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_finished_journal_is_a_parquet_file_and_gone(tmp_path: Path) -> None:
+def test_a_finished_journal_is_replaced_by_a_parquet_file(tmp_path: Path) -> None:
     path, target = tmp_path / "v7-000001.inprogress", tmp_path / "date=d" / "v7.parquet"
     write_journal(path, 2, 3)
 
@@ -70,7 +70,7 @@ def test_a_finished_journal_is_a_parquet_file_and_gone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target.parent]
 
 
-def test_a_journal_torn_anywhere_gives_its_whole_batches(tmp_path: Path) -> None:
+def test_a_journal_torn_anywhere_yields_its_complete_batches(tmp_path: Path) -> None:
     path, torn = tmp_path / "whole.inprogress", tmp_path / "torn.inprogress"
     sizes = write_journal(path, 0, 2, 3, 4)
     content = path.read_bytes()
@@ -86,7 +86,7 @@ def test_a_journal_torn_anywhere_gives_its_whole_batches(tmp_path: Path) -> None
             assert journal.torn_bytes == length - whole[-1]
 
 
-def test_a_journal_without_a_whole_batch_leaves_no_file(tmp_path: Path) -> None:
+def test_a_journal_without_a_complete_batch_leaves_no_file(tmp_path: Path) -> None:
     path, target = tmp_path / "v7-000001.inprogress", tmp_path / "v7.parquet"
     path.write_bytes(b"")
 
@@ -177,7 +177,7 @@ def test_a_full_disk_at_recovery_leaves_the_rows_for_a_later_attempt(tmp_path: P
     assert list((tmp_path / ".inprogress").iterdir()) == []
 
 
-def test_a_journal_that_cannot_even_begin_leaves_nothing(tmp_path: Path) -> None:
+def test_a_journal_that_cannot_be_started_leaves_nothing(tmp_path: Path) -> None:
     files = LogFiles(tmp_path, UnitKeys(), RollPolicy(), lambda: 0.0, no_pause)
 
     with files_at_most(100), pytest.raises(OSError, match="too large"):
@@ -189,7 +189,7 @@ def test_a_journal_that_cannot_even_begin_leaves_nothing(tmp_path: Path) -> None
     assert list((tmp_path / ".inprogress").iterdir()) == []
 
 
-def test_a_journal_that_someone_removed_is_counted_as_lost(tmp_path: Path) -> None:
+def test_a_removed_journal_is_counted_as_lost(tmp_path: Path) -> None:
     with LogWriter(tmp_path, limits=QUICK) as writer:
         writer.offer(score_batch(4))
         wait_until(lambda: writer.counters().queued_rows == 0, what="rows in a journal")
@@ -221,7 +221,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def crashing_writer(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run a process with 1,000 rows in unfinished files, which has not ended yet."""
+    """Yield a running process with 1,000 rows in unfinished files."""
     with subprocess.Popen(
         [sys.executable, "-c", _CRASHING, str(tmp_path)],
         stdin=subprocess.PIPE,
@@ -251,7 +251,7 @@ def test_rows_of_a_killed_process_are_recovered_by_the_next(
     assert list((tmp_path / ".inprogress").iterdir()) == []
 
 
-def test_a_folder_that_is_only_being_made_is_not_taken_for_abandoned(tmp_path: Path) -> None:
+def test_a_folder_being_created_is_not_taken_as_abandoned(tmp_path: Path) -> None:
     being_made = tmp_path / ".inprogress" / ".new-4711-abc"
     being_made.mkdir(parents=True)
     (being_made / "lock").touch()  # the moment before its owner locks it
@@ -259,11 +259,11 @@ def test_a_folder_that_is_only_being_made_is_not_taken_for_abandoned(tmp_path: P
     assert list(abandoned_workspaces(tmp_path)) == []
 
 
-def test_rows_of_a_process_that_dies_later_are_found_by_the_others(tmp_path: Path) -> None:
+def test_rows_of_a_process_that_dies_later_are_recovered_by_others(tmp_path: Path) -> None:
     now_s = 0.0
     with LogWriter(tmp_path, limits=QUICK, now_s=lambda: now_s) as survivor:
         assert survivor.offer(score_batch(1))
-        assert survivor.flush(10)  # it has looked for the dead, and found none
+        assert survivor.flush(10)  # it has searched for dead writers, and found none
         dying = open_workspace(tmp_path)
         write_journal(dying.next_journal(KEY), 2, 3)
         dying.release()  # as the kernel does when a process ends
@@ -274,7 +274,7 @@ def test_rows_of_a_process_that_dies_later_are_found_by_the_others(tmp_path: Pat
 
 
 @pytest.mark.fault
-def test_rows_of_a_living_process_are_left_to_it(
+def test_rows_of_a_live_process_are_left_alone(
     tmp_path: Path, crashing_writer: subprocess.Popen[str]
 ) -> None:
     with LogWriter(tmp_path, limits=QUICK) as writer:

@@ -1,4 +1,4 @@
-"""The newest rows, each given once, wherever its file is on its way."""
+"""The newest rows, each returned once, whether their file is finished or not."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def ids(rows: list[dict[str, object]]) -> list[object]:
     return [row["request_id"] for row in rows]
 
 
-def test_the_newest_rows_come_from_files_and_journals_alike(
+def test_the_newest_rows_come_from_both_files_and_journals(
     writer: LogWriter, tmp_path: Path
 ) -> None:
     writer.offer(score_batch(2))
@@ -39,7 +39,7 @@ def test_the_newest_rows_come_from_files_and_journals_alike(
     assert ids(latest_rows(tmp_path, LogKind.SCORE, model="fraud", rows=3)) == ["r1", "r5", "r6"]
 
 
-def test_a_follower_gives_each_row_once_also_when_its_file_is_finished_meanwhile(
+def test_a_follower_returns_each_row_once_even_if_its_file_is_finished_meanwhile(
     writer: LogWriter, tmp_path: Path
 ) -> None:
     follower = Follower(tmp_path, LogKind.SCORE, None)
@@ -53,7 +53,7 @@ def test_a_follower_gives_each_row_once_also_when_its_file_is_finished_meanwhile
     assert follower.next_rows(at_most=10) == []
 
 
-def test_a_follower_gives_rows_of_the_same_moment_and_of_a_little_earlier(
+def test_a_follower_returns_rows_of_the_same_time_and_slightly_earlier(
     writer: LogWriter, tmp_path: Path
 ) -> None:
     follower = Follower(tmp_path, LogKind.SCORE, None)
@@ -68,7 +68,7 @@ def test_a_follower_gives_rows_of_the_same_moment_and_of_a_little_earlier(
     assert ids(follower.next_rows(at_most=10)) == ["r2", "r1"]
 
 
-def test_a_follower_does_not_come_back_to_what_lies_before_its_first_page(
+def test_a_follower_never_returns_rows_from_before_its_first_page(
     writer: LogWriter, tmp_path: Path
 ) -> None:
     follower = Follower(tmp_path, LogKind.SCORE, None)
@@ -79,7 +79,9 @@ def test_a_follower_does_not_come_back_to_what_lies_before_its_first_page(
     assert follower.next_rows(at_most=1000) == []
 
 
-def test_a_follower_forgets_what_it_need_not_remember(writer: LogWriter, tmp_path: Path) -> None:
+def test_a_follower_forgets_rows_that_it_need_not_remember(
+    writer: LogWriter, tmp_path: Path
+) -> None:
     follower = Follower(tmp_path, LogKind.SCORE, None)
     for number in range(5):
         writer.offer(score_batch(1, first=number, at_us=AT_US + number * 60 * SECOND_US))
@@ -100,6 +102,6 @@ def test_other_kinds_and_models_are_left_out(writer: LogWriter, tmp_path: Path) 
     assert ids(latest_rows(tmp_path, LogKind.SHADOW, model=None, rows=9)) == ["r9"]
 
 
-def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_directory_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="log directory"):
         latest_rows(tmp_path / "nowhere", LogKind.SCORE, model=None, rows=1)

@@ -1,4 +1,4 @@
-"""The mirror's books."""
+"""The mirror's ledger."""
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ ENDS = (
 
 
 @given(ends=st.lists(COUNTS, min_size=7, max_size=7), in_flight=COUNTS)
-def test_it_balances_exactly_when_every_offered_row_is_accounted_for(
+def test_a_ledger_balances_if_and_only_if_every_offered_row_is_accounted_for(
     ends: list[int], in_flight: int
 ) -> None:
     counts = dict(zip(ENDS, ends, strict=True))

@@ -1,4 +1,4 @@
-"""When files are finished, and how batches are cut: pure rules."""
+"""Rules for finishing files and for cutting batches into slices."""
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,7 @@ def test_a_file_is_due_by_rows_bytes_or_age(
     assert due_files([file], POLICY, now_s=100.0) == (["a"] if is_due else [])
 
 
-def test_beyond_the_bound_on_open_files_the_oldest_are_due() -> None:
+def test_the_oldest_files_beyond_the_bound_are_due() -> None:
     files = [
         Unfinished(name, 1, 1, at_s) for name, at_s in zip("abcde", (5, 1, 4, 2, 3), strict=True)
     ]
@@ -47,7 +47,7 @@ def test_a_limit_of_nothing_is_refused(name: str) -> None:
     sizes=st.lists(st.tuples(st.integers(1, 2), st.integers(0, 25)), max_size=30),
     limit=st.integers(1, 10),
 )
-def test_cutting_keeps_every_row_in_its_file_and_order_in_short_slices(
+def test_short_slices_keep_every_row_in_its_file_and_order(
     sizes: list[tuple[int, int]], limit: int
 ) -> None:
     keys = FileKeys()

@@ -1,4 +1,4 @@
-"""The log writer: what is offered can be read back, and nothing it meets hurts the caller."""
+"""The log writer: offered rows can be read back, and no failure affects the caller."""
 
 import json
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ QUICK = WriterLimits(gather_s=0.005, retry_s=0.01)
 
 def written(root: Path, *batches: LogBatch, **options: object) -> LogWriter:
     """Write `batches` below `root` and return the closed writer."""
-    with LogWriter(root, limits=QUICK, **options) as writer:  # type: ignore[arg-type]  # as given
+    with LogWriter(root, limits=QUICK, **options) as writer:  # type: ignore[arg-type]  # passed on
         for batch in batches:
             assert writer.offer(batch)
     return writer
@@ -112,7 +112,7 @@ def test_rows_with_and_without_statuses_share_a_file(tmp_path: Path) -> None:
     assert len(parquet_files(tmp_path)) == 1
 
 
-def test_versions_widths_and_days_get_files_of_their_own(tmp_path: Path) -> None:
+def test_each_version_width_and_day_gets_its_own_file(tmp_path: Path) -> None:
     written(
         tmp_path,
         score_batch(1, width=2),
@@ -137,7 +137,7 @@ def test_versions_widths_and_days_get_files_of_their_own(tmp_path: Path) -> None
     assert [row["width"] for row in lengths] == [None, 2, 2, 2, 5]
 
 
-def test_unit_keys_are_hashed_unless_asked_otherwise(tmp_path: Path) -> None:
+def test_unit_keys_are_hashed_unless_configured_otherwise(tmp_path: Path) -> None:
     batch = score_batch(2, entity_ids=["alice", "alice"])
 
     written(tmp_path / "hashed", batch)
@@ -174,7 +174,7 @@ def test_offers_beyond_the_bound_in_bytes_are_dropped_and_counted(tmp_path: Path
     assert writer.counters().queued_bytes == 2 * batch.size_bytes
 
 
-def test_room_comes_back_once_rows_are_written(tmp_path: Path) -> None:
+def test_written_rows_free_capacity(tmp_path: Path) -> None:
     with LogWriter(tmp_path, limits=WriterLimits(queued_rows=10, gather_s=0.005)) as writer:
         for _ in range(20):
             assert writer.offer(score_batch(10))
@@ -186,7 +186,7 @@ def test_room_comes_back_once_rows_are_written(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_cannot_be_written_costs_only_its_own_rows(tmp_path: Path) -> None:
-    bad = score_batch(2, first=10, request_ids=["fine", "\ud800"])  # no UTF-8 has this
+    bad = score_batch(2, first=10, request_ids=["fine", "\ud800"])  # this is not valid UTF-8
 
     writer = written(tmp_path, score_batch(3), bad, score_batch(3, first=20))
 
@@ -216,7 +216,7 @@ def test_a_closed_writer_drops_and_leaves_nothing_unfinished(tmp_path: Path) -> 
     assert leftovers(tmp_path) == []
 
 
-def test_a_file_is_finished_when_its_age_comes_and_not_before(tmp_path: Path) -> None:
+def test_a_file_is_finished_at_its_age_limit_and_not_before(tmp_path: Path) -> None:
     now_s = 0.0
     limits = WriterLimits(gather_s=0.002, roll=RollPolicy(age_s=60))
     with LogWriter(tmp_path, limits=limits, now_s=lambda: now_s) as writer:
@@ -230,8 +230,8 @@ def test_a_file_is_finished_when_its_age_comes_and_not_before(tmp_path: Path) ->
         assert len(parquet_files(tmp_path)) == 1
 
 
-def test_never_more_journals_are_open_than_allowed_and_the_idle_go_first(tmp_path: Path) -> None:
-    """Callers choose the names of models: a turn may bring any number of them."""
+def test_open_journals_are_bounded_and_idle_ones_are_closed_first(tmp_path: Path) -> None:
+    """Model names come from callers, so one turn may bring any number of them."""
     unit_keys, keys = UnitKeys(), FileKeys()
     roll = RollPolicy(open_at_once=3)
     files = LogFiles(tmp_path, unit_keys, roll, now_s=lambda: 0.0, pause=lambda: None)
@@ -262,7 +262,7 @@ def test_never_more_journals_are_open_than_allowed_and_the_idle_go_first(tmp_pat
     assert leftovers(tmp_path) == []
 
 
-def test_a_large_batch_is_written_whole_and_in_order(tmp_path: Path) -> None:
+def test_a_large_batch_is_written_completely_and_in_order(tmp_path: Path) -> None:
     batch = score_batch(5_000, width=3, request_ids=["one"] * 5_000)
 
     written(tmp_path, batch)
@@ -272,7 +272,7 @@ def test_a_large_batch_is_written_whole_and_in_order(tmp_path: Path) -> None:
     assert np.array_equal(scores, batch.scores)
 
 
-def test_two_writers_share_a_directory_and_leave_each_other_alone(tmp_path: Path) -> None:
+def test_two_writers_share_a_directory_without_interfering(tmp_path: Path) -> None:
     with LogWriter(tmp_path, limits=QUICK) as first, LogWriter(tmp_path, limits=QUICK) as second:
         for number in range(20):
             first.offer(score_batch(5, first=number * 10))
@@ -288,7 +288,7 @@ def test_two_writers_share_a_directory_and_leave_each_other_alone(tmp_path: Path
 
 @pytest.fixture
 def blocked_root(tmp_path: Path) -> Iterator[Path]:
-    """Stand a file where the log directory should be: no user, not even root, can write there."""
+    """Put a file in place of the log directory, so that not even root can write there."""
     root = tmp_path / "logs"
     root.write_text("in the way")
     yield root
@@ -307,7 +307,7 @@ def test_rows_wait_for_a_directory_that_cannot_be_written(blocked_root: Path) ->
         assert writer.counters().score.written == 3
 
 
-def test_a_directory_that_stays_unwritable_costs_counted_rows_and_no_caller(
+def test_an_unwritable_directory_costs_counted_rows_and_blocks_no_caller(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "logs").write_text("in the way")
@@ -320,7 +320,7 @@ def test_a_directory_that_stays_unwritable_costs_counted_rows_and_no_caller(
     assert (counts.offered, counts.dropped, counts.failed, counts.pending) == (20, 12, 8, 0)
 
 
-def test_a_bug_in_a_step_costs_a_counted_attempt_and_not_the_log(
+def test_a_bug_in_a_step_costs_a_counted_attempt_and_does_not_stop_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append = LogFiles.append

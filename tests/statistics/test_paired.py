@@ -26,21 +26,21 @@ def pairs_of(seed: int, rows: int = 60) -> tuple[Scores, Scores]:
 
 
 def alone(rows: int) -> NDArray[np.int64]:
-    """Label each row as a cluster of its own."""
+    """Label each row as its own cluster."""
     return np.arange(rows)
 
 
 def clustered_differences(
     random: np.random.Generator, clusters: int, rows_each: int
 ) -> tuple[Scores, NDArray[np.int64]]:
-    """Draw differences of mean 0.1 whose rows lean on their cluster's own effect."""
+    """Draw differences of mean 0.1 whose rows share an effect per cluster."""
     effects = random.normal(0, 1, clusters).repeat(rows_each)
     labels = np.arange(clusters).repeat(rows_each)
     return 0.1 + effects + random.normal(0, 0.5, clusters * rows_each), labels
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_a_row_per_cluster_the_interval_is_that_of_the_paired_t_test(seed: int) -> None:
+def test_with_one_row_per_cluster_the_interval_equals_that_of_the_paired_t_test(seed: int) -> None:
     champion, shadow = pairs_of(seed)
     reference = stats.ttest_rel(shadow, champion).confidence_interval(0.9)
 
@@ -51,7 +51,7 @@ def test_with_a_row_per_cluster_the_interval_is_that_of_the_paired_t_test(seed: 
     assert (found.pairs, found.clusters) == (60, 60)
 
 
-def test_the_clustered_variance_is_the_one_of_the_formula_written_out() -> None:
+def test_the_clustered_variance_equals_the_formula_written_out() -> None:
     random = np.random.default_rng(3)
     differences, labels = clustered_differences(random, 12, 4)
     estimate = sum(differences) / 48
@@ -66,7 +66,7 @@ def test_the_clustered_variance_is_the_one_of_the_formula_written_out() -> None:
     assert found.upper - found.estimate == pytest.approx(error * stats.t.ppf(0.975, 11))
 
 
-def test_the_interval_covers_the_mean_of_clustered_rows_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_mean_of_clustered_rows_at_its_confidence() -> None:
     random = np.random.default_rng(20261121)
     covered = covered_by_naive = 0
     for _ in range(2_000):
@@ -78,14 +78,14 @@ def test_the_interval_covers_the_mean_of_clustered_rows_as_often_as_it_says() ->
         covered_by_naive += naive.lower <= 0.1 <= naive.upper
 
     assert 0.935 <= covered / 2_000 <= 0.965
-    assert covered_by_naive / 2_000 < 0.7  # what it would be to call dependent rows independent
+    assert covered_by_naive / 2_000 < 0.7  # the error of treating dependent rows as independent
 
 
 @pytest.mark.parametrize(
     ("champion", "shadow", "problem"),
     [
-        (np.zeros(3), np.zeros(4), "equal 1-D"),
-        (np.zeros((2, 2)), np.zeros((2, 2)), "equal 1-D"),
+        (np.zeros(3), np.zeros(4), "1-D arrays of equal length"),
+        (np.zeros((2, 2)), np.zeros((2, 2)), "1-D arrays of equal length"),
         (np.zeros(1), np.zeros(1), "at least 2 pairs"),
         (np.array([0.0, np.nan]), np.zeros(2), "finite"),
         (np.zeros(2), np.array([0.0, np.inf]), "finite"),
@@ -103,7 +103,7 @@ def test_one_cluster_gives_no_interval() -> None:
         mean_difference(np.zeros(3), np.ones(3), clusters=np.zeros(3, np.int64))
 
 
-def test_quantiles_of_the_distance_are_those_of_the_sorted_distances() -> None:
+def test_quantiles_of_the_distance_equal_those_of_the_sorted_distances() -> None:
     champion = np.zeros(5)
     shadow = np.array([-4.0, 1.0, 3.0, -2.0, 0.0])
 
@@ -111,7 +111,7 @@ def test_quantiles_of_the_distance_are_those_of_the_sorted_distances() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_correlations_are_those_of_scipy_ties_included(seed: int) -> None:
+def test_correlations_equal_those_of_scipy_including_ties(seed: int) -> None:
     champion, shadow = (np.round(scores, 1) for scores in pairs_of(seed))
 
     found = correlate(champion, shadow)
@@ -143,7 +143,9 @@ def test_wilsons_interval_is_the_published_one(
 
 
 @given(trials=st.integers(1, 500), share=st.floats(0, 1), confidence=st.floats(0.5, 0.999))
-def test_wilsons_interval_is_the_one_of_scipy(trials: int, share: float, confidence: float) -> None:
+def test_wilsons_interval_equals_that_of_scipy(
+    trials: int, share: float, confidence: float
+) -> None:
     successes = round(share * trials)
     reference = stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
 
@@ -186,7 +188,7 @@ def test_without_variance_each_cluster_counts_once(shadow: Scores) -> None:
     assert (found.lower, found.upper) == wilson_interval(shadow[0], 4)
 
 
-def test_the_interval_covers_the_flip_rate_of_clustered_rows_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_flip_rate_of_clustered_rows_at_its_confidence() -> None:
     random = np.random.default_rng(20261121)
     covered = 0
     for _ in range(2_000):
@@ -201,7 +203,7 @@ def test_the_interval_covers_the_flip_rate_of_clustered_rows_as_often_as_it_says
 
 
 @given(hnp.arrays(np.float64, st.tuples(st.just(2), st.integers(2, 40)), elements=st.floats(0, 1)))
-def test_exchanging_the_versions_turns_the_signs(scores: Scores) -> None:
+def test_exchanging_the_versions_reverses_the_signs(scores: Scores) -> None:
     champion, shadow = scores
     rows = alone(champion.size)
 

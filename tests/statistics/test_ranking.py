@@ -1,4 +1,4 @@
-"""Areas under the curve, against the definition written out, and by simulation."""
+"""Areas under the ROC curve, against the definition written out, and by simulation."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def delong_covariance(
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_with_a_row_per_cluster_areas_and_difference_are_delongs(seed: int) -> None:
+def test_with_one_row_per_cluster_areas_and_difference_equal_delongs(seed: int) -> None:
     labels, champion, shadow = labelled(seed)
     areas, covariance = delong_covariance(labels, [champion, shadow])
     error = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]) ** 0.5
@@ -59,7 +59,7 @@ def test_with_a_row_per_cluster_areas_and_difference_are_delongs(seed: int) -> N
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_area_of_one_score_has_delongs_variance(seed: int) -> None:
+def test_the_area_of_a_single_score_has_delongs_variance(seed: int) -> None:
     labels, scores, _ = labelled(seed)
     (area, _), covariance = delong_covariance(labels, [scores, scores])
 
@@ -75,7 +75,7 @@ def test_a_class_of_one_row_adds_no_variance() -> None:
     assert found == pytest.approx((above.mean(), above.var(ddof=1) / 3))
 
 
-def test_the_interval_of_an_area_is_made_on_the_logit_scale() -> None:
+def test_the_interval_of_an_area_is_computed_on_the_logit_scale() -> None:
     labels, champion, shadow = labelled(2)
     (area, _), covariance = delong_covariance(labels, [champion, shadow])
     logit = np.log(area / (1 - area))
@@ -100,7 +100,7 @@ def test_repeating_every_row_within_its_cluster_changes_no_interval() -> None:
         assert getattr(thrice.champion, name) == pytest.approx(getattr(once.champion, name))
 
 
-def test_units_with_rows_of_both_classes_have_the_variance_that_leaving_each_out_shows() -> None:
+def test_units_with_rows_of_both_classes_have_the_variance_of_the_jackknife() -> None:
     random = np.random.default_rng(5)
     veil = random.normal(0, 1.5, 150).repeat(4)  # shared by positives and negatives of a unit
     labels = random.random(600) < 0.4
@@ -120,11 +120,11 @@ def test_units_with_rows_of_both_classes_have_the_variance_that_leaving_each_out
     assert error == pytest.approx(jackknife_error, rel=0.03)
 
 
-def test_the_interval_of_the_difference_covers_none_as_often_as_it_says() -> None:
+def test_the_interval_of_the_difference_covers_zero_at_its_confidence() -> None:
     random = np.random.default_rng(20261121)
     covered = covered_by_delong = 0
     for _ in range(1_000):
-        # 60 units of 4 rows and one truth; both scores see it equally well, through a veil.
+        # 60 units of 4 rows and one truth; both scores see it equally well, with noise.
         labels = (random.random(60) < 0.4).repeat(4)
         veil = random.normal(0, 1, (2, 60)).repeat(4, axis=1)
         champion, shadow = labels + veil + random.normal(0, 0.5, (2, 240))
@@ -135,10 +135,10 @@ def test_the_interval_of_the_difference_covers_none_as_often_as_it_says() -> Non
         covered_by_delong += naive.lower <= 0 <= naive.upper
 
     assert 0.93 <= covered / 1_000 <= 0.97
-    assert covered_by_delong / 1_000 < 0.8  # what it would be to call dependent rows independent
+    assert covered_by_delong / 1_000 < 0.8  # the error of treating dependent rows as independent
 
 
-def test_a_perfect_ranking_has_an_area_of_one_and_no_made_up_width() -> None:
+def test_a_perfect_ranking_has_an_area_of_one_and_no_invented_width() -> None:
     labels = np.array([False, False, True, True])
     scores = np.array([0.1, 0.2, 0.8, 0.9])
 
@@ -157,12 +157,12 @@ def test_too_few_rows_of_a_class_are_refused() -> None:
         compare_auc(labels, scores, scores, clusters=np.arange(4))
 
 
-def test_many_rows_of_one_unit_are_too_few_all_the_same() -> None:
+def test_many_rows_of_one_unit_are_still_too_few() -> None:
     labels = np.array([True, True, True, False, False])
 
     assert not can_compare_auc(labels, np.array([1, 1, 1, 2, 3]))
 
 
 def test_columns_of_different_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="shapes differ"):
+    with pytest.raises(ValueError, match="equal shapes"):
         compare_auc(np.array([True]), np.zeros(2), np.zeros(2), clusters=np.arange(2))

@@ -1,4 +1,4 @@
-"""Compare a shadow with the version that answered, from the logs."""
+"""Comparison of a shadow with the version that answered, from the logs."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +35,7 @@ QUANTILE_LEVELS = (0.5, 0.9, 0.99, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class ScoreComparison:
-    """How the scores differ, truth apart."""
+    """The differences between the scores, regardless of outcomes."""
 
     champion_mean: float
     shadow_mean: float
@@ -43,12 +43,12 @@ class ScoreComparison:
     absolute_quantiles: dict[str, float]  # of |shadow - champion|, e.g. "p99"
     correlation: Correlation
     shift: DistributionShift
-    flips: Flips | None  # None: no threshold was asked for, or fewer than two units
+    flips: Flips | None  # None: no threshold was given, or fewer than two units
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeComparison:
-    """How the scores stand to the truth. None: too few outcomes, or scores no probabilities."""
+    """The quality of the scores on outcomes. None: too few outcomes, or scores not in [0, 1]."""
 
     auc: AucComparison | None
     champion: Calibration | None
@@ -61,7 +61,7 @@ class ComparisonReport:
 
     model: str
     pair: VersionPair
-    other_pairs: tuple[VersionPair, ...]  # that fit the question too, and are not compared here
+    other_pairs: tuple[VersionPair, ...]  # pairs that also fit the question, not compared here
     since: datetime | None
     confidence: float
     rows: RowCensus
@@ -80,19 +80,19 @@ def compare(
     threshold: float | None = None,
     confidence: float = 0.95,
 ) -> ComparisonReport:
-    """Compare the logged scores of `shadow` and `champion` (default: the pair seen last).
+    """Compare the logged scores of `shadow` and `champion` (by default the most recent pair).
 
     Args:
-        log_dir: what the routers' log writers were given.
+        log_dir: the directory of the routers' log writers.
         model: name of the deployment.
         shadow: version number of the shadow.
-        champion: version number of the one that answered, in whatever arm.
-        since: UTC, without a zone; rows answered before are left out.
-        threshold: where a score becomes a positive decision.
+        champion: number of the version that answered, in whichever arm.
+        since: UTC, without a zone; rows answered before it are left out.
+        threshold: the lowest score that is a positive decision.
         confidence: coverage of every interval, in (0, 1).
 
     Raises:
-        NotFoundError: no such directory, or no row that fits.
+        NotFoundError: the directory does not exist, or no row fits.
         UnavailableError: the logs cannot be read.
     """
     question = Question(model, shadow, champion, since)

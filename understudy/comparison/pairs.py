@@ -1,4 +1,4 @@
-"""Finds in the logs the rows that both versions scored, and the truth where it is known."""
+"""The rows in the logs that both versions scored, with their outcomes where known."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from understudy.logs.reader import LogReader
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which rows to compare; None: the pair of versions that was seen last, or no bound."""
+    """The rows to compare. None: the most recent pair of versions, or no bound."""
 
     model: str
     shadow: int | None = None
@@ -22,7 +22,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class VersionPair:
-    """A shadow and the version that answered beside it, with their rows in the log."""
+    """A shadow and the version that answered the same requests, with their rows in the log."""
 
     shadow: int
     champion: int
@@ -33,13 +33,13 @@ class VersionPair:
 
 @dataclass(frozen=True, slots=True)
 class RowCensus:
-    """What the log holds of one pair of versions, and what of it was compared."""
+    """The rows of one pair of versions in the log, and how many of them were compared."""
 
     ok: int
     error: int
     timeout: int
-    duplicates: int  # of a request (and candidate) already seen; the latest is compared
-    not_finite: int  # scores that no statistic can use
+    duplicates: int  # repeats of a request (and candidate); the latest row is compared
+    not_finite: int  # rows with a score that is not finite, which no statistic can use
     pairs: int
     requests: int
     units: int
@@ -47,15 +47,15 @@ class RowCensus:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCensus:
-    """What the outcome log holds for the pairs, and what of it was used."""
+    """The outcomes in the log for the pairs, and how many of them were used."""
 
     matched: int
     unmatched_pairs: int
-    duplicates: int  # reports of a request already reported; the latest is used
-    conflicting: int  # requests whose reports do not agree
-    observed_before_answer: int  # by clocks that may differ; used all the same
+    duplicates: int  # repeated reports for a request; the latest is used
+    conflicting: int  # requests with reports that disagree
+    observed_before_answer: int  # by clocks that may differ; used nevertheless
     not_binary: int  # left out of rankings and calibration
-    of_candidates: int  # pairs of a request with candidates: the truth of which one is unknown
+    of_candidates: int  # pairs whose request has candidates: the outcome's candidate is unknown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,11 +65,11 @@ class PairedRows:
     champion: NDArray[np.float64]
     shadow: NDArray[np.float64]
     unit: NDArray[np.int64]  # label of the unit key
-    label: NDArray[np.float64]  # NaN: no outcome
+    label: NDArray[np.float64]  # NaN if there is no outcome
 
 
 def version_pairs(reader: LogReader, question: Question) -> tuple[VersionPair, ...]:
-    """Return the pairs of versions in the log that fit the question, last seen first."""
+    """Return the pairs of versions in the log that fit the question, most recent first."""
     found = reader.rows(
         """
         SELECT shadow_version AS shadow, champion_version AS champion, count(*) AS rows,
@@ -90,7 +90,7 @@ def version_pairs(reader: LogReader, question: Question) -> tuple[VersionPair, .
 def read_pairs(
     reader: LogReader, question: Question, pair: VersionPair
 ) -> tuple[PairedRows, RowCensus, OutcomeCensus]:
-    """Return the rows that both versions of `pair` scored, each request once, and the counts."""
+    """Return the rows that both versions of `pair` scored, one per request, and the counts."""
     parameters = _parameters(question) | {"shadow": pair.shadow, "champion": pair.champion}
     reader.keep("asked", _ASKED, parameters)
     reader.keep("truth", _TRUTH, {"model": question.model})
@@ -125,7 +125,7 @@ def _parameters(question: Question) -> dict[str, object]:
     }
 
 
-# `rank` 1 is the latest row of a request: a caller who asked again acted on that answer.
+# `rank` 1 is the latest row of a request: a caller that repeated it acted on that answer.
 _ASKED = """
     SELECT request_id, candidate_id, unit_key, at_utc, status, champion_score, shadow_score,
            status = 'ok' AND isfinite(champion_score) AND isfinite(shadow_score) AS usable,
@@ -179,7 +179,7 @@ _OUTCOME_CENSUS = """
 
 
 def require_pair(pairs: tuple[VersionPair, ...], question: Question) -> VersionPair:
-    """Return the pair to compare: the one seen last.
+    """Return the pair to compare, which is the most recent one.
 
     Raises:
         NotFoundError: the log holds no row that fits the question.

@@ -1,1 +1,1 @@
-"""The words that all services share. Values and rules only: no I/O, no clock, no protobuf."""
+"""The vocabulary that all services share. Values and rules only: no I/O, clock or protobuf."""

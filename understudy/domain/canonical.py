@@ -1,7 +1,7 @@
-"""Canonical JSON and digests: one text for one value, in every process and every language.
+"""Canonical JSON and digests: the same text for a value in every process and language.
 
 The text is that of RFC 8785 (JSON Canonicalization Scheme). Its numbers are IEEE 754 doubles, so
-an integer that a double does not hold exactly stands there as text: see `exact_integer`.
+an integer that a double cannot hold exactly is written as a string: see `exact_integer`.
 """
 
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ from hashlib import sha256
 import rfc8785
 
 _GREATEST_EXACT = (1 << 53) - 1  # RFC 7493 (I-JSON), section 2.2
-_FIRST_WITH_EXPONENT = 10**21  # ECMAScript writes greater doubles as 1e+21
+_FIRST_WITH_EXPONENT = 10**21  # ECMAScript writes larger doubles as 1e+21
 
 
 def canonical_json(value: object) -> str:
     """Return the RFC 8785 text of `value`.
 
     Raises:
-        ValueError: a number is NaN, infinite, or an integer beyond 2**53 - 1; a text is not
+        ValueError: a number is NaN, infinite, or an integer beyond 2**53 - 1; a string is not
             Unicode; or a value is not JSON.
-        RecursionError: it is nested too deep.
+        RecursionError: the value is nested too deeply.
     """
-    # The library checks types itself, and names the value that it refuses.
+    # The library checks types itself, and names a value that it rejects.
     return rfc8785.dumps(value).decode()  # type: ignore[arg-type]
 
 
@@ -29,10 +29,10 @@ def digest_of(form: str, content: Mapping[str, object]) -> str:
     """Return the sha256 of the canonical JSON of `content` and the name of its form.
 
     Args:
-        form: which document this is, and the version of its layout, e.g. "deployment/1". A reader
-            in another language learns from it how to build the document; a layout that changes
-            takes the next number, so that no digest of the old one is mistaken for it.
-        content: the document's other members.
+        form: the kind of document and the version of its layout, e.g. "deployment/1". It tells a
+            reader in another language how to build the document; a changed layout takes the next
+            number, so that a digest of the old layout is not mistaken for one of the new.
+        content: the other members of the document.
     """
     return digest_of_text(canonical_document(form, content))
 
@@ -48,9 +48,9 @@ def digest_of_text(text: str) -> str:
 
 
 def exact_integer(value: int) -> int | str:
-    """Return `value`, as decimal text where a double would round it.
+    """Return `value`, as a decimal string if a double would round it.
 
-    The reader of the document knows which of its members are integers; it takes `int()` of either.
+    The reader of the document knows which members are integers, and applies `int()` to either form.
     """
     return value if -_GREATEST_EXACT <= value <= _GREATEST_EXACT else str(value)
 
@@ -59,7 +59,7 @@ def number_as_written(literal: str) -> int | float:
     """Return the number of a JSON integer literal, for `json.loads(..., parse_int=...)`.
 
     Canonical JSON writes the double 1e20 with 21 digits; it is read as that double again. An
-    integer that no double holds stays one, and `canonical_json` refuses it.
+    integer that no double holds stays an integer, and `canonical_json` rejects it.
     """
     value = int(literal)
     if exact_integer(value) is value or abs(value) >= _FIRST_WITH_EXPONENT:

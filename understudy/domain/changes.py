@@ -16,13 +16,13 @@ class DeployChampion:
 @dataclass(frozen=True, slots=True)
 class SetShadow:
     version: int
-    sample_bp: int  # 0 removes it
+    sample_bp: int  # 0 removes the shadow
 
 
 @dataclass(frozen=True, slots=True)
 class SetCanary:
     version: int
-    weight_bp: int  # 0 removes it
+    weight_bp: int  # 0 removes the canary
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    to_revision: int | None = None  # None: undo the last change, whatever it was
+    to_revision: int | None = None  # None: undo the last change, of whatever kind
 
 
 @dataclass(frozen=True, slots=True)

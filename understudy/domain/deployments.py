@@ -1,4 +1,4 @@
-"""What a model name serves: champion, challengers, shadows, fallbacks. Immutable revisions."""
+"""What a model name serves: champion, challengers, shadows and fallbacks, in immutable revisions."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -22,10 +22,10 @@ class Arm(StrEnum):
 
 
 class DegradationLevel(IntEnum):
-    """The ladder: each level answers from less."""
+    """The levels of the ladder; each needs fewer parts of the system than the one before."""
 
     FULL = 0
-    FEATURES = 1  # the model with defaulted, stale or last-known features
+    FEATURES = 1  # the model, with defaulted, stale or last-known features
     FALLBACK = 2  # the fallback version, or the entity's last score
     CONSTANT = 3  # the declared constant
 
@@ -72,7 +72,7 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """What still answers when the model cannot; tried in this order."""
+    """The answers used if the model fails, in the order in which they are tried."""
 
     version: int | None = None
     last_score: bool = False
@@ -82,7 +82,7 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Decides before the model: `feature operator value` gives `action` and `score`."""
+    """A rule that decides before the model: `feature operator value` gives `action` and `score`."""
 
     name: str
     feature: str
@@ -94,10 +94,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One revision. Replaced whole, never edited. The digest leaves the number out.
+    """One revision, replaced as a whole and never edited. The digest excludes the number.
 
     Raises:
-        InvalidInputError: on construction, with all that contradicts itself.
+        InvalidInputError: on construction, if the revision contradicts itself; all faults reported.
     """
 
     model: str
@@ -109,7 +109,7 @@ class Deployment:
     fallback: Fallback = field(default_factory=Fallback)
     decision_threshold: float | None = None
     rules: tuple[Rule, ...] = ()
-    standby: tuple[int, ...] = ()  # kept warm for a rollback; takes no traffic
+    standby: tuple[int, ...] = ()  # kept warm for a rollback, without traffic
 
     def __post_init__(self) -> None:
         checked_model_name(self.model)
@@ -118,7 +118,7 @@ class Deployment:
 
     @property
     def digest(self) -> str:
-        """Same content, same digest: a rollback is recognisable as equal to an old revision."""
+        """A digest of the content: a rollback has the same digest as the revision it restores."""
         return digest_of("deployment/1", content_of(self))
 
     def numbered(self, revision: int) -> "Deployment":
@@ -126,7 +126,7 @@ class Deployment:
 
 
 def content_of(deployment: Deployment) -> dict[str, Any]:
-    """Return what a revision says, as JSON values, without its number and standby."""
+    """Return the content of a revision as JSON values, without its number and standby."""
     return {
         "model": deployment.model,
         "champion": deployment.champion,
@@ -140,7 +140,7 @@ def content_of(deployment: Deployment) -> dict[str, Any]:
 
 
 def deployment_from_content(content: dict[str, Any], revision: int) -> Deployment:
-    """Return the revision that `content_of` wrote down; canonical JSON writes 1.0 as 1.
+    """Return the revision that `content_of` wrote; canonical JSON writes 1.0 as 1.
 
     Raises:
         InvalidInputError: the content contradicts itself.
@@ -182,7 +182,7 @@ def _float_or_none(value: float | None) -> float | None:
 
 
 def versions_in_use(deployment: Deployment) -> tuple[int, ...]:
-    """Return the version numbers that take live or shadow traffic, or stand behind it."""
+    """Return the version numbers that take live or shadow traffic, or serve as a fallback."""
     used = {deployment.champion}
     used.update(challenger.version for challenger in deployment.challengers)
     used.update(shadow.version for shadow in deployment.shadows)
@@ -200,7 +200,7 @@ def _faults(deployment: Deployment) -> Iterator[Fault]:
     if deployment.champion < 1:
         yield Fault("champion", str(deployment.champion), "a version number from 1")
     if not deployment.salt:
-        yield Fault("salt", "''", "a text that is not empty")
+        yield Fault("salt", "''", "a string that is not empty")
     yield from _weight_faults(deployment)
     yield from _shadow_faults(deployment)
     yield from _fallback_faults(deployment.fallback)

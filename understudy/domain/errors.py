@@ -1,6 +1,6 @@
-"""Every failure that we raise on purpose. Facts are attributes; the text says what happened.
+"""The errors that we raise on purpose: facts are attributes, the text says what happened.
 
-The class decides who should retry: `understudy.runtime.grpc_errors` gives each its gRPC status.
+The class decides who should retry: `understudy.runtime.grpc_errors` maps each to a gRPC status.
 """
 
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 
 class UnderstudyError(Exception):
-    """Base of every failure that we raise on purpose. Its text may be shown to callers."""
+    """The base of all errors that we raise on purpose. Its text may be shown to callers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with an input."""
+    """A single fault in an input."""
 
     field: str  # path, e.g. "models[2].sha256"
-    read: str  # what was there
-    accepted: str  # what would be accepted
+    read: str  # the value that was found
+    accepted: str  # the values that would be accepted
 
     def __str__(self) -> str:
         read, accepted = _cut(self.read), _cut(self.accepted, _ACCEPTED_CHARACTERS)
@@ -27,7 +27,7 @@ class Fault:
 class InvalidInputError(UnderstudyError):
     """The caller must change the input; a retry cannot help. Carries all faults at once.
 
-    The text is bounded, whatever was read: it may go back to whoever sent it.
+    The text is bounded, whatever the input was, because it may be sent back to the caller.
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
@@ -43,7 +43,7 @@ class InvalidInputError(UnderstudyError):
 
 
 class NotFoundError(UnderstudyError):
-    """What was named does not exist."""
+    """The named object does not exist."""
 
     def __init__(self, kind: str, name: object) -> None:
         super().__init__(f"{kind} {_cut(str(name))} does not exist")
@@ -52,19 +52,19 @@ class NotFoundError(UnderstudyError):
 
 
 class ConflictError(UnderstudyError):
-    """Somebody else changed the state first; read it again, then decide again."""
+    """Another writer changed the state first; read it again before deciding."""
 
 
 class RefusedError(UnderstudyError):
-    """The state does not allow this; something else must happen first."""
+    """The state does not allow this operation; something else must happen first."""
 
 
 class PermissionRefusedError(UnderstudyError):
-    """The caller is known, and may not do this."""
+    """The caller is known, but lacks the permission."""
 
 
 class OverloadedError(UnderstudyError):
-    """A bounded queue is full; retry not before `retry_after_ms`."""
+    """A bounded queue is full; do not retry before `retry_after_ms`."""
 
     def __init__(self, what: str, *, retry_after_ms: int) -> None:
         super().__init__(f"{what} is full; retry after {retry_after_ms} ms")
@@ -73,7 +73,7 @@ class OverloadedError(UnderstudyError):
 
 
 class DeadlinePassedError(UnderstudyError):
-    """The caller's deadline passed before the work was done; it was not done."""
+    """The caller's deadline passed before the work was done, so it was not done."""
 
     def __init__(self, stage: str) -> None:
         super().__init__(f"deadline passed before {stage}")
@@ -90,7 +90,7 @@ class UnavailableError(UnderstudyError):
 
 
 class CorruptedError(UnderstudyError):
-    """Bytes are not what their digest says. Nothing was done with them."""
+    """The bytes do not match their digest. Nothing was done with them."""
 
 
 _SHOWN_CHARACTERS = 80

@@ -1,7 +1,7 @@
 """Feature views, feature sets and the status of a value.
 
-A feature view is a named, versioned group of features of one entity type. A feature set is
-what a model reads: `view@version:feature`, in the order of its input columns.
+A feature view is a named, versioned group of features of one entity type. A feature set lists
+what a model reads, as `view@version:feature`, in the order of its input columns.
 """
 
 import json
@@ -25,47 +25,47 @@ class FeatureDtype(StrEnum):
 
 
 class FeatureStatus(IntEnum):
-    """How a value came to be. One byte per value in matrices and logs."""
+    """The origin of a value. One byte per value in matrices and logs."""
 
     PRESENT = 0
     FROM_REQUEST = 1
     STALE = 2  # older than its max age; the stored value is used
-    DEFAULTED = 3  # the declared default stands in for a missing value
-    LAST_KNOWN = 4  # the store did not answer; a value seen earlier stands in
-    MISSING = 5  # no value and no default; NaN or "" stands in
+    DEFAULTED = 3  # the declared default replaces a missing value
+    LAST_KNOWN = 4  # the store did not answer; a value seen earlier is used
+    MISSING = 5  # no value and no default; NaN or "" is used
 
 
 class ViewKind(StrEnum):
-    """Where the values of a view come from."""
+    """The origin of the values of a view."""
 
     STORED = "stored"  # read from the feature store
-    REQUEST = "request"  # brought by the request; never stored
-    COMPUTED = "computed"  # by expressions, from other features, at the time of the request
+    REQUEST = "request"  # sent with the request; never stored
+    COMPUTED = "computed"  # by expressions over other features, at the time of the request
 
 
 @dataclass(frozen=True, slots=True)
 class BinsLayout:
-    """A view kept as one bin per feature, as other tools write it; else it is packed."""
+    """The layout of a view with one bin per feature, as other tools write it, instead of packed."""
 
     set_name: str
-    event_time_bin: str = ""  # whole UTC ms or fractional UTC s; "": time of reading
-    names: tuple[tuple[str, str], ...] = ()  # feature, bin; a feature not named has its own name
+    event_time_bin: str = ""  # whole UTC ms or fractional UTC s; "" for the time of reading
+    names: tuple[tuple[str, str], ...] = ()  # feature, bin; the default bin is the feature's name
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
     name: str
     dtype: FeatureDtype
-    default: FeatureScalar | None = None  # None: none is declared
+    default: FeatureScalar | None = None  # None: no default
     max_age_s: float | None = None  # None: never stale
     description: str = ""
     owner: str = ""
-    expression: str = ""  # of a computed view
+    expression: str = ""  # in a computed view
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureView:
-    """Immutable under its name and version: `digest` covers all but the texts."""
+    """A feature view, immutable under its name and version: the digest covers all but the texts."""
 
     name: str
     version: int
@@ -74,14 +74,14 @@ class FeatureView:
     ttl_s: float | None = None  # how long the store keeps a record; None: for ever
     kind: ViewKind = ViewKind.STORED
     bins: BinsLayout | None = None
-    inputs: tuple[tuple[str, str], ...] = ()  # of a computed view: name, `view@version:feature`
+    inputs: tuple[tuple[str, str], ...] = ()  # in a computed view: name, `view@version:feature`
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
 
     @property
     def canonical_json(self) -> str:
-        """The text the digest is made of; what a registry stores and a router reads."""
+        """The text that is digested, stored by the registry and read by routers."""
         content: dict[str, Any] = {
             "name": self.name,
             "version": self.version,
@@ -89,7 +89,7 @@ class FeatureView:
             "ttl_s": self.ttl_s,
             "features": [_content_of(feature) for feature in self.features],
         }
-        # What a plain stored view lacks is left out, so that its digest stays as it is.
+        # Members that a plain stored view lacks are left out, to keep its digest stable.
         if self.kind is not ViewKind.STORED:
             content["kind"] = self.kind.value
         if self.bins is not None:
@@ -139,7 +139,7 @@ class FeatureRef:
         """Read `view@version:feature`.
 
         Raises:
-            InvalidInputError: `text` is not of that form.
+            InvalidInputError: `text` does not have this form.
         """
         match = _FEATURE_REF.fullmatch(text)
         if match is None:
@@ -150,7 +150,7 @@ class FeatureRef:
 
 
 def view_from_canonical_json(text: str) -> FeatureView:
-    """Return the view that `FeatureView.canonical_json` wrote down."""
+    """Return the view that `FeatureView.canonical_json` wrote."""
     content: dict[str, Any] = json.loads(text)
     return FeatureView(
         name=content["name"],
@@ -174,12 +174,12 @@ def view_from_canonical_json(text: str) -> FeatureView:
 
 
 def written_default(value: FeatureScalar | None) -> FeatureScalar | None:
-    """Return a default as documents that are digested hold it."""
+    """Return a default as it is written in digested documents."""
     return exact_integer(value) if isinstance(value, int) else value
 
 
 def _read_default(dtype: FeatureDtype, value: FeatureScalar | None) -> FeatureScalar | None:
-    """Return the default as its dtype has it: canonical JSON writes 1.0 as 1, 2**60 as text."""
+    """Return the default in its dtype: canonical JSON writes 1.0 as 1, and 2**60 as a string."""
     match dtype:
         case _ if value is None:
             return None

@@ -1,12 +1,12 @@
-"""When a scorer process that ended is started again, and when no more. Pure.
+"""The rule for when an ended scorer process is restarted, and when it is given up. Pure.
 
-An end counts against a budget: it is the version's doing. A start that fails before there is a
-process (the registry is away, the disk is full) is not, and is tried again without end.
+An exit counts against a budget, because the version is at fault. A start that fails before there
+is a process (the registry is away, the disk is full) does not, and is retried without limit.
 """
 
 from dataclasses import dataclass, replace
 
-_MOST_DOUBLINGS = 64  # above any bound; more would leave the range of floats
+_MOST_DOUBLINGS = 64  # larger than any bound; more would exceed the range of floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class RestartHistory:
-    """`failures_s`: when the process ended unasked, oldest first, on a monotonic clock.
+    """`failures_s`: the times of unrequested exits, oldest first, on a monotonic clock.
 
-    `unstarted` counts the starts in a row that failed before there was a process.
+    `unstarted` is the number of consecutive starts that failed before there was a process.
     """
 
     policy: RestartPolicy
@@ -43,20 +43,20 @@ class RestartHistory:
     unstarted: int = 0
 
     def started(self) -> "RestartHistory":
-        """Return the next history after there is a process."""
+        """Return the next history, after a process was started."""
         return replace(self, unstarted=0)
 
     def not_started(self, jitter: float) -> tuple["RestartHistory", Restart]:
-        """Return the next history and when to try again; `jitter` as for `failed`."""
+        """Return the next history and the time of the next attempt; `jitter` as in `failed`."""
         following = replace(self, unstarted=self.unstarted + 1)
         return following, Restart(self._back_off_s(self.unstarted, jitter))
 
     def failed(self, now_s: float, jitter: float) -> tuple["RestartHistory", Restart | GiveUp]:
-        """Return the next history and what to do after a process ended unasked.
+        """Return the next history and the action after an unrequested exit.
 
         Args:
             now_s: monotonic.
-            jitter: in [0, 1); spreads the restarts of processes that died together.
+            jitter: in [0, 1); spreads the restarts of processes that died at the same time.
         """
         recent = tuple(at for at in self.failures_s if now_s - at < self.policy.window_s)
         following = replace(self, failures_s=(*recent, now_s))

@@ -1,4 +1,4 @@
-"""What the registry tells routers and scorer hosts: the whole state, replaced whole."""
+"""The registry's whole state as routers and scorer hosts receive it, replaced as a whole."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,9 +12,9 @@ class ScorerState(StrEnum):
     STARTING = "starting"
     READY = "ready"
     DRAINING = "draining"
-    RESTARTING = "restarting"  # died, or did not start; waiting to be started again
+    RESTARTING = "restarting"  # exited, or failed to start; waiting for a restart
     REFUSED = "refused"  # the artifact failed its checks
-    GAVE_UP = "gave_up"  # restart budget spent
+    GAVE_UP = "gave_up"  # the restart budget is exhausted
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ScorerProcess:
 
 @dataclass(frozen=True, slots=True)
 class VersionSpec:
-    """What it takes to serve a version."""
+    """The facts needed to serve a version."""
 
     ref: VersionRef
     artifact_digest: str

@@ -1,4 +1,4 @@
-"""What a version is: `fraud@7`, its artifact, its signature."""
+"""A version: `fraud@7`, its artifact and its signature."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Self
 from understudy.domain.canonical import digest_of
 from understudy.domain.errors import InvalidInputError
 
-MODEL_FILE = "model.onnx"  # the file of an artifact that is loaded
+MODEL_FILE = "model.onnx"  # the file that is loaded from an artifact
 GOLDEN_FILE = "golden.npz"  # its golden vectors: arrays `in:<name>` and `out:<name>`
 DYNAMIC = -1  # a dimension whose size is known only at run time
 
@@ -17,10 +17,10 @@ _MODEL_NAME_RULE = "1 to 63 of a-z, 0-9, '_' and '-', starting with a letter or 
 
 
 def checked_model_name(name: str, field: str = "model") -> str:
-    """Return `name` when it can name a model.
+    """Return `name` if it is a valid model name.
 
     Raises:
-        InvalidInputError: it cannot; `field` is named.
+        InvalidInputError: it is invalid; the error names `field`.
     """
     if not _MODEL_NAME.fullmatch(name):
         raise InvalidInputError.of(field, read=name, accepted=_MODEL_NAME_RULE)
@@ -42,7 +42,7 @@ class VersionRef:
         """Read `fraud@7`.
 
         Raises:
-            InvalidInputError: `text` is not of that form.
+            InvalidInputError: `text` does not have this form.
         """
         model, separator, number = text.partition("@")
         if not (separator and number.isascii() and number.isdigit() and int(number) > 0):
@@ -52,7 +52,7 @@ class VersionRef:
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """Name, Open Inference Protocol datatype (e.g. FP32) and shape (`DYNAMIC` = any size)."""
+    """Name, Open Inference Protocol datatype (e.g. FP32) and shape (`DYNAMIC` for any size)."""
 
     name: str
     datatype: str
@@ -67,7 +67,7 @@ class ArtifactFile:
 
 
 def artifact_digest(files: Sequence[ArtifactFile]) -> str:
-    """Return the digest that names an artifact: over path, sha256 and size of each file."""
+    """Return the digest of an artifact, over path, sha256 and size of each file."""
     return digest_of("artifact/1", {"files": [asdict(file) for file in sorted(files, key=_path)]})
 
 
@@ -77,7 +77,7 @@ def _path(file: ArtifactFile) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ScoreOutput:
-    """Where the score stands in the model's outputs: output name, column of its row."""
+    """The place of the score in the model's outputs: output name, and column of its row."""
 
     output: str
     column: int = 0

@@ -1,4 +1,4 @@
-"""What a feature store is to those who read from it and to those who load it."""
+"""The interfaces of a feature store: for reading, for inspection and for loading."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,62 +7,62 @@ from typing import Protocol
 from understudy.domain.features import FeatureView
 from understudy.features.decisions.row_values import RefusedRecord
 
-UNANSWERED = b""  # stands where the store gave no answer for one key while it answered others
+UNANSWERED = b""  # the store answered other keys of this read, but not this one
 
 
 @dataclass(frozen=True, slots=True)
 class ViewRead:
-    """The records of one view to read, in row order."""
+    """A read of records of one view, in row order."""
 
     view: FeatureView
-    entity_ids: Sequence[str | None]  # None: the request names no such entity
+    entity_ids: Sequence[str | None]  # None: the request names no entity of this type
 
 
 class FeatureStore(Protocol):
     """Reads packed records (see `understudy.features.decisions.record_format`), a batch per call.
 
-    Each list of the answer belongs to the read at its place and has its length. None stands for
-    "no record"; `UNANSWERED` for "no answer for this key". The only error is UnavailableError:
-    nothing was answered.
+    Each list in the answer corresponds to the read at the same index and has its length. None
+    means "no record"; `UNANSWERED` means "no answer for this key". The only error is
+    UnavailableError: there was no answer at all.
     """
 
     @property
     def inline(self) -> bool:
-        """True: `read_now` may be called on the event loop. False: await `read`."""
+        """True if `read_now` may be called on the event loop; otherwise await `read`."""
         ...
 
     def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
-        """Read without a time limit of its own."""
+        """Read without a time limit."""
         ...
 
     async def read(
         self, reads: Sequence[ViewRead], *, timeout_s: float
     ) -> list[list[bytes | None]]:
-        """Read within `timeout_s`, off the event loop where the store blocks."""
+        """Read within `timeout_s`; a blocking store reads off the event loop."""
         ...
 
     async def close(self) -> None: ...
 
 
 class InspectableStore(FeatureStore, Protocol):
-    """A feature store that operators can ask about itself."""
+    """A feature store that reports on its own state."""
 
     def counters(self) -> Mapping[str, int]:
-        """Return what happened since it was opened, by name, for metrics."""
+        """Return counts of events since the store was opened, by name, for metrics."""
         ...
 
     async def ping(self, *, timeout_s: float) -> None:
-        """Return when the store has answered a real read.
+        """Return once the store has answered a real read.
 
         Raises:
-            UnavailableError: it has not, within `timeout_s`.
+            UnavailableError: the store did not answer within `timeout_s`.
         """
         ...
 
     async def newest_event_time_ms(self, view: FeatureView, *, timeout_s: float) -> int | None:
-        """Return the event time of the newest record that our writers put; UTC ms.
+        """Return the event time of the newest record that Understudy has written, in UTC ms.
 
-        None: none was put, or another tool writes this view.
+        None if there is none, or if another tool writes this view.
 
         Raises:
             UnavailableError: the store did not answer within `timeout_s`.
@@ -72,31 +72,31 @@ class InspectableStore(FeatureStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WriteCounts:
-    """What became of the records of a write."""
+    """The outcome of a write, in counts of records."""
 
     written: int
-    older: int  # left alone: the store holds a record of the same or a later event time
-    refused: tuple[RefusedRecord, ...] = ()  # left out; the others are written
+    older: int  # not written: the store holds a record of the same or a later event time
+    refused: tuple[RefusedRecord, ...] = ()  # not written; the other records are
 
 
 class FeatureWriter(Protocol):
-    """Puts packed records; the record with the later event time stays."""
+    """Writes packed records; the record with the later event time wins."""
 
     def write(
         self, view: FeatureView, records: Sequence[tuple[str, bytes]], *, mark: "LoadMark | None"
     ) -> WriteCounts:
-        """Put (entity id, packed record) pairs; with them, where a load has come to.
+        """Write (entity id, packed record) pairs, and the progress of a load with them.
 
-        The mark is left as it was when a record is refused: a repetition shall hear of it again.
+        The mark is not moved if a record is refused, so that a repeated load reports it again.
 
         Raises:
-            UnavailableError: the store did not take them; a part may have been written, which a
-                repetition of the same call mends.
+            UnavailableError: the store did not accept the records; part of them may have been
+                written, and repeating the same call completes the write.
         """
         ...
 
     def read_mark(self, load_id: str) -> int:
-        """Return the rows that a load with this id has put already; 0 when it is new."""
+        """Return the number of rows that a load with this id has written; 0 for a new load."""
         ...
 
     def close_now(self) -> None: ...
@@ -104,7 +104,7 @@ class FeatureWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoadMark:
-    """How far a load has come, so that a repetition goes on from there."""
+    """The progress of a load, from which a repeated load resumes."""
 
     load_id: str
     rows: int

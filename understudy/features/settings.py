@@ -1,4 +1,4 @@
-"""Settings of the Aerospike feature store; read once, where a process opens it."""
+"""Settings of the Aerospike feature store, read once by the process that opens it."""
 
 from typing import Literal, Self
 
@@ -10,7 +10,7 @@ from understudy.runtime.settings import ProcessSettings
 
 
 class AerospikeSettings(ProcessSettings):
-    """Environment variables `FEATURES_AEROSPIKE_…`; the hosts and the namespace stand in the store's URL."""
+    """Environment variables `FEATURES_AEROSPIKE_…`; hosts and namespace come from the store's URL."""
 
     model_config = SettingsConfigDict(env_prefix="FEATURES_AEROSPIKE_")
 
@@ -43,11 +43,13 @@ class AerospikeSettings(ProcessSettings):
     @model_validator(mode="after")
     def _fit_each_other(self) -> Self:
         if self.max_retries and self.socket_timeout_ms >= self.total_timeout_ms:
-            raise ValueError("socket_timeout_ms must be below total_timeout_ms, or nothing retries")
+            raise ValueError(
+                "socket_timeout_ms must be below total_timeout_ms, otherwise nothing retries"
+            )
         if self.timeout_delay_ms and self.timeout_delay_ms < 3000:  # noqa: PLR2004 - the client's rule
             raise ValueError("timeout_delay_ms must be 0 or at least 3000")
         if bool(self.user) != bool(self.password.get_secret_value()):
-            raise ValueError("user and password go together")
+            raise ValueError("user and password must be set together")
         if self.auth_mode == "pki" and (self.user or not self.tls_cert_file):
             raise ValueError("auth_mode pki takes tls_cert_file and no user")
         if self.max_connections < self.threads:
@@ -55,7 +57,7 @@ class AerospikeSettings(ProcessSettings):
         return self
 
     def options(self, hosts: tuple[tuple[str, int], ...], namespace: str) -> AerospikeOptions:
-        """Return plain values for the adapter."""
+        """Return the options as plain values for the adapter."""
         given = self.model_dump(exclude={"password", "cache_ttl_s", "cache_records"})
         return AerospikeOptions(
             hosts=hosts, namespace=namespace, password=self.password.get_secret_value(), **given

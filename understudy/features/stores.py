@@ -1,4 +1,4 @@
-"""Opens the feature store that a URL names: `lmdb:FOLDER` or `aerospike://HOST:PORT/NAMESPACE`."""
+"""Feature stores by URL: `lmdb:FOLDER` or `aerospike://HOST:PORT/NAMESPACE`."""
 
 import re
 from pathlib import Path
@@ -19,18 +19,18 @@ _AEROSPIKE = re.compile(
     re.ASCII,
 )
 
-# The libraries of a store are loaded when it is opened: each takes a while, and one is enough.
+# A store's libraries are imported when it is opened: each import is slow, and one is enough.
 
 
 def open_store(url: str) -> InspectableStore:
-    """Open the store at `url` for reading, in the process that reads: after a spawn, not before.
+    """Open the store at `url` for reading, in the reading process: after a spawn, not before.
 
-    An Aerospike store takes its settings from the environment (`FEATURES_AEROSPIKE_…`) and opens while no
-    server is there; reads then fail until one is.
+    An Aerospike store takes its settings from the environment (`FEATURES_AEROSPIKE_…`) and opens
+    even if no server is reachable; reads then fail until one is.
 
     Raises:
-        InvalidInputError: `url` names no kind of store.
-        UnavailableError: it cannot be opened.
+        InvalidInputError: `url` names no known kind of store.
+        UnavailableError: the store cannot be opened.
     """
     if path := _lmdb_path(url):
         from understudy.features.adapters.lmdb_store import LmdbStore  # noqa: PLC0415 - see above
@@ -54,8 +54,8 @@ def open_writer(url: str) -> FeatureWriter:
     """Open the store at `url` for loading.
 
     Raises:
-        InvalidInputError: `url` names no kind of store.
-        UnavailableError: it cannot be opened.
+        InvalidInputError: `url` names no known kind of store.
+        UnavailableError: the store cannot be opened.
     """
     if path := _lmdb_path(url):
         from understudy.features.adapters.lmdb_writer import LmdbWriter  # noqa: PLC0415 - see above
@@ -67,11 +67,11 @@ def open_writer(url: str) -> FeatureWriter:
 
 
 def measure_clock_skew_s(url: str) -> float | None:
-    """Return how far the clock of the store at `url` is ahead of ours; None where unknown.
+    """Return how far the clock of the store at `url` is ahead of ours; None if unknown.
 
     Raises:
-        InvalidInputError: `url` names no kind of store.
-        UnavailableError: no server lets us in; the reason is told.
+        InvalidInputError: `url` names no known kind of store.
+        UnavailableError: no server accepts the connection; the message gives the reason.
     """
     if _lmdb_path(url):
         return 0.0  # this machine's clock
@@ -98,7 +98,7 @@ def _aerospike_settings() -> "AerospikeSettings":
 
 def _aerospike_options(url: str, settings: "AerospikeSettings") -> "AerospikeOptions":
     match = _AEROSPIKE.fullmatch(url)
-    assert match is not None  # noqa: S101 - _lmdb_path has refused all else
+    assert match is not None  # noqa: S101 - _lmdb_path has refused every other form
     pairs = [pair.rpartition(":") for pair in match["hosts"].split(",")]
     hosts = tuple((host, int(port)) for host, _, port in pairs)
     return settings.options(hosts, match["namespace"])

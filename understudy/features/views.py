@@ -1,4 +1,4 @@
-"""Feature views from a YAML file, validated with all faults at once."""
+"""Feature views, read from a YAML file and validated with all faults at once."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -53,7 +53,7 @@ class _FeatureText(BaseModel):
 class _BinsText(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    set: Annotated[str, Field(pattern=_SET_NAME)] | None = None  # the view's name by default
+    set: Annotated[str, Field(pattern=_SET_NAME)] | None = None  # by default the name of the view
     event_time: Annotated[str, Field(max_length=LONGEST_BIN_NAME)] = ""
     names: dict[str, Annotated[str, Field(min_length=1, max_length=LONGEST_BIN_NAME)]] = {}
 
@@ -83,7 +83,7 @@ def load_views(path: Path) -> tuple[FeatureView, ...]:
 
     Raises:
         NotFoundError: there is no such file.
-        InvalidInputError: it is no YAML, or views in it are not usable; with all faults.
+        InvalidInputError: it is not YAML, or contains invalid views; all faults are reported.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -95,10 +95,10 @@ def load_views(path: Path) -> tuple[FeatureView, ...]:
 
 
 def parse_views(text: str, *, where: str) -> tuple[FeatureView, ...]:
-    """Read feature views from YAML text; `where` names it in faults.
+    """Read feature views from YAML text; `where` is its name in faults.
 
     Raises:
-        InvalidInputError: it is no YAML, or views in it are not usable; with all faults.
+        InvalidInputError: it is not YAML, or contains invalid views; all faults are reported.
     """
     try:
         content = yaml.safe_load(text)
@@ -118,21 +118,21 @@ def parse_views(text: str, *, where: str) -> tuple[FeatureView, ...]:
 
 
 def find_view(views: Sequence[FeatureView], text: str) -> FeatureView:
-    """Return the view written `name@version`, or `name` where only one version is there.
+    """Return the view written `name@version`, or `name` if it has only one version.
 
     Raises:
-        NotFoundError: none of `views` is meant.
+        NotFoundError: there is no such view.
     """
     matches = [view for view in views if text in {str(view), view.name}]
     if len(matches) != 1:
-        raise NotFoundError("feature view", f"{text} (there are: {', '.join(map(str, views))})")
+        raise NotFoundError("feature view", f"{text} (known: {', '.join(map(str, views))})")
     return matches[0]
 
 
 def views_of(
     feature_set: Sequence[FeatureRef], views: Sequence[FeatureView]
 ) -> tuple[FeatureView, ...]:
-    """Return the views that a feature set needs: those it names, and what computed ones read.
+    """Return the views that a feature set names, and those that its computed features read.
 
     Raises:
         NotFoundError: a view is not among `views`.
@@ -145,7 +145,7 @@ def views_of(
         if name in found:
             continue
         if name not in by_name:
-            raise NotFoundError("feature view", f"{name} (there are: {', '.join(by_name)})")
+            raise NotFoundError("feature view", f"{name} (known: {', '.join(by_name)})")
         found[name] = by_name[name]
         wanted += [ref.rpartition(":")[0] for _, ref in found[name].inputs]
     return tuple(found.values())
@@ -184,12 +184,12 @@ def _bins_of(text: _ViewText) -> BinsLayout:
 
 
 def _as_dtype(dtype: FeatureDtype, value: FeatureScalar | None) -> FeatureScalar | None:
-    # `default: 0` and `default: 0.0` of a float are one definition and have one digest.
+    # `default: 0` and `default: 0.0` of a float are the same definition and have the same digest.
     if dtype in {FeatureDtype.FLOAT32, FeatureDtype.FLOAT64} and _is_whole(value):
         try:
             return float(value)
         except OverflowError:
-            return value  # refused with the other faults
+            return value  # reported with the other faults
     return value
 
 
@@ -206,7 +206,7 @@ def _layout_faults(views: Sequence[_ViewText]) -> Iterator[Fault]:
 def _faults_of(error: ValidationError) -> Iterator[Fault]:
     seen: set[str] = set()
     for each in error.errors():
-        # The branches of a union report one fault each; the place is told once.
+        # Each branch of a union reports a fault; report the place once.
         parts = [part for part in each["loc"] if not _names_union_branch(part)]
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
         path = path.removeprefix(".") or "file"

@@ -1,8 +1,8 @@
-"""What a router hands to the log: one value per answered batch, in columns of equal length.
+"""The batches that a router hands to the log, in columns of equal length.
 
-The arrays and sequences belong to the log once they are offered: the caller must neither
-write to them nor use their memory again. Numbers stay in numpy; the log's own thread turns
-them into Arrow columns.
+A batch belongs to the log once it is offered: the caller must neither write to its arrays and
+sequences nor reuse their memory. Numbers stay in numpy; the log's own thread converts them to
+Arrow columns.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ ShadowStatus = Literal["ok", "error", "timeout"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScoreBatchLog:
-    """One answered batch of one version: n rows, one revision.
+    """One answered batch of one version: n rows of one revision.
 
     Raises:
-        ValueError: on construction, when columns differ in length.
+        ValueError: on construction, if columns differ in length.
     """
 
     model: str
@@ -32,19 +32,19 @@ class ScoreBatchLog:
     revision: int
     at_us: int  # UTC, microseconds since 1970, when the batch was answered
     request_ids: Sequence[str]
-    entity_ids: Sequence[str]  # the unit keys; written hashed unless the log is told otherwise
+    entity_ids: Sequence[str]  # the unit keys; hashed when written, unless configured otherwise
     scores: NDArray[np.float64]  # (n,)
     decisions: NDArray[np.int8]  # (n,): 1, 0 or NO_DECISION
     levels: NDArray[np.uint8]  # (n,): domain.deployments.DegradationLevel
     queue_us: NDArray[np.uint32]  # (n,)
     total_us: NDArray[np.uint32]  # (n,)
-    fetch_us: int  # of the batch
-    infer_us: int  # of the batch
-    rules: Sequence[str] | None = None  # name of the deciding rule per row, "" = none
+    fetch_us: int  # for the batch
+    infer_us: int  # for the batch
+    rules: Sequence[str] | None = None  # name of the deciding rule per row, "" for none
     candidate_ids: Sequence[str] | None = None  # ScoreBatch: rows share a request id
     features: NDArray[np.float32] | None = None  # (n, width), C-contiguous
-    feature_names: tuple[str, ...] = ()  # of the columns of `features`
-    statuses: NDArray[np.uint8] | None = None  # (n, width) FeatureStatus; None = all present
+    feature_names: tuple[str, ...] = ()  # names of the columns of `features`
+    statuses: NDArray[np.uint8] | None = None  # (n, width) FeatureStatus; None if all are present
 
     def __post_init__(self) -> None:
         rows = len(self.request_ids)
@@ -71,7 +71,7 @@ class ScoreBatchLog:
 
     @property
     def size_bytes(self) -> int:
-        """About what this batch keeps in memory."""
+        """The approximate memory use of the batch."""
         size_bytes = self.rows * _ROW_BYTES + _texts_bytes(
             self.request_ids, self.entity_ids, self.candidate_ids
         )
@@ -84,10 +84,10 @@ class ScoreBatchLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ShadowBatchLog:
-    """One mirrored batch and what became of it: the same rows scored by a shadow.
+    """One mirrored batch and its outcome: the same rows scored by a shadow.
 
     Raises:
-        ValueError: on construction, when columns differ in length.
+        ValueError: on construction, if columns differ in length.
     """
 
     model: str
@@ -98,8 +98,8 @@ class ShadowBatchLog:
     at_us: int  # UTC, microseconds since 1970, when the batch was answered
     request_ids: Sequence[str]
     entity_ids: Sequence[str]
-    champion_scores: NDArray[np.float64]  # (n,): what the caller got
-    shadow_scores: NDArray[np.float64]  # (n,): NaN unless status is "ok"
+    champion_scores: NDArray[np.float64]  # (n,): the scores that the caller received
+    shadow_scores: NDArray[np.float64]  # (n,): NaN unless the status is "ok"
     status: ShadowStatus
     infer_us: int
     candidate_ids: Sequence[str] | None = None
@@ -126,17 +126,17 @@ class ShadowBatchLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OutcomeBatchLog:
-    """Ground truth that arrived late, matched to scores by request id.
+    """Ground truth that arrives later, matched to scores by request id.
 
     Raises:
-        ValueError: on construction, when columns differ in length.
+        ValueError: on construction, if columns differ in length.
     """
 
     model: str
-    at_us: int  # UTC, microseconds since 1970, when we were told
+    at_us: int  # UTC, microseconds since 1970, when the outcome was reported
     request_ids: Sequence[str]
     labels: NDArray[np.float64]  # (n,)
-    observed_at_us: NDArray[np.int64]  # (n,): when it happened, by the caller's clock
+    observed_at_us: NDArray[np.int64]  # (n,): when the outcome happened, by the caller's clock
 
     def __post_init__(self) -> None:
         _check_lengths(
@@ -158,7 +158,7 @@ BatchT = TypeVar("BatchT", bound=LogBatch)
 
 
 def rows_between(batch: BatchT, start: int, stop: int) -> BatchT:
-    """Return rows `start` to `stop` of `batch`, without copying its arrays."""
+    """Return rows `start` to `stop` of `batch` without copying its arrays."""
     columns: dict[str, Any] = {
         field.name: column[start:stop]
         for field in fields(batch)
@@ -169,16 +169,16 @@ def rows_between(batch: BatchT, start: int, stop: int) -> BatchT:
     return replace(batch, **columns)
 
 
-_ROW_BYTES = 128  # scalars of a row, and the places of its texts
+_ROW_BYTES = 128  # the scalars of a row, and pointers to its strings
 
 
 def _texts_bytes(*columns: Sequence[str] | None) -> int:
-    """Return what the texts of `columns` take in memory, whatever callers put in them.
+    """Return the memory use of the strings in `columns`.
 
-    A text that many rows share counts for each: so it is written. Additive over rows, so that
-    parts of a batch give back what the whole took.
+    A string that many rows share counts for each row, because it is written for each. The sum is
+    additive over rows, so the parts of a batch release exactly what the whole batch reserved.
     """
-    # Called in the router's event loop for each batch: without a step in Python per row.
+    # Called on the router's event loop for each batch: no Python code per row.
     return sum(sum(map(str.__sizeof__, column)) for column in columns if column is not None)
 
 

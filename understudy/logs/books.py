@@ -1,4 +1,4 @@
-"""What the logs alone say of a mirror's books."""
+"""The mirror's ledger as far as the logs alone can give it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +9,13 @@ from understudy.logs.reader import open_logs
 
 @dataclass(frozen=True, slots=True)
 class LoggedBooks:
-    """Mirrored rows of one shadow, as logged. What was never sent is in the router's status."""
+    """Logged mirrored rows of one shadow. Rows that were not sent are in the router's status."""
 
     shadow: int
     ok: int
     error: int
     timeout: int
-    unanswered: int  # shadow rows without a row in the score log: 0 once all files are finished
+    unanswered: int  # shadow rows without a row in the score log; 0 once all files are finished
 
     @property
     def ledger(self) -> MirrorLedger:
@@ -27,15 +27,15 @@ class LoggedBooks:
 @dataclass(frozen=True, slots=True)
 class ModelBooks:
     model: str
-    answered: int  # rows of the score log: each was offered to every shadow of its time
+    answered: int  # rows of the score log; each was offered to every shadow of its time
     shadows: tuple[LoggedBooks, ...]
 
 
 def read_books(log_dir: Path, model: str) -> ModelBooks:
-    """Return the books of `model`'s shadows.
+    """Return the ledgers of `model`'s shadows.
 
     Raises:
-        NotFoundError: there is no such directory.
+        NotFoundError: the directory does not exist.
         UnavailableError: the logs cannot be read.
     """
     with open_logs(log_dir) as reader:

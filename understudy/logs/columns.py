@@ -1,7 +1,7 @@
-"""Turn offered batches into Arrow columns: numbers by buffer, never by row.
+"""Conversion of offered batches to Arrow columns: by buffer, never by row.
 
-Everything here runs in the log's thread while the event loop wants the interpreter lock, so
-a call handles a slice of rows that is small enough to be short.
+Everything here runs in the log's thread while the event loop wants the interpreter lock, so each
+call handles a slice of rows that is small enough to be quick.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -40,7 +40,7 @@ _MAX_KNOWN_KEYS = 1024
 
 @dataclass(frozen=True, slots=True)
 class FileKey:
-    """What the rows of one file have in common; `version` is 0 for outcomes."""
+    """The properties that the rows of one file share; `version` is 0 for outcomes."""
 
     kind: LogKind
     model: str
@@ -50,7 +50,7 @@ class FileKey:
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # Hashing hundreds of names anew for each batch was a fifth of the log's whole cost.
+        # Hashing hundreds of names for each batch took a fifth of the log's total time.
         parts = (self.kind, self.model, self.date, self.version, self.feature_names)
         object.__setattr__(self, "_hash", hash(parts))
 
@@ -60,17 +60,17 @@ class FileKey:
 
 @dataclass(frozen=True, slots=True)
 class UnitKeys:
-    """How unit keys are written: as they are, or as a digest keyed with `secret`."""
+    """The form of written unit keys: plain, or a digest keyed with `secret`."""
 
     form: UnitKeyForm = UnitKeyForm.HASHED
-    secret: bytes = b""  # at most 64 bytes; without one, guessable keys can be recognised
+    secret: bytes = b""  # at most 64 bytes; without a secret, guessable keys can be recognised
 
     def written(self, keys: Sequence[str]) -> Sequence[str]:
         match self.form:
             case UnitKeyForm.PLAIN:
                 return keys
             case UnitKeyForm.HASHED:
-                # Candidates of one request share their key: hash each distinct one once.
+                # Candidates of one request share their key: hash each distinct key once.
                 digests = {key: self.digest(key) for key in set(keys)}
                 return [digests[key] for key in keys]
 
@@ -80,22 +80,22 @@ class UnitKeys:
 
 @dataclass(slots=True)
 class FileKeys:
-    """Finds the file of a batch; remembers, so that batches of one file share one key."""
+    """Finds the file of a batch; remembers its keys, so that batches of one file share one key."""
 
     _known: dict[tuple[object, ...], FileKey] = field(default_factory=dict)
 
     def key_of(self, batch: LogBatch) -> FileKey:
-        """Return which file the rows of `batch` belong to.
+        """Return the key of the file for the rows of `batch`.
 
         Raises:
-            InvalidInputError: the model's name is none, and must not become part of a path.
-            OverflowError: the time lies outside the calendar.
+            InvalidInputError: the model name is invalid, and must not become part of a path.
+            OverflowError: the time is outside the calendar.
         """
         day = batch.at_us // _DAY_US
         match batch:
             case ScoreBatchLog(version=version, features=features):
                 names = batch.feature_names if features is not None else ()
-                # By identity: the key found keeps the names alive, so none can take their id.
+                # By identity: the cached key keeps the names alive, so their ids are not reused.
                 return self._find(LogKind.SCORE, batch.model, day, version, names)
             case ShadowBatchLog(shadow_version=version):
                 return self._find(LogKind.SHADOW, batch.model, day, version, ())
@@ -119,7 +119,7 @@ class FileKeys:
 
 
 def warm_up() -> None:
-    """Let Arrow set up what it needs at its first use: 10 ms that no event loop should meet."""
+    """Trigger Arrow's set-up on first use, 10 ms that must not block an event loop."""
     pa.array(np.zeros(1))
 
 
@@ -130,7 +130,7 @@ def schema_of(key: FileKey, unit_keys: UnitKeys) -> pa.Schema:
 
 
 def record_batch(batches: Sequence[LogBatch], schema: pa.Schema, unit_keys: UnitKeys) -> Any:
-    """Return one Arrow record batch with the rows of `batches`, which share a `FileKey`.
+    """Return one Arrow record batch with the rows of `batches`, all of one `FileKey`.
 
     Raises:
         ValueError: a value cannot be written, e.g. text that is not UTF-8.
@@ -262,7 +262,7 @@ def _vectors(matrices: Sequence[NDArray[np.float32]], kind: pa.DataType, rows: i
 
 
 def _statuses(batches: Sequence[ScoreBatchLog], rows: NDArray[np.int64], kind: pa.DataType) -> Any:
-    """Return a list per row, null where every value was present: the usual case is free."""
+    """Return a list per row, null where every value was present: the usual case costs nothing."""
     matrices = [b.statuses for b in batches if b.statuses is not None]
     if not matrices:
         return pa.nulls(int(rows.sum()), kind)

@@ -1,4 +1,4 @@
-"""What became of the rows offered to a log."""
+"""Counts of the rows offered to a log, by outcome."""
 
 from dataclasses import dataclass, field
 
@@ -11,31 +11,31 @@ class RowCounts:
 
     offered: int = 0
     written: int = 0  # in a finished file
-    dropped: int = 0  # refused at once: the queue was full, or the log closed
-    failed: int = 0  # taken, and could not be written
+    dropped: int = 0  # refused at once: the queue was full, or the log was closed
+    failed: int = 0  # accepted, but could not be written
 
     @property
     def pending(self) -> int:
-        """Taken, and not yet in a finished file."""
+        """The number of rows accepted and not yet in a finished file."""
         return self.offered - self.written - self.dropped - self.failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogCounters:
-    """A log's books at one moment. All but `queued_*` only grow."""
+    """The counts of a log at one moment. All except `queued_*` only grow."""
 
     score: RowCounts = field(default_factory=RowCounts)
     shadow: RowCounts = field(default_factory=RowCounts)
     outcomes: RowCounts = field(default_factory=RowCounts)
-    recovered: int = 0  # rows of processes that died, put into files by this one
-    faults: int = 0  # times the disk refused
-    files: int = 0  # finished
+    recovered: int = 0  # rows of dead processes, written to files by this one
+    faults: int = 0  # failed disk operations
+    files: int = 0  # finished files
     queued_rows: int = 0
     queued_bytes: int = 0
 
     @property
     def has_losses(self) -> bool:
-        """Whether a row was dropped, failed, or is still on its way."""
+        """True if a row was dropped, failed, or is still pending."""
         kinds = (self.score, self.shadow, self.outcomes)
         return any(counts.written < counts.offered for counts in kinds)
 

@@ -1,4 +1,4 @@
-"""Says that a log cannot be written: when it begins, once per period, and when it is over."""
+"""Log events for a disk that cannot be written: at the start, once per period, and at the end."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ _log = structlog.get_logger()
 class FaultReport:
     root: Path
     period_s: float
-    _faults: int = 0  # since it last worked
+    _faults: int = 0  # since the last success
     _report_at_s: float = float("-inf")  # monotonic
 
     def note(self, error: OSError, *, now_s: float) -> None:

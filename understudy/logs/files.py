@@ -1,7 +1,7 @@
-"""The files of one log writer: which are open, which are due, which wait for the disk.
+"""The files of one log writer: open, closed, or waiting for the disk.
 
-Used by the log's thread alone. A file that cannot be appended to is closed and kept; the
-rows it has are finished when the disk takes them again.
+Used only by the log's thread. A file is closed and kept if appending to it fails; its rows are
+finished when the disk accepts writes again.
 """
 
 from collections import deque
@@ -20,13 +20,13 @@ from understudy.logs.workspace import Workspace, abandoned_workspaces, open_work
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Rows that became visible."""
+    """Rows that have become visible."""
 
     kind: LogKind
     rows: int
     path: Path
-    lost_rows: int = 0  # appended, and not found again
-    torn_bytes: int = 0  # at the end of the journal, of rows never wholly appended
+    lost_rows: int = 0  # appended, but not found again
+    torn_bytes: int = 0  # at the end of the journal, of a record batch that is incomplete
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class LogFiles:
     unit_keys: UnitKeys
     roll: RollPolicy
     now_s: Callable[[], float]  # monotonic
-    pause: Callable[[], None]  # between stretches of work
+    pause: Callable[[], None]  # called between slices of work
     _workspace: Workspace | None = None
-    # The longest idle first.
+    # The least recently used file comes first.
     _open: dict[FileKey, tuple[Journal, float]] = field(default_factory=dict)
     _closed: deque[_Closed] = field(default_factory=deque)
 
@@ -56,7 +56,7 @@ class LogFiles:
         """Append all rows of `batch`.
 
         Raises:
-            OSError: the disk does not take it; none of its rows will be found in a file.
+            OSError: the write failed; none of the rows will appear in a file.
         """
         journal = self._journal_of(key, batch.schema)
         try:
@@ -66,10 +66,10 @@ class LogFiles:
             raise
 
     def finish_due(self, *, everything: bool = False) -> Iterator[Finished]:
-        """Make visible, file by file, what is due by the policy, or all there is; resume what failed before.
+        """Make due files, or all files, visible one by one; resume files that failed before.
 
         Raises:
-            OSError: the disk does not take it; the rows are kept for the next call.
+            OSError: the write failed; the rows are kept for the next call.
         """
         by_name = {str(journal.path): key for key, (journal, _) in self._open.items()}
         due = (
@@ -92,10 +92,10 @@ class LogFiles:
             yield finished
 
     def recover(self) -> Iterator[Finished]:
-        """Make visible, file by file, the rows of writers that are gone.
+        """Make the rows of dead writers visible, one file at a time.
 
         Raises:
-            OSError: the disk does not take it; the rows stay where they are.
+            OSError: the write failed; the rows stay where they are.
         """
         for workspace in abandoned_workspaces(self.root):
             try:
@@ -110,7 +110,7 @@ class LogFiles:
             workspace.remove()
 
     def close(self) -> None:
-        """Close all; what is unfinished stays for the next start."""
+        """Close all files; unfinished ones are left for the next start."""
         for key in list(self._open):
             self._close(key)
         if self._workspace is None:
@@ -135,7 +135,7 @@ class LogFiles:
     def _close(self, key: FileKey) -> None:
         journal, _ = self._open.pop(key)
         journal.close()
-        if journal.rows == 0:  # the disk refused its first rows: nothing to keep
+        if journal.rows == 0:  # the first write failed: nothing to keep
             journal.path.unlink(missing_ok=True)
             return
         self._closed.append(_Closed(key.kind, journal.path, journal.rows))

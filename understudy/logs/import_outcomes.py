@@ -1,4 +1,4 @@
-"""Bring outcomes from a file of another system into the outcome log."""
+"""Import of outcomes from a file of another system into the outcome log."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from understudy.logs.reader import one_line
 from understudy.logs.writer import LogWriter
 
 _BATCH_ROWS = 8192
-_BATCHES_PER_FLUSH = 8  # well below what the log's queue holds
+_BATCHES_PER_FLUSH = 8  # well below the capacity of the log's queue
 _READING = {
     ".parquet": "read_parquet($file)",
-    ".csv": "read_csv($file, all_varchar = true)",  # an id such as 007 is no number
+    ".csv": "read_csv($file, all_varchar = true)",  # an id such as 007 is not a number
     ".json": "read_json($file)",
     ".jsonl": "read_json($file)",
     ".ndjson": "read_json($file)",
@@ -27,7 +27,7 @@ _READING = {
 
 @dataclass(frozen=True, slots=True)
 class OutcomeColumns:
-    """Names of the columns in the file; `observed_at` None: observed when imported."""
+    """Names of the columns in the file; `observed_at` is None for the time of the import."""
 
     request_id: str = "request_id"
     label: str = "label"
@@ -43,22 +43,22 @@ def import_outcomes(
     at_us: int,
     flush_timeout_s: float = 60.0,
 ) -> int:
-    """Write the outcomes in `file` (Parquet, CSV or JSON lines) to the log; return how many.
+    """Write the outcomes in `file` (Parquet, CSV or JSON lines) to the log; return their number.
 
-    All or nothing is written: the whole file is checked first.
+    Either all rows or none are written, because the whole file is checked first.
 
     Args:
         file: one outcome per row; labels are numbers or booleans, times have a zone or are UTC.
-        log_dir: the log directory; made when it does not exist.
+        log_dir: the log directory; created if it does not exist.
         model: name of the deployment.
-        columns: where what stands.
+        columns: names of the columns to read.
         at_us: now, UTC, microseconds since 1970.
-        flush_timeout_s: how long the disk may take for some ten thousand rows.
+        flush_timeout_s: limit on writing some ten thousand rows.
 
     Raises:
         InvalidInputError: a column is missing or of another type, or a row lacks a value.
-        NotFoundError: there is no such file.
-        UnavailableError: the log directory does not take the rows.
+        NotFoundError: the file does not exist.
+        UnavailableError: the log directory cannot be written.
     """
     checked_model_name(model)
     outcomes = _read(file, columns, at_us)
@@ -73,7 +73,7 @@ def import_outcomes(
 
 def _flush(writer: LogWriter, log_dir: Path, timeout_s: float) -> None:
     if not writer.flush(timeout_s):
-        raise UnavailableError("log directory", f"{log_dir} does not take the rows")
+        raise UnavailableError("log directory", f"{log_dir} cannot be written")
 
 
 def _batches(outcomes: pa.Table, model: str, at_us: int) -> Iterator[OutcomeBatchLog]:
@@ -101,7 +101,7 @@ def _read(file: Path, columns: OutcomeColumns, at_us: int) -> pa.Table:
             _check_names(source.columns, columns)
             return _checked(_typed(source, columns), columns, at_us)
         except duckdb.Error as error:
-            accepted = "a file of the kind that its ending says"
+            accepted = "a file in the format of its extension"
             raise InvalidInputError([Fault(file.name, one_line(error), accepted)]) from error
 
 
@@ -129,7 +129,7 @@ def _typed(source: duckdb.DuckDBPyRelation, columns: OutcomeColumns) -> pa.Table
 
 
 def _checked(outcomes: pa.Table, columns: OutcomeColumns, at_us: int) -> pa.Table:
-    """Return `outcomes` when every row is whole; times that were not asked for are now."""
+    """Return `outcomes` if every row is complete; the default time is now."""
     labels = outcomes["label"].to_numpy()  # a null becomes NaN
     bad_counts = {
         f"column {columns.request_id}": outcomes["request_id"].null_count,

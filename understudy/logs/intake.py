@@ -1,4 +1,4 @@
-"""The queue between the callers and the log's thread: bounded, counted, never waited for."""
+"""The queue between the callers and the log's thread: bounded, counted, never blocking."""
 
 import threading
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class _Tally:
 
 @dataclass(slots=True)
 class Intake:
-    """Holds what was taken until it is settled: rows in work count against the bounds too."""
+    """Holds accepted rows until they are settled: rows in progress count against the bounds too."""
 
     max_rows: int
     max_bytes: int
@@ -71,19 +71,19 @@ class Intake:
         return True
 
     def take(self) -> list[LogBatch]:
-        """Return all that waits; each row is to be settled later."""
+        """Return all waiting batches; each row must be settled later."""
         with self._lock:
             taken, self._batches = self._batches, []
         return taken
 
     def release(self, rows: int, size_bytes: int) -> None:
-        """Give back room: these rows no longer stand in memory."""
+        """Free the capacity of rows that are no longer in memory."""
         with self._lock:
             self._rows -= rows
             self._bytes -= size_bytes
 
     def close(self) -> None:
-        """Drop whatever is offered from now on."""
+        """Drop everything that is offered from now on."""
         with self._lock:
             self._is_closed = True
 

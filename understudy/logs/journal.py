@@ -2,9 +2,9 @@
 
 open --append--> open --close--> closed --finish--> Parquet file in place, journal gone
 
-A journal is an Arrow stream: each record batch stands on its own, so whatever a killed
-process had appended can still be read. Finishing is the same act for a file that is due and
-for one found after a crash; it is safe to repeat.
+A journal is an Arrow stream: each record batch is self-contained, so everything that a killed
+process had appended can still be read. A file that is due and a file found after a crash are
+finished in the same way, and finishing is safe to repeat.
 """
 
 import os
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 JOURNAL_SUFFIX = ".inprogress"
-_ROW_GROUP_BYTES = 8 << 20  # a short stretch of encoding, yet large enough to scan fast
+_ROW_GROUP_BYTES = 8 << 20  # small enough to encode quickly, large enough to scan fast
 _ROW_GROUP_ROWS = 65_536
 _REPETITIVE = ("version", "shadow_version", "champion_version", "arm", "revision", "rule", "status")
 _VECTORS = ("features", "statuses")
@@ -25,11 +25,11 @@ _VECTORS = ("features", "statuses")
 
 @dataclass(slots=True)
 class Journal:
-    """An open journal. Not for use by two threads.
+    """An open journal. Not safe for use by two threads.
 
     Raises:
-        OSError: on creation and in `append`: the disk does not take it. The journal must not
-            be appended to again then, and keeps what earlier calls appended.
+        OSError: on creation and in `append`: the write failed. The journal keeps the rows of
+            earlier calls, and must not be appended to again.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class Journal:
     def __post_init__(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._sink = pa.OSFile(str(self.path), "wb")
-        self._stream = pa.ipc.new_stream(self._sink, self.schema)  # writes with the first batch
+        self._stream = pa.ipc.new_stream(self._sink, self.schema)  # written to with the first batch
 
     def append(self, batch: pa.RecordBatch) -> None:
         self._stream.write_batch(batch)
@@ -50,36 +50,36 @@ class Journal:
         self.size_bytes += batch.nbytes
 
     def close(self) -> None:
-        """Close the file. A journal is whole without an end mark, so its absence is no fault."""
+        """Close the file. A missing end mark is no fault: a journal is complete without one."""
         try:
             self._stream.close()
         except OSError:
-            pass  # a full disk refuses the end mark
+            pass  # the end mark cannot be written to a full disk
         finally:
             self._sink.close()
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRows:
-    """What of a journal became visible, and how much of its end no one can read."""
+    """The rows of a journal that became visible, and the size of its unreadable end."""
 
     rows: int
     torn_bytes: int = 0
 
 
 def finish_journal(journal: Path, target: Path, *, pause: Callable[[], None]) -> FinishedRows:
-    """Write the rows of a closed journal to `target`, visible all at once.
+    """Write the rows of a closed journal to `target`, where they become visible all at once.
 
-    The journal is removed. Doing it again after a crash half-way gives the same file under the
-    same name. A journal that is gone, or without a whole record batch, leaves no file.
+    The journal is removed. Repeating this after a crash gives the same file under the same name.
+    A journal that no longer exists, or has no complete record batch, leaves no file.
 
     Args:
-        journal: what `Journal` wrote; may end anywhere, as after a crash.
-        target: on the same file system; its folder is made.
-        pause: called between stretches of encoding.
+        journal: the file written by `Journal`; may end anywhere, as after a crash.
+        target: the new file, on the same file system; its folder is created.
+        pause: called between slices of encoding.
 
     Raises:
-        OSError: the disk does not take it; nothing is visible, the journal stays.
+        OSError: the write failed; nothing is visible, and the journal stays.
     """
     if not journal.exists():
         return FinishedRows(0)
@@ -90,10 +90,10 @@ def finish_journal(journal: Path, target: Path, *, pause: Callable[[], None]) ->
 
 @dataclass(slots=True)
 class JournalReader:
-    """Yields the whole record batches of a journal, up to where it ends or was torn."""
+    """Yields the complete record batches of a journal, up to its end or to where it was torn."""
 
     path: Path
-    torn_bytes: int = 0  # known once all was read: what follows the last whole batch
+    torn_bytes: int = 0  # bytes after the last complete batch; known once all batches are read
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         with pa.OSFile(str(self.path), "rb") as source:
@@ -138,7 +138,7 @@ def _write_parquet(journal: JournalReader, partial: Path, pause: Callable[[], No
             writer.close()
     if rows:
         with partial.open("rb+") as file:
-            os.fsync(file.fileno())  # the journal goes next: the rows must be on the disk
+            os.fsync(file.fileno())  # the journal is removed next, so the rows must be on disk
     return rows
 
 
@@ -157,13 +157,13 @@ def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
-    """Return how the columns are stored; docs/decisions/0005 has the measurements."""
+    """Return the storage options of the columns; docs/decisions/0005 has the measurements."""
     vectors = ["features.list.element"] if "features" in schema.names else []
     return {
         "compression": "zstd",
         "compression_level": 1,
         "use_dictionary": [name for name in _REPETITIVE if name in schema.names],
-        # Bytes of equal rank side by side: float vectors shrink at a third of the cost.
+        # Bytes of equal significance side by side: float vectors compress at a third of the cost.
         "use_byte_stream_split": vectors,
         "write_statistics": [name for name in schema.names if name not in _VECTORS],
     }

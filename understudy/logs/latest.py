@@ -1,4 +1,4 @@
-"""The newest rows of a log, those in unfinished files included."""
+"""The newest rows of a log, including rows in unfinished files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,16 +30,16 @@ def latest_rows(
 
     Args:
         root: the log directory.
-        kind: which log.
-        model: None: of all models.
-        rows: at most so many.
-        after: only rows answered later; UTC, without a zone.
+        kind: the log to read.
+        model: the model to read, or None for all models.
+        rows: the largest number of rows to return.
+        after: only rows answered after this time; UTC, without a zone.
 
     Raises:
-        NotFoundError: there is no such directory.
+        NotFoundError: the directory does not exist.
         UnavailableError: the logs cannot be read.
     """
-    # Unfinished ones first: a file that is finished meanwhile is then seen twice, not never.
+    # Unfinished files first: a file that is finished in the meantime is read twice, not skipped.
     found = list(_unfinished_rows(root, kind, model))
     columns = ", ".join(["model", *(n for n in schema_of_kind(kind).names if n not in _VECTORS)])
     with open_logs(root) as reader:
@@ -59,9 +59,9 @@ def latest_rows(
 
 @dataclass(slots=True)
 class Follower:
-    """Gives each row of a log once, soon after it was written.
+    """Returns each row of a log once, soon after it was written.
 
-    Routers write a little out of order, so rows are looked for again over a short while back.
+    Routers write slightly out of order, so a short period before the newest row is read again.
     """
 
     root: Path
@@ -70,14 +70,14 @@ class Follower:
     _seen: dict[tuple[object, ...], datetime] = field(default_factory=dict)
 
     def next_rows(self, *, at_most: int) -> list[dict[str, Any]]:
-        """Return rows not given before, oldest first. Raises as `latest_rows`."""
+        """Return rows not returned before, oldest first. Raises the errors of `latest_rows`."""
         newest = max(self._seen.values(), default=None)
         after = None if newest is None else newest - _OVERLAP
         found = latest_rows(self.root, self.kind, model=self.model, rows=at_most, after=after)
         fresh = [row for row in found if _key(row) not in self._seen]
         known = found
         if after is None and found:
-            # What lies before the first page was not asked for, and is not news later either.
+            # Rows older than the first page were not requested, and are not new later either.
             after = found[-1]["at_utc"] - _OVERLAP
             known = latest_rows(
                 self.root, self.kind, model=self.model, rows=_REMEMBERED_ROWS, after=after
@@ -109,4 +109,4 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     try:
         yield from JournalReader(path)
     except FileNotFoundError:
-        return  # finished since it was listed
+        return  # finished since the listing

@@ -1,11 +1,11 @@
-"""The mirror's books: every row offered to a shadow is accounted for."""
+"""The mirror's ledger: every row offered to a shadow is accounted for."""
 
 from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorLedger:
-    """Rows offered to one shadow, by what became of them. Counts only grow.
+    """Rows offered to one shadow, by outcome. Counts only grow.
 
     offered = sampled_out + dropped + sent + in flight;  sent = ok + error + timeout.
     """
@@ -13,7 +13,7 @@ class MirrorLedger:
     offered: int = 0
     sampled_out: int = 0  # by the shadow's sample rate
     dropped_queue_full: int = 0
-    dropped_expired: int = 0  # waited longer than a mirrored row may
+    dropped_expired: int = 0  # waited longer than a mirrored row may wait
     dropped_not_ready: int = 0  # the shadow had no ready scorer
     ok: int = 0
     error: int = 0
@@ -29,16 +29,16 @@ class MirrorLedger:
 
     @property
     def sent(self) -> int:
-        """Rows with an answer or a known failure; those in flight are not yet counted."""
+        """Rows with an answer or a known failure; rows in flight are not counted yet."""
         return self.ok + self.error + self.timeout
 
     @property
     def in_flight(self) -> int:
-        """Rows offered whose end is not known yet. Negative: a row was counted twice."""
+        """Rows offered without a known outcome. A negative number means a row counted twice."""
         return self.offered - self.sampled_out - self.dropped - self.sent
 
     def balances(self, in_flight: int = 0) -> bool:
-        """Whether every offered row is accounted for, given how many are still under way."""
+        """Return whether every offered row is accounted for, given the number still in flight."""
         return self.in_flight == in_flight
 
     def __add__(self, other: "MirrorLedger") -> "MirrorLedger":

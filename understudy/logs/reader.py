@@ -1,7 +1,7 @@
-"""Reads the logs with DuckDB: one view per log, with columns to count on.
+"""The logs as DuckDB views, one per log, with a fixed set of columns.
 
-Files of other versions of this software are welcome: a column that a file lacks reads as
-NULL, one that we do not know is left out.
+Files of other versions of this software can be read: a column that a file lacks is NULL, and an
+unknown column is left out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ _FAULTS_OF_A_QUERY = (
 
 
 class LogReader:
-    """A connection whose views `score`, `shadow` and `outcomes` show what is visible now."""
+    """A connection with the views `score`, `shadow` and `outcomes` of all visible rows."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -38,17 +38,17 @@ class LogReader:
         """Return the rows of `query`, whose `$name` parameters are given by name.
 
         Raises:
-            InvalidInputError: the query is wrong in itself.
-            UnavailableError: the logs cannot be read; says why.
+            InvalidInputError: the query is invalid.
+            UnavailableError: the logs cannot be read; the message gives the reason.
         """
         with _own_errors():
             return self._connection.sql(query, params=dict(parameters or {})).to_arrow_table()
 
     def keep(self, name: str, query: str, parameters: Mapping[str, object]) -> None:
-        """Keep the rows of `query` as the table `name` while this reader is open.
+        """Keep the rows of `query` as the table `name` until this reader is closed.
 
         Raises:
-            As `table`.
+            The errors of `table`.
         """
         with _own_errors():
             self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}", parameters)
@@ -56,7 +56,7 @@ class LogReader:
     def rows(
         self, query: str, parameters: Mapping[str, object] | None = None
     ) -> list[dict[str, Any]]:
-        """Return the rows of `query` one by one; for few rows. Raises as `table`."""
+        """Return the rows of `query` as dictionaries; for few rows. Raises the errors of `table`."""
         rows: list[dict[str, Any]] = self.table(query, parameters).to_pylist()
         return rows
 
@@ -66,8 +66,8 @@ def open_logs(root: Path) -> Iterator[LogReader]:
     """Open the logs below `root` for reading.
 
     Raises:
-        NotFoundError: there is no such directory.
-        UnavailableError: a file in it cannot be read.
+        NotFoundError: the directory does not exist.
+        UnavailableError: a file in the directory cannot be read.
     """
     if not root.is_dir():
         raise NotFoundError("log directory", root)
@@ -83,13 +83,13 @@ def _own_errors() -> Iterator[None]:
     try:
         yield
     except _FAULTS_OF_A_QUERY as error:
-        raise InvalidInputError([Fault("query", one_line(error), "a query of DuckDB")]) from error
+        raise InvalidInputError([Fault("query", one_line(error), "a DuckDB query")]) from error
     except duckdb.Error as error:
         raise UnavailableError("log", one_line(error)) from error
 
 
 def one_line(error: duckdb.Error) -> str:
-    """Return what DuckDB says, for a message of one line."""
+    """Return DuckDB's message as one line."""
     return " ".join(str(error).split())
 
 

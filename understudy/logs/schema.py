@@ -1,7 +1,7 @@
-"""The columns of the logs, as Arrow schemas: the one place that names them and their types.
+"""The columns of the logs as Arrow schemas: the single definition of their names and types.
 
-Times are UTC without a zone, so that every reader shows them alike. `unit_key` is hashed
-unless the file's metadata says `plain`.
+Times are UTC without a zone, so that every reader shows the same time. `unit_key` is hashed
+unless the metadata of the file says `plain`.
 """
 
 import json
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "1"  # grows when a column changes its sense; new columns need no new number
+SCHEMA_VERSION = "1"  # grows when a column changes its meaning; new columns need no new number
 
 VERSION_KEY = b"understudy_log_version"
 FEATURE_NAMES_KEY = b"feature_names"  # JSON list, in the order of `features`
@@ -17,7 +17,7 @@ UNIT_KEY_FORM_KEY = b"unit_key_form"
 
 
 class LogKind(StrEnum):
-    """One log each; also the name of its folder below the log directory."""
+    """The kinds of log; each value is also the name of a folder in the log directory."""
 
     SCORE = "score"
     SHADOW = "shadow"
@@ -77,9 +77,9 @@ _OUTCOMES_SCHEMA = pa.schema(
 
 
 def schema_of_kind(kind: LogKind, *, width: int = 0) -> pa.Schema:
-    """Return the columns of a log; of the score log, with vectors of `width` features.
+    """Return the columns of a log; a score log has vectors of `width` features.
 
-    With width 0 a score file holds no vectors; this is also the schema to read any file by.
+    With width 0 a score file holds no vectors; this is also the schema for reading any file.
     """
     match kind:
         case LogKind.SCORE:
@@ -93,7 +93,7 @@ def schema_of_kind(kind: LogKind, *, width: int = 0) -> pa.Schema:
 def with_facts(
     schema: pa.Schema, *, unit_key_form: UnitKeyForm, feature_names: tuple[str, ...] = ()
 ) -> pa.Schema:
-    """Return `schema` with what a reader must know beside the columns, as file metadata."""
+    """Return `schema` with file metadata that readers need besides the columns."""
     return schema.with_metadata(
         {
             VERSION_KEY: SCHEMA_VERSION,

@@ -1,4 +1,4 @@
-"""Cut gathered batches into stretches of work that hold the interpreter lock briefly. Pure."""
+"""Division of batches into slices that hold the interpreter lock only briefly. Pure."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from understudy.logs.columns import FileKey
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Rows of one file that become one record batch."""
+    """Rows of one file that are written as one record batch."""
 
     key: FileKey
     batches: tuple[LogBatch, ...]

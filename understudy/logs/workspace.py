@@ -1,11 +1,11 @@
-"""Where unfinished files lie: a folder per log writer, locked while its process lives.
+"""The folders of unfinished files: one per log writer, locked while its process lives.
 
 ROOT/.inprogress/WRITER/lock
 ROOT/.inprogress/WRITER/score/model=fraud/date=2026-11-21/v7-000001.inprogress
   becomes            ROOT/score/model=fraud/date=2026-11-21/v7-WRITER-000001.parquet
 
-The kernel drops a lock with its process, so a folder that can be locked is abandoned: its
-journals are finished by whoever finds them. Pids are not asked: containers share them.
+The kernel releases a lock when its process ends, so a folder that can be locked is abandoned, and
+the process that finds it finishes its journals. Pids are not used: containers share them.
 """
 
 import fcntl
@@ -42,7 +42,7 @@ class Workspace:
         return self.folder / partition / f"v{key.version}-{self._files:06d}{JOURNAL_SUFFIX}"
 
     def target_of(self, journal: Path) -> Path:
-        """Return where the rows of `journal` become visible; names differ between writers."""
+        """Return the path at which the rows of `journal` become visible; unique per writer."""
         prefix, number = journal.stem.rsplit("-", 1)
         name = f"{prefix}-{self.writer_id}-{number}.parquet"
         return self.root / journal.parent.relative_to(self.folder) / name
@@ -54,24 +54,24 @@ class Workspace:
         return _journals(self.folder, "*")
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it, and let go of its lock."""
+        """Remove the folder with its content, and release its lock."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.close()
 
     def release(self) -> None:
-        """Let go of the lock and leave the folder to whoever looks for abandoned ones."""
+        """Release the lock and leave the folder for the next search for abandoned folders."""
         self._lock.close()
 
 
 def open_workspace(root: Path) -> Workspace:
-    """Make and lock a folder for the calling process.
+    """Create and lock a folder for the calling process.
 
     Raises:
         OSError: `root` cannot be written.
     """
     writer_id = f"{os.getpid()}-{uuid4().hex[:12]}"
     unfinished = root / _UNFINISHED
-    # Locked before it gets its name, or another process could take it for abandoned.
+    # Locked before it gets its name; otherwise another process could take it as abandoned.
     hidden = unfinished / f"{_UNLOCKED_YET}{writer_id}"
     hidden.mkdir(parents=True)
     lock = (hidden / _LOCK).open("wb")
@@ -85,7 +85,7 @@ def open_workspace(root: Path) -> Workspace:
 
 
 def abandoned_workspaces(root: Path) -> Iterator[Workspace]:
-    """Yield, locked, the folders whose writer is gone. The caller removes or releases each."""
+    """Yield, locked, the folders of dead writers. The caller removes or releases each."""
     for folder in sorted((root / _UNFINISHED).glob("*")):
         if folder.name.startswith(_UNLOCKED_YET):
             continue
@@ -96,13 +96,13 @@ def abandoned_workspaces(root: Path) -> Iterator[Workspace]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            lock.close()  # its writer lives
+            lock.close()  # its writer is alive
             continue
         yield Workspace(root, folder.name, folder, lock)
 
 
 def unfinished_journals(root: Path, kind: LogKind) -> list[tuple[Path, str]]:
-    """Return the journals of all writers, living or not, each with the name of its model."""
+    """Return the journals of all writers, dead or alive, each with the name of its model."""
     return [
         (path, path.parent.parent.name.removeprefix("model="))
         for folder in sorted((root / _UNFINISHED).glob("*"))
@@ -112,5 +112,5 @@ def unfinished_journals(root: Path, kind: LogKind) -> list[tuple[Path, str]]:
 
 def _journals(folder: Path, kind: str) -> list[Path]:
     found = folder.glob(f"{kind}/model=*/date=*/v*-*{JOURNAL_SUFFIX}")
-    # A Parquet file under way carries the same ending.
+    # A Parquet file that is being written has the same suffix.
     return sorted(path for path in found if ".parquet" not in path.suffixes)

@@ -1,9 +1,9 @@
-"""The log's thread: takes batches from a bounded queue and writes them; never in the way.
+"""The log's thread: takes batches from a bounded queue and writes them without blocking callers.
 
-offer -> queue (bounded by rows and bytes) -> journal -> Parquet file, visible at once
+offer -> queue (bounded by rows and bytes) -> journal -> Parquet file, visible atomically
 
-The caller's event loop shares the interpreter lock with this thread. So `offer` only
-appends, and the thread works in slices that are short, with a pause after each.
+The caller's event loop shares the interpreter lock with this thread, so `offer` only appends,
+and the thread works in short slices with a pause after each.
 """
 
 import threading
@@ -29,7 +29,7 @@ from understudy.logs.slices import Slice, cut
 
 _log = structlog.get_logger()
 _BATCHES_PER_PAUSE = 256
-_PAUSE_S = 0.001  # after a slice: the event loop gets the interpreter lock
+_PAUSE_S = 0.001  # after each slice, so that the event loop gets the interpreter lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +37,16 @@ class WriterLimits:
     """Bounds and periods of a log writer.
 
     Raises:
-        ValueError: on construction, when one is not above 0.
+        ValueError: on construction, if a limit is not above 0.
     """
 
     queued_rows: int = 200_000
     queued_bytes: int = 64 << 20
-    slice_rows: int = 256  # rows turned into columns in one stretch
-    gather_s: float = 0.25  # how long offered rows wait at most before they are on the disk
-    retry_s: float = 1.0  # after the disk refused
-    report_s: float = 60.0  # one line per fault would fill the disk that is full
-    recover_s: float = 60.0  # how often rows of dead processes are looked for
+    slice_rows: int = 256  # rows converted to columns at a time
+    gather_s: float = 0.25  # the longest time before offered rows are on disk
+    retry_s: float = 1.0  # after a failed write
+    report_s: float = 60.0  # a line per failure would fill the disk further
+    recover_s: float = 60.0  # the period of the search for rows of dead processes
     roll: RollPolicy = field(default_factory=RollPolicy)
 
     def __post_init__(self) -> None:
@@ -78,14 +78,14 @@ class LogWriter:
         self._intake = Intake(self._limits.queued_rows, self._limits.queued_bytes, self._wake.set)
         self._files = LogFiles(root, self._unit_keys, self._limits.roll, now_s, self._pause)
         self._file_keys = FileKeys()
-        self._slices: deque[Slice] = deque()  # taken, not yet in a journal
+        self._slices: deque[Slice] = deque()  # accepted, but not yet in a journal
         self._flushes: deque[threading.Event] = deque()
         self._faults = FaultReport(root, self._limits.report_s)
         self._recover_at_s = float("-inf")
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
 
     def start(self) -> None:
-        """Start the thread. Once per writer."""
+        """Start the thread. Call it once per writer."""
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -101,15 +101,15 @@ class LogWriter:
         self.close()
 
     def offer(self, batch: LogBatch) -> bool:
-        """Take `batch` to be written; False: dropped and counted. Never blocks."""
+        """Accept `batch` for writing, or return False if it is dropped and counted. Never blocks."""
         return self._intake.offer(batch)
 
     def counters(self) -> LogCounters:
-        """Return the books as they stand."""
+        """Return the current counts."""
         return self._intake.counters()
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until what was offered before is visible to readers; False: not in time."""
+        """Wait until everything offered so far is visible to readers; False on a timeout."""
         if not self._thread.is_alive():
             return False
         done = threading.Event()
@@ -118,10 +118,10 @@ class LogWriter:
         return done.wait(timeout_s)
 
     def close(self, timeout_s: float = 10.0) -> bool:
-        """Refuse more, make all visible, end the thread; False: it did not end in time.
+        """Refuse new batches, make all rows visible and end the thread; False on a timeout.
 
-        Rows that the disk does not take are counted as failed, or stay in their journal for
-        the next start when they were written there before.
+        Rows that cannot be written are counted as failed, or stay in their journal for the next
+        start if they were written there before.
         """
         self._intake.close()
         self._is_closing.set()
@@ -146,8 +146,8 @@ class LogWriter:
             _log.error("log_closed_with_losses", **asdict(counters))
 
     def _turn(self) -> bool:
-        """Write what waits, finish what is due; False: the disk refused, try again later."""
-        flushes = list(self._flushes)  # before taking: what was offered earlier is included
+        """Write waiting batches and finish due files; False if a write failed: retry later."""
+        flushes = list(self._flushes)  # read first, so that earlier offers are included
         taken = self._with_keys(self._intake.take())
         self._slices.extend(cut(taken, rows=self._limits.slice_rows))
         everything = bool(flushes) or self._is_closing.is_set()
@@ -160,7 +160,9 @@ class LogWriter:
                 done.set()
         if self._now_s() >= self._recover_at_s:
             self._recover_at_s = self._now_s() + self._limits.recover_s
-            self._attempt(self._recover)  # not ours: its fault must not hold up our rows
+            self._attempt(
+                self._recover
+            )  # other writers' rows: their failure must not delay our own
         return succeeded
 
     def _attempt(self, step: Callable[[], None]) -> bool:
@@ -194,7 +196,7 @@ class LogWriter:
             try:
                 schema = self._files.schema_of(piece.key)
                 columns = record_batch(piece.batches, schema, self._unit_keys)
-            except Exception as error:  # noqa: BLE001 - whatever was offered costs its own rows only
+            except Exception as error:  # noqa: BLE001 - a bad batch costs only its own rows
                 self._slices.popleft()
                 self._isolate(piece, error)
                 continue
@@ -204,7 +206,7 @@ class LogWriter:
             self._pause()
 
     def _isolate(self, piece: Slice, error: Exception) -> None:
-        """Try the batches of a slice one by one; give up the one that is at fault."""
+        """Try the batches of a slice one by one, and give up on the faulty one."""
         if len(piece.batches) > 1:
             self._slices.extendleft(Slice(piece.key, (b,)) for b in reversed(piece.batches))
             return

@@ -1,4 +1,4 @@
-"""Whether scores are probabilities: proper scoring rules and a reliability table. Pure."""
+"""Calibration of scores as probabilities: proper scoring rules and a reliability table. Pure."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RELIABILITY_BINS = 10
-_CLIP = 1e-15  # a probability of 0 or 1 that is wrong would cost infinitely much
+_CLIP = 1e-15  # a wrong probability of 0 or 1 would have an infinite logarithmic score
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,26 +20,26 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Of one version on labelled rows; lower is better for all three numbers."""
+    """The calibration of one version on labelled rows; all three numbers are better if lower."""
 
     brier: float
     log_loss: float
     expected_calibration_error: float
-    bins: tuple[ReliabilityBin, ...]  # those with rows
+    bins: tuple[ReliabilityBin, ...]  # only bins with rows
 
 
 def calibration_of(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> Calibration | None:
-    """Judge `scores` as probabilities of a positive; None when they are not in [0, 1].
+    """Evaluate `scores` as probabilities of a positive; None if they are not in [0, 1].
 
     Brier 1950, "Verification of forecasts expressed in terms of probability": mean squared
     error. Logarithmic score: Good 1952, "Rational decisions", in nats. Expected calibration
     error over equal-width bins: Naeini, Cooper and Hauskrecht 2015.
 
     Raises:
-        ValueError: shapes differ, or no rows.
+        ValueError: the shapes differ, or there are no rows.
     """
     if labels.shape != scores.shape or labels.size == 0:
-        raise ValueError(f"need equal shapes with rows, got {labels.shape} and {scores.shape}")
+        raise ValueError(f"expected equal shapes with rows, got {labels.shape} and {scores.shape}")
     if scores.min() < 0 or scores.max() > 1:
         return None
     truth = labels.astype(np.float64)

@@ -1,4 +1,4 @@
-"""How differently two versions spread their scores. Pure."""
+"""Distances between the score distributions of two versions. Pure."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 PSI_BINS = 10
-_PSI_FLOOR = 1e-4  # share of an empty bin; the index is infinite without
+_PSI_FLOOR = 1e-4  # the share given to an empty bin, without which the index is infinite
 
 
 @dataclass(frozen=True, slots=True)
 class DistributionShift:
-    ks_distance: float  # largest gap of the distribution functions, 0 to 1
-    psi: float  # 0: alike; above 0.25 is commonly called a major shift
+    ks_distance: float  # largest difference of the distribution functions, 0 to 1
+    psi: float  # 0 for equal distributions; above 0.25 is commonly called a major shift
 
 
 def distribution_shift(
@@ -31,7 +31,7 @@ def distribution_shift(
 def ks_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Return the two-sample Kolmogorov-Smirnov distance (Smirnov 1939): max |F1 - F2|.
 
-    A distance, not a test: paired samples are dependent, so its usual p-value does not hold.
+    It is a distance and not a test: paired samples are dependent, so the usual p-value is invalid.
 
     Raises:
         ValueError: a sample is empty.
@@ -48,8 +48,8 @@ def population_stability_index(
 ) -> float:
     """Return sum((a - e) ln(a / e)) over bins at the quantiles of `expected`.
 
-    It is the symmetrised Kullback-Leibler divergence of the binned samples (Jeffreys 1946;
-    Siddiqi 2006, "Credit risk scorecards", for the name). Bins that coincide are merged; an
+    This is the symmetrised Kullback-Leibler divergence of the binned samples (Jeffreys 1946; the
+    name is from Siddiqi 2006, "Credit risk scorecards"). Bins with equal edges are merged; an
     empty bin counts as a share of 0.0001.
 
     Raises:
@@ -70,4 +70,4 @@ def population_stability_index(
 
 def _check_not_empty(*samples: NDArray[np.float64]) -> None:
     if any(sample.size == 0 for sample in samples):
-        raise ValueError("need at least one score of each version")
+        raise ValueError("expected at least one score of each version")

@@ -1,4 +1,4 @@
-"""How many decisions a shadow would change. Pure."""
+"""The number of decisions that a shadow would change. Pure."""
 
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -11,7 +11,7 @@ from understudy.statistics.paired import mean_variance, paired_differences
 
 @dataclass(frozen=True, slots=True)
 class Flips:
-    """Rows on which the two versions decide differently at one threshold."""
+    """Rows on which the two versions decide differently at a given threshold."""
 
     threshold: float
     pairs: int
@@ -30,24 +30,24 @@ def decision_flips(
     clusters: NDArray[np.int64],
     confidence: float = 0.95,
 ) -> Flips:
-    """Count the decisions that would change; a score at the threshold decides positive.
+    """Count the decisions that would change; a score equal to the threshold is positive.
 
-    Rows of one cluster flip together more often than not, so they tell less than their number:
-    the interval is Wilson's at the effective number of rows n / deff, with deff the ratio of
-    the cluster-robust variance to the simple one (Kish 1965, "Survey sampling"; as Dean and
+    Rows of one cluster tend to flip together, so they carry less information than their number:
+    the interval is Wilson's at the effective number of rows n / deff, where deff is the ratio of
+    the cluster-robust variance to the simple one (Kish 1965, "Survey sampling"; as in Dean and
     Pagano 2015, "Evaluating confidence interval methods for binomial proportions in clustered
-    surveys"), never below 1. Without any flip, or with nothing else, there is no variance to
+    surveys"), but at least 1. If no row flips, or every row does, there is no variance to
     compare, and each cluster counts once.
 
     Args:
         champion: score per row, shape (n,), finite.
         shadow: the same rows in the same order, shape (n,), finite.
-        threshold: where a score becomes a positive decision.
+        threshold: the lowest score that is a positive decision.
         clusters: label of each row's cluster, shape (n,).
         confidence: coverage of the interval, in (0, 1).
 
     Raises:
-        ValueError: as `paired_differences`, or fewer than two clusters.
+        ValueError: as in `paired_differences`, or there are fewer than two clusters.
     """
     paired_differences(champion, shadow)
     was, would_be = champion >= threshold, shadow >= threshold
@@ -73,23 +73,25 @@ def wilson_interval(
 ) -> tuple[float, float]:
     """Return the score interval of a proportion (Wilson 1927, "Probable inference").
 
-    Unlike the normal interval it keeps its coverage near 0 and 1, where flips live.
+    Unlike the normal interval it keeps its coverage near 0 and 1, where flip rates usually are.
 
     Args:
-        share: the proportion seen, in [0, 1].
-        trials: how many, above 0; an effective number need not be whole.
+        share: the observed proportion, in [0, 1].
+        trials: the number of trials, above 0; an effective number need not be an integer.
         confidence: coverage of the interval, in (0, 1).
 
     Raises:
-        ValueError: `share` or `trials` lies outside.
+        ValueError: `share` or `trials` is out of range.
     """
     if not 0 <= share <= 1 or trials <= 0:
-        raise ValueError(f"need a share in [0, 1] of more than 0 trials, got {share} of {trials}")
+        raise ValueError(
+            f"expected a share in [0, 1] of more than 0 trials, got {share} of {trials}"
+        )
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     centre = share + z * z / (2 * trials)
     margin = z * (share * (1 - share) / trials + z * z / (4 * trials * trials)) ** 0.5
     scale = 1 + z * z / trials
-    # At the ends the bounds are 0 and 1 exactly; rounding must not say otherwise.
+    # At the ends the bounds are exactly 0 and 1, whatever the rounding error.
     lower = 0.0 if share == 0 else max(0.0, (centre - margin) / scale)
     upper = 1.0 if share == 1 else min(1.0, (centre + margin) / scale)
     return lower, upper

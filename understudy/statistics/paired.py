@@ -1,4 +1,4 @@
-"""Two versions on the same requests: how far apart their scores are. Pure."""
+"""Differences between the scores of two versions on the same requests. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ MIN_PAIRS = 2
 
 @dataclass(frozen=True, slots=True)
 class MeanDifference:
-    """Shadow minus champion, in units of the score, with a two-sided interval."""
+    """The mean of shadow minus champion, in units of the score, with a two-sided interval."""
 
     estimate: float
     lower: float
     upper: float
     pairs: int
-    clusters: int  # independent units; an interval from few of them is too narrow
+    clusters: int  # independent units; with few of them the interval is too narrow
 
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """None: a version gave one constant score, so nothing can correlate."""
+    """Correlations of the scores; None if a version gave a constant score."""
 
     pearson: float | None
     spearman: float | None
@@ -38,11 +38,11 @@ def mean_difference(
 ) -> MeanDifference:
     """Estimate the mean of shadow minus champion over paired rows.
 
-    Rows of one cluster (a user's requests, a request's candidates) need not be independent:
+    Rows of one cluster (a user's requests, a request's candidates) need not be independent, so
     the variance is the cluster-robust one with the G/(G-1) correction (Liang and Zeger 1986,
     "Longitudinal data analysis using generalized linear models"; Cameron and Miller 2015,
     "A practitioner's guide to cluster-robust inference", eq. 11 for a mean). With one row
-    per cluster it is the usual s^2/n. The quantile is Student's t with G-1 degrees.
+    per cluster it is the usual s^2/n. The quantile is Student's t with G-1 degrees of freedom.
 
     Args:
         champion: score per row, shape (n,), finite.
@@ -51,7 +51,8 @@ def mean_difference(
         confidence: coverage of the interval, in (0, 1).
 
     Raises:
-        ValueError: shapes differ, fewer than MIN_PAIRS clusters, or a score is not finite.
+        ValueError: the shapes differ, there are fewer than MIN_PAIRS clusters, or a score is not
+            finite.
     """
     differences = paired_differences(champion, shadow)
     estimate = float(differences.mean())
@@ -64,12 +65,12 @@ def mean_variance(values: NDArray[np.float64], clusters: NDArray[np.int64]) -> t
     """Return the cluster-robust variance of the mean of `values`, and the number of clusters.
 
     Raises:
-        ValueError: fewer than MIN_PAIRS clusters.
+        ValueError: there are fewer than MIN_PAIRS clusters.
     """
     labels, cluster_of = np.unique(clusters, return_inverse=True)
     count = labels.size
     if count < MIN_PAIRS:
-        raise ValueError(f"need rows of at least {MIN_PAIRS} clusters, got {count}")
+        raise ValueError(f"expected rows of at least {MIN_PAIRS} clusters, got {count}")
     residuals = np.bincount(cluster_of, weights=values - values.mean(), minlength=count)
     return count / (count - 1) * float(residuals @ residuals) / values.size**2, count
 
@@ -80,12 +81,15 @@ def paired_differences(
     """Return shadow minus champion per row.
 
     Raises:
-        ValueError: shapes differ, fewer than MIN_PAIRS rows, or a score is not finite.
+        ValueError: the shapes differ, there are fewer than MIN_PAIRS rows, or a score is not
+            finite.
     """
     if champion.ndim != 1 or champion.shape != shadow.shape:
-        raise ValueError(f"need two equal 1-D arrays, got {champion.shape} and {shadow.shape}")
+        raise ValueError(
+            f"expected two 1-D arrays of equal length, got {champion.shape} and {shadow.shape}"
+        )
     if champion.size < MIN_PAIRS:
-        raise ValueError(f"need at least {MIN_PAIRS} pairs, got {champion.size}")
+        raise ValueError(f"expected at least {MIN_PAIRS} pairs, got {champion.size}")
     differences = shadow - champion
     if not np.isfinite(differences).all():
         raise ValueError("scores must be finite")
@@ -98,7 +102,7 @@ def absolute_quantiles(
     """Return quantiles of |shadow - champion|, by linear interpolation (Hyndman and Fan 7).
 
     Raises:
-        ValueError: as `paired_differences`.
+        ValueError: as in `paired_differences`.
     """
     distances = np.abs(paired_differences(champion, shadow))
     return tuple(float(value) for value in np.quantile(distances, levels))
@@ -108,7 +112,7 @@ def correlate(champion: NDArray[np.float64], shadow: NDArray[np.float64]) -> Cor
     """Return Pearson's r of the scores and of their ranks (Spearman's rho, ties averaged).
 
     Raises:
-        ValueError: as `paired_differences`.
+        ValueError: as in `paired_differences`.
     """
     paired_differences(champion, shadow)
     return Correlation(

@@ -1,4 +1,4 @@
-"""How well scores rank the positives above the negatives, and whether one ranks better. Pure."""
+"""Ranking quality: the area under the ROC curve, and its difference between two versions. Pure."""
 
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-MIN_CLUSTERS = 2  # a variance needs two
+MIN_CLUSTERS = 2  # the least for a variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class AucComparison:
     champion: Auc
     shadow: Auc
     difference: Auc
-    p_value: float | None  # of no difference; None: the two rank alike, no variance
+    p_value: float | None  # of no difference; None if both rank alike, so that there is no variance
     positives: int
     negatives: int
 
@@ -41,27 +41,29 @@ def compare_auc(
 ) -> AucComparison:
     """Estimate both areas and their difference, with the covariance for clustered rows.
 
-    The areas' structural components are those of DeLong, DeLong and Clarke-Pearson 1988
+    The structural components of the areas are those of DeLong, DeLong and Clarke-Pearson 1988
     ("Comparing the areas under two or more correlated receiver operating characteristic
-    curves"), from midranks in O(n log n) as in Sun and Xu 2014. Their covariance is that of
-    Obuchowski 1997 ("Nonparametric analysis of clustered ROC curve data"), which sums the
+    curves"), computed from midranks in O(n log n) as in Sun and Xu 2014. The covariance is that
+    of Obuchowski 1997 ("Nonparametric analysis of clustered ROC curve data"), which sums the
     components within clusters; with one row per cluster it is DeLong's. Intervals of the areas
-    are made on the logit scale and stay inside (0, 1); that of the difference is normal.
+    are computed on the logit scale and stay inside (0, 1); that of the difference is normal.
 
     Args:
-        labels: truth per row, shape (n,).
+        labels: true class per row, shape (n,).
         champion: score per row, shape (n,), finite.
         shadow: the same rows in the same order, shape (n,), finite.
         clusters: label of each row's cluster, shape (n,).
         confidence: coverage of the intervals, in (0, 1).
 
     Raises:
-        ValueError: shapes differ, or a class has rows of fewer than two clusters.
+        ValueError: the shapes differ, or a class has rows of fewer than two clusters.
     """
     if not labels.shape == champion.shape == shadow.shape == clusters.shape:
-        raise ValueError(f"shapes differ: {labels.shape}, {champion.shape}, {shadow.shape}")
+        raise ValueError(
+            f"expected equal shapes, got {labels.shape}, {champion.shape}, {shadow.shape}"
+        )
     if not can_compare_auc(labels, clusters):
-        raise ValueError(f"need rows of {MIN_CLUSTERS} clusters in each class")
+        raise ValueError(f"expected rows of {MIN_CLUSTERS} clusters in each class")
     areas, covariance = _areas(labels, [champion, shadow], clusters)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     difference = float(areas[1] - areas[0])
@@ -78,17 +80,17 @@ def compare_auc(
 
 
 def can_compare_auc(labels: NDArray[np.bool_], clusters: NDArray[np.int64]) -> bool:
-    """Whether there is enough for a variance: two clusters with rows of each class."""
+    """Return whether a variance can be estimated: each class has rows of two clusters."""
     return all(np.unique(clusters[rows]).size >= MIN_CLUSTERS for rows in (labels, ~labels))
 
 
 def auc_and_variance(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[float, float]:
     """Return the area under the ROC curve and its variance by DeLong, for independent rows.
 
-    A class of one row adds no variance: its spread cannot be known.
+    A class with a single row adds no variance, because its spread is unknown.
 
     Args:
-        labels: truth per row, shape (n,), both classes present.
+        labels: true class per row, shape (n,), both classes present.
         scores: score per row, shape (n,), finite.
     """
     areas, covariance = _areas(labels, [scores], np.arange(labels.size))
@@ -113,7 +115,7 @@ def _areas(
             [np.bincount(of_rows, weights=each, minlength=count) for each in centred]
         )
         present = np.unique(of_rows).size
-        # Of a single cluster the centred sum is 0, whatever the scale.
+        # With a single cluster the centred sum is 0, whatever the scale.
         sums.append((per_cluster, present / max(present - 1, 1), rows.sum()))
     (above, above_scale, positives), (below, below_scale, negatives) = sums
     cross = count / (count - 1) * (above @ below.T) / (positives * negatives)
@@ -129,7 +131,7 @@ def _areas(
 def _placements(
     labels: NDArray[np.bool_], scores: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return per positive the share of negatives below it, per negative of positives above it.
+    """Return per positive the share of negatives below it, and per negative of positives above it.
 
     Ties count half.
     """
@@ -142,7 +144,7 @@ def _placements(
 
 def _with_logit_interval(area: float, variance: float, z: float) -> Auc:
     if not 0 < area < 1:
-        return Auc(area, area, area)  # a perfect ranking: the estimated variance is 0
+        return Auc(area, area, area)  # for a perfect ranking the estimated variance is 0
     variance = max(variance, 0.0)
     logit = np.log(area / (1 - area))
     margin = z * variance**0.5 / (area * (1 - area))

@@ -1,4 +1,4 @@
-"""Reads `--since`: a period before now, or a moment. Pure."""
+"""The value of `--since`: a period before now, or a point in time. Pure."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -16,14 +16,14 @@ _UNITS = {
 
 
 def parse_since(text: str, *, now: datetime) -> datetime:
-    """Return the moment that `text` names, in UTC without a zone, as the logs have it.
+    """Return the time that `text` names, in UTC without a zone, as the logs store it.
 
     Args:
-        text: "90m", "2h", "7d", or ISO 8601; without a zone it is taken as UTC.
+        text: "90m", "2h", "7d", or ISO 8601; a time without a zone is UTC.
         now: with a zone.
 
     Raises:
-        InvalidInputError: `text` is neither.
+        InvalidInputError: `text` is none of these.
     """
     if period := _PERIOD.fullmatch(text):
         moment = now - int(period["count"]) * _UNITS[period["unit"]]

@@ -1,1 +1,1 @@
-"""Feature stores behind `understudy.features.ports.FeatureStore`."""
+"""Feature stores that implement `understudy.features.ports.FeatureStore`."""

@@ -1,4 +1,4 @@
-"""Records of one bin per feature, as other tools write them, into packed records and back."""
+"""Conversion between packed records and records of one bin per feature, as other tools write them."""
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
@@ -16,20 +16,20 @@ Bins = Mapping[str, Any]
 _NAN = float("nan")
 _FLOATS = {FeatureDtype.FLOAT32, FeatureDtype.FLOAT64}
 _NUMBERS = frozenset((int, float))
-_LATEST_MS = 253_402_300_799_999  # the end of the year 9999; beyond: another unit, fresh for ever
-# The server looks for each name along the whole record: 200 of 200 bins of 64 records took 16 ms by
-# name and 2 ms when all were asked for. Up to here naming them is no slower, however many there are.
+_LATEST_MS = 253_402_300_799_999  # the end of the year 9999; a later time is in another unit
+# The server searches the whole record for each name: reading 200 of 200 bins of 64 records took
+# 16 ms by name and 2 ms without names. Up to this many names, naming the bins is no slower.
 _MOST_BINS_BY_NAME = 64
 
 
 def bins_to_ask(codecs: Sequence["BinsCodec | None"], *, packed: Sequence[str]) -> list[str] | None:
-    """Return the bins to name in one request for records of several views; None: all bins.
+    """Return the bins to name in one request for records of several views, or None for all bins.
 
-    A request has one list of bins for all of its records. A second request costs more than bins
-    that nobody asked for, and so does a list for each record, which is built in Python.
+    A request has one list of bins for all of its records. A second request costs more than reading
+    surplus bins, and so does a list per record, which is built in Python.
 
     Args:
-        codecs: by view; None: its records are packed.
+        codecs: one per view; None for a view whose records are packed.
         packed: the bins of packed records.
     """
     names = dict.fromkeys(
@@ -39,7 +39,7 @@ def bins_to_ask(codecs: Sequence["BinsCodec | None"], *, packed: Sequence[str]) 
 
 
 class BinsCodec:
-    """Between the bins of a view's records and packed records."""
+    """Converts the records of one view between bins and the packed format."""
 
     def __init__(self, view: FeatureView, layout: BinsLayout) -> None:
         self._form = record_format(view)
@@ -50,11 +50,11 @@ class BinsCodec:
         self.bins = [*self._names, *([layout.event_time_bin] if layout.event_time_bin else [])]
 
     def packed(self, records: Sequence[Bins], *, now_ms: int) -> tuple[list[bytes], int]:
-        """Return the packed records, and how many values could not be used and count as absent.
+        """Return the packed records, and the number of unusable values, which count as absent.
 
         Args:
             records: bins by name.
-            now_ms: event time of records that say none, UTC ms.
+            now_ms: event time of records that carry none, UTC ms.
         """
         columns: list[Any] = [None] * len(self._names)
         present = np.zeros((len(records), len(self._names)), dtype=np.bool_)
@@ -65,12 +65,12 @@ class BinsCodec:
                 unusable += self._fill_one(place, values, columns, present)
         times_ms = [self._event_time_ms(record, now_ms) for record in records]
         unusable += times_ms.count(None)
-        # Unreadable: as old as can be, so whatever has a max age is stale.
+        # Unreadable event time: assume the oldest, so that every value with a max age is stale.
         known_ms = np.array([time_ms or 0 for time_ms in times_ms], dtype=np.int64)
         return pack_columns(self._form, columns, present, known_ms), unusable
 
     def bins_of(self, values: Mapping[str, FeatureScalar | None], event_time_ms: int) -> Bins:
-        """Return the bins to write; those of absent values are None, which removes them."""
+        """Return the bins to write; a bin of None removes the value from the record."""
         bins: dict[str, Any] = {
             name: values[feature.name]
             for feature, name in zip(self._features, self._names, strict=True)
@@ -82,13 +82,13 @@ class BinsCodec:
     def _fill_floats(
         self, records: Sequence[Bins], columns: list[Any], present: npt.NDArray[np.bool_]
     ) -> int:
-        """Fill all float columns by one conversion; what is no number is taken out before."""
+        """Fill all float columns in one conversion, after removing values that are not numbers."""
         if not self._floats or not records:
             return 0
         names = [self._names[place] for place in self._floats]
         values = [record.get(name, _NAN) for record in records for name in names]
         strangers = 0
-        if not _NUMBERS.issuperset(map(type, values)):  # numpy would take a flag for a number
+        if not _NUMBERS.issuperset(map(type, values)):  # numpy would accept a boolean as a number
             strangers = sum(type(value) not in _NUMBERS for value in values)
             values = [value if type(value) in _NUMBERS else _NAN for value in values]
         matrix = np.array(values, dtype=np.float64).reshape(len(records), len(names))
@@ -122,7 +122,7 @@ class BinsCodec:
         )
 
     def _event_time_ms(self, record: Bins, now_ms: int) -> int | None:
-        """Return when the record is of, UTC ms; None where that cannot be read."""
+        """Return the event time of the record, UTC ms, or None if it cannot be read."""
         given = record.get(self._event_time_bin) if self._event_time_bin else None
         match given:
             case bool():

@@ -1,6 +1,6 @@
-"""Opens the Aerospike client with policies chosen on purpose. One client per process.
+"""The Aerospike client, opened once per process with explicit policies.
 
-Why each value: docs/how-to/aerospike.md.
+The reason for each value: docs/how-to/aerospike.md.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
 
 RECORD_BIN: Final = "v"  # the packed record
-EVENT_TIME_BIN: Final = "t"  # UTC ms, for the condition of a write
-DIGEST_BIN: Final = "d"  # of the view, for the same
-LOADS_SET: Final = "_loads"  # where loads have come to, and the newest event times
+EVENT_TIME_BIN: Final = "t"  # UTC ms, read by the condition of a write
+DIGEST_BIN: Final = "d"  # of the view, read by the same condition
+LOADS_SET: Final = "_loads"  # the progress of loads, and the newest event times
 
 _LONGEST_SET_NAME: Final = 63
 _REASONS: Final = {
@@ -26,21 +26,21 @@ _REASONS: Final = {
     -8: "no node",
     -7: "no free connection",
     1: "cluster is empty",
-    4: "the server does not take the request",
-    8: "the namespace takes no more writes",
+    4: "the server rejects the request",
+    8: "the namespace accepts no more writes",
     9: "timed out",
     11: "cluster is forming",
     14: "record busy",
     18: "device overloaded",
     20: "namespace does not exist",
     22: "forbidden",
-    51: "the server has no users, yet a user is set",
-    52: "the server's security is off, yet a user is set",
+    51: "the server has no users, but a user is set",
+    52: "security is disabled on the server, but a user is set",
     60: "unknown user",
     62: "wrong password",
     65: "wrong user or password",
-    80: "the server asks for a user",
-    81: "the user may not do this",
+    80: "the server requires a user",
+    81: "the user lacks the permission",
 }
 _CLIENT_ERROR: Final = -1
 _NOT_CONNECTED: Final = "Failed to connect"
@@ -61,7 +61,7 @@ _REPLICAS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class AerospikeOptions:
-    """Where the servers are and how to speak to them."""
+    """Addresses of the servers and connection options."""
 
     hosts: tuple[tuple[str, int], ...]
     namespace: str
@@ -91,23 +91,23 @@ class AerospikeOptions:
 
     @property
     def dependency(self) -> str:
-        """What errors call it."""
+        """Name of the store in error messages."""
         hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
         return f"feature store aerospike://{hosts}/{self.namespace}"
 
 
 def open_client(options: AerospikeOptions, *, must_connect: bool = False) -> Any:
-    """Open a client. It need not reach a server yet: it finds one when there is one.
+    """Open a client, which connects as soon as a server is reachable.
 
-    Call it in the process that uses it. A client that lives through a fork shares its sockets
-    with its parent, and each then reads the other's records.
+    Open it in the process that uses it. A client that survives a fork shares its sockets with
+    the parent process, and each of them then reads the other's records.
 
     Args:
-        options: where the servers are.
-        must_connect: fail where no server lets us in; later errors no longer tell why.
+        options: addresses and connection options.
+        must_connect: fail if no server accepts the connection; later errors do not give the cause.
 
     Raises:
-        UnavailableError: the client refuses the options, or does not connect although it must.
+        UnavailableError: the client rejects the options, or cannot connect and must.
     """
     try:
         return aerospike.client({**_config(options), "fail_if_not_connected": must_connect})
@@ -116,7 +116,7 @@ def open_client(options: AerospikeOptions, *, must_connect: bool = False) -> Any
 
 
 def reason_of(code: int) -> str:
-    """Return what a result code of the client or the server means to us."""
+    """Return a description of a result code of the client or the server."""
     return _REASONS.get(code, f"result code {code}")
 
 
@@ -140,7 +140,9 @@ def reason_of_error(error: aerospike_errors.AerospikeError) -> str:
 
 
 def _why_no_client(options: AerospikeOptions, error: aerospike_errors.AerospikeError) -> str:
-    if error.code == _CLIENT_ERROR and error.msg == _NOT_CONNECTED:  # it says no more than this
+    if (
+        error.code == _CLIENT_ERROR and error.msg == _NOT_CONNECTED
+    ):  # the client gives no more detail
         of_cluster = f" of a cluster named {options.cluster_name}" if options.cluster_name else ""
         return f"no node{of_cluster} that has joined its cluster"
     return reason_of_error(error)
@@ -149,7 +151,7 @@ def _why_no_client(options: AerospikeOptions, error: aerospike_errors.AerospikeE
 def _config(options: AerospikeOptions) -> dict[str, Any]:
     read = {
         "total_timeout": options.total_timeout_ms,
-        # Below the total, or a hung node eats the whole budget and nothing is retried.
+        # Less than the total timeout: otherwise a hung node uses up the budget and nothing retries.
         "socket_timeout": options.socket_timeout_ms,
         "max_retries": options.max_retries,
         "sleep_between_retries": 0,
@@ -167,10 +169,10 @@ def _config(options: AerospikeOptions) -> dict[str, Any]:
             (host, port, options.tls_name) if options.tls and options.tls_name else (host, port)
             for host, port in options.hosts
         ],
-        "validate_keys": True,  # else a misspelt key is ignored
+        "validate_keys": True,  # otherwise a misspelt key is ignored
         "connect_timeout": options.connect_timeout_ms,
         "tend_interval": options.tend_interval_ms,
-        "min_conns_per_node": options.threads,  # the first reads need not connect
+        "min_conns_per_node": options.threads,  # so that the first reads do not wait for a connection
         "max_conns_per_node": options.max_connections,
         "max_error_rate": options.max_error_rate,
         "rack_aware": options.rack_id is not None,
@@ -183,7 +185,7 @@ def _config(options: AerospikeOptions) -> dict[str, Any]:
     if options.user:
         config["user"] = options.user
         config["password"] = options.password
-    if options.user or options.auth_mode == "pki":  # whom a certificate names needs no user
+    if options.user or options.auth_mode == "pki":  # with PKI the certificate names the user
         config["policies"]["auth_mode"] = _AUTH_MODES[options.auth_mode]
     if options.tls:
         config["tls"] = _tls(options)

@@ -1,4 +1,4 @@
-"""How far a server's clock is from ours, read off the expiry that it gives to a record."""
+"""The offset of a server's clock from ours, derived from the expiry time of a record."""
 
 from aerospike import exception as aerospike_errors
 
@@ -10,16 +10,16 @@ _TTL_S = 3600
 def clock_skew_s(options: AerospikeOptions) -> float | None:
     """Return the server's clock minus ours, to the second.
 
-    None: it cannot be told, because the namespace lets nothing expire or does not answer.
+    None if unknown: records in the namespace never expire, or the server does not answer.
 
     Raises:
-        UnavailableError: no server lets us in; the reason is told.
+        UnavailableError: no server accepts the connection; the message gives the reason.
     """
     client = open_client(options, must_connect=True)
     key = (options.namespace, f"{options.set_prefix}_ping", "clock")
     try:
         client.put(key, {"v": 0}, policy={"ttl": _TTL_S})
-        # The server's expiry time minus our clock, as the client computes it.
+        # The server's expiry time minus our clock, as computed by the client.
         _, meta = client.exists(key)
     except aerospike_errors.AerospikeError:
         return None

@@ -29,8 +29,8 @@ from understudy.features.ports import UNANSWERED, ViewRead
 _OK = 0
 _NOT_FOUND = 2
 _ANSWERED = {_OK, _NOT_FOUND}
-_PARTIAL = {_OK, -16}  # what stands over a batch whose rows tell more
-_NOT_A_RECORD = b"?"  # of no view: counted where it is decoded
+_PARTIAL = {_OK, -16}  # codes of a batch whose rows carry their own results
+_NOT_A_RECORD = b"?"  # matches no view, so the decoder counts it
 _LEAST_TIMEOUT_MS = 2  # one millisecond times out on a healthy server
 
 _Key = tuple[str, str, str]
@@ -39,7 +39,7 @@ _Row = dict[str, Any] | bytes | None  # bins, UNANSWERED, no record
 
 @dataclass(slots=True)
 class AerospikeCounts:
-    """What reads met that is neither a record nor a missing one."""
+    """Counts of results that are neither a record nor a missing record."""
 
     unanswered_keys: int = 0
     unusable_values: int = 0
@@ -50,7 +50,7 @@ def utc_now_s() -> float:
 
 
 class AerospikeStore:
-    """Reads packed records, and records of one bin per feature as packed ones."""
+    """Reads packed records, and converts records of one bin per feature to packed ones."""
 
     inline = False  # the client blocks; it releases the GIL while it waits
 
@@ -68,13 +68,13 @@ class AerospikeStore:
     async def read(
         self, reads: Sequence[ViewRead], *, timeout_s: float
     ) -> list[list[bytes | None]]:
-        """Read with one hop to a worker thread for the whole batch."""
+        """Read the whole batch in one hop to a worker thread."""
         if timeout_s <= 0:
             raise self._unavailable("no time left to read")
         loop = asyncio.get_running_loop()
         hop = loop.run_in_executor(self._executor, self._read, reads, timeout_s)
         try:
-            # The client keeps to its own time limit; this one covers the wait for a thread.
+            # The client enforces its own time limit; this one covers the wait for a thread.
             return await asyncio.wait_for(hop, timeout_s)
         except TimeoutError as error:
             raise self._unavailable(f"no answer within {timeout_s * 1000:.0f} ms") from error
@@ -86,10 +86,10 @@ class AerospikeStore:
         return asdict(self.counts)
 
     async def ping(self, *, timeout_s: float) -> None:
-        """Read a key that need not exist: the port opens before a server can answer.
+        """Read a key that need not exist, because the port opens before a server can answer.
 
         Raises:
-            UnavailableError: no answer, or not from this namespace.
+            UnavailableError: there is no answer, or none from this namespace.
         """
         key = (self._options.namespace, f"{self._options.set_prefix}_ping", "ping")
         await self._rows([key, key], None, timeout_s)
@@ -100,7 +100,7 @@ class AerospikeStore:
         return int(row[EVENT_TIME_BIN]) if isinstance(row, dict) else None
 
     async def _rows(self, keys: list[_Key], bins: list[str] | None, timeout_s: float) -> list[_Row]:
-        """Read `keys`, all of them or none."""
+        """Read all of `keys`, or raise."""
         loop = asyncio.get_running_loop()
         hop = loop.run_in_executor(self._executor, self._batch, keys, bins, timeout_s)
         try:
@@ -108,11 +108,11 @@ class AerospikeStore:
         except TimeoutError as error:
             raise self._unavailable(f"no answer within {timeout_s * 1000:.0f} ms") from error
         if any(row is UNANSWERED for row in rows):
-            raise self._unavailable("only a part of the keys was answered")
+            raise self._unavailable("only some of the keys were answered")
         return rows
 
     async def close(self) -> None:
-        """Wait for reads under way, then close the client."""
+        """Wait for reads in progress, then close the client."""
         await asyncio.get_running_loop().run_in_executor(None, self.close_now)
 
     def close_now(self) -> None:
@@ -121,7 +121,7 @@ class AerospikeStore:
             self._client.close()
 
     def _read(self, reads: Sequence[ViewRead], timeout_s: float) -> list[list[bytes | None]]:
-        """Read all views, packed ones and those of bins, by one request."""
+        """Read all views, packed and unpacked, in one request."""
         if os.getpid() != self._owner_pid:
             raise self._unavailable("the client was opened in another process")
         ids = [storable_ids(read.entity_ids) for read in reads]
@@ -149,7 +149,7 @@ class AerospikeStore:
         return [next(records) if isinstance(row, dict) else row for row in rows]
 
     def _codec_of(self, view: FeatureView) -> BinsCodec | None:
-        """Return what packs a view's bins; None: its records are packed."""
+        """Return the codec of a view stored as bins, or None if its records are packed."""
         if view.bins is None:
             return None
         codec = self._codecs.get(view)
@@ -161,12 +161,12 @@ class AerospikeStore:
         return set_of(self._options, read.view)
 
     def _batch(self, keys: list[_Key], bins: list[str] | None, timeout_s: float) -> list[_Row]:
-        """Read `keys`. The client reports failures in its answer; it raises for bad input only."""
+        """Read `keys`. The client returns failures per row and raises only for invalid input."""
         if not keys:
             return []
         timeout_ms = int(timeout_s * 1000)
         policy = None
-        if timeout_ms < self._options.total_timeout_ms:  # a policy of its own costs some us
+        if timeout_ms < self._options.total_timeout_ms:  # a policy per call costs a few us
             policy = {"total_timeout": max(timeout_ms, _LEAST_TIMEOUT_MS)}
         try:
             answer = (
@@ -177,7 +177,7 @@ class AerospikeStore:
         except aerospike_errors.AerospikeError as error:
             raise self._unavailable(reason_of_error(error)) from error
         rows = answer.batch_records
-        if len(rows) != len(keys):  # an empty cluster answers with no rows at all
+        if len(rows) != len(keys):  # an empty cluster returns no rows
             raise self._unavailable(reason_of(answer.result))
         failed = [row.result for row in rows if row.result not in _ANSWERED]
         if len(failed) == len(rows):

@@ -1,4 +1,4 @@
-"""Loads records into Aerospike: many single puts in flight, each kept only if it is newer."""
+"""Writes records to Aerospike: many single puts in flight, each applied only if it is newer."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,12 +31,12 @@ from understudy.features.decisions.row_values import RefusedRecord
 from understudy.features.ports import LoadMark, WriteCounts
 
 _ROWS_BIN = "rows"
-_LARGEST = "one within the namespace's max-record-size (1 MiB by default)"
+_LARGEST = "a record within the namespace's max-record-size (1 MiB by default)"
 _Put = tuple[str, dict[str, Any], Any]  # entity id, bins, condition
 
 
 class AerospikeWriter:
-    """Puts records with several threads. A condition on the server lets the later event win."""
+    """Puts records from several threads; a condition on the server keeps the later event."""
 
     def __init__(self, options: AerospikeOptions) -> None:
         self._options = options
@@ -48,11 +48,11 @@ class AerospikeWriter:
     def write(
         self, view: FeatureView, records: Sequence[tuple[str, bytes]], *, mark: LoadMark | None
     ) -> WriteCounts:
-        """Put each record by itself; the mark after the last of them.
+        """Put each record separately, then the mark.
 
         Raises:
-            InvalidInputError: an id is none that the server can hold.
-            UnavailableError: the server did not take them all.
+            InvalidInputError: the server cannot store one of the ids.
+            UnavailableError: the server did not accept all records.
         """
         _check_ids([entity_id for entity_id, _ in records])
         puts = (
@@ -120,9 +120,9 @@ class AerospikeWriter:
         except aerospike_errors.FilteredOut:
             return False
         except aerospike_errors.RecordNotFound:
-            return True  # every value is absent, and there is no record whose bins could go
+            return True  # every value is absent, and no record exists to remove bins from
         except aerospike_errors.RecordTooBig:
-            raise  # of this record, not of the server
+            raise  # the record is at fault, not the server
         except aerospike_errors.ForbiddenError as error:
             why = "forbidden"
             if "ttl" in policy:
@@ -147,7 +147,9 @@ def _added(parts: Sequence[WriteCounts]) -> WriteCounts:
 def _check_ids(ids: Sequence[str]) -> None:
     for kept, entity_id in zip(storable_ids(ids), ids, strict=True):
         if kept is None:
-            raise InvalidInputError.of("entity id", read=repr(entity_id), accepted="UTF-8, no NUL")
+            raise InvalidInputError.of(
+                "entity id", read=repr(entity_id), accepted="UTF-8 without NUL"
+            )
 
 
 def _packed_puts(view: FeatureView, records: Sequence[tuple[str, bytes]]) -> list[_Put]:
@@ -172,7 +174,7 @@ def _bins_puts(
     for entity_id, record in records:
         event_time_ms = event_time_ms_of(form, record)
         bins = codec.bins_of(unpack_record(form, record), event_time_ms)
-        # Without a bin for the event time nothing tells which is newer: the last one wins.
+        # Without an event time bin the newer record cannot be determined: the last write wins.
         condition = (
             _is_newer(layout.event_time_bin, event_time_ms).compile()
             if layout.event_time_bin

@@ -31,12 +31,12 @@ def open_environment(path: Path, *, writable: bool) -> lmdb.Environment:
 
 
 def key_prefix(view: FeatureView) -> bytes:
-    """Return what the keys of a view's records start with."""
+    """Return the common prefix of the keys of a view's records."""
     return b"%s@%d\0" % (view.name.encode(), view.version)
 
 
 def key_of(prefix: bytes, entity_id: str) -> bytes:
-    """Return the key of an entity's record; ids too long for a key are hashed."""
+    """Return the key of an entity's record; ids that are too long for a key are hashed."""
     key = prefix + entity_id.encode()
     if len(key) <= _LONGEST_KEY_BYTES:
         return key
@@ -44,7 +44,7 @@ def key_of(prefix: bytes, entity_id: str) -> bytes:
 
 
 def mark_key(load_id: str) -> bytes:
-    """Return the key of a load's mark; no view's key starts like it."""
+    """Return the key of a load's mark; it has a prefix that no view's keys have."""
     return b"\0load\0" + sha256(load_id.encode()).digest()
 
 
@@ -62,6 +62,6 @@ def _open(path: Path, *, writable: bool) -> lmdb.Environment:
         readonly=not writable,
         create=writable,
         max_readers=_MOST_READERS,
-        readahead=False,  # reads are single keys, all over the file
+        readahead=False,  # reads are of single keys, scattered over the file
         max_spare_txns=2,
     )

@@ -17,9 +17,9 @@ from understudy.features.ports import ViewRead
 
 
 class LmdbStore:
-    """Reads from the environment in folder `path`; sees what a loader commits at the next read."""
+    """Reads from the environment in folder `path`; each read sees what a loader has committed."""
 
-    inline = True  # a read is some microseconds of memory access
+    inline = True  # a read takes a few microseconds of memory access
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,7 +29,7 @@ class LmdbStore:
         try:
             return self._read(reads)
         except lmdb.MapResizedError:
-            # A loader has let the map grow; adopt its size and read again.
+            # A loader has grown the map: adopt its size and read again.
             self._environment.set_mapsize(0)
             return self._read(reads)
         except lmdb.Error as error:
@@ -43,7 +43,7 @@ class LmdbStore:
         return self.read_now(reads)
 
     def counters(self) -> Mapping[str, int]:
-        return {}  # it answers every key, with a whole record or none
+        return {}  # every key gets an answer: a whole record or none
 
     async def ping(self, *, timeout_s: float) -> None:
         """Read a key that need not exist."""
@@ -60,7 +60,7 @@ class LmdbStore:
 
     def _read(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
         # One short transaction per batch: a long one would keep the loader from reusing pages.
-        # The binding keeps a spare one and renews it.
+        # The binding keeps a spare transaction and renews it.
         with self._environment.begin() as transaction:
             get = transaction.get
             batches: list[list[bytes | None]] = []

@@ -1,4 +1,4 @@
-"""The one loader of an LMDB feature store."""
+"""The loader of an LMDB feature store; only one may run at a time."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,17 +19,17 @@ from understudy.features.ports import LoadMark, WriteCounts
 
 
 class LmdbWriter:
-    """Writes to the environment in folder `path`; LMDB lets one process write at a time."""
+    """Writes to the environment in folder `path`; LMDB allows one writing process at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._environment = open_environment(path, writable=True)
-        self._environment.reader_check()  # frees the slots of readers that were killed
+        self._environment.reader_check()  # frees the slots of killed readers
 
     def write(
         self, view: FeatureView, records: Sequence[tuple[str, bytes]], *, mark: LoadMark | None
     ) -> WriteCounts:
-        """Put all records and the mark in one transaction: all of them, or none."""
+        """Put all records and the mark in one transaction: all of them or none."""
         while True:
             try:
                 return self._write(view, records, mark)

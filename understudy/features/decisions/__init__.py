@@ -1,1 +1,1 @@
-"""Rules of features as pure functions: record format, columns, staleness. No I/O, no clock."""
+"""Feature rules as pure functions: record format, columns, staleness. No I/O, no clock."""

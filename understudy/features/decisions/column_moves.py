@@ -1,4 +1,4 @@
-"""Which slices of a batch of records go to which columns of a model's tensors."""
+"""The plan that copies slices of a batch of records into columns of a model's tensors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ Columns = slice | list[int]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the value of a stored feature is read."""
+    """The position of a stored feature among the views read."""
 
-    view: int  # place among the views read
-    feature: int  # place in the view
+    view: int  # index among the views read
+    feature: int  # index in the view
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the value of a feature goes."""
+    """The position of a feature in the tensors."""
 
     tensor: int
     column: int
@@ -28,7 +28,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class BlockMove:
-    """Copies columns of one block of a view's records into one tensor."""
+    """A copy of columns from one block of a view's records into one tensor."""
 
     view: int
     block: str  # of the record format
@@ -41,13 +41,13 @@ class BlockMove:
 @dataclass(frozen=True, slots=True)
 class TextMove:
     view: int
-    string: int  # place among the view's string features
+    string: int  # index among the view's string features
     tensor: int
     column: int
 
 
 def targets_of(tensors: Sequence[TensorColumns]) -> list[Target]:
-    """Return where each column of a feature set goes."""
+    """Return the target of each column of a feature set."""
     at = {
         place: Target(number, column)
         for number, tensor in enumerate(tensors)
@@ -59,7 +59,7 @@ def targets_of(tensors: Sequence[TensorColumns]) -> list[Target]:
 def plan_moves(
     views: Sequence[FeatureView], sources: Sequence[Source], targets: Sequence[Target]
 ) -> tuple[tuple[BlockMove, ...], tuple[TextMove, ...]]:
-    """Return the fewest copies that bring each source to its target."""
+    """Return the smallest number of copies that bring each source to its target."""
     formats = [record_format(view) for view in views]
     texts: list[TextMove] = []
     groups: dict[tuple[int, FeatureDtype, int], list[tuple[int, int]]] = {}
@@ -87,7 +87,7 @@ def plan_moves(
 
 
 def may_overflow(moves: Sequence[BlockMove], datatypes: Sequence[str]) -> bool:
-    """Return whether a copy may meet a number that its tensor cannot hold."""
+    """Return whether a copy can encounter a number that its tensor cannot hold."""
     return any(
         move.dtype is FeatureDtype.FLOAT64 and datatypes[move.tensor] == "FP32" for move in moves
     )

@@ -1,4 +1,4 @@
-"""From a column of a file to the values of a feature, and which rows cannot be used."""
+"""Conversion of a file's column to the values of a feature, with the rows that are unusable."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +22,11 @@ class ColumnValues:
     values: npt.NDArray[Any] | list[bytes]  # UTF-8 bytes for strings
     present: npt.NDArray[np.bool_]
     unusable: npt.NDArray[np.bool_]  # rows to reject
-    accepted: str  # what a usable value is
+    accepted: str  # description of a usable value
 
 
 def column_values(feature: Feature, column: pa.Array) -> ColumnValues:
-    """Return the values of `feature` in `column`. NULL and NaN are absent, not unusable."""
+    """Return the values of `feature` in `column`. NULL and NaN count as absent, not as unusable."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if feature.dtype is FeatureDtype.STRING:
@@ -45,7 +45,7 @@ def column_values(feature: Feature, column: pa.Array) -> ColumnValues:
 def _texts(column: pa.Array) -> ColumnValues:
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     nothing = np.zeros(len(column), dtype=np.bool_)
-    accepted = "a text without NUL"  # where clients of stores cut a text off
+    accepted = "text without NUL"  # clients of some stores truncate at NUL
     if not _is_text(column) and not pa.types.is_integer(column.type):
         return ColumnValues([b""] * len(column), nothing, valid, accepted)
     texts = column.cast(pa.string())
@@ -61,10 +61,10 @@ def _texts(column: pa.Array) -> ColumnValues:
 def _numbers(
     column: pa.Array, dtype: FeatureDtype
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    """Return the column as numbers, 0 where NULL or unreadable, and which rows are readable."""
+    """Return the column as numbers, 0 where NULL or unreadable, and a mask of readable rows."""
     readable = np.ones(len(column), dtype=np.bool_)
     kind = column.type
-    if pa.types.is_uint64(kind):  # a cast of those beyond int64 would make them negative
+    if pa.types.is_uint64(kind):  # a cast would wrap numbers beyond int64 to negative ones
         numbers = column.fill_null(0).to_numpy(zero_copy_only=False)
         if dtype is not FeatureDtype.INT64:
             return numbers.astype(np.float64), readable
@@ -97,7 +97,7 @@ def _parsed(
 
 
 def _parse(text: str | None, dtype: FeatureDtype) -> float | None:
-    """Return the number that a text says; None when it says none."""
+    """Return the number written in a text, or None if it is not a number."""
     if text is None:
         return 0  # NULL is absent, not unreadable
     if dtype is FeatureDtype.BOOL and text.lower() in _CLAIMS:
@@ -123,7 +123,7 @@ def _fitted(
             accepted = "true, false, 1 or 0"
         case FeatureDtype.INT64:
             fits = _is_whole(numbers) if is_float else np.ones(len(numbers), dtype=np.bool_)
-            accepted = "a whole number of 64 bits"
+            accepted = "a 64-bit integer"
         case FeatureDtype.FLOAT32:
             fits = np.abs(numbers) <= _LARGEST_FLOAT32
             accepted = "a finite float32 number"

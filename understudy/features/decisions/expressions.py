@@ -1,11 +1,11 @@
-"""Expressions over features: a small arithmetic that runs on whole columns, live and in history.
+"""Expressions over features: arithmetic on whole columns, the same live and in history.
 
     amount / max(mean_amount, 1)        log1p(amount) if amount > 0 else 0
     is_missing(age)                     hours(now - last_login)
 
 Numbers, input names, `now` (UTC seconds), + - * / // % **, comparisons, and, or, not,
-`x if c else y`, and the functions below. Everything is float64; NaN is "missing" and passes
-through. There is no other syntax, so a definition cannot do anything but compute.
+`x if c else y`, and the functions below. All values are float64; NaN means "missing" and
+propagates. There is no other syntax, so an expression has no side effects.
 """
 
 import ast
@@ -26,12 +26,12 @@ _Evaluate = Callable[[Mapping[str, Column]], Any]
 
 
 def _claim(function: Function) -> Function:
-    """Return `function` with its claim as 1.0 or 0.0, which arithmetic accepts."""
+    """Return `function` with its boolean result as 1.0 or 0.0, which arithmetic accepts."""
     return lambda *operands: np.multiply(function(*operands), 1.0)
 
 
 def _choose(test: Column, chosen: Column, otherwise: Column) -> Any:
-    return np.where(np.abs(test) > 0, chosen, otherwise)  # a missing test does not hold
+    return np.where(np.abs(test) > 0, chosen, otherwise)  # a missing condition counts as false
 
 
 _OPERATORS: dict[type[ast.AST], Function] = {
@@ -89,7 +89,7 @@ def _hour_of_day(seconds: Column) -> Any:
     return np.floor(np.mod(seconds, 86_400.0) / 3600.0)
 
 
-FUNCTIONS: Mapping[str, tuple[Function, range]] = {  # with the numbers of arguments accepted
+FUNCTIONS: Mapping[str, tuple[Function, range]] = {  # with the accepted numbers of arguments
     "abs": (np.abs, range(1, 2)),
     "ceil": (np.ceil, range(1, 2)),
     "clip": (np.clip, range(3, 4)),
@@ -116,15 +116,15 @@ class Expression:
     """A compiled expression."""
 
     text: str
-    names: frozenset[str]  # inputs it reads; may hold `now`
+    names: frozenset[str]  # inputs that it reads; may include `now`
     _evaluate: _Evaluate
 
     def evaluate(self, columns: Mapping[str, Column], rows: int) -> Column:
-        """Return the value per row, shape (rows,), float64; NaN where there is none.
+        """Return the value per row, shape (rows,), float64; NaN where it is missing.
 
-        What has no finite value (a division by zero, the logarithm of a negative number) has none.
+        A result that is not finite (division by zero, log of a negative number) is missing.
         """
-        with np.errstate(all="ignore"):  # NaN is the answer, not a warning
+        with np.errstate(all="ignore"):  # NaN is the result, not a warning
             result = np.asarray(self._evaluate(columns), dtype=np.float64)
         column = np.broadcast_to(result, (rows,))
         return np.where(np.isfinite(column), column, np.nan)
@@ -137,11 +137,11 @@ def compile_expression(
 
     Args:
         text: the expression.
-        functions: more functions, over columns, by name.
-        field: where the text stands, for faults.
+        functions: additional functions over columns, by name.
+        field: the name of the text in faults.
 
     Raises:
-        InvalidInputError: `text` is no expression of this kind.
+        InvalidInputError: `text` is not a valid expression.
     """
     compiler = _Compiler(field, functions or {})
     if len(text) > _LONGEST_CHARACTERS:
@@ -152,12 +152,12 @@ def compile_expression(
     except SyntaxError as error:
         raise compiler.refusal(text, f"an expression ({error.msg})") from error
     except (RecursionError, MemoryError, ValueError, OverflowError) as error:
-        raise compiler.refusal(text, "smaller numbers and less nesting") from error
+        raise compiler.refusal(text, "smaller numbers and shallower nesting") from error
     return Expression(text, frozenset(compiler.names), evaluate)
 
 
 class _Compiler:
-    """Turns a syntax tree into nested functions; refuses each node that it does not know."""
+    """Turns a syntax tree into nested functions; refuses every node type that it does not know."""
 
     def __init__(self, field: str, functions: Mapping[str, Function]) -> None:
         self.names: set[str] = set()

@@ -1,4 +1,4 @@
-"""The columns of a feature set: their features, and the names they answer to."""
+"""The columns of a feature set: their features and their names."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def columns_of(
     """Return the columns of a feature set over its views.
 
     Raises:
-        InvalidInputError: a feature is in no view, or named twice; with all faults.
+        InvalidInputError: a feature is in no view, or is named twice; all faults are reported.
     """
     by_name = {(view.name, view.version): view for view in views}
     faults: list[Fault] = []
@@ -54,13 +54,13 @@ def columns_of(
 
 
 def column_names(refs: Sequence[FeatureRef]) -> tuple[str, ...]:
-    """Return the short names of the columns: `feature`, else `view:feature`, else the whole."""
+    """Return the shortest unique names of the columns: `feature`, `view:feature`, or the full one."""
     counts = Counter(name for ref in refs for name in set(_spellings(ref)))
     return tuple(next(name for name in _spellings(ref) if counts[name] == 1) for ref in refs)
 
 
 def places_by_name(refs: Sequence[FeatureRef]) -> dict[str, int]:
-    """Return the place of each column by each name that means it alone."""
+    """Return the index of each column by every name that is unambiguous."""
     counts = Counter(name for ref in refs for name in set(_spellings(ref)))
     return {
         name: place
@@ -71,7 +71,7 @@ def places_by_name(refs: Sequence[FeatureRef]) -> dict[str, int]:
 
 
 def shortened(names: Sequence[str]) -> str:
-    """Return the names as a text of bounded length."""
+    """Return the names as a string of bounded length."""
     shown = ", ".join(names[:_SHOWN_NAMES])
     return f"{shown} and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else shown
 

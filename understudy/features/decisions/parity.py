@@ -1,4 +1,4 @@
-"""Whether served values are those of history, one feature at a time."""
+"""Comparison of served values with the history, one feature at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class WorstCase:
 
 @dataclass(frozen=True, slots=True)
 class FeatureParity:
-    """How one feature was served, against its history."""
+    """Agreement between the served values of one feature and its history."""
 
     name: str
     compared: int
     mismatches: int
-    from_request: int  # brought by the request; history has no part in it
+    from_request: int  # sent with the request, so not part of the history
     largest_difference: float  # among finite values
     worst: tuple[WorstCase, ...]
 
@@ -48,11 +48,11 @@ def parity_of(
     Args:
         name: of the feature.
         served: shape (n,).
-        statuses: FeatureStatus of each, shape (n,).
-        expected: shape (n,); NaN where there is no value. Two NaN are equal.
-        keys: entity ids, to name the worst cases by.
-        tolerance: relative difference up to which two numbers are one.
-        worst: cases to keep, the largest differences first, absent against present before them.
+        statuses: the FeatureStatus of each value, shape (n,).
+        expected: shape (n,); NaN where there is no value. Two NaN count as equal.
+        keys: entity ids, which name the worst cases.
+        tolerance: relative difference up to which two numbers count as equal.
+        worst: number of cases to keep: first absent against present, then the largest differences.
     """
     is_compared = statuses != FeatureStatus.FROM_REQUEST
     with np.errstate(invalid="ignore"):

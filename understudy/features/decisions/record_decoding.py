@@ -1,4 +1,4 @@
-"""A batch of packed records of one view, decoded by one join and one `frombuffer`."""
+"""Decoding of a batch of packed records of one view, by one join and one `frombuffer`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from understudy.features.decisions.record_format import FixedParts, RecordFormat
 
 @dataclass(slots=True, eq=False)  # not frozen: that makes construction three times slower
 class DecodedRecords:
-    """The fixed parts of n records; a row without a record holds a blank one."""
+    """The fixed parts of n records; a row without a record has a blank one."""
 
     form: RecordFormat
     parts: FixedParts
     records: Sequence[bytes]
-    is_full: bool  # each row has a record with every value
+    is_full: bool  # every row has a record with every value
     wrong_digests: int
 
     def texts(self, string: int) -> list[bytes]:
@@ -26,8 +26,8 @@ class DecodedRecords:
 def decode(form: RecordFormat, records: Sequence[bytes | None]) -> DecodedRecords:
     """Decode records of one view.
 
-    None, b"" and records that were not written under this view's definition count as absent; the
-    latter are counted.
+    None, b"" and records written under another definition of the view count as absent; the
+    last kind is counted.
     """
     if not form.string_count:
         try:

@@ -3,9 +3,9 @@
     | digest 8 B | presence bitmap, 64-bit words | event time, int64 ms | float64 | int64 |
     | float32 | string lengths, uint32 | bool | padding to 8 B || strings, UTF-8, back to back |
 
-All before `||` has the same size for each record of a view, so a batch is decoded by one join
-and one `frombuffer`. The digest is the first 8 bytes of the view's; a record with another one was
-written under another definition and must not be read by this one.
+Everything before `||` has the same size in every record of a view, so a batch is decoded by one
+join and one `frombuffer`. The digest is the first 8 bytes of the view's digest; a record with
+another one was written under another definition and must not be read under this one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _BLOCKS = (  # in the order of the record, by falling alignment
     (FeatureDtype.FLOAT64, "<f8"),
     (FeatureDtype.INT64, "<i8"),
     (FeatureDtype.FLOAT32, "<f4"),
-    (FeatureDtype.STRING, "<u4"),  # lengths; the texts stand in the tail
+    (FeatureDtype.STRING, "<u4"),  # lengths; the texts are in the tail
     (FeatureDtype.BOOL, "u1"),
 )
 ELEMENT_DTYPES = dict(_BLOCKS)
@@ -34,7 +34,7 @@ FixedParts = npt.NDArray[np.void]  # shape (n,), one structure per record
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordFormat:
-    """Where each thing stands in the fixed part of a view's records."""
+    """Offsets of the parts of a record of one view."""
 
     names: tuple[str, ...]
     dtypes: tuple[FeatureDtype, ...]
@@ -53,8 +53,8 @@ class RecordFormat:
         return np.frombuffer(joined, dtype=self.fixed)
 
     def has_full_heads(self, parts: FixedParts) -> bool:
-        """Return whether each record is of this view and has every value."""
-        # Bytes compare faster than arrays.
+        """Return whether every record is of this view and has every value."""
+        # Bytes compare faster than arrays do.
         return parts[_HEAD].tobytes() == self.full_head * len(parts)
 
     def event_times_ms(self, parts: FixedParts) -> npt.NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Whether a value that a request brings can stand for a feature."""
+"""The check of a feature value that comes with a request."""
 
 from math import isfinite
 from typing import Final
@@ -10,14 +10,14 @@ _LARGEST_FLOAT32: Final = 3.4028234663852886e38
 
 
 def fault_of_value(dtype: FeatureDtype, value: FeatureScalar) -> str | None:
-    """Return what would be accepted in place of `value`; None when it can stand."""
+    """Return what would be accepted in place of `value`, or None if it is accepted."""
     match dtype:
         case FeatureDtype.STRING:
-            return None if isinstance(value, str) else "a text"
+            return None if isinstance(value, str) else "a string"
         case FeatureDtype.BOOL:
-            return None if isinstance(value, bool) else "a flag"
+            return None if isinstance(value, bool) else "a boolean"
         case FeatureDtype.INT64:
-            return None if _is_int64(value) else "a whole number of 64 bits"
+            return None if _is_int64(value) else "a 64-bit integer"
         case FeatureDtype.FLOAT32 | FeatureDtype.FLOAT64:
             limit = _LARGEST_FLOAT32 if dtype is FeatureDtype.FLOAT32 else float("inf")
             return None if _is_number(value, limit) else f"a finite {dtype.value} number"
@@ -32,5 +32,5 @@ def _is_number(value: FeatureScalar, limit: float) -> bool:
         return False
     try:
         return isfinite(value) and abs(value) <= limit
-    except OverflowError:  # a whole number beyond float64
+    except OverflowError:  # an integer beyond float64
         return False

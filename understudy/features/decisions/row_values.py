@@ -1,4 +1,4 @@
-"""From an Arrow batch to packed records, with each row that cannot be used and why."""
+"""Conversion of an Arrow batch to packed records, with a reason for each unusable row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from understudy.features.decisions.entity_ids import is_storable_id
 from understudy.features.decisions.record_format import pack_columns, record_format
 
 _LONGEST_ID_BYTES = 4096
-_ACCEPTED_ID = f"a text of 1 to {_LONGEST_ID_BYTES} bytes without NUL, or a number"
+_ACCEPTED_ID = f"text of 1 to {_LONGEST_ID_BYTES} bytes without NUL, or a number"
 _SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """One value that keeps its row out of the store."""
+    """A value because of which its row is not stored."""
 
-    row: int  # in the file, from 0
+    row: int  # in the file, counted from 0
     column: str
     read: str
     accepted: str
@@ -31,9 +31,9 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRecord:
-    """A record that the store can never hold, whoever tries again."""
+    """A record that the store can never hold, however often it is retried."""
 
-    place: int  # among the records of the write
+    place: int  # index among the records of the write
     read: str
     accepted: str
 
@@ -41,13 +41,13 @@ class RefusedRecord:
 @dataclass(frozen=True, slots=True)
 class PackedRows:
     records: list[tuple[str, bytes]]  # entity id, packed record
-    rows: list[int]  # in the file: of each record
+    rows: list[int]  # row in the file of each record
     rejects: list[Reject]
     rejected_rows: int
 
 
 def rejects_of(packed: PackedRows, refused: Sequence[RefusedRecord]) -> list[Reject]:
-    """Return what a store refused, by row of the file."""
+    """Return the records that a store refused, as rejects with rows of the file."""
     return [
         Reject(packed.rows[each.place], "(record)", each.read, each.accepted) for each in refused
     ]
@@ -55,7 +55,7 @@ def rejects_of(packed: PackedRows, refused: Sequence[RefusedRecord]) -> list[Rej
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckedRows:
-    """The values of n rows, and which rows can be used."""
+    """The values of n rows, and a mask of usable rows."""
 
     ids: Sequence[str]
     times_ms: npt.NDArray[np.int64]  # UTC
@@ -72,14 +72,14 @@ def check_rows(
     event_times: str | int,
     row_numbers: npt.NDArray[np.int64],
 ) -> CheckedRows:
-    """Read the rows of a batch; a row with any unusable value is not kept.
+    """Read the rows of a batch; a row with any unusable value is dropped.
 
     Args:
-        view: the batch has a column for each of its features.
+        view: the batch has a column for each feature of this view.
         batch: n rows.
-        entity_column: holds the entity ids, as texts or whole numbers.
-        event_times: the column that holds them, or the event time of all rows in UTC ms.
-        row_numbers: shape (n,), places of the rows in the file, for rejects.
+        entity_column: the column of entity ids, as text or integers.
+        event_times: the column of event times, or one event time for all rows in UTC ms.
+        row_numbers: shape (n,), the row in the file of each row, for rejects.
     """
     rejects = _Rejects(row_numbers)
     ids = _entity_ids(batch.column(entity_column), entity_column, rejects)
@@ -102,7 +102,7 @@ def pack_rows(
     event_times: str | int,
     row_numbers: npt.NDArray[np.int64],
 ) -> PackedRows:
-    """Pack the rows of a batch (see `check_rows`); those that are not kept are left out whole."""
+    """Pack the rows of a batch (see `check_rows`); dropped rows have no record."""
     checked = check_rows(
         view,
         batch,
@@ -116,7 +116,7 @@ def pack_rows(
 def packed_of(
     view: FeatureView, checked: CheckedRows, row_numbers: npt.NDArray[np.int64]
 ) -> PackedRows:
-    """Return the records of the rows that are kept."""
+    """Return the records of the rows to keep."""
     packed = pack_columns(
         record_format(view),
         [column.values for column in checked.columns],
@@ -130,7 +130,7 @@ def packed_of(
 
 
 def times_ms_of_texts(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return the times of texts in UTC ms as loading reads them; null where it rejects the row."""
+    """Return times in UTC ms as loading parses them; null where loading rejects the row."""
     return _parsed_times(column)[0].cast(pa.int64())
 
 

@@ -1,4 +1,4 @@
-"""The status of each value of a batch, as arrays: present, stale, defaulted, missing."""
+"""The status of each value of a batch, as arrays: present, stale, defaulted or missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from understudy.domain.features import Feature, FeatureStatus, FeatureView
 from understudy.features.decisions.feature_columns import FeatureColumn
 from understudy.features.decisions.record_decoding import DecodedRecords
 
-TimesMs = int | npt.NDArray[np.int64]  # one, or shape (n,)
+TimesMs = int | npt.NDArray[np.int64]  # one time, or shape (n,)
 
-_FEW_ROWS = 32  # up to here a list is faster than an array
+_FEW_ROWS = 32  # up to this many rows a list is faster than an array
 _NEVER_MS = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewStatuses:
-    """The columns of one view in a feature set, and what their values are judged by."""
+    """The columns of one view in a feature set, and the limits on the age of their values."""
 
-    places: npt.NDArray[np.intp]  # in the feature set
-    sources: npt.NDArray[np.intp]  # in the view
+    places: npt.NDArray[np.intp]  # index in the feature set
+    sources: npt.NDArray[np.intp]  # index in the view
     max_ages_ms: npt.NDArray[np.int64]
-    least_max_age_ms: int | None  # None: nothing of this view becomes stale or expires
-    ttl_ms: int | None  # a record older than this counts as absent, also before it is removed
+    least_max_age_ms: int | None  # None: no value of this view becomes stale or expires
+    ttl_ms: int | None  # an older record counts as absent, even before the store removes it
     when_absent: npt.NDArray[np.uint8]
 
 
 def view_statuses(view: FeatureView, columns: Sequence[FeatureColumn]) -> ViewStatuses:
-    """Return what judges the columns of a feature set that are of `view`."""
+    """Return the rules for those columns of a feature set that are in `view`."""
     places = [place for place, column in enumerate(columns) if column.view is view]
     features = [columns[place].feature for place in places]
     ages = [feature.max_age_s for feature in features]
@@ -50,7 +50,7 @@ def view_statuses(view: FeatureView, columns: Sequence[FeatureColumn]) -> ViewSt
 
 
 def has_stale_values(rules: ViewStatuses, decoded: DecodedRecords, *, now_ms: TimesMs) -> bool:
-    """Return whether any record is too old for any feature used from it, or expired."""
+    """Return whether any record has expired, or is too old for a feature that is read from it."""
     if rules.least_max_age_ms is None or not len(decoded.parts):
         return False
     event_times_ms = decoded.form.event_times_ms(decoded.parts)
@@ -70,10 +70,10 @@ def statuses_of(
     """Return the FeatureStatus of each value, shape (n, columns of the view).
 
     Args:
-        rules: of the view's columns.
+        rules: for the columns of the view.
         decoded: n records of the view.
-        now_ms: UTC milliseconds since 1970, one or per row.
-        last_known: shape (n,): rows whose record comes from memory, not from the store.
+        now_ms: UTC milliseconds since 1970, one time or one per row.
+        last_known: shape (n,): rows whose record comes from memory and not from the store.
     """
     ages_ms = now_ms - decoded.form.event_times_ms(decoded.parts)
     stale = ages_ms[:, None] > rules.max_ages_ms
@@ -89,18 +89,18 @@ def statuses_of(
 
 
 def status_when_absent(feature: Feature) -> FeatureStatus:
-    """Return the status of a value that is nowhere."""
+    """Return the status of a value that was not found."""
     return FeatureStatus.MISSING if feature.default is None else FeatureStatus.DEFAULTED
 
 
 def unread_statuses(columns: Sequence[FeatureColumn]) -> npt.NDArray[np.uint8]:
-    """Return the statuses of a row before anything is known: all that is not read is absent."""
+    """Return the statuses of a row before any source is read: every stored value is absent."""
     statuses = [0 if column.is_stored else status_when_absent(column.feature) for column in columns]
     return np.array(statuses, dtype=np.uint8)
 
 
 def in_ms(time_s: float | npt.NDArray[np.float64]) -> TimesMs:
-    """Return whole milliseconds."""
+    """Return the time in whole milliseconds."""
     if isinstance(time_s, np.ndarray):
         return np.rint(time_s * 1000).astype(np.int64)
     return round(time_s * 1000)

@@ -1,4 +1,4 @@
-"""Whether a store that did not answer is to be left alone for a while."""
+"""The pause in reading from a store after it failed to answer."""
 
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -6,12 +6,12 @@ from math import inf
 from understudy.domain.patience import Experience, Verdict
 
 _REST_S = 1.0
-_GONE_AFTER_S = 1.0  # waited for in all, without any answer
+_GONE_AFTER_S = 1.0  # total wait without any answer
 
 
 @dataclass(frozen=True, slots=True)
 class StoreRest:
-    """What one has seen of a store's reads. Replaced at each of them. Times are monotonic."""
+    """Experience with a store's reads, replaced after each of them. Times are monotonic."""
 
     ends_s: float = -inf
     experience: Experience = field(default_factory=Experience)
@@ -20,11 +20,11 @@ class StoreRest:
         return replace(self, experience=self.experience.after_answer(took_s))
 
     def after_failure(self, *, began_s: float, now_s: float, timeout_s: float) -> "StoreRest":
-        """Return what is known after a read had `timeout_s` and no answer."""
+        """Return the state after a read with a limit of `timeout_s` failed."""
         took_s = now_s - began_s
         resting = replace(self, ends_s=now_s + _REST_S)
         if took_s < timeout_s:
-            return resting  # it said so itself
+            return resting  # the store reported the failure itself
         experience, verdict = self.experience.after_timeout(
             given_s=took_s, gone_after_s=_GONE_AFTER_S
         )

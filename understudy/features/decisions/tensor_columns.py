@@ -1,4 +1,4 @@
-"""Which column of a feature set stands in which tensor of a model."""
+"""The layout of a feature set in the tensors of a model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _MATRIX_RANK = 2
 
 @dataclass(frozen=True, slots=True)
 class TensorColumns:
-    """One input tensor: its columns as places in the feature set."""
+    """One input tensor, with its columns as indices into the feature set."""
 
     datatype: str
     places: tuple[int, ...]
@@ -35,13 +35,13 @@ class TensorColumns:
 def lay_out(
     inputs: Sequence[TensorSpec], refs: Sequence[FeatureRef], features: Sequence[Feature]
 ) -> tuple[TensorColumns, ...]:
-    """Return the tensors of a model over its feature set.
+    """Return the tensors that a model reads over its feature set.
 
-    One input takes all columns. Several take the columns of their own names when each has the
-    name of a feature, else as many columns in turn as their last dimension says.
+    A single input takes all columns. Several inputs take the columns of their own names if each
+    is named like a feature; otherwise each takes the next columns, as many as its last dimension.
 
     Raises:
-        InvalidInputError: the columns do not fit the inputs, with all that does not.
+        InvalidInputError: the columns do not fit the inputs; all faults are reported.
     """
     names = column_names(refs)
     by_name = {name: (place,) for place, name in enumerate(names)}
@@ -65,7 +65,7 @@ def lay_out(
 def values_when_absent(
     tensor: TensorColumns, features: Sequence[Feature]
 ) -> npt.NDArray[np.generic]:
-    """Return what stands in for an absent value, per column of the tensor."""
+    """Return the value that replaces an absent one, per column of the tensor."""
     dtype = ARRAY_DTYPES[tensor.datatype]
     absent: FeatureScalar = float("nan") if dtype.kind == "f" else "" if dtype.kind == "O" else 0
     values = [features[place].default for place in tensor.places]
@@ -124,11 +124,11 @@ def _datatype_faults(
 
 
 def _fits(dtype: FeatureDtype, datatype: str) -> bool:
-    """Return whether every value of `dtype` has a place in `datatype`; float64 may lose digits."""
+    """Return whether `datatype` can hold every value of `dtype`; float64 may lose digits."""
     if datatype == "BYTES":
         return dtype is FeatureDtype.STRING
     if datatype in {"FP32", "FP64"}:
         return dtype is not FeatureDtype.STRING
     if datatype == "INT64":
         return dtype in {FeatureDtype.INT64, FeatureDtype.BOOL}
-    return dtype is FeatureDtype.BOOL  # an int64 would wrap around in INT32
+    return dtype is FeatureDtype.BOOL  # an int64 could overflow in INT32

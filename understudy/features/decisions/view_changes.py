@@ -1,4 +1,4 @@
-"""What changed between two sets of feature views, and whether it may."""
+"""Changes between two sets of feature views, and the rule for which are allowed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What feature views must agree on, among themselves and within."""
+"""Consistency rules for feature views, within a view and between views."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -7,17 +7,17 @@ from understudy.domain.features import BinsLayout, FeatureDtype, FeatureRef, Fea
 from understudy.features.decisions.expressions import NOW, Function, compile_expression
 from understudy.features.decisions.request_features import fault_of_value
 
-LONGEST_BIN_NAME = 15  # of an Aerospike server
+LONGEST_BIN_NAME = 15  # bytes, a limit of the Aerospike server
 
 
 def contradictions(
     views: Sequence[FeatureView], *, functions: Mapping[str, Function]
 ) -> list[Fault]:
-    """Return all that makes `views` unusable.
+    """Return all faults that make `views` unusable.
 
     Args:
         views: of one file.
-        functions: what expressions may call beyond their own.
+        functions: functions that expressions may call besides the built-in ones.
     """
     faults: list[Fault] = []
     seen: set[str] = set()
@@ -59,7 +59,7 @@ def _feature_faults(path: str, view: FeatureView) -> Iterator[Fault]:
 def _kind_faults(path: str, view: FeatureView) -> Iterator[Fault]:
     is_stored = view.kind is ViewKind.STORED
     if is_stored and view.entity == "request":
-        yield Fault(f"{path}.entity", "none", "the type of entity that the records are of")
+        yield Fault(f"{path}.entity", "none", "the entity type of the records")
     if not is_stored and view.entity != "request":
         yield Fault(f"{path}.entity", view.entity, f"none, for a {view.kind.value} view")
     if not is_stored and view.bins is not None:
@@ -118,9 +118,9 @@ def _input_faults(path: str, view: FeatureView, views: Sequence[FeatureView]) ->
         if source is None or ref.feature not in dtypes:
             yield Fault(where, text, "a feature of a view in this file")
         elif source.kind is ViewKind.COMPUTED:
-            yield Fault(where, text, "a feature that is not computed itself")
+            yield Fault(where, text, "a feature that is not computed")
         elif dtypes[ref.feature] is FeatureDtype.STRING:
-            yield Fault(where, text, "a feature that is a number")
+            yield Fault(where, text, "a numeric feature")
 
 
 def _expression_faults(
@@ -130,7 +130,7 @@ def _expression_faults(
     for place, feature in enumerate(view.features):
         where = f"{path}.features[{place}]"
         if feature.dtype is FeatureDtype.STRING:
-            yield Fault(f"{where}.dtype", "string", "a number, for a computed feature")
+            yield Fault(f"{where}.dtype", "string", "a numeric dtype, for a computed feature")
         if not feature.expression:
             continue
         try:

@@ -1,6 +1,6 @@
 """Training-serving skew, measured: logged vectors against the history of the same entity and time.
 
-The score log is known here by path and column names only.
+This module knows the score log only by its path and column names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,19 +24,19 @@ _DIGEST_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class ScoreLog:
-    """Where served vectors are: Parquet files and the names of their columns."""
+    """The location of served vectors: Parquet files and their column names."""
 
     files: str  # a path or a glob
     key_column: str = "unit_key"
     time_column: str = "at_utc"
     vector_column: str = "features"
     statuses_column: str = "statuses"
-    where: str = ""  # SQL condition over the log's columns, e.g. "version = 3"
+    where: str = ""  # SQL condition over the columns of the log, e.g. "version = 3"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyForm:
-    """How the log writes entity ids: as they are, or as keyed BLAKE2b digests of 128 bits."""
+    """The form of entity ids in the log: plain, or keyed BLAKE2b digests of 128 bits."""
 
     hashed: bool = True
     secret: bytes = b""
@@ -44,16 +44,16 @@ class KeyForm:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What an audit found."""
+    """The result of an audit."""
 
     logged_rows: int
-    matched_rows: int  # whose entity is in the history
+    matched_rows: int  # rows whose entity is in the history
     features: tuple[FeatureParity, ...]
-    left_out: tuple[str, ...]  # features of the set that were not compared, and why
+    left_out: tuple[str, ...]  # features that were not compared, each with the reason
 
     @property
     def mismatch_rate(self) -> float:
-        """The share of compared values that differ; 0 when none was compared."""
+        """The share of compared values that differ; 0 if none was compared."""
         compared = sum(feature.compared for feature in self.features)
         return sum(feature.mismatches for feature in self.features) / compared if compared else 0.0
 
@@ -70,23 +70,23 @@ def audit_features(
     tolerance: float = 0.0,
     worst: int = 3,
 ) -> AuditReport:
-    """Compare what was served with what history says should have been.
+    """Compare served values with the values that the history gives for the same time.
 
     Args:
-        log: of one model version, whose vectors have the columns of `feature_set`.
-        feature_set: of that version.
-        views: those of the feature set.
+        log: the log of one model version; its vectors have the columns of `feature_set`.
+        feature_set: the feature set of that version.
+        views: the views of the feature set.
         sources: the history of each view, by `name@version`.
-        entity: the type of entity whose ids the log's keys are. Features of other entities
-            cannot be found again and are not compared.
-        keys: how the log writes these ids.
-        max_rows: at most so many rows, evenly over the log.
-        tolerance: relative difference up to which two numbers are one.
-        worst: cases to keep per feature.
+        entity: the entity type of the log's keys. Features of other entity types have no key
+            in the log and are not compared.
+        keys: the form of the ids in the log.
+        max_rows: the largest number of rows to compare, spread evenly over the log.
+        tolerance: relative difference up to which two numbers count as equal.
+        worst: number of cases to keep per feature.
 
     Raises:
-        InvalidInputError: the log does not have these columns, or vectors of another width.
-        NotFoundError: there are no log files, or no history.
+        InvalidInputError: the log lacks these columns, or its vectors have another width.
+        NotFoundError: there are no log files, or there is no history.
     """
     logged = _read_log(log, max_rows)
     names = column_names(feature_set)
@@ -141,12 +141,12 @@ def _read_log(log: ScoreLog, max_rows: int) -> pa.Table:
         try:
             counted = connection.sql(f"SELECT count(*) {rows}", params=[log.files]).fetchall()
             step = -(-counted[0][0] // max_rows) or 1
-            # Numbered as they stream by: what is not taken is never held.
+            # Rows are numbered as they stream by, so rows that are not sampled are never held.
             every = f"""
                 SELECT * EXCLUDE __row FROM (
                     SELECT {columns}, row_number() OVER () - 1 AS __row {rows}
                 ) WHERE __row % {step} = 0
-            """  # noqa: S608 - the operator's own condition on his own files
+            """  # noqa: S608 - the operator's own condition on their own files
             return connection.sql(every, params=[log.files]).to_arrow_table()
         except duckdb.IOException as error:
             raise NotFoundError("score log", log.files) from error
@@ -160,7 +160,7 @@ def _read_log(log: ScoreLog, max_rows: int) -> pa.Table:
 def _vectors(
     logged: pa.Table, log: ScoreLog, *, width: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Return values and statuses, shape (n, width); statuses left out of the log are PRESENT."""
+    """Return values and statuses, shape (n, width); statuses absent from the log are PRESENT."""
     rows = len(logged)
     vectors = logged[log.vector_column].combine_chunks()
     lengths = vectors.value_lengths().to_numpy() if rows else np.zeros(0)
@@ -181,7 +181,7 @@ def _ids_by_key(
     sources: Mapping[str, HistorySource],
     keys: KeyForm,
 ) -> dict[str, str]:
-    """Return the entity ids of the history by the keys that the log has for them."""
+    """Return the entity ids of the history, by their keys in the log."""
     ids: set[str] = set()
     for view in views:
         source = sources.get(str(view))

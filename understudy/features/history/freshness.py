@@ -1,4 +1,4 @@
-"""How old what is served is: the newest record of each view, stale shares from the score log."""
+"""The age of served features: the newest record of each view, and stale shares from the score log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from understudy.features.ports import InspectableStore
 
 @dataclass(frozen=True, slots=True)
 class ViewFreshness:
-    """The age of a view's newest record; None: our writers have put none."""
+    """The age of a view's newest record; None if Understudy has written none."""
 
     view: str
     newest_age_s: float | None
@@ -20,7 +20,7 @@ class ViewFreshness:
 
 @dataclass(frozen=True, slots=True)
 class FeatureShares:
-    """How one feature was served, as shares of the logged rows."""
+    """The statuses with which one feature was served, as shares of the logged rows."""
 
     view: str  # name@version
     name: str
@@ -55,16 +55,16 @@ def feature_shares(
     statuses_column: str = "statuses",
     where: str = "",
 ) -> tuple[FeatureShares, ...]:
-    """Return how each feature was served, from the statuses in a score log.
+    """Return the statuses with which each feature was served, from a score log.
 
     Args:
         files: the log's Parquet files, a path or a glob.
-        feature_set: in the order of the log's vectors.
-        statuses_column: a list per row; NULL or empty where all values were present.
-        where: SQL condition over the log's columns.
+        feature_set: in the order of the vectors in the log.
+        statuses_column: a list per row; NULL or empty if all values were present.
+        where: SQL condition over the columns of the log.
 
     Raises:
-        InvalidInputError: the log has no such column, or statuses of other features.
+        InvalidInputError: the log lacks this column, or holds statuses of more features.
         NotFoundError: there are no log files.
     """
     condition = f"WHERE {where}" if where else ""
@@ -78,7 +78,7 @@ def feature_shares(
         )
         SELECT place, status, count(*), (SELECT count(*) FROM log) FROM each GROUP BY 1, 2
         UNION ALL SELECT 0, 0, 0, count(*) FROM log
-    """  # noqa: S608 - the operator's own condition on his own files
+    """  # noqa: S608 - the operator's own condition on their own files
     with duckdb.connect() as connection:
         try:
             counted = connection.sql(query, params=[files]).fetchall()

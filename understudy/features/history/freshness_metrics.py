@@ -1,4 +1,4 @@
-"""Freshness as Prometheus metrics in a file, for a node's textfile collector."""
+"""Freshness as Prometheus metrics in a file, for the textfile collector of a node exporter."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ _SHARES = ("stale", "defaulted", "last_known", "missing")
 def write_metrics(
     path: Path, views: Sequence[ViewFreshness], features: Sequence[FeatureShares]
 ) -> None:
-    """Write the metrics to `path`, replacing it at once."""
+    """Write the metrics to `path`, replacing it atomically."""
     registry = CollectorRegistry()
     age = Gauge(
         "understudy_feature_view_newest_age_seconds",

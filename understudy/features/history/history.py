@@ -1,7 +1,7 @@
-"""Feature values as they were: a point-in-time join over Parquet, by DuckDB.
+"""Historical feature values: a point-in-time join over Parquet, executed by DuckDB.
 
-For each row (entities, time): the latest record at or before the time, packed and assembled by
-the code that serves requests, so that training reads what serving would have answered.
+For each row (entities, time), the latest record at or before the time is packed and assembled by
+the code that serves requests, so training reads exactly what serving would have answered.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from understudy.features.loading.latest_records import HistorySource, latest_rec
 from understudy.features.serving.assembly import AssemblyPlan, compile_plan
 from understudy.features.serving.feature_values import FeatureValues, column_specs, values_of
 
-AT_COLUMN = "event_time"  # of the rows: when the values are asked for
+AT_COLUMN = "event_time"  # the column with the time for which values are asked
 
 
 def get_historical_features(
@@ -38,20 +38,20 @@ def get_historical_features(
     *,
     use_stale: bool = False,
 ) -> FeatureValues:
-    """Return the values that `feature_set` had for each row at its time.
+    """Return the values that `feature_set` had for each row at the time of the row.
 
     Args:
-        rows: a column per entity type, named like it, and `event_time`, UTC. Columns named like
-            request-time features bring their values.
-        feature_set: what to return, in order.
-        views: those of the feature set, and what computed ones read.
+        rows: one column per entity type, named like it, and `event_time`, UTC. Columns named like
+            request-time features supply the values of those.
+        feature_set: the features to return, in order.
+        views: the views of the feature set, and those that its computed features read.
         sources: by view, written `name@version`.
-        use_stale: keep a value older than its max age, as serving does, with its status; else
-            the default or nothing stands for it.
+        use_stale: keep a value older than its max age together with its status, as serving does;
+            otherwise the default replaces it, or it is missing.
 
     Raises:
         InvalidInputError: a column is missing, or the feature set does not fit the views.
-        NotFoundError: a view has no source, or its files are not there.
+        NotFoundError: a view has no source, or its files do not exist.
     """
     features = [column.feature for column in columns_of(feature_set, views)]
     plan = compile_plan(feature_set, views, column_specs(feature_set, views))
@@ -89,7 +89,7 @@ def _replace_stale(
 def _records_at(
     view: FeatureView, rows: pa.Table, at_ms: npt.NDArray[np.int64], source: HistorySource
 ) -> list[bytes | None]:
-    """Return the packed record of each row's entity at its time; None where there was none."""
+    """Return the packed record of each row's entity at the time of the row; None if there is none."""
     asked = pa.table(
         {
             "place": np.arange(len(rows)),
@@ -104,7 +104,7 @@ def _records_at(
     except (duckdb.BinderException, duckdb.ConversionException) as error:
         first_line = str(error).splitlines()[0]
         raise InvalidInputError.of(
-            f"history of {view}", read=first_line, accepted="a column per feature, in its dtype"
+            f"history of {view}", read=first_line, accepted="a column per feature, of its dtype"
         ) from error
 
 
@@ -131,7 +131,7 @@ def _source_of(view: FeatureView, sources: Mapping[str, HistorySource]) -> Histo
 def _request_features(
     rows: pa.Table, plan: AssemblyPlan, views: Sequence[FeatureView]
 ) -> list[dict[str, FeatureScalar]] | None:
-    """Return the values of request-time features that `rows` bring, per row."""
+    """Return the values of request-time features that `rows` supply, per row."""
     names = [
         feature.name
         for view in views

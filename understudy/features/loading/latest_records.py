@@ -1,4 +1,4 @@
-"""The record of each entity at a time: DuckDB's ASOF join over rows that a store would have taken."""
+"""The latest record of each entity at a time: a DuckDB ASOF join over rows that a store would accept."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ _ROWS_AT_A_TIME = 8192
 
 @dataclass(frozen=True, slots=True)
 class HistorySource:
-    """The Parquet files that hold a view's records over time."""
+    """The Parquet files with the history of a view's records."""
 
     files: str  # a path or a glob
     entity_column: str
@@ -26,19 +26,19 @@ class HistorySource:
 
 
 def latest_records(view: FeatureView, asked: pa.Table, source: HistorySource) -> list[bytes | None]:
-    """Return the packed record of each asked entity at its time; None where there was none.
+    """Return the packed record of each requested entity at its time; None if there is none.
 
-    Which rows count is decided by the code that loads them into stores, never in SQL: where the
-    newest row of an entity cannot be used, all rows of that entity are looked at, and the join is
-    repeated without those that cannot.
+    The code that loads rows into stores decides which rows count, never SQL: if the newest row of
+    an entity is unusable, all rows of that entity are checked, and the join is repeated without
+    the unusable ones.
 
     Args:
-        view: the records are of.
+        view: the view of the records.
         asked: `place` (0 to n - 1), `entity`, `at_ms` (UTC).
-        source: the view's records over time.
+        source: the history of the view's records.
 
     Raises:
-        duckdb.Error: the files are not there, or lack columns.
+        duckdb.Error: the files do not exist, or lack columns.
     """
     records: list[bytes | None] = [None] * len(asked)
     with duckdb.connect() as connection:
@@ -50,7 +50,7 @@ def latest_records(view: FeatureView, asked: pa.Table, source: HistorySource) ->
             [VARCHAR],
             BIGINT,
             type=PythonUDFType.ARROW,
-            null_handling=FunctionNullHandling.SPECIAL,  # null too for what cannot be read
+            null_handling=FunctionNullHandling.SPECIAL,  # null also for unreadable text
         )
         matched = _joined(connection, view, source)
         packed = _packed(view, matched)
@@ -69,7 +69,7 @@ def latest_records(view: FeatureView, asked: pa.Table, source: HistorySource) ->
 def _joined(
     connection: duckdb.DuckDBPyConnection, view: FeatureView, source: HistorySource
 ) -> pa.Table:
-    """Return the latest row of each asked entity. Of rows with one time the first counts."""
+    """Return the latest row of each requested entity. Among rows of equal time the first counts."""
     values = ", ".join(_quoted(feature.name) for feature in view.features)
     query = f"""
         WITH usable AS (
@@ -91,7 +91,7 @@ def _joined(
 def _unusable_rows(
     connection: duckdb.DuckDBPyConnection, view: FeatureView, source: HistorySource
 ) -> pa.Table:
-    """Return the places of all rows of suspects that loading rejects."""
+    """Return the places of all rows of suspect entities that loading rejects."""
     history = _history_of(connection, view, source)
     query = f"SELECT * FROM ({history}) SEMI JOIN suspects USING (__entity)"  # noqa: S608 - as above
     files: list[str] = []
@@ -128,9 +128,9 @@ def _only_batch(table: pa.Table) -> pa.RecordBatch:
 def _history_of(
     connection: duckdb.DuckDBPyConnection, view: FeatureView, source: HistorySource
 ) -> str:
-    """Return the SQL of a view's rows; its one parameter is the files.
+    """Return the SQL for a view's rows; its one parameter is the list of files.
 
-    Files may differ in types: DuckDB would otherwise cast to those of the first, 3.5 to 4.
+    Files may differ in types: DuckDB would otherwise cast to the types of the first, 3.5 to 4.
     """
     entity, time = _quoted(source.entity_column), _quoted(source.event_time_column)
     values = ", ".join(_quoted(feature.name) for feature in view.features)

@@ -1,4 +1,4 @@
-"""Load a Parquet or CSV file into a feature store: streamed, checked, resumable."""
+"""Loading of a Parquet or CSV file into a feature store: streamed, checked, resumable."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ EVENT_TIME_COLUMN = "event_time"
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file with a row per entity and time; columns of features have the features' names."""
+    """A file with one row per entity and time; feature columns are named like their features."""
 
     path: Path
     entity_column: str
@@ -28,13 +28,13 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class LoadProgress:
-    """How a load stands. Each row is written, older than what is there, rejected or skipped."""
+    """Progress of a load. Each row is written, older than the stored one, rejected, or skipped."""
 
     rows: int = 0
     written: int = 0
     older: int = 0
     rejected: int = 0
-    skipped: int = 0  # put by an earlier run of the same load
+    skipped: int = 0  # written by an earlier run of the same load
 
 
 def load_features(
@@ -48,27 +48,27 @@ def load_features(
     on_reject: Callable[[Reject], None],
     on_progress: Callable[[LoadProgress], None],
 ) -> LoadProgress:
-    """Put the rows of `source` as records of `view`; a repetition goes on where it stopped.
+    """Write the rows of `source` as records of `view`; a repeated load resumes where it stopped.
 
-    Memory is bounded by `threads` and two chunks of rows. A row with an unusable value is
-    rejected whole. Chunks are checked and packed by several threads and written in order.
-    Chunks that an earlier run has put are checked again, so that their rejects are told and
-    counted; from the first record that the store refused on, they are also put again.
+    Memory is bounded by `threads` and two chunks of rows. A row with any unusable value is
+    rejected as a whole. Several threads check and pack chunks, which are written in order.
+    Chunks that an earlier run has written are checked again, so that their rejects are reported
+    and counted; from the first record that the store refused, they are also written again.
 
     Args:
-        source: what to read.
-        view: what its rows are records of.
-        writer: of the store.
-        chunk_rows: rows that are written together.
-        threads: chunks that are packed at a time.
-        rows_per_s: what the store may be asked to take; None: as fast as it goes.
-        on_reject: called for each value that keeps its row out.
+        source: the file to read.
+        view: the view of its rows.
+        writer: for the store.
+        chunk_rows: number of rows per write.
+        threads: number of chunks that are packed at the same time.
+        rows_per_s: the limit on the rate of writes; None for no limit.
+        on_reject: called for each value because of which a row is rejected.
         on_progress: called after each chunk.
 
     Raises:
         NotFoundError: there is no such file.
-        InvalidInputError: it is no Parquet or CSV, or columns are missing in it.
-        UnavailableError: the store did not take the rows.
+        InvalidInputError: the file is not Parquet or CSV, or columns are missing.
+        UnavailableError: the store did not accept the rows.
     """
     load_id = _load_id(source, view)
     done = LoadProgress()
@@ -86,7 +86,7 @@ def load_features(
             is_put = end <= done_rows
             counts = WriteCounts(0, 0)
             if not is_put:
-                # Never beyond a refused record: a repetition would not hear of it again.
+                # Never beyond a refused record: a repeated load would not report it again.
                 mark = LoadMark(load_id, end) if is_marked else None
                 counts = writer.write(view, packed.records, mark=mark)
                 is_marked = is_marked and not counts.refused
@@ -115,7 +115,7 @@ def _ahead(
     *,
     ahead: int,
 ) -> Iterator[tuple[Chunk, "Future[PackedRows]"]]:
-    """Yield (chunk, packing) in the order of the file, with `ahead` chunks being packed."""
+    """Yield (chunk, packing) in file order, with `ahead` chunks being packed at the same time."""
     waiting: deque[tuple[Chunk, Future[PackedRows]]] = deque()
     for chunk in chunks:
         waiting.append((chunk, executor.submit(pack, chunk)))
@@ -144,7 +144,7 @@ def _columns(source: SourceFile, view: FeatureView) -> list[str]:
 
 
 def _load_id(source: SourceFile, view: FeatureView) -> str:
-    # A changed file is another load; what it has in common with the first is then found older.
+    # A changed file is a new load; rows that it shares with the old one are then found older.
     state = source.path.stat() if source.path.is_file() else None
     return digest_of(
         "load/1",

@@ -1,4 +1,4 @@
-"""Reads Parquet and CSV files as a stream of chunks of rows."""
+"""Parquet and CSV files, read as a stream of row chunks."""
 
 from codecs import BOM_UTF8
 from collections import deque
@@ -18,23 +18,23 @@ from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.features.decisions.row_values import Reject
 
 _CSV_SUFFIXES = (".csv", ".tsv")
-_AS_BYTES = "latin-1"  # a character for each byte
-_LARGEST_CSV_ROW_BYTES = 4 * 1024 * 1024  # what is parsed at a time
-_MOST_BROKEN_WAITING = 10_000  # so many without a whole row between them: not a file of this kind
+_AS_BYTES = "latin-1"  # one character per byte
+_LARGEST_CSV_ROW_BYTES = 4 * 1024 * 1024  # the parser's block size
+_MOST_BROKEN_WAITING = 10_000  # this many without a whole row in between: another kind of file
 _SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
-    """Rows that follow each other in a file: whole ones, and those that could not be parsed."""
+    """Consecutive rows of a file: whole ones, and those that could not be parsed."""
 
     batch: pa.RecordBatch
-    row_numbers: npt.NDArray[np.int64]  # in the file, from 0: of the rows of the batch
+    row_numbers: npt.NDArray[np.int64]  # row in the file, from 0, of each row of the batch
     broken: tuple[Reject, ...] = ()
 
     @property
     def broken_rows(self) -> int:
-        return len({each.row for each in self.broken})  # one may be broken in several columns
+        return len({each.row for each in self.broken})  # a row may be broken in several columns
 
     @property
     def rows(self) -> int:
@@ -45,11 +45,11 @@ class Chunk:
 def open_chunks(
     path: Path, columns: Sequence[str], *, chunk_rows: int
 ) -> Iterator[Iterator[Chunk]]:
-    """Yield the chunks of a file, with `columns` only; rows in the order of the file.
+    """Yield the chunks of a file in file order, with only the given columns.
 
     Raises:
         NotFoundError: there is no such file.
-        InvalidInputError: it is no Parquet or CSV, or lacks columns; with all of them.
+        InvalidInputError: it is not Parquet or CSV, or lacks columns, all of which are named.
     """
     if not path.is_file():
         raise NotFoundError("file", path)
@@ -59,7 +59,7 @@ def open_chunks(
             with _open_csv(path, columns, broken) as reader:
                 yield _csv_chunks(_of_length(reader, chunk_rows), columns, broken)
         else:
-            # Without pre-buffering: that keeps all of the file that was read.
+            # No pre-buffering: it would keep everything that was read in memory.
             with pq.ParquetFile(path, pre_buffer=False) as file:
                 _check_columns(path, file.schema_arrow.names, columns)
                 yield _chunks(file.iter_batches(batch_size=chunk_rows, columns=list(columns)))
@@ -71,7 +71,7 @@ def open_chunks(
 
 
 def count_rows(path: Path) -> int | None:
-    """Return the number of rows where a file says it; None for CSV."""
+    """Return the number of rows if the file records it; None for CSV."""
     if path.suffix.lower() in _CSV_SUFFIXES:
         return None
     try:
@@ -92,7 +92,7 @@ def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[Chunk]:
 def _csv_chunks(
     batches: Iterable[pa.RecordBatch], columns: Sequence[str], broken: deque[Reject]
 ) -> Iterator[Chunk]:
-    """Give rows their numbers. The reader has told of broken ones before those that follow them."""
+    """Number the rows. The reader reports broken rows before the rows that follow them."""
     first_row = 0
     batch = None
     for batch in batches:
@@ -115,7 +115,7 @@ def _as_texts(
     numbers: npt.NDArray[np.int64],
     broken: list[Reject],
 ) -> Chunk:
-    """Return the rows as UTF-8; those with bytes that are none join the broken ones."""
+    """Return the rows as UTF-8; rows with invalid UTF-8 join the broken ones."""
     readable = np.ones(len(batch), dtype=np.bool_)
     arrays: list[pa.Array] = []
     for name, given in zip(columns, batch.columns, strict=True):
@@ -141,7 +141,7 @@ def _as_utf8(text: str) -> str | None:
 
 
 def _of_length(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """Yield batches of so many rows; the last may be shorter."""
+    """Yield batches of `rows` rows; the last may be shorter."""
     held: list[pa.RecordBatch] = []
     missing = rows
     for batch in batches:
@@ -161,21 +161,21 @@ def _of_length(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Reco
 def _open_csv(
     path: Path, columns: Sequence[str], broken: deque[Reject]
 ) -> Iterator[pa_csv.CSVStreamingReader]:
-    """Open a CSV file; rows with another number of columns than its head are put to `broken`.
+    """Open a CSV file; rows with more or fewer columns than the header are added to `broken`.
 
-    Its texts come byte by byte: pyarrow gives up a file over one text that is no UTF-8.
+    Text is read byte by byte, because pyarrow rejects a whole file over one invalid UTF-8 field.
     """
 
     def put_aside(row: pa_csv.InvalidRow) -> str:
         text = row.text.encode(_AS_BYTES).decode(errors="replace")
         read = f"{row.actual_columns} columns: {text}"[:_SHOWN_CHARACTERS]
-        number = row.number - 2  # from 1, the head is the first
+        number = row.number - 2  # counted from 1, and the header is the first
         broken.append(Reject(number, "(row)", read, f"{row.expected_columns} columns"))
         return "error" if len(broken) > _MOST_BROKEN_WAITING else "skip"
 
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     whatever = pa_csv.ParseOptions(delimiter=delimiter, invalid_row_handler=lambda _: "skip")
-    # With threads the reader does not tell the numbers of rows, and is no faster.
+    # With threads the reader does not report row numbers, and is no faster.
     reading = pa_csv.ReadOptions(
         use_threads=False, block_size=_LARGEST_CSV_ROW_BYTES, encoding=_AS_BYTES
     )
@@ -191,8 +191,8 @@ def _open_csv(
             file,
             read_options=reading,
             parse_options=pa_csv.ParseOptions(delimiter=delimiter, invalid_row_handler=put_aside),
-            # All as text: ids keep their zeros, and one bad number rejects its row, not the file.
-            # Only an empty field is absent: by default NA and null are too, ids and values here.
+            # All as text: ids keep leading zeros, and a bad number rejects its row, not the file.
+            # Only an empty field is absent: by default NA and null are too, but here they are values.
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 include_columns=names,

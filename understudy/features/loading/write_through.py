@@ -31,15 +31,15 @@ _ARROW_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class WrittenThrough:
-    """What became of the rows of a write."""
+    """The outcome of a write, in counts of rows."""
 
     counts: WriteCounts
     rejects: tuple[Reject, ...]
-    path: Path | None  # of the history file; None: no row was usable
+    path: Path | None  # the history file; None if no row was usable
 
 
 class WriteThrough:
-    """Writes rows of one view to Parquet files below `folder`, then to the online store."""
+    """Writes rows of one view first to Parquet files below `folder`, then to the online store."""
 
     def __init__(
         self,
@@ -57,14 +57,14 @@ class WriteThrough:
         self._event_time_column = event_time_column
 
     def write(self, rows: pa.Table) -> WrittenThrough:
-        """Write the usable rows, history first: what is served can always be learnt from.
+        """Write the usable rows, history first, so that every served value is in the history.
 
-        A repetition after a failure is harmless: history counts equal rows once, and the store
+        Repeating a failed write is harmless: history counts equal rows once, and the store
         keeps the later event.
 
         Raises:
             InvalidInputError: a column is missing.
-            UnavailableError: the store did not take the rows; history has them.
+            UnavailableError: the store did not accept the rows; the history has them.
         """
         names = [
             self._entity_column,
@@ -94,7 +94,7 @@ class WriteThrough:
         return WrittenThrough(counts, rejects, path)
 
     def _table_of(self, checked: CheckedRows) -> pa.Table:
-        """Return the rows that are kept, with the values that the store gets, in their dtypes."""
+        """Return the usable rows, with the values and dtypes that the store gets."""
         columns = {
             self._entity_column: pa.array(checked.ids, pa.string()),
             self._event_time_column: pa.array(checked.times_ms, pa.timestamp("ms", tz="UTC")),
@@ -106,9 +106,9 @@ class WriteThrough:
 
     def _write_history(self, rows: pa.Table) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        # Of rows with one time the first counts, here by the name of the file as in the store.
+        # Among rows of equal time the first counts; sorted file names give the order of the store.
         path = self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{uuid4().hex[:8]}.parquet"
-        scratch = path.with_suffix(".part")  # no reader's glob takes a file that is being written
+        scratch = path.with_suffix(".part")  # so that no reader's glob matches an unfinished file
         pq.write_table(rows, scratch)
         scratch.replace(path)
         return path

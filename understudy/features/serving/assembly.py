@@ -1,4 +1,4 @@
-"""From packed records to a model's tensors, a batch at a time, by a plan compiled once."""
+"""Assembly of packed records into a model's tensors, a batch at a time, by a compiled plan."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,15 +53,15 @@ _NOTHING: RequestFeatures = {}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assembled:
-    """A batch in the form that its model reads."""
+    """A batch in the form that the model reads."""
 
     tensors: tuple[Tensor, ...]  # in the order of the model's inputs, C-contiguous
     statuses: Statuses | None  # FeatureStatus, shape (n, width); None: every value is PRESENT
-    wrong_digests: int = 0  # records written under another definition; taken as missing
+    wrong_digests: int = 0  # records written under another definition; treated as missing
 
 
 class AssemblyPlan:
-    """How to assemble the inputs of one version. Compile it with `compile_plan`."""
+    """The plan for assembling the inputs of one version, compiled by `compile_plan`."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class AssemblyPlan:
         computed: "ComputedColumns | None",
     ) -> None:
         refs = [column.ref for column in columns]
-        self.views = views  # to read, in this order
+        self.views = views  # to be read in this order
         self.names = column_names(refs)  # of the columns, in the order of the feature set
         self.width = len(columns)
         self._features = [column.feature for column in columns]
@@ -97,15 +97,15 @@ class AssemblyPlan:
         self._computed = computed
         self._shapes = [(len(tensor.places), ARRAY_DTYPES[tensor.datatype]) for tensor in tensors]
         self._has_flat_tensors = any(tensor.is_flat for tensor in tensors)
-        # The statuses of a row before anything is known; None: all is read from the store.
+        # Statuses of a row before any source is read; None if everything is read from the store.
         self._unread = None if len(stored) == len(columns) else unread_statuses(columns)
 
     def check_request_features(self, features: RequestFeatures) -> tuple[Fault, ...]:
-        """Return what keeps the features of a request from standing in a row."""
+        """Return the faults of features that a request supplies."""
         return tuple(self._request_faults(features))
 
     def takes_from_request(self, name: str) -> bool:
-        """Return whether a request may bring a feature of this name."""
+        """Return whether a request may supply a feature of this name."""
         return self._request_feature(name) is not None
 
     def assemble(
@@ -120,14 +120,14 @@ class AssemblyPlan:
         """Return the tensors of a batch of n rows.
 
         Args:
-            records: per view of `views`, n packed records; None or b"" where there is none.
-            request_features: per row, the values that win over stored ones; checked before by
+            records: per view of `views`, n packed records; None or b"" if there is none.
+            request_features: per row, values that override stored ones and have passed
                 `check_request_features`. None: no row has any.
-            now_s: UTC, seconds since 1970; staleness is measured against it. One for the batch,
+            now_s: UTC seconds since 1970, for staleness. One time for the batch,
                 or shape (n,), as history needs.
-            last_known: per view, shape (n,): rows whose record is not from the store but from
-                memory. None: no such row.
-            rows: n; needed only where neither records nor request features tell.
+            last_known: per view, shape (n,): rows whose record comes from memory and not from
+                the store. None: no such row.
+            rows: n; needed only if neither records nor request features give it.
         """
         if rows is None:
             rows = len(records[0]) if records else len(request_features or ())
@@ -153,7 +153,7 @@ class AssemblyPlan:
     def _values(self, decoded: Sequence[DecodedRecords], rows: int) -> list[Tensor]:
         tensors: list[Tensor] = [np.empty((rows, width), dtype) for width, dtype in self._shapes]
         if self._may_overflow:
-            # A float64 beyond float32 becomes infinite, as in training; that is no warning.
+            # A float64 beyond float32 becomes infinite, as in training: not worth a warning.
             with np.errstate(over="ignore"):
                 self._move(decoded, tensors)
         else:
@@ -174,7 +174,7 @@ class AssemblyPlan:
         now_ms: TimesMs,
         last_known: LastKnownRows | None,
     ) -> Statuses | None:
-        """Return the statuses, with defaults filled into `tensors`; None when all is present."""
+        """Return the statuses, filling defaults into `tensors`; None if all values are present."""
         if self._unread is None and last_known is None and self._is_clean(decoded, now_ms):
             return None
         statuses = np.zeros((len(tensors[0]), self.width), dtype=np.uint8)
@@ -259,7 +259,7 @@ def compile_plan(
     """Return the plan for a model that reads `feature_set` through `inputs`.
 
     Raises:
-        InvalidInputError: a feature has no view here, or does not fit its input; with all faults.
+        InvalidInputError: a feature has no view, or does not fit its input; all faults reported.
     """
     columns = columns_of(feature_set, views)
     tensors = lay_out(inputs, feature_set, [column.feature for column in columns])
@@ -278,11 +278,11 @@ def compile_plan(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComputedColumns:
-    """What is computed in a feature set, and the plan that reads what this takes."""
+    """The computed columns of a feature set, and the plan that reads their inputs."""
 
     features: Sequence[ComputedFeature]
     plan: AssemblyPlan
-    view_places: tuple[int, ...]  # of the views this reads, among those of the outer plan
+    view_places: tuple[int, ...]  # of this plan's views, as indices into the outer plan's
 
     def read(
         self,

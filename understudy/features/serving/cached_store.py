@@ -1,4 +1,4 @@
-"""A read-through cache before a store, for entities that many requests name. Off by default."""
+"""A read-through cache in front of a store, for frequently requested entities. Off by default."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ _NEVER_RESTED = StoreRest()
 class CacheCounts:
     hits: int = 0
     misses: int = 0
-    unanswered: int = 0  # misses that the store did not answer, in reads that had hits
+    unanswered: int = 0  # unanswered misses in reads that had hits
 
 
 class CachedStore:
-    """Answers from memory what it read within `ttl_s`; a change in the store shows after that.
+    """Caches records for `ttl_s`; a change in the store becomes visible after that.
 
-    When the store fails, an awaited read with hits is answered with those and `UNANSWERED` for its misses.
-    Such a read counts as answered, so nobody's breaker opens for it: for a second after a failure
-    of a read of the same views it does not ask the store at all, unless that one was in a hurry
-    (see `StoreRest`). A read without hits always does, and fails as the store does.
+    If the store fails, an awaited read with hits returns them, and `UNANSWERED` for its misses.
+    Such a read counts as answered and opens no breaker. For a second after a failure, reads of the
+    same views therefore do not query the store, unless the failed read had a short limit (see
+    `StoreRest`). A read without hits always queries the store, and fails if the store does.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class CachedStore:
         self.inline = store.inline
         self._store = store
         self._monotonic_s = monotonic_s
-        self._rests: dict[tuple[str, ...], StoreRest] = {}  # by the views that are read together
+        self._rests: dict[tuple[str, ...], StoreRest] = {}  # by the views read together
         self._seen = LastKnownRecords(max_records=max_records, max_age_s=ttl_s)
 
     def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:

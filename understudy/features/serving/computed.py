@@ -18,19 +18,19 @@ _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 class ComputedFeature:
     """One column to compute."""
 
-    place: int  # in the feature set
+    place: int  # index in the feature set
     dtype: FeatureDtype
     expression: Expression
-    inputs: tuple[tuple[str, int], ...]  # name in the expression, place among the inputs
+    inputs: tuple[tuple[str, int], ...]  # name in the expression, index among the inputs
 
 
 def compile_computed(
     columns: Sequence[FeatureColumn], views: Sequence[FeatureView]
 ) -> tuple[list[ComputedFeature], list[FeatureRef]]:
-    """Return what computes the computed ones of `columns`, and the features that this reads.
+    """Return the computed features among `columns`, and the features that they read.
 
     Raises:
-        InvalidInputError: an expression cannot be compiled here, or reads what is not there.
+        InvalidInputError: an expression does not compile, or reads a feature that does not exist.
     """
     features: list[ComputedFeature] = []
     read: dict[FeatureRef, int] = {}
@@ -45,7 +45,9 @@ def compile_computed(
             for name, text in column.view.inputs
             if name in expression.names
         ]
-        columns_of(list(dict.fromkeys(ref for _, ref in refs)), views)  # names what is missing
+        columns_of(
+            list(dict.fromkeys(ref for _, ref in refs)), views
+        )  # raises with the missing names
         inputs = tuple((name, read.setdefault(ref, len(read))) for name, ref in refs)
         features.append(ComputedFeature(place, column.feature.dtype, expression, inputs))
     return features, list(read)
@@ -54,12 +56,12 @@ def compile_computed(
 def compute(
     feature: ComputedFeature, inputs: npt.NDArray[np.float64], *, now_s: npt.ArrayLike
 ) -> Column:
-    """Return the values per row, float64; NaN where there is none that the dtype can hold.
+    """Return the values per row, float64; NaN if there is none, or the dtype cannot hold it.
 
     Args:
-        feature: what to compute.
+        feature: the feature to compute.
         inputs: shape (n, inputs), NaN where missing.
-        now_s: UTC seconds since 1970, one or per row.
+        now_s: UTC seconds since 1970, one time or one per row.
     """
     columns: dict[str, Column] = {name: inputs[:, place] for name, place in feature.inputs}
     columns[NOW] = np.asarray(now_s, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The values of a feature set for n rows, a column per feature in its own dtype."""
+"""The values of a feature set for n rows, one column per feature in its own dtype."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class FeatureValues:
     statuses: npt.NDArray[np.uint8]  # FeatureStatus, shape (n, features)
 
     def table(self, rows: pa.Table) -> pa.Table:
-        """Return `rows` with a column per feature; NULL where there is no value."""
+        """Return `rows` with a column added per feature; NULL where there is no value."""
         for place, name in enumerate(self.names):
             missing = self.statuses[:, place] == FeatureStatus.MISSING
             values: Any = self.columns[place]
@@ -47,7 +47,7 @@ class FeatureValues:
 def column_specs(
     feature_set: Sequence[FeatureRef], views: Sequence[FeatureView]
 ) -> list[TensorSpec]:
-    """Return one input per feature, in its own dtype.
+    """Return one input per feature, of its own dtype.
 
     Raises:
         InvalidInputError: the feature set does not fit `views`.
@@ -60,7 +60,7 @@ def column_specs(
 
 
 def values_of(names: tuple[str, ...], assembled: Assembled, rows: int) -> FeatureValues:
-    """Return what was assembled by a plan over `column_specs`."""
+    """Return the values that a plan over `column_specs` has assembled."""
     statuses = assembled.statuses
     if statuses is None:
         statuses = np.zeros((rows, len(names)), dtype=np.uint8)

@@ -1,8 +1,8 @@
-"""Python functions that a deployment adds to expressions: entry points of installed packages.
+"""Python functions that a deployment adds to expressions, as entry points of installed packages.
 
-A package declares, in the entry-point group `understudy.transforms`, `name_v1 = "module:function"`.
-The function takes and returns float64 columns of shape (n,). Its name is part of a view's digest,
-its code is not: code that computes something else takes a new name, hence the version in it.
+A package declares `name_v1 = "module:function"` in the entry-point group `understudy.transforms`.
+The function takes and returns float64 columns of shape (n,). Its name is part of a view's digest
+and its code is not: changed behaviour requires a new name, hence the version in the name.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ GROUP = "understudy.transforms"
 
 @cache
 def deployed_functions() -> Mapping[str, Function]:
-    """Return the functions of installed packages by name.
+    """Return the functions of installed packages, by name.
 
     Raises:
-        InvalidInputError: an entry point names nothing that can be imported; with all that do.
+        InvalidInputError: entry points cannot be imported; all of them are reported.
     """
     functions: dict[str, Function] = {}
     faults: list[Fault] = []

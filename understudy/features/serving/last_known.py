@@ -1,4 +1,4 @@
-"""Records seen a while ago, for when the store does not answer. Bounded; no clock of its own."""
+"""Recently seen records, for use when the store does not answer. Bounded, without a clock."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ _Seen = tuple[bytes | None, float]  # record, when
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recalled:
-    """Records in the shape that a store answers, and which of them come from memory."""
+    """Records in the shape of a store's answer, with a mask of those that come from memory."""
 
     records: list[list[bytes | None]]
     from_memory: list[npt.NDArray[np.bool_] | None]  # per read, shape (n,); None: no row
 
 
 class LastKnownRecords:
-    """Remembers the records of whole batches; forgets the longest unseen.
+    """Remembers the records of whole batches, and forgets the least recently seen.
 
-    Two generations: what is remembered goes to the young one; when that holds half of the bound,
-    it becomes the old one, and the old one is forgotten. So a batch costs one `dict.update`, and
-    an entity is kept for at least half of the bound's worth of other entities.
+    There are two generations: new records go to the young one; when it holds half of the bound,
+    it becomes the old one, and the previous old one is dropped. A batch thus costs one
+    `dict.update`, and an entity is kept while at most half the bound of other entities is seen.
     """
 
     def __init__(self, *, max_records: int, max_age_s: float) -> None:
@@ -35,13 +35,13 @@ class LastKnownRecords:
         self._old: dict[str, dict[str | None, _Seen]] = {}
 
     def __len__(self) -> int:
-        """Return how many records are kept; one seen in both generations counts twice."""
+        """Return the number of records kept; one present in both generations counts twice."""
         return _count(self._young) + _count(self._old)
 
     def remember(
         self, reads: Sequence[ViewRead], records: Sequence[Sequence[bytes | None]], *, now_s: float
     ) -> None:
-        """Keep what the store answered. "No record" is an answer too; `UNANSWERED` is not."""
+        """Keep the store's answers. "No record" is an answer; `UNANSWERED` is not."""
         for read, answered in zip(reads, records, strict=True):
             kept = self._young.setdefault(_name_of(read), {})
             if UNANSWERED in answered:
@@ -58,14 +58,14 @@ class LastKnownRecords:
             self._old, self._young = self._young, {}
 
     def recall(self, reads: Sequence[ViewRead], *, now_s: float) -> Recalled:
-        """Return what is remembered of `reads`, when the store answered nothing."""
+        """Return the remembered records for `reads`, for use when the store failed entirely."""
         nothing: list[list[bytes | None]] = [[UNANSWERED] * len(each.entity_ids) for each in reads]
         return self.fill(reads, nothing, now_s=now_s)
 
     def fill(
         self, reads: Sequence[ViewRead], records: Sequence[list[bytes | None]], *, now_s: float
     ) -> Recalled:
-        """Return `records` with what is remembered where the store did not answer."""
+        """Return `records`, with remembered ones in place of those that are `UNANSWERED`."""
         filled: list[list[bytes | None]] = []
         masks: list[npt.NDArray[np.bool_] | None] = []
         for read, answered in zip(reads, records, strict=True):

@@ -1,4 +1,4 @@
-"""The values of a feature set for many entities, read together: for programs beside the router."""
+"""The values of a feature set for many entities in one read, for programs other than the router."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from understudy.features.serving.feature_values import FeatureValues, column_spe
 
 
 class OnlineFeatures:
-    """Reads one feature set; compiled once, used for many batches."""
+    """Reads one feature set; compiled once and used for many batches."""
 
     def __init__(
         self, store: FeatureStore, feature_set: Sequence[FeatureRef], views: Sequence[FeatureView]
@@ -18,7 +18,7 @@ class OnlineFeatures:
         """Compile the feature set.
 
         Raises:
-            InvalidInputError: it does not fit `views`, with all that does not.
+            InvalidInputError: it does not fit `views`; all faults are reported.
         """
         self._store = store
         self._plan: AssemblyPlan = compile_plan(
@@ -27,7 +27,7 @@ class OnlineFeatures:
 
     @property
     def entities(self) -> tuple[str, ...]:
-        """The types of entities whose ids it takes."""
+        """The entity types whose ids are required."""
         return tuple(dict.fromkeys(view.entity for view in self._plan.views))
 
     async def get(
@@ -38,17 +38,17 @@ class OnlineFeatures:
         now_s: float,
         timeout_s: float,
     ) -> FeatureValues:
-        """Return the values of n rows by one read of the store.
+        """Return the values of n rows, in one read of the store.
 
         Args:
-            entities: n ids per type of entity; None where a row has none.
-            request_features: per row, values that win over stored ones.
-            now_s: UTC seconds since 1970; staleness is measured against it.
-            timeout_s: for the read.
+            entities: n ids per entity type; None for a row without one.
+            request_features: per row, values that override stored ones.
+            now_s: UTC seconds since 1970, for staleness.
+            timeout_s: limit on the read.
 
         Raises:
-            InvalidInputError: a type of entity is missing, the numbers of ids differ, or a
-                request-time value cannot stand for its feature.
+            InvalidInputError: an entity type is missing, the numbers of ids differ, or a
+                request-time value is invalid for its feature.
             UnavailableError: the store did not answer.
         """
         rows = self._rows(entities, request_features)
@@ -83,6 +83,8 @@ class OnlineFeatures:
             lengths.add(len(request_features))
         if len(lengths) != 1:
             raise InvalidInputError.of(
-                "entities", read=f"{sorted(lengths)} rows", accepted="one number of rows"
+                "entities",
+                read=f"{sorted(lengths)} rows",
+                accepted="the same number of rows for all",
             )
         return lengths.pop()

@@ -1,4 +1,4 @@
-"""When an unfinished log file is finished, so that readers see it. Pure."""
+"""The rule for when a log file is finished and becomes visible to readers. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RollPolicy:
-    """An unfinished file is finished when the first of these is reached.
+    """Limits at the first of which a file is finished.
 
     Raises:
-        ValueError: on construction, when a limit is not above 0.
+        ValueError: on construction, if a limit is not above 0.
     """
 
     rows: int = 1_000_000
     size_bytes: int = 64 << 20
     age_s: float = 60.0
-    open_files: int = 32  # beyond, the oldest are finished early: a bound on descriptors
-    open_at_once: int = 64  # never more, even between two looks at what is due
+    open_files: int = 32  # beyond this the oldest are finished early, to bound descriptors
+    open_at_once: int = 64  # a hard bound, even between two checks of the limits
 
     def __post_init__(self) -> None:
         if min(self.rows, self.size_bytes, self.age_s, self.open_files, self.open_at_once) <= 0:
@@ -25,7 +25,7 @@ class RollPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """What the policy judges a file by."""
+    """The facts about a file that the policy judges."""
 
     name: str
     rows: int
