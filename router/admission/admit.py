@@ -1,12 +1,12 @@
-"""Admit: a parsed request becomes work, or one error that names every fault in it."""
+"""Admit: a parsed request becomes a call, or one error that names every fault in it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from router.calls.call import Arrival, Call, Candidates, RequestFeatures
 from router.decisions.budget import BudgetPolicy, answer_by_s
 from router.revision.live_model import LiveModel
-from router.work import Arrival, Candidates, RequestFeatures, Work
 from understudy.client.request_ids import new_request_id
 from understudy.domain.errors import Fault, InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureScalar
@@ -49,8 +49,8 @@ class Admission:
     budget: BudgetPolicy
     most_candidates: int
 
-    def admit(self, asked: Asked, arrival: Arrival) -> Work:
-        """Return the work for one unit.
+    def admit(self, asked: Asked, arrival: Arrival) -> Call:
+        """Return the call of one unit.
 
         Raises:
             InvalidInputError: with all faults.
@@ -60,10 +60,10 @@ class Admission:
         faults = _faults(asked, live, without=None)
         if faults:
             raise InvalidInputError(faults)
-        return self._work(asked, live, arrival)
+        return self._call(asked, live, arrival)
 
-    def admit_candidates(self, asked: Asked, candidates: AskedCandidates, arrival: Arrival) -> Work:
-        """Return the work for a batch of candidates; faulty ones are kept aside with their fault.
+    def admit_candidates(self, asked: Asked, candidates: AskedCandidates, arrival: Arrival) -> Call:
+        """Return the call of a batch of candidates; faulty ones are kept aside with their fault.
 
         Raises:
             InvalidInputError: the request itself is at fault, or every candidate is.
@@ -79,10 +79,10 @@ class Admission:
         rows = _accepted(candidates, live)
         if not rows.ids:
             raise InvalidInputError([fault for _, fault in rows.refused.values()])
-        work = self._work(asked, live, arrival)
-        work.candidates = rows
-        work.rows = len(rows.ids)
-        return work
+        call = self._call(asked, live, arrival)
+        call.candidates = rows
+        call.rows = len(rows.ids)
+        return call
 
     def _live(self, model: str) -> LiveModel:
         live = self.live_model(model)
@@ -92,11 +92,11 @@ class Admission:
             raise NotFoundError("deployment of model", model)
         return live
 
-    def _work(self, asked: Asked, live: LiveModel, arrival: Arrival) -> Work:
+    def _call(self, asked: Asked, live: LiveModel, arrival: Arrival) -> Call:
         arrived_s = arrival.arrived_s
         request_id = asked.request_id or new_request_id()
         unit_key = asked.unit_key or _first_entity(asked, live) or request_id
-        return Work(
+        return Call(
             live=live,
             request_id=request_id,
             unit_key=unit_key,

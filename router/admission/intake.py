@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import structlog
 
 from router.admission.gate import Gate
+from router.calls.call import Arrival, Call
 from router.decisions.admission import Priority
 from router.decisions.gathering import EXPECTED_BACK_S, Gathering
-from router.work import Arrival, Work
 
 _TICK_S = 0.001  # the event loop's own resolution
 _MOST_QUIET_TICKS = 2  # one may pass because this process was not running
@@ -37,11 +37,11 @@ class _Group:
 
 
 @dataclass(slots=True, eq=False)
-class Waiting(Arrival):
+class UnreadCall(Arrival):
     """One call that waits to be read."""
 
     received: bytes
-    admit: "Callable[[Waiting], Work]"  # parses it, or raises why not
+    admit: "Callable[[UnreadCall], Call]"  # parses it, or raises why not
     request_id: str = ""  # known when it is parsed; its failure is told with it
     group: _Group | None = None  # set when it is read
 
@@ -66,9 +66,9 @@ class Intake:
         self._now_s = now_s
         self._cpu_s = cpu_s
         self._gathering = Gathering()
-        self._waiting: list[Waiting] = []
+        self._waiting: list[UnreadCall] = []
         # No longer waiting, but next; live calls before a stream's, however many those are.
-        self._reading: tuple[deque[Waiting], ...] = tuple(deque() for _ in Priority)
+        self._reading: tuple[deque[UnreadCall], ...] = tuple(deque() for _ in Priority)
         self._groups: deque[_Group] = deque()  # those whose callers are expected back soon
         self._away = 0  # calls in these groups
         self._most_at_once = 0
@@ -77,7 +77,7 @@ class Intake:
         self._wanted = 1
         self._timer: asyncio.TimerHandle | None = None
 
-    def put(self, call: Waiting) -> None:
+    def put(self, call: UnreadCall) -> None:
         """Count a call in and have it read soon.
 
         Raises:
@@ -95,7 +95,7 @@ class Intake:
         if count >= self._wanted or self._is_hurried(call):
             self._read_all()
 
-    def leave(self, call: Waiting) -> None:
+    def leave(self, call: UnreadCall) -> None:
         """Count a call out, answered or given up."""
         self._gate.leave(1)
         group = call.group
@@ -103,7 +103,7 @@ class Intake:
             group.left -= 1
             self._away -= 1
 
-    def _is_hurried(self, call: Waiting) -> bool:
+    def _is_hurried(self, call: UnreadCall) -> bool:
         remaining_s = call.remaining_s
         if remaining_s is None:
             remaining_s = self._default_deadline_s
@@ -178,10 +178,10 @@ class Intake:
                     return
 
 
-def _submit(call: Waiting) -> None:
+def _submit(call: UnreadCall) -> None:
     try:
-        work = call.admit(call)
-        work.live.submit(work)
+        admitted = call.admit(call)
+        admitted.live.submit(admitted)
     except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
         if call.answer.done():  # answered from the ladder; what follows the answer failed
             _log.exception("submit_failed")

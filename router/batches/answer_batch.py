@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from router.batches.fetch_features import FeatureFetcher, Fetched
 from router.batches.version_plan import Prepared, VersionPlan
+from router.calls.answered import Answered, BatchTiming, Served
+from router.calls.call import Call
+from router.calls.rows import whole_calls
 from router.decisions.reasons import marks_of
 from router.decisions.rules import NO_RULE, first_matching_rule
 from router.ports import Clocks, Inferred, Scorer, ScorerHungError
-from router.work import Answered, BatchTiming, Served, Work, whole_works
 from understudy.domain.deployments import DegradationLevel, Rule
 from understudy.domain.errors import DeadlinePassedError
 from understudy.domain.snapshots import VersionSpec
@@ -35,12 +37,12 @@ class VersionStages:
     clocks: Clocks
     scorer_timeout_s: float
 
-    async def prepare(self, works: Sequence[Work]) -> Prepared:
-        """Fetch and assemble the features of `works`, and ask the rules."""
+    async def prepare(self, calls: Sequence[Call]) -> Prepared:
+        """Fetch and assemble the features of `calls`, and ask the rules."""
         taken_s = self.clocks.monotonic_s()
         plan = self.version.plan
         fetched = await self.features.fetch(
-            plan, works, answer_by_s=max(work.answer_by_s for work in works)
+            plan, calls, answer_by_s=max(call.answer_by_s for call in calls)
         )
         assembled = plan.assemble(
             fetched.records,
@@ -49,10 +51,10 @@ class VersionStages:
             last_known=fetched.from_memory,
         )
         return Prepared(
-            works=works,
+            calls=calls,
             tensors=assembled.tensors,
             statuses=assembled.statuses,
-            rule_rows=self._ask_rules(works, assembled, fetched) if self.rules else None,
+            rule_rows=self._ask_rules(calls, assembled, fetched) if self.rules else None,
             gap=fetched.gap,
             wrong_digests=assembled.wrong_digests,
             taken_s=taken_s,
@@ -72,9 +74,9 @@ class VersionStages:
         Raises:
             ScorerHungError: the scorer did not answer within `scorer_timeout_s`.
             UnavailableError, DeadlinePassedError, InvalidInputError: the scorer did not answer; no
-                work is answered, and all may be tried elsewhere.
+                call is answered, and all may be tried elsewhere.
         """
-        worth_s = max(work.answer_by_s for work in prepared.works) - prepared.ready_s
+        worth_s = max(call.answer_by_s for call in prepared.calls) - prepared.ready_s
         try:
             inferred = await self._infer_undecided(
                 prepared, scorer, timeout_s=min(worth_s, self.scorer_timeout_s)
@@ -88,19 +90,19 @@ class VersionStages:
         return self._answered(prepared, inferred, infer_us=infer_us)
 
     def _ask_rules(
-        self, works: Sequence[Work], assembled: Assembled, fetched: Fetched
+        self, calls: Sequence[Call], assembled: Assembled, fetched: Fetched
     ) -> NDArray[np.int64] | None:
         columns = _rule_columns(self.rules, self.version, assembled, fetched)
         rule_rows = first_matching_rule(self.rules, columns, len(assembled.tensors[0]))
-        for work in works:
-            work.saw_rules = True
+        for call in calls:
+            call.saw_rules = True
         return rule_rows if (rule_rows != NO_RULE).any() else None
 
     async def _infer_undecided(
         self, prepared: Prepared, scorer: Scorer, *, timeout_s: float
     ) -> Inferred:
         spec = self.version.spec
-        outputs = _wanted_outputs(prepared.works, spec)
+        outputs = _wanted_outputs(prepared.calls, spec)
         rule_rows = prepared.rule_rows
         if rule_rows is None or not (rule_rows != NO_RULE).any():
             return await scorer.infer(spec, prepared.tensors, timeout_s=timeout_s, outputs=outputs)
@@ -116,7 +118,7 @@ class VersionStages:
     def _answered(self, prepared: Prepared, inferred: Inferred, *, infer_us: int) -> Answered:
         levels, marks = levels_of(prepared.statuses)
         return Answered(
-            works=prepared.works,
+            calls=prepared.calls,
             served=self.served,
             feature_names=self.version.plan.names,
             scores=inferred.scores,
@@ -144,7 +146,7 @@ def split_decided(prepared: Prepared) -> tuple[Prepared | None, Prepared | None]
     """
     if prepared.rule_rows is None:
         return None, prepared
-    decided = whole_works(prepared.works, prepared.rule_rows != NO_RULE)
+    decided = whole_calls(prepared.calls, prepared.rule_rows != NO_RULE)
     if decided.all():
         return prepared, None
     if not decided.any():
@@ -186,11 +188,11 @@ def _spread(values: NDArray[np.generic], scored: NDArray[np.bool_]) -> NDArray[n
     return spread
 
 
-def _wanted_outputs(works: Sequence[Work], spec: VersionSpec) -> tuple[str, ...]:
+def _wanted_outputs(calls: Sequence[Call], spec: VersionSpec) -> tuple[str, ...]:
     """Return what callers asked for, as far as this version has it: they cannot know the arm."""
-    if not any(work.outputs for work in works):
+    if not any(call.outputs for call in calls):
         return ()
-    wanted = {name for work in works for name in work.outputs}
+    wanted = {name for call in calls for name in call.outputs}
     return tuple(sorted(wanted & {output.name for output in spec.outputs}))
 
 

@@ -8,12 +8,13 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from router.batches.columns import candidate_ids_of, per_row
 from router.batches.last_scores import LastScores
 from router.books.counters import Counters
+from router.calls.answered import Answered
+from router.calls.call import Call, Candidates
+from router.calls.rows import candidate_ids_of, per_row
 from router.decisions.rules import NO_RULE
 from router.ports import Clocks
-from router.work import Answered, Candidates, Work
 from understudy.domain.deployments import DegradationLevel, Deployment
 from understudy.domain.errors import UnderstudyError
 from understudy.logs.batches import NO_DECISION, ScoreBatchLog
@@ -32,7 +33,7 @@ class RequestLog(Protocol):
     """The line per request, where it is asked for; lines about trouble always."""
 
     def answered(self, answered: Answered, *, now_s: float) -> None: ...
-    def failed(self, works: Sequence[Work], error: UnderstudyError, *, now_s: float) -> None: ...
+    def failed(self, calls: Sequence[Call], error: UnderstudyError, *, now_s: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +70,15 @@ class Delivery:
     def book(self, answered: Answered, deployment: Deployment, handed: Handed) -> None:
         """Count and log every row of a batch that was answered."""
         answered_s = handed.answered_s
-        arrived_s = [work.arrived_s for work in answered.works]
+        arrived_s = [call.arrived_s for call in answered.calls]
         taken_s = answered.timing.taken_s
         queue_s = [max(0.0, taken_s - each) for each in arrived_s]
         total_s = [answered_s - each for each in arrived_s]
         self.counters.batch_answered(answered, queue_s=queue_s, total_s=total_s)
         own_s = [
             waited_s
-            for waited_s, work in zip(queue_s, answered.works, strict=True)
-            if not work.is_later_part
+            for waited_s, call in zip(queue_s, answered.calls, strict=True)
+            if not call.is_later_part
         ]
         if own_s:  # in order of arrival: the middle one
             self.after_batch(own_s[len(own_s) // 2], handed.outstanding_rows)
@@ -86,22 +87,22 @@ class Delivery:
         self.request_log.answered(answered, now_s=answered_s)
         self.log(self._log_batch(answered, deployment, queue_s, total_s))
 
-    def fail(self, works: Sequence[Work], error: UnderstudyError) -> None:
+    def fail(self, calls: Sequence[Call], error: UnderstudyError) -> None:
         """End calls for which nothing is declared."""
-        failed = [work for work in works if not work.answer.done()]
-        for work in failed:
-            work.answer.set_exception(error)
-            self.counters.failed(work.live.deployment.model, type(error).__name__, work.rows)
+        failed = [call for call in calls if not call.answer.done()]
+        for call in failed:
+            call.answer.set_exception(error)
+            self.counters.failed(call.live.deployment.model, type(error).__name__, call.rows)
         self.request_log.failed(failed, error, now_s=self.clocks.monotonic_s())
 
     def _remember(self, answered: Answered, now_s: float) -> None:
         if answered.levels is not None and answered.levels.max() >= DegradationLevel.FALLBACK:
             return  # a score that was not computed now must not look fresh
         at = 0
-        for work in answered.works:
-            if work.candidates is None and not work.features:
-                self.last_scores.remember(work, float(answered.scores[at]), now_s=now_s)
-            at += work.rows
+        for call in answered.calls:
+            if call.candidates is None and not call.features:
+                self.last_scores.remember(call, float(answered.scores[at]), now_s=now_s)
+            at += call.rows
 
     def _log_batch(
         self,
@@ -110,9 +111,9 @@ class Delivery:
         queue_s: Sequence[float],
         total_s: Sequence[float],
     ) -> ScoreBatchLog:
-        works, served = answered.works, answered.served
-        row_counts = [work.rows for work in works]
-        is_single = len(works) == answered.rows
+        calls, served = answered.calls, answered.served
+        row_counts = [call.rows for call in calls]
+        is_single = len(calls) == answered.rows
         queue_us = _microseconds(queue_s)
         total_us = _microseconds(total_s)
         return ScoreBatchLog(
@@ -121,8 +122,8 @@ class Delivery:
             arm="challenger" if served.arm == "challenger" else "champion",
             revision=served.revision,
             at_us=round(self.clocks.utc_s() * 1e6),
-            request_ids=per_row(works, lambda work: work.request_id),
-            entity_ids=per_row(works, lambda work: work.unit_key),
+            request_ids=per_row(calls, lambda call: call.request_id),
+            entity_ids=per_row(calls, lambda call: call.unit_key),
             scores=answered.scores,
             decisions=_decisions(answered, deployment),
             levels=_all_full(answered.rows) if answered.levels is None else answered.levels,
@@ -131,7 +132,7 @@ class Delivery:
             fetch_us=answered.timing.fetch_us,
             infer_us=answered.timing.infer_us,
             rules=_rules(answered, deployment),
-            candidate_ids=candidate_ids_of(works),
+            candidate_ids=candidate_ids_of(calls),
             features=answered.matrix,
             feature_names=answered.feature_names if answered.matrix is not None else (),
             statuses=answered.statuses if answered.matrix is not None else None,
@@ -161,20 +162,20 @@ def _shared(column: Column) -> Column:
 def _decisions(answered: Answered, deployment: Deployment) -> NDArray[np.int8]:
     """Return 1 where the score reaches the threshold of its request or deployment, else 0."""
     default = deployment.decision_threshold
-    if all(work.threshold is None for work in answered.works):
+    if all(call.threshold is None for call in answered.calls):
         if default is None:
             return _no_decisions(answered.rows)
         return (answered.scores >= default).astype(np.int8)
     thresholds = np.repeat(
-        np.array([_threshold(work, default) for work in answered.works]),
-        [work.rows for work in answered.works],
+        np.array([_threshold(call, default) for call in answered.calls]),
+        [call.rows for call in answered.calls],
     )
     reached = (answered.scores >= thresholds).astype(np.int8)
     return np.where(np.isnan(thresholds), np.int8(NO_DECISION), reached)
 
 
-def _threshold(work: Work, default: float | None) -> float:
-    chosen = work.threshold if work.threshold is not None else default
+def _threshold(call: Call, default: float | None) -> float:
+    chosen = call.threshold if call.threshold is not None else default
     return float("nan") if chosen is None else chosen
 
 

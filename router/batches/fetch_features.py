@@ -8,9 +8,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from router.calls.call import Call, RequestFeatures
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
 from router.decisions.budget import fetch_timeout_s
-from router.work import RequestFeatures, Work
 from understudy.domain.deployments import DegradationReason
 from understudy.domain.errors import UnavailableError
 from understudy.domain.patience import Experience, Verdict
@@ -81,23 +81,23 @@ class FeatureFetcher:
         )
 
     async def fetch(
-        self, plan: AssemblyPlan, works: Sequence[Work], *, answer_by_s: float
+        self, plan: AssemblyPlan, calls: Sequence[Call], *, answer_by_s: float
     ) -> Fetched:
-        """Return the records of all rows of `works`; what the store does not give is a gap.
+        """Return the records of all rows of `calls`; what the store does not give is a gap.
 
         `answer_by_s` (monotonic): when what needs them must be done; a store may have a part of
         the time until then.
         """
-        request_features = _request_features(works)
+        request_features = _request_features(calls)
         if not plan.views:
-            rows = sum(work.rows for work in works)
+            rows = sum(call.rows for call in calls)
             return Fetched([], request_features or [None] * rows, "")
-        has_candidates = any(work.candidates is not None for work in works)
+        has_candidates = any(call.candidates is not None for call in calls)
         ids_of = _distinct_ids if has_candidates else _ids
-        reads = [ViewRead(view, ids_of(view.entity, works)) for view in plan.views]
+        reads = [ViewRead(view, ids_of(view.entity, calls)) for view in plan.views]
         records = await self._read(reads, answer_by_s)
         fetched = self._with_memory(reads, records, request_features)
-        return _spread_all(fetched, plan, works) if has_candidates else fetched
+        return _spread_all(fetched, plan, calls) if has_candidates else fetched
 
     async def _read(self, reads: Sequence[ViewRead], answer_by_s: float) -> Records | None:
         """Return what the store answers; None when it is, or was a moment ago, in trouble."""
@@ -161,24 +161,24 @@ class FeatureFetcher:
             _log.info("feature_breaker_closed", reads_for=self._reads_for)
 
 
-def _ids(entity: str, works: Sequence[Work]) -> list[str | None]:
-    return [work.entities.get(entity) for work in works]
+def _ids(entity: str, calls: Sequence[Call]) -> list[str | None]:
+    return [call.entities.get(entity) for call in calls]
 
 
-def _distinct_ids(entity: str, works: Sequence[Work]) -> list[str | None]:
-    """Return what to read: a shared entity once per work, candidates each."""
-    return list(chain.from_iterable(_ids_of(entity, work) for work in works))
+def _distinct_ids(entity: str, calls: Sequence[Call]) -> list[str | None]:
+    """Return what to read: a shared entity once per call, candidates each."""
+    return list(chain.from_iterable(_ids_of(entity, call) for call in calls))
 
 
-def _ids_of(entity: str, work: Work) -> Sequence[str | None]:
-    if work.candidates is not None and work.candidates.entity == entity:
-        return work.candidates.ids
-    return (work.entities.get(entity),)
+def _ids_of(entity: str, call: Call) -> Sequence[str | None]:
+    if call.candidates is not None and call.candidates.entity == entity:
+        return call.candidates.ids
+    return (call.entities.get(entity),)
 
 
-def _spread_all(fetched: Fetched, plan: AssemblyPlan, works: Sequence[Work]) -> Fetched:
+def _spread_all(fetched: Fetched, plan: AssemblyPlan, calls: Sequence[Call]) -> Fetched:
     """Undo `_distinct_ids`: one record, and one mark, per row."""
-    places = [_places(view.entity, works) for view in plan.views]
+    places = [_places(view.entity, calls) for view in plan.views]
     masks = fetched.from_memory
     return replace(
         fetched,
@@ -196,32 +196,32 @@ def _spread_all(fetched: Fetched, plan: AssemblyPlan, works: Sequence[Work]) -> 
     )
 
 
-def _places(entity: str, works: Sequence[Work]) -> list[int]:
+def _places(entity: str, calls: Sequence[Call]) -> list[int]:
     """Return for each row where its record stands in what `_distinct_ids` had read."""
     places: list[int] = []
     at = 0
-    for work in works:
-        if work.candidates is not None and work.candidates.entity == entity:
-            places += range(at, at + work.rows)
-            at += work.rows
+    for call in calls:
+        if call.candidates is not None and call.candidates.entity == entity:
+            places += range(at, at + call.rows)
+            at += call.rows
         else:
-            places += repeat(at, work.rows)
+            places += repeat(at, call.rows)
             at += 1
     return places
 
 
-def _request_features(works: Sequence[Work]) -> Sequence[RequestFeatures] | None:
+def _request_features(calls: Sequence[Call]) -> Sequence[RequestFeatures] | None:
     """Return the request-time features per row, a candidate's own over the shared ones."""
     if not any(
-        work.features or (work.candidates is not None and work.candidates.features)
-        for work in works
+        call.features or (call.candidates is not None and call.candidates.features)
+        for call in calls
     ):
         return None
     rows: list[RequestFeatures] = []
-    for work in works:
-        own = work.candidates.features if work.candidates is not None else None
+    for call in calls:
+        own = call.candidates.features if call.candidates is not None else None
         if own is None:
-            rows += repeat(work.features, work.rows)
+            rows += repeat(call.features, call.rows)
         else:
-            rows += [{**(work.features or {}), **(each or {})} for each in own]
+            rows += [{**(call.features or {}), **(each or {})} for each in own]
     return rows

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from router.work import Work
+from router.calls.call import Call
 
 _Key = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -17,20 +17,20 @@ class LastScores:
         self._most_units = most_units
         self._scores: OrderedDict[_Key, tuple[float, float]] = OrderedDict()
 
-    def remember(self, work: Work, score: float, *, now_s: float) -> None:
-        key = _key_of(work)
+    def remember(self, call: Call, score: float, *, now_s: float) -> None:
+        key = _key_of(call)
         self._scores[key] = (score, now_s)
         self._scores.move_to_end(key)
         if len(self._scores) > self._most_units:
             self._scores.popitem(last=False)
 
-    def find(self, work: Work, *, max_age_s: float, now_s: float) -> float | None:
+    def find(self, call: Call, *, max_age_s: float, now_s: float) -> float | None:
         """Return the score of the same entities if it is not older than `max_age_s`."""
-        found = self._scores.get(_key_of(work))
-        if found is None or work.features or now_s - found[1] > max_age_s:
+        found = self._scores.get(_key_of(call))
+        if found is None or call.features or now_s - found[1] > max_age_s:
             return None
         return found[0]
 
 
-def _key_of(work: Work) -> _Key:
-    return work.live.deployment.model, tuple(sorted(work.entities.items()))
+def _key_of(call: Call) -> _Key:
+    return call.live.deployment.model, tuple(sorted(call.entities.items()))

@@ -17,16 +17,17 @@ from router.batches.fetch_features import STORE_UNAVAILABLE, FeatureFetcher
 from router.batches.mirrored import (
     Copy,
     Tensors,
+    calls_of,
     joined,
     reads_the_same,
     shadow_log,
     tensors_of,
-    works_of,
 )
 from router.batches.version_plan import VersionPlan
+from router.calls.answered import Answered
+from router.calls.call import Call
 from router.decisions.sampling import is_sampled
 from router.ports import Clocks, Scorer
-from router.work import Answered, Work
 from understudy.domain.deployments import Shadow
 from understudy.domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
 from understudy.domain.snapshots import VersionSpec
@@ -95,7 +96,7 @@ class MirrorQueue:
             return
         rows = answered.rows
         self._count(offered=rows)
-        keep = self._sampled(answered.works, shadow)
+        keep = self._sampled(answered.calls, shadow)
         kept_rows = rows if keep is None else int(keep.sum())
         self._count(sampled_out=rows - kept_rows)
         if not kept_rows:
@@ -110,7 +111,7 @@ class MirrorQueue:
         same = self._reads_the_same(version.spec, spec)
         self._copies.append(
             Copy(
-                works=works_of(answered.works, keep),
+                calls=calls_of(answered.calls, keep),
                 served=answered.served,
                 champion_scores=answered.scores if keep is None else answered.scores[keep],
                 tensors=tensors_of(tensors, keep) if same else None,
@@ -161,19 +162,19 @@ class MirrorQueue:
     def in_flight_rows(self) -> int:
         return self.queued_rows + self._in_flight_rows
 
-    def _sampled(self, works: Sequence[Work], shadow: Shadow) -> NDArray[np.bool_] | None:
+    def _sampled(self, calls: Sequence[Call], shadow: Shadow) -> NDArray[np.bool_] | None:
         sampled = [
             is_sampled(
-                work.request_id,
+                call.request_id,
                 shadow_version=shadow.version,
                 salt=self._salt,
                 sample_bp=shadow.sample_bp,
             )
-            for work in works
+            for call in calls
         ]
         if all(sampled):
             return None
-        return np.repeat(np.array(sampled), [work.rows for work in works])
+        return np.repeat(np.array(sampled), [call.rows for call in calls])
 
     def _take(self) -> list[Copy]:
         """Take copies of the same answerer, up to a batch."""
@@ -228,10 +229,10 @@ class MirrorQueue:
         if copies[0].tensors is not None:
             columns = zip(*(copy.tensors for copy in copies if copy.tensors), strict=True)
             return tuple(joined(parts) for parts in columns)
-        works = [work for copy in copies for work in copy.works]
+        calls = [call for copy in copies for call in copy.calls]
         # Not in the time of the callers, who have been answered.
         answer_by_s = self._clocks.monotonic_s() + self._policy.timeout_s
-        fetched = await self._features.fetch(version.plan, works, answer_by_s=answer_by_s)
+        fetched = await self._features.fetch(version.plan, calls, answer_by_s=answer_by_s)
         if fetched.gap == STORE_UNAVAILABLE:  # what a shadow says of defaults is no comparison
             raise UnavailableError("features of the shadow", fetched.gap)
         assembled = version.plan.assemble(

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router.batches.columns import candidate_ids_of, per_row
 from router.batches.version_plan import VersionPlan
-from router.work import Served, Work
+from router.calls.answered import Served
+from router.calls.call import Call
+from router.calls.rows import candidate_ids_of, per_row
 from understudy.domain.snapshots import VersionSpec
 from understudy.logs.batches import ShadowBatchLog, ShadowStatus
 
@@ -20,7 +21,7 @@ Tensors = tuple[NDArray[Any], ...]
 class Copy:
     """Rows of one answered batch on their way to the shadow."""
 
-    works: Sequence[Work]
+    calls: Sequence[Call]
     served: Served
     champion_scores: NDArray[np.float64]
     tensors: Tensors | None  # None: the shadow reads other features and makes its own
@@ -47,15 +48,15 @@ def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def works_of(works: Sequence[Work], keep: NDArray[np.bool_] | None) -> Sequence[Work]:
+def calls_of(calls: Sequence[Call], keep: NDArray[np.bool_] | None) -> Sequence[Call]:
     if keep is None:
-        return works
-    kept: list[Work] = []
+        return calls
+    kept: list[Call] = []
     at = 0
-    for work in works:
-        if keep[at]:  # all rows of a work share its request id, hence its fate
-            kept.append(work)
-        at += work.rows
+    for call in calls:
+        if keep[at]:  # all rows of a call share its request id, hence its fate
+            kept.append(call)
+        at += call.rows
     return kept
 
 
@@ -66,7 +67,7 @@ def shadow_log(
     status: ShadowStatus,
     infer_us: int,
 ) -> ShadowBatchLog:
-    works = [work for copy in copies for work in copy.works]
+    calls = [call for copy in copies for call in copy.calls]
     served = copies[0].served
     return ShadowBatchLog(
         model=served.model,
@@ -75,9 +76,9 @@ def shadow_log(
         arm="champion",
         revision=served.revision,
         at_us=copies[-1].at_us,
-        request_ids=per_row(works, lambda work: work.request_id),
-        entity_ids=per_row(works, lambda work: work.unit_key),
-        candidate_ids=candidate_ids_of(works),
+        request_ids=per_row(calls, lambda call: call.request_id),
+        entity_ids=per_row(calls, lambda call: call.unit_key),
+        candidate_ids=candidate_ids_of(calls),
         champion_scores=joined([copy.champion_scores for copy in copies]),
         shadow_scores=scores,
         status=status,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router.work import Work, works_at
+from router.calls.call import Call
+from router.calls.rows import calls_at
 from understudy.domain.snapshots import VersionSpec
 from understudy.features.serving.assembly import AssemblyPlan
 
@@ -26,7 +27,7 @@ class VersionPlan:
 class Prepared:
     """A batch with its features and what the rules say, before a scorer sees it; n rows."""
 
-    works: Sequence[Work]
+    calls: Sequence[Call]
     tensors: tuple[NDArray[Any], ...]  # in the order of the version's inputs, n rows each
     statuses: NDArray[np.uint8] | None  # (n, width) FeatureStatus; None: all present
     rule_rows: NDArray[np.int64] | None  # (n,) index of the deciding rule; None: no rule decides
@@ -36,10 +37,10 @@ class Prepared:
     ready_s: float  # monotonic: when all this was known
 
     def restricted(self, kept: NDArray[np.bool_]) -> Prepared:
-        """Return the batch with the marked rows only; rows of one work share their mark."""
+        """Return the batch with the marked rows only; rows of one call share their mark."""
         return replace(
             self,
-            works=works_at(self.works, kept),
+            calls=calls_at(self.calls, kept),
             tensors=tuple(np.ascontiguousarray(tensor[kept]) for tensor in self.tensors),
             statuses=None if self.statuses is None else self.statuses[kept],
             rule_rows=None if self.rule_rows is None else self.rule_rows[kept],

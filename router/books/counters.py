@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from router.work import Answered, count_reasons
+from router.calls.answered import Answered, count_reasons
 from understudy.domain.deployments import DegradationLevel
 
 # Upper bounds in seconds. Low ones matter: most answers take less than a millisecond or two.
@@ -75,7 +75,7 @@ class Counters:
     def batch_answered(
         self, answered: Answered, *, queue_s: Iterable[float], total_s: Iterable[float]
     ) -> None:
-        """Count one batch. `queue_s`, `total_s`: per work."""
+        """Count one batch. `queue_s`, `total_s`: per call."""
         served = answered.served
         if answered.levels is None:
             self._add_rows(served.model, served.version, served.arm, 0, answered.rows)

@@ -7,8 +7,10 @@ from time import monotonic
 import structlog
 
 from router.books.bounded_lines import BoundedLines
+from router.calls.answered import Answered, level_of_call, reasons_of_call
+from router.calls.call import Call
+from router.calls.rows import starts_of
 from router.decisions.sampling import is_sampled
-from router.work import Answered, Work, level_of_work, reasons_of_work, starts_of
 from understudy.domain.errors import UnderstudyError
 
 _MOST_TROUBLES_PER_S = 10  # lines about degraded answers, and as many about failed requests
@@ -48,62 +50,62 @@ class RequestLogLines:
             )
         if self._lines is RequestLines.OFF and answered.levels is None:
             return
-        troubled: list[tuple[Work, int]] = []
-        for work, at in zip(answered.works, starts_of(answered.works), strict=True):
-            if self._is_chosen(work):
-                _write_answered(answered, work, at, now_s)
-            elif level_of_work(answered, work, at):
-                troubled.append((work, at))
+        troubled: list[tuple[Call, int]] = []
+        for call, at in zip(answered.calls, starts_of(answered.calls), strict=True):
+            if self._is_chosen(call):
+                _write_answered(answered, call, at, now_s)
+            elif level_of_call(answered, call, at):
+                troubled.append((call, at))
         if troubled:
-            for work, at in troubled[: self._degraded.allowed(len(troubled))]:
-                _write_answered(answered, work, at, now_s)
+            for call, at in troubled[: self._degraded.allowed(len(troubled))]:
+                _write_answered(answered, call, at, now_s)
 
-    def failed(self, works: Sequence[Work], error: UnderstudyError, *, now_s: float) -> None:
+    def failed(self, calls: Sequence[Call], error: UnderstudyError, *, now_s: float) -> None:
         """Write that requests end with an error: no step below them is declared."""
-        chosen = [work for work in works if self._is_chosen(work)]
-        others = [work for work in works if not self._is_chosen(work)]
-        for work in (*chosen, *others[: self._failed.allowed(len(others))]):
+        chosen = [call for call in calls if self._is_chosen(call)]
+        others = [call for call in calls if not self._is_chosen(call)]
+        for call in (*chosen, *others[: self._failed.allowed(len(others))]):
             _log.error(
                 "request_failed",
-                request_id=work.request_id,
-                model=work.live.deployment.model,
-                revision=work.live.deployment.revision,
+                request_id=call.request_id,
+                model=call.live.deployment.model,
+                revision=call.live.deployment.revision,
                 error=type(error).__name__,
-                cause=work.degraded_because,
-                tried=_tried(work),
-                rows=work.rows,
-                latency_ms=_ms(now_s - work.arrived_s),
+                cause=call.degraded_because,
+                tried=_tried(call),
+                rows=call.rows,
+                latency_ms=_ms(now_s - call.arrived_s),
             )
 
-    def _is_chosen(self, work: Work) -> bool:
+    def _is_chosen(self, call: Call) -> bool:
         return self._sample_bp > 0 and is_sampled(
-            work.request_id, shadow_version=0, salt="request-log", sample_bp=self._sample_bp
+            call.request_id, shadow_version=0, salt="request-log", sample_bp=self._sample_bp
         )
 
 
-def _write_answered(answered: Answered, work: Work, at: int, now_s: float) -> None:
-    level = level_of_work(answered, work, at)
+def _write_answered(answered: Answered, call: Call, at: int, now_s: float) -> None:
+    level = level_of_call(answered, call, at)
     write = _log.warning if level else _log.info
     write(
         "request_scored",
-        request_id=work.request_id,
+        request_id=call.request_id,
         model=answered.served.model,
         version=answered.served.version,
         arm=answered.served.arm.value,
         revision=answered.served.revision,
         degradation=f"L{level.value}",
-        reasons=reasons_of_work(answered, work, at),
-        rows=work.rows,
-        queue_ms=_ms(answered.timing.taken_s - work.arrived_s),
+        reasons=reasons_of_call(answered, call, at),
+        rows=call.rows,
+        queue_ms=_ms(answered.timing.taken_s - call.arrived_s),
         fetch_ms=answered.timing.fetch_us / 1000,
         infer_ms=answered.timing.infer_us / 1000,
-        latency_ms=_ms(now_s - work.arrived_s),
+        latency_ms=_ms(now_s - call.arrived_s),
     )
 
 
-def _tried(work: Work) -> list[str]:
+def _tried(call: Call) -> list[str]:
     """Return whom the ladder came to before it ended."""
-    tried = [("champion", work.tried_champion), ("fallback_version", work.tried_fallback)]
+    tried = [("champion", call.tried_champion), ("fallback_version", call.tried_fallback)]
     return [name for name, was_tried in tried if was_tried]
 
 

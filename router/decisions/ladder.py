@@ -57,8 +57,8 @@ def next_step(
 
     Args:
         fallback: what the deployment declares.
-        fallback_is_ready: the fallback version could take this work now, with time enough.
-        tried_fallback: this work comes back from the fallback version already.
+        fallback_is_ready: the fallback version could take this call now, with time enough.
+        tried_fallback: this call comes back from the fallback version already.
         last_score: the entity's last score if declared, known and young enough.
         floor: the highest level allowed; a drill sets it lower on the ladder.
     """

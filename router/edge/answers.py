@@ -6,9 +6,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from router.calls.answered import Answered, Served, level_of_call, reasons_of_call
+from router.calls.call import Call, Candidates
 from router.decisions.rules import NO_RULE
 from router.edge.joined_answers import join_answers
-from router.work import Answered, Candidates, Served, Work, level_of_work, reasons_of_work
 from understudy.control.wire_enums import ARMS, LEVELS, REASONS
 from understudy.domain.deployments import Arm, DegradationLevel, Deployment
 from understudy.domain.features import FeatureStatus
@@ -36,27 +37,27 @@ class ProtobufResponder:
         scores = answered.scores.tolist()
         taken_s = answered.timing.taken_s
         at = 0
-        for work in answered.works:
-            timing.queue_us = max(0, int((taken_s - work.arrived_s) * 1e6))
-            timing.total_us = int((now_s - work.arrived_s) * 1e6)
-            if work.candidates is not None:
-                answer = _batch_answer(answered, deployment, work, at)
+        for call in answered.calls:
+            timing.queue_us = max(0, int((taken_s - call.arrived_s) * 1e6))
+            timing.total_us = int((now_s - call.arrived_s) * 1e6)
+            if call.candidates is not None:
+                answer = _batch_answer(answered, deployment, call, at)
                 answer.timing.CopyFrom(timing)
-                work.answer.set_result(answer.SerializeToString())
+                call.answer.set_result(answer.SerializeToString())
             else:
-                message.request_id = work.request_id
+                message.request_id = call.request_id
                 message.score = scores[at]
-                message.decision = _decision(scores[at], work, deployment)
-                named = _special_served_by(answered.served, work) or plain
+                message.decision = _decision(scores[at], call, deployment)
+                named = _special_served_by(answered.served, call) or plain
                 if named is not set_now:
                     message.served_by.CopyFrom(named)
                     set_now = named
                 if not is_plain:
-                    _set_degradation(message.degradation, answered, work, at)
+                    _set_degradation(message.degradation, answered, call, at)
                     _set_rule(message, answered, deployment, at)
-                    _set_outputs(message, answered, work.outputs, at)
-                work.answer.set_result(message.SerializeToString())
-            at += work.rows
+                    _set_outputs(message, answered, call.outputs, at)
+                call.answer.set_result(message.SerializeToString())
+            at += call.rows
 
     def join(self, parts: Sequence[bytes], candidates: Candidates) -> bytes | None:
         return join_answers(parts, candidates)
@@ -81,31 +82,31 @@ def served_by(served: Served, assigned: tuple[Arm, int] | None, *, digests: bool
     return message
 
 
-def _special_served_by(served: Served, work: Work) -> pb.ServedBy | None:
-    """Return what only this work is told of who answered; None: what the whole batch is."""
-    assigned = work.live.seats[work.seat]
-    if not work.include_digests and assigned.version == served.version:
+def _special_served_by(served: Served, call: Call) -> pb.ServedBy | None:
+    """Return what only this call is told of who answered; None: what the whole batch is."""
+    assigned = call.live.seats[call.seat]
+    if not call.include_digests and assigned.version == served.version:
         return None
-    return served_by(served, (assigned.arm, assigned.version), digests=work.include_digests)
+    return served_by(served, (assigned.arm, assigned.version), digests=call.include_digests)
 
 
-def _decision(score: float, work: Work, deployment: Deployment) -> pb.Decision.ValueType:
-    threshold = work.threshold if work.threshold is not None else deployment.decision_threshold
+def _decision(score: float, call: Call, deployment: Deployment) -> pb.Decision.ValueType:
+    threshold = call.threshold if call.threshold is not None else deployment.decision_threshold
     if threshold is None:
         return pb.DECISION_UNSPECIFIED
     return pb.DECISION_AT_OR_ABOVE if score >= threshold else pb.DECISION_BELOW
 
 
-def _set_degradation(message: pb.Degradation, answered: Answered, work: Work, at: int) -> None:
-    """Set the worst level of the rows of `work`, and the union of their reasons and names."""
+def _set_degradation(message: pb.Degradation, answered: Answered, call: Call, at: int) -> None:
+    """Set the worst level of the rows of `call`, and the union of their reasons and names."""
     message.Clear()
-    level = level_of_work(answered, work, at)
+    level = level_of_call(answered, call, at)
     message.level = LEVELS[level]
     if level is DegradationLevel.FULL:
         return
-    message.reasons.extend(_REASONS[reason] for reason in reasons_of_work(answered, work, at))
+    message.reasons.extend(_REASONS[reason] for reason in reasons_of_call(answered, call, at))
     if answered.statuses is not None:
-        _add_names(message, answered.feature_names, answered.statuses[at : at + work.rows])
+        _add_names(message, answered.feature_names, answered.statuses[at : at + call.rows])
 
 
 def _add_names(message: pb.Degradation, names: Sequence[str], statuses: NDArray[np.uint8]) -> None:
@@ -146,28 +147,28 @@ def _set_outputs(
 
 
 def _batch_answer(
-    answered: Answered, deployment: Deployment, work: Work, at: int
+    answered: Answered, deployment: Deployment, call: Call, at: int
 ) -> pb.ScoreBatchResponse:
-    assigned = work.live.seats[work.seat]
+    assigned = call.live.seats[call.seat]
     message = pb.ScoreBatchResponse(
-        request_id=work.request_id,
+        request_id=call.request_id,
         served_by=served_by(
-            answered.served, (assigned.arm, assigned.version), digests=work.include_digests
+            answered.served, (assigned.arm, assigned.version), digests=call.include_digests
         ),
-        results=_results(answered, deployment, work, at),
+        results=_results(answered, deployment, call, at),
     )
-    _set_degradation(message.degradation, answered, work, at)
+    _set_degradation(message.degradation, answered, call, at)
     return message
 
 
 def _results(
-    answered: Answered, deployment: Deployment, work: Work, at: int
+    answered: Answered, deployment: Deployment, call: Call, at: int
 ) -> list[pb.CandidateResult]:
     """Return a result for each candidate that is kept, in the order that was asked for."""
-    candidates = work.candidates
+    candidates = call.candidates
     if candidates is None:
         raise AssertionError("only a ScoreBatch has candidates")
-    scores = answered.scores[at : at + work.rows]
+    scores = answered.scores[at : at + call.rows]
     is_finite = np.isfinite(scores)
     scored = np.flatnonzero(is_finite)
     is_ranked = candidates.is_sorted or candidates.top_k is not None

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from router.work import Candidates
+from router.calls.call import Candidates
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 ValueT = TypeVar("ValueT")

@@ -1,6 +1,6 @@
 """One ScoreStream call: many units in flight, answers in any order, one writer.
 
-reader -> admitted work -> (lanes) -> outbox -> writer
+reader -> admitted calls -> (lanes) -> outbox -> writer
 
 No task and no future per message: its answer goes into the outbox when it is set. Reading pauses
 while too much is in flight or unsent, so a caller that does not read is not read from: that is
@@ -17,9 +17,9 @@ from collections.abc import AsyncIterator, Callable
 import grpc
 import structlog
 
-from router.admission.intake import Intake, Waiting
+from router.admission.intake import Intake, UnreadCall
+from router.calls.call import Call
 from router.decisions.admission import Priority
-from router.work import Work
 from understudy.domain.errors import OverloadedError
 from understudy.runtime.grpc_errors import detail_of, retry_after_ms_of, status_of
 from understudy.runtime.open_streams import Write, id_to_tell
@@ -34,11 +34,11 @@ _log = structlog.get_logger()
 
 
 class ScoreStream:
-    """Serves one call. `admit` parses a request and returns its work, or raises why not."""
+    """Serves one call. `admit` parses a request and admits it, or raises why not."""
 
     def __init__(
         self,
-        admit: Callable[[Waiting], Work],
+        admit: Callable[[UnreadCall], Call],
         intake: Intake,
         on_error: Callable[[Exception], None],
         *,
@@ -163,7 +163,7 @@ class _StreamedAnswer:
         self._stream = stream
         self._is_done = False
         # The stream's deadline is not a message's: each gets the default budget.
-        self.call = Waiting(self, Priority.STREAM, arrived_s, None, received, self._admit)
+        self.call = UnreadCall(self, Priority.STREAM, arrived_s, None, received, self._admit)
 
     def done(self) -> bool:
         return self._is_done
@@ -176,10 +176,10 @@ class _StreamedAnswer:
         self._end()
         self._stream.put_failure(self, exception)
 
-    def _admit(self, call: Waiting) -> Work:
-        work = self._stream.admit(call)
-        call.request_id = work.request_id  # ours, when it came without one
-        return work
+    def _admit(self, call: UnreadCall) -> Call:
+        admitted = self._stream.admit(call)
+        call.request_id = admitted.request_id  # ours, when it came without one
+        return admitted
 
     def abandon(self) -> None:
         """Say that nobody waits any more."""

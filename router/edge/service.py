@@ -8,16 +8,16 @@ import grpc
 
 from router.admission.admit import Admission, Asked, AskedCandidates
 from router.admission.gate import Gate
-from router.admission.intake import Intake, Waiting
+from router.admission.intake import Intake, UnreadCall
 from router.books.bounded_lines import RefusalLines
 from router.books.counters import Counters
+from router.calls.call import Arrival, Call
 from router.decisions.admission import Priority
 from router.edge.explain import explain
 from router.edge.outcomes import outcome_batches
 from router.edge.score_stream import ScoreStream
 from router.ports import Clocks
 from router.revision.live_model import LiveModel
-from router.work import Arrival, Work
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureScalar
 from understudy.logs.batches import OutcomeBatchLog
@@ -82,7 +82,7 @@ class ScoringService:
     async def score(self, received: bytes, context: Context) -> bytes:
         try:
             answer = _new_answer()
-            call = Waiting(
+            call = UnreadCall(
                 answer,
                 Priority.LIVE,
                 self._now_s(),
@@ -105,7 +105,7 @@ class ScoringService:
             request = parsed(pb.ScoreBatchRequest, received)
             check_sizes(request, {**_MOST, "candidates": self._admission.most_candidates})
             answer = _new_answer()
-            work = self._admission.admit_candidates(
+            call = self._admission.admit_candidates(
                 Asked(
                     model=request.model,
                     request_id=_text_of(request, "request_id"),
@@ -125,7 +125,7 @@ class ScoringService:
                 ),
                 Arrival(answer, Priority.BATCH, self._now_s(), context.time_remaining()),
             )
-            return await self._answer(work, answer)
+            return await self._answer(call, answer)
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._count_refusal(error)
             await abort_with(context, error, rpc="ScoreBatch")
@@ -168,13 +168,13 @@ class ScoringService:
         accepted = sum(batch.rows for batch in batches if self._log_outcomes(batch))
         return pb.RecordOutcomesResponse(accepted=accepted)
 
-    def _admit(self, call: Waiting) -> Work:
+    def _admit(self, call: UnreadCall) -> Call:
         return self._admit_request(parsed(pb.ScoreRequest, call.received), call)
 
-    def _admit_streamed(self, call: Waiting) -> Work:
+    def _admit_streamed(self, call: UnreadCall) -> Call:
         return self._admit_request(parsed(pb.ScoreStreamRequest, call.received).request, call)
 
-    def _admit_request(self, request: pb.ScoreRequest, call: Waiting) -> Work:
+    def _admit_request(self, request: pb.ScoreRequest, call: UnreadCall) -> Call:
         call.request_id = request.request_id
         if request.features or request.outputs or len(request.entities) > 1:
             check_sizes(request, {**_MOST, "outputs": _MOST_OUTPUTS})
@@ -194,13 +194,13 @@ class ScoringService:
             call,
         )
 
-    async def _answer(self, work: Work, answer: asyncio.Future[bytes]) -> bytes:
-        self._gate.enter(work.rows, work.priority)
+    async def _answer(self, call: Call, answer: asyncio.Future[bytes]) -> bytes:
+        self._gate.enter(call.rows, call.priority)
         try:
-            work.live.submit(work)
+            call.live.submit(call)
             return await answer
         finally:
-            self._gate.leave(work.rows)
+            self._gate.leave(call.rows)
 
     def _count_refusal(self, error: Exception) -> None:
         self._counters.refused[type(error).__name__] += 1

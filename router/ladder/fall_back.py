@@ -1,4 +1,4 @@
-"""Down the ladder: what a revision declares for work that its scorers cannot answer."""
+"""Down the ladder: what a revision declares for calls that its scorers cannot answer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from router.batches.deliver import Delivery
+from router.calls.answered import Answered, BatchTiming, Served
+from router.calls.call import Call
 from router.decisions.budget import share_spent_s
 from router.decisions.ladder import AnswerWith, AskVersion, Cause, Fail, Step, next_step
 from router.lanes.lane import Lane
 from router.ports import Clocks
-from router.work import Answered, BatchTiming, Served, Work
 from understudy.domain.deployments import DegradationLevel, DegradationReason, Deployment
 from understudy.domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
 
@@ -27,15 +28,15 @@ class NextVersion:
     share: float  # of its time that a call waits for the first version
     is_fallback: bool
 
-    def is_due(self, work: Work, now_s: float) -> bool:
-        has_tried = work.tried_fallback if self.is_fallback else work.tried_champion
+    def is_due(self, call: Call, now_s: float) -> bool:
+        has_tried = call.tried_fallback if self.is_fallback else call.tried_champion
         return not has_tried and now_s >= share_spent_s(
-            arrived_s=work.arrived_s, answer_by_s=work.answer_by_s, share=self.share
+            arrived_s=call.arrived_s, answer_by_s=call.answer_by_s, share=self.share
         )
 
 
 class Ladder:
-    """One revision's ladder. Each work goes one step at a time, only onto declared steps."""
+    """One revision's ladder. Each call goes one step at a time, only onto declared steps."""
 
     def __init__(
         self,
@@ -61,28 +62,28 @@ class Ladder:
         """Whether everything is to be answered from the ladder, on purpose."""
         return self._drill() > DegradationLevel.FEATURES
 
-    def take_down(self, works: Sequence[Work], cause: Cause) -> None:
-        """Take each work one step down; it ends with an error only where no step is left."""
+    def take_down(self, calls: Sequence[Call], cause: Cause) -> None:
+        """Take each call one step down; it ends with an error only where no step is left."""
         now_s = self._clocks.monotonic_s()
-        settled: dict[tuple[DegradationLevel, DegradationReason], list[tuple[Work, float]]] = {}
-        for work in works:
-            if work.answer.done() or self._put_to_champion(work, now_s):
+        settled: dict[tuple[DegradationLevel, DegradationReason], list[tuple[Call, float]]] = {}
+        for call in calls:
+            if call.answer.done() or self._put_to_champion(call, now_s):
                 continue
-            work.degraded_because = work.degraded_because or cause.value
-            match self._next_step(work, now_s):
+            call.degraded_because = call.degraded_because or cause.value
+            match self._next_step(call, now_s):
                 case AskVersion():
-                    work.tried_fallback = True
-                    if self._fallback is None or not self._fallback.put(work):
+                    call.tried_fallback = True
+                    if self._fallback is None or not self._fallback.put(call):
                         raise AssertionError("asked a version that nobody serves")
                 case AnswerWith(level=level, score=score, reason=reason):
-                    settled.setdefault((level, reason), []).append((work, score))
+                    settled.setdefault((level, reason), []).append((call, score))
                 case Fail():
-                    self._delivery.fail([work], _error_of(cause))
+                    self._delivery.fail([call], _error_of(cause))
         for (level, reason), group in settled.items():
             self._delivery.deliver(self._declared(level, reason, group, now_s), self._deployment)
 
     def after(self, lane: Lane) -> "NextVersion | None":
-        """Return who may try the work of a version that is stuck; None: nobody."""
+        """Return who may try the calls of a version that is stuck; None: nobody."""
         champion, fallback = self._champion, self._fallback
         if champion is not None and champion is not lane and champion.open_pullers:
             return NextVersion(champion, _CHALLENGER_SHARE, is_fallback=False)
@@ -90,59 +91,59 @@ class Ladder:
             return NextVersion(fallback, _FIRST_VERSION_SHARE, is_fallback=True)
         return None
 
-    def hand_over(self, works: Sequence[Work], to: "NextVersion") -> None:
+    def hand_over(self, calls: Sequence[Call], to: "NextVersion") -> None:
         """Let the next version try, too; the first answer counts."""
-        for work in works:
+        for call in calls:
             if to.is_fallback:
-                work.degraded_because = work.degraded_because or Cause.DEADLINE_NEAR.value
-                work.tried_fallback = True
+                call.degraded_because = call.degraded_because or Cause.DEADLINE_NEAR.value
+                call.tried_fallback = True
             else:
-                work.tried_champion = True
-            to.lane.put(work)
+                call.tried_champion = True
+            to.lane.put(call)
 
-    def _put_to_champion(self, work: Work, now_s: float) -> bool:
+    def _put_to_champion(self, call: Call, now_s: float) -> bool:
         """Let the champion answer for a challenger that cannot: its share stays with it."""
-        if work.tried_champion or self._champion is None or self.is_drilling:
+        if call.tried_champion or self._champion is None or self.is_drilling:
             return False
-        work.tried_champion = True
-        return self._has_time(work, now_s) and self._champion.put(work)
+        call.tried_champion = True
+        return self._has_time(call, now_s) and self._champion.put(call)
 
-    def _next_step(self, work: Work, now_s: float) -> Step:
+    def _next_step(self, call: Call, now_s: float) -> Step:
         return next_step(
             self._deployment.fallback,
             fallback_is_ready=(
                 self._fallback is not None
                 and self._fallback.open_pullers > 0
-                and self._has_time(work, now_s)
+                and self._has_time(call, now_s)
             ),
-            tried_fallback=work.tried_fallback,
-            last_score=self._last_score(work, now_s),
+            tried_fallback=call.tried_fallback,
+            last_score=self._last_score(call, now_s),
             floor=self._drill(),
         )
 
-    def _has_time(self, work: Work, now_s: float) -> bool:
-        return work.answer_by_s - now_s > _LEAST_TIME_TO_ASK_S
+    def _has_time(self, call: Call, now_s: float) -> bool:
+        return call.answer_by_s - now_s > _LEAST_TIME_TO_ASK_S
 
-    def _last_score(self, work: Work, now_s: float) -> float | None:
+    def _last_score(self, call: Call, now_s: float) -> float | None:
         declared = self._deployment.fallback
-        if not declared.last_score or work.candidates is not None:
+        if not declared.last_score or call.candidates is not None:
             return None
         return self._delivery.last_scores.find(
-            work, max_age_s=declared.last_score_max_age_s, now_s=now_s
+            call, max_age_s=declared.last_score_max_age_s, now_s=now_s
         )
 
     def _declared(
         self,
         level: DegradationLevel,
         reason: DegradationReason,
-        group: Sequence[tuple[Work, float]],
+        group: Sequence[tuple[Call, float]],
         now_s: float,
     ) -> Answered:
-        works = [work for work, _ in group]
-        counts = [work.rows for work in works]
+        calls = [call for call, _ in group]
+        counts = [call.rows for call in calls]
         scores = np.array([score for _, score in group], dtype=np.float64)
         return Answered(
-            works=works,
+            calls=calls,
             served=self._served,
             feature_names=(),
             scores=np.repeat(scores, counts),

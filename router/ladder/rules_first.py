@@ -1,4 +1,4 @@
-"""Work that no scorer answers: the rules come before the ladder, for they need no model.
+"""Calls that no scorer answers: the rules come before the ladder, for they need no model.
 
 A rule that sends large amounts to review must not give way to a constant because a scorer died.
 """
@@ -12,16 +12,16 @@ import structlog
 
 from router.batches.answer_batch import VersionStages, split_decided
 from router.batches.deliver import Delivery
+from router.calls.call import Call
 from router.decisions.ladder import Cause
 from router.ladder.fall_back import Ladder
-from router.work import Work
 from understudy.domain.deployments import Arm, Deployment
 
 _log = structlog.get_logger()
 
 
 class RulesFirst:
-    """Asks the rules of a revision about work that has not seen them; the rest goes down."""
+    """Asks the rules of a revision about calls that have not seen them; the rest goes down."""
 
     def __init__(
         self,
@@ -37,31 +37,31 @@ class RulesFirst:
         self._ladder = ladder
         self._delivery = delivery
         self._spawn = spawn
-        self._groups: list[Sequence[Work]] = []  # of which the rules are being asked
+        self._groups: list[Sequence[Call]] = []  # of which the rules are being asked
 
     @property
     def is_deciding(self) -> bool:
         return bool(self._groups)
 
-    def works(self) -> Iterator[Work]:
+    def calls(self) -> Iterator[Call]:
         """Iterate over what the rules are being asked about."""
         return chain.from_iterable(self._groups)
 
-    def take_down(self, works: Sequence[Work], cause: Cause) -> None:
-        """Take each work down the ladder, unless a rule decides it. Without time rules do not."""
+    def take_down(self, calls: Sequence[Call], cause: Cause) -> None:
+        """Take each call down the ladder, unless a rule decides it. Without time rules do not."""
         if not self._deployment.rules or cause is Cause.DEADLINE_NEAR:
-            self._ladder.take_down(works, cause)
+            self._ladder.take_down(calls, cause)
             return
-        unseen = [work for work in works if not work.saw_rules]
-        self._ladder.take_down([work for work in works if work.saw_rules], cause)
+        unseen = [call for call in calls if not call.saw_rules]
+        self._ladder.take_down([call for call in calls if call.saw_rules], cause)
         if unseen:
             self._groups.append(unseen)
             self._spawn(self._decide(unseen, cause))
 
-    async def _decide(self, works: Sequence[Work], cause: Cause) -> None:
-        by_version: dict[tuple[int, Arm], list[Work]] = {}
-        for work in works:
-            by_version.setdefault(self._reads_as(work), []).append(work)
+    async def _decide(self, calls: Sequence[Call], cause: Cause) -> None:
+        by_version: dict[tuple[int, Arm], list[Call]] = {}
+        for call in calls:
+            by_version.setdefault(self._reads_as(call), []).append(call)
         try:
             for (number, arm), group in by_version.items():
                 if number in self._stages:
@@ -69,29 +69,29 @@ class RulesFirst:
         except Exception:  # noqa: BLE001 - boundary: a bug must not lose a call
             _log.exception("rules_failed", model=self._deployment.model)
         finally:
-            self._groups = [group for group in self._groups if group is not works]
-        for work in works:
-            work.saw_rules = True
-        self._ladder.take_down(works, cause)  # what is answered already stays so
+            self._groups = [group for group in self._groups if group is not calls]
+        for call in calls:
+            call.saw_rules = True
+        self._ladder.take_down(calls, cause)  # what is answered already stays so
 
-    async def _decide_group(self, stages: VersionStages, arm: Arm, works: Sequence[Work]) -> None:
-        decided, _ = split_decided(await stages.prepare(works))
+    async def _decide_group(self, stages: VersionStages, arm: Arm, calls: Sequence[Call]) -> None:
+        decided, _ = split_decided(await stages.prepare(calls))
         if decided is None:
             return
         answered = stages.answer_by_rules(decided)
         answered = replace(answered, served=replace(answered.served, arm=arm))
         is_awaited = np.repeat(
-            [not work.answer.done() for work in answered.works],
-            [work.rows for work in answered.works],
+            [not call.answer.done() for call in answered.calls],
+            [call.rows for call in answered.calls],
         )
         if not is_awaited.all():
             answered = answered.restricted(is_awaited)
-        if answered.works:
+        if answered.calls:
             self._delivery.deliver(answered, self._deployment)
 
-    def _reads_as(self, work: Work) -> tuple[int, Arm]:
+    def _reads_as(self, call: Call) -> tuple[int, Arm]:
         """Return the version on whose features the rules are asked: the arm's own, if known."""
-        assigned = work.live.seats[work.seat]
+        assigned = call.live.seats[call.seat]
         if assigned.version in self._stages:
             return assigned.version, assigned.arm
         return self._deployment.champion, Arm.CHAMPION

@@ -1,4 +1,4 @@
-"""A queue for one version of one revision. While its scorers are busy, work gathers.
+"""A queue for one version of one revision. While its scorers are busy, calls gather.
 
 Scorers pull: an idle one takes all that has gathered, up to its limit. So a batch grows as large
 as the load makes it (what waits to be read gathers before, in `intake`), the fastest scorer gets
@@ -10,15 +10,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
+from router.calls.call import Call
 from router.decisions.admission import Priority
-from router.work import Work
 
 _MOST_PASSED_OVER = 3  # batches
-WorkTest = Callable[[Work], bool]
+CallTest = Callable[[Call], bool]
 
 
 class Lane:
-    """Work in order of priority, then of arrival."""
+    """Calls in order of priority, then of arrival."""
 
     __slots__ = (
         "_closing",
@@ -31,10 +31,10 @@ class Lane:
     )
 
     def __init__(self) -> None:
-        self._queues: tuple[deque[Work], ...] = tuple(deque() for _ in Priority)
+        self._queues: tuple[deque[Call], ...] = tuple(deque() for _ in Priority)
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._passed_over = 0  # batches in a row that left work of a lower priority behind
-        self.open_pullers = 0  # scorers that would take work now or when they are done
+        self._passed_over = 0  # batches in a row that left calls of a lower priority behind
+        self.open_pullers = 0  # scorers that would take calls now or when they are done
         self.queued_rows = 0
         self.batches_taken = 0  # and not given back: any of them may be put back
         self._closing = asyncio.Event()
@@ -45,30 +45,30 @@ class Lane:
 
     @property
     def is_done(self) -> bool:
-        """Whether it is closed and none of its work is left anywhere."""
+        """Whether it is closed and none of its calls is left anywhere."""
         return self.closed and not (self.queued_rows or self.batches_taken)
 
-    def put(self, work: Work) -> bool:
-        """Queue `work`; False when no scorer would ever take it."""
+    def put(self, call: Call) -> bool:
+        """Queue `call`; False when no scorer would ever take it."""
         if not self.open_pullers:
             return False
-        self._queues[work.priority].append(work)
-        self.queued_rows += work.rows
+        self._queues[call.priority].append(call)
+        self.queued_rows += call.rows
         self._wake_one()
         return True
 
-    def put_back(self, works: list[Work]) -> None:
+    def put_back(self, calls: list[Call]) -> None:
         """Queue again, at the front, what a scorer took and failed."""
-        for work in reversed(works):
-            self._queues[work.priority].appendleft(work)
-            self.queued_rows += work.rows
+        for call in reversed(calls):
+            self._queues[call.priority].appendleft(call)
+            self.queued_rows += call.rows
         self._wake_one()
 
-    async def take(self, most_rows: int) -> list[Work]:
-        """Wait for work and take what has gathered, at least one unit; [] when closed and done.
+    async def take(self, most_rows: int) -> list[Call]:
+        """Wait for calls and take those that have gathered, at least one; [] when closed and done.
 
         Each batch is given back with `release`. A closed lane is done when nothing is queued and
-        nothing is taken: until then a scorer may fail, and its work is for another one.
+        nothing is taken: until then a scorer may fail, and its calls are for another one.
         """
         while not self.closed or self.queued_rows or self.batches_taken:
             if not self.queued_rows:
@@ -86,14 +86,14 @@ class Lane:
 
     @property
     def has_idle_scorer(self) -> bool:
-        """Whether one waits for work, and there is none."""
+        """Whether one waits for calls, and there are none."""
         return any(not arrival.done() for arrival in self._idle)
 
-    def take_if(self, is_wanted: WorkTest) -> list[Work]:
-        """Remove and return the queued work that is wanted elsewhere."""
+    def take_if(self, is_wanted: CallTest) -> list[Call]:
+        """Remove and return the queued calls that are wanted elsewhere."""
         return self._remove(is_wanted) if self.queued_rows else []
 
-    def take_all(self) -> list[Work]:
+    def take_all(self) -> list[Call]:
         return self._remove(lambda _: True)
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class Lane:
                 await self._closing.wait()
         return self.closed
 
-    def __iter__(self) -> Iterator[Work]:
+    def __iter__(self) -> Iterator[Call]:
         for queue in self._queues:
             yield from queue
 
@@ -121,17 +121,17 @@ class Lane:
             if arrival in self._idle:  # cancelled while waiting
                 self._idle.remove(arrival)
 
-    def _take_gathered(self, most_rows: int) -> list[Work]:
-        taken: list[Work] = []
+    def _take_gathered(self, most_rows: int) -> list[Call]:
+        taken: list[Call] = []
         rows = 0
         is_their_turn = self._passed_over >= _MOST_PASSED_OVER
         for queue in self._in_turn() if is_their_turn else self._queues:
             while queue and (not taken or rows + queue[0].rows <= most_rows):
                 if taken and (queue[0].is_alone or taken[0].is_alone):
                     break
-                work = queue.popleft()
-                taken.append(work)
-                rows += work.rows
+                call = queue.popleft()
+                taken.append(call)
+                rows += call.rows
             if queue:
                 break  # what is left of a higher priority goes before the lower ones
         self.queued_rows -= rows
@@ -141,7 +141,7 @@ class Lane:
             self._wake_one()
         return taken
 
-    def _in_turn(self) -> Sequence[deque[Work]]:
+    def _in_turn(self) -> Sequence[deque[Call]]:
         """Return the queues by priority, but first the one of those passed over for longest.
 
         So calls of a lower priority are slow beside many of a higher one, and not without end.
@@ -150,15 +150,15 @@ class Lane:
         longest = min(waiting[1:], key=lambda queue: queue[0].arrived_s, default=waiting[0])
         return (longest, *(queue for queue in self._queues if queue is not longest))
 
-    def _remove(self, is_wanted: WorkTest) -> list[Work]:
-        removed: list[Work] = []
+    def _remove(self, is_wanted: CallTest) -> list[Call]:
+        removed: list[Call] = []
         for queue in self._queues:
-            kept = [work for work in queue if not is_wanted(work)]
+            kept = [call for call in queue if not is_wanted(call)]
             if len(kept) < len(queue):
-                removed += [work for work in queue if is_wanted(work)]
+                removed += [call for call in queue if is_wanted(call)]
                 queue.clear()
                 queue.extend(kept)
-        self.queued_rows -= sum(work.rows for work in removed)
+        self.queued_rows -= sum(call.rows for call in removed)
         return removed
 
     def _wake_all(self) -> None:

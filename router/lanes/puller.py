@@ -9,11 +9,11 @@ from typing import Protocol
 
 import structlog
 
+from router.calls.call import Call, give_up
 from router.decisions.ladder import Cause
 from router.lanes.guarded_scorer import GuardedScorer, TimedScorer
 from router.lanes.lane import Lane
 from router.ports import Clocks, Scorer
-from router.work import Work, give_up
 from understudy.domain.errors import (
     DeadlinePassedError,
     InvalidInputError,
@@ -27,13 +27,13 @@ _log = structlog.get_logger()
 
 
 class LaneDuties(Protocol):
-    """What pullers do with the work of a lane; its version does it."""
+    """What pullers do with the calls of a lane; its version does it."""
 
-    async def answer(self, works: Sequence[Work], scorer: Scorer) -> None:
+    async def answer(self, calls: Sequence[Call], scorer: Scorer) -> None:
         """Score and deliver, or raise why the scorer did not answer."""
         ...
 
-    def take_down(self, works: Sequence[Work], cause: Cause) -> None:
+    def take_down(self, calls: Sequence[Call], cause: Cause) -> None:
         """Take each one step down the ladder."""
         ...
 
@@ -54,7 +54,7 @@ class Puller:
         self._clocks = clocks
         self._most_rows = most_rows
         self._timed = TimedScorer(guarded.scorer, clocks.monotonic_s)
-        self.in_flight: Sequence[Work] = ()
+        self.in_flight: Sequence[Call] = ()
         self._sent_s = 0.0  # when what is in flight was sent; monotonic
         self.has_ended = False
         self._is_joined = False
@@ -67,18 +67,18 @@ class Puller:
     def guarded(self) -> GuardedScorer:
         return self._guarded
 
-    def take_slow(self, now_s: float, hedge_after_s: float) -> list[Work]:
+    def take_slow(self, now_s: float, hedge_after_s: float) -> list[Call]:
         """Return what this scorer has had for so long that another may try too; once for each."""
         if not self.in_flight or now_s - self._sent_s < hedge_after_s:
             return []
         slow = [
-            work
-            for work in self.in_flight
-            if work.holders == 1 and not work.answer.done() and work.attempts + 1 < _MOST_ATTEMPTS
+            call
+            for call in self.in_flight
+            if call.holders == 1 and not call.answer.done() and call.attempts + 1 < _MOST_ATTEMPTS
         ]
-        for work in slow:
-            work.holders += 1
-            work.attempts += 1
+        for call in slow:
+            call.holders += 1
+            call.attempts += 1
         return slow
 
     def is_stuck(self, now_s: float) -> bool:
@@ -88,7 +88,7 @@ class Puller:
         return bool(self.in_flight) and self._guarded.is_overdue(now_s - self._sent_s)
 
     def join(self) -> None:
-        """Count this scorer in, before its task takes the first step: work may wait for it."""
+        """Count this scorer in, before its task takes the first step: calls may wait for it."""
         self._is_joined = True
         self._lane.open_pullers += 1
 
@@ -100,11 +100,11 @@ class Puller:
                     await self._wait_until_closed()
                     if not self._is_joined:  # the lane has closed meanwhile
                         return
-                works = await self._lane.take(self._most_rows)
-                if not works:
+                calls = await self._lane.take(self._most_rows)
+                if not calls:
                     return
                 try:
-                    succeeded = await self._serve(self._in_time(works))
+                    succeeded = await self._serve(self._in_time(calls))
                 finally:
                     self._lane.release()
                 if not succeeded:
@@ -114,41 +114,41 @@ class Puller:
             self.has_ended = True
             self._leave()
 
-    def _in_time(self, works: Sequence[Work]) -> list[Work]:
-        """Return the work that is still awaited; what has no time left is not run."""
+    def _in_time(self, calls: Sequence[Call]) -> list[Call]:
+        """Return the calls that are still awaited; what has no time left is not run."""
         now_s = self._clocks.monotonic_s()
-        in_time: list[Work] = []
-        late: list[Work] = []
-        for work in works:
-            if not work.answer.done():
-                (in_time if work.answer_by_s > now_s else late).append(work)
+        in_time: list[Call] = []
+        late: list[Call] = []
+        for call in calls:
+            if not call.answer.done():
+                (in_time if call.answer_by_s > now_s else late).append(call)
         if late:
             self._duties.take_down(late, Cause.DEADLINE_NEAR)
         return in_time
 
-    async def _serve(self, works: list[Work]) -> bool:
-        """Answer `works` or pass them on; return whether this scorer did its part."""
-        if not works:
+    async def _serve(self, calls: list[Call]) -> bool:
+        """Answer `calls` or pass them on; return whether this scorer did its part."""
+        if not calls:
             return True
         self._sent_s = self._clocks.monotonic_s()
-        # Not closed: another lane's failure opened it meanwhile. A probe is nobody's work (ADR 8).
+        # Not closed: another lane's failure opened it meanwhile. A probe is nobody's call (ADR 8).
         is_closed = self._guarded.breaker.is_closed
         permit = self._guarded.admit(self._sent_s) if is_closed else None
         if permit is None:
-            self._pass_on(give_up(works), Cause.SCORER_UNAVAILABLE, was_tried=False)
+            self._pass_on(give_up(calls), Cause.SCORER_UNAVAILABLE, was_tried=False)
             return False
-        self.in_flight = works
+        self.in_flight = calls
         self._timed.asked_s = None
         failure: Exception | None = None
         try:
-            await self._duties.answer(works, self._timed)
+            await self._duties.answer(calls, self._timed)
         except UnderstudyError as error:
             failure = error
-            self._after_failure(works, error)
+            self._after_failure(calls, error)
         except Exception as error:  # noqa: BLE001 - boundary: a bug must not lose a call
             failure = error
             _log.exception("batch_failed")
-            self._pass_on(give_up(works), Cause.SCORER_FAILED)
+            self._pass_on(give_up(calls), Cause.SCORER_FAILED)
         finally:
             self.in_flight = ()
             succeeded = self._guarded.judge(
@@ -156,10 +156,10 @@ class Puller:
             )
         return succeeded
 
-    def _after_failure(self, works: Sequence[Work], error: UnderstudyError) -> None:
-        left = give_up(works)
+    def _after_failure(self, calls: Sequence[Call], error: UnderstudyError) -> None:
+        left = give_up(calls)
         if isinstance(error, InvalidInputError):
-            self._take_apart(left, error, was_one=len(works) == 1)
+            self._take_apart(left, error, was_one=len(calls) == 1)
             return
         match error:
             case DeadlinePassedError():
@@ -169,37 +169,37 @@ class Puller:
             case _:
                 cause = Cause.SCORER_FAILED
         if cause is not Cause.DEADLINE_NEAR:  # of which the breaker tells, where it means something
-            _log.warning("scorer_failed", address=self.address, why=str(error), rows=len(works))
+            _log.warning("scorer_failed", address=self.address, why=str(error), rows=len(calls))
         self._pass_on(left, cause)
 
     def _take_apart(
-        self, works: Sequence[Work], error: InvalidInputError, *, was_one: bool
+        self, calls: Sequence[Call], error: InvalidInputError, *, was_one: bool
     ) -> None:
-        """One row that the scorer refuses must not fail its neighbours: try each work alone."""
-        for work in works:
-            if was_one or work.is_alone:
-                work.answer.set_exception(error)
+        """One row that the scorer refuses must not fail its neighbours: try each call alone."""
+        for call in calls:
+            if was_one or call.is_alone:
+                call.answer.set_exception(error)
             else:
-                work.is_alone = True
-                self._lane.put_back([work])
+                call.is_alone = True
+                self._lane.put_back([call])
 
-    def _pass_on(self, works: Sequence[Work], cause: Cause, *, was_tried: bool = True) -> None:
-        """Give work that this scorer did not answer to another one in time, else down the ladder."""
+    def _pass_on(self, calls: Sequence[Call], cause: Cause, *, was_tried: bool = True) -> None:
+        """Give calls that this scorer did not answer to another one in time, else down the ladder."""
         now_s = self._clocks.monotonic_s()
-        again: list[Work] = []
-        down: list[Work] = []
-        for work in works:
-            work.attempts += was_tried
-            has_time = work.answer_by_s > now_s and work.attempts < _MOST_ATTEMPTS
+        again: list[Call] = []
+        down: list[Call] = []
+        for call in calls:
+            call.attempts += was_tried
+            has_time = call.answer_by_s > now_s and call.attempts < _MOST_ATTEMPTS
             elsewhere = self._lane.open_pullers > 1
-            (again if has_time and elsewhere else down).append(work)
+            (again if has_time and elsewhere else down).append(call)
         if again:
             self._lane.put_back(again)
         if down:
             self._duties.take_down(down, cause)
 
     async def _wait_until_closed(self) -> None:
-        """Leave the lane until a probe succeeds; no caller's work is used as the probe."""
+        """Leave the lane until a probe succeeds; no call is used as the probe."""
         self._leave()
         while not self._guarded.breaker.is_closed and not self._lane.closed:
             now_s = self._clocks.monotonic_s()

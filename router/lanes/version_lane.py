@@ -11,18 +11,20 @@ from router.batches.answer_batch import VersionStages, split_decided
 from router.batches.deliver import Delivery
 from router.batches.mirror import MirrorQueue
 from router.batches.version_plan import VersionPlan
+from router.calls.answered import Answered
+from router.calls.call import Call, give_up
+from router.calls.rows import whole_calls
 from router.decisions.ladder import Cause
 from router.decisions.rules import NO_RULE
 from router.lanes.guarded_scorer import GuardedScorer
 from router.lanes.lane import Lane
 from router.lanes.puller import Puller
 from router.ports import Scorer
-from router.work import Answered, Work, give_up, whole_works
 from understudy.domain.deployments import Deployment
 
 _PROBE_TIMEOUT_S = 0.25
 
-TakeDown = Callable[[Sequence[Work], Cause], None]
+TakeDown = Callable[[Sequence[Call], Cause], None]
 
 
 class VersionLane:
@@ -60,13 +62,13 @@ class VersionLane:
         self.pullers += made
         return made
 
-    async def answer(self, works: Sequence[Work], scorer: Scorer) -> None:
+    async def answer(self, calls: Sequence[Call], scorer: Scorer) -> None:
         """Score and deliver what is still awaited.
 
         Raises:
             UnderstudyError: the scorer did not answer, or refuses a row.
         """
-        prepared = await self._stages.prepare(works)
+        prepared = await self._stages.prepare(calls)
         decided, left = split_decided(prepared)
         if decided is not None:
             answered = self._stages.answer_by_rules(decided)
@@ -74,13 +76,13 @@ class VersionLane:
         if left is None:
             return
         answered = await self._stages.infer(left, scorer)
-        if self._is_fallback and any(work.tried_fallback for work in works):
+        if self._is_fallback and any(call.tried_fallback for call in calls):
             answered = answered.as_fallback()
         await self._hand_out(answered, left.tensors)
 
-    def take_down(self, works: Sequence[Work], cause: Cause) -> None:
-        """Take each work one step down the ladder."""
-        self._take_down(works, cause)
+    def take_down(self, calls: Sequence[Call], cause: Cause) -> None:
+        """Take each call one step down the ladder."""
+        self._take_down(calls, cause)
 
     async def probe(self, scorer: Scorer) -> None:
         """Score one row of defaults for nobody.
@@ -96,25 +98,25 @@ class VersionLane:
 
     def take_down_if_due(self, due_by_s: float) -> None:
         """Take down the ladder what must be answered by `due_by_s`, queued or in flight."""
-        due = self.lane.take_if(lambda work: work.answer_by_s <= due_by_s or work.answer.done())
+        due = self.lane.take_if(lambda call: call.answer_by_s <= due_by_s or call.answer.done())
         for puller in self.pullers:
-            due += [work for work in puller.in_flight if work.answer_by_s <= due_by_s]
-        if due:  # hedged work is there twice
+            due += [call for call in puller.in_flight if call.answer_by_s <= due_by_s]
+        if due:  # hedged calls are there twice
             self._take_down(list(dict.fromkeys(due)), Cause.DEADLINE_NEAR)
 
     def is_stuck(self, now_s: float) -> bool:
         """Return whether none of its scorers is likely to answer soon."""
         return all(puller.is_stuck(now_s) for puller in self.pullers)
 
-    def share_if(self, is_wanted: Callable[[Work], bool]) -> list[Work]:
-        """Return work for another version to try: the queued leaves, what is in flight stays too."""
-        works = self.lane.take_if(is_wanted)
+    def share_if(self, is_wanted: Callable[[Call], bool]) -> list[Call]:
+        """Return calls for another version to try: the queued leave, those in flight stay too."""
+        calls = self.lane.take_if(is_wanted)
         for puller in self.pullers:
-            for work in puller.in_flight:
-                if is_wanted(work) and not work.answer.done():
-                    work.holders += 1
-                    works.append(work)
-        return works
+            for call in puller.in_flight:
+                if is_wanted(call) and not call.answer.done():
+                    call.holders += 1
+                    calls.append(call)
+        return calls
 
     def hedge_if_slow(self, now_s: float, after_s: float) -> None:
         """Let an idle scorer try, too, what another one has had for `after_s`."""
@@ -122,12 +124,12 @@ class VersionLane:
             if not self.lane.has_idle_scorer:
                 break
             if slow := puller.take_slow(now_s, after_s):
-                self._delivery.counters.hedged_rows += sum(work.rows for work in slow)
+                self._delivery.counters.hedged_rows += sum(call.rows for call in slow)
                 self.lane.put_back(slow)
 
     @property
     def is_drained(self) -> bool:
-        """Whether nothing runs here any more: no work, and no puller that probes."""
+        """Whether nothing runs here any more: no call, and no puller that probes."""
         return not self.lane.queued_rows and all(puller.has_ended for puller in self.pullers)
 
     def addresses(self) -> set[str]:
@@ -139,7 +141,7 @@ class VersionLane:
         if kept is not None:
             answered = answered.restricted(kept)
             tensors = tuple(tensor[kept] for tensor in tensors)
-        if not answered.works:
+        if not answered.calls:
             return
         delivery = self._delivery
         handed = delivery.answer(answered, self._deployment)
@@ -151,23 +153,23 @@ class VersionLane:
     def _rows_to_deliver(self, answered: Answered) -> NDArray[np.bool_] | None:
         """Return which rows are answers that somebody awaits; None: all are.
 
-        A single work with a score that is no number goes down the ladder. Candidates of a
+        A single call with a score that is no number goes down the ladder. Candidates of a
         ScoreBatch stay: each of them is answered with its own error.
         """
         is_finite = bool(np.isfinite(answered.scores).all())
-        if is_finite and not any(work.answer.done() for work in answered.works):
+        if is_finite and not any(call.answer.done() for call in answered.calls):
             return None
         kept = np.ones(answered.rows, dtype=bool)
-        bad: list[Work] = []
+        bad: list[Call] = []
         at = 0
-        for work in answered.works:
-            if work.answer.done():  # answered from the ladder meanwhile, or the caller has gone
-                kept[at : at + work.rows] = False
-                self._delivery.counters.late_rows += work.rows
-            elif work.candidates is None and not np.isfinite(answered.scores[at]):
+        for call in answered.calls:
+            if call.answer.done():  # answered from the ladder meanwhile, or the caller has gone
+                kept[at : at + call.rows] = False
+                self._delivery.counters.late_rows += call.rows
+            elif call.candidates is None and not np.isfinite(answered.scores[at]):
                 kept[at] = False
-                bad.append(work)
-            at += work.rows
+                bad.append(call)
+            at += call.rows
         self._take_down(give_up(bad), Cause.SCORE_NOT_FINITE)
         return kept
 
@@ -176,10 +178,10 @@ class VersionLane:
     ) -> None:
         """Offer to the shadows what the champion's model answered; not what a rule decided."""
         if answered.rule_rows is not None:
-            by_model = whole_works(answered.works, answered.rule_rows == NO_RULE)
+            by_model = whole_calls(answered.calls, answered.rule_rows == NO_RULE)
             if not by_model.all():
                 answered = answered.restricted(by_model)
                 tensors = tuple(tensor[by_model] for tensor in tensors)
-        if answered.works:
+        if answered.calls:
             for mirror in self._mirrors:
                 mirror.offer(answered, tensors, self.version.spec, outstanding_rows)

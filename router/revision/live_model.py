@@ -10,17 +10,18 @@ from router.batches.deliver import Delivery
 from router.batches.fetch_features import FeatureFetcher
 from router.batches.mirror import MirrorQueue
 from router.batches.version_plan import VersionPlan
+from router.calls.answered import Served
+from router.calls.call import Call
 from router.decisions.assignment import Assigner, split_of
 from router.decisions.effective import Effective
 from router.decisions.ladder import Cause
 from router.ladder.fall_back import Ladder
 from router.ladder.rules_first import RulesFirst
 from router.lanes.lane import Lane
-from router.lanes.split_work import split_work
+from router.lanes.split_call import split_call
 from router.lanes.version_lane import VersionLane
 from router.ports import Clocks
 from router.revision.request_names import request_names
-from router.work import Served, Work
 from understudy.domain.deployments import Arm, DegradationLevel, Deployment
 
 
@@ -37,7 +38,7 @@ class Shared:
 
 
 class LiveModel:
-    """Takes work to the arm it is assigned to; takes it down the ladder when that fails."""
+    """Takes calls to the arms they are assigned to; takes them down the ladder when that fails."""
 
     def __init__(
         self,
@@ -86,14 +87,14 @@ class LiveModel:
         self._fallback = self.lanes.get(deployment.fallback.version or 0)
         self._lane_of_seat = [self._lane_for(arm.version) for arm in self.seats]
 
-    def submit(self, work: Work) -> None:
-        """Queue `work` for its arm, in parts if it is large, or answer it from the ladder at once."""
-        if work.rows <= self._shared.most_batch_rows:
-            self._submit(work)
+    def submit(self, call: Call) -> None:
+        """Queue `call` for its arm, in parts if it is large, or answer it from the ladder at once."""
+        if call.rows <= self._shared.most_batch_rows:
+            self._submit(call)
             return
-        part_rows = max(1, self._shared.most_batch_rows // 2)  # live work fits beside a part
+        part_rows = max(1, self._shared.most_batch_rows // 2)  # live calls fit beside a part
         join = self._shared.delivery.responder.join
-        for part in split_work(work, part_rows, join, again=self._submit):
+        for part in split_call(call, part_rows, join, again=self._submit):
             self._submit(part)
 
     def fall_back_if_due(self, now_s: float, *, next_in_s: float = 0.0) -> None:
@@ -103,7 +104,7 @@ class LiveModel:
         `next_in_s`: when this is asked again; what is due by then is due now.
         """
         due_by_s = now_s + next_in_s
-        if late := [work for work in self._rules_first.works() if work.answer_by_s <= due_by_s]:
+        if late := [call for call in self._rules_first.calls() if call.answer_by_s <= due_by_s]:
             self._ladder.take_down(late, Cause.DEADLINE_NEAR)
         for of_version in self.lanes.values():
             if of_version.is_stuck(now_s):
@@ -117,9 +118,9 @@ class LiveModel:
                 of_version.hedge_if_slow(now_s, self._shared.hedge_after_s)
 
     def close(self) -> None:
-        """Take no new work; what is here may still go from one version to the next.
+        """Take no new calls; what is here may still go from one version to the next.
 
-        So lanes close in the order in which work falls, each when nothing can fall to it any more;
+        So lanes close in the order in which calls fall, each when nothing can fall to it any more;
         call it again until all are.
         """
         last = [each for each in (self._champion, self._fallback) if each is not None]
@@ -138,7 +139,7 @@ class LiveModel:
 
     @property
     def is_drained(self) -> bool:
-        """Whether nothing of this model runs any more: no work, and no puller that probes."""
+        """Whether nothing of this model runs any more: no call, and no puller that probes."""
         return not self._rules_first.is_deciding and all(
             of_version.is_drained for of_version in self.lanes.values()
         )
@@ -147,19 +148,19 @@ class LiveModel:
         """Return the scorers that its pullers still use."""
         return set().union(*(of_version.addresses() for of_version in self.lanes.values()))
 
-    def _submit(self, work: Work) -> None:
+    def _submit(self, call: Call) -> None:
         if self._ladder.is_drilling:
-            self._ladder.take_down([work], Cause.DRILL)
+            self._ladder.take_down([call], Cause.DRILL)
             return
-        of_version = self._lane_of_seat[work.seat]
-        work.tried_champion = of_version is self._champion
-        if of_version is None or not of_version.lane.put(work):
-            self._rules_first.take_down([work], Cause.SCORER_UNAVAILABLE)
+        of_version = self._lane_of_seat[call.seat]
+        call.tried_champion = of_version is self._champion
+        if of_version is None or not of_version.lane.put(call):
+            self._rules_first.take_down([call], Cause.SCORER_UNAVAILABLE)
 
     def _hand_over(self, of_version: VersionLane, now_s: float) -> None:
         to = self._ladder.after(of_version.lane)
         if to is not None:
-            self._ladder.hand_over(of_version.share_if(lambda work: to.is_due(work, now_s)), to)
+            self._ladder.hand_over(of_version.share_if(lambda call: to.is_due(call, now_s)), to)
 
     def _lane_for(self, declared: int) -> VersionLane | None:
         acts = declared in self.effective.challengers or declared == self.effective.champion

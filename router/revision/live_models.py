@@ -168,8 +168,8 @@ class LiveModels:
             withheld=effective.withheld,
         )
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        self._tasks.create_task(work)
+    def _spawn(self, call: Coroutine[None, None, None]) -> None:
+        self._tasks.create_task(call)
 
     def _plan(self, spec: VersionSpec) -> VersionPlan:
         key = (spec.ref, spec.artifact_digest)

@@ -1,14 +1,14 @@
-"""Work as the stages see it, for tests that need no router around it."""
+"""Calls as the stages see them, for tests that need no router around it."""
 
 import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from router.calls.call import Answer, Call
 from router.decisions.admission import Priority
-from router.work import Answer, Work
 
 
-def bare_work(
+def bare_call(
     name: str,
     *,
     live: Any = None,
@@ -18,9 +18,9 @@ def bare_work(
     priority: Priority = Priority.LIVE,
     answer: Answer | None = None,
     rows: int = 1,
-) -> Work:
-    """Return work with `name` as request id and unit key; `live` None: nobody looks at it."""
-    return Work(
+) -> Call:
+    """Return a call with `name` as request id and unit key; `live` None: nobody looks at it."""
+    return Call(
         live=live,
         request_id=name,
         unit_key=name,

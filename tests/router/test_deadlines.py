@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from router.work import Work
+from router.calls.call import Call
 from tests.router.fakes import FakeStore, RemoteStore
 from tests.router.reading import reasons_of
 from tests.router.samples import deployment, spec
@@ -63,7 +63,7 @@ async def test_work_without_time_is_answered_and_not_run() -> None:
         scorer.release.set()
 
         answers = [
-            pb.ScoreResponse.FromString(await awaited(work)) for work in (first, late, patient)
+            pb.ScoreResponse.FromString(await awaited(call)) for call in (first, late, patient)
         ]
 
         assert scorer.batches == [1, 1]
@@ -87,13 +87,13 @@ async def test_the_ladder_answers_before_the_callers_deadline(budget_s: float) -
     async with open_world() as world:
         await two_arms(world, challengers=(), fallback=CONSTANT)
         world.scorers["one"].release = asyncio.Event()
-        work = world.submit("u1", remaining_s=budget_s)
+        call = world.submit("u1", remaining_s=budget_s)
         await world.scorers["one"].entered.wait()
         tick_s = 0.002
 
-        world.live().fall_back_if_due(work.arrived_s + budget_s - tick_s, next_in_s=tick_s)
+        world.live().fall_back_if_due(call.arrived_s + budget_s - tick_s, next_in_s=tick_s)
 
-        assert awaited(work).done()
+        assert awaited(call).done()
 
 
 async def test_a_hung_challenger_leaves_its_units_to_the_champion() -> None:
@@ -117,12 +117,12 @@ async def test_a_challenger_that_answered_nobody_before_does_not_keep_the_next()
         challenger.release = asyncio.Event()
         with pytest.raises(DeadlinePassedError):
             await world.score("u1", remaining_s=0.05)
-        work = world.submit("u2")
-        work.arrived_s -= 10.0  # it spent most of its time in line behind the first
+        call = world.submit("u2")
+        call.arrived_s -= 10.0  # it spent most of its time in line behind the first
         await until(lambda: len(challenger.batches) == 2)
 
         world.live().fall_back_if_due(world.now_s())
-        answer = pb.ScoreResponse.FromString(await awaited(work))
+        answer = pb.ScoreResponse.FromString(await awaited(call))
 
         assert answer.served_by.version == 1
         assert world.live().lanes[2].pullers[0].in_flight, "it had to end first"
@@ -140,36 +140,36 @@ async def test_a_hung_champion_leaves_time_for_the_fallback_version() -> None:
         assert reasons_of(answer) == ["deadline_near", "fallback_version"]
 
 
-async def handed_over(world: World) -> tuple[Work, asyncio.Event, asyncio.Event]:
-    """Return work that the champion and the fallback version have, and what releases these."""
+async def handed_over(world: World) -> tuple[Call, asyncio.Event, asyncio.Event]:
+    """Return a call that the champion and the fallback version have, and what releases these."""
     await two_arms(world, challengers=(), fallback=Fallback(version=3))
     releases = asyncio.Event(), asyncio.Event()
     world.scorers["one"].release, world.scorers["three"].release = releases
-    work = world.submit("u7")
+    call = world.submit("u7")
     await world.scorers["one"].entered.wait()
-    world.live().fall_back_if_due(work.answer_by_s - 0.1)
+    world.live().fall_back_if_due(call.answer_by_s - 0.1)
     await world.scorers["three"].entered.wait()
-    return work, *releases
+    return call, *releases
 
 
 async def test_who_was_handed_over_is_not_failed_by_the_first_version() -> None:
     async with open_world() as world:
-        work, first, second = await handed_over(world)
+        call, first, second = await handed_over(world)
 
         world.scorers["one"].failing = True
         first.set()
         await until(lambda: not any(each.in_flight for each in world.live().lanes[1].pullers))
         second.set()
 
-        assert pb.ScoreResponse.FromString(await awaited(work)).served_by.version == 3
+        assert pb.ScoreResponse.FromString(await awaited(call)).served_by.version == 3
 
 
 async def test_the_first_version_may_still_answer_after_it_was_handed_over() -> None:
     async with open_world() as world:
-        work, first, _ = await handed_over(world)
+        call, first, _ = await handed_over(world)
 
         first.set()
-        answer = pb.ScoreResponse.FromString(await awaited(work))
+        answer = pb.ScoreResponse.FromString(await awaited(call))
 
         assert answer.served_by.version == 1
         assert answer.degradation.level == pb.DEGRADATION_LEVEL_FULL
@@ -181,7 +181,7 @@ async def test_a_replaced_revision_keeps_its_replicas_until_its_work_is_done() -
         await world.deploy(both, ready={1: ["one", "two"]}, specs=[spec(1)])
         for scorer in world.scorers.values():
             scorer.release = asyncio.Event()
-        work = world.submit("nobody")
+        call = world.submit("nobody")
         await until(lambda: any(scorer.batches for scorer in world.scorers.values()))
         dying, healthy = sorted(
             world.scorers.values(), key=lambda scorer: len(scorer.batches), reverse=True
@@ -193,7 +193,7 @@ async def test_a_replaced_revision_keeps_its_replicas_until_its_work_is_done() -
             assert scorer.release is not None
             scorer.release.set()
 
-        assert pb.ScoreResponse.FromString(await awaited(work)).served_by.version == 1
+        assert pb.ScoreResponse.FromString(await awaited(call)).served_by.version == 1
 
 
 async def test_a_challenger_that_is_only_busy_keeps_its_units() -> None:
@@ -201,13 +201,13 @@ async def test_a_challenger_that_is_only_busy_keeps_its_units() -> None:
         await two_arms(world, challengers=(Challenger(2, 10_000),))
         challenger = world.scorers["two"]
         challenger.release = asyncio.Event()
-        work = world.submit("u1", remaining_s=0.02)
+        call = world.submit("u1", remaining_s=0.02)
         await challenger.entered.wait()
 
-        world.live().fall_back_if_due(work.arrived_s + 0.015)
+        world.live().fall_back_if_due(call.arrived_s + 0.015)
         challenger.release.set()
 
-        assert pb.ScoreResponse.FromString(await awaited(work)).served_by.version == 2
+        assert pb.ScoreResponse.FromString(await awaited(call)).served_by.version == 2
 
 
 async def test_a_replaced_revision_still_hands_over_to_its_champion() -> None:
@@ -275,5 +275,5 @@ async def test_work_of_a_replaced_revision_waits_for_the_scorer_that_is_well() -
         await until(lambda: guarded.breaker.due_in_s(world.now_s()) < 4.97)
         healthy.release.set()
 
-        answers = await asyncio.gather(*(awaited(work) for work in (busy, *waiting)))
+        answers = await asyncio.gather(*(awaited(call) for call in (busy, *waiting)))
         assert len(answers) == 5

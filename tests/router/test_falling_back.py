@@ -48,7 +48,7 @@ async def test_who_fell_and_who_was_assigned_to_the_fallback_version_are_told_ap
         challenger.release.set()
 
         await awaited(blocking)
-        answers = [pb.ScoreResponse.FromString(await awaited(work)) for work in (own, fell)]
+        answers = [pb.ScoreResponse.FromString(await awaited(call)) for call in (own, fell)]
         await asyncio.sleep(0)  # the books are written once the callers have their answers
 
         assert challenger.batches[-1] == 2
@@ -107,11 +107,11 @@ async def test_a_row_that_the_scorer_refuses_does_not_fail_its_neighbours() -> N
         scorer.release = asyncio.Event()
         first = world.submit("u0")
         await scorer.entered.wait()
-        works = [world.submit(f"u{index}") for index in (4, 5, 6)]
+        calls = [world.submit(f"u{index}") for index in (4, 5, 6)]
 
         scorer.release.set()
         ended = await asyncio.gather(
-            awaited(first), *(awaited(w) for w in works), return_exceptions=True
+            awaited(first), *(awaited(w) for w in calls), return_exceptions=True
         )
         again = [await world.score("u7") for _ in range(5)]
 
@@ -186,7 +186,7 @@ async def test_a_hung_scorer_opens_its_breaker_at_once() -> None:
         await until(lambda: not puller.in_flight)
 
         assert answer.score == 0.25
-        assert not puller.guarded.breaker.is_closed, "it would take more callers' work"
+        assert not puller.guarded.breaker.is_closed, "it would take more calls"
 
 
 async def test_a_scorer_comes_back_through_a_probe() -> None:
@@ -216,8 +216,8 @@ async def test_a_hung_scorer_is_answered_for_before_the_deadline() -> None:
         live.fall_back_if_due(in_flight.answer_by_s + 0.001)
         live.fall_back_if_due(queued.answer_by_s + 0.001)
 
-        for work in (in_flight, queued):
-            answer = pb.ScoreResponse.FromString(awaited(work).result())
+        for call in (in_flight, queued):
+            answer = pb.ScoreResponse.FromString(awaited(call).result())
             assert answer.score == 0.25
             assert "deadline_near" in reasons_of(answer)
 
@@ -228,9 +228,9 @@ async def test_late_scores_are_counted_and_reach_nobody() -> None:
         scorer = world.scorers["one"]
         scorer.release = asyncio.Event()
         live = world.live()
-        work = world.submit("u1")
+        call = world.submit("u1")
         await scorer.entered.wait()
-        live.fall_back_if_due(work.answer_by_s + 0.001)
+        live.fall_back_if_due(call.answer_by_s + 0.001)
 
         scorer.release.set()
         await until(lambda: world.counters.late_rows)
@@ -244,13 +244,13 @@ async def test_no_fallback_and_no_time_is_a_deadline_error() -> None:
         await two_arms(world, challengers=())
         world.scorers["one"].release = asyncio.Event()
         live = world.live()
-        work = world.submit("u1")
+        call = world.submit("u1")
 
         await world.scorers["one"].entered.wait()
-        live.fall_back_if_due(work.answer_by_s + 0.001)
+        live.fall_back_if_due(call.answer_by_s + 0.001)
 
         with pytest.raises(DeadlinePassedError):
-            awaited(work).result()
+            awaited(call).result()
 
 
 async def test_a_score_that_is_no_number_goes_down_the_ladder_alone() -> None:
@@ -261,12 +261,12 @@ async def test_a_score_that_is_no_number_goes_down_the_ladder_alone() -> None:
         scorer.release = asyncio.Event()
         first = world.submit("u0")
         await scorer.entered.wait()
-        works = [world.submit(f"u{index}") for index in (4, 5, 6)]
+        calls = [world.submit(f"u{index}") for index in (4, 5, 6)]
 
         scorer.release.set()
-        await asyncio.gather(awaited(first), *(awaited(work) for work in works))
+        await asyncio.gather(awaited(first), *(awaited(call) for call in calls))
 
-        answers = [pb.ScoreResponse.FromString(awaited(work).result()) for work in works]
+        answers = [pb.ScoreResponse.FromString(awaited(call).result()) for call in calls]
         assert [round(a.score, 3) for a in answers] == [40.001, 0.25, 60.001]
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from router.batches.fetch_features import STORE_ANSWERED_IN_PART, STORE_UNAVAILABLE, FeatureFetcher
+from router.calls.call import Call, Candidates
 from router.decisions.breaker import BreakerPolicy
-from router.work import Candidates, Work
-from tests.router.builders import bare_work
+from tests.router.builders import bare_call
 from tests.router.fakes import FakeStore, RemoteStore
 from tests.router.samples import UTC_S, VIEW, spec
 from understudy.domain.errors import UnavailableError
@@ -18,8 +18,8 @@ from understudy.features.serving.last_known import LastKnownRecords
 PLAN = compile_plan(spec(1).feature_set, spec(1).feature_views, spec(1).inputs)
 
 
-def work(entity: str, *, ids: list[str] | None = None) -> Work:
-    made = bare_work("r", entities={"user": entity} if entity else {}, answer_by_s=10.0)
+def call(entity: str, *, ids: list[str] | None = None) -> Call:
+    made = bare_call("r", entities={"user": entity} if entity else {}, answer_by_s=10.0)
     if ids is not None:
         made.candidates = Candidates("user", ids, range(len(ids)), None, {}, 0, is_sorted=False)
         made.rows = len(ids)
@@ -48,10 +48,10 @@ def fetcher(
 
 async def test_what_was_seen_stands_in_for_a_store_that_fails(store: RemoteStore) -> None:
     features = fetcher(store)
-    before = await features.fetch(PLAN, [work("u1"), work("u2")], answer_by_s=1.0)
+    before = await features.fetch(PLAN, [call("u1"), call("u2")], answer_by_s=1.0)
     store.failing = True
 
-    fetched = await features.fetch(PLAN, [work("u1"), work("u5")], answer_by_s=1.0)
+    fetched = await features.fetch(PLAN, [call("u1"), call("u5")], answer_by_s=1.0)
 
     assert fetched.gap == STORE_UNAVAILABLE
     assert fetched.records[0][0] == before.records[0][0]
@@ -62,10 +62,10 @@ async def test_what_was_seen_stands_in_for_a_store_that_fails(store: RemoteStore
 
 async def test_a_part_that_is_not_answered_is_filled_and_said(store: RemoteStore) -> None:
     features = fetcher(store)
-    await features.fetch(PLAN, [work("u1")], answer_by_s=1.0)
+    await features.fetch(PLAN, [call("u1")], answer_by_s=1.0)
     store.silent = {"u1", "u3"}
 
-    fetched = await features.fetch(PLAN, [work("u1"), work("u2"), work("u3")], answer_by_s=1.0)
+    fetched = await features.fetch(PLAN, [call("u1"), call("u2"), call("u3")], answer_by_s=1.0)
     assembled = PLAN.assemble(fetched.records, None, now_s=UTC_S, last_known=fetched.from_memory)
 
     assert fetched.gap == STORE_ANSWERED_IN_PART
@@ -76,11 +76,11 @@ async def test_an_open_breaker_spares_the_store(store: RemoteStore) -> None:
     features = fetcher(store, remembers=False)
     store.failing = True
     for _ in range(2):
-        await features.fetch(PLAN, [work("u1")], answer_by_s=1.0)
+        await features.fetch(PLAN, [call("u1")], answer_by_s=1.0)
     store.failing = False
     reads_before = len(store.reads)
 
-    fetched = await features.fetch(PLAN, [work("u1")], answer_by_s=1.0)
+    fetched = await features.fetch(PLAN, [call("u1")], answer_by_s=1.0)
 
     assert features.is_open
     assert (fetched.gap, len(store.reads)) == (STORE_UNAVAILABLE, reads_before)
@@ -109,16 +109,16 @@ async def test_reads_that_are_answered_slowly_open_the_breaker(
     features = fetcher(store, now_s=lambda: store.now_s)
 
     for _ in range(3):
-        await features.fetch(PLAN, [work("u1")], answer_by_s=100.0)
+        await features.fetch(PLAN, [call("u1")], answer_by_s=100.0)
 
     assert features.is_open == opens
     assert len(store.reads) == (2 if opens else 3)
 
 
 async def test_rows_keep_their_places_among_candidates(store: RemoteStore) -> None:
-    works = [work("u1"), work("", ids=["u2", "u3", "u4"]), work("u5")]
+    calls = [call("u1"), call("", ids=["u2", "u3", "u4"]), call("u5")]
 
-    fetched = await fetcher(store).fetch(PLAN, works, answer_by_s=1.0)
+    fetched = await fetcher(store).fetch(PLAN, calls, answer_by_s=1.0)
 
     assembled = PLAN.assemble(fetched.records, None, now_s=UTC_S)
     assert assembled.tensors[0][:, 0].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
@@ -126,10 +126,10 @@ async def test_rows_keep_their_places_among_candidates(store: RemoteStore) -> No
 
 async def test_candidates_keep_their_marks_when_the_store_fails(store: RemoteStore) -> None:
     features = fetcher(store)
-    await features.fetch(PLAN, [work("u3")], answer_by_s=1.0)
+    await features.fetch(PLAN, [call("u3")], answer_by_s=1.0)
     store.failing = True
 
-    fetched = await features.fetch(PLAN, [work("u1"), work("", ids=["u2", "u3"])], answer_by_s=1.0)
+    fetched = await features.fetch(PLAN, [call("u1"), call("", ids=["u2", "u3"])], answer_by_s=1.0)
 
     assert fetched.from_memory is not None
     assert fetched.from_memory[0] is not None
@@ -160,6 +160,6 @@ async def test_only_reads_with_time_enough_close_the_store(left_s: float, reads:
     )
 
     for _ in range(6):
-        await features.fetch(PLAN, [work("u1")], answer_by_s=store.now_s + left_s)
+        await features.fetch(PLAN, [call("u1")], answer_by_s=store.now_s + left_s)
 
     assert len(store.given_s) == reads

@@ -57,12 +57,12 @@ async def both_have_it(world: World) -> tuple[FakeScorer, FakeScorer]:
 @pytest.mark.parametrize("wins", ["slow", "hedge"])
 async def test_the_first_answer_of_two_counts_and_is_logged_once(wins: str) -> None:
     async with two_replicas() as world:
-        work = world.submit("u7")
+        call = world.submit("u7")
         first, second = await both_have_it(world)
         winner, loser = (first, second) if wins == "slow" else (second, first)
 
         released(winner)
-        answer = pb.ScoreResponse.FromString(await awaited(work))
+        answer = pb.ScoreResponse.FromString(await awaited(call))
         released(loser)
         await until(lambda: world.counters.late_rows)
 
@@ -75,42 +75,42 @@ async def test_the_first_answer_of_two_counts_and_is_logged_once(wins: str) -> N
 @pytest.mark.parametrize("fails_first", ["slow", "hedge"])
 async def test_the_first_failure_of_two_costs_nothing(fails_first: str) -> None:
     async with two_replicas() as world:
-        work = world.submit("u7")
+        call = world.submit("u7")
         first, second = await both_have_it(world)
         failing, answering = (first, second) if fails_first == "slow" else (second, first)
 
         failing.failing = True
         released(failing)
-        await until(lambda: work.holders == 1)
-        assert not work.answer.done()
+        await until(lambda: call.holders == 1)
+        assert not call.answer.done()
         released(answering)
-        answer = pb.ScoreResponse.FromString(await awaited(work))
+        answer = pb.ScoreResponse.FromString(await awaited(call))
 
         assert answer.degradation.level == pb.DEGRADATION_LEVEL_FULL
 
 
 async def test_when_both_fail_the_call_goes_down_the_ladder_once() -> None:
     async with two_replicas() as world:
-        work = world.submit("u7")
+        call = world.submit("u7")
         for scorer in await both_have_it(world):
             scorer.failing = True
             released(scorer)
 
-        answer = pb.ScoreResponse.FromString(await awaited(work))
+        answer = pb.ScoreResponse.FromString(await awaited(call))
 
         assert answer.degradation.level == pb.DEGRADATION_LEVEL_CONSTANT
         assert sum(batch.rows for batch in world.score_logs) == 1
 
 
-@pytest.mark.parametrize(("hedge_after_s", "calls"), [(0.0, 1), (HEDGE_AFTER_S, 2)])
+@pytest.mark.parametrize(("hedge_after_s", "asked"), [(0.0, 1), (HEDGE_AFTER_S, 2)])
 async def test_nothing_is_hedged_unless_asked_or_while_no_replica_is_idle(
-    hedge_after_s: float, calls: int
+    hedge_after_s: float, asked: int
 ) -> None:
     async with two_replicas(hedge_after_s=hedge_after_s) as world:
-        works = []
-        for index in range(calls):  # each goes to a replica of its own
-            works.append(world.submit(f"u{index}"))
-            await until(lambda: sum(len(s.batches) for s in world.scorers.values()) == len(works))
+        calls = []
+        for index in range(asked):  # each goes to a replica of its own
+            calls.append(world.submit(f"u{index}"))
+            await until(lambda: sum(len(s.batches) for s in world.scorers.values()) == len(calls))
         hedged_before = world.counters.hedged_rows
 
         for model in world.models:
@@ -119,7 +119,7 @@ async def test_nothing_is_hedged_unless_asked_or_while_no_replica_is_idle(
         assert world.counters.hedged_rows == hedged_before
         for scorer in world.scorers.values():
             released(scorer)
-        await asyncio.gather(*(awaited(work) for work in works))
+        await asyncio.gather(*(awaited(call) for call in calls))
 
 
 def test_a_hedge_that_could_never_act_is_refused() -> None:
@@ -129,10 +129,10 @@ def test_a_hedge_that_could_never_act_is_refused() -> None:
 
 async def test_a_hedged_call_that_nobody_answers_in_time_goes_down_the_ladder_once() -> None:
     async with two_replicas() as world:
-        work = world.submit("u7", remaining_s=0.2)
+        call = world.submit("u7", remaining_s=0.2)
         await both_have_it(world)
 
-        answer = pb.ScoreResponse.FromString(await awaited(work))
+        answer = pb.ScoreResponse.FromString(await awaited(call))
         for scorer in world.scorers.values():
             released(scorer)
         await until(lambda: not any(puller.in_flight for puller in pullers_of(world)))
@@ -143,12 +143,12 @@ async def test_a_hedged_call_that_nobody_answers_in_time_goes_down_the_ladder_on
 
 async def test_one_that_says_nan_does_not_speak_for_the_other() -> None:
     async with two_replicas() as world:
-        work = world.submit("u7")
+        call = world.submit("u7")
         first, second = await both_have_it(world)
 
         first.answers_nan_for = 7.0
         released(first)
-        await until(lambda: work.holders == 1)
+        await until(lambda: call.holders == 1)
         released(second)
 
-        assert pb.ScoreResponse.FromString(await awaited(work)).score == 70.001
+        assert pb.ScoreResponse.FromString(await awaited(call)).score == 70.001

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.admission.gate import Gate
-from router.admission.intake import Intake, Waiting
+from router.admission.intake import Intake, UnreadCall
+from router.calls.call import Call
 from router.decisions.admission import AdmissionPolicy, Priority
 from router.decisions.gathering import Gathering
-from router.work import Work
-from tests.router.builders import bare_work
+from tests.router.builders import bare_call
 from tests.virtual_time import run_on_virtual_time
 from understudy.domain.errors import InvalidInputError, OverloadedError
 
@@ -44,8 +44,8 @@ class Desk:
             cpu_s=lambda: self.cpu_s,
         )
 
-    def call(self, name: str, *, remaining_s: float | None = None) -> Waiting:
-        return Waiting(
+    def call(self, name: str, *, remaining_s: float | None = None) -> UnreadCall:
+        return UnreadCall(
             answer=asyncio.get_running_loop().create_future(),
             priority=Priority.LIVE,
             arrived_s=self.now_s,
@@ -54,25 +54,25 @@ class Desk:
             admit=self._admit,
         )
 
-    def put(self, name: str, *, remaining_s: float | None = None) -> Waiting:
+    def put(self, name: str, *, remaining_s: float | None = None) -> UnreadCall:
         call = self.call(name, remaining_s=remaining_s)
         self.intake.put(call)
         return call
 
-    def serve(self, calls: list[Waiting], *, took_s: float = 1.0) -> None:
+    def serve(self, calls: list[UnreadCall], *, took_s: float = 1.0) -> None:
         """Answer `calls` after `took_s`, and let them leave."""
         self.now_s += took_s
         for call in calls:
             call.answer.set_result(b"")
             self.intake.leave(call)
 
-    def _admit(self, call: Waiting) -> Work:
+    def _admit(self, call: UnreadCall) -> Call:
         name = call.received.decode()
         if name == "bad":
             raise InvalidInputError.of("model", read=name, accepted="another one")
         self.read.append(name)
         self.now_s += self.read_takes_s
-        return bare_work(  # of its live model only `submit` is asked
+        return bare_call(  # of its live model only `submit` is asked
             name,
             live=self,
             arrived_s=call.arrived_s,
@@ -81,8 +81,8 @@ class Desk:
             answer=call.answer,
         )
 
-    def submit(self, work: Work) -> None:
-        del work
+    def submit(self, admitted: Call) -> None:
+        del admitted
 
 
 def crowd(desk: Desk, count: int) -> None:
@@ -234,7 +234,7 @@ async def test_callers_who_went_away_are_not_read() -> None:
 def test_the_books_balance_whatever_comes_and_goes(steps: list[tuple[bool, int]]) -> None:
     async def run() -> None:
         desk = Desk()
-        inside: list[Waiting] = []
+        inside: list[UnreadCall] = []
         for comes, number in steps:
             desk.now_s += number / 1_000
             if comes or not inside:
@@ -363,7 +363,7 @@ async def test_reading_stops_for_others_and_goes_on_in_order() -> None:
     assert desk.read == [*(f"r{index}" for index in range(19)), "hurried"]
 
 
-async def _answer_of(call: Waiting) -> bytes:
+async def _answer_of(call: UnreadCall) -> bytes:
     assert isinstance(call.answer, asyncio.Future)
     answer: bytes = await call.answer
     return answer

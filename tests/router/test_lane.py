@@ -4,17 +4,17 @@ import asyncio
 
 import pytest
 
+from router.calls.call import Call
 from router.decisions.admission import Priority
 from router.lanes.lane import Lane
-from router.work import Work
-from tests.router.builders import bare_work
+from tests.router.builders import bare_call
 from tests.router.world import awaited
 
 pytestmark = pytest.mark.virtual_time
 
 
-def work(name: str = "w", *, rows: int = 1, priority: Priority = Priority.LIVE) -> Work:
-    return bare_work(name, rows=rows, priority=priority)
+def call(name: str = "w", *, rows: int = 1, priority: Priority = Priority.LIVE) -> Call:
+    return bare_call(name, rows=rows, priority=priority)
 
 
 def open_lane() -> Lane:
@@ -27,14 +27,14 @@ async def test_nothing_is_taken_into_a_lane_that_no_scorer_serves() -> None:
     lane = open_lane()
     lane.open_pullers = 0
 
-    assert not lane.put(work())
+    assert not lane.put(call())
     assert lane.queued_rows == 0
 
 
 async def test_live_work_goes_before_streams_and_batches() -> None:
     lane = open_lane()
     for name, priority in [("b", Priority.BATCH), ("s", Priority.STREAM), ("l", Priority.LIVE)]:
-        lane.put(work(name, priority=priority))
+        lane.put(call(name, priority=priority))
 
     taken = await lane.take(256)
 
@@ -44,7 +44,7 @@ async def test_live_work_goes_before_streams_and_batches() -> None:
 async def test_a_batch_ends_at_its_most_rows_and_the_rest_waits() -> None:
     lane = open_lane()
     for index in range(5):
-        lane.put(work(str(index)))
+        lane.put(call(str(index)))
 
     first, second = await lane.take(3), await lane.take(3)
 
@@ -54,8 +54,8 @@ async def test_a_batch_ends_at_its_most_rows_and_the_rest_waits() -> None:
 
 async def test_work_larger_than_a_batch_goes_alone() -> None:
     lane = open_lane()
-    lane.put(work("large", rows=1_000))
-    lane.put(work("small"))
+    lane.put(call("large", rows=1_000))
+    lane.put(call("small"))
 
     assert [each.request_id for each in await lane.take(256)] == ["large"]
     assert [each.request_id for each in await lane.take(256)] == ["small"]
@@ -63,10 +63,10 @@ async def test_work_larger_than_a_batch_goes_alone() -> None:
 
 async def test_work_of_a_lower_priority_is_passed_over_a_few_times_only() -> None:
     lane = open_lane()
-    lane.put(work("candidates", rows=300, priority=Priority.BATCH))
+    lane.put(call("candidates", rows=300, priority=Priority.BATCH))
     taken: list[str] = []
     for index in range(8):
-        lane.put(work(f"live-{index}"))
+        lane.put(call(f"live-{index}"))
         taken += [each.request_id for each in await lane.take(256)]
 
     assert taken.index("candidates") == 3
@@ -76,12 +76,12 @@ async def test_work_of_a_lower_priority_is_passed_over_a_few_times_only() -> Non
 async def test_those_passed_over_get_one_turn_however_many_they_are() -> None:
     lane = open_lane()
     for index in range(100):
-        lane.put(work(f"stream-{index}", priority=Priority.STREAM))
-    lane.put(work("candidates", priority=Priority.BATCH))
+        lane.put(call(f"stream-{index}", priority=Priority.STREAM))
+    lane.put(call("candidates", priority=Priority.BATCH))
     begun_by_live = 0
     for index in range(12):
         for place in range(8):
-            lane.put(work(f"live-{index}-{place}"))
+            lane.put(call(f"live-{index}-{place}"))
         begun_by_live += (await lane.take(8))[0].priority is Priority.LIVE
 
     assert begun_by_live == 9
@@ -90,7 +90,7 @@ async def test_those_passed_over_get_one_turn_however_many_they_are() -> None:
 async def test_what_was_put_back_goes_first() -> None:
     lane = open_lane()
     for name in "abc":
-        lane.put(work(name))
+        lane.put(call(name))
     taken = await lane.take(2)
     lane.put_back(taken)
 
@@ -99,7 +99,7 @@ async def test_what_was_put_back_goes_first() -> None:
 
 async def test_a_closed_lane_gives_what_it_holds_and_then_nothing() -> None:
     lane = open_lane()
-    lane.put(work())
+    lane.put(call())
     lane.close()
 
     assert len(await lane.take(256)) == 1
@@ -109,7 +109,7 @@ async def test_a_closed_lane_gives_what_it_holds_and_then_nothing() -> None:
 
 async def test_a_closed_lane_is_served_until_what_was_taken_is_done() -> None:
     lane = open_lane()
-    lane.put(work())
+    lane.put(call())
     taken = await lane.take(256)
     lane.close()
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
@@ -133,7 +133,7 @@ async def test_closing_ends_those_who_wait() -> None:
 
 async def test_only_what_is_due_or_unwanted_is_removed() -> None:
     lane = open_lane()
-    due, gone, fresh = work("due"), work("gone"), work("fresh")
+    due, gone, fresh = call("due"), call("gone"), call("fresh")
     due.answer_by_s, fresh.answer_by_s, gone.answer_by_s = 1.0, 3.0, 3.0
     for each in (due, gone, fresh):
         lane.put(each)

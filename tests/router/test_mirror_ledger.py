@@ -16,11 +16,12 @@ from structlog.testing import capture_logs
 from router.batches.fetch_features import FeatureFetcher
 from router.batches.mirror import MirrorPolicy, MirrorQueue
 from router.batches.version_plan import VersionPlan
+from router.calls.answered import Answered, BatchTiming, Served
+from router.calls.call import Call, Candidates
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.sampling import is_sampled
 from router.ports import Clocks, Inferred
-from router.work import Answered, BatchTiming, Candidates, Served, Work
-from tests.router.builders import bare_work
+from tests.router.builders import bare_call
 from tests.router.fakes import FakeStore
 from tests.router.samples import MODEL, UTC_S, VIEW, spec
 from tests.virtual_time import SkippingLoop
@@ -126,18 +127,18 @@ class MirrorUnderAnyTraffic(RuleBasedStateMachine):
         self.during(self._offer(rows, revision))
 
     async def _offer(self, rows: list[int], revision: int) -> None:
-        works = [_work(f"r{next(self.names)}", each) for each in rows]
+        calls = [_call(f"r{next(self.names)}", each) for each in rows]
         total = sum(rows)
         if self.shadow is not None:
-            left_out = sum(work.rows for work in works if not self._is_sampled(work))
+            left_out = sum(call.rows for call in calls if not self._is_sampled(call))
             self.expected += MirrorLedger(offered=total, sampled_out=left_out)
         tensors = (np.zeros((total, len(VIEW.features)), np.float32),)
-        self.mirror.offer(_answered(works, revision), tensors, spec(1), 0)
+        self.mirror.offer(_answered(calls, revision), tensors, spec(1), 0)
 
-    def _is_sampled(self, work: Work) -> bool:
+    def _is_sampled(self, call: Call) -> bool:
         assert self.shadow is not None
         return is_sampled(
-            work.request_id, shadow_version=3, salt=SALT, sample_bp=self.shadow.sample_bp
+            call.request_id, shadow_version=3, salt=SALT, sample_bp=self.shadow.sample_bp
         )
 
     @rule(takes_s=st.sampled_from([0.0, 0.5, 3.0]), failure=st.sampled_from([None, *FAILURES]))
@@ -213,18 +214,18 @@ async def _turns(turns: int) -> None:
         await asyncio.sleep(0)
 
 
-def _work(name: str, rows: int) -> Work:
-    work = bare_work(name, entities={"user": "u1"}, rows=rows)
+def _call(name: str, rows: int) -> Call:
+    call = bare_call(name, entities={"user": "u1"}, rows=rows)
     if rows > 1:
         ids = [f"c{index}" for index in range(rows)]
-        work.candidates = Candidates("user", ids, range(rows), None, {}, 0, is_sorted=False)
-    return work
+        call.candidates = Candidates("user", ids, range(rows), None, {}, 0, is_sorted=False)
+    return call
 
 
-def _answered(works: Sequence[Work], revision: int) -> Answered:
-    rows = sum(work.rows for work in works)
+def _answered(calls: Sequence[Call], revision: int) -> Answered:
+    rows = sum(call.rows for call in calls)
     return Answered(
-        works=works,
+        calls=calls,
         served=Served(MODEL, 1, Arm.CHAMPION, revision, "a", "p", "d"),
         feature_names=(),
         scores=np.zeros(rows),

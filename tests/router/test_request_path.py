@@ -64,7 +64,7 @@ async def test_what_arrives_while_the_scorer_is_busy_becomes_one_batch() -> None
         await scorer.entered.wait()
         rest = [world.submit(f"u{index}") for index in range(1, 11)]
         scorer.release.set()
-        await asyncio.gather(awaited(first), *(awaited(work) for work in rest))
+        await asyncio.gather(awaited(first), *(awaited(call) for call in rest))
 
         assert scorer.batches == [1, 10]
         assert [len(read[0].entity_ids) for read in world.store.reads] == [1, 10]
@@ -181,7 +181,7 @@ async def test_work_is_answered_under_the_revision_that_admitted_it() -> None:
         await world.deploy(deployment(revision=2), ready={1: ["one"]}, specs=[spec(1)])
         new = world.submit("u3")
         scorer.release.set()
-        answers = [pb.ScoreResponse.FromString(await awaited(work)) for work in (old, queued, new)]
+        answers = [pb.ScoreResponse.FromString(await awaited(call)) for call in (old, queued, new)]
 
         assert [a.served_by.revision for a in answers] == [1, 1, 2]
 

@@ -42,7 +42,7 @@ async def test_a_row_that_a_rule_decides_leaves_its_neighbours_their_outputs() -
         scorer.release.set()
 
         await awaited(first)
-        decided, four, two = [pb.ScoreResponse.FromString(await awaited(work)) for work in together]
+        decided, four, two = [pb.ScoreResponse.FromString(await awaited(call)) for call in together]
 
         assert scorer.batches == [1, 2]
         assert (decided.rule.name, list(decided.outputs)) == ("large", [])

@@ -14,6 +14,7 @@ from router.batches.last_scores import LastScores
 from router.batches.mirror import MirrorPolicy, MirrorQueue
 from router.books.counters import Counters
 from router.books.request_log import RequestLines, RequestLogLines
+from router.calls.call import Arrival, Call
 from router.decisions.admission import AdmissionPolicy, Priority
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.budget import BudgetPolicy
@@ -23,7 +24,6 @@ from router.ladder.drilled_store import DrilledStore
 from router.ports import Clocks, ClosableScorer
 from router.revision.live_model import LiveModel, Shared
 from router.revision.live_models import LiveModels
-from router.work import Arrival, Work
 from tests.router.fakes import FakeScorer, FakeStore
 from tests.router.samples import MODEL, UTC_S, VIEW, deployment, ready_processes, spec
 from understudy.domain.deployments import Challenger, Deployment
@@ -68,9 +68,9 @@ class World:
         assert found is not None
         return found
 
-    def submit(self, entity_id: str, *, remaining_s: float = 5.0, **asked: Any) -> Work:
+    def submit(self, entity_id: str, *, remaining_s: float = 5.0, **asked: Any) -> Call:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        work = self.admission.admit(
+        call = self.admission.admit(
             Asked(
                 model=MODEL,
                 request_id=asked.pop("request_id", f"r-{entity_id}"),
@@ -81,8 +81,8 @@ class World:
             ),
             Arrival(answer, Priority.LIVE, self.now_s(), remaining_s),
         )
-        work.live.submit(work)
-        return work
+        call.live.submit(call)
+        return call
 
     async def score(self, entity_id: str, **asked: Any) -> pb.ScoreResponse:
         answer = await awaited(self.submit(entity_id, **asked))
@@ -90,18 +90,18 @@ class World:
         return pb.ScoreResponse.FromString(answer)
 
     async def score_together(
-        self, address: str, *calls: Callable[[], Work], first: str = "u0"
+        self, address: str, *submits: Callable[[], Call], first: str = "u0"
     ) -> list[pb.ScoreResponse]:
-        """Make `calls` while the scorer is busy with `first`, so that its lane makes them one batch."""
+        """Make the calls while the scorer is busy with `first`, so that its lane makes them one batch."""
         scorer = self.scorers[address]
         scorer.entered.clear()
         scorer.release = asyncio.Event()
         busy_with = self.submit(first)
         await scorer.entered.wait()
-        works = [call() for call in calls]
+        calls = [submit() for submit in submits]
         scorer.release.set()
         await awaited(busy_with)
-        answers = [pb.ScoreResponse.FromString(await awaited(work)) for work in works]
+        answers = [pb.ScoreResponse.FromString(await awaited(call)) for call in calls]
         await asyncio.sleep(0)  # the books are written once the callers have their answers
         return answers
 
@@ -109,7 +109,7 @@ class World:
         self, ids: Sequence[str], *, features: Sequence[Any] | None = None, **wanted: Any
     ) -> pb.ScoreBatchResponse:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        work = self.admission.admit_candidates(
+        call = self.admission.admit_candidates(
             Asked(model=MODEL, request_id="b", unit_key="unit", entities={}, features={}),
             AskedCandidates(
                 entity="user",
@@ -120,7 +120,7 @@ class World:
             ),
             Arrival(answer, Priority.BATCH, self.now_s(), 5.0),
         )
-        work.live.submit(work)
+        call.live.submit(call)
         received = await answer
         await asyncio.sleep(0)  # the books are written once the caller has its answer
         return pb.ScoreBatchResponse.FromString(received)
@@ -134,10 +134,10 @@ class World:
         return [batch for batch in self.logged if isinstance(batch, ShadowBatchLog)]
 
 
-def awaited(work: Work) -> asyncio.Future[bytes]:
-    """Return the future that `World.submit` made for `work`."""
-    assert isinstance(work.answer, asyncio.Future)
-    return work.answer
+def awaited(call: Call) -> asyncio.Future[bytes]:
+    """Return the future that `World.submit` made for `call`."""
+    assert isinstance(call.answer, asyncio.Future)
+    return call.answer
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
-"""A large call in parts, so that live work finds its turn between them.
+"""A large call in parts, so that live calls find their turn between them.
 
-The parts are work like any other: each is queued, scored, logged and degraded by itself. When
+The parts are calls like any other: each is queued, scored, logged and degraded by itself. When
 the last is answered the call is; the first that fails ends it. Where parts were answered by
 different versions, or steps of the ladder, they make no ranking: then the call is made again, in
 one piece.
@@ -9,38 +9,38 @@ one piece.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from router.work import Answer, Candidates, Work
+from router.calls.call import Answer, Call, Candidates
 
 Join = Callable[[Sequence[bytes], Candidates], bytes | None]
 
 
-def split_work(
-    work: Work, most_rows: int, join: Join, *, again: Callable[[Work], None]
-) -> list[Work]:
-    """Return `work` itself, or parts of at most `most_rows` candidates each.
+def split_call(
+    call: Call, most_rows: int, join: Join, *, again: Callable[[Call], None]
+) -> list[Call]:
+    """Return `call` itself, or parts of at most `most_rows` candidates each.
 
     Args:
-        work: a call; what is not a ScoreBatch has no parts.
+        call: what is not a ScoreBatch has no parts.
         most_rows: of a part.
         join: makes the answer of the call from those of the parts, in their order; None: they
             are not of one model.
         again: takes the call in one piece.
     """
-    candidates = work.candidates
-    if candidates is None or work.rows <= most_rows:
-        return [work]
-    starts = range(0, work.rows, most_rows)
+    candidates = call.candidates
+    if candidates is None or call.rows <= most_rows:
+        return [call]
+    starts = range(0, call.rows, most_rows)
     whole = _Whole(
-        work.answer,
+        call.answer,
         len(starts),
         join=lambda answers: join(answers, candidates),
-        again=lambda: again(work),
+        again=lambda: again(call),
     )
     return [
         replace(
-            work,
+            call,
             answer=_Part(whole, place),
-            rows=min(most_rows, work.rows - start),
+            rows=min(most_rows, call.rows - start),
             is_later_part=start > 0,
             candidates=_part_of(candidates, start, start + most_rows),
         )

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.calls.call import Candidates
 from router.decisions.admission import Priority
-from router.lanes.split_work import split_work
-from router.work import Candidates
-from tests.router.builders import bare_work
+from router.lanes.split_call import split_call
+from tests.router.builders import bare_call
 from tests.router.world import World, awaited, open_world, two_arms, until
 from tests.virtual_time import run_on_virtual_time
 from understudy.domain.deployments import Challenger, Fallback
@@ -132,8 +132,8 @@ async def test_waiting_for_ones_own_siblings_is_no_queue() -> None:
 
 
 async def test_refused_candidates_are_told_once_and_features_stay_with_theirs() -> None:
-    work = bare_work("r", rows=5, priority=Priority.BATCH)
-    work.candidates = Candidates(
+    call = bare_call("r", rows=5, priority=Priority.BATCH)
+    call.candidates = Candidates(
         entity="user",
         ids=list("abcde"),
         indices=[0, 1, 3, 4, 5],
@@ -143,7 +143,7 @@ async def test_refused_candidates_are_told_once_and_features_stay_with_theirs() 
         is_sorted=False,
     )
 
-    parts = split_work(work, 2, joined, again=lambda _: None)
+    parts = split_call(call, 2, joined, again=lambda _: None)
 
     own = [part.candidates for part in parts if part.candidates is not None]
     assert [list(each.ids) for each in own] == [["a", "b"], ["c", "d"], ["e"]]
@@ -154,6 +154,6 @@ async def test_refused_candidates_are_told_once_and_features_stay_with_theirs() 
     ]
     assert [list(each.refused) for each in own] == [[2], [], []]
     for place, part in reversed(list(enumerate(parts))):
-        assert not awaited(work).done()
+        assert not awaited(call).done()
         part.answer.set_result(str(place).encode())
-    assert awaited(work).result() == b"0,1,2"
+    assert awaited(call).result() == b"0,1,2"

@@ -1,0 +1,141 @@
+"""A batch with its answers: who answered, in how long, how far down the ladder and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.calls.call import Call
+from router.calls.rows import calls_at, starts_of
+from router.decisions.reasons import feature_reasons
+from understudy.domain.deployments import Arm, DegradationLevel, DegradationReason
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Who answered: constant for a version in a revision."""
+
+    model: str
+    version: int
+    arm: Arm
+    revision: int
+    artifact_digest: str
+    provenance_digest: str
+    deployment_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTiming:
+    taken_s: float  # monotonic: when the batch left the queue
+    fetch_us: int
+    infer_us: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """A batch with its answers, before they are scattered to the callers.
+
+    Rows of a call stand together, in the order of `calls`. n = sum of their rows.
+    """
+
+    calls: Sequence[Call]
+    served: Served
+    feature_names: tuple[str, ...]
+    scores: NDArray[np.float64]  # (n,)
+    levels: NDArray[np.uint8] | None  # (n,) DegradationLevel; None: every row is FULL
+    statuses: NDArray[np.uint8] | None  # (n, width) FeatureStatus; None: all present
+    outputs: Mapping[str, NDArray[np.generic]]  # (n, ...) by name; zeros where a rule decided
+    timing: BatchTiming
+    rule_rows: NDArray[np.int64] | None = None  # (n,) index of the deciding rule, or NO_RULE
+    matrix: NDArray[np.float32] | None = None  # (n, width) for the log
+    marks: NDArray[np.uint8] | None = None  # (n,) see `marks_of`; None: no feature degrades a row
+    gap: str = ""  # why the feature store was not read
+    step: str = ""  # which step of the ladder answered the rows at FALLBACK or below
+    wrong_digests: int = 0  # records of another definition of their view; taken as missing
+
+    @property
+    def rows(self) -> int:
+        return len(self.scores)
+
+    def restricted(self, kept: NDArray[np.bool_]) -> Answered:
+        """Return the batch with the marked rows only; rows of one call share their mark."""
+        return replace(
+            self,
+            calls=calls_at(self.calls, kept),
+            scores=self.scores[kept],
+            levels=None if self.levels is None else self.levels[kept],
+            statuses=None if self.statuses is None else self.statuses[kept],
+            outputs={name: values[kept] for name, values in self.outputs.items()},
+            rule_rows=None if self.rule_rows is None else self.rule_rows[kept],
+            matrix=None if self.matrix is None else self.matrix[kept],
+            marks=None if self.marks is None else self.marks[kept],
+        )
+
+    def as_fallback(self) -> Answered:
+        """Return the batch with the rows that came down the ladder to this version marked so."""
+        fell = np.repeat([call.tried_fallback for call in self.calls], [w.rows for w in self.calls])
+        levels = np.zeros(self.rows, np.uint8) if self.levels is None else self.levels
+        return replace(
+            self,
+            levels=np.where(fell, np.uint8(DegradationLevel.FALLBACK), levels),
+            step=DegradationReason.FALLBACK_VERSION,
+        )
+
+
+def level_of_row(answered: Answered, row: int) -> DegradationLevel:
+    if answered.levels is None:
+        return DegradationLevel.FULL
+    return DegradationLevel(int(answered.levels[row]))
+
+
+def reasons_of_row(answered: Answered, call: Call, row: int) -> tuple[str, ...]:
+    """Return why this row of `call` is degraded; () when it is not."""
+    level = level_of_row(answered, row)
+    if level is DegradationLevel.FULL:
+        return ()
+    mark = 0 if answered.marks is None else int(answered.marks[row])
+    reasons = feature_reasons(mark, answered.gap)
+    if level is DegradationLevel.FEATURES:
+        return reasons
+    return (call.degraded_because, answered.step, *reasons)
+
+
+def level_of_call(answered: Answered, call: Call, at: int) -> DegradationLevel:
+    """Return the worst level of the rows of `call`, which start at row `at`."""
+    if call.rows == 1 or answered.levels is None:
+        return level_of_row(answered, at)
+    return DegradationLevel(int(answered.levels[at : at + call.rows].max()))
+
+
+def reasons_of_call(answered: Answered, call: Call, at: int) -> tuple[str, ...]:
+    """Return why rows of `call` are degraded, each reason once; `at`: its first row."""
+    if call.rows == 1 or answered.levels is None:
+        return reasons_of_row(answered, call, at)
+    kinds = answered.levels[at : at + call.rows].astype(np.uint16)
+    if answered.marks is not None:
+        kinds = kinds << np.uint16(8) | answered.marks[at : at + call.rows]
+    _, firsts = np.unique(kinds, return_index=True)  # one row of each kind tells all its reasons
+    each = (reasons_of_row(answered, call, at + int(first)) for first in firsts)
+    return tuple(dict.fromkeys(reason for reasons in each for reason in reasons))
+
+
+def count_reasons(answered: Answered) -> Counter[str]:
+    """Return how many rows are degraded for each reason."""
+    counted: Counter[str] = Counter()
+    if answered.marks is not None:
+        of_marks = np.bincount(answered.marks)
+        for mark in np.flatnonzero(of_marks).tolist():
+            for reason in feature_reasons(mark, answered.gap):
+                counted[reason] += int(of_marks[mark])
+    if answered.step and answered.levels is not None:
+        fell = answered.levels >= DegradationLevel.FALLBACK
+        for call, at in zip(answered.calls, starts_of(answered.calls), strict=True):
+            if fell[at]:
+                counted[call.degraded_because] += call.rows
+                counted[answered.step] += call.rows
+    return counted

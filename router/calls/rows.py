@@ -1,0 +1,46 @@
+"""The rows of a batch of calls: a call has one, or one per candidate, and they stand together."""
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate, repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.calls.call import Call
+
+
+def starts_of(calls: Sequence[Call]) -> list[int]:
+    """Return at which row each call starts."""
+    return list(accumulate((call.rows for call in calls[:-1]), initial=0))
+
+
+def calls_at(calls: Sequence[Call], kept: NDArray[np.bool_]) -> list[Call]:
+    """Return the calls whose rows are marked; rows of one call share their mark."""
+    return [call for call, at in zip(calls, starts_of(calls), strict=True) if kept[at]]
+
+
+def whole_calls(calls: Sequence[Call], marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the marks of those calls that are marked in all their rows; shape (n,)."""
+    of_works = np.logical_and.reduceat(marked, starts_of(calls))
+    return np.repeat(of_works, [call.rows for call in calls])
+
+
+def per_row(calls: Sequence[Call], value_of: Callable[[Call], str]) -> list[str]:
+    """Return the value of each row's call."""
+    rows: list[str] = []
+    for call in calls:
+        if call.candidates is None:
+            rows.append(value_of(call))
+        else:
+            rows += repeat(value_of(call), call.rows)
+    return rows
+
+
+def candidate_ids_of(calls: Sequence[Call]) -> list[str] | None:
+    """Return the candidate id of each row ("" for single units); None when there are none."""
+    if all(call.candidates is None for call in calls):
+        return None
+    rows: list[str] = []
+    for call in calls:
+        rows += [""] if call.candidates is None else call.candidates.ids
+    return rows
