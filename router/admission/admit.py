@@ -79,10 +79,7 @@ class Admission:
         rows = _accepted(candidates, live)
         if not rows.ids:
             raise InvalidInputError([fault for _, fault in rows.refused.values()])
-        call = self._call(asked, live, arrival)
-        call.candidates = rows
-        call.rows = len(rows.ids)
-        return call
+        return self._call(asked, live, arrival, rows)
 
     def _live(self, model: str) -> LiveModel:
         live = self.live_model(model)
@@ -92,7 +89,13 @@ class Admission:
             raise NotFoundError("deployment of model", model)
         return live
 
-    def _call(self, asked: Asked, live: LiveModel, arrival: Arrival) -> Call:
+    def _call(
+        self,
+        asked: Asked,
+        live: LiveModel,
+        arrival: Arrival,
+        candidates: Candidates | None = None,
+    ) -> Call:
         arrived_s = arrival.arrived_s
         request_id = asked.request_id or new_request_id()
         unit_key = asked.unit_key or _first_entity(asked, live) or request_id
@@ -110,6 +113,8 @@ class Admission:
             threshold=asked.threshold,
             outputs=tuple(dict.fromkeys(asked.outputs)) if asked.outputs else (),
             include_digests=asked.include_digests,
+            candidates=candidates,
+            rows=1 if candidates is None else len(candidates.ids),
         )
 
     def _candidate_faults(self, candidates: AskedCandidates, live: LiveModel) -> list[Fault]:

@@ -95,7 +95,7 @@ class VersionStages:
         columns = _rule_columns(self.rules, self.version, assembled, fetched)
         rule_rows = first_matching_rule(self.rules, columns, len(assembled.tensors[0]))
         for call in calls:
-            call.saw_rules = True
+            call.progress.see_rules()
         return rule_rows if (rule_rows != NO_RULE).any() else None
 
     async def _infer_undecided(

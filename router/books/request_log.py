@@ -71,7 +71,7 @@ class RequestLogLines:
                 model=call.live.deployment.model,
                 revision=call.live.deployment.revision,
                 error=type(error).__name__,
-                cause=call.degraded_because,
+                cause=call.progress.degraded_because,
                 tried=_tried(call),
                 rows=call.rows,
                 latency_ms=_ms(now_s - call.arrived_s),
@@ -105,7 +105,11 @@ def _write_answered(answered: Answered, call: Call, at: int, now_s: float) -> No
 
 def _tried(call: Call) -> list[str]:
     """Return whom the ladder came to before it ended."""
-    tried = [("champion", call.tried_champion), ("fallback_version", call.tried_fallback)]
+    progress = call.progress
+    tried = [
+        ("champion", progress.tried_champion),
+        ("fallback_version", progress.tried_fallback),
+    ]
     return [name for name, was_tried in tried if was_tried]
 
 

@@ -78,7 +78,10 @@ class Answered:
 
     def as_fallback(self) -> Answered:
         """Return the batch with the rows that came down the ladder to this version marked so."""
-        fell = np.repeat([call.tried_fallback for call in self.calls], [w.rows for w in self.calls])
+        fell = np.repeat(
+            [call.progress.tried_fallback for call in self.calls],
+            [call.rows for call in self.calls],
+        )
         levels = np.zeros(self.rows, np.uint8) if self.levels is None else self.levels
         return replace(
             self,
@@ -102,7 +105,7 @@ def reasons_of_row(answered: Answered, call: Call, row: int) -> tuple[str, ...]:
     reasons = feature_reasons(mark, answered.gap)
     if level is DegradationLevel.FEATURES:
         return reasons
-    return (call.degraded_because, answered.step, *reasons)
+    return (call.progress.degraded_because, answered.step, *reasons)
 
 
 def level_of_call(answered: Answered, call: Call, at: int) -> DegradationLevel:
@@ -136,6 +139,6 @@ def count_reasons(answered: Answered) -> Counter[str]:
         fell = answered.levels >= DegradationLevel.FALLBACK
         for call, at in zip(answered.calls, starts_of(answered.calls), strict=True):
             if fell[at]:
-                counted[call.degraded_because] += call.rows
+                counted[call.progress.degraded_because] += call.rows
                 counted[answered.step] += call.rows
     return counted

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
+from router.calls.progress import Progress
 from router.decisions.admission import Priority
 from router.decisions.assignment import ArmWeight
 from understudy.domain.deployments import Deployment
@@ -46,37 +47,30 @@ class Arrival:
     remaining_s: float | None  # until the caller's deadline; None: it has none
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # `Final` instead of frozen, which is made three times as slowly
 class Call:
-    """One admitted call: a single unit, or the candidates of one ScoreBatch.
+    """One admitted call, as it was asked: a single unit, or the candidates of one ScoreBatch.
 
-    The only mutable value of the path: `degraded_because` and `tried_fallback` record how far
-    down the ladder it has come, `attempts` how often a scorer failed it.
+    Nothing of it changes but its progress.
     """
 
-    live: Live  # the revision it was admitted under and is answered under
-    request_id: str
-    unit_key: str
-    seat: int  # index into the declared split: the arm that the unit key is assigned to
-    entities: Mapping[str, str]
-    arrived_s: float  # monotonic
-    answer_by_s: float  # monotonic
-    priority: Priority
-    answer: Answer
-    rows: int = 1
-    features: RequestFeatures = None
-    threshold: float | None = None
-    outputs: tuple[str, ...] = ()
-    include_digests: bool = False
-    candidates: Candidates | None = None  # set for a ScoreBatch
-    attempts: int = 0
-    holders: int = 1  # queues and scorers that have it; only the last that fails says so
-    is_alone: bool = False  # not to be joined with others: a batch with it was refused
-    tried_champion: bool = False  # its challenger could not answer
-    tried_fallback: bool = False
-    degraded_because: str = ""
-    saw_rules: bool = False  # the deployment's rules were asked, and none decided
-    is_later_part: bool = False  # of a split call: it waits for its own siblings, too
+    live: Final[Live]  # the revision it was admitted under and is answered under
+    request_id: Final[str]
+    unit_key: Final[str]
+    seat: Final[int]  # index into the declared split: the arm that the unit key is assigned to
+    entities: Final[Mapping[str, str]]
+    arrived_s: Final[float]  # monotonic
+    answer_by_s: Final[float]  # monotonic
+    priority: Final[Priority]
+    answer: Final[Answer]
+    rows: Final[int] = 1
+    features: Final[RequestFeatures] = None
+    threshold: Final[float | None] = None
+    outputs: Final[tuple[str, ...]] = ()
+    include_digests: Final[bool] = False
+    candidates: Final[Candidates | None] = None  # set for a ScoreBatch
+    is_later_part: Final[bool] = False  # of a split call: it waits for its own siblings, too
+    progress: Final[Progress] = field(default_factory=Progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +88,4 @@ class Candidates:
 
 def give_up(calls: Sequence[Call]) -> list[Call]:
     """Let one holder of `calls` go; return those that are neither answered nor held by another."""
-    left: list[Call] = []
-    for call in calls:
-        if call.holders > 1:
-            call.holders -= 1
-        elif not call.answer.done():
-            left.append(call)
-    return left
+    return [call for call in calls if call.progress.let_go() and not call.answer.done()]

@@ -29,7 +29,8 @@ class NextVersion:
     is_fallback: bool
 
     def is_due(self, call: Call, now_s: float) -> bool:
-        has_tried = call.tried_fallback if self.is_fallback else call.tried_champion
+        progress = call.progress
+        has_tried = progress.tried_fallback if self.is_fallback else progress.tried_champion
         return not has_tried and now_s >= share_spent_s(
             arrived_s=call.arrived_s, answer_by_s=call.answer_by_s, share=self.share
         )
@@ -69,10 +70,10 @@ class Ladder:
         for call in calls:
             if call.answer.done() or self._put_to_champion(call, now_s):
                 continue
-            call.degraded_because = call.degraded_because or cause.value
+            call.progress.fall(cause)
             match self._next_step(call, now_s):
                 case AskVersion():
-                    call.tried_fallback = True
+                    call.progress.go_to_fallback()
                     if self._fallback is None or not self._fallback.put(call):
                         raise AssertionError("asked a version that nobody serves")
                 case AnswerWith(level=level, score=score, reason=reason):
@@ -95,17 +96,17 @@ class Ladder:
         """Let the next version try, too; the first answer counts."""
         for call in calls:
             if to.is_fallback:
-                call.degraded_because = call.degraded_because or Cause.DEADLINE_NEAR.value
-                call.tried_fallback = True
+                call.progress.fall(Cause.DEADLINE_NEAR)
+                call.progress.go_to_fallback()
             else:
-                call.tried_champion = True
+                call.progress.go_to_champion()
             to.lane.put(call)
 
     def _put_to_champion(self, call: Call, now_s: float) -> bool:
         """Let the champion answer for a challenger that cannot: its share stays with it."""
-        if call.tried_champion or self._champion is None or self.is_drilling:
+        if call.progress.tried_champion or self._champion is None or self.is_drilling:
             return False
-        call.tried_champion = True
+        call.progress.go_to_champion()
         return self._has_time(call, now_s) and self._champion.put(call)
 
     def _next_step(self, call: Call, now_s: float) -> Step:
@@ -116,7 +117,7 @@ class Ladder:
                 and self._fallback.open_pullers > 0
                 and self._has_time(call, now_s)
             ),
-            tried_fallback=call.tried_fallback,
+            tried_fallback=call.progress.tried_fallback,
             last_score=self._last_score(call, now_s),
             floor=self._drill(),
         )

@@ -52,8 +52,8 @@ class RulesFirst:
         if not self._deployment.rules or cause is Cause.DEADLINE_NEAR:
             self._ladder.take_down(calls, cause)
             return
-        unseen = [call for call in calls if not call.saw_rules]
-        self._ladder.take_down([call for call in calls if call.saw_rules], cause)
+        unseen = [call for call in calls if not call.progress.saw_rules]
+        self._ladder.take_down([call for call in calls if call.progress.saw_rules], cause)
         if unseen:
             self._groups.append(unseen)
             self._spawn(self._decide(unseen, cause))
@@ -71,7 +71,7 @@ class RulesFirst:
         finally:
             self._groups = [group for group in self._groups if group is not calls]
         for call in calls:
-            call.saw_rules = True
+            call.progress.see_rules()
         self._ladder.take_down(calls, cause)  # what is answered already stays so
 
     async def _decide_group(self, stages: VersionStages, arm: Arm, calls: Sequence[Call]) -> None:

@@ -127,7 +127,7 @@ class Lane:
         is_their_turn = self._passed_over >= _MOST_PASSED_OVER
         for queue in self._in_turn() if is_their_turn else self._queues:
             while queue and (not taken or rows + queue[0].rows <= most_rows):
-                if taken and (queue[0].is_alone or taken[0].is_alone):
+                if taken and (queue[0].progress.is_alone or taken[0].progress.is_alone):
                     break
                 call = queue.popleft()
                 taken.append(call)

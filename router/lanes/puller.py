@@ -21,7 +21,6 @@ from understudy.domain.errors import (
     UnderstudyError,
 )
 
-_MOST_ATTEMPTS = 2  # a failed batch is tried once more, on another scorer
 _PAUSE_AFTER_FAILURE_S = 0.01  # another scorer gets there first
 _log = structlog.get_logger()
 
@@ -74,11 +73,10 @@ class Puller:
         slow = [
             call
             for call in self.in_flight
-            if call.holders == 1 and not call.answer.done() and call.attempts + 1 < _MOST_ATTEMPTS
+            if call.progress.may_be_hedged and not call.answer.done()
         ]
         for call in slow:
-            call.holders += 1
-            call.attempts += 1
+            call.progress.hedge()
         return slow
 
     def is_stuck(self, now_s: float) -> bool:
@@ -177,10 +175,10 @@ class Puller:
     ) -> None:
         """One row that the scorer refuses must not fail its neighbours: try each call alone."""
         for call in calls:
-            if was_one or call.is_alone:
+            if was_one or call.progress.is_alone:
                 call.answer.set_exception(error)
             else:
-                call.is_alone = True
+                call.progress.stay_alone()
                 self._lane.put_back([call])
 
     def _pass_on(self, calls: Sequence[Call], cause: Cause, *, was_tried: bool = True) -> None:
@@ -189,8 +187,9 @@ class Puller:
         again: list[Call] = []
         down: list[Call] = []
         for call in calls:
-            call.attempts += was_tried
-            has_time = call.answer_by_s > now_s and call.attempts < _MOST_ATTEMPTS
+            if was_tried:
+                call.progress.fail_attempt()
+            has_time = call.answer_by_s > now_s and call.progress.may_be_tried_again
             elsewhere = self._lane.open_pullers > 1
             (again if has_time and elsewhere else down).append(call)
         if again:

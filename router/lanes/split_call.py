@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from router.calls.call import Answer, Call, Candidates
+from router.calls.progress import Progress
 
 Join = Callable[[Sequence[bytes], Candidates], bytes | None]
 
@@ -42,6 +43,7 @@ def split_call(
             answer=_Part(whole, place),
             rows=min(most_rows, call.rows - start),
             is_later_part=start > 0,
+            progress=Progress(),
             candidates=_part_of(candidates, start, start + most_rows),
         )
         for place, start in enumerate(starts)

@@ -76,7 +76,7 @@ class VersionLane:
         if left is None:
             return
         answered = await self._stages.infer(left, scorer)
-        if self._is_fallback and any(call.tried_fallback for call in calls):
+        if self._is_fallback and any(call.progress.tried_fallback for call in calls):
             answered = answered.as_fallback()
         await self._hand_out(answered, left.tensors)
 
@@ -114,7 +114,7 @@ class VersionLane:
         for puller in self.pullers:
             for call in puller.in_flight:
                 if is_wanted(call) and not call.answer.done():
-                    call.holders += 1
+                    call.progress.share()
                     calls.append(call)
         return calls
 

@@ -153,7 +153,8 @@ class LiveModel:
             self._ladder.take_down([call], Cause.DRILL)
             return
         of_version = self._lane_of_seat[call.seat]
-        call.tried_champion = of_version is self._champion
+        if of_version is self._champion:
+            call.progress.go_to_champion()
         if of_version is None or not of_version.lane.put(call):
             self._rules_first.take_down([call], Cause.SCORER_UNAVAILABLE)
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from router.calls.call import Answer, Call
+from router.calls.call import Answer, Call, Candidates
 from router.decisions.admission import Priority
 
 
@@ -18,6 +18,7 @@ def bare_call(
     priority: Priority = Priority.LIVE,
     answer: Answer | None = None,
     rows: int = 1,
+    candidates: Candidates | None = None,
 ) -> Call:
     """Return a call with `name` as request id and unit key; `live` None: nobody looks at it."""
     return Call(
@@ -30,5 +31,6 @@ def bare_call(
         answer_by_s=answer_by_s,
         priority=priority,
         answer=answer or asyncio.get_running_loop().create_future(),
-        rows=rows,
+        rows=rows if candidates is None else len(candidates.ids),
+        candidates=candidates,
     )

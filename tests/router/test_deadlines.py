@@ -58,8 +58,8 @@ async def test_work_without_time_is_answered_and_not_run() -> None:
         scorer.release = asyncio.Event()
         first = world.submit("u0")
         await scorer.entered.wait()
-        late, patient = world.submit("u1"), world.submit("u2")
-        late.answer_by_s = world.now_s()
+        late, patient = world.submit("u1", remaining_s=0.02), world.submit("u2")
+        skip(0.02)
         scorer.release.set()
 
         answers = [
@@ -117,8 +117,7 @@ async def test_a_challenger_that_answered_nobody_before_does_not_keep_the_next()
         challenger.release = asyncio.Event()
         with pytest.raises(DeadlinePassedError):
             await world.score("u1", remaining_s=0.05)
-        call = world.submit("u2")
-        call.arrived_s -= 10.0  # it spent most of its time in line behind the first
+        call = world.submit("u2", waited_s=4.0)  # in line behind the first, most of its time
         await until(lambda: len(challenger.batches) == 2)
 
         world.live().fall_back_if_due(world.now_s())

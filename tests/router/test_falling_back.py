@@ -44,7 +44,7 @@ async def test_who_fell_and_who_was_assigned_to_the_fallback_version_are_told_ap
         world.scorers["one"].failing = True
         own = world.submit("nobody", unit_key=first_of[2])
         fell = world.submit(first_of[1])
-        await until(lambda: fell.tried_fallback)
+        await until(lambda: fell.progress.tried_fallback)
         challenger.release.set()
 
         await awaited(blocking)

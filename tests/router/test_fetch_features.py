@@ -19,11 +19,11 @@ PLAN = compile_plan(spec(1).feature_set, spec(1).feature_views, spec(1).inputs)
 
 
 def call(entity: str, *, ids: list[str] | None = None) -> Call:
-    made = bare_call("r", entities={"user": entity} if entity else {}, answer_by_s=10.0)
+    candidates = None
     if ids is not None:
-        made.candidates = Candidates("user", ids, range(len(ids)), None, {}, 0, is_sorted=False)
-        made.rows = len(ids)
-    return made
+        candidates = Candidates("user", ids, range(len(ids)), None, {}, 0, is_sorted=False)
+    entities = {"user": entity} if entity else {}
+    return bare_call("r", entities=entities, answer_by_s=10.0, candidates=candidates)
 
 
 @pytest.fixture

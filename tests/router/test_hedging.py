@@ -81,7 +81,7 @@ async def test_the_first_failure_of_two_costs_nothing(fails_first: str) -> None:
 
         failing.failing = True
         released(failing)
-        await until(lambda: call.holders == 1)
+        await until(lambda: call.progress.holders == 1)
         assert not call.answer.done()
         released(answering)
         answer = pb.ScoreResponse.FromString(await awaited(call))
@@ -148,7 +148,7 @@ async def test_one_that_says_nan_does_not_speak_for_the_other() -> None:
 
         first.answers_nan_for = 7.0
         released(first)
-        await until(lambda: call.holders == 1)
+        await until(lambda: call.progress.holders == 1)
         released(second)
 
         assert pb.ScoreResponse.FromString(await awaited(call)).score == 70.001

@@ -133,8 +133,8 @@ async def test_closing_ends_those_who_wait() -> None:
 
 async def test_only_what_is_due_or_unwanted_is_removed() -> None:
     lane = open_lane()
-    due, gone, fresh = call("due"), call("gone"), call("fresh")
-    due.answer_by_s, fresh.answer_by_s, gone.answer_by_s = 1.0, 3.0, 3.0
+    due = bare_call("due", answer_by_s=1.0)
+    gone, fresh = (bare_call(name, answer_by_s=3.0) for name in ("gone", "fresh"))
     for each in (due, gone, fresh):
         lane.put(each)
     awaited(gone).cancel()

@@ -215,11 +215,9 @@ async def _turns(turns: int) -> None:
 
 
 def _call(name: str, rows: int) -> Call:
-    call = bare_call(name, entities={"user": "u1"}, rows=rows)
-    if rows > 1:
-        ids = [f"c{index}" for index in range(rows)]
-        call.candidates = Candidates("user", ids, range(rows), None, {}, 0, is_sorted=False)
-    return call
+    ids = [f"c{index}" for index in range(rows)]
+    candidates = Candidates("user", ids, range(rows), None, {}, 0, is_sorted=False)
+    return bare_call(name, entities={"user": "u1"}, candidates=candidates if rows > 1 else None)
 
 
 def _answered(calls: Sequence[Call], revision: int) -> Answered:

@@ -12,7 +12,7 @@ from router.decisions.admission import Priority
 from router.lanes.split_call import split_call
 from tests.router.builders import bare_call
 from tests.router.world import World, awaited, open_world, two_arms, until
-from tests.virtual_time import run_on_virtual_time
+from tests.virtual_time import run_on_virtual_time, skip
 from understudy.domain.deployments import Challenger, Fallback
 from understudy.domain.errors import UnavailableError
 from understudy.scoring.v1 import scoring_pb2 as pb
@@ -121,8 +121,7 @@ async def test_waiting_for_ones_own_siblings_is_no_queue() -> None:
         before = world.gate.limit
         world.scorers["one"].release = asyncio.Event()
         large = await large_call(world, 40)
-        for part in world.live().lanes[1].lane:
-            part.arrived_s -= 10.0
+        skip(0.9)
         released = world.scorers["one"].release
         assert released is not None
         released.set()
@@ -132,8 +131,7 @@ async def test_waiting_for_ones_own_siblings_is_no_queue() -> None:
 
 
 async def test_refused_candidates_are_told_once_and_features_stay_with_theirs() -> None:
-    call = bare_call("r", rows=5, priority=Priority.BATCH)
-    call.candidates = Candidates(
+    candidates = Candidates(
         entity="user",
         ids=list("abcde"),
         indices=[0, 1, 3, 4, 5],
@@ -142,6 +140,7 @@ async def test_refused_candidates_are_told_once_and_features_stay_with_theirs() 
         top_k=None,
         is_sorted=False,
     )
+    call = bare_call("r", candidates=candidates, priority=Priority.BATCH)
 
     parts = split_call(call, 2, joined, again=lambda _: None)
 

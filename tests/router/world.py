@@ -68,7 +68,10 @@ class World:
         assert found is not None
         return found
 
-    def submit(self, entity_id: str, *, remaining_s: float = 5.0, **asked: Any) -> Call:
+    def submit(
+        self, entity_id: str, *, remaining_s: float = 5.0, waited_s: float = 0.0, **asked: Any
+    ) -> Call:
+        """Make a call that came `waited_s` ago, and had `remaining_s` then."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         call = self.admission.admit(
             Asked(
@@ -79,7 +82,7 @@ class World:
                 features=asked.pop("features", {}),
                 **asked,
             ),
-            Arrival(answer, Priority.LIVE, self.now_s(), remaining_s),
+            Arrival(answer, Priority.LIVE, self.now_s() - waited_s, remaining_s),
         )
         call.live.submit(call)
         return call
