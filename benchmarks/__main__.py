@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, print a table, write benchmarks/latest.json."""
+"""`python -m benchmarks`: runs the measurements, prints a table, writes benchmarks/latest.json."""
 
 import asyncio
 import importlib
@@ -18,19 +18,23 @@ from benchmarks.rows import Effort, Row, Scenario, show_rows, write_rows
 from understudy.domain.errors import UnavailableError
 from understudy.runtime import exit_codes
 
-_KEPT = Path(".understudy") / "benchmarks"  # trained models; made once
-_FIRST = "score"  # what is asked first is shown first
+_KEPT = Path(".understudy") / "benchmarks"  # trained models, kept for the next run
+_FIRST = "score"  # the main result is shown first
 _WIDTH = 150  # of the table in a file
 _LATEST = Path(__file__).parent / "latest.json"
 
 
 def main(
     *,
-    only: Annotated[str, typer.Option(help="Scenarios to run, with commas; all when empty.")] = "",
+    only: Annotated[
+        str, typer.Option(help="Scenarios to run, separated by commas; empty for all.")
+    ] = "",
     rounds: Annotated[int, typer.Option(min=1, max=100)] = 3,
-    seconds: Annotated[int, typer.Option(min=1, max=600, help="Of each load in each round.")] = 4,
+    seconds: Annotated[
+        int, typer.Option(min=1, max=600, help="Duration of each load in each round.")
+    ] = 4,
     output: Annotated[Path, typer.Option(help="JSON file to write.")] = _LATEST,
-    show_list: Annotated[bool, typer.Option("--list", help="Name the scenarios.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
 ) -> None:
     """Measure against a no-op gRPC server in the same run; needs h2load."""
     console = Console()

@@ -1,7 +1,7 @@
-"""The Aerospike that benchmarks read from: a real server where one is named, else the test node.
+"""The Aerospike server that benchmarks read from: a real one if configured, else the test node.
 
-UNDERSTUDY_TEST_AEROSPIKE=host:port/namespace names a server. What it is asked then goes on in that
-namespace. UNDERSTUDY_TEST_AEROSPIKE_PID is its process on this machine: whoever sets it allows a
+UNDERSTUDY_TEST_AEROSPIKE=host:port/namespace names a real server; benchmarks then use that
+namespace. UNDERSTUDY_TEST_AEROSPIKE_PID is its process on this machine: setting it allows a
 benchmark to stop (SIGSTOP) and continue that server.
 """
 
@@ -21,7 +21,7 @@ from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 _ADDRESS = "UNDERSTUDY_TEST_AEROSPIKE"
 _PID = "UNDERSTUDY_TEST_AEROSPIKE_PID"
 _NODE = "aerospike-node"
-# The test node is Python: it is slow, not the client. Set only where speed is not in question.
+# The slow part is the test node, which is Python. Set only where speed is not measured.
 _PATIENCE = {
     "FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS": "1000",
     "FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS": "500",
@@ -33,7 +33,7 @@ _START_LIMIT_S = 10.0
 class MeasuredServer:
     url: str
     is_real: bool
-    pid: int | None  # of the process that may be stopped for a while; None: of none
+    pid: int | None  # the process that may be stopped for a while; None if there is none
 
     @property
     def title(self) -> str:
@@ -42,7 +42,7 @@ class MeasuredServer:
 
 @asynccontextmanager
 async def open_aerospike(folder: Path) -> AsyncIterator[MeasuredServer]:
-    """Yield the server to measure; a test node is given time to answer."""
+    """Yield the server to measure; a test node gets longer limits."""
     if real := os.environ.get(_ADDRESS):
         yield MeasuredServer(f"aerospike://{real}", is_real=True, pid=None)
         return
@@ -64,7 +64,7 @@ async def open_stoppable_aerospike(folder: Path) -> AsyncIterator[MeasuredServer
 
 @asynccontextmanager
 async def _open_test_node(folder: Path) -> AsyncIterator[MeasuredServer]:
-    """Start the test node in a process of its own and wait until it answers."""
+    """Start the test node in a separate process and wait until it answers."""
     port = free_port()
     async with Supervisor(folder / "process-logs") as supervisor:
         arguments = ("-m", "tests.features.aerospike_node", "--port", str(port))
@@ -91,7 +91,7 @@ async def _until_answered(store: InspectableStore) -> None:
 
 @contextmanager
 def _environment(given: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for this process and its children; whoever set them before keeps theirs."""
+    """Set variables for this process and its children; variables that are already set are kept."""
     added = {name: value for name, value in given.items() if name not in os.environ}
     os.environ.update(added)
     try:

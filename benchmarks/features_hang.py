@@ -1,8 +1,8 @@
-"""A store that hangs under load: what callers wait, and how soon all is well again.
+"""A store that hangs under load: the latency for callers, and the time to recovery.
 
-The server is stopped by SIGSTOP, as one with a dead disk looks from
-outside (see `benchmarks.features_aerospike`). Calls arrive at a fixed rate, whether earlier ones
-were answered or not.
+The server is stopped by SIGSTOP, which looks from outside like a dead disk (see
+`benchmarks.features_aerospike`). Calls arrive at a fixed rate, whether earlier ones were
+answered or not.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_FULL as FULL
 
 CALLS_PER_S = 300
 TRIP_MS = 50.0
-# Above the trip stand the queue, the scorer and the wire, as they do without a hang.
+# The queue, the scorer and the wire come on top of the trip, as they do without a hang.
 GOAL_P99_MS = 2 * TRIP_MS
 _TIMEOUT_S = 2.0
 _RECOVERY_LIMIT_S = 10.0
@@ -70,7 +70,7 @@ async def measure_hang(effort: Effort, folder: Path) -> list[Row]:
 
 
 async def _calls(path: RequestPath, seconds: float) -> list[_Call]:
-    """Call at a fixed rate; every call has to be answered."""
+    """Make calls at a fixed rate; every call has to be answered."""
     async with grpc.aio.insecure_channel(path.address) as channel, asyncio.TaskGroup() as callers:
         stub = scoring_pb2_grpc.ScoringServiceStub(channel)
         start_s = time.perf_counter()
@@ -92,7 +92,7 @@ async def _call(stub: "scoring_pb2_grpc.ScoringServiceAsyncStub", entity_id: str
 async def _until_full(path: RequestPath) -> float:
     start_s = time.perf_counter()
     async with asyncio.timeout(_RECOVERY_LIMIT_S):
-        while (await path.score("u0")).degradation.level != FULL:  # noqa: ASYNC110 - the router tells no event
+        while (await path.score("u0")).degradation.level != FULL:  # noqa: ASYNC110 - the router sends no event
             await asyncio.sleep(0.02)
     return time.perf_counter() - start_s
 

@@ -1,4 +1,4 @@
-"""Loading and history: rows of 200 float32 features per second, and the memory that takes."""
+"""Loading and history: rows of 200 float32 features per second, and peak memory."""
 
 from collections.abc import Iterator
 from multiprocessing import get_context
@@ -20,7 +20,7 @@ _FILE_CHUNK_ROWS = 10_000
 
 
 async def measure_load(effort: Effort, folder: Path) -> list[Row]:
-    """Load two files, one four times the other: the memory must not grow with the rows."""
+    """Load two files, one four times as large: the memory must not grow with the rows."""
     large = max(40_000, round(effort.rounds * effort.seconds * _ROWS_PER_EFFORT_S))
     small_mib, _ = _in_a_process(_load_file, folder / "small", large // 4)
     peak_mib, took_s = _in_a_process(_load_file, folder / "large", large)
@@ -37,7 +37,7 @@ async def measure_load(effort: Effort, folder: Path) -> list[Row]:
 
 
 async def measure_history(effort: Effort, folder: Path) -> list[Row]:
-    """Join questions to a history of three records per entity."""
+    """Join request rows to a history of three records per entity."""
     entities = max(5_000, round(effort.rounds * effort.seconds * 1_000))
     peak_mib, took_s = _in_a_process(_join, folder, entities)
     return [
@@ -52,7 +52,7 @@ async def measure_history(effort: Effort, folder: Path) -> list[Row]:
 
 
 def _in_a_process(work: object, folder: Path, rows: int) -> tuple[float, float]:
-    """Return peak MiB and seconds of `work(folder, rows, answer)` in a process of its own."""
+    """Return peak MiB and seconds of `work(folder, rows, answer)` in a separate process."""
     context = get_context("spawn")
     here, there = context.Pipe()
     folder.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ def _tables(entities: int, time: int) -> Iterator[pa.Table]:
 
 
 def _anonymous_mib() -> float:
-    """Return the memory of this process that is not of files: the store is mapped whole."""
+    """Return the memory of this process that is not backed by files: the store is mapped whole."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (line,) = [line for line in status.splitlines() if line.startswith("RssAnon")]
     return int(line.split()[1]) / 1024

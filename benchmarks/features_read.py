@@ -1,8 +1,8 @@
 """Fetch and assembly of a batch: 200 float32 features per row, by batch size and store.
 
-The store is LMDB, and Aerospike: a real server where one is named, else the test node in a process
-of its own (see `benchmarks.features_aerospike`). The test node is Python and answers far slower
-than a server, so its rows are reported, not judged.
+The store is LMDB or Aerospike: a real server if configured, else the test node in a separate
+process (see `benchmarks.features_aerospike`). The test node is Python and answers far slower
+than a server, so its rows are reported but not judged.
 """
 
 from collections.abc import Sequence
@@ -41,11 +41,11 @@ class _Timed:
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """A store under measure."""
+    """A store to measure."""
 
     name: str
     url: str
-    goal_us: float | None  # at GOAL_ROWS rows; None: reported only
+    goal_us: float | None  # at GOAL_ROWS rows; None if only reported
 
 
 async def measure_lmdb(effort: Effort, folder: Path) -> list[Row]:

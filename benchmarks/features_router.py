@@ -1,8 +1,8 @@
 """`Score` with its features in Aerospike, against the no-op floor and the same path over LMDB.
 
-On a real server where one is named, which has to share the machine with all the rest; else on the
-test node (see `benchmarks.features_aerospike`), whose Python takes more of the machine than a
-server would, so that ratio is reported, not judged.
+A real server, if configured, shares the machine with everything else. The test node (see
+`benchmarks.features_aerospike`) is Python and takes more of the machine than a server would, so
+its ratio is reported but not judged.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ from benchmarks.rows import Effort, Row, Scenario
 from understudy.control.wire_enums import LEVEL_OF
 
 GOAL_RATIO = 0.5
-_KEYS = 4  # of different partitions; as many as there are connections
+_KEYS = 4  # in different partitions; as many as there are connections
 
 
 async def measure_score_over_aerospike(effort: Effort, folder: Path) -> list[Row]:
@@ -45,7 +45,7 @@ async def measure_score_over_aerospike(effort: Effort, folder: Path) -> list[Row
             mean_batch_rows=median_batch_rows(measured[target.name]),
             goal=f">= {GOAL_RATIO} of the floor" if server.is_real else "reported",
             met=ratio >= GOAL_RATIO if server.is_real else None,
-            note=f"after the load answered at level {LEVEL_OF[last.degradation.level].name}",
+            note=f"answered after the load at level {LEVEL_OF[last.degradation.level].name}",
         )
     ]
 

@@ -1,7 +1,7 @@
 """The floor: a grpc.aio server on uvloop that answers each Score with one prepared response.
 
-It does what no Python gRPC server can avoid: take the message in, hand it to a coroutine, send
-a message of the same size as the router's. `python -m benchmarks.floor LISTEN RESPONSE_FILE`.
+It does only what a Python gRPC server cannot avoid: receive the message, pass it to a coroutine,
+and send a message of the same size as the router's. `python -m benchmarks.floor LISTEN RESPONSE_FILE`.
 """
 
 import sys
@@ -18,7 +18,7 @@ SERVICE = "understudy.scoring.v1.ScoringService"
 
 
 def no_op(response: scoring_pb2.ScoreResponse) -> grpc.GenericRpcHandler:
-    """Return the Score method that answers with `response`, messages and all."""
+    """Return a Score method that always answers with `response`, as a message."""
 
     async def score(
         _request: scoring_pb2.ScoreRequest, _context: grpc.aio.ServicerContext[Any, Any]

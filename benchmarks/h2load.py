@@ -1,4 +1,4 @@
-"""Drive h2load (Debian: nghttp2-client) against a unary gRPC method and read what it counted."""
+"""h2load (Debian: nghttp2-client) as a load generator for a unary gRPC method."""
 
 import asyncio
 import re
@@ -20,25 +20,25 @@ _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to send: fixed requests, over and over, the connections shared among them."""
+    """The load to send: fixed requests, repeated, with connections shared among them."""
 
     address: str  # host:port
     method: str  # e.g. /understudy.scoring.v1.ScoringService/Score
     bodies: tuple[Path, ...]  # one gRPC frame each, see `write_frame`
     connections: int = 4
     in_flight: int = 16  # per connection
-    sent_per_s: int | None = None  # over all connections, answered or not; None: as answers come
+    sent_per_s: int | None = None  # over all connections, answered or not; None: closed loop
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What h2load saw in one run."""
+    """The counts of one h2load run."""
 
-    requests: int  # that ended
+    requests: int  # ended requests
     seconds: float
     failed: int  # failed, errored, timed out, or not 2xx
-    answer_bytes: int  # in DATA frames: an error of gRPC has none
-    latencies_s: NDArray[np.float64]  # of each request that ended
+    answer_bytes: int  # in DATA frames: a gRPC error has none
+    latencies_s: NDArray[np.float64]  # of each ended request
 
     @property
     def requests_per_s(self) -> float:
@@ -53,10 +53,10 @@ class Counted:
 
 
 def require_h2load() -> None:
-    """Return when h2load is there.
+    """Raise unless h2load is installed.
 
     Raises:
-        UnavailableError: it is not; says how to get it.
+        UnavailableError: it is not installed; the message tells how to install it.
     """
     if shutil.which("h2load") is None:
         raise UnavailableError("h2load", "not found; on Debian: apt install nghttp2-client")
@@ -65,7 +65,7 @@ def require_h2load() -> None:
 def write_frame(path: Path, message: Message, *, times: int = 1) -> Path:
     """Write `message` as the body of a gRPC request: flag, length, content.
 
-    More `times` than one make a body for a streaming method: so many messages per call.
+    With `times` above one the body is for a streaming method: that many messages per call.
     """
     content = message.SerializeToString()
     frame = b"\0" + len(content).to_bytes(_FRAME_PREFIX_BYTES - 1) + content
@@ -74,9 +74,9 @@ def write_frame(path: Path, message: Message, *, times: int = 1) -> Path:
 
 
 async def run_h2load(load: Load, *, seconds: float) -> Counted:
-    """Send `load` for `seconds` and return what h2load counted.
+    """Send `load` for `seconds` and return h2load's counts.
 
-    h2load knows one body, so there is a process of it per body, all at the same time.
+    h2load accepts one body, so there is one process per body, all running at the same time.
 
     Raises:
         UnavailableError: h2load could not connect, or gave up.
@@ -124,7 +124,7 @@ def _new_log(body: Path) -> Path:
 
 
 def read_latencies(log: Path) -> NDArray[np.float64]:
-    """Read h2load's log: a line per request that ended, the time it took in µs at its end."""
+    """Read h2load's log: one line per ended request, with its duration in µs at the end."""
     if not log.exists():
         return np.empty(0)
     taken_us = [float(line.rpartition("\t")[2]) for line in log.read_text().splitlines()]
@@ -132,7 +132,7 @@ def read_latencies(log: Path) -> NDArray[np.float64]:
 
 
 def read_counts(text: str, latencies_s: NDArray[np.float64]) -> Counted:
-    """Read the closing lines of h2load."""
+    """Read the summary of h2load."""
     finished = _match(r"finished in ([\d.]+)(us|ms|s)", text)
     outcome = _match(
         r"requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, "
@@ -145,7 +145,7 @@ def read_counts(text: str, latencies_s: NDArray[np.float64]) -> Counted:
     return Counted(
         requests=done,
         seconds=float(finished[1]) * _UNITS[finished[2]],
-        failed=lost + max(0, done - ok),  # a call under way at the end may count as 2xx already
+        failed=lost + max(0, done - ok),  # a call in flight at the end may already count as 2xx
         answer_bytes=int(sent[3]),
         latencies_s=latencies_s,
     )
@@ -164,5 +164,5 @@ def _together(counts: Sequence[Counted]) -> Counted:
 def _match(pattern: str, text: str) -> re.Match[str]:
     found = re.search(pattern, text)
     if found is None:
-        raise UnavailableError("h2load", f"said nothing like {pattern!r}: {text.strip()[-300:]}")
+        raise UnavailableError("h2load", f"printed nothing like {pattern!r}: {text.strip()[-300:]}")
     return found

@@ -1,4 +1,4 @@
-"""Measure several loads in turns, so that what disturbs the machine disturbs all of them."""
+"""Measurement of several loads in turns, so that disturbances of the machine affect all alike."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ _LEAST_PART_OF_ANSWER = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """What was answered so far, in how many batches."""
+    """The rows answered so far, and in how many batches."""
 
     rows: int
     batches: int
@@ -26,15 +26,15 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A load and the processes that carry it (by name: root pid, its children included)."""
+    """A load and the processes that serve it (root pid by name, including its children)."""
 
     name: str
     load: Load
     processes: Mapping[str, int]
-    answer_bytes: int  # of one good answer: the proof that answers are answers
+    answer_bytes: int  # size of one good answer, which shows that calls were really answered
     read_batches: Callable[[], Awaitable[Batches]] | None = None
-    prepare: Callable[[], Awaitable[None]] | None = None  # before each load
-    may_refuse: bool = False  # refusals are part of what is measured
+    prepare: Callable[[], Awaitable[None]] | None = None  # called before each load
+    may_refuse: bool = False  # refusals are part of the measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ class Measured:
     counted: Counted
     cpu_us_per_request: Mapping[str, float]
     mean_batch_rows: float | None
-    others_cpu_share: float = 0.0  # of the machine, by processes that are none of ours
+    others_cpu_share: float = 0.0  # share of the machine used by unrelated processes
 
 
 async def alternate(targets: Sequence[Target], effort: Effort) -> dict[str, list[Measured]]:
-    """Load each target once per round; return what was measured, by target name.
+    """Load each target once per round; return the measurements by target name.
 
     Raises:
-        UnavailableError: a call failed, or was answered with less than an answer.
+        UnavailableError: a call failed, or its answer was too small to be a real one.
     """
     for target in targets:
         await _prepare(target)
@@ -105,7 +105,7 @@ def median_others_share(measured: Sequence[Measured]) -> float:
 
 
 def median_ratio(measured: Sequence[Measured], floor: Sequence[Measured]) -> float:
-    """Return the median over rounds of requests/s to the floor's in the same round."""
+    """Return the median over rounds of requests/s relative to the floor's in the same round."""
     return median(
         each.counted.requests_per_s / ground.counted.requests_per_s
         for each, ground in zip(measured, floor, strict=True)
@@ -126,7 +126,7 @@ def median_batch_rows(measured: Sequence[Measured]) -> float | None:
 
 
 def median_cpu_us(measured: Sequence[Measured], *, least_us: float = 1.0) -> dict[str, float]:
-    """Return CPU time per request by process; those that hardly work are left out."""
+    """Return CPU time per request by process, without processes that are nearly idle."""
     names = dict.fromkeys(name for each in measured for name in each.cpu_us_per_request)
     cpu_us = {
         name: median(each.cpu_us_per_request.get(name, 0.0) for each in measured) for name in names
@@ -162,6 +162,6 @@ def _check(target: Target, counted: Counted) -> None:
         raise UnavailableError(
             target.name,
             f"{counted.failed} of {counted.requests} calls failed over HTTP; answers had "
-            f"{counted.answer_bytes} bytes, {least_bytes:.0f} or more were due "
-            "(an error of gRPC has no bytes): see the process logs",
+            f"{counted.answer_bytes} bytes, {least_bytes:.0f} or more were expected "
+            "(a gRPC error has no bytes): see the process logs",
         )

@@ -1,4 +1,4 @@
-"""The model and the features that the request path is measured with; made once, kept."""
+"""The model and the features for measuring the request path, created once and kept."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ TREES = 100
 
 @dataclass(frozen=True, slots=True)
 class BenchFiles:
-    """What `make_files` wrote."""
+    """The files written by `make_files`."""
 
     views: Path
     features: Path  # Parquet: entity_id, event_time, a column per feature

@@ -1,7 +1,7 @@
 """A registry for benchmarks: one deployment, no store, no gate. Not on the request path.
 
-The scorer host fetches its artifacts here and reports to it; routers watch it. Measuring with
-the real registry would add its start and a provenance record to each run, and change no number.
+The scorer host fetches its artifacts here and reports to it; routers watch it. The real registry
+would add its start and a provenance record to each run, without changing any number.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class InMemoryRegistry(registry_pb2_grpc.RegistryServiceServicer):
             self._changed.notify_all()
 
     async def wait_until_ready(self, versions: int, *, limit_s: float = 60.0) -> None:
-        """Return once so many scorers are ready."""
+        """Return once this many scorers are ready."""
         async with asyncio.timeout(limit_s), self._changed:
             await self._changed.wait_for(lambda: self._ready() >= versions)
 
@@ -114,7 +114,7 @@ async def open_registry(registry: InMemoryRegistry, listen: str) -> tuple[grpc.a
 def describe_version(
     ref: VersionRef, folder: Path, view: FeatureView, feature_names: Sequence[str]
 ) -> pb.Version:
-    """Return what a registry would say about the artifact in `folder`."""
+    """Return a registry's description of the artifact in `folder`."""
     files = [
         ArtifactFile(path.name, _sha256_of(path), path.stat().st_size)
         for path in sorted(folder.iterdir(), key=lambda path: path.name != MODEL_FILE)

@@ -34,7 +34,7 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class RequestPath:
-    """A running router and what is needed to load it."""
+    """A running router, with everything needed to load it."""
 
     address: str
     folder: Path
@@ -42,7 +42,7 @@ class RequestPath:
     supervisor: Supervisor
 
     async def score(self, entity_id: str) -> scoring_pb2.ScoreResponse:
-        """Make one call as any client would."""
+        """Make one call, like any client."""
         async with grpc.aio.insecure_channel(self.address) as channel:
             stub = scoring_pb2_grpc.ScoringServiceStub(channel)
             return await stub.Score(request_of(entity_id), timeout=5.0, wait_for_ready=True)
@@ -63,7 +63,7 @@ class RequestPath:
         in_flight: int = 16,
         prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> Target:
-        """Return the load that scores these entities, after calls that prove their answers."""
+        """Return the load that scores these entities, after checking their answers."""
         answers = [await self.score(entity_id) for entity_id in entity_ids]
         bodies = tuple(
             write_frame(self.folder / f"{name}-{entity_id}.frame", request_of(entity_id))
@@ -74,7 +74,7 @@ class RequestPath:
         return Target(name, load, self.supervisor.pids(), smallest, self.batches, prepare)
 
     async def deploy(self, deployment: Deployment) -> None:
-        """Bring a revision into force; return when every worker serves it in full."""
+        """Activate a revision, and return when every worker serves all of it."""
         await self.registry.deploy(deployment)
         give_up_s = time.monotonic() + _SETTLE_LIMIT_S
         while not await self._serves(deployment.revision):
@@ -98,7 +98,7 @@ class RequestPath:
         )
 
     async def entities_of(self, version: int, count: int) -> list[str]:
-        """Return entities that `version` answers."""
+        """Return entities for which `version` answers."""
         found: list[str] = []
         for index in range(ENTITIES):
             if (await self.score(f"u{index}")).served_by.version == version:
@@ -113,7 +113,7 @@ def request_of(entity_id: str) -> scoring_pb2.ScoreRequest:
 
 
 def deployment_of(revision: int, *, shadow: bool = False) -> Deployment:
-    """Return champion and challenger, and a shadow of everything when asked."""
+    """Return a deployment with champion and challenger, and optionally a shadow of all traffic."""
     return Deployment(
         model=MODEL,
         revision=revision,
@@ -134,16 +134,16 @@ async def open_request_path(
     kept: Path | None = None,
     store_url: str | None = None,
 ) -> AsyncIterator[RequestPath]:
-    """Start everything that a live request touches, with two arms and the score log on.
+    """Start everything that a live request touches, with two arms and the score log.
 
-    Models are kept in `kept` for the next run; by default beside `folder`. Features are read
+    Models are kept in `kept` for the next run; by default next to `folder`. Features are read
     from `store_url`; by default from LMDB in `folder`.
     """
     features = store_url or f"lmdb:{folder / 'features.lmdb'}"
     versions = 3 if shadow else 2
     files = make_files((kept or folder.parent) / f"model-{width}", width=width, versions=versions)
     load_into_store(files, features)
-    registry = InMemoryRegistry(  # type: ignore[abstract]  # it serves what is asked of it here
+    registry = InMemoryRegistry(  # type: ignore[abstract]  # it implements only the RPCs used here
         deployment_of(1, shadow=shadow), _describe(files)
     )
     for artifact in files.artifacts:

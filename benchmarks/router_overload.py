@@ -1,4 +1,4 @@
-"""Three times as many calls as can be answered: what is answered, in time, and what is refused."""
+"""Three times as many calls as can be answered: the share answered in time, and the refusals."""
 
 import asyncio
 import time
@@ -28,15 +28,15 @@ OVERLOAD_TIMES = 3
 LEAST_GOODPUT = 0.9
 DEADLINE_S = 0.1  # of each probe: the router's default
 FAST_S = DEADLINE_S / 2
-_MOST_IN_FLIGHT = 8192  # of all connections: the load does not wait for answers
-_MANY_CONNECTIONS = 32  # beside those of the peak: there each packet brings one call
+_MOST_IN_FLIGHT = 8192  # over all connections: the load does not wait for answers
+_MANY_CONNECTIONS = 32  # against those of the peak: here each packet brings one call
 _PROBE_EVERY_S = 0.02
 _REFUSALS = {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}
 
 
 @dataclass(slots=True)
 class Probes:
-    """What callers with a deadline saw in the flood; seconds each took."""
+    """The results of callers with a deadline in the flood, with durations in seconds."""
 
     answered_s: list[float] = field(default_factory=list)
     refused_s: list[float] = field(default_factory=list)
@@ -56,10 +56,10 @@ class Probes:
 
 
 async def measure_overload(effort: Effort, folder: Path) -> list[Row]:
-    """Answers per second at three times the peak, against the peak; and what others see then.
+    """Measure answers per second at three times the peak relative to the peak, and latencies.
 
-    The generator's connections are opened and loaded by h2load; the probes are calls of an
-    ordinary client beside it. Refusals carry no bytes.
+    h2load opens and loads the generator's connections; the probes are calls of an
+    ordinary client next to it. Refusals carry no bytes.
     """
     async with open_request_path(folder) as path:
         entity_ids = await path.entities_of(CHAMPION, 1)
@@ -114,7 +114,7 @@ async def _measure_flood(
 
 @asynccontextmanager
 async def probing(path: RequestPath, entity_id: str, probes: Probes) -> AsyncIterator[None]:
-    """Send a call with a deadline every now and then, in the background; no retries."""
+    """Send a call with a deadline at intervals, in the background; no retries."""
     async with grpc.aio.insecure_channel(path.address) as channel:
         stub = scoring_pb2_grpc.ScoringServiceStub(channel)
         await stub.Score(request_of(entity_id), timeout=5.0, wait_for_ready=True)
@@ -150,7 +150,7 @@ async def _probe(stub: Any, entity_id: str, probes: Probes) -> None:
 
 
 def _goodputs(peaks: Sequence[Measured], floods: Sequence[Measured]) -> list[float]:
-    """Return answers per second in each flood, as a share of the peak measured just before."""
+    """Return answers per second in each flood, relative to the peak measured just before."""
     frame_bytes = peaks[0].counted.answer_bytes / peaks[0].counted.requests
     return [
         under.counted.answer_bytes

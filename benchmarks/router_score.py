@@ -1,4 +1,4 @@
-"""`Score` over LMDB, 200 features and 100 trees, everything on, against the no-op floor."""
+"""`Score` over LMDB, 200 features and 100 trees, everything enabled, against the no-op floor."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -31,7 +31,7 @@ GOAL_RATIO = 0.75
 
 
 async def measure_score(effort: Effort, folder: Path) -> list[Row]:
-    """Measure the floor, one entity over and over, and four entities over both arms, in turns."""
+    """Measure the floor, a single entity, and four entities over both arms, in turns."""
     async with open_request_path(folder) as path:
         champions = await path.entities_of(CHAMPION, 3)
         challengers = await path.entities_of(CHALLENGER, 1)
@@ -45,7 +45,7 @@ async def measure_score(effort: Effort, folder: Path) -> list[Row]:
             measured = await alternate(targets, effort)
         await _check_still_scores(path, champions + challengers)
     return [
-        _row(targets[0].name, measured, floor=targets[0].name, goal="the ground"),
+        _row(targets[0].name, measured, floor=targets[0].name, goal="the reference"),
         *(
             _row(
                 target.name,
@@ -62,7 +62,7 @@ async def measure_score(effort: Effort, folder: Path) -> list[Row]:
 async def open_floor_target(
     path: RequestPath, answer: scoring_pb2.ScoreResponse, entity_id: str
 ) -> AsyncIterator[Target]:
-    """Start the floor and yield the load on it: the same request as `score` gets."""
+    """Start the floor and yield the load on it: the same request as for `score`."""
     template = await path.target("floor", [entity_id])
     prepared = path.folder / "floor.response"
     prepared.write_bytes(answer.SerializeToString())

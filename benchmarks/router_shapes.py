@@ -1,4 +1,4 @@
-"""The request path under other shapes of load: one in flight, mirrored, streamed, in batches, wider."""
+"""The request path under other loads: one in flight, mirrored, streamed, in batches, wider."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -42,7 +42,7 @@ _BATCH_METHOD = "/understudy.scoring.v1.ScoringService/ScoreBatch"
 
 
 async def measure_latency(effort: Effort, folder: Path) -> list[Row]:
-    """One call at a time, against the floor's."""
+    """Measure one call at a time, relative to the floor's."""
     async with open_request_path(folder) as path:
         entity_id = (await path.entities_of(CHAMPION, 1))[0]
         async with open_floor_target(path, await path.score(entity_id), entity_id) as floor:
@@ -64,7 +64,7 @@ async def measure_latency(effort: Effort, folder: Path) -> list[Row]:
 
 
 async def measure_mirror(effort: Effort, folder: Path) -> list[Row]:
-    """Everything mirrored to one shadow, against nothing mirrored, in the same processes."""
+    """Measure with everything mirrored to one shadow, and without, in the same processes."""
     async with open_request_path(folder, shadow=True) as path:
         revisions = iter(range(2, 10_000))
 
@@ -94,7 +94,7 @@ async def measure_mirror(effort: Effort, folder: Path) -> list[Row]:
 
 
 async def measure_stream(effort: Effort, folder: Path) -> list[Row]:
-    """Messages over ScoreStream, against calls of the unary floor."""
+    """Measure messages over ScoreStream, relative to calls of the unary floor."""
     async with open_request_path(folder) as path:
         entity_id = (await path.entities_of(CHAMPION, 1))[0]
         answer = await path.score(entity_id)
@@ -127,7 +127,7 @@ async def measure_stream(effort: Effort, folder: Path) -> list[Row]:
 
 
 async def measure_batch(effort: Effort, folder: Path) -> list[Row]:
-    """ScoreBatch of 200 candidates with 200 features each."""
+    """Measure ScoreBatch with 200 candidates of 200 features each."""
     async with open_request_path(folder) as path:
         request = batch_request(
             MODEL,
@@ -161,7 +161,7 @@ async def measure_batch(effort: Effort, folder: Path) -> list[Row]:
 
 
 async def measure_width(effort: Effort, folder: Path) -> list[Row]:
-    """What a request costs with 100 and with 500 features."""
+    """Measure the cost of a request with 100 and with 500 features."""
     narrow, wide = folder / "narrow", folder / "wide"
     async with (
         open_request_path(narrow, width=100, kept=folder.parent) as path_100,
@@ -174,7 +174,7 @@ async def measure_width(effort: Effort, folder: Path) -> list[Row]:
         measured = await alternate(targets, effort)
     times = 1 / median_ratio(measured["500 features"], measured["100 features"])
     return [
-        _row("100 features", measured["100 features"], goal="the ground of the next row"),
+        _row("100 features", measured["100 features"], goal="the reference of the next row"),
         _row(
             "500 features",
             measured["500 features"],

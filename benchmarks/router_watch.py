@@ -1,4 +1,4 @@
-"""From a change of weights in the registry to the first answer under it, over the real Watch."""
+"""The time from a weight change in the registry to the first answer under it, over the real Watch."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ _CHANGE_LIMIT_S = 10.0
 
 
 class Seen:
-    """The revisions of the answers, and when each was first seen; monotonic."""
+    """The revisions of the answers, and the time when each was first seen; monotonic."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -52,7 +52,7 @@ class Seen:
 
 
 async def measure_watch(effort: Effort, folder: Path) -> list[Row]:
-    """Change the challenger's weight again and again under light traffic: a call every 2 ms."""
+    """Change the challenger's weight repeatedly under light traffic: a call every 2 ms."""
     revisions = count(2)
     took_s: list[float] = []
     async with open_request_path(folder) as path, light_traffic(path) as seen:
@@ -77,7 +77,7 @@ async def measure_watch(effort: Effort, folder: Path) -> list[Row]:
             met=bool(max(took_s) < MOST_S),
             note=(
                 f"median {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms over {len(took_s)} changes, from the "
-                "registry's state to the answer at the caller; no store of a registry takes part"
+                "registry's state to the answer at the caller; without a registry's store"
             ),
         )
     ]
@@ -85,7 +85,7 @@ async def measure_watch(effort: Effort, folder: Path) -> list[Row]:
 
 @asynccontextmanager
 async def light_traffic(path: RequestPath) -> AsyncIterator[Seen]:
-    """Score one entity over and over while the block runs."""
+    """Score one entity repeatedly while the block runs."""
     seen = Seen()
     async with grpc.aio.insecure_channel(path.address) as channel, asyncio.TaskGroup() as tasks:
         stub = scoring_pb2_grpc.ScoringServiceStub(channel)

@@ -1,4 +1,4 @@
-"""What a benchmark reports: one row per line of the table, and the file that keeps them."""
+"""The result of a benchmark: one row per line of the table, and the file that stores them."""
 
 import json
 import platform
@@ -18,7 +18,7 @@ _MOST_OTHERS_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One measured thing. Where no unary floor applies, `ratio_to_floor` is None."""
+    """One measurement. If no unary floor applies, `ratio_to_floor` is None."""
 
     name: str
     requests_per_s: float
@@ -26,14 +26,14 @@ class Row:
     ratio_to_floor: float | None = None
     cpu_us_per_request: Mapping[str, float] = field(default_factory=dict)  # by process
     mean_batch_rows: float | None = None
-    met: bool | None = None  # None: reported only
-    others_cpu_share: float | None = None  # of the machine, by strangers: above 0.1, do not trust
-    note: str = ""  # other numbers of this row, and what exactly was measured
+    met: bool | None = None  # None if only reported
+    others_cpu_share: float | None = None  # used by unrelated processes; above 0.1, do not trust
+    note: str = ""  # other numbers of this row, and the exact subject of the measurement
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure."""
+    """The duration of a measurement."""
 
     rounds: int
     seconds: float  # of each load in each round
@@ -41,9 +41,9 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A benchmark that can be chosen by name; `names` are those of its rows.
+    """A benchmark that can be selected by name; `names` are the names of its rows.
 
-    A module `benchmarks/*_*.py` that has a tuple `SCENARIOS` is found by itself.
+    A module `benchmarks/*_*.py` with a tuple `SCENARIOS` is discovered automatically.
     """
 
     name: str
@@ -97,7 +97,7 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """Return the commit measured, with `-dirty` when files differ from it."""
+    """Return the measured commit, with `-dirty` if files differ from it."""
     try:
         return subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],

@@ -1,8 +1,8 @@
-"""What the score log costs the process that writes it: CPU per row, delay of its event loop.
+"""The cost of the score log for the process that writes it: CPU per row, delay of its event loop.
 
 Rows of 200 float32 features are offered at 5,000 a second from an event loop that does
-nothing else but tick. The log's thread competes with it for the interpreter lock, so the
-delay of the ticks, with the log and without, is what a router would feel.
+nothing but tick. The log's thread competes with it for the interpreter lock, so the
+delay of the ticks, with the log and without, is the effect on a router.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ ROWS_PER_S = 5_000
 GOAL_CPU_US = 20.0  # a tenth of a core at this rate
 _TICK_S = 0.002
 _BATCH_ROWS = (1, 6, 32)
-_PREPARED = 1_000  # batches, offered again and again
+_PREPARED = 1_000  # batches, offered repeatedly
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class _Run:
 
 async def measure_score_log(effort: Effort, folder: Path) -> list[Row]:
     names = tuple(f"view@1:f{index}" for index in range(WIDTH))
-    with LogWriter(folder / "warm") as writer:  # the first file pays for what is set up once
+    with LogWriter(folder / "warm") as writer:  # the first file includes one-time set-up
         await _offer_all(_batches(6, names), effort.seconds / 4, writer)
     idle = await _offer_all(_batches(6, names), effort.seconds, None)
     rows = []
@@ -98,7 +98,7 @@ async def _offer_all(
 
 
 def _batches(rows: int, names: tuple[str, ...]) -> list[ScoreBatchLog]:
-    """Return batches whose features are half measurements, half counts, as real ones are."""
+    """Return batches whose features are half measurements and half counts, like real ones."""
     random = np.random.default_rng(0)
     found = []
     for number in range(_PREPARED):

@@ -1,11 +1,11 @@
-"""Versions come and go on a host while another version answers steady load beside them.
+"""Versions are loaded and unloaded on a host while another one answers steady load next to them.
 
-Ten cycles of load and unload per round, after a stretch of quiet, in turns: `--rounds 100` makes
-the thousand that the goal speaks of; a usual run makes as many as its rounds allow.
+Each round has ten cycles of load and unload after a quiet stretch, in turns: `--rounds 100` makes
+the thousand cycles of the goal; an ordinary run has as many as its rounds allow.
 
-Caller and registry stand for other machines, so neither may be a part of the disturbance: the
+Caller and registry represent other machines, so neither may be part of the disturbance: the
 caller is a process that only measures, off the CPU on which the host loads (the last one); the
-registry, which is this process, keeps to that CPU.
+registry, which is this process, stays on that CPU.
 """
 
 import asyncio
@@ -41,21 +41,21 @@ _KEPT = Path(".understudy") / "benchmarks" / "scorer-churn"
 _QUIET = {"SCORER_HOST_LEAVE_DELAY_S": "0.1", "SCORER_UNREADY_DELAY_S": "0"}
 _PHASE_LIMIT_S = 120.0
 _WARM_UP_S = 2.0
-_SETTLE_S = LINGER_S + 0.1  # after a change, until the CPUs are everybody's again
+_SETTLE_S = LINGER_S + 0.1  # after a change, until all processes may use all CPUs again
 
 
 class ChurnRegistry(InMemoryRegistry):
-    """A registry whose deployment gains and loses a shadow."""
+    """A registry whose deployment repeatedly gains and loses a shadow."""
 
     async def cycle(self) -> None:
-        """Deploy the shadow, wait until it is ready; take it away, wait until it is gone."""
+        """Deploy the shadow, wait until it is ready, remove it, and wait until it has exited."""
         await self.deploy(_deployment(shadow=True))
         await self._until_running(2)
         await self.deploy(_deployment(shadow=False))
         await self._until_running(1)
 
     async def first(self) -> str:
-        """Return the address of the version that stays, once it is ready."""
+        """Return the address of the permanent version, once it is ready."""
         await self._until_running(1)
         return self._snapshot.scorers[0].address
 
@@ -70,7 +70,7 @@ class ChurnRegistry(InMemoryRegistry):
 
 @dataclass(slots=True)
 class Phases:
-    """When it was quiet and when versions came and went; spans of time.monotonic."""
+    """The quiet and the busy periods; spans of time.monotonic."""
 
     quiet: list[tuple[float, float]] = field(default_factory=list)
     churning: list[tuple[float, float]] = field(default_factory=list)
@@ -90,7 +90,7 @@ class Churned:
 
 
 async def measure_churn(effort: Effort, folder: Path) -> list[Row]:
-    """Measure the p99 of the version that stays, before and during the coming and going."""
+    """Measure the p99 of the permanent version before and during the loading and unloading."""
     files = make_files(_KEPT, width=WIDTH, versions=2)
     cpus = sorted(os.sched_getaffinity(0))
     async with _open_host(files, folder) as (registry, host_pid):
@@ -106,7 +106,7 @@ async def _churn(
 ) -> Churned:
     host = psutil.Process(host_pid)
     await asyncio.sleep(_WARM_UP_S)
-    await registry.cycle()  # what is made once is made now
+    await registry.cycle()  # one-time set-up happens here
     before_mib, phases = _mib(host), Phases()
     for _ in range(effort.rounds):
         await asyncio.sleep(_SETTLE_S)
@@ -130,7 +130,7 @@ async def _churn(
 
 @contextmanager
 def _kept_to(cpus: Iterable[int]) -> Iterator[None]:
-    """Keep this process, which plays the registry of another machine, to `cpus`."""
+    """Restrict this process, which plays the registry of another machine, to `cpus`."""
     allowed = frozenset(os.sched_getaffinity(0))
     set_cpus(os.getpid(), frozenset(cpus))
     try:
@@ -151,7 +151,7 @@ def _p99_ms(calls: Sequence[Call], spans: Sequence[tuple[float, float]]) -> floa
 @asynccontextmanager
 async def _open_host(files: BenchFiles, folder: Path) -> AsyncIterator[tuple[ChurnRegistry, int]]:
     view = load_views(files.views)[0]
-    registry = ChurnRegistry(  # type: ignore[abstract]  # it serves what is asked of it here
+    registry = ChurnRegistry(  # type: ignore[abstract]  # it implements only the RPCs used here
         _deployment(shadow=False),
         [
             describe_version(VersionRef(MODEL, number), artifact, view, files.feature_names)
@@ -188,8 +188,8 @@ def _row(churned: Churned) -> Row:
         note=(
             f"p99 {churned.before_ms:.2f} ms before, {churned.during_ms:.2f} ms during: "
             f"{ratio:.2f}; host memory {churned.host_growth_mib:+.1f} MiB; "
-            f"{churned.seconds / churned.cycles:.2f} s a cycle; caller and registry stand for other "
-            "machines: a process each, the caller off the last CPU, the registry on it"
+            f"{churned.seconds / churned.cycles:.2f} s a cycle; caller and registry represent other "
+            "machines as separate processes, the caller off the last CPU, the registry on it"
         ),
     )
 

@@ -17,7 +17,7 @@ SERVICE = "inference.GRPCInferenceService"
 
 
 def no_op(response: pb.ModelInferResponse) -> grpc.GenericRpcHandler:
-    """Return ModelInfer that answers with `response`, messages and all."""
+    """Return a ModelInfer method that always answers with `response`, as a message."""
 
     async def infer(
         _request: pb.ModelInferRequest, _context: grpc.aio.ServicerContext[Any, Any]

@@ -50,7 +50,7 @@ _BARE_RUNS = 3_000
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How the load comes: rows per request, connections, calls in flight on each."""
+    """The shape of a load: rows per request, connections, calls in flight on each."""
 
     name: str
     rows: int
@@ -65,7 +65,7 @@ RE_RANK = Shape(f"batches of {RE_RANK_ROWS}", RE_RANK_ROWS, 2, 2)
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that answers ModelInfer, its pid by name, and where its metrics are."""
+    """A server that answers ModelInfer, its pid by name, and the port of its metrics."""
 
     kind: str
     address: str
@@ -88,7 +88,7 @@ async def measure_infer(effort: Effort, folder: Path) -> list[Row]:
 
 @asynccontextmanager
 async def open_servers(artifact: Path, folder: Path) -> AsyncIterator[tuple[Server, Server]]:
-    """Start a scorer, and a floor that answers as the scorer answered."""
+    """Start a scorer, and a floor that returns the scorer's answers."""
     *ports, metrics_port = free_ports(3)
     addresses = [f"127.0.0.1:{port}" for port in ports]
     prepared = folder / "scorer-floor.response"
@@ -134,7 +134,7 @@ async def infer(address: str, rows: int) -> pb.ModelInferResponse:
 def _target(server: Server, shape: Shape, folder: Path, answer: pb.ModelInferResponse) -> Target:
     body = write_frame(folder / f"infer-{shape.rows}.frame", infer_request(shape.rows))
     load = Load(server.address, _METHOD, (body,), shape.connections, shape.in_flight)
-    # The floor answers each shape with one row: what is compared is the way, not the cargo.
+    # The floor answers each shape with one row: this compares the transport, not the payload.
     due_bytes = answer.ByteSize() if server.kind == "scorer" else 1
     port = server.metrics_port
     return Target(
@@ -167,7 +167,9 @@ def _rows(measured: Mapping[str, Sequence[Measured]]) -> list[Row]:
     crowd_ratio = median_ratio(crowd, crowd_floor)
     latency_ratio = _latency_ratio(lone, lone_floor)
     return [
-        _row(f"scorer floor, {CROWD.name}", crowd_floor, goal="the ground", note=_ms(crowd_floor)),
+        _row(
+            f"scorer floor, {CROWD.name}", crowd_floor, goal="the reference", note=_ms(crowd_floor)
+        ),
         _row(
             f"scorer ModelInfer, {CROWD.name}",
             crowd,
@@ -234,7 +236,7 @@ def _ms(measured: Sequence[Measured]) -> str:
 
 
 def _overhead_row(artifact: Path, measured: Mapping[str, Sequence[Measured]]) -> Row:
-    """Report what a call costs over a bare `session.run` of the same row, one at a time."""
+    """Report the cost of a call over a bare `session.run` of the same row, one at a time."""
     session = SessionOptions(1, 1, spin=False, arena=False, memory_pattern=False)
     options = LoadOptions(session, 1e-4, require_golden=True, warm_rows=1)
     loaded = load_model(artifact, VersionRef(_MODEL, 1), Expectation(), options, RunPlace(1.0))

@@ -1,8 +1,8 @@
-"""A process that calls one scorer at a steady pace and does nothing else.
+"""A separate process that calls one scorer at a steady pace.
 
-What measures must not be part of what it measures: it shares no event loop and no CPU with what
-loads and unloads, collects no garbage meanwhile, and tells what it saw only when it is asked to
-end, by the end of its standard input. It stands for a caller on another machine.
+The measuring process must not be part of the measurement: it shares no event loop and no CPU with
+the load and unload, collects no garbage in the meantime, and reports its results only when the end
+of its standard input asks it to exit. It represents a caller on another machine.
 """
 
 import asyncio
@@ -30,26 +30,26 @@ _END_LIMIT_S = 60.0
 @dataclass(frozen=True, slots=True)
 class Call:
     due_s: float  # time.monotonic, which all processes of a machine share
-    latency_s: float  # from when it was due: a load that waits for slow answers would hide them
+    latency_s: float  # from its due time: a load that waits for slow answers would hide them
 
 
 @dataclass(slots=True)
 class SteadyLoad:
-    """A load that runs; `calls` is there once it ended."""
+    """A running load; `calls` is available once it has ended."""
 
     process: Process
     calls: list[Call] = field(default_factory=list)
 
     async def end(self) -> None:
-        """Let it end and tell what it saw."""
+        """End the load and collect its results."""
         async with asyncio.timeout(_END_LIMIT_S):
-            told, _ = await self.process.communicate(b"")  # which ends its input
+            told, _ = await self.process.communicate(b"")  # closes its input, which ends it
         self.calls = [Call(*pair) for pair in json.loads(told)]
 
 
 @asynccontextmanager
 async def steady_load(address: str, cpus: Iterable[int]) -> AsyncIterator[SteadyLoad]:
-    """Call the scorer at `address` from a process that keeps to `cpus` (none: as it comes)."""
+    """Call the scorer at `address` from a process restricted to `cpus` (empty for no restriction)."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.scorer_steady_load", address, *map(str, cpus)),
         stdin=PIPE,

@@ -1,6 +1,6 @@
-"""Write the Python code of protos/ into understudy/, or check that it is up to date.
+"""The generator of the Python code of protos/ in understudy/, and the check that it is current.
 
-Runs in the environment of requirements/protos.lock; `make protos` makes it.
+It runs in the environment of requirements/protos.lock, which `make protos` creates.
 """
 
 import argparse
@@ -25,7 +25,7 @@ GENERATED = (
 
 
 def generate(output_root: Path) -> None:
-    """Write the generated packages below `output_root`, replacing what is there.
+    """Write the generated packages below `output_root`, replacing the existing ones.
 
     Raises:
         SystemExit: protoc rejected a file; its message is already on stderr.
@@ -41,7 +41,7 @@ def generate(output_root: Path) -> None:
             f"--grpc_python_out={output_root}",
             f"--mypy_out={output_root}",
             f"--mypy_grpc_out={output_root}",
-            # mypy-protobuf's plugins stand beside the interpreter, on no PATH of ours.
+            # mypy-protobuf's plugins are next to the interpreter and not on PATH.
             f"--plugin=protoc-gen-mypy={BESIDE_PYTHON / 'protoc-gen-mypy'}",
             f"--plugin=protoc-gen-mypy_grpc={BESIDE_PYTHON / 'protoc-gen-mypy_grpc'}",
             *(str(path) for path in sorted(SOURCES.rglob("*.proto"))),
@@ -54,7 +54,7 @@ def generate(output_root: Path) -> None:
 
 
 def stale_files() -> list[str]:
-    """Return the generated files that differ from what protos/ says now."""
+    """Return the generated files that differ from the current output for protos/."""
     with TemporaryDirectory() as scratch:
         fresh_root = Path(scratch)
         generate(fresh_root)

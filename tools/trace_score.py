@@ -1,11 +1,11 @@
-"""Count the files that one Score goes through in a router, and show the way: `python -m tools.trace_score`.
+"""A count of the files that one Score goes through in a router: `python -m tools.trace_score`.
 
 A file is entered when one of its functions starts. A step leads from one file to another, and a
-return is a step to a file that was left before. So attributes cost nothing, and neither does a
-coroutine that goes on after a wait. Only our own code counts, and only in the event loop's thread.
+return is a step to a file that was left before. Attributes therefore cost nothing, and neither does a
+coroutine that resumes after a wait. Only our own code counts, and only in the event loop's thread.
 
-The router is the one of the tests: the real service and stages over LMDB, the score log on, two
-arms. Five calls go ahead, since a process compiles and opens things at its first ones.
+The router is that of the tests: the real service and stages over LMDB, with the score log and two
+arms. Five calls run first, because a process compiles and opens resources on its first calls.
 """
 
 import argparse
@@ -42,23 +42,23 @@ _ROOT = Path(__file__).resolve().parent.parent
 _OURS = (f"{_ROOT}/router/", f"{_ROOT}/understudy/")
 _ENTITY = "u7"
 _CALLS_AHEAD = 5
-_TURNS_AFTERWARDS = 3  # of the event loop: the books are written once the caller has its answer
+_TURNS_AFTERWARDS = 3  # of the event loop: results are recorded once the caller has its answer
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One function that started."""
+    """The start of a function."""
 
     file: str  # relative to the project
     function: str
 
 
 class Trace:
-    """Records which of our functions start in this thread, in their order."""
+    """Records the starts of our functions in this thread, in order."""
 
     def __init__(self) -> None:
         self.starts: list[Start] = []
-        self._frames: set[FrameType] = set()  # kept, so that none is taken for another
+        self._frames: set[FrameType] = set()  # kept, so that ids of frames are not reused
 
     def __enter__(self) -> Self:
         sys.setprofile(self._note)
@@ -71,27 +71,27 @@ class Trace:
         code = frame.f_code
         if event != "call" or frame in self._frames or not code.co_filename.startswith(_OURS):
             return
-        self._frames.add(frame)  # a coroutine that goes on is called again
+        self._frames.add(frame)  # a resumed coroutine is reported as a call again
         name = code.co_filename.removeprefix(f"{_ROOT}/")
         if not name.endswith(("_pb2.py", "_pb2_grpc.py")):
             self.starts.append(Start(name, code.co_qualname))
 
 
 class _Context:
-    """What the service asks of gRPC for a call."""
+    """The parts of a gRPC context that the service uses."""
 
     def time_remaining(self) -> float:
         return 1.0
 
 
 def visits_of(starts: Sequence[Start]) -> list[tuple[str, list[str]]]:
-    """Return each stay in a file with the functions that started during it."""
+    """Return each visit to a file, with the functions that started during it."""
     stays = groupby(starts, key=lambda start: start.file)
     return [(file, [start.function for start in stay]) for file, stay in stays]
 
 
 async def trace_score(*, is_served: bool) -> list[Start]:
-    """Return what starts from the bytes of one Score to its row in the score log."""
+    """Return all function starts from the bytes of one Score to its row in the score log."""
     with TemporaryDirectory() as folder:
         root = Path(folder)
         _write_features(root / "features.lmdb")

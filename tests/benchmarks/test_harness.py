@@ -32,7 +32,7 @@ def counted(requests: int, *, seconds: float = 1.0) -> Counted:
     return Counted(requests, seconds, 0, requests * 80, NONE)
 
 
-def test_the_closing_lines_of_h2load_are_read() -> None:
+def test_the_summary_of_h2load_is_read() -> None:
     found = read_counts(OUTPUT, np.array([0.01, 0.03]))
 
     assert (found.requests, found.seconds, found.failed) == (12341, 2.0, 0)
@@ -48,7 +48,7 @@ def test_lost_and_refused_calls_count_as_failed() -> None:
     assert read_counts(text.replace("12343 2xx", "12340 2xx"), NONE).failed == 7
 
 
-def test_other_output_is_an_error_that_shows_it() -> None:
+def test_unexpected_output_is_an_error_that_shows_it() -> None:
     with pytest.raises(UnavailableError, match="could not connect"):
         read_counts("could not connect to host", NONE)
 
@@ -91,7 +91,7 @@ def test_rows_are_a_list_that_names_machine_commit_and_date(tmp_path: Path) -> N
     assert {*asked, "goal", "machine", "commit", "date"} <= set(entry)
 
 
-def test_scenarios_are_found_by_themselves() -> None:
+def test_scenarios_are_discovered_automatically() -> None:
     assert {"score", "latency", "mirror", "stream", "batch", "overload", "width"} <= set(
         find_scenarios()
     )
@@ -108,7 +108,7 @@ def benchmarks(*arguments: str, **environment: str) -> subprocess.CompletedProce
     )
 
 
-def test_without_h2load_it_says_how_to_get_it(tmp_path: Path) -> None:
+def test_without_h2load_the_error_tells_how_to_install_it(tmp_path: Path) -> None:
     done = benchmarks("--only", "score", PATH=str(tmp_path))
 
     assert done.returncode == exit_codes.UNAVAILABLE

@@ -1,4 +1,4 @@
-"""The pages name what is there: files by their paths, pages by their links."""
+"""Paths and links in the pages lead to existing files."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# The changelog speaks of the past, where files had other names.
+# The changelog describes the past, when files had other names.
 PAGES = sorted(
     [
         *ROOT.glob("*.md"),
@@ -31,14 +31,14 @@ def is_there(name: str) -> bool:
 
 
 @pytest.mark.parametrize("page", LIVING, ids=lambda page: page.name)
-def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
     named = set(NAMED.findall(page.read_text()))
 
     assert [name for name in sorted(named) if not is_there(name)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+def test_every_link_of_a_page_has_a_target(page: Path) -> None:
     linked = {target.strip() for target in LINKED.findall(page.read_text())}
 
     assert [target for target in sorted(linked) if not (page.parent / target).exists()] == []
