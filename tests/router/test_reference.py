@@ -9,7 +9,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "router.md"
 
 
 def test_every_setting_is_in_the_reference() -> None:
-    settings_part = PAGE.read_text().split("## Settings")[1].split("## What")[0]
+    settings_part = PAGE.read_text().split("## Settings")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (.+?) \| (.+?) \|", settings_part, re.MULTILINE)
     documented = {
         name: default
