@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.virtual_time import SkippingLoop
+from tests.virtual_time import SkippingLoop, StoppedClockLoop
 from understudy.runtime.free_port import free_port
 
 # On a shared machine an example may take any time: no deadline per example.
@@ -28,9 +28,11 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, LoopFactory]:
-    """Choose the event loop of a test: its clock is virtual when the test is marked so."""
+    """Choose the event loop of a test by its marker; see tests/virtual_time.py."""
     if item.get_closest_marker("virtual_time"):
         return {"virtual": SkippingLoop}
+    if item.get_closest_marker("stopped_clock"):
+        return {"stopped": StoppedClockLoop}
     return {"real": asyncio.new_event_loop}
 
 

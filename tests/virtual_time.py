@@ -1,7 +1,8 @@
-"""Time for tests that takes none: a loop whose clock jumps to the next timer when nothing else is due.
+"""Event loops whose clock is not the machine's, so that no machine is too busy for a test.
 
-What the code under test waits for arrives at once, and in the order of its timers, however busy the
-machine is. So a deadline of 20 ms is met or missed by the rules alone, and an hour may pass.
+On a `SkippingLoop` time takes none: its clock jumps to the next timer when nothing else is due. A
+deadline of 20 ms is met or missed by the rules alone, and an hour may pass.
+On a `StoppedClockLoop` no time passes unless the test says so: for code that needs sockets or threads.
 """
 
 import asyncio
@@ -42,11 +43,32 @@ class _SkippingSelector(selectors.SelectSelector):
         return super().select(0)
 
 
+class StoppedClockLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time passes only by `skip`; sockets and threads work as ever."""
+
+    def __init__(self) -> None:
+        self._skipped_s = 0.0
+        super().__init__()
+
+    def time(self) -> float:
+        return self._skipped_s
+
+    def skip(self, seconds: float) -> None:
+        """Let that much time pass."""
+        self._skipped_s += seconds
+
+
 def skip(seconds: float) -> None:
-    """Hold the running loop up for that long, as a blocking call does."""
+    """Let that much time pass on the running loop at once, as when a call blocks it."""
     loop = asyncio.get_running_loop()
-    assert isinstance(loop, SkippingLoop), "mark the test with virtual_time"
+    assert isinstance(loop, SkippingLoop | StoppedClockLoop), "the test needs a marker of its loop"
     loop.skip(seconds)
+
+
+async def turns(count: int = 10) -> None:
+    """Let the loop turn that often, and no time pass."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 def run_on_virtual_time(scenario: Coroutine[Any, Any, _Result]) -> _Result:

@@ -20,6 +20,6 @@ def run_router(
         capture_output=True,
         text=True,
         errors="surrogateescape",
-        timeout=60,
+        timeout=120,
         check=False,
     )

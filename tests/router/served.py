@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from time import monotonic, thread_time
+from time import thread_time
 from typing import Any
 
 import grpc
@@ -19,6 +19,8 @@ from understudy.domain.deployments import Challenger, Deployment, Fallback, Shad
 from understudy.logs.batches import OutcomeBatchLog
 from understudy.runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
 from understudy.scoring.v1 import scoring_pb2_grpc
+
+PATIENT_S = 60.0  # these tests say what is answered, and a busy machine may take its time
 
 
 @dataclass
@@ -38,14 +40,15 @@ async def open_served(
     listen: str = "127.0.0.1:0",
     reuse_port: bool = False,
     most_stream_age_s: float = 300.0,
-    default_deadline_s: float = 0.1,
     **options: Any,
 ) -> AsyncIterator[Served]:
     """Serve a deployment with champion 1, challenger 2, shadow 3 and a constant.
 
     `options`: of the gRPC server.
     """
-    async with open_world() as world:
+    async with open_world(
+        slow_s=PATIENT_S, scorer_timeout_s=PATIENT_S, wanted_queue_s=PATIENT_S
+    ) as world:
         for index in range(300):
             world.store.put(VIEW, f"u{index}", {"amount": float(index), "count": 1.0})
         await world.deploy(
@@ -67,19 +70,19 @@ async def open_served(
             return True
 
         service = ScoringService(
-            Admission(world.models.find, BudgetPolicy(default_deadline_s, 10.0), 1000),
+            Admission(world.models.find, BudgetPolicy(PATIENT_S, PATIENT_S), 1000),
             world.gate,
             Intake(
                 world.gate,
                 most_gather_s=0.002,
-                default_deadline_s=default_deadline_s,
-                now_s=monotonic,
+                default_deadline_s=PATIENT_S,
+                now_s=world.now_s,
                 cpu_s=thread_time,
             ),
             world.counters,
             world.models.find,
             log,
-            Clocks(monotonic, lambda: UTC_S),
+            Clocks(world.now_s, lambda: UTC_S),
             most_stream_age_s=most_stream_age_s,
         )
         server = new_server(reuse_port=reuse_port, **options)

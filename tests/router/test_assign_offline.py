@@ -30,6 +30,7 @@ def saved(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.virtual_time
 async def test_the_command_says_what_a_live_router_answers(saved: Path) -> None:
     async with open_world() as world:
         await world.deploy(

@@ -23,6 +23,7 @@ from understudy.domain.errors import UnavailableError
 from understudy.runtime.exit_codes import FAILED
 from understudy.runtime.free_port import free_port
 
+pytestmark = pytest.mark.stopped_clock
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -35,7 +36,7 @@ def taken_port() -> Iterator[int]:
 
 
 def scrape(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         text: str = answer.read().decode()
         return text
 

@@ -20,8 +20,8 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
 
 MOST_OPEN = 256
-LONG_S = 5.0  # longer than a test takes
-CUT_S = 10.0  # a grace that ends in a cut
+LONG_S = 120.0  # a wait that ends a hang
+CUT_S = 60.0  # a grace that ends in a cut
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Caller:
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
-    async with open_served(default_deadline_s=LONG_S) as served:
+    async with open_served() as served:
         yield served
 
 
@@ -278,10 +278,10 @@ def assert_all_taken_were_answered(served: Served, callers: Sequence[Busy]) -> N
 
 
 async def test_a_drain_ends_busy_streams_with_ok_and_loses_no_message_it_took() -> None:
-    async with open_served(default_deadline_s=LONG_S) as served:
+    async with open_served() as served:
         stop = asyncio.Event()
         callers = [Busy(), Busy()]
-        async with asyncio.timeout(CUT_S * 3), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(LONG_S), asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(
                 serve_until_stopped(
                     served.server,
@@ -305,25 +305,38 @@ async def test_a_drain_ends_busy_streams_with_ok_and_loses_no_message_it_took() 
 async def test_a_stream_of_age_ends_with_ok_after_its_connections_age() -> None:
     async with open_served(
         most_stream_age_s=1.0,
-        default_deadline_s=LONG_S,
         max_connection_age_ms=300,
         max_connection_age_grace_ms=round(CUT_S * 1000),
     ) as served:
         caller = Busy()
-        async with asyncio.timeout(CUT_S * 3):
+        async with asyncio.timeout(LONG_S):
             code = await asyncio.to_thread(caller.run, served.port)
 
         assert code is grpc.StatusCode.OK
         assert_all_taken_were_answered(served, [caller])
 
 
+def end_as_of_age(served: Served) -> list[Any]:
+    """Let the open streams end as at their age, which comes when a test least expects it."""
+    streams = list(served.service._streams._streams)
+    for each in streams:
+        each.stop_reading()
+    return streams
+
+
 async def test_a_client_goes_on_over_streams_of_age_without_noticing() -> None:
-    async with open_served(most_stream_age_s=0.05, default_deadline_s=LONG_S) as served:
+    async with open_served() as served:
         wanted = [request(index) for index in range(3_000)]
+        answers: list[StreamAnswer] = []
+        ended: list[Any] = []
 
         async with AsyncScoringClient(f"127.0.0.1:{served.port}") as client:
-            answers = [answer async for answer in client.score_stream(wanted, timeout_s=CUT_S * 3)]
+            async for answer in client.score_stream(wanted, timeout_s=LONG_S):
+                answers.append(answer)
+                if len(answers) % 500 == 0:
+                    ended += end_as_of_age(served)
 
+        assert len({id(each) for each in ended}) > 2, "few streams came of age: little was tested"
         assert sorted(ids(answers)) == sorted(each.request_id for each in wanted)
         assert all(answer.response is not None for answer in answers)
         assert sum(served.world.counters.rows.values()) == len(wanted), "one was scored twice"
@@ -331,18 +344,25 @@ async def test_a_client_goes_on_over_streams_of_age_without_noticing() -> None:
 
 async def test_a_client_loses_nothing_when_one_of_two_routers_drains() -> None:
     async with (
-        open_served(reuse_port=True, default_deadline_s=LONG_S) as drained,
+        open_served(reuse_port=True) as drained,
         AsyncScoringClient(f"127.0.0.1:{drained.port}") as client,
     ):
-        going_on = open_served(
-            listen=f"127.0.0.1:{drained.port}", reuse_port=True, default_deadline_s=LONG_S
-        )
+        going_on = open_served(listen=f"127.0.0.1:{drained.port}", reuse_port=True)
         answers: list[StreamAnswer] = []
         wanted = [request(index) for index in range(1_000)]
-        stream = client.score_stream(wanted, timeout_s=CUT_S * 3)
+        is_draining = asyncio.Event()
+
+        async def sent() -> AsyncIterator[pb.ScoreRequest]:
+            for index, each in enumerate(wanted):
+                if index == 500:
+                    await is_draining.wait()
+                yield each
+
+        stream = client.score_stream(sent(), timeout_s=LONG_S)
         answers.append(await anext(stream))  # only the first router is there to have it
         async with going_on as other:
             drained.service.end_streams()
+            is_draining.set()
             stopping = asyncio.ensure_future(drained.server.stop(CUT_S))
             answers += [answer async for answer in stream]
             await stopping
