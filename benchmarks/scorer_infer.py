@@ -32,7 +32,8 @@ from scorer.server.load_model import LoadedModel, LoadOptions, load_model
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.response_writer import ResponseWriter
 from understudy.artifact.expectation import Expectation
-from understudy.artifact.onnx_model import SessionOptions
+from understudy.artifact.load_checks import CheckOptions
+from understudy.artifact.session_options import SessionOptions
 from understudy.domain.versions import MODEL_FILE, VersionRef
 from understudy.oip import inference_pb2 as pb
 from understudy.runtime.free_port import free_ports
@@ -237,8 +238,8 @@ def _ms(measured: Sequence[Measured]) -> str:
 
 def _overhead_row(artifact: Path, measured: Mapping[str, Sequence[Measured]]) -> Row:
     """Report the cost of a call over a bare `session.run` of the same row, one at a time."""
-    session = SessionOptions(1, 1, spin=False, arena=False, memory_pattern=False)
-    options = LoadOptions(session, 1e-4, require_golden=True, warm_rows=1)
+    checks = CheckOptions(SessionOptions(), golden_tolerance=1e-4, require_golden=True)
+    options = LoadOptions(checks, warm_rows=1)
     loaded = load_model(artifact, VersionRef(_MODEL, 1), Expectation(), options, RunPlace(1.0))
     bare_us, own_us = _bare_and_own_us(loaded)
     lone, floor = _pair(measured, LONE)

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from understudy.artifact.session_options import SessionOptions
 from understudy.runtime.settings import ProcessSettings
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=86_400)]
@@ -15,6 +16,7 @@ Nice = Annotated[int, Field(ge=0, le=19)]
 Threads = Annotated[int, Field(ge=1, le=256)]
 
 
+_SESSION = SessionOptions()
 _LEVELS = "^(debug|info|warning|error)$"
 
 
@@ -37,13 +39,17 @@ class ScorerSettings(ProcessSettings):
     log_level: str = Field("info", pattern=_LEVELS, description="debug, info, warning or error")
 
     intra_op_threads: int = Field(
-        1, ge=0, le=256, description="threads of one run; 0: as many as the cgroups leave CPUs"
+        _SESSION.intra_op_threads,
+        ge=0,
+        le=256,
+        description="threads of one run; 0: as many as the cgroups leave CPUs",
     )
     inter_op_threads: Threads = Field(
-        1, description="operators of one run side by side; above 1 not with MEMORY_PATTERN"
+        _SESSION.inter_op_threads,
+        description="operators of one run side by side; above 1 not with MEMORY_PATTERN",
     )
-    spin: bool = Field(default=False, description="ONNX Runtime threads spin while idle")
-    arena: bool = Field(default=False, description="ONNX Runtime keeps memory between runs")
+    spin: bool = Field(_SESSION.spin, description="ONNX Runtime threads spin while idle")
+    arena: bool = Field(_SESSION.arena, description="ONNX Runtime keeps memory between runs")
     max_memory_mb: int | None = Field(
         None,
         ge=256,
@@ -51,7 +57,8 @@ class ScorerSettings(ProcessSettings):
         description="limit of address space; a run that needs more is refused",
     )
     memory_pattern: bool = Field(
-        default=False, description="ONNX Runtime plans memory per shape; pays for fixed shapes"
+        _SESSION.memory_pattern,
+        description="ONNX Runtime plans memory per shape; pays for fixed shapes",
     )
 
     max_batch_rows: int = Field(256, ge=1, le=65_536, description="most rows joined into one run")

@@ -15,8 +15,8 @@ import grpc
 import structlog
 
 from scorer.decisions.cache_keeping import evictable
-from understudy.artifact.artifact import is_confined
-from understudy.domain.errors import CorruptedError, InvalidInputError, UnavailableError
+from understudy.artifact.paths import checked_path
+from understudy.domain.errors import CorruptedError, UnavailableError
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import ArtifactFile
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
@@ -73,12 +73,8 @@ class ArtifactCache:
     async def _folder_of(self, version: VersionSpec) -> Path:
         folder = self._artifacts / version.artifact_digest
         for file in version.files:
-            if not is_confined(file.path):
-                raise InvalidInputError.of(
-                    "files.path", read=file.path, accepted="a path below the artifact"
-                )
-            stored = await self._fetched(file)
-            _link(stored, folder / file.path)
+            path = checked_path(file.path, "files.path")
+            _link(await self._fetched(file), folder / path)
         return folder
 
     def forget(self, version: VersionSpec) -> None:

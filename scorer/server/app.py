@@ -24,7 +24,8 @@ from scorer.server.served_model import ServedModel
 from scorer.server.service import InferenceService
 from scorer.settings import NanPolicy, ScorerSettings
 from understudy.artifact.expectation import Expectation
-from understudy.artifact.onnx_model import SessionOptions
+from understudy.artifact.load_checks import CheckOptions
+from understudy.artifact.session_options import SessionOptions
 from understudy.domain.errors import UnavailableError, UnderstudyError
 from understudy.domain.versions import VersionRef
 from understudy.runtime.exit_codes import DATA_ERROR, OK
@@ -117,15 +118,17 @@ def _leave_while_loading(task: ServeTask) -> NoReturn:
 
 async def _load(task: ServeTask, settings: ScorerSettings, place: RunPlace) -> LoadedModel:
     options = LoadOptions(
-        session=SessionOptions(
-            intra_op_threads=settings.intra_op_threads or cgroup_cpus(task.cpus),
-            inter_op_threads=settings.inter_op_threads,
-            spin=settings.spin,
-            arena=settings.arena,
-            memory_pattern=settings.memory_pattern,
+        CheckOptions(
+            session=SessionOptions(
+                intra_op_threads=settings.intra_op_threads or cgroup_cpus(task.cpus),
+                inter_op_threads=settings.inter_op_threads,
+                spin=settings.spin,
+                arena=settings.arena,
+                memory_pattern=settings.memory_pattern,
+            ),
+            golden_tolerance=settings.golden_tolerance,
+            require_golden=settings.require_golden,
         ),
-        golden_tolerance=settings.golden_tolerance,
-        require_golden=settings.require_golden,
         warm_rows=settings.max_batch_rows,
     )
     # In a thread: health checks are answered meanwhile.

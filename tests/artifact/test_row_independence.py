@@ -65,7 +65,7 @@ def test_a_model_that_mixes_rows_is_a_finding(
     seen = inspect_directory(artifact(tmp_path, nodes, golden))
 
     assert [(each.field, each.wanted) for each in seen.problems] == [
-        ("artifact.rows", INDEPENDENT_ROWS)
+        ("model.onnx rows", INDEPENDENT_ROWS)
     ]
 
 

@@ -344,9 +344,23 @@ def test_a_text_is_no_score() -> None:
 
 
 def test_a_replay_beyond_the_tolerance_is_refused() -> None:
-    changed = submission().inspection.model_copy(update={"golden_difference": 0.1})
+    changed = submission().inspection.model_copy(
+        update={"golden_differences": {"label": 0.0, "probabilities": 0.1}}
+    )
 
-    assert fields_of(judged(inspection=changed)) == ["artifact.golden.tolerance"]
+    (finding,) = judged(inspection=changed).findings
+
+    assert str(finding) == (
+        "golden.npz output 'probabilities': read a difference of 0.1; wanted: at most 1e-05"
+    )
+
+
+def test_golden_vectors_must_prove_the_score() -> None:
+    changed = submission().inspection.model_copy(update={"golden_differences": {"label": 0.0}})
+
+    (finding,) = judged(inspection=changed).findings
+
+    assert finding.wanted == "also out:probabilities, the output of the score"
 
 
 def test_an_artifact_without_files_is_refused() -> None:

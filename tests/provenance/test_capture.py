@@ -16,8 +16,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tests.artifact.models import doubling_artifact
 from understudy.domain.canonical import canonical_json, digest_of_text
-from understudy.provenance.capture import compare_with_champion, conversion_facts
+from understudy.domain.errors import InvalidInputError
+from understudy.provenance.capture import artifact_facts, compare_with_champion, conversion_facts
 from understudy.provenance.code_facts import InstalledCode, code_source
 from understudy.provenance.content import content_of
 from understudy.provenance.environment_facts import environment_facts
@@ -248,6 +250,24 @@ def test_metrics_are_repeatable_and_within_their_intervals() -> None:
 def test_metrics_of_unfit_arrays_are_refused(labels: list[int], scores: list[float]) -> None:
     with pytest.raises(ValueError, match=r"labels must|1-D arrays|finite"):
         auc_interval(np.array(labels), np.array(scores))
+
+
+def test_of_an_artifact_that_cannot_be_opened_the_reason_is_told(tmp_path: Path) -> None:
+    doubling_artifact(tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"no model")
+
+    with pytest.raises(InvalidInputError, match=r"model\.onnx: .* accepted: an ONNX model"):
+        artifact_facts(tmp_path, 1e-5)
+
+
+def test_of_an_artifact_without_golden_vectors_the_other_facts_are_told(tmp_path: Path) -> None:
+    doubling_artifact(tmp_path)
+    (tmp_path / "golden.npz").unlink()
+
+    facts = artifact_facts(tmp_path, 1e-5)
+
+    assert facts["inputs"] == [{"name": "X", "datatype": "FP32", "shape": [-1, 3]}]
+    assert facts["golden"] == {"rows": 0, "tolerance": 1e-5}
 
 
 def test_conversion_is_the_largest_difference() -> None:

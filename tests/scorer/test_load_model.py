@@ -1,5 +1,6 @@
 """Loading: what is refused, with which words, and what a loaded model is known to do."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.artifact.models import (
     save_model,
     tensor,
 )
-from tests.scorer.serving import OPTIONS, REF, SESSION, load
+from tests.scorer.serving import CHECKS, OPTIONS, REF, load
 from tests.scorer.test_decisions import version
 from understudy.artifact.artifact import describe_artifact
 from understudy.artifact.expectation import Expectation, expectation_of
@@ -146,7 +147,7 @@ def test_a_registered_tolerance_of_0_admits_no_difference(tmp_path: Path) -> Non
         ),
         (
             {"in_X": np.ones((2, 3), np.float32), "out_Y": np.full((2, 3), np.nan, np.float32)},
-            "difference of inf",
+            "values are NaN or infinite only",
         ),
         (
             {"in_X": np.array([["a"] * 3]), "out_Y": np.ones((1, 3), np.float32)},
@@ -174,7 +175,7 @@ def test_a_golden_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 def test_golden_vectors_can_be_required(tmp_path: Path) -> None:
     path = doubling_model(tmp_path / "m.onnx")
-    strict = LoadOptions(SESSION, 1e-4, require_golden=True, warm_rows=1)
+    strict = LoadOptions(replace(CHECKS, require_golden=True), warm_rows=1)
 
     with pytest.raises(InvalidInputError, match=r"golden\.npz"):
         load_model(path, REF, Expectation(), strict, RunPlace(1.0))

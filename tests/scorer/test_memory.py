@@ -9,7 +9,8 @@ from onnx import helper, numpy_helper
 
 from scorer.settings import ScorerSettings
 from tests.artifact.models import save_model, tensor
-from understudy.artifact.onnx_model import OnnxModel, SessionOptions, open_model
+from understudy.artifact.onnx_model import OnnxModel, open_model
+from understudy.artifact.session_options import SessionOptions
 
 RUNS = 100_000
 LONGEST_ROWS = 256

@@ -1,12 +1,32 @@
 """An artifact on disk: the files it must have, their digests, and nothing outside of it."""
 
 from collections.abc import Iterator
-from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 
+from understudy.artifact.digests import digest_and_size
 from understudy.artifact.onnx_wire import external_locations
+from understudy.artifact.paths import is_confined
 from understudy.domain.errors import CorruptedError, Fault, InvalidInputError, NotFoundError
 from understudy.domain.versions import MODEL_FILE, ArtifactFile, artifact_digest
+
+
+def locate_artifact(source: Path) -> tuple[Path, Path]:
+    """Return the folder of `source` and the model in it.
+
+    Args:
+        source: a folder that holds `model.onnx`, or one .onnx file.
+
+    Raises:
+        NotFoundError: there is no such folder or file.
+    """
+    if source.is_dir():
+        model = source / MODEL_FILE
+        if not model.is_file():
+            raise NotFoundError("file", model)
+        return source, model
+    if not source.is_file():
+        raise NotFoundError("artifact", source)
+    return source.parent, source
 
 
 def describe_artifact(source: Path) -> tuple[Path, tuple[ArtifactFile, ...]]:
@@ -18,17 +38,14 @@ def describe_artifact(source: Path) -> tuple[Path, tuple[ArtifactFile, ...]]:
 
     Raises:
         NotFoundError: there is no such folder or file.
+        InvalidInputError: the one file is not a model.
     """
+    root, model = locate_artifact(source)
     if source.is_dir():
         paths = sorted(path for path in source.rglob("*") if path.is_file())
-        if source / MODEL_FILE not in paths:
-            raise NotFoundError("file", source / MODEL_FILE)
-        return source, tuple(_described(source, path) for path in paths)
-    if not source.is_file():
-        raise NotFoundError("artifact", source)
-    root = source.parent
-    names = sorted({source.name, *external_locations(source.read_bytes())})
-    paths = [root / name for name in names if is_confined(name) and (root / name).is_file()]
+    else:
+        names = sorted({source.name, *external_locations(model.read_bytes())})
+        paths = [root / name for name in names if is_confined(name) and (root / name).is_file()]
     return root, tuple(_described(root, path) for path in paths)
 
 
@@ -55,13 +72,13 @@ def check_external_data(model: Path, files: tuple[ArtifactFile, ...]) -> None:
     """Refuse external data that lies outside of the artifact or was not registered with it.
 
     Raises:
-        InvalidInputError: naming each such location.
+        InvalidInputError: naming each such location, and each symbolic link.
     """
-    registered = {file.path for file in files}
+    registered = {file.path for file in files if is_confined(file.path)}
     faults = [
         Fault(f"{model.name} external_data.location", repr(name), "a file of the artifact")
         for name in external_locations(model.read_bytes())
-        if not is_confined(name) or str(PurePosixPath(name)) not in registered
+        if str(PurePosixPath(name)) not in registered  # './weights.bin' is a file of the artifact
     ]
     # A symbolic link is a way out, too.
     faults += [
@@ -73,12 +90,6 @@ def check_external_data(model: Path, files: tuple[ArtifactFile, ...]) -> None:
         raise InvalidInputError(faults)
 
 
-def is_confined(name: str) -> bool:
-    """Say whether `name` stays below the folder it is relative to."""
-    path = PurePosixPath(name)
-    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
-
-
 def _steps(root: Path, name: str) -> Iterator[Path]:
     path = root
     for part in PurePosixPath(name).parts:
@@ -87,6 +98,4 @@ def _steps(root: Path, name: str) -> Iterator[Path]:
 
 
 def _described(root: Path, path: Path) -> ArtifactFile:
-    with path.open("rb") as stream:
-        digest = file_digest(stream, "sha256").hexdigest()
-    return ArtifactFile(path.relative_to(root).as_posix(), digest, path.stat().st_size)
+    return ArtifactFile(path.relative_to(root).as_posix(), *digest_and_size(path))

@@ -1,7 +1,7 @@
 """One ONNX Runtime session: opened with our options, run with arrays in the model's order."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from understudy.artifact.session_options import SessionOptions
 from understudy.artifact.signature import DATATYPE_OF_ONNX
 from understudy.domain.errors import Fault, InvalidInputError, OverloadedError
 from understudy.domain.versions import DYNAMIC, TensorSpec
@@ -16,8 +17,9 @@ from understudy.domain.versions import DYNAMIC, TensorSpec
 _RETRY_AFTER_MS = 100
 _OUT_OF_MEMORY = ("failed to allocate memory", "bad allocation", "bad_alloc")
 _ERRORS_ONLY = 3
-# All that `run` raises of its own; a bug of ours raises something else.
-_ORT_ERRORS: tuple[type[Exception], ...] = (
+# All that a run raises of its own; a bug of ours raises something else.
+_RUN_ERRORS: tuple[type[Exception], ...] = (
+    MemoryError,
     ort_errors.Fail,
     ort_errors.InvalidArgument,
     ort_errors.RuntimeException,
@@ -25,19 +27,16 @@ _ORT_ERRORS: tuple[type[Exception], ...] = (
     ort_errors.NotImplemented,
     ort_errors.EngineError,
 )
+# The source location in ONNX Runtime and the path of our file are not part of the reason.
+_NOISE = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .+? failed: ?"
+    r"|\S*/onnxruntime/\S+\.(?:cc|h):\d+ .*?\)(?: const)? (?=\S)"
+)
+_MOST_CHARACTERS = 500
 _ZIPMAP_ACCEPTED = (
     "a tensor; ZipMap makes maps, convert without it: "
     "skl2onnx.to_onnx(..., options={'zipmap': False})"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    intra_op_threads: int
-    inter_op_threads: int
-    spin: bool
-    arena: bool
-    memory_pattern: bool
 
 
 class OnnxModel:
@@ -67,10 +66,8 @@ class OnnxModel:
         feeds = dict(zip(self._input_names, inputs, strict=True))
         try:
             arrays: list[NDArray[Any]] = self._session.run(names, feeds)
-        except _ORT_ERRORS as error:
-            raise _run_error(str(error)) from error
-        except MemoryError as error:
-            raise OverloadedError("memory", retry_after_ms=_RETRY_AFTER_MS) from error
+        except _RUN_ERRORS as error:
+            raise _run_error(error) from error
         return arrays
 
 
@@ -80,6 +77,7 @@ def open_model(path: Path, options: SessionOptions) -> OnnxModel:
     Raises:
         InvalidInputError: ONNX Runtime cannot load it, it takes nothing, or it gives what is
             not a tensor.
+        OverloadedError: there is not enough memory for it.
     """
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     try:
@@ -87,17 +85,38 @@ def open_model(path: Path, options: SessionOptions) -> OnnxModel:
             str(path), _session_options(options), providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # the runtime raises its own types, RuntimeError and ValueError
-        raise InvalidInputError.of(
-            path.name, read=_first_line(error), accepted="a model that ONNX Runtime loads"
-        ) from error
-    nodes = [("inputs", node) for node in session.get_inputs()]
-    nodes += [("outputs", node) for node in session.get_outputs()]
-    faults = [_fault(where, node) for where, node in nodes if not _is_served(node)]
-    if not session.get_inputs():
-        faults.append(Fault("model inputs", "none", "one or more"))
-    if faults:
+        if _is_out_of_memory(error):
+            raise out_of_memory() from error
+        fault = Fault(path.name, reason_of(error), "a model that ONNX Runtime loads")
+        raise InvalidInputError([fault]) from error
+    if faults := _signature_faults(session):
         raise InvalidInputError(faults)
     return OnnxModel(session)
+
+
+def reason_of(error: Exception) -> str:
+    """Return the reason of an error of ONNX Runtime or onnx on one line, without our file's path."""
+    reason = " ".join(_NOISE.sub("", " ".join(str(error).split())).split())
+    return reason if len(reason) <= _MOST_CHARACTERS else f"{reason[:_MOST_CHARACTERS]}…"
+
+
+def out_of_memory() -> OverloadedError:
+    return OverloadedError("memory", retry_after_ms=_RETRY_AFTER_MS)
+
+
+def _signature_faults(session: onnxruntime.InferenceSession) -> list[Fault]:
+    """Return the faults of inputs and outputs that cannot be served."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    nodes = [*(("inputs", node) for node in inputs), *(("outputs", node) for node in outputs)]
+    faults = [_fault(where, node) for where, node in nodes if node.type not in DATATYPE_OF_ONNX]
+    faults += [
+        Fault(f"model inputs {node.name!r} shape", str(node.shape), "open sizes, or 1 and more")
+        for node in inputs
+        if 0 in node.shape  # ONNX Runtime would accept empty tensors only
+    ]
+    if not inputs:
+        faults.append(Fault("model inputs", "none", "one or more"))
+    return faults
 
 
 def _session_options(options: SessionOptions) -> onnxruntime.SessionOptions:
@@ -115,10 +134,6 @@ def _session_options(options: SessionOptions) -> onnxruntime.SessionOptions:
     return made
 
 
-def _is_served(node: Any) -> bool:
-    return node.type in DATATYPE_OF_ONNX
-
-
 def _fault(where: str, node: Any) -> Fault:
     is_map = node.type.startswith(("seq(map", "map("))
     accepted = _ZIPMAP_ACCEPTED if is_map else f"one of {', '.join(DATATYPE_OF_ONNX)}"
@@ -126,17 +141,20 @@ def _fault(where: str, node: Any) -> Fault:
 
 
 def _spec_of(node: Any) -> TensorSpec:
-    shape = tuple(size if isinstance(size, int) and size >= 0 else DYNAMIC for size in node.shape)
+    # Some exporters write 0 for an unknown size of an output.
+    shape = tuple(size if isinstance(size, int) and size > 0 else DYNAMIC for size in node.shape)
     return TensorSpec(node.name, DATATYPE_OF_ONNX[node.type], shape)
 
 
-def _run_error(text: str) -> InvalidInputError | OverloadedError:
-    if any(mark in text.lower() for mark in _OUT_OF_MEMORY):
-        return OverloadedError("memory", retry_after_ms=_RETRY_AFTER_MS)
+def _run_error(error: Exception) -> InvalidInputError | OverloadedError:
+    if _is_out_of_memory(error):
+        return out_of_memory()
     return InvalidInputError(
-        [Fault("inputs", _first_line(text), "values that the model can compute")]
+        [Fault("inputs", reason_of(error), "values that the model can compute")]
     )
 
 
-def _first_line(error: object) -> str:
-    return str(error).strip().partition("\n")[0]
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(
+        mark in str(error).lower() for mark in _OUT_OF_MEMORY
+    )

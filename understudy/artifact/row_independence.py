@@ -4,13 +4,14 @@ The router joins rows of different callers into one run, so a model whose answer
 on the rows beside it would show one caller what another one sent.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Arrays = Sequence[NDArray[Any]]
+from understudy.artifact.signature import Arrays
+
 Run = Callable[[Arrays], Arrays | None]  # None: the model cannot compute these values
 
 INDEPENDENT_ROWS = (

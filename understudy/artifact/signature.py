@@ -1,11 +1,15 @@
 """What a model takes and gives, in words of the Open Inference Protocol and of numpy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from understudy.domain.versions import DYNAMIC, TensorSpec, VersionRef
+
+Arrays = Sequence[NDArray[Any]]  # one for each input, or output, in the model's order
 
 DTYPE_OF: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),

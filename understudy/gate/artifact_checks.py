@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from understudy.artifact.replay import tolerance_faults
+from understudy.artifact.signature_match import signature_faults
 from understudy.domain.versions import GOLDEN_FILE, MODEL_FILE, ScoreOutput, TensorSpec
 from understudy.gate.submission import Submission
 from understudy.provenance.findings import NOTHING, Finding, shown
@@ -21,6 +23,7 @@ def artifact_findings(submission: Submission, declared: Artifact | None) -> Iter
     yield from inspection.problems
     if inspection.outputs:
         yield from _score_findings(submission.score_output, inspection.outputs)
+        yield from _proof_findings(submission.score_output, inspection)
     if declared is not None:
         yield from _file_findings(submission, declared)
         if inspection.ir_version:
@@ -53,24 +56,39 @@ def _fact_findings(inspection: Inspection, declared: Artifact) -> Iterator[Findi
         "ir_version": (declared.ir_version, inspection.ir_version),
         "producer": (declared.producer, inspection.producer),
     }
-    if inspection.inputs:
-        claims["inputs"] = (_written(declared.inputs), _written(inspection.inputs))
-        claims["outputs"] = (_written(declared.outputs), _written(inspection.outputs))
     if inspection.golden_rows:
         claims["golden.rows"] = (declared.golden.rows, inspection.golden_rows)
     for name, (claim, fact) in claims.items():
         if claim != fact:
             yield Finding(f"artifact.{name}", shown(claim), f"{shown(fact)}, as in the model")
-    if inspection.golden_difference > declared.golden.tolerance:
-        yield Finding(
-            "artifact.golden.tolerance",
-            f"{declared.golden.tolerance:g}; the replay differs by {inspection.golden_difference:g}",
-            "golden vectors that replay within their tolerance",
-        )
+    if inspection.inputs:
+        yield from _signature_findings("inputs", declared.inputs, inspection.inputs)
+        yield from _signature_findings("outputs", declared.outputs, inspection.outputs)
+    yield from map(
+        Finding.of, tolerance_faults(inspection.golden_differences, declared.golden.tolerance)
+    )
+
+
+def _signature_findings(
+    side: str, declared: tuple[Tensor, ...], found: tuple[Tensor, ...]
+) -> Iterator[Finding]:
+    specs = ([tensor_spec(each) for each in tensors] for tensors in (declared, found))
+    if signature_faults(side, *specs):
+        claim, fact = shown(_written(declared)), shown(_written(found))
+        yield Finding(f"artifact.{side}", claim, f"{fact}, as in the model")
 
 
 def _written(tensors: tuple[Tensor, ...]) -> list[str]:
     return [f"{each.name} {each.datatype}{list(each.shape)}" for each in tensors]
+
+
+def _proof_findings(score: ScoreOutput, inspection: Inspection) -> Iterator[Finding]:
+    """Yield a finding if the golden vectors do not include the output of the score."""
+    replayed = inspection.golden_differences
+    given = {output.name for output in inspection.outputs}
+    if replayed and score.output in given and score.output not in replayed:
+        wanted = f"also out:{score.output}, the output of the score"
+        yield Finding(GOLDEN_FILE, f"outputs {sorted(replayed)}", wanted)
 
 
 def _score_findings(score: ScoreOutput, outputs: tuple[Tensor, ...]) -> Iterator[Finding]:

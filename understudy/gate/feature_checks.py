@@ -65,7 +65,7 @@ def _column_findings(declared: Features, views: tuple[FeatureView, ...]) -> Iter
         try:
             ref = FeatureRef.parse(column.ref, f"{path}.ref")
         except InvalidInputError as error:
-            yield from (Finding(fault.field, fault.read, fault.accepted) for fault in error.faults)
+            yield from map(Finding.of, error.faults)
             continue
         if column.ref in seen:
             yield Finding(f"{path}.ref", column.ref, "each feature once")

@@ -221,7 +221,7 @@ def _version_findings(field: str, text: str, around: Surroundings) -> Iterator[F
     try:
         ref = VersionRef.parse(text, field)
     except InvalidInputError as error:
-        yield from (Finding(fault.field, fault.read, fault.accepted) for fault in error.faults)
+        yield from map(Finding.of, error.faults)
         return
     if ref not in around.versions:
         yield Finding(field, text, "a registered version")

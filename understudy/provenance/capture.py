@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from understudy.artifact.digests import digest_and_size
 from understudy.domain.canonical import canonical_json, digest_of_text
+from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureRef, FeatureView, written_default
-from understudy.domain.versions import GOLDEN_FILE, MODEL_FILE
+from understudy.domain.versions import MODEL_FILE
 from understudy.provenance.code_facts import InstalledCode, code_source
 from understudy.provenance.content import content_of
 from understudy.provenance.environment_facts import environment_facts
@@ -123,17 +124,16 @@ def compare_with_champion(
 
 
 def write_golden(artifact_dir: Path, inputs: Mapping[str, NDArray[Any]]) -> None:
-    """Write golden.npz: `inputs`, and what the model in `artifact_dir` answers to them."""
-    import onnxruntime  # noqa: PLC0415 - takes a second to load, and only this needs it
+    """Write golden.npz: `inputs`, and what the model in `artifact_dir` answers to them.
 
-    session = onnxruntime.InferenceSession(
-        str(artifact_dir / MODEL_FILE), providers=["CPUExecutionProvider"]
+    Raises:
+        InvalidInputError: the model cannot be opened, takes other inputs, or cannot compute them.
+    """
+    from understudy.artifact.replay import (  # noqa: PLC0415 - loads ONNX Runtime, a second
+        record_golden,
     )
-    names = [output.name for output in session.get_outputs()]
-    outputs = dict(zip(names, session.run(names, dict(inputs)), strict=True))
-    arrays = {f"in:{name}": array for name, array in inputs.items()}
-    arrays |= {f"out:{name}": _without_objects(array) for name, array in outputs.items()}
-    np.savez(artifact_dir / GOLDEN_FILE, **arrays)  # type: ignore[arg-type] # stub wants bool
+
+    record_golden(artifact_dir, inputs)
 
 
 def capture_provenance(
@@ -213,12 +213,20 @@ def capture_provenance(
 
 
 def artifact_facts(artifact_dir: Path, golden_tolerance: float) -> dict[str, Any]:
-    """Return the `artifact` group, read from the files themselves."""
+    """Return the `artifact` group, read from the files themselves.
+
+    Raises:
+        InvalidInputError: the model cannot be opened; the message is the gate's.
+    """
     from understudy.provenance.inspect_artifact import (  # noqa: PLC0415 - loads ONNX Runtime
         inspect_directory,
     )
 
     seen = inspect_directory(artifact_dir)
+    if not seen.inputs:  # an incomplete record would hide the reason
+        raise InvalidInputError(
+            [Fault(each.field, each.read, each.wanted) for each in seen.problems]
+        )
     return {
         "files": [
             _file_fact(artifact_dir, path)
@@ -269,11 +277,6 @@ def feature_facts(
 def _file_fact(root: Path, path: Path) -> dict[str, Any]:
     digest, size_bytes = digest_and_size(path)
     return {"path": path.relative_to(root).as_posix(), "sha256": digest, "size_bytes": size_bytes}
-
-
-def _without_objects(array: Any) -> NDArray[Any]:
-    plain = np.asarray(array)
-    return plain.astype(str) if plain.dtype.kind == "O" else plain
 
 
 def _plain(value: Any) -> Any:

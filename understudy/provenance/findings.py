@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from understudy.domain.canonical import canonical_json, exact_integer, number_as_written
+from understudy.domain.errors import Fault
 from understudy.provenance.fields import TAG, Part
 from understudy.provenance.record import Provenance
 
@@ -22,6 +23,10 @@ class Finding:
     field: str  # e.g. "data.training.content"
     read: str
     wanted: str
+
+    @classmethod
+    def of(cls, fault: Fault) -> "Finding":
+        return cls(fault.field, fault.read, fault.accepted)
 
     def __str__(self) -> str:
         return f"{self.field}: read {self.read}; wanted: {self.wanted}"

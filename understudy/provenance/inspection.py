@@ -26,7 +26,7 @@ class Inspection(BaseModel):
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     golden_rows: int = 0
-    golden_difference: float = 0.0  # largest absolute difference of the replay
+    golden_differences: dict[str, float] = {}  # the largest absolute difference per golden output
     onnxruntime: str = ""
 
 

@@ -1,0 +1,106 @@
+"""Replay of golden vectors: the outputs of a model compared with those that its author saw."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.artifact.golden import (
+    Golden,
+    as_input,
+    as_strings,
+    holds_strings,
+    output_field,
+    write_golden,
+)
+from understudy.artifact.onnx_model import OnnxModel, open_model
+from understudy.artifact.session_options import SessionOptions
+from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.versions import GOLDEN_FILE, MODEL_FILE
+
+
+def replay(model: OnnxModel, golden: Golden) -> dict[str, float]:
+    """Run the golden inputs; return the largest absolute difference of each golden output.
+
+    Strings, integers and booleans must be equal, and NaN and infinity in the same places. The
+    remaining differences are of floating point, and `tolerance_faults` judges them.
+
+    Raises:
+        InvalidInputError: an output differs otherwise, or the model cannot compute the inputs.
+        OverloadedError: there is not enough memory for this run.
+    """
+    try:
+        arrays = model.run(golden.inputs, model.every_output)
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            [Fault(f"{GOLDEN_FILE} inputs", each.read, each.accepted) for each in error.faults]
+        ) from error
+    found = dict(zip((spec.name for spec in model.outputs), arrays, strict=True))
+    compared = {name: difference(name, found[name], a) for name, a in golden.outputs.items()}
+    if faults := [each for each in compared.values() if isinstance(each, Fault)]:
+        raise InvalidInputError(faults)
+    return {name: each for name, each in compared.items() if isinstance(each, float)}
+
+
+def tolerance_faults(differences: Mapping[str, float], tolerance: float) -> tuple[Fault, ...]:
+    """Return a fault for each output that differs by more than `tolerance`, absolute."""
+    return tuple(
+        Fault(output_field(name), f"a difference of {largest:.3g}", f"at most {tolerance:g}")
+        for name, largest in differences.items()
+        if largest > tolerance
+    )
+
+
+def difference(name: str, found: NDArray[Any], expected: NDArray[Any]) -> float | Fault:
+    """Return the largest absolute difference of an output, or the fault if there is no tolerance.
+
+    Args:
+        name: of the output.
+        found: the output of the model.
+        expected: the output in the golden vectors.
+    """
+    field = output_field(name)
+    if found.shape != expected.shape:
+        return Fault(field, f"shape {expected.shape}", f"{found.shape}, as returned by the model")
+    if holds_strings(found) != holds_strings(expected):
+        kinds = ("strings", "numbers") if holds_strings(expected) else ("numbers", "strings")
+        return Fault(field, kinds[0], f"{kinds[1]}, as returned by the model")
+    if holds_strings(found):
+        return _unequal(field, as_strings(found) != as_strings(expected), "strings")
+    if found.dtype.kind != "f":
+        return _unequal(field, found != expected, "integers or booleans")
+    here, there = found.astype(np.float64), expected.astype(np.float64)
+    finite = np.isfinite(here) & np.isfinite(there)
+    same = (here == there) | (np.isnan(here) & np.isnan(there))
+    if odd := int((~finite & ~same).sum()):
+        read = f"{odd} of {here.size} values are NaN or infinite only here or only in the model"
+        return Fault(field, read, "NaN and infinity in the same places as in the model's answer")
+    apart = np.abs(np.where(finite, here, 0.0) - np.where(finite, there, 0.0))
+    return float(apart.max(initial=0.0))
+
+
+def record_golden(folder: Path, inputs: Mapping[str, NDArray[Any]]) -> None:
+    """Write golden vectors of the model in `folder`: `inputs` and its outputs for them.
+
+    Raises:
+        InvalidInputError: the model cannot be opened, takes other inputs, or cannot compute them.
+    """
+    model = open_model(folder / MODEL_FILE, SessionOptions())
+    takes = [spec.name for spec in model.inputs]
+    if set(takes) != set(inputs):
+        raise InvalidInputError.of("inputs", read=sorted(inputs), accepted=f"{takes}, all of them")
+    given = [as_input(spec, np.asarray(inputs[spec.name])) for spec in model.inputs]
+    answers = model.run(given, model.every_output)
+    write_golden(
+        folder / GOLDEN_FILE,
+        dict(zip(takes, given, strict=True)),
+        dict(zip((spec.name for spec in model.outputs), answers, strict=True)),
+    )
+
+
+def _unequal(field: str, wrong: Any, what: str) -> float | Fault:
+    count, total = int(np.asarray(wrong).sum()), int(np.asarray(wrong).size)
+    read = f"{count} of {total} {what} differ from the model's"
+    return Fault(field, read, "equal values; only floating point has a tolerance") if count else 0.0
