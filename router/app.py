@@ -8,38 +8,24 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 import grpc
 import structlog
 
 from router.adapters.oip_scorer import OipScorer
-from router.admission.admit import Admission
-from router.admission.gate import Gate
-from router.admission.intake import Intake
-from router.batches.deliver import Delivery
-from router.batches.fetch_features import FeatureFetcher
-from router.batches.last_scores import LastScores
-from router.batches.mirror import MirrorPolicy, MirrorQueue
-from router.books.counters import Counters
 from router.books.request_log import RequestLogLines
-from router.decisions.admission import AdmissionPolicy
-from router.decisions.breaker import BreakerPolicy
-from router.decisions.budget import BudgetPolicy
 from router.edge.admin_service import RouterAdminService, model_states
 from router.edge.answers import ProtobufResponder
 from router.edge.metrics import RouterCollector, serve_metrics
 from router.edge.service import SERVICE, ScoringService
-from router.ladder.drill import DrillSwitch
-from router.ladder.drilled_store import DrilledStore
+from router.pipeline import Pipeline, PipelinePorts, open_pipeline
 from router.ports import Clocks
-from router.revision.live_model import Shared
 from router.revision.live_models import LiveModels
 from router.settings import RouterSettings
 from understudy.control.registry_watch import follow, open_registry_channel
-from understudy.features.serving.last_known import LastKnownRecords
+from understudy.features.ports import FeatureStore
 from understudy.features.stores import open_store
 from understudy.logs.columns import UnitKeys
 from understudy.logs.schema import UnitKeyForm
@@ -55,16 +41,6 @@ _LOG_CLOSE_S = 10.0
 _SPARED_SHARE = 0.95  # of the most unread calls: up to there none is cancelled
 _CLOCKS = Clocks(monotonic_s=time.monotonic, utc_s=lambda: time.time_ns() / 1e9)
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What a router process is made of."""
-
-    models: LiveModels
-    service: ScoringService
-    admin: RouterAdminService
-    collector: RouterCollector
 
 
 def admin_address(settings: RouterSettings, worker: int) -> str:
@@ -84,65 +60,79 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
     async with AsyncExitStack() as resources:
         store = open_store(settings.features)
         resources.push_async_callback(store.close)
-        logs = LogWriter(
-            settings.log_dir,
-            unit_keys=UnitKeys(
-                UnitKeyForm.PLAIN if settings.log_entity_ids else UnitKeyForm.HASHED,
-                settings.log_key.get_secret_value().encode(),
-            ),
-        )
+        logs = _log_writer(settings)
         logs.start()
         resources.push_async_callback(asyncio.to_thread, logs.close, _LOG_CLOSE_S)
-        drill = DrillSwitch(time.monotonic)
-        features = FeatureFetcher(
-            DrilledStore(store, drill.level),
-            policy=_breaker(settings, settings.feature_trip_after),
-            slow_s=settings.feature_slow_s,
-            now_s=time.monotonic,
-            memory=None if store.inline else _memory(settings),
-        )
         channel = open_registry_channel(settings.registry)
         resources.push_async_callback(channel.close)
         async with asyncio.TaskGroup() as tasks:
-            parts = _assemble(settings, router_id, features, logs, tasks, store.counters, drill)
+            pipeline = open_pipeline(settings, _ports(settings, store, logs), tasks)
             # Pushed into the stack, so it runs after the tasks that use the scorers have ended.
-            resources.push_async_callback(parts.models.close_scorers)
+            resources.push_async_callback(pipeline.models.close_scorers)
             if settings.metrics_port:
                 port = settings.metrics_port + worker
-                close = serve_metrics(settings.metrics_host, port, parts.collector)
+                collector = RouterCollector(pipeline, store.counters)
+                close = serve_metrics(settings.metrics_host, port, collector)
                 resources.push_async_callback(asyncio.to_thread, close)
-            await _run(settings, worker, channel, router_id, parts, tasks, stop)
+            admin = RouterAdminService(router_id, pipeline, logs)
+            async with (
+                _in_background(settings, channel, router_id, pipeline.models, tasks) as first,
+                _admin_server(admin_address(settings, worker), admin),
+            ):
+                await _first_of(first, stop)
+                if not stop.is_set():  # else it would serve for a moment, knowing nothing
+                    await _listen_and_drain(settings, pipeline, stop)
+            pipeline.models.close()
 
 
-async def _run(
+def _log_writer(settings: RouterSettings) -> LogWriter:
+    return LogWriter(
+        settings.log_dir,
+        unit_keys=UnitKeys(
+            UnitKeyForm.PLAIN if settings.log_entity_ids else UnitKeyForm.HASHED,
+            settings.log_key.get_secret_value().encode(),
+        ),
+    )
+
+
+def _ports(settings: RouterSettings, store: FeatureStore, logs: LogWriter) -> PipelinePorts:
+    return PipelinePorts(
+        store=store,
+        log=logs.offer,
+        request_log=RequestLogLines(settings.request_lines, settings.request_lines_sample_bp),
+        responder=ProtobufResponder(),
+        open_scorer=OipScorer,
+        clocks=_CLOCKS,
+        cpu_s=time.thread_time,
+    )
+
+
+@asynccontextmanager
+async def _in_background(
     settings: RouterSettings,
-    worker: int,
     channel: grpc.aio.Channel,
     router_id: str,
-    parts: _Parts,
+    models: LiveModels,
     tasks: asyncio.TaskGroup,
-    stop: asyncio.Event,
-) -> None:
+) -> AsyncIterator[asyncio.Event]:
+    """Follow the registry, report to it, and guard deadlines; yield what the first snapshot sets."""
     first_snapshot = asyncio.Event()
     background = [
-        tasks.create_task(_follow(channel, settings, router_id, parts.models, first_snapshot)),
-        tasks.create_task(_report(channel, router_id, parts.models)),
-        tasks.create_task(parts.models.sweep_forever()),
+        tasks.create_task(_follow(channel, settings, router_id, models, first_snapshot)),
+        tasks.create_task(_report(channel, router_id, models)),
+        tasks.create_task(models.sweep_forever()),
     ]
     if settings.io_nicer:
         background.append(tasks.create_task(keep_io_threads_back(settings.io_nicer)))
-    async with _admin_server(admin_address(settings, worker), parts.admin):
-        await _first_of(first_snapshot, stop)
-        if not stop.is_set():  # else it would serve for a moment, knowing nothing
-            await _listen_and_drain(settings, parts.service, stop)
+    yield first_snapshot
     for task in background:
         task.cancel()
-    parts.models.close()
 
 
 async def _listen_and_drain(
-    settings: RouterSettings, service: ScoringService, stop: asyncio.Event
+    settings: RouterSettings, pipeline: Pipeline, stop: asyncio.Event
 ) -> None:
+    service = ScoringService(pipeline, most_stream_age_s=settings.max_connection_age_s)
     server = ServerGroup([_one_server(settings) for _ in range(settings.listeners)])
     server.add_generic_rpc_handlers((service.handlers(),))
     health = add_health_and_reflection(server, (SERVICE,))
@@ -177,108 +167,6 @@ def _backlog(most_unread_calls: int) -> dict[str, int]:
         "server.max_pending_requests": round(most_unread_calls * _SPARED_SHARE),
         "server.max_pending_requests_hard_limit": most_unread_calls,
     }
-
-
-def _assemble(
-    settings: RouterSettings,
-    router_id: str,
-    features: FeatureFetcher,
-    logs: LogWriter,
-    tasks: asyncio.TaskGroup,
-    store_counters: Callable[[], Mapping[str, int]],
-    drill: DrillSwitch,
-) -> _Parts:
-    counters = Counters()
-    gate = Gate(
-        AdmissionPolicy(
-            least_rows=settings.least_outstanding_rows,
-            most_rows=settings.most_outstanding_rows,
-            wanted_queue_s=settings.wanted_queue_s,
-        ),
-        time.monotonic,
-    )
-    delivery = Delivery(
-        responder=ProtobufResponder(),
-        log=logs.offer,
-        request_log=RequestLogLines(settings.request_lines, settings.request_lines_sample_bp),
-        counters=counters,
-        last_scores=LastScores(settings.most_last_scores),
-        clocks=_CLOCKS,
-        outstanding_rows=lambda: gate.outstanding_rows,
-        after_batch=gate.after_batch,
-    )
-    models = LiveModels(
-        Shared(
-            features,
-            delivery,
-            _CLOCKS,
-            most_batch_rows=settings.most_batch_rows,
-            scorer_timeout_s=settings.scorer_timeout_s,
-            hedge_after_s=settings.hedge_after_s,
-        ),
-        open_scorer=OipScorer,
-        new_mirror=lambda: MirrorQueue(
-            policy=MirrorPolicy(
-                most_queued_rows=settings.mirror_queue_rows,
-                most_batch_rows=settings.mirror_batch_rows,
-                most_wait_s=settings.mirror_most_wait_s,
-                timeout_s=settings.mirror_timeout_s,
-            ),
-            features=features,
-            log=logs.offer,
-            is_shedding=gate.is_shedding_mirrors,
-            clocks=_CLOCKS,
-        ),
-        breaker=_breaker(settings, settings.scorer_trip_after),
-        tasks=tasks,
-        drill=drill.level,
-    )
-    admission = Admission(
-        live_model=models.find,
-        budget=BudgetPolicy(settings.default_deadline_s, settings.largest_deadline_s),
-        most_candidates=settings.most_candidates,
-    )
-    intake = Intake(
-        gate,
-        most_gather_s=settings.most_gather_s,
-        default_deadline_s=settings.default_deadline_s,
-        now_s=time.monotonic,
-        cpu_s=time.thread_time,
-    )
-    service = ScoringService(
-        admission,
-        gate,
-        intake,
-        counters,
-        models.find,
-        logs.offer,
-        _CLOCKS,
-        most_stream_age_s=settings.max_connection_age_s,
-    )
-    admin = RouterAdminService(
-        router_id,
-        models=models,
-        counters=counters,
-        gate=gate,
-        features=features,
-        logs=logs,
-        drill=drill,
-    )
-    return _Parts(models, service, admin, RouterCollector(counters, gate, models, store_counters))
-
-
-def _memory(settings: RouterSettings) -> LastKnownRecords:
-    return LastKnownRecords(
-        max_records=settings.last_known_records, max_age_s=settings.last_known_max_age_s
-    )
-
-
-def _breaker(settings: RouterSettings, trip_after: int) -> BreakerPolicy:
-    return BreakerPolicy(
-        trip_after_failures=trip_after,
-        cool_down_s=settings.cool_down_s,
-        probe_timeout_s=settings.cool_down_s * 2,
-    )
 
 
 async def _follow(

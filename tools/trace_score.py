@@ -18,19 +18,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic, thread_time
 from types import FrameType
 from typing import Any, Self
 
 import structlog
 
 from router.adapters.oip_scorer import OipScorer
-from router.admission.intake import Intake
 from router.edge.service import ScoringService
-from router.ports import Clocks
 from tests.router.router_process import ServedScorer, serving
 from tests.router.samples import MODEL, UTC_S, VIEW, deployment, spec
-from tests.router.world import World, open_world
+from tests.router.world import open_world
 from understudy.domain.deployments import Challenger
 from understudy.features.adapters.lmdb_store import LmdbStore
 from understudy.features.adapters.lmdb_writer import LmdbWriter
@@ -130,28 +127,8 @@ async def _open_router(
             ready={1: [address], 2: [address]},
             specs=[spec(1), spec(2)],
         )
-        yield _service(world)
+        yield ScoringService(world.pipeline, most_stream_age_s=300.0)
         await world.models.close_scorers()
-
-
-def _service(world: World) -> ScoringService:
-    intake = Intake(
-        world.gate,
-        most_gather_s=0.006,
-        default_deadline_s=0.1,
-        now_s=monotonic,
-        cpu_s=thread_time,
-    )
-    return ScoringService(
-        world.admission,
-        world.gate,
-        intake,
-        world.counters,
-        world.models.find,
-        lambda _: True,
-        Clocks(monotonic, lambda: UTC_S),
-        most_stream_age_s=300.0,
-    )
 
 
 def _write_features(path: Path) -> None:

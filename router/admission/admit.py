@@ -1,6 +1,6 @@
 """Admit: a parsed request becomes a call, or one error that names every fault in it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ class AskedCandidates:
 class Admission:
     """The first stage. Everything here is per request, so it does as little as it can."""
 
-    live_model: Callable[[str], LiveModel | None]
+    live: Mapping[str, LiveModel]  # by model name
     budget: BudgetPolicy
     most_candidates: int
 
@@ -82,7 +82,7 @@ class Admission:
         return self._call(asked, live, arrival, rows)
 
     def _live(self, model: str) -> LiveModel:
-        live = self.live_model(model)
+        live = self.live.get(model)
         if live is None:
             if not model:
                 raise InvalidInputError.of("model", read=model, accepted="a deployed model's name")

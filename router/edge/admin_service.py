@@ -5,11 +5,9 @@ from typing import Any
 
 import grpc
 
-from router.admission.gate import Gate
-from router.batches.fetch_features import FeatureFetcher
 from router.books.counters import Counters
 from router.decisions.ladder import declares
-from router.ladder.drill import DrillSwitch
+from router.pipeline import Pipeline
 from router.revision.live_model import LiveModel
 from router.revision.live_models import LiveModels
 from understudy.control.wire_enums import LEVEL_OF, LEVELS
@@ -26,21 +24,16 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
     def __init__(
         self,
         router_id: str,
-        *,
-        models: LiveModels,
-        counters: Counters,
-        gate: Gate,
-        features: FeatureFetcher,
+        pipeline: Pipeline,
         logs: LogWriter,
-        drill: DrillSwitch,
     ) -> None:
         self._router_id = router_id
-        self._models = models
-        self._counters = counters
-        self._gate = gate
-        self._features = features
+        self._models = pipeline.models
+        self._counters = pipeline.counters
+        self._gate = pipeline.gate
+        self._features = pipeline.features
         self._logs = logs
-        self._drill = drill
+        self._drill = pipeline.drill
 
     async def GetRouterStatus(  # noqa: N802 - name given by the .proto
         self,

@@ -12,10 +12,9 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from router.admission.gate import Gate
-from router.books.counters import Counters, Histogram
+from router.books.counters import Histogram
 from router.edge.explain import withheld_bp
-from router.revision.live_models import LiveModels
+from router.pipeline import Pipeline
 from understudy.domain.errors import UnavailableError
 
 _LONGEST_READ_S = 5.0  # a scrape waits no longer for the event loop; then it fails
@@ -26,15 +25,13 @@ class RouterCollector(Collector):
 
     def __init__(
         self,
-        counters: Counters,
-        gate: Gate,
-        models: LiveModels,
+        pipeline: Pipeline,
         store_counters: Callable[[], Mapping[str, int]],
     ) -> None:
         self._store_counters = store_counters
-        self._counters = counters
-        self._gate = gate
-        self._models = models
+        self._counters = pipeline.counters
+        self._gate = pipeline.gate
+        self._models = pipeline.models
 
     def collect(self) -> Iterator[Metric]:
         yield from self._answers()

@@ -1,26 +1,22 @@
 """ScoringService: translate, delegate, report once. Answers arrive as bytes and leave as such."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import grpc
 
-from router.admission.admit import Admission, Asked, AskedCandidates
-from router.admission.gate import Gate
-from router.admission.intake import Intake, UnreadCall
+from router.admission.admit import Asked, AskedCandidates
+from router.admission.intake import UnreadCall
 from router.books.bounded_lines import RefusalLines
-from router.books.counters import Counters
 from router.calls.call import Arrival, Call
 from router.decisions.admission import Priority
 from router.edge.explain import explain
 from router.edge.outcomes import outcome_batches
 from router.edge.score_stream import ScoreStream
-from router.ports import Clocks
-from router.revision.live_model import LiveModel
+from router.pipeline import Pipeline
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureScalar
-from understudy.logs.batches import OutcomeBatchLog
 from understudy.runtime.grpc_errors import abort_with
 from understudy.runtime.open_streams import OpenStreams
 from understudy.runtime.parsing import parsed
@@ -39,24 +35,18 @@ class ScoringService:
 
     def __init__(
         self,
-        admission: Admission,
-        gate: Gate,
-        intake: Intake,
-        counters: Counters,
-        live_model: Callable[[str], LiveModel | None],
-        log_outcomes: Callable[[OutcomeBatchLog], bool],
-        clocks: Clocks,
+        pipeline: Pipeline,
         *,
         most_stream_age_s: float,
     ) -> None:
-        self._admission = admission
-        self._gate = gate
-        self._intake = intake
-        self._counters = counters
-        self._live_model = live_model
-        self._log_outcomes = log_outcomes
-        self._now_s = clocks.monotonic_s
-        self._utc_s = clocks.utc_s
+        self._admission = pipeline.admission
+        self._gate = pipeline.gate
+        self._intake = pipeline.intake
+        self._counters = pipeline.counters
+        self._live = pipeline.models.live
+        self._log_outcomes = pipeline.log
+        self._now_s = pipeline.clocks.monotonic_s
+        self._utc_s = pipeline.clocks.utc_s
         self._refusal_lines = RefusalLines()
         self._most_stream_age_s = most_stream_age_s
         self._streams = OpenStreams()
@@ -151,7 +141,7 @@ class ScoringService:
     ) -> pb.ExplainAssignmentResponse:
         try:
             request = parsed(pb.ExplainAssignmentRequest, received)
-            return explain(request.model, request.unit_key, self._live_model(request.model))
+            return explain(request.model, request.unit_key, self._live.get(request.model))
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             await abort_with(context, error, rpc="ExplainAssignment")
 
@@ -161,7 +151,7 @@ class ScoringService:
             batches = outcome_batches(
                 request,
                 at_us=round(self._utc_s() * 1e6),
-                is_deployed=lambda model: self._live_model(model) is not None,
+                is_deployed=self._live.__contains__,
             )
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             await abort_with(context, error, rpc="RecordOutcomes")

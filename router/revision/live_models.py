@@ -58,7 +58,7 @@ class LiveModels:
         self._breaker = breaker
         self._tasks = tasks
         self._drill = drill
-        self._models: dict[str, LiveModel] = {}
+        self.live: dict[str, LiveModel] = {}  # by model name; only `apply` changes it
         self._inputs: dict[str, _Inputs] = {}
         self._retired: list[LiveModel] = []
         self._plans: dict[tuple[VersionRef, str], VersionPlan] = {}
@@ -66,11 +66,8 @@ class LiveModels:
         self.mirrors: dict[MirrorKey, MirrorQueue] = {}
         self.sequence = 0
 
-    def find(self, model: str) -> LiveModel | None:
-        return self._models.get(model)
-
     def __iter__(self) -> Iterator[LiveModel]:
-        return iter(self._models.values())
+        return iter(self.live.values())
 
     async def apply(self, snapshot: Snapshot) -> None:
         """Serve what the snapshot says. A deployment that cannot be compiled keeps the old one."""
@@ -86,8 +83,8 @@ class LiveModels:
                     revision=deployment.revision,
                     why=str(error),
                 )
-        for gone in self._models.keys() - {each.model for each in snapshot.deployments}:
-            self._retire(self._models.pop(gone))
+        for gone in self.live.keys() - {each.model for each in snapshot.deployments}:
+            self._retire(self.live.pop(gone))
             del self._inputs[gone]
         self.sequence = snapshot.sequence
         self._forget_plans()
@@ -98,7 +95,7 @@ class LiveModels:
         while True:
             await asyncio.sleep(_TICK_S)
             now_s = self._shared.clocks.monotonic_s()
-            for model in (*self._models.values(), *self._retired):
+            for model in (*self.live.values(), *self._retired):
                 try:
                     model.fall_back_if_due(now_s, next_in_s=_TICK_S)
                     model.hedge_if_slow(now_s)
@@ -110,7 +107,7 @@ class LiveModels:
 
     def close(self) -> None:
         """Stop admitting; mirrors end when what they hold is sent."""
-        for model in (*self._models.values(), *self._retired):
+        for model in (*self.live.values(), *self._retired):
             model.close_at_once()
         for mirror in self.mirrors.values():
             mirror.close()
@@ -127,7 +124,7 @@ class LiveModels:
         ready: dict[VersionRef, tuple[str, ...]],
     ) -> None:
         model = deployment.model
-        before = self._models.get(model)
+        before = self.live.get(model)
         # A version that acts until its successor is ready need not be named any more.
         known = {each.version.spec.ref: each.version.spec for each in _lanes_of(before)} | specs
         of_model = {
@@ -155,7 +152,7 @@ class LiveModels:
             for puller in lane.serve_with(guarded, self._shared.most_batch_rows):
                 puller.join()
                 self._tasks.create_task(puller.run(), name=f"puller:{model}@{number}")
-        self._models[model] = live
+        self.live[model] = live
         self._inputs[model] = inputs
         if before is not None:
             self._retire(before)
@@ -231,7 +228,7 @@ class LiveModels:
         A channel that is closed under a call cancels whoever awaits it.
         """
         used: set[str] = set()
-        for model in (*self._models.values(), *self._retired):
+        for model in (*self.live.values(), *self._retired):
             used |= model.addresses()
         for mirror in self.mirrors.values():
             used |= mirror.addresses()

@@ -69,7 +69,9 @@ async def router_over(
         options = replace(options, total_timeout_ms=4000, socket_timeout_ms=2000)
     store = AerospikeStore(options, now_s=lambda: UTC_S)
     try:
-        async with open_world(read_from=store, slow_s=trip_s, cool_down_s=cool_down_s) as world:
+        async with open_world(
+            read_from=store, feature_slow_s=trip_s, cool_down_s=cool_down_s
+        ) as world:
             deployment = Deployment(MODEL, 1, champion=1, salt="s")
             specs = [version or spec(1, view=view)]
             await world.deploy(deployment, ready={1: ["a"]}, specs=specs)

@@ -3,20 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from time import thread_time
 from typing import Any
 
 import grpc
 
-from router.admission.admit import Admission
-from router.admission.intake import Intake
-from router.decisions.budget import BudgetPolicy
 from router.edge.service import SERVICE, ScoringService
-from router.ports import Clocks
-from tests.router.samples import MODEL, UTC_S, VIEW, spec
+from tests.router.samples import MODEL, VIEW, spec
 from tests.router.world import World, open_world
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
-from understudy.logs.batches import OutcomeBatchLog
 from understudy.runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
 from understudy.scoring.v1 import scoring_pb2_grpc
 
@@ -47,7 +41,11 @@ async def open_served(
     `options`: of the gRPC server.
     """
     async with open_world(
-        slow_s=PATIENT_S, scorer_timeout_s=PATIENT_S, wanted_queue_s=PATIENT_S
+        feature_slow_s=PATIENT_S,
+        scorer_timeout_s=PATIENT_S,
+        wanted_queue_s=PATIENT_S,
+        default_deadline_s=PATIENT_S,
+        largest_deadline_s=PATIENT_S,
     ) as world:
         for index in range(300):
             world.store.put(VIEW, f"u{index}", {"amount": float(index), "count": 1.0})
@@ -65,26 +63,7 @@ async def open_served(
             specs=[spec(1), spec(2), spec(3)],
         )
 
-        def log(batch: OutcomeBatchLog) -> bool:
-            world.logged.append(batch)
-            return True
-
-        service = ScoringService(
-            Admission(world.models.find, BudgetPolicy(PATIENT_S, PATIENT_S), 1000),
-            world.gate,
-            Intake(
-                world.gate,
-                most_gather_s=0.002,
-                default_deadline_s=PATIENT_S,
-                now_s=world.now_s,
-                cpu_s=thread_time,
-            ),
-            world.counters,
-            world.models.find,
-            log,
-            Clocks(world.now_s, lambda: UTC_S),
-            most_stream_age_s=most_stream_age_s,
-        )
+        service = ScoringService(world.pipeline, most_stream_age_s=most_stream_age_s)
         server = new_server(reuse_port=reuse_port, **options)
         server.add_generic_rpc_handlers((service.handlers(),))
         health = add_health_and_reflection(server, (SERVICE,))

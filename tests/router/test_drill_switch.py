@@ -43,14 +43,18 @@ def test_the_command_refuses_it_before_anybody_is_asked() -> None:
 async def test_a_drill_of_l2_uses_the_fallback_version_or_the_last_score() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), fallback=Fallback(version=3))
-        world.drill.start(world.drill.planned(L2, duration_s=30.0, actor="ann", reason="r"))
+        world.pipeline.drill.start(
+            world.pipeline.drill.planned(L2, duration_s=30.0, actor="ann", reason="r")
+        )
 
         answer = await world.score("u7")
 
     async with open_world() as world:
         await two_arms(world, challengers=(), fallback=Fallback(last_score=True))
         scored = await world.score("u7")
-        world.drill.start(world.drill.planned(L2, duration_s=30.0, actor="ann", reason="r"))
+        world.pipeline.drill.start(
+            world.pipeline.drill.planned(L2, duration_s=30.0, actor="ann", reason="r")
+        )
         remembered = await world.score("u7")
 
     assert (answer.degradation.level, answer.served_by.version) == (FALLEN, 3)
@@ -62,10 +66,14 @@ async def test_a_drill_of_l1_takes_the_feature_store_away_and_gives_it_back() ->
     async with open_world() as world:
         await two_arms(world, challengers=())
         full = await world.score("u7")
-        world.drill.start(world.drill.planned(L1, duration_s=30.0, actor="ann", reason="r"))
+        world.pipeline.drill.start(
+            world.pipeline.drill.planned(L1, duration_s=30.0, actor="ann", reason="r")
+        )
         during = [await world.score("u7") for _ in range(5)]
         given = await world.score("u7", features={"amount": 7.0, "count": 1.0})
-        world.drill.start(world.drill.planned(L0, duration_s=0.0, actor="ann", reason="r"))
+        world.pipeline.drill.start(
+            world.pipeline.drill.planned(L0, duration_s=0.0, actor="ann", reason="r")
+        )
         await asyncio.sleep(0.1)  # then the store's breaker lets a probe through
         after = await world.score("u7")
 

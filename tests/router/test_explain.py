@@ -26,7 +26,7 @@ pytestmark = pytest.mark.virtual_time
 
 
 def explained(world: World, unit_key: str) -> pb.ExplainAssignmentResponse:
-    return explain(MODEL, unit_key, world.models.find(MODEL))
+    return explain(MODEL, unit_key, world.models.live.get(MODEL))
 
 
 def shares_of(answer: pb.ExplainAssignmentResponse) -> list[tuple[int, int, int, int]]:

@@ -177,8 +177,7 @@ async def test_a_hung_scorer_opens_its_breaker_at_once() -> None:
     async with open_world(scorer_timeout_s=0.02) as world:  # one failure alone opens none
         await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
         world.scorers["one"].release = asyncio.Event()
-        live = world.models.find(MODEL)
-        assert live is not None
+        live = world.live()
 
         (puller,) = live.lanes[1].pullers
 
@@ -198,7 +197,7 @@ async def test_a_scorer_comes_back_through_a_probe() -> None:
             await world.score("u7")
         scorer.failing = False
 
-        lane = world.models.find(MODEL).lanes[1].lane  # type: ignore[union-attr]  # just deployed
+        lane = world.live().lanes[1].lane
         await until(lambda: lane.open_pullers)
 
         assert (await world.score("u7")).degradation.level == pb.DEGRADATION_LEVEL_FULL
@@ -274,12 +273,14 @@ async def test_a_drill_answers_from_the_ladder_and_ends() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
 
-        world.drill.start(
-            world.drill.planned(DegradationLevel.CONSTANT, duration_s=60, actor="a", reason="r")
+        world.pipeline.drill.start(
+            world.pipeline.drill.planned(
+                DegradationLevel.CONSTANT, duration_s=60, actor="a", reason="r"
+            )
         )
         drilled = await world.score("u5")
-        world.drill.start(
-            world.drill.planned(DegradationLevel.FULL, duration_s=0, actor="a", reason="r")
+        world.pipeline.drill.start(
+            world.pipeline.drill.planned(DegradationLevel.FULL, duration_s=0, actor="a", reason="r")
         )
         after = await world.score("u5")
 

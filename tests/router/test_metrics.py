@@ -60,7 +60,7 @@ async def scraped(collector: Collector) -> Samples:
 
 
 def collector_of(world: World) -> RouterCollector:
-    return RouterCollector(world.counters, world.gate, world.models, lambda: {"retried": 2})
+    return RouterCollector(world.pipeline, lambda: {"retried": 2})
 
 
 async def test_a_scrape_tells_what_was_answered_and_what_is_live() -> None:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.virtual_time
 
 
 async def test_mirrored_rows_are_all_accounted_for() -> None:
-    async with open_world(mirror_rows=16) as world:
+    async with open_world(mirror_queue_rows=16) as world:
         await two_arms(world, challengers=(), shadows=(Shadow(3, 7_000),))
         shadow = world.scorers["three"]
         shadow.release = asyncio.Event()
@@ -151,7 +151,7 @@ async def test_a_shadow_reads_its_features_in_its_own_time() -> None:
 
 async def test_a_shadow_whose_reads_fail_leaves_the_store_to_live_calls() -> None:
     store = RemoteStore()
-    async with open_world(read_from=store, slow_s=0.02, cool_down_s=60.0) as world:
+    async with open_world(read_from=store, feature_slow_s=0.02, cool_down_s=60.0) as world:
         await with_a_shadow_of_other_features(world, store)
         mirror = world.models.mirrors[(MODEL, 3)]
         store.hanging_views.add(OTHER.name)

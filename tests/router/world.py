@@ -3,27 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from time import thread_time
 from typing import Any
 
-from router.admission.admit import Admission, Asked, AskedCandidates
+from router.admission.admit import Asked, AskedCandidates
 from router.admission.gate import Gate
-from router.batches.deliver import Delivery
-from router.batches.fetch_features import FeatureFetcher
-from router.batches.last_scores import LastScores
-from router.batches.mirror import MirrorPolicy, MirrorQueue
 from router.books.counters import Counters
 from router.books.request_log import RequestLines, RequestLogLines
 from router.calls.call import Arrival, Call
-from router.decisions.admission import AdmissionPolicy, Priority
-from router.decisions.breaker import BreakerPolicy
-from router.decisions.budget import BudgetPolicy
+from router.decisions.admission import Priority
 from router.edge.answers import ProtobufResponder
-from router.ladder.drill import DrillSwitch
-from router.ladder.drilled_store import DrilledStore
+from router.pipeline import Pipeline, PipelinePorts, open_pipeline
 from router.ports import Clocks, ClosableScorer
-from router.revision.live_model import LiveModel, Shared
+from router.revision.live_model import LiveModel
 from router.revision.live_models import LiveModels
+from router.settings import RouterSettings
 from tests.router.fakes import FakeScorer, FakeStore
 from tests.router.samples import MODEL, UTC_S, VIEW, deployment, ready_processes, spec
 from understudy.domain.deployments import Challenger, Deployment
@@ -34,22 +29,44 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 
 _POLL_S = 0.001
 _LIMIT_S = 120.0  # of everything that a test does in a world
+_SETTINGS: dict[str, Any] = {
+    "least_outstanding_rows": 10,
+    "most_outstanding_rows": 1000,
+    "wanted_queue_s": 0.5,
+    "most_batch_rows": 64,
+    "most_candidates": 1000,
+    "most_gather_s": 0.002,
+    "feature_slow_s": 1.0,
+    "feature_trip_after": 2,
+    "scorer_trip_after": 2,
+    "cool_down_s": 0.01,
+    "termination_s": 3600.0,  # above any cool-down that a test asks for
+    "mirror_queue_rows": 1000,
+    "mirror_batch_rows": 64,
+}
 
 
 @dataclass
 class World:
     """Everything a test may want to touch."""
 
-    models: LiveModels
-    admission: Admission
+    pipeline: Pipeline
     store: FakeStore
     scorers: dict[str, FakeScorer]
-    counters: Counters
-    gate: Gate
-    drill: DrillSwitch
     logged: list[LogBatch]
     sequence: int = 0
-    ready: dict[int, list[str]] = field(default_factory=dict)
+
+    @property
+    def models(self) -> LiveModels:
+        return self.pipeline.models
+
+    @property
+    def counters(self) -> Counters:
+        return self.pipeline.counters
+
+    @property
+    def gate(self) -> Gate:
+        return self.pipeline.gate
 
     async def deploy(
         self, *deployments: Deployment, ready: dict[int, list[str]], specs: Sequence[VersionSpec]
@@ -64,16 +81,14 @@ class World:
         return asyncio.get_running_loop().time()
 
     def live(self) -> LiveModel:
-        found = self.models.find(MODEL)
-        assert found is not None
-        return found
+        return self.models.live[MODEL]
 
     def submit(
         self, entity_id: str, *, remaining_s: float = 5.0, waited_s: float = 0.0, **asked: Any
     ) -> Call:
         """Make a call that came `waited_s` ago, and had `remaining_s` then."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        call = self.admission.admit(
+        call = self.pipeline.admission.admit(
             Asked(
                 model=MODEL,
                 request_id=asked.pop("request_id", f"r-{entity_id}"),
@@ -112,7 +127,7 @@ class World:
         self, ids: Sequence[str], *, features: Sequence[Any] | None = None, **wanted: Any
     ) -> pb.ScoreBatchResponse:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        call = self.admission.admit_candidates(
+        call = self.pipeline.admission.admit_candidates(
             Asked(model=MODEL, request_id="b", unit_key="unit", entities={}, features={}),
             AskedCandidates(
                 entity="user",
@@ -146,93 +161,48 @@ def awaited(call: Call) -> asyncio.Future[bytes]:
 @asynccontextmanager
 async def open_world(
     *,
-    mirror_rows: int = 1000,
     read_from: FeatureStore | None = None,
-    slow_s: float = 1.0,
-    wanted_queue_s: float = 0.5,
-    hedge_after_s: float = 0.0,
-    most_batch_rows: int = 64,
     request_log: RequestLogLines | None = None,
-    cool_down_s: float = 0.01,
-    scorer_timeout_s: float = 1.0,
     log: Callable[[LogBatch], bool] | None = None,
     open_scorer: Callable[[str], ClosableScorer] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[World]:
     """Open a router whose scorers are made at first use, by address.
 
     Args:
         read_from: a real store to read features from, instead of the fake one.
+        request_log: writes lines per request; by default nobody does.
         log: takes what is logged, instead of the world's list.
         open_scorer: opens real scorers, instead of the fake ones.
+        settings: of a router, where a test needs others than `_SETTINGS`.
     """
     store = FakeStore()
     scorers: dict[str, FakeScorer] = {}
     logged: list[LogBatch] = []
-    counters = Counters()
-    now_s = asyncio.get_running_loop().time
-    clocks = Clocks(monotonic_s=now_s, utc_s=lambda: UTC_S)
-    admits = AdmissionPolicy(least_rows=10, most_rows=1000, wanted_queue_s=wanted_queue_s)
-    gate = Gate(admits, now_s)
-    policy = BreakerPolicy(trip_after_failures=2, cool_down_s=cool_down_s, probe_timeout_s=0.1)
-    drill = DrillSwitch(now_s)
-    features = FeatureFetcher(
-        DrilledStore(read_from or store, drill.level),
-        policy=policy,
-        slow_s=slow_s,
-        now_s=now_s,
-    )
 
     def keep(batch: LogBatch) -> bool:
         logged.append(batch)
         return True
 
-    log = log or keep
-
-    delivery = Delivery(
-        responder=ProtobufResponder(),
-        log=log,
-        request_log=request_log or RequestLogLines(RequestLines.OFF, 0),
-        counters=counters,
-        last_scores=LastScores(100),
-        clocks=clocks,
-        outstanding_rows=lambda: gate.outstanding_rows,
-        after_batch=gate.after_batch,
-    )
-
     def open_fake(address: str) -> FakeScorer:
         return scorers.setdefault(address, FakeScorer(address))
 
-    def new_mirror() -> MirrorQueue:
-        return MirrorQueue(
-            policy=MirrorPolicy(mirror_rows, 64, most_wait_s=5.0, timeout_s=1.0),
-            features=features,
-            log=log,
-            is_shedding=gate.is_shedding_mirrors,
-            clocks=clocks,
-        )
-
+    ports = PipelinePorts(
+        store=read_from or store,
+        log=log or keep,
+        request_log=request_log or RequestLogLines(RequestLines.OFF, 0),
+        responder=ProtobufResponder(),
+        open_scorer=open_scorer or open_fake,
+        clocks=Clocks(monotonic_s=asyncio.get_running_loop().time, utc_s=lambda: UTC_S),
+        cpu_s=thread_time,
+    )
     async with asyncio.timeout(_LIMIT_S), asyncio.TaskGroup() as tasks:
-        models = LiveModels(
-            Shared(
-                features,
-                delivery,
-                clocks,
-                most_batch_rows=most_batch_rows,
-                scorer_timeout_s=scorer_timeout_s,
-                hedge_after_s=hedge_after_s,
-            ),
-            open_scorer=open_scorer or open_fake,
-            new_mirror=new_mirror,
-            breaker=policy,
-            tasks=tasks,
-            drill=drill.level,
-        )
-        admission = Admission(models.find, BudgetPolicy(0.1, 10.0), 1000)
-        yield World(models, admission, store, scorers, counters, gate, drill, logged)
+        pipeline = open_pipeline(RouterSettings(**{**_SETTINGS, **settings}), ports, tasks)
+        yield World(pipeline, store, scorers, logged)
         for scorer in scorers.values():
             if scorer.release is not None:
                 scorer.release.set()
-        models.close()
+        pipeline.models.close()
 
 
 async def until(holds: Callable[[], object]) -> None:
