@@ -20,8 +20,9 @@ from scorer.decisions.run_place import RunPlace
 from scorer.server.load_model import LoadOptions, load_model
 from scorer.settings import ScorerSettings
 from tests.artifact.artifacts import ARTIFACTS, TOLERANCE, Make, doubled
+from tests.artifact.checked import CHECKS
 from tests.artifact.models import save_golden
-from tests.scorer.serving import CHECKS, REF
+from tests.scorer.serving import REF
 from understudy.artifact.artifact import describe_artifact
 from understudy.artifact.expectation import Expectation
 from understudy.artifact.session_options import SessionOptions

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.artifact.checked import SESSION, check
 from tests.artifact.models import doubling_model, save_model, tensor
-from tests.scorer.serving import SESSION, load
 from understudy.artifact.onnx_model import open_model
 from understudy.domain.errors import InvalidInputError
 from understudy.runtime.threads import threads_of
@@ -26,7 +26,7 @@ def test_a_model_without_inputs_is_refused(tmp_path: Path) -> None:
     )
 
     with pytest.raises(InvalidInputError, match=r"model inputs: read none; accepted: one or more"):
-        load(path)
+        check(path)
 
 
 @pytest.mark.parametrize(("inter_op_threads", "more"), [(1, 0), (3, 2)])

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
+from tests.artifact.checked import check
 from tests.artifact.models import save_model, tensor
-from tests.scorer.serving import load
 from understudy.artifact.npz import MOST_BYTES
 from understudy.artifact.paths import DEEPEST_PATH, LONGEST_NAME_BYTES
 from understudy.artifact.signature import DTYPE_OF
@@ -43,7 +43,7 @@ def test_the_examples_write_golden_vectors_that_pass(tmp_path: Path) -> None:
 
     for example in examples:
         exec(example, names)  # noqa: S102 - our own page
-        assert load(tmp_path).golden_rows == 16
+        assert check(tmp_path).golden_rows == 16
         (tmp_path / "golden.npz").unlink()
     assert len(examples) == 2
 

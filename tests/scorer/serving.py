@@ -17,18 +17,13 @@ from scorer.server.metrics import ScorerMetrics
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.served_model import ServedModel
 from scorer.server.service import SERVICE, InferenceService
+from tests.artifact.checked import CHECKS
 from understudy.artifact.expectation import Expectation
-from understudy.artifact.load_checks import CheckOptions
-from understudy.artifact.session_options import SessionOptions
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb
 from understudy.runtime.serving import bind, new_server
 
 REF = VersionRef("doubler", 1)
-SESSION = SessionOptions(
-    intra_op_threads=1, inter_op_threads=1, spin=False, arena=True, memory_pattern=False
-)
-CHECKS = CheckOptions(session=SESSION, golden_tolerance=1e-4, require_golden=False)
 OPTIONS = LoadOptions(CHECKS, warm_rows=8)
 IN_WORKER_S = -1.0  # `inline_run_s` with which every run leaves the loop
 LIMITS = BatchLimits(max_batch_rows=64, max_queue_rows=256, gather_s=0.002, enough_rows=32)

@@ -16,8 +16,8 @@ from onnx import TensorProto
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.response_writer import ResponseWriter
 from scorer.settings import ScorerSettings
+from tests.artifact.checked import SESSION
 from tests.artifact.models import identity_model
-from tests.scorer.serving import SESSION
 from understudy.artifact.onnx_model import OnnxModel, open_model
 from understudy.artifact.signature import CONTENTS_FIELD, DTYPE_OF, Signature
 from understudy.domain.errors import InvalidInputError
