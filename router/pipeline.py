@@ -12,9 +12,9 @@ from router.batches.fetch_features import FeatureFetcher
 from router.batches.last_scores import LastScores
 from router.batches.mirror import MirrorPolicy, MirrorQueue
 from router.books.counters import Counters
-from router.decisions.admission import AdmissionPolicy
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.budget import BudgetPolicy
+from router.decisions.row_limit import RowLimitPolicy
 from router.ladder.drill import DrillSwitch
 from router.ladder.drilled_store import DrilledStore
 from router.ports import Clocks, ClosableScorer
@@ -62,7 +62,7 @@ def open_pipeline(
     Pullers and mirrors run in `tasks` until `models.close()`; then `models.close_scorers()`.
     """
     now_s = ports.clocks.monotonic_s
-    gate = Gate(_admission_policy(settings), now_s)
+    gate = Gate(_row_limit_policy(settings), now_s)
     drill = DrillSwitch(now_s)
     counters = Counters()
     features = FeatureFetcher(
@@ -149,8 +149,8 @@ def _admission(settings: RouterSettings, models: LiveModels) -> Admission:
     )
 
 
-def _admission_policy(settings: RouterSettings) -> AdmissionPolicy:
-    return AdmissionPolicy(
+def _row_limit_policy(settings: RouterSettings) -> RowLimitPolicy:
+    return RowLimitPolicy(
         least_rows=settings.least_outstanding_rows,
         most_rows=settings.most_outstanding_rows,
         wanted_queue_s=settings.wanted_queue_s,

@@ -1,16 +1,17 @@
-"""Who may enter: outstanding rows against the adaptive limit. The shell of `admission`."""
+"""Who may enter: outstanding rows against the adaptive limit. The shell of `row_limit`."""
 
 from collections.abc import Callable
 
-from router.decisions.admission import AdmissionLimit, AdmissionPolicy, Priority, retry_after_ms
+from router.decisions.priority import Priority
+from router.decisions.row_limit import RowLimit, RowLimitPolicy, retry_after_ms
 from understudy.domain.errors import OverloadedError
 
 
 class Gate:
     """Counts rows in the router. `enter` and `leave` come in pairs, whatever happens between."""
 
-    def __init__(self, policy: AdmissionPolicy, now_s: Callable[[], float]) -> None:
-        self.limit = AdmissionLimit(policy, float(policy.most_rows))
+    def __init__(self, policy: RowLimitPolicy, now_s: Callable[[], float]) -> None:
+        self.limit = RowLimit(policy, float(policy.most_rows))
         self.outstanding_rows = 0
         self.refused_rows = 0
         self._now_s = now_s

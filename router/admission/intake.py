@@ -4,7 +4,7 @@ call -> gate -> waiting -> (enough, or silence) -> parse and admit, one after th
 
 gRPC hands requests to Python one per turn of the event loop. Reading each at once makes both
 slower: gRPC's own thread falls asleep between two of them, and the batches stay small. So a call
-is only counted when it comes. Who waits, and for how long, is decided in `gathering`; reading
+is only counted when it comes. Who waits, and for how long, is decided in `expected_calls`; reading
 stops for a turn of the loop when it has taken long.
 """
 
@@ -17,8 +17,8 @@ import structlog
 
 from router.admission.gate import Gate
 from router.calls.call import Arrival, Call
-from router.decisions.admission import Priority
-from router.decisions.gathering import EXPECTED_BACK_S, Gathering
+from router.decisions.expected_calls import EXPECTED_BACK_S, ExpectedCalls
+from router.decisions.priority import Priority
 
 _TICK_S = 0.001  # the event loop's own resolution
 _MOST_QUIET_TICKS = 2  # one may pass because this process was not running
@@ -65,7 +65,7 @@ class Intake:
         self._default_deadline_s = default_deadline_s
         self._now_s = now_s
         self._cpu_s = cpu_s
-        self._gathering = Gathering()
+        self._expected = ExpectedCalls()
         self._waiting: list[UnreadCall] = []
         # No longer waiting, but next; live calls before a stream's, however many those are.
         self._reading: tuple[deque[UnreadCall], ...] = tuple(deque() for _ in Priority)
@@ -112,16 +112,16 @@ class Intake:
     def _begin(self, now_s: float) -> None:
         """Decide how many to wait for, and for how long."""
         cpu_s = self._cpu_s()
-        self._gathering = self._gathering.after_reading(
+        self._expected = self._expected.after_reading(
             self._most_at_once,
             elapsed_s=max(0.0, now_s - self._began_s),
             cpu_s=cpu_s - self._began_cpu_s,
         )
-        self._longest_wait_s = self._gathering.longest_wait_s(self._most_gather_s)
+        self._longest_wait_s = self._expected.longest_wait_s(self._most_gather_s)
         self._most_at_once = 0
         self._began_s = now_s
         self._began_cpu_s = cpu_s
-        self._wanted = self._gathering.wanted(_MOST_AT_ONCE) if self._most_gather_s else 1
+        self._wanted = self._expected.wanted(_MOST_AT_ONCE) if self._most_gather_s else 1
         if self._wanted > 1:
             until_s = now_s + self._longest_wait_s
             self._timer = asyncio.get_running_loop().call_later(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from router.calls.progress import Progress
-from router.decisions.admission import Priority
 from router.decisions.assignment import ArmWeight
+from router.decisions.priority import Priority
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import Fault
 from understudy.domain.features import FeatureScalar

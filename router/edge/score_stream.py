@@ -19,7 +19,7 @@ import structlog
 
 from router.admission.intake import Intake, UnreadCall
 from router.calls.call import Call
-from router.decisions.admission import Priority
+from router.decisions.priority import Priority
 from understudy.domain.errors import OverloadedError
 from understudy.runtime.grpc_errors import detail_of, retry_after_ms_of, status_of
 from understudy.runtime.open_streams import Write, id_to_tell

@@ -10,7 +10,7 @@ from router.admission.admit import Asked, AskedCandidates
 from router.admission.intake import UnreadCall
 from router.books.bounded_lines import RefusalLines
 from router.calls.call import Arrival, Call
-from router.decisions.admission import Priority
+from router.decisions.priority import Priority
 from router.edge.explain import explain
 from router.edge.outcomes import outcome_batches
 from router.edge.score_stream import ScoreStream

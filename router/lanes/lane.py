@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from router.calls.call import Call
-from router.decisions.admission import Priority
+from router.decisions.priority import Priority
 
 _MOST_PASSED_OVER = 3  # batches
 CallTest = Callable[[Call], bool]

@@ -24,7 +24,7 @@ class ServedModel:
         self.writer = ResponseWriter(signature)
         self._reader = reader
 
-    def read(self, request: pb.ModelInferRequest, remaining_s: float | None) -> "Question":
+    def read(self, request: pb.ModelInferRequest, remaining_s: float | None) -> "ModelRequest":
         """Return what `request` asks; `remaining_s`: until its call's deadline, None without one.
 
         Raises:
@@ -35,11 +35,11 @@ class ServedModel:
             remaining_s = _least(remaining_s, _timeout_s_of(request))
             wants_typed = _wants_typed(request)
         deadline_s = None if remaining_s is None else time.monotonic() + remaining_s
-        return Question(self, request.id, self._reader.read(request), deadline_s, wants_typed)
+        return ModelRequest(self, request.id, self._reader.read(request), deadline_s, wants_typed)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ModelRequest:
     """One request, read. Its answer is the bytes of a ModelInferResponse."""
 
     model: ServedModel

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from scorer.server.coming_calls import ComingCalls
 from scorer.server.infer_stream import InferStream
-from scorer.server.served_model import Question, ServedModel
+from scorer.server.served_model import ModelRequest, ServedModel
 from understudy.domain.errors import InvalidInputError, NotFoundError, UnavailableError
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb
@@ -113,17 +113,17 @@ class InferenceService(grpc.GenericRpcHandler):
         try:
             request = parsed(pb.ModelInferRequest, raw)
             request_id = request.id
-            question = self._read(request, context.time_remaining())
-            answer = question.answer_at_once()
-            return self._answer_later(question) if answer is None else self._message(answer)
+            read = self._read(request, context.time_remaining())
+            answer = read.answer_at_once()
+            return self._answer_later(read) if answer is None else self._message(answer)
         except Exception as error:  # noqa: BLE001 - request boundary: as for a call
             return self._failure(request_id, error)
 
-    async def _answer_later(self, question: Question) -> bytes:
+    async def _answer_later(self, read: ModelRequest) -> bytes:
         try:
-            return self._message(await question.answer())
+            return self._message(await read.answer())
         except Exception as error:  # noqa: BLE001 - request boundary: as for a call
-            return self._failure(question.request_id, error)
+            return self._failure(read.request_id, error)
 
     def _message(self, answer: bytes) -> bytes:
         message = length_delimited(_ANSWER_FIELD, len(answer)) + answer
@@ -135,7 +135,7 @@ class InferenceService(grpc.GenericRpcHandler):
         self._observer.failed(status_of(error))
         return _failure_message(request_id, error).SerializeToString()
 
-    def _read(self, request: pb.ModelInferRequest, remaining_s: float | None) -> Question:
+    def _read(self, request: pb.ModelInferRequest, remaining_s: float | None) -> ModelRequest:
         if self._served is None:
             raise UnavailableError(f"model {self._ref}", "it is still loading")
         if request.model_name != self._ref.model or request.model_version:

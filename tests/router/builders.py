@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from router.calls.call import Answer, Call, Candidates
-from router.decisions.admission import Priority
+from router.decisions.priority import Priority
 
 
 def bare_call(

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.decisions.admission import AdmissionLimit, AdmissionPolicy, Priority, retry_after_ms
 from router.decisions.budget import BudgetPolicy, answer_by_s
 from router.decisions.effective import decide_effective
 from router.decisions.ladder import AnswerWith, AskVersion, Cause, Fail, next_step
+from router.decisions.priority import Priority
+from router.decisions.row_limit import RowLimit, RowLimitPolicy, retry_after_ms
 from router.decisions.rules import NO_RULE, first_matching_rule
 from router.decisions.sampling import is_sampled
 from understudy.domain.deployments import (
@@ -33,7 +34,7 @@ DEPLOYMENT = Deployment(
     shadows=(Shadow(6, 10_000),),
     standby=(2,),
 )
-ADMISSION = AdmissionPolicy(least_rows=10, most_rows=1000, wanted_queue_s=0.02)
+ROW_LIMIT = RowLimitPolicy(least_rows=10, most_rows=1000, wanted_queue_s=0.02)
 BUDGET = BudgetPolicy(default_s=0.1, largest_s=10.0)
 
 
@@ -83,7 +84,7 @@ def test_the_budget_is_never_exceeded(now_s: float, remaining_s: float | None) -
     )
 )
 def test_the_limit_stays_in_its_bounds(batches: list[tuple[float, int, float]]) -> None:
-    limit = AdmissionLimit(ADMISSION, 500.0)
+    limit = RowLimit(ROW_LIMIT, 500.0)
     now_s = 0.0
 
     for queue_s, outstanding, passed_s in batches:
@@ -94,7 +95,7 @@ def test_the_limit_stays_in_its_bounds(batches: list[tuple[float, int, float]]) 
 
 
 def test_long_queues_shrink_the_limit_once_per_hold() -> None:
-    limit = AdmissionLimit(ADMISSION, 500.0)
+    limit = RowLimit(ROW_LIMIT, 500.0)
 
     once = limit.after_batch(queue_s=0.021, outstanding_rows=500, now_s=1.0)
     twice = once.after_batch(queue_s=0.021, outstanding_rows=500, now_s=1.05)
@@ -105,7 +106,7 @@ def test_long_queues_shrink_the_limit_once_per_hold() -> None:
 
 @pytest.mark.parametrize(("queue_s", "rows"), [(0.03, 333.3), (0.2, 250.0)])
 def test_the_longer_the_queue_the_more_the_limit_shrinks(queue_s: float, rows: float) -> None:
-    limit = AdmissionLimit(ADMISSION, 500.0)
+    limit = RowLimit(ROW_LIMIT, 500.0)
 
     after = limit.after_batch(queue_s=queue_s, outstanding_rows=500, now_s=1.0)
 
@@ -113,14 +114,14 @@ def test_the_longer_the_queue_the_more_the_limit_shrinks(queue_s: float, rows: f
 
 
 def test_the_limit_grows_by_a_row_a_batch_while_it_is_used() -> None:
-    limit = AdmissionLimit(ADMISSION, 500.0, moved_s=0.99)
+    limit = RowLimit(ROW_LIMIT, 500.0, moved_s=0.99)
 
     assert limit.after_batch(queue_s=0.0, outstanding_rows=10, now_s=1.0) is limit
     assert limit.after_batch(queue_s=0.0, outstanding_rows=400, now_s=1.0).rows == 501
 
 
 def test_time_in_use_is_not_forgotten_at_the_first_quiet_batch() -> None:
-    limit = AdmissionLimit(ADMISSION, 60.0)
+    limit = RowLimit(ROW_LIMIT, 60.0)
     for tenth in range(100):
         limit = limit.after_batch(queue_s=0.001, outstanding_rows=100, now_s=tenth / 10)
 
@@ -131,7 +132,7 @@ def test_time_in_use_is_not_forgotten_at_the_first_quiet_batch() -> None:
 
 
 def test_an_overload_is_forgotten_within_seconds_of_light_traffic() -> None:
-    limit = AdmissionLimit(ADMISSION, 10.0, moved_s=0.0)
+    limit = RowLimit(ROW_LIMIT, 10.0, moved_s=0.0)
     for tenth in range(1, 81):
         limit = limit.after_batch(queue_s=0.001, outstanding_rows=2, now_s=tenth / 10)
 
@@ -139,7 +140,7 @@ def test_an_overload_is_forgotten_within_seconds_of_light_traffic() -> None:
 
 
 def test_live_work_is_refused_last() -> None:
-    live, stream, batch = AdmissionLimit(ADMISSION, 500.0).thresholds()
+    live, stream, batch = RowLimit(ROW_LIMIT, 500.0).thresholds()
 
     assert live > stream > batch
     assert [p.name for p in Priority] == ["LIVE", "STREAM", "BATCH"]

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from router.admission.gate import Gate
 from router.admission.intake import Intake, UnreadCall
 from router.calls.call import Call
-from router.decisions.admission import AdmissionPolicy, Priority
-from router.decisions.gathering import Gathering
+from router.decisions.expected_calls import ExpectedCalls
+from router.decisions.priority import Priority
+from router.decisions.row_limit import RowLimitPolicy
 from tests.router.builders import bare_call
 from tests.virtual_time import run_on_virtual_time
 from understudy.domain.errors import InvalidInputError, OverloadedError
@@ -34,7 +35,7 @@ class Desk:
     readings: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        policy = AdmissionPolicy(least_rows=1, most_rows=self.most_rows, wanted_queue_s=1.0)
+        policy = RowLimitPolicy(least_rows=1, most_rows=self.most_rows, wanted_queue_s=1.0)
         self.gate = Gate(policy, lambda: self.now_s)
         self.intake = Intake(
             self.gate,
@@ -252,20 +253,20 @@ def test_the_books_balance_whatever_comes_and_goes(steps: list[tuple[bool, int]]
 
 @given(at_once=st.lists(st.integers(1, 5_000), max_size=50), most=st.integers(1, 512))
 def test_never_more_is_wanted_than_may_be_or_was_there(at_once: list[int], most: int) -> None:
-    gathering = Gathering()
+    expected = ExpectedCalls()
     for calls in at_once:
-        gathering = gathering.after_reading(calls, elapsed_s=0.0, cpu_s=0.0)
+        expected = expected.after_reading(calls, elapsed_s=0.0, cpu_s=0.0)
 
-    assert 1 <= gathering.wanted(most) <= min(most, max([1, *at_once]))
+    assert 1 <= expected.wanted(most) <= min(most, max([1, *at_once]))
 
 
 @pytest.mark.parametrize(("readings", "elapsed_s"), [(200, 0.001), (1, 5.0)])
 def test_an_old_peak_is_forgotten(readings: int, elapsed_s: float) -> None:
-    gathering = Gathering().after_reading(100, elapsed_s=0.0, cpu_s=0.0)
+    expected = ExpectedCalls().after_reading(100, elapsed_s=0.0, cpu_s=0.0)
     for _ in range(readings):
-        gathering = gathering.after_reading(1, elapsed_s=elapsed_s, cpu_s=0.0)
+        expected = expected.after_reading(1, elapsed_s=elapsed_s, cpu_s=0.0)
 
-    assert gathering.wanted(256) == 1
+    assert expected.wanted(256) == 1
 
 
 stretches = st.lists(st.tuples(st.floats(0.0, 60.0), st.floats(0.0, 1.0)), max_size=50)
@@ -275,22 +276,22 @@ stretches = st.lists(st.tuples(st.floats(0.0, 60.0), st.floats(0.0, 1.0)), max_s
 def test_the_wait_is_never_shorter_than_idle_nor_beyond_its_bound(
     stretches: list[tuple[float, float]], idle_s: float
 ) -> None:
-    gathering = Gathering()
+    expected = ExpectedCalls()
     for elapsed_s, share in stretches:
-        gathering = gathering.after_reading(1, elapsed_s=elapsed_s, cpu_s=share * elapsed_s)
+        expected = expected.after_reading(1, elapsed_s=elapsed_s, cpu_s=share * elapsed_s)
 
-    assert 0.0 <= gathering.busy <= 1.0
-    assert idle_s <= gathering.longest_wait_s(idle_s) <= idle_s * 2.5 * (1 + 1e-9)
+    assert 0.0 <= expected.busy <= 1.0
+    assert idle_s <= expected.longest_wait_s(idle_s) <= idle_s * 2.5 * (1 + 1e-9)
 
 
 @pytest.mark.parametrize(("share", "times"), [(0.0, 1.0), (0.45, 1.0), (0.8, 2.5), (1.0, 2.5)])
 def test_a_busy_event_loop_waits_longer(share: float, times: float) -> None:
-    gathering = Gathering()
+    expected = ExpectedCalls()
     for _ in range(400):
-        gathering = gathering.after_reading(20, elapsed_s=0.008, cpu_s=share * 0.008)
+        expected = expected.after_reading(20, elapsed_s=0.008, cpu_s=share * 0.008)
 
-    assert gathering.longest_wait_s(0.006) == pytest.approx(times * 0.006)
-    idle_again = gathering.after_reading(1, elapsed_s=5.0, cpu_s=0.0)
+    assert expected.longest_wait_s(0.006) == pytest.approx(times * 0.006)
+    idle_again = expected.after_reading(1, elapsed_s=5.0, cpu_s=0.0)
     assert idle_again.longest_wait_s(0.006) == pytest.approx(0.006)
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from router.calls.call import Call
-from router.decisions.admission import Priority
+from router.decisions.priority import Priority
 from router.lanes.lane import Lane
 from tests.router.builders import bare_call
 from tests.router.world import awaited

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from router.decisions.admission import Priority
+from router.decisions.priority import Priority
 from tests.router.fakes import RemoteStore
 from tests.router.samples import MODEL, VIEW, deployment, spec
 from tests.router.world import World, open_world, two_arms, until

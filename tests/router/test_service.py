@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from structlog.testing import capture_logs
 
-from router.decisions.admission import AdmissionLimit
+from router.decisions.row_limit import RowLimit
 from router.edge.service import SERVICE
 from tests.router.samples import MODEL
 from tests.router.served import Served, open_served
@@ -337,7 +337,7 @@ async def test_a_caller_that_goes_away_leaves_nothing_behind(served: Served) -> 
 
 async def test_the_limit_grows_when_it_is_in_use_and_queues_are_short(served: Served) -> None:
     gate = served.world.gate
-    gate.limit = AdmissionLimit(gate.limit.policy, 59.5)
+    gate.limit = RowLimit(gate.limit.policy, 59.5)
 
     scorers = [served.world.scorers[name] for name in ("one", "two")]
     for scorer in scorers:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.calls.call import Candidates
-from router.decisions.admission import Priority
+from router.decisions.priority import Priority
 from router.lanes.split_call import split_call
 from tests.router.builders import bare_call
 from tests.router.world import World, awaited, open_world, two_arms, until

@@ -12,7 +12,7 @@ from router.admission.gate import Gate
 from router.books.counters import Counters
 from router.books.request_log import RequestLines, RequestLogLines
 from router.calls.call import Arrival, Call
-from router.decisions.admission import Priority
+from router.decisions.priority import Priority
 from router.edge.answers import ProtobufResponder
 from router.pipeline import Pipeline, PipelinePorts, open_pipeline
 from router.ports import Clocks, ClosableScorer

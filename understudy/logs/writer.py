@@ -24,7 +24,7 @@ from understudy.logs.counters import LogCounters
 from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.fault_report import FaultReport
 from understudy.logs.files import LogFiles
-from understudy.logs.intake import Intake, kind_of
+from understudy.logs.log_queue import LogQueue, kind_of
 from understudy.logs.slices import Slice, cut
 
 _log = structlog.get_logger()
@@ -75,7 +75,7 @@ class LogWriter:
         self._now_s = now_s
         self._wake = threading.Event()
         self._is_closing = threading.Event()
-        self._intake = Intake(self._limits.queued_rows, self._limits.queued_bytes, self._wake.set)
+        self._queue = LogQueue(self._limits.queued_rows, self._limits.queued_bytes, self._wake.set)
         self._files = LogFiles(root, self._unit_keys, self._limits.roll, now_s, self._pause)
         self._file_keys = FileKeys()
         self._slices: deque[Slice] = deque()  # accepted, but not yet in a journal
@@ -102,11 +102,11 @@ class LogWriter:
 
     def offer(self, batch: LogBatch) -> bool:
         """Accept `batch` for writing, or return False if it is dropped and counted. Never blocks."""
-        return self._intake.offer(batch)
+        return self._queue.offer(batch)
 
     def counters(self) -> LogCounters:
         """Return the current counts."""
-        return self._intake.counters()
+        return self._queue.counters()
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything offered so far is visible to readers; False on a timeout."""
@@ -123,7 +123,7 @@ class LogWriter:
         Rows that cannot be written are counted as failed, or stay in their journal for the next
         start if they were written there before.
         """
-        self._intake.close()
+        self._queue.close()
         self._is_closing.set()
         self._wake.set()
         self._thread.join(timeout_s)
@@ -148,7 +148,7 @@ class LogWriter:
     def _turn(self) -> bool:
         """Write waiting batches and finish due files; False if a write failed: retry later."""
         flushes = list(self._flushes)  # read first, so that earlier offers are included
-        taken = self._with_keys(self._intake.take())
+        taken = self._with_keys(self._queue.take())
         self._slices.extend(cut(taken, rows=self._limits.slice_rows))
         everything = bool(flushes) or self._is_closing.is_set()
         succeeded = self._attempt(self._write_slices)
@@ -169,11 +169,11 @@ class LogWriter:
         try:
             step()
         except OSError as error:
-            self._intake.count_fault()
+            self._queue.count_fault()
             self._faults.note(error, now_s=self._now_s())
             return False
         except Exception:  # noqa: BLE001 - the thread's boundary: a bug must not end the log for good
-            self._intake.count_fault()
+            self._queue.count_fault()
             _log.exception("log_step_failed")
             return False
         return True
@@ -202,7 +202,7 @@ class LogWriter:
                 continue
             self._files.append(piece.key, columns)
             self._slices.popleft()
-            self._intake.release(piece.rows, piece.size_bytes)
+            self._queue.release(piece.rows, piece.size_bytes)
             self._pause()
 
     def _isolate(self, piece: Slice, error: Exception) -> None:
@@ -215,13 +215,13 @@ class LogWriter:
 
     def _finish(self, *, everything: bool) -> None:
         for finished in self._files.finish_due(everything=everything):
-            self._intake.count_finished(finished.kind, finished.rows, lost=finished.lost_rows)
+            self._queue.count_finished(finished.kind, finished.rows, lost=finished.lost_rows)
             if finished.lost_rows:
                 _log.error("log_rows_lost", path=str(finished.path), rows=finished.lost_rows)
 
     def _recover(self) -> None:
         for finished in self._files.recover():
-            self._intake.count_recovered(finished.rows)
+            self._queue.count_recovered(finished.rows)
             _log.warning(
                 "log_recovered",
                 path=str(finished.path),
@@ -231,8 +231,8 @@ class LogWriter:
 
     def _fail(self, batches: Iterable[LogBatch]) -> None:
         for batch in batches:
-            self._intake.count_failed(kind_of(batch), batch.rows)
-            self._intake.release(batch.rows, batch.size_bytes)
+            self._queue.count_failed(kind_of(batch), batch.rows)
+            self._queue.release(batch.rows, batch.size_bytes)
 
     def _pause(self) -> None:
         if not self._is_closing.is_set():

@@ -33,7 +33,7 @@ class _Tally:
 
 
 @dataclass(slots=True)
-class Intake:
+class LogQueue:
     """Holds accepted rows until they are settled: rows in progress count against the bounds too."""
 
     max_rows: int

@@ -7,16 +7,8 @@ Pure; one decision a batch.
 """
 
 from dataclasses import dataclass, replace
-from enum import IntEnum
 
-
-class Priority(IntEnum):
-    """Who is served first, and who is refused last. The order of the queues of a lane."""
-
-    LIVE = 0
-    STREAM = 1
-    BATCH = 2
-
+from router.decisions.priority import Priority
 
 # What share of the limit a priority may fill: the lower ones are refused earlier.
 _SHARE = {Priority.LIVE: 1.0, Priority.STREAM: 0.9, Priority.BATCH: 0.75}
@@ -25,7 +17,7 @@ _LONG_S = 60.0  # of silence: whatever was learnt before it is forgotten
 
 
 @dataclass(frozen=True, slots=True)
-class AdmissionPolicy:
+class RowLimitPolicy:
     least_rows: int
     most_rows: int
     wanted_queue_s: float  # median wait that is still fine
@@ -36,16 +28,14 @@ class AdmissionPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class AdmissionLimit:
+class RowLimit:
     """The limit in rows. Starts wide and finds its size."""
 
-    policy: AdmissionPolicy
+    policy: RowLimitPolicy
     rows: float
     moved_s: float = 0.0  # monotonic: when it moved last
 
-    def after_batch(
-        self, *, queue_s: float, outstanding_rows: int, now_s: float
-    ) -> "AdmissionLimit":
+    def after_batch(self, *, queue_s: float, outstanding_rows: int, now_s: float) -> "RowLimit":
         """Return the limit after a batch whose middle row waited `queue_s`."""
         policy = self.policy
         since_s = now_s - self.moved_s

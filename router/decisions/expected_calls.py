@@ -22,13 +22,15 @@ EXPECTED_BACK_S = 0.02  # who is away for longer does not send again soon: nobod
 
 
 @dataclass(frozen=True, slots=True)
-class Gathering:
+class ExpectedCalls:
     """Replaced at each reading."""
 
     peak: float = 1.0  # how many calls were here at once, lately
     busy: float = 0.0  # CPU s per s of the event loop, lately
 
-    def after_reading(self, most_at_once: int, *, elapsed_s: float, cpu_s: float) -> "Gathering":
+    def after_reading(
+        self, most_at_once: int, *, elapsed_s: float, cpu_s: float
+    ) -> "ExpectedCalls":
         """Return the estimate after a stretch of `elapsed_s`.
 
         Args:
@@ -42,7 +44,7 @@ class Gathering:
             return replace(self, peak=peak)
         kept = 0.5 ** (elapsed_s / _BUSY_HALF_LIFE_S)
         busy = kept * self.busy + (1 - kept) * min(1.0, cpu_s / elapsed_s)
-        return Gathering(peak, busy)
+        return ExpectedCalls(peak, busy)
 
     def longest_wait_s(self, idle_s: float) -> float:
         """Return how long to wait at most, where it is `idle_s` with an idle event loop."""
