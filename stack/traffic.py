@@ -96,12 +96,13 @@ async def open_traffic(
     units: Sequence[str],
     rate_per_s: float,
     connections: int = 8,
+    timeout_s: float = _TIMEOUT_S,
 ) -> AsyncIterator[Traffic]:
     """Send traffic to `router` for as long as the block runs; on leaving, all is answered.
 
     Several connections, because the kernel spreads connections, not calls, over workers.
     """
-    clients = [AsyncScoringClient(router, timeout_s=_TIMEOUT_S) for _ in range(connections)]
+    clients = [AsyncScoringClient(router, timeout_s=timeout_s) for _ in range(connections)]
     try:
         traffic = Traffic(clients, model=model, entity=entity, units=units, rate_per_s=rate_per_s)
         async with asyncio.TaskGroup() as tasks:

@@ -1,7 +1,8 @@
 """Faults of scorers and of the feature store under load, before a router process; counted.
 
-The router gives each call 100 ms, its default, and ends it then; the client itself would wait for
-longer. So what fails is what the router failed, and not what this machine delayed.
+Calls have seconds, which is far more than a router that is well needs on a busy machine, and faults
+last for longer than that or until they are ended. So what fails, and at which level a call is
+answered, is the router's doing and not the machine's.
 """
 
 from collections import Counter
@@ -30,23 +31,26 @@ FULL, FEATURES, CONSTANT = (
     DegradationLevel.FEATURES,
     DegradationLevel.CONSTANT,
 )
-DEADLINE_S = 0.1
-SLOW_S = 0.06
+DEADLINE_S = 4.0
+PATIENT_S = 60.0  # for what a test does not want to end by itself
+STORE_TRIP_S = 0.5
 CALLS = 150
-
-
-MOST_LATE_SHARE = 0.1  # of the calls: those that the machine held up, and not the router
 
 
 @asynccontextmanager
 async def under_load(router: RouterProcess) -> AsyncIterator[Traffic]:
+    """Send calls that the router ends at their deadline: the client would wait for longer."""
     async with open_traffic(
-        router.address, model=MODEL, entity="user", units=USERS, rate_per_s=200, connections=2
+        router.address,
+        model=MODEL,
+        entity="user",
+        units=USERS,
+        rate_per_s=200,
+        connections=2,
+        timeout_s=PATIENT_S,
     ) as traffic:
         await traffic.until_ended(CALLS)
         yield traffic
-    late = sum(call.latency_s > DEADLINE_S for call in traffic.calls)
-    assert late <= MOST_LATE_SHARE * len(traffic.calls)
 
 
 def levels(traffic: Traffic, *, since: int = 0) -> Counter[DegradationLevel]:
@@ -57,11 +61,13 @@ def versions(traffic: Traffic, *, since: int = 0) -> set[int]:
     return {call.version for call in traffic.calls[since:]}
 
 
-async def until_all_full(traffic: Traffic) -> None:
-    async def is_full() -> bool:
-        return set(levels(traffic, since=-CALLS)) == {FULL}
+async def until_full_again(traffic: Traffic) -> None:
+    at_recovery = len(traffic.calls)
 
-    await until(is_full, limit_s=20.0)
+    async def is_full() -> bool:
+        return levels(traffic, since=at_recovery)[FULL] > 0
+
+    await until(is_full)
 
 
 async def test_a_slow_scorer_alone_fails_no_call_where_a_constant_is_declared(
@@ -71,36 +77,45 @@ async def test_a_slow_scorer_alone_fails_no_call_where_a_constant_is_declared(
     declared = deployment(fallback=Fallback(constant_score=0.25))
     async with (
         open_router_process(
-            tmp_path, declared, {1: [scorer]}, largest_deadline_s=DEADLINE_S
+            tmp_path,
+            declared,
+            {1: [scorer]},
+            largest_deadline_s=0.5,
+            scorer_timeout_s=PATIENT_S,  # it is slow, not gone
         ) as router,
         under_load(router) as traffic,
     ):
         at_fault = len(traffic.calls)
-        scorer.takes_s = SLOW_S
+        scorer.takes_s = 1.0  # longer than any call has
         await traffic.until_ended(traffic.ended + 2 * CALLS)
         during = levels(traffic, since=at_fault)
         scorer.takes_s = 0.0
-        await until_all_full(traffic)
+        await until_full_again(traffic)
 
     assert traffic.failures == []
-    assert during[CONSTANT] > 0, "it was not slow enough to miss a deadline"
+    assert during[CONSTANT] > 0, "nobody missed a deadline: nothing was tested"
     assert set(levels(traffic)) == {FULL, CONSTANT}
 
 
-async def test_a_slow_replica_fails_no_call_and_others_are_answered_by_its_neighbour(
+async def test_while_a_replica_is_slow_others_are_answered_by_its_neighbour(
     tmp_path: Path,
 ) -> None:
     slow, well = ServedScorer(), ServedScorer()
     async with (
         open_router_process(
-            tmp_path, deployment(), {1: [slow, well]}, largest_deadline_s=DEADLINE_S
+            tmp_path,
+            deployment(),
+            {1: [slow, well]},
+            largest_deadline_s=PATIENT_S,
+            scorer_timeout_s=PATIENT_S,  # it is slow, not gone
         ) as router,
         under_load(router) as traffic,
     ):
         before = slow.batches
-        slow.takes_s = SLOW_S
+        slow.hang()
         await traffic.until_ended(traffic.ended + 3 * CALLS)
         asked = slow.batches - before
+        slow.resume()
 
     assert asked > 0, "nobody asked the slow one: nothing was tested"
     assert traffic.failures == []
@@ -112,7 +127,13 @@ async def test_a_hung_challenger_fails_no_call_the_champion_answers(tmp_path: Pa
     declared = deployment(challengers=(Challenger(2, 5_000),))
     scorers = {1: [champion], 2: [challenger]}
     async with (
-        open_router_process(tmp_path, declared, scorers, largest_deadline_s=DEADLINE_S) as router,
+        open_router_process(
+            tmp_path,
+            declared,
+            scorers,
+            largest_deadline_s=DEADLINE_S,
+            scorer_timeout_s=PATIENT_S,  # a call's share of its deadline is over before
+        ) as router,
         under_load(router) as traffic,
     ):
         at_fault = len(traffic.calls)
@@ -124,12 +145,19 @@ async def test_a_hung_challenger_fails_no_call_the_champion_answers(tmp_path: Pa
         async def both_answer() -> bool:
             return versions(traffic, since=-CALLS // 2) == {1, 2}
 
-        await until(both_answer, limit_s=20.0)
+        await until(both_answer)
 
     assert {call.version for call in traffic.calls[:at_fault]} == {1, 2}
     assert traffic.failures == []
     assert set(levels(traffic)) == {FULL}
     assert meanwhile == {1}
+
+
+@pytest.fixture
+def patient_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the router's trip, and not the store's client, say when a read took too long."""
+    monkeypatch.setenv("FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS", "4000")
+    monkeypatch.setenv("FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS", "2000")
 
 
 @asynccontextmanager
@@ -142,47 +170,49 @@ async def over_a_node(root: Path) -> AsyncIterator[tuple[NodeProcess, Traffic]]:
             deployment(),
             {1: [ServedScorer()]},
             features=node.url,
-            # More than the store may cost (50 ms): a call fails for it, not for a held-up machine.
-            # Those that take longer than `DEADLINE_S` are few (`under_load`).
-            largest_deadline_s=5 * DEADLINE_S,
+            largest_deadline_s=DEADLINE_S,
+            feature_slow_s=STORE_TRIP_S,
         ) as router,
         under_load(router) as traffic,
     ):
-        await until_all_full(traffic)
+        await until_full_again(traffic)
         yield node, traffic
 
 
+@pytest.mark.usefixtures("patient_client")
 async def test_a_hung_feature_store_costs_values_and_no_call(tmp_path: Path) -> None:
     async with over_a_node(tmp_path) as (node, traffic):
         with node.hung():
             await traffic.until_ended(traffic.ended + 2 * CALLS)
             meanwhile = levels(traffic, since=-CALLS)
-        await until_all_full(traffic)
+        await until_full_again(traffic)
 
     assert traffic.failures == []
     assert set(meanwhile) == {FEATURES}
 
 
+@pytest.mark.usefixtures("patient_client")
 async def test_a_killed_feature_store_costs_values_and_no_call(tmp_path: Path) -> None:
     async with over_a_node(tmp_path) as (node, traffic):
         await node.kill()
         await traffic.until_ended(traffic.ended + 2 * CALLS)
         meanwhile = levels(traffic, since=-CALLS)
         await node.start()
-        await until_all_full(traffic)
+        await until_full_again(traffic)
 
     assert traffic.failures == []
     assert set(meanwhile) == {FEATURES}
 
 
+@pytest.mark.usefixtures("patient_client")
 async def test_a_slow_feature_store_costs_values_and_no_call(tmp_path: Path) -> None:
     async with over_a_node(tmp_path) as (node, traffic):
         at_fault = len(traffic.calls)
-        async with node.slow(stops_s=0.2, runs_s=0.005):
+        async with node.slow(stops_s=2 * STORE_TRIP_S, runs_s=0.02):
             await traffic.until_ended(traffic.ended + 2 * CALLS)
         during = levels(traffic, since=at_fault)
-        await until_all_full(traffic)
+        await until_full_again(traffic)
 
     assert traffic.failures == []
-    assert during[FEATURES] > during[FULL]
+    assert during[FEATURES] > 0, "no read took too long: nothing was tested"
     assert set(levels(traffic)) == {FULL, FEATURES}
