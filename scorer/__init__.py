@@ -1,1 +1,1 @@
-"""Serve one model version over the Open Inference Protocol; host such processes."""
+"""Serving of one model version over the Open Inference Protocol, and the host of such processes."""

@@ -22,15 +22,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_OURS_ALONE = 0o077  # files that we make are read by our user only
+_OURS_ALONE = 0o077  # files that we create are accessible only to our user
 
-PrintSettings = Annotated[bool, typer.Option("--print-settings", help="print them and exit")]
+PrintSettings = Annotated[
+    bool, typer.Option("--print-settings", help="print the settings and exit")
+]
 
 
 @app.command()
 def serve(  # noqa: PLR0917 - options of a command line
     artifact: Annotated[Path, typer.Argument(help="a folder with model.onnx, or an .onnx file")],
-    name: Annotated[str, typer.Option(help="model name that clients ask for")],
+    name: Annotated[str, typer.Option(help="model name in clients' requests")],
     version_number: Annotated[int, typer.Option(min=1)] = 1,
     listen: Annotated[str | None, typer.Option(help="host:port or unix:/path")] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Prometheus, on loopback")] = None,
@@ -43,16 +45,16 @@ def serve(  # noqa: PLR0917 - options of a command line
     """Serve one model version until SIGTERM. Needs no registry."""
     os.umask(_OURS_ALONE)
     if under_host is not None:
-        # SIGKILL: one that hangs, or loads, would not act on SIGTERM.
+        # SIGKILL, because a process that hangs or loads would not react to SIGTERM.
         die_with_parent(signal.SIGKILL)
-        if os.getppid() != under_host:  # the host died before the kernel was asked
+        if os.getppid() != under_host:  # the host died before the kernel got the request
             raise typer.Exit(UNAVAILABLE)
     settings = load_settings(
         ScorerSettings,
         {"listen": listen, "metrics_port": metrics_port},
         print_and_exit=print_settings,
     )
-    # Late: so that a wrong option costs no second of imports.
+    # Imported late, so that a wrong option does not cost a second of imports.
     from scorer.machine.cgroup import limit_memory  # noqa: PLC0415
     from scorer.server.app import ServeTask  # noqa: PLC0415
     from scorer.server.app import serve as serve_model  # noqa: PLC0415
@@ -86,7 +88,7 @@ def host(
         {"registry": registry, "dir": dir_, "listen": listen, "replicas": replicas},
         print_and_exit=print_settings,
     )
-    # The host starts processes: grpc must not try to make itself forkable, which it is not.
+    # The host starts processes: grpc must not install its fork handlers, which do not help here.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from scorer.host.host_app import host as host_scorers  # noqa: PLC0415 - as above
 
@@ -97,10 +99,10 @@ def host(
 def _run(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     try:
         code = run(main)
-    except InvalidInputError as error:  # e.g. the folder of the sockets is somebody else's
+    except InvalidInputError as error:  # e.g. the folder of the sockets belongs to another user
         typer.echo(str(error), err=True)
         raise typer.Exit(USAGE) from error
-    except UnavailableError as error:  # e.g. the port is taken
+    except UnavailableError as error:  # e.g. the port is in use
         typer.echo(str(error), err=True)
         raise typer.Exit(UNAVAILABLE) from error
     raise typer.Exit(code)

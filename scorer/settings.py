@@ -21,21 +21,21 @@ _LEVELS = "^(debug|info|warning|error)$"
 
 
 class NanPolicy(StrEnum):
-    ACCEPT = "accept"  # NaN may mean "missing" to the model
+    ACCEPT = "accept"  # NaN may mean "missing" in the model
     REFUSE = "refuse"
 
 
 class ScorerSettings(ProcessSettings):
-    """One scorer process. Environment: prefix `SCORER_`."""
+    """Settings of one scorer process. Environment: prefix `SCORER_`."""
 
     model_config = SettingsConfigDict(env_prefix="SCORER_", frozen=True, extra="forbid")
     other_prefixes: ClassVar[tuple[str, ...]] = ("SCORER_HOST_",)
 
     listen: str = Field("127.0.0.1:8001", description="host:port, or unix:/path")
     metrics_port: int | None = Field(
-        None, ge=0, le=65_535, description="Prometheus; none: no metrics"
+        None, ge=0, le=65_535, description="Prometheus port; none for no metrics"
     )
-    metrics_ip: str = Field("127.0.0.1", description="where metrics are served")
+    metrics_ip: str = Field("127.0.0.1", description="address of the metrics endpoint")
     log_level: str = Field("info", pattern=_LEVELS, description="debug, info, warning or error")
 
     intra_op_threads: int = Field(
@@ -54,23 +54,30 @@ class ScorerSettings(ProcessSettings):
         None,
         ge=256,
         le=16_777_216,
-        description="limit of address space; a run that needs more is refused",
+        description="limit on address space; a run that needs more is refused",
     )
     memory_pattern: bool = Field(
         _SESSION.memory_pattern,
         description="ONNX Runtime plans memory per shape; pays for fixed shapes",
     )
 
-    max_batch_rows: int = Field(256, ge=1, le=65_536, description="most rows joined into one run")
+    max_batch_rows: int = Field(
+        256, ge=1, le=65_536, description="maximum number of rows joined into one run"
+    )
     max_queue_rows: int = Field(
-        16_384, ge=1, le=1_000_000, description="most rows waiting; then calls are refused"
+        16_384,
+        ge=1,
+        le=1_000_000,
+        description="maximum number of waiting rows; further calls are refused",
     )
-    # Above the 10,000 candidates that a router takes in one ScoreBatch.
+    # Above the 10,000 candidates that a router accepts in one ScoreBatch.
     max_request_rows: int = Field(
-        16_384, ge=1, le=1_000_000, description="most rows of one request"
+        16_384, ge=1, le=1_000_000, description="maximum number of rows of one request"
     )
-    gather_ms: int = Field(2, ge=0, le=100, description="longest wait for company under load")
-    gather_rows: int = Field(32, ge=1, le=65_536, description="so many rows never wait for company")
+    gather_ms: int = Field(2, ge=0, le=100, description="longest wait for other calls under load")
+    gather_rows: int = Field(
+        32, ge=1, le=65_536, description="this many rows never wait for other calls"
+    )
     inline_run_ms: float = Field(
         2.0, ge=0, le=1_000, description="runs expected to take longer go to a thread"
     )
@@ -79,44 +86,46 @@ class ScorerSettings(ProcessSettings):
     )
 
     golden_tolerance: float = Field(
-        1e-4, ge=0, le=1, description="largest absolute difference, where none is registered"
+        1e-4, ge=0, le=1, description="largest absolute difference, if none is registered"
     )
     require_golden: bool = Field(default=False, description="refuse a model without golden.npz")
 
-    unready_delay_s: SecondsOrNone = Field(0.2, description="NOT_SERVING before the drain")
-    drain_grace_s: Seconds = Field(10.0, description="calls in flight may take this long")
+    unready_delay_s: SecondsOrNone = Field(0.2, description="time as NOT_SERVING before the drain")
+    drain_grace_s: Seconds = Field(10.0, description="limit for calls in flight")
 
     @model_validator(mode="after")
     def _what_is_set_acts(self) -> Self:
-        # ONNX Runtime plans memory for operators in sequence only, and says nothing.
+        # ONNX Runtime plans memory for sequential operators only, without a warning.
         if self.memory_pattern and self.inter_op_threads > 1:
             raise ValueError("memory_pattern needs inter_op_threads = 1")
         return self
 
 
 class HostSettings(ProcessSettings):
-    """The scorer host. Environment: prefix `SCORER_HOST_`."""
+    """Settings of the scorer host. Environment: prefix `SCORER_HOST_`."""
 
     model_config = SettingsConfigDict(env_prefix="SCORER_HOST_", frozen=True, extra="forbid")
 
     registry: str = Field("127.0.0.1:8500", description="the registry's host:port")
     dir: Path = Field(Path(".understudy/scorers"), description="artifact cache, sockets, state")
-    host_id: str | None = Field(None, description="default: the machine's name and the folder's")
+    host_id: str | None = Field(
+        None, description="by default the names of the machine and the folder"
+    )
     listen: str = Field("127.0.0.1:0", description="the host's own health service")
     log_level: str = Field("info", pattern=_LEVELS, description="debug, info, warning or error")
     scorer_address: str = Field(
-        "unix", description="unix: sockets below dir; else the IP that scorers bind"
+        "unix", description="unix for sockets below dir, or the IP that scorers bind"
     )
 
     first_metrics_port: int | None = Field(
-        None, ge=1, le=65_000, description="metrics of the first scorer; the next ones follow"
+        None, ge=1, le=65_000, description="metrics port of the first scorer; the others follow"
     )
 
     keep_artifacts_s: float = Field(
         86_400.0,
         ge=0,
         le=2_592_000,
-        description="artifacts that no deployment names any more are kept so long",
+        description="how long to keep artifacts that no deployment names any more",
     )
 
     replicas: int = Field(1, ge=1, le=64, description="processes per version")
@@ -125,25 +134,30 @@ class HostSettings(ProcessSettings):
 
     load_nice: Nice = Field(10, description="niceness of a scorer that loads while others serve")
     load_idle_s: SecondsOrNone = Field(
-        10.0, description="before that: only on CPUs that nothing else wants, for so long at most"
+        10.0, description="how long, before that, to load only on idle CPUs"
     )
 
     load_apart: bool = Field(
-        default=True, description="load on the last CPU, and keep what serves off it if it fits"
+        default=True,
+        description="load on the last CPU, and keep serving scorers off it if they fit on the others",
     )
 
-    start_timeout_s: Seconds = Field(120.0, description="from start to ready")
-    probe_interval_s: Seconds = Field(1.0, description="between liveness probes")
-    probe_timeout_s: Seconds = Field(2.0, description="an answer later than this is a miss")
-    probe_misses: int = Field(3, ge=1, le=100, description="misses in a row that end a process")
-    first_back_off_s: Seconds = Field(0.25, description="before the first restart; then doubled")
-    longest_back_off_s: Seconds = Field(30.0, description="the doubling ends here")
-    restart_budget: int = Field(8, ge=0, le=1_000, description="restarts in the window, then none")
-    restart_window_s: Seconds = Field(300.0, description="what the budget counts over")
-    report_interval_s: Seconds = Field(2.0, description="heartbeat to the registry")
-    leave_delay_s: SecondsOrNone = Field(0.5, description="reported DRAINING before SIGTERM")
-    drain_grace_s: Seconds = Field(10.0, description="calls in flight of a scorer")
-    kill_after_s: Seconds = Field(15.0, description="from SIGTERM to SIGKILL")
+    start_timeout_s: Seconds = Field(120.0, description="limit from start to ready")
+    probe_interval_s: Seconds = Field(1.0, description="time between liveness probes")
+    probe_timeout_s: Seconds = Field(2.0, description="a later answer counts as a miss")
+    probe_misses: int = Field(
+        3, ge=1, le=100, description="consecutive misses after which a process is killed"
+    )
+    first_back_off_s: Seconds = Field(0.25, description="delay of the first restart; then doubled")
+    longest_back_off_s: Seconds = Field(30.0, description="limit of the doubling")
+    restart_budget: int = Field(8, ge=0, le=1_000, description="restarts allowed within the window")
+    restart_window_s: Seconds = Field(300.0, description="length of the window")
+    report_interval_s: Seconds = Field(2.0, description="period of reports to the registry")
+    leave_delay_s: SecondsOrNone = Field(
+        0.5, description="time reported as DRAINING before SIGTERM"
+    )
+    drain_grace_s: Seconds = Field(10.0, description="limit for a scorer's calls in flight")
+    kill_after_s: Seconds = Field(15.0, description="time from SIGTERM to SIGKILL")
 
     @model_validator(mode="after")
     def _drain_fits(self) -> Self:

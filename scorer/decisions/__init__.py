@@ -1,1 +1,1 @@
-"""Rules of the scorer and its host: pure, no I/O, no clock."""
+"""Rules of the scorer and its host. Pure: no I/O, no clock."""

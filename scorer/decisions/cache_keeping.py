@@ -1,4 +1,4 @@
-"""What a cache lets go: what nobody has named for long. Pure."""
+"""The rule for deleting cache entries that have not been named for a long time. Pure."""
 
 from collections.abc import Collection, Mapping
 
@@ -9,10 +9,10 @@ def evictable(
     """Return the entries to delete.
 
     Args:
-        last_named_s: of each entry, when it was last among the named; UTC, seconds since 1970.
+        last_named_s: when each entry was last named; UTC, seconds since 1970.
         named: entries that are needed now.
         now_s: on the same clock.
-        keep_s: what is not named any more is kept so long: a rollback may name it again.
+        keep_s: how long to keep an entry that is no longer named: a rollback may name it again.
     """
     return tuple(
         sorted(

@@ -1,21 +1,21 @@
-"""Which CPUs of the host are for loading and which for serving, while a version loads. Pure.
+"""The division of the host's CPUs into loading and serving ones while a version loads. Pure.
 
-A low priority is not enough to load unnoticed: the kernel takes a CPU that runs only idle work
-for free, wakes a serving thread on it, and then does not interrupt what the loading process does
-inside the kernel (exec, page faults, exit). So loading gets one CPU, and what serves keeps off
-it as long as it fits on the others.
+A low priority is not enough to load without disturbance: the kernel treats a CPU that runs only
+idle work as free, wakes a serving thread on it, and then does not interrupt what the loading process
+does inside the kernel (exec, page faults, exit). So loading gets one CPU, and serving processes
+avoid it as long as they fit on the others.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
 _ROOM_TO_LEAVE = 0.5  # of the other CPUs: busier scorers do not leave the loading CPU
-_ROOM_TO_STAY_AWAY = 0.75  # of the other CPUs: scorers that became busier come back to it
+_ROOM_TO_STAY_AWAY = 0.75  # of the other CPUs: scorers that became busier return to it
 
 
 @dataclass(frozen=True, slots=True)
 class CpuDivision:
-    """`loading` and `serving` are parts of what is allowed, or the whole of it."""
+    """`loading` and `serving` are parts of the allowed CPUs, or all of them."""
 
     loading: frozenset[int]
     serving: frozenset[int]
@@ -24,14 +24,14 @@ class CpuDivision:
 def divide_cpus(
     allowed: frozenset[int], *, busy_cpus: float, are_apart: bool = False
 ) -> CpuDivision:
-    """Return where to load and where to serve.
+    """Return the CPUs for loading and those for serving.
 
     Args:
         allowed: the CPUs that the host may use.
-        busy_cpus: CPU seconds per second of the serving scorers, lately.
-        are_apart: the serving scorers keep off the loading CPU already.
+        busy_cpus: recent CPU seconds per second of the serving scorers.
+        are_apart: the serving scorers already avoid the loading CPU.
     """
-    if len(allowed) < 2:  # noqa: PLR2004 - one of two is the least to divide
+    if len(allowed) < 2:  # noqa: PLR2004 - at least two are needed for a division
         return CpuDivision(allowed, allowed)
     loading = frozenset({max(allowed)})
     others = allowed - loading
@@ -45,13 +45,13 @@ class CpuUser:
     """A scorer process, or one about to be started (pid 0)."""
 
     pid: int
-    keeps_apart: bool  # it loads, or goes, beside others that serve
+    keeps_apart: bool  # it loads, or exits, next to serving ones
 
 
 def cpus_by_pid(
     users: Collection[CpuUser], division: CpuDivision, *, host_pid: int
 ) -> dict[int, frozenset[int]]:
-    """Return the CPUs of each process: the host's are those of what it starts."""
+    """Return the CPUs of each process; the host uses those of the processes that it starts."""
     cpus = {
         user.pid: division.loading if user.keeps_apart else division.serving
         for user in users

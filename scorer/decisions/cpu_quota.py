@@ -1,4 +1,4 @@
-"""How many CPUs its cgroups leave a process, from what their files say. Pure."""
+"""The number of CPUs that the cgroups grant a process, from the content of their files. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,10 +6,10 @@ _NO_LIMIT = ("max", "-1")
 
 
 def quota_files(own: str) -> tuple[tuple[str, ...], ...]:
-    """Return the files that may limit a process, relative to where cgroups are mounted.
+    """Return the files that may limit a process, relative to the mount point of cgroups.
 
     Each entry is one file with quota and period (version 2), or one file for each (version 1). A
-    limit on any level counts, from the process's own cgroup up to the root.
+    limit on any level applies, from the process's own cgroup up to the root.
 
     Args:
         own: the content of /proc/self/cgroup.
@@ -31,10 +31,10 @@ def quota_files(own: str) -> tuple[tuple[str, ...], ...]:
 
 
 def quota_cpus(contents: Sequence[str]) -> float | None:
-    """Return the CPUs of one entry of `quota_files`; None: no limit, or nothing that we can read.
+    """Return the CPUs of one entry of `quota_files`; None if there is no readable limit.
 
     Args:
-        contents: of its files; "" where there is none.
+        contents: of its files; "" for a file that does not exist.
     """
     words = " ".join(contents).split()
     if len(words) != 2 or words[0] in _NO_LIMIT:  # noqa: PLR2004 - quota and period
@@ -47,7 +47,7 @@ def quota_cpus(contents: Sequence[str]) -> float | None:
 
 
 def _folders(path: str) -> Iterator[str]:
-    """Yield the folders of a cgroup's path up to the root, ""; outside of our view: the root."""
+    """Yield the folders of a cgroup's path up to the root, ""; only the root if out of our view."""
     parts = [part for part in path.split("/") if part]
     if ".." not in parts:
         for depth in range(len(parts), 0, -1):

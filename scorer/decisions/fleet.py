@@ -1,4 +1,4 @@
-"""Which scorer processes a host should run, from what the registry says. Pure."""
+"""The scorer processes that a host should run for a snapshot of the registry. Pure."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from understudy.domain.versions import VersionRef
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """One process to run: the same place has the same address for ever."""
+    """One process to run: a place keeps the same address for ever."""
 
     ref: VersionRef
     replica: int
@@ -21,15 +21,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What runs in a place."""
+    """The version to run in a place."""
 
     version: VersionSpec
-    revision: int  # of the deployment that names it
-    only_shadows: bool  # takes no live traffic, so it may be nicer to its neighbours
+    revision: int  # revision of the deployment that names it
+    only_shadows: bool  # it takes no live traffic, so it may run at a lower priority
 
 
 def wanted_places(snapshot: Snapshot, replicas: int) -> dict[Place, Wanted]:
-    """Return what to run for `snapshot`; a version without a description is left out."""
+    """Return the processes to run for `snapshot`, without versions that it does not describe."""
     versions = {version.ref: version for version in snapshot.versions}
     wanted: dict[Place, Wanted] = {}
     for deployment in snapshot.deployments:
@@ -46,7 +46,7 @@ def wanted_places(snapshot: Snapshot, replicas: int) -> dict[Place, Wanted]:
 
 
 def undescribed_versions(snapshot: Snapshot) -> tuple[VersionRef, ...]:
-    """Return the versions that deployments name and the snapshot does not describe."""
+    """Return the versions that deployments name but the snapshot does not describe."""
     described = {version.ref for version in snapshot.versions}
     named = (
         VersionRef(deployment.model, number)
@@ -63,7 +63,7 @@ class FleetChange:
 
 
 def plan_change(running: Iterable[Place], wanted: Iterable[Place]) -> FleetChange:
-    """Return which places to start and to stop; the others are not touched."""
+    """Return the places to start and to stop; the others are not touched."""
     now, then = set(running), set(wanted)
     return FleetChange(start=tuple(sorted(then - now)), stop=tuple(sorted(now - then)))
 

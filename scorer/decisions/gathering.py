@@ -1,11 +1,11 @@
-"""How long arrivals gather before a run. Pure: the batcher feeds facts and obeys.
+"""The number of arrivals to gather before a run. Pure: the batcher supplies facts and obeys.
 
-grpc.aio hands calls to handlers one per turn of the event loop, so "take what is there" finds
-batches of one even with many callers in flight. A lone caller must never wait, though. So the
-number of calls to wait for is learnt from what recent gatherings brought:
+grpc.aio hands calls to handlers one per turn of the event loop, so "take what is waiting" finds
+batches of one even with many callers in flight. But a lone caller must never wait. So the
+number of calls to wait for is learnt from the sizes of recent gatherings:
 
 alone   --a second call is seen coming-->  crowded
-crowded --a gathering brought one-->       alone
+crowded --a gathering has one call-->      alone
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ALONE = 1
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """How many calls to gather before a run; `recent` holds what the last gatherings brought."""
+    """The number of calls to gather before a run; `recent` has the sizes of the last gatherings."""
 
     target_calls: int = ALONE
     recent: tuple[int, ...] = ()
@@ -30,17 +30,17 @@ class Gathering:
         return Gathering(max(self.target_calls, ALONE + 1), self.recent)
 
     def gathered(self, calls: int) -> "Gathering":
-        """Return the state after a gathering brought `calls`."""
+        """Return the state after a gathering of `calls`."""
         recent = (*self.recent[-_REMEMBERED_GATHERINGS + 1 :], calls)
         if calls == ALONE:
             return Gathering(ALONE, recent)
         return Gathering(max(recent), recent)
 
     def is_complete(self, *, queued_calls: int, coming_calls: int) -> bool:
-        """Say whether nobody else is worth waiting for.
+        """Return whether no other call is worth waiting for.
 
         Args:
             queued_calls: parsed and waiting for a run.
-            coming_calls: accepted by the server, not yet parsed.
+            coming_calls: accepted by the server, but not yet parsed.
         """
         return queued_calls >= self.target_calls and coming_calls <= 0

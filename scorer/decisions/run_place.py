@@ -1,6 +1,6 @@
-"""Where a run belongs: on the event loop while it is short, in a worker thread when it is long.
+"""The place of a run: on the event loop if it is short, in a worker thread if it is long.
 
-A short run costs less than handing it to a thread and back; a long one would keep the loop from
+A short run costs less than handing it to a thread and back; a long one would stop the loop from
 parsing arrivals and from answering health checks.
 """
 
@@ -8,7 +8,7 @@ _WEIGHT_OF_NEWEST = 0.2
 
 
 class RunPlace:
-    """Learns how long runs take, per power of two of their rows."""
+    """Learns the duration of runs, per power of two of their rows."""
 
     def __init__(self, inline_run_s: float) -> None:
         self._inline_run_s = inline_run_s
@@ -18,7 +18,7 @@ class RunPlace:
         return self.expected_s(rows) <= self._inline_run_s
 
     def expected_s(self, rows: int) -> float:
-        """Return the expected seconds of one run of `rows`; 0 when nothing is known."""
+        """Return the expected seconds of one run of `rows`; 0 if unknown."""
         size = rows.bit_length()
         known_s = self._run_s_of.get(size)
         if known_s is not None:
@@ -30,7 +30,7 @@ class RunPlace:
         return self._run_s_of[nearest] * 2.0 ** (size - nearest)
 
     def record(self, rows: int, run_s: float) -> None:
-        """Learn from a run of `rows` that took `run_s`."""
+        """Record a run of `rows` that took `run_s`."""
         size = rows.bit_length()
         known_s = self._run_s_of.get(size, run_s)
         self._run_s_of[size] = known_s + _WEIGHT_OF_NEWEST * (run_s - known_s)

@@ -1,4 +1,4 @@
-"""Where scorers listen: a place keeps its address across restarts, while it is wanted."""
+"""Listening addresses of scorers: a place keeps its address across restarts while it is wanted."""
 
 import os
 import stat
@@ -13,15 +13,15 @@ from understudy.runtime.free_port import free_port
 
 UNIX = "unix"
 _OF_OTHERS = 0o077  # mode bits
-_LONGEST_SOCKET_PATH_BYTES = 100  # the kernel takes 107
+_LONGEST_SOCKET_PATH_BYTES = 100  # the kernel accepts 107
 
 
 class Addresses:
     """Unix sockets below a folder, or TCP ports on an IP.
 
     Raises:
-        InvalidInputError: on construction, when the folder of the sockets is not ours alone, or
-            nothing can listen on the IP.
+        InvalidInputError: on construction, if the folder of the sockets is accessible to others,
+            or the IP does not belong to this machine.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Addresses:
         return f"{self._kind}:{self._ports[place]}"
 
     def metrics_port_of(self, place: Place) -> int | None:
-        """Return the port of the metrics of `place`, or None: it serves none."""
+        """Return the metrics port of `place`, or None if it has none."""
         if self._first_metrics_port is None:
             return None
         if place not in self._metrics_slots:
@@ -55,13 +55,13 @@ class Addresses:
         return self._first_metrics_port + self._metrics_slots[place]
 
     def _port_of_nobody(self) -> int:
-        given = self._ports.values()  # their scorers may not have bound them
+        given = self._ports.values()  # their scorers may not have bound them yet
         while (port := free_port(_bare(self._kind))) in given:
             continue
         return port
 
     def release(self, place: Place) -> None:
-        """Let other places have the ports of `place`, which is not wanted any more."""
+        """Make the ports of `place`, which is no longer wanted, available to other places."""
         self._metrics_slots.pop(place, None)
         self._ports.pop(place, None)
 
@@ -72,7 +72,7 @@ def _socket_name(place: Place) -> str:
 
 
 def _short(directory: Path) -> Path:
-    """Return `directory`, or a short stand-in when socket paths below it would be too long."""
+    """Return `directory`, or a short substitute if socket paths below it would be too long."""
     if len(os.fsencode(directory)) + 41 <= _LONGEST_SOCKET_PATH_BYTES:
         return directory
     name = sha256(os.fsencode(directory)).hexdigest()[:12]
@@ -93,9 +93,9 @@ def _check_ours(ip: str) -> None:
 
 
 def _make_private(directory: Path) -> None:
-    """Make `directory`, or see that the one that is there was not laid out by somebody else.
+    """Create `directory`, or check that the existing one was not prepared by another user.
 
-    Its name can be guessed, and everybody may write in the temporary folder.
+    Its name can be guessed, and every user may write to the temporary folder.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,6 +1,6 @@
-"""Artifacts on this machine: files by their sha256, versions as folders of hard links.
+"""The artifacts on this machine: files by their sha256, versions as folders of hard links.
 
-The time of change of an entry says when a deployment last named it.
+The modification time of an entry is the time when a deployment last named it.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ _log = structlog.get_logger()
 
 
 class ArtifactCache:
-    """Fetches each file once. Safe for several versions at a time.
+    """Fetches each file once. Safe for concurrent use by several versions.
 
-    Keeps for `keep_s` what is not named any more, or until the disk is full.
+    Keeps entries that are no longer named for `keep_s`, or until the disk is full.
     """
 
     def __init__(
@@ -40,17 +40,17 @@ class ArtifactCache:
         self._stub = registry_pb2_grpc.RegistryServiceStub(channel)
         self._timeout_s = timeout_s
         self._keep_s = keep_s
-        self._named: tuple[VersionSpec, ...] | None = None  # None: not told yet
+        self._named: tuple[VersionSpec, ...] | None = None  # None: not known yet
         self._fetching: dict[str, asyncio.Lock] = {}
 
     async def folder_of(self, version: VersionSpec) -> Path:
-        """Return a folder with the files of `version`, fetched where they are missing.
+        """Return a folder with the files of `version`, fetching missing ones.
 
         Raises:
             UnavailableError: the registry does not answer.
-            CorruptedError: it sent other bytes than it registered.
-            InvalidInputError: a path leaves the artifact.
-            OSError: it cannot be stored, e.g. the disk is full; what is not named has been let go.
+            CorruptedError: the bytes that it sent do not match the registered digest.
+            InvalidInputError: a path leads outside the artifact.
+            OSError: the files cannot be stored, e.g. the disk is full; unnamed entries were deleted.
         """
         try:
             return await self._folder_of(version)
@@ -60,7 +60,7 @@ class ArtifactCache:
             raise
 
     def evict(self, named: Iterable[VersionSpec]) -> None:
-        """Delete what none of the versions `named` needs, nor has needed for `keep_s`."""
+        """Delete entries that no version in `named` needs, or has needed for `keep_s`."""
         self._named = tuple(named)
         self._evict(self._named, self._keep_s)
 
@@ -78,7 +78,7 @@ class ArtifactCache:
         return folder
 
     def forget(self, version: VersionSpec) -> None:
-        """Drop the stored files of `version`, so that they are fetched anew."""
+        """Delete the stored files of `version`, so that they are fetched again."""
         for file in version.files:
             (self._files / file.sha256).unlink(missing_ok=True)
 
@@ -112,11 +112,11 @@ class ArtifactCache:
 
 
 def _let_go(directory: Path, named: set[str], keep_s: float) -> tuple[str, ...]:
-    """Delete entries of `directory`; return their names. What cannot be deleted stays."""
+    """Delete entries of `directory` and return their names. Entries that cannot be deleted stay."""
     now_s = datetime.now(UTC).timestamp()
     try:
         paths = {path.name: path for path in directory.iterdir()}
-        # A file that is being fetched has the name that it will have, and more.
+        # A file that is being fetched has its final name plus a suffix.
         needed = {name for name in paths if name.partition(".")[0] in named}
         for name in needed:
             os.utime(paths[name])

@@ -1,4 +1,4 @@
-"""The scorer processes of this host: started, stopped and changed to fit what is wanted."""
+"""The scorer processes of this host: started, stopped and adjusted to the wanted state."""
 
 import asyncio
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Fleet:
         )
 
     def processes(self) -> list[ScorerProcess]:
-        """Return what runs now, those that drain included."""
+        """Return the current processes, including those that drain."""
         return [scorer.state for scorer in self._scorers.values()]
 
     async def keep_cpus_arranged(self) -> None:
@@ -55,7 +55,7 @@ class Fleet:
         await self._loading_cpu.keep_arranged()
 
     def apply(self, wanted: Mapping[Place, Wanted]) -> None:
-        """Start what is missing, drain what is not wanted, leave the rest alone."""
+        """Start missing places, drain unwanted ones, and leave the others alone."""
         self._wanted = wanted
         change = plan_change(self._running, wanted)
         for place in change.stop:
@@ -69,7 +69,7 @@ class Fleet:
         self._cache.evict(self._needed_versions())
 
     async def stop(self) -> None:
-        """Drain all scorers, at once; return when all are gone."""
+        """Drain all scorers at once, and return when all have exited."""
         self._wanted = {}
         for scorer in self._scorers.values():
             scorer.stop()
@@ -77,7 +77,7 @@ class Fleet:
             await asyncio.wait(self._running.values())
 
     async def _run(self, place: Place) -> None:
-        """Run a place for as long as it is wanted; wanted again while draining starts it anew."""
+        """Run a place while it is wanted; a place wanted again while draining is restarted."""
         while (wanted := self._wanted.get(place)) is not None:
             scorer = SupervisedScorer(
                 place,
@@ -108,12 +108,12 @@ class Fleet:
         )
 
     def _needed_versions(self) -> list[VersionSpec]:
-        """Return the wanted versions, and those that still drain."""
+        """Return the wanted versions, and those that are still draining."""
         needed = [wanted.version for wanted in self._wanted.values()]
         return needed + [scorer.version for scorer in self._scorers.values()]
 
     def _any_serves(self) -> bool:
-        """Nobody is disturbed while nobody serves: the first scorers load at full speed."""
+        """Return whether a scorer serves; if none does, the first ones load at full speed."""
         return any(each.state is ScorerState.READY for each in self.processes())
 
     def _cpu_users(self) -> list[CpuUser]:

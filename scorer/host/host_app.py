@@ -1,4 +1,4 @@
-"""The scorer host: follow the registry, run what it names, report what runs."""
+"""The scorer host: follows the registry, runs the named versions, reports their state."""
 
 import asyncio
 import socket
@@ -57,7 +57,7 @@ async def host(settings: HostSettings) -> int:
             reporting.cancel()
             arranging.cancel()
         with suppress(grpc.aio.AioRpcError):
-            await _send_report(channel, fleet, host_id)  # now empty
+            await _send_report(channel, fleet, host_id)  # empty by now
     return OK
 
 
@@ -78,14 +78,14 @@ def _apply(snapshot: Snapshot, fleet: Fleet, settings: HostSettings) -> None:
 async def _report(
     channel: grpc.aio.Channel, fleet: Fleet, settings: HostSettings, host_id: str
 ) -> None:
-    """Report on each change, and as a heartbeat."""
+    """Report on each change, and periodically as a heartbeat."""
     while True:
         fleet.changed.clear()
         try:
             await _send_report(channel, fleet, host_id)
         except grpc.aio.AioRpcError as error:
             _log.warning("report_not_taken", why=error.code().name)
-        # Not wait_for: in Python 3.11 it swallows a cancellation that meets the event.
+        # Not wait_for: in Python 3.11 it swallows a cancellation that coincides with the event.
         with suppress(TimeoutError):
             async with asyncio.timeout(settings.report_interval_s):
                 await fleet.changed.wait()

@@ -1,4 +1,4 @@
-"""Starts the process of one place, and says why it ended."""
+"""The start of the process of one place, and the reason for its end."""
 
 import asyncio
 import json
@@ -18,25 +18,25 @@ _ONE_EACH = {"SCORER_LISTEN", "SCORER_METRICS_PORT"}  # scorers of a host cannot
 
 @dataclass(frozen=True, slots=True)
 class LaunchOptions:
-    """What a scorer process is told beside its version."""
+    """Options of a scorer process besides its version."""
 
     address: str
     metrics_port: int | None
     drain_grace_s: float
-    cpus: int | None  # it has once it serves; None: it shall ask the system
+    cpus: int | None  # number of CPUs while serving; None: it asks the system
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why a process ended."""
+    """The reason for a process's end."""
 
     why: str
-    refused: bool = False  # the artifact: a restart cannot help
-    corrupted: bool = False  # the artifact is not what was registered
+    refused: bool = False  # the artifact was refused: a restart cannot help
+    corrupted: bool = False  # the artifact does not match the registered one
 
 
 class Launcher:
-    """Starts one version, time and again; `directory` holds what it and the process tell."""
+    """Starts one version repeatedly; `directory` has the files exchanged with the process."""
 
     def __init__(
         self, name: str, version: VersionSpec, directory: Path, options: LaunchOptions
@@ -47,7 +47,7 @@ class Launcher:
         self._status_file = directory / f"{name}.status.json"
 
     async def start(self, folder: Path) -> asyncio.subprocess.Process:
-        """Start a process that serves the artifact in `folder` and dies with us."""
+        """Start a process that serves the artifact in `folder` and dies with this one."""
         write_expectation(self._expectation_file, expectation_of(self._version))
         self._status_file.unlink(missing_ok=True)
         options = self._options
@@ -66,7 +66,7 @@ class Launcher:
         )
 
     def ending_of(self, code: int) -> Ending:
-        """Say why the process ended with the return code `code`."""
+        """Return the reason for the end of a process with the return code `code`."""
         if code == DATA_ERROR:
             return self._refusal()
         if code < 0:

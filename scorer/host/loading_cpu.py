@@ -1,11 +1,11 @@
-"""Keeps loading work on one CPU, and what serves off it, for as long as a version loads or goes.
+"""Restriction of loading to one CPU, which serving scorers avoid while a version loads or exits.
 
-And for a moment longer: what the host has to do and to tell at each change disturbs as well, and
-versions often come and go one after the other.
+The restriction lasts a moment longer: the host's own work and reports at each change disturb as
+well, and versions often start and stop one after the other.
 
-At each change and each second it is found out anew which CPUs each process should have, and given
-to those that were given others before, or that we do not know yet: they may have begun anywhere.
-Whom we gave nothing new we leave alone, for it may have been moved by hand.
+At each change and every second the CPUs of each process are determined again, and set for
+processes whose CPUs differ from those set before, and for new ones, which may run anywhere.
+Processes without a difference are left alone, because they may have been moved by hand.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _log = structlog.get_logger()
 
 
 class LoadingCpu:
-    """Divides the CPUs among the scorers of this host. `users` tells which there are now."""
+    """Divides the CPUs among the scorers of this host. `users` returns the current ones."""
 
     def __init__(
         self,
@@ -41,20 +41,20 @@ class LoadingCpu:
         self._can_divide = len(allowed) > 1
         self._users = users
         self._given: dict[int, frozenset[int]] = {os.getpid(): allowed}
-        self._are_apart = False  # the serving scorers keep off the loading CPU
+        self._are_apart = False  # the serving scorers avoid the loading CPU
         self._busy_cpus = 0.0
         self._spent_s: dict[int, float] = {}
         self._measured_at_s = time.monotonic()
 
     async def keep_arranged(self) -> None:
-        """Measure and arrange time and again, until cancelled; return if there is nothing to do."""
+        """Measure and arrange periodically until cancelled; return if there is nothing to do."""
         while self._can_divide:
             self._measure()
             self.arrange()
             await asyncio.sleep(self._every_s)
 
     def arrange(self) -> None:
-        """Give each process the CPUs that are its now: call it whenever one begins or ends."""
+        """Give each process its current CPUs; to be called whenever one starts or ends."""
         if not self._can_divide:
             return
         users = self._users()
@@ -68,7 +68,7 @@ class LoadingCpu:
         }
 
     def _keeps_apart(self, users: Collection[CpuUser]) -> bool:
-        """Whether something loads or goes, or did a moment ago: then look again at its end."""
+        """Return whether a version loads or exits, or recently did, and schedule a check if so."""
         now_s = time.monotonic()
         if any(user.keeps_apart for user in users):
             self._apart_until_s = now_s + self._linger_s
@@ -85,7 +85,7 @@ class LoadingCpu:
 
     @staticmethod
     def _give(pid: int, cpus: frozenset[int]) -> bool:
-        """Say whether it worked: what did not is tried again."""
+        """Set the CPUs and return whether that succeeded; failures are retried."""
         try:
             if cpus_of(pid) != cpus:
                 set_cpus(pid, cpus)

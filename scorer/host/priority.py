@@ -1,4 +1,4 @@
-"""Niceness of processes: low while a scorer loads, its own when it serves."""
+"""Niceness of processes: higher while a scorer loads, and its own while it serves."""
 
 import os
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _LOWEST_NICE = 20
 
 
 def set_nice(nice: int, pid: int) -> None:
-    """Set the niceness of each thread of a process; Linux keeps it per thread.
+    """Set the niceness of each thread of a process; Linux stores it per thread.
 
     Raises:
         PermissionError: the kernel does not let this process raise a priority.
@@ -27,14 +27,14 @@ def set_nice(nice: int, pid: int) -> None:
 
 
 def set_idle(pid: int) -> None:
-    """Let a process run only where nothing else wants to: any other thread goes before it."""
+    """Let a process run only when nothing else wants to: any other thread has priority."""
     for thread in threads_of(pid):
         with suppress(ProcessLookupError):
             os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
 
 
 def try_priority(act: Callable[[int], None], pid: int, *, scorer: str) -> None:
-    """Let `act` change the priority of a process; a scorer that keeps the old one still serves."""
+    """Let `act` change the priority of a process; on failure the scorer serves with the old one."""
     try:
         act(pid)
     except OSError as error:
@@ -42,10 +42,10 @@ def try_priority(act: Callable[[int], None], pid: int, *, scorer: str) -> None:
 
 
 def may_set_down_to(nice: int) -> bool:
-    """Say whether the kernel lets this process give a nicer process the niceness `nice` again.
+    """Return whether the kernel lets this process lower another's niceness to `nice`.
 
-    That takes CAP_SYS_NICE or RLIMIT_NICE. Without it a scorer that was made nice for its
-    loading would stay so while it serves.
+    That needs CAP_SYS_NICE or RLIMIT_NICE. Without it a scorer that was made nice for its
+    loading would stay nice while it serves.
     """
     return _has_sys_nice() or _nice_limit() <= nice
 

@@ -1,7 +1,7 @@
-"""One place of the fleet: start its scorer, watch it, start it again, drain it.
+"""The supervision of one place: start its scorer, watch it, restart it, drain it.
 
 STARTING --ready by RPC-->           READY
-STARTING --no process-->             RESTARTING --back-off-->  STARTING  (without end)
+STARTING --no process-->             RESTARTING --back-off-->  STARTING  (without limit)
 STARTING, READY --died, hung-->      RESTARTING --back-off-->  STARTING  (within the budget)
 STARTING --artifact refused-->       REFUSED
 RESTARTING --budget spent-->         GAVE_UP
@@ -49,15 +49,15 @@ class WatchTimes:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """What a scorer asks and tells about the others of its host."""
+    """The interface of a scorer to the other scorers of its host."""
 
-    serve: Callable[[], bool]  # some of them are ready, and would be disturbed
+    serve: Callable[[], bool]  # whether any of them is ready, and would be disturbed
     arrange_cpus: Callable[[], None]
-    load_nice: int  # beside them; 0: as fast as it goes
+    load_nice: int  # niceness next to serving ones; 0 for full speed
 
 
 class ProcessEndedError(Exception):
-    """The scorer process is not running any more, or was killed by us because it hung."""
+    """The scorer process has ended, or was killed because it hung."""
 
     def __init__(self, why: str, *, refused: bool = False) -> None:
         super().__init__(why)
@@ -117,16 +117,16 @@ class SupervisedScorer:
     def stop(self) -> None:
         """Ask `run` to drain the scorer and return."""
         self._stop.set()
-        self._named_again.set()  # so that one which stays down hears it, too
+        self._named_again.set()  # so that a place that is down notices too
 
     def name_again(self, revision: int) -> None:
-        """Try again what stays down, when `revision` of its deployment is a new one."""
+        """Retry a place that is down, if `revision` of its deployment is a new one."""
         if revision != self._revision:
             self._revision = revision
             self._named_again.set()
 
     def renice(self, nice: int) -> None:
-        """Give the process, now and after restarts, this niceness."""
+        """Set the niceness of the process, now and after restarts."""
         if nice == self._nice:
             return
         self._nice = nice
@@ -134,7 +134,7 @@ class SupervisedScorer:
             self._apply_nice(self._process.pid, nice)
 
     async def run(self) -> None:
-        """Run the scorer until `stop`; return when its process is gone."""
+        """Run the scorer until `stop`; return when its process has ended."""
         while not self._stop.is_set():
             try:
                 await self._run_once()
@@ -169,7 +169,7 @@ class SupervisedScorer:
                 await self._watch(process, probe)
             await self._drain(process)
         finally:
-            # First of all, and without an await: nobody may be left away from a CPU.
+            # First, and without an await: the other processes must get their CPUs back.
             self._process = None
             self._keep_apart(apart=False)
             if process is not None and process.returncode is None:
@@ -177,10 +177,10 @@ class SupervisedScorer:
                 await process.wait()
 
     async def _start(self, folder: Path) -> asyncio.subprocess.Process:
-        """Start the process: on the CPU for loading, when others serve; it inherits ours."""
+        """Start the process, on the loading CPU if others serve; it inherits this process's CPUs."""
         self._keep_apart(apart=self._neighbours.serve())
         process = self._process = await self._launcher.start(folder)
-        self._neighbours.arrange_cpus()  # it has the CPUs that we had: they may be others by now
+        self._neighbours.arrange_cpus()  # the process started with our CPUs, which may have changed by now
         self._change(pid=process.pid, started_at_s=datetime.now(UTC).timestamp())
         if self._loads_quietly():
             try_priority(set_idle, process.pid, scorer=self._name)
@@ -196,7 +196,7 @@ class SupervisedScorer:
                 return
             await self._pause(process, _READY_POLL_S)
             if time.monotonic() >= hurry_at_s:
-                # A busy machine would never let it be ready.
+                # Otherwise a busy machine might never let it become ready.
                 if self._loads_quietly():
                     self._apply_nice(process.pid, max(self._nice, self._neighbours.load_nice))
                 self._keep_apart(apart=False)
@@ -208,7 +208,7 @@ class SupervisedScorer:
         """Return when asked to stop.
 
         Raises:
-            ProcessEndedError: it ended, or it did not answer so often that we ended it.
+            ProcessEndedError: the process ended, or was killed for missing too many probes.
         """
         misses = 0
         while not self._stop.is_set():
@@ -221,7 +221,7 @@ class SupervisedScorer:
                 raise ProcessEndedError(f"hung: {misses} liveness probes without an answer")
 
     async def _pause(self, process: asyncio.subprocess.Process, pause_s: float) -> None:
-        """Wait for `pause_s`, or less when asked to stop; raise when the process ends."""
+        """Wait for `pause_s`, or until asked to stop; raise if the process ends."""
         ended = asyncio.ensure_future(process.wait())
         asked = asyncio.ensure_future(self._stop.wait())
         try:
@@ -236,7 +236,7 @@ class SupervisedScorer:
     def _ended(self, code: int) -> ProcessEndedError:
         ending = self._launcher.ending_of(code)
         if ending.corrupted and not self._refetched:
-            # Our copy may have gone bad since it was fetched and checked: fetch once more.
+            # Our copy may have been corrupted since it was fetched and checked: fetch it again.
             self._refetched = True
             self._cache.forget(self.version)
             return ProcessEndedError(ending.why)
@@ -244,8 +244,8 @@ class SupervisedScorer:
 
     async def _drain(self, process: asyncio.subprocess.Process) -> None:
         self._change(state=ScorerState.DRAINING)
-        await asyncio.sleep(self._times.leave_delay_s)  # routers stop choosing it meanwhile
-        self._keep_apart(apart=self._neighbours.serve())  # its end disturbs like its beginning
+        await asyncio.sleep(self._times.leave_delay_s)  # routers stop choosing it in the meantime
+        self._keep_apart(apart=self._neighbours.serve())  # its exit disturbs as much as its start
         with suppress(ProcessLookupError):
             process.terminate()
         try:

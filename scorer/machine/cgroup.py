@@ -1,4 +1,4 @@
-"""What this process may use: CPUs by the cgroup and affinity, memory by a limit of its own."""
+"""Limits of this process: CPUs by cgroup and affinity, memory by its own limit."""
 
 import os
 import resource
@@ -12,12 +12,12 @@ _OWN = Path("/proc/self/cgroup")
 
 
 def cgroup_cpus(allowed: int | None = None, *, root: Path = _CGROUPS, own: Path = _OWN) -> int:
-    """Return whole CPUs, at least 1: the smallest of affinity and the quotas of our cgroups.
+    """Return whole CPUs, at least 1: the minimum of affinity and the quotas of our cgroups.
 
     Args:
-        allowed: CPUs by affinity, where it is known better than from ours.
-        root: where cgroups are mounted.
-        own: says which cgroups are ours.
+        allowed: CPUs by affinity, if they differ from this process's own.
+        root: the mount point of cgroups.
+        own: the file that lists our cgroups.
     """
     allowed = allowed or len(allowed_cpus()) or os.cpu_count() or 1
     quotas = (
@@ -34,6 +34,6 @@ def _read(path: Path) -> str:
 
 
 def limit_memory(limit_mb: int) -> None:
-    """Let allocations beyond `limit_mb` of address space fail, where the kernel would kill."""
+    """Make allocations beyond `limit_mb` of address space fail, instead of a kill by the kernel."""
     limit_bytes = limit_mb * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))

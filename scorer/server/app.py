@@ -1,4 +1,4 @@
-"""One scorer process: bind, load, prove, warm; only then ready."""
+"""One scorer process: it binds, loads, verifies and warms up, and only then is ready."""
 
 import asyncio
 import json
@@ -38,13 +38,13 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ServeTask:
-    """What to serve."""
+    """The version to serve."""
 
     source: Path
     ref: VersionRef
     expected: Expectation
-    status_file: Path | None  # told why a version was refused
-    cpus: int | None = None  # allowed once we serve; the host may keep us on one while we load
+    status_file: Path | None  # receives the reason if the version is refused
+    cpus: int | None = None  # number of CPUs while serving; loading may be restricted to one
 
 
 async def serve(task: ServeTask, settings: ScorerSettings) -> int:
@@ -62,7 +62,7 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
     port = bind(server, settings.listen)
     _log.info("bound", listen=settings.listen, port=port)
     async with AsyncExitStack() as resources:
-        # The health servicer begins with SERVING; a host must not believe that while we load.
+        # The health servicer starts as SERVING, which a host must not see while we load.
         await health.turn(Health.NOT_SERVING)
         await server.start()
         resources.push_async_callback(server.stop, None)
@@ -90,10 +90,10 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
 
 @contextmanager
 def _serve_metrics(settings: ScorerSettings, metrics: ScorerMetrics) -> Iterator[None]:
-    """Serve metrics where a port is set.
+    """Serve metrics if a port is set.
 
     Raises:
-        UnavailableError: the address cannot be bound, e.g. the port is taken.
+        UnavailableError: the address cannot be bound, e.g. the port is in use.
     """
     ip, port = settings.metrics_ip, settings.metrics_port
     if port is None:
@@ -102,7 +102,7 @@ def _serve_metrics(settings: ScorerSettings, metrics: ScorerMetrics) -> Iterator
     try:
         httpd, _ = start_http_server(port, ip, metrics.registry)
     except OSError as error:
-        raise UnavailableError(f"address {ip}:{port}", "cannot be bound; is it taken?") from error
+        raise UnavailableError(f"address {ip}:{port}", "cannot be bound; is it in use?") from error
     try:
         yield
     finally:
@@ -111,7 +111,7 @@ def _serve_metrics(settings: ScorerSettings, metrics: ScorerMetrics) -> Iterator
 
 
 def _leave_while_loading(task: ServeTask) -> NoReturn:
-    """End the process. Nobody can end the thread that loads, and Python would wait for it."""
+    """End the process. The loading thread cannot be stopped, and Python would wait for it."""
     _log.info("stopped_while_loading", version=str(task.ref))
     os._exit(OK)
 
@@ -131,7 +131,7 @@ async def _load(task: ServeTask, settings: ScorerSettings, place: RunPlace) -> L
         ),
         warm_rows=settings.max_batch_rows,
     )
-    # In a thread: health checks are answered meanwhile.
+    # In a thread, so that health checks are answered in the meantime.
     loaded = await asyncio.to_thread(
         load_model, task.source, task.ref, task.expected, options, place
     )
@@ -146,7 +146,7 @@ async def _load(task: ServeTask, settings: ScorerSettings, place: RunPlace) -> L
 
 
 def _refuse(task: ServeTask, error: UnderstudyError) -> int:
-    """Say why, for people and for the host; a restart cannot help."""
+    """Report the reason, to people and to the host; a restart cannot help."""
     facts = {"version": str(task.ref), "kind": type(error).__name__, "why": str(error)}
     if task.status_file is not None:
         task.status_file.write_text(json.dumps(facts))

@@ -21,13 +21,13 @@ Arrays = list[NDArray[Any]]
 
 
 class Runner(Protocol):
-    """What runs a batch: `OnnxModel`, or a fake of it."""
+    """The executor of a batch: `OnnxModel`, or a fake."""
 
     def run(self, inputs: Sequence[NDArray[Any]], outputs: tuple[int, ...]) -> Arrays: ...
 
 
 class BatchObserver(Protocol):
-    """What happens to batches, for metrics."""
+    """An observer of batches, for metrics."""
 
     def ran(self, *, rows: int, run_s: float) -> None: ...
     def waited(self, *, queue_s: float) -> None: ...
@@ -38,8 +38,8 @@ class BatchObserver(Protocol):
 class BatchLimits:
     max_batch_rows: int
     max_queue_rows: int
-    gather_s: float  # longest wait for company; 0 never waits
-    enough_rows: int  # rows for which nobody waits: one run more would cost little beside them
+    gather_s: float  # longest wait for other calls; 0 for none
+    enough_rows: int  # rows that do not wait: an additional run would cost little in comparison
 
 
 @dataclass(slots=True)
@@ -51,10 +51,10 @@ class _Queued:
 
 
 class Batcher:
-    """One run at a time. Owns its worker thread: close it.
+    """Executes one run at a time. Owns its worker thread and must be closed.
 
     `coming` counts the ModelInfer calls that the server has accepted and not yet handed to `run`;
-    requests on streams are not seen coming.
+    requests on streams are not anticipated.
     """
 
     def __init__(
@@ -92,10 +92,10 @@ class Batcher:
 
         Args:
             request: calls with equal join keys may share a run.
-            deadline_s: a reading of the batcher's clock; past it the request is never run.
+            deadline_s: on the batcher's clock; after it the request is never run.
 
         Raises:
-            DeadlinePassedError: it passed before the run.
+            DeadlinePassedError: the deadline passed before the run.
             OverloadedError: the queue is full.
             InvalidInputError: the model cannot compute these values.
         """
@@ -107,12 +107,12 @@ class Batcher:
         return await queued.answer
 
     def run_at_once(self, request: ReadRequest, *, deadline_s: float | None) -> Arrays | None:
-        """Return what `run` would, if the run is short and nobody else is here; else None.
+        """Return the result of `run` if the run is short and no other call is here, else None.
 
         The idle path: no future, no task, no thread.
 
         Raises:
-            DeadlinePassedError, InvalidInputError: as `run`.
+            DeadlinePassedError, InvalidInputError: as in `run`.
         """
         is_idle = self._running is None and not self._queued_calls
         if not is_idle or not self._gathering.is_alone:
@@ -126,10 +126,10 @@ class Batcher:
         return self._run_inline(request)
 
     async def close(self) -> None:
-        """Wait for the run in progress. Call when no call is in flight any more."""
+        """Wait for the run in progress. Call it once no call is in flight."""
         if self._gather_timer is not None:
             self._gather_timer.cancel()
-        if self._next_run is not None:  # all who wait for it have given up
+        if self._next_run is not None:  # all its callers have given up
             self._next_run.cancel()
         if self._running is not None:
             await asyncio.wait([self._running])
@@ -188,7 +188,7 @@ class Batcher:
     def _run_queued(self) -> None:
         """Run one batch; the next one runs in a later turn of the loop.
 
-        Between them answers leave, and health checks are heard.
+        In between, answers are sent and health checks are served.
         """
         self._next_run = None
         batch: list[_Queued] = []
@@ -204,7 +204,7 @@ class Batcher:
             self._running = asyncio.ensure_future(self._run_in_worker(batch))
 
     def _take_batch(self) -> list[_Queued]:
-        """Take the group that waits longest, up to the limit of rows; leave out who gave up."""
+        """Take the longest waiting group, up to the row limit, without cancelled calls."""
         key, group = next(iter(self._groups.items()))
         batch: list[_Queued] = []
         rows = 0
@@ -219,7 +219,7 @@ class Batcher:
                 batch.append(queued)
                 rows += size
         if group:
-            self._groups.move_to_end(key)  # other groups are not starved
+            self._groups.move_to_end(key)  # so that other groups do not starve
         else:
             del self._groups[key]
         return batch
@@ -272,7 +272,7 @@ class Batcher:
 
 
 def _compute(runner: Runner, requests: Sequence[ReadRequest]) -> list[Arrays | Exception]:
-    """Return the outputs of each request, or its own failure, from one run where that works."""
+    """Return the outputs or the failure of each request, from a single run if possible."""
     first = requests[0]
     if len(requests) == 1:
         try:
@@ -290,12 +290,12 @@ def _compute(runner: Runner, requests: Sequence[ReadRequest]) -> list[Arrays | E
         outputs = []
     if outputs and all(array.shape[:1] == (sum(rows),) for array in outputs):
         return [*split_rows(outputs, rows)]
-    # One request's values spoil the run of all, or the model does not answer row by row.
+    # The values of one request spoil the run of all, or the model does not answer row by row.
     return [_compute(runner, [request])[0] for request in requests]
 
 
 def split_rows(outputs: Arrays, rows: Sequence[int]) -> Iterator[Arrays]:
-    """Yield, for each request in order, the `rows` that belong to it."""
+    """Yield, for each request in order, its rows of `outputs`."""
     start = 0
     for count in rows:
         end = start + count

@@ -1,8 +1,8 @@
-"""How many ModelInfer calls are on their way from the server to their handler."""
+"""The number of ModelInfer calls on their way from the server to their handler."""
 
 
 class ComingCalls:
-    """Counts calls between their acceptance by the server and their handler's first line."""
+    """Counts calls between their acceptance by the server and the first line of their handler."""
 
     def __init__(self) -> None:
         self._accepted = 0
@@ -14,7 +14,7 @@ class ComingCalls:
         self._accepted = max(0, self._accepted - 1)
 
     def forget(self) -> None:
-        """Wait no longer for those that have not come, e.g. because they were cancelled."""
+        """Stop expecting calls that have not arrived, e.g. because they were cancelled."""
         self._accepted = 0
 
     def __call__(self) -> int:

@@ -1,9 +1,10 @@
 """One ModelStreamInfer call: many requests in flight, answers in the order of the requests.
 
-reader -> what answers each request -> writer
+reader -> pending answer of each request -> writer
 
-What is answered at once, while nothing waits before it, the reader writes itself: no task, no queue.
-A stream whose process drains stops reading, answers what it took and ends with OK.
+An answer that is available at once, with nothing waiting before it, is written by the reader itself,
+without a task or queue. When its process drains, a stream stops reading, answers the requests that
+it has read, and ends with OK.
 """
 
 import asyncio
@@ -13,9 +14,9 @@ from typing import Any
 
 from understudy.runtime.open_streams import Write
 
-_MOST_OPEN = 256  # requests: then nothing is read until answers are written
+_MOST_OPEN = 256  # open requests; at this number no more are read until answers are written
 
-# What to send for a request, now or later; it never raises.
+# The answer to a request, now or later; it never raises.
 AnswerRequest = Callable[[bytes], bytes | Coroutine[Any, Any, bytes]]
 
 
@@ -26,7 +27,7 @@ class InferStream:
         self._answer = answer
         self._most_open = most_open
         self._open: deque[asyncio.Future[bytes]] = deque()
-        self._changed = asyncio.Event()  # something is open, or reading has ended
+        self._changed = asyncio.Event()  # a request is open, or reading has ended
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._reading: asyncio.Task[None] | None = None
@@ -34,7 +35,7 @@ class InferStream:
         self._is_ending = False
 
     async def run(self, requests: AsyncIterator[bytes], write: Write) -> None:
-        """Return when reading has ended and every answer is written, or when the call ends."""
+        """Return when reading has ended and all answers are written, or when the call ends."""
         async with asyncio.TaskGroup() as tasks:
             self._reading = tasks.create_task(self._read(requests, write, tasks))
             self._reading.add_done_callback(lambda _: self._changed.set())
@@ -49,7 +50,7 @@ class InferStream:
                 self._has_room.set()
 
     def stop_reading(self) -> None:
-        """Take no more requests: `run` returns once those taken are answered."""
+        """Read no more requests: `run` returns once those already read are answered."""
         self._is_ending = True
         if self._reading is not None and not self._reader_writes:
             self._reading.cancel()

@@ -1,4 +1,4 @@
-"""Load a version: the artifact's own checks prove it, then it is warmed up."""
+"""Loading of a version: verified by the checks of the artifact, then warmed up."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,19 +31,19 @@ class LoadedModel:
     model: OnnxModel
     signature: Signature
     artifact_digest: str
-    golden_rows: int  # replayed; 0 when the artifact has none
+    golden_rows: int  # number of replayed rows; 0 if the artifact has none
 
 
 def load_model(
     source: Path, ref: VersionRef, expected: Expectation, options: LoadOptions, place: RunPlace
 ) -> LoadedModel:
-    """Return the model in `source`, proven and warm. `place` learns how long runs take.
+    """Return the model in `source`, verified and warm. `place` learns the duration of runs.
 
     Raises:
         NotFoundError: there is no artifact.
-        CorruptedError: its bytes are not those that were registered.
-        InvalidInputError: it cannot be served; says why.
-        OverloadedError: it needs more memory than there is.
+        CorruptedError: its bytes differ from the registered ones.
+        InvalidInputError: it cannot be served; the message gives the reason.
+        OverloadedError: it needs more memory than is available.
     """
     checked = check_artifact(source, expected, options.checks)
     for why in checked.not_run:
@@ -64,7 +64,7 @@ def _warm_up(checked: CheckedArtifact, up_to_rows: int, place: RunPlace) -> None
             try:
                 model.run(inputs, model.every_output)
             except InvalidInputError as error:
-                # Without golden vectors the sample is zeros and "", which it need not know.
+                # Without golden vectors the sample is zeros and "", which the model may reject.
                 _log.warning("warm_up_skipped", why=str(error))
                 return
             place.record(rows, perf_counter() - started_s)

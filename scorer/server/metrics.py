@@ -1,4 +1,4 @@
-"""What a scorer process counts, for Prometheus. Labels have bounded values."""
+"""Prometheus metrics of a scorer process. Labels have bounded values."""
 
 from collections.abc import Iterable
 
@@ -48,12 +48,12 @@ class ScorerMetrics:
         )
         self._queue = Histogram(
             "understudy_scorer_queue_seconds",
-            "from parsed to run, per request",
+            "time from parsing to the run, per request",
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.ready = Gauge("understudy_scorer_ready", "1 while serving", registry=self.registry)
-        self._model = Info("understudy_scorer_model", "what is served", registry=self.registry)
+        self._model = Info("understudy_scorer_model", "the served version", registry=self.registry)
         self.registry.register(_Memory())
 
     def loaded(self, ref: VersionRef, artifact_digest: str) -> None:
@@ -80,7 +80,7 @@ class ScorerMetrics:
 
 
 class _Memory:
-    """Resident memory, read when asked for."""
+    """Resident memory, read on each scrape."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()

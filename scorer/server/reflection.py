@@ -1,8 +1,8 @@
 """Reflection of `package inference` without registering it.
 
-Our messages live in `package understudy.oip`, because a client library in the same process may
-bring the standard package. Tools that ask this server, such as grpcurl, must see the standard
-names, though: so a pool of our own holds a copy of our file under the standard package, with the
+Our messages are in `package understudy.oip`, because a client library in the same process may
+register the standard package. But tools that query this server, such as grpcurl, must see the
+standard names, so a separate pool holds a copy of our file under the standard package, with the
 service, and the files of the other services.
 """
 
@@ -16,7 +16,7 @@ from understudy.oip import inference_pb2
 PACKAGE = "inference"
 _SERVICE_NAME = "GRPCInferenceService"
 SERVICE = f"{PACKAGE}.{_SERVICE_NAME}"
-RPCS = {  # and whether it streams, both ways
+RPCS = {  # each with whether it streams in both directions
     "ServerLive": False,
     "ServerReady": False,
     "ModelReady": False,
@@ -44,7 +44,7 @@ def inference_pool() -> descriptor_pool.DescriptorPool:
 
 def _standard_file() -> descriptor_pb2.FileDescriptorProto:
     own = inference_pb2.DESCRIPTOR
-    # Types are named in full inside the file, so the package is renamed in its bytes' model.
+    # Types have full names inside the file, so the package is renamed in its descriptor.
     file = descriptor_pb2.FileDescriptorProto()
     own.CopyToProto(file)
     file.name = "grpc_service.proto"
@@ -55,7 +55,7 @@ def _standard_file() -> descriptor_pb2.FileDescriptorProto:
     for rpc, streams in RPCS.items():
         service.method.add(
             name=rpc,
-            # A stream's requests are those of the call that it repeats.
+            # A stream has the same requests as the unary call.
             input_type=f".{PACKAGE}.{rpc.replace('Stream', '')}Request",
             output_type=f".{PACKAGE}.{rpc}Response",
             client_streaming=streams,

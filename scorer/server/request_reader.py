@@ -1,4 +1,4 @@
-"""ModelInfer requests to arrays: every fault is named by tensor, field, read and accepted."""
+"""Conversion of ModelInfer requests to arrays; faults name tensor, field, read and accepted."""
 
 import struct
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from understudy.domain.errors import InvalidInputError
 from understudy.domain.versions import DYNAMIC, TensorSpec
 from understudy.oip import inference_pb2 as pb
 
-# Triton's extensions that change what a tensor means. Others, such as the binary_data_size that
-# kserve's client sends, say what the message shows anyway.
+# Triton's extensions that change the meaning of a tensor. Others, such as the binary_data_size
+# that kserve's client sends, only repeat what the message shows.
 _EXTENSIONS = frozenset(
     {
         "shared_memory_region",
@@ -36,16 +36,16 @@ class RequestLimits:
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """A request that can run: `inputs` in the model's order, C-contiguous."""
+    """A request that is ready to run: `inputs` in the model's order, C-contiguous."""
 
     inputs: tuple[NDArray[Any], ...]
     rows: int
-    outputs: tuple[int, ...]  # positions among the model's outputs
+    outputs: tuple[int, ...]  # indices of the model's outputs
     join_key: tuple[object, ...]  # requests with equal keys may run together
 
 
 class RequestReader:
-    """Compiled once per model; `read` is called per request."""
+    """Reads requests; compiled once per model."""
 
     def __init__(self, signature: Signature, limits: RequestLimits) -> None:
         self._joins_rows = signature.joins_rows
@@ -59,7 +59,7 @@ class RequestReader:
         """Return the arrays of `request`.
 
         Raises:
-            InvalidInputError: naming tensor, field, what was read and what is accepted.
+            InvalidInputError: naming tensor, field, the value read and the values accepted.
         """
         inputs = self._read_inputs(request)
         outputs = self._read_outputs(request) if request.outputs else self._all_outputs
@@ -129,7 +129,7 @@ class _InputReader:
     def __init__(self, spec: TensorSpec, limits: RequestLimits, max_rows: int | None) -> None:
         self.name = spec.name
         self._spec = spec
-        self._max_rows = max_rows  # None: axis 0 does not count rows
+        self._max_rows = max_rows  # None if axis 0 does not count rows
         self._dtype = DTYPE_OF[spec.datatype]
         self._is_text = spec.datatype == "BYTES"
         self._checks_finite = limits.refuse_non_finite and self._dtype.kind == "f"
@@ -149,7 +149,7 @@ class _InputReader:
         if raw is None:
             flat = self._from_contents(tensor.contents, elements)
         elif tensor.HasField("contents"):
-            self._refuse("contents", "values beside raw_input_contents", "one of the two")
+            self._refuse("contents", "values together with raw_input_contents", "one of the two")
         elif self._is_text:
             flat = self._texts_from_raw(raw, elements)
         else:
@@ -165,12 +165,12 @@ class _InputReader:
             for size, wanted in zip(shape, declared, strict=True)
         )
         if not fits:
-            self._refuse("shape", list(shape), f"{list(declared)}, -1 being any size")
+            self._refuse("shape", list(shape), f"{list(declared)}, -1 for any size")
         if prod(max(size, 1) for size in shape) > _MOST_ELEMENTS:
-            # Also with a 0 among the sizes: numpy multiplies the others.
+            # Even if one of the sizes is 0: numpy multiplies the others.
             self._refuse("shape", list(shape), f"at most {_MOST_ELEMENTS} elements")
         if self._max_rows is not None and not 1 <= shape[0] <= self._max_rows:
-            # Before any value is read: a refused request must not hold up the others.
+            # Before any value is read: a refused request must not delay the others.
             self._refuse("shape", list(shape), f"1 to {self._max_rows} rows")
         elements = prod(shape)
         if len(self._elements_of) < _REMEMBERED_SHAPES:
@@ -230,7 +230,7 @@ class _InputReader:
     def _texts(self, encoded: Any) -> NDArray[Any]:
         texts = np.empty(len(encoded), dtype=np.object_)
         try:
-            # str, not bytes: ONNX Runtime would take the text of a bytes object's repr.
+            # str, not bytes: ONNX Runtime would take the repr of a bytes object as the string.
             texts[:] = [each.decode() for each in encoded]
         except UnicodeDecodeError as error:
             self._refuse("BYTES", repr(error.object[:40]), "UTF-8")

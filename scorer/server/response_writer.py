@@ -1,7 +1,7 @@
-"""Arrays to ModelInfer responses, serialised once and raw by default.
+"""Conversion of arrays to ModelInfer responses, serialised once and raw by default.
 
-A response is the bytes of its head (names, datatypes and shapes: few distinct ones, remembered),
-its id, and its raw contents. Protobuf fields may come in any order, so these are joined.
+A response consists of its head (names, datatypes and shapes, which have few distinct values and are
+cached), its id, and its raw contents. Protobuf fields may come in any order, so these are joined.
 """
 
 import struct
@@ -23,14 +23,14 @@ _LENGTH = struct.Struct("<I")
 
 
 class ResponseWriter:
-    """Compiled once per model; `write` is called per request."""
+    """Writes responses; compiled once per model."""
 
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
         self._heads: dict[tuple[object, ...], bytes] = {}
 
     def write(self, request_id: str, outputs: tuple[int, ...], arrays: Sequence[Any]) -> bytes:
-        """Return the serialised response; `arrays` belong to `outputs`, in their order."""
+        """Return the serialised response; `arrays` correspond to `outputs`, in order."""
         key = (outputs, *(array.shape for array in arrays))
         head = self._heads.get(key)
         if head is None:

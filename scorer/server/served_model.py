@@ -1,4 +1,4 @@
-"""The model once it is ready: what a request asks of it, and the bytes of the answer."""
+"""A model that is ready: the meaning of a request to it, and the bytes of the answer."""
 
 import time
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _TIMEOUT_PARAMETER = "timeout"  # microseconds, as in Triton
 
 
 class ServedModel:
-    """A signature with what reads, runs and writes its messages."""
+    """A signature with the reader, batcher and writer of its messages."""
 
     def __init__(self, signature: Signature, reader: RequestReader, batcher: Batcher) -> None:
         self.signature = signature
@@ -25,10 +25,10 @@ class ServedModel:
         self._reader = reader
 
     def read(self, request: pb.ModelInferRequest, remaining_s: float | None) -> "ModelRequest":
-        """Return what `request` asks; `remaining_s`: until its call's deadline, None without one.
+        """Read `request`; `remaining_s` is the time to its call's deadline, None without one.
 
         Raises:
-            InvalidInputError: naming the field, what was read and what is accepted.
+            InvalidInputError: naming the field, the value read and the values accepted.
         """
         wants_typed = False
         if request.parameters:
@@ -49,10 +49,10 @@ class ModelRequest:
     wants_typed: bool
 
     def answer_at_once(self) -> bytes | None:
-        """Return the answer when it need not wait for anybody; None: use `answer`.
+        """Return the answer if it need not wait; otherwise None, and `answer` must be used.
 
         Raises:
-            As `answer`.
+            The errors of `answer`.
         """
         arrays = self.model.batcher.run_at_once(self.request, deadline_s=self.deadline_s)
         return None if arrays is None else self._written(arrays)
@@ -61,7 +61,7 @@ class ModelRequest:
         """Return the answer.
 
         Raises:
-            DeadlinePassedError: it passed before the run.
+            DeadlinePassedError: the deadline passed before the run.
             OverloadedError: the queue is full.
             InvalidInputError: the model cannot compute these values.
         """
@@ -79,7 +79,7 @@ def _least(one_s: float | None, other_s: float | None) -> float | None:
 
 
 def _timeout_s_of(request: pb.ModelInferRequest) -> float | None:
-    """Return the seconds that the request gives itself, None when it does not say."""
+    """Return the request's own time limit in seconds, or None without one."""
     chosen = request.parameters.get(_TIMEOUT_PARAMETER)
     if chosen is None:
         return None
@@ -89,7 +89,7 @@ def _timeout_s_of(request: pb.ModelInferRequest) -> float | None:
         raise InvalidInputError.of(
             f"parameters[{_TIMEOUT_PARAMETER}]",
             read=timeout_us,
-            accepted="whole microseconds, int64_param or uint64_param; 0: none",
+            accepted="whole microseconds, int64_param or uint64_param; 0 for none",
         )
     return timeout_us / 1e6 if timeout_us else None
 

@@ -25,7 +25,7 @@ SERVICE = "inference.GRPCInferenceService"
 _INFER_PATH = f"/{SERVICE}/ModelInfer"
 _STREAM_INFER_PATH = f"/{SERVICE}/ModelStreamInfer"
 _SERVER_NAME = "understudy"
-_PLATFORM = "onnxruntime_onnx"  # what Triton calls it; clients compare this text
+_PLATFORM = "onnxruntime_onnx"  # Triton's name for it; clients compare this string
 _ANSWER_FIELD = pb.ModelStreamInferResponse.DESCRIPTOR.fields_by_name["infer_response"].number
 
 _log = structlog.get_logger()
@@ -33,14 +33,14 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class CallObserver(Protocol):
-    """What happens to requests, in calls and on streams, for metrics."""
+    """An observer of requests, in calls and on streams, for metrics."""
 
     def answered(self) -> None: ...
     def failed(self, status: grpc.StatusCode) -> None: ...
 
 
 class InferenceService(grpc.GenericRpcHandler):
-    """The protocol's RPCs for one version. Inference is answered once `serve` was called."""
+    """The protocol's RPCs for one version. Inference is answered after `serve` was called."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class InferenceService(grpc.GenericRpcHandler):
         self._is_ready = is_ready
         self._served: ServedModel | None = None
         self._infer: Any = grpc.unary_unary_rpc_method_handler(
-            # Bytes in, bytes out: grpc would answer UNKNOWN where a message cannot be parsed.
+            # Raw bytes: grpc would answer UNKNOWN if a message cannot be parsed.
             self._model_infer,
         )
         self._streams = OpenStreams()
@@ -81,12 +81,12 @@ class InferenceService(grpc.GenericRpcHandler):
         self._served = model
 
     def end_streams(self) -> None:
-        """Let every stream, also those to come, answer what it took and end with OK."""
+        """Let every stream, including future ones, answer the requests it has read and end with OK."""
         self._streams.end()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Return the handler for a path; grpc calls this before it reads the message."""
-        method: Any = handler_call_details.method  # str, although the stub says bytes
+        method: Any = handler_call_details.method  # a str, although the stub declares bytes
         if method == _INFER_PATH:
             self._coming.accept()
             return self._infer
@@ -108,7 +108,7 @@ class InferenceService(grpc.GenericRpcHandler):
         await self._streams.run(stream, requests, context.write)
 
     def _answer_message(self, context: Context, raw: bytes) -> bytes | Coroutine[Any, Any, bytes]:
-        """Return what to send for one request of a stream, now or later."""
+        """Return the message for one request of a stream, now or later."""
         request_id = ""
         try:
             request = parsed(pb.ModelInferRequest, raw)
@@ -194,7 +194,7 @@ def _metadata_of(spec: Any) -> pb.ModelMetadataResponse.TensorMetadata:
 
 
 def _check_size(message: bytes) -> None:
-    """Refuse what gRPC would not send: it would end the stream, and all that is on it."""
+    """Refuse a message that gRPC would not send: it would end the stream with all its requests."""
     if len(message) > MAX_MESSAGE_BYTES:
         raise InvalidInputError.of(
             "outputs",
@@ -204,7 +204,7 @@ def _check_size(message: bytes) -> None:
 
 
 def _failure_message(request_id: str, error: Exception) -> pb.ModelStreamInferResponse:
-    """Return what a stream tells instead of an answer; a bug is logged with its stack trace."""
+    """Return a stream's message for a failed request; a bug is logged with its stack trace."""
     status = status_of(error)
     if status is grpc.StatusCode.INTERNAL:
         _log.error("message_failed", rpc="ModelStreamInfer", exc_info=error)

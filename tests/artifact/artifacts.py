@@ -1,6 +1,6 @@
 """Artifacts of many kinds, valid and invalid, for the contract test of scorer and gate.
 
-Each is a function that fills an empty folder, with part of the expected message, or "" if valid.
+Each is a function that fills an empty folder, with a part of the expected message, or "" if valid.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ WORDS = np.array([["a", "bc"], ["", "é"]])
 
 
 def doubling(**golden: NDArray[Any]) -> Make:
-    """Y = X + X, with these golden vectors."""
+    """Make Y = X + X, with these golden vectors."""
 
     def make(folder: Path) -> None:
         doubling_model(folder / "model.onnx")
@@ -36,12 +36,12 @@ def doubling(**golden: NDArray[Any]) -> Make:
 
 
 def doubled(rows: NDArray[Any], **changes: NDArray[Any]) -> Make:
-    """Y = X + X, with golden vectors that say so, but for `changes`."""
+    """Make Y = X + X, with matching golden vectors except for `changes`."""
     return doubling(**{"in_X": rows, "out_Y": rows * 2, **changes})
 
 
 def same(kind: int, rows: NDArray[Any], answer: NDArray[Any] | None = None) -> Make:
-    """Y = X of one datatype."""
+    """Make Y = X of one datatype."""
 
     def make(folder: Path) -> None:
         identity_model(folder / "model.onnx", kind)
@@ -51,7 +51,7 @@ def same(kind: int, rows: NDArray[Any], answer: NDArray[Any] | None = None) -> M
 
 
 def added(a: NDArray[Any], b: NDArray[Any], *, b_shape: Any = ("M", 3), a_rows: Any = "N") -> Make:
-    """Y = A + B, two inputs."""
+    """Make Y = A + B, with two inputs."""
 
     def make(folder: Path) -> None:
         save_model(
@@ -67,7 +67,7 @@ def added(a: NDArray[Any], b: NDArray[Any], *, b_shape: Any = ("M", 3), a_rows: 
 
 
 def labelled(**golden: NDArray[Any]) -> Make:
-    """Y = X + X, and an integer label: is it above 4?"""
+    """Make Y = X + X, and an integer label: is it above 4?"""
 
     def make(folder: Path) -> None:
         save_model(
@@ -97,13 +97,13 @@ def scalar(folder: Path) -> None:
 
 
 def of_size_zero(side: str) -> Make:
-    """The last size of the input or output is declared 0, as some exporters do."""
+    """Declare the last size of the input or output as 0, as some exporters do."""
 
     def make(folder: Path) -> None:
         sizes = {"X": 3, "Y": 3, side: 0}
         save_model(
             folder / "model.onnx",
-            # The standard's own check of shapes cannot see through these.
+            # The standard's own check of shapes does not see through these.
             [
                 helper.make_node("Shape", ["X"], ["shape"]),
                 helper.make_node("Reshape", ["X", "shape"], ["Y"]),
@@ -140,7 +140,7 @@ def sequence(folder: Path) -> None:
 
 
 def picking(index: int) -> Make:
-    """Y is the row of a table that X names; the golden row may name none."""
+    """Make Y the row of a table at the index X; the golden index may be out of range."""
 
     def make(folder: Path) -> None:
         save_model(
@@ -162,7 +162,7 @@ def npy(array: NDArray[Any]) -> bytes:
 
 
 def zipped(members: Mapping[str, bytes], *, compression: int = ZIP_STORED) -> Make:
-    """A doubling model beside a zip file of these members."""
+    """Make a doubling model with a zip file of these members as golden vectors."""
 
     def make(folder: Path) -> None:
         doubling_model(folder / "model.onnx")
@@ -182,7 +182,7 @@ def golden_bytes(content: bytes) -> Make:
 
 
 def flipped(folder: Path) -> None:
-    """A byte of an array is another one, so that its checksum is wrong."""
+    """Change a byte of an array, so that its checksum is wrong."""
     doubled(ROWS)(folder)
     content = bytearray((folder / "golden.npz").read_bytes())
     content[content.index(ROWS.tobytes()) + 5] ^= 1
@@ -190,7 +190,7 @@ def flipped(folder: Path) -> None:
 
 
 def oversized(folder: Path) -> None:
-    """A small file of 257 MiB of zeros."""
+    """Make a small file of 257 MiB of zeros."""
     doubling_model(folder / "model.onnx")
     mebibyte = bytes(1 << 20)
     with (
@@ -202,7 +202,7 @@ def oversized(folder: Path) -> None:
 
 
 def claiming(shape: tuple[int, ...], size_bytes: int = 24) -> bytes:
-    """An array's header with another shape than its content."""
+    """Return an array whose header has another shape than its content."""
     stream = BytesIO()
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(stream, header)
@@ -222,7 +222,7 @@ def model_bytes(content: bytes) -> Make:
 
 
 def rewritten(change: Callable[[onnx.ModelProto], object]) -> Make:
-    """A doubling model that is changed so that ONNX Runtime does not load it."""
+    """Make a doubling model with a change that ONNX Runtime does not load."""
 
     def make(folder: Path) -> None:
         doubled(ROWS)(folder)
@@ -242,7 +242,7 @@ def unknown_operator(model: onnx.ModelProto) -> None:
 
 
 def external(location: str, *, beside: str | None = None, link: str | None = None) -> Make:
-    """Y = X + W, and W lies at `location`; `beside` is written, `link` is linked out."""
+    """Make Y = X + W with W at `location`; `beside` is written, `link` is a link outside."""
 
     def make(folder: Path) -> None:
         weights = numpy_helper.from_array(np.ones(3, np.float32), "W")
@@ -270,7 +270,7 @@ def external(location: str, *, beside: str | None = None, link: str | None = Non
 
 
 def in_a_function(folder: Path) -> None:
-    """External data in the attribute of a function: where a walk over the graph does not come."""
+    """Put external data into the attribute of a function, which a walk over the graph misses."""
     tensor_outside = TensorProto(name="W", data_type=TensorProto.FLOAT, dims=[3])
     tensor_outside.data_location = TensorProto.EXTERNAL
     tensor_outside.external_data.add(key="location", value="../outside.bin")
@@ -289,7 +289,7 @@ def linked_model(folder: Path) -> None:
 
 
 def beside(name: str) -> Make:
-    """A sound artifact with one more file."""
+    """Make a valid artifact with an additional file."""
 
     def make(folder: Path) -> None:
         doubled(ROWS)(folder)
@@ -340,8 +340,8 @@ ARTIFACTS: dict[str, tuple[Make, str]] = {
     "complex outputs": (doubled(ROWS, out_Y=ROWS * 2j), "accepted: numbers or strings"),
     "big-endian and transposed": (doubled(np.asfortranarray(ROWS.astype(">f8"))), ""),
     # the arrays of the file
-    "a note beside them": (doubled(ROWS, note=np.array("by ada")), ""),
-    "a pickled note beside them": (
+    "a note with them": (doubled(ROWS, note=np.array("by ada")), ""),
+    "a pickled note with them": (
         zipped(
             {
                 "in:X.npy": npy(ROWS),
@@ -358,7 +358,7 @@ ARTIFACTS: dict[str, tuple[Make, str]] = {
     "an input that the converter left out": (doubled(ROWS, in_Z=ROWS), ""),
     "an output too many": (doubled(ROWS, out_Z=ROWS), "'Z': read no such output"),
     "no input": (doubling(out_Y=ROWS), "in:NAME for each input"),
-    "no output": (doubling(in_X=ROWS), "out:NAME for an output or more"),
+    "no output": (doubling(in_X=ROWS), "out:NAME for at least one output"),
     "names without prefix": (doubling(X=ROWS, Y=ROWS), r"arrays ['X', 'Y']"),
     "one output of two": (labelled(out_Y=ROWS * 2), ""),
     "both outputs": (labelled(out_Y=ROWS * 2, out_label=(ROWS > 2).astype(np.int32)), ""),
@@ -387,7 +387,7 @@ ARTIFACTS: dict[str, tuple[Make, str]] = {
     "a scalar": (scalar, ""),
     "two inputs": (added(ROWS, ROWS), ""),
     "two inputs of unequal rows": (added(ROWS, ROWS[:1]), "as many rows in each input"),
-    "an input that has no rows beside one that has": (
+    "an input without rows next to one with rows": (
         added(ROWS, ROWS[0], b_shape=(3,)),
         "",
     ),

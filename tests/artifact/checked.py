@@ -1,4 +1,4 @@
-"""Running the load checks in tests."""
+"""Helpers that run the load checks."""
 
 from pathlib import Path
 

@@ -34,7 +34,7 @@ def tensor(name: str, kind: int = TensorProto.FLOAT, shape: Sequence[Any] = ("N"
 
 
 def doubling_model(path: Path, *, width: int = 3, rows: Any = "N") -> Path:
-    """Y = X + X, row by row."""
+    """Build a model with Y = X + X, row by row."""
     return save_model(
         path,
         [helper.make_node("Add", ["X", "X"], ["Y"])],
@@ -44,7 +44,7 @@ def doubling_model(path: Path, *, width: int = 3, rows: Any = "N") -> Path:
 
 
 def identity_model(path: Path, kind: int, shape: Sequence[Any] = ("N", 2)) -> Path:
-    """Y = X for any type."""
+    """Build a model with Y = X for any type."""
     return save_model(
         path,
         [helper.make_node("Identity", ["X"], ["Y"])],
@@ -54,7 +54,7 @@ def identity_model(path: Path, kind: int, shape: Sequence[Any] = ("N", 2)) -> Pa
 
 
 def endless_model(path: Path) -> Path:
-    """A model whose run never ends: it copies its input 2^62 times."""
+    """Build a model whose run never ends: it copies its input 2^62 times."""
     return save_model(
         path,
         [copying("turns")],
@@ -65,7 +65,7 @@ def endless_model(path: Path) -> Path:
 
 
 def patient_model(path: Path) -> Path:
-    """A model that copies its one row as often as the largest value says, then answers with it."""
+    """Build a model that copies its one row as often as its largest value, then returns it."""
     return save_model(
         path,
         [
@@ -79,7 +79,7 @@ def patient_model(path: Path) -> Path:
 
 
 def copying(turns: str) -> Any:
-    """A node that copies X to Y, `turns` times."""
+    """Return a node that copies X to Y, `turns` times."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["more"], ["still_more"]),
@@ -97,13 +97,13 @@ def copying(turns: str) -> Any:
 
 
 def save_golden(folder: Path, **arrays: NDArray[Any]) -> None:
-    """Write golden vectors; `in_X` stands for `in:X`."""
+    """Write golden vectors; the argument `in_X` is the array `in:X`."""
     named = {name.replace("_", ":", 1): array for name, array in arrays.items()}
-    np.savez(folder / "golden.npz", **named)  # type: ignore[arg-type]  # names are arrays' names
+    np.savez(folder / "golden.npz", **named)  # type: ignore[arg-type]  # keywords are names of arrays
 
 
 def doubling_artifact(folder: Path, *, width: int = 3) -> Path:
-    """A folder with a doubling model and its golden vectors."""
+    """Create a folder with a doubling model and its golden vectors."""
     folder.mkdir(parents=True, exist_ok=True)
     doubling_model(folder / "model.onnx", width=width)
     rows = np.arange(4 * width, dtype=np.float32).reshape(4, width)

@@ -1,4 +1,4 @@
-"""What a host expects of an artifact survives its file."""
+"""A host's expectations of an artifact survive a round trip through their file."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The golden file: reading restores what was written, and untrusted files cause no other errors."""
+"""The golden file: reading restores the written arrays, and untrusted files raise no other errors."""
 
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +21,7 @@ from understudy.artifact.signature import DTYPE_OF
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.versions import DYNAMIC, TensorSpec
 
-# numpy keeps texts without the NULs at their end.
+# numpy stores strings without trailing NULs.
 TEXT = st.text(st.characters(codec="utf-8"), max_size=4).filter(lambda text: "\0" not in text)
 
 
@@ -35,7 +35,7 @@ def any_tensor(draw: st.DrawFn) -> tuple[TensorSpec, Any]:
 
 
 @given(any_tensor())
-def test_what_is_written_is_read(given_tensor: tuple[TensorSpec, Any]) -> None:
+def test_written_vectors_are_read_unchanged(given_tensor: tuple[TensorSpec, Any]) -> None:
     spec, array = given_tensor
     with TemporaryDirectory() as folder:
         path = Path(folder) / "golden.npz"
@@ -60,7 +60,7 @@ SOUND = sound_file()
 
 
 @given(st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.integers(0, 255)), max_size=4))
-def test_a_damaged_file_is_read_or_refused_and_nothing_else(damage: list[tuple[int, int]]) -> None:
+def test_a_damaged_file_is_either_read_or_refused(damage: list[tuple[int, int]]) -> None:
     content = bytearray(SOUND)
     for at, byte in damage:
         content[at] = byte
@@ -79,10 +79,10 @@ HEADER = npy(ROWS)[:128]
 HEADER_BYTES = st.sampled_from(b"()[]{}',:0123456789<>|OfiUSM \\\n\"#-*\0\xff")
 
 
-@pytest.mark.filterwarnings("ignore:Reading `.npy`")  # numpy's, of headers by Python 2
+@pytest.mark.filterwarnings("ignore:Reading `.npy`")  # numpy's warning about headers by Python 2
 @given(st.lists(st.tuples(st.integers(0, 127), HEADER_BYTES), min_size=1, max_size=6))
-def test_an_odd_header_is_read_or_refused_and_nothing_else(damage: list[tuple[int, int]]) -> None:
-    """numpy reads the header as Python, and fails in as many ways."""
+def test_an_odd_header_is_either_read_or_refused(damage: list[tuple[int, int]]) -> None:
+    """numpy parses the header as Python, and fails in as many ways."""
     content = bytearray(HEADER)
     for at, byte in damage:
         content[at] = byte
@@ -105,7 +105,7 @@ def test_other_arrays_are_not_read(tmp_path: Path) -> None:
     assert [*stored.arrays] == ["kept"]
 
 
-def test_the_limit_is_of_what_is_read() -> None:
+def test_the_limit_applies_to_the_arrays_that_are_read() -> None:
     assert MOST_BYTES == 268_435_456, "docs/reference/artifact.md says 256 MiB"
 
 

@@ -39,13 +39,13 @@ def test_a_good_artifact_is_replayed_and_joins_rows(tmp_path: Path) -> None:
     assert checked.model.inputs == (TensorSpec("X", "FP32", (DYNAMIC, 3)),)
 
 
-def test_one_onnx_file_is_an_artifact_too(tmp_path: Path) -> None:
+def test_a_single_onnx_file_is_also_an_artifact(tmp_path: Path) -> None:
     checked = check(doubling_model(tmp_path / "any.onnx"))
 
     assert checked.golden_rows == 0
 
 
-def test_nothing_there_is_not_found(tmp_path: Path) -> None:
+def test_a_missing_artifact_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         check(tmp_path / "nowhere")
     with pytest.raises(NotFoundError, match=r"model\.onnx"):
@@ -82,14 +82,14 @@ def test_a_registered_path_outside_the_artifact_is_refused(tmp_path: Path) -> No
         check(folder, Expectation(files=(outside,)))
 
 
-def test_bytes_that_are_no_model_are_refused(tmp_path: Path) -> None:
+def test_bytes_that_are_not_a_model_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"\x0a\x01x")
 
     with pytest.raises(InvalidInputError, match=r"model\.onnx.*ONNX Runtime"):
         check(tmp_path)
 
 
-def test_another_signature_than_registered_is_refused(tmp_path: Path) -> None:
+def test_a_signature_that_differs_from_the_registered_one_is_refused(tmp_path: Path) -> None:
     folder = doubling_artifact(tmp_path / "a")
     expected = expectation_for(
         folder,
@@ -172,12 +172,12 @@ def test_golden_vectors_can_be_required(tmp_path: Path) -> None:
         check_artifact(path, Expectation(), strict)
 
 
-def test_a_model_of_fixed_rows_runs_one_by_one(tmp_path: Path) -> None:
+def test_a_model_with_a_fixed_number_of_rows_runs_one_by_one(tmp_path: Path) -> None:
     assert not check(doubling_model(tmp_path / "m.onnx", rows=1)).joins_rows
 
 
 def neighbours(path: Path, kind: int = TensorProto.FLOAT) -> Path:
-    """Y of each row is X of the next one, the last row's the first one's: Slice and Concat."""
+    """Build a model in which each row's Y is the next row's X, cyclically: Slice and Concat."""
     bounds = {"one": [1], "zero": [0], "end": [2**31], "first": [0]}
     return save_model(
         path,
@@ -205,10 +205,10 @@ def neighbours(path: Path, kind: int = TensorProto.FLOAT) -> Path:
         (TensorProto.STRING, np.array([["a", "a", "a"]])),
     ],
 )
-def test_a_model_that_answers_with_the_neighbours_features_is_refused(
+def test_a_model_that_answers_with_another_rows_features_is_refused(
     kind: int, row: np.ndarray[Any, Any], tmp_path: Path
 ) -> None:
-    """One golden row alone cannot show it: its neighbours would be itself."""
+    """One golden row alone cannot show it, because its neighbour would be itself."""
     neighbours(tmp_path / "model.onnx", kind)
     save_golden(tmp_path, in_X=row, out_Y=row)
 
@@ -217,11 +217,11 @@ def test_a_model_that_answers_with_the_neighbours_features_is_refused(
 
 
 def test_rows_that_mix_are_refused_without_golden_vectors_too(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="answered otherwise than alone"):
+    with pytest.raises(InvalidInputError, match="have other answers than alone"):
         check(neighbours(tmp_path / "m.onnx"))
 
 
-def test_a_model_whose_rows_touch_each_other_is_refused(tmp_path: Path) -> None:
+def test_a_model_whose_rows_affect_each_other_is_refused(tmp_path: Path) -> None:
     """Softmax over the batch axis keeps the row count and mixes the rows."""
     path = save_model(
         tmp_path / "m.onnx",
@@ -230,7 +230,7 @@ def test_a_model_whose_rows_touch_each_other_is_refused(tmp_path: Path) -> None:
         [tensor("Y")],
     )
 
-    with pytest.raises(InvalidInputError, match="answered otherwise than alone"):
+    with pytest.raises(InvalidInputError, match="have other answers than alone"):
         check(path)
 
 
@@ -246,7 +246,9 @@ def test_a_model_that_gives_one_row_for_many_is_refused(tmp_path: Path) -> None:
         check(path)
 
 
-def test_a_model_that_mixes_rows_of_a_fixed_number_is_served_alone(tmp_path: Path) -> None:
+def test_a_model_that_mixes_a_fixed_number_of_rows_is_served_without_joining(
+    tmp_path: Path,
+) -> None:
     path = save_model(
         tmp_path / "m.onnx",
         [helper.make_node("Softmax", ["X"], ["Y"], axis=0)],
@@ -267,7 +269,7 @@ def test_golden_vectors_without_rows_are_refused(tmp_path: Path) -> None:
 
 
 def external_model(folder: Path, location: str) -> Path:
-    """A model whose one initializer lies in the file `location`."""
+    """Build a model whose one initializer is in the file `location`."""
     folder.mkdir(exist_ok=True)
     weights = numpy_helper.from_array(np.ones((3,), np.float32), "W")
     external_data_helper.set_external_data(weights, location)

@@ -90,7 +90,9 @@ def registered(folder: Path, inspection: Inspection) -> Expectation:
 
 
 @pytest.mark.parametrize("name", ARTIFACTS)
-def test_scorer_and_gate_give_one_verdict_with_the_same_message(name: str, tmp_path: Path) -> None:
+def test_scorer_and_gate_give_the_same_verdict_with_the_same_message(
+    name: str, tmp_path: Path
+) -> None:
     make, words = ARTIFACTS[name]
     folder = tmp_path / "artifact"
     folder.mkdir()
@@ -109,7 +111,7 @@ def test_scorer_and_gate_give_one_verdict_with_the_same_message(name: str, tmp_p
         assert math.isfinite(sum(inspection.golden_differences.values()))
 
 
-def test_the_gate_runs_a_model_as_a_scorer_without_settings_does() -> None:
+def test_the_gate_runs_a_model_like_a_scorer_with_default_settings() -> None:
     settings = ScorerSettings()
 
     assert SessionOptions() == SessionOptions(
@@ -118,7 +120,7 @@ def test_the_gate_runs_a_model_as_a_scorer_without_settings_does() -> None:
 
 
 @pytest.mark.parametrize("name", ["strings", "pickled arrays"])
-async def test_the_process_of_the_gate_says_what_its_function_says(
+async def test_the_gates_process_gives_the_result_of_its_function(
     name: str, tmp_path: Path
 ) -> None:
     make, _ = ARTIFACTS[name]
@@ -136,7 +138,7 @@ DTYPES = st.sampled_from(["f2", "f4", "f8", ">f4", "i1", "i4", "i8", "u1", "u8",
 
 @st.composite
 def any_golden(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw an array of any kind for input and output of the doubling model, alike or not."""
+    """Draw arrays of any kind for input and output of the doubling model, matching or not."""
     shapes = st.sampled_from([(2, 3), (1, 3), (0, 3), (3,), (), (2, 2)])
     given_rows = draw(arrays_of.arrays(draw(DTYPES), draw(shapes)))
     if draw(st.booleans()) and given_rows.dtype.kind in "fiu":
@@ -146,7 +148,7 @@ def any_golden(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(any_golden())
-def test_whatever_the_arrays_the_verdict_is_one(golden: dict[str, Any]) -> None:
+def test_any_arrays_get_a_single_verdict(golden: dict[str, Any]) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         doubled(np.ones((1, 3)))(folder)
@@ -163,7 +165,7 @@ def make_in(folder: Path, make: Make) -> Path:
     return folder
 
 
-def test_golden_vectors_that_leave_the_score_out_pass_the_scorer_and_not_the_gate(
+def test_golden_vectors_without_the_score_pass_the_scorer_but_not_the_gate(
     tmp_path: Path,
 ) -> None:
     """Only the registry knows which output is the score."""

@@ -1,4 +1,4 @@
-"""Opening a model: what cannot be served is refused, and what is set acts."""
+"""Opening of models: refusals, and settings that take effect."""
 
 import os
 from dataclasses import replace
@@ -16,7 +16,7 @@ from understudy.runtime.threads import threads_of
 
 
 def test_a_model_without_inputs_is_refused(tmp_path: Path) -> None:
-    """It would have no rows: nothing could be asked of it."""
+    """It would have no rows, so no request could be made."""
     one = numpy_helper.from_array(np.ones((1, 1), np.float32))
     path = save_model(
         tmp_path / "m.onnx",
@@ -30,7 +30,7 @@ def test_a_model_without_inputs_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("inter_op_threads", "more"), [(1, 0), (3, 2)])
-def test_operators_run_side_by_side_on_as_many_threads_as_set(
+def test_operators_run_in_parallel_on_the_configured_number_of_threads(
     inter_op_threads: int, more: int, tmp_path: Path
 ) -> None:
     path = doubling_model(tmp_path / "m.onnx")

@@ -15,7 +15,7 @@ from understudy.domain.errors import InvalidInputError
 
 
 def test_locations_are_found_where_onnx_finds_them(tmp_path: Path) -> None:
-    """In subgraphs and attributes, too; onnx itself is the reference."""
+    """In subgraphs and attributes too; onnx itself is the reference."""
     weights = numpy_helper.from_array(np.ones(2, np.float32), "W")
     weights.data_location = TensorProto.EXTERNAL
     weights.external_data.add(key="offset", value="0")

@@ -20,7 +20,7 @@ from understudy.domain.errors import InvalidInputError
         "/".join("a" * (DEEPEST_PATH + 1)),
     ],
 )
-def test_paths_that_leave_or_cannot_be_a_file_everywhere_are_refused(name: str) -> None:
+def test_paths_that_leave_or_are_not_portable_are_refused(name: str) -> None:
     assert not is_confined(name)
     with pytest.raises(InvalidInputError, match="files: read"):
         checked_path(name, "files")

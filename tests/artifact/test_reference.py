@@ -1,4 +1,4 @@
-"""docs/reference/artifact.md says what the code says."""
+"""docs/reference/artifact.md agrees with the code."""
 
 import re
 from pathlib import Path
@@ -16,14 +16,14 @@ from understudy.artifact.signature import DTYPE_OF
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "artifact.md"
 
 
-def test_each_datatype_stands_in_the_reference() -> None:
+def test_each_datatype_is_in_the_reference() -> None:
     text = REFERENCE.read_text()
     table = text[text.index("| datatype | numpy |") :].split("\n\n")[0].splitlines()[2:]
 
     assert table == [f"| {name} | {dtype.name} |" for name, dtype in DTYPE_OF.items()]
 
 
-def test_the_limits_are_those_of_the_code() -> None:
+def test_the_limits_equal_those_of_the_code() -> None:
     text = " ".join(REFERENCE.read_text().split())
 
     assert f"at most {MOST_BYTES >> 20} MiB uncompressed" in text

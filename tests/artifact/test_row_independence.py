@@ -1,4 +1,4 @@
-"""The gate refuses models whose answer to a row depends on the rows beside it."""
+"""The gate refuses models whose answer to a row depends on the other rows."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ def artifact(folder: Path, nodes: list[Any], golden: NDArray[Any], *, rows: Any 
 def test_a_model_that_mixes_rows_is_a_finding(
     nodes: list[Any], golden_rows: int, tmp_path: Path
 ) -> None:
-    golden = np.ones((golden_rows, 3))  # equal rows: as they stand they cannot show it
+    golden = np.ones((golden_rows, 3))  # equal rows, which cannot show it without changes
 
     seen = inspect_directory(artifact(tmp_path, nodes, golden))
 
@@ -69,7 +69,7 @@ def test_a_model_that_mixes_rows_is_a_finding(
     ]
 
 
-def test_the_process_that_inspects_says_so(tmp_path: Path) -> None:
+def test_the_inspecting_process_reports_mixed_rows(tmp_path: Path) -> None:
     folder = artifact(tmp_path, NEIGHBOUR, np.ones((1, 3)))
 
     done = subprocess.run(
@@ -80,19 +80,19 @@ def test_the_process_that_inspects_says_so(tmp_path: Path) -> None:
 
     seen = Inspection.model_validate_json(done.stdout)
     assert seen.golden_rows == 1
-    assert "answered otherwise than alone" in str(seen.problems[0])
+    assert "have other answers than alone" in str(seen.problems[0])
 
 
-def test_rows_of_a_fixed_number_are_never_joined_and_may_mix(tmp_path: Path) -> None:
+def test_a_fixed_number_of_rows_is_never_joined_and_may_mix(tmp_path: Path) -> None:
     assert inspect_directory(artifact(tmp_path, BATCH_MEAN, np.eye(2, 3), rows=2)).problems == ()
 
 
-def test_rows_that_keep_apart_are_no_finding(tmp_path: Path) -> None:
+def test_independent_rows_give_no_finding(tmp_path: Path) -> None:
     assert inspect_directory(artifact(tmp_path, OWN_ROW, np.ones((1, 3)))).problems == ()
 
 
 @pytest.mark.parametrize("kind", [GradientBoostingClassifier, RandomForestClassifier])
-def test_trees_with_many_ties_are_no_finding(kind: Any, tmp_path: Path) -> None:
+def test_trees_with_many_ties_give_no_finding(kind: Any, tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     x = random.integers(0, 2, (60, 3)).astype(np.float32)
     model = kind(n_estimators=10, random_state=1).fit(x, random.integers(0, 2, 60))
@@ -113,7 +113,7 @@ def test_copies_differ_in_every_number() -> None:
 
 
 def test_rows_that_the_model_cannot_compute_alone_are_left_out() -> None:
-    """Whole numbers may be names: a model of three colours fails on a fourth."""
+    """Integers may be categories: a model with three colours fails on a fourth."""
 
     def colours(inputs: Any) -> Any:
         (names,) = inputs
@@ -123,7 +123,7 @@ def test_rows_that_the_model_cannot_compute_alone_are_left_out() -> None:
     assert mixed_rows(lambda inputs: None, [np.array([[0], [1]])]) == ""
 
 
-def test_rows_that_only_fail_in_company_are_found() -> None:
+def test_rows_that_fail_only_together_are_found() -> None:
     def one_only(inputs: Any) -> Any:
         return inputs if len(inputs[0]) == 1 else None
 
@@ -140,7 +140,7 @@ def test_one_huge_answer_hides_no_mixing_of_small_ones() -> None:
     assert mixed_rows(small_then_huge, [np.array([[1.0]])]) != ""
 
 
-def test_one_label_on_a_tie_may_turn() -> None:
+def test_one_label_on_a_tie_may_flip() -> None:
     def labels(turning: int) -> Any:
         def run(inputs: Any) -> Any:
             (values,) = inputs

@@ -1,4 +1,4 @@
-"""What a model takes and gives, against what was registered."""
+"""A model's inputs and outputs, compared with the registered ones."""
 
 from understudy.artifact.signature_match import signature_faults
 from understudy.domain.versions import DYNAMIC, TensorSpec
@@ -10,7 +10,9 @@ def spec(
     return TensorSpec(name, datatype, shape)
 
 
-def test_a_model_may_leave_open_what_is_registered_fixed_but_not_the_reverse() -> None:
+def test_a_model_may_leave_open_a_dimension_that_is_registered_as_fixed_but_not_the_reverse() -> (
+    None
+):
     fixed = spec(shape=(1, 3))
 
     assert signature_faults("inputs", [fixed], [spec()]) == ()

@@ -186,7 +186,7 @@ def test_complete_provenance_passes() -> None:
         ),
     ],
 )
-def test_one_bad_field_is_named(path: str, value: object, field: str) -> None:
+def test_a_single_invalid_field_is_named(path: str, value: object, field: str) -> None:
     report = judged(record_with(path, value))
 
     assert field in fields_of(report)
@@ -229,7 +229,7 @@ def test_an_unknown_key_is_refused_with_the_known_ones() -> None:
         f'{{"a": {"1" * 5000}}}',
     ],
 )
-def test_what_is_no_record_is_refused(text: str) -> None:
+def test_input_that_is_not_a_record_is_refused(text: str) -> None:
     assert "record" in fields_of(judged(record_json=text))
 
 
@@ -240,7 +240,7 @@ def test_placeholders_are_refused_in_any_spelling(word: str, spell: Any) -> None
     assert fields_of(report) == ["people.owner"]
 
 
-def test_a_waiver_passes_where_it_may_stand() -> None:
+def test_a_waiver_passes_for_a_waivable_field() -> None:
     assert judged(record_with("policy.fallback_score", WAIVER)).complete
     assert judged(record_with("seeds.values", WAIVER)).complete
 
@@ -305,7 +305,7 @@ def test_a_view_is_never_redefined() -> None:
     assert fields_of(report) == ["feature_views.patient@1"]
 
 
-def test_a_feature_set_of_another_width_is_refused() -> None:
+def test_a_feature_set_of_a_different_width_is_refused() -> None:
     record = record_with("features.columns", trained().record["features"]["columns"][:2])
 
     report = judged(record)
@@ -313,7 +313,7 @@ def test_a_feature_set_of_another_width_is_refused() -> None:
     assert {"features.columns", "features.digest"} <= {*fields_of(report)}
 
 
-def test_a_text_does_not_go_into_a_matrix_of_numbers() -> None:
+def test_a_string_does_not_fit_a_numeric_matrix() -> None:
     texts = tuple(Feature(f"f{i}", FeatureDtype.STRING) for i in range(3))
 
     report = judged(
@@ -322,7 +322,7 @@ def test_a_text_does_not_go_into_a_matrix_of_numbers() -> None:
     )
 
     wanted = {f.wanted for f in report.findings if f.field == "features.columns[0].dtype"}
-    assert "texts into BYTES, numbers into the others" in wanted
+    assert "strings into BYTES, numbers into the others" in wanted
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_the_score_must_be_in_the_outputs(score: ScoreOutput) -> None:
     assert fields_of(judged(score_output=score)) == ["score_output"]
 
 
-def test_a_text_is_no_score() -> None:
+def test_a_string_is_not_a_score() -> None:
     inspection = submission().inspection
     outputs = (Tensor(name="label", datatype="BYTES", shape=(-1,)), *inspection.outputs[1:])
     changed = inspection.model_copy(update={"outputs": outputs})
@@ -393,13 +393,13 @@ def test_no_value_of_a_group_passes_or_breaks_the_gate(value: Any, group: str) -
     assert report.complete == (group == "schema_version" and value == 1 and value is not True)
 
 
-def test_the_reference_lists_every_field_as_the_code_has_it() -> None:
+def test_the_reference_lists_every_field_as_in_the_code() -> None:
     page = Path(__file__).parents[2] / "docs" / "reference" / "provenance.md"
 
     assert page.read_text().endswith(field_table()), "run: understudy registry provenance fields"
 
 
-def test_a_model_of_named_inputs_reads_a_feature_by_each() -> None:
+def test_a_model_with_named_inputs_reads_one_feature_with_each() -> None:
     inputs = tuple(Tensor(name=f"f{i}", datatype="FP32", shape=(-1, 1)) for i in range(3))
     split = submission().inspection.model_copy(update={"inputs": inputs})
     texts = (*inputs[:2], Tensor(name="f2", datatype="BYTES", shape=(-1, 1)))

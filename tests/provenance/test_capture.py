@@ -1,4 +1,4 @@
-"""Facts for a provenance record are facts: hashes, commits, intervals."""
+"""Captured facts are correct: hashes, commits, intervals."""
 
 import struct
 import subprocess
@@ -60,18 +60,18 @@ def test_a_clean_checkout_is_named_by_its_commit(checkout: Path) -> None:
     }
 
 
-def test_a_checkout_without_remote_is_named_by_its_place(checkout: Path) -> None:
+def test_a_checkout_without_a_remote_is_named_by_its_path(checkout: Path) -> None:
     assert code_source(checkout)["repository"] == checkout.as_uri()
 
 
 @pytest.mark.parametrize("name", ["train.py", "new.py"])
-def test_a_dirty_checkout_says_so(checkout: Path, name: str) -> None:
+def test_a_dirty_checkout_is_recorded_as_dirty(checkout: Path, name: str) -> None:
     (checkout / name).write_text("other()\n")
 
     assert code_source(checkout)["dirty"] is True
 
 
-def test_a_dirty_checkout_is_named_by_what_is_installed(checkout: Path) -> None:
+def test_a_dirty_checkout_is_named_by_the_installed_files(checkout: Path) -> None:
     (checkout / "train.py").write_text("other()\n")
 
     source = code_source(checkout, US)
@@ -84,7 +84,7 @@ def test_outside_a_checkout_nothing_is_invented(tmp_path: Path) -> None:
     assert code_source(tmp_path) == {"why": f"no git checkout with a commit at {tmp_path}"}
 
 
-def test_what_git_ignores_is_not_named_by_its_commit(checkout: Path) -> None:
+def test_files_that_git_ignores_are_not_named_by_its_commit(checkout: Path) -> None:
     ignored = checkout / ".venv"
     ignored.mkdir()
     (ignored / "train.py").write_text("other()\n")
@@ -94,7 +94,7 @@ def test_what_git_ignores_is_not_named_by_its_commit(checkout: Path) -> None:
     assert code_source(checkout)["dirty"] is False
 
 
-def test_the_package_digest_follows_the_files(
+def test_the_package_digest_depends_on_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "sample_training_code"
@@ -121,12 +121,12 @@ def test_a_package_that_is_not_installed_is_left_empty(tmp_path: Path) -> None:
     assert (source["version"], source["sha256"]) == ("", "")
 
 
-def test_content_is_the_same_for_the_same_values() -> None:
+def test_equal_values_have_equal_content() -> None:
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
 
     assert content_of(array) == content_of(np.asfortranarray(array))
     assert content_of(array) == content_of(array.astype(">f4"))
-    head = b"\0<f4\0(2, 3)\0"  # no name, dtype, shape
+    head = b"\0<f4\0(2, 3)\0"  # empty name, dtype, shape
     written = struct.pack("<Q", len(head)) + head + struct.pack("<6f", 0, 1, 2, 3, 4, 5)
     assert content_of(array) == f"sha256:{sha256(written).hexdigest()}"
 
@@ -142,7 +142,7 @@ def test_content_is_the_same_for_the_same_values() -> None:
         pa.table({"x": [1.0, 2.0]}),
     ],
 )
-def test_content_differs_for_other_values(other: Any) -> None:
+def test_different_values_have_different_content(other: Any) -> None:
     assert content_of(other) != content_of(np.arange(6, dtype=np.float32).reshape(2, 3))
 
 
@@ -172,7 +172,7 @@ def test_only_integers_are_seeds() -> None:
     assert seed_facts(LogisticRegression()) == {"values": {}}
 
 
-def test_the_environment_is_that_of_this_process(tmp_path: Path) -> None:
+def test_the_environment_describes_this_process(tmp_path: Path) -> None:
     facts = environment_facts(tmp_path / "missing.lock")
 
     assert facts["lockfile_sha256"] is None
@@ -208,7 +208,7 @@ def test_the_auc_and_its_variance_match_brute_force(seed: int) -> None:
     assert high == pytest.approx(min(1.0, auc + 1.959964 * variance**0.5))
 
 
-def test_the_auc_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+def test_the_auc_interval_covers_the_truth_at_about_its_level() -> None:
     random = np.random.default_rng(1)
     truth = 0.7602499389  # of normal scores whose means are one apart: Phi(1 / sqrt 2)
     covered = 0
@@ -220,7 +220,7 @@ def test_the_auc_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 0.92 <= covered / 500 <= 0.975
 
 
-def test_the_bootstrap_interval_covers_the_mean_about_as_often_as_it_says() -> None:
+def test_the_bootstrap_interval_covers_the_mean_at_about_its_level() -> None:
     random = np.random.default_rng(2)
     covered = 0
     for seed in range(200):
@@ -247,7 +247,7 @@ def test_metrics_are_repeatable_and_within_their_intervals() -> None:
     ("labels", "scores"),
     [([0, 1], [0.5]), ([1, 1], [0.1, 0.2]), ([0, 2], [0.1, 0.2]), ([0, 1], [0.1, np.nan])],
 )
-def test_metrics_of_unfit_arrays_are_refused(labels: list[int], scores: list[float]) -> None:
+def test_metrics_of_invalid_arrays_are_refused(labels: list[int], scores: list[float]) -> None:
     with pytest.raises(ValueError, match=r"labels must|1-D arrays|finite"):
         auc_interval(np.array(labels), np.array(scores))
 

@@ -1,4 +1,4 @@
-"""What a record says, said in the words of in-toto and of CycloneDX."""
+"""The content of a record in the forms of in-toto and CycloneDX."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def test_a_commit_is_a_git_dependency() -> None:
     assert code["digest"] == {"gitCommit": "ab" * 20}
 
 
-def test_a_snapshot_is_no_digest() -> None:
+def test_a_snapshot_is_not_a_digest() -> None:
     training = dependencies_of("data.training.content", "snapshot:4711")[1]
 
     assert training["annotations"] == {"snapshot": "4711"}

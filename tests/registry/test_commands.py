@@ -154,7 +154,7 @@ def test_a_refused_registration_prints_every_finding(unchanged: str, tmp_path: P
     refused = command("register", *registration(tmp_path, record), *REASON)
 
     assert refused.exit_code == REFUSED
-    for words in ("2 findings", "people.approver", "policy.licence", "somebody other than"):
+    for words in ("2 findings", "people.approver", "policy.licence", "a person other than"):
         assert words in refused.stdout
     assert len(json_of("list")) == 2
 

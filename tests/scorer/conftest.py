@@ -21,7 +21,7 @@ ENDED_WITHIN_S = 20.0
 
 
 class RunningProcess:
-    """A child of the test; ended at the end of the test whatever happens."""
+    """A child process of the test; killed at the end of the test in any case."""
 
     def __init__(self, process: asyncio.subprocess.Process, address: str = "") -> None:
         self.process = process
@@ -35,7 +35,7 @@ class RunningProcess:
         await self._until({ProbeAnswer.SERVING})
 
     async def until_answering(self) -> None:
-        """Return once it answers probes, ready or still loading."""
+        """Return once it answers probes, whether ready or still loading."""
         await self._until({ProbeAnswer.SERVING, ProbeAnswer.NOT_SERVING})
 
     async def _until(self, answers: set[ProbeAnswer]) -> None:
@@ -44,19 +44,17 @@ class RunningProcess:
             while await probe.ask(1.0) not in answers:
                 if self.process.returncode is not None:
                     raise AssertionError(f"exited with {self.process.returncode}")
-                # Readiness can only be asked for; the pause bounds how often.
+                # Readiness can only be polled; the pause bounds the rate.
                 await asyncio.sleep(0.05)
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        with suppress(ProcessLookupError):  # the test ended it; we have only not heard yet
+        with suppress(ProcessLookupError):  # the test ended it, which has not been reported yet
             if self.process.returncode is None:
                 os.kill(self.pid, number)
         try:
             return await asyncio.wait_for(self.process.wait(), ENDED_WITHIN_S)
         finally:
-            with suppress(
-                ProcessLookupError
-            ):  # it did not end in time: the test fails, and it ends
+            with suppress(ProcessLookupError):  # it did not end in time: fail the test and kill it
                 if self.process.returncode is None:
                     os.kill(self.pid, signal.SIGKILL)
 
@@ -97,7 +95,7 @@ def artifact(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def registry() -> AsyncIterator[FakeRegistry]:
-    fake = FakeRegistry()  # type: ignore[abstract]  # grpc answers the others UNIMPLEMENTED
+    fake = FakeRegistry()  # type: ignore[abstract]  # grpc answers other RPCs with UNIMPLEMENTED
     server = grpc.aio.server()
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(fake, server)
     port = server.add_insecure_port("127.0.0.1:0")

@@ -1,4 +1,4 @@
-"""A registry over real gRPC that serves what a test puts into it."""
+"""A registry over real gRPC with content supplied by the test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -21,7 +21,7 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
         self.address = ""
         self.files: dict[str, bytes] = {}
         self.fetched: list[str] = []
-        self.sends = asyncio.Event()  # cleared: it takes fetches, and sends nothing
+        self.sends = asyncio.Event()  # cleared: accepts fetches but sends nothing
         self.sends.set()
         self.snapshot = pb.Snapshot(sequence=1)
         self.reports: dict[str, list[pb.ScorerProcess]] = {}
@@ -68,7 +68,7 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
             return self.processes
 
     async def until_fetching(self) -> None:
-        """Return when a host has asked for a file."""
+        """Return once a host has requested a file."""
         async with asyncio.timeout(30.0), self._fetching:
             while not self.fetched:
                 await self._fetching.wait()

@@ -1,4 +1,4 @@
-"""Runners that stand in for a model: what they ran is recorded, and they can be held up."""
+"""Runners in place of a model, which record their runs and can be blocked."""
 
 import asyncio
 import threading
@@ -32,7 +32,7 @@ class DoublingRunner:
 
 
 class WideRunner(DoublingRunner):
-    """Answers a row with more than a message can hold."""
+    """Answers a row with more than a message can contain."""
 
     def run(self, inputs: Sequence[NDArray[Any]], outputs: tuple[int, ...]) -> list[NDArray[Any]]:
         wide = MAX_MESSAGE_BYTES // 4 + 1 if len(inputs[0]) > 1 else 4
@@ -40,7 +40,7 @@ class WideRunner(DoublingRunner):
 
 
 class Gate:
-    """Holds a worker thread up until opened; `entered` says that one waits."""
+    """Blocks a worker thread until opened; `entered` is set once a thread waits."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -34,7 +34,7 @@ def load(source: Path, expected: Expectation | None = None) -> LoadedModel:
 
 
 class Served:
-    """The service with what a test wants to look at."""
+    """The service with the objects that tests inspect."""
 
     def __init__(self, channel: grpc.aio.Channel, service: InferenceService) -> None:
         self.channel = channel
@@ -50,7 +50,7 @@ class Served:
         )(request, **options)
 
     def send(self, raw: bytes) -> Any:
-        """Send bytes that need not be a message."""
+        """Send bytes that need not be a valid message."""
         call: Any = self.channel.unary_unary(
             f"/{SERVICE}/ModelInfer", response_deserializer=pb.ModelInferResponse.FromString
         )
@@ -70,7 +70,7 @@ class Served:
 
 
 def _bytes_of(request: Any) -> bytes:
-    """Return a message serialised, and bytes, which need not be one, as they are."""
+    """Return a message serialised, and bytes (which need not be a message) unchanged."""
     return request if isinstance(request, bytes) else bytes(request.SerializeToString())
 
 
@@ -86,7 +86,7 @@ async def open_service(
     inline_run_s: float = 1.0,
     ready: bool = True,
 ) -> AsyncIterator[Served]:
-    """Serve the model at `source` as doubler@1; `runner` runs in the model's place."""
+    """Serve the model at `source` as doubler@1; `runner` replaces the model."""
     server = new_server()
     metrics = ScorerMetrics()
     coming = ComingCalls()

@@ -1,4 +1,4 @@
-"""The host's cache of artifacts: what stays, and what is let go."""
+"""The host's cache of artifacts: entries that stay, and entries that are deleted."""
 
 import os
 from collections.abc import AsyncIterator
@@ -25,14 +25,14 @@ async def open_cache(registry: FakeRegistry, folder: Path) -> AsyncIterator[Arti
 
 
 def registered(registry: FakeRegistry, folder: Path, number: int) -> VersionSpec:
-    """Versions share the model; each has notes of its own."""
+    """Register a version that shares the model and has its own notes."""
     artifact = doubling_artifact(folder / f"v{number}")
     (artifact / "notes.txt").write_text(f"version {number}")
     return version_from_wire(registry.version(VersionRef("doubler", number), artifact))
 
 
 def age(folder: Path, age_s: float) -> None:
-    """Let all entries of the cache have been named last `age_s` ago."""
+    """Set the time when entries of the cache were last named to `age_s` ago."""
     for path in [*folder.glob("files/*"), *folder.glob("artifacts/*")]:
         at_s = path.stat().st_mtime - age_s
         os.utime(path, (at_s, at_s))
@@ -51,7 +51,7 @@ def needed_by(*versions: VersionSpec) -> set[str]:
 async def aged_cache(
     registry: FakeRegistry, folder: Path
 ) -> AsyncIterator[tuple[ArtifactCache, VersionSpec, VersionSpec]]:
-    """A cache with two versions that were last named two days ago."""
+    """Yield a cache with two versions that were last named two days ago."""
     first, second = (registered(registry, folder.parent, number) for number in (1, 2))
     async with open_cache(registry, folder) as cache:
         for version in (first, second):
@@ -60,7 +60,7 @@ async def aged_cache(
         yield cache, first, second
 
 
-async def test_what_no_deployment_has_named_for_long_is_let_go(
+async def test_artifacts_that_no_deployment_has_named_for_long_are_deleted(
     registry: FakeRegistry, tmp_path: Path
 ) -> None:
     folder = tmp_path / "cache"
@@ -72,7 +72,7 @@ async def test_what_no_deployment_has_named_for_long_is_let_go(
     assert len(registry.fetched) == len({file.sha256 for file in first.files + second.files})
 
 
-async def test_what_was_named_lately_stays_for_a_rollback(
+async def test_recently_named_artifacts_stay_for_a_rollback(
     registry: FakeRegistry, tmp_path: Path
 ) -> None:
     folder = tmp_path / "cache"
@@ -83,7 +83,7 @@ async def test_what_was_named_lately_stays_for_a_rollback(
         assert stored(folder) == needed_by(first, second)
 
 
-async def test_a_full_disk_ends_the_keeping_of_what_is_not_named(
+async def test_a_full_disk_deletes_artifacts_that_are_not_named(
     registry: FakeRegistry, tmp_path: Path
 ) -> None:
     first, second = (registered(registry, tmp_path, number) for number in (1, 2))
@@ -102,7 +102,7 @@ async def test_a_full_disk_ends_the_keeping_of_what_is_not_named(
         assert (await cache.folder_of(second) / "model.onnx").is_file()
 
 
-async def test_what_cannot_be_deleted_is_left_and_harms_nobody(
+async def test_an_artifact_that_cannot_be_deleted_is_left_without_harm(
     registry: FakeRegistry, tmp_path: Path
 ) -> None:
     version = registered(registry, tmp_path, 1)

@@ -1,4 +1,4 @@
-"""Batching: who runs together, who gets which rows, who is never run."""
+"""Batching: which requests run together, who gets which rows, and which are never run."""
 
 import asyncio
 import threading
@@ -64,7 +64,7 @@ async def bench(
 
 @asynccontextmanager
 async def held_bench(limits: BatchLimits = LIMITS) -> AsyncIterator[tuple[Bench, Gate]]:
-    """A bench whose first run is held up in the worker thread by request [0.0]."""
+    """Yield a bench whose first run, of request [0.0], is blocked in the worker thread."""
     gate = Gate()
     async with bench(DoublingRunner(before=gate), limits=limits, inline_s=IN_WORKER_S) as made:
         first = asyncio.ensure_future(made.run(0.0))
@@ -78,7 +78,7 @@ async def held_bench(limits: BatchLimits = LIMITS) -> AsyncIterator[tuple[Bench,
 
 async def until_queued(made: Bench, rows: int) -> None:
     async with asyncio.timeout(5):
-        while made.batcher.queued_rows < rows:  # noqa: ASYNC110 - turns of the loop, no time
+        while made.batcher.queued_rows < rows:  # noqa: ASYNC110 - counts turns of the loop, not time
             await asyncio.sleep(0)
 
 
@@ -99,7 +99,7 @@ async def test_a_long_run_leaves_the_loop() -> None:
     assert made.runner.threads != [threading.get_ident()]
 
 
-async def test_calls_that_arrive_during_a_run_share_the_next() -> None:
+async def test_calls_that_arrive_during_a_run_share_the_next_one() -> None:
     async with held_bench() as (made, gate):
         calls = [asyncio.ensure_future(made.run(float(at))) for at in (1, 2, 3)]
         await until_queued(made, 3)
@@ -109,7 +109,7 @@ async def test_calls_that_arrive_during_a_run_share_the_next() -> None:
     assert made.runner.ran == [[0.0], [1.0, 2.0, 3.0]]
 
 
-async def test_a_call_seen_coming_is_waited_for() -> None:
+async def test_a_call_on_its_way_is_waited_for() -> None:
     async with bench() as made:
         made.coming.accept()
         first = asyncio.ensure_future(made.run(1.0))
@@ -122,7 +122,7 @@ async def test_a_call_seen_coming_is_waited_for() -> None:
     assert made.runner.ran == [[1.0, 2.0]]
 
 
-async def test_enough_rows_wait_for_nobody() -> None:
+async def test_enough_rows_do_not_wait() -> None:
     async with bench() as made:
         made.coming.accept()
         call = asyncio.ensure_future(made.run(*[1.0] * 8))
@@ -132,13 +132,13 @@ async def test_enough_rows_wait_for_nobody() -> None:
         await call
 
 
-async def test_a_call_seen_coming_that_never_comes_holds_nobody_up_for_long() -> None:
+async def test_a_call_on_its_way_that_never_arrives_delays_others_only_briefly() -> None:
     async with bench() as made:
         made.coming.accept()
         assert await asyncio.wait_for(made.run(1.0), 5) == [2.0]
         next_call = made.batcher.run(request(column(2.0)), deadline_s=None)
         with pytest.raises(StopIteration):
-            next_call.send(None)  # it does not wait for the one that never came, either
+            next_call.send(None)  # it does not wait for the missing call either
 
     assert made.runner.ran == [[1.0], [2.0]]
 
@@ -153,12 +153,12 @@ async def test_a_batch_stops_at_its_limit_of_rows() -> None:
     assert [len(rows) for rows in made.runner.ran] == [1, 6, 6]
 
 
-async def test_one_request_above_the_limit_still_runs() -> None:
+async def test_a_single_request_above_the_limit_still_runs() -> None:
     async with bench() as made:
         assert await made.run(*[1.0] * 20) == [2.0] * 20
 
 
-async def test_a_group_with_much_to_run_does_not_starve_the_others() -> None:
+async def test_a_large_group_does_not_starve_the_others() -> None:
     async with held_bench() as (made, gate):
         many = [asyncio.ensure_future(made.run(*[1.0] * 5, key=("a",))) for _ in range(2)]
         one = asyncio.ensure_future(made.run(2.0, key=("b",)))
@@ -169,7 +169,7 @@ async def test_a_group_with_much_to_run_does_not_starve_the_others() -> None:
     assert [rows[0] for rows in made.runner.ran] == [0.0, 1.0, 2.0, 1.0]
 
 
-async def test_requests_that_cannot_be_joined_run_apart() -> None:
+async def test_requests_that_cannot_be_joined_run_separately() -> None:
     async with held_bench() as (made, gate):
         left = [asyncio.ensure_future(made.run(1.0, key=("a",))) for _ in range(3)]
         right = [asyncio.ensure_future(made.run(2.0, key=("b",))) for _ in range(3)]
@@ -190,8 +190,8 @@ async def test_requests_without_a_row_axis_run_one_by_one() -> None:
     assert made.runner.ran == [[0.0], [1.0], [2.0]]
 
 
-async def test_who_has_an_answer_gets_it_before_the_next_batch_runs() -> None:
-    """Between runs on the loop, answers leave and health probes are heard."""
+async def test_answers_are_sent_before_the_next_batch_runs() -> None:
+    """Between runs on the loop, answers are sent and health probes are served."""
     answered: list[int] = []
     answered_before: list[int] = []
     runner = DoublingRunner(before=lambda: answered_before.append(len(answered)))
@@ -265,7 +265,7 @@ async def test_a_cancelled_call_is_not_run() -> None:
     assert made.runner.ran == [[0.0], [2.0]]
 
 
-async def test_a_full_queue_refuses_with_a_time_to_come_back() -> None:
+async def test_a_full_queue_refuses_with_a_time_to_retry() -> None:
     async with held_bench() as (made, gate):
         waiting = [asyncio.ensure_future(made.run(*[float(at)] * 8)) for at in (1, 2)]
         await until_queued(made, 16)
@@ -279,7 +279,7 @@ async def test_a_full_queue_refuses_with_a_time_to_come_back() -> None:
 
 
 @pytest.mark.parametrize("inline_s", [INLINE_S, IN_WORKER_S])
-async def test_one_callers_values_fail_only_that_caller(inline_s: float) -> None:
+async def test_invalid_values_fail_only_their_own_caller(inline_s: float) -> None:
     async with bench(inline_s=inline_s) as made:
         made.coming.accept()
         made.coming.accept()
@@ -308,13 +308,13 @@ async def test_a_bug_reaches_every_caller_and_the_next_call_still_runs(inline_s:
 
 
 class FirstRowOnly(DoublingRunner):
-    """A model whose output does not follow its rows."""
+    """A model that returns only one row, whatever its input."""
 
     def run(self, inputs: Sequence[NDArray[np.float32]], outputs: tuple[int, ...]) -> Arrays:
         return [array[:1] for array in super().run(inputs, outputs)]
 
 
-async def test_a_run_that_does_not_answer_row_by_row_is_taken_apart() -> None:
+async def test_a_run_that_does_not_answer_row_by_row_is_split_up() -> None:
     async with bench(FirstRowOnly()) as made:
         made.coming.accept()
         calls = [asyncio.ensure_future(made.run(value)) for value in (1.0, 2.0)]
@@ -341,7 +341,7 @@ def test_split_gives_each_caller_exactly_its_rows(rows: list[int], outputs: int)
     ),
     st.sampled_from([INLINE_S, IN_WORKER_S]),
 )
-def test_every_caller_gets_its_own_rows_whoever_it_ran_with(
+def test_every_caller_gets_its_own_rows_whatever_the_batch(
     callers: list[tuple[int, str, int]], inline_s: float
 ) -> None:
     async def run_all() -> None:

@@ -50,7 +50,7 @@ async def test_bad_settings_end_with_64_and_a_line_that_names_them(
         assert word in err
 
 
-async def test_a_hosts_settings_do_not_disturb_a_scorer() -> None:
+async def test_host_settings_do_not_affect_a_scorer() -> None:
     code, out, _ = await scorer(
         "serve", "x", "--name", "m", "--print-settings", SCORER_HOST_REPLICAS="2"
     )
@@ -68,7 +68,7 @@ async def test_host_settings_that_contradict_each_other_are_refused() -> None:
     assert "drain_grace_s must be below kill_after_s" in err
 
 
-async def test_a_setting_that_would_not_act_is_refused() -> None:
+async def test_a_setting_without_effect_is_refused() -> None:
     code, _, err = await scorer(
         *("serve", "nowhere.onnx", "--name", "m"),
         SCORER_MEMORY_PATTERN="true",
@@ -79,7 +79,7 @@ async def test_a_setting_that_would_not_act_is_refused() -> None:
     assert "memory_pattern needs inter_op_threads = 1" in err
 
 
-async def test_an_artifact_that_is_not_there_ends_with_65(tmp_path: Path) -> None:
+async def test_a_missing_artifact_ends_with_65(tmp_path: Path) -> None:
     code, out, _ = await scorer(
         "serve", str(tmp_path / "no.onnx"), "--name", "m", "--listen", f"unix:{tmp_path}/s"
     )
@@ -98,7 +98,7 @@ async def taken_port() -> AsyncIterator[int]:
     await server.wait_closed()
 
 
-async def test_a_taken_port_is_one_line_and_69(tmp_path: Path) -> None:
+async def test_a_port_in_use_gives_one_line_and_69(tmp_path: Path) -> None:
     async with taken_port() as port:
         code, out, err = await scorer(
             *("serve", str(doubling_model(tmp_path / "m.onnx"))),
@@ -110,7 +110,7 @@ async def test_a_taken_port_is_one_line_and_69(tmp_path: Path) -> None:
     assert "Traceback" not in out + err
 
 
-async def test_a_taken_port_of_metrics_is_one_line_and_69(tmp_path: Path) -> None:
+async def test_a_metrics_port_in_use_gives_one_line_and_69(tmp_path: Path) -> None:
     async with taken_port() as port:
         code, out, err = await scorer(
             *("serve", str(doubling_model(tmp_path / "m.onnx"))),
@@ -118,12 +118,12 @@ async def test_a_taken_port_of_metrics_is_one_line_and_69(tmp_path: Path) -> Non
         )
 
     assert code == 69
-    assert err.strip() == f"address 127.0.0.1:{port} is unavailable: cannot be bound; is it taken?"
+    assert err.strip() == f"address 127.0.0.1:{port} is unavailable: cannot be bound; is it in use?"
     assert "Traceback" not in out
 
 
 async def test_a_host_whose_sockets_others_can_reach_ends_with_64() -> None:
-    with TemporaryDirectory() as short:  # too long a path would move the sockets elsewhere
+    with TemporaryDirectory() as short:  # with too long a path the sockets would be elsewhere
         (Path(short) / "sockets").mkdir(mode=0o755)
 
         code, out, err = await scorer("host", "--dir", short, "--registry", "127.0.0.1:1")
@@ -134,7 +134,7 @@ async def test_a_host_whose_sockets_others_can_reach_ends_with_64() -> None:
     assert "Traceback" not in out + err
 
 
-async def test_files_of_a_scorer_are_for_its_user_alone(tmp_path: Path) -> None:
+async def test_files_of_a_scorer_are_accessible_only_to_its_user(tmp_path: Path) -> None:
     status = tmp_path / "status.json"
 
     code, _, _ = await scorer(
@@ -146,7 +146,7 @@ async def test_files_of_a_scorer_are_for_its_user_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(status.stat().st_mode) == 0o600
 
 
-async def test_files_of_a_host_are_for_its_user_alone(tmp_path: Path) -> None:
+async def test_files_of_a_host_are_accessible_only_to_its_user(tmp_path: Path) -> None:
     folder = tmp_path / "scorers"
     async with taken_port() as port:
         code, _, _ = await scorer("host", "--dir", str(folder), "--listen", f"127.0.0.1:{port}")
@@ -155,7 +155,7 @@ async def test_files_of_a_host_are_for_its_user_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-async def test_metrics_tell_what_happened(
+async def test_metrics_count_requests_and_failures(
     start_scorer: StartScorer, artifact: Path, unused_tcp_port: int
 ) -> None:
     scorer_ = await start_scorer(artifact, "--metrics-port", str(unused_tcp_port))

@@ -12,12 +12,12 @@ from understudy.domain.snapshots import Snapshot, VersionSpec
 from understudy.domain.versions import ScoreOutput, VersionRef
 
 
-def test_a_lone_caller_is_complete_by_itself() -> None:
+def test_a_lone_caller_does_not_wait() -> None:
     assert Gathering().is_complete(queued_calls=1, coming_calls=0)
     assert not Gathering().is_complete(queued_calls=1, coming_calls=1)
 
 
-def test_a_crowd_is_waited_for_until_as_many_came_as_lately() -> None:
+def test_a_crowd_waits_for_as_many_calls_as_recently_arrived() -> None:
     crowd = Gathering().crowd_seen().gathered(5)
 
     assert not crowd.is_complete(queued_calls=4, coming_calls=0)
@@ -26,7 +26,7 @@ def test_a_crowd_is_waited_for_until_as_many_came_as_lately() -> None:
 
 
 @given(st.lists(st.integers(1, 64), max_size=30))
-def test_a_gathering_of_one_ends_the_waiting_whatever_came_before(past: list[int]) -> None:
+def test_a_gathering_of_one_call_ends_the_waiting(past: list[int]) -> None:
     gathering = Gathering()
     for calls in past:
         gathering = gathering.gathered(calls)
@@ -35,7 +35,7 @@ def test_a_gathering_of_one_ends_the_waiting_whatever_came_before(past: list[int
 
 
 @given(st.lists(st.integers(2, 64), min_size=1, max_size=30))
-def test_the_target_is_never_above_what_lately_came(past: list[int]) -> None:
+def test_the_target_never_exceeds_recent_arrivals(past: list[int]) -> None:
     gathering = Gathering()
     for calls in past:
         gathering = gathering.gathered(calls)
@@ -53,7 +53,7 @@ def test_short_runs_stay_on_the_loop_and_long_ones_leave() -> None:
     assert not place.is_inline(1000)
 
 
-def test_an_unknown_size_is_guessed_from_the_nearest_smaller() -> None:
+def test_an_unknown_size_is_estimated_from_the_nearest_smaller() -> None:
     place = RunPlace(inline_run_s=0.002)
     assert place.expected_s(7) == 0
     place.record(4, 0.001)
@@ -62,7 +62,7 @@ def test_an_unknown_size_is_guessed_from_the_nearest_smaller() -> None:
     assert place.expected_s(1) == 0.001
 
 
-def test_a_cache_lets_go_what_nobody_has_named_for_long_and_nothing_else() -> None:
+def test_a_cache_deletes_only_entries_that_have_not_been_named_for_long() -> None:
     last_named_s = {"needed": 0.0, "lately": 60.0, "long ago": 40.0, "ahead of our clock": 200.0}
 
     assert evictable(last_named_s, {"needed"}, now_s=100.0, keep_s=60.0) == ("long ago",)
@@ -107,7 +107,7 @@ def test_every_named_version_runs_in_each_replica_and_only_shadows_are_nice() ->
     assert {place.ref.number for place, what in wanted.items() if what.only_shadows} == {3}
 
 
-def test_a_version_without_description_is_told_and_left_out() -> None:
+def test_a_version_without_a_description_is_reported_and_left_out() -> None:
     partial = snapshot(DEPLOYMENT, 1, 2)
 
     assert {place.ref.number for place in wanted_places(partial, 1)} == {1, 2}

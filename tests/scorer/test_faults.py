@@ -1,4 +1,4 @@
-"""What happens when scorers, artifacts, models and hosts fail. Real processes, real signals."""
+"""Failures of scorers, artifacts, models and hosts, with real processes and signals."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ class Caller:
         return Code.OK
 
     async def until_in_flight(self) -> None:
-        """Return when the scorer has taken all calls made before on this connection."""
+        """Return once the scorer has accepted all earlier calls on this connection."""
         await self._live(pb_oip.ServerLiveRequest(), timeout=10)
 
 
@@ -73,7 +73,7 @@ def rows(count: int = 1) -> np.ndarray:
 
 
 async def until_running(metrics_port: int) -> None:
-    """Return when the scorer has taken a call out of its queue to run it."""
+    """Return once the scorer has taken a call out of its queue to run it."""
 
     def read() -> bytes:
         with urlopen(f"http://127.0.0.1:{metrics_port}/metrics") as answer:
@@ -122,10 +122,10 @@ async def test_a_hung_scorer_is_noticed_and_replaced(
     assert (await infer(after.address) == 2).all()
 
 
-async def test_a_scorer_that_nobody_can_reach_is_replaced(
+async def test_an_unreachable_scorer_is_replaced(
     registry: FakeRegistry, start_host: StartHost, artifact: Path
 ) -> None:
-    """A scorer of an earlier host that ends late takes the file of the new one's socket along."""
+    """When a scorer of an earlier host exits late, it removes the socket file of the new one."""
     await registry.publish([registry.version(VersionRef("doubler", 1), artifact)], [deployment(1)])
     await start_host()
     (before,) = await registry.until_reported(all_ready(1))
@@ -168,7 +168,7 @@ async def test_a_crash_loop_is_given_up_and_leaves_the_champion_untouched(
     assert (await infer(champion.address) == 2).all()
 
 
-async def test_bytes_that_the_registry_corrupted_are_refused(
+async def test_bytes_corrupted_by_the_registry_are_refused(
     registry: FakeRegistry, start_host: StartHost, artifact: Path
 ) -> None:
     version = registry.version(VersionRef("doubler", 1), artifact)
@@ -184,7 +184,7 @@ async def test_bytes_that_the_registry_corrupted_are_refused(
     assert sha256 in process.last_error
 
 
-async def test_a_copy_that_went_bad_on_disk_is_fetched_anew(
+async def test_a_copy_corrupted_on_disk_is_fetched_again(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:
     version = registry.version(VersionRef("doubler", 1), artifact)
@@ -204,7 +204,7 @@ async def test_a_copy_that_went_bad_on_disk_is_fetched_anew(
     assert registry.fetched.count(version.files[0].sha256) == 2
 
 
-async def test_a_host_starts_from_what_it_remembers_while_the_registry_is_away(
+async def test_a_host_starts_from_its_stored_snapshot_while_the_registry_is_away(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:
     await registry.publish([registry.version(VersionRef("doubler", 1), artifact)], [deployment(1)])
@@ -224,7 +224,7 @@ async def test_a_host_starts_from_what_it_remembers_while_the_registry_is_away(
 
 
 def slow_artifact(folder: Path) -> Path:
-    """A model that takes a large part of a second for thousands of rows."""
+    """Build a model that takes a large part of a second for thousands of rows."""
     folder.mkdir()
     weights = numpy_helper.from_array(np.full((512, 512), 1e-3, np.float32), "W")
     steps = [helper.make_node("MatMul", ["X", "W"], ["H0"])]
@@ -240,7 +240,7 @@ def slow_artifact(folder: Path) -> Path:
     return folder
 
 
-async def test_a_call_in_flight_when_the_scorer_is_told_to_stop_still_gets_its_answer(
+async def test_a_call_in_flight_at_sigterm_still_gets_its_answer(
     start_scorer: StartScorer, tmp_path: Path
 ) -> None:
     scorer = await start_scorer(slow_artifact(tmp_path / "slow"))
@@ -255,10 +255,10 @@ async def test_a_call_in_flight_when_the_scorer_is_told_to_stop_still_gets_its_a
         assert list((await call).outputs[0].shape) == [4_000, 1]
 
 
-async def test_a_model_that_allocates_too_much_refuses_that_call_only(
+async def test_a_model_that_allocates_too_much_refuses_only_that_call(
     start_scorer: StartScorer, tmp_path: Path
 ) -> None:
-    """The model makes as many zeros as its input says."""
+    """The model creates as many zeros as its input says."""
     folder = tmp_path / "greedy"
     folder.mkdir()
     save_model(
@@ -279,10 +279,10 @@ async def test_a_model_that_allocates_too_much_refuses_that_call_only(
         assert list((await calls.infer(request(4))).outputs[0].shape) == [4]
 
 
-async def test_a_model_whose_run_raises_fails_that_call_only(
+async def test_a_model_whose_run_raises_fails_only_that_call(
     start_scorer: StartScorer, tmp_path: Path
 ) -> None:
-    """Gather fails for an index outside of its table."""
+    """Gather fails for an index outside its table."""
     folder = tmp_path / "gather"
     folder.mkdir()
     table = numpy_helper.from_array(np.arange(3, dtype=np.float32), "T")

@@ -1,4 +1,4 @@
-"""Any bytes to ModelInfer, as a call or on a stream: never a crash, never INTERNAL or UNKNOWN."""
+"""Arbitrary bytes to ModelInfer, as calls or on streams: no crash, no INTERNAL, no UNKNOWN."""
 
 import asyncio
 import tempfile
@@ -25,12 +25,12 @@ EXPECTED = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
-    grpc.StatusCode.DEADLINE_EXCEEDED,  # of the request's own `timeout`
+    grpc.StatusCode.DEADLINE_EXCEEDED,  # because of the request's own `timeout`
 }
 
 
 def mixed_model(path: Path) -> Path:
-    """Three inputs of different types, passed through."""
+    """Build a model with three inputs of different types, passed through."""
     kinds = {"X": TensorProto.FLOAT, "I": TensorProto.INT8, "S": TensorProto.STRING}
     return save_model(
         path,
@@ -95,7 +95,7 @@ REQUESTS = st.builds(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A valid request with some bytes changed, left out or put in."""
+    """Draw a valid request with some bytes changed, removed or inserted."""
     content = bytearray(VALID)
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(content) - 1))
@@ -193,12 +193,12 @@ def assert_expected_and_good_calls_pass(messages: list[bytes]) -> None:
 
 @given(st.lists(MESSAGES, min_size=20, max_size=60))
 @settings(max_examples=15)
-def test_over_grpc_nothing_gets_internal_and_good_calls_still_pass(messages: list[bytes]) -> None:
+def test_over_grpc_no_bytes_get_internal_and_valid_calls_still_pass(messages: list[bytes]) -> None:
     assert_expected_and_good_calls_pass(messages)
 
 
 @pytest.mark.long
 @given(st.lists(MESSAGES, min_size=20, max_size=200))
 @settings(max_examples=200)
-def test_over_grpc_nothing_of_many_messages_gets_internal(messages: list[bytes]) -> None:
+def test_over_grpc_none_of_many_messages_gets_internal(messages: list[bytes]) -> None:
     assert_expected_and_good_calls_pass(messages)

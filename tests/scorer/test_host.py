@@ -100,7 +100,7 @@ async def test_a_version_that_is_no_longer_named_is_stopped(
     assert left.restarts == 0
 
 
-async def test_a_version_wanted_again_while_it_drains_is_started_anew(
+async def test_a_version_wanted_again_while_it_drains_is_restarted(
     registry: FakeRegistry, start_host: StartHost, artifact: Path
 ) -> None:
     version = registry.version(VersionRef("doubler", 1), artifact)
@@ -118,7 +118,7 @@ async def test_a_version_wanted_again_while_it_drains_is_started_anew(
     assert (await infer(after.address) == 2).all()
 
 
-async def test_a_refused_artifact_says_why_and_leaves_the_champion_alone(
+async def test_a_refused_artifact_has_a_reason_and_does_not_affect_the_champion(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:
     good = registry.version(VersionRef("doubler", 1), artifact)

@@ -1,4 +1,4 @@
-"""InferStream without a socket: order, flow control, who goes away, and how it ends."""
+"""InferStream without a socket: order, flow control, cancellation, and its end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -12,7 +12,7 @@ WITHIN_S = 10.0
 
 @dataclass
 class Caller:
-    """The far end of a stream without a socket: it half-closes after `to_send`, unless it stays."""
+    """The other end of a stream without a socket: it half-closes after `to_send` unless it stays."""
 
     to_send: int
     stays: bool = False
@@ -34,12 +34,12 @@ class Caller:
 
 
 async def turns(count: int = 200) -> None:
-    """Let everybody go on who can."""
+    """Let all runnable tasks continue."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
-async def test_answers_come_in_the_order_of_requests_whoever_is_done_first() -> None:
+async def test_answers_come_in_the_order_of_requests_whichever_is_done_first() -> None:
     release = [asyncio.Event() for _ in range(5)]
 
     async def answer(received: bytes) -> bytes:
@@ -72,7 +72,7 @@ async def test_a_caller_that_does_not_read_is_not_read_from() -> None:
         running.cancel()
 
 
-async def test_all_are_answered_beyond_the_bound_of_open_requests() -> None:
+async def test_requests_beyond_the_bound_of_open_ones_are_all_answered() -> None:
     async def answer(received: bytes) -> bytes:
         await asyncio.sleep(0)
         return received
@@ -84,7 +84,7 @@ async def test_all_are_answered_beyond_the_bound_of_open_requests() -> None:
     assert caller.answers == [b"%d" % at for at in range(100)]
 
 
-async def test_a_caller_that_goes_takes_its_unanswered_requests_along() -> None:
+async def test_a_cancelled_stream_discards_its_unanswered_requests() -> None:
     cancelled = 0
 
     async def answer(_received: bytes) -> bytes:
@@ -105,7 +105,7 @@ async def test_a_caller_that_goes_takes_its_unanswered_requests_along() -> None:
     assert cancelled == 5
 
 
-async def test_a_stream_that_stops_reading_answers_what_it_took_and_ends() -> None:
+async def test_a_stream_that_stops_reading_answers_the_requests_it_has_read_and_ends() -> None:
     release = asyncio.Event()
 
     async def answer(received: bytes) -> bytes:
@@ -126,7 +126,7 @@ async def test_a_stream_that_stops_reading_answers_what_it_took_and_ends() -> No
     assert caller.answers == [b"0", b"1", b"2"]
 
 
-async def test_what_is_answered_at_once_waits_for_what_came_before_it() -> None:
+async def test_an_immediate_answer_waits_for_earlier_ones() -> None:
     release = asyncio.Event()
 
     async def later(received: bytes) -> bytes:
@@ -147,7 +147,7 @@ async def test_what_is_answered_at_once_waits_for_what_came_before_it() -> None:
     assert caller.answers == [b"0", b"1", b"2", b"3"]
 
 
-async def test_a_stream_told_to_end_while_it_writes_writes_that_answer_first() -> None:
+async def test_a_stream_told_to_end_while_it_writes_finishes_that_answer_first() -> None:
     reads = asyncio.Event()
     answers: list[bytes] = []
 
@@ -160,7 +160,7 @@ async def test_a_stream_told_to_end_while_it_writes_writes_that_answer_first() -
     async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(stream.run(caller.requests(), write))
         await turns()
-        assert caller.taken == 1  # nothing is read while nobody reads the answer
+        assert caller.taken == 1  # nothing is read while the answer is unread
         stream.stop_reading()
         await turns()
         assert not running.done()

@@ -1,4 +1,4 @@
-"""What loads keeps to one CPU and what serves keeps off it; afterwards all have all again."""
+"""Loading uses one CPU, which serving scorers avoid; afterwards all may use all CPUs again."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ cpu_counts = st.floats(0, 100)
 
 
 @given(cpu_sets, cpu_counts, st.booleans())
-def test_nobody_is_left_without_a_cpu(
+def test_every_process_has_a_cpu(
     allowed: frozenset[int], busy_cpus: float, are_apart: bool
 ) -> None:
     division = divide_cpus(allowed, busy_cpus=busy_cpus, are_apart=are_apart)
@@ -44,7 +44,7 @@ def test_nobody_is_left_without_a_cpu(
 
 
 @given(cpu_sets.filter(lambda cpus: len(cpus) > 1), cpu_counts)
-def test_what_serves_keeps_off_only_where_it_leaves_room(
+def test_serving_scorers_avoid_the_loading_cpu_only_if_they_fit_on_the_others(
     allowed: frozenset[int], busy_cpus: float
 ) -> None:
     division = divide_cpus(allowed, busy_cpus=busy_cpus)
@@ -57,7 +57,7 @@ def test_what_serves_keeps_off_only_where_it_leaves_room(
 
 
 @given(cpu_sets, st.lists(cpu_counts, min_size=2, max_size=2).map(sorted))
-def test_what_keeps_off_already_comes_back_later_than_it_left(
+def test_the_threshold_to_return_is_higher_than_the_one_to_leave(
     allowed: frozenset[int], busy_cpus: list[float]
 ) -> None:
     less, more = busy_cpus
@@ -69,14 +69,14 @@ def test_what_keeps_off_already_comes_back_later_than_it_left(
     assert len(divide_cpus(allowed, busy_cpus=less).serving) <= len(when_more.serving)
 
 
-def test_scorers_that_fill_the_other_cpus_get_all_back() -> None:
+def test_scorers_that_fill_the_other_cpus_get_all_cpus_back() -> None:
     allowed = frozenset({0, 1})
 
     assert divide_cpus(allowed, busy_cpus=0.6, are_apart=True).serving == {0}
     assert divide_cpus(allowed, busy_cpus=0.9, are_apart=True).serving == allowed
 
 
-def test_the_host_goes_where_its_next_child_shall_begin() -> None:
+def test_the_host_moves_to_the_cpus_of_its_next_child() -> None:
     division = CpuDivision(loading=frozenset({3}), serving=frozenset({1, 2}))
     users = [CpuUser(0, keeps_apart=True), CpuUser(7, keeps_apart=True), CpuUser(8, False)]
 
@@ -86,7 +86,7 @@ def test_the_host_goes_where_its_next_child_shall_begin() -> None:
 def threads_cpus(pid: int) -> set[frozenset[int]]:
     found: set[frozenset[int]] = set()
     for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(ProcessLookupError):  # a thread that ended meanwhile
+        with suppress(ProcessLookupError):  # a thread that has ended in the meantime
             found.add(cpus_of(int(task.name)))
     return found
 
@@ -98,7 +98,7 @@ def option_of(pid: int, name: str) -> str:
 
 @pytest.fixture
 def our_cpus() -> Iterator[None]:
-    """Give this process its CPUs back whatever the test did."""
+    """Restore the CPUs of this process after the test."""
     yield
     set_cpus(os.getpid(), ALLOWED)
 
@@ -115,7 +115,7 @@ async def child(code: str) -> AsyncIterator[int]:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - the kernel tells nobody
+        while not holds():  # noqa: ASYNC110 - the kernel sends no event
             await asyncio.sleep(0.01)
 
 
@@ -125,8 +125,8 @@ async def until_all_have_all(*pids: int) -> None:
 
 @two_cpus
 @pytest.mark.usefixtures("our_cpus")
-async def test_they_keep_apart_for_a_moment_longer_than_the_load() -> None:
-    async with child("import time; time.sleep(60)") as pid:  # serves, and is idle
+async def test_the_division_lasts_a_moment_longer_than_the_load() -> None:
+    async with child("import time; time.sleep(60)") as pid:  # plays an idle serving scorer
         users = [CpuUser(pid, keeps_apart=False), CpuUser(0, keeps_apart=True)]
         loading = LoadingCpu(ALLOWED, lambda: users, linger_s=2.0)
         loading.arrange()
@@ -174,7 +174,7 @@ async def test_without_two_cpus_nothing_is_touched(allowed: frozenset[int]) -> N
 
 
 @two_cpus
-async def test_a_scorer_that_began_on_few_cpus_gets_all_though_nothing_loads_any_more() -> None:
+async def test_a_scorer_that_started_on_few_cpus_gets_all_even_if_nothing_loads_any_more() -> None:
     async with child("import time; time.sleep(60)") as pid:
         set_cpus(pid, LAST)
         loading = LoadingCpu(ALLOWED, lambda: [CpuUser(pid, keeps_apart=False)])
@@ -188,7 +188,7 @@ async def test_a_scorer_that_began_on_few_cpus_gets_all_though_nothing_loads_any
 
 
 @two_cpus
-async def test_a_process_that_ended_is_no_trouble() -> None:
+async def test_an_ended_process_causes_no_error() -> None:
     async with child("pass") as pid:
         pass
 
@@ -199,7 +199,7 @@ async def test_a_process_that_ended_is_no_trouble() -> None:
 
 
 @two_cpus
-async def test_loading_and_serving_keep_apart_until_the_version_is_ready(
+async def test_loading_and_serving_are_divided_until_the_version_is_ready(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:
     beside = Beside(registry, artifact, tmp_path)
@@ -219,7 +219,7 @@ async def test_loading_and_serving_keep_apart_until_the_version_is_ready(
 @two_cpus
 @pytest.mark.fault
 @pytest.mark.parametrize("load_ends", ["killed", "stuck", "withdrawn"])
-async def test_cpus_are_whole_again_when_a_load_fails(
+async def test_all_cpus_are_restored_when_a_load_fails(
     load_ends: str,
     registry: FakeRegistry,
     start_host: StartHost,
@@ -251,7 +251,7 @@ async def test_cpus_are_whole_again_when_a_load_fails(
 
 @two_cpus
 @pytest.mark.fault
-async def test_cpus_are_whole_again_when_a_version_is_refused(
+async def test_all_cpus_are_restored_when_a_version_is_refused(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:
     beside = Beside(registry, artifact, tmp_path)
@@ -266,7 +266,7 @@ async def test_cpus_are_whole_again_when_a_version_is_refused(
 
 
 @two_cpus
-async def test_keeping_apart_can_be_turned_off(
+async def test_the_division_can_be_turned_off(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:
     beside = Beside(registry, artifact, tmp_path)
@@ -282,7 +282,7 @@ async def test_keeping_apart_can_be_turned_off(
 
 
 class Beside:
-    """A version that stays and serves; another comes beside it."""
+    """A permanent version that serves while another is started next to it."""
 
     def __init__(self, registry: FakeRegistry, artifact: Path, folder: Path) -> None:
         self._registry = registry
@@ -292,7 +292,7 @@ class Beside:
         self.stays_pid = 0
 
     async def start(self, start_host: StartHost, **env: str) -> RunningProcess:
-        """Start a host; return it once the version that stays is ready."""
+        """Start a host; return it once the permanent version is ready."""
         await self.withdraw()
         host = await start_host(**env)
         (process,) = await self._registry.until_reported(all_ready(1))
@@ -307,7 +307,7 @@ class Beside:
         await self._registry.publish([self._stays], [deployment(1)])
 
     async def hold_loader(self) -> int:
-        """Stop the process that loads where it is; return its pid."""
+        """Stop the loading process with SIGSTOP; return its pid."""
         held: list[int] = []
 
         def hold(processes: list[pb.ScorerProcess]) -> bool:

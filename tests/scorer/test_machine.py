@@ -1,4 +1,4 @@
-"""What the scorer asks of the machine: CPUs, addresses, priorities."""
+"""The scorer's use of the machine: CPUs, addresses, priorities."""
 
 import asyncio
 import os
@@ -65,10 +65,10 @@ ONE, TWO, FOUR, UNLIMITED = "100000", "200000", "400000", "-1"
         ("1:name=systemd:/s\n4:cpu,cpuacct:/a/b\n", {"cpu/a": TWO, "cpu/a/b": UNLIMITED}, 2),
         ("4:cpu,cpuacct:/a\n", {"cpu,cpuacct/a": TWO}, 2),
         ("4:cpuacct:/a\n5:cpu:/b\n0::/c\n", {"cpu/a": ONE, "cpu/b": TWO}, 2),
-        ("4:cpu:/docker/1234\n", {"cpu": TWO}, 2),  # it sees its own cgroup as the root
+        ("4:cpu:/docker/1234\n", {"cpu": TWO}, 2),  # the process sees its own cgroup as the root
     ],
 )
-def test_the_smallest_quota_on_the_way_to_the_root_counts(
+def test_the_smallest_quota_up_to_the_root_applies(
     own: str, quota_us: dict[str, str], cpus: int, tmp_path: Path
 ) -> None:
     (tmp_path / "own").write_text(own)
@@ -84,7 +84,7 @@ def test_the_smallest_quota_on_the_way_to_the_root_counts(
     assert cgroup_cpus(MANY, root=tmp_path, own=tmp_path / "own") == cpus
 
 
-def test_who_knows_better_than_our_affinity_is_believed(tmp_path: Path) -> None:
+def test_a_given_number_of_cpus_overrides_our_affinity(tmp_path: Path) -> None:
     assert cgroup_cpus(AFFINITY + 1, root=tmp_path, own=tmp_path / "own") == AFFINITY + 1
 
 
@@ -96,7 +96,7 @@ def test_a_place_has_the_same_socket_for_ever(tmp_path: Path) -> None:
     assert Addresses("unix", tmp_path).address_of(Place(PLACE.ref, 1)) != first
 
 
-def test_socket_paths_fit_the_kernel_however_deep_the_folder(tmp_path: Path) -> None:
+def test_socket_paths_fit_the_kernel_limit_however_deep_the_folder(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 90)
     long_name = Place(VersionRef("m" * 63, 999_999_999), 63)
 
@@ -111,7 +111,7 @@ def test_socket_paths_fit_the_kernel_however_deep_the_folder(tmp_path: Path) -> 
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the sockets go whose folder is too deep: its name can be guessed."""
+    """Return the folder for sockets whose own folder is too deep; its name can be guessed."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     address = Addresses("unix", Path("/deep") / ("d" * 90)).address_of(PLACE)
     folder = Path(address.removeprefix("unix:")).parent
@@ -150,7 +150,7 @@ def of_somebody_else(folder: Path) -> None:
         ),
     ],
 )
-def test_a_folder_that_somebody_else_may_have_laid_out_is_refused(
+def test_a_folder_that_another_user_may_have_prepared_is_refused(
     spoil: Callable[[Path], None], words: str, stand_in: Path
 ) -> None:
     spoil(stand_in)
@@ -176,7 +176,7 @@ def test_a_tcp_place_keeps_its_port() -> None:
     assert addresses.address_of(Place(PLACE.ref, 1)) != first
 
 
-def test_metrics_ports_follow_one_another_and_stay() -> None:
+def test_metrics_ports_are_consecutive_and_stable() -> None:
     addresses = Addresses("127.0.0.1", Path("unused"), first_metrics_port=9_100)
     other = Place(PLACE.ref, 1)
 
@@ -199,7 +199,7 @@ async def test_a_process_can_be_made_nicer_thread_by_thread() -> None:
     assert os.getpriority(os.PRIO_PROCESS, process.pid) == 7
     process.stdin.close()
     await process.wait()
-    set_nice(8, process.pid)  # it is gone: nothing to do
+    set_nice(8, process.pid)  # the process has ended: nothing to do
 
 
 def test_root_may_raise_priorities_again() -> None:
@@ -227,7 +227,7 @@ async def test_a_version_that_only_shadows_runs_at_its_own_priority(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="raising a priority again takes a right")
-async def test_a_scorer_that_loads_beside_others_leaves_its_idle_class_when_ready(
+async def test_a_scorer_that_loads_next_to_others_leaves_its_idle_class_when_ready(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:
     first = registry.version(VersionRef("doubler", 1), artifact)

@@ -1,4 +1,4 @@
-"""Memory over many runs of random sizes, with the arena and pattern choices that we ship."""
+"""Memory over many runs of random sizes, with the default arena and pattern settings."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""ModelStreamInfer over real gRPC: answers, what one request's failure does, and its end."""
+"""ModelStreamInfer over real gRPC: answers, failures of single requests, and its end."""
 
 import asyncio
 import logging
@@ -35,8 +35,8 @@ def doubler(tmp_path: Path) -> Path:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    """Let the loop turn until `holds()`; a test's own time limit ends a wait in vain."""
-    while not holds():  # noqa: ASYNC110 - the code under test owes no event for this
+    """Let the loop turn until `holds()`; the test's own time limit ends a futile wait."""
+    while not holds():  # noqa: ASYNC110 - the code under test has no event for this
         await asyncio.sleep(0)
 
 
@@ -60,7 +60,7 @@ async def test_many_requests_of_a_stream_are_answered_with_their_ids(
     assert served.counted("requests_total") == 100
 
 
-async def test_a_request_that_fails_is_told_why_and_the_stream_goes_on(
+async def test_a_failed_request_gets_the_reason_and_the_stream_continues(
     doubler: Path, tmp_path: Path
 ) -> None:
     wrong = infer_request(ROWS, name="Z", request_id="wrong")
@@ -103,7 +103,7 @@ class BrokenRunner(DoublingRunner):
         raise ZeroDivisionError("secret")
 
 
-async def test_a_bug_has_no_text(doubler: Path, tmp_path: Path) -> None:
+async def test_a_bug_reveals_no_text(doubler: Path, tmp_path: Path) -> None:
     async with open_service(doubler, tmp_path, runner=BrokenRunner()) as served:
         call = served.stream()
         await call.write(infer_request(ROWS))
@@ -113,7 +113,7 @@ async def test_a_bug_has_no_text(doubler: Path, tmp_path: Path) -> None:
     assert answer.infer_response.parameters["grpc_status"].int64_param == Code.INTERNAL.value[0]
 
 
-async def test_an_answer_above_the_largest_message_spares_the_stream(
+async def test_an_answer_above_the_largest_message_does_not_end_the_stream(
     doubler: Path, tmp_path: Path
 ) -> None:
     async with open_service(doubler, tmp_path, runner=WideRunner()) as served:
@@ -131,7 +131,7 @@ async def test_an_answer_above_the_largest_message_spares_the_stream(
 async def test_a_request_that_has_waited_for_its_timeout_is_not_run(
     streams: bool, doubler: Path, tmp_path: Path
 ) -> None:
-    """Triton's parameter, in microseconds: what waits for a run behind another one is late."""
+    """Triton's parameter, in microseconds: a request that waits for a run behind another is late."""
     gate = Gate()
     runner = DoublingRunner(before=gate)
     hurried = infer_request(ROWS)
@@ -143,7 +143,9 @@ async def test_a_request_that_has_waited_for_its_timeout_is_not_run(
         first = served.call("ModelInfer", infer_request(ROWS))
         await gate.entered.wait()
         code = asyncio.ensure_future(code_of(served, hurried, streams=streams))
-        await served.call("ServerLive", pb.ServerLiveRequest())  # it has come, too
+        await served.call(
+            "ServerLive", pb.ServerLiveRequest()
+        )  # so the earlier request has arrived too
         gate.open()
         await first
         assert await code == Code.DEADLINE_EXCEEDED.value[0]
@@ -163,7 +165,7 @@ async def code_of(served: Any, request: pb.ModelInferRequest, *, streams: bool) 
     return int(answer.infer_response.parameters["grpc_status"].int64_param)
 
 
-async def test_the_queue_is_full_says_when_to_come_back(doubler: Path, tmp_path: Path) -> None:
+async def test_a_full_queue_gives_the_time_to_retry(doubler: Path, tmp_path: Path) -> None:
     gate = Gate()
     runner = DoublingRunner(before=gate)
     limits = replace(LIMITS, max_queue_rows=2)
@@ -188,7 +190,9 @@ async def test_the_queue_is_full_says_when_to_come_back(doubler: Path, tmp_path:
     assert parameters["retry_after_ms"].int64_param >= 1
 
 
-async def test_while_the_model_loads_each_request_is_told_so(doubler: Path, tmp_path: Path) -> None:
+async def test_while_the_model_loads_each_request_is_answered_unavailable(
+    doubler: Path, tmp_path: Path
+) -> None:
     async with open_service(doubler, tmp_path, ready=False) as served:
         assert await code_of(served, infer_request(ROWS), streams=True) == Code.UNAVAILABLE.value[0]
 
@@ -207,7 +211,7 @@ async def test_requests_of_a_stream_share_a_run_of_the_worker(
         call = served.stream()
         for _ in range(3):
             await call.write(infer_request(ROWS[:1]))
-        # Answered at once, behind those three: they are in the queue.
+        # Answered at once, behind those three, which are therefore in the queue.
         await call.write(infer_request(ROWS, name="Z"))
         await until(lambda: served.counted("failures_total", status="INVALID_ARGUMENT") == 1)
         gate.open()
@@ -243,7 +247,7 @@ async def test_a_request_above_the_largest_message_ends_the_stream(
     assert ended.value.code() is Code.RESOURCE_EXHAUSTED
 
 
-async def test_a_stream_that_begins_when_all_are_to_end_ends_with_ok(
+async def test_a_stream_that_begins_during_the_drain_ends_with_ok(
     doubler: Path, tmp_path: Path
 ) -> None:
     async with open_service(doubler, tmp_path) as served:
@@ -265,12 +269,12 @@ async def test_a_stream_that_begins_when_all_are_to_end_ends_with_ok(
     ],
 )
 @pytest.mark.parametrize("kind", ["int64_param", "uint64_param"])
-def test_the_earlier_of_timeout_and_deadline_counts(
+def test_the_earlier_of_timeout_and_deadline_applies(
     timeout_us: int | None, remaining_s: float | None, due_s: float | None, kind: str, doubler: Path
 ) -> None:
     signature = load(doubler).signature
     reader = RequestReader(signature, RequestLimits(128, refuse_non_finite=False))
-    no_batcher: Any = None  # nothing is run
+    no_batcher: Any = None  # no run takes place
     request = infer_request(ROWS)
     if timeout_us is not None:
         setattr(request.parameters["timeout"], kind, timeout_us)
@@ -286,10 +290,10 @@ def test_the_earlier_of_timeout_and_deadline_counts(
         assert before_s + due_s <= deadline_s <= after_s + due_s
 
 
-async def test_a_caller_that_goes_while_it_is_answered_leaves_no_line(
+async def test_a_caller_that_disconnects_during_its_answer_leaves_no_log_line(
     doubler: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: Any
 ) -> None:
-    """The scorer hears of it when it writes; that is nobody's fault, and happens in each overload."""
+    """The scorer notices when it writes; no one is at fault, and it happens in every overload."""
     running, is_gone = threading.Event(), threading.Event()
 
     def go_away(address: str) -> None:
@@ -303,7 +307,7 @@ async def test_a_caller_that_goes_while_it_is_answered_leaves_no_line(
 
     def hold() -> None:
         running.set()
-        assert is_gone.wait(WITHIN_S)  # in the event loop: nothing is heard meanwhile
+        assert is_gone.wait(WITHIN_S)  # blocks the event loop, so that nothing is received
 
     async with open_service(doubler, tmp_path, runner=DoublingRunner(before=hold)) as served:
         await asyncio.to_thread(go_away, f"unix:{tmp_path}/t.sock")
@@ -323,7 +327,7 @@ async def test_a_scorer_with_open_streams_drains_at_once_and_ends_them_with_ok(
         await call.write(infer_request(ROWS).SerializeToString())
         answered = pb.ModelStreamInferResponse.FromString(await call.read())
 
-        assert await scorer.end(signal.SIGTERM) == 0  # within 20 s, where the grace is 60
+        assert await scorer.end(signal.SIGTERM) == 0  # within 20 s, with a grace period of 60
 
         assert await call.read() is grpc.aio.EOF
         assert await call.code() is Code.OK

@@ -1,4 +1,4 @@
-"""Scorers end with their host, and when they are told to, whatever they are doing."""
+"""Scorers end with their host and on request, whatever their state."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.fault
 
 async def until_gone(pid: int) -> None:
     async with asyncio.timeout(15):
-        while is_running(pid):  # noqa: ASYNC110 - the process is nobody's child any more
+        while is_running(pid):  # noqa: ASYNC110 - the process is no longer a child of ours
             await asyncio.sleep(0.02)
 
 
@@ -47,7 +47,7 @@ async def test_no_hung_scorer_outlives_a_killed_host(
     await until_gone(process.pid)
 
 
-async def test_a_scorer_that_loads_for_ever_ends_at_once_when_told_to(
+async def test_a_scorer_that_loads_for_ever_ends_at_once_on_request(
     start_scorer: StartScorer, tmp_path: Path
 ) -> None:
     scorer = await start_scorer(endless_model(tmp_path / "model.onnx"), wait=False)

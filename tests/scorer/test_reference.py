@@ -1,4 +1,4 @@
-"""docs/reference/scorer.md says what the code says."""
+"""docs/reference/scorer.md agrees with the code."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reflection as a tool uses it: find the standard names, build messages from them, call."""
+"""Reflection as used by a tool: find the standard names, build messages from them, call."""
 
 import asyncio
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_the_standard_package_is_not_registered_in_this_process() -> None:
 
 
 def call_by_reflection(address: str) -> tuple[list[str], bytes]:
-    """What grpcurl does: no .proto, only what the server tells."""
+    """Do what grpcurl does: call without a .proto file, only from the server's descriptions."""
     with grpc.insecure_channel(address) as channel:
         database = ProtoReflectionDescriptorDatabase(channel)
         services = list(database.get_services())

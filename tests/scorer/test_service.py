@@ -132,7 +132,7 @@ def shared_memory(request: pb.ModelInferRequest) -> None:
         (too_many_rows, ("input 'X' shape", "[129, 3]", "1 to 128 rows")),
         (short_raw, ("input 'X' raw_input_contents", "4 bytes", "24 bytes")),
         (too_many_raw, ("raw_input_contents", "2 entries", "one per input")),
-        (raw_and_contents, ("input 'X' contents", "beside raw_input_contents")),
+        (raw_and_contents, ("input 'X' contents", "together with raw_input_contents")),
         (contents_of_another_type, ("input 'X' contents", "fp64_contents", "fp32_contents")),
         (too_few_contents, ("input 'X' contents.fp32_contents", "5 values", "6 values")),
         (unknown_input, ("inputs", "['Z']", "X")),
@@ -159,7 +159,7 @@ async def test_bad_input_is_refused_by_name(
     assert served.counted("failures_total", status="INVALID_ARGUMENT") == 1
 
 
-async def test_nan_is_refused_only_where_the_policy_says_so(doubler: Path, tmp_path: Path) -> None:
+async def test_nan_is_refused_only_if_the_policy_says_so(doubler: Path, tmp_path: Path) -> None:
     request = infer_request(np.array([[1, np.nan, 3]], np.float32))
 
     async with open_service(doubler, tmp_path) as served:
@@ -212,7 +212,9 @@ async def test_an_unknown_rpc_is_unimplemented(doubler: Path, tmp_path: Path) ->
     assert refused.value.code() is Code.UNIMPLEMENTED
 
 
-async def test_bytes_that_are_no_message_are_not_our_bug(doubler: Path, tmp_path: Path) -> None:
+async def test_bytes_that_are_not_a_message_are_the_callers_fault(
+    doubler: Path, tmp_path: Path
+) -> None:
     async with open_service(doubler, tmp_path) as served:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await served.send(b"\xff\xff\xff")
@@ -229,7 +231,9 @@ async def test_an_answer_above_the_largest_message_is_refused_and_the_next_one_s
         response = await served.call("ModelInfer", infer_request(ROWS[:1]))
 
     assert refused.value.code() is Code.RESOURCE_EXHAUSTED
-    assert "Sent message larger" in (refused.value.details() or "")  # not our client's own limit
+    assert "Sent message larger" in (
+        refused.value.details() or ""
+    )  # the server's limit, not the client's
     assert array_of(response).shape == (1, 4)
 
 
@@ -242,7 +246,7 @@ async def test_a_lone_caller_never_waits(doubler: Path, tmp_path: Path) -> None:
     assert served.counted("queue_seconds_sum") == 0
 
 
-async def test_questions_are_answered_while_a_long_run_is_in_progress(
+async def test_other_rpcs_are_answered_while_a_long_run_is_in_progress(
     doubler: Path, tmp_path: Path
 ) -> None:
     gate = Gate()
@@ -271,7 +275,7 @@ async def test_many_callers_each_get_their_own_rows(doubler: Path, tmp_path: Pat
     ) as served:
         calls = [served.call("ModelInfer", infer_request(batch)) for batch in batches]
         await asyncio.wait_for(gate.entered.wait(), 10)
-        # On a busy machine calls may arrive one by one: they meet while the first run is held.
+        # On a busy machine calls may arrive one by one: they gather while the first run is blocked.
         await served.call("ServerLive", pb.ServerLiveRequest(), timeout=10)
         gate.open()
         answers = await asyncio.gather(*calls)

@@ -1,4 +1,4 @@
-"""Models as their authors make them: scikit-learn pipelines converted by skl2onnx."""
+"""Models as authors build them: scikit-learn pipelines converted by skl2onnx."""
 
 import asyncio
 from pathlib import Path
@@ -62,7 +62,7 @@ async def test_a_classifier_gives_its_probabilities(tmp_path: Path) -> None:
     assert output_of(response, "label", np.int64).tolist() == model.predict(ROWS).tolist()
 
 
-async def test_a_regressor_gives_its_values_and_only_the_outputs_asked_for(tmp_path: Path) -> None:
+async def test_a_regressor_gives_its_values_and_only_the_requested_outputs(tmp_path: Path) -> None:
     model = GradientBoostingRegressor(n_estimators=10, random_state=0).fit(ROWS, ROWS[:, 1])
     path = save(model, tmp_path / "m.onnx", X=ROWS[:1])
     request = pb.ModelInferRequest(model_name="doubler")
@@ -79,7 +79,7 @@ async def test_a_regressor_gives_its_values_and_only_the_outputs_asked_for(tmp_p
 
 
 def ranking_weights() -> NDArray[np.float32]:
-    """Learn from pairs of candidates which of the two is better; the intercept says nothing."""
+    """Learn from pairs of candidates which one is better; the intercept has no meaning."""
     relevance = ROWS @ np.array([2.0, -1.0, 0.0, 0.5])
     left, right = RANDOM.permutation(len(ROWS)), RANDOM.permutation(len(ROWS))
     is_better = relevance[left] > relevance[right]
@@ -90,7 +90,7 @@ def ranking_weights() -> NDArray[np.float32]:
 async def test_a_ranker_gives_each_query_the_raw_scores_of_its_own_candidates(
     tmp_path: Path,
 ) -> None:
-    """One number without bounds per row, in a tensor of one axis."""
+    """Each row gives one unbounded number, in a tensor with one axis."""
     weights = ranking_weights()
     path = save_model(
         tmp_path / "m.onnx",
@@ -140,7 +140,7 @@ def pipeline_of_columns() -> Pipeline:
     return Pipeline([("columns", columns), ("model", LogisticRegression())]).fit(table, labels)
 
 
-async def test_a_column_transformer_takes_named_inputs_with_texts(tmp_path: Path) -> None:
+async def test_a_column_transformer_takes_named_inputs_with_strings(tmp_path: Path) -> None:
     pipeline = pipeline_of_columns()
     inputs = [
         ("size", FloatTensorType([None, 1])),

@@ -1,4 +1,4 @@
-"""What happens when a scorer cannot even be started: disk full, registry away. Real processes."""
+"""Failures to start a scorer: disk full, registry away. Real processes."""
 
 import os
 import resource
@@ -42,7 +42,7 @@ def fails_with(words: str, number: int = 2) -> Callable[[list[pb.ScorerProcess]]
 
 
 def disk_full(host: RunningProcess, folder: Path, version: pb.Version) -> Mend:
-    """No file of the host may grow to the size of the artifact: no disk is needed for that."""
+    """Limit the size of the host's files to below the artifact's, which acts like a full disk."""
     _, most = resource.prlimit(host.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(host.pid, resource.RLIMIT_FSIZE, (LARGE_BYTES // 2, most))
     return lambda: resource.prlimit(host.pid, resource.RLIMIT_FSIZE, (most, most))
@@ -68,7 +68,7 @@ def no_file_for_the_expectation(host: RunningProcess, folder: Path, version: pb.
         (no_file_for_the_expectation, "not started: [Errno 21]"),
     ],
 )
-async def test_a_scorer_that_the_machine_cannot_start_is_tried_again_and_harms_nobody(
+async def test_a_scorer_that_cannot_be_started_is_retried_without_affecting_others(
     spoil: Callable[[RunningProcess, Path, pb.Version], Mend],
     words: str,
     registry: FakeRegistry,
@@ -110,7 +110,7 @@ async def test_a_registry_that_is_away_while_an_artifact_is_fetched_spends_no_bu
     assert (await infer(process.address) == 2).all()
 
 
-async def test_a_registry_that_sends_nothing_holds_no_stop_up(
+async def test_a_silent_registry_does_not_delay_a_stop(
     registry: FakeRegistry, start_host: StartHost, artifact: Path
 ) -> None:
     registry.sends.clear()
@@ -126,7 +126,7 @@ async def test_a_registry_that_sends_nothing_holds_no_stop_up(
 async def give_up(
     registry: FakeRegistry, start_host: StartHost, version: pb.Version
 ) -> pb.ScorerProcess:
-    """Return the process that is not started again."""
+    """Return the process that is not restarted."""
     await registry.publish([version], [deployment(1)])
     await start_host(SCORER_HOST_RESTART_BUDGET="0")
     (process,) = await registry.until_reported(all_ready(1))
@@ -135,7 +135,7 @@ async def give_up(
     return process
 
 
-async def test_what_was_given_up_is_tried_again_when_a_new_revision_names_it(
+async def test_a_version_given_up_is_retried_when_a_new_revision_names_it(
     registry: FakeRegistry, start_host: StartHost, artifact: Path
 ) -> None:
     version = registry.version(VersionRef("doubler", 1), artifact)
@@ -149,7 +149,7 @@ async def test_what_was_given_up_is_tried_again_when_a_new_revision_names_it(
     assert after.pid != before.pid
 
 
-async def test_a_snapshot_of_the_same_revision_does_not_wake_what_was_given_up(
+async def test_a_snapshot_of_the_same_revision_does_not_retry_a_version_given_up(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:
     first = registry.version(VersionRef("doubler", 1), artifact)

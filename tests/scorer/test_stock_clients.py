@@ -1,4 +1,4 @@
-"""Clients that our users have, unchanged, in their own environment, against a real scorer."""
+"""Stock clients, unchanged, in their own environment, against a real scorer."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ DOUBLED = [[0.0, 2.0, 4.0], [6.0, 8.0, 10.0]]
 
 
 async def session(script: str, scorer: RunningProcess) -> dict[str, Any]:
-    """Run a client script against `scorer`; return what it saw."""
+    """Run a client script against `scorer`; return its output."""
     if not _CLIENTS.exists():
         pytest.fail("the stock clients are not installed: run `make clients`")
     process = await asyncio.create_subprocess_exec(
@@ -50,7 +50,7 @@ async def test_tritonclient_works_unchanged(start_scorer: StartScorer, artifact:
     assert "'Z'" in refused
 
 
-async def test_tritonclient_gets_statuses_and_texts_that_name_the_fault(
+async def test_tritonclient_gets_statuses_and_messages_that_name_the_fault(
     start_scorer: StartScorer, artifact: Path
 ) -> None:
     seen = await session("tritonclient_session.py", await start_scorer(artifact))

@@ -52,7 +52,7 @@ def reader_of(datatype: str, shape: tuple[int, ...] = (DYNAMIC, 2)) -> RequestRe
 
 
 def encoded(array: NDArray[Any]) -> bytes:
-    """The raw form, written independently of the code under test."""
+    """Return the raw form, encoded independently of the code under test."""
     if array.dtype.kind != "O":
         return array.tobytes()
     texts = [text.encode() for text in array.ravel()]
@@ -119,7 +119,7 @@ def test_a_typed_answer_holds_the_same_values(datatype: str) -> None:
         assert np.array(values, rows.dtype).tolist() == rows.ravel().tolist()
 
 
-def test_fp16_travels_raw_only() -> None:
+def test_fp16_is_sent_raw_only() -> None:
     rows = extreme_rows("FP16")
     request = pb.ModelInferRequest()
     request.inputs.add(name="X", datatype="FP16", shape=[2, 2]).contents.fp32_contents.extend(
@@ -163,7 +163,7 @@ def test_a_bool_byte_that_is_neither_0_nor_1_is_refused() -> None:
         b"\x00\x00\x00\x00" * 3,  # one element too many
     ],
 )
-def test_raw_texts_that_are_not_well_formed_are_refused(raw: bytes) -> None:
+def test_malformed_raw_strings_are_refused(raw: bytes) -> None:
     request = pb.ModelInferRequest(raw_input_contents=[raw])
     request.inputs.add(name="X", datatype="BYTES", shape=[1, 2])
 
@@ -172,7 +172,7 @@ def test_raw_texts_that_are_not_well_formed_are_refused(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("shape", [(0, 2**62, 2**62), (2**31, 2, 1), (2**63 - 1, 1, 1)])
-def test_sizes_that_no_array_can_have_are_refused(shape: tuple[int, ...]) -> None:
+def test_impossible_sizes_are_refused(shape: tuple[int, ...]) -> None:
     request = pb.ModelInferRequest(raw_input_contents=[b""])
     request.inputs.add(name="X", datatype="FP32", shape=shape)
 
@@ -194,7 +194,7 @@ def test_inputs_may_come_in_any_order() -> None:
     assert [array.tolist() for array in read.inputs] == [[[0.5]], [[7]]]
 
 
-def test_inputs_of_other_row_counts_are_refused() -> None:
+def test_inputs_with_different_row_counts_are_refused() -> None:
     specs = (TensorSpec("A", "FP32", (DYNAMIC, 1)), TensorSpec("B", "FP32", (DYNAMIC, 1)))
     reader = RequestReader(Signature(VersionRef("m", 1), specs, specs[:1], True), LIMITS)
     request = pb.ModelInferRequest()
@@ -206,7 +206,7 @@ def test_inputs_of_other_row_counts_are_refused() -> None:
         reader.read(request)
 
 
-def test_remembered_heads_and_shapes_stay_bounded() -> None:
+def test_cached_heads_and_shapes_stay_bounded() -> None:
     reader, writer = reader_of("FP32"), ResponseWriter(signature_of("FP32"))
 
     for rows in range(1, 101):
@@ -223,7 +223,7 @@ def test_remembered_heads_and_shapes_stay_bounded() -> None:
     request_id=st.text(max_size=300),
 )
 @settings(max_examples=100)
-def test_what_is_written_can_be_read_by_protobuf(
+def test_written_responses_can_be_read_by_protobuf(
     array: NDArray[np.float32], request_id: str
 ) -> None:
     raw = ResponseWriter(signature_of("FP32")).write(request_id, (0,), [array])
@@ -243,7 +243,7 @@ def _as_text(message: Message) -> str:
 
 @pytest.mark.parametrize("rows", [0, 101])
 def test_too_many_rows_are_refused_before_any_value_is_read(rows: int) -> None:
-    """Values that are wrong, too, are not what the refusal names: nobody looked at them."""
+    """The refusal does not name values that are also wrong, because they are not read."""
     request = pb.ModelInferRequest(model_name="m")
     request.inputs.add(name="X", datatype="BYTES", shape=[rows, 2])
     request.raw_input_contents.append(b"\xff" * 5)
@@ -252,5 +252,5 @@ def test_too_many_rows_are_refused_before_any_value_is_read(rows: int) -> None:
         reader_of("BYTES").read(request)
 
 
-def test_a_request_of_all_candidates_that_a_router_takes_fits() -> None:
+def test_a_request_with_the_most_candidates_of_a_router_fits() -> None:
     assert ScorerSettings().max_request_rows >= 10_000

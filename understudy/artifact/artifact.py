@@ -1,4 +1,4 @@
-"""An artifact on disk: the files it must have, their digests, and nothing outside of it."""
+"""An artifact on disk: its required files, their digests, and its confinement to one folder."""
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -14,10 +14,10 @@ def locate_artifact(source: Path) -> tuple[Path, Path]:
     """Return the folder of `source` and the model in it.
 
     Args:
-        source: a folder that holds `model.onnx`, or one .onnx file.
+        source: a folder that contains `model.onnx`, or one .onnx file.
 
     Raises:
-        NotFoundError: there is no such folder or file.
+        NotFoundError: the folder or file does not exist.
     """
     if source.is_dir():
         model = source / MODEL_FILE
@@ -33,12 +33,12 @@ def describe_artifact(source: Path) -> tuple[Path, tuple[ArtifactFile, ...]]:
     """Return the folder of `source` and its files with digests.
 
     Args:
-        source: a folder that holds `model.onnx`, or one .onnx file, which then is the whole
-            artifact but for the external data that it names.
+        source: a folder that contains `model.onnx`, or one .onnx file, which is then the whole
+            artifact, apart from the external data that it names.
 
     Raises:
-        NotFoundError: there is no such folder or file.
-        InvalidInputError: the one file is not a model.
+        NotFoundError: the folder or file does not exist.
+        InvalidInputError: the single file is not a model.
     """
     root, model = locate_artifact(source)
     if source.is_dir():
@@ -50,10 +50,10 @@ def describe_artifact(source: Path) -> tuple[Path, tuple[ArtifactFile, ...]]:
 
 
 def check_digests(root: Path, files: tuple[ArtifactFile, ...]) -> str:
-    """Compare each file with what was registered; return the artifact's digest.
+    """Compare each file with its registered digest; return the artifact's digest.
 
     Raises:
-        CorruptedError: a file is missing, or its bytes are not those that were registered.
+        CorruptedError: a file is missing, or its bytes differ from the registered ones.
     """
     for file in files:
         path = root / file.path
@@ -69,7 +69,7 @@ def check_digests(root: Path, files: tuple[ArtifactFile, ...]) -> str:
 
 
 def check_external_data(model: Path, files: tuple[ArtifactFile, ...]) -> None:
-    """Refuse external data that lies outside of the artifact or was not registered with it.
+    """Refuse external data that is outside the artifact, or was not registered with it.
 
     Raises:
         InvalidInputError: naming each such location, and each symbolic link.
@@ -78,9 +78,10 @@ def check_external_data(model: Path, files: tuple[ArtifactFile, ...]) -> None:
     faults = [
         Fault(f"{model.name} external_data.location", repr(name), "a file of the artifact")
         for name in external_locations(model.read_bytes())
-        if str(PurePosixPath(name)) not in registered  # './weights.bin' is a file of the artifact
+        if str(PurePosixPath(name))
+        not in registered  # './weights.bin' also names a file of the artifact
     ]
-    # A symbolic link is a way out, too.
+    # A symbolic link can lead outside too.
     faults += [
         Fault(file.path, "a symbolic link", "a regular file")
         for file in files

@@ -1,4 +1,4 @@
-"""What a host expects of an artifact, as a JSON file: it was registered so, it must be so."""
+"""The registered properties that a host expects of an artifact, as a JSON file."""
 
 import json
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from understudy.domain.versions import ArtifactFile, TensorSpec
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """Empty parts are not checked."""
+    """The registered properties of an artifact; empty parts are not checked."""
 
     files: tuple[ArtifactFile, ...] = ()
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
-    golden_tolerance: float | None = None  # None: the setting's
+    golden_tolerance: float | None = None  # None: use the setting
 
 
 def expectation_of(version: VersionSpec) -> Expectation:
@@ -25,7 +25,7 @@ def expectation_of(version: VersionSpec) -> Expectation:
 
 
 def write_expectation(path: Path, expectation: Expectation) -> None:
-    """Write `expectation` to `path`, whole or not at all."""
+    """Write `expectation` to `path` atomically."""
     content = {
         "files": [[file.path, file.sha256, file.size_bytes] for file in expectation.files],
         "inputs": [_written(spec) for spec in expectation.inputs],
@@ -38,7 +38,7 @@ def write_expectation(path: Path, expectation: Expectation) -> None:
 
 
 def read_expectation(path: Path) -> Expectation:
-    """Return what `write_expectation` wrote.
+    """Return the expectation written by `write_expectation`.
 
     Raises:
         InvalidInputError: the file cannot be read as an expectation.
@@ -53,7 +53,7 @@ def read_expectation(path: Path) -> Expectation:
         )
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InvalidInputError.of(
-            "expectation", read=str(path), accepted="a file that the scorer host wrote"
+            "expectation", read=str(path), accepted="a file written by the scorer host"
         ) from error
 
 

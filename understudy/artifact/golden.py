@@ -1,4 +1,4 @@
-"""Golden vectors: inputs with the outputs that the model's author saw, in `golden.npz`.
+"""Golden vectors: inputs with the outputs that the author observed, in `golden.npz`.
 
 The format is documented in docs/reference/artifact.md.
 """
@@ -23,19 +23,19 @@ _NUMBERS, _STRINGS = "biuf", "US"  # kinds of numpy dtypes that golden vectors m
 @dataclass(frozen=True, slots=True)
 class Golden:
     inputs: Arrays  # in the model's order and datatypes
-    outputs: Mapping[str, NDArray[Any]]  # one or more of the model's, by name
+    outputs: Mapping[str, NDArray[Any]]  # at least one of the model's, by name
 
     @property
     def rows(self) -> int:
-        """The rows of the first input; a scalar is one."""
+        """The number of rows of the first input; a scalar counts as one."""
         return int(self.inputs[0].shape[0]) if self.inputs[0].ndim else 1
 
 
 def read_golden(path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Golden:
-    """Return the vectors in the .npz file at `path`, for a model of that signature.
+    """Return the vectors in the .npz file at `path`, for a model with this signature.
 
     Raises:
-        InvalidInputError: it cannot be read, or its arrays do not fit; names each that does not.
+        InvalidInputError: the file cannot be read, or arrays do not fit; all of them are named.
     """
     wanted = {f"{_INPUT}{spec.name}" for spec in inputs}
     stored = read_arrays(path, lambda name: name in wanted or name.startswith(_OUTPUT))
@@ -64,17 +64,17 @@ def read_golden(path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[Tens
 def write_golden(
     path: Path, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Write what `read_golden` reads; strings may be in object arrays."""
+    """Write a file for `read_golden`; strings may be in object arrays."""
     arrays = {f"{_INPUT}{name}": _storable(array) for name, array in inputs.items()}
     arrays |= {f"{_OUTPUT}{name}": _storable(array) for name, array in outputs.items()}
     np.savez(path, **arrays)  # type: ignore[arg-type] # stub wants bool
 
 
 def as_input(spec: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
-    """Return `array` in the datatype and with the shape that the model takes.
+    """Return `array` in the datatype and shape that the model takes.
 
-    Numbers may be of another type that holds the same values; floating point ones are rounded,
-    as those of features are.
+    Numbers may have another type that holds the same values; floating-point numbers are rounded,
+    like those of features.
 
     Raises:
         InvalidInputError: strings for numbers or numbers for strings, values that the datatype
@@ -82,7 +82,7 @@ def as_input(spec: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
     """
     field = f"{GOLDEN_FILE} {_INPUT}{spec.name}"
     if spec.shape and not _fits(spec.shape, array.shape):
-        accepted = f"{spec.shape}, where {DYNAMIC} is any size"
+        accepted = f"{spec.shape}, where {DYNAMIC} stands for any size"
         raise InvalidInputError([Fault(field, f"shape {array.shape}", accepted)])
     taken = _strings_of(array) if spec.datatype == "BYTES" else _numbers_of(array, spec.datatype)
     if isinstance(taken, str):
@@ -91,7 +91,7 @@ def as_input(spec: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def output_field(name: str) -> str:
-    """Return the field of faults about an output of the golden vectors."""
+    """Return the field name for faults of an output of the golden vectors."""
     return f"{GOLDEN_FILE} output {name!r}"
 
 
@@ -137,7 +137,7 @@ def _name_faults(
     given = {name.removeprefix(_INPUT) for name in stored.arrays if name.startswith(_INPUT)}
     seen = {name.removeprefix(_OUTPUT) for name in stored.arrays if name.startswith(_OUTPUT)}
     if not given.issuperset(takes) or not seen:
-        accepted = "in:NAME for each input, and out:NAME for an output or more"
+        accepted = "in:NAME for each input, and out:NAME for at least one output"
         yield Fault(GOLDEN_FILE, f"arrays {list(stored.names)}", accepted)
     # Otherwise the author would not notice that such an output proves nothing.
     for name in sorted(seen.difference(gives)):

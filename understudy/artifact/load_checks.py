@@ -1,7 +1,7 @@
 """The checks that an artifact must pass at registration and at each load.
 
 digests -> external data -> session -> signature -> golden vectors -> independent rows.
-Each step raises an error that says why the artifact is refused.
+Each step raises an error with the reason for refusing the artifact.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class CheckedArtifact:
 
 
 class Witness:
-    """Is told what the checks see on the way, even if they refuse the artifact later."""
+    """An observer of the checks, which sees their facts even if they refuse the artifact later."""
 
     def located(self, model: Path) -> None:
         """Receive the path of the model before it is loaded. May raise to refuse it."""
@@ -65,16 +65,16 @@ def check_artifact(
     """Return the model in `source` if it passes every check.
 
     Args:
-        source: a folder that holds `model.onnx`, or one .onnx file.
+        source: a folder that contains `model.onnx`, or one .onnx file.
         expected: the registered facts; empty parts are not compared.
         options: for the session and the golden vectors.
-        witness: is told what the checks see.
+        witness: observes the checks.
 
     Raises:
         NotFoundError: there is no artifact.
-        CorruptedError: its bytes are not those that were registered.
-        InvalidInputError: it cannot be served; says why.
-        OverloadedError: it needs more memory than there is.
+        CorruptedError: its bytes differ from the registered ones.
+        InvalidInputError: it cannot be served; the message gives the reason.
+        OverloadedError: it needs more memory than is available.
     """
     told = witness or Witness()
     try:
@@ -136,7 +136,7 @@ def _replayed(
 
 
 def _check_rows(model: OnnxModel, sample: Arrays) -> tuple[str, ...]:
-    """Refuse a model that cannot run rows of several callers at once.
+    """Refuse a model that cannot run rows of several callers together.
 
     Returns the errors of rows that the model could not compute. They do not refuse the model: the
     batcher checks the rows of each run anyway.

@@ -49,7 +49,7 @@ def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> StoredArrays:
     """Return the arrays of the .npz file at `path` whose names are wanted.
 
     Raises:
-        InvalidInputError: it cannot be read, is too large, or contains pickled objects.
+        InvalidInputError: the file cannot be read, is too large, or contains pickled objects.
     """
     try:
         with ZipFile(path) as archive:

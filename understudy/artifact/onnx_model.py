@@ -1,4 +1,4 @@
-"""One ONNX Runtime session: opened with our options, run with arrays in the model's order."""
+"""An ONNX Runtime session, opened with our options and run with arrays in the model's order."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from understudy.domain.versions import DYNAMIC, TensorSpec
 _RETRY_AFTER_MS = 100
 _OUT_OF_MEMORY = ("failed to allocate memory", "bad allocation", "bad_alloc")
 _ERRORS_ONLY = 3
-# All that a run raises of its own; a bug of ours raises something else.
+# The exceptions that a run raises by itself; anything else is a bug of ours.
 _RUN_ERRORS: tuple[type[Exception], ...] = (
     MemoryError,
     ort_errors.Fail,
@@ -34,13 +34,13 @@ _NOISE = re.compile(
 )
 _MOST_CHARACTERS = 500
 _ZIPMAP_ACCEPTED = (
-    "a tensor; ZipMap makes maps, convert without it: "
+    "a tensor; ZipMap produces maps, convert without it: "
     "skl2onnx.to_onnx(..., options={'zipmap': False})"
 )
 
 
 class OnnxModel:
-    """A loaded model. `run` may be called from any one thread at a time."""
+    """A loaded model. `run` may be called from any thread, but from one at a time."""
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self.inputs = tuple(_spec_of(node) for node in session.get_inputs())
@@ -54,11 +54,11 @@ class OnnxModel:
         }
 
     def run(self, inputs: Sequence[NDArray[Any]], outputs: tuple[int, ...]) -> list[NDArray[Any]]:
-        """Return the arrays of `outputs` (positions among the model's) for `inputs`.
+        """Return the arrays of `outputs` (indices of the model's outputs) for `inputs`.
 
         Raises:
             InvalidInputError: the model cannot compute these values.
-            OverloadedError: there is not enough memory for this run.
+            OverloadedError: there is not enough memory for the run.
         """
         names = self._names_of.get(outputs)
         if names is None:
@@ -75,7 +75,7 @@ def open_model(path: Path, options: SessionOptions) -> OnnxModel:
     """Return the model in `path`.
 
     Raises:
-        InvalidInputError: ONNX Runtime cannot load it, it takes nothing, or it gives what is
+        InvalidInputError: ONNX Runtime cannot load it, it has no inputs, or an output is
             not a tensor.
         OverloadedError: there is not enough memory for it.
     """
@@ -95,7 +95,7 @@ def open_model(path: Path, options: SessionOptions) -> OnnxModel:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the reason of an error of ONNX Runtime or onnx on one line, without our file's path."""
+    """Return the reason in an error of ONNX Runtime or onnx on one line, without our file's path."""
     reason = " ".join(_NOISE.sub("", " ".join(str(error).split())).split())
     return reason if len(reason) <= _MOST_CHARACTERS else f"{reason[:_MOST_CHARACTERS]}…"
 
@@ -110,9 +110,9 @@ def _signature_faults(session: onnxruntime.InferenceSession) -> list[Fault]:
     nodes = [*(("inputs", node) for node in inputs), *(("outputs", node) for node in outputs)]
     faults = [_fault(where, node) for where, node in nodes if node.type not in DATATYPE_OF_ONNX]
     faults += [
-        Fault(f"model inputs {node.name!r} shape", str(node.shape), "open sizes, or 1 and more")
+        Fault(f"model inputs {node.name!r} shape", str(node.shape), "open sizes, or at least 1")
         for node in inputs
-        if 0 in node.shape  # ONNX Runtime would accept empty tensors only
+        if 0 in node.shape  # ONNX Runtime would accept only empty tensors
     ]
     if not inputs:
         faults.append(Fault("model inputs", "none", "one or more"))
@@ -123,7 +123,7 @@ def _session_options(options: SessionOptions) -> onnxruntime.SessionOptions:
     made = onnxruntime.SessionOptions()
     made.intra_op_num_threads = options.intra_op_threads
     made.inter_op_num_threads = options.inter_op_threads
-    if options.inter_op_threads > 1:  # without it their number means nothing
+    if options.inter_op_threads > 1:  # without it the number of threads has no effect
         made.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
     made.log_severity_level = _ERRORS_ONLY
     made.enable_cpu_mem_arena = options.arena

@@ -1,6 +1,6 @@
-"""Where a model's external data lies, read from its bytes without importing onnx.
+"""The locations of a model's external data, read from its bytes without importing onnx.
 
-Importing onnx would cost each scorer process 0.2 s of start and 15 MB for this one question.
+Importing onnx would cost each scorer process 0.2 s of start-up and 15 MB for this one purpose.
 Only the fields on the way to `TensorProto.external_data` are followed.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from understudy.domain.errors import InvalidInputError
 
-# message: field number -> message that it holds. Numbers from onnx.proto; they never change.
+# message: field number -> message in that field. The numbers of onnx.proto never change.
 _FIELDS: dict[str, dict[int, str]] = {
     "Model": {7: "Graph", 20: "Training", 25: "Function"},
     "Training": {1: "Graph", 2: "Graph"},
@@ -48,7 +48,7 @@ def _locations(content: memoryview, kind: str, depth: int) -> Iterator[str]:
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yield number and value of each length-delimited field; skip the others."""
+    """Yield number and value of each length-delimited field; skip other fields."""
     at = 0
     while at < len(content):
         tag, at = _varint(content, at)

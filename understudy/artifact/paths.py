@@ -13,7 +13,7 @@ _ACCEPTED = (
 
 
 def is_confined(text: str) -> bool:
-    """Return whether `text` is a path below the folder it is relative to, on every machine."""
+    """Return whether `text` is a path below the folder to which it is relative, on any machine."""
     parts = PurePosixPath(text).parts
     return (
         1 <= len(parts) <= DEEPEST_PATH
@@ -26,7 +26,7 @@ def checked_path(text: str, field: str) -> str:
     """Return `text` if it is the path of a file in an artifact (see `is_confined`).
 
     Raises:
-        InvalidInputError: it is not; names `field`.
+        InvalidInputError: it is not; the error names `field`.
     """
     if not is_confined(text):
         raise InvalidInputError.of(field, read=text, accepted=_ACCEPTED)

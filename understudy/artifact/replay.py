@@ -1,4 +1,4 @@
-"""Replay of golden vectors: the outputs of a model compared with those that its author saw."""
+"""Replay of golden vectors: a model's outputs compared with those that the author observed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,12 +24,12 @@ from understudy.domain.versions import GOLDEN_FILE, MODEL_FILE
 def replay(model: OnnxModel, golden: Golden) -> dict[str, float]:
     """Run the golden inputs; return the largest absolute difference of each golden output.
 
-    Strings, integers and booleans must be equal, and NaN and infinity in the same places. The
-    remaining differences are of floating point, and `tolerance_faults` judges them.
+    Strings, integers and booleans must be equal, and NaN and infinity must be in the same places.
+    The remaining differences are of floating-point numbers, and `tolerance_faults` judges them.
 
     Raises:
-        InvalidInputError: an output differs otherwise, or the model cannot compute the inputs.
-        OverloadedError: there is not enough memory for this run.
+        InvalidInputError: an output differs in another way, or the model cannot compute the inputs.
+        OverloadedError: there is not enough memory for the run.
     """
     try:
         arrays = model.run(golden.inputs, model.every_output)
@@ -57,7 +57,7 @@ def difference(name: str, found: NDArray[Any], expected: NDArray[Any]) -> float 
     """Return the largest absolute difference of an output, or the fault if there is no tolerance.
 
     Args:
-        name: of the output.
+        name: name of the output.
         found: the output of the model.
         expected: the output in the golden vectors.
     """
@@ -85,7 +85,7 @@ def record_golden(folder: Path, inputs: Mapping[str, NDArray[Any]]) -> None:
     """Write golden vectors of the model in `folder`: `inputs` and its outputs for them.
 
     Raises:
-        InvalidInputError: the model cannot be opened, takes other inputs, or cannot compute them.
+        InvalidInputError: the model cannot be opened, has other inputs, or cannot compute them.
     """
     model = open_model(folder / MODEL_FILE, SessionOptions())
     takes = [spec.name for spec in model.inputs]

@@ -1,7 +1,7 @@
-"""Whether a model answers each row as if it were alone. Pure: the caller runs the model.
+"""The check that a model answers each row independently. Pure: the caller runs the model.
 
 The router joins rows of different callers into one run, so a model whose answer to a row depends
-on the rows beside it would show one caller what another one sent.
+on the other rows would reveal one caller's data to another.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,27 +15,27 @@ from understudy.artifact.signature import Arrays
 Run = Callable[[Arrays], Arrays | None]  # None: the model cannot compute these values
 
 INDEPENDENT_ROWS = (
-    "a row per input row, each as when it runs alone: the router joins rows of different callers"
+    "one row per input row, equal to its result alone: the router joins rows of different callers"
 )
 
 _MOST_GIVEN_ROWS = 4
-# From amounts that stay in range to such as cross the splits of trees; relative, and absolute at 0.
+# From changes that stay in range to changes that cross tree splits; relative, and absolute at 0.
 _SHIFTS = (0.01, -0.03, 0.1, -0.3, 1.0, -2.0)
-_RELATIVE_TOLERANCE = 1e-3  # other numbers of rows may sum in another order
+_RELATIVE_TOLERANCE = 1e-3  # a different number of rows may be summed in another order
 _HALF_PRECISION_TOLERANCE = 1e-2
-_SMALLEST_SCALE = 1e-2  # 1 - p of a sure p is wrong by the rounding of 1
-_ROWS_ON_A_TIE = 1  # whose label may turn with the last bit of a sum
+_SMALLEST_SCALE = 1e-2  # 1 - p for p near 1 has the rounding error of 1
+_ROWS_ON_A_TIE = 1  # whose label may flip with the last bit of a sum
 
 
 def mixed_rows(run: Run, sample: Arrays) -> str:
-    """Return in words how rows depend on their company; empty when none was seen to.
+    """Describe how rows depend on the rows run with them; empty if they do not.
 
-    Rows made from `sample` run one by one, and together in several orders. A row that the model
+    Rows derived from `sample` run one by one, and together in several orders. A row that the model
     cannot compute alone is left out.
 
     Args:
         run: returns the model's outputs for inputs in the order of `sample`.
-        sample: one array for each input, of one row or more that the model knows.
+        sample: one array per input, of at least one row that the model can compute.
     """
     rows = distinct_rows(sample)
     kept: list[int] = []
@@ -60,7 +60,7 @@ def mixed_rows(run: Run, sample: Arrays) -> str:
 
 
 def distinct_rows(sample: Arrays) -> list[NDArray[Any]]:
-    """Return the first rows of `sample`, then copies of them that differ in every number."""
+    """Return the first rows of `sample`, then copies of them in which every number differs."""
     if not sample:
         return []
     given = min(_MOST_GIVEN_ROWS, *(len(array) for array in sample))
@@ -79,8 +79,8 @@ def distinct_rows(sample: Arrays) -> list[NDArray[Any]]:
 def _changed(values: NDArray[Any], number: int) -> NDArray[Any]:
     """Return copy `number` of `values`.
 
-    Texts, whole numbers and flags may be names of which the model knows few, so some copies keep
-    them: these run where the others are left out.
+    Strings, integers and booleans may be categories of which the model knows only a few, so some
+    copies keep them: these run where the others are left out.
     """
     match values.dtype.kind:
         case "f":
@@ -116,26 +116,26 @@ def _orders(rows: int) -> Iterator[NDArray[np.intp]]:
 def _seen(run: Run, rows: Arrays, expected: Arrays, order: NDArray[np.intp]) -> str:
     together = run([np.ascontiguousarray(array[order]) for array in rows])
     if together is None:
-        return f"{len(order)} rows fail together, and none of them alone"
+        return f"{len(order)} rows fail together, but none of them alone"
     for found, alone in zip(together, expected, strict=True):
         wanted = alone[order]
         if found.shape != wanted.shape:
             return f"an output of shape {found.shape} for {len(order)} rows, {alone.shape[1:]} each"
         if wrong := _rows_apart(found, wanted):
-            return f"{wrong} of {len(order)} rows answered otherwise than alone"
+            return f"{wrong} of {len(order)} rows have other answers than alone"
     return ""
 
 
 def _rows_apart(found: NDArray[Any], wanted: NDArray[Any]) -> int:
-    """Return in how many rows the two differ beyond what rounding explains."""
+    """Return the number of rows in which the two differ by more than rounding."""
     here, there = (array.reshape(len(array), -1) for array in (found, wanted))
     if wanted.dtype.kind != "f":
         wrong = int((here != there).any(axis=1).sum())
         return wrong if wrong > _ROWS_ON_A_TIE else 0
     half = wanted.dtype == np.float16
     here, there = here.astype(np.float64), there.astype(np.float64)
-    # The median, so that one huge answer does not make the others' tolerance huge; over all
-    # columns, as rows far from the training data push one probability of two to nothing.
+    # The median, so that one huge answer does not inflate the tolerance of the others; over all
+    # columns, because rows far from the training data push one of two probabilities to zero.
     usual = np.median(np.where(np.isfinite(there), np.abs(there), 0.0))
     scale = np.maximum(np.maximum(np.abs(there), usual), _SMALLEST_SCALE)
     tolerance = (_HALF_PRECISION_TOLERANCE if half else _RELATIVE_TOLERANCE) * scale

@@ -11,12 +11,12 @@ from understudy.domain.versions import DYNAMIC, TensorSpec
 
 
 def blank_inputs(inputs: Sequence[TensorSpec]) -> Arrays:
-    """Return one row of zeros and "" for each input; a dimension of any size is 1."""
+    """Return one row of zeros and "" for each input; a dynamic dimension has size 1."""
     return [_blank(spec) for spec in inputs]
 
 
 def with_rows(sample: Arrays, rows: int) -> Arrays:
-    """Return `sample` with its rows repeated, or cut, to `rows`."""
+    """Return `sample` with its rows repeated or cut to `rows`."""
     return [np.ascontiguousarray(np.take(a, np.arange(rows) % len(a), axis=0)) for a in sample]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """The defaults apply to scorers, to inspections and to recording golden vectors."""
+    """Session options; the defaults apply to scorers, inspections and recording golden vectors."""
 
     intra_op_threads: int = 1
     inter_op_threads: int = 1

@@ -1,4 +1,4 @@
-"""What a model takes and gives, in words of the Open Inference Protocol and of numpy."""
+"""A model's inputs and outputs, in terms of the Open Inference Protocol and of numpy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from understudy.domain.versions import DYNAMIC, TensorSpec, VersionRef
 
-Arrays = Sequence[NDArray[Any]]  # one for each input, or output, in the model's order
+Arrays = Sequence[NDArray[Any]]  # one per input or output, in the model's order
 
 DTYPE_OF: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
@@ -27,7 +27,7 @@ DTYPE_OF: dict[str, np.dtype[Any]] = {
     "BYTES": np.dtype(np.object_),  # elements are str: ONNX strings are UTF-8
 }
 
-# FP16 has none: it travels raw only.
+# FP16 has no typed field: it is sent raw only.
 CONTENTS_FIELD: dict[str, str] = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
@@ -64,7 +64,7 @@ DATATYPE_OF_ONNX: dict[str, str] = {
 class Signature:
     """One version's inputs and outputs, in the model's order.
 
-    `joins_rows` says that axis 0 of every tensor counts independent rows, so that requests may
+    `joins_rows` is true if axis 0 of every tensor counts independent rows, so that requests can
     be joined into one run and its outputs split again.
     """
 
@@ -75,5 +75,5 @@ class Signature:
 
 
 def has_row_axis(tensors: tuple[TensorSpec, ...]) -> bool:
-    """Say whether axis 0 of each tensor is dynamic."""
+    """Return whether axis 0 of each tensor is dynamic."""
     return all(tensor.shape and tensor.shape[0] == DYNAMIC for tensor in tensors)

@@ -1,4 +1,4 @@
-"""Whether a model takes and gives what its provenance says. Pure."""
+"""The comparison of a model's inputs and outputs with its provenance. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,12 +9,12 @@ from understudy.domain.versions import DYNAMIC, TensorSpec
 def signature_faults(
     side: str, registered: Sequence[TensorSpec], found: Sequence[TensorSpec]
 ) -> tuple[Fault, ...]:
-    """Return what differs between the registered tensors and those of the model.
+    """Return the differences between the registered tensors and those of the model.
 
     Args:
         side: "inputs" or "outputs", for the faults' fields.
-        registered: as the provenance says.
-        found: as the model says; a dimension that the model leaves open may be registered fixed.
+        registered: from the provenance.
+        found: from the model; a dimension that the model leaves open may be registered as fixed.
     """
     return tuple(_faults(side, registered, found))
 

@@ -1,4 +1,4 @@
-"""Changes of a deployment to the registry's messages and back."""
+"""Translation of deployment changes to the registry's messages and back."""
 
 from collections.abc import Callable
 from typing import Any, assert_never
@@ -27,10 +27,10 @@ from understudy.registry.v1 import registry_pb2 as pb
 
 
 def change_from_wire(message: pb.ChangeDeploymentRequest) -> Change:
-    """Return the change that is asked for.
+    """Return the requested change.
 
     Raises:
-        InvalidInputError: none is, or it is not readable.
+        InvalidInputError: there is no change, or it is not readable.
     """
     kind = message.WhichOneof("change")
     if kind is None:

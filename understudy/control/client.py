@@ -1,4 +1,4 @@
-"""Speak to a registry from a command or a script: blocking, with our errors."""
+"""A blocking client of a registry for commands and scripts, with our errors."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ _UPLOAD_TIMEOUT_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """What a registration is made of."""
+    """The content of a registration."""
 
     model: str
     artifact_dir: Path  # model.onnx, golden.npz, external data
@@ -47,7 +47,7 @@ class NewVersion:
 
 
 class AnsweredError(UnderstudyError):
-    """The registry refused the call; the text is its own."""
+    """The registry refused the call; the text is the registry's."""
 
 
 AnswerT = TypeVar("AnswerT")
@@ -56,8 +56,8 @@ AnswerT = TypeVar("AnswerT")
 class RegistryClient:
     """One channel to a registry. Close it, or use it in a `with` block.
 
-    Every method raises an `UnderstudyError`: UnavailableError when the registry does not answer,
-    ConflictError, RefusedError, NotFoundError, InvalidInputError as the registry says.
+    Every method raises an `UnderstudyError`: UnavailableError if the registry does not answer, or
+    ConflictError, RefusedError, NotFoundError, InvalidInputError as returned by the registry.
     """
 
     def __init__(self, target: str, *, actor: str | None = None) -> None:
@@ -85,11 +85,11 @@ class RegistryClient:
             raise UnavailableError(f"registry {self._target}", why) from error
 
     def register(self, version: NewVersion) -> pb.RegisterVersionResponse:
-        """Register; when the gate refuses, the response has a report and no version."""
+        """Register a version; if the gate refuses, the response has a report and no version."""
         return self._upload(self._stub.RegisterVersion, version)
 
     def check(self, version: NewVersion) -> pb.RegisterVersionResponse:
-        """Return the gate's report and register nothing."""
+        """Return the gate's report without registering anything."""
         return self._upload(self._stub.CheckVersion, version)
 
     def change(
@@ -106,7 +106,7 @@ class RegistryClient:
         )
         field, message = change_to_wire(change)
         getattr(request, field).CopyFrom(message)
-        getattr(request, field).SetInParent()  # an empty message is a change too
+        getattr(request, field).SetInParent()  # an empty message is also a change
         return self._call(self._stub.ChangeDeployment, request)
 
     def list_versions(self, model: str = "") -> list[pb.Version]:
@@ -132,7 +132,7 @@ class RegistryClient:
         return self._call(self._stub.GetStatus, pb.GetStatusRequest(model=model))
 
     def watch(self, watcher: str) -> Iterator[pb.Snapshot]:
-        """Yield the state, then again after each change, until the registry ends."""
+        """Yield the state, and again after each change, until the registry ends the stream."""
         with _translated(self._target):
             yield from self._stub.Watch(pb.WatchRequest(watcher=watcher))
 
@@ -143,7 +143,7 @@ class RegistryClient:
                 yield chunk.data
 
     def _upload(self, method: Any, version: NewVersion) -> pb.RegisterVersionResponse:
-        artifact_paths(version.artifact_dir)  # its error must not drown in the call's
+        artifact_paths(version.artifact_dir)  # its error must not be hidden by the call's
         with _translated(self._target):
             response: pb.RegisterVersionResponse = method(
                 registration_parts(version), timeout=_UPLOAD_TIMEOUT_S, metadata=self._metadata
@@ -156,10 +156,10 @@ class RegistryClient:
 
 
 def artifact_paths(directory: Path) -> list[Path]:
-    """Return every file below `directory`, in one order for all.
+    """Return every file below `directory`, in a fixed order.
 
     Raises:
-        InvalidInputError: there is none.
+        InvalidInputError: there is no file.
     """
     paths = sorted(path for path in directory.rglob("*") if path.is_file())
     if not paths:
@@ -170,10 +170,10 @@ def artifact_paths(directory: Path) -> list[Path]:
 
 
 def registration_parts(version: NewVersion) -> Iterator[pb.RegisterVersionRequest]:
-    """Yield what RegisterVersion and CheckVersion read: the registration, then the bytes.
+    """Yield the requests of RegisterVersion and CheckVersion: the registration, then the bytes.
 
     Raises:
-        InvalidInputError: the artifact's directory holds no file.
+        InvalidInputError: the artifact's directory contains no file.
     """
     paths = artifact_paths(version.artifact_dir)
     registration = pb.Registration(

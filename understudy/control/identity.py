@@ -1,11 +1,11 @@
-"""How calls say who acts. A claim, until mutual TLS proves it."""
+"""The identity of a caller in call metadata. A claim, until mutual TLS proves it."""
 
 import getpass
 import socket
 
-ACTOR_KEY = "understudy-actor"  # of the call's metadata
+ACTOR_KEY = "understudy-actor"  # key in the call's metadata
 
 
 def default_actor() -> str:
-    """Return `user@host`, who acts when nobody else is named."""
+    """Return `user@host`, the actor if none is named."""
     return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,4 +1,4 @@
-"""Follow the registry: every change as a whole snapshot; serve on from the last one without it."""
+"""The registry as a stream of whole snapshots; the last one is used while it is away."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", _LARGEST_SNAPSHOT_BYTES),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
-    # grpcio 1.85 goes by this one, a minute unless told, for keep-alive pings as well.
+    # grpcio 1.85 also applies this limit, a minute by default, to keep-alive pings.
     ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1_000),
@@ -39,13 +39,13 @@ def open_registry_channel(target: str) -> grpc.aio.Channel:
 async def follow(
     channel: grpc.aio.Channel, *, watcher: str, remember_at: Path | None = None
 ) -> AsyncIterator[Snapshot]:
-    """Yield the state, then again after each change, for ever; reconnect with back-off.
+    """Yield the state, and again after each change, for ever; reconnect with back-off.
 
     Args:
         channel: owned by the caller.
-        watcher: who watches, for the registry's log.
-        remember_at: file that keeps the last snapshot. When it exists, its content is yielded
-            first, so a process starts while the registry is away.
+        watcher: name of the watcher, for the registry's log.
+        remember_at: file with the last snapshot. If it exists, its content is yielded
+            first, so that a process can start while the registry is away.
     """
     if remember_at is not None and (remembered := _read(remember_at)) is not None:
         _log.info("snapshot_remembered", sequence=remembered.sequence)
@@ -57,7 +57,7 @@ async def follow(
         try:
             async for message in call:
                 snapshot = snapshot_from_wire(message)
-                retry_s = _FIRST_RETRY_S  # only what can be read proves that all is well
+                retry_s = _FIRST_RETRY_S  # only a readable snapshot proves that all is well
                 if remember_at is not None:
                     _write(remember_at, message.SerializeToString())
                 yield snapshot
@@ -65,11 +65,11 @@ async def follow(
         except grpc.aio.AioRpcError as error:
             why = error.code().name
         except (InvalidInputError, ValueError, KeyError):
-            # A newer registry may send what we cannot read: keep serving the last we could.
+            # A newer registry may send unreadable messages: keep serving the last readable one.
             _log.exception("snapshot_unreadable")
             why = "unreadable snapshot"
         finally:
-            call.cancel()  # a call that is only forgotten keeps its seat at the registry
+            call.cancel()  # an abandoned call would keep its slot at the registry
         _log.warning("registry_lost", why=why, retry_ms=round(retry_s * 1000))
         await asyncio.sleep(retry_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
         retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
@@ -91,5 +91,5 @@ def _write(path: Path, content: bytes) -> None:
         scratch.write_bytes(content)
         scratch.replace(path)
     except OSError:
-        # Remembering helps the next start; failing to must not stop this one from serving.
+        # Storing the snapshot helps the next start; a failure must not stop this process.
         _log.exception("snapshot_not_remembered", path=str(path))

@@ -1,4 +1,4 @@
-"""The registry's messages to our words and back. Shared by all that follow the registry."""
+"""Translation of the registry's messages to domain values and back, for all of its clients."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -30,7 +30,7 @@ def snapshot_from_wire(message: pb.Snapshot) -> Snapshot:
         sequence=message.sequence,
         deployments=tuple(deployment_from_wire(each) for each in message.deployments),
         versions=tuple(version_from_wire(each) for each in message.versions),
-        # One host's odd report must not keep every router from the rest of the state.
+        # One host's invalid report must not keep every router from the rest of the state.
         scorers=tuple(
             scorer_from_wire(each) for each in message.scorers if each.state in _STATE_OF
         ),

@@ -1,7 +1,7 @@
-"""The closed vocabularies of the domain as the wire's enums, and back.
+"""Translation of the domain's closed vocabularies to the wire's enums and back.
 
-Each member has the value of its name: `Arm.CHAMPION` is `ARM_CHAMPION`. A member without one fails
-the import of this module, not a request.
+Each member maps to the value of its name: `Arm.CHAMPION` to `ARM_CHAMPION`. A member without a
+value fails the import of this module, not a request.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ NumberT_co = TypeVar("NumberT_co", covariant=True)
 
 
 class WireEnum(Protocol[NumberT_co]):
-    """The part of a generated enum that is needed here."""
+    """The part of a generated enum that is used here."""
 
     def Value(self, name: str) -> NumberT_co: ...  # noqa: N802 - protobuf's name
 
@@ -27,13 +27,13 @@ def wire_values(
     """Return the wire's number of each member.
 
     Raises:
-        ValueError: the wire has no value of that name.
+        ValueError: the wire has no value with that name.
     """
     return {member: wire.Value(f"{prefix}_{member.name}") for member in members}
 
 
 def shown_name(wire_name: str, prefix: str) -> str:
-    """Return `champion` for `ARM_CHAMPION`: how people read a value of an enum."""
+    """Return `champion` for `ARM_CHAMPION`, the form shown to people."""
     return wire_name.removeprefix(f"{prefix}_").lower()
 
 

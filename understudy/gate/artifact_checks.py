@@ -1,4 +1,4 @@
-"""Checks of the artifact: what the record says against what the registry saw."""
+"""Checks of the artifact: the record's claims against the registry's findings."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ _NO_SCORE = frozenset({"BYTES", "BOOL"})  # datatypes that cannot be a score
 
 
 def artifact_findings(submission: Submission, declared: Artifact | None) -> Iterator[Finding]:
-    """Yield what is wrong with the artifact itself, then where the record differs from it."""
+    """Yield the artifact's own faults, then the differences between it and the record."""
     paths = {file.path for file in submission.files}
     for required in (MODEL_FILE, GOLDEN_FILE):
         if required not in paths:
@@ -98,7 +98,7 @@ def _score_findings(score: ScoreOutput, outputs: tuple[Tensor, ...]) -> Iterator
         yield Finding("score_output", score.output or NOTHING, f"one of {sorted(by_name)}")
         return
     if output.datatype in _NO_SCORE:
-        yield Finding("score_output", f"{output.name} is {output.datatype}", "an output of numbers")
+        yield Finding("score_output", f"{output.name} is {output.datatype}", "a numeric output")
     if len(output.shape) not in {1, 2}:
         yield Finding("score_output", f"{output.name} {list(output.shape)}", "shape [n] or [n, k]")
         return

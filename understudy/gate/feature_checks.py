@@ -16,7 +16,7 @@ _MATRIX = 2  # dimensions of a tensor with a row per entity
 def feature_findings(
     submission: Submission, declared: Features | None, known_digests: Mapping[str, str]
 ) -> Iterator[Finding]:
-    """Yield what is wrong with the views sent, the columns declared, and how they fit the model."""
+    """Yield faults of the views, of the declared columns, and of their fit to the model."""
     yield from _redefinitions(submission.views, known_digests)
     if declared is None:
         return
@@ -101,7 +101,7 @@ def _input_findings(
             "features.columns",
             f"{len(columns)} columns",
             f"as many as the model reads: {width}, in {len(inputs)} inputs "
-            "(one input of all columns, or an input of width 1 for each)",
+            "(one input with all columns, or one input of width 1 for each)",
         )
         return
     for index, column in enumerate(columns):
@@ -110,5 +110,5 @@ def _input_findings(
             yield Finding(
                 f"features.columns[{index}].dtype",
                 f"{column.dtype} into {tensor.name} {tensor.datatype}",
-                "texts into BYTES, numbers into the others",
+                "strings into BYTES, numbers into the others",
             )

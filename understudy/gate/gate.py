@@ -1,4 +1,4 @@
-"""The gate: a version passes only with complete provenance. It fails closed and names all it lacks."""
+"""The gate: a version passes only with complete provenance. It fails closed and names all faults."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class GateReport:
     findings: tuple[Finding, ...]
     artifact_digest: str
     provenance_digest: str
-    record_json: str  # canonical; empty when it could not be read
+    record_json: str  # canonical; empty if the record could not be read
     artifact: Artifact | None
     features: Features | None
 
@@ -27,7 +27,7 @@ class GateReport:
 
 
 def examine(submission: Submission, around: Surroundings) -> GateReport:
-    """Return everything that keeps `submission` from being registered; nothing means it may."""
+    """Return every reason against registering `submission`; no finding means that it may be."""
     read = read_record(submission.record_json)
     findings = [
         *read.findings,

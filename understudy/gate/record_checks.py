@@ -1,4 +1,4 @@
-"""Checks of a record's groups together: order of dates, equal hashes, two different people."""
+"""Checks across a record's groups: order of dates, equal hashes, two different people."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
@@ -33,7 +33,7 @@ _SAME_WITHIN = 1e-9  # rounding of a difference
 
 
 def record_findings(groups: dict[str, Any], around: Surroundings, model: str) -> Iterator[Finding]:
-    """Yield what contradicts itself or the registry, in the groups that could be read."""
+    """Yield contradictions within the record and with the registry, in the groups that were read."""
     data: Data | None = groups.get("data")
     people: People | None = groups.get("people")
     checks: dict[str, Callable[[Any], Iterator[Finding]]] = {
@@ -47,14 +47,14 @@ def record_findings(groups: dict[str, Any], around: Surroundings, model: str) ->
         "people": lambda group: _people_findings(group, around.actor),
     }
     for name, check in checks.items():
-        if name in groups:  # the others have their findings already
+        if name in groups:  # unreadable groups already have findings
             yield from check(groups[name])
     yield from standing_findings(groups, around.now.date())
     yield from _waiver_findings(groups, people)
 
 
 def standing_findings(groups: dict[str, Any], today: date) -> Iterator[Finding]:
-    """Yield what has run out by `today`: also asked when a version is to take more traffic."""
+    """Yield expired dates as of `today`; also used when a version is to take more traffic."""
     policy = groups.get("policy")
     if isinstance(policy, Policy) and policy.revalidate_by <= today:
         yield Finding("policy.revalidate_by", str(policy.revalidate_by), f"a date after {today}")
@@ -72,14 +72,14 @@ def _data_findings(data: Data, now: datetime) -> Iterator[Finding]:
         yield from _dataset_findings(path, dataset, now)
     if data.training.content == data.evaluation.content:
         yield Finding(
-            "data.evaluation.content", data.evaluation.content, "other data than data.training"
+            "data.evaluation.content", data.evaluation.content, "data other than data.training"
         )
     if data.split.method == "temporal" and data.training.window.to > data.evaluation.window.from_:
         yield Finding(
             "data.training.window.to",
             data.training.window.to.isoformat(),
             f"not after data.evaluation.window.from, {data.evaluation.window.from_.isoformat()}, "
-            "or another split method, stated",
+            "or a split method that is not temporal",
         )
     if data.split.method in _SEEDED_SPLITS and data.split.seed is None:
         yield Finding("data.split.seed", "null", f"the seed of the {data.split.method} split")
@@ -111,9 +111,9 @@ def _seed_findings(seeds: Seeds) -> Iterator[Finding]:
     if not seeds.values:
         yield Finding("seeds.values", "{}", "at least one seed, or a waiver with the reason")
     for name, seed in seeds.values.items():
-        # One spelling for one seed: digits as text only where a JSON number would be rounded.
+        # A seed has one spelling: a string of digits only if a JSON number would be rounded.
         if not 0 <= int(seed) < _HIGHEST_SEED or exact_integer(int(seed)) != seed:
-            accepted = "an integer from 0 to 2**64 - 1, from 2**53 on as text"
+            accepted = "an integer from 0 to 2**64 - 1, from 2**53 on as a string"
             yield Finding(f"seeds.values.{name}", shown(seed), accepted)
 
 
@@ -229,9 +229,9 @@ def _version_findings(field: str, text: str, around: Surroundings) -> Iterator[F
 
 def _people_findings(people: People, actor: str) -> Iterator[Finding]:
     if people.author != actor:
-        yield Finding("people.author", people.author, f"{actor}, who registers")
+        yield Finding("people.author", people.author, f"{actor}, the identity that registers")
     if people.approver.strip().casefold() in {people.author.strip().casefold(), actor.casefold()}:
-        yield Finding("people.approver", people.approver, "somebody other than the author")
+        yield Finding("people.approver", people.approver, "a person other than the author")
 
 
 def _waiver_findings(groups: dict[str, Any], people: People | None) -> Iterator[Finding]:
@@ -240,7 +240,7 @@ def _waiver_findings(groups: dict[str, Any], people: People | None) -> Iterator[
             yield Finding(f"{path}.absent", "false", "true, or the field itself")
         if people is not None and waiver.approved_by.casefold() == people.author.casefold():
             yield Finding(
-                f"{path}.approved_by", waiver.approved_by, "somebody other than the author"
+                f"{path}.approved_by", waiver.approved_by, "a person other than the author"
             )
 
 

@@ -1,4 +1,4 @@
-"""What the gate judges, and what it compares with."""
+"""The input of the gate: a submission, and the facts to compare it with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from understudy.provenance.inspection import Inspection
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What is asked to be registered, with what the registry saw for itself."""
+    """A version to register, with the registry's own findings about it."""
 
     model: str
     files: tuple[ArtifactFile, ...]  # sizes and digests as received
@@ -23,11 +23,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the checks compare with: the registry's state, the caller, the clock."""
+    """The facts to compare with: the registry's state, the caller, the clock."""
 
     actor: str
     now: datetime  # UTC
-    versions: frozenset[VersionRef]  # all that are registered
-    champions: frozenset[int]  # every champion the model has had
-    view_digests: Mapping[str, str]  # digest by view@version, of all registered before
-    onnxruntime: str  # version of ONNX Runtime that scorers here run
+    versions: frozenset[VersionRef]  # all registered versions
+    champions: frozenset[int]  # all current and former champions of the model
+    view_digests: Mapping[str, str]  # digest by view@version, of all registered views
+    onnxruntime: str  # version of ONNX Runtime in the scorers here

@@ -1,1 +1,1 @@
-"""Where a version comes from: the record, the gate that wants it complete, helpers to fill it."""
+"""Provenance of a version: the record, its capture, and its export."""

@@ -20,8 +20,8 @@ def ml_bom(
 
     Args:
         ref: the version.
-        files: of its artifact.
-        record: its complete provenance record.
+        files: the files of its artifact.
+        record: the complete provenance record of the version.
         provenance_digest: sha256 of the record's canonical JSON.
     """
     data = record["data"]
@@ -78,7 +78,7 @@ def _model(
         "modelCard": _model_card(record),
         "properties": [{"name": name, "value": value} for name, value in facts.items()],
     }
-    if isinstance(policy["licence"], str):  # else it is waived
+    if isinstance(policy["licence"], str):  # otherwise it is waived
         component["licenses"] = [{"license": {"name": policy["licence"]}}]
     return component
 

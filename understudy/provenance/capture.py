@@ -1,4 +1,4 @@
-"""Fill a provenance record from facts, so that the honest record is the easy one.
+"""Capture of a provenance record from facts, so that the honest record is the easy one.
 
     run = start_run(builder="nightly training")
     training = dataset_facts("2025 claims", uri="s3://…", arrays=(x, y), rows=len(x), …)
@@ -7,7 +7,7 @@
     record = capture_provenance(artifact_dir=artifact_dir, estimator=model, …)
     Path("provenance.json").write_text(json.dumps(record))
 
-What cannot be known is left empty, and the gate says so; nothing is invented.
+Unknown facts are left empty and reported by the gate; nothing is invented.
 """
 
 import sys
@@ -44,9 +44,9 @@ class StartedRun:
 
 @dataclass(frozen=True, slots=True)
 class CodeFacts:
-    """Where to look for the code that trains.
+    """The places to look for the training code.
 
-    `directory` is tried as a git checkout first; when it is none, or not clean, `installed`
+    `directory` is tried as a git checkout first; if it is not a clean checkout, `installed`
     identifies the code by the digest of its files instead (see `code_source`).
     """
 
@@ -63,7 +63,7 @@ class EvaluationFacts:
 
 
 def start_run(builder: str, run_id: str | None = None) -> StartedRun:
-    """Note that a training begins now."""
+    """Record the start of a training."""
     return StartedRun(run_id or str(uuid4()), builder, datetime.now(UTC))
 
 
@@ -80,13 +80,13 @@ def dataset_facts(
     """Return a dataset of the `data` group; its content is hashed here.
 
     Args:
-        name: for people.
-        uri: where the data are.
-        arrays: what was read: arrays, data frames or tables.
+        name: a name for people.
+        uri: the location of the data.
+        arrays: the data as read: arrays, data frames or tables.
         rows: number of rows.
-        window: UTC bounds [from, to) that contain every event; wider than needed is honest.
-        label: what the label means.
-        labels_matured_at: UTC; labels that were known then were used.
+        window: UTC bounds [from, to) that contain every event; wider than necessary is honest.
+        label: the meaning of the label.
+        labels_matured_at: UTC; labels known at that time were used.
     """
     return {
         "name": name,
@@ -113,7 +113,7 @@ def conversion_facts(
 def compare_with_champion(
     champion: str, metric: Mapping[str, Any], champion_value: float
 ) -> dict[str, Any]:
-    """Return `evaluation.comparison`, both measured on the data that `metric` names."""
+    """Return `evaluation.comparison`, with both values measured on the data that `metric` names."""
     return {
         "champion": champion,
         "metric": metric["name"],
@@ -159,28 +159,28 @@ def capture_provenance(
 ) -> dict[str, Any]:
     """Return the record of a model that has just been trained and converted, as JSON values.
 
-    Groups that machines can fill are filled here; `people` and `policy` are for people to say.
+    Groups that machines can fill are filled here; `people` and `policy` must come from people.
 
     Args:
-        artifact_dir: holds model.onnx and golden.npz (see `write_golden`) and nothing else.
-        estimator: the fitted scikit-learn estimator: parameters and seeds are read from it.
+        artifact_dir: contains model.onnx and golden.npz (see `write_golden`) and nothing else.
+        estimator: the fitted scikit-learn estimator, from which parameters and seeds are read.
         run: from `start_run`.
         training: from `dataset_facts`.
-        evaluation: from `dataset_facts`; other content than `training`.
+        evaluation: from `dataset_facts`; its content differs from `training`.
         split: {"method": temporal|random|stratified|grouped|predefined, "seed": int or None,
             "description": text}.
         feature_set: `view@version:feature` in the order of the model's input columns.
         views: the views that the feature set names.
         facts: metrics with intervals, threshold, comparison.
         conversion: from `conversion_facts`.
-        code: where the code that trains is found.
+        code: where to find the training code.
         people: owner, author (the identity that will register), contact, approver.
         policy: intended_use, decision_threshold, fallback_score, revalidate_by, licence.
-        golden_tolerance: largest absolute difference that a replay may show.
-        ended_at: when the run ended, UTC; None: now.
-        lockfile: of the environment that trains.
-        parent: "from scratch" or the version it was derived from.
-        seeds: further seeds, e.g. of the split.
+        golden_tolerance: largest absolute difference allowed in a replay.
+        ended_at: when the run ended, UTC; None for now.
+        lockfile: the lockfile of the training environment.
+        parent: "from scratch", or the version that it was derived from.
+        seeds: additional seeds, e.g. of the split.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -248,8 +248,8 @@ def feature_facts(
     """Return the `features` group of a model whose transforms are inside model.onnx.
 
     Raises:
-        InvalidInputError: a column is not of the form `view@version:feature`.
-        KeyError: a column names a feature that none of `views` has.
+        InvalidInputError: a column does not have the form `view@version:feature`.
+        KeyError: a column names a feature that is in none of `views`.
     """
     known = {(view.name, view.version): view for view in views}
     columns: list[dict[str, Any]] = []

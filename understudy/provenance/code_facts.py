@@ -1,4 +1,4 @@
-"""Which code trained a model: a commit of a clean checkout, or a digest of what is installed."""
+"""Identification of the training code: a commit of a clean checkout, or a digest of files."""
 
 import subprocess
 from collections.abc import Sequence
@@ -17,19 +17,19 @@ _LEFT_OUT = frozenset({"__pycache__", ".pyc", ".pyo"})
 
 @dataclass(frozen=True, slots=True)
 class InstalledCode:
-    """The distribution that trains, and which of its import packages are to be hashed."""
+    """The distribution that trains, and its import packages to hash."""
 
     distribution: str  # e.g. "understudy"
     modules: tuple[str, ...]  # top-level import names, e.g. ("stack", "features")
 
 
 def code_source(directory: Path, installed: InstalledCode | None = None) -> dict[str, Any]:
-    """Return the `code.source` of a record, as facts allow.
+    """Return the `code.source` of a record, as far as it is known.
 
-    1. `directory` is in a git checkout without changes: repository and commit.
-    2. Else, when `installed` is given: name, version and a digest over its source files, which
-       says exactly what ran although no commit does.
-    3. Else what git says, `dirty: true` or that there is no checkout: the gate will refuse it.
+    1. If `directory` is in a git checkout without changes: repository and commit.
+    2. Otherwise, if `installed` is given: name, version and a digest over its source files, which
+       identifies exactly the code that ran although there is no commit.
+    3. Otherwise the state in git, `dirty: true` or no checkout, which the gate will refuse.
     """
     git = _git_source(directory)
     if git.get("dirty") is False:
@@ -42,8 +42,8 @@ def code_source(directory: Path, installed: InstalledCode | None = None) -> dict
 def package_source(distribution: str, modules: Sequence[str]) -> dict[str, Any]:
     """Return name, version and digest of installed code: over path and sha256 of each file.
 
-    The files of the import packages are read, not the distribution's RECORD: an editable
-    installation has a RECORD that names none of them.
+    The files of the import packages are read and not the distribution's RECORD, because the
+    RECORD of an editable installation names none of them.
     """
     try:
         found_version = version(distribution)
@@ -72,9 +72,9 @@ def _entries(module: str) -> list[list[str]]:
 
 def _git_source(directory: Path) -> dict[str, Any]:
     commit = _git(directory, "rev-parse", "HEAD")
-    # A virtual environment may lie in somebody's checkout: its commit says nothing of the code.
+    # A virtual environment may be inside an unrelated checkout, whose commit says nothing.
     if commit is None or not _git(directory, "ls-files", "--", "."):
-        # No kind: nothing is invented, and the gate names `code.source`.
+        # Without a kind: nothing is invented, and the gate names `code.source`.
         return {"why": f"no git checkout with a commit at {directory}"}
     remote = _git(directory, "config", "--get", "remote.origin.url")
     root = _git(directory, "rev-parse", "--show-toplevel")

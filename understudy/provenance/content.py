@@ -1,4 +1,4 @@
-"""Content digests of data in memory: the same values give the same digest on every machine."""
+"""Content digests of data in memory: equal values have equal digests on every machine."""
 
 from hashlib import sha256
 from typing import Any
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 
 def content_of(*data: Any) -> str:
-    """Return `sha256:<hex>` over arrays and tables, in the order given.
+    """Return `sha256:<hex>` over arrays and tables, in the given order.
 
     Args:
-        data: numpy arrays (or lists of them in one), pandas objects, pyarrow tables. Covered are
-            dtype, shape, column names and values; for pandas, not the index.
+        data: numpy arrays (or lists of them), pandas objects, pyarrow tables. The digest covers
+            dtype, shape, column names and values, but not the index of pandas objects.
     """
     running = sha256()
     for each in data:
@@ -32,7 +32,7 @@ def _columns(data: Any) -> list[tuple[str, NDArray[Any]]]:
 
 
 def _plain(array: NDArray[Any]) -> NDArray[Any]:
-    """One byte order and one layout."""
+    """Return the array in a fixed byte order and layout."""
     little = array.dtype.newbyteorder("<")
     return np.ascontiguousarray(array, dtype=little)
 

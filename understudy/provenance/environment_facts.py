@@ -1,4 +1,4 @@
-"""Where a model was trained: platform, lockfile, versions of packages."""
+"""The training environment: platform, lockfile, versions of packages."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ _CPU_ONLY = frozenset({"CPUExecutionProvider", "AzureExecutionProvider"})
 def environment_facts(
     lockfile: Path | None, *, converter: str = "skl2onnx", packages: Sequence[str] = PACKAGES
 ) -> dict[str, Any]:
-    """Return the `environment` group. What is not installed or not there is left out."""
+    """Return the `environment` group, without anything that is not installed or does not exist."""
     versions = {name: found for name in packages if (found := installed(name)) is not None}
     return {
         "lockfile_sha256": _digest(lockfile),
@@ -45,7 +45,7 @@ def _digest(lockfile: Path | None) -> str | None:
 
 
 def _gpu() -> str:
-    # Only what ONNX Runtime could use counts, and only when the caller has it loaded.
+    # Only devices that ONNX Runtime could use count, and only if the caller has loaded it.
     runtime = sys.modules.get("onnxruntime")
     providers = set(runtime.get_available_providers()) if runtime else set()
     others = sorted(providers - _CPU_ONLY)

@@ -1,4 +1,4 @@
-"""What a scikit-learn estimator says of itself: resolved parameters and seeds."""
+"""Facts from a scikit-learn estimator: resolved parameters and seeds."""
 
 from math import isfinite
 from numbers import Integral, Real
@@ -8,7 +8,7 @@ from understudy.domain.canonical import canonical_json, digest_of_text, exact_in
 
 
 def parameter_facts(estimator: Any) -> dict[str, Any]:
-    """Return the `parameters` group: every parameter, defaults included, and their digest."""
+    """Return the `parameters` group: every parameter, including defaults, and their digest."""
     values = {
         "estimator": _qualified_name(type(estimator)),
         **{
@@ -22,7 +22,7 @@ def parameter_facts(estimator: Any) -> dict[str, Any]:
 def seed_facts(estimator: Any, others: dict[str, int] | None = None) -> dict[str, Any]:
     """Return the `seeds` group: every `random_state` that is an integer, and `others`.
 
-    A `random_state` of None is no seed and is left out: when nothing is left the gate asks.
+    A `random_state` of None is not a seed and is left out: if no seed is left the gate asks.
     """
     found = {
         name: int(value)

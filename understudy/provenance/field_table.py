@@ -1,4 +1,4 @@
-"""The record's fields as Markdown, for people and for the reference: written from the record."""
+"""The record's fields as a Markdown table, generated from the record's classes."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -10,7 +10,7 @@ from understudy.provenance.record import Provenance
 
 
 def field_table() -> str:
-    """Return one Markdown table: every field, what satisfies it, and whether it can be waived."""
+    """Return a Markdown table of every field, its accepted values, and whether it is waivable."""
     rows = ["| field | wanted | waivable |", "| --- | --- | --- |"]
     rows += [
         f"| `{path}` | {wanted} | {'yes' if waivable else ''} |"

@@ -1,4 +1,4 @@
-"""The kinds of fields in a provenance record. Each says what would satisfy it."""
+"""The kinds of fields in a provenance record. Each describes its accepted values."""
 
 import re
 from datetime import date, datetime, timedelta
@@ -32,7 +32,7 @@ PLACEHOLDERS = frozenset(
     ]
 )
 LONGEST_TEXT = 4096
-TAG = "~"  # marks the alternatives of a union in an error's path; no field starts with it
+TAG = "~"  # marks the alternatives of a union in an error's path; no field name starts with it
 
 _HEX_64 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -40,7 +40,7 @@ _CONTENT = re.compile(r"sha256:[0-9a-f]{64}|snapshot:\S.{0,199}")
 
 
 class Part(BaseModel):
-    """Base of every part of the record: frozen, unknown keys refused, no silent conversions."""
+    """The base of every part of the record: frozen, no unknown keys, no silent conversions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -55,7 +55,7 @@ def _fail(wanted: str) -> PydanticCustomError:
 
 def _text(value: str) -> str:
     if is_placeholder(value):
-        raise _fail("a real text; placeholders such as '', unknown, n/a, todo are refused")
+        raise _fail("a meaningful text; placeholders such as '', unknown, n/a, todo are refused")
     return value
 
 
@@ -101,11 +101,11 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Absent(Part):
-    """Stands in for a waivable field that cannot apply. Needs a second person and an end."""
+    """Replaces a waivable field that does not apply. Needs a second person and an end date."""
 
     absent: Annotated[bool, Field(description="true")]
-    reason: Annotated[Text, Field(description="why the field cannot apply")]
-    approved_by: Annotated[Text, Field(description="who agreed; somebody other than the author")]
+    reason: Annotated[Text, Field(description="why the field does not apply")]
+    approved_by: Annotated[Text, Field(description="the person who approved; not the author")]
     expires_on: Annotated[date, Field(description="the last day of the waiver, YYYY-MM-DD")]
 
 
@@ -122,7 +122,7 @@ WaivableText = Annotated[
     Annotated[Text, Tag(f"{TAG}value")] | Annotated[Absent, Tag(f"{TAG}absent")],
     Discriminator(_is_absent),
 ]
-# As text where JSON cannot hold it: its numbers are doubles.
+# A string if JSON cannot hold the number: JSON numbers are doubles.
 Seed = int | Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
 WaivableSeeds = Annotated[
     Annotated[dict[str, Seed], Tag(f"{TAG}value")] | Annotated[Absent, Tag(f"{TAG}absent")],

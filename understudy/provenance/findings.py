@@ -1,4 +1,4 @@
-"""What the gate found missing: the field, what was read, what would satisfy it."""
+"""Findings of the gate: the field, the value read, and the values accepted."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,9 @@ from understudy.provenance.record import Provenance
 
 _SHOWN_CHARACTERS = 120
 NOTHING = "nothing"
-_EXACT = "an integer of at most 2**53 - 1 in size, or its digits as text: JSON numbers are doubles"
+_EXACT = (
+    "an integer of at most 2**53 - 1 in size, or its digits as a string: JSON numbers are doubles"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ReadRecord:
-    """A record as far as it could be read: the groups that are sound, findings for the rest."""
+    """A record as far as it could be read: the valid groups, and findings for the others."""
 
     groups: dict[str, Any]
     findings: tuple[Finding, ...]
-    values: Any  # the JSON as it was given; None when it is no JSON
+    values: Any  # the JSON as given; None if it is not JSON
 
 
 def shown(value: object) -> str:
@@ -47,7 +49,7 @@ def shown(value: object) -> str:
 
 
 def read_record(text: str) -> ReadRecord:
-    """Read a record's JSON, group by group, so that one bad group hides nothing of another."""
+    """Read a record's JSON group by group, so that a bad group does not hide other findings."""
     try:
         values = json.loads(
             text,
@@ -57,10 +59,10 @@ def read_record(text: str) -> ReadRecord:
         )
         if inexact := tuple(_inexact_integers(values, ())):
             return ReadRecord({}, inexact, None)
-        canonical_json(values)  # fails on infinite numbers and on half characters
+        canonical_json(values)  # fails on infinite numbers and on lone surrogates
     except (ValueError, RecursionError) as error:
         read = str(error) or "too deep"
-        finding = Finding("record", read, "one JSON object, as the record's reference says")
+        finding = Finding("record", read, "one JSON object, as in the record's reference")
         return ReadRecord({}, (finding,), None)
     if not isinstance(values, dict):
         return ReadRecord(
@@ -78,7 +80,7 @@ def read_record(text: str) -> ReadRecord:
             continue
         adapter: TypeAdapter[Any] = TypeAdapter(field.annotation or Any)
         try:
-            # Strict reading turns JSON's texts and lists into dates and tuples only from JSON.
+            # Strict validation converts strings and lists to dates and tuples only from JSON.
             groups[name] = adapter.validate_json(json.dumps(values[name]))
         except ValidationError as error:
             findings += [_finding(name, fault) for fault in error.errors()]
@@ -106,7 +108,7 @@ def _wanted(path: Sequence[str | int], fault: ErrorDetails) -> str:
 
 
 def _parts_at(path: Sequence[str | int]) -> list[type[BaseModel]]:
-    """The record's classes that may stand at `path`."""
+    """Return the record's classes that may occur at `path`."""
     parts: list[type[BaseModel]] = [Provenance]
     for step in path:
         if isinstance(step, int):
@@ -162,9 +164,9 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     if len(set(names)) != len(names):
         repeated = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f"the name {repeated[0]!r} stands twice in one object")
+        raise ValueError(f"the name {repeated[0]!r} occurs twice in one object")
     return dict(pairs)
 
 
 def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")
+    raise ValueError(f"{text} is not a JSON number")

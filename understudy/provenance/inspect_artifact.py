@@ -1,6 +1,6 @@
-"""Child process that runs the load checks and the gate's own checks on an artifact.
+"""A child process that runs the load checks and the gate's own checks on an artifact.
 
-Prints an Inspection as JSON. The load checks are those of `understudy.artifact.load_checks`; the
+It prints an Inspection as JSON. The load checks are those of `understudy.artifact.load_checks`; the
 gate also restricts operators and their versions, before the model is loaded.
 """
 
@@ -29,13 +29,13 @@ from understudy.runtime.lifecycle import die_with_parent
 
 ALLOWED_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 OLDEST_OPSET = {"": 9, "ai.onnx": 9, "ai.onnx.ml": 1}
-_NICE = 10  # whoever serves on this machine comes first
+_NICE = 10  # serving processes on this machine have priority
 # The tolerance is in the record, so the gate compares the differences with it, by the same rule.
 _OPTIONS = CheckOptions(SessionOptions(), golden_tolerance=math.inf, require_golden=True)
 
 
 def inspect_directory(directory: Path) -> Inspection:
-    """Return what can be said of the artifact in `directory`; problems are values, not errors."""
+    """Return the facts about the artifact in `directory`; problems are values, not errors."""
     observed = _Observed()
     try:
         check_artifact(directory, Expectation(), _OPTIONS, observed)
@@ -46,7 +46,7 @@ def inspect_directory(directory: Path) -> Inspection:
 
 
 class _Observed(Witness):
-    """The facts that the checks have seen, and the gate's own rule for operators."""
+    """The facts seen by the checks, and the gate's own rule for operators."""
 
     def __init__(self) -> None:
         self.facts: dict[str, Any] = {"onnxruntime": onnxruntime.__version__}
@@ -54,7 +54,7 @@ class _Observed(Witness):
     def located(self, model: Path) -> None:
         try:
             parsed = onnx.load(model, load_external_data=False)
-        except Exception as error:  # protobuf raises many kinds; all mean the same here
+        except Exception as error:  # protobuf raises many kinds, which all mean the same here
             raise InvalidInputError(
                 [Fault(MODEL_FILE, reason_of(error), "an ONNX model")]
             ) from error

@@ -1,4 +1,4 @@
-"""Look into an artifact from a process of its own: foreign models never load in the registry."""
+"""Inspection of an artifact in a separate process: foreign models never load in the registry."""
 
 import asyncio
 from asyncio.subprocess import DEVNULL, PIPE
@@ -15,7 +15,7 @@ _STDERR_SHOWN_CHARACTERS = 300
 
 
 class Inspection(BaseModel):
-    """What a process that loaded the model saw. The fields are empty where it came not so far."""
+    """The findings of a process that loaded the model. Fields that it did not reach are empty."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,7 +37,7 @@ class InspectionLimits:
 
 
 class Inspector:
-    """Inspects few artifacts at a time; the others wait. For one event loop."""
+    """Inspects a few artifacts at a time; others wait. For a single event loop."""
 
     def __init__(self, limits: InspectionLimits, *, at_once: int) -> None:
         self._limits = limits
@@ -49,15 +49,15 @@ class Inspector:
 
 
 async def inspect(directory: Path, limits: InspectionLimits) -> Inspection:
-    """Return what loading the model in `directory` and replaying its golden vectors shows.
+    """Load the model in `directory`, replay its golden vectors, and return the findings.
 
-    A model that crashes its process, or needs more time or memory than `limits`, is a problem
-    of the model and found as such. On return, and when cancelled, its process is gone.
+    A model that crashes its process, or needs more time or memory than `limits`, gives a
+    finding. On return, and on cancellation, the process has ended.
     """
     process = await asyncio.create_subprocess_exec(
         *python_command("-m", "understudy.provenance.inspect_artifact"),
         str(directory),
-        str(limits.max_bytes),  # it confines itself: nothing of ours runs after a fork
+        str(limits.max_bytes),  # the process limits itself: none of our code runs after a fork
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
@@ -70,7 +70,7 @@ async def inspect(directory: Path, limits: InspectionLimits) -> Inspection:
     finally:
         if process.returncode is None:
             process.kill()
-            await process.communicate()  # reaped, its pipes closed
+            await process.communicate()  # reaps the process and closes its pipes
     if process.returncode != 0:
         said = stderr.decode(errors="replace").strip()[-_STDERR_SHOWN_CHARACTERS:]
         return _failed(f"process ended with {process.returncode}: {said}", "a model that loads")

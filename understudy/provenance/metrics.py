@@ -24,18 +24,18 @@ def classifier_metrics(
     seed: int,
     slice_name: str = "all",
 ) -> list[dict[str, Any]]:
-    """Return the metrics of a binary classifier, as `evaluation.metrics` wants them.
+    """Return the metrics of a binary classifier, in the form of `evaluation.metrics`.
 
     Args:
         labels: shape (n,), 0 or 1, both present.
         scores: shape (n,), probability of 1.
         dataset: content of the evaluation data, see `content_of`.
         threshold: a score at or above it counts as 1.
-        seed: of the bootstrap.
-        slice_name: which part of the data the rows are.
+        seed: seed of the bootstrap.
+        slice_name: the part of the data that the rows come from.
 
     Raises:
-        ValueError: shapes differ, labels are not 0 and 1, or a score is not finite.
+        ValueError: the shapes differ, labels are not 0 and 1, or a score is not finite.
     """
     truth, probability = _checked(labels, scores)
     common = {"n": int(truth.size), "dataset": dataset, "slice": slice_name}
@@ -57,7 +57,7 @@ def classifier_metrics(
 def auc_interval(
     labels: NDArray[Any], scores: NDArray[Any], *, level: float = LEVEL
 ) -> tuple[float, float, float]:
-    """Return the area under the ROC curve and DeLong's interval, cut to [0, 1].
+    """Return the area under the ROC curve and DeLong's interval, clipped to [0, 1].
 
     Raises:
         ValueError: see `classifier_metrics`.
@@ -82,7 +82,9 @@ def _checked(labels: NDArray[Any], scores: NDArray[Any]) -> tuple[Floats, Floats
     truth = np.asarray(labels, dtype=np.float64)
     values = np.asarray(scores, dtype=np.float64)
     if truth.ndim != 1 or truth.shape != values.shape:
-        raise ValueError(f"need two equal 1-D arrays, got {truth.shape} and {values.shape}")
+        raise ValueError(
+            f"expected two 1-D arrays of equal length, got {truth.shape} and {values.shape}"
+        )
     if set(np.unique(truth)) != {0.0, 1.0}:
         raise ValueError("labels must be 0 and 1, both present")
     if not np.isfinite(values).all():

@@ -1,4 +1,4 @@
-"""The provenance record, schema 1. Every field's description says what would satisfy it."""
+"""The provenance record, schema 1. Every field's description states the accepted values."""
 
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -41,37 +41,39 @@ class Tensor(Part):
 
 
 class Golden(Part):
-    rows: Count = _d("how many golden vectors golden.npz holds, at least 1")
-    tolerance: NotNegative = _d("largest absolute difference a replay may show, e.g. 1e-5")
+    rows: Count = _d("number of golden vectors in golden.npz, at least 1")
+    tolerance: NotNegative = _d("largest absolute difference allowed in a replay, e.g. 1e-5")
 
 
 class Artifact(Part):
     files: tuple[FileFact, ...] = _d("every file of the artifact", min_length=1)
     opsets: dict[str, int] = _d("opset version by operator domain ('' is ai.onnx)", min_length=1)
     ir_version: Count = _d("the model's ONNX IR version")
-    producer: Text = _d("what wrote the model: name and version, e.g. 'skl2onnx 1.20.0'")
+    producer: Text = _d(
+        "the program that wrote the model: name and version, e.g. 'skl2onnx 1.20.0'"
+    )
     inputs: tuple[Tensor, ...] = _d("the model's inputs, in order", min_length=1)
     outputs: tuple[Tensor, ...] = _d("the model's outputs, in order", min_length=1)
     golden: Golden = _d("golden vectors: rows and tolerance")
 
 
 class GitSource(Part):
-    """Code named by a commit of a clean checkout."""
+    """Code identified by a commit of a clean checkout."""
 
     kind: Literal["git"] = _d("git")
     repository: Text = _d("URL of the repository")
     commit: Commit = _d("the commit that was checked out: 40 or 64 hex digits")
-    dirty: Literal[False] = _d("false: nothing uncommitted. Commit, then train again")
+    dirty: Literal[False] = _d("false: no uncommitted changes. Commit, then train again")
 
 
 class PackageSource(Part):
-    """Code named by what was installed: a digest over the files that ran."""
+    """Code identified by the installed files: a digest over the files that ran."""
 
     kind: Literal["package"] = _d("package")
     name: Text = _d("name of the installed distribution")
     version: Text = _d("version of the installed distribution")
     sha256: Sha256 = _d("sha256 over path and sha256 of each of its source files")
-    files: Count = _d("how many files the digest covers, at least 1")
+    files: Count = _d("number of files that the digest covers, at least 1")
 
 
 def _source_kind(value: Any) -> str | None:
@@ -89,8 +91,8 @@ class Code(Part):
     source: CodeSource = _d(
         "{kind: git, repository, commit, dirty: false} or {kind: package, name, version, sha256, files}"
     )
-    entry_point: Text = _d("what was run: module or script, e.g. training.fraud")
-    command_line: tuple[str, ...] = _d("the command line, a text per argument", min_length=1)
+    entry_point: Text = _d("the module or script that ran, e.g. training.fraud")
+    command_line: tuple[str, ...] = _d("the command line, one string per argument", min_length=1)
 
 
 class Window(Part):
@@ -101,13 +103,13 @@ class Window(Part):
 
 
 class Label(Part):
-    definition: Text = _d("what the label means, in a sentence")
-    matured_at: Utc = _d("labels known at this time were used, later ones not; UTC")
+    definition: Text = _d("the meaning of the label, in a sentence")
+    matured_at: Utc = _d("labels known at this time were used, later ones were not; UTC")
 
 
 class Dataset(Part):
     name: Text = _d("a name for people")
-    uri: Text = _d("where the data are")
+    uri: Text = _d("location of the data")
     content: Content = _d("'sha256:<64 hex digits>' or 'snapshot:<id>'")
     rows: Count = _d("number of rows, at least 1")
     window: Window = _d("event-time window {from, to}: bounds that contain every event")
@@ -119,7 +121,7 @@ class Split(Part):
         "temporal, random, stratified, grouped or predefined"
     )
     seed: int | None = _d("the seed of a random or stratified split; null for the others")
-    description: Text = _d("how training and evaluation rows were told apart")
+    description: Text = _d("how training and evaluation rows were separated")
 
 
 class Data(Part):
@@ -132,15 +134,15 @@ class Data(Part):
 class FeatureColumn(Part):
     ref: Text = _d("view@version:feature")
     dtype: Literal["float32", "float64", "int64", "bool", "string"] = _d("as in the feature view")
-    default: float | int | bool | str | None = _d("as in the feature view; null: none")
-    max_age_s: float | None = _d("as in the feature view; null: never stale")
+    default: float | int | bool | str | None = _d("as in the feature view; null for none")
+    max_age_s: float | None = _d("as in the feature view; null for never stale")
 
 
 class Transform(Part):
     where: Literal["in_model", "before_loading"] = _d(
         "in_model: inside model.onnx; before_loading: done before features are loaded"
     )
-    digest: Sha256 = _d("in_model: sha256 of model.onnx; else of the transforming code")
+    digest: Sha256 = _d("in_model: sha256 of model.onnx; otherwise of the transforming code")
 
 
 class Features(Part):
@@ -156,8 +158,8 @@ class Parameters(Part):
 
 
 class Converter(Part):
-    name: Text = _d("what wrote the ONNX file, e.g. skl2onnx")
-    version: Text = _d("its version")
+    name: Text = _d("the program that wrote the ONNX file, e.g. skl2onnx")
+    version: Text = _d("version of that program")
 
 
 class Environment(Part):
@@ -168,14 +170,14 @@ class Environment(Part):
     python: Text = _d("Python version")
     os: Text = _d("operating system and release")
     cpu: Text = _d("processor, e.g. 'x86_64, 8 cores'")
-    gpu: Text = _d("accelerator; 'no GPU' when there is none")
+    gpu: Text = _d("accelerator; 'no GPU' if there is none")
     onnxruntime: Annotated[str, Field(pattern=r"^\d+\.\d+")] = _d("version of ONNX Runtime")
     converter: Converter = _d("converter {name, version}")
-    packages: dict[str, str] = _d("version by package, of all that took part", min_length=1)
+    packages: dict[str, str] = _d("version by package, of all packages involved", min_length=1)
 
 
 class Run(Part):
-    id: Text = _d("what finds this run again, e.g. a job id")
+    id: Text = _d("an id by which the run can be found, e.g. a job id")
     builder: Text = _d("orchestrator or builder identity")
     started_at: Utc = _d("start, UTC")
     ended_at: Utc = _d("end, UTC, after the start and not in the future")
@@ -192,9 +194,9 @@ class Metric(Part):
     name: Text = _d("e.g. auc")
     value: Finite = _d("a finite number")
     interval: Interval = _d("{low, high, level, method}, around the value")
-    n: Count = _d("rows it was computed on, at least 1")
+    n: Count = _d("number of rows that it was computed on, at least 1")
     dataset: Content = _d("content of the evaluation data, as under data.evaluation")
-    slice: Text = _d("'all', or which part of the data")
+    slice: Text = _d("'all', or a part of the data")
 
 
 class FirstVersion(Part):
@@ -241,39 +243,39 @@ class Parent(Part):
 
 
 class People(Part):
-    owner: Text = _d("team or person who answers for the model")
+    owner: Text = _d("team or person responsible for the model")
     author: Text = _d("the identity that registers; taken from the caller")
     contact: Text = _d("where to ask, e.g. an address or a channel")
-    approver: Text = _d("who approved; somebody other than the author")
+    approver: Text = _d("the person who approved; not the author")
 
 
 class Policy(Part):
-    intended_use: Text = _d("what the score is for, and what not")
+    intended_use: Text = _d("what the score may and may not be used for")
     decision_threshold: WaivableFloat = _d("threshold of the decision, or a waiver")
-    fallback_score: WaivableFloat = _d("score when the model cannot answer, or a waiver")
-    revalidate_by: date = _d("a date ahead, YYYY-MM-DD")
+    fallback_score: WaivableFloat = _d("score if the model cannot answer, or a waiver")
+    revalidate_by: date = _d("a date in the future, YYYY-MM-DD")
     licence: WaivableText = _d("licence of model and data, or a waiver")
 
 
 class Seeds(Part):
     values: WaivableSeeds = _d(
-        "seed by name, at least one; or a waiver that says why the training has none"
+        "seed by name, at least one; or a waiver with the reason why the training has none"
     )
 
 
 class Provenance(Part):
-    """Where a version comes from. Groups are checked each by itself, then together."""
+    """The provenance of a version. Groups are checked separately, then together."""
 
     schema_version: Literal[1] = _d("1")
     artifact: Artifact = _d("files, signature and golden vectors")
     code: Code = _d("the code that trained the model")
-    data: Data = _d("what it was trained and evaluated on")
-    features: Features = _d("its ordered inputs")
+    data: Data = _d("the data for training and evaluation")
+    features: Features = _d("the ordered inputs")
     parameters: Parameters = _d("hyper-parameters")
     seeds: Seeds = _d("seeds of every random generator")
-    environment: Environment = _d("where it was trained")
+    environment: Environment = _d("the training environment")
     run: Run = _d("the training run")
     evaluation: Evaluation = _d("metrics")
-    parent: Parent = _d("what it was derived from")
-    people: People = _d("who answers for it")
-    policy: Policy = _d("what it may be used for")
+    parent: Parent = _d("the origin of the model")
+    people: People = _d("the people responsible for the model")
+    policy: Policy = _d("the permitted uses")

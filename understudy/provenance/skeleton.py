@@ -1,4 +1,4 @@
-"""A record with every field named, and filled where this machine knows the fact."""
+"""A record that lists every field, filled in with the facts that this machine knows."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from understudy.provenance.record import SCHEMA_VERSION, Provenance
 
 
 def record_skeleton(directory: Path, lockfile: Path | None, *, author: str) -> dict[str, Any]:
-    """Return a record for a training in `directory`; null stands where people must speak."""
+    """Return a record for a training in `directory`, with null for facts that people must supply."""
     record = _empty(Provenance)
     record["schema_version"] = SCHEMA_VERSION
     record["code"]["source"] = code_source(directory)
@@ -35,7 +35,7 @@ def _empty_value(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, Part):
         return _empty(annotation)
     arguments = get_args(annotation)
-    # A list of parts is shown with one of them, so that its fields can be seen.
+    # A list of parts is shown with one part, so that its fields are visible.
     if Ellipsis in arguments and isinstance(arguments[0], type) and issubclass(arguments[0], Part):
         return [_empty(arguments[0])]
     return None

@@ -1,7 +1,7 @@
 """A version as an in-toto Statement v1 with a SLSA Provenance v1 predicate, for other tools.
 
-The statement says what the record says, in other words; it is not signed. `byproducts` name the
-record itself by its digest, so a reader can come back to every detail.
+The statement contains the record's content in another form; it is not signed. `byproducts` names
+the record itself by its digest, so that a reader can look up every detail.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,8 +27,8 @@ def in_toto_statement(
 
     Args:
         ref: the version.
-        files: of its artifact; each is a subject, by its sha256.
-        record: its complete provenance record.
+        files: the files of its artifact; each is a subject, by its sha256.
+        record: the complete provenance record of the version.
         provenance_digest: sha256 of the record's canonical JSON.
     """
     return {
@@ -80,7 +80,7 @@ def _code(source: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": "code",
         "uri": f"pkg:pypi/{quote(source['name'])}@{quote(source['version'])}",
-        # Over the list of files, not over one file: no digest in the sense of the specification.
+        # Over the list of files, not over one file: not a digest in the sense of the specification.
         "annotations": {"sourceFilesSha256": source["sha256"], "sourceFiles": source["files"]},
     }
 

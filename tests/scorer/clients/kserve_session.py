@@ -1,4 +1,4 @@
-"""Runs in .venv-clients: what a user of kserve's gRPC client does. Prints JSON.
+"""A session of a user of kserve's gRPC client, run in .venv-clients. Prints JSON.
 
 Usage: kserve_session.py TARGET MODEL, where the model doubles X of shape [-1, 3].
 """

@@ -1,4 +1,4 @@
-"""Runs in .venv-clients: what a user of tritonclient does. Prints what came back as JSON.
+"""A session of a tritonclient user, run in .venv-clients. Prints the results as JSON.
 
 Usage: tritonclient_session.py TARGET MODEL, where the model doubles X of shape [-1, 3].
 """
@@ -99,7 +99,7 @@ async def with_asyncio() -> Any:
         return result.as_numpy("Y").tolist()
 
 
-import asyncio  # noqa: E402 - the synchronous part above stands for itself
+import asyncio  # noqa: E402 - the synchronous part above is independent
 
 seen["asyncio"] = asyncio.run(with_asyncio())
 json.dump(seen, sys.stdout)
