@@ -15,9 +15,10 @@ import grpc
 
 from stack.conversion import INPUT, PROBABILITIES
 from understudy.control import wire
+from understudy.control.report_wire import scorer_from_wire
 from understudy.domain.deployments import Deployment
 from understudy.domain.features import FeatureRef, FeatureView
-from understudy.domain.snapshots import ScorerProcess, ScorerState, Snapshot
+from understudy.domain.snapshots import ScorerProcess, ScorerState, Snapshot, VersionSpec
 from understudy.domain.versions import (
     DYNAMIC,
     MODEL_FILE,
@@ -37,11 +38,10 @@ _CHUNK_BYTES = 1 << 20
 class InMemoryRegistry(registry_pb2_grpc.RegistryServiceServicer):
     """Serves one deployment of the given versions to hosts and routers."""
 
-    def __init__(self, deployment: Deployment, versions: Sequence[pb.Version]) -> None:
+    def __init__(self, deployment: Deployment, versions: Sequence[VersionSpec]) -> None:
         self._contents: dict[str, Path] = {}
-        self._versions = list(versions)
         self._scorers: dict[str, tuple[ScorerProcess, ...]] = {}
-        self._snapshot = Snapshot(1, (deployment,), (), ())
+        self._snapshot = Snapshot("benchmark", 1, (deployment,), tuple(versions))
         self._changed = asyncio.Condition()
 
     def add_artifact(self, folder: Path) -> None:
@@ -63,25 +63,25 @@ class InMemoryRegistry(registry_pb2_grpc.RegistryServiceServicer):
 
     async def Watch(  # noqa: N802 - gRPC's name
         self, _request: pb.WatchRequest, _context: grpc.aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[pb.Snapshot]:
+    ) -> AsyncIterator[pb.WatchResponse]:
         while True:
             snapshot = self._snapshot
-            yield wire.snapshot_to_wire(snapshot, self._versions)
+            yield pb.WatchResponse(snapshot=wire.snapshot_to_wire(snapshot))
             async with self._changed:
                 while self._snapshot is snapshot:
                     await self._changed.wait()
 
     async def FetchArtifactFile(  # noqa: N802 - gRPC's name
         self, request: pb.FetchArtifactFileRequest, _context: grpc.aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[pb.ArtifactChunk]:
+    ) -> AsyncIterator[pb.FetchArtifactFileResponse]:
         content = self._contents[request.sha256].read_bytes()
         for start in range(0, len(content), _CHUNK_BYTES):
-            yield pb.ArtifactChunk(data=content[start : start + _CHUNK_BYTES])
+            yield pb.FetchArtifactFileResponse(data=content[start : start + _CHUNK_BYTES])
 
     async def ReportScorers(  # noqa: N802 - gRPC's name
         self, request: pb.ReportScorersRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.ReportScorersResponse:
-        reported = tuple(wire.scorer_from_wire(each) for each in request.processes)
+        reported = tuple(scorer_from_wire(each) for each in request.processes)
         async with self._changed:
             if self._scorers.get(request.host_id) != reported:
                 self._scorers[request.host_id] = reported
@@ -113,33 +113,27 @@ async def open_registry(registry: InMemoryRegistry, listen: str) -> tuple[grpc.a
 
 def describe_version(
     ref: VersionRef, folder: Path, view: FeatureView, feature_names: Sequence[str]
-) -> pb.Version:
+) -> VersionSpec:
     """Return a registry's description of the artifact in `folder`."""
-    files = [
+    files = tuple(
         ArtifactFile(path.name, _sha256_of(path), path.stat().st_size)
         for path in sorted(folder.iterdir(), key=lambda path: path.name != MODEL_FILE)
-    ]
-    width = len(feature_names)
-    refs = [FeatureRef(view.name, view.version, name) for name in feature_names]
-    return pb.Version(
-        ref=wire.ref_to_wire(ref),
+    )
+    return VersionSpec(
+        ref=ref,
         artifact_digest=artifact_digest(files),
-        files=[wire.file_to_wire(file) for file in files],
+        files=files,
         provenance_digest="0" * 64,
-        inputs=[wire.tensor_to_wire(TensorSpec(INPUT, "FP32", (DYNAMIC, width)))],
-        outputs=[
-            wire.tensor_to_wire(TensorSpec("label", "INT64", (DYNAMIC,))),
-            wire.tensor_to_wire(TensorSpec(PROBABILITIES, "FP32", (DYNAMIC, 2))),
-        ],
-        feature_set=[str(each) for each in refs],
-        feature_views=[wire.view_to_wire(view)],
-        score_output=_score_output(ScoreOutput(PROBABILITIES, 1)),
+        inputs=(TensorSpec(INPUT, "FP32", (DYNAMIC, len(feature_names))),),
+        outputs=(
+            TensorSpec("label", "INT64", (DYNAMIC,)),
+            TensorSpec(PROBABILITIES, "FP32", (DYNAMIC, 2)),
+        ),
+        feature_set=tuple(FeatureRef(view.name, view.version, name) for name in feature_names),
+        feature_views=(view,),
+        score_output=ScoreOutput(PROBABILITIES, 1),
         golden_tolerance=1e-4,
     )
-
-
-def _score_output(output: ScoreOutput) -> pb.ScoreOutput:
-    return pb.ScoreOutput(output=output.output, column=output.column)
 
 
 def _sha256_of(path: Path) -> str:

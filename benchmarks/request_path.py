@@ -16,11 +16,11 @@ from benchmarks.registry_in_memory import InMemoryRegistry, describe_version, op
 from stack.router_books import read_books
 from understudy.domain.deployments import Challenger, Deployment, Shadow
 from understudy.domain.errors import UnavailableError
+from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import VersionRef
 from understudy.features.loading.load_features import SourceFile, load_features
 from understudy.features.stores import open_writer
 from understudy.features.views import load_views
-from understudy.registry.v1 import registry_pb2
 from understudy.runtime.free_port import free_port
 from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 from understudy.scoring.v1 import scoring_pb2, scoring_pb2_grpc
@@ -176,7 +176,7 @@ def load_into_store(files: BenchFiles, store_url: str) -> None:
         writer.close_now()
 
 
-def _describe(files: BenchFiles) -> list[registry_pb2.Version]:
+def _describe(files: BenchFiles) -> list[VersionSpec]:
     view = load_views(files.views)[0]
     return [
         describe_version(VersionRef(MODEL, number), artifact, view, files.feature_names)

@@ -16,14 +16,15 @@ from registry.change_deployment import DeploymentChanger
 from registry.register_version import Registrar
 from registry.server.live_state import LiveOptions, LiveState
 from registry.server.receive_artifact import UploadLimits
-from registry.server.service import Parts, RegistryService
+from registry.server.service import Parts, RegistryService, add_registry
+from registry.server.submissions import Submissions
 from registry.server.watchers import Watchers
 from registry.settings import RegistrySettings
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
 from registry.store.directory_lock import locked
 from understudy.provenance.inspection import InspectionLimits, Inspector
-from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
+from understudy.registry.v1 import registry_pb2
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
 
@@ -75,20 +76,18 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         limits = InspectionLimits(settings.inspection_timeout_s, settings.inspection_max_bytes)
         parts = Parts(
             live=live,
-            registrar=Registrar(engine, artifacts, _utc_now),
-            inspector=Inspector(limits, at_once=settings.max_inspections),
             changer=DeploymentChanger(engine, _utc_now),
-            artifacts=artifacts,
-            uploads=UploadLimits(
-                max_bytes=settings.max_artifact_bytes,
-                max_files=settings.max_artifact_files,
-                max_uploads=settings.max_uploads,
-                idle_s=settings.upload_idle_s,
-                total_s=settings.upload_timeout_s,
+            submissions=Submissions(
+                live=live,
+                registrar=Registrar(engine, artifacts, _utc_now),
+                inspector=Inspector(limits, at_once=settings.max_inspections),
+                artifacts=artifacts,
+                limits=_upload_limits(settings),
             ),
+            artifacts=artifacts,
         )
         server = new_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
-        registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(parts), server)
+        add_registry(RegistryService(parts), server)
         health = add_health_and_reflection(server, [SERVICE_NAME])
         yield OpenRegistry(server, health, bind(server, settings.listen), live.watchers)
 
@@ -115,6 +114,16 @@ async def serve(settings: RegistrySettings) -> None:
 async def _end_watches(stop: asyncio.Event, watchers: Watchers) -> None:
     await stop.wait()
     watchers.close()
+
+
+def _upload_limits(settings: RegistrySettings) -> UploadLimits:
+    return UploadLimits(
+        max_bytes=settings.max_artifact_bytes,
+        max_files=settings.max_artifact_files,
+        max_uploads=settings.max_uploads,
+        idle_s=settings.upload_idle_s,
+        total_s=settings.upload_timeout_s,
+    )
 
 
 def _utc_now() -> datetime:

@@ -7,12 +7,12 @@ from importlib.metadata import version as installed_version
 
 from sqlalchemy import Connection, Engine
 
-from registry.decisions.audit_chain import REGISTER
 from registry.store import audit_log, revisions, versions
 from registry.store.artifacts import ArtifactStore, Staging
 from registry.store.database import reading, writing
 from registry.store.versions import StoredVersion
 from understudy.domain.canonical import canonical_json
+from understudy.domain.changes import Action
 from understudy.domain.features import FeatureRef, FeatureView
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import ArtifactFile, ScoreOutput, VersionRef
@@ -131,7 +131,7 @@ class Registrar:
         return audit_log.Event(
             at_ns=stored.registered_at_ns,
             actor=registration.actor,
-            action=REGISTER,
+            action=Action.REGISTER,
             model=registration.model,
             reason=registration.reason,
             details_json=canonical_json(details),

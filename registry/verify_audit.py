@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from registry.decisions.audit_chain import (
-    REGISTER,
     Effect,
     RecordedRow,
     discrepancies,
@@ -15,6 +14,7 @@ from registry.decisions.audit_chain import (
 )
 from registry.store import audit_log, revisions, versions
 from understudy.domain.canonical import digest_of_text
+from understudy.domain.changes import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def _present(connection: Connection) -> Iterator[Effect]:
         spec = version.spec
         provenance = digest_of_text(version.provenance_json)
         digest = version_digest(spec.artifact_digest, provenance)
-        yield Effect(REGISTER, spec.ref.model, spec.ref.number, digest)
+        yield Effect(Action.REGISTER, spec.ref.model, spec.ref.number, digest)
     for model in revisions.deployed_models(connection):
         for stored in revisions.history_of(connection, model):
             deployment = stored.deployment

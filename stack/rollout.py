@@ -10,6 +10,7 @@ from typing import Any
 from stack.router_books import read_books
 from stack.training import MODEL, SCORE_OUTPUT
 from understudy.control.client import NewVersion, RegistryClient
+from understudy.control.report_wire import withheld_from_wire
 from understudy.control.wire import deployment_from_wire
 from understudy.domain.changes import Change
 from understudy.domain.deployments import Deployment
@@ -99,7 +100,9 @@ class Operator:
             states = [state for state in books.models if state.model == MODEL]
             if not states or states[0].revision != revision:
                 open_points.append(f"{books.router_id} serves another revision")
-            open_points += [why for state in states for why in state.withheld]
+            open_points += [
+                str(withheld_from_wire(part)) for state in states for part in state.withheld
+            ]
         return open_points
 
 

@@ -15,6 +15,7 @@ from stack.data_directory import checked_directory
 from stack.processes import Stack, StackAddresses, open_stack
 from stack.router_books import read_books
 from understudy.control.client import RegistryClient
+from understudy.control.report_wire import withheld_from_wire
 from understudy.domain.errors import InvalidInputError, UnavailableError, UnderstudyError
 from understudy.domain.features import view_from_canonical_json
 from understudy.runtime import exit_codes
@@ -69,7 +70,12 @@ async def _open_points(stack: Stack) -> tuple[str, ...]:
         books = await read_books(stack.directory.router)
     except UnavailableError as error:  # a worker that is starting
         return (str(error),)
-    withheld = {why for each in books for model in each.models for why in model.withheld}
+    withheld = {
+        f"{model.model}: {withheld_from_wire(part)}"
+        for each in books
+        for model in each.models
+        for part in model.withheld
+    }
     return tuple(sorted(withheld))
 
 

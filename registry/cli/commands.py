@@ -130,7 +130,7 @@ def list_(
 ) -> None:
     """List versions."""
     with expected_failures(), RegistryClient(registry) as client:
-        print_versions(client.list_versions(model), output)
+        print_versions(client.list_versions(model or None), output)
 
 
 @app.command()
@@ -192,7 +192,7 @@ def status(
 ) -> None:
     """Show what is declared and what is observed."""
     with expected_failures(), RegistryClient(registry) as client:
-        print_status(client.get_status(model), output)
+        print_status(client.get_status(model or None), output)
 
 
 @app.command()
@@ -203,7 +203,7 @@ def audit(
 ) -> None:
     """List who changed what, when and why; fails when the log was tampered with."""
     with expected_failures(), RegistryClient(registry) as client:
-        response = client.list_audit(model)
+        response = client.list_audit(model or None)
         print_audit(response, output)
         if not response.chain_intact:
             for fault in response.faults:

@@ -27,6 +27,8 @@ from understudy.domain.changes import (
     Change,
     DeployChampion,
     Promote,
+    RemoveCanary,
+    RemoveShadow,
     Rollback,
     SetCanary,
     SetFallback,
@@ -91,7 +93,9 @@ def shadow(
     with expected_failures():
         ref = parse_version(model, version)
         how = _How(reason, dry_run, expect_revision, registry, actor, output)
-        _change(ref.model, SetShadow(ref.number, parse_share(sample, "--sample")), how)
+        share_bp = parse_share(sample, "--sample")
+        number = ref.number
+        _change(ref.model, SetShadow(number, share_bp) if share_bp else RemoveShadow(number), how)
 
 
 @app.command()
@@ -113,7 +117,9 @@ def canary(
     with expected_failures():
         ref = parse_version(model, version)
         how = _How(reason, dry_run, expect_revision, registry, actor, output)
-        _change(ref.model, SetCanary(ref.number, parse_share(weight, "--weight")), how)
+        share_bp = parse_share(weight, "--weight")
+        number = ref.number
+        _change(ref.model, SetCanary(number, share_bp) if share_bp else RemoveCanary(number), how)
 
 
 @app.command()
@@ -181,8 +187,7 @@ def fallback(
         how = _How(reason, dry_run, expect_revision, registry, actor, output)
         ladder = Fallback(
             version=version,
-            last_score=last_score_max_age_s is not None,
-            last_score_max_age_s=last_score_max_age_s or Fallback().last_score_max_age_s,
+            last_score_max_age_s=last_score_max_age_s,
             constant_score=constant_score,
         )
         _change(checked_model_name(model), SetFallback(ladder), how)

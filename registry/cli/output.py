@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from understudy.control.report_wire import withheld_from_wire
+from understudy.control.wire_enums import shown_name
 from understudy.registry.v1 import registry_pb2 as pb
 
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -24,7 +26,6 @@ _DIGEST_SHOWN = 12
 _PIPE_COLUMNS = 200
 _LONG_INTEGERS = {FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT64}
 _TIMESTAMP = Timestamp.DESCRIPTOR.full_name
-_STATE_PREFIX = "SCORER_STATE_"
 
 
 class Format(StrEnum):
@@ -32,7 +33,9 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def print_report(response: pb.RegisterVersionResponse, output: Format) -> None:
+def print_report(
+    response: pb.RegisterVersionResponse | pb.CheckVersionResponse, output: Format
+) -> None:
     """Print the gate's report: every finding with what was read and what is wanted."""
     if output is Format.JSON:
         _print_json(_as_dict(response))
@@ -43,7 +46,7 @@ def print_report(response: pb.RegisterVersionResponse, output: Format) -> None:
         _print_table(
             ("field", "read", "wanted"), [(f.field, f.read, f.wanted) for f in report.findings]
         )
-    elif response.HasField("version"):
+    elif isinstance(response, pb.RegisterVersionResponse) and response.HasField("version"):
         ref = response.version.ref
         typer.echo(
             f"registered {ref.model}@{ref.number}, artifact {report.artifact_digest[:_DIGEST_SHOWN]}, "
@@ -134,7 +137,7 @@ def print_history(entries: Sequence[pb.RevisionEntry], output: Format) -> None:
                 str(each.deployment.revision),
                 _time(each.at),
                 each.actor,
-                each.action,
+                _action(each.action),
                 *[value for _, value in _parts(each.deployment)[:3]],
                 each.deployment.digest[:_DIGEST_SHOWN],
                 each.reason,
@@ -148,6 +151,7 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
     if output is Format.JSON:
         _print_json(_as_dict(status))
         return
+    typer.echo(f"registry {status.lineage}, state {status.sequence}")
     _print_table(
         ("model", "revision", "champion", "challengers", "shadows", "fallback", "standby"),
         [
@@ -161,12 +165,13 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
         ],
     )
     _print_table(
-        ("scorer", "state", "address", "restarts", "host", "last error"),
+        ("scorer", "state", "address", "loaded", "restarts", "host", "last error"),
         [
             (
                 f"{each.ref.model}@{each.ref.number}/{each.replica}",
-                pb.ScorerState.Name(each.state).removeprefix(_STATE_PREFIX).lower(),
+                shown_name(pb.ScorerState.Name(each.state), "SCORER_STATE"),
                 each.address,
+                _loaded(each),
                 str(each.restarts),
                 each.host_id,
                 each.last_error,
@@ -181,9 +186,9 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
                 router.router_id,
                 model.model,
                 str(model.revision),
-                f"@{model.champion}",
+                f"@{model.champion}" if model.HasField("champion") else "nobody",
                 _shares((c.version, c.weight_bp) for c in model.effective),
-                "; ".join(model.withheld),
+                "; ".join(str(withheld_from_wire(each)) for each in model.withheld),
                 _time(router.reported_at),
             )
             for router in status.routers
@@ -203,7 +208,7 @@ def print_audit(response: pb.ListAuditResponse, output: Format) -> None:
                 str(each.sequence),
                 _time(each.at),
                 each.actor,
-                each.action,
+                _action(each.action),
                 each.model,
                 f"{each.from_revision} -> {each.to_revision}" if each.to_revision else "",
                 _details(each.details_json),
@@ -213,6 +218,18 @@ def print_audit(response: pb.ListAuditResponse, output: Format) -> None:
             for each in response.entries
         ],
     )
+
+
+def _action(action: pb.Action.ValueType) -> str:
+    return shown_name(pb.Action.Name(action), "ACTION")
+
+
+def _loaded(process: pb.ScorerProcess) -> str:
+    """Return which artifact a process says that it loaded; one that is not the declared stands out."""
+    loaded = process.loaded_digest[:_DIGEST_SHOWN]
+    if not loaded or process.loaded_digest == process.artifact_digest:
+        return loaded
+    return f"{loaded}, NOT {process.artifact_digest[:_DIGEST_SHOWN]}: not used"
 
 
 def _details(details_json: str) -> str:
@@ -259,8 +276,8 @@ def _standby(deployment: pb.Deployment) -> str:
 
 
 def _fallback(fallback: pb.Fallback) -> str:
-    steps = [f"@{fallback.version}"] if fallback.version else []
-    if fallback.last_score:
+    steps = [f"@{fallback.version}"] if fallback.HasField("version") else []
+    if fallback.HasField("last_score_max_age_s"):
         steps.append(f"last score within {fallback.last_score_max_age_s:g} s")
     if fallback.HasField("constant_score"):
         steps.append(f"constant {fallback.constant_score:g}")
@@ -277,7 +294,7 @@ def _time(at: Timestamp) -> str:
 
 def _version_dict(version: pb.Version) -> dict[str, Any]:
     content = _as_dict(version)
-    content["provenance"] = json.loads(content.pop("provenance_json") or "null")
+    content["provenance"] = json.loads(content.pop("provenance_json", "null"))
     return content
 
 

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from understudy.domain.canonical import digest_of, exact_integer
+from understudy.domain.changes import Action
 
 GENESIS = "0" * 64  # the digest before the first row
-REGISTER = "register"  # the action of rows about versions
-DRILL = "drill"  # of rows about exercises, which leave nothing in the registry
-# All other rows are about revisions.
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +16,7 @@ class AuditRow:
     sequence: int  # 1, 2, 3 … without gaps
     at_ns: int  # UTC, nanoseconds since 1970
     actor: str
-    action: str
+    action: str  # an `Action`, unless somebody wrote the row behind our back
     model: str
     reason: str
     from_revision: int  # 0: none
@@ -44,7 +42,7 @@ class RecordedRow:
 
 def concerns(row: AuditRow, model: str) -> bool:
     """Return whether the row belongs to a model's view; a drill's does to that of every model."""
-    return row.action == DRILL or model == row.model
+    return row.action == Action.DRILL or model == row.model
 
 
 def first_break(recorded: Sequence[RecordedRow]) -> int | None:
@@ -79,10 +77,10 @@ def effect_of(row: AuditRow) -> Effect:
         ValueError, KeyError: the details are not what the registry writes.
     """
     details = json.loads(row.details_json)
-    if row.action == REGISTER:
+    if row.action == Action.REGISTER:
         number = int(details["version"].rpartition("@")[2])
         digest = version_digest(details["artifact_digest"], details["provenance_digest"])
-        return Effect(REGISTER, row.model, number, digest)
+        return Effect(Action.REGISTER, row.model, number, digest)
     return Effect(row.action, row.model, row.to_revision, details["to_digest"])
 
 
@@ -98,7 +96,7 @@ def discrepancies(recorded: Sequence[RecordedRow], present: Iterable[Effect]) ->
     """
     logged: Counter[Effect | None] = Counter()
     for entry in recorded:
-        if entry.row.action == DRILL:
+        if entry.row.action == Action.DRILL:
             continue
         try:
             logged[effect_of(entry.row)] += 1
@@ -113,6 +111,6 @@ def discrepancies(recorded: Sequence[RecordedRow], present: Iterable[Effect]) ->
 def _named(effect: Effect | None) -> str:
     if effect is None:
         return "an unreadable row"
-    if effect.action == REGISTER:
+    if effect.action == Action.REGISTER:
         return f"version {effect.model}@{effect.number}"
     return f"revision {effect.number} of {effect.model} by {effect.action}"

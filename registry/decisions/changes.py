@@ -9,6 +9,8 @@ from understudy.domain.changes import (
     Change,
     DeployChampion,
     Promote,
+    RemoveCanary,
+    RemoveShadow,
     Rollback,
     SetCanary,
     SetFallback,
@@ -142,7 +144,7 @@ def _next(current: Deployment, change: Change, earlier: Deployment | None) -> De
             return _with_champion(current, _promotable(current, version))
         case Rollback():
             return _returned(current, change, earlier)
-        case SetShadow() | SetCanary():
+        case SetShadow() | RemoveShadow() | SetCanary() | RemoveCanary():
             return _with_share(current, change)
         case SetFallback() | SetRules() | SetThreshold():
             return _with_policy(current, change)
@@ -150,12 +152,18 @@ def _next(current: Deployment, change: Change, earlier: Deployment | None) -> De
             assert_never(change)
 
 
-def _with_share(current: Deployment, change: SetShadow | SetCanary) -> Deployment:
+def _with_share(
+    current: Deployment, change: SetShadow | RemoveShadow | SetCanary | RemoveCanary
+) -> Deployment:
     match change:
         case SetShadow():
             return _with_shadow(current, change)
+        case RemoveShadow(version=version):
+            return _without_shadow(current, version)
         case SetCanary():
             return _with_canary(current, change)
+        case RemoveCanary(version=version):
+            return _without_canary(current, version)
         case _:
             assert_never(change)
 
@@ -182,14 +190,8 @@ def _with_champion(current: Deployment, version: int) -> Deployment:
 
 
 def _with_shadow(current: Deployment, change: SetShadow) -> Deployment:
-    present = any(shadow.version == change.version for shadow in current.shadows)
-    if not present and change.sample_bp == 0:
-        raise RefusedError(f"{current.model}@{change.version} is no shadow")
-    if change.sample_bp == 0:
-        kept = tuple(s for s in current.shadows if s.version != change.version)
-        return replace(current, shadows=kept)
     shadow = Shadow(change.version, change.sample_bp)
-    if not present:
+    if not any(each.version == shadow.version for each in current.shadows):
         return replace(current, shadows=(*current.shadows, shadow))
     return replace(
         current,
@@ -197,15 +199,16 @@ def _with_shadow(current: Deployment, change: SetShadow) -> Deployment:
     )
 
 
+def _without_shadow(current: Deployment, version: int) -> Deployment:
+    kept = tuple(shadow for shadow in current.shadows if shadow.version != version)
+    if kept == current.shadows:
+        raise RefusedError(f"{current.model}@{version} is no shadow")
+    return replace(current, shadows=kept)
+
+
 def _with_canary(current: Deployment, change: SetCanary) -> Deployment:
-    present = any(challenger.version == change.version for challenger in current.challengers)
-    if not present and change.weight_bp == 0:
-        raise RefusedError(f"{current.model}@{change.version} is no challenger")
-    if change.weight_bp == 0:
-        kept = tuple(c for c in current.challengers if c.version != change.version)
-        return replace(current, challengers=kept)
     canary = Challenger(change.version, change.weight_bp)
-    if not present:
+    if not any(each.version == canary.version for each in current.challengers):
         return replace(current, challengers=(*current.challengers, canary))
     return replace(
         current,
@@ -213,6 +216,13 @@ def _with_canary(current: Deployment, change: SetCanary) -> Deployment:
             canary if c.version == canary.version else c for c in current.challengers
         ),
     )
+
+
+def _without_canary(current: Deployment, version: int) -> Deployment:
+    kept = tuple(each for each in current.challengers if each.version != version)
+    if kept == current.challengers:
+        raise RefusedError(f"{current.model}@{version} is no challenger")
+    return replace(current, challengers=kept)
 
 
 def _promotable(current: Deployment, version: int | None) -> int:

@@ -7,27 +7,25 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
 import structlog
-from google.protobuf.message import DecodeError
 from sqlalchemy import Engine
 
 from registry.decisions.changes import standby_of
-from registry.server.observed import Observed
+from registry.server.observed import Observed, SeenRouter
 from registry.server.report_checks import LONGEST_NAME, checked_scorers_report
 from registry.server.watchers import Watchers
-from registry.server.wire import version_to_wire
 from registry.store import host_reports, revisions, versions
-from registry.store.database import count_start, reading, writing
-from understudy.control.wire import deployment_to_wire
+from registry.store.database import count_start, lineage_of, reading, writing
 from understudy.domain.deployments import Deployment, versions_to_run
 from understudy.domain.errors import InvalidInputError, UnavailableError
+from understudy.domain.reports import RouterReport, ScorersReport
+from understudy.domain.snapshots import ScorerProcess, Snapshot, VersionSpec
 from understudy.domain.versions import VersionRef
-from understudy.registry.v1 import registry_pb2 as pb
 
 _EXPIRIES_PER_TERM = 4
 _MOST_LOGGED = 20
@@ -43,6 +41,15 @@ class LiveOptions:
     report_ttl_s: float
     max_watchers: int
     max_watchers_per_peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the database says that watchers need."""
+
+    deployments: tuple[Deployment, ...] = ()  # with their standby
+    versions: tuple[VersionSpec, ...] = ()  # those that the deployments need
+    artifact_digests: Mapping[VersionRef, str] = field(default_factory=dict)  # of all registered
 
 
 class LiveState:
@@ -65,20 +72,20 @@ class LiveState:
         self._changing = asyncio.Lock()
         self._saving = asyncio.Lock()
         self._owned = asyncio.TaskGroup()
-        self._sequence = 0
-        self._deployments: list[pb.Deployment] = []
-        self._versions: list[pb.Version] = []
-        self._artifact_digests: dict[VersionRef, str] = {}  # of every registered version
+        self._stored = _Stored()
         self.observed = Observed(ttl_s=options.report_ttl_s)
         self.watchers = Watchers(
-            pb.Snapshot(), limit=options.max_watchers, limit_per_peer=options.max_watchers_per_peer
+            Snapshot(lineage="", sequence=0),
+            limit=options.max_watchers,
+            limit_per_peer=options.max_watchers_per_peer,
         )
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["LiveState"]:
         """Read the state, then keep it until the block ends; started changes are finished."""
         starts = await self.run(lambda: count_start(self._engine))
-        self._sequence = starts * _SEQUENCES_PER_START
+        lineage = await self.run(lambda: lineage_of(self._engine))
+        self.watchers.publish(Snapshot(lineage, starts * _SEQUENCES_PER_START))
         kept = await self.run(self._read_reports)
         sound = list(_sound_reports(kept))
         self.observed.restore(sound, now_s=self._now_s())
@@ -109,25 +116,37 @@ class LiveState:
         self._owned.create_task(self._change(work, outcome))
         return await outcome
 
-    async def report_scorers(self, message: pb.ReportScorersRequest) -> None:
+    async def report_scorers(self, report: ScorersReport) -> None:
         """Take a checked report; publish and keep it when it says something new."""
-        if not self.observed.report_scorers(message, now_s=self._now_s()):
+        if not self.observed.report_scorers(report, now_s=self._now_s()):
             return
-        self._log_ignored(message)
+        self._log_ignored(report)
         self._publish()
-        content = message.SerializeToString()
         async with self._saving:
-            await self.run(lambda: self._save_report(message.host_id, content))
+            await self.run(lambda: self._save_report(report))
 
-    def report_router(self, message: pb.ReportRouterRequest) -> None:
-        self.observed.report_router(message, at=self._now(), now_s=self._now_s())
+    def report_router(self, report: RouterReport) -> None:
+        self.observed.report_router(report, at=self._now(), now_s=self._now_s())
 
-    def deployments(self, model: str = "") -> list[pb.Deployment]:
-        return [each for each in self._deployments if model in {"", each.model}]
+    @property
+    def snapshot(self) -> Snapshot:
+        """The state that watchers see now."""
+        return self.watchers.latest
 
-    def scorers(self, model: str = "") -> list[pb.ScorerProcess]:
-        """Return the reported processes that run what is registered under their version."""
-        return [each for each in self.observed.scorers(model) if self._runs_what_is_known(each)]
+    def deployments(self, model: str | None = None) -> list[Deployment]:
+        """Return the current revisions; of one model when it is named."""
+        return [each for each in self._stored.deployments if model in {None, each.model}]
+
+    def scorers(self, model: str | None = None) -> list[ScorerProcess]:
+        """Return the reported processes of what is registered; of one model when it is named."""
+        return [
+            each
+            for each in self.observed.scorers()
+            if model in {None, each.ref.model} and self._is_of_what_is_registered(each)
+        ]
+
+    def routers(self) -> list[SeenRouter]:
+        return self.observed.routers()
 
     async def _change(
         self, work: Callable[[], ResultT], outcome: "asyncio.Future[ResultT]"
@@ -144,36 +163,41 @@ class LiveState:
             outcome.set_result(result)
 
     async def _reload(self) -> None:
-        self._deployments, self._versions, self._artifact_digests = await self.run(self._read)
+        self._stored = await self.run(self._read)
         self._publish()
 
     def _publish(self) -> None:
-        self._sequence += 1
+        before = self.snapshot
         self.watchers.publish(
-            pb.Snapshot(
-                sequence=self._sequence,
-                deployments=self._deployments,
-                versions=self._versions,
-                scorers=self.scorers(),
+            Snapshot(
+                lineage=before.lineage,
+                sequence=before.sequence + 1,
+                deployments=self._stored.deployments,
+                versions=self._stored.versions,
+                scorers=tuple(each for each in self.observed.scorers() if self._may_serve(each)),
             )
         )
 
-    def _runs_what_is_known(self, process: pb.ScorerProcess) -> bool:
-        digest = self._artifact_digests.get(VersionRef(process.ref.model, process.ref.number))
-        return digest is not None and digest == process.artifact_digest
+    def _is_of_what_is_registered(self, process: ScorerProcess) -> bool:
+        return process.artifact_digest == self._stored.artifact_digests.get(process.ref)
 
-    def _log_ignored(self, message: pb.ReportScorersRequest) -> None:
-        ignored = [each for each in message.processes if not self._runs_what_is_known(each)]
+    def _may_serve(self, process: ScorerProcess) -> bool:
+        """Return whether a process runs what is registered, as far as it says."""
+        loaded = process.loaded_digest
+        return self._is_of_what_is_registered(process) and loaded in {None, process.artifact_digest}
+
+    def _log_ignored(self, report: ScorersReport) -> None:
+        ignored = [each for each in report.processes if not self._may_serve(each)]
         if ignored:
             _log.warning(
                 "scorers_ignored",
-                host_id=message.host_id,
+                host_id=report.host_id,
                 why="the version is not registered, or with another artifact",
                 count=len(ignored),
-                versions=sorted({f"{p.ref.model}@{p.ref.number}" for p in ignored})[:_MOST_LOGGED],
+                versions=sorted({str(each.ref) for each in ignored})[:_MOST_LOGGED],
             )
 
-    def _read(self) -> tuple[list[pb.Deployment], list[pb.Version], dict[VersionRef, str]]:
+    def _read(self) -> _Stored:
         deployed: list[Deployment] = []
         with reading(self._engine) as connection:
             for model in revisions.deployed_models(connection):
@@ -183,21 +207,17 @@ class LiveState:
                     standby = standby_of(current, champions, limit=self._options.standby_versions)
                     deployed.append(replace(current, standby=standby))
             needed = [VersionRef(d.model, n) for d in deployed for n in versions_to_run(d)]
-            found = [versions.get_version(connection, ref) for ref in needed]
+            found = tuple(versions.get_version(connection, ref).spec for ref in needed)
             digests = versions.artifact_digests(connection)
-        return (
-            [deployment_to_wire(each) for each in deployed],
-            [version_to_wire(each, with_record=False) for each in found],
-            digests,
-        )
+        return _Stored(tuple(deployed), found, digests)
 
-    def _read_reports(self) -> dict[str, bytes]:
+    def _read_reports(self) -> dict[str, str]:
         with reading(self._engine) as connection:
             return host_reports.read_all(connection)
 
-    def _save_report(self, host_id: str, content: bytes) -> None:
+    def _save_report(self, report: ScorersReport) -> None:
         with writing(self._engine) as connection:
-            host_reports.save(connection, host_id, content)
+            host_reports.save(connection, report)
 
     def _forget_reports(self, host_ids: tuple[str, ...]) -> None:
         with writing(self._engine) as connection:
@@ -228,12 +248,14 @@ class LiveState:
             _log.exception("host_reports_not_forgotten")
 
 
-def _sound_reports(kept: Mapping[str, bytes]) -> Iterator[pb.ReportScorersRequest]:
+def _sound_reports(kept: Mapping[str, str]) -> Iterator[ScorersReport]:
     """Yield the kept reports that would be taken today; an odd one must not stop the start."""
-    for host_id, content in kept.items():
+    for host_id, text in kept.items():
         try:
-            report = checked_scorers_report(pb.ReportScorersRequest.FromString(content))
-        except (InvalidInputError, DecodeError) as error:
+            report = checked_scorers_report(host_reports.report_of(text))
+            if report.host_id != host_id:
+                raise InvalidInputError.of("host_id", read=report.host_id, accepted=host_id)
+        except InvalidInputError as error:
             _log.warning(
                 "kept_report_ignored", host_id=host_id[:LONGEST_NAME], why=str(error)[:500]
             )

@@ -3,24 +3,26 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Generic, TypeVar
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from understudy.registry.v1 import registry_pb2 as pb
+from understudy.domain.reports import RouterReport, ScorersReport
+from understudy.domain.snapshots import ScorerProcess
 
 _MOST_REPORTERS = 10_000
+ReportT = TypeVar("ReportT")
 
 
 @dataclass(frozen=True, slots=True)
-class _ScorersReport:
-    message: pb.ReportScorersRequest
-    expires_at_s: float  # monotonic
+class SeenRouter:
+    """The last report of a router, and when it came."""
 
-
-@dataclass(frozen=True, slots=True)
-class _RouterReport:
-    message: pb.ReportRouterRequest
+    report: RouterReport
     reported_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Expiring(Generic[ReportT]):
+    report: ReportT
     expires_at_s: float  # monotonic
 
 
@@ -29,27 +31,27 @@ class Observed:
 
     def __init__(self, *, ttl_s: float) -> None:
         self._ttl_s = ttl_s
-        self._hosts: dict[str, _ScorersReport] = {}
-        self._routers: dict[str, _RouterReport] = {}
+        self._hosts: dict[str, _Expiring[ScorersReport]] = {}
+        self._routers: dict[str, _Expiring[SeenRouter]] = {}
 
-    def restore(self, reports: Iterable[pb.ReportScorersRequest], *, now_s: float) -> None:
+    def restore(self, reports: Iterable[ScorersReport], *, now_s: float) -> None:
         """Take the reports that an earlier process kept; they have one term to be repeated."""
-        for message in reports:
-            self._hosts[message.host_id] = _ScorersReport(message, now_s + self._ttl_s)
+        for report in reports:
+            self._hosts[report.host_id] = _Expiring(report, now_s + self._ttl_s)
 
-    def report_scorers(self, message: pb.ReportScorersRequest, *, now_s: float) -> bool:
+    def report_scorers(self, report: ScorersReport, *, now_s: float) -> bool:
         """Replace a host's report; return whether it says something new."""
-        before = self._hosts.get(message.host_id)
-        self._hosts[message.host_id] = _ScorersReport(message, now_s + self._ttl_s)
-        return before is None or before.message != message
+        before = self._hosts.get(report.host_id)
+        self._hosts[report.host_id] = _Expiring(report, now_s + self._ttl_s)
+        return before is None or before.report != report
 
-    def report_router(self, message: pb.ReportRouterRequest, *, at: datetime, now_s: float) -> None:
-        self._routers[message.router_id] = _RouterReport(message, at, now_s + self._ttl_s)
+    def report_router(self, report: RouterReport, *, at: datetime, now_s: float) -> None:
+        self._routers[report.router_id] = _Expiring(SeenRouter(report, at), now_s + self._ttl_s)
 
     def expire(self, *, now_s: float) -> tuple[str, ...]:
         """Drop what was not repeated; return the hosts that were dropped."""
         self._routers = {n: r for n, r in self._routers.items() if r.expires_at_s > now_s}
-        lost = tuple(n for n, report in self._hosts.items() if report.expires_at_s <= now_s)
+        lost = tuple(n for n, kept in self._hosts.items() if kept.expires_at_s <= now_s)
         for host_id in lost:
             del self._hosts[host_id]
         return lost
@@ -57,12 +59,12 @@ class Observed:
     def prolong(self, seconds: float) -> None:
         """Give every report that much longer to be repeated."""
         self._hosts = {
-            name: replace(report, expires_at_s=report.expires_at_s + seconds)
-            for name, report in self._hosts.items()
+            name: replace(kept, expires_at_s=kept.expires_at_s + seconds)
+            for name, kept in self._hosts.items()
         }
         self._routers = {
-            name: replace(report, expires_at_s=report.expires_at_s + seconds)
-            for name, report in self._routers.items()
+            name: replace(kept, expires_at_s=kept.expires_at_s + seconds)
+            for name, kept in self._routers.items()
         }
 
     def has_room_for(self, name: str) -> bool:
@@ -70,21 +72,12 @@ class Observed:
         known = name in self._hosts or name in self._routers
         return known or len(self._hosts) + len(self._routers) < _MOST_REPORTERS
 
-    def scorers(self, model: str = "") -> list[pb.ScorerProcess]:
-        """Return all scorer processes, of one model when it is named."""
+    def scorers(self) -> list[ScorerProcess]:
+        """Return all scorer processes, in order of their hosts' names."""
         return [
-            process
-            for _, report in sorted(self._hosts.items())
-            for process in report.message.processes
-            if model in {"", process.ref.model}
+            process for _, kept in sorted(self._hosts.items()) for process in kept.report.processes
         ]
 
-    def routers(self, model: str = "") -> list[pb.ObservedRouter]:
-        """Return what each router said last, about one model when it is named."""
-        found: list[pb.ObservedRouter] = []
-        for router_id, report in sorted(self._routers.items()):
-            at = Timestamp()
-            at.FromDatetime(report.reported_at)
-            states = [s for s in report.message.models if model in {"", s.model}]
-            found.append(pb.ObservedRouter(router_id=router_id, reported_at=at, models=states))
-        return found
+    def routers(self) -> list[SeenRouter]:
+        """Return what each router said last, in order of their names."""
+        return [kept.report for _, kept in sorted(self._routers.items())]

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from registry.store.artifacts import Staging
 from understudy.domain.errors import DeadlinePassedError, Fault, InvalidInputError
 from understudy.domain.versions import ArtifactFile
-from understudy.registry.v1 import registry_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +21,25 @@ class UploadLimits:
     total_s: float  # for the whole stream
 
 
+class UploadPart(Protocol):
+    """A message of an upload."""
+
+    @property
+    def chunk(self) -> bytes:
+        """Bytes of the files; empty for a message that carries none."""
+        ...
+
+
+PartT = TypeVar("PartT", bound=UploadPart)
+
+
 class RunBlocking(Protocol):
     def __call__(self, work: Callable[[], Any], /) -> Awaitable[Any]: ...
 
 
 async def receive_files(
     announced: Sequence[ArtifactFile],
-    parts: AsyncIterator[pb.RegisterVersionRequest],
+    parts: AsyncIterator[UploadPart],
     staging: Staging,
     run: RunBlocking,
     limits: UploadLimits,
@@ -49,9 +60,7 @@ async def receive_files(
     return tuple(received)
 
 
-async def next_part(
-    parts: AsyncIterator[pb.RegisterVersionRequest], limits: UploadLimits
-) -> pb.RegisterVersionRequest | None:
+async def next_part(parts: AsyncIterator[PartT], limits: UploadLimits) -> PartT | None:
     """Return the next part; None at the end of the stream.
 
     Raises:
@@ -96,9 +105,7 @@ async def _receive_file(
 class _Chunks:
     """The stream's bytes, in pieces no longer than asked for."""
 
-    def __init__(
-        self, parts: AsyncIterator[pb.RegisterVersionRequest], limits: UploadLimits
-    ) -> None:
+    def __init__(self, parts: AsyncIterator[UploadPart], limits: UploadLimits) -> None:
         self._parts = parts
         self._limits = limits
         self._left = memoryview(b"")

@@ -1,73 +1,73 @@
 """Check what hosts and routers report, at the door: it reaches every router and host from here."""
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from dataclasses import replace
+from itertools import chain, islice
 
 from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.reports import RouterReport, ScorersReport
+from understudy.domain.snapshots import ScorerProcess
 from understudy.domain.versions import checked_model_name
-from understudy.registry.v1 import registry_pb2 as pb
 
-MOST_PROCESSES = 1_000  # in one report; models of a router too
 LONGEST_NAME = 200
 _LONGEST_ADDRESS = 300
 _LONGEST_TEXT = 1_000
-_MOST_SHARES = 100
 _MOST_FAULTS_TOLD = 20  # they travel in a header, which gRPC bounds
 _GREATEST_PORT = 65_535
-_STATES = frozenset(pb.ScorerState.values()) - {pb.SCORER_STATE_UNSPECIFIED}
-ReportT = TypeVar("ReportT", pb.ReportScorersRequest, pb.ReportRouterRequest)
 _A_NAME = f"1 to {LONGEST_NAME} printable characters"
 
 
-def checked_scorers_report(message: pb.ReportScorersRequest) -> pb.ReportScorersRequest:
+def checked_scorers_report(
+    report: ScorersReport, already_found: Iterable[Fault] = ()
+) -> ScorersReport:
     """Return the report as it may be published: sound, its error texts short and printable.
 
     Raises:
         InvalidInputError: with all that is wrong, up to a bound.
     """
-    _raise_any(_scorers_faults(message))
-    report = _known_part(message)
-    for process in report.processes:
-        process.last_error = _shown_text(process.last_error)
-    return report
+    raise_any(chain(already_found, _scorers_faults(report)))
+    return replace(report, processes=tuple(_shown_process(each) for each in report.processes))
 
 
-def checked_router_report(message: pb.ReportRouterRequest) -> pb.ReportRouterRequest:
+def checked_router_report(
+    report: RouterReport, already_found: Iterable[Fault] = ()
+) -> RouterReport:
     """Return the report as it may be shown.
 
     Raises:
         InvalidInputError: with all that is wrong, up to a bound.
     """
-    _raise_any(_router_faults(message))
-    report = _known_part(message)
-    for state in report.models:
-        state.withheld[:] = [_shown_text(why) for why in state.withheld]
+    raise_any(chain(already_found, _router_faults(report)))
     return report
 
 
-def _known_part(message: ReportT) -> ReportT:
-    report = type(message)()
-    report.CopyFrom(message)
-    report.DiscardUnknownFields()
-    return report
+def raise_any(found: Iterable[Fault]) -> None:
+    """Raise what is wrong, up to a bound.
+
+    Raises:
+        InvalidInputError: something is.
+    """
+    if faults := list(islice(found, _MOST_FAULTS_TOLD)):
+        raise InvalidInputError(faults)
 
 
-def _scorers_faults(message: pb.ReportScorersRequest) -> Iterator[Fault]:
-    if not _is_name(message.host_id):
-        yield Fault("host_id", _shown(message.host_id), _A_NAME)
-    if len(message.processes) > MOST_PROCESSES:
-        yield Fault("processes", str(len(message.processes)), f"at most {MOST_PROCESSES}")
-        return
-    for index, process in enumerate(message.processes):
+def _shown_process(process: ScorerProcess) -> ScorerProcess:
+    if process.last_error is None:
+        return process
+    return replace(process, last_error=_shown_text(process.last_error))
+
+
+def _scorers_faults(report: ScorersReport) -> Iterator[Fault]:
+    if not _is_name(report.host_id):
+        yield Fault("host_id", _shown(report.host_id), _A_NAME)
+    for index, process in enumerate(report.processes):
         yield from _process_faults(process, f"processes[{index}]")
 
 
-def _process_faults(process: pb.ScorerProcess, path: str) -> Iterator[Fault]:
+def _process_faults(process: ScorerProcess, path: str) -> Iterator[Fault]:
     yield from _model_faults(process.ref.model, f"{path}.ref.model")
     if process.ref.number < 1:
         yield Fault(f"{path}.ref.number", str(process.ref.number), "a version number from 1")
-    if process.state not in _STATES:
-        yield Fault(f"{path}.state", str(process.state), "a known state")
     if not _is_address(process.address):
         accepted = f"unix:/PATH or HOST:PORT, at most {_LONGEST_ADDRESS} characters"
         yield Fault(f"{path}.address", _shown(process.address), accepted)
@@ -75,20 +75,11 @@ def _process_faults(process: pb.ScorerProcess, path: str) -> Iterator[Fault]:
         yield Fault(f"{path}.host_id", _shown(process.host_id), _A_NAME)
 
 
-def _router_faults(message: pb.ReportRouterRequest) -> Iterator[Fault]:
-    if not _is_name(message.router_id):
-        yield Fault("router_id", _shown(message.router_id), _A_NAME)
-    if len(message.models) > MOST_PROCESSES:
-        yield Fault("models", str(len(message.models)), f"at most {MOST_PROCESSES}")
-        return
-    for index, state in enumerate(message.models):
+def _router_faults(report: RouterReport) -> Iterator[Fault]:
+    if not _is_name(report.router_id):
+        yield Fault("router_id", _shown(report.router_id), _A_NAME)
+    for index, state in enumerate(report.models):
         yield from _model_faults(state.model, f"models[{index}].model")
-        for field, count in (
-            ("effective", len(state.effective)),
-            ("withheld", len(state.withheld)),
-        ):
-            if count > _MOST_SHARES:
-                yield Fault(f"models[{index}].{field}", str(count), f"at most {_MOST_SHARES}")
 
 
 def _model_faults(name: str, path: str) -> Iterable[Fault]:
@@ -123,9 +114,3 @@ def _shown_text(text: str) -> str:
 
 def _shown(text: str) -> str:
     return repr(text[:80])
-
-
-def _raise_any(found: Iterator[Fault]) -> None:
-    faults = [fault for fault, _ in zip(found, range(_MOST_FAULTS_TOLD), strict=False)]
-    if faults:
-        raise InvalidInputError(faults)

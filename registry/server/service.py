@@ -1,7 +1,7 @@
 """The registry's gRPC service: translate, delegate, report each failure once."""
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,43 +12,46 @@ import structlog
 from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
 from registry.decisions.audit_chain import concerns
 from registry.record_drill import Drill, record_drill
-from registry.register_version import Registrar
+from registry.server.callers import (
+    LONGEST_ACTOR,
+    Context,
+    actor_of,
+    answering,
+    checked_reason,
+    peer_of,
+)
 from registry.server.live_state import LiveState
-from registry.server.receive_artifact import UploadLimits, next_part, receive_files
-from registry.server.report_checks import checked_router_report, checked_scorers_report
+from registry.server.report_wire import (
+    router_report_from_wire,
+    scorers_report_from_wire,
+    seen_router_to_wire,
+)
+from registry.server.submissions import Submissions
+from registry.server.watch_messages import WatchMessages
 from registry.server.wire import (
     audit_to_wire,
-    registration_from_wire,
+    level_of,
+    model_of,
     report_to_wire,
     revision_to_wire,
-    version_to_wire,
+    stored_version_to_wire,
 )
 from registry.store import revisions, versions
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import reading
 from registry.verify_audit import verify_audit
 from understudy.control.change_wire import change_from_wire
-from understudy.control.identity import ACTOR_KEY
-from understudy.control.wire import deployment_to_wire, ref_from_wire
-from understudy.domain.errors import (
-    InvalidInputError,
-    NotFoundError,
-    OverloadedError,
-    PermissionRefusedError,
-)
+from understudy.control.report_wire import scorer_to_wire
+from understudy.control.wire import deployment_to_wire
+from understudy.control.wire_values import ref_from_wire, value_or_none
+from understudy.domain.errors import NotFoundError, OverloadedError
 from understudy.domain.versions import checked_model_name
-from understudy.provenance.fields import is_placeholder
-from understudy.provenance.inspection import Inspection, Inspector
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
-from understudy.runtime.grpc_errors import abort_with
 
-_LONGEST_ACTOR = 200
-_LONGEST_REASON = 2000
 _RETRY_AFTER_MS = 1_000
 
 _log = structlog.get_logger()
-_Context = grpc.aio.ServicerContext[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,9 @@ class Parts:
     """What the service delegates to."""
 
     live: LiveState
-    registrar: Registrar
     changer: DeploymentChanger
-    inspector: Inspector
+    submissions: Submissions
     artifacts: ArtifactStore
-    uploads: UploadLimits
 
 
 class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
@@ -69,57 +70,69 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._live = parts.live
-        self._uploading = 0
+        self._messages = WatchMessages()
 
     async def CheckVersion(  # noqa: N802
-        self, request_iterator: AsyncIterator[pb.RegisterVersionRequest], context: _Context
-    ) -> pb.RegisterVersionResponse:
+        self, request_iterator: AsyncIterator[pb.CheckVersionRequest], context: Context
+    ) -> pb.CheckVersionResponse:
         async with answering(context, "CheckVersion"):
-            return await self._submit(request_iterator, context, register=False)
+            report, _ = await self._parts.submissions.take(
+                request_iterator, actor_of(context), register=False
+            )
+            return pb.CheckVersionResponse(report=report_to_wire(report))
 
     async def RegisterVersion(  # noqa: N802
-        self, request_iterator: AsyncIterator[pb.RegisterVersionRequest], context: _Context
+        self, request_iterator: AsyncIterator[pb.RegisterVersionRequest], context: Context
     ) -> pb.RegisterVersionResponse:
         async with answering(context, "RegisterVersion"):
-            return await self._submit(request_iterator, context, register=True)
+            report, registered = await self._parts.submissions.take(
+                request_iterator, actor_of(context), register=True
+            )
+            return pb.RegisterVersionResponse(
+                report=report_to_wire(report),
+                version=(
+                    None
+                    if registered is None
+                    else stored_version_to_wire(registered.version, with_record=True)
+                ),
+            )
 
     async def ListVersions(  # noqa: N802
-        self, request: pb.ListVersionsRequest, context: _Context
+        self, request: pb.ListVersionsRequest, context: Context
     ) -> pb.ListVersionsResponse:
         async with answering(context, "ListVersions"):
-            found = await self._read(lambda c: versions.list_versions(c, request.model or None))
+            model = model_of(request)
+            found = await self._read(lambda c: versions.list_versions(c, model))
             return pb.ListVersionsResponse(
-                versions=[version_to_wire(each, with_record=False) for each in found]
+                versions=[stored_version_to_wire(each, with_record=False) for each in found]
             )
 
     async def GetVersion(  # noqa: N802
-        self, request: pb.GetVersionRequest, context: _Context
-    ) -> pb.Version:
+        self, request: pb.GetVersionRequest, context: Context
+    ) -> pb.GetVersionResponse:
         async with answering(context, "GetVersion"):
             ref = ref_from_wire(request.ref)
             found = await self._read(lambda c: versions.get_version(c, ref))
-            return version_to_wire(found, with_record=True)
+            return pb.GetVersionResponse(version=stored_version_to_wire(found, with_record=True))
 
     async def FetchArtifactFile(  # noqa: N802
-        self, request: pb.FetchArtifactFileRequest, context: _Context
-    ) -> AsyncIterator[pb.ArtifactChunk]:
+        self, request: pb.FetchArtifactFileRequest, context: Context
+    ) -> AsyncIterator[pb.FetchArtifactFileResponse]:
         async with answering(context, "FetchArtifactFile"):
             pieces = self._parts.artifacts.read(request.sha256)
             while piece := await self._live.run(lambda: next(pieces, b"")):
-                yield pb.ArtifactChunk(data=piece)
+                yield pb.FetchArtifactFileResponse(data=piece)
 
     async def ChangeDeployment(  # noqa: N802
-        self, request: pb.ChangeDeploymentRequest, context: _Context
+        self, request: pb.ChangeDeploymentRequest, context: Context
     ) -> pb.ChangeDeploymentResponse:
         async with answering(context, "ChangeDeployment"):
             asked = ChangeRequest(
                 model=checked_model_name(request.model),
                 change=change_from_wire(request),
-                reason=_reason(request.reason),
+                reason=checked_reason(request.reason),
                 actor=actor_of(context),
-                expect_revision=(
-                    request.expect_revision if request.HasField("expect_revision") else None
-                ),
+                expect_revision=value_or_none(request, "expect_revision"),
                 dry_run=request.dry_run,
             )
             if asked.dry_run:
@@ -134,22 +147,22 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             )
 
     async def GetDeployment(  # noqa: N802
-        self, request: pb.GetDeploymentRequest, context: _Context
-    ) -> pb.Deployment:
+        self, request: pb.GetDeploymentRequest, context: Context
+    ) -> pb.GetDeploymentResponse:
         async with answering(context, "GetDeployment"):
-            model, number = request.model, request.revision
-            current = self._live.deployments(model) if model else []
+            model, number = request.model, value_or_none(request, "revision")
+            current = self._live.deployments(model)
             if not current:
                 raise NotFoundError("deployment of", model)
-            if number == 0:
-                return current[0]
+            if number is None:
+                return pb.GetDeploymentResponse(deployment=deployment_to_wire(current[0]))
             found = await self._read(lambda c: revisions.revision_of(c, model, number))
             if found is None:
                 raise NotFoundError("revision", f"{number} of {model}")
-            return deployment_to_wire(found)
+            return pb.GetDeploymentResponse(deployment=deployment_to_wire(found))
 
     async def ListRevisions(  # noqa: N802
-        self, request: pb.ListRevisionsRequest, context: _Context
+        self, request: pb.ListRevisionsRequest, context: Context
     ) -> pb.ListRevisionsResponse:
         async with answering(context, "ListRevisions"):
             history = await self._read(lambda c: revisions.history_of(c, request.model))
@@ -158,9 +171,10 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             return pb.ListRevisionsResponse(revisions=[revision_to_wire(e) for e in history])
 
     async def ListAudit(  # noqa: N802
-        self, request: pb.ListAuditRequest, context: _Context
+        self, request: pb.ListAuditRequest, context: Context
     ) -> pb.ListAuditResponse:
         async with answering(context, "ListAudit"):
+            model = model_of(request)
             verified = await self._read(verify_audit)
             if verified.faults:
                 _log.error("audit_log_broken", faults=verified.faults)
@@ -168,74 +182,78 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
                 entries=[
                     audit_to_wire(each)
                     for each in verified.recorded
-                    if not request.model or concerns(each.row, request.model)
+                    if model is None or concerns(each.row, model)
                 ],
                 chain_intact=not verified.faults,
                 faults=verified.faults,
             )
 
     async def GetStatus(  # noqa: N802
-        self, request: pb.GetStatusRequest, context: _Context
+        self, request: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
         async with answering(context, "GetStatus"):
-            observed, model = self._live.observed, request.model
+            live, model = self._live, model_of(request)
             status = pb.GetStatusResponse(
-                deployments=self._live.deployments(model),
-                scorers=self._live.scorers(model),
-                routers=observed.routers(model),
+                lineage=live.snapshot.lineage,
+                sequence=live.snapshot.sequence,
+                deployments=[deployment_to_wire(each) for each in live.deployments(model)],
+                scorers=[scorer_to_wire(each) for each in live.scorers(model)],
+                routers=[seen_router_to_wire(each, model) for each in live.routers()],
             )
-            if model and not (status.deployments or status.scorers):
+            if model is not None and not (status.deployments or status.scorers):
                 await self._check_registered(model)
             return status
 
     async def RecordDrill(  # noqa: N802
-        self, request: pb.RecordDrillRequest, context: _Context
+        self, request: pb.RecordDrillRequest, context: Context
     ) -> pb.RecordDrillResponse:
         async with answering(context, "RecordDrill"):
             drill = Drill(
                 actor=actor_of(context),
                 router=request.router,
-                level=request.level,
+                level=level_of(request),
                 duration_s=request.duration_s,
-                reason=_reason(request.reason),
+                reason=checked_reason(request.reason),
             )
             changer = self._parts.changer
             digest = await self._live.run(
                 lambda: record_drill(changer.engine, drill, changer.now())
             )
-            _log.info("drill_recorded", actor=drill.actor, level=drill.level, audit_digest=digest)
+            _log.info(
+                "drill_recorded", actor=drill.actor, level=drill.level.name, audit_digest=digest
+            )
             return pb.RecordDrillResponse(audit_digest=digest)
 
     async def ReportScorers(  # noqa: N802
-        self, request: pb.ReportScorersRequest, context: _Context
+        self, request: pb.ReportScorersRequest, context: Context
     ) -> pb.ReportScorersResponse:
         async with answering(context, "ReportScorers"):
-            report = checked_scorers_report(request)
+            report = scorers_report_from_wire(request)
             self._check_room(report.host_id)
             await self._live.report_scorers(report)
             return pb.ReportScorersResponse()
 
     async def ReportRouter(  # noqa: N802
-        self, request: pb.ReportRouterRequest, context: _Context
+        self, request: pb.ReportRouterRequest, context: Context
     ) -> pb.ReportRouterResponse:
         async with answering(context, "ReportRouter"):
-            report = checked_router_report(request)
+            report = router_report_from_wire(request)
             self._check_room(report.router_id)
             self._live.report_router(report)
             return pb.ReportRouterResponse()
 
-    async def Watch(  # noqa: N802
-        self, request: pb.WatchRequest, context: _Context
-    ) -> AsyncIterator[pb.Snapshot]:
+    async def Watch(  # type: ignore[override]  # noqa: N802 - bytes: see `add_registry`
+        self, request: pb.WatchRequest, context: Context
+    ) -> AsyncIterator[bytes]:
         async with answering(context, "Watch"):
-            watcher, peer = request.watcher[:_LONGEST_ACTOR], peer_of(context)
+            watcher, peer = request.watcher[:LONGEST_ACTOR], peer_of(context)
             watchers = self._live.watchers
             _log.info("watch_started", watcher=watcher, peer=peer, watchers=watchers.count)
             try:
                 # Closed here, not when the garbage is collected: the seat must be free at once.
                 async with aclosing(watchers.watch(peer)) as snapshots:
                     async for snapshot in snapshots:
-                        yield snapshot
+                        yield self._messages.written(snapshot)
             finally:
                 _log.info("watch_ended", watcher=watcher)
 
@@ -246,74 +264,6 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
 
         return await self._live.run(read)
 
-    async def _submit(
-        self,
-        request_iterator: AsyncIterator[pb.RegisterVersionRequest],
-        context: _Context,
-        *,
-        register: bool,
-    ) -> pb.RegisterVersionResponse:
-        actor = actor_of(context)
-        if self._uploading >= self._parts.uploads.max_uploads:
-            raise OverloadedError("the list of uploads", retry_after_ms=_RETRY_AFTER_MS)
-        self._uploading += 1
-        try:
-            return await self._receive(request_iterator, actor, register=register)
-        finally:
-            self._uploading -= 1
-
-    async def _receive(
-        self,
-        request_iterator: AsyncIterator[pb.RegisterVersionRequest],
-        actor: str,
-        *,
-        register: bool,
-    ) -> pb.RegisterVersionResponse:
-        first = await next_part(request_iterator, self._parts.uploads)
-        if first is None or not first.HasField("registration"):
-            raise InvalidInputError.of("part", read="no registration", accepted="it first")
-        asked = registration_from_wire(first.registration, actor=actor)
-        if register:
-            _reason(asked.reason)
-        registrar = self._parts.registrar
-        # Not in a worker thread: a caller who breaks off now would leave it to nobody.
-        with self._parts.artifacts.stage() as staging:
-            received = await receive_files(
-                asked.files, request_iterator, staging, self._live.run, self._parts.uploads
-            )
-            # Without files the findings say so; there is nothing to look into.
-            inspection = (
-                await self._parts.inspector.inspect(staging.directory) if received else Inspection()
-            )
-            submission = registrar.prepare(asked, received, inspection)
-            if not register:
-                report = await self._live.run(lambda: registrar.check(asked, submission))
-                return pb.RegisterVersionResponse(report=report_to_wire(report))
-            report, registered = await self._live.change(
-                lambda: registrar.register(asked, submission, staging)
-            )
-        if registered is None:
-            _log.warning(
-                "registration_refused",
-                model=asked.model,
-                actor=actor,
-                findings=len(report.findings),
-                fields=[finding.field for finding in report.findings],
-            )
-            return pb.RegisterVersionResponse(report=report_to_wire(report))
-        _log.info(
-            "version_registered",
-            version=str(registered.version.spec.ref),
-            actor=actor,
-            artifact_digest=report.artifact_digest,
-            provenance_digest=report.provenance_digest,
-            audit_digest=registered.audit_digest,
-        )
-        return pb.RegisterVersionResponse(
-            report=report_to_wire(report),
-            version=version_to_wire(registered.version, with_record=True),
-        )
-
     async def _check_registered(self, model: str) -> None:
         if not await self._read(partial(versions.numbers_of, model=model)):
             raise NotFoundError("model", model)
@@ -323,40 +273,15 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             raise OverloadedError("the list of reports", retry_after_ms=_RETRY_AFTER_MS)
 
 
-@asynccontextmanager
-async def answering(context: _Context, rpc: str) -> AsyncIterator[None]:
-    """Turn a failure in the block into its gRPC status."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
-        await abort_with(context, error, rpc=rpc)
-
-
-def actor_of(context: _Context) -> str:
-    """Return who calls, by the call's metadata.
-
-    Raises:
-        PermissionRefusedError: nobody is named.
-    """
-    metadata = dict(context.invocation_metadata() or ())
-    actor = str(metadata.get(ACTOR_KEY, "")).strip()
-    if is_placeholder(actor) or len(actor) > _LONGEST_ACTOR or not actor.isprintable():
-        raise PermissionRefusedError(f"the call names no actor in its metadata ({ACTOR_KEY})")
-    return actor
-
-
-def peer_of(context: _Context) -> str:
-    """Return from which machine the call comes, without the port."""
-    peer: str = context.peer() or ""
-    return peer.rpartition(":")[0] or peer
-
-
-def _reason(text: str) -> str:
-    printable = text.replace("\n", "").isprintable()  # a terminal obeys other control characters
-    if is_placeholder(text) or len(text) > _LONGEST_REASON or not printable:
-        accepted = "why, in 1 to 2000 printable characters and line ends"
-        raise InvalidInputError.of("reason", read=text, accepted=accepted)
-    return text
+def add_registry(service: RegistryService, server: grpc.aio.Server) -> None:
+    """Let `server` answer with `service`."""
+    name = pb.DESCRIPTOR.services_by_name["RegistryService"].full_name
+    watch: Any = grpc.unary_stream_rpc_method_handler(
+        service.Watch, pb.WatchRequest.FromString, None
+    )
+    registry_pb2_grpc.add_RegistryServiceServicer_to_server(service, server)
+    # In the place of the generated handler, which would write a snapshot for each watcher anew.
+    server.add_registered_method_handlers(name, {"Watch": watch})
 
 
 def _log_change(asked: ChangeRequest, changed: Changed) -> None:

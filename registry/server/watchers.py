@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 
 from understudy.domain.errors import OverloadedError
-from understudy.registry.v1 import registry_pb2 as pb
+from understudy.domain.snapshots import Snapshot
 
 _RETRY_AFTER_MS = 1_000
 
@@ -14,7 +14,7 @@ _RETRY_AFTER_MS = 1_000
 class Watchers:
     """One slot per watcher: it holds at most "there is a newer snapshot". For one event loop."""
 
-    def __init__(self, first: pb.Snapshot, *, limit: int, limit_per_peer: int) -> None:
+    def __init__(self, first: Snapshot, *, limit: int, limit_per_peer: int) -> None:
         self._latest = first
         self._limit = limit
         self._limit_per_peer = limit_per_peer
@@ -23,14 +23,14 @@ class Watchers:
         self._closed = False
 
     @property
-    def latest(self) -> pb.Snapshot:
+    def latest(self) -> Snapshot:
         return self._latest
 
     @property
     def count(self) -> int:
         return len(self._bells)
 
-    def publish(self, snapshot: pb.Snapshot) -> None:
+    def publish(self, snapshot: Snapshot) -> None:
         self._latest = snapshot
         for bell in self._bells:
             bell.set()
@@ -41,7 +41,7 @@ class Watchers:
         for bell in self._bells:
             bell.set()
 
-    async def watch(self, peer: str) -> AsyncGenerator[pb.Snapshot, None]:
+    async def watch(self, peer: str) -> AsyncGenerator[Snapshot, None]:
         """Yield the latest snapshot now, then again whenever there is a newer one, until closed.
 
         Raises:

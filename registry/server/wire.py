@@ -1,25 +1,22 @@
 """The registry's own messages to its words and back; shared ones are in `understudy.control.wire`."""
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from registry.decisions.audit_chain import RecordedRow
 from registry.register_version import Registration
 from registry.store.revisions import StoredRevision
 from registry.store.versions import StoredVersion
 from understudy.artifact.paths import checked_path
-from understudy.control.wire import (
-    deployment_to_wire,
-    file_from_wire,
-    file_to_wire,
-    ref_to_wire,
-    tensor_to_wire,
-    view_to_wire,
-)
+from understudy.control.wire import deployment_to_wire, file_from_wire, version_to_wire
+from understudy.control.wire_enums import ACTIONS, LEVEL_OF
+from understudy.control.wire_values import timestamp
+from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureView, view_from_canonical_json
 from understudy.domain.versions import ScoreOutput, checked_model_name
 from understudy.gate.gate import GateReport
 from understudy.registry.v1 import registry_pb2 as pb
+
+UploadPart = pb.RegisterVersionRequest | pb.CheckVersionRequest
+_ACTIONS = {action.value: number for action, number in ACTIONS.items()}
 
 
 def registration_from_wire(message: pb.Registration, *, actor: str) -> Registration:
@@ -54,26 +51,14 @@ def registration_from_wire(message: pb.Registration, *, actor: str) -> Registrat
     )
 
 
-def version_to_wire(version: StoredVersion, *, with_record: bool) -> pb.Version:
-    """Return the message; without the record it is what a scorer host and a router need."""
-    spec = version.spec
-    return pb.Version(
-        ref=ref_to_wire(spec.ref),
-        artifact_digest=spec.artifact_digest,
-        files=[file_to_wire(file) for file in spec.files],
-        provenance_digest=spec.provenance_digest,
-        provenance_json=version.provenance_json if with_record else "",
-        inputs=[tensor_to_wire(tensor) for tensor in spec.inputs],
-        outputs=[tensor_to_wire(tensor) for tensor in spec.outputs],
-        feature_set=[str(ref) for ref in spec.feature_set],
-        feature_views=[view_to_wire(view) for view in spec.feature_views],
-        score_output=pb.ScoreOutput(
-            output=spec.score_output.output, column=spec.score_output.column
-        ),
-        registered_by=version.registered_by,
-        golden_tolerance=spec.golden_tolerance,
-        registered_at=timestamp(version.registered_at_ns),
-    )
+def stored_version_to_wire(version: StoredVersion, *, with_record: bool) -> pb.Version:
+    """Return the message with all that the registry knows, the record where it is asked for."""
+    message = version_to_wire(version.spec)
+    message.registered_by = version.registered_by
+    message.registered_at.CopyFrom(timestamp(version.registered_at_ns))
+    if with_record:
+        message.provenance_json = version.provenance_json
+    return message
 
 
 def report_to_wire(report: GateReport) -> pb.GateReport:
@@ -84,7 +69,7 @@ def report_to_wire(report: GateReport) -> pb.GateReport:
             for each in report.findings
         ],
         artifact_digest=report.artifact_digest,
-        provenance_digest=report.provenance_digest,
+        provenance_digest=report.provenance_digest or None,
     )
 
 
@@ -93,7 +78,7 @@ def revision_to_wire(stored: StoredRevision) -> pb.RevisionEntry:
         deployment=deployment_to_wire(stored.deployment),
         actor=stored.actor,
         reason=stored.reason,
-        action=stored.action,
+        action=_action(stored.action),
         at=timestamp(stored.at_ns),
     )
 
@@ -104,21 +89,44 @@ def audit_to_wire(recorded: RecordedRow) -> pb.AuditEntry:
         sequence=row.sequence,
         at=timestamp(row.at_ns),
         actor=row.actor,
-        action=row.action,
-        model=row.model,
+        action=_action(row.action),
+        model=row.model or None,
         reason=row.reason,
-        from_revision=row.from_revision,
-        to_revision=row.to_revision,
+        from_revision=row.from_revision or None,
+        to_revision=row.to_revision or None,
         details_json=row.details_json,
         digest=recorded.digest,
         previous_digest=row.previous_digest,
     )
 
 
-def timestamp(at_ns: int) -> Timestamp:
-    message = Timestamp()
-    message.FromNanoseconds(at_ns)
-    return message
+def model_of(
+    request: pb.ListVersionsRequest | pb.ListAuditRequest | pb.GetStatusRequest,
+) -> str | None:
+    """Return the model that is named; None when the request is about all.
+
+    Raises:
+        InvalidInputError: the name cannot be a model's.
+    """
+    return checked_model_name(request.model) if request.HasField("model") else None
+
+
+def level_of(request: pb.RecordDrillRequest) -> DegradationLevel:
+    """Return the level that is exercised.
+
+    Raises:
+        InvalidInputError: it is none that we know.
+    """
+    level = LEVEL_OF.get(request.level)
+    if level is None:
+        accepted = "FULL for the end of a drill; FEATURES, FALLBACK or CONSTANT"
+        raise InvalidInputError.of("level", read=request.level, accepted=accepted)
+    return level
+
+
+def _action(text: str) -> pb.Action.ValueType:
+    """Return what was done; a row that no registry wrote may say anything."""
+    return _ACTIONS.get(text, pb.ACTION_UNSPECIFIED)
 
 
 def _view(message: pb.FeatureViewDefinition, field: str, faults: list[Fault]) -> FeatureView | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.dialects.sqlite import insert
@@ -31,6 +32,9 @@ def open_database(path: Path) -> Engine:
         with writing(engine) as connection:
             schema.metadata.create_all(connection)
             _check_schema_version(connection)
+            connection.execute(
+                insert(schema.lineage).values(place=1, id=str(uuid4())).on_conflict_do_nothing()
+            )
     except BaseException:
         engine.dispose()
         raise
@@ -57,6 +61,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
         connection.execution_options(begin="BEGIN").begin(),
     ):
         yield connection
+
+
+def lineage_of(engine: Engine) -> str:
+    """Return the id that the database was made with: other databases have others."""
+    with reading(engine) as connection:
+        found: str = connection.execute(select(schema.lineage.c.id)).scalar_one()
+    return found
 
 
 def count_start(engine: Engine) -> int:

@@ -1,16 +1,22 @@
 """The last report of each scorer host, kept across restarts of the registry."""
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from registry.store.schema import host_reports
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.reports import ScorersReport
+
+_REPORT = TypeAdapter(ScorersReport)
 
 
-def save(connection: Connection, host_id: str, report: bytes) -> None:
-    statement = insert(host_reports).values(host_id=host_id, report=report)
+def save(connection: Connection, report: ScorersReport) -> None:
+    text = _REPORT.dump_json(report).decode()
+    statement = insert(host_reports).values(host_id=report.host_id, report_json=text)
     connection.execute(
         statement.on_conflict_do_update(
-            index_elements=[host_reports.c.host_id], set_={"report": report}
+            index_elements=[host_reports.c.host_id], set_={"report_json": text}
         )
     )
 
@@ -19,6 +25,21 @@ def forget(connection: Connection, host_ids: tuple[str, ...]) -> None:
     connection.execute(delete(host_reports).where(host_reports.c.host_id.in_(host_ids)))
 
 
-def read_all(connection: Connection) -> dict[str, bytes]:
-    rows = connection.execute(select(host_reports.c.host_id, host_reports.c.report))
-    return {host_id: bytes(report) for host_id, report in rows}
+def read_all(connection: Connection) -> dict[str, str]:
+    """Return the text of each host's report, see `report_of`; one may be damaged."""
+    rows = connection.execute(select(host_reports.c.host_id, host_reports.c.report_json))
+    return {row.host_id: row.report_json for row in rows}
+
+
+def report_of(text: str) -> ScorersReport:
+    """Return the report that `save` wrote down.
+
+    Raises:
+        InvalidInputError: it is not one.
+    """
+    try:
+        return _REPORT.validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(step) for step in first["loc"]) or "report"
+        raise InvalidInputError.of(field, read=first["input"], accepted=first["msg"]) from error

@@ -3,10 +3,10 @@
 from sqlalchemy import (
     DDL,
     BigInteger,
+    CheckConstraint,
     Column,
     Float,
     Integer,
-    LargeBinary,
     MetaData,
     String,
     Table,
@@ -14,7 +14,7 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -84,15 +84,23 @@ audit = Table(
     Column("digest", String(64), nullable=False),
 )
 
+# Which registry this is: made once with the database, and the same in every copy of it.
+lineage = Table(
+    "lineage",
+    metadata,
+    Column("place", Integer, CheckConstraint("place = 1"), primary_key=True),  # one row only
+    Column("id", String(36), nullable=False),
+)
+
 # The last report of each scorer host, so that a restarted registry names scorers at once.
 host_reports = Table(
     "host_reports",
     metadata,
     Column("host_id", String(255), primary_key=True),
-    Column("report", LargeBinary, nullable=False),  # ReportScorersRequest
+    Column("report_json", Text, nullable=False),  # ScorersReport
 )
 
-for _table in (versions, feature_views, revisions, audit):
+for _table in (versions, feature_views, revisions, audit, lineage):
     for _verb in ("UPDATE", "DELETE"):
         event.listen(
             _table,

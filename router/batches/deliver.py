@@ -82,7 +82,7 @@ class Delivery:
         ]
         if own_s:  # in order of arrival: the middle one
             self.after_batch(own_s[len(own_s) // 2], handed.outstanding_rows)
-        if deployment.fallback.last_score:
+        if deployment.fallback.last_score_max_age_s is not None:
             self._remember(answered, answered_s)
         self.request_log.answered(answered, now_s=answered_s)
         self.log(self._log_batch(answered, deployment, queue_s, total_s))

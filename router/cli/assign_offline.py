@@ -41,8 +41,8 @@ def read_deployment(file: Path) -> Deployment:
     return deployment
 
 
-def fetch_deployment(registry: str, model: str, revision: int) -> Deployment:
-    """Return a revision from the registry; 0 is the current one.
+def fetch_deployment(registry: str, model: str, revision: int | None) -> Deployment:
+    """Return a revision from the registry; the current one when none is named.
 
     Raises:
         grpc.RpcError: the registry is away, or has no such revision.
@@ -50,7 +50,8 @@ def fetch_deployment(registry: str, model: str, revision: int) -> Deployment:
     request = registry_pb2.GetDeploymentRequest(model=model, revision=revision)
     with grpc.insecure_channel(registry) as channel:
         stub = registry_pb2_grpc.RegistryServiceStub(channel)
-        return deployment_from_wire(stub.GetDeployment(request, timeout=_TIMEOUT_S))
+        found = stub.GetDeployment(request, timeout=_TIMEOUT_S)
+    return deployment_from_wire(found.deployment)
 
 
 def assigned_arms(

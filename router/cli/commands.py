@@ -158,7 +158,7 @@ def drill(
     asked = router_pb2.StartDrillRequest(dry_run=True)
     asked.MergeFrom(request)
     _complain(ask_workers(state_dir, lambda stub: stub.StartDrill(asked, timeout=5.0)))
-    digest = _record_drill(registry, request, level, state_dir)
+    digest = _record_drill(registry, request, state_dir)
     started = ask_workers(state_dir, lambda stub: stub.StartDrill(request, timeout=5.0))
     for answer in started.by_worker.values():
         if answer is not None:
@@ -200,8 +200,9 @@ def assign(
         Path | None, typer.Option(help="A revision as JSON, instead of the registry's.")
     ] = None,
     revision: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Of the registry; 0: the current one.")
-    ] = 0,
+        int | None,
+        typer.Option(min=1, max=2**63 - 1, help="Of the registry [the current one]."),
+    ] = None,
     registry: Registry = DEFAULT_REGISTRY,
 ) -> None:
     """Print the arm of each unit key, a line of standard input, by the rule that routers use.
@@ -235,13 +236,11 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     return found
 
 
-def _record_drill(
-    registry: str, request: router_pb2.StartDrillRequest, level: str, state_dir: Path
-) -> str:
+def _record_drill(registry: str, request: router_pb2.StartDrillRequest, state_dir: Path) -> str:
     """Put the drill into the audit log and return the row's digest; exits when that fails."""
     record = registry_pb2.RecordDrillRequest(
         router=f"{gethostname()}:{state_dir.resolve()}"[-_LONGEST_ROUTER_NAME:],
-        level=level,
+        level=request.level,
         duration_s=request.duration_s,
         reason=request.reason,
     )

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from understudy.control.report_wire import withheld_from_wire
 from understudy.control.wire_enums import LEVEL_OF, shown_name
 from understudy.router.v1 import router_pb2
 from understudy.scoring.v1 import scoring_pb2
@@ -41,10 +42,11 @@ def print_status(console: Console, found: Sequence[Status]) -> None:
         console.print(mirrors)
     for each in found:
         for model in each.models:
-            acting = "; ".join(model.withheld) or "all parts act"
+            withheld = [str(withheld_from_wire(each)) for each in model.withheld]
+            acting = "; ".join(withheld) or "all parts act"
             console.print(
                 f"{each.router_id}: {model.model} revision {model.revision}, "
-                f"champion {model.champion or 'nobody'}; {escape(acting)}"
+                f"champion {model.champion if model.HasField('champion') else 'nobody'}; {escape(acting)}"
             )
     for trouble in troubles(found):
         console.print(f"[red]{escape(trouble)}[/red]")

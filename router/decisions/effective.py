@@ -1,9 +1,11 @@
 """What acts now: a declared share acts only on a version that is ready; never a silent gap."""
 
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from understudy.domain.deployments import Deployment
+from understudy.domain.deployments import Arm, Deployment
+from understudy.domain.reports import WithheldPart, WithheldReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +14,7 @@ class Effective:
 
     champion: int | None  # the version that acts as champion; None: nobody can
     challengers: tuple[int, ...]  # declared and ready; the others' units go to the champion
-    withheld: tuple[str, ...]  # why a declared part does not act, for status and metrics
+    withheld: tuple[WithheldPart, ...]  # declared parts that do not act
 
 
 def decide_effective(
@@ -26,23 +28,23 @@ def decide_effective(
         acting_champion: who acted as champion until now; it stays while the declared one warms
             up, so a deployment never trades a working model for one that is not there yet.
     """
-    withheld: list[str] = []
     champion = _champion(deployment, ready, acting_champion)
-    if champion != deployment.champion:
-        instead = "nobody" if champion is None else f"version {champion}"
-        withheld.append(f"champion {deployment.champion} is not ready; {instead} answers")
     challengers = tuple(c.version for c in deployment.challengers if c.version in ready)
-    withheld += [
-        f"challenger {c.version} is not ready; its {c.weight_bp} bp stay with the champion"
-        for c in deployment.challengers
-        if c.version not in ready
-    ]
-    withheld += [
-        f"shadow {s.version} is not ready; nothing is mirrored to it"
-        for s in deployment.shadows
-        if s.version not in ready
-    ]
-    return Effective(champion, challengers, tuple(withheld))
+    return Effective(champion, challengers, tuple(_withheld(deployment, ready, champion)))
+
+
+def _withheld(
+    deployment: Deployment, ready: AbstractSet[int], champion: int | None
+) -> Iterator[WithheldPart]:
+    why = WithheldReason.NOT_READY
+    if champion != deployment.champion:
+        yield WithheldPart(Arm.CHAMPION, deployment.champion, why)
+    for challenger in deployment.challengers:
+        if challenger.version not in ready:
+            yield WithheldPart(Arm.CHALLENGER, challenger.version, why, challenger.weight_bp)
+    for shadow in deployment.shadows:
+        if shadow.version not in ready:
+            yield WithheldPart(Arm.SHADOW, shadow.version, why, shadow.sample_bp)
 
 
 def _champion(

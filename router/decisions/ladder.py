@@ -41,7 +41,7 @@ def declares(fallback: Fallback, level: DegradationLevel) -> bool:
     if fallback.constant_score is not None:
         return True
     return level is DegradationLevel.FALLBACK and (
-        fallback.version is not None or fallback.last_score
+        fallback.version is not None or fallback.last_score_max_age_s is not None
     )
 
 

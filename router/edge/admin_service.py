@@ -10,9 +10,11 @@ from router.decisions.ladder import declares
 from router.pipeline import Pipeline
 from router.revision.live_model import LiveModel
 from router.revision.live_models import LiveModels
+from understudy.control.report_wire import model_state_to_wire
 from understudy.control.wire_enums import LEVEL_OF, LEVELS
-from understudy.domain.deployments import DegradationLevel
+from understudy.domain.deployments import Challenger, DegradationLevel
 from understudy.domain.errors import InvalidInputError, RefusedError
+from understudy.domain.reports import RouterModelState
 from understudy.logs.schema import LogKind
 from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2
@@ -125,19 +127,16 @@ def _scorers(models: LiveModels) -> list[router_pb2.UsedScorer]:
 
 def model_states(models: LiveModels) -> list[registry_pb2.RouterModelState]:
     """Return what is live, for the registry's status and for operators."""
-    return [_state(model) for model in models]
+    return [model_state_to_wire(_state(model)) for model in models]
 
 
-def _state(model: LiveModel) -> registry_pb2.RouterModelState:
+def _state(model: LiveModel) -> RouterModelState:
     weights = {c.version: c.weight_bp for c in model.deployment.challengers}
-    return registry_pb2.RouterModelState(
+    return RouterModelState(
         model=model.deployment.model,
         revision=model.deployment.revision,
-        champion=model.effective.champion or 0,
-        effective=[
-            registry_pb2.Challenger(version=version, weight_bp=weights[version])
-            for version in model.effective.challengers
-        ],
+        champion=model.effective.champion,
+        effective=tuple(Challenger(each, weights[each]) for each in model.effective.challengers),
         withheld=model.effective.withheld,
     )
 

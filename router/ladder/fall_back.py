@@ -126,12 +126,10 @@ class Ladder:
         return call.answer_by_s - now_s > _LEAST_TIME_TO_ASK_S
 
     def _last_score(self, call: Call, now_s: float) -> float | None:
-        declared = self._deployment.fallback
-        if not declared.last_score or call.candidates is not None:
+        max_age_s = self._deployment.fallback.last_score_max_age_s
+        if max_age_s is None or call.candidates is not None:
             return None
-        return self._delivery.last_scores.find(
-            call, max_age_s=declared.last_score_max_age_s, now_s=now_s
-        )
+        return self._delivery.last_scores.find(call, max_age_s=max_age_s, now_s=now_s)
 
     def _declared(
         self,

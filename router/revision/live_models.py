@@ -162,7 +162,7 @@ class LiveModels:
             revision=deployment.revision,
             champion=effective.champion,
             challengers=effective.challengers,
-            withheld=effective.withheld,
+            withheld=[str(part) for part in effective.withheld],
         )
 
     def _spawn(self, call: Coroutine[None, None, None]) -> None:

@@ -15,9 +15,10 @@ from scorer.host.artifact_cache import ArtifactCache
 from scorer.host.fleet import Fleet
 from scorer.settings import HostSettings
 from understudy.control.registry_watch import follow, open_registry_channel
-from understudy.control.wire import scorer_to_wire
+from understudy.control.report_wire import scorers_report_to_wire
+from understudy.domain.reports import ScorersReport
 from understudy.domain.snapshots import Snapshot
-from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
+from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.exit_codes import OK
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.serving import add_health_and_reflection, bind, new_server
@@ -94,9 +95,7 @@ async def _report(
 async def _send_report(channel: grpc.aio.Channel, fleet: Fleet, host_id: str) -> None:
     stub = registry_pb2_grpc.RegistryServiceStub(channel)
     await stub.ReportScorers(
-        registry_pb2.ReportScorersRequest(
-            host_id=host_id, processes=[scorer_to_wire(each) for each in fleet.processes()]
-        ),
+        scorers_report_to_wire(ScorersReport(host_id, tuple(fleet.processes()))),
         timeout=_REPORT_TIMEOUT_S,
     )
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from scorer.decisions.cpu_division import CpuUser
 from scorer.decisions.fleet import Place, Wanted
 from scorer.host.artifact_cache import ArtifactCache
 from scorer.host.launch import Launcher, LaunchOptions
+from scorer.host.loaded_artifact import loaded_digest
 from scorer.host.priority import may_set_down_to, set_idle, set_nice, try_priority
 from understudy.domain.errors import CorruptedError, InvalidInputError, UnderstudyError
 from understudy.domain.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
@@ -102,11 +102,7 @@ class SupervisedScorer:
             address=launch.address,
             state=ScorerState.STARTING,
             artifact_digest=wanted.version.artifact_digest,
-            restarts=0,
-            last_error="",
-            started_at_s=0.0,
             host_id=host_id,
-            pid=0,
         )
 
     @property
@@ -164,7 +160,10 @@ class SupervisedScorer:
                 self._apply_nice(process.pid, self._nice)
                 self._keep_apart(apart=False)
                 self._history = self._history.started()
-                self._change(state=ScorerState.READY)
+                loaded = await loaded_digest(
+                    self.state.address, self.state.ref, timeout_s=self._times.probe_timeout_s
+                )
+                self._change(state=ScorerState.READY, loaded_digest=loaded)
                 _log.info("scorer_ready", scorer=self._name, pid=process.pid)
                 await self._watch(process, probe)
             await self._drain(process)
@@ -181,7 +180,7 @@ class SupervisedScorer:
         self._keep_apart(apart=self._neighbours.serve())
         process = self._process = await self._launcher.start(folder)
         self._neighbours.arrange_cpus()  # the process started with our CPUs, which may have changed by now
-        self._change(pid=process.pid, started_at_s=datetime.now(UTC).timestamp())
+        self._change(pid=process.pid, loaded_digest=None, started_at_ns=time.time_ns())
         if self._loads_quietly():
             try_priority(set_idle, process.pid, scorer=self._name)
         _log.info("scorer_started", scorer=self._name, pid=process.pid)
@@ -270,14 +269,14 @@ class SupervisedScorer:
     async def _wait_to_restart(self, why: str, plan: Restart) -> None:
         after_ms = round(plan.after_s * 1000)
         _log.warning("scorer_failed", scorer=self._name, why=why, restart_after_ms=after_ms)
-        self._change(state=ScorerState.RESTARTING, last_error=why, pid=0)
+        self._change(state=ScorerState.RESTARTING, last_error=why, loaded_digest=None, pid=None)
         with suppress(TimeoutError):
             async with asyncio.timeout(plan.after_s):
                 await self._stop.wait()
 
     async def _rest(self, state: ScorerState, why: str) -> None:
         _log.error("scorer_stays_down", scorer=self._name, state=state.value, why=why)
-        self._change(state=state, last_error=why, pid=0)
+        self._change(state=state, last_error=why, loaded_digest=None, pid=None)
         if not self._stop.is_set():
             self._named_again.clear()
             await self._named_again.wait()

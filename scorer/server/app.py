@@ -80,9 +80,8 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
         )
         resources.push_async_callback(batcher.close)
         limits = RequestLimits(settings.max_request_rows, settings.nan_policy is NanPolicy.REFUSE)
-        service.serve(
-            ServedModel(loaded.signature, RequestReader(loaded.signature, limits), batcher)
-        )
+        reader = RequestReader(loaded.signature, limits)
+        service.serve(ServedModel(loaded.signature, loaded.artifact_digest, reader, batcher))
         drain = DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
         await serve_until_stopped(server, health, stop, drain, end_streams=service.end_streams)
     return OK

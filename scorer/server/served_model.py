@@ -18,8 +18,11 @@ _TIMEOUT_PARAMETER = "timeout"  # microseconds, as in Triton
 class ServedModel:
     """A signature with the reader, batcher and writer of its messages."""
 
-    def __init__(self, signature: Signature, reader: RequestReader, batcher: Batcher) -> None:
+    def __init__(
+        self, signature: Signature, artifact_digest: str, reader: RequestReader, batcher: Batcher
+    ) -> None:
         self.signature = signature
+        self.artifact_digest = artifact_digest  # of the bytes that were loaded
         self.batcher = batcher
         self.writer = ResponseWriter(signature)
         self._reader = reader

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from scorer.server.coming_calls import ComingCalls
 from scorer.server.infer_stream import InferStream
 from scorer.server.served_model import ModelRequest, ServedModel
+from understudy.artifact.digests import LOADED_DIGEST_PROPERTY
 from understudy.domain.errors import InvalidInputError, NotFoundError, UnavailableError
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb
@@ -168,6 +169,7 @@ class InferenceService(grpc.GenericRpcHandler):
             platform=_PLATFORM,
             inputs=[_metadata_of(spec) for spec in signature.inputs],
             outputs=[_metadata_of(spec) for spec in signature.outputs],
+            properties={LOADED_DIGEST_PROPERTY: self._served.artifact_digest},
         )
 
     def _check_name(self, name: str, number: str) -> None:

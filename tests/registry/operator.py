@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from registry.app import open_registry
 from registry.settings import RegistrySettings
 from tests.registry.samples import ACTOR
 from understudy.control.change_wire import change_to_wire
-from understudy.control.client import NewVersion, registration_parts
+from understudy.control.client import NewVersion, upload_parts
 from understudy.control.identity import ACTOR_KEY
+from understudy.control.wire_enums import LEVELS
 from understudy.domain.changes import Change
+from understudy.domain.deployments import DegradationLevel
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.serving import Health
@@ -35,10 +37,9 @@ class Operator:
             registration_parts(version), metadata=self._metadata, timeout=LIMIT_S
         )
 
-    async def check(self, version: NewVersion) -> pb.RegisterVersionResponse:
-        return await self.stub.CheckVersion(
-            registration_parts(version), metadata=self._metadata, timeout=LIMIT_S
-        )
+    async def check(self, version: NewVersion) -> pb.CheckVersionResponse:
+        parts = upload_parts(version, pb.CheckVersionRequest)
+        return await self.stub.CheckVersion(parts, metadata=self._metadata, timeout=LIMIT_S)
 
     async def change(self, change: Change, **options: Any) -> pb.ChangeDeploymentResponse:
         request = pb.ChangeDeploymentRequest(**{"model": "fraud", "reason": "a test", **options})
@@ -47,9 +48,9 @@ class Operator:
         getattr(request, field).SetInParent()
         return await self.stub.ChangeDeployment(request, metadata=self._metadata, timeout=LIMIT_S)
 
-    async def drill(self, level: str, duration_s: float) -> pb.RecordDrillResponse:
+    async def drill(self, level: DegradationLevel, duration_s: float) -> pb.RecordDrillResponse:
         request = pb.RecordDrillRequest(
-            router="host:/r", level=level, duration_s=duration_s, reason="a test"
+            router="host:/r", level=LEVELS[level], duration_s=duration_s, reason="a test"
         )
         return await self.stub.RecordDrill(request, metadata=self._metadata, timeout=LIMIT_S)
 
@@ -63,10 +64,10 @@ class Operator:
     async def seen(self, wanted: Callable[[pb.Snapshot], bool]) -> pb.Snapshot:
         """Return the first snapshot for which `wanted` holds; fail when none comes."""
         call = self.stub.Watch(pb.WatchRequest(watcher="test"), timeout=LIMIT_S)
-        async for snapshot in call:
-            if wanted(snapshot):
+        async for message in call:
+            if wanted(message.snapshot):
                 call.cancel()
-                return snapshot
+                return message.snapshot
         raise AssertionError("the watch ended")
 
 
@@ -111,7 +112,11 @@ async def report_of(
 
 async def version_1(operator: Operator) -> pb.Version:
     ref = pb.VersionRef(model="fraud", number=1)
-    return await operator.stub.GetVersion(pb.GetVersionRequest(ref=ref))
+    return (await operator.stub.GetVersion(pb.GetVersionRequest(ref=ref))).version
+
+
+def registration_parts(version: NewVersion) -> Iterator[pb.RegisterVersionRequest]:
+    return upload_parts(version, pb.RegisterVersionRequest)
 
 
 def rows_of(directory: Path, table: str) -> list[Any]:

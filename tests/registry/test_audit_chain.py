@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from registry.decisions.audit_chain import (
     GENESIS,
-    REGISTER,
     AuditRow,
     Effect,
     RecordedRow,
@@ -17,6 +16,7 @@ from registry.decisions.audit_chain import (
     first_break,
     version_digest,
 )
+from understudy.domain.changes import Action
 
 
 def chain(length: int) -> list[RecordedRow]:
@@ -81,9 +81,11 @@ def logged(action: str, details: str, *, to_revision: int = 0) -> RecordedRow:
 
 
 REVISION = logged("deploy", '{"from_digest":null,"to_digest":"d1"}', to_revision=1)
-VERSION = logged(REGISTER, '{"artifact_digest":"a","provenance_digest":"p","version":"fraud@1"}')
+VERSION = logged(
+    Action.REGISTER, '{"artifact_digest":"a","provenance_digest":"p","version":"fraud@1"}'
+)
 DEPLOYED = Effect("deploy", "fraud", 1, "d1")
-REGISTERED = Effect(REGISTER, "fraud", 1, version_digest("a", "p"))
+REGISTERED = Effect(Action.REGISTER, "fraud", 1, version_digest("a", "p"))
 
 
 def test_a_log_that_tells_of_all_there_is_has_no_discrepancies() -> None:
@@ -111,6 +113,6 @@ def test_what_was_changed_is_named_from_both_sides() -> None:
 
 @pytest.mark.parametrize("details", ["", "[]", "{}", '{"version": 1}', "null"])
 def test_a_row_that_cannot_be_read_is_named(details: str) -> None:
-    assert discrepancies([logged(REGISTER, details)], []) == (
+    assert discrepancies([logged(Action.REGISTER, details)], []) == (
         "an unreadable row is in the log only",
     )

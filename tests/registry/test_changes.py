@@ -20,6 +20,8 @@ from understudy.domain.changes import (
     Change,
     DeployChampion,
     Promote,
+    RemoveCanary,
+    RemoveShadow,
     Rollback,
     SetCanary,
     SetFallback,
@@ -47,6 +49,8 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
     st.builds(DeployChampion, NUMBERS),
     st.builds(SetShadow, NUMBERS, SHARES),
     st.builds(SetCanary, NUMBERS, SHARES),
+    st.builds(RemoveShadow, NUMBERS),
+    st.builds(RemoveCanary, NUMBERS),
     st.builds(Promote, st.none() | NUMBERS),
     st.builds(Rollback, st.none() | st.integers(1, 12)),
     st.builds(SetFallback, st.builds(Fallback, version=st.none() | NUMBERS)),
@@ -200,11 +204,11 @@ def test_a_share_is_replaced_and_removed() -> None:
 
     assert history[-1].challengers == (Challenger(2, 20),)
     assert history[-1].shadows == (Shadow(3, 30),)
-    assert history.after(SetCanary(2, 0)).challengers == ()
-    assert history.after(SetShadow(3, 0)).shadows == ()
+    assert history.after(RemoveCanary(2)).challengers == ()
+    assert history.after(RemoveShadow(3)).shadows == ()
 
 
-@pytest.mark.parametrize("change", [SetCanary(3, 0), SetShadow(3, 0), DeployChampion(1)])
+@pytest.mark.parametrize("change", [RemoveCanary(3), RemoveShadow(3), DeployChampion(1)])
 def test_a_change_that_changes_nothing_is_refused(change: Change) -> None:
     with pytest.raises(RefusedError):
         history_after(DeployChampion(1)).after(change)

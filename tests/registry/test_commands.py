@@ -29,6 +29,7 @@ from understudy.domain.errors import CorruptedError
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.exit_codes import OK, REFUSED, UNAVAILABLE, USAGE
+from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_CONSTANT, DEGRADATION_LEVEL_FULL
 
 REASON = ("--reason", "a test")
 
@@ -122,11 +123,11 @@ def test_a_version_goes_from_registration_to_rollback(registry: str, tmp_path: P
 
     history = json_of("history", "fraud")
     assert [entry["action"] for entry in history] == [
-        "deploy",
-        "shadow",
-        "canary",
-        "promote",
-        "rollback",
+        "ACTION_DEPLOY",
+        "ACTION_SHADOW",
+        "ACTION_CANARY",
+        "ACTION_PROMOTE",
+        "ACTION_ROLLBACK",
     ]
     assert back["after"]["revision"] == 5
     assert back["after"]["digest"] == history[2]["deployment"]["digest"]
@@ -228,6 +229,30 @@ def test_wrong_words_are_not_taken_for_a_refusal(words: tuple[str, ...]) -> None
     assert command(*words).exit_code == USAGE
 
 
+def test_a_share_of_nothing_ends_a_shadow_and_a_challenger(registry: str) -> None:
+    for words in (
+        ("deploy", "fraud@1"),
+        ("shadow", "fraud@2"),
+        ("shadow", "fraud@2", "--sample", "0%"),
+    ):
+        assert command(*words, *REASON).exit_code == OK
+    for weight in ("10%", "0bp"):
+        assert command("canary", "fraud@2", "--weight", weight, *REASON).exit_code == OK
+
+    history = json_of("history", "fraud")
+    assert [entry["action"] for entry in history[2::2]] == [
+        "ACTION_REMOVE_SHADOW",
+        "ACTION_REMOVE_CANARY",
+    ]
+    assert history[-1]["deployment"]["digest"] == history[0]["deployment"]["digest"]
+
+
+def test_the_status_names_the_registry_and_its_state(unchanged: str) -> None:
+    told = json_of("status")
+
+    assert f"registry {told['lineage']}, state {told['sequence']}" in command("status").stdout
+
+
 @pytest.mark.parametrize("option", ["--dry-run", "--reason=it"])
 def test_a_rollback_that_leaves_the_champion_says_so(registry: str, option: str) -> None:
     for words in (("deploy", "fraud@1"), ("deploy", "fraud@2"), ("shadow", "fraud@1")):
@@ -255,7 +280,7 @@ def test_a_rollback_that_changes_the_champion_does_not_say_otherwise(registry: s
 def test_details_that_somebody_forged_are_shown(
     details: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    entry = pb.AuditEntry(sequence=1, action="drill", details_json=details, reason="forged")
+    entry = pb.AuditEntry(sequence=1, action=pb.ACTION_DRILL, details_json=details, reason="forged")
 
     print_audit(pb.ListAuditResponse(entries=[entry]), Format.TABLE)
 
@@ -268,7 +293,10 @@ def test_the_audit_tells_the_start_of_a_drill_from_its_end(registry: str) -> Non
     command("deploy", "fraud@1", *REASON)
     with grpc.insecure_channel(registry) as channel:
         stub = registry_pb2_grpc.RegistryServiceStub(channel)
-        for level, duration_s in (("L3", 30.0), ("L0", 0.0)):
+        for level, duration_s in (
+            (DEGRADATION_LEVEL_CONSTANT, 30.0),
+            (DEGRADATION_LEVEL_FULL, 0.0),
+        ):
             stub.RecordDrill(
                 pb.RecordDrillRequest(
                     router="host:/r", level=level, duration_s=duration_s, reason="an exercise"
@@ -394,12 +422,10 @@ def test_policies_are_set_and_cleared(registry: str, tmp_path: Path) -> None:
     ruled = json_of("rules", "fraud", "--file", str(rules), *REASON)["after"]
     cleared = json_of("fallback", "fraud", *REASON)["after"]["fallback"]
 
-    assert (ladder["version"], ladder["last_score"], ladder["constant_score"]) == (2, True, 0.25)
-    assert ladder["last_score_max_age_s"] == 60
+    assert ladder == {"version": 2, "last_score_max_age_s": 60, "constant_score": 0.25}
     assert decided["decision_threshold"] == 0.4
-    assert ruled["rules"] == [rule]
-    assert (cleared["version"], cleared["last_score"]) == (0, False)
-    assert "constant_score" not in cleared
+    assert ruled["rules"] == [{**rule, "operator": "RULE_OPERATOR_GREATER"}]
+    assert cleared == {}
     assert "vip" in command("threshold", "fraud", *REASON).stdout, "tables show rules"
 
 

@@ -8,15 +8,17 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from registry.change_deployment import ChangeRequest, DeploymentChanger
 from registry.server.live_state import LiveOptions, LiveState
 from registry.server.observed import Observed
+from registry.server.watch_messages import WatchMessages
 from registry.server.watchers import Watchers
 from registry.store import schema
-from registry.store.database import open_database, writing
+from registry.store.database import lineage_of, open_database, writing
 from tests.registry.faults import full_disk
 from tests.registry.operator import LIMIT_S, running_registry
 from understudy.domain.changes import Change, DeployChampion, Rollback, SetCanary
@@ -27,6 +29,9 @@ from understudy.domain.errors import (
     RefusedError,
     UnavailableError,
 )
+from understudy.domain.reports import RouterReport, ScorersReport
+from understudy.domain.snapshots import ScorerProcess, ScorerState, Snapshot
+from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -37,8 +42,8 @@ def asked(change: Change) -> ChangeRequest:
     return ChangeRequest("fraud", change, "a test", "ada@lab", None, dry_run=False)
 
 
-def snapshot(sequence: int) -> pb.Snapshot:
-    return pb.Snapshot(sequence=sequence)
+def snapshot(sequence: int) -> Snapshot:
+    return Snapshot("lineage", sequence)
 
 
 @asynccontextmanager
@@ -128,17 +133,27 @@ async def test_closing_ends_every_watch() -> None:
     assert [seen async for seen in watch] == []
 
 
-def report(host_id: str, port: int) -> pb.ReportScorersRequest:
-    return pb.ReportScorersRequest(
+def test_a_snapshot_is_written_once_for_all_who_watch() -> None:
+    messages = WatchMessages()
+    latest = snapshot(7)
+
+    written = [messages.written(latest) for _ in range(3)]
+
+    assert all(each is written[0] for each in written)
+    assert pb.WatchResponse.FromString(written[0]).snapshot.sequence == 7
+    assert messages.written(snapshot(8)) != written[0]
+
+
+def report(host_id: str, port: int) -> ScorersReport:
+    process = ScorerProcess(
+        ref=VersionRef("fraud", 1),
+        replica=0,
+        address=f"127.0.0.1:{port}",
+        state=ScorerState.READY,
+        artifact_digest="",
         host_id=host_id,
-        processes=[
-            pb.ScorerProcess(
-                ref=pb.VersionRef(model="fraud", number=1),
-                address=f"127.0.0.1:{port}",
-                state=pb.SCORER_STATE_READY,
-            )
-        ],
     )
+    return ScorersReport(host_id, (process,))
 
 
 def test_a_repeated_report_says_nothing_new_and_lives_on() -> None:
@@ -193,7 +208,7 @@ async def test_reports_outlive_a_registry_that_was_suspended(seeded: Path) -> No
 
 def test_a_silent_router_is_forgotten() -> None:
     observed = Observed(ttl_s=10.0)
-    observed.report_router(pb.ReportRouterRequest(router_id="r"), at=NOW, now_s=0.0)
+    observed.report_router(RouterReport("r", ()), at=NOW, now_s=0.0)
 
     observed.expire(now_s=9.0)
     assert len(observed.routers()) == 1
@@ -231,17 +246,29 @@ def test_a_record_that_was_changed_behind_our_back_takes_no_traffic(seeded: Path
     engine.dispose()
 
 
+def test_a_lineage_is_made_once_and_kept(tmp_path: Path) -> None:
+    lineages = []
+    for name in ("one", "one", "other"):
+        engine = open_database(tmp_path / f"{name}.sqlite")
+        lineages.append(lineage_of(engine))
+        engine.dispose()
+
+    first, again, other = lineages
+    assert first == again != other
+    assert str(UUID(first)) == first
+
+
 def test_a_database_of_a_newer_registry_is_refused(seeded: Path) -> None:
     engine = open_database(seeded / "registry.sqlite")
     with writing(engine) as connection:
         connection.execute(
             schema.settings.update()
             .where(schema.settings.c.name == "schema_version")
-            .values(value=2)
+            .values(value=schema.SCHEMA_VERSION + 1)
         )
     engine.dispose()
 
-    with pytest.raises(RefusedError, match="schema 2"):
+    with pytest.raises(RefusedError, match=f"schema {schema.SCHEMA_VERSION + 1}"):
         open_database(seeded / "registry.sqlite")
 
 

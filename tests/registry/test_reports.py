@@ -9,14 +9,20 @@ import pytest
 
 from tests.registry.operator import LIMIT_S, Operator, failure_of, running_registry
 from understudy.registry.v1 import registry_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2
 
 Status = grpc.StatusCode
 
 
+WITHHELD = pb.WithheldPart(
+    arm=scoring_pb2.ARM_SHADOW, version=2, reason=scoring_pb2.WITHHELD_REASON_NOT_READY
+)
+
+
 async def digest_of_version_1(operator: Operator) -> str:
     ref = pb.VersionRef(model="fraud", number=1)
-    version = await operator.stub.GetVersion(pb.GetVersionRequest(ref=ref))
-    return str(version.artifact_digest)
+    found = await operator.stub.GetVersion(pb.GetVersionRequest(ref=ref))
+    return str(found.version.artifact_digest)
 
 
 def sound_report(digest: str = "ab" * 32) -> pb.ReportScorersRequest:
@@ -141,19 +147,40 @@ async def test_processes_of_what_is_not_registered_reach_nobody(
         assert [each.address for each in scorers] == ["unix:/run/scorer.sock"]
 
 
+@pytest.mark.parametrize(
+    ("loaded", "is_used"), [(None, True), ("as registered", True), ("cd" * 32, False)]
+)
+async def test_a_scorer_that_loaded_other_bytes_is_shown_and_not_used(
+    deployer: Operator, loaded: str | None, *, is_used: bool
+) -> None:
+    digest = await digest_of_version_1(deployer)
+    report = sound_report(digest)
+    if loaded is not None:
+        spoil("process.loaded_digest", digest if loaded == "as registered" else loaded)(report)
+
+    await deployer.stub.ReportScorers(report)
+
+    status = await deployer.stub.GetStatus(pb.GetStatusRequest())
+    assert list(status.scorers) == list(report.processes)
+    assert len((await deployer.seen(lambda _: True)).scorers) == is_used
+
+
 @pytest.mark.fault
-@pytest.mark.parametrize("spoilt", ["state", "bytes", "other host"])
+@pytest.mark.parametrize("spoilt", ["state", "address", "bytes", "other host"])
 async def test_a_poisoned_report_is_not_loaded_again(seeded: Path, spoilt: str) -> None:
     async with running_registry(seeded) as channel:
         operator = Operator(channel)
         digest = await digest_of_version_1(operator)
         await operator.stub.ReportScorers(sound_report(digest))
-    poisoned = sound_report(digest)
-    poisoned.host_id = "host-2" if spoilt == "state" else "host-3"
-    poisoned.processes[0].state = 99  # type: ignore[assignment] # no such state
-    content = b"\xff\xff" if spoilt == "bytes" else poisoned.SerializeToString()
     with sqlite3.connect(seeded / "registry.sqlite") as database:
-        database.execute("INSERT INTO host_reports VALUES ('host-2', ?)", [content])
+        (kept,) = database.execute("SELECT report_json FROM host_reports").fetchone()
+        text = {
+            "state": kept.replace("host-1", "host-2").replace('"ready"', '"asleep"'),
+            "address": kept.replace("host-1", "host-2").replace("unix:/", "dns:///"),
+            "bytes": b"\xff\xff",
+            "other host": kept.replace("host-1", "host-3"),
+        }[spoilt]
+        database.execute("INSERT INTO host_reports VALUES ('host-2', ?)", [text])
     database.close()
 
     async with running_registry(seeded) as channel:
@@ -177,9 +204,15 @@ async def test_a_poisoned_report_is_not_loaded_again(seeded: Path, spoilt: str) 
         ),
         (
             pb.ReportRouterRequest(
-                router_id="r", models=[pb.RouterModelState(model="a", withheld=["w"] * 101)]
+                router_id="r", models=[pb.RouterModelState(model="a", withheld=[WITHHELD] * 101)]
             ),
             "models[0].withheld",
+        ),
+        (
+            pb.ReportRouterRequest(
+                router_id="r", models=[pb.RouterModelState(model="a", withheld=[pb.WithheldPart()])]
+            ),
+            "models[0].withheld[0].arm",
         ),
         (
             pb.ReportRouterRequest(router_id="r", models=[pb.RouterModelState(model="a")] * 1001),

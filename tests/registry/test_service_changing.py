@@ -1,7 +1,9 @@
 """Changes of deployments, over real gRPC: who may, what is refused, what a rollback is."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -16,12 +18,15 @@ from understudy.domain.changes import (
     Change,
     DeployChampion,
     Promote,
+    RemoveCanary,
+    RemoveShadow,
     Rollback,
     SetCanary,
     SetFallback,
     SetRules,
     SetShadow,
 )
+from understudy.domain.deployments import DegradationLevel as Level
 from understudy.domain.deployments import Fallback, Rule, RuleOperator
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -55,6 +60,14 @@ async def test_a_change_needs_a_reason(operator: Operator, reason: str) -> None:
         (SetFallback(Fallback(version=9)), Status.NOT_FOUND),
         (Rollback(9), Status.NOT_FOUND),
         (Promote(9), Status.FAILED_PRECONDITION),
+        (Promote(0), Status.FAILED_PRECONDITION),
+        (Rollback(0), Status.NOT_FOUND),
+        (SetFallback(Fallback(version=0)), Status.NOT_FOUND),
+        (SetFallback(Fallback(last_score_max_age_s=0.0)), Status.INVALID_ARGUMENT),
+        (SetCanary(2, 0), Status.INVALID_ARGUMENT),
+        (SetShadow(2, 0), Status.INVALID_ARGUMENT),
+        (RemoveCanary(2), Status.FAILED_PRECONDITION),
+        (RemoveShadow(2), Status.FAILED_PRECONDITION),
         (SetCanary(2, 10_001), Status.INVALID_ARGUMENT),
         (DeployChampion(1), Status.FAILED_PRECONDITION),
     ],
@@ -102,7 +115,7 @@ async def test_of_two_operators_at_once_exactly_one_wins(deployer: Operator) -> 
     assert {error.code() for error in lost} == {Status.ABORTED}
     assert len(lost) == len(weights) - 1
     current = await deployer.stub.GetDeployment(pb.GetDeploymentRequest(model="fraud"))
-    assert current.digest == won[0].after.digest
+    assert current.deployment.digest == won[0].after.digest
 
 
 async def test_changes_without_expectation_all_apply(deployer: Operator) -> None:
@@ -142,23 +155,31 @@ async def test_a_second_rollback_does_not_bring_the_bad_champion_back(deployer: 
 
 
 async def test_a_drill_is_in_the_view_of_every_model(deployer: Operator) -> None:
-    await deployer.drill("L3", 30.0)
+    await deployer.drill(Level.CONSTANT, 30.0)
 
     of_fraud, of_other = [
         await deployer.stub.ListAudit(pb.ListAuditRequest(model=model))
         for model in ("fraud", "other")
     ]
 
-    assert [entry.action for entry in of_fraud.entries] == ["register", "register", "drill"]
-    assert [entry.action for entry in of_other.entries] == ["drill"]
+    registered, drilled = pb.ACTION_REGISTER, pb.ACTION_DRILL
+    assert [entry.action for entry in of_fraud.entries] == [registered, registered, drilled]
+    assert [entry.action for entry in of_other.entries] == [drilled]
+    assert not of_other.entries[0].HasField("model")
 
 
 @pytest.mark.parametrize(
     ("level", "duration_s"),
-    [("L2", 0.0), ("L3", 3600.5), ("L0", 3601.0), ("L2", -1.0), ("L3", float("nan"))],
+    [
+        (Level.FALLBACK, 0.0),
+        (Level.CONSTANT, 3600.5),
+        (Level.FULL, 3601.0),
+        (Level.FALLBACK, -1.0),
+        (Level.CONSTANT, float("nan")),
+    ],
 )
 async def test_a_drill_of_impossible_duration_is_refused(
-    deployer: Operator, seeded: Path, level: str, duration_s: float
+    deployer: Operator, seeded: Path, level: Level, duration_s: float
 ) -> None:
     refused = await failure_of(deployer.drill(level, duration_s))
 
@@ -183,6 +204,36 @@ async def test_a_request_without_a_change_is_refused(operator: Operator) -> None
     call = operator.stub.ChangeDeployment(request, metadata=(("understudy-actor", ACTOR),))
 
     assert (await failure_of(call)).code() is Status.INVALID_ARGUMENT
+
+
+async def test_a_rule_without_an_operator_is_refused_by_its_field(deployer: Operator) -> None:
+    await deployer.change(DeployChampion(1))
+    request = pb.ChangeDeploymentRequest(
+        model="fraud", reason="a test", set_rules=pb.SetRules(rules=[pb.Rule(name="big")])
+    )
+    call = deployer.stub.ChangeDeployment(request, metadata=(("understudy-actor", ACTOR),))
+
+    error = await failure_of(call)
+
+    assert error.code() is Status.INVALID_ARGUMENT
+    assert str(error.details()).startswith("rules[0].operator: read 0; accepted: GREATER")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda stub: stub.ListVersions(pb.ListVersionsRequest(model="")),
+        lambda stub: stub.ListAudit(pb.ListAuditRequest(model="")),
+        lambda stub: stub.GetStatus(pb.GetStatusRequest(model="")),
+    ],
+)
+async def test_a_model_that_is_set_to_nothing_is_refused(
+    operator: Operator, call: Callable[[Any], Any]
+) -> None:
+    error = await failure_of(call(operator.stub))
+
+    assert error.code() is Status.INVALID_ARGUMENT
+    assert str(error.details()).startswith("model: read ''")
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

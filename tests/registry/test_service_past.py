@@ -9,13 +9,16 @@ import pytest
 from tests.registry.operator import Operator, failure_of, report_of, running_registry, version_1
 from tests.registry.samples import ACTOR
 from understudy.domain.changes import DeployChampion, Rollback, SetCanary
+from understudy.domain.deployments import DegradationLevel as Level
 from understudy.registry.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode
 
 
-@pytest.mark.parametrize(("level", "duration_s"), [("L0", 0.0), ("L0", 30.0), ("L2", 3600.0)])
-async def test_a_drill_is_recorded(deployer: Operator, level: str, duration_s: float) -> None:
+@pytest.mark.parametrize(
+    ("level", "duration_s"), [(Level.FULL, 0.0), (Level.FULL, 30.0), (Level.FALLBACK, 3600.0)]
+)
+async def test_a_drill_is_recorded(deployer: Operator, level: Level, duration_s: float) -> None:
     recorded = await deployer.drill(level, duration_s)
 
     log = await deployer.audit()
@@ -41,7 +44,7 @@ async def test_a_restart_keeps_everything(seeded: Path) -> None:
         assert after.sequence > before.sequence
         after.sequence = before.sequence
         assert after == before
-        assert kept == version
+        assert kept.version == version
         assert await operator.audit() == log
         assert await operator.fetch(version.files[0].sha256)
 
@@ -52,9 +55,9 @@ async def test_the_audit_log_tells_who_did_what_and_why(deployer: Operator) -> N
     log = await deployer.audit()
 
     first, _, last = log.entries
-    assert (first.actor, first.action) == (ACTOR, "register")
-    assert (last.actor, last.action, last.reason) == (ACTOR, "deploy", "first release")
-    assert (last.from_revision, last.to_revision) == (0, 1)
+    assert (first.actor, first.action) == (ACTOR, pb.ACTION_REGISTER)
+    assert (last.actor, last.action, last.reason) == (ACTOR, pb.ACTION_DEPLOY, "first release")
+    assert (last.HasField("from_revision"), last.to_revision) == (False, 1)
     assert log.chain_intact
 
 
@@ -90,7 +93,7 @@ async def test_tampering_with_the_log_or_the_revisions_is_seen(
     assert not log.chain_intact
 
 
-@pytest.mark.parametrize("table", ["versions", "feature_views", "revisions", "audit"])
+@pytest.mark.parametrize("table", ["versions", "feature_views", "revisions", "audit", "lineage"])
 @pytest.mark.parametrize("verb", ["DELETE FROM {}", "UPDATE {} SET rowid = rowid"])
 async def test_the_database_itself_refuses_to_change_the_past(
     deployer: Operator, seeded: Path, table: str, verb: str
@@ -111,7 +114,7 @@ async def test_an_earlier_revision_can_be_read(deployer: Operator) -> None:
     read = await deployer.stub.GetDeployment(pb.GetDeploymentRequest(model="fraud", revision=1))
     beyond = deployer.stub.GetDeployment(pb.GetDeploymentRequest(model="fraud", revision=3))
 
-    assert read == first.after
+    assert read.deployment == first.after
     assert (await failure_of(beyond)).code() is Status.NOT_FOUND
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.registry.operator import Operator, failure_of, rows_of, version_1
+from tests.registry.operator import Operator, failure_of, registration_parts, rows_of, version_1
 from tests.registry.samples import ACTOR, new_version, record_with, trained
-from understudy.control.client import registration_parts
 from understudy.domain.versions import ScoreOutput
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -87,7 +86,7 @@ async def test_a_view_that_cannot_be_read_is_the_callers_fault(
         model="fraud", feature_views=[pb.FeatureViewDefinition(canonical_json=text)], reason="why"
     )
     call = operator.stub.CheckVersion(
-        iter([pb.RegisterVersionRequest(registration=asked)]),
+        iter([pb.CheckVersionRequest(registration=asked)]),
         metadata=(("understudy-actor", ACTOR),),
     )
 

@@ -15,14 +15,15 @@ from tests.registry.operator import (
 )
 from understudy.domain.changes import DeployChampion
 from understudy.registry.v1 import registry_pb2 as pb
+from understudy.scoring.v1.scoring_pb2 import ARM_CHALLENGER, WITHHELD_REASON_NOT_READY
 
 Status = grpc.StatusCode
 
 
 async def next_of(call: Any) -> pb.Snapshot:
     message = await call.read()
-    assert isinstance(message, pb.Snapshot)
-    return message
+    assert isinstance(message, pb.WatchResponse)
+    return message.snapshot
 
 
 async def test_a_registered_model_has_a_status_before_it_is_deployed(deployer: Operator) -> None:
@@ -41,8 +42,9 @@ async def test_a_watcher_sees_the_change(deployer: Operator) -> None:
     assert not first.deployments
     assert second.deployments[0].champion == 1
     assert [version.ref.number for version in second.versions] == [1]
-    assert second.versions[0].provenance_json == "", "watchers need the digest only"
+    assert not second.versions[0].HasField("provenance_json"), "watchers need the digest only"
     assert second.sequence > first.sequence
+    assert second.lineage == first.lineage != ""
     call.cancel()
 
 
@@ -87,7 +89,10 @@ async def test_a_host_that_falls_silent_leaves_the_snapshot(seeded: Path) -> Non
 
 
 async def test_routers_are_seen_in_the_status(operator: Operator) -> None:
-    state = pb.RouterModelState(model="fraud", revision=3, champion=1, withheld=["@2 not ready"])
+    part = pb.WithheldPart(
+        arm=ARM_CHALLENGER, version=2, declared_bp=500, reason=WITHHELD_REASON_NOT_READY
+    )
+    state = pb.RouterModelState(model="fraud", revision=3, champion=1, withheld=[part])
     await operator.stub.ReportRouter(pb.ReportRouterRequest(router_id="r-1", models=[state]))
 
     status = await operator.stub.GetStatus(pb.GetStatusRequest())

@@ -7,9 +7,14 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.registry.operator import LIMIT_S, Operator, failure_of, running_registry
+from tests.registry.operator import (
+    LIMIT_S,
+    Operator,
+    failure_of,
+    registration_parts,
+    running_registry,
+)
 from tests.registry.samples import ACTOR, new_version
-from understudy.control.client import registration_parts
 from understudy.registry.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode

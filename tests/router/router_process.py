@@ -26,7 +26,6 @@ from understudy.domain.snapshots import Snapshot, VersionSpec
 from understudy.features.decisions.record_format import pack_record, record_format
 from understudy.features.stores import open_writer
 from understudy.oip import inference_pb2 as oip
-from understudy.registry.v1 import registry_pb2
 from understudy.router.v1 import router_pb2
 from understudy.runtime.free_port import free_port
 from understudy.runtime.serving import bind, new_server
@@ -220,20 +219,6 @@ def _remember(
     specs: Sequence[VersionSpec],
     ready: Mapping[int, Sequence[str]],
 ) -> None:
-    snapshot = Snapshot(1, (deployment,), (), ready_processes(ready))
-    message = wire.snapshot_to_wire(snapshot, [_version_to_wire(each) for each in specs])
+    snapshot = Snapshot("a test", 1, (deployment,), tuple(specs), ready_processes(ready))
+    message = wire.snapshot_to_wire(snapshot)
     (root / "last-snapshot.pb").write_bytes(message.SerializeToString())
-
-
-def _version_to_wire(version: VersionSpec) -> registry_pb2.Version:
-    return registry_pb2.Version(
-        ref=wire.ref_to_wire(version.ref),
-        artifact_digest=version.artifact_digest,
-        provenance_digest=version.provenance_digest,
-        inputs=[wire.tensor_to_wire(each) for each in version.inputs],
-        outputs=[wire.tensor_to_wire(each) for each in version.outputs],
-        feature_set=[str(each) for each in version.feature_set],
-        feature_views=[wire.view_to_wire(each) for each in version.feature_views],
-        score_output=registry_pb2.ScoreOutput(output=version.score_output.output),
-        golden_tolerance=version.golden_tolerance,
-    )

@@ -15,6 +15,7 @@ from router.decisions.row_limit import RowLimit, RowLimitPolicy, retry_after_ms
 from router.decisions.rules import NO_RULE, first_matching_rule
 from router.decisions.sampling import is_sampled
 from understudy.domain.deployments import (
+    Arm,
     Challenger,
     DegradationLevel,
     DegradationReason,
@@ -24,6 +25,7 @@ from understudy.domain.deployments import (
     RuleOperator,
     Shadow,
 )
+from understudy.domain.reports import WithheldPart, WithheldReason
 
 DEPLOYMENT = Deployment(
     model="fraud",
@@ -48,7 +50,12 @@ def test_a_challenger_that_is_not_ready_is_withheld_and_said_so() -> None:
     effective = decide_effective(DEPLOYMENT, {3, 6}, None)
 
     assert effective.challengers == ()
-    assert effective.withheld == ("challenger 5 is not ready; its 1000 bp stay with the champion",)
+    assert effective.withheld == (
+        WithheldPart(Arm.CHALLENGER, 5, WithheldReason.NOT_READY, declared_bp=1000),
+    )
+    assert str(effective.withheld[0]) == (
+        "challenger 5 is not ready; its 1000 bp stay with the champion"
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +72,7 @@ def test_a_working_champion_is_not_traded_for_one_that_is_not_there_yet(
     effective = decide_effective(DEPLOYMENT, ready, acting)
 
     assert effective.champion == champion
-    assert any("champion 3 is not ready" in why for why in effective.withheld)
+    assert WithheldPart(Arm.CHAMPION, 3, WithheldReason.NOT_READY) in effective.withheld
 
 
 @given(
@@ -154,7 +161,7 @@ def test_the_fuller_the_longer_a_refused_caller_waits() -> None:
     assert double == 40
 
 
-LADDER = Fallback(version=2, last_score=True, constant_score=0.5)
+LADDER = Fallback(version=2, last_score_max_age_s=3600.0, constant_score=0.5)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from understudy.client.scoring_client import AsyncScoringClient
 from understudy.control.wire_enums import LEVEL_OF
 from understudy.domain.changes import SetFallback
 from understudy.domain.deployments import Fallback
+from understudy.registry.v1.registry_pb2 import ACTION_DRILL
 from understudy.runtime.exit_codes import DATA_ERROR, OK, REFUSED, UNAVAILABLE
 
 pytestmark = pytest.mark.slow
@@ -68,7 +69,7 @@ async def test_a_drill_acts_in_every_worker_and_is_in_the_audit_log(tmp_path: Pa
     assert "duration_s" in too_long.stderr
     assert (started.returncode, ended.returncode) == (OK, OK), started.stderr + ended.stderr
     assert (during, after) == ({3}, {0})
-    drills = [entry for entry in audit.entries if entry.action == "drill"]
+    drills = [entry for entry in audit.entries if entry.action == ACTION_DRILL]
     assert [json.loads(entry.details_json)["level"] for entry in drills] == ["L3", "L0"]
     assert {entry.reason for entry in drills} == {"quarterly exercise"}
     assert audit.chain_intact

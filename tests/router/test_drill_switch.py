@@ -50,7 +50,7 @@ async def test_a_drill_of_l2_uses_the_fallback_version_or_the_last_score() -> No
         answer = await world.score("u7")
 
     async with open_world() as world:
-        await two_arms(world, challengers=(), fallback=Fallback(last_score=True))
+        await two_arms(world, challengers=(), fallback=Fallback(last_score_max_age_s=3600.0))
         scored = await world.score("u7")
         world.pipeline.drill.start(
             world.pipeline.drill.planned(L2, duration_s=30.0, actor="ann", reason="r")

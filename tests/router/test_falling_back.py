@@ -61,7 +61,7 @@ async def test_who_fell_and_who_was_assigned_to_the_fallback_version_are_told_ap
 
 async def test_the_last_score_of_the_unit_stands_in() -> None:
     async with open_world() as world:
-        await two_arms(world, challengers=(), fallback=Fallback(last_score=True))
+        await two_arms(world, challengers=(), fallback=Fallback(last_score_max_age_s=3600.0))
         before = await world.score("u7")
         world.scorers["one"].failing = True
 
@@ -74,7 +74,7 @@ async def test_the_last_score_of_the_unit_stands_in() -> None:
 
 async def test_a_last_score_is_the_entitys_own_whatever_the_unit_key() -> None:
     async with open_world() as world:
-        await two_arms(world, challengers=(), fallback=Fallback(last_score=True))
+        await two_arms(world, challengers=(), fallback=Fallback(last_score_max_age_s=3600.0))
         await world.score("u3", unit_key="u7")
         await world.score("u7", features={"amount": -300.0})
         world.scorers["one"].failing = True
@@ -87,7 +87,7 @@ async def test_a_last_score_is_the_entitys_own_whatever_the_unit_key() -> None:
 async def test_a_last_score_stands_in_until_it_is_too_old(
     max_age_s: float, *, stands_in: bool
 ) -> None:
-    declared = Fallback(last_score=True, last_score_max_age_s=max_age_s, constant_score=0.25)
+    declared = Fallback(last_score_max_age_s=max_age_s, constant_score=0.25)
     async with open_world() as world:
         await two_arms(world, challengers=(), fallback=declared)
         before = await world.score("u7")

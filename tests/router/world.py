@@ -74,7 +74,7 @@ class World:
         """Apply a snapshot: `ready` gives the addresses of each version's ready scorers."""
         self.sequence += 1
         await self.models.apply(
-            Snapshot(self.sequence, deployments, tuple(specs), ready_processes(ready))
+            Snapshot("a test", self.sequence, deployments, tuple(specs), ready_processes(ready))
         )
 
     def now_s(self) -> float:

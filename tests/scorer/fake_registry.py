@@ -23,7 +23,7 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
         self.fetched: list[str] = []
         self.sends = asyncio.Event()  # cleared: accepts fetches but sends nothing
         self.sends.set()
-        self.snapshot = pb.Snapshot(sequence=1)
+        self.snapshot = pb.Snapshot(lineage="a test", sequence=1)
         self.reports: dict[str, list[pb.ScorerProcess]] = {}
         self._changed = asyncio.Condition()
         self._reported = asyncio.Condition()
@@ -54,7 +54,10 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
     async def publish(self, versions: list[pb.Version], deployments: list[pb.Deployment]) -> None:
         async with self._changed:
             self.snapshot = pb.Snapshot(
-                sequence=self.snapshot.sequence + 1, versions=versions, deployments=deployments
+                lineage=self.snapshot.lineage,
+                sequence=self.snapshot.sequence + 1,
+                versions=versions,
+                deployments=deployments,
             )
             self._changed.notify_all()
 
@@ -79,7 +82,7 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
 
     async def Watch(  # noqa: N802 - name given by the .proto
         self, request: pb.WatchRequest, context: Any
-    ) -> AsyncIterator[pb.Snapshot]:
+    ) -> AsyncIterator[pb.WatchResponse]:
         sent = 0
         while True:
             async with self._changed:
@@ -87,11 +90,11 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
                     await self._changed.wait()
                 snapshot = self.snapshot
             sent = snapshot.sequence
-            yield snapshot
+            yield pb.WatchResponse(snapshot=snapshot)
 
     async def FetchArtifactFile(  # noqa: N802 - name given by the .proto
         self, request: pb.FetchArtifactFileRequest, context: Any
-    ) -> AsyncIterator[pb.ArtifactChunk]:
+    ) -> AsyncIterator[pb.FetchArtifactFileResponse]:
         content = self.files.get(request.sha256)
         if content is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"file {request.sha256}")
@@ -101,7 +104,7 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
             self._fetching.notify_all()
         await self.sends.wait()
         for start in range(0, len(content), _CHUNK_BYTES):
-            yield pb.ArtifactChunk(data=content[start : start + _CHUNK_BYTES])
+            yield pb.FetchArtifactFileResponse(data=content[start : start + _CHUNK_BYTES])
 
     async def ReportScorers(  # noqa: N802 - name given by the .proto
         self, request: pb.ReportScorersRequest, context: Any

@@ -106,7 +106,7 @@ async def open_service(
     )
     if ready:
         reader = RequestReader(loaded.signature, RequestLimits(max_request_rows, refuse_non_finite))
-        service.serve(ServedModel(loaded.signature, reader, batcher))
+        service.serve(ServedModel(loaded.signature, loaded.artifact_digest, reader, batcher))
     async with grpc.aio.insecure_channel(address) as channel:
         served = Served(channel, service)
         served.metrics = metrics

@@ -85,7 +85,8 @@ def version(number: int, model: str = "m") -> VersionSpec:
 
 
 def snapshot(deployment: Deployment, *numbers: int) -> Snapshot:
-    return Snapshot(1, (deployment,), tuple(version(number) for number in numbers), ())
+    versions = tuple(version(number) for number in numbers)
+    return Snapshot("a test", 1, (deployment,), versions)
 
 
 DEPLOYMENT = Deployment(

@@ -62,7 +62,8 @@ async def test_a_deployed_version_is_started_and_reported_ready(
 
     (process,) = await registry.until_reported(all_ready(1))
     assert (await infer(process.address) == 2).all()
-    assert process.artifact_digest == version.artifact_digest
+    assert process.artifact_digest == process.loaded_digest == version.artifact_digest
+    assert not process.HasField("last_error")
 
 
 async def test_a_killed_scorer_comes_back_at_the_same_address(

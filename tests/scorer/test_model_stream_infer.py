@@ -280,7 +280,8 @@ def test_the_earlier_of_timeout_and_deadline_applies(
         setattr(request.parameters["timeout"], kind, timeout_us)
 
     before_s = monotonic()
-    deadline_s = ServedModel(signature, reader, no_batcher).read(request, remaining_s).deadline_s
+    model = ServedModel(signature, "d" * 64, reader, no_batcher)
+    deadline_s = model.read(request, remaining_s).deadline_s
     after_s = monotonic()
 
     if due_s is None:

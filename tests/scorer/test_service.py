@@ -13,6 +13,8 @@ import pytest
 from tests.artifact.models import doubling_model
 from tests.scorer.fakes import DoublingRunner, Gate, WideRunner
 from tests.scorer.serving import IN_WORKER_S, LIMITS, array_of, infer_request, open_service
+from understudy.artifact.artifact import describe_artifact
+from understudy.domain.versions import artifact_digest
 from understudy.oip import inference_pb2 as pb
 
 Code = grpc.StatusCode
@@ -188,6 +190,17 @@ async def test_an_unknown_model_or_version_is_not_found(
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await served.call(rpc, question)
             assert refused.value.code() is Code.NOT_FOUND
+
+
+async def test_the_metadata_names_the_artifact_that_was_loaded(
+    doubler: Path, tmp_path: Path
+) -> None:
+    _, files = describe_artifact(doubler)
+
+    async with open_service(doubler, tmp_path) as served:
+        told = await served.call("ModelMetadata", pb.ModelMetadataRequest(name="doubler"))
+
+    assert dict(told.properties) == {"artifact_digest": artifact_digest(files)}
 
 
 async def test_before_the_model_is_loaded_calls_are_unavailable(

@@ -11,10 +11,14 @@ from understudy.control.wire import (
     rule_from_wire,
     rule_to_wire,
 )
+from understudy.control.wire_enums import OPERATOR_OF
+from understudy.control.wire_values import value_or_none
 from understudy.domain.changes import (
     Change,
     DeployChampion,
     Promote,
+    RemoveCanary,
+    RemoveShadow,
     Rollback,
     SetCanary,
     SetFallback,
@@ -22,8 +26,10 @@ from understudy.domain.changes import (
     SetShadow,
     SetThreshold,
 )
-from understudy.domain.errors import InvalidInputError
+from understudy.domain.errors import Fault, InvalidInputError
 from understudy.registry.v1 import registry_pb2 as pb
+
+_OPERATORS_ACCEPTED = "GREATER, AT_LEAST, LESS, AT_MOST, EQUAL or UNEQUAL"
 
 
 def change_from_wire(message: pb.ChangeDeploymentRequest) -> Change:
@@ -42,10 +48,12 @@ def change_to_wire(change: Change) -> tuple[str, Message]:
     """Return the field of ChangeDeploymentRequest that carries `change`, and its message."""
     match change:
         case Promote(version=number):
-            return "promote", pb.Promote(version=number or 0)
+            return "promote", pb.Promote(version=number)
         case Rollback(to_revision=number):
-            return "rollback", pb.Rollback(to_revision=number or 0)
-        case DeployChampion() | SetShadow() | SetCanary():
+            return "rollback", pb.Rollback(to_revision=number)
+        case DeployChampion(version=version):
+            return "deploy_champion", pb.DeployChampion(version=version)
+        case SetShadow() | RemoveShadow() | SetCanary() | RemoveCanary():
             return _share_to_wire(change)
         case SetFallback() | SetRules() | SetThreshold():
             return _policy_to_wire(change)
@@ -53,14 +61,18 @@ def change_to_wire(change: Change) -> tuple[str, Message]:
             assert_never(change)
 
 
-def _share_to_wire(change: DeployChampion | SetShadow | SetCanary) -> tuple[str, Message]:
+def _share_to_wire(
+    change: SetShadow | RemoveShadow | SetCanary | RemoveCanary,
+) -> tuple[str, Message]:
     match change:
-        case DeployChampion(version=version):
-            return "deploy", pb.DeployChampion(version=version)
         case SetShadow(version=version, sample_bp=share_bp):
-            return "shadow", pb.SetShadow(version=version, sample_bp=share_bp)
+            return "set_shadow", pb.SetShadow(version=version, sample_bp=share_bp)
+        case RemoveShadow(version=version):
+            return "remove_shadow", pb.RemoveShadow(version=version)
         case SetCanary(version=version, weight_bp=share_bp):
-            return "canary", pb.SetCanary(version=version, weight_bp=share_bp)
+            return "set_canary", pb.SetCanary(version=version, weight_bp=share_bp)
+        case RemoveCanary(version=version):
+            return "remove_canary", pb.RemoveCanary(version=version)
         case _:
             assert_never(change)
 
@@ -68,34 +80,39 @@ def _share_to_wire(change: DeployChampion | SetShadow | SetCanary) -> tuple[str,
 def _policy_to_wire(change: SetFallback | SetRules | SetThreshold) -> tuple[str, Message]:
     match change:
         case SetFallback(fallback=fallback):
-            return "fallback", pb.SetFallback(fallback=fallback_to_wire(fallback))
+            return "set_fallback", pb.SetFallback(fallback=fallback_to_wire(fallback))
         case SetRules(rules=rules):
-            return "rules", pb.SetRules(rules=[rule_to_wire(rule) for rule in rules])
+            return "set_rules", pb.SetRules(rules=[rule_to_wire(rule) for rule in rules])
         case SetThreshold(decision_threshold=threshold):
-            return "threshold", pb.SetThreshold(decision_threshold=threshold)
+            return "set_threshold", pb.SetThreshold(decision_threshold=threshold)
         case _:
             assert_never(change)
 
 
 def _rules(message: pb.SetRules) -> SetRules:
-    try:
-        return SetRules(tuple(rule_from_wire(rule) for rule in message.rules))
-    except ValueError as error:
-        raise InvalidInputError.of("rules", read=str(error), accepted="> >= < <= == !=") from error
+    faults = [
+        Fault(f"rules[{index}].operator", str(rule.operator), _OPERATORS_ACCEPTED)
+        for index, rule in enumerate(message.rules)
+        if rule.operator not in OPERATOR_OF
+    ]
+    if faults:
+        raise InvalidInputError(faults)
+    return SetRules(tuple(rule_from_wire(rule) for rule in message.rules))
 
 
 def _threshold(message: pb.SetThreshold) -> SetThreshold:
-    given = message.HasField("decision_threshold")
-    return SetThreshold(message.decision_threshold if given else None)
+    return SetThreshold(value_or_none(message, "decision_threshold"))
 
 
 _READERS: dict[str, Callable[[Any], Change]] = {
-    "deploy": lambda message: DeployChampion(message.version),
-    "shadow": lambda message: SetShadow(message.version, message.sample_bp),
-    "canary": lambda message: SetCanary(message.version, message.weight_bp),
-    "promote": lambda message: Promote(message.version or None),
-    "rollback": lambda message: Rollback(message.to_revision or None),
-    "fallback": lambda message: SetFallback(fallback_from_wire(message.fallback)),
-    "rules": _rules,
-    "threshold": _threshold,
+    "deploy_champion": lambda message: DeployChampion(message.version),
+    "set_shadow": lambda message: SetShadow(message.version, message.sample_bp),
+    "remove_shadow": lambda message: RemoveShadow(message.version),
+    "set_canary": lambda message: SetCanary(message.version, message.weight_bp),
+    "remove_canary": lambda message: RemoveCanary(message.version),
+    "promote": lambda message: Promote(value_or_none(message, "version")),
+    "rollback": lambda message: Rollback(value_or_none(message, "to_revision")),
+    "set_fallback": lambda message: SetFallback(fallback_from_wire(message.fallback)),
+    "set_rules": _rules,
+    "set_threshold": _threshold,
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import grpc
 
@@ -51,6 +51,7 @@ class AnsweredError(UnderstudyError):
 
 
 AnswerT = TypeVar("AnswerT")
+PartT = TypeVar("PartT", pb.CheckVersionRequest, pb.RegisterVersionRequest)
 
 
 class RegistryClient:
@@ -86,11 +87,11 @@ class RegistryClient:
 
     def register(self, version: NewVersion) -> pb.RegisterVersionResponse:
         """Register a version; if the gate refuses, the response has a report and no version."""
-        return self._upload(self._stub.RegisterVersion, version)
+        return self._upload(self._stub.RegisterVersion, version, pb.RegisterVersionRequest)
 
-    def check(self, version: NewVersion) -> pb.RegisterVersionResponse:
+    def check(self, version: NewVersion) -> pb.CheckVersionResponse:
         """Return the gate's report without registering anything."""
-        return self._upload(self._stub.CheckVersion, version)
+        return self._upload(self._stub.CheckVersion, version, pb.CheckVersionRequest)
 
     def change(
         self,
@@ -109,32 +110,34 @@ class RegistryClient:
         getattr(request, field).SetInParent()  # an empty message is also a change
         return self._call(self._stub.ChangeDeployment, request)
 
-    def list_versions(self, model: str = "") -> list[pb.Version]:
+    def list_versions(self, model: str | None = None) -> list[pb.Version]:
         found = self._call(self._stub.ListVersions, pb.ListVersionsRequest(model=model))
         return list(found.versions)
 
     def get_version(self, model: str, number: int) -> pb.Version:
         ref = pb.VersionRef(model=model, number=number)
-        return self._call(self._stub.GetVersion, pb.GetVersionRequest(ref=ref))
+        return self._call(self._stub.GetVersion, pb.GetVersionRequest(ref=ref)).version
 
-    def get_deployment(self, model: str, revision: int = 0) -> pb.Deployment:
+    def get_deployment(self, model: str, revision: int | None = None) -> pb.Deployment:
+        """Return a revision; the current one when none is named."""
         request = pb.GetDeploymentRequest(model=model, revision=revision)
-        return self._call(self._stub.GetDeployment, request)
+        return self._call(self._stub.GetDeployment, request).deployment
 
     def list_revisions(self, model: str) -> list[pb.RevisionEntry]:
         request = pb.ListRevisionsRequest(model=model)
         return list(self._call(self._stub.ListRevisions, request).revisions)
 
-    def list_audit(self, model: str = "") -> pb.ListAuditResponse:
+    def list_audit(self, model: str | None = None) -> pb.ListAuditResponse:
         return self._call(self._stub.ListAudit, pb.ListAuditRequest(model=model))
 
-    def get_status(self, model: str = "") -> pb.GetStatusResponse:
+    def get_status(self, model: str | None = None) -> pb.GetStatusResponse:
         return self._call(self._stub.GetStatus, pb.GetStatusRequest(model=model))
 
     def watch(self, watcher: str) -> Iterator[pb.Snapshot]:
         """Yield the state, and again after each change, until the registry ends the stream."""
         with _translated(self._target):
-            yield from self._stub.Watch(pb.WatchRequest(watcher=watcher))
+            for message in self._stub.Watch(pb.WatchRequest(watcher=watcher)):
+                yield message.snapshot
 
     def fetch_file(self, sha256: str) -> Iterator[bytes]:
         with _translated(self._target):
@@ -142,13 +145,14 @@ class RegistryClient:
             for chunk in self._stub.FetchArtifactFile(request, timeout=_UPLOAD_TIMEOUT_S):
                 yield chunk.data
 
-    def _upload(self, method: Any, version: NewVersion) -> pb.RegisterVersionResponse:
+    def _upload(
+        self, method: "Callable[..., AnswerT]", version: NewVersion, part: "type[PartT]"
+    ) -> AnswerT:
         artifact_paths(version.artifact_dir)  # its error must not be hidden by the call's
         with _translated(self._target):
-            response: pb.RegisterVersionResponse = method(
-                registration_parts(version), timeout=_UPLOAD_TIMEOUT_S, metadata=self._metadata
+            return method(
+                upload_parts(version, part), timeout=_UPLOAD_TIMEOUT_S, metadata=self._metadata
             )
-        return response
 
     def _call(self, method: "Callable[..., AnswerT]", request: object) -> AnswerT:
         with _translated(self._target):
@@ -169,8 +173,8 @@ def artifact_paths(directory: Path) -> list[Path]:
     return paths
 
 
-def registration_parts(version: NewVersion) -> Iterator[pb.RegisterVersionRequest]:
-    """Yield the requests of RegisterVersion and CheckVersion: the registration, then the bytes.
+def upload_parts(version: NewVersion, part: type[PartT]) -> Iterator[PartT]:
+    """Yield the messages of an upload: the registration, then the bytes.
 
     Raises:
         InvalidInputError: the artifact's directory contains no file.
@@ -186,11 +190,11 @@ def registration_parts(version: NewVersion) -> Iterator[pb.RegisterVersionReques
         ),
         reason=version.reason,
     )
-    yield pb.RegisterVersionRequest(registration=registration)
+    yield part(registration=registration)
     for path in paths:
         with path.open("rb") as file:
             while piece := file.read(_CHUNK_BYTES):
-                yield pb.RegisterVersionRequest(chunk=piece)
+                yield part(chunk=piece)
 
 
 def _fact(root: Path, path: Path) -> ArtifactFile:

@@ -48,7 +48,7 @@ async def follow(
             first, so that a process can start while the registry is away.
     """
     if remember_at is not None and (remembered := _read(remember_at)) is not None:
-        _log.info("snapshot_remembered", sequence=remembered.sequence)
+        _log.info("snapshot_remembered", lineage=remembered.lineage, sequence=remembered.sequence)
         yield remembered
     stub = registry_pb2_grpc.RegistryServiceStub(channel)
     retry_s = _FIRST_RETRY_S
@@ -56,10 +56,10 @@ async def follow(
         call = stub.Watch(registry_pb2.WatchRequest(watcher=watcher))
         try:
             async for message in call:
-                snapshot = snapshot_from_wire(message)
+                snapshot = snapshot_from_wire(message.snapshot)
                 retry_s = _FIRST_RETRY_S  # only a readable snapshot proves that all is well
                 if remember_at is not None:
-                    _write(remember_at, message.SerializeToString())
+                    _write(remember_at, message.snapshot.SerializeToString())
                 yield snapshot
             why = "registry ended the stream"
         except grpc.aio.AioRpcError as error:

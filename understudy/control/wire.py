@@ -1,22 +1,16 @@
 """Translation of the registry's messages to domain values and back, for all of its clients."""
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from understudy.domain.deployments import (
-    Challenger,
-    Deployment,
-    Fallback,
-    Rule,
-    RuleOperator,
-    Shadow,
-)
+from understudy.control.report_wire import scorer_from_wire, scorer_to_wire
+from understudy.control.wire_enums import OPERATOR_OF, OPERATORS, STATE_OF
+from understudy.control.wire_values import ref_from_wire, ref_to_wire, value_or_none
+from understudy.domain.deployments import Challenger, Deployment, Fallback, Rule, Shadow
 from understudy.domain.features import (
     FeatureRef,
     FeatureView,
     view_from_canonical_json,
 )
-from understudy.domain.snapshots import ScorerProcess, ScorerState, Snapshot, VersionSpec
-from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
+from understudy.domain.snapshots import Snapshot, VersionSpec
+from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec
 from understudy.registry.v1 import registry_pb2 as pb
 
 
@@ -27,22 +21,21 @@ def snapshot_from_wire(message: pb.Snapshot) -> Snapshot:
         InvalidInputError, ValueError, KeyError: the message is not one that a registry sends.
     """
     return Snapshot(
+        lineage=message.lineage,
         sequence=message.sequence,
         deployments=tuple(deployment_from_wire(each) for each in message.deployments),
         versions=tuple(version_from_wire(each) for each in message.versions),
         # One host's invalid report must not keep every router from the rest of the state.
-        scorers=tuple(
-            scorer_from_wire(each) for each in message.scorers if each.state in _STATE_OF
-        ),
+        scorers=tuple(scorer_from_wire(each) for each in message.scorers if each.state in STATE_OF),
     )
 
 
-def snapshot_to_wire(snapshot: Snapshot, versions: list[pb.Version]) -> pb.Snapshot:
-    """Return the message; `versions` are passed through as the registry stored them."""
+def snapshot_to_wire(snapshot: Snapshot) -> pb.Snapshot:
     return pb.Snapshot(
+        lineage=snapshot.lineage,
         sequence=snapshot.sequence,
         deployments=[deployment_to_wire(each) for each in snapshot.deployments],
-        versions=versions,
+        versions=[version_to_wire(each) for each in snapshot.versions],
         scorers=[scorer_to_wire(each) for each in snapshot.scorers],
     )
 
@@ -56,9 +49,7 @@ def deployment_from_wire(message: pb.Deployment) -> Deployment:
         challengers=tuple(Challenger(c.version, c.weight_bp) for c in message.challengers),
         shadows=tuple(Shadow(s.version, s.sample_bp) for s in message.shadows),
         fallback=fallback_from_wire(message.fallback),
-        decision_threshold=(
-            message.decision_threshold if message.HasField("decision_threshold") else None
-        ),
+        decision_threshold=value_or_none(message, "decision_threshold"),
         rules=tuple(rule_from_wire(rule) for rule in message.rules),
         standby=tuple(message.standby),
     )
@@ -86,7 +77,7 @@ def rule_from_wire(message: pb.Rule) -> Rule:
     return Rule(
         name=message.name,
         feature=message.feature,
-        operator=RuleOperator(message.operator),
+        operator=OPERATOR_OF[message.operator],
         value=message.value,
         action=message.action,
         score=message.score,
@@ -97,7 +88,7 @@ def rule_to_wire(rule: Rule) -> pb.Rule:
     return pb.Rule(
         name=rule.name,
         feature=rule.feature,
-        operator=rule.operator.value,
+        operator=OPERATORS[rule.operator],
         value=rule.value,
         action=rule.action,
         score=rule.score,
@@ -106,17 +97,15 @@ def rule_to_wire(rule: Rule) -> pb.Rule:
 
 def fallback_from_wire(message: pb.Fallback) -> Fallback:
     return Fallback(
-        version=message.version or None,
-        last_score=message.last_score,
-        last_score_max_age_s=message.last_score_max_age_s or Fallback().last_score_max_age_s,
-        constant_score=message.constant_score if message.HasField("constant_score") else None,
+        version=value_or_none(message, "version"),
+        last_score_max_age_s=value_or_none(message, "last_score_max_age_s"),
+        constant_score=value_or_none(message, "constant_score"),
     )
 
 
 def fallback_to_wire(fallback: Fallback) -> pb.Fallback:
     return pb.Fallback(
-        version=fallback.version or 0,
-        last_score=fallback.last_score,
+        version=fallback.version,
         last_score_max_age_s=fallback.last_score_max_age_s,
         constant_score=fallback.constant_score,
     )
@@ -139,6 +128,24 @@ def version_from_wire(message: pb.Version) -> VersionSpec:
     )
 
 
+def version_to_wire(spec: VersionSpec) -> pb.Version:
+    """Return the message without what only the registry knows: the record, who registered, when."""
+    return pb.Version(
+        ref=ref_to_wire(spec.ref),
+        artifact_digest=spec.artifact_digest,
+        files=[file_to_wire(file) for file in spec.files],
+        provenance_digest=spec.provenance_digest,
+        inputs=[tensor_to_wire(tensor) for tensor in spec.inputs],
+        outputs=[tensor_to_wire(tensor) for tensor in spec.outputs],
+        feature_set=[str(ref) for ref in spec.feature_set],
+        feature_views=[view_to_wire(view) for view in spec.feature_views],
+        score_output=pb.ScoreOutput(
+            output=spec.score_output.output, column=spec.score_output.column
+        ),
+        golden_tolerance=spec.golden_tolerance,
+    )
+
+
 def file_from_wire(message: pb.ArtifactFile) -> ArtifactFile:
     return ArtifactFile(message.path, message.sha256, message.size_bytes)
 
@@ -155,49 +162,5 @@ def tensor_to_wire(tensor: TensorSpec) -> pb.TensorSpec:
     return pb.TensorSpec(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
 
 
-def ref_from_wire(message: pb.VersionRef) -> VersionRef:
-    return VersionRef(message.model, message.number)
-
-
-def ref_to_wire(ref: VersionRef) -> pb.VersionRef:
-    return pb.VersionRef(model=ref.model, number=ref.number)
-
-
 def view_to_wire(view: FeatureView) -> pb.FeatureViewDefinition:
     return pb.FeatureViewDefinition(canonical_json=view.canonical_json, digest=view.digest)
-
-
-_STATES = {state: pb.ScorerState.Value(f"SCORER_STATE_{state.name}") for state in ScorerState}
-_STATE_OF = {number: state for state, number in _STATES.items()}
-
-
-def scorer_from_wire(message: pb.ScorerProcess) -> ScorerProcess:
-    return ScorerProcess(
-        ref=ref_from_wire(message.ref),
-        replica=message.replica,
-        address=message.address,
-        state=_STATE_OF[message.state],
-        artifact_digest=message.artifact_digest,
-        restarts=message.restarts,
-        last_error=message.last_error,
-        started_at_s=message.started_at.ToNanoseconds() / 1e9,
-        host_id=message.host_id,
-        pid=message.pid,
-    )
-
-
-def scorer_to_wire(process: ScorerProcess) -> pb.ScorerProcess:
-    started_at = Timestamp()
-    started_at.FromNanoseconds(round(process.started_at_s * 1e9))
-    return pb.ScorerProcess(
-        ref=ref_to_wire(process.ref),
-        replica=process.replica,
-        address=process.address,
-        state=_STATES[process.state],
-        artifact_digest=process.artifact_digest,
-        restarts=process.restarts,
-        last_error=process.last_error,
-        started_at=started_at,
-        host_id=process.host_id,
-        pid=process.pid,
-    )

@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Protocol, TypeVar
 
-from understudy.domain.deployments import Arm, DegradationLevel, DegradationReason
+from understudy.domain.changes import Action
+from understudy.domain.deployments import Arm, DegradationLevel, DegradationReason, RuleOperator
+from understudy.domain.reports import WithheldReason
+from understudy.domain.snapshots import ScorerState
+from understudy.registry.v1 import registry_pb2
 from understudy.scoring.v1 import scoring_pb2
 
 MemberT = TypeVar("MemberT", bound=Enum)
@@ -42,3 +46,11 @@ ARM_OF = {number: arm for arm, number in ARMS.items()}
 LEVELS = wire_values(DegradationLevel, scoring_pb2.DegradationLevel, "DEGRADATION_LEVEL")
 LEVEL_OF = {number: level for level, number in LEVELS.items()}
 REASONS = wire_values(DegradationReason, scoring_pb2.DegradationReason, "DEGRADATION_REASON")
+WITHHELD_REASONS = wire_values(WithheldReason, scoring_pb2.WithheldReason, "WITHHELD_REASON")
+WITHHELD_REASON_OF = {number: reason for reason, number in WITHHELD_REASONS.items()}
+
+ACTIONS = wire_values(Action, registry_pb2.Action, "ACTION")
+OPERATORS = wire_values(RuleOperator, registry_pb2.RuleOperator, "RULE_OPERATOR")
+OPERATOR_OF = {number: operator for operator, number in OPERATORS.items()}
+STATES = wire_values(ScorerState, registry_pb2.ScorerState, "SCORER_STATE")
+STATE_OF = {number: state for state, number in STATES.items()}

@@ -1,6 +1,7 @@
-"""The changes that an operator can make to a deployment."""
+"""The changes that an operator can make to a deployment, and the words for what was done."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from understudy.domain.deployments import (
     Fallback,
@@ -16,13 +17,23 @@ class DeployChampion:
 @dataclass(frozen=True, slots=True)
 class SetShadow:
     version: int
-    sample_bp: int  # 0 removes the shadow
+    sample_bp: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveShadow:
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
 class SetCanary:
     version: int
-    weight_bp: int  # 0 removes the canary
+    weight_bp: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveCanary:
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +64,9 @@ class SetThreshold:
 Change = (
     DeployChampion
     | SetShadow
+    | RemoveShadow
     | SetCanary
+    | RemoveCanary
     | Promote
     | Rollback
     | SetFallback
@@ -62,13 +75,32 @@ Change = (
 )
 
 
-ACTIONS: dict[type[Change], str] = {
-    DeployChampion: "deploy",
-    SetShadow: "shadow",
-    SetCanary: "canary",
-    Promote: "promote",
-    Rollback: "rollback",
-    SetFallback: "fallback",
-    SetRules: "rules",
-    SetThreshold: "threshold",
+class Action(StrEnum):
+    """What an operator did, in revisions and in the audit log."""
+
+    REGISTER = "register"  # a version
+    DEPLOY = "deploy"
+    SHADOW = "shadow"
+    REMOVE_SHADOW = "remove_shadow"
+    CANARY = "canary"
+    REMOVE_CANARY = "remove_canary"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    FALLBACK = "fallback"
+    RULES = "rules"
+    THRESHOLD = "threshold"
+    DRILL = "drill"  # an exercise of the ladder, which leaves nothing in the registry
+
+
+ACTIONS: dict[type[Change], Action] = {
+    DeployChampion: Action.DEPLOY,
+    SetShadow: Action.SHADOW,
+    RemoveShadow: Action.REMOVE_SHADOW,
+    SetCanary: Action.CANARY,
+    RemoveCanary: Action.REMOVE_CANARY,
+    Promote: Action.PROMOTE,
+    Rollback: Action.ROLLBACK,
+    SetFallback: Action.FALLBACK,
+    SetRules: Action.RULES,
+    SetThreshold: Action.THRESHOLD,
 }

@@ -72,11 +72,10 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """The answers used if the model fails, in the order in which they are tried."""
+    """The answers used if the model fails, in the order in which they are tried; None: not."""
 
     version: int | None = None
-    last_score: bool = False
-    last_score_max_age_s: float = 3600.0
+    last_score_max_age_s: float | None = None  # the entity's last score, while younger than this
     constant_score: float | None = None
 
 
@@ -159,16 +158,11 @@ def deployment_from_content(content: dict[str, Any], revision: int) -> Deploymen
 
 
 def _fallback_from(
-    *,
-    version: int | None,
-    last_score: bool,
-    last_score_max_age_s: float,
-    constant_score: float | None,
+    *, version: int | None, last_score_max_age_s: float | None, constant_score: float | None
 ) -> Fallback:
     return Fallback(
         version=version,
-        last_score=last_score,
-        last_score_max_age_s=float(last_score_max_age_s),
+        last_score_max_age_s=_float_or_none(last_score_max_age_s),
         constant_score=_float_or_none(constant_score),
     )
 
@@ -239,7 +233,7 @@ def _fallback_faults(fallback: Fallback) -> Iterator[Fault]:
     if constant is not None and not isfinite(constant):
         yield Fault("fallback.constant_score", str(constant), "a finite number")
     max_age_s = fallback.last_score_max_age_s
-    if not (isfinite(max_age_s) and max_age_s > 0):
+    if max_age_s is not None and not (isfinite(max_age_s) and max_age_s > 0):
         yield Fault("fallback.last_score_max_age_s", str(max_age_s), "seconds above 0")
 
 

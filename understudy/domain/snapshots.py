@@ -25,12 +25,13 @@ class ScorerProcess:
     replica: int
     address: str  # gRPC target: unix:/path or host:port
     state: ScorerState
-    artifact_digest: str
-    restarts: int
-    last_error: str
-    started_at_s: float  # UTC, seconds since 1970
+    artifact_digest: str  # of the artifact that the host was told to serve
     host_id: str
-    pid: int
+    restarts: int = 0
+    loaded_digest: str | None = None  # of the bytes that the process read itself; None: not told
+    last_error: str | None = None  # None: it never failed
+    started_at_ns: int | None = None  # UTC, since 1970, of its latest process; None: none yet
+    pid: int | None = None  # None: no process runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class VersionSpec:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    sequence: int
-    deployments: tuple[Deployment, ...]
-    versions: tuple[VersionSpec, ...]
-    scorers: tuple[ScorerProcess, ...]
+    lineage: str  # which registry: made with its database, kept for that one's life
+    sequence: int  # grows with each state of that registry
+    deployments: tuple[Deployment, ...] = ()
+    versions: tuple[VersionSpec, ...] = ()
+    scorers: tuple[ScorerProcess, ...] = ()

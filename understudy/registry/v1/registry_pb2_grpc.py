@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class RegistryServiceStub(object):
-    """Missing associated documentation comment in .proto file."""
+    """Keeps versions, deployments and the audit log, and tells routers and scorer hosts about them.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -36,8 +37,8 @@ class RegistryServiceStub(object):
         """
         self.CheckVersion = channel.stream_unary(
                 '/understudy.registry.v1.RegistryService/CheckVersion',
-                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionRequest.SerializeToString,
-                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionResponse.FromString,
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CheckVersionRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CheckVersionResponse.FromString,
                 _registered_method=True)
         self.RegisterVersion = channel.stream_unary(
                 '/understudy.registry.v1.RegistryService/RegisterVersion',
@@ -52,12 +53,12 @@ class RegistryServiceStub(object):
         self.GetVersion = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/GetVersion',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionRequest.SerializeToString,
-                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.Version.FromString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionResponse.FromString,
                 _registered_method=True)
         self.FetchArtifactFile = channel.unary_stream(
                 '/understudy.registry.v1.RegistryService/FetchArtifactFile',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.FetchArtifactFileRequest.SerializeToString,
-                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ArtifactChunk.FromString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.FetchArtifactFileResponse.FromString,
                 _registered_method=True)
         self.ChangeDeployment = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/ChangeDeployment',
@@ -67,7 +68,7 @@ class RegistryServiceStub(object):
         self.GetDeployment = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/GetDeployment',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetDeploymentRequest.SerializeToString,
-                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.Deployment.FromString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetDeploymentResponse.FromString,
                 _registered_method=True)
         self.ListRevisions = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/ListRevisions',
@@ -102,100 +103,149 @@ class RegistryServiceStub(object):
         self.Watch = channel.unary_stream(
                 '/understudy.registry.v1.RegistryService/Watch',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.WatchRequest.SerializeToString,
-                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.Snapshot.FromString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.WatchResponse.FromString,
                 _registered_method=True)
 
 
 class RegistryServiceServicer(object):
-    """Missing associated documentation comment in .proto file."""
+    """Keeps versions, deployments and the audit log, and tells routers and scorer hosts about them.
+    """
 
     def CheckVersion(self, request_iterator, context):
-        """Check a provenance record against the gate without registering anything.
+        """Says what the gate would find, without registering anything. Findings are an answer, not an
+        error.
+
+        INVALID_ARGUMENT: the first message is no registration, a path leaves the artifact, or the
+        bytes are not as many as announced. PERMISSION_DENIED: the call names no actor.
+        RESOURCE_EXHAUSTED: too many uploads run. DEADLINE_EXCEEDED: the upload was silent or took too
+        long.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RegisterVersion(self, request_iterator, context):
-        """Register an immutable version; refused with a report when its provenance is incomplete.
+        """Registers an immutable version under the model's next number, all or nothing. A refusal by the
+        gate is an answer with findings and without a version.
+
+        Statuses as CheckVersion; INVALID_ARGUMENT also when the reason says nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListVersions(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lists versions, without their provenance records.
+
+        INVALID_ARGUMENT: the name cannot be a model's.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetVersion(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one version with its provenance record.
+
+        NOT_FOUND: it does not exist.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FetchArtifactFile(self, request, context):
-        """One file of a version's artifact, in chunks.
+        """Returns one file of an artifact, in pieces. The last piece comes only when all bytes were what
+        the digest says.
+
+        INVALID_ARGUMENT: not a sha256. NOT_FOUND: no such file. DATA_LOSS: the bytes are others by now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ChangeDeployment(self, request, context):
-        """Make the next revision by compare-and-swap on the current number.
+        """Makes the deployment's next revision by compare-and-swap on the current number, or says what it
+        would be.
+
+        INVALID_ARGUMENT: no change, no reason, or a revision that contradicts itself (weights above
+        10000 together). PERMISSION_DENIED: the call names no actor. NOT_FOUND: the model, version or
+        revision does not exist. ABORTED: the current revision is not the expected one; read again,
+        then decide again. FAILED_PRECONDITION: the state does not allow the change, the change changes
+        nothing, or the provenance of a version that would gain traffic has run out. DATA_LOSS: a
+        provenance record is not what was registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDeployment(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns a deployment's current revision, or an earlier one.
+
+        NOT_FOUND: the model is not deployed, or has no such revision.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRevisions(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lists a deployment's revisions, oldest first.
+
+        NOT_FOUND: the model is not deployed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAudit(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lists the audit log, oldest first, after verifying all of it.
+
+        INVALID_ARGUMENT: the name cannot be a model's.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetStatus(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Says what is declared and what is observed.
+
+        INVALID_ARGUMENT: the name cannot be a model's. NOT_FOUND: no version of it is registered.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecordDrill(self, request, context):
-        """Put an exercise into the audit log; routers are told by the caller, after this.
+        """Puts an exercise of the ladder into the audit log. Routers are told by the caller, after this.
+
+        INVALID_ARGUMENT: level, duration, router or reason will not do. PERMISSION_DENIED: the call
+        names no actor.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReportScorers(self, request, context):
-        """What runs, as a scorer host sees it. Replaces the host's previous report.
+        """Takes what runs, as a scorer host sees it. Replaces the host's previous report.
+
+        INVALID_ARGUMENT: the report has faults. RESOURCE_EXHAUSTED: too many report already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReportRouter(self, request, context):
-        """What is live, as a router sees it. Replaces the router's previous report.
+        """Takes what is live, as a router sees it. Replaces the router's previous report.
+
+        Statuses as ReportScorers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """The whole state now, then the whole state again after each change.
+        """Sends the whole state now, then the whole state again after each change. A slow watcher skips
+        states in between. Ends with OK when the registry stops.
+
+        RESOURCE_EXHAUSTED: too many watch already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -206,8 +256,8 @@ def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'CheckVersion': grpc.stream_unary_rpc_method_handler(
                     servicer.CheckVersion,
-                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionRequest.FromString,
-                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionResponse.SerializeToString,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CheckVersionRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CheckVersionResponse.SerializeToString,
             ),
             'RegisterVersion': grpc.stream_unary_rpc_method_handler(
                     servicer.RegisterVersion,
@@ -222,12 +272,12 @@ def add_RegistryServiceServicer_to_server(servicer, server):
             'GetVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetVersion,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionRequest.FromString,
-                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.Version.SerializeToString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionResponse.SerializeToString,
             ),
             'FetchArtifactFile': grpc.unary_stream_rpc_method_handler(
                     servicer.FetchArtifactFile,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.FetchArtifactFileRequest.FromString,
-                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ArtifactChunk.SerializeToString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.FetchArtifactFileResponse.SerializeToString,
             ),
             'ChangeDeployment': grpc.unary_unary_rpc_method_handler(
                     servicer.ChangeDeployment,
@@ -237,7 +287,7 @@ def add_RegistryServiceServicer_to_server(servicer, server):
             'GetDeployment': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDeployment,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetDeploymentRequest.FromString,
-                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.Deployment.SerializeToString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetDeploymentResponse.SerializeToString,
             ),
             'ListRevisions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRevisions,
@@ -272,7 +322,7 @@ def add_RegistryServiceServicer_to_server(servicer, server):
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.WatchRequest.FromString,
-                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.Snapshot.SerializeToString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.WatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -283,7 +333,8 @@ def add_RegistryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RegistryService(object):
-    """Missing associated documentation comment in .proto file."""
+    """Keeps versions, deployments and the audit log, and tells routers and scorer hosts about them.
+    """
 
     @staticmethod
     def CheckVersion(request_iterator,
@@ -300,8 +351,8 @@ class RegistryService(object):
             request_iterator,
             target,
             '/understudy.registry.v1.RegistryService/CheckVersion',
-            understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionRequest.SerializeToString,
-            understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionResponse.FromString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.CheckVersionRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.CheckVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -382,7 +433,7 @@ class RegistryService(object):
             target,
             '/understudy.registry.v1.RegistryService/GetVersion',
             understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionRequest.SerializeToString,
-            understudy_dot_registry_dot_v1_dot_registry__pb2.Version.FromString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -409,7 +460,7 @@ class RegistryService(object):
             target,
             '/understudy.registry.v1.RegistryService/FetchArtifactFile',
             understudy_dot_registry_dot_v1_dot_registry__pb2.FetchArtifactFileRequest.SerializeToString,
-            understudy_dot_registry_dot_v1_dot_registry__pb2.ArtifactChunk.FromString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.FetchArtifactFileResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -463,7 +514,7 @@ class RegistryService(object):
             target,
             '/understudy.registry.v1.RegistryService/GetDeployment',
             understudy_dot_registry_dot_v1_dot_registry__pb2.GetDeploymentRequest.SerializeToString,
-            understudy_dot_registry_dot_v1_dot_registry__pb2.Deployment.FromString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.GetDeploymentResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -652,7 +703,7 @@ class RegistryService(object):
             target,
             '/understudy.registry.v1.RegistryService/Watch',
             understudy_dot_registry_dot_v1_dot_registry__pb2.WatchRequest.SerializeToString,
-            understudy_dot_registry_dot_v1_dot_registry__pb2.Snapshot.FromString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

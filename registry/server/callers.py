@@ -1,0 +1,58 @@
+"""What the registry asks of who calls: a name, and a reason for what changes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+
+from understudy.control.identity import ACTOR_KEY
+from understudy.domain.errors import InvalidInputError, PermissionRefusedError
+from understudy.provenance.fields import is_placeholder
+from understudy.runtime.grpc_errors import abort_with
+
+LONGEST_ACTOR = 200
+_LONGEST_REASON = 2000
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@asynccontextmanager
+async def answering(context: Context, rpc: str) -> AsyncIterator[None]:
+    """Turn a failure in the block into its gRPC status."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
+        await abort_with(context, error, rpc=rpc)
+
+
+def actor_of(context: Context) -> str:
+    """Return who calls, by the call's metadata.
+
+    Raises:
+        PermissionRefusedError: nobody is named.
+    """
+    metadata = dict(context.invocation_metadata() or ())
+    actor = str(metadata.get(ACTOR_KEY, "")).strip()
+    if is_placeholder(actor) or len(actor) > LONGEST_ACTOR or not actor.isprintable():
+        raise PermissionRefusedError(f"the call names no actor in its metadata ({ACTOR_KEY})")
+    return actor
+
+
+def peer_of(context: Context) -> str:
+    """Return from which machine the call comes, without the port."""
+    peer: str = context.peer() or ""
+    return peer.rpartition(":")[0] or peer
+
+
+def checked_reason(text: str) -> str:
+    """Return a reason that tells something, and cannot steer a terminal.
+
+    Raises:
+        InvalidInputError: it does not.
+    """
+    printable = text.replace("\n", "").isprintable()  # a terminal obeys other control characters
+    if is_placeholder(text) or len(text) > _LONGEST_REASON or not printable:
+        accepted = "why, in 1 to 2000 printable characters and line ends"
+        raise InvalidInputError.of("reason", read=text, accepted=accepted)
+    return text

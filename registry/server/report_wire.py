@@ -1,0 +1,108 @@
+"""Reports from the wire to checked values; what the registry saw of routers back to the wire."""
+
+from collections.abc import Iterator
+
+from registry.server.observed import SeenRouter
+from registry.server.report_checks import (
+    checked_router_report,
+    checked_scorers_report,
+    raise_any,
+)
+from understudy.control.report_wire import (
+    model_state_from_wire,
+    model_state_to_wire,
+    scorer_from_wire,
+)
+from understudy.control.wire_enums import ARM_OF, STATE_OF, WITHHELD_REASON_OF
+from understudy.control.wire_values import timestamp
+from understudy.domain.errors import Fault
+from understudy.domain.reports import RouterReport, ScorersReport
+from understudy.registry.v1 import registry_pb2 as pb
+
+_MOST_PROCESSES = 1_000  # in one report; models of a router too
+_MOST_SHARES = 100
+_STATES = ", ".join(f"SCORER_STATE_{state.name}" for state in STATE_OF.values())
+
+
+def scorers_report_from_wire(message: pb.ReportScorersRequest) -> ScorersReport:
+    """Return the report as it may be published.
+
+    Raises:
+        InvalidInputError: with all that is wrong, up to a bound.
+    """
+    raise_any(_too_many("processes", len(message.processes), _MOST_PROCESSES))
+    faults = [
+        Fault(f"processes[{index}].state", str(process.state), _STATES)
+        for index, process in enumerate(message.processes)
+        if process.state not in STATE_OF
+    ]
+    read = _in_a_known_state(message) if faults else message
+    report = ScorersReport(read.host_id, tuple(scorer_from_wire(each) for each in read.processes))
+    return checked_scorers_report(report, faults)
+
+
+def router_report_from_wire(message: pb.ReportRouterRequest) -> RouterReport:
+    """Return the report as it may be shown.
+
+    Raises:
+        InvalidInputError: with all that is wrong, up to a bound.
+    """
+    raise_any(_too_many("models", len(message.models), _MOST_PROCESSES))
+    faults = [
+        fault
+        for index, state in enumerate(message.models)
+        for fault in _state_faults(state, f"models[{index}]")
+    ]
+    read = _without_parts(message) if faults else message
+    report = RouterReport(
+        read.router_id, tuple(model_state_from_wire(each) for each in read.models)
+    )
+    return checked_router_report(report, faults)
+
+
+def seen_router_to_wire(seen: SeenRouter, model: str | None) -> pb.ObservedRouter:
+    """Return what a router said last; about one model when it is named."""
+    return pb.ObservedRouter(
+        router_id=seen.report.router_id,
+        reported_at=timestamp(round(seen.reported_at.timestamp() * 1e9)),
+        models=[
+            model_state_to_wire(state)
+            for state in seen.report.models
+            if model in {None, state.model}
+        ],
+    )
+
+
+def _in_a_known_state(message: pb.ReportScorersRequest) -> pb.ReportScorersRequest:
+    """Return a copy that can be read; it is refused all the same, with its other faults."""
+    copy = pb.ReportScorersRequest()
+    copy.CopyFrom(message)
+    for process in copy.processes:
+        if process.state not in STATE_OF:
+            process.state = pb.SCORER_STATE_STARTING
+    return copy
+
+
+def _without_parts(message: pb.ReportRouterRequest) -> pb.ReportRouterRequest:
+    """Return a copy that can be read; it is refused all the same, with its other faults."""
+    copy = pb.ReportRouterRequest()
+    copy.CopyFrom(message)
+    for state in copy.models:
+        del state.effective[:]
+        del state.withheld[:]
+    return copy
+
+
+def _state_faults(state: pb.RouterModelState, path: str) -> Iterator[Fault]:
+    yield from _too_many(f"{path}.effective", len(state.effective), _MOST_SHARES)
+    yield from _too_many(f"{path}.withheld", len(state.withheld), _MOST_SHARES)
+    for index, part in enumerate(state.withheld[:_MOST_SHARES]):
+        if part.arm not in ARM_OF:
+            yield Fault(f"{path}.withheld[{index}].arm", str(part.arm), "a known arm")
+        if part.reason not in WITHHELD_REASON_OF:
+            yield Fault(f"{path}.withheld[{index}].reason", str(part.reason), "a known reason")
+
+
+def _too_many(field: str, count: int, most: int) -> Iterator[Fault]:
+    if count > most:
+        yield Fault(field, str(count), f"at most {most}")

@@ -1,0 +1,94 @@
+"""Versions on their way in: receive the files, look into them, let the gate judge."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import structlog
+
+from registry.register_version import Registered, Registrar
+from registry.server.callers import checked_reason
+from registry.server.live_state import LiveState
+from registry.server.receive_artifact import UploadLimits, next_part, receive_files
+from registry.server.wire import UploadPart, registration_from_wire
+from registry.store.artifacts import ArtifactStore
+from understudy.domain.errors import InvalidInputError, OverloadedError
+from understudy.gate.gate import GateReport
+from understudy.provenance.inspection import Inspection, Inspector
+
+_RETRY_AFTER_MS = 1_000
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class Submissions:
+    """Takes as many uploads at a time as the limits say."""
+
+    live: LiveState
+    registrar: Registrar
+    inspector: Inspector
+    artifacts: ArtifactStore
+    limits: UploadLimits
+    _running: int = 0
+
+    async def take(
+        self, parts: AsyncIterator[UploadPart], actor: str, *, register: bool
+    ) -> tuple[GateReport, Registered | None]:
+        """Return what the gate finds, and the version where it was to be registered and may be.
+
+        Raises:
+            OverloadedError: too many uploads run.
+            InvalidInputError, DeadlinePassedError, UnavailableError: see `receive_files`.
+        """
+        if self._running >= self.limits.max_uploads:
+            raise OverloadedError("the list of uploads", retry_after_ms=_RETRY_AFTER_MS)
+        self._running += 1
+        try:
+            return await self._receive(parts, actor, register=register)
+        finally:
+            self._running -= 1
+
+    async def _receive(
+        self, parts: AsyncIterator[UploadPart], actor: str, *, register: bool
+    ) -> tuple[GateReport, Registered | None]:
+        first = await next_part(parts, self.limits)
+        if first is None or not first.HasField("registration"):
+            raise InvalidInputError.of("part", read="no registration", accepted="it first")
+        asked = registration_from_wire(first.registration, actor=actor)
+        if register:
+            checked_reason(asked.reason)
+        # Not in a worker thread: a caller who breaks off now would leave it to nobody.
+        with self.artifacts.stage() as staging:
+            received = await receive_files(asked.files, parts, staging, self.live.run, self.limits)
+            # Without files the findings say so; there is nothing to look into.
+            inspection = (
+                await self.inspector.inspect(staging.directory) if received else Inspection()
+            )
+            submission = self.registrar.prepare(asked, received, inspection)
+            if not register:
+                return await self.live.run(lambda: self.registrar.check(asked, submission)), None
+            report, registered = await self.live.change(
+                lambda: self.registrar.register(asked, submission, staging)
+            )
+        _log_outcome(asked.model, actor, report, registered)
+        return report, registered
+
+
+def _log_outcome(model: str, actor: str, report: GateReport, registered: Registered | None) -> None:
+    if registered is None:
+        _log.warning(
+            "registration_refused",
+            model=model,
+            actor=actor,
+            findings=len(report.findings),
+            fields=[finding.field for finding in report.findings],
+        )
+        return
+    _log.info(
+        "version_registered",
+        version=str(registered.version.spec.ref),
+        actor=actor,
+        artifact_digest=report.artifact_digest,
+        provenance_digest=report.provenance_digest,
+        audit_digest=registered.audit_digest,
+    )

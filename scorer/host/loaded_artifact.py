@@ -1,0 +1,28 @@
+"""Asks a scorer which artifact it loaded: it alone knows which bytes it read."""
+
+import grpc
+
+from understudy.artifact.digests import LOADED_DIGEST_PROPERTY
+from understudy.domain.versions import VersionRef
+from understudy.oip import inference_pb2 as pb
+
+_METHOD = "/inference.GRPCInferenceService/ModelMetadata"
+_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)  # a connection of its own
+
+
+async def loaded_digest(address: str, ref: VersionRef, *, timeout_s: float) -> str | None:
+    """Return the digest of the artifact that the scorer at `address` serves; None: it does not say."""
+    request = pb.ModelMetadataRequest(name=ref.model, version=str(ref.number))
+    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+        ask: grpc.aio.UnaryUnaryMultiCallable[pb.ModelMetadataRequest, pb.ModelMetadataResponse] = (
+            channel.unary_unary(
+                _METHOD,
+                request_serializer=pb.ModelMetadataRequest.SerializeToString,
+                response_deserializer=pb.ModelMetadataResponse.FromString,
+            )
+        )
+        try:
+            answer = await ask(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError:
+            return None
+    return answer.properties.get(LOADED_DIGEST_PROPERTY)

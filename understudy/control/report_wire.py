@@ -1,0 +1,109 @@
+"""Reports of scorer hosts and routers to the registry's messages and back."""
+
+from understudy.control.wire_enums import (
+    ARM_OF,
+    ARMS,
+    STATE_OF,
+    STATES,
+    WITHHELD_REASON_OF,
+    WITHHELD_REASONS,
+)
+from understudy.control.wire_values import ref_from_wire, ref_to_wire, timestamp, value_or_none
+from understudy.domain.deployments import Challenger
+from understudy.domain.reports import RouterModelState, ScorersReport, WithheldPart
+from understudy.domain.snapshots import ScorerProcess
+from understudy.registry.v1 import registry_pb2 as pb
+
+
+def scorer_from_wire(message: pb.ScorerProcess) -> ScorerProcess:
+    """Return the process.
+
+    Raises:
+        KeyError: its state is none that we know.
+    """
+    return ScorerProcess(
+        ref=ref_from_wire(message.ref),
+        replica=message.replica,
+        address=message.address,
+        state=STATE_OF[message.state],
+        artifact_digest=message.artifact_digest,
+        host_id=message.host_id,
+        restarts=message.restarts,
+        loaded_digest=value_or_none(message, "loaded_digest"),
+        last_error=value_or_none(message, "last_error"),
+        started_at_ns=(
+            message.started_at.ToNanoseconds() if message.HasField("started_at") else None
+        ),
+        pid=value_or_none(message, "pid"),
+    )
+
+
+def scorer_to_wire(process: ScorerProcess) -> pb.ScorerProcess:
+    return pb.ScorerProcess(
+        ref=ref_to_wire(process.ref),
+        replica=process.replica,
+        address=process.address,
+        state=STATES[process.state],
+        artifact_digest=process.artifact_digest,
+        loaded_digest=process.loaded_digest,
+        restarts=process.restarts,
+        last_error=process.last_error,
+        started_at=None if process.started_at_ns is None else timestamp(process.started_at_ns),
+        host_id=process.host_id,
+        pid=process.pid,
+    )
+
+
+def scorers_report_to_wire(report: ScorersReport) -> pb.ReportScorersRequest:
+    return pb.ReportScorersRequest(
+        host_id=report.host_id, processes=[scorer_to_wire(each) for each in report.processes]
+    )
+
+
+def model_state_from_wire(message: pb.RouterModelState) -> RouterModelState:
+    """Return what a router says of one model.
+
+    Raises:
+        KeyError: an arm or a reason is none that we know.
+    """
+    return RouterModelState(
+        model=message.model,
+        revision=message.revision,
+        champion=value_or_none(message, "champion"),
+        effective=tuple(Challenger(c.version, c.weight_bp) for c in message.effective),
+        withheld=tuple(withheld_from_wire(each) for each in message.withheld),
+    )
+
+
+def model_state_to_wire(state: RouterModelState) -> pb.RouterModelState:
+    return pb.RouterModelState(
+        model=state.model,
+        revision=state.revision,
+        champion=state.champion,
+        effective=[
+            pb.Challenger(version=c.version, weight_bp=c.weight_bp) for c in state.effective
+        ],
+        withheld=[
+            pb.WithheldPart(
+                arm=ARMS[part.arm],
+                version=part.version,
+                declared_bp=part.declared_bp,
+                reason=WITHHELD_REASONS[part.reason],
+            )
+            for part in state.withheld
+        ],
+    )
+
+
+def withheld_from_wire(message: pb.WithheldPart) -> WithheldPart:
+    """Return the part.
+
+    Raises:
+        KeyError: its arm or the reason is none that we know.
+    """
+    return WithheldPart(
+        arm=ARM_OF[message.arm],
+        version=message.version,
+        reason=WITHHELD_REASON_OF[message.reason],
+        declared_bp=value_or_none(message, "declared_bp"),
+    )
