@@ -6,9 +6,7 @@ again; the others serve on.
 
 import asyncio
 import os
-import signal
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,18 +15,27 @@ from pydantic import SecretStr
 
 from router.settings import RouterSettings
 from understudy.domain.errors import UnavailableError
-from understudy.runtime.exit_codes import FAILED, OK
+from understudy.domain.restarts import GiveUp, Restart, RestartPolicy
+from understudy.runtime.exit_codes import FAILED, OK, USAGE
 from understudy.runtime.lifecycle import stop_on_signals
-from understudy.runtime.supervision.python_command import python_command
+from understudy.runtime.supervision.child import Child, ChildSpec, start_child
+from understudy.runtime.supervision.ending import Ending
+from understudy.runtime.supervision.keeper import Care, Keeper, Kept
 
-_FIRST_RESTART_S = 0.1
-_LONGEST_RESTART_S = 5.0
-_SETTLED_AFTER_S = 60.0  # a worker that ran this long had no trouble starting
+_RESTARTS = RestartPolicy(
+    first_back_off_s=0.1,
+    longest_back_off_s=5.0,
+    budget=None,  # a router without workers answers nobody
+    window_s=60.0,
+)
 _log = structlog.get_logger()
 
 
 async def supervise(settings: RouterSettings) -> int:
-    """Run the workers until a signal, then let them drain; return the exit code."""
+    """Run the workers until a signal, then let them drain; return the exit code.
+
+    It ends before when all workers refuse their settings.
+    """
     stop = stop_on_signals()
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     for left_over in settings.state_dir.glob("worker-*.sock"):  # of workers that were killed
@@ -38,15 +45,22 @@ async def supervise(settings: RouterSettings) -> int:
             for index in range(settings.workers):
                 _check_free(settings.metrics_host, settings.metrics_port + index)
         with reserved(settings.listen) as address:
+            care = Care(_RESTARTS, settings.termination_s)
             async with asyncio.TaskGroup() as tasks:
                 keepers = [
-                    tasks.create_task(_keep(settings, index, address, stop))
+                    tasks.create_task(Keeper(_Worker(settings, index, address), care, stop).run())
                     for index in range(settings.workers)
                 ]
     except UnavailableError as error:
         _log.error("router_not_started", why=str(error))
         return FAILED
-    return OK if all(keeper.result() for keeper in keepers) else FAILED
+    return _exit_code_of({keeper.result() for keeper in keepers})
+
+
+def _exit_code_of(codes: set[int]) -> int:
+    if codes == {OK}:
+        return OK
+    return USAGE if USAGE in codes else FAILED
 
 
 @contextmanager
@@ -100,47 +114,34 @@ def _check_free(host: str, port: int) -> None:
         raise UnavailableError(f"metrics address {host}:{port}", str(error)) from error
 
 
-async def _keep(settings: RouterSettings, index: int, address: str, stop: asyncio.Event) -> bool:
-    """Keep one worker running; return whether its last run ended well."""
-    restart_s = _FIRST_RESTART_S
-    while True:
-        started_s = time.monotonic()
-        worker = await asyncio.create_subprocess_exec(
-            *python_command("-m", "router", "worker"),
-            *("--index", str(index), "--listen", address),
-            env=worker_environment(settings),
+class _Worker(Kept):
+    """One worker of the port; the others serve on while it is away."""
+
+    def __init__(self, settings: RouterSettings, index: int, address: str) -> None:
+        self._index = index
+        self._spec = ChildSpec(
+            ("-m", "router", "worker", "--index", str(index), "--listen", address),
+            environment=worker_environment(settings),
         )
-        exited = asyncio.ensure_future(worker.wait())
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait((exited, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if stop.is_set():
-            return await _stopped(worker, settings.termination_s)
-        if time.monotonic() - started_s > _SETTLED_AFTER_S:
-            restart_s = _FIRST_RESTART_S
-        _log.error("worker_died", index=index, exit_code=worker.returncode, again_s=restart_s)
-        if await _is_set_within(stop, restart_s):
-            return True
-        restart_s = min(restart_s * 2, _LONGEST_RESTART_S)
 
+    async def start(self, stop: asyncio.Event) -> Child | None:
+        return None if stop.is_set() else await start_child(self._spec)
 
-async def _is_set_within(stop: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            return await stop.wait()
-    except TimeoutError:
-        return False
+    def starts_again(self, ending: Ending, plan: Restart) -> None:
+        _log.error(
+            "worker_died",
+            index=self._index,
+            exit_code=ending.exit_code,
+            why=ending.why,
+            again_s=round(plan.after_s, 3),
+        )
 
+    def starts_later(self, why: str, plan: Restart) -> None:
+        _log.error("worker_not_started", index=self._index, why=why, again_s=round(plan.after_s, 3))
 
-async def _stopped(worker: asyncio.subprocess.Process, termination_s: float) -> bool:
-    if worker.returncode is None:
-        worker.send_signal(signal.SIGTERM)
-    try:
-        async with asyncio.timeout(termination_s):
-            return await worker.wait() == OK
-    except TimeoutError:
-        worker.kill()
-        await worker.wait()
+    async def rests(self, ending: Ending, given_up: GiveUp | None) -> bool:
+        why = ending.why if given_up is None else f"{ending.why}; {given_up}"
+        _log.error("worker_stays_down", index=self._index, why=why)
         return False
 
 

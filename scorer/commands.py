@@ -1,7 +1,6 @@
 """`understudy scorer ...`: the commands."""
 
 import os
-import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -12,7 +11,7 @@ from scorer.settings import HostSettings, ScorerSettings
 from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.domain.versions import VersionRef, checked_model_name
 from understudy.runtime.exit_codes import UNAVAILABLE, USAGE
-from understudy.runtime.lifecycle import die_with_parent, run
+from understudy.runtime.lifecycle import run
 from understudy.runtime.logs import configure_logs
 from understudy.runtime.settings import load_settings
 
@@ -40,15 +39,9 @@ def serve(  # noqa: PLR0917 - options of a command line
     expect: Annotated[Path | None, typer.Option(hidden=True)] = None,
     status_file: Annotated[Path | None, typer.Option(hidden=True)] = None,
     cpus: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
-    under_host: Annotated[int | None, typer.Option(help="pid of the host", hidden=True)] = None,
 ) -> None:
     """Serve one model version until SIGTERM. Needs no registry."""
     os.umask(_OURS_ALONE)
-    if under_host is not None:
-        # SIGKILL, because a process that hangs or loads would not react to SIGTERM.
-        die_with_parent(signal.SIGKILL)
-        if os.getppid() != under_host:  # the host died before the kernel got the request
-            raise typer.Exit(UNAVAILABLE)
     settings = load_settings(
         ScorerSettings,
         {"listen": listen, "metrics_port": metrics_port},

@@ -142,7 +142,12 @@ class HostSettings(ProcessSettings):
         description="load on the last CPU, and keep serving scorers off it if they fit on the others",
     )
 
-    start_timeout_s: Seconds = Field(120.0, description="limit from start to ready")
+    stalled_after_s: Seconds = Field(
+        60.0, description="limit without progress (CPU time, another health) of a start"
+    )
+    start_timeout_s: Seconds = Field(
+        900.0, description="limit from start to ready, even with progress"
+    )
     probe_interval_s: Seconds = Field(1.0, description="time between liveness probes")
     probe_timeout_s: Seconds = Field(2.0, description="a later answer counts as a miss")
     probe_misses: int = Field(

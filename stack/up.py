@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import signal
 import sys
 import time
@@ -18,14 +19,13 @@ from understudy.control.client import RegistryClient
 from understudy.control.report_wire import withheld_from_wire
 from understudy.domain.errors import InvalidInputError, UnavailableError, UnderstudyError
 from understudy.domain.features import view_from_canonical_json
+from understudy.domain.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
 from understudy.runtime import exit_codes
 from understudy.runtime.free_port import free_port
 
 _EXAMPLE_ENTITY_ID = "17"
 _POLL_S = 0.1
-_WINDOW_S = 60.0
-_MOST_RESTARTS = 5  # of one process within the window
-_FIRST_PAUSE_S = 0.1
+_RESTARTS = RestartPolicy(first_back_off_s=0.1, longest_back_off_s=5.0, budget=5, window_s=60.0)
 
 
 def run_up(
@@ -79,20 +79,28 @@ async def _open_points(stack: Stack) -> tuple[str, ...]:
     return tuple(sorted(withheld))
 
 
-async def stay(stack: Stack) -> int:
-    """Start again what ends by itself, and say so; return when one process ends over and over."""
-    ends: dict[str, list[float]] = {}
+async def stay(stack: Stack, restarts: RestartPolicy = _RESTARTS) -> int:
+    """Start again what ends by itself, and say so; return when a process is not started again."""
+    histories: dict[str, RestartHistory] = {}
     while True:
         ended = await stack.supervisor.until_one_ends()
-        now_s = time.monotonic()
-        lately = [at_s for at_s in ends.get(ended.name, []) if now_s - at_s < _WINDOW_S]
-        ends[ended.name] = [*lately, now_s]
-        if len(lately) == _MOST_RESTARTS:
-            print(f"understudy: {ended.why}; not started again", file=sys.stderr)  # noqa: T201
-            return exit_codes.FAILED
-        print(f"understudy: {ended.why}; starting it again", file=sys.stderr)  # noqa: T201
-        await asyncio.sleep(_FIRST_PAUSE_S * 2 ** len(lately))
-        await stack.supervisor.restart(ended.name)
+        if ended.refused:
+            _tell(f"{ended.why}; not started again")
+            return exit_codes.USAGE
+        history = histories.get(ended.name, RestartHistory(restarts))
+        histories[ended.name], plan = history.failed(time.monotonic(), random.random())  # noqa: S311 - jitter
+        match plan:
+            case GiveUp():
+                _tell(f"{ended.why}; {plan}")
+                return exit_codes.FAILED
+            case Restart():
+                _tell(f"{ended.why}; starting it again")
+                await asyncio.sleep(plan.after_s)
+                await stack.supervisor.restart(ended.name)
+
+
+def _tell(line: str) -> None:
+    print(f"understudy: {line}", file=sys.stderr)  # noqa: T201 - for the operator
 
 
 def run_until_interrupted(main: Coroutine[Any, Any, int], *, interrupted_code: int) -> int:

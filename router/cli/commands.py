@@ -25,7 +25,7 @@ from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.router.v1 import router_pb2
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.exit_codes import DATA_ERROR, FAILED, OK, UNAVAILABLE, USAGE
-from understudy.runtime.lifecycle import die_with_parent, run, stop_on_signals
+from understudy.runtime.lifecycle import run, stop_on_signals
 from understudy.runtime.logs import configure_logs
 from understudy.runtime.settings import load_settings
 from understudy.scoring.v1 import scoring_pb2, scoring_pb2_grpc
@@ -93,7 +93,6 @@ def worker(
     """Serve as one worker of `serve`, which passes the settings on as ROUTER_* variables."""
     from router.app import serve as serve_worker  # noqa: PLC0415 - the other commands start faster
 
-    die_with_parent()
     os.umask(0o077)  # logs and the last snapshot are nobody else's
     settings = load_settings(RouterSettings, {"listen": listen})
     configure_logs(f"router-{index}", level=settings.log_level)

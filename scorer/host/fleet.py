@@ -9,9 +9,10 @@ from scorer.host.addresses import Addresses
 from scorer.host.artifact_cache import ArtifactCache
 from scorer.host.launch import LaunchOptions
 from scorer.host.loading_cpu import LoadingCpu
-from scorer.host.scorer_process import Neighbours, SupervisedScorer, WatchTimes
+from scorer.host.scorer_process import Neighbours, SupervisedScorer, WatchOptions
 from scorer.machine.affinity import allowed_cpus
 from scorer.settings import HostSettings
+from understudy.domain.progress import Patience
 from understudy.domain.restarts import RestartPolicy
 from understudy.domain.snapshots import ScorerProcess, ScorerState, VersionSpec
 
@@ -86,8 +87,7 @@ class Fleet:
                 directory=self._directory,
                 host_id=self._host_id,
                 cache=self._cache,
-                times=_watch_times(self._settings),
-                restarts=_restart_policy(self._settings),
+                watch=_watch_options(self._settings),
                 neighbours=self._neighbours,
                 report=self.changed.set,
             )
@@ -124,22 +124,19 @@ class Fleet:
         return settings.shadow_nice if wanted.only_shadows else settings.live_nice
 
 
-def _watch_times(settings: HostSettings) -> WatchTimes:
-    return WatchTimes(
-        start_timeout_s=settings.start_timeout_s,
+def _watch_options(settings: HostSettings) -> WatchOptions:
+    return WatchOptions(
+        patience=Patience(settings.stalled_after_s, settings.start_timeout_s),
         load_idle_s=settings.load_idle_s,
         probe_interval_s=settings.probe_interval_s,
         probe_timeout_s=settings.probe_timeout_s,
         probe_misses=settings.probe_misses,
         leave_delay_s=settings.leave_delay_s,
         kill_after_s=settings.kill_after_s,
-    )
-
-
-def _restart_policy(settings: HostSettings) -> RestartPolicy:
-    return RestartPolicy(
-        first_back_off_s=settings.first_back_off_s,
-        longest_back_off_s=settings.longest_back_off_s,
-        budget=settings.restart_budget,
-        window_s=settings.restart_window_s,
+        restarts=RestartPolicy(
+            first_back_off_s=settings.first_back_off_s,
+            longest_back_off_s=settings.longest_back_off_s,
+            budget=settings.restart_budget,
+            window_s=settings.restart_window_s,
+        ),
     )

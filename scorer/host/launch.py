@@ -1,6 +1,5 @@
-"""The start of the process of one place, and the reason for its end."""
+"""The start of the process of one place, and the reason if it refused its artifact."""
 
-import asyncio
 import json
 import os
 import signal
@@ -11,7 +10,8 @@ from understudy.artifact.expectation import expectation_of, write_expectation
 from understudy.domain.errors import CorruptedError
 from understudy.domain.snapshots import VersionSpec
 from understudy.runtime.exit_codes import DATA_ERROR
-from understudy.runtime.supervision.python_command import python_command
+from understudy.runtime.supervision.child import Child, ChildSpec, start_child
+from understudy.runtime.supervision.ending import Ending
 
 _ONE_EACH = {"SCORER_LISTEN", "SCORER_METRICS_PORT"}  # scorers of a host cannot share these
 
@@ -27,11 +27,10 @@ class LaunchOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """The reason for a process's end."""
+class Refusal:
+    """The reason why a process refused its artifact."""
 
     why: str
-    refused: bool = False  # the artifact was refused: a restart cannot help
     corrupted: bool = False  # the artifact does not match the registered one
 
 
@@ -46,13 +45,13 @@ class Launcher:
         self._expectation_file = directory / f"{name}.expect.json"
         self._status_file = directory / f"{name}.status.json"
 
-    async def start(self, folder: Path) -> asyncio.subprocess.Process:
+    async def start(self, folder: Path) -> Child:
         """Start a process that serves the artifact in `folder` and dies with this one."""
         write_expectation(self._expectation_file, expectation_of(self._version))
         self._status_file.unlink(missing_ok=True)
         options = self._options
-        return await asyncio.create_subprocess_exec(
-            *python_command("-m", "scorer", "serve", str(folder)),
+        arguments = (
+            *("-m", "scorer", "serve", str(folder)),
             *("--name", self._version.ref.model),
             *("--version-number", str(self._version.ref.number)),
             *("--listen", options.address),
@@ -60,18 +59,15 @@ class Launcher:
             *("--status-file", str(self._status_file)),
             *_option("--metrics-port", options.metrics_port),
             *_option("--cpus", options.cpus),
-            *("--under-host", str(os.getpid())),
-            stdin=asyncio.subprocess.DEVNULL,
-            env=self._environment(),
+        )
+        # SIGKILL, because a process that hangs or loads would not react to SIGTERM.
+        return await start_child(
+            ChildSpec(arguments, environment=self._environment(), orphaned_by=signal.SIGKILL)
         )
 
-    def ending_of(self, code: int) -> Ending:
-        """Return the reason for the end of a process with the return code `code`."""
-        if code == DATA_ERROR:
-            return self._refusal()
-        if code < 0:
-            return Ending(f"killed by {signal.Signals(-code).name}")
-        return Ending(f"exited with {code}")
+    def refusal_of(self, ending: Ending) -> Refusal | None:
+        """Return the reason of a refused artifact; None if the process ended for another reason."""
+        return self._refusal() if ending.exit_code == DATA_ERROR else None
 
     def clean_up(self) -> None:
         for path in (self._expectation_file, self._status_file):
@@ -81,13 +77,13 @@ class Launcher:
         inherited = {name: value for name, value in os.environ.items() if name not in _ONE_EACH}
         return {**inherited, "SCORER_DRAIN_GRACE_S": str(self._options.drain_grace_s)}
 
-    def _refusal(self) -> Ending:
+    def _refusal(self) -> Refusal:
         try:
             facts = json.loads(self._status_file.read_text())
             why, kind = str(facts["why"]), facts["kind"]
         except (OSError, ValueError, KeyError):
-            return Ending("artifact refused; see the scorer's log", refused=True)
-        return Ending(why, refused=True, corrupted=kind == CorruptedError.__name__)
+            return Refusal("artifact refused; see the scorer's log")
+        return Refusal(why, corrupted=kind == CorruptedError.__name__)
 
 
 def _option(name: str, value: int | None) -> tuple[str, ...]:

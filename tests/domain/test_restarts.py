@@ -1,11 +1,14 @@
 """When an ended process is restarted, and when it is given up."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from understudy.domain.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
 
-POLICY = RestartPolicy(first_back_off_s=1, longest_back_off_s=5, budget=3, window_s=100)
+BUDGET = 3
+POLICY = RestartPolicy(first_back_off_s=1, longest_back_off_s=5, budget=BUDGET, window_s=100)
 
 
 def test_restarts_wait_longer_each_time_and_then_stop() -> None:
@@ -37,7 +40,7 @@ def test_back_off_is_bounded_and_spread(gaps_s: list[float], jitter: float) -> N
         if isinstance(plan, Restart):
             assert 0.5 <= plan.after_s <= POLICY.longest_back_off_s
         else:
-            assert plan.restarts >= POLICY.budget
+            assert plan.restarts >= BUDGET
 
 
 def test_failed_starts_are_retried_without_limit_and_spend_no_budget() -> None:
@@ -59,3 +62,11 @@ def test_a_successful_start_ends_the_series_of_failed_ones() -> None:
     _, plan = history.started().not_started(jitter=1.0)
 
     assert plan == Restart(1)
+
+
+def test_what_has_no_budget_is_never_given_up() -> None:
+    history = RestartHistory(replace(POLICY, budget=None))
+    for at_s in range(1_000):
+        history, plan = history.failed(float(at_s), jitter=1.0)
+        assert isinstance(plan, Restart)
+        assert plan.after_s <= POLICY.longest_back_off_s

@@ -13,11 +13,9 @@ import pytest
 
 from tests.artifact.models import doubling_artifact
 from tests.scorer.fake_registry import FakeRegistry
+from tests.stack.waiting import until, while_progress
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.supervision.probe import Probe, ProbeAnswer
-
-READY_WITHIN_S = 30.0
-ENDED_WITHIN_S = 20.0
 
 
 class RunningProcess:
@@ -40,19 +38,20 @@ class RunningProcess:
 
     async def _until(self, answers: set[ProbeAnswer]) -> None:
         probe = Probe(self.address)
-        async with asyncio.timeout(READY_WITHIN_S):
-            while await probe.ask(1.0) not in answers:
-                if self.process.returncode is not None:
-                    raise AssertionError(f"exited with {self.process.returncode}")
-                # Readiness can only be polled; the pause bounds the rate.
-                await asyncio.sleep(0.05)
+
+        async def answers_so() -> bool:
+            if self.process.returncode is not None:
+                raise AssertionError(f"exited with {self.process.returncode}")
+            return await probe.ask(1.0) in answers
+
+        await until(answers_so)
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         with suppress(ProcessLookupError):  # the test ended it, which has not been reported yet
             if self.process.returncode is None:
                 os.kill(self.pid, number)
         try:
-            return await asyncio.wait_for(self.process.wait(), ENDED_WITHIN_S)
+            return await while_progress(self.process.wait())
         finally:
             with suppress(ProcessLookupError):  # it did not end in time: fail the test and kill it
                 if self.process.returncode is None:

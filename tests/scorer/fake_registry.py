@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 
+from tests.stack.waiting import while_progress
 from understudy.artifact.artifact import describe_artifact
 from understudy.control.wire import file_to_wire, tensor_to_wire
 from understudy.domain.versions import TensorSpec, VersionRef, artifact_digest
@@ -62,19 +63,25 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
             self._changed.notify_all()
 
     async def until_reported(
-        self, holds: Callable[[list[pb.ScorerProcess]], bool], *, timeout_s: float = 30.0
+        self, holds: Callable[[list[pb.ScorerProcess]], bool]
     ) -> list[pb.ScorerProcess]:
         """Return the processes of all hosts once `holds` is true of them."""
-        async with asyncio.timeout(timeout_s), self._reported:
-            while not holds(self.processes):
-                await self._reported.wait()
-            return self.processes
+
+        async def reported() -> list[pb.ScorerProcess]:
+            async with self._reported:
+                await self._reported.wait_for(lambda: holds(self.processes))
+                return self.processes
+
+        return await while_progress(reported())
 
     async def until_fetching(self) -> None:
         """Return once a host has requested a file."""
-        async with asyncio.timeout(30.0), self._fetching:
-            while not self.fetched:
-                await self._fetching.wait()
+
+        async def asked() -> None:
+            async with self._fetching:
+                await self._fetching.wait_for(lambda: bool(self.fetched))
+
+        await while_progress(asked())
 
     @property
     def processes(self) -> list[pb.ScorerProcess]:

@@ -230,7 +230,7 @@ async def test_all_cpus_are_restored_when_a_load_fails(
     host = await beside.start(
         start_host,
         SCORER_HOST_RESTART_BUDGET="0",
-        SCORER_HOST_START_TIMEOUT_S="2" if load_ends == "stuck" else "120",
+        SCORER_HOST_STALLED_AFTER_S="3" if load_ends == "stuck" else "60",
         SCORER_HOST_PROBE_TIMEOUT_S="0.2",
         SCORER_HOST_KILL_AFTER_S="1",
         SCORER_HOST_DRAIN_GRACE_S="0.5",

@@ -11,7 +11,7 @@ import pytest
 from tests.artifact.models import doubling_artifact
 from tests.scorer.conftest import RunningProcess, StartHost
 from tests.scorer.fake_registry import FakeRegistry
-from tests.scorer.test_host import READY, all_ready, deployment, infer
+from tests.scorer.test_host import READY, REFUSED, all_ready, deployment, infer
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -121,6 +121,18 @@ async def test_a_silent_registry_does_not_delay_a_stop(
     assert await host.end() == 0
 
     assert registry.processes == []
+
+
+async def test_a_scorer_that_refuses_its_settings_stays_down_and_says_so(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path
+) -> None:
+    await registry.publish([registry.version(VersionRef("doubler", 1), artifact)], [deployment(1)])
+
+    await start_host(SCORER_STRANGER="read by scorers alone")
+
+    (process,) = await registry.until_reported(lambda ps: [p.state for p in ps] == [REFUSED])
+    assert process.last_error == "refused its settings (exit code 64)"
+    assert process.restarts == 0
 
 
 async def give_up(

@@ -14,8 +14,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from tests.stack.understudy_command import LIMIT_S, lines_until, output_of, running
-from tests.stack.waiting import is_running, until_gone
+from tests.stack.understudy_command import lines_until, output_of, running
+from tests.stack.waiting import is_running, until_gone, while_progress
 from understudy.client.scoring_client import AsyncScoringClient
 from understudy.logs.reader import open_logs
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
@@ -135,8 +135,8 @@ async def test_up_starts_a_registry_again_that_died(
 
         async with grpc.aio.insecure_channel(registry) as channel:
             stub = registry_pb2_grpc.RegistryServiceStub(channel)
-            answer = await stub.ListVersions(
-                registry_pb2.ListVersionsRequest(), wait_for_ready=True, timeout=LIMIT_S
+            answer = await while_progress(
+                stub.ListVersions(registry_pb2.ListVersionsRequest(), wait_for_ready=True)
             )
         children = descendants(process)
         process.send_signal(signal.SIGTERM)

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-LIMIT_S = 200.0
+from tests.stack.waiting import while_progress
+
 _SCRIPT = Path(sys.executable).with_name("understudy")
 
 
@@ -38,15 +39,14 @@ async def lines_until(process: Process, text: str) -> list[str]:
     """Return what the process prints up to a line with `text`."""
     assert process.stdout is not None
     lines: list[str] = []
-    async with asyncio.timeout(LIMIT_S):
-        while not (lines and text in lines[-1]):
-            line = await process.stdout.readline()
-            assert line, f"ended before {text!r}: {''.join(lines)}"
-            lines.append(line.decode())
+    while not (lines and text in lines[-1]):
+        line = await while_progress(process.stdout.readline())
+        assert line, f"ended before {text!r}: {''.join(lines)}"
+        lines.append(line.decode())
     return lines
 
 
 async def output_of(process: Process) -> str:
     """Return what the process prints from now to its end."""
-    output, _ = await asyncio.wait_for(process.communicate(), LIMIT_S)
+    output, _ = await while_progress(process.communicate())
     return output.decode()

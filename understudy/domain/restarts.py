@@ -1,6 +1,6 @@
-"""The rule for when an ended scorer process is restarted, and when it is given up. Pure.
+"""The rule for when an ended process is restarted, and when it is given up. Pure.
 
-An exit counts against a budget, because the version is at fault. A start that fails before there
+An exit counts against a budget, because what ran is at fault. A start that fails before there
 is a process (the registry is away, the disk is full) does not, and is retried without limit.
 """
 
@@ -13,8 +13,8 @@ _MOST_DOUBLINGS = 64  # larger than any bound; more would exceed the range of fl
 class RestartPolicy:
     first_back_off_s: float
     longest_back_off_s: float
-    budget: int  # restarts within the window
-    window_s: float
+    budget: int | None  # restarts within the window; None: no limit
+    window_s: float  # after this a failure no longer counts, for the budget and the back-off
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class RestartHistory:
         """
         recent = tuple(at for at in self.failures_s if now_s - at < self.policy.window_s)
         following = replace(self, failures_s=(*recent, now_s))
-        if len(recent) >= self.policy.budget:
+        if self.policy.budget is not None and len(recent) >= self.policy.budget:
             return following, GiveUp(len(recent), self.policy.window_s)
         return following, Restart(self._back_off_s(len(recent), jitter))
 

@@ -25,7 +25,6 @@ from understudy.domain.versions import MODEL_FILE, TensorSpec
 from understudy.provenance.findings import Finding
 from understudy.provenance.inspection import Inspection
 from understudy.provenance.record import Tensor
-from understudy.runtime.lifecycle import die_with_parent
 
 ALLOWED_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 OLDEST_OPSET = {"": 9, "ai.onnx": 9, "ai.onnx.ml": 1}
@@ -143,7 +142,6 @@ def _tensor(spec: TensorSpec) -> Tensor:
 
 
 def _confine(max_bytes: int) -> None:
-    die_with_parent()
     os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudy.provenance.findings import Finding
 from understudy.provenance.record import Tensor
-from understudy.runtime.supervision.python_command import python_command
+from understudy.runtime.supervision.python_command import bound_python_command
 
 _STDERR_SHOWN_CHARACTERS = 300
 
@@ -55,7 +55,7 @@ async def inspect(directory: Path, limits: InspectionLimits) -> Inspection:
     finding. On return, and on cancellation, the process has ended.
     """
     process = await asyncio.create_subprocess_exec(
-        *python_command("-m", "understudy.provenance.inspect_artifact"),
+        *bound_python_command("-m", "understudy.provenance.inspect_artifact"),
         str(directory),
         str(limits.max_bytes),  # the process limits itself: none of our code runs after a fork
         stdin=DEVNULL,

@@ -1,14 +1,10 @@
 """How a process serves and stops: ready, not ready, delay, drain, close in reverse order."""
 
 import asyncio
-import ctypes
 import gc
-import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -17,7 +13,6 @@ import uvloop
 from understudy.runtime.serving import Health, HealthSwitch, Server
 
 _log = structlog.get_logger()
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +34,6 @@ def stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
-
-
-def die_with_parent(by: signal.Signals = signal.SIGTERM) -> None:
-    """Ask the kernel to end this process when its parent dies, so that no orphan serves on.
-
-    Args:
-        by: SIGTERM lets it drain, if it is able to; SIGKILL ends it even when it hangs. It comes
-            when the thread that started us ends: under asyncio that is the parent's first one.
-    """
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, by, 0, 0, 0)
-    if _was_orphaned(os.getppid(), init=Path("/proc/1/exe")):  # before we asked
-        os.kill(os.getpid(), by)
-
-
-def _was_orphaned(parent_pid: int, *, init: Path) -> bool:
-    """Whether the parent is gone: process 1 has adopted us, and is not the parent itself.
-
-    In a container our supervisor may be process 1; then it runs the same Python as we do.
-    """
-    if parent_pid != 1:
-        return False
-    try:
-        return not init.samefile(sys.executable)
-    except OSError:  # somebody else's process, or no /proc
-        return True
 
 
 def _spare_startup_objects() -> None:

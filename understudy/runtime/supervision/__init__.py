@@ -1,1 +1,1 @@
-"""Child processes: how each is started, watched, started again and stopped."""
+"""Child processes: how they are started, watched, restarted and stopped."""

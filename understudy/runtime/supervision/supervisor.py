@@ -1,25 +1,20 @@
-"""Run the processes of a stack on one machine: start, wait until healthy, stop in reverse order."""
+"""Several processes run as one: each starts when the one before is healthy; stops in reverse."""
 
 import asyncio
 import os
-import signal
-from asyncio.subprocess import Process
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import grpc
-from grpc_health.v1 import health_pb2
-
 from understudy.domain.errors import UnavailableError
-from understudy.runtime.supervision.python_command import python_command
+from understudy.domain.progress import Patience
+from understudy.runtime.supervision.child import Child, ChildSpec, start_child
+from understudy.runtime.supervision.ending import ChildFailedError, Ending, ending_of
+from understudy.runtime.supervision.probe import Probe
+from understudy.runtime.supervision.readiness import until_ready
 
-_POLL_S = 0.05
-_PROBE_TIMEOUT_S = 1.0
-_KILL_LIMIT_S = 5.0
 _TAIL_BYTES = 4096
 
 
@@ -33,31 +28,35 @@ class ProcessSpec:
     name: str
     arguments: tuple[str, ...]
     health_target: str | None
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside ours
 
 
 @dataclass(frozen=True, slots=True)
 class _Running:
     spec: ProcessSpec
-    process: Process
+    child: Child
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
     name: str
     why: str  # for an operator, the name included
+    refused: bool  # a restart would end the same way
 
 
 class Supervisor:
     """Owns processes from `start` until the `async with` block ends.
 
-    Children live in sessions of their own: Ctrl-C reaches only us, and we stop them in order.
-    They end with us even when we are killed (see `bound_to_parent`).
+    Each child has its own session: Ctrl-C reaches only the parent, which stops them in order.
+    They end with the parent even if it is killed.
     """
 
-    def __init__(self, log_dir: Path, *, stop_limit_s: float = 15.0) -> None:
+    def __init__(
+        self, log_dir: Path, *, stop_limit_s: float = 15.0, patience: Patience | None = None
+    ) -> None:
         self._log_dir = log_dir
         self._stop_limit_s = stop_limit_s
+        self._patience = patience or Patience()
         self._running: dict[str, _Running] = {}
 
     async def __aenter__(self) -> Self:
@@ -74,48 +73,35 @@ class Supervisor:
             await self.stop_all()
         finally:
             for each in self._running.values():
-                _kill_session(each.process)
+                each.child.send_kill()
 
-    async def start(self, spec: ProcessSpec, *, ready_limit_s: float = 30.0) -> None:
+    async def start(self, spec: ProcessSpec) -> None:
         """Start `spec` and return once it is healthy.
 
         Raises:
-            UnavailableError: it ended, or was not healthy within `ready_limit_s`.
+            UnavailableError: it ended, or its start stalled.
         """
-        with self.log_path(spec.name).open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                *python_command(
-                    "-m", "understudy.runtime.supervision.bound_to_parent", str(os.getpid())
-                ),
-                *python_command(*spec.arguments),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **spec.environment},
-                start_new_session=True,
+        child = await start_child(
+            ChildSpec(
+                spec.arguments,
+                environment={**os.environ, **spec.environment},
+                output=self.log_path(spec.name),
+                own_session=True,
             )
-        self._running[spec.name] = _Running(spec, process)
+        )
+        self._running[spec.name] = _Running(spec, child)
         if spec.health_target is None:
             return
+        never = asyncio.Event()  # a start is stopped by cancellation
         try:
-            async with asyncio.timeout(ready_limit_s):
-                await self._until_healthy(spec.name, spec.health_target, process)
-        except TimeoutError:
-            raise UnavailableError(
-                f"process {spec.name}",
-                f"not healthy after {ready_limit_s:.0f} s; see {self.log_path(spec.name)}",
-            ) from None
+            await until_ready(child, Probe(spec.health_target), self._patience, never)
+        except ChildFailedError as failed:
+            why = self._told(spec.name, failed.ending)
+            raise UnavailableError(f"process {spec.name}", why) from failed
 
     async def stop(self, name: str) -> None:
         """Ask process `name` to end, and make it end after `stop_limit_s`."""
-        process = self._running[name].process
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.terminate()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), self._stop_limit_s)
-        _kill_session(process)  # whatever it left behind; nothing, as a rule
-        await asyncio.wait_for(process.wait(), _KILL_LIMIT_S)
+        await self._running[name].child.stop(self._stop_limit_s)
         del self._running[name]
 
     async def stop_all(self) -> None:
@@ -132,61 +118,25 @@ class Supervisor:
     async def until_one_ends(self) -> Ended:
         """Wait until a process ends by itself; return which, and why."""
         names = tuple(self._running)
-        waits = {asyncio.ensure_future(self._running[name].process.wait()): name for name in names}
+        waits = {asyncio.ensure_future(self._running[name].child.ended()): name for name in names}
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
-        name = waits[done.pop()]
-        return Ended(name, self._why_ended(name))
-
-    def ended(self) -> tuple[str, ...]:
-        """Return what ended by itself so far: name and why, for an operator."""
-        return tuple(
-            self._why_ended(name)
-            for name, each in self._running.items()
-            if each.process.returncode is not None
-        )
+        first = done.pop()
+        ending = ending_of(first.result())
+        return Ended(waits[first], self._told(waits[first], ending), ending.refused)
 
     def pids(self) -> dict[str, int]:
-        return {name: each.process.pid for name, each in self._running.items()}
+        return {name: each.child.pid for name, each in self._running.items()}
 
     def log_path(self, name: str) -> Path:
         return self._log_dir / f"{name}.log"
 
-    async def _until_healthy(self, name: str, target: str, process: Process) -> None:
-        async with grpc.aio.insecure_channel(
-            target, options=[("grpc.max_reconnect_backoff_ms", 100)]
-        ) as channel:
-            while not await is_serving(channel):
-                if process.returncode is not None:
-                    raise UnavailableError(f"process {name}", self._why_ended(name))
-                await asyncio.sleep(_POLL_S)
-
-    def _why_ended(self, name: str) -> str:
-        code = self._running[name].process.returncode
+    def _told(self, name: str, ending: Ending) -> str:
         path = self.log_path(name)
-        return f"{name} ended with {code}; see {path}; it said last: {_last_line(path)}"
-
-
-async def is_serving(channel: grpc.aio.Channel) -> bool:
-    """Ask once for the health of the process behind `channel`."""
-    check = channel.unary_unary(
-        "/grpc.health.v1.Health/Check",
-        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-        response_deserializer=health_pb2.HealthCheckResponse.FromString,
-    )
-    try:
-        answer = await check(health_pb2.HealthCheckRequest(), timeout=_PROBE_TIMEOUT_S)
-    except grpc.aio.AioRpcError:
-        return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
-
-def _kill_session(process: Process) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        return f"{name} {ending.why}; see {path}; it said last: {_last_line(path)}"
 
 
 def _last_line(path: Path) -> str:

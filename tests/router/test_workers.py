@@ -1,0 +1,27 @@
+"""The worker processes of a router."""
+
+from pathlib import Path
+
+import pytest
+
+from router.settings import RouterSettings
+from router.workers import supervise
+from tests.stack.waiting import while_progress
+from understudy.runtime import exit_codes
+
+pytestmark = pytest.mark.fault
+
+
+async def test_workers_that_refuse_their_settings_end_the_router_and_are_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = RouterSettings(
+        listen="127.0.0.1:0", registry="127.0.0.1:1", state_dir=tmp_path / "r", workers=2
+    )
+    monkeypatch.setenv("ROUTER_STRANGER", "read by workers alone")
+
+    code = await while_progress(supervise(settings))
+
+    assert code == exit_codes.USAGE
+    said = capfd.readouterr().err
+    assert said.count("ROUTER_STRANGER: no such setting") == 2
