@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from stack.router_books import read_books
+from stack.settling import cpu_s_of_loading, until_settled
 from stack.training import MODEL, SCORE_OUTPUT
 from understudy.control.client import NewVersion, RegistryClient
 from understudy.control.report_wire import withheld_from_wire
@@ -17,9 +18,6 @@ from understudy.domain.deployments import Deployment
 from understudy.domain.errors import RefusedError, UnavailableError
 from understudy.domain.features import FeatureView
 from understudy.registry.v1 import registry_pb2 as pb
-
-_SETTLE_LIMIT_S = 60.0
-_POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +72,12 @@ class Operator:
         Raises:
             UnavailableError: that did not come about; says what is withheld.
         """
-        give_up_s = time.monotonic() + _SETTLE_LIMIT_S
-        while open_points := await self._open_points(revision):
-            if time.monotonic() > give_up_s:
-                why = f"not in force after {_SETTLE_LIMIT_S:.0f} s: {'; '.join(open_points)}"
-                raise UnavailableError(f"revision {revision}", why)
-            await asyncio.sleep(_POLL_S)
+        remain = await until_settled(
+            partial(self._open_points, revision), partial(cpu_s_of_loading, self._registry)
+        )
+        if remain:
+            why = f"not in force, without further progress: {'; '.join(remain)}"
+            raise UnavailableError(f"revision {revision}", why)
 
     async def revisions(self) -> dict[int, Deployment]:
         """Return all revisions by number, as the registry has them."""

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.console import Console
 from stack.data_directory import checked_directory
 from stack.processes import Stack, StackAddresses, open_stack
 from stack.router_books import read_books
+from stack.settling import cpu_s_of_loading, until_settled
 from understudy.control.client import RegistryClient
 from understudy.control.report_wire import withheld_from_wire
 from understudy.domain.errors import InvalidInputError, UnavailableError, UnderstudyError
@@ -24,7 +26,6 @@ from understudy.runtime import exit_codes
 from understudy.runtime.free_port import free_port
 
 _EXAMPLE_ENTITY_ID = "17"
-_POLL_S = 0.1
 _RESTARTS = RestartPolicy(first_back_off_s=0.1, longest_back_off_s=5.0, budget=5, window_s=60.0)
 
 
@@ -55,14 +56,12 @@ def run_up(
         return exit_codes.UNAVAILABLE
 
 
-async def wait_until_ready(stack: Stack, *, limit_s: float = 60.0) -> tuple[str, ...]:
-    """Return once what is deployed is served; after `limit_s`, what is not."""
-    give_up_s = time.monotonic() + limit_s
-    while True:
-        open_points = await _open_points(stack)
-        if not open_points or time.monotonic() > give_up_s:
-            return open_points
-        await asyncio.sleep(_POLL_S)
+async def wait_until_ready(stack: Stack) -> tuple[str, ...]:
+    """Return () once what is deployed is served, or what is not, without further progress."""
+    with RegistryClient(stack.addresses.registry) as registry:
+        return await until_settled(
+            partial(_open_points, stack), partial(cpu_s_of_loading, registry)
+        )
 
 
 async def _open_points(stack: Stack) -> tuple[str, ...]:
