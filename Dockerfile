@@ -8,17 +8,17 @@ RUN python -m venv /opt/understudy
 WORKDIR /source
 # The locks first: this layer changes only when a dependency does.
 COPY requirements/ requirements/
-RUN /opt/understudy/bin/pip install --no-deps --require-hashes -r requirements/runtime.lock \
-    && /opt/understudy/bin/pip check
-# What builds the wheel comes from the lock too, into an environment that is left behind.
+RUN /opt/understudy/bin/pip install --no-deps --require-hashes -r requirements/runtime.lock
+# What builds the wheels comes from a lock too, into an environment that is left behind.
 RUN python -m venv /opt/build \
     && awk '/^[A-Za-z0-9]/ { keep = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/ } keep' \
         requirements/dev.lock > /tmp/build.lock \
     && /opt/build/bin/pip install --no-deps --require-hashes -r /tmp/build.lock \
     && /opt/build/bin/pip check
 COPY . .
-RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
-    && /opt/understudy/bin/pip install --no-deps /wheels/*.whl
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels ./packaging/client . \
+    && /opt/understudy/bin/pip install --no-deps /wheels/*.whl \
+    && /opt/understudy/bin/pip check
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="understudy" \

@@ -15,12 +15,16 @@ help: ## list the targets
 
 setup: $(READY) ## virtual environment with the locked dependencies, verified by hash
 
-$(READY): requirements/dev.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
-		|| { echo "understudy needs Python 3.11 (set PYTHON=...)" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+# A changed lock means a new environment, so that packages that left the lock are gone. The copy of
+# the lock in the environment, not a time stamp, tells which lock it was built from.
+$(READY): requirements/dev.lock pyproject.toml packaging/client/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "understudy-serving needs Python 3.11, 3.12 or 3.13 (set PYTHON=...)" >&2; exit 1; }
+	@cmp -s requirements/dev.lock $(VENV)/dev.lock || { set -ex; \
+		$(PYTHON) -m venv --clear $(VENV); \
+		$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.lock; \
+		cp requirements/dev.lock $(VENV)/dev.lock; }
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable packaging/client --editable .
 	$(BIN)/python -m pip check --quiet
 	@touch $@
 
@@ -73,18 +77,17 @@ protos-check: $(PROTOS_READY) ## the committed code of protos/ is up to date
 bench: $(READY) ## speed against a no-op gRPC server, in one run (needs h2load)
 	$(BIN)/python -m benchmarks
 
-lock: $(READY) ## resolve the dependencies anew
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-annotate \
-		--universal --python-version 3.11 pyproject.toml -o requirements/runtime.lock
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-annotate \
-		--universal --python-version 3.11 pyproject.toml --group dev -c requirements/runtime.lock -o requirements/dev.lock
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-annotate \
-		--python-version 3.11 requirements/clients.in -o requirements/clients.lock
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-annotate \
-		--universal --python-version 3.11 requirements/protos.in -o requirements/protos.lock
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-annotate \
+	--python-version 3.11 --no-emit-package understudy-client
 
-wheel: $(READY) ## build the wheel into dist/
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+lock: $(READY) ## resolve the dependencies anew
+	$(COMPILE) --universal pyproject.toml -o requirements/runtime.lock
+	$(COMPILE) --universal pyproject.toml --all-extras --group dev -c requirements/runtime.lock -o requirements/dev.lock
+	$(COMPILE) requirements/clients.in -o requirements/clients.lock
+	$(COMPILE) --universal requirements/protos.in -o requirements/protos.lock
+
+wheel: $(READY) ## build the wheels of both distributions into dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist ./packaging/client .
 
 clean: ## remove what these targets made
 	rm -rf $(VENV) $(CLIENTS) $(PROTOS) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

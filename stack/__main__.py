@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,8 @@ import typer
 from typer.core import TyperGroup
 
 from understudy.runtime.command_line import CommandGroup
+from understudy.runtime.distribution import SERVING
+from understudy.runtime.exit_codes import UNAVAILABLE
 
 _MOUNTED = {
     "registry": ("registry.cli.commands", "Versions, provenance, deployments, audit."),
@@ -21,6 +24,9 @@ _MOUNTED = {
     ),
     "shadow": ("understudy.comparison.cli.commands", "Read the logs; compare champion and shadow."),
 }
+
+# By import name. They are an extra, because no serving process needs them.
+_DEMO_LIBRARIES = ("sklearn", "skl2onnx")
 
 
 class _LazyGroup(CommandGroup):
@@ -67,6 +73,13 @@ def demo(
     features: Features = "lmdb",
 ) -> None:
     """Show the whole system on real data: train, register, deploy, shadow, canary, roll back."""
+    if missing := [name for name in _DEMO_LIBRARIES if find_spec(name) is None]:
+        print(  # noqa: T201 - for the operator
+            f"understudy demo: not installed: {', '.join(missing)}; accepted: an installation of {SERVING}[demo]",
+            file=sys.stderr,
+        )
+        sys.exit(UNAVAILABLE)
+
     from stack.demo import run_demo  # noqa: PLC0415 - training libraries load slowly
 
     sys.exit(run_demo(directory=directory, rate_per_s=rate, keep=keep, features=features))

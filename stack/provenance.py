@@ -24,6 +24,7 @@ from understudy.provenance.capture import (
 )
 from understudy.provenance.code_facts import InstalledCode
 from understudy.provenance.metrics import classifier_metrics
+from understudy.runtime.distribution import SERVING
 
 THRESHOLD = 0.5
 _SOURCE = "https://archive.ics.uci.edu/dataset/17/breast+cancer+wisconsin+diagnostic"
@@ -32,7 +33,7 @@ _LABEL = "1: the biopsy of the mass was malignant; 0: benign"
 # The samples came in from 1984 on; the data set was given away in November 1995.
 _WINDOW = (datetime(1984, 1, 1, tzinfo=UTC), datetime(1995, 11, 1, tzinfo=UTC))
 _REVALIDATE_AFTER = timedelta(days=365)
-_CODE = InstalledCode("understudy", ("stack", "understudy"))
+_CODE = InstalledCode(SERVING, ("stack", "understudy"))
 # The demo has one person at the keyboard; the second pair of eyes is played.
 APPROVER = "demo-reviewer"
 

@@ -51,6 +51,8 @@ def generate(output_root: Path) -> None:
         sys.exit(exit_code)
     for folder in GENERATED:
         (output_root / folder / "__init__.py").touch()
+        _, package, *_ = Path(folder).parts
+        (output_root / "understudy" / package / "py.typed").touch()
 
 
 def stale_files() -> list[str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
-from importlib.metadata import version as installed_version
 from typing import Any, Protocol
 
 import grpc
@@ -16,6 +15,7 @@ from understudy.artifact.digests import LOADED_DIGEST_PROPERTY
 from understudy.domain.errors import InvalidInputError, NotFoundError, UnavailableError
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb
+from understudy.runtime.distribution import serving_version
 from understudy.runtime.grpc_errors import abort_with, detail_of, retry_after_ms_of, status_of
 from understudy.runtime.open_streams import OpenStreams, id_to_tell
 from understudy.runtime.parsing import parsed
@@ -155,7 +155,7 @@ class InferenceService(grpc.GenericRpcHandler):
 
     def _server_metadata(self, _request: pb.ServerMetadataRequest) -> pb.ServerMetadataResponse:
         return pb.ServerMetadataResponse(
-            name=_SERVER_NAME, version=installed_version("understudy"), extensions=()
+            name=_SERVER_NAME, version=serving_version(), extensions=()
         )
 
     def _model_metadata(self, request: pb.ModelMetadataRequest) -> pb.ModelMetadataResponse:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from importlib import invalidate_caches
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from understudy.provenance.content import content_of
 from understudy.provenance.environment_facts import environment_facts
 from understudy.provenance.estimator_facts import parameter_facts, seed_facts
 from understudy.provenance.metrics import auc_interval, classifier_metrics, mean_interval
+from understudy.runtime.distribution import SERVING
 
-US = InstalledCode("understudy", ("understudy.domain",))
+US = InstalledCode(SERVING, ("understudy.domain",))
 
 
 def git(directory: Path, *arguments: str) -> str:
@@ -76,7 +78,7 @@ def test_a_dirty_checkout_is_named_by_the_installed_files(checkout: Path) -> Non
 
     source = code_source(checkout, US)
 
-    assert (source["kind"], source["name"]) == ("package", "understudy")
+    assert (source["kind"], source["name"]) == ("package", SERVING)
     assert source["files"] > 5
 
 
@@ -101,7 +103,7 @@ def test_the_package_digest_depends_on_the_files(
     package.mkdir()
     (package / "__init__.py").write_text("a = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
-    installed = InstalledCode("understudy", ("sample_training_code",))
+    installed = InstalledCode(SERVING, ("sample_training_code",))
 
     first = code_source(tmp_path, installed)
     (package / "__pycache__").mkdir()
@@ -113,6 +115,25 @@ def test_the_package_digest_depends_on_the_files(
     assert first == same
     assert first["files"] == 1
     assert other["sha256"] != first["sha256"]
+
+
+def test_of_a_package_in_two_folders_the_files_that_are_imported_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, content in (("first", "a = 1\n"), ("second", "a = 2\n")):
+        package = tmp_path / folder / "sample_namespace" / "part"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(content)
+    installed = InstalledCode(SERVING, ("sample_namespace",))
+    monkeypatch.syspath_prepend(tmp_path / "first")
+    alone = code_source(tmp_path, installed)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "second")])
+    invalidate_caches()
+
+    both = code_source(tmp_path, installed)
+
+    assert both == alone
+    assert alone["files"] == 1
 
 
 def test_a_package_that_is_not_installed_is_left_empty(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from understudy.provenance.capture import (
 )
 from understudy.provenance.code_facts import InstalledCode
 from understudy.provenance.metrics import classifier_metrics
+from understudy.runtime.distribution import SERVING
 
 ACTOR = "ada@lab"
 WIDTH = 3
@@ -89,7 +90,7 @@ def trained(seed: int = 7) -> Trained:
         facts=EvaluationFacts(metrics, 0.5),
         conversion=conversion_facts(model.predict_proba(x[300:])[:, 1], scores, tolerance=1e-5),
         code=CodeFacts(
-            directory, "tests.registry.samples", InstalledCode("understudy", ("understudy.domain",))
+            directory, "tests.registry.samples", InstalledCode(SERVING, ("understudy.domain",))
         ),
         people={
             "owner": "risk team",

@@ -50,6 +50,24 @@ def test_each_part_is_mounted(part: str) -> None:
     assert f"understudy {part}" in done.stdout
 
 
+def test_a_demo_without_its_libraries_is_one_line_that_names_the_extra() -> None:
+    script = (
+        "import sys\n"
+        "sys.modules['skl2onnx'] = None\n"  # to imports, not there
+        "from stack.__main__ import main\n"
+        "main(['demo'])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False
+    )
+
+    assert done.returncode == exit_codes.UNAVAILABLE
+    assert done.stderr.count("\n") == 1
+    assert "skl2onnx" in done.stderr
+    assert "understudy-serving[demo]" in done.stderr
+
+
 def test_an_unknown_command_is_refused_by_name() -> None:
     done = understudy("regstry")
 

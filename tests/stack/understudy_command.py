@@ -15,11 +15,14 @@ _SCRIPT = Path(sys.executable).with_name("understudy")
 
 @asynccontextmanager
 async def running(
-    *arguments: str, cwd: Path | None = None, **environment: str
+    *arguments: str, cwd: Path | None = None, script: Path = _SCRIPT, **environment: str
 ) -> AsyncIterator[Process]:
-    """Run `understudy ARGUMENTS` in a session of its own; kill what is left of it at the end."""
+    """Run `understudy ARGUMENTS` in a session of its own; kill what is left of it at the end.
+
+    `script`: the command, by default that of the environment which runs the tests.
+    """
     process = await asyncio.create_subprocess_exec(
-        _SCRIPT,
+        script,
         *arguments,
         cwd=cwd,
         stdout=asyncio.subprocess.PIPE,

@@ -19,8 +19,8 @@ _LEFT_OUT = frozenset({"__pycache__", ".pyc", ".pyo"})
 class InstalledCode:
     """The distribution that trains, and its import packages to hash."""
 
-    distribution: str  # e.g. "understudy"
-    modules: tuple[str, ...]  # top-level import names, e.g. ("stack", "features")
+    distribution: str  # e.g. "understudy-serving"
+    modules: tuple[str, ...]  # import names, e.g. ("stack", "understudy")
 
 
 def code_source(directory: Path, installed: InstalledCode | None = None) -> dict[str, Any]:
@@ -62,11 +62,15 @@ def package_source(distribution: str, modules: Sequence[str]) -> dict[str, Any]:
 def _entries(module: str) -> list[list[str]]:
     spec = find_spec(module)
     roots = [] if spec is None else [Path(each) for each in spec.submodule_search_locations or ()]
-    return [
-        [f"{module}/{path.relative_to(root).as_posix()}", sha256(path.read_bytes()).hexdigest()]
-        for root in roots
-        for path in sorted(root.rglob("*"))
+    files = {
+        path.relative_to(root).as_posix(): path
+        for root in reversed(roots)  # of a namespace package: the first one wins
+        for path in root.rglob("*")
         if path.is_file() and not _LEFT_OUT & {*path.parts, path.suffix}
+    }
+    return [
+        [f"{module}/{name}", sha256(path.read_bytes()).hexdigest()]
+        for name, path in sorted(files.items())
     ]
 
 
