@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudy.domain.features import Feature, FeatureDtype, FeatureScalar, FeatureView
-from understudy.features.decisions.record_decoding import decode
 from understudy.features.decisions.record_format import (
+    decode,
     event_time_ms_of,
     is_of,
     pack_columns,

@@ -1,19 +1,18 @@
-"""Feature store in LMDB: several reading processes, one loader, on one machine."""
+"""Feature store in LMDB: several reading processes, one loader, on one machine; and its keys."""
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import lmdb
 
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
-from understudy.features.adapters.lmdb_environment import (
-    key_of,
-    key_prefix,
-    newest_key,
-    open_environment,
-)
+from understudy.features.adapters.lmdb_environment import open_environment
 from understudy.features.ports import ViewRead
+
+_LONGEST_KEY_BYTES = 511  # compiled into LMDB
+_HASHED = b"#sha256:"
 
 
 class LmdbStore:
@@ -73,3 +72,26 @@ class LmdbStore:
                     ]
                 )
         return batches
+
+
+def key_prefix(view: FeatureView) -> bytes:
+    """Return the common prefix of the keys of a view's records."""
+    return b"%s@%d\0" % (view.name.encode(), view.version)
+
+
+def key_of(prefix: bytes, entity_id: str) -> bytes:
+    """Return the key of an entity's record; ids that are too long for a key are hashed."""
+    key = prefix + entity_id.encode()
+    if len(key) <= _LONGEST_KEY_BYTES:
+        return key
+    return prefix + _HASHED + sha256(entity_id.encode()).digest()
+
+
+def mark_key(load_id: str) -> bytes:
+    """Return the key of a load's mark; it has a prefix that no view's keys have."""
+    return b"\0load\0" + sha256(load_id.encode()).digest()
+
+
+def newest_key(view: FeatureView) -> bytes:
+    """Return the key of the newest event time among a view's records."""
+    return b"\0newest\0" + key_prefix(view)

@@ -7,13 +7,8 @@ import lmdb
 
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
-from understudy.features.adapters.lmdb_environment import (
-    key_of,
-    key_prefix,
-    mark_key,
-    newest_key,
-    open_environment,
-)
+from understudy.features.adapters.lmdb_environment import open_environment
+from understudy.features.adapters.lmdb_store import key_of, key_prefix, mark_key, newest_key
 from understudy.features.decisions.record_format import event_time_ms_of, is_of, record_format
 from understudy.features.ports import LoadMark, WriteCounts
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from understudy.domain.features import Feature, FeatureStatus, FeatureView
 from understudy.features.decisions.feature_columns import FeatureColumn
-from understudy.features.decisions.record_decoding import DecodedRecords
+from understudy.features.decisions.record_format import DecodedRecords
 
 TimesMs = int | npt.NDArray[np.int64]  # one time, or shape (n,)
 

@@ -24,8 +24,7 @@ from understudy.features.decisions.feature_columns import (
     places_by_name,
     shortened,
 )
-from understudy.features.decisions.record_decoding import DecodedRecords, decode
-from understudy.features.decisions.record_format import record_format
+from understudy.features.decisions.record_format import DecodedRecords, decode, record_format
 from understudy.features.decisions.request_features import fault_of_value
 from understudy.features.decisions.statuses import (
     TimesMs,
