@@ -16,7 +16,6 @@ from router.decisions.breaker import BreakerPolicy
 from router.decisions.budget import BudgetPolicy
 from router.decisions.row_limit import RowLimitPolicy
 from router.ladder.drill import DrillSwitch
-from router.ladder.drilled_store import DrilledStore
 from router.ports import Clocks, ClosableScorer
 from router.revision.live_model import Shared
 from router.revision.live_models import LiveModels
@@ -66,11 +65,12 @@ def open_pipeline(
     drill = DrillSwitch(now_s)
     counters = Counters()
     features = FeatureFetcher(
-        DrilledStore(ports.store, drill.level),
+        ports.store,
         policy=_breaker_policy(settings, settings.feature_trip_after),
         slow_s=settings.feature_slow_s,
         now_s=now_s,
         memory=None if ports.store.inline else _memory(settings),
+        drill=drill,
     )
     delivery = Delivery(
         responder=ports.responder,
@@ -88,7 +88,7 @@ def open_pipeline(
         new_mirror=lambda: _mirror(settings, ports, features, gate),
         breaker=_breaker_policy(settings, settings.scorer_trip_after),
         tasks=tasks,
-        drill=drill.level,
+        drill=drill,
     )
     return Pipeline(
         gate=gate,

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import UnavailableError
 from understudy.domain.snapshots import VersionSpec
 
@@ -15,6 +16,19 @@ from understudy.domain.snapshots import VersionSpec
 class Clocks:
     monotonic_s: Callable[[], float]
     utc_s: Callable[[], float]  # seconds since 1970; ages of features, times of logs
+
+
+class DrillState(Protocol):
+    """Whether a drill makes this router answer from a lower level, on purpose."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether one was started and nobody has found its end yet; False nearly always."""
+        ...
+
+    def level(self) -> DegradationLevel:
+        """Return the level to answer from at best: FULL when there is no drill."""
+        ...
 
 
 class ScorerHungError(UnavailableError):

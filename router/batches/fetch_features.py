@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from router.calls.call import Call, RequestFeatures
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
 from router.decisions.budget import fetch_timeout_s
-from understudy.domain.deployments import DegradationReason
+from router.ports import DrillState
+from understudy.domain.deployments import DegradationLevel, DegradationReason
 from understudy.domain.errors import UnavailableError
 from understudy.domain.patience import Experience, Verdict
 from understudy.features.ports import FeatureStore, ViewRead
@@ -51,8 +52,10 @@ class FeatureFetcher:
         slow_s: float,
         now_s: Callable[[], float],
         memory: LastKnownRecords | None = None,
+        drill: DrillState | None = None,
         reads_for: str = "live calls",
     ) -> None:
+        """`drill`: one of L1 takes the store away, as far as the router can see."""
         self._store = store
         self._policy = policy
         self._reads_for = reads_for
@@ -60,6 +63,7 @@ class FeatureFetcher:
         self._slow_s = slow_s
         self._now_s = now_s
         self._memory = memory
+        self._drill = drill
         self._experience = Experience()
 
     @property
@@ -77,6 +81,7 @@ class FeatureFetcher:
             slow_s=self._slow_s,
             now_s=self._now_s,
             memory=self._memory,
+            drill=self._drill,
             reads_for=reads_for,
         )
 
@@ -96,31 +101,51 @@ class FeatureFetcher:
         ids_of = _distinct_ids if has_candidates else _ids
         reads = [ViewRead(view, ids_of(view.entity, calls)) for view in plan.views]
         records = await self._read(reads, answer_by_s)
-        fetched = self._with_memory(reads, records, request_features)
+        if self._memory is not None:
+            fetched = self._with_memory(self._memory, reads, records, request_features)
+        elif records is not None:
+            fetched = Fetched(records, request_features, "")
+        else:
+            nothing: Records = [[None] * len(read.entity_ids) for read in reads]
+            fetched = Fetched(nothing, request_features, STORE_UNAVAILABLE)
         return _spread_all(fetched, plan, calls) if has_candidates else fetched
 
     async def _read(self, reads: Sequence[ViewRead], answer_by_s: float) -> Records | None:
         """Return what the store answers; None when it is, or was a moment ago, in trouble."""
         started_s = self._now_s()
-        self._breaker, permit = self._breaker.admit(started_s)
+        permit = self._breaker.standing
         if permit is None:
-            return None
-        timeout_s = fetch_timeout_s(slow_s=self._slow_s, left_s=answer_by_s - started_s)
+            self._breaker, permit = self._breaker.admit(started_s)
+            if permit is None:
+                return None
         try:
+            if self._drill is not None and self._drill.is_on:
+                self._check_drill(self._drill)
             if self._store.inline:
                 records = self._store.read_now(reads)
             else:
+                timeout_s = fetch_timeout_s(slow_s=self._slow_s, left_s=answer_by_s - started_s)
                 records = await self._store.read(reads, timeout_s=timeout_s)
         except UnavailableError as error:
-            self._record_failure(permit, error.why, timeout_s, started_s)
+            self._record_failure(permit, error.why, started_s, answer_by_s)
             return None
         took_s = self._now_s() - started_s
         self._experience = self._experience.after_answer(took_s)
-        self._record(permit, succeeded=took_s <= self._slow_s, why=f"{took_s * 1000:.0f} ms")
+        if took_s > self._slow_s:
+            self._record(permit, succeeded=False, why=f"{took_s * 1000:.0f} ms")
+        elif permit is not self._breaker.standing:  # which a success leaves as it is
+            self._record(permit, succeeded=True, why="")
         return records
 
-    def _record_failure(self, permit: Permit, why: str, timeout_s: float, started_s: float) -> None:
+    def _check_drill(self, drill: DrillState) -> None:
+        if drill.level() is DegradationLevel.FEATURES:
+            raise UnavailableError("feature store", "a drill of L1 is on")
+
+    def _record_failure(
+        self, permit: Permit, why: str, started_s: float, answer_by_s: float
+    ) -> None:
         """Count a failed read, unless its callers left the store less time than it needs."""
+        timeout_s = fetch_timeout_s(slow_s=self._slow_s, left_s=answer_by_s - started_s)
         took_s = self._now_s() - started_s
         if took_s >= _SPENT_SHARE * timeout_s and timeout_s < self._slow_s:
             self._experience, verdict = self._experience.after_timeout(
@@ -132,22 +157,18 @@ class FeatureFetcher:
 
     def _with_memory(
         self,
+        memory: LastKnownRecords,
         reads: Sequence[ViewRead],
         records: Records | None,
         request_features: Sequence[RequestFeatures] | None,
     ) -> Fetched:
         if records is None:
-            if self._memory is None:
-                nothing: Records = [[None] * len(read.entity_ids) for read in reads]
-                return Fetched(nothing, request_features, STORE_UNAVAILABLE)
-            recalled = self._memory.recall(reads, now_s=self._now_s())
+            recalled = memory.recall(reads, now_s=self._now_s())
             return Fetched(
                 recalled.records, request_features, STORE_UNAVAILABLE, recalled.from_memory
             )
-        if self._memory is None:
-            return Fetched(records, request_features, "")
-        filled = self._memory.fill(reads, records, now_s=self._now_s())
-        self._memory.remember(reads, records, now_s=self._now_s())
+        filled = memory.fill(reads, records, now_s=self._now_s())
+        memory.remember(reads, records, now_s=self._now_s())
         is_partial = any(mask is not None for mask in filled.from_memory)
         gap = STORE_ANSWERED_IN_PART if is_partial else ""
         return Fetched(filled.records, request_features, gap, filled.from_memory)

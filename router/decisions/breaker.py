@@ -56,6 +56,13 @@ class Breaker:
     policy: BreakerPolicy
     state: Closed | Open | Probing = field(default_factory=Closed)
     generation: int = 0
+    # The permit of a breaker that has seen no failure of late; None where one must ask `admit`.
+    # Neither taking it nor a success under it changes anything, so nobody need say so.
+    standing: Permit | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        is_calm = isinstance(self.state, Closed) and not self.state.recent
+        object.__setattr__(self, "standing", Permit(self.generation) if is_calm else None)
 
     @property
     def is_closed(self) -> bool:

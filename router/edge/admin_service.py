@@ -116,7 +116,7 @@ def _scorers(models: LiveModels) -> list[router_pb2.UsedScorer]:
             model=model.deployment.model,
             version=number,
             address=puller.address,
-            breaker_open=not puller.guarded.breaker.is_closed,
+            breaker_open=not puller.guarded.is_closed,
             last_failure=puller.guarded.last_failure,
         )
         for model in models

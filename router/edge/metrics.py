@@ -104,7 +104,7 @@ class RouterCollector(Collector):
             for number, of_version in live.lanes.items():
                 for puller in of_version.pullers:
                     where = (live.deployment.model, str(number), puller.address)
-                    breakers.add_metric(where, int(not puller.guarded.breaker.is_closed))
+                    breakers.add_metric(where, int(not puller.guarded.is_closed))
         yield breakers
 
     def _store(self) -> Metric:

@@ -41,6 +41,7 @@ class DrillSwitch:
     """Holds the drill of this process; it ends by itself."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
+        self.is_on = False  # an attribute: it is read for each call
         self._now_s = now_s
         self._drill: Drill | None = None
 
@@ -75,6 +76,7 @@ class DrillSwitch:
             self._end(f"ended by {drill.actor}")
             return
         self._drill = drill
+        self.is_on = True
         _log.warning(
             "drill_started",
             level=f"L{drill.level.value}",
@@ -95,3 +97,4 @@ class DrillSwitch:
         if self._drill is not None:
             _log.warning("drill_ended", why=why)
         self._drill = None
+        self.is_on = False

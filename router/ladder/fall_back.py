@@ -1,6 +1,6 @@
 """Down the ladder: what a revision declares for calls that its scorers cannot answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from router.calls.call import Call
 from router.decisions.budget import share_spent_s
 from router.decisions.ladder import AnswerWith, AskVersion, Cause, Fail, Step, next_step
 from router.lanes.lane import Lane
-from router.ports import Clocks
+from router.ports import Clocks, DrillState
 from understudy.domain.deployments import DegradationLevel, DegradationReason, Deployment
 from understudy.domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
 
@@ -48,7 +48,7 @@ class Ladder:
         fallback: Lane | None,
         delivery: Delivery,
         clocks: Clocks,
-        drill: Callable[[], DegradationLevel],
+        drill: DrillState,
     ) -> None:
         self._deployment = deployment
         self._served = served  # in whose name declared answers go out
@@ -61,7 +61,7 @@ class Ladder:
     @property
     def is_drilling(self) -> bool:
         """Whether everything is to be answered from the ladder, on purpose."""
-        return self._drill() > DegradationLevel.FEATURES
+        return self._drill.is_on and self._drill.level() > DegradationLevel.FEATURES
 
     def take_down(self, calls: Sequence[Call], cause: Cause) -> None:
         """Take each call one step down; it ends with an error only where no step is left."""
@@ -119,7 +119,7 @@ class Ladder:
             ),
             tried_fallback=call.progress.tried_fallback,
             last_score=self._last_score(call, now_s),
-            floor=self._drill(),
+            floor=self._drill.level(),
         )
 
     def _has_time(self, call: Call, now_s: float) -> bool:

@@ -21,6 +21,7 @@ class GuardedScorer:
     def __init__(self, scorer: Scorer, policy: BreakerPolicy, *, gone_after_s: float) -> None:
         self.scorer = scorer
         self.breaker = Breaker(policy)
+        self.is_closed = True  # the breaker; an attribute: it is read for each batch
         self.last_failure = ""  # why the last failed call failed
         self._gone_after_s = gone_after_s
         self._experience = Experience()
@@ -30,7 +31,11 @@ class GuardedScorer:
         return self._experience.is_overdue(waited_s)
 
     def admit(self, now_s: float) -> Permit | None:
+        """Return leave to ask the scorer; None while its breaker does not let it be asked."""
+        if self.breaker.standing is not None:
+            return self.breaker.standing
         self.breaker, permit = self.breaker.admit(now_s)
+        self.is_closed = self.breaker.is_closed
         return permit
 
     def judge(
@@ -45,7 +50,8 @@ class GuardedScorer:
             return True
         if failure is None or isinstance(failure, InvalidInputError):
             self._experience = self._experience.after_answer(now_s - asked_s)
-            self.record(permit, failure=None, now_s=now_s)
+            if permit is not self.breaker.standing:  # which a success leaves as it is
+                self.record(permit, failure=None, now_s=now_s)
             return True
         if isinstance(failure, DeadlinePassedError):
             self._experience, verdict = self._experience.after_timeout(
@@ -61,16 +67,17 @@ class GuardedScorer:
 
     def record(self, permit: Permit, *, failure: Exception | None, now_s: float) -> None:
         """Move the breaker by how a permitted call ended."""
-        was_closed = self.breaker.is_closed
+        was_closed = self.is_closed
         if failure is not None:
             self.last_failure = str(failure)
         if isinstance(failure, ScorerHungError):
             self.breaker = self.breaker.trip(permit, now_s=now_s)
         else:
             self.breaker = self.breaker.record(permit, succeeded=failure is None, now_s=now_s)
-        if was_closed and not self.breaker.is_closed:
+        self.is_closed = self.breaker.is_closed
+        if was_closed and not self.is_closed:
             _log.warning("scorer_breaker_opened", address=self.scorer.address, why=str(failure))
-        elif not was_closed and self.breaker.is_closed:
+        elif not was_closed and self.is_closed:
             self._experience = Experience()
             _log.info("scorer_breaker_closed", address=self.scorer.address)
 

@@ -94,7 +94,7 @@ class Puller:
         """Serve until the lane is closed and empty; `join` comes first."""
         try:
             while True:
-                if not self._guarded.breaker.is_closed:
+                if not self._guarded.is_closed:
                     await self._wait_until_closed()
                     if not self._is_joined:  # the lane has closed meanwhile
                         return
@@ -130,7 +130,7 @@ class Puller:
             return True
         self._sent_s = self._clocks.monotonic_s()
         # Not closed: another lane's failure opened it meanwhile. A probe is nobody's call (ADR 8).
-        is_closed = self._guarded.breaker.is_closed
+        is_closed = self._guarded.is_closed
         permit = self._guarded.admit(self._sent_s) if is_closed else None
         if permit is None:
             self._pass_on(give_up(calls), Cause.SCORER_UNAVAILABLE, was_tried=False)
@@ -200,7 +200,7 @@ class Puller:
     async def _wait_until_closed(self) -> None:
         """Leave the lane until a probe succeeds; no call is used as the probe."""
         self._leave()
-        while not self._guarded.breaker.is_closed and not self._lane.closed:
+        while not self._guarded.is_closed and not self._lane.closed:
             now_s = self._clocks.monotonic_s()
             permit = self._guarded.admit(now_s)
             if permit is None:
@@ -208,7 +208,7 @@ class Puller:
                 continue
             failure = await self._probe()
             self._guarded.record(permit, failure=failure, now_s=self._clocks.monotonic_s())
-        if self._guarded.breaker.is_closed:
+        if self._guarded.is_closed:
             self.join()
 
     async def _probe(self) -> Exception | None:

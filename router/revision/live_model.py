@@ -20,9 +20,9 @@ from router.ladder.rules_first import RulesFirst
 from router.lanes.lane import Lane
 from router.lanes.split_call import split_call
 from router.lanes.version_lane import VersionLane
-from router.ports import Clocks
+from router.ports import Clocks, DrillState
 from router.revision.request_names import request_names
-from understudy.domain.deployments import Arm, DegradationLevel, Deployment
+from understudy.domain.deployments import Arm, Deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class LiveModel:
         versions: Mapping[int, VersionPlan],
         mirrors: Sequence[MirrorQueue],
         shared: Shared,
-        drill: Callable[[], DegradationLevel],
+        drill: DrillState,
         spawn: Callable[[Coroutine[None, None, None]], None],
     ) -> None:
         self.deployment = deployment
@@ -56,6 +56,7 @@ class LiveModel:
         self.seats = self.assigner.split.arms
         self.names = request_names(deployment, versions)
         self._shared = shared
+        self._drill = drill
         stages = _stages(deployment, effective, versions, shared)
         answering = {effective.champion, *effective.challengers, deployment.fallback.version}
         queues = {number: Lane() for number in sorted(stages) if number in answering}
@@ -149,7 +150,7 @@ class LiveModel:
         return set().union(*(of_version.addresses() for of_version in self.lanes.values()))
 
     def _submit(self, call: Call) -> None:
-        if self._ladder.is_drilling:
+        if self._drill.is_on and self._ladder.is_drilling:
             self._ladder.take_down([call], Cause.DRILL)
             return
         of_version = self._lane_of_seat[call.seat]

@@ -12,9 +12,9 @@ from router.decisions.breaker import BreakerPolicy
 from router.decisions.effective import Effective, decide_effective
 from router.lanes.guarded_scorer import GuardedScorer
 from router.lanes.version_lane import VersionLane
-from router.ports import ClosableScorer
+from router.ports import ClosableScorer, DrillState
 from router.revision.live_model import LiveModel, Shared
-from understudy.domain.deployments import DegradationLevel, Deployment, versions_to_run
+from understudy.domain.deployments import Deployment, versions_to_run
 from understudy.domain.errors import UnderstudyError
 from understudy.domain.snapshots import ScorerState, Snapshot, VersionSpec
 from understudy.domain.versions import VersionRef
@@ -50,7 +50,7 @@ class LiveModels:
         new_mirror: Callable[[], MirrorQueue],
         breaker: BreakerPolicy,
         tasks: asyncio.TaskGroup,
-        drill: Callable[[], DegradationLevel],
+        drill: DrillState,
     ) -> None:
         self._shared = shared
         self._open_scorer = open_scorer

@@ -57,6 +57,14 @@ class BreakerUnderAnyTraffic(RuleBasedStateMachine):
         _, permit = self.breaker.admit(self.now_s + POLICY.cool_down_s + 1)
         assert permit is not None
 
+    @invariant()
+    def a_standing_permit_changes_nothing(self) -> None:
+        standing = self.breaker.standing
+        if standing is not None:
+            assert self.breaker.admit(self.now_s) == (self.breaker, standing)
+            succeeded = self.breaker.record(standing, succeeded=True, now_s=self.now_s)
+            assert succeeded is self.breaker
+
 
 TestBreaker = BreakerUnderAnyTraffic.TestCase
 
@@ -67,6 +75,20 @@ def failed(breaker: Breaker, times: int) -> Breaker:
         assert permit is not None
         breaker = breaker.record(permit, succeeded=False, now_s=0.0)
     return breaker
+
+
+def test_a_permit_stands_until_a_call_fails_and_again_once_failures_are_forgotten() -> None:
+    breaker = Breaker(POLICY)
+    assert breaker.standing is not None
+
+    breaker = failed(breaker, 1)
+    assert breaker.standing is None
+    for _ in range(POLICY.window_calls):
+        breaker, permit = breaker.admit(0.0)
+        assert permit is not None
+        breaker = breaker.record(permit, succeeded=True, now_s=0.0)
+
+    assert breaker.standing is not None
 
 
 def test_trips_at_the_limit_and_not_before() -> None:

@@ -1,6 +1,8 @@
 """A scorer with its breaker: what a failed call says of it."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from router.decisions.breaker import BreakerPolicy
 from router.lanes.guarded_scorer import GuardedScorer
@@ -38,6 +40,23 @@ def test_only_a_scorer_that_hangs_is_closed_by_one_call(
     failure: Exception, took_s: float, *, opens: bool
 ) -> None:
     assert judged(failure, took_s=took_s).breaker.is_closed == (not opens)
+
+
+@given(
+    outcomes=st.lists(st.sampled_from([None, UnavailableError("scorer one", "gone")]), max_size=40),
+    pause_s=st.sampled_from([0.1, 30.0]),
+)
+def test_it_says_of_its_breaker_what_the_breaker_says(
+    outcomes: list[Exception | None], pause_s: float
+) -> None:
+    guarded = judged(took_s=0.0)
+    for turn, failure in enumerate(outcomes):
+        now_s = turn * pause_s
+        permit = guarded.admit(now_s)
+        assert guarded.is_closed == guarded.breaker.is_closed
+        if permit is not None:
+            guarded.judge(permit, failure, asked_s=now_s, now_s=now_s)
+            assert guarded.is_closed == guarded.breaker.is_closed
 
 
 def test_an_ordinary_failure_closes_it_at_the_limit_and_not_before() -> None:
