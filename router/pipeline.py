@@ -79,8 +79,7 @@ def open_pipeline(
         counters=counters,
         last_scores=LastScores(settings.most_last_scores),
         clocks=ports.clocks,
-        outstanding_rows=lambda: gate.outstanding_rows,
-        after_batch=gate.after_batch,
+        gate=gate,
     )
     models = LiveModels(
         _shared(settings, features, delivery),

@@ -39,6 +39,10 @@ _ROOT = Path(__file__).resolve().parent.parent
 _OURS = (f"{_ROOT}/router/", f"{_ROOT}/understudy/")
 _ENTITY = "u7"
 _CALLS_AHEAD = 5
+_PATIENT_S = 60.0  # a machine that is held up must not send the call down the ladder
+_PATIENT: dict[str, Any] = dict.fromkeys(
+    ("feature_slow_s", "scorer_timeout_s", "wanted_queue_s", "largest_deadline_s"), _PATIENT_S
+)
 _TURNS_AFTERWARDS = 3  # of the event loop: results are recorded once the caller has its answer
 
 
@@ -78,7 +82,7 @@ class _Context:
     """The parts of a gRPC context that the service uses."""
 
     def time_remaining(self) -> float:
-        return 1.0
+        return _PATIENT_S
 
 
 def visits_of(starts: Sequence[Start]) -> list[tuple[str, list[str]]]:
@@ -119,6 +123,7 @@ async def _open_router(
             read_from=LmdbStore(root / "features.lmdb"),
             log=logs.offer,
             open_scorer=OipScorer if is_served else None,
+            **_PATIENT,
         ) as world,
     ):
         address = scorer.address if is_served else "fake"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from router.calls.call import Arrival, Call, Candidates, RequestFeatures
+from router.calls.progress import Progress
 from router.decisions.budget import BudgetPolicy, answer_by_s
 from router.revision.live_model import LiveModel
 from understudy.client.request_ids import new_request_id
@@ -99,11 +100,12 @@ class Admission:
         arrived_s = arrival.arrived_s
         request_id = asked.request_id or new_request_id()
         unit_key = asked.unit_key or _first_entity(asked, live) or request_id
+        seat = live.assigner.assign(unit_key)
         return Call(
             live=live,
             request_id=request_id,
             unit_key=unit_key,
-            seat=live.assigner.assign(unit_key),
+            seat=seat,
             entities=asked.entities,
             arrived_s=arrived_s,
             answer_by_s=answer_by_s(self.budget, now_s=arrived_s, remaining_s=arrival.remaining_s),
@@ -115,6 +117,7 @@ class Admission:
             include_digests=asked.include_digests,
             candidates=candidates,
             rows=1 if candidates is None else len(candidates.ids),
+            progress=Progress(tried_champion=live.goes_to_champion[seat]),
         )
 
     def _candidate_faults(self, candidates: AskedCandidates, live: LiveModel) -> list[Fault]:

@@ -32,8 +32,21 @@ class Responder(Protocol):
 class RequestLog(Protocol):
     """The line per request, where it is asked for; lines about trouble always."""
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether a batch in good order leaves no line."""
+        ...
+
     def answered(self, answered: Answered, *, now_s: float) -> None: ...
     def failed(self, calls: Sequence[Call], error: UnderstudyError, *, now_s: float) -> None: ...
+
+
+class RowGate(Protocol):
+    """The rows in the router, and the limit that each answered batch may move."""
+
+    @property
+    def outstanding_rows(self) -> int: ...
+    def after_batch(self, queue_s: float, outstanding_rows: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +67,7 @@ class Delivery:
     counters: Counters
     last_scores: LastScores
     clocks: Clocks
-    outstanding_rows: Callable[[], int]  # in the router now
-    after_batch: Callable[[float, int], None]  # middle queue time in s, outstanding rows
+    gate: RowGate
 
     def deliver(self, answered: Answered, deployment: Deployment) -> None:
         """Answer the callers, who all still wait; then count and log every row."""
@@ -63,28 +75,29 @@ class Delivery:
 
     def answer(self, answered: Answered, deployment: Deployment) -> Handed:
         """Hand the answers out. Most callers go on at the loop's next turn."""
-        handed = Handed(self.clocks.monotonic_s(), self.outstanding_rows())
+        handed = Handed(self.clocks.monotonic_s(), self.gate.outstanding_rows)
         self.responder.scatter(answered, deployment, now_s=handed.answered_s)
         return handed
 
     def book(self, answered: Answered, deployment: Deployment, handed: Handed) -> None:
         """Count and log every row of a batch that was answered."""
-        answered_s = handed.answered_s
+        answered_s, taken_s = handed.answered_s, answered.timing.taken_s
         arrived_s = [call.arrived_s for call in answered.calls]
-        taken_s = answered.timing.taken_s
-        queue_s = [max(0.0, taken_s - each) for each in arrived_s]
+        queue_s = [taken_s - each if each < taken_s else 0.0 for each in arrived_s]
         total_s = [answered_s - each for each in arrived_s]
-        self.counters.batch_answered(answered, queue_s=queue_s, total_s=total_s)
         own_s = [
             waited_s
             for waited_s, call in zip(queue_s, answered.calls, strict=True)
             if not call.is_later_part
         ]
+        self.counters.batch_answered(answered, queue_s=queue_s, total_s=total_s)
         if own_s:  # in order of arrival: the middle one
-            self.after_batch(own_s[len(own_s) // 2], handed.outstanding_rows)
+            self.gate.after_batch(own_s[len(own_s) // 2], handed.outstanding_rows)
         if deployment.fallback.last_score_max_age_s is not None:
             self._remember(answered, answered_s)
-        self.request_log.answered(answered, now_s=answered_s)
+        is_plain = answered.levels is None and not answered.wrong_digests
+        if not (is_plain and self.request_log.is_quiet):
+            self.request_log.answered(answered, now_s=answered_s)
         self.log(self._log_batch(answered, deployment, queue_s, total_s))
 
     def fail(self, calls: Sequence[Call], error: UnderstudyError) -> None:
@@ -112,27 +125,34 @@ class Delivery:
         total_s: Sequence[float],
     ) -> ScoreBatchLog:
         calls, served = answered.calls, answered.served
-        row_counts = [call.rows for call in calls]
-        is_single = len(calls) == answered.rows
+        rows = len(answered.scores)
         queue_us = _microseconds(queue_s)
         total_us = _microseconds(total_s)
+        request_ids = [call.request_id for call in calls]
+        unit_keys = [call.unit_key for call in calls]
+        candidate_ids = None
+        if any(call.candidates is not None for call in calls):  # else a call is a row
+            row_counts = [call.rows for call in calls]
+            queue_us, total_us = np.repeat(queue_us, row_counts), np.repeat(total_us, row_counts)
+            request_ids, unit_keys = per_row(request_ids, calls), per_row(unit_keys, calls)
+            candidate_ids = candidate_ids_of(calls)
         return ScoreBatchLog(
             model=served.model,
             version=served.version,
             arm="challenger" if served.arm == "challenger" else "champion",
             revision=served.revision,
             at_us=round(self.clocks.utc_s() * 1e6),
-            request_ids=per_row(calls, lambda call: call.request_id),
-            entity_ids=per_row(calls, lambda call: call.unit_key),
+            request_ids=request_ids,
+            entity_ids=unit_keys,
             scores=answered.scores,
             decisions=_decisions(answered, deployment),
-            levels=_all_full(answered.rows) if answered.levels is None else answered.levels,
-            queue_us=queue_us if is_single else np.repeat(queue_us, row_counts),
-            total_us=total_us if is_single else np.repeat(total_us, row_counts),
+            levels=_all_full(rows) if answered.levels is None else answered.levels,
+            queue_us=queue_us,
+            total_us=total_us,
             fetch_us=answered.timing.fetch_us,
             infer_us=answered.timing.infer_us,
             rules=_rules(answered, deployment),
-            candidate_ids=candidate_ids_of(calls),
+            candidate_ids=candidate_ids,
             features=answered.matrix,
             feature_names=answered.feature_names if answered.matrix is not None else (),
             statuses=answered.statuses if answered.matrix is not None else None,
@@ -164,7 +184,7 @@ def _decisions(answered: Answered, deployment: Deployment) -> NDArray[np.int8]:
     default = deployment.decision_threshold
     if all(call.threshold is None for call in answered.calls):
         if default is None:
-            return _no_decisions(answered.rows)
+            return _no_decisions(len(answered.scores))
         return (answered.scores >= default).astype(np.int8)
     thresholds = np.repeat(
         np.array([_threshold(call, default) for call in answered.calls]),

@@ -77,8 +77,9 @@ class Counters:
     ) -> None:
         """Count one batch. `queue_s`, `total_s`: per call."""
         served = answered.served
+        batch_rows = len(answered.scores)
         if answered.levels is None:
-            self._add_rows(served.model, served.version, served.arm, 0, answered.rows)
+            self._add_rows(served.model, served.version, served.arm, 0, batch_rows)
         else:
             for reason, rows in count_reasons(answered).items():
                 self.degraded[(served.model, reason)] += rows
@@ -91,7 +92,7 @@ class Counters:
         self.wrong_digest_records += answered.wrong_digests
         self.latency_s.add(total_s)
         self.queue_s.add(queue_s)
-        self.batch_rows.add((answered.rows,))
+        self.batch_rows.add((batch_rows,))
 
     def failed(self, model: str, kind: str, rows: int) -> None:
         self.failures[(model, kind)] += rows

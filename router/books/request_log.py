@@ -33,7 +33,7 @@ class RequestLogLines:
     def __init__(
         self, lines: RequestLines, sample_bp: int, *, now_s: Callable[[], float] = monotonic
     ) -> None:
-        self._lines = lines
+        self.is_quiet = lines is RequestLines.OFF
         self._sample_bp = {RequestLines.OFF: 0, RequestLines.ALL: 10_000}.get(lines, sample_bp)
         self._degraded = BoundedLines("request_scored", _MOST_TROUBLES_PER_S, now_s=now_s)
         self._failed = BoundedLines("request_failed", _MOST_TROUBLES_PER_S, now_s=now_s)
@@ -48,7 +48,7 @@ class RequestLogLines:
                 version=answered.served.version,
                 records=answered.wrong_digests,
             )
-        if self._lines is RequestLines.OFF and answered.levels is None:
+        if self.is_quiet and answered.levels is None:
             return
         troubled: list[tuple[Call, int]] = []
         for call, at in zip(answered.calls, starts_of(answered.calls), strict=True):

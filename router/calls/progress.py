@@ -17,7 +17,7 @@ class Progress:
     attempts: int = 0  # by scorers that failed it
     holders: int = 1  # queues and scorers that have it; only the last that fails says so
     is_alone: bool = False  # not to be joined with others: a batch with it was refused
-    tried_champion: bool = False  # as its own arm, or because its challenger could not answer
+    tried_champion: bool = False  # from the start where the champion answers for its seat
     tried_fallback: bool = False
     degraded_because: str = ""  # the first cause
     saw_rules: bool = False  # the deployment's rules were asked, and none decided
@@ -58,6 +58,10 @@ class Progress:
 
     def go_to_champion(self) -> None:
         self.tried_champion = True
+
+    def pass_champion_by(self) -> None:
+        """Note that a drill keeps the call from the champion, which is its arm or not."""
+        self.tried_champion = False
 
     def go_to_fallback(self) -> None:
         self.tried_fallback = True

@@ -1,6 +1,6 @@
 """The rows of a batch of calls: a call has one, or one per candidate, and they stand together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, repeat
 
 import numpy as np
@@ -25,14 +25,14 @@ def whole_calls(calls: Sequence[Call], marked: NDArray[np.bool_]) -> NDArray[np.
     return np.repeat(of_works, [call.rows for call in calls])
 
 
-def per_row(calls: Sequence[Call], value_of: Callable[[Call], str]) -> list[str]:
-    """Return the value of each row's call."""
+def per_row(values: Sequence[str], calls: Sequence[Call]) -> list[str]:
+    """Return for each row the value of its call."""
     rows: list[str] = []
-    for call in calls:
+    for value, call in zip(values, calls, strict=True):
         if call.candidates is None:
-            rows.append(value_of(call))
+            rows.append(value)
         else:
-            rows += repeat(value_of(call), call.rows)
+            rows += repeat(value, call.rows)
     return rows
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from router.admission.admit import Asked, AskedCandidates
 from router.admission.intake import UnreadCall
@@ -19,7 +20,7 @@ from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureScalar
 from understudy.runtime.grpc_errors import abort_with
 from understudy.runtime.open_streams import OpenStreams
-from understudy.runtime.parsing import parsed
+from understudy.runtime.parsing import parsed, unreadable
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
@@ -159,7 +160,11 @@ class ScoringService:
         return pb.RecordOutcomesResponse(accepted=accepted)
 
     def _admit(self, call: UnreadCall) -> Call:
-        return self._admit_request(parsed(pb.ScoreRequest, call.received), call)
+        try:
+            request = pb.ScoreRequest.FromString(call.received)
+        except DecodeError as error:
+            raise unreadable(pb.ScoreRequest, call.received) from error
+        return self._admit_request(request, call)
 
     def _admit_streamed(self, call: UnreadCall) -> Call:
         return self._admit_request(parsed(pb.ScoreStreamRequest, call.received).request, call)

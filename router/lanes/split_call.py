@@ -43,7 +43,7 @@ def split_call(
             answer=_Part(whole, place),
             rows=min(most_rows, call.rows - start),
             is_later_part=start > 0,
-            progress=Progress(),
+            progress=Progress(tried_champion=call.progress.tried_champion),
             candidates=_part_of(candidates, start, start + most_rows),
         )
         for place, start in enumerate(starts)

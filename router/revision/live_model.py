@@ -87,6 +87,7 @@ class LiveModel:
         self._champion = self.lanes.get(effective.champion or 0)
         self._fallback = self.lanes.get(deployment.fallback.version or 0)
         self._lane_of_seat = [self._lane_for(arm.version) for arm in self.seats]
+        self.goes_to_champion = [lane is self._champion for lane in self._lane_of_seat]  # by seat
 
     def submit(self, call: Call) -> None:
         """Queue `call` for its arm, in parts if it is large, or answer it from the ladder at once."""
@@ -151,11 +152,10 @@ class LiveModel:
 
     def _submit(self, call: Call) -> None:
         if self._drill.is_on and self._ladder.is_drilling:
+            call.progress.pass_champion_by()
             self._ladder.take_down([call], Cause.DRILL)
             return
         of_version = self._lane_of_seat[call.seat]
-        if of_version is self._champion:
-            call.progress.go_to_champion()
         if of_version is None or not of_version.lane.put(call):
             self._rules_first.take_down([call], Cause.SCORER_UNAVAILABLE)
 

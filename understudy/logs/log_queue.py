@@ -52,7 +52,7 @@ class LogQueue:
     def offer(self, batch: LogBatch) -> bool:
         """Take `batch`, or count it as dropped. Holds the lock for a few instructions only."""
         rows, size_bytes = batch.rows, batch.size_bytes
-        tally = self._tallies[kind_of(batch)]
+        tally = self._tallies[_KIND_OF[type(batch)]]
         with self._lock:
             tally.offered += rows
             if (

@@ -76,6 +76,8 @@ class LogWriter:
         self._wake = threading.Event()
         self._is_closing = threading.Event()
         self._queue = LogQueue(self._limits.queued_rows, self._limits.queued_bytes, self._wake.set)
+        # Accepts a batch for writing, or returns False if it is dropped and counted; never blocks.
+        self.offer: Callable[[LogBatch], bool] = self._queue.offer
         self._files = LogFiles(root, self._unit_keys, self._limits.roll, now_s, self._pause)
         self._file_keys = FileKeys()
         self._slices: deque[Slice] = deque()  # accepted, but not yet in a journal
@@ -99,10 +101,6 @@ class LogWriter:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def offer(self, batch: LogBatch) -> bool:
-        """Accept `batch` for writing, or return False if it is dropped and counted. Never blocks."""
-        return self._queue.offer(batch)
 
     def counters(self) -> LogCounters:
         """Return the current counts."""

@@ -18,8 +18,13 @@ def parsed(kind: type[MessageT], received: bytes) -> MessageT:
     try:
         return kind.FromString(received)
     except DecodeError as error:
-        raise InvalidInputError.of(
-            kind.DESCRIPTOR.name,
-            read=f"{len(received)} bytes",
-            accepted="the protobuf message of that name, text in UTF-8",
-        ) from error
+        raise unreadable(kind, received) from error
+
+
+def unreadable(kind: type[Message], received: bytes) -> InvalidInputError:
+    """Return what is said of bytes that are no message of `kind`."""
+    return InvalidInputError.of(
+        kind.DESCRIPTOR.name,
+        read=f"{len(received)} bytes",
+        accepted="the protobuf message of that name, text in UTF-8",
+    )

@@ -27,7 +27,6 @@ from understudy.features.decisions.feature_columns import (
 from understudy.features.decisions.record_format import DecodedRecords, decode, record_format
 from understudy.features.decisions.request_features import fault_of_value
 from understudy.features.decisions.statuses import (
-    TimesMs,
     has_stale_values,
     in_ms,
     statuses_of,
@@ -133,8 +132,9 @@ class AssemblyPlan:
         if last_known is not None and all(mask is None for mask in last_known):
             last_known = None
         decoded = [decode(form, batch) for form, batch in zip(self._formats, records, strict=True)]
+        wrong_digests = sum([each.wrong_digests for each in decoded])
         tensors = self._values(decoded, rows)
-        statuses = self._statuses(tensors, decoded, in_ms(now_s), last_known)
+        statuses = self._statuses(tensors, decoded, now_s, last_known)
         if self._computed is not None and statuses is not None:
             inputs = self._computed.read(records, request_features, now_s, last_known, rows)
             self._compute(self._computed, inputs, tensors, statuses, now_s)
@@ -147,7 +147,7 @@ class AssemblyPlan:
                 tensor.reshape(rows) if plan.is_flat else tensor
                 for tensor, plan in zip(tensors, self._tensors, strict=True)
             ]
-        return Assembled(tuple(tensors), statuses, sum([each.wrong_digests for each in decoded]))
+        return Assembled(tuple(tensors), statuses, wrong_digests)
 
     def _values(self, decoded: Sequence[DecodedRecords], rows: int) -> list[Tensor]:
         tensors: list[Tensor] = [np.empty((rows, width), dtype) for width, dtype in self._shapes]
@@ -170,12 +170,13 @@ class AssemblyPlan:
         self,
         tensors: Sequence[Tensor],
         decoded: Sequence[DecodedRecords],
-        now_ms: TimesMs,
+        now_s: float | npt.NDArray[np.float64],
         last_known: LastKnownRows | None,
     ) -> Statuses | None:
         """Return the statuses, filling defaults into `tensors`; None if all values are present."""
-        if self._unread is None and last_known is None and self._is_clean(decoded, now_ms):
+        if self._unread is None and last_known is None and self._is_clean(decoded, now_s):
             return None
+        now_ms = in_ms(now_s)
         statuses = np.zeros((len(tensors[0]), self.width), dtype=np.uint8)
         if self._unread is not None:
             statuses[:] = self._unread
@@ -189,7 +190,10 @@ class AssemblyPlan:
                 np.copyto(tensor, defaults, where=absent[:, places])
         return statuses
 
-    def _is_clean(self, decoded: Sequence[DecodedRecords], now_ms: TimesMs) -> bool:
+    def _is_clean(
+        self, decoded: Sequence[DecodedRecords], now_s: float | npt.NDArray[np.float64]
+    ) -> bool:
+        now_ms = in_ms(now_s)
         for rules, each in zip(self._rules, decoded, strict=True):
             if not each.is_full or has_stale_values(rules, each, now_ms=now_ms):
                 return False
