@@ -1,5 +1,6 @@
-"""`python -m router ...`: the router's commands."""
+"""`python -m router`: the same commands as `understudy router`."""
 
 from router.cli.commands import app
 
-app()
+if __name__ == "__main__":
+    app(prog_name="understudy router")

@@ -25,9 +25,9 @@ class RouterSettings(ProcessSettings):
 
     listen: str = "127.0.0.1:8400"
     registry: str = "127.0.0.1:8500"
-    features: str = "lmdb:features.lmdb"  # lmdb:PATH or aerospike://HOST:PORT/NAMESPACE
-    log_dir: Path = Path("logs")  # score, shadow and outcome logs
-    state_dir: Path = Path("router")  # last snapshot, admin sockets
+    features: str  # lmdb:PATH or aerospike://HOST:PORT/NAMESPACE
+    log_dir: Path  # score, shadow and outcome logs
+    state_dir: Path  # last snapshot, admin sockets
     workers: int = Field(default=1, ge=1, le=64)
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from router.settings import RouterSettings
 from understudy.domain.errors import UnavailableError
 from understudy.domain.restarts import GiveUp, Restart, RestartPolicy
-from understudy.runtime.exit_codes import FAILED, OK, USAGE
+from understudy.runtime.exit_codes import FAILED, OK, UNAVAILABLE, USAGE
 from understudy.runtime.lifecycle import stop_on_signals
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import Ending
@@ -53,7 +53,7 @@ async def supervise(settings: RouterSettings) -> int:
                 ]
     except UnavailableError as error:
         _log.error("router_not_started", why=str(error))
-        return FAILED
+        return UNAVAILABLE
     return _exit_code_of({keeper.result() for keeper in keepers})
 
 

@@ -1,6 +1,6 @@
-"""`python -m scorer`: the commands of the scorer."""
+"""`python -m scorer`: the same commands as `understudy scorer`."""
 
 from scorer.commands import app
 
 if __name__ == "__main__":
-    app(prog_name="python -m scorer")
+    app(prog_name="understudy scorer")

@@ -107,7 +107,7 @@ class HostSettings(ProcessSettings):
     model_config = SettingsConfigDict(env_prefix="SCORER_HOST_", frozen=True, extra="forbid")
 
     registry: str = Field("127.0.0.1:8500", description="the registry's host:port")
-    dir: Path = Field(Path(".understudy/scorers"), description="artifact cache, sockets, state")
+    dir: Path = Field(description="artifact cache, sockets, state")
     host_id: str | None = Field(
         None, description="by default the names of the machine and the folder"
     )

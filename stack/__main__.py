@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from understudy.domain.errors import UnavailableError
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.distribution import SERVING
-from understudy.runtime.exit_codes import UNAVAILABLE
+from understudy.runtime.terminal.output_option import Format, Output
 
 _MOUNTED = {
     "registry": ("registry.cli.commands", "Versions, provenance, deployments, audit."),
@@ -65,35 +66,38 @@ def demo(
         bool, typer.Option("--keep", help="Leave the stack running at the end, until Ctrl-C.")
     ] = False,
     directory: Annotated[
-        Path | None, typer.Option("--dir", help="Where to keep the files; new and empty.")
+        Path | None,
+        typer.Option("--dir", help="Where to keep the files; new and empty [a temporary folder]."),
     ] = None,
     rate: Annotated[
         int, typer.Option(min=10, max=5_000, help="Requests per second to send.")
     ] = 250,
     features: Features = "lmdb",
+    output: Output = Format.TABLE,
 ) -> None:
     """Show the whole system on real data: train, register, deploy, shadow, canary, roll back."""
     if missing := [name for name in _DEMO_LIBRARIES if find_spec(name) is None]:
-        print(  # noqa: T201 - for the operator
-            f"understudy demo: not installed: {', '.join(missing)}; accepted: an installation of {SERVING}[demo]",
-            file=sys.stderr,
+        reason = (
+            f"not installed: {', '.join(missing)}; accepted: an installation of {SERVING}[demo]"
         )
-        sys.exit(UNAVAILABLE)
+        raise UnavailableError("demo", reason)
 
-    from stack.demo import run_demo  # noqa: PLC0415 - training libraries load slowly
+    from stack.demo import DemoOptions, run_demo  # noqa: PLC0415 - training libraries load slowly
 
-    sys.exit(run_demo(directory=directory, rate_per_s=rate, keep=keep, features=features))
+    options = DemoOptions(rate, keep=keep, features=features, output=output)
+    sys.exit(run_demo(directory, options))
 
 
 @app.command()
 def up(
-    directory: Directory = Path(".understudy/stack"),
+    directory: Directory,
     router_listen: Annotated[str, typer.Option(help="HOST:PORT of the router.")] = "127.0.0.1:8400",
     registry_listen: Annotated[
         str, typer.Option(help="HOST:PORT of the registry.")
     ] = "127.0.0.1:8500",
     routers: Annotated[int, typer.Option(min=1, max=64, help="Router worker processes.")] = 2,
     features: Features = "lmdb",
+    output: Output = Format.TABLE,
 ) -> None:
     """Start registry, scorer host and router on this machine, and stay until Ctrl-C."""
     from stack.up import run_up  # noqa: PLC0415 - other commands start faster without it
@@ -105,6 +109,7 @@ def up(
             registry_listen=registry_listen,
             router_listen=router_listen,
             workers=routers,
+            output=output,
         )
     )
 
@@ -120,12 +125,12 @@ def score(
         str, typer.Option(envvar="UNDERSTUDY_ROUTER", help="HOST:PORT of the router.")
     ] = "127.0.0.1:8400",
     timeout_s: Annotated[float, typer.Option(min=0.001, max=60)] = 1.0,
-    output: Annotated[str, typer.Option(help="table or json")] = "table",
+    output: Output = Format.TABLE,
 ) -> None:
     """Score one unit, e.g. `understudy score cancer --entity patient=17`."""
     from stack.score import run_score  # noqa: PLC0415 - other commands start faster without it
 
-    sys.exit(run_score(model, entity, feature or [], router, timeout_s, output))
+    run_score(model, entity, feature or [], router, timeout_s, output)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

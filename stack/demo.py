@@ -1,11 +1,11 @@
 """`understudy demo`: the whole system on real data, and proof that it did what it says."""
 
 import asyncio
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from stack.data_directory import DataDirectory, checked_directory
@@ -46,12 +46,13 @@ from understudy.client.scoring_client import AsyncScoringClient
 from understudy.comparison.compare import ComparisonReport, compare
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion, Promote, Rollback, SetCanary, SetShadow
-from understudy.domain.errors import InvalidInputError, UnavailableError, UnderstudyError
+from understudy.domain.errors import InvalidInputError, UnderstudyError
 from understudy.domain.features import FeatureView
 from understudy.features.loading.load_features import SourceFile, load_features
 from understudy.features.stores import open_writer
 from understudy.features.views import load_views
 from understudy.runtime import exit_codes
+from understudy.runtime.terminal.output_option import Format
 
 WORKERS = 2
 CALLS_PER_STAGE = 1_000
@@ -73,24 +74,34 @@ class Prepared:
     view: FeatureView
 
 
-def run_demo(*, directory: Path | None, rate_per_s: int, keep: bool, features: str) -> int:
-    """Run the demo; return the exit code: 0 only when every check holds."""
-    report = DemoReport()
-    try:
-        prepared = prepare(_new_directory(directory, features), report)
-    except InvalidInputError as error:
-        print(f"understudy demo: {error}", file=sys.stderr)  # noqa: T201 - for the operator
-        return exit_codes.USAGE
-    except UnavailableError as error:
-        print(f"understudy demo: {error}", file=sys.stderr)  # noqa: T201 - for the operator
-        return exit_codes.UNAVAILABLE
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    rate_per_s: int
+    keep: bool
+    features: str
+    output: Format
+
+
+def run_demo(directory: Path | None, options: DemoOptions) -> int:
+    """Run the demo in `directory`, None: in a new temporary one; return 0 when every check holds.
+
+    Raises:
+        InvalidInputError: the demo cannot run in `directory`.
+        UnavailableError: a process did not do its part.
+    """
+    report = DemoReport(options.output)
+    files = _new_directory(directory, options.features)
+    report.prepared(files)
+    prepared = prepare(files, report)
 
     async def main() -> int:
-        async with open_stack(prepared.directory, loopback_addresses(), workers=WORKERS) as stack:
+        async with open_stack(files, loopback_addresses(), workers=WORKERS) as stack:
             report.started(stack)
-            facts, comparison = await perform(stack, prepared, report, rate_per_s=rate_per_s)
+            facts, comparison = await perform(
+                stack, prepared, report, rate_per_s=options.rate_per_s
+            )
             code = _conclude(report, stack, facts, comparison)
-            if not keep:
+            if not options.keep:
                 return code
             await stack.supervisor.start(
                 router_process(stack.directory, stack.addresses, workers=WORKERS)
@@ -101,9 +112,8 @@ def run_demo(*, directory: Path | None, rate_per_s: int, keep: bool, features: s
     try:
         return run_until_interrupted(main(), interrupted_code=exit_codes.INTERRUPTED)
     except UnderstudyError as error:
-        report.broke(error, prepared.directory)
-        unavailable = isinstance(error, UnavailableError)
-        return exit_codes.UNAVAILABLE if unavailable else exit_codes.FAILED
+        error.add_note(f"the processes' own words are in {files.process_logs}")
+        raise
 
 
 async def _stay_with(code: int, stack: Stack) -> int:
@@ -254,7 +264,7 @@ def _conclude(report: DemoReport, stack: Stack, facts: Facts, comparison: Compar
     checks = judge(facts)
     report.results(facts, comparison)
     report.logs(stack.directory)
-    report.verdict(checks)
+    report.verdict(stack.directory, facts, checks)
     return exit_codes.OK if all(check.holds for check in checks) else exit_codes.FAILED
 
 
@@ -282,12 +292,4 @@ def _new_directory(asked: Path | None, features: str) -> DataDirectory:
             raise InvalidInputError.of("--dir", read=str(asked), accepted="a new or empty folder")
         asked.mkdir(parents=True, exist_ok=True)
         return directory
-    number = 1
-    while True:
-        root = Path(".understudy") / f"demo-{number}"
-        try:
-            root.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return checked_directory(root, features)
+    return checked_directory(Path(mkdtemp(prefix="understudy-demo-")), features)

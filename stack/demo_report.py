@@ -1,13 +1,11 @@
-"""What the demo prints. Tables by rich; a progress bar on a terminal, plain lines elsewhere."""
+"""What the demo prints: lines and tables, with a progress bar on a terminal; or one JSON document."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from stack.data_directory import DataDirectory
 from stack.decisions.demo_checks import Call, Check, Facts
@@ -18,7 +16,9 @@ from stack.training import CONVERSION_TOLERANCE, MODEL, Patients, Trained
 from stack.up import show_addresses
 from understudy.comparison.compare import ComparisonReport
 from understudy.domain.deployments import DegradationLevel
-from understudy.domain.errors import UnderstudyError
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.output_option import Format
+from understudy.runtime.terminal.screen import Screen
 
 _LEVELS = {
     DegradationLevel.FULL: "L0 full",
@@ -37,8 +37,8 @@ _QUERY = (
 class StageProgress:
     """Counts calls as they end; one bar over all stages, or a line at the end of each."""
 
-    def __init__(self, console: Console, bar: Progress | None, total: int) -> None:
-        self._console = console
+    def __init__(self, screen: Screen, bar: Progress | None, total: int) -> None:
+        self._screen = screen
         self._bar = bar
         self._task = None if bar is None else bar.add_task("", total=total)
         self._aim = 0
@@ -54,55 +54,65 @@ class StageProgress:
             if self._bar is not None and self._task is not None:
                 done = self._aim - (goal - min(aim, goal))
                 self._bar.update(self._task, completed=done, description=title)
-        line = f"  {title}: {calls:,} calls, {len(traffic.failures)} failed so far"
-        (self._bar.console if self._bar is not None else self._console).print(line)
+        self._screen.say(f"  {title}: {calls:,} calls, {len(traffic.failures)} failed so far")
 
 
 class DemoReport:
-    """Prints the demo as it goes."""
+    """Prints the demo as it goes; for programs, one document at its end."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=True)
+    def __init__(self, output: Format = Format.TABLE) -> None:
+        self._output = output
+        self._screen = Screen(quiet=output is Format.JSON)
         self._step = 0
 
     def begin(self, title: str) -> None:
         self._step += 1
-        self._console.print(f"\n[bold]{self._step}. {title}[/bold]")
+        self._screen.say("")
+        self._screen.say((f"{self._step}. {title}", "bold"))
+
+    def prepared(self, directory: DataDirectory) -> None:
+        self._screen.say(f"Files go below {directory.root}; deleting it deletes them.")
 
     def trained(self, patients: Patients, trained: Sequence[Trained]) -> None:
-        self._console.print(
+        self._screen.say(
             f"{len(patients.features)} patients, {len(patients.feature_names)} features; "
             f"{len(patients.training_rows)} to train on, {len(patients.kept_rows)} kept for "
             "evaluation and traffic. The score is the probability of malignancy."
         )
-        table = Table("part", "model", "largest difference of ONNX (float32) from scikit-learn")
-        for each in trained:
-            difference = f"{each.largest_difference:.1e} (accepted: {CONVERSION_TOLERANCE:.0e})"
-            table.add_row(each.candidate.part, each.candidate.describe, difference)
-        self._console.print(table)
+        accepted = f"(accepted: {CONVERSION_TOLERANCE:.0e})"
+        self._screen.table(
+            ("part", "model", "largest difference of ONNX (float32) from scikit-learn"),
+            [
+                (
+                    each.candidate.part,
+                    each.candidate.describe,
+                    f"{each.largest_difference:.1e} {accepted}",
+                )
+                for each in trained
+            ],
+        )
 
     def started(self, stack: Stack) -> None:
         self.begin("Start real processes")
         addresses = stack.addresses
-        self._console.print(
+        self._screen.say(
             f"registry {addresses.registry}, router {addresses.router} (2 workers), scorer host; "
             f"files below {stack.directory.root}"
         )
 
     def refused(self, left_out: Sequence[str], findings: Sequence[Finding]) -> None:
-        self._console.print(f"refused, as it lacks {', '.join(left_out)}:")
-        table = Table("field", "read", "wanted")
-        for each in findings:
-            table.add_row(each.field, each.read.replace("[", r"\["), each.wanted)
-        self._console.print(table)
+        self._screen.say(f"refused, as it lacks {', '.join(left_out)}:")
+        rows = [(each.field, each.read, each.wanted) for each in findings]
+        self._screen.table(("field", "read", "wanted"), rows)
 
     def registered(self, ref: str, reason: str) -> None:
-        self._console.print(f"registered {ref}, {reason}")
+        self._screen.say(f"registered {ref}, {reason}")
 
     @contextmanager
     def progress(self, *, total: int) -> Iterator[StageProgress]:
-        if not self._console.is_terminal:
-            yield StageProgress(self._console, None, total)
+        console = self._screen.console
+        if console.quiet or not console.is_terminal:
+            yield StageProgress(self._screen, None, total)
             return
         columns = (
             TextColumn("{task.description}"),
@@ -110,69 +120,73 @@ class DemoReport:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=self._console) as bar:
-            yield StageProgress(self._console, bar, total)
+        with Progress(*columns, console=console) as bar:
+            yield StageProgress(self._screen, bar, total)
 
     def results(self, facts: Facts, comparison: ComparisonReport) -> None:
         self.begin("Results")
-        self._console.print(_calls_table(facts.calls))
-        self._console.print(_latency_line(facts.calls))
+        columns = ("revision", "arm", "version", "requests", "p50 ms", "p99 ms")
+        self._screen.table(columns, _call_rows(facts.calls))
+        self._screen.say(_latency_line(facts.calls))
         levels = Counter(DegradationLevel(call.level) for call in facts.calls)
         counts = ", ".join(f"{_LEVELS[level]} {levels[level]:,}" for level in DegradationLevel)
-        self._console.print(f"degradation: {counts}")
+        self._screen.say(f"degradation: {counts}")
         ledger = facts.ledger
-        self._console.print(
+        self._screen.say(
             f"mirror ledger: offered {ledger.offered:,} = sampled out {ledger.sampled_out:,} + "
             f"dropped {ledger.dropped:,} + sent {ledger.sent:,}; sent = ok {ledger.ok:,} + "
             f"error {ledger.error:,} + timeout {ledger.timeout:,}"
         )
-        self._console.print(_comparison_table(comparison))
+        pair = comparison.pair
+        title = f"shadow @{pair.shadow} against champion @{pair.champion}"
+        self._screen.facts(_comparison_facts(comparison), title=title)
 
     def logs(self, directory: DataDirectory) -> None:
-        self._console.print(f"\nlogs: {directory.logs} (score, shadow, outcomes; Parquet)")
+        self._screen.say("")
+        self._screen.say(f"logs: {directory.logs} (score, shadow, outcomes; Parquet)")
         files = directory.logs / "score/*/*/*.parquet"
         query = _QUERY.replace("FILES", f"'{files}'")
-        self._console.print(f'DuckDB: python -c "import duckdb; duckdb.sql(\\"{query}\\").show()"')
-        self._console.print(
+        self._screen.say(f'DuckDB: python -c "import duckdb; duckdb.sql("{query}").show()"')
+        self._screen.say(
             f"compare: understudy shadow compare --model {MODEL} --log-dir {directory.logs}"
         )
 
-    def verdict(self, checks: Sequence[Check]) -> None:
+    def verdict(self, directory: DataDirectory, facts: Facts, checks: Sequence[Check]) -> None:
         self.begin("Checks")
         for check in checks:
-            mark = "[green]holds[/green]" if check.holds else "[red]BROKEN[/red]"
-            self._console.print(f"{mark}  {check.claim}")
+            mark = ("holds", "green") if check.holds else ("BROKEN", "red")
+            self._screen.say(mark, f"  {check.claim}")
             for fact in check.broken:
-                self._console.print(f"        {fact}", markup=False)
+                self._screen.say(f"        {fact}")
+        if self._output is Format.JSON:
+            document = {
+                "files": directory.root,
+                "calls": len(facts.calls),
+                "failures": len(facts.failures),
+                "ledger": facts.ledger,
+                "checks": [
+                    {"claim": each.claim, "holds": each.holds, "broken": each.broken}
+                    for each in checks
+                ],
+            }
+            print_json(document)
 
     def kept(self, stack: Stack) -> None:
-        self._console.print("\nThe stack stays until Ctrl-C.")
-        show_addresses(self._console, stack)
-
-    def broke(self, error: UnderstudyError, directory: DataDirectory) -> None:
-        self._console.print("\n[red]BROKEN[/red]  ", end="")
-        self._console.print(str(error), markup=False)
-        self._console.print(f"see {directory.process_logs}")
+        self._screen.say("")
+        self._screen.say("The stack stays until Ctrl-C.")
+        show_addresses(self._screen, stack)
 
 
-def _calls_table(calls: Sequence[Call]) -> Table:
+def _call_rows(calls: Sequence[Call]) -> list[tuple[str, ...]]:
     by_revision: dict[tuple[int, str, int], list[float]] = defaultdict(list)
     for call in calls:
         by_revision[call.revision, call.arm, call.version].append(call.latency_s)
-    table = Table("revision", "arm", "version", "requests", "p50 ms", "p99 ms")
+    rows: list[tuple[str, ...]] = []
     for (revision, arm, version), latencies_s in sorted(by_revision.items()):
         p50_ms, p99_ms = np.percentile(latencies_s, (50, 99)) * 1000
-        table.add_row(
-            str(revision),
-            str(arm),
-            f"{MODEL}@{version}",
-            f"{len(latencies_s):,}",
-            f"{p50_ms:.1f}",
-            f"{p99_ms:.1f}",
-        )
-    table.add_section()
-    table.add_row("all", "", "", f"{len(calls):,}", "", "")
-    return table
+        served_by = (str(revision), str(arm), f"{MODEL}@{version}")
+        rows.append((*served_by, f"{len(latencies_s):,}", f"{p50_ms:.1f}", f"{p99_ms:.1f}"))
+    return [*rows, ("all", "", "", f"{len(calls):,}", "", "")]
 
 
 def _latency_line(calls: Sequence[Call]) -> str:
@@ -182,31 +196,27 @@ def _latency_line(calls: Sequence[Call]) -> str:
     return f"latency at the caller: p50 {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms"
 
 
-def _comparison_table(comparison: ComparisonReport) -> Table:
-    pair = comparison.pair
-    table = Table(
-        f"shadow @{pair.shadow} against champion @{pair.champion}", "", title_justify="left"
-    )
-    table.add_row("requests scored by both", f"{comparison.rows.pairs:,}")
+def _comparison_facts(comparison: ComparisonReport) -> list[tuple[str, object]]:
+    facts: list[tuple[str, object]] = [
+        ("requests scored by both", f"{comparison.rows.pairs:,}"),
+    ]
     scores = comparison.scores
     if scores is not None and scores.difference is not None:
         low, high = scores.difference.lower, scores.difference.upper
-        table.add_row(
-            "mean difference",
-            f"{scores.difference.estimate:+.4f} (95 %: {low:+.4f} to {high:+.4f})",
-        )
+        difference = f"{scores.difference.estimate:+.4f} (95 %: {low:+.4f} to {high:+.4f})"
+        facts.append(("mean difference", difference))
     if scores is not None and scores.flips is not None:
         flips = scores.flips
-        table.add_row(
-            f"decision flips at {flips.threshold:g}",
+        counts = (
             f"{flips.to_positive + flips.to_negative:,} ({flips.rate:.2%}): "
-            f"{flips.to_positive:,} to positive, {flips.to_negative:,} to negative",
+            f"{flips.to_positive:,} to positive, {flips.to_negative:,} to negative"
         )
+        facts.append((f"decision flips at {flips.threshold:g}", counts))
     auc = comparison.on_outcomes.auc if comparison.on_outcomes is not None else None
     if auc is not None:
-        table.add_row(
-            "AUC on outcomes",
+        areas = (
             f"champion {auc.champion.estimate:.4f}, shadow {auc.shadow.estimate:.4f} "
-            f"({comparison.outcomes.matched:,} outcomes)",
+            f"({comparison.outcomes.matched:,} outcomes)"
         )
-    return table
+        facts.append(("AUC on outcomes", areas))
+    return facts

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from stack.data_directory import DataDirectory
+from stack.data_directory import EMBEDDED, DataDirectory
+from understudy.features.stores import open_writer
 from understudy.runtime.free_port import free_ports
 from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 
@@ -46,6 +47,8 @@ async def open_stack(
         UnavailableError: one of them did not become healthy.
     """
     directory.root.mkdir(parents=True, exist_ok=True)
+    if directory.features_store == EMBEDDED:
+        open_writer(directory.features_url).close_now()  # readers make no store
     async with Supervisor(directory.process_logs) as supervisor:
         for spec in (
             registry_process(directory, addresses),

@@ -1,27 +1,19 @@
 """`understudy score`: one call from the shell, as any client would make it."""
 
-import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import grpc
-from google.protobuf.json_format import MessageToDict
-from rich.console import Console
-from rich.table import Table
 
 from understudy.client.answers import Decision, ScoreAnswer
 from understudy.client.scoring_client import FeatureScalar, ScoringClient
 from understudy.control.wire_enums import LEVEL_OF, shown_name
-from understudy.domain.errors import InvalidInputError
-from understudy.runtime import exit_codes
+from understudy.domain.errors import Fault, InvalidInputError
+from understudy.runtime.grpc_errors import error_of
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.message_values import message_value
+from understudy.runtime.terminal.output_option import Format
+from understudy.runtime.terminal.screen import Screen
 from understudy.scoring.v1 import scoring_pb2
-
-OUTPUTS = ("table", "json")
-_RETRY_MAY_HELP = {
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-}
 
 
 def run_score(
@@ -30,31 +22,48 @@ def run_score(
     features: Sequence[str],
     router: str,
     timeout_s: float,
-    output: str,
-) -> int:
-    """Score one unit, print the answer, return the exit code."""
-    try:
-        if output not in OUTPUTS:
-            raise InvalidInputError.of("--output", read=output, accepted="table or json")
-        by_type = dict(parse_pair(text, "--entity") for text in entities)
-        values = {name: parse_scalar(text) for name, text in _pairs(features, "--feature")}
-    except InvalidInputError as error:
-        print(f"understudy score: {error}", file=sys.stderr)  # noqa: T201 - for the caller
-        return exit_codes.USAGE
+    output: Format,
+) -> None:
+    """Score one unit and print the answer.
+
+    Raises:
+        InvalidInputError: an entity or a feature is not written as it should be.
+        UnderstudyError: the router refuses, or does not answer.
+    """
+    by_type, texts = parse_pairs({"--entity": entities, "--feature": features})
+    values = {name: parse_scalar(text) for name, text in texts.items()}
     try:
         with ScoringClient(router, timeout_s=timeout_s) as client:
             answer = client.score(model, by_type, features=values, include_digests=True)
     except grpc.RpcError as error:
-        status, details = error.code(), error.details()
-        line = f"understudy score: router {router}: {status.name}: {details}"
-        print(line, file=sys.stderr)  # noqa: T201 - for the caller
-        return exit_codes.UNAVAILABLE if status in _RETRY_MAY_HELP else exit_codes.REFUSED
-    if output == "json":
-        content = MessageToDict(answer.message, preserving_proto_field_name=True)
-        print(json.dumps(content, indent=2))  # noqa: T201 - asked for
+        dependency = f"router {router}"
+        raise error_of(error.code(), error.details(), dependency=dependency) from error
+    if output is Format.JSON:
+        print_json(message_value(answer.message))
     else:
         _show(answer)
-    return exit_codes.OK
+
+
+def parse_pairs(texts: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    """Read the pairs of each option.
+
+    Raises:
+        InvalidInputError: some are not of the form; with all of them.
+    """
+    read: list[dict[str, str]] = []
+    faults: list[Fault] = []
+    for option, pairs in texts.items():
+        read.append({})
+        for pair in pairs:
+            try:
+                name, value = parse_pair(pair, option)
+            except InvalidInputError as error:
+                faults += error.faults
+            else:
+                read[-1][name] = value
+    if faults:
+        raise InvalidInputError(faults)
+    return read
 
 
 def parse_pair(text: str, option: str) -> tuple[str, str]:
@@ -81,14 +90,9 @@ def parse_scalar(text: str) -> FeatureScalar:
     return text
 
 
-def _pairs(texts: Sequence[str], option: str) -> list[tuple[str, str]]:
-    return [parse_pair(text, option) for text in texts]
-
-
 def _show(answer: ScoreAnswer) -> None:
     served, degradation, timing = answer.served_by, answer.degradation, answer.timing
-    table = Table(show_header=False, box=None)
-    rows = [
+    facts = [
         ("score", f"{answer.score:.6f}"),
         ("request", answer.request_id),
         ("served by", _served_by(answer)),
@@ -109,10 +113,7 @@ def _show(answer: ScoreAnswer) -> None:
         ("artifact", served.digests.artifact),
         ("provenance", served.digests.provenance),
     ]
-    for name, value in rows:
-        if value:
-            table.add_row(name, value)
-    Console(highlight=False, soft_wrap=True).print(table)
+    Screen().facts((name, value) for name, value in facts if value)
 
 
 def _decision(answer: ScoreAnswer) -> str:

@@ -4,14 +4,11 @@ import asyncio
 import json
 import random
 import signal
-import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from stack.data_directory import checked_directory
 from stack.processes import Stack, StackAddresses, open_stack
@@ -19,41 +16,63 @@ from stack.router_books import read_books
 from stack.settling import cpu_s_of_loading, until_settled
 from understudy.control.client import RegistryClient
 from understudy.control.report_wire import withheld_from_wire
-from understudy.domain.errors import InvalidInputError, UnavailableError, UnderstudyError
+from understudy.domain.errors import UnavailableError, UnderstudyError
 from understudy.domain.features import view_from_canonical_json
 from understudy.domain.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
 from understudy.runtime import exit_codes
 from understudy.runtime.free_port import free_port
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.output_option import Format
+from understudy.runtime.terminal.screen import Screen
 
 _EXAMPLE_ENTITY_ID = "17"
 _RESTARTS = RestartPolicy(first_back_off_s=0.1, longest_back_off_s=5.0, budget=5, window_s=60.0)
 
 
 def run_up(
-    directory: Path, *, registry_listen: str, router_listen: str, workers: int, features: str
+    directory: Path,
+    *,
+    registry_listen: str,
+    router_listen: str,
+    workers: int,
+    features: str,
+    output: Format,
 ) -> int:
-    """Run the stack in `directory` until told to stop; return the exit code."""
-    try:
-        files = checked_directory(directory, features)
-    except InvalidInputError as error:
-        print(f"understudy up: {error}", file=sys.stderr)  # noqa: T201 - for the operator
-        return exit_codes.USAGE
+    """Run the stack in `directory` until told to stop; return the exit code.
+
+    Raises:
+        InvalidInputError: the stack cannot live in `directory`.
+        UnavailableError: a process did not become healthy.
+    """
+    files = checked_directory(directory, features)
     addresses = StackAddresses(registry_listen, router_listen, f"127.0.0.1:{free_port()}")
 
     async def main() -> int:
         async with open_stack(files, addresses, workers=workers) as stack:
-            console = Console(highlight=False, soft_wrap=True)
-            for why in await wait_until_ready(stack):
-                console.print(f"[yellow]not yet:[/yellow] {why}")
-            show_addresses(console, stack)
-            console.print("Ctrl-C stops it.")
+            show_started(stack, await wait_until_ready(stack), output)
             return await stay(stack)
 
-    try:
-        return run_until_interrupted(main(), interrupted_code=exit_codes.OK)
-    except UnavailableError as error:
-        print(f"understudy up: {error}", file=sys.stderr)  # noqa: T201 - for the operator
-        return exit_codes.UNAVAILABLE
+    return run_until_interrupted(main(), interrupted_code=exit_codes.OK)
+
+
+def show_started(stack: Stack, open_points: Sequence[str], output: Format) -> None:
+    """Say where the stack answers, and what of it does not serve yet."""
+    if output is Format.JSON:
+        addresses = stack.addresses
+        print_json(
+            {
+                "router": addresses.router,
+                "registry": addresses.registry,
+                "files": stack.directory.root.resolve(),
+                "not_yet": open_points,
+            }
+        )
+        return
+    screen = Screen()
+    for why in open_points:
+        screen.say(("not yet: ", "yellow"), why)
+    show_addresses(screen, stack)
+    screen.say("Ctrl-C stops it.")
 
 
 async def wait_until_ready(stack: Stack) -> tuple[str, ...]:
@@ -99,7 +118,7 @@ async def stay(stack: Stack, restarts: RestartPolicy = _RESTARTS) -> int:
 
 
 def _tell(line: str) -> None:
-    print(f"understudy: {line}", file=sys.stderr)  # noqa: T201 - for the operator
+    Screen(stderr=True).say(f"understudy: {line}")
 
 
 def run_until_interrupted(main: Coroutine[Any, Any, int], *, interrupted_code: int) -> int:
@@ -121,23 +140,22 @@ def run_until_interrupted(main: Coroutine[Any, Any, int], *, interrupted_code: i
         return interrupted_code
 
 
-def show_addresses(console: Console, stack: Stack) -> None:
+def show_addresses(screen: Screen, stack: Stack) -> None:
     """Print where the stack answers, and a line each to score with grpcurl and with Python."""
     addresses, directory = stack.addresses, stack.directory
     model, entity = _example(addresses.registry)
-    console.print(f"router    {addresses.router}")
-    console.print(f"registry  {addresses.registry}")
-    console.print(f"files     {directory.root.resolve()} (logs, process-logs, …)")
+    screen.say(f"router    {addresses.router}")
+    screen.say(f"registry  {addresses.registry}")
+    screen.say(f"files     {directory.root.resolve()} (logs, process-logs, …)")
     request = json.dumps({"model": model, "entities": {entity: _EXAMPLE_ENTITY_ID}})
-    console.print(
-        f"grpcurl -plaintext -d '{request}' {addresses.router} understudy.scoring.v1.ScoringService/Score",
-        markup=False,
+    screen.say(
+        f"grpcurl -plaintext -d '{request}' {addresses.router} "
+        "understudy.scoring.v1.ScoringService/Score"
     )
-    console.print(
+    screen.say(
         f'python -c "from understudy.client import ScoringClient; '
         f"print(ScoringClient('{addresses.router}').score('{model}', "
-        f"{{'{entity}': '{_EXAMPLE_ENTITY_ID}'}}).score)\"",
-        markup=False,
+        f"{{'{entity}': '{_EXAMPLE_ENTITY_ID}'}}).score)\""
     )
 
 

@@ -16,13 +16,10 @@ from registry.cli.options import (
     Model,
     ModelOrVersion,
     Number,
-    Output,
     Reason,
     Registry,
-    expected_failures,
 )
 from registry.cli.output import (
-    Format,
     print_audit,
     print_history,
     print_report,
@@ -32,15 +29,18 @@ from registry.cli.output import (
 )
 from understudy.control.client import DEFAULT_REGISTRY, NewVersion, RegistryClient
 from understudy.control.wire import file_from_wire
-from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.errors import CheckFailedError, Fault, InvalidInputError, RefusedError
 from understudy.domain.versions import ScoreOutput, checked_model_name
 from understudy.provenance.bill_of_materials import ml_bom
 from understudy.provenance.statement import in_toto_statement
+from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.command_line import CommandGroup
-from understudy.runtime.exit_codes import FAILED, OK, REFUSED
+from understudy.runtime.exit_codes import OK
 from understudy.runtime.lifecycle import run
 from understudy.runtime.logs import configure_logs
-from understudy.runtime.settings import load_settings
+from understudy.runtime.settings import load_settings, show_settings
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.output_option import Format, Output
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -60,22 +60,27 @@ def serve(
     *,
     directory: Annotated[Path | None, typer.Option("--dir", help="database and artifacts")] = None,
     listen: Annotated[str | None, typer.Option(help="HOST:PORT [127.0.0.1:8500]")] = None,
-    print_settings: Annotated[bool, typer.Option("--print-settings")] = False,
+    print_settings: Annotated[
+        bool, typer.Option("--print-settings", help="show them, end")
+    ] = False,
+    output: Output = Format.TABLE,
 ) -> None:
     """Serve the registry until SIGTERM. Settings: REGISTRY_* in the environment."""
     from registry.app import serve as serve_registry  # noqa: PLC0415 - other commands start faster
     from registry.settings import RegistrySettings  # noqa: PLC0415 - as above
 
     overrides = {"dir": directory, "listen": listen}
-    settings = load_settings(RegistrySettings, overrides, print_and_exit=print_settings)
+    settings = load_settings(RegistrySettings, overrides)
+    if print_settings:
+        show_settings(settings, output)
+        return
     configure_logs("registry", level=settings.log_level)
 
     async def main() -> int:
         await serve_registry(settings)
         return OK
 
-    with expected_failures():
-        raise typer.Exit(run(main))
+    raise typer.Exit(run(main))
 
 
 @app.command()
@@ -93,12 +98,10 @@ def register(
     output: Output = Format.TABLE,
 ) -> None:
     """Register an immutable version, if its provenance is complete."""
-    with expected_failures(), RegistryClient(registry, actor=actor) as client:
+    with RegistryClient(registry, actor=actor) as client:
         version = _new_version(model, artifact, provenance, views, score_output, reason)
         response = client.check(version) if dry_run else client.register(version)
-        print_report(response, output)
-        if not response.report.complete:
-            raise typer.Exit(REFUSED)
+        _conclude(response, output)
 
 
 @app.command()
@@ -114,12 +117,10 @@ def check(
     output: Output = Format.TABLE,
 ) -> None:
     """Say what keeps a version from being registered; register nothing."""
-    with expected_failures(), RegistryClient(registry, actor=actor) as client:
+    with RegistryClient(registry, actor=actor) as client:
         version = _new_version(model, artifact, provenance, views, score_output, "check")
         response = client.check(version)
-        print_report(response, output)
-        if not response.report.complete:
-            raise typer.Exit(REFUSED)
+        _conclude(response, output)
 
 
 @app.command("list")
@@ -129,7 +130,7 @@ def list_(
     output: Output = Format.TABLE,
 ) -> None:
     """List versions."""
-    with expected_failures(), RegistryClient(registry) as client:
+    with RegistryClient(registry) as client:
         print_versions(client.list_versions(model or None), output)
 
 
@@ -141,7 +142,7 @@ def show(
     output: Output = Format.TABLE,
 ) -> None:
     """Show a version with its provenance record."""
-    with expected_failures(), RegistryClient(registry) as client:
+    with RegistryClient(registry) as client:
         ref = parse_version(model, version)
         print_version(client.get_version(ref.model, ref.number), output)
 
@@ -158,10 +159,11 @@ def export(
     *,
     form: Annotated[ExportFormat, typer.Option("--format")] = ExportFormat.IN_TOTO,
     registry: Registry = DEFAULT_REGISTRY,
+    output: Output = Format.TABLE,  # noqa: ARG001 - for a failure; what is printed is JSON
 ) -> None:
     """Print a version's provenance for other tools: in-toto Statement v1 or CycloneDX ML-BOM."""
     write = in_toto_statement if form is ExportFormat.IN_TOTO else ml_bom
-    with expected_failures(), RegistryClient(registry) as client:
+    with RegistryClient(registry) as client:
         ref = parse_version(model, version)
         found = client.get_version(ref.model, ref.number)
         written = write(
@@ -170,7 +172,7 @@ def export(
             json.loads(found.provenance_json),
             provenance_digest=found.provenance_digest,
         )
-        typer.echo(json.dumps(written, indent=2, ensure_ascii=False))
+        print_json(written)
 
 
 @app.command()
@@ -180,7 +182,7 @@ def history(
     output: Output = Format.TABLE,
 ) -> None:
     """List a deployment's revisions."""
-    with expected_failures(), RegistryClient(registry) as client:
+    with RegistryClient(registry) as client:
         print_history(client.list_revisions(model), output)
 
 
@@ -191,7 +193,7 @@ def status(
     output: Output = Format.TABLE,
 ) -> None:
     """Show what is declared and what is observed."""
-    with expected_failures(), RegistryClient(registry) as client:
+    with RegistryClient(registry) as client:
         print_status(client.get_status(model or None), output)
 
 
@@ -202,17 +204,25 @@ def audit(
     output: Output = Format.TABLE,
 ) -> None:
     """List who changed what, when and why; fails when the log was tampered with."""
-    with expected_failures(), RegistryClient(registry) as client:
+    with RegistryClient(registry) as client:
         response = client.list_audit(model or None)
         print_audit(response, output)
         if not response.chain_intact:
-            for fault in response.faults:
-                typer.echo(f"audit log: {fault}", err=True)
-            raise typer.Exit(FAILED)
+            broken = [CheckFailedError(f"audit log: {fault}") for fault in response.faults]
+            raise ExceptionGroup("the audit log is broken", broken)
 
 
 app.add_typer(deployment_commands.app)
 app.add_typer(provenance_commands.app, name="provenance")
+
+
+def _conclude(
+    response: pb.RegisterVersionResponse | pb.CheckVersionResponse, output: Format
+) -> None:
+    print_report(response, output)
+    if not response.report.complete:
+        findings = len(response.report.findings)
+        raise RefusedError(f"the gate refuses the version: {findings} findings, all on stdout")
 
 
 def _new_version(

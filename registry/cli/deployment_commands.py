@@ -16,12 +16,10 @@ from registry.cli.options import (
     Model,
     ModelOrVersion,
     Number,
-    Output,
     Reason,
     Registry,
-    expected_failures,
 )
-from registry.cli.output import Format, print_change
+from registry.cli.output import print_change
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.domain.changes import (
     Change,
@@ -39,6 +37,8 @@ from understudy.domain.changes import (
 from understudy.domain.deployments import Fallback, Rule, RuleOperator
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.versions import checked_model_name
+from understudy.runtime.terminal.output_option import Format, Output
+from understudy.runtime.validation import faults_of
 
 app = typer.Typer()
 
@@ -68,10 +68,9 @@ def deploy(
     output: Output = Format.TABLE,
 ) -> None:
     """Make a version the champion."""
-    with expected_failures():
-        ref = parse_version(model, version)
-        how = _How(reason, dry_run, expect_revision, registry, actor, output)
-        _change(ref.model, DeployChampion(ref.number), how)
+    ref = parse_version(model, version)
+    how = _How(reason, dry_run, expect_revision, registry, actor, output)
+    _change(ref.model, DeployChampion(ref.number), how)
 
 
 @app.command()
@@ -90,12 +89,10 @@ def shadow(
     output: Output = Format.TABLE,
 ) -> None:
     """Let a version rehearse on mirrored traffic, unseen by callers."""
-    with expected_failures():
-        ref = parse_version(model, version)
-        how = _How(reason, dry_run, expect_revision, registry, actor, output)
-        share_bp = parse_share(sample, "--sample")
-        number = ref.number
-        _change(ref.model, SetShadow(number, share_bp) if share_bp else RemoveShadow(number), how)
+    ref = parse_version(model, version)
+    how = _How(reason, dry_run, expect_revision, registry, actor, output)
+    share_bp, number = parse_share(sample, "--sample"), ref.number
+    _change(ref.model, SetShadow(number, share_bp) if share_bp else RemoveShadow(number), how)
 
 
 @app.command()
@@ -114,12 +111,10 @@ def canary(
     output: Output = Format.TABLE,
 ) -> None:
     """Give a challenger a share of live traffic."""
-    with expected_failures():
-        ref = parse_version(model, version)
-        how = _How(reason, dry_run, expect_revision, registry, actor, output)
-        share_bp = parse_share(weight, "--weight")
-        number = ref.number
-        _change(ref.model, SetCanary(number, share_bp) if share_bp else RemoveCanary(number), how)
+    ref = parse_version(model, version)
+    how = _How(reason, dry_run, expect_revision, registry, actor, output)
+    share_bp, number = parse_share(weight, "--weight"), ref.number
+    _change(ref.model, SetCanary(number, share_bp) if share_bp else RemoveCanary(number), how)
 
 
 @app.command()
@@ -135,13 +130,12 @@ def promote(
     output: Output = Format.TABLE,
 ) -> None:
     """Make a challenger the champion; without a version, the only one."""
-    with expected_failures():
-        how = _How(reason, dry_run, expect_revision, registry, actor, output)
-        if version is None and "@" not in model:
-            _change(checked_model_name(model), Promote(), how)
-        else:
-            ref = parse_version(model, version)
-            _change(ref.model, Promote(ref.number), how)
+    how = _How(reason, dry_run, expect_revision, registry, actor, output)
+    if version is None and "@" not in model:
+        _change(checked_model_name(model), Promote(), how)
+    else:
+        ref = parse_version(model, version)
+        _change(ref.model, Promote(ref.number), how)
 
 
 @app.command()
@@ -159,9 +153,8 @@ def rollback(
     output: Output = Format.TABLE,
 ) -> None:
     """Undo the last change, whatever it was, or return to a revision: by a new one equal to it."""
-    with expected_failures():
-        how = _How(reason, dry_run, expect_revision, registry, actor, output)
-        _change(checked_model_name(model), Rollback(to_revision), how)
+    how = _How(reason, dry_run, expect_revision, registry, actor, output)
+    _change(checked_model_name(model), Rollback(to_revision), how)
 
 
 @app.command()
@@ -183,14 +176,13 @@ def fallback(
     output: Output = Format.TABLE,
 ) -> None:
     """Say what answers when the model cannot; replaces the whole ladder, no option clears it."""
-    with expected_failures():
-        how = _How(reason, dry_run, expect_revision, registry, actor, output)
-        ladder = Fallback(
-            version=version,
-            last_score_max_age_s=last_score_max_age_s,
-            constant_score=constant_score,
-        )
-        _change(checked_model_name(model), SetFallback(ladder), how)
+    how = _How(reason, dry_run, expect_revision, registry, actor, output)
+    ladder = Fallback(
+        version=version,
+        last_score_max_age_s=last_score_max_age_s,
+        constant_score=constant_score,
+    )
+    _change(checked_model_name(model), SetFallback(ladder), how)
 
 
 @app.command()
@@ -206,9 +198,8 @@ def threshold(
     output: Output = Format.TABLE,
 ) -> None:
     """Set the score from which callers decide, or take it away."""
-    with expected_failures():
-        how = _How(reason, dry_run, expect_revision, registry, actor, output)
-        _change(checked_model_name(model), SetThreshold(value), how)
+    how = _How(reason, dry_run, expect_revision, registry, actor, output)
+    _change(checked_model_name(model), SetThreshold(value), how)
 
 
 @app.command()
@@ -224,9 +215,8 @@ def rules(
     output: Output = Format.TABLE,
 ) -> None:
     """Replace the rules that decide before the model."""
-    with expected_failures():
-        how = _How(reason, dry_run, expect_revision, registry, actor, output)
-        _change(checked_model_name(model), SetRules(_load_rules(file)), how)
+    how = _How(reason, dry_run, expect_revision, registry, actor, output)
+    _change(checked_model_name(model), SetRules(_load_rules(file)), how)
 
 
 class _RuleText(BaseModel):
@@ -246,12 +236,7 @@ def _load_rules(file: Path) -> tuple[Rule, ...]:
     try:
         texts = TypeAdapter(tuple[_RuleText, ...]).validate_python(yaml.safe_load(file.read_text()))
     except ValidationError as error:
-        raise InvalidInputError(
-            [
-                Fault(f"rules{list(each['loc'])}", repr(each["input"]), each["msg"])
-                for each in error.errors()
-            ]
-        ) from error
+        raise InvalidInputError(faults_of(error, root="rules")) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         why = " ".join(str(error).split())
         raise InvalidInputError([Fault("--file", f"{file}: {why}", "a YAML file")]) from error

@@ -2,35 +2,23 @@
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC
-from enum import StrEnum
+from datetime import UTC, datetime
 from typing import Any
 
-import typer
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from understudy.control.report_wire import withheld_from_wire
 from understudy.control.wire_enums import shown_name
 from understudy.registry.v1 import registry_pb2 as pb
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.message_values import message_value
+from understudy.runtime.terminal.output_option import Format
+from understudy.runtime.terminal.plain_text import shown
+from understudy.runtime.terminal.screen import Screen
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _DIGEST_SHOWN = 12
-_PIPE_COLUMNS = 200
-_LONG_INTEGERS = {FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT64}
-_TIMESTAMP = Timestamp.DESCRIPTOR.full_name
-
-
-class Format(StrEnum):
-    TABLE = "table"
-    JSON = "json"
 
 
 def print_report(
@@ -38,29 +26,29 @@ def print_report(
 ) -> None:
     """Print the gate's report: every finding with what was read and what is wanted."""
     if output is Format.JSON:
-        _print_json(_as_dict(response))
+        print_json(message_value(response))
         return
-    report = response.report
+    report, screen = response.report, Screen()
     if report.findings:
-        typer.echo(f"refused: {len(report.findings)} findings in the provenance record")
-        _print_table(
+        screen.say(f"refused: {len(report.findings)} findings in the provenance record")
+        screen.table(
             ("field", "read", "wanted"), [(f.field, f.read, f.wanted) for f in report.findings]
         )
     elif isinstance(response, pb.RegisterVersionResponse) and response.HasField("version"):
         ref = response.version.ref
-        typer.echo(
+        screen.say(
             f"registered {ref.model}@{ref.number}, artifact {report.artifact_digest[:_DIGEST_SHOWN]}, "
             f"provenance {report.provenance_digest[:_DIGEST_SHOWN]}"
         )
     else:
-        typer.echo("complete: the gate finds nothing; nothing was registered")
+        screen.say("complete: the gate finds nothing; nothing was registered")
 
 
 def print_versions(versions: Sequence[pb.Version], output: Format) -> None:
     if output is Format.JSON:
-        _print_json([_version_dict(each) for each in versions])
+        print_json([_version_dict(each) for each in versions])
         return
-    _print_table(
+    Screen().table(
         ("version", "artifact", "provenance", "registered", "by"),
         [
             (
@@ -77,14 +65,14 @@ def print_versions(versions: Sequence[pb.Version], output: Format) -> None:
 
 def print_version(version: pb.Version, output: Format) -> None:
     if output is Format.JSON:
-        _print_json(_version_dict(version))
+        print_json(_version_dict(version))
         return
     score = version.score_output
-    _print_table(
+    Screen().table(
         ("field", "value"),
         [
             ("version", f"{version.ref.model}@{version.ref.number}"),
-            ("registered", f"{_time(version.registered_at)} by {version.registered_by}"),
+            ("registered", f"{shown(_time(version.registered_at))} by {version.registered_by}"),
             ("artifact", version.artifact_digest),
             ("provenance", version.provenance_digest),
             ("inputs", _tensors(version.inputs)),
@@ -100,27 +88,27 @@ def print_change(
     response: pb.ChangeDeploymentResponse, output: Format, *, is_rollback: bool
 ) -> None:
     if output is Format.JSON:
-        _print_json(_as_dict(response))
+        print_json(message_value(response))
         return
-    before, after = response.before, response.after
+    before, after, screen = response.before, response.after, Screen()
     current = f"revision {before.revision}" if response.HasField("before") else "not deployed"
     verb = "" if response.applied else " would be"
-    typer.echo(f"{after.model}: {current} ->{verb} revision {after.revision} ({after.digest[:12]})")
+    screen.say(f"{after.model}: {current} ->{verb} revision {after.revision} ({after.digest[:12]})")
     rows = [
         (name, old if response.HasField("before") else "", new)
         for (name, old), (_, new) in zip(_parts(before), _parts(after), strict=True)
     ]
     if is_rollback and after.champion == before.champion:
         changed = ", ".join(name for name, old, new in rows if old != new) or "what no row shows"
-        typer.echo(f"champion unchanged (@{after.champion}); rolled back: {changed}")
-    _print_table(("part", "before", "after"), rows)
+        screen.say(f"champion unchanged (@{after.champion}); rolled back: {changed}")
+    screen.table(("part", "before", "after"), rows)
 
 
 def print_history(entries: Sequence[pb.RevisionEntry], output: Format) -> None:
     if output is Format.JSON:
-        _print_json([_as_dict(each) for each in entries])
+        print_json([message_value(each) for each in entries])
         return
-    _print_table(
+    Screen().table(
         (
             "revision",
             "at",
@@ -149,10 +137,11 @@ def print_history(entries: Sequence[pb.RevisionEntry], output: Format) -> None:
 
 def print_status(status: pb.GetStatusResponse, output: Format) -> None:
     if output is Format.JSON:
-        _print_json(_as_dict(status))
+        print_json(message_value(status))
         return
-    typer.echo(f"registry {status.lineage}, state {status.sequence}")
-    _print_table(
+    screen = Screen()
+    screen.say(f"registry {status.lineage}, state {status.sequence}")
+    screen.table(
         ("model", "revision", "champion", "challengers", "shadows", "fallback", "standby"),
         [
             (
@@ -163,8 +152,9 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
             )
             for each in status.deployments
         ],
+        title="declared",
     )
-    _print_table(
+    screen.table(
         ("scorer", "state", "address", "loaded", "restarts", "host", "last error"),
         [
             (
@@ -178,8 +168,9 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
             )
             for each in status.scorers
         ],
+        title="scorers",
     )
-    _print_table(
+    screen.table(
         ("router", "model", "revision", "champion", "live weights", "withheld", "reported"),
         [
             (
@@ -194,14 +185,15 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
             for router in status.routers
             for model in router.models
         ],
+        title="routers",
     )
 
 
 def print_audit(response: pb.ListAuditResponse, output: Format) -> None:
     if output is Format.JSON:
-        _print_json(_as_dict(response))
+        print_json(message_value(response))
         return
-    _print_table(
+    Screen().table(
         ("#", "at", "by", "action", "model", "revisions", "details", "reason", "digest"),
         [
             (
@@ -288,58 +280,11 @@ def _tensors(tensors: Iterable[pb.TensorSpec]) -> str:
     return "\n".join(f"{t.name} {t.datatype} {list(t.shape)}" for t in tensors)
 
 
-def _time(at: Timestamp) -> str:
-    return at.ToDatetime(tzinfo=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+def _time(at: Timestamp) -> datetime:
+    return at.ToDatetime(tzinfo=UTC).replace(microsecond=0)
 
 
 def _version_dict(version: pb.Version) -> dict[str, Any]:
-    content = _as_dict(version)
-    content["provenance"] = json.loads(content.pop("provenance_json", "null"))
+    content = message_value(version)
+    content["provenance"] = json.loads(content.pop("provenance_json") or "null")
     return content
-
-
-def _as_dict(message: Message) -> dict[str, Any]:
-    content = MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    _restore_integers(message.DESCRIPTOR, content)
-    return content
-
-
-def _restore_integers(descriptor: Any, content: dict[str, Any]) -> None:
-    """Turn 64-bit integers, texts in protobuf's JSON for JavaScript's sake, back into numbers."""
-    for field in descriptor.fields:
-        value = content.get(field.name)
-        if field.type in _LONG_INTEGERS:
-            content[field.name] = _integers(value)
-        elif field.message_type is not None and field.message_type.full_name != _TIMESTAMP:
-            for inner in value if isinstance(value, list) else [value]:
-                if inner is not None:
-                    _restore_integers(field.message_type, inner)
-
-
-def _integers(value: Any) -> Any:
-    if isinstance(value, list):
-        return [int(each) for each in value]
-    return None if value is None else int(value)
-
-
-def _print_json(content: object) -> None:
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
-
-
-def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = Table(*columns, highlight=False)
-    for row in rows:
-        table.add_row(*(_harmless(cell) for cell in row))
-    # A pipe has no width; a reader of files wants whole digests rather than 80 columns.
-    console = Console() if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS)
-    console.print(table)
-
-
-def _harmless(cell: str) -> str:
-    """Callers' texts may hold control sequences of terminals, and markup of rich."""
-    plain = "".join(
-        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in cell
-    )
-    return escape(plain)

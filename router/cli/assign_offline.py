@@ -3,17 +3,15 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import grpc
 from google.protobuf.json_format import Parse, ParseError
 
 from router.admission.admit import MOST_ID_CHARACTERS
 from router.decisions.assignment import ArmWeight, Assigner, split_of
+from understudy.control.client import RegistryClient
 from understudy.control.wire import deployment_from_wire
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import InvalidInputError
-from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
-
-_TIMEOUT_S = 5.0
+from understudy.registry.v1 import registry_pb2
 
 
 def read_deployment(file: Path) -> Deployment:
@@ -45,13 +43,11 @@ def fetch_deployment(registry: str, model: str, revision: int | None) -> Deploym
     """Return a revision from the registry; the current one when none is named.
 
     Raises:
-        grpc.RpcError: the registry is away, or has no such revision.
+        UnavailableError: the registry does not answer.
+        NotFoundError: it has no such revision.
     """
-    request = registry_pb2.GetDeploymentRequest(model=model, revision=revision)
-    with grpc.insecure_channel(registry) as channel:
-        stub = registry_pb2_grpc.RegistryServiceStub(channel)
-        found = stub.GetDeployment(request, timeout=_TIMEOUT_S)
-    return deployment_from_wire(found.deployment)
+    with RegistryClient(registry) as client:
+        return deployment_from_wire(client.get_deployment(model, revision))
 
 
 def assigned_arms(

@@ -2,18 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from enum import StrEnum
-from typing import Any
-
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from understudy.control.report_wire import withheld_from_wire
 from understudy.control.wire_enums import LEVEL_OF, shown_name
 from understudy.router.v1 import router_pb2
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.message_values import message_value
+from understudy.runtime.terminal.output_option import Format
+from understudy.runtime.terminal.screen import Screen
 from understudy.scoring.v1 import scoring_pb2
 
 Status = router_pb2.GetRouterStatusResponse
@@ -21,61 +17,74 @@ _WITHHELD = {
     scoring_pb2.WITHHELD_REASON_UNSPECIFIED: "",
     scoring_pb2.WITHHELD_REASON_NOT_READY: "no ready scorer",
 }
+_ANSWERED = ("router", "model", "version", "arm", "level", "rows")
+_FATES = (
+    "offered",
+    "sampled_out",
+    "dropped_queue_full",
+    "dropped_expired",
+    "dropped_not_ready",
+    "ok",
+    "error",
+    "timeout",
+    "in_flight",
+)
+_MIRRORED = ("model", "shadow", *(fate.replace("_", " ") for fate in _FATES))
 
 
-class OutputForm(StrEnum):
-    TABLE = "table"
-    JSON = "json"
-
-
-def plain(message: Message) -> dict[str, Any]:
-    """Return a message as JSON values, fields without a value included."""
-    return MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-
-
-def print_status(console: Console, found: Sequence[Status]) -> None:
+def print_status(found: Sequence[Status], output: Format) -> None:
     """Print all workers together; troubles last, where they are seen."""
-    console.print(_answered(found))
-    if mirrors := _mirrored(found):
-        console.print(mirrors)
+    if output is Format.JSON:
+        print_json([message_value(each) for each in found])
+        return
+    screen = Screen()
+    screen.table(_ANSWERED, _answered(found), title="answered")
+    if mirrored := _mirrored(found):
+        screen.table(_MIRRORED, mirrored, title="mirrored")
     for each in found:
         for model in each.models:
             withheld = [str(withheld_from_wire(each)) for each in model.withheld]
             acting = "; ".join(withheld) or "all parts act"
-            console.print(
+            champion = model.champion if model.HasField("champion") else "nobody"
+            screen.say(
                 f"{each.router_id}: {model.model} revision {model.revision}, "
-                f"champion {model.champion if model.HasField('champion') else 'nobody'}; {escape(acting)}"
+                f"champion {champion}; {acting}"
             )
     for trouble in troubles(found):
-        console.print(f"[red]{escape(trouble)}[/red]")
+        screen.say((trouble, "red"))
 
 
 def print_explained(
-    console: Console, unit_key: str, found: scoring_pb2.ExplainAssignmentResponse
+    unit_key: str, found: scoring_pb2.ExplainAssignmentResponse, output: Format
 ) -> None:
     """Print whom a unit key is assigned to, who answers, and the shares that say why."""
+    if output is Format.JSON:
+        print_json(message_value(found))
+        return
+    screen = Screen()
     assigned = _arm_version(found.model, found.assigned)
-    console.print(escape(f"{unit_key} -> {assigned} (revision {found.revision})"))
+    screen.say(f"{unit_key} -> {assigned} (revision {found.revision})")
     if found.answering != found.assigned:
         answering = (
             _arm_version(found.model, found.answering)
             if found.HasField("answering")
             else "no version"
         )
-        console.print(f"[red]{escape(assigned)} is not ready; {escape(answering)} answers[/red]")
-    table = Table("arm", "version", "bucket", "declared bp", "acting bp", "withheld because")
-    for share in found.shares:
-        table.add_row(
-            _arm_name(share.arm),
-            str(share.version),
-            str(share.bucket_bp) if share.HasField("bucket_bp") else "",
-            str(share.declared_bp),
-            str(share.effective_bp),
-            _WITHHELD[share.withheld_because],
-        )
-    console.print(table)
+        screen.say((f"{assigned} is not ready; {answering} answers", "red"))
+    screen.table(
+        ("arm", "version", "bucket", "declared bp", "acting bp", "withheld because"),
+        [
+            (
+                _arm_name(share.arm),
+                share.version,
+                share.bucket_bp if share.HasField("bucket_bp") else "",
+                share.declared_bp,
+                share.effective_bp,
+                _WITHHELD[share.withheld_because],
+            )
+            for share in found.shares
+        ],
+    )
 
 
 def _arm_version(model: str, named: scoring_pb2.ArmVersion) -> str:
@@ -132,35 +141,25 @@ def _sums(what: str, counted: Sequence[tuple[str, str, int]]) -> list[str]:
     ]
 
 
-def _answered(found: Sequence[Status]) -> Table:
-    table = Table("router", "model", "version", "arm", "level", "rows", title="answered")
+def _answered(found: Sequence[Status]) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
     for each in found:
         for row in each.answered:
             # A constant goes out in the champion's name, yet no model made it.
             is_constant = row.level == scoring_pb2.DEGRADATION_LEVEL_CONSTANT
             version = f"{row.version} (constant)" if is_constant else str(row.version)
-            table.add_row(
-                each.router_id,
-                row.model,
-                version,
-                row.arm,
-                f"L{LEVEL_OF[row.level].value}",
-                str(row.rows),
-            )
-    return table
+            level = f"L{LEVEL_OF[row.level].value}"
+            rows.append((each.router_id, row.model, version, row.arm, level, row.rows))
+    return rows
 
 
-def _mirrored(found: Sequence[Status]) -> Table | None:
-    fates = ("offered", "sampled_out", "dropped_queue_full", "dropped_expired",
-             "dropped_not_ready", "ok", "error", "timeout", "in_flight")  # fmt: skip
-    rows: dict[tuple[str, int], Counter[str]] = {}
+def _mirrored(found: Sequence[Status]) -> list[tuple[object, ...]]:
+    sums: dict[tuple[str, int], Counter[str]] = {}
     for each in found:
         for mirror in each.mirrors:
-            sums = rows.setdefault((mirror.model, mirror.shadow_version), Counter())
-            sums.update({fate: getattr(mirror, fate) for fate in fates})
-    if not rows:
-        return None
-    table = Table("model", "shadow", *(fate.replace("_", " ") for fate in fates), title="mirrored")
-    for (model, shadow), sums in sorted(rows.items()):
-        table.add_row(model, str(shadow), *(str(sums[fate]) for fate in fates))
-    return table
+            counts = sums.setdefault((mirror.model, mirror.shadow_version), Counter())
+            counts.update({fate: getattr(mirror, fate) for fate in _FATES})
+    return [
+        (model, shadow, *(counts[fate] for fate in _FATES))
+        for (model, shadow), counts in sorted(sums.items())
+    ]

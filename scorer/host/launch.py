@@ -9,7 +9,7 @@ from pathlib import Path
 from understudy.artifact.expectation import expectation_of, write_expectation
 from understudy.domain.errors import CorruptedError
 from understudy.domain.snapshots import VersionSpec
-from understudy.runtime.exit_codes import DATA_ERROR
+from understudy.runtime.exit_codes import ARTIFACT_REFUSED
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import Ending
 
@@ -67,7 +67,7 @@ class Launcher:
 
     def refusal_of(self, ending: Ending) -> Refusal | None:
         """Return the reason of a refused artifact; None if the process ended for another reason."""
-        return self._refusal() if ending.exit_code == DATA_ERROR else None
+        return self._refusal() if ending.exit_code == ARTIFACT_REFUSED else None
 
     def clean_up(self) -> None:
         for path in (self._expectation_file, self._status_file):

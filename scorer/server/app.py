@@ -28,7 +28,7 @@ from understudy.artifact.load_checks import CheckOptions
 from understudy.artifact.session_options import SessionOptions
 from understudy.domain.errors import UnavailableError, UnderstudyError
 from understudy.domain.versions import VersionRef
-from understudy.runtime.exit_codes import DATA_ERROR, OK
+from understudy.runtime.exit_codes import ARTIFACT_REFUSED, OK
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.serving import Health, HealthSwitch, bind, new_server
 from understudy.runtime.unless_stopped import unless_stopped
@@ -150,7 +150,7 @@ def _refuse(task: ServeTask, error: UnderstudyError) -> int:
     if task.status_file is not None:
         task.status_file.write_text(json.dumps(facts))
     _log.error("artifact_refused", **facts)
-    return DATA_ERROR
+    return ARTIFACT_REFUSED
 
 
 def _limits(settings: ScorerSettings) -> BatchLimits:

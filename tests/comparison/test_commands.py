@@ -130,10 +130,10 @@ def test_sql_runs_over_the_views(run: Run, log_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("compare", "--model", "churn"), exit_codes.USAGE, "shadow log of churn does not exist"),
-        (("compare", "--model", "No!"), exit_codes.DATA_ERROR, "model: read 'No!'"),
-        (("compare", "--model", "fraud", "--since", "soon"), exit_codes.DATA_ERROR, "since: read"),
-        (("sql", "SELEC 1"), exit_codes.DATA_ERROR, "syntax error"),
+        (("compare", "--model", "churn"), exit_codes.INCONCLUSIVE, "no row of churn that fits"),
+        (("compare", "--model", "No!"), exit_codes.USAGE, "understudy: model: read 'No!'"),
+        (("compare", "--model", "fraud", "--since", "soon"), exit_codes.USAGE, "since: read"),
+        (("sql", "SELEC 1"), exit_codes.USAGE, "syntax error"),
     ],
 )
 def test_an_expected_failure_is_one_line_and_an_exit_code(
@@ -195,12 +195,12 @@ def test_outcomes_are_imported_from_parquet_and_json_lines(
 @pytest.mark.parametrize(
     ("name", "content", "code", "told"),
     [
-        ("a.csv", "request_id,label\na,1\n,1\nb,much\n", exit_codes.DATA_ERROR,
-         "read 1 rows without a usable value; accepted: a value in every row; column label: read 1"),
-        ("a.csv", "id,value\na,1\n", exit_codes.DATA_ERROR,
-         "column request_id: read no such column; accepted: one of id, value; column label"),
-        ("a.xlsx", "", exit_codes.DATA_ERROR, "accepted: .csv, .json, .jsonl, .ndjson, .parquet"),
-        ("a.parquet", "no parquet", exit_codes.DATA_ERROR, "in the format of its extension"),
+        ("a.csv", "request_id,label\na,1\n,1\nb,much\n", exit_codes.USAGE,
+         "understudy: column label: read 1 rows without a usable value; accepted: a value in every row"),
+        ("a.csv", "id,value\na,1\n", exit_codes.USAGE,
+         "understudy: column request_id: read no such column; accepted: one of id, value\n"),
+        ("a.xlsx", "", exit_codes.USAGE, "accepted: .csv, .json, .jsonl, .ndjson, .parquet"),
+        ("a.parquet", "no parquet", exit_codes.USAGE, "in the format of its extension"),
     ],
 )  # fmt: skip
 def test_a_file_with_any_invalid_row_is_not_imported_at_all(

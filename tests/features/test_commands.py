@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from tests.features.aerospike_node import running_node
 from understudy.features.cli.commands import app
+from understudy.features.stores import open_writer
 from understudy.runtime import exit_codes
 
 VIEWS = dedent("""
@@ -64,7 +65,7 @@ def test_valid_views_are_counted_and_faults_reported_line_by_line(folder: Path) 
     assert "2 views, 3 features" in stdout
     (folder / "bad.yaml").write_text(VIEWS.replace("int64", "int65").replace("60", "-60"))
 
-    _, stderr = _run(folder, "validate", "@@bad.yaml", exits=exit_codes.DATA_ERROR)
+    _, stderr = _run(folder, "validate", "@@bad.yaml", exits=exit_codes.FAILED)
 
     assert len(stderr.splitlines()) == 2
     _run(folder, "validate", "@@none.yaml", exits=exit_codes.USAGE)
@@ -75,11 +76,11 @@ def test_all_faulty_files_are_reported_by_name(folder: Path) -> None:
     (folder / "odd.yaml").write_text("views: [")
     files = ("@@bad.yaml", "@@none.yaml", "@@views.yaml", "@@odd.yaml")
 
-    stdout, stderr = _run(folder, "validate", *files, exits=exit_codes.DATA_ERROR)
+    stdout, stderr = _run(folder, "validate", *files, exits=exit_codes.FAILED)
 
     assert "views.yaml: 2 views" in stdout
     bad, none, odd = stderr.splitlines()
-    assert bad.startswith(f"understudy features: {folder / 'bad.yaml'}: views[0].features[0].dtype")
+    assert bad.startswith(f"understudy: {folder / 'bad.yaml'}: views[0].features[0].dtype")
     assert "none.yaml" in none
     assert odd.count("odd.yaml") == 1
 
@@ -116,7 +117,7 @@ def test_a_load_accounts_for_each_row(folder: Path) -> None:
     load = ("load", "@@rows.parquet", "--views", "@@views.yaml", "--store", "lmdb:@@store")
 
     for written, skipped in ((2, 0), (0, 2)):  # the second run has nothing left to write
-        done = _json(folder, *load, "--rejects", "@@rejects.csv", exits=exit_codes.DATA_ERROR)
+        done = _json(folder, *load, "--rejects", "@@rejects.csv", exits=exit_codes.FAILED)
 
         assert (done["written"], done["rejected"], done["skipped"]) == (written, 1, skipped)
         assert (folder / "rejects.csv").read_text().splitlines() == [
@@ -135,12 +136,13 @@ def test_a_load_of_a_missing_file_is_reported(folder: Path) -> None:
     store = ("--store", "lmdb:@@store")
     views = ("--views", "@@views.yaml")
     _run(folder, "load", "@@none.parquet", *views, *store, exits=exit_codes.USAGE)
-    _run(folder, "load", "@@rows.parquet", *views, "--store", "x:y", exits=exit_codes.DATA_ERROR)
+    _run(folder, "load", "@@rows.parquet", *views, "--store", "x:y", exits=exit_codes.USAGE)
     computed = ("--view", "derived")
-    _run(folder, "load", "@@rows.parquet", *views, *store, *computed, exits=exit_codes.DATA_ERROR)
+    _run(folder, "load", "@@rows.parquet", *views, *store, *computed, exits=exit_codes.USAGE)
 
 
 def test_a_ping_reports_latency_and_clock_skew(folder: Path) -> None:
+    open_writer(f"lmdb:{folder / 'store'}").close_now()
     (report,) = _json(folder, "ping", "--store", "lmdb:@@store", "--count", "3")
     assert (report["reads"], report["clock_skew_s"]) == (3, 0.0)
 
@@ -177,7 +179,7 @@ def test_history_is_written_and_audited(folder: Path) -> None:
     assert "a was served 0.75 (present), history has 0.5" in stdout
     _run(folder, "audit", *common, *chosen, "--max-mismatch-rate", "0.5")
     hashed = chosen[:-1]
-    _run(folder, "audit", *common, *hashed, exits=exit_codes.USAGE)
+    _run(folder, "audit", *common, *hashed, exits=exit_codes.INCONCLUSIVE)
 
 
 def _write_log(folder: Path, vectors: list[list[float]]) -> None:
@@ -197,6 +199,7 @@ def _write_log(folder: Path, vectors: list[list[float]]) -> None:
 def test_freshness_has_an_exit_code_for_cron_and_metrics(folder: Path) -> None:
     common = ("--views", "@@views.yaml", "--store", "lmdb:@@store")
     old = ("freshness", *common, "--max-age-s", "60")
+    open_writer(f"lmdb:{folder / 'store'}").close_now()
     _run(folder, *old, exits=exit_codes.FAILED)  # nothing has been loaded yet
     load = ("load", "@@rows.parquet", *common, "--max-rejects", "1")
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")

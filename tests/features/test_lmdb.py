@@ -1,5 +1,6 @@
 """Behaviour specific to LMDB: a map that grows under its readers, processes, folders."""
 
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -8,13 +9,13 @@ import pytest
 
 from tests.features.builders import a_record, a_view
 from tests.features.loading_process import RemoteWriter
-from understudy.domain.errors import InvalidInputError, UnavailableError
+from understudy.domain.errors import InvalidInputError, NotFoundError, UnavailableError
 from understudy.domain.features import Feature, FeatureDtype
 from understudy.features.adapters import lmdb_environment, lmdb_writer
 from understudy.features.adapters.lmdb_store import LmdbStore
 from understudy.features.adapters.lmdb_writer import LmdbWriter
 from understudy.features.ports import ViewRead
-from understudy.features.stores import open_store
+from understudy.features.stores import check_store, open_store, open_writer
 
 TEXT = a_view("text", (Feature("text", FeatureDtype.STRING),))
 
@@ -47,10 +48,11 @@ async def test_a_reader_sees_a_load_that_grew_the_map(
     await store.close()
 
 
-async def test_a_reader_starts_before_the_first_load(
+async def test_a_reader_sees_the_first_load(
     tmp_path: Path, loading_process: ProcessPoolExecutor
 ) -> None:
     url = f"lmdb:{tmp_path / 'not' / 'there'}"
+    open_writer(url).close_now()
     store = open_store(url)
     read = [ViewRead(TEXT, ["u"])]
     assert store.read_now(read) == [[None]]
@@ -83,7 +85,19 @@ def test_a_folder_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(UnavailableError):
-        open_store(f"lmdb:{tmp_path / 'file' / 'below'}")
+        open_writer(f"lmdb:{tmp_path / 'file' / 'below'}")
+
+
+@pytest.mark.parametrize("place", ["nowhere", "empty", "empty/below", "file", "file/below"])
+@pytest.mark.parametrize("read", [open_store, check_store])
+def test_reading_makes_no_store(tmp_path: Path, place: str, read: Callable[[str], object]) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+
+    with pytest.raises(NotFoundError, match=f"lmdb:{tmp_path / place} does not exist"):
+        read(f"lmdb:{tmp_path / place}")
+
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "empty", tmp_path / "file"]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +117,7 @@ def test_a_url_without_a_known_store_is_refused(url: str) -> None:
 
 
 async def test_a_closed_store_is_unavailable(tmp_path: Path) -> None:
+    LmdbWriter(tmp_path).close_now()
     store = LmdbStore(tmp_path)
     await store.close()
 

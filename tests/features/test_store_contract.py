@@ -65,6 +65,7 @@ async def store(
         if kind == "lmdb":
             url = f"lmdb:{tmp_path / 'store'}"
             writer = RemoteWriter(request.getfixturevalue("loading_process"), url)
+            open_writer(url).close_now()  # readers make no store
         elif kind.startswith("real"):
             url = f"aerospike://{REAL_SERVER}"
         else:

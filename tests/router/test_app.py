@@ -13,6 +13,7 @@ from router.app import serve
 from router.settings import RouterSettings
 from router.workers import reserved
 from tests.router.test_metrics import scrape
+from understudy.features.stores import open_writer
 from understudy.registry.v1 import registry_pb2
 from understudy.runtime.free_port import free_port
 from understudy.scoring.v1 import scoring_pb2 as pb
@@ -24,6 +25,7 @@ async def open_router(root: Path, **settings: Any) -> AsyncIterator[grpc.aio.Cha
     """Run a router without a registry: it goes by a remembered snapshot with no deployment."""
     snapshot = registry_pb2.Snapshot(sequence=1)
     (root / "last-snapshot.pb").write_bytes(snapshot.SerializeToString())
+    open_writer(f"lmdb:{root / 'features.lmdb'}").close_now()
     stop = asyncio.Event()
     with reserved("127.0.0.1:0") as address:
         chosen = RouterSettings(

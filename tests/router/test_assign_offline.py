@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.json_format import MessageToJson
 
-from registry.cli.output import Format, print_history
+from registry.cli.output import print_history
 from router.cli.assign_offline import assigned_arms
 from tests.router.command_line import run_router
 from tests.router.samples import deployment, spec
@@ -17,7 +17,8 @@ from understudy.control.wire import deployment_to_wire
 from understudy.domain.changes import SetCanary
 from understudy.domain.deployments import Challenger
 from understudy.registry.v1 import registry_pb2
-from understudy.runtime.exit_codes import DATA_ERROR, OK, REFUSED, UNAVAILABLE, USAGE
+from understudy.runtime.exit_codes import OK, UNAVAILABLE, USAGE
+from understudy.runtime.terminal.output_option import Format
 
 DECLARED = deployment(challengers=(Challenger(2, 3_000), Challenger(3, 1_500)), salt="offline")
 UNITS = [f"u{index}" for index in range(60)] + ["Zo\u00eb", "a b", "\u4e2d"]
@@ -79,10 +80,10 @@ def test_windows_line_ends_belong_to_no_key() -> None:
     [
         ((), "u1", USAGE, "MODEL"),
         (("fraud", "--registry", "127.0.0.1:1"), "u1", UNAVAILABLE, "registry"),
-        (("--deployment", "nowhere.json"), "u1", DATA_ERROR, "nowhere.json"),
-        (("--deployment", "SAVED"), "u1\n\nu3\n", DATA_ERROR, "line 2"),
-        (("--deployment", "SAVED"), "x" * 257, DATA_ERROR, "257 characters"),
-        (("--deployment", "SAVED"), "\udcff", DATA_ERROR, "UTF-8"),
+        (("--deployment", "nowhere.json"), "u1", USAGE, "nowhere.json"),
+        (("--deployment", "SAVED"), "u1\n\nu3\n", USAGE, "line 2"),
+        (("--deployment", "SAVED"), "x" * 257, USAGE, "257 characters"),
+        (("--deployment", "SAVED"), "\udcff", USAGE, "UTF-8"),
     ],
 )
 def test_what_cannot_be_assigned_is_said_in_one_line(
@@ -101,7 +102,7 @@ def test_a_revision_that_was_edited_is_refused(saved: Path) -> None:
 
     done = run_router("assign", "--deployment", str(saved), given="u1")
 
-    assert done.returncode == DATA_ERROR
+    assert done.returncode == USAGE
     assert "digest" in done.stderr
 
 
@@ -123,4 +124,4 @@ async def test_a_revision_of_the_registry_assigns_as_its_routers_do(tmp_path: Pa
         answer.served_by.version for answer in answers
     ]
     assert {line.split("\t")[2] for line in first.stdout.splitlines()} == {"1"}
-    assert (unknown.returncode, "made-up" in unknown.stderr) == (REFUSED, True)
+    assert (unknown.returncode, "made-up" in unknown.stderr) == (USAGE, True)

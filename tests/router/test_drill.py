@@ -18,7 +18,7 @@ from understudy.control.wire_enums import LEVEL_OF
 from understudy.domain.changes import SetFallback
 from understudy.domain.deployments import Fallback
 from understudy.registry.v1.registry_pb2 import ACTION_DRILL
-from understudy.runtime.exit_codes import DATA_ERROR, OK, REFUSED, UNAVAILABLE
+from understudy.runtime.exit_codes import OK, REFUSED, UNAVAILABLE, USAGE
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,7 @@ async def test_a_drill_acts_in_every_worker_and_is_in_the_audit_log(tmp_path: Pa
 
     assert bare.returncode == REFUSED
     assert "cancer: no fallback is declared for L3" in bare.stderr
-    assert too_long.returncode == DATA_ERROR
+    assert too_long.returncode == USAGE
     assert "duration_s" in too_long.stderr
     assert (started.returncode, ended.returncode) == (OK, OK), started.stderr + ended.stderr
     assert (during, after) == ({3}, {0})
@@ -75,7 +75,7 @@ async def test_a_drill_acts_in_every_worker_and_is_in_the_audit_log(tmp_path: Pa
     assert audit.chain_intact
     assert drills[0].digest in started.stdout
     assert unrecorded.returncode == UNAVAILABLE
-    assert "not started" in unrecorded.stderr
+    assert "the drill was not started" in unrecorded.stderr
     assert without_record == {0}
 
 

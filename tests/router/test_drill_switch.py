@@ -34,7 +34,9 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 
 def test_the_command_refuses_it_before_anybody_is_asked() -> None:
-    done = run_router("drill", "--level", "L2", "--for", "soon", "--reason", "r")
+    words = ("--level", "L2", "--for", "soon", "--reason", "r", "--state-dir", "nowhere")
+
+    done = run_router("drill", *words)
 
     assert done.returncode == USAGE
     assert "soon" in done.stderr

@@ -1,13 +1,11 @@
 """What a caller is told of a unit key: assigned to whom, answered by whom, and where it stands."""
 
-from io import StringIO
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 from scipy.stats import kstest
 
 from router.cli.status_output import print_explained
@@ -18,6 +16,7 @@ from tests.router.samples import MODEL, deployment, spec
 from tests.router.world import World, open_world, two_arms
 from understudy.domain.deployments import Arm, Challenger
 from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.runtime.terminal.output_option import Format
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 ACTS, NOT_READY = pb.WITHHELD_REASON_UNSPECIFIED, pb.WITHHELD_REASON_NOT_READY
@@ -131,8 +130,9 @@ def test_buckets_are_uniform() -> None:
     assert kstest((found + 0.5) / 10_000, "uniform").pvalue > 0.001
 
 
-def test_what_is_printed_names_who_answers_and_the_bucket() -> None:
-    text = StringIO()
+def test_what_is_printed_names_who_answers_and_the_bucket(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     found = pb.ExplainAssignmentResponse(
         model=MODEL,
         revision=7,
@@ -141,8 +141,9 @@ def test_what_is_printed_names_who_answers_and_the_bucket() -> None:
         shares=[pb.ArmShare(arm=pb.ARM_CHALLENGER, version=2, declared_bp=500, bucket_bp=321)],
     )
 
-    print_explained(Console(file=text, width=120), "[u1]", found)
+    print_explained("[u1]", found, Format.TABLE)
 
-    assert "[u1] -> challenger fraud@2 (revision 7)" in text.getvalue()
-    assert "fraud@2 is not ready; champion fraud@1 answers" in text.getvalue()
-    assert "321" in text.getvalue()
+    shown = capsys.readouterr().out
+    assert "[u1] -> challenger fraud@2 (revision 7)" in shown
+    assert "fraud@2 is not ready; champion fraud@1 answers" in shown
+    assert "321" in shown

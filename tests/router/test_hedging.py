@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -124,7 +125,13 @@ async def test_nothing_is_hedged_unless_asked_or_while_no_replica_is_idle(
 
 def test_a_hedge_that_could_never_act_is_refused() -> None:
     with pytest.raises(ValidationError, match="hedge_after_s must be below scorer_timeout_s"):
-        RouterSettings(hedge_after_s=1.0, scorer_timeout_s=1.0)
+        RouterSettings(
+            features="lmdb:f",
+            log_dir=Path("l"),
+            state_dir=Path("s"),
+            hedge_after_s=1.0,
+            scorer_timeout_s=1.0,
+        )
 
 
 async def test_a_hedged_call_that_nobody_answers_in_time_goes_down_the_ladder_once() -> None:

@@ -20,7 +20,8 @@ from tests.router.samples import MODEL, deployment, spec
 from tests.router.world import World, open_world, two_arms
 from understudy.domain.deployments import Challenger
 from understudy.domain.errors import UnavailableError
-from understudy.runtime.exit_codes import FAILED
+from understudy.features.stores import open_writer
+from understudy.runtime.exit_codes import UNAVAILABLE
 from understudy.runtime.free_port import free_port
 
 pytestmark = pytest.mark.stopped_clock
@@ -120,6 +121,7 @@ async def test_a_taken_metrics_port_is_unavailable() -> None:
 def test_a_router_whose_metrics_port_is_taken_does_not_start(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
+    open_writer(f"lmdb:{tmp_path / 'features.lmdb'}").close_now()
     with taken_port() as port:
         ended = run_router(
             *command,
@@ -132,7 +134,7 @@ def test_a_router_whose_metrics_port_is_taken_does_not_start(
             },
         )
 
-    assert ended.returncode == FAILED
+    assert ended.returncode == UNAVAILABLE
     assert f"127.0.0.1:{port}" in ended.stdout
     assert "not_started" in ended.stdout
     assert "Traceback" not in ended.stderr

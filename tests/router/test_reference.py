@@ -20,7 +20,9 @@ def test_every_setting_is_in_the_reference() -> None:
     }
 
     declared = {
-        name: getattr(field.default, "value", field.default)
+        name: "must be given"
+        if field.is_required()
+        else getattr(field.default, "value", field.default)
         for name, field in RouterSettings.model_fields.items()
     }
 

@@ -1,13 +1,16 @@
 """`router status` names what is in trouble, in its table and not only in JSON."""
 
-from io import StringIO
+from collections.abc import Callable
 
-from rich.console import Console
+import pytest
 
 from router.cli.status_output import print_status, troubles
 from understudy.registry.v1 import registry_pb2
 from understudy.router.v1 import router_pb2
+from understudy.runtime.terminal.output_option import Format
 from understudy.scoring.v1 import scoring_pb2
+
+Printed = Callable[..., str]
 
 
 def well(**changes: object) -> router_pb2.GetRouterStatusResponse:
@@ -30,19 +33,22 @@ def well(**changes: object) -> router_pb2.GetRouterStatusResponse:
     return status
 
 
-def printed(*found: router_pb2.GetRouterStatusResponse) -> str:
-    text = StringIO()
-    print_status(Console(file=text, width=200), found)
-    return text.getvalue()
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
+    def shown(*found: router_pb2.GetRouterStatusResponse) -> str:
+        print_status(found, Format.TABLE)
+        return capsys.readouterr().out
+
+    return shown
 
 
-def test_a_router_that_is_well_has_no_troubles() -> None:
+def test_a_router_that_is_well_has_no_troubles(printed: Printed) -> None:
     assert troubles([well()]) == []
     assert "all parts act" in printed(well())
     assert "mirrored" in printed(well())
 
 
-def test_each_trouble_has_its_line() -> None:
+def test_each_trouble_has_its_line(printed: Printed) -> None:
     sick = well(
         scorers=[
             router_pb2.UsedScorer(

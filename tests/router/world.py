@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from time import thread_time
 from typing import Any
 
@@ -30,6 +31,9 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 _POLL_S = 0.001
 _LIMIT_S = 120.0  # of everything that a test does in a world
 _SETTINGS: dict[str, Any] = {
+    "features": "lmdb:unused",  # a fake store stands in for it, and nothing is written
+    "log_dir": Path("unused"),
+    "state_dir": Path("unused"),
     "least_outstanding_rows": 10,
     "most_outstanding_rows": 1000,
     "wanted_queue_s": 0.5,

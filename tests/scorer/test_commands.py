@@ -34,9 +34,9 @@ async def scorer(*arguments: str, **env: str) -> tuple[int | None, str, str]:
     ("arguments", "env", "words"),
     [
         (("--name", "Bad Name"), {}, ("--name", "Bad Name", "1 to 63")),
-        (("--name", "m"), {"SCORER_GATHER_MS": "-1"}, ("gather_ms", "-1")),
-        (("--name", "m"), {"SCORER_LISTN": "x"}, ("SCORER_LISTN", "no such setting")),
-        (("--name", "m", "--metrics-port", "70000"), {}, ("metrics_port", "70000")),
+        (("--name", "m"), {"SCORER_GATHER_MS": "-1"}, ("SCORER_GATHER_MS", "-1")),
+        (("--name", "m"), {"SCORER_LISTN": "x"}, ("SCORER_LISTN", "SCORER_LISTEN")),
+        (("--name", "m", "--metrics-port", "70000"), {}, ("--metrics-port", "70000")),
     ],
 )
 async def test_bad_settings_end_with_64_and_a_line_that_names_them(
@@ -52,7 +52,8 @@ async def test_bad_settings_end_with_64_and_a_line_that_names_them(
 
 async def test_host_settings_do_not_affect_a_scorer() -> None:
     code, out, _ = await scorer(
-        "serve", "x", "--name", "m", "--print-settings", SCORER_HOST_REPLICAS="2"
+        *("serve", "x", "--name", "m", "--print-settings", "--output", "json"),
+        SCORER_HOST_REPLICAS="2",
     )
 
     assert code == 0
@@ -61,7 +62,7 @@ async def test_host_settings_do_not_affect_a_scorer() -> None:
 
 async def test_host_settings_that_contradict_each_other_are_refused() -> None:
     code, _, err = await scorer(
-        "host", SCORER_HOST_DRAIN_GRACE_S="20", SCORER_HOST_KILL_AFTER_S="10"
+        *("host", "--dir", "nowhere"), SCORER_HOST_DRAIN_GRACE_S="20", SCORER_HOST_KILL_AFTER_S="10"
     )
 
     assert code == 64
@@ -79,7 +80,18 @@ async def test_a_setting_without_effect_is_refused() -> None:
     assert "memory_pattern needs inter_op_threads = 1" in err
 
 
-async def test_a_missing_artifact_ends_with_65(tmp_path: Path) -> None:
+async def test_a_missing_artifact_ends_with_64(tmp_path: Path) -> None:
+    code, out, err = await scorer(
+        "serve", str(tmp_path / "no.onnx"), "--name", "m", "--listen", f"unix:{tmp_path}/s"
+    )
+
+    assert (code, out) == (64, "")
+    assert err == f"understudy: artifact {tmp_path / 'no.onnx'} does not exist\n"
+
+
+async def test_an_invalid_artifact_ends_with_65(tmp_path: Path) -> None:
+    (tmp_path / "no.onnx").write_text("no model")
+
     code, out, _ = await scorer(
         "serve", str(tmp_path / "no.onnx"), "--name", "m", "--listen", f"unix:{tmp_path}/s"
     )
@@ -87,7 +99,7 @@ async def test_a_missing_artifact_ends_with_65(tmp_path: Path) -> None:
     assert code == 65
     last = json.loads(out.strip().splitlines()[-1])
     assert last["event"] == "artifact_refused"
-    assert "no.onnx" in last["why"]
+    assert "an ONNX model" in last["why"]
 
 
 @asynccontextmanager
@@ -118,7 +130,10 @@ async def test_a_metrics_port_in_use_gives_one_line_and_69(tmp_path: Path) -> No
         )
 
     assert code == 69
-    assert err.strip() == f"address 127.0.0.1:{port} is unavailable: cannot be bound; is it in use?"
+    assert (
+        err.strip()
+        == f"understudy: address 127.0.0.1:{port} is unavailable: cannot be bound; is it in use?"
+    )
     assert "Traceback" not in out
 
 
@@ -136,6 +151,7 @@ async def test_a_host_whose_sockets_others_can_reach_ends_with_64() -> None:
 
 async def test_files_of_a_scorer_are_accessible_only_to_its_user(tmp_path: Path) -> None:
     status = tmp_path / "status.json"
+    (tmp_path / "no.onnx").write_text("no model")
 
     code, _, _ = await scorer(
         *("serve", str(tmp_path / "no.onnx"), "--name", "m", "--listen", f"unix:{tmp_path}/s"),

@@ -33,7 +33,8 @@ def test_each_setting_is_in_the_reference_with_its_default(kind: type[ProcessSet
 
     for name, field in kind.model_fields.items():
         assert field.description, f"{name} has no description"
-        line = f"| `{prefix}{name.upper()}` | {shown(field.default)} | {field.description} |"
+        default = "must be given" if field.is_required() else shown(field.default)
+        line = f"| `{prefix}{name.upper()}` | {default} | {field.description} |"
         assert line in lines, line
 
 

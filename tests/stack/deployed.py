@@ -4,10 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
-
-from rich.console import Console
 
 from stack.data_directory import EMBEDDED, DataDirectory
 from stack.demo import Prepared, prepare
@@ -18,6 +15,7 @@ from stack.rollout import Operator
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion
 from understudy.registry.v1 import registry_pb2 as pb
+from understudy.runtime.terminal.output_option import Format
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ async def open_deployed(
     root: Path, *, versions: int, features_store: str = EMBEDDED
 ) -> AsyncIterator[Deployed]:
     """Start a stack below `root` with so many versions registered and version 1 as champion."""
-    prepared = prepare(DataDirectory(root, features_store), DemoReport(Console(file=StringIO())))
+    prepared = prepare(DataDirectory(root, features_store), DemoReport(Format.JSON))
     async with open_stack(prepared.directory, loopback_addresses(), workers=2) as stack:
         with RegistryClient(stack.addresses.registry) as registry:
             operator = Operator(registry, stack.directory.router)

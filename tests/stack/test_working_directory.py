@@ -4,11 +4,9 @@ import ast
 import json
 import sys
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from stack.data_directory import DataDirectory
 from stack.demo import prepare
@@ -20,6 +18,7 @@ from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion
 from understudy.runtime import exit_codes
 from understudy.runtime.supervision.python_command import python_command
+from understudy.runtime.terminal.output_option import Format
 
 OURS = ("understudy", "router", "scorer", "registry", "stack")
 OF_A_MODEL_TEAM = ("domain", "features", "logs", "provenance", "runtime", "shadow", "tests")
@@ -43,7 +42,7 @@ async def test_a_stack_serves_from_a_folder_that_has_packages_of_the_same_names(
 ) -> None:
     root, folder = tmp_path / "s", hostile_folder(tmp_path / "work")
     router, registry = unused_address(), unused_address()
-    prepared = prepare(DataDirectory(root), DemoReport(Console(file=StringIO())))
+    prepared = prepare(DataDirectory(root), DemoReport(Format.JSON))
 
     async with running(
         *("up", "--dir", str(root), "--routers", "1"),

@@ -92,7 +92,8 @@ def compare(
         confidence: coverage of every interval, in (0, 1).
 
     Raises:
-        NotFoundError: the directory does not exist, or no row fits.
+        NotFoundError: there is no such directory.
+        InconclusiveError: it holds no row that fits.
         UnavailableError: the logs cannot be read.
     """
     question = Question(model, shadow, champion, since)

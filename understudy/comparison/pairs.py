@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.domain.errors import NotFoundError
+from understudy.domain.errors import InconclusiveError
 from understudy.logs.reader import LogReader
 
 
@@ -182,8 +182,8 @@ def require_pair(pairs: tuple[VersionPair, ...], question: Question) -> VersionP
     """Return the pair to compare, which is the most recent one.
 
     Raises:
-        NotFoundError: the log holds no row that fits the question.
+        InconclusiveError: the log holds no row that fits the question.
     """
     if not pairs:
-        raise NotFoundError("shadow log of", question.model)
+        raise InconclusiveError(f"the shadow log holds no row of {question.model} that fits")
     return pairs[0]

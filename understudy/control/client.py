@@ -13,19 +13,12 @@ from understudy.control.change_wire import change_to_wire
 from understudy.control.identity import ACTOR_KEY, default_actor
 from understudy.control.wire import file_to_wire, view_to_wire
 from understudy.domain.changes import Change
-from understudy.domain.errors import (
-    ConflictError,
-    CorruptedError,
-    InvalidInputError,
-    PermissionRefusedError,
-    RefusedError,
-    UnavailableError,
-    UnderstudyError,
-)
+from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.domain.features import FeatureView
 from understudy.domain.versions import ArtifactFile, ScoreOutput
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
+from understudy.runtime.grpc_errors import error_of
 
 DEFAULT_REGISTRY = "127.0.0.1:8500"
 _CHUNK_BYTES = 1 << 20
@@ -44,10 +37,6 @@ class NewVersion:
     views: tuple[FeatureView, ...]
     score_output: ScoreOutput
     reason: str
-
-
-class AnsweredError(UnderstudyError):
-    """The registry refused the call; the text is the registry's."""
 
 
 AnswerT = TypeVar("AnswerT")
@@ -133,6 +122,9 @@ class RegistryClient:
     def get_status(self, model: str | None = None) -> pb.GetStatusResponse:
         return self._call(self._stub.GetStatus, pb.GetStatusRequest(model=model))
 
+    def record_drill(self, drill: pb.RecordDrillRequest) -> pb.RecordDrillResponse:
+        return self._call(self._stub.RecordDrill, drill)
+
     def watch(self, watcher: str) -> Iterator[pb.Snapshot]:
         """Yield the state, and again after each change, until the registry ends the stream."""
         with _translated(self._target):
@@ -207,19 +199,4 @@ def _translated(target: str) -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        raise _ours(error, target) from error
-
-
-_KINDS: dict[grpc.StatusCode, type[UnderstudyError]] = {
-    grpc.StatusCode.ABORTED: ConflictError,
-    grpc.StatusCode.FAILED_PRECONDITION: RefusedError,
-    grpc.StatusCode.PERMISSION_DENIED: PermissionRefusedError,
-    grpc.StatusCode.DATA_LOSS: CorruptedError,
-}
-
-
-def _ours(error: grpc.RpcError, target: str) -> UnderstudyError:
-    code, details = error.code(), str(error.details())
-    if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
-        return UnavailableError(f"registry {target}", details)
-    return _KINDS.get(code, AnsweredError)(details)
+        raise error_of(error.code(), error.details(), dependency=f"registry {target}") from error

@@ -5,6 +5,7 @@ The class decides who should retry: `understudy.runtime.grpc_errors` maps each t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 
 class UnderstudyError(Exception):
@@ -18,6 +19,10 @@ class Fault:
     field: str  # path, e.g. "models[2].sha256"
     read: str  # the value that was found
     accepted: str  # the values that would be accepted
+
+    @classmethod
+    def of(cls, field: str, *, read: object, accepted: str) -> "Fault":
+        return cls(field, _shown(read), accepted)
 
     def __str__(self) -> str:
         read, accepted = _cut(self.read), _cut(self.accepted, _ACCEPTED_CHARACTERS)
@@ -39,16 +44,30 @@ class InvalidInputError(UnderstudyError):
 
     @classmethod
     def of(cls, field: str, *, read: object, accepted: str) -> "InvalidInputError":
-        return cls([Fault(field, _shown(read), accepted)])
+        return cls([Fault.of(field, read=read, accepted=accepted)])
+
+    @classmethod
+    def answered(cls, text: str) -> Self:
+        """Return the error that another process reported as `text`."""
+        error = cls(_faults_in(text))
+        error.args = (text,)
+        return error
 
 
 class NotFoundError(UnderstudyError):
     """The named object does not exist."""
 
     def __init__(self, kind: str, name: object) -> None:
-        super().__init__(f"{kind} {_cut(str(name))} does not exist")
+        super().__init__(f"{kind} {_cut(str(name), _ACCEPTED_CHARACTERS)} does not exist")
         self.kind = kind
         self.name = str(name)
+
+    @classmethod
+    def answered(cls, text: str) -> Self:
+        """Return the error that another process reported as `text`."""
+        error = cls("", "")
+        error.args = (text,)
+        return error
 
 
 class ConflictError(UnderstudyError):
@@ -93,9 +112,46 @@ class CorruptedError(UnderstudyError):
     """The bytes do not match their digest. Nothing was done with them."""
 
 
+class CheckFailedError(UnderstudyError):
+    """A check was completed and found faults."""
+
+    def __init__(self, message: str, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
+
+
+class InconclusiveError(UnderstudyError):
+    """There is too little data to decide; more data may help."""
+
+
+class AnsweredError(UnderstudyError):
+    """Another process failed without a more specific status; the text is its own."""
+
+
 _SHOWN_CHARACTERS = 80
 _ACCEPTED_CHARACTERS = 400
 _SHOWN_FAULTS = 20
+
+
+_ACCEPTED = "; accepted: "
+_READ = ": read "
+
+
+def _faults_in(text: str) -> tuple[Fault, ...]:
+    """Return the faults in `text` if it has the form of an InvalidInputError's text, else none."""
+    head, *tails = text.split(_ACCEPTED)
+    faults: list[Fault] = []
+    for left, tail in zip(reversed(range(len(tails))), tails, strict=True):
+        field, is_fault, read = head.partition(_READ)
+        accepted, has_next = tail, ""
+        if left:  # up to the field of the next fault
+            before, has_read, next_read = tail.partition(_READ)
+            accepted, has_next, next_field = before.rpartition("; ")
+            head = f"{next_field}{has_read}{next_read}"
+        if not is_fault or bool(left) != bool(has_next):
+            return ()
+        faults.append(Fault(field, read, accepted))
+    return tuple(faults)
 
 
 def _shown(value: object) -> str:

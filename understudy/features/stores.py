@@ -29,8 +29,9 @@ def open_store(url: str) -> InspectableStore:
     even if no server is reachable; reads then fail until one is.
 
     Raises:
-        InvalidInputError: `url` names no known kind of store.
-        UnavailableError: the store cannot be opened.
+        InvalidInputError: `url` names no kind of store, or a setting is bad.
+        NotFoundError: it names a folder without a store: reading makes none.
+        UnavailableError: it cannot be opened.
     """
     if path := _lmdb_path(url):
         from understudy.features.adapters.lmdb_store import LmdbStore  # noqa: PLC0415 - see above
@@ -48,6 +49,20 @@ def open_store(url: str) -> InspectableStore:
         max_records=settings.cache_records,
         monotonic_s=monotonic,
     )
+
+
+def check_store(url: str) -> None:
+    """Refuse what `open_store` would refuse, before anything is started for it.
+
+    Raises:
+        InvalidInputError, NotFoundError: as `open_store`.
+    """
+    if path := _lmdb_path(url):
+        from understudy.features.adapters.lmdb_environment import check_environment  # noqa: PLC0415 - see above
+
+        check_environment(path)
+        return
+    _aerospike_options(url, _aerospike_settings())
 
 
 def open_writer(url: str) -> FeatureWriter:

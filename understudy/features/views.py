@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeGuard
+from typing import Annotated, Literal, TypeGuard
 
 import yaml
 from pydantic import (
@@ -28,6 +28,7 @@ from understudy.domain.features import (
 )
 from understudy.features.decisions.view_rules import LONGEST_BIN_NAME, contradictions
 from understudy.features.serving.functions import deployed_functions
+from understudy.runtime.validation import accepted
 
 _NO_ENTITY = "request"
 _LONGEST_S = 10 * 365 * 86_400.0  # Aerospike refuses a longer time to live
@@ -91,7 +92,10 @@ def load_views(path: Path) -> tuple[FeatureView, ...]:
         raise NotFoundError("file", path) from error
     except UnicodeDecodeError as error:
         raise InvalidInputError.of(str(path), read="bytes", accepted="UTF-8 text") from error
-    return parse_views(text, where=str(path))
+    try:
+        return parse_views(text, where=str(path))
+    except InvalidInputError as error:
+        raise InvalidInputError([_in_file(path, fault) for fault in error.faults]) from error
 
 
 def parse_views(text: str, *, where: str) -> tuple[FeatureView, ...]:
@@ -193,6 +197,12 @@ def _as_dtype(dtype: FeatureDtype, value: FeatureScalar | None) -> FeatureScalar
     return value
 
 
+def _in_file(path: Path, fault: Fault) -> Fault:
+    if fault.field == str(path):  # it is about the whole file
+        return fault
+    return Fault(f"{path}: {fault.field}", fault.read, fault.accepted)
+
+
 def _is_whole(value: FeatureScalar | None) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -212,13 +222,8 @@ def _faults_of(error: ValidationError) -> Iterator[Fault]:
         path = path.removeprefix(".") or "file"
         if path not in seen:
             seen.add(path)
-            yield Fault(path, _shown(each["input"]), each["msg"])
+            yield Fault.of(path, read=each["input"], accepted=accepted(each["msg"]))
 
 
 def _names_union_branch(part: int | str) -> bool:
     return part in {"bool", "int", "float", "str"}
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"  # noqa: PLR2004 - a line's worth

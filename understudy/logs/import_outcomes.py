@@ -13,6 +13,7 @@ from understudy.domain.versions import checked_model_name
 from understudy.logs.batches import OutcomeBatchLog
 from understudy.logs.reader import one_line
 from understudy.logs.writer import LogWriter
+from understudy.runtime.in_memory_sql import open_in_memory
 
 _BATCH_ROWS = 8192
 _BATCHES_PER_FLUSH = 8  # well below the capacity of the log's queue
@@ -94,7 +95,7 @@ def _read(file: Path, columns: OutcomeColumns, at_us: int) -> pa.Table:
     reading = _READING.get(file.suffix.lower())
     if reading is None:
         raise InvalidInputError.of("file", read=file.name, accepted=", ".join(sorted(_READING)))
-    with duckdb.connect(":memory:") as connection:
+    with open_in_memory() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         try:
             source = connection.sql(f"SELECT * FROM {reading}", params={"file": str(file)})  # noqa: S608 - ours

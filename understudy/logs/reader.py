@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from understudy.domain.errors import Fault, InvalidInputError, NotFoundError, UnavailableError
 from understudy.logs.schema import LogKind, schema_of_kind
+from understudy.runtime.in_memory_sql import open_in_memory
 
 _READ_OPTIONS = (
     "union_by_name = true, hive_partitioning = true, hive_types = {'model': VARCHAR, 'date': DATE}"
@@ -71,7 +72,7 @@ def open_logs(root: Path) -> Iterator[LogReader]:
     """
     if not root.is_dir():
         raise NotFoundError("log directory", root)
-    with duckdb.connect(":memory:") as connection:
+    with open_in_memory() as connection:
         with _own_errors():
             for kind in LogKind:
                 _create_view(connection, root, kind)

@@ -1,6 +1,7 @@
-"""The record's fields as a Markdown table, generated from the record's classes."""
+"""The record's fields as rows and as a Markdown table, generated from the record's classes."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -9,23 +10,35 @@ from understudy.provenance.fields import Absent, Part
 from understudy.provenance.record import Provenance
 
 
+@dataclass(frozen=True, slots=True)
+class FieldRow:
+    """One field of the record."""
+
+    field: str  # path, e.g. "data.training.content"
+    wanted: str
+    waivable: bool
+
+
+def field_rows() -> list[FieldRow]:
+    return list(_rows(Provenance, ""))
+
+
 def field_table() -> str:
-    """Return a Markdown table of every field, its accepted values, and whether it is waivable."""
+    """Return one Markdown table of all fields."""
     rows = ["| field | wanted | waivable |", "| --- | --- | --- |"]
-    rows += [
-        f"| `{path}` | {wanted} | {'yes' if waivable else ''} |"
-        for path, wanted, waivable in _rows(Provenance, "")
-    ]
+    for row in field_rows():
+        wanted = row.wanted.replace("|", "\\|")
+        rows.append(f"| `{row.field}` | {wanted} | {'yes' if row.waivable else ''} |")
     return "\n".join(rows) + "\n"
 
 
-def _rows(part: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, bool]]:
+def _rows(part: type[BaseModel], prefix: str) -> Iterator[FieldRow]:
     for name, field in part.model_fields.items():
         is_list = Ellipsis in get_args(field.annotation)
         path = f"{prefix}{field.alias or name}{'[]' if is_list else ''}"
         inner = [each for each in _parts_within(field.annotation) if each is not Absent]
         waivable = Absent in _parts_within(field.annotation)
-        yield path, (field.description or "").replace("|", "\\|"), waivable
+        yield FieldRow(path, field.description or "", waivable)
         for each in inner:
             yield from _rows(each, f"{path}.")
 

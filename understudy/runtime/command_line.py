@@ -1,53 +1,85 @@
-"""What all commands do alike: exit codes. Wrong words end with 64, never with a refusal's 2.
+"""The boundary of every command: reports of failures and exit codes.
 
-`typer.Typer(cls=CommandGroup, …)` is all a package does; what is mounted below is covered too.
+A package passes `cls=CommandGroup` to `typer.Typer`; its commands raise errors of ours.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import sys
+import traceback
+from collections.abc import Sequence
 from typing import Any
 
 from typer._click.exceptions import UsageError  # typer shows no public name for it
 from typer.core import TyperGroup
 
-from understudy.domain.errors import (
-    InvalidInputError,
-    NotFoundError,
-    UnavailableError,
-    UnderstudyError,
-)
-from understudy.runtime.exit_codes import DATA_ERROR, FAILED, UNAVAILABLE, USAGE
+from understudy.domain.errors import UnderstudyError
+from understudy.runtime.exit_codes import FAILED, OK
+from understudy.runtime.terminal.failures import Failure, failure_of, failure_of_several, report
+from understudy.runtime.terminal.output_option import requested_format
+
+DEBUG = "UNDERSTUDY_DEBUG"
 
 
 class CommandGroup(TyperGroup):
-    """Ends with `USAGE` at an unknown command or option, a missing one or a bad value."""
+    """Reports failures on stderr and ends the process with their exit code."""
 
-    def make_context(self, *args: Any, **options: Any) -> Any:
-        with _usage_told():
-            return super().make_context(*args, **options)
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - typer's signature
+        windows_expand_args: bool = True,  # noqa: FBT001, FBT002 - as above
+        **extra: Any,
+    ) -> Any:
+        arguments = sys.argv[1:] if args is None else list(args)
+        try:
+            result = super().main(
+                arguments,
+                prog_name,
+                complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                **extra,
+            )
+        except Exception as error:
+            if not standalone_mode:
+                raise
+            failure = _failure(error)
+            report(failure, requested_format(arguments))
+            sys.exit(failure.exit_code)
+        if not standalone_mode:
+            return result
+        sys.exit(result if isinstance(result, int) else OK)
 
-    def invoke(self, ctx: Any) -> Any:
-        with _usage_told():  # the words of subcommands are read in here
-            return super().invoke(ctx)
 
-
-@contextmanager
-def _usage_told() -> Iterator[None]:
-    try:
-        yield
-    except UsageError as error:
-        error.exit_code = USAGE
-        raise
-
-
-def exit_code_of(error: UnderstudyError) -> int:
-    """Return the exit code of a command on local data that ended with `error`."""
+def _failure(error: Exception) -> Failure:
     match error:
-        case InvalidInputError():
-            return DATA_ERROR
-        case NotFoundError():
-            return USAGE
-        case UnavailableError():
-            return UNAVAILABLE
+        case UnderstudyError():
+            return failure_of(error)
+        case UsageError():
+            # Late: valid command lines start faster without it.
+            from understudy.runtime.terminal.usage_errors import as_invalid_input  # noqa: PLC0415
+
+            return failure_of(as_invalid_input(error))
+        case ExceptionGroup():
+            ours, others = error.split(UnderstudyError)
+            return failure_of_several(ours) if ours and not others else _bug(error)
         case _:
-            return FAILED
+            return _bug(error)
+
+
+def _bug(error: Exception) -> Failure:
+    """Report a bug in one line; its stack trace goes to the log, or to a terminal on request."""
+    import structlog  # noqa: PLC0415 - slow, and rarely needed
+
+    if structlog.is_configured():
+        structlog.get_logger().error("process_failed", exc_info=error)
+        where = "the stack trace is in the log"
+    elif os.environ.get(DEBUG):
+        traceback.print_exception(error)
+        where = "the stack trace is above"
+    else:
+        where = f"run it again with {DEBUG}=1 for the stack trace"
+    summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return Failure("unexpected", (f"a bug in Understudy: {summary} ({where})",), FAILED)

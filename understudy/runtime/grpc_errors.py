@@ -1,11 +1,13 @@
-"""One table from our errors to gRPC statuses. A bug's text never reaches a caller."""
+"""One table from our errors to gRPC statuses, and back. A bug's text never reaches a caller."""
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import grpc
 import structlog
 
 from understudy.domain.errors import (
+    AnsweredError,
     ConflictError,
     CorruptedError,
     DeadlinePassedError,
@@ -33,6 +35,18 @@ _STATUS_OF: dict[type[UnderstudyError], grpc.StatusCode] = {
     CorruptedError: grpc.StatusCode.DATA_LOSS,
 }
 
+_ERROR_OF: dict[grpc.StatusCode, Callable[[str], UnderstudyError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidInputError.answered,
+    grpc.StatusCode.NOT_FOUND: NotFoundError.answered,
+    grpc.StatusCode.ABORTED: ConflictError,
+    grpc.StatusCode.FAILED_PRECONDITION: RefusedError,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionRefusedError,
+    grpc.StatusCode.UNAUTHENTICATED: PermissionRefusedError,
+    grpc.StatusCode.DATA_LOSS: CorruptedError,
+    grpc.StatusCode.INTERNAL: AnsweredError,
+    grpc.StatusCode.UNKNOWN: AnsweredError,
+}
+
 _log = structlog.get_logger()
 
 
@@ -42,6 +56,20 @@ def status_of(error: BaseException) -> grpc.StatusCode:
         if kind in _STATUS_OF:
             return _STATUS_OF[kind]
     return grpc.StatusCode.INTERNAL
+
+
+def error_of(status: grpc.StatusCode, details: str | None, *, dependency: str) -> UnderstudyError:
+    """Return the error of a call to `dependency` that ended with `status`.
+
+    Statuses without a class of their own (a deadline, a full server, an unknown method) mean that
+    the dependency is unavailable.
+    """
+    kind = _ERROR_OF.get(status)
+    if kind is not None:
+        return kind(details or f"{dependency} answered {status.name}")
+    why = details or "no reason given"
+    is_away = status is grpc.StatusCode.UNAVAILABLE
+    return UnavailableError(dependency, why if is_away else f"{status.name}: {why}")
 
 
 def detail_of(error: BaseException) -> str:

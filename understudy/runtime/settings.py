@@ -1,18 +1,18 @@
-"""Settings of a process: read once, frozen, strangers refused, before any port is bound."""
+"""Settings of a process: read once, frozen, unknown names refused, before any port is bound."""
 
-import json
 import os
-import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from understudy.runtime.exit_codes import USAGE
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+from understudy.domain.errors import Fault, InvalidInputError
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.output_option import Format
+from understudy.runtime.terminal.screen import Screen
+from understudy.runtime.validation import faults_of
 
 
 class ProcessSettings(BaseSettings):
@@ -30,47 +30,70 @@ class ProcessSettings(BaseSettings):
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
 
-def load_settings(
-    kind: type[SettingsT], overrides: Mapping[str, Any], *, print_and_exit: bool = False
-) -> SettingsT:
+def load_settings(kind: type[SettingsT], overrides: Mapping[str, Any]) -> SettingsT:
     """Read `kind` from the environment; `overrides` (command line) win where not None.
 
-    Exits with 64 and a line per fault on stderr when a value is bad, or when the environment
-    holds a name under the prefix that no setting has. With `print_and_exit` the effective
-    settings go to stdout as JSON (secrets masked) and the process ends with 0.
+    Raises:
+        InvalidInputError: values are bad or missing, or the environment holds a name under the
+            prefix that no setting has.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
-    faults = _strangers(kind)
-    settings: SettingsT | None = None
+    faults = _unknown_settings(kind)
     try:
         settings = kind(**given)
     except ValidationError as error:
-        faults += [_line_of(fault) for fault in error.errors()]
-    if settings is None or faults:
-        for line in faults:
-            print(f"bad setting: {line}", file=sys.stderr)  # noqa: T201 - logs are not set up yet
-        sys.exit(USAGE)
-    if print_and_exit:
-        print(json.dumps(settings.model_dump(mode="json"), indent=2))  # noqa: T201 - asked for
-        sys.exit(0)
+        faults += [_named(fault, kind, overrides, given.keys()) for fault in faults_of(error)]
+        raise InvalidInputError(faults) from error
+    if faults:
+        raise InvalidInputError(faults)
     return settings
 
 
-def _line_of(fault: "ErrorDetails") -> str:
-    if not fault["loc"]:  # about several settings: what was read is all of them, secrets too
-        return f"settings: {fault['msg']}"
-    return f"{'.'.join(map(str, fault['loc']))}: read {fault['input']!r}; {fault['msg']}"
+def show_settings(settings: ProcessSettings, output: Format) -> None:
+    """Print the effective settings, with secrets masked."""
+    values = settings.model_dump(mode="json")
+    if output is Format.JSON:
+        print_json(values)
+    else:
+        Screen().facts(values.items())
 
 
-def _strangers(kind: type[ProcessSettings]) -> list[str]:
-    # pydantic-settings ignores a misspelt top-level variable; a setting that will not act is
-    # refused, not ignored.
+def _named(
+    fault: Fault, kind: type[ProcessSettings], overrides: Mapping[str, Any], given: Collection[str]
+) -> Fault:
+    """Return `fault` with the option or variable that sets the value; secrets are not shown."""
+    if not fault.field:
+        return Fault(f"{_variable(kind, '')}*", fault.read, fault.accepted)
+    name = fault.field.partition(".")[0].partition("[")[0]
+    variable, option = _variable(kind, name), f"--{name.replace('_', '-')}"
+    if fault.read == "nothing":
+        ways = f"{option} or {variable}" if name in overrides else variable
+        return Fault(option if name in overrides else variable, "nothing", f"a value, by {ways}")
+    is_secret = kind.model_fields[name].annotation is SecretStr
+    return Fault(
+        option if name in given else variable,
+        "a secret" if is_secret else fault.read,
+        fault.accepted,
+    )
+
+
+def _unknown_settings(kind: type[ProcessSettings]) -> list[Fault]:
+    # pydantic-settings ignores a misspelt top-level variable; a setting without effect
+    # is refused.
+    known = sorted(_variable(kind, name) for name in kind.model_fields)
     prefix = kind.model_config.get("env_prefix", "").upper()
-    known = {f"{prefix}{name.upper()}" for name in kind.model_fields}
     return [
-        f"{name}: no such setting; known: {', '.join(sorted(known))}"
+        Fault(name, "an unknown setting", _suggestions(name, known))
         for name in sorted(os.environ)
         if name.upper().startswith(prefix)
         and not name.upper().startswith(kind.other_prefixes)
         and not any(name.upper() == k or name.upper().startswith(f"{k}__") for k in known)
     ]
+
+
+def _variable(kind: type[ProcessSettings], name: str) -> str:
+    return f"{kind.model_config.get('env_prefix', '')}{name}".upper()
+
+
+def _suggestions(name: str, known: list[str]) -> str:
+    return " or ".join(get_close_matches(name.upper(), known, n=3)) or ", ".join(known)

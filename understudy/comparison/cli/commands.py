@@ -1,22 +1,24 @@
 """The analysts' commands: `understudy shadow …`."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from understudy.comparison.cli.output import Format, print_books, print_rows
+from understudy.comparison.cli.output import print_books, print_rows
 from understudy.comparison.decisions.periods import parse_since
-from understudy.domain.errors import UnderstudyError
+from understudy.domain.errors import InconclusiveError
 from understudy.domain.versions import checked_model_name
 from understudy.logs.schema import LogKind
-from understudy.runtime.command_line import exit_code_of
+from understudy.runtime.command_line import CommandGroup
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.output_option import Format, Output
+from understudy.runtime.terminal.screen import Screen
 
 app = typer.Typer(
+    cls=CommandGroup,
     help="Read the logs; compare champion and shadow.",
     no_args_is_help=True,
     add_completion=False,
@@ -29,7 +31,6 @@ LogDir = Annotated[
     Path, typer.Option("--log-dir", envvar="UNDERSTUDY_LOG_DIR", help="where routers write logs")
 ]
 Model = Annotated[str, typer.Option("--model", help="name of the deployment")]
-Output = Annotated[Format, typer.Option("--output", help="table or json")]
 _FOLLOW_S = 1.0
 _FOLLOWED_ROWS = 10_000  # at most so many a second
 
@@ -50,17 +51,18 @@ def compare(
     from understudy.comparison.cli.comparison_output import print_comparison  # noqa: PLC0415 - as above
     from understudy.comparison.compare import compare as compare_versions  # noqa: PLC0415 - others start faster
 
-    with _told_in_one_line():
-        report = compare_versions(
-            log_dir,
-            checked_model_name(model),
-            shadow=shadow,
-            champion=champion,
-            since=None if since is None else parse_since(since, now=datetime.now(UTC)),
-            threshold=threshold,
-            confidence=confidence,
-        )
+    report = compare_versions(
+        log_dir,
+        checked_model_name(model),
+        shadow=shadow,
+        champion=champion,
+        since=None if since is None else parse_since(since, now=datetime.now(UTC)),
+        threshold=threshold,
+        confidence=confidence,
+    )
     print_comparison(report, output)
+    if report.scores is None:
+        raise InconclusiveError(f"{report.rows.pairs} pairs are too few to compare")
 
 
 @app.command()
@@ -76,16 +78,15 @@ def tail(
     """Show the newest rows, those of unfinished files included."""
     from understudy.logs.latest import Follower  # noqa: PLC0415 - as above
 
-    with _told_in_one_line():
-        log = Follower(log_dir, kind, model)
-        found = log.next_rows(at_most=rows)
-        print_rows(found, output)
-        with_header = not found
-        while follow:
-            time.sleep(_FOLLOW_S)
-            found = log.next_rows(at_most=_FOLLOWED_ROWS)
-            print_rows(found, output, with_header=with_header)
-            with_header = with_header and not found
+    log = Follower(log_dir, kind, model)
+    found = log.next_rows(at_most=rows)
+    print_rows(found, output)
+    with_header = not found
+    while follow:
+        time.sleep(_FOLLOW_S)
+        found = log.next_rows(at_most=_FOLLOWED_ROWS)
+        print_rows(found, output, with_header=with_header)
+        with_header = with_header and not found
 
 
 @app.command()
@@ -93,8 +94,7 @@ def ledger(log_dir: LogDir, model: Model, *, output: Output = Format.TABLE) -> N
     """Show what the logs say of each shadow's rows; `router status` has what was never sent."""
     from understudy.logs.books import read_books  # noqa: PLC0415 - as above
 
-    with _told_in_one_line():
-        books = read_books(log_dir, checked_model_name(model))
+    books = read_books(log_dir, checked_model_name(model))
     print_books(books, output)
 
 
@@ -108,7 +108,7 @@ def sql(
     """Run a DuckDB query over the logs."""
     from understudy.logs.reader import open_logs  # noqa: PLC0415 - as above
 
-    with _told_in_one_line(), open_logs(log_dir) as reader:
+    with open_logs(log_dir) as reader:
         print_rows(reader.rows(query), output)
 
 
@@ -121,26 +121,20 @@ def import_file(
     request_id: Annotated[str, typer.Option(help="name of the column")] = "request_id",
     label: Annotated[str, typer.Option(help="name of the column")] = "label",
     observed_at: Annotated[str | None, typer.Option(help="name of the column [now]")] = None,
+    output: Output = Format.TABLE,
 ) -> None:
     """Write the outcomes in a file to the log: all of them, or none."""
     from understudy.logs.import_outcomes import OutcomeColumns, import_outcomes  # noqa: PLC0415 - as above
 
     at_us = time.time_ns() // 1000
-    with _told_in_one_line():
-        rows = import_outcomes(
-            file,
-            log_dir,
-            model,
-            columns=OutcomeColumns(request_id, label, observed_at),
-            at_us=at_us,
-        )
-    typer.echo(f"{rows} outcomes of {model} imported")
-
-
-@contextmanager
-def _told_in_one_line() -> Iterator[None]:
-    try:
-        yield
-    except UnderstudyError as error:
-        typer.echo(f"understudy shadow: {error}", err=True)
-        raise typer.Exit(exit_code_of(error)) from error
+    rows = import_outcomes(
+        file,
+        log_dir,
+        model,
+        columns=OutcomeColumns(request_id, label, observed_at),
+        at_us=at_us,
+    )
+    if output is Format.JSON:
+        print_json({"model": model, "imported": rows})
+    else:
+        Screen().say(f"{rows} outcomes of {model} imported")

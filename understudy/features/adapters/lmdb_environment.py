@@ -4,26 +4,40 @@ from pathlib import Path
 
 import lmdb
 
-from understudy.domain.errors import UnavailableError
+from understudy.domain.errors import NotFoundError, UnavailableError
 
 FIRST_MAP_BYTES = 1 << 30  # address space; the file grows only with what is written
 _MOST_READERS = 1024
+_DATA_FILE = "data.mdb"  # LMDB's own name for it
 
 
 def open_environment(path: Path, *, writable: bool) -> lmdb.Environment:
-    """Open the environment in folder `path`, made when it is missing.
+    """Open the environment in folder `path`, made when it is missing and to be written.
 
     Call it in the process that uses it: an environment does not survive a fork.
 
     Raises:
+        NotFoundError: there is none, and it was to be read.
         UnavailableError: it cannot be opened.
     """
+    if not writable:
+        check_environment(path)
     try:
-        if not writable and not (path / "data.mdb").exists():
-            _open(path, writable=True).close()
         return _open(path, writable=writable)
     except (lmdb.Error, OSError) as error:
         raise UnavailableError(f"feature store lmdb:{path}", str(error)) from error
+
+
+def check_environment(path: Path) -> None:
+    """Look whether there is an environment in folder `path`.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    if not (path / _DATA_FILE).is_file():
+        error = NotFoundError("feature store", f"lmdb:{path}")
+        error.add_note("`understudy features load` makes one")
+        raise error
 
 
 def _open(path: Path, *, writable: bool) -> lmdb.Environment:

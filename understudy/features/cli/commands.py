@@ -1,55 +1,82 @@
 """`understudy features`: what operators do with feature views and stores."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from understudy.features.cli import history_commands, load_command
-from understudy.features.cli.command_output import (
-    Format,
-    Output,
-    StoreUrl,
-    ViewsFile,
-    print_json,
-    print_rows,
-    told_in_one_line,
+from understudy.domain.errors import (
+    CheckFailedError,
+    Fault,
+    InvalidInputError,
+    NotFoundError,
+    RefusedError,
 )
-from understudy.runtime import exit_codes
+from understudy.features.cli import history_commands, load_command
+from understudy.features.cli.options import StoreUrl, ViewsFile
+from understudy.runtime.command_line import CommandGroup
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.output_option import Format, Output
+from understudy.runtime.terminal.screen import Screen
 
 # Everything that takes long to import is imported by the command that needs it.
 
 app = typer.Typer(
+    cls=CommandGroup,
     help="Feature views and stores: check, load, compare, audit.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+_DIGEST_SHOWN = 12
 app.command("load")(load_command.load)
 app.command("history")(history_commands.history)
 app.command("audit")(history_commands.audit)
 app.command("freshness")(history_commands.freshness)
 
 
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What `validate` finds in one file."""
+
+    file: Path
+    views: int = 0
+    features: int = 0
+    faults: tuple[Fault, ...] = ()
+    is_there: bool = True
+
+
 @app.command()
 def validate(
     files: Annotated[list[Path], typer.Argument(help="YAML files with feature views.")],
+    output: Output = Format.TABLE,
 ) -> None:
     """Check files of feature views; all faults of all files are told at once."""
+    reports = [_validated(path) for path in files]
+    if output is Format.JSON:
+        print_json(reports)
+    else:
+        for each in reports:
+            if not each.faults:
+                Screen().say(f"{each.file}: {each.views} views, {each.features} features")
+    faults = [fault for each in reports for fault in each.faults]
+    if any(each.faults and each.is_there for each in reports):
+        raise CheckFailedError(f"{len(faults)} faults in feature views", faults)
+    if faults:
+        raise InvalidInputError(faults)
+
+
+def _validated(path: Path) -> FileReport:
     from understudy.features.views import load_views  # noqa: PLC0415 - see above
 
-    codes: list[int] = []
-    for path in files:
-        try:
-            with told_in_one_line(where=path):
-                views = load_views(path)
-                count = sum(len(view.features) for view in views)
-                typer.echo(f"{path}: {len(views)} views, {count} features")
-        except typer.Exit as told:
-            codes.append(told.exit_code)
-    if codes:
-        raise typer.Exit(max(codes))  # a fault before a file that is not there
+    try:
+        views = load_views(path)
+    except InvalidInputError as error:
+        return FileReport(path, faults=error.faults)
+    except NotFoundError:
+        return FileReport(path, faults=(Fault(str(path), "nothing", "a file"),), is_there=False)
+    return FileReport(path, len(views), sum(len(view.features) for view in views))
 
 
 @app.command("list")
@@ -57,22 +84,22 @@ def list_views(views: ViewsFile, output: Output = Format.TABLE) -> None:
     """List the feature views of a file."""
     from understudy.features.views import load_views  # noqa: PLC0415 - see above
 
-    with told_in_one_line():
-        rows = [
-            {
-                "view": str(view),
-                "kind": view.kind.value,
-                "entity": view.entity,
-                "features": len(view.features),
-                "layout": "packed" if view.bins is None else "bins",
-                "ttl_s": view.ttl_s,
-                "digest": view.digest,
-            }
-            for view in load_views(views)
-        ]
-    shown = rows if output is Format.JSON else [{**row, "digest": _short(row)} for row in rows]
-    columns = ("view", "kind", "entity", "features", "layout", "ttl_s", "digest")
-    print_rows(shown, output, columns=columns)
+    rows = [
+        {
+            "view": str(view),
+            "kind": view.kind.value,
+            "entity": view.entity,
+            "features": len(view.features),
+            "layout": "packed" if view.bins is None else "bins",
+            "ttl_s": view.ttl_s,
+            "digest": view.digest,
+        }
+        for view in load_views(views)
+    ]
+    if output is Format.JSON:
+        print_json(rows)
+    else:
+        Screen().rows([{**row, "digest": str(row["digest"])[:_DIGEST_SHOWN]} for row in rows])
 
 
 @app.command()
@@ -84,17 +111,17 @@ def show(
     """Show one feature view with its features."""
     from understudy.features.views import find_view, load_views  # noqa: PLC0415 - see above
 
-    with told_in_one_line():
-        chosen = find_view(load_views(views), view)
+    chosen = find_view(load_views(views), view)
     if output is Format.JSON:
         print_json({**asdict(chosen), "digest": chosen.digest})
         return
-    typer.echo(f"{chosen} of {chosen.entity}, digest {chosen.digest}")
+    screen = Screen()
+    screen.say(f"{chosen} of {chosen.entity}, digest {chosen.digest}")
     columns = ["name", "dtype", "default", "max_age_s", "owner", "description"]
     if chosen.inputs:
         columns.append("expression")
-        typer.echo("inputs: " + ", ".join(f"{name} = {ref}" for name, ref in chosen.inputs))
-    print_rows([asdict(feature) for feature in chosen.features], output, columns=columns)
+        screen.say("inputs: " + ", ".join(f"{name} = {ref}" for name, ref in chosen.inputs))
+    screen.rows([asdict(feature) for feature in chosen.features], columns=columns)
 
 
 @app.command()
@@ -107,16 +134,17 @@ def diff(
     from understudy.features.decisions.view_changes import changes_between  # noqa: PLC0415 - see above
     from understudy.features.views import load_views  # noqa: PLC0415 - see above
 
-    with told_in_one_line():
-        changes = changes_between(load_views(old), load_views(new))
+    changes = changes_between(load_views(old), load_views(new))
     rows = [
         {"view": change.view, "change": change.what, "allowed": change.is_allowed}
         for change in changes
     ]
-    print_rows(rows, output, columns=("view", "change", "allowed"))
+    if output is Format.JSON:
+        print_json(rows)
+    else:
+        Screen().rows(rows)
     if not all(change.is_allowed for change in changes):
-        typer.echo("understudy features: a changed view needs a new version", err=True)
-        raise typer.Exit(exit_codes.REFUSED)
+        raise RefusedError("a changed view needs a new version")
 
 
 @app.command()
@@ -132,11 +160,8 @@ def ping(
 
     from understudy.features.cli.ping import ping_store  # noqa: PLC0415 - see above
 
-    with told_in_one_line():
-        report = asyncio.run(ping_store(store, count=count, timeout_s=timeout_ms / 1000))
-    columns = ("store", "reads", "p50_ms", "p99_ms", "clock_skew_s")
-    print_rows([asdict(report)], output, columns=columns)
-
-
-def _short(row: dict[str, Any]) -> str:
-    return str(row["digest"])[:12]
+    report = asyncio.run(ping_store(store, count=count, timeout_s=timeout_ms / 1000))
+    if output is Format.JSON:
+        print_json([report])
+    else:
+        Screen().rows([asdict(report)])

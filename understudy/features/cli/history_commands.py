@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from understudy.domain.errors import InvalidInputError, NotFoundError
-from understudy.domain.features import FeatureRef, FeatureView, ViewKind
-from understudy.features.cli.command_output import (
-    Format,
-    Output,
-    StoreUrl,
-    ViewsFile,
-    print_json,
-    print_rows,
-    told_in_one_line,
+from understudy.domain.errors import (
+    CheckFailedError,
+    InconclusiveError,
+    InvalidInputError,
+    NotFoundError,
 )
-from understudy.runtime import exit_codes
+from understudy.domain.features import FeatureRef, FeatureView, ViewKind
+from understudy.features.cli.options import StoreUrl, ViewsFile
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.output_option import Format, Output
+from understudy.runtime.terminal.screen import Screen
+from understudy.runtime.written_files import writing
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from understudy.features.history.audit import AuditReport
     from understudy.features.history.freshness import ViewFreshness
     from understudy.features.loading.latest_records import HistorySource
 
@@ -56,6 +59,7 @@ def history(
     use_stale: Annotated[
         bool, typer.Option("--use-stale", help="Keep values older than their max age.")
     ] = False,
+    output: Output = Format.TABLE,
 ) -> None:
     """Write the values that features had for each row at its time."""
     import pyarrow.parquet as pq  # noqa: PLC0415 - slow import
@@ -63,18 +67,21 @@ def history(
     from understudy.features.history.history import get_historical_features  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
-    with told_in_one_line():
-        known = load_views(views)
-        asked = pq.read_table(_existing(rows))
-        found = get_historical_features(
-            asked,
-            _feature_set(feature_set, known),
-            known,
-            _sources(history, known, event_time_column),
-            use_stale=use_stale,
-        )
+    known = load_views(views)
+    asked = _read_rows(rows)
+    found = get_historical_features(
+        asked,
+        _feature_set(feature_set, known),
+        known,
+        _sources(history, known, event_time_column),
+        use_stale=use_stale,
+    )
+    with writing(out, option="OUT"):
         pq.write_table(found.table(asked), out)
-    typer.echo(f"{out}: {len(asked)} rows, {len(found.names)} features")
+    if output is Format.JSON:
+        print_json({"file": out, "rows": len(asked), "features": len(found.names)})
+    else:
+        Screen().say(f"{out}: {len(asked)} rows, {len(found.names)} features")
 
 
 def audit(
@@ -108,40 +115,51 @@ def audit(
     from understudy.features.history.audit import KeyForm, ScoreLog, audit_features  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
-    with told_in_one_line():
-        known = load_views(views)
-        report = audit_features(
-            ScoreLog(log, where=where),
-            _feature_set(feature_set, known),
-            known,
-            _sources(history, known, event_time_column),
-            entity=entity or _only_entity(known),
-            keys=KeyForm(not plain_keys, key_secret.encode()),
-            max_rows=max_rows,
-            tolerance=tolerance,
-            worst=worst,
+    known = load_views(views)
+    report = audit_features(
+        ScoreLog(log, where=where),
+        _feature_set(feature_set, known),
+        known,
+        _sources(history, known, event_time_column),
+        entity=entity or _only_entity(known),
+        keys=KeyForm(not plain_keys, key_secret.encode()),
+        max_rows=max_rows,
+        tolerance=tolerance,
+        worst=worst,
+    )
+    _print_audit(report, output)
+    if report.matched_rows == 0:
+        raise InconclusiveError(
+            f"none of {report.logged_rows} logged rows has its entity in the history: "
+            "nothing to compare"
         )
-        if report.matched_rows == 0:
-            raise NotFoundError("entity of the score log in the history; row", report.logged_rows)
+    differing = [f.name for f in report.features if f.mismatch_rate > max_mismatch_rate]
+    if differing:
+        raise CheckFailedError(
+            f"served otherwise than the history says, in more than {max_mismatch_rate:g} of the "
+            f"rows: {', '.join(differing)}"
+        )
+
+
+def _print_audit(report: "AuditReport", output: Format) -> None:
     features = [
         {**asdict(feature), "mismatch_rate": feature.mismatch_rate} for feature in report.features
     ]
     if output is Format.JSON:
         print_json({**asdict(report), "mismatch_rate": report.mismatch_rate, "features": features})
-    else:
-        typer.echo(f"{report.matched_rows} of {report.logged_rows} logged rows are in the history")
-        columns = ("name", "compared", "mismatches", "mismatch_rate", "largest_difference")
-        print_rows(features, output, columns=columns)
-        if report.left_out:
-            typer.echo(f"not compared: {', '.join(report.left_out)}")
-        for feature in report.features:
-            for case in feature.worst:
-                typer.echo(
-                    f"  {feature.name}: {case.key} was served {case.served:.9g} ({case.status}), "
-                    f"history has {case.expected:.9g}"
-                )
-    if any(feature.mismatch_rate > max_mismatch_rate for feature in report.features):
-        raise typer.Exit(exit_codes.FAILED)
+        return
+    screen = Screen()
+    screen.say(f"{report.matched_rows} of {report.logged_rows} logged rows are in the history")
+    columns = ("name", "compared", "mismatches", "mismatch_rate", "largest_difference")
+    screen.rows(features, columns=columns)
+    if report.left_out:
+        screen.say(f"not compared: {', '.join(report.left_out)}")
+    for feature in report.features:
+        for case in feature.worst:
+            screen.say(
+                f"  {feature.name}: {case.key} was served {case.served:.9g} ({case.status}), "
+                f"history has {case.expected:.9g}"
+            )
 
 
 def freshness(
@@ -176,25 +194,29 @@ def freshness(
         finally:
             await opened.close()
 
-    with told_in_one_line():
-        known = load_views(views)
-        found = asyncio.run(ages())
-        refs = _feature_set(feature_set, known)
-        shares = feature_shares(log, refs, where=where) if log else ()
-        if textfile is not None:
+    known = load_views(views)
+    found = asyncio.run(ages())
+    refs = _feature_set(feature_set, known)
+    shares = feature_shares(log, refs, where=where) if log else ()
+    if textfile is not None:
+        with writing(textfile, option="--textfile"):
             write_metrics(textfile, found, shares)
     if output is Format.JSON:
-        print_json({"views": list(map(asdict, found)), "features": list(map(asdict, shares))})
+        print_json({"views": found, "features": shares})
     else:
-        print_rows(list(map(asdict, found)), output, columns=("view", "newest_age_s"))
-        if shares:
-            columns = ("view", "name", "rows", "stale", "defaulted", "last_known", "missing")
-            print_rows(list(map(asdict, shares)), output, columns=columns)
-    is_old = max_age_s is not None and any(
-        each.newest_age_s is None or each.newest_age_s > max_age_s for each in found
-    )
-    if is_old or any(each.stale > max_stale_share for each in shares):
-        raise typer.Exit(exit_codes.FAILED)
+        Screen().rows(list(map(asdict, found)), columns=("view", "newest_age_s"))
+        columns = ("view", "name", "rows", "stale", "defaulted", "last_known", "missing")
+        Screen().rows(list(map(asdict, shares)), columns=columns)
+    old = [
+        str(each.view)
+        for each in found
+        if max_age_s is not None and (each.newest_age_s is None or each.newest_age_s > max_age_s)
+    ]
+    stale = [each.name for each in shares if each.stale > max_stale_share]
+    if old or stale:
+        raise CheckFailedError(
+            f"too old: {', '.join(old) or 'no view'}; stale too often: {', '.join(stale) or 'none'}"
+        )
 
 
 def _feature_set(path: Path | None, views: Sequence[FeatureView]) -> list[FeatureRef]:
@@ -235,6 +257,17 @@ def _only_entity(views: Sequence[FeatureView]) -> str:
             "--entity", read="nothing", accepted=f"one of {', '.join(entities)}"
         )
     return next(iter(entities))
+
+
+def _read_rows(path: Path) -> "pa.Table":
+    import pyarrow as pa  # noqa: PLC0415 - slow import
+    import pyarrow.parquet as pq  # noqa: PLC0415 - slow import
+
+    try:
+        return pq.read_table(_existing(path))
+    except pa.ArrowInvalid as error:
+        first_line = str(error).splitlines()[0]
+        raise InvalidInputError.of("ROWS", read=first_line, accepted="a Parquet file") from error
 
 
 def _existing(path: Path) -> Path:

@@ -9,20 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from understudy.domain.errors import InvalidInputError
+from understudy.domain.errors import CheckFailedError, InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureView, ViewKind
-from understudy.features.cli.command_output import (
-    Format,
-    Output,
-    StoreUrl,
-    ViewsFile,
-    print_json,
-    told_in_one_line,
-)
-from understudy.runtime import exit_codes
+from understudy.features.cli.options import StoreUrl, ViewsFile
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.output_option import Format, Output
+from understudy.runtime.terminal.screen import Screen
+from understudy.runtime.written_files import writing
 
 if TYPE_CHECKING:
     from understudy.features.decisions.row_values import Reject
@@ -66,47 +61,51 @@ def load(
     """Load a file of feature values; a repetition goes on where it stopped.
 
     The record with the later event time stays, so loading twice or out of order is harmless.
-    Rows with an unusable value are left out whole. Exits 65 when more were than --max-rejects.
+    Rows with an unusable value are left out whole. Exits 1 when more were than --max-rejects.
     """
     from understudy.features.loading.load_features import SourceFile, load_features  # noqa: PLC0415 - slow import
     from understudy.features.stores import open_writer  # noqa: PLC0415 - slow import
     from understudy.features.views import find_view, load_views  # noqa: PLC0415 - slow import
 
-    with told_in_one_line():
-        known = load_views(views)
-        chosen = find_view(known, view) if view else _only_stored(known)
-        if chosen.kind is not ViewKind.STORED:
-            raise InvalidInputError.of("--view", read=chosen, accepted="a stored view")
-        source = SourceFile(
-            file,
-            entity_column or chosen.entity,
-            _in_ms(event_time) if event_time else event_time_column,
-        )
-        writer = open_writer(store)
-        try:
-            with _told(file, rejects) as on_reject, _shown(file) as on_progress:
-                done = load_features(
-                    source,
-                    chosen,
-                    writer,
-                    chunk_rows=chunk_rows,
-                    threads=threads,
-                    rows_per_s=rows_per_s,
-                    on_reject=on_reject,
-                    on_progress=on_progress,
-                )
-        finally:
-            writer.close_now()
-    _print_done(chosen, done, output)
-    if done.rejected > max_rejects:
-        raise typer.Exit(exit_codes.DATA_ERROR)
-
-
-def _print_done(view: FeatureView, done: "LoadProgress", output: Format) -> None:
+    known = load_views(views)
+    chosen = find_view(known, view) if view else _only_stored(known)
+    if chosen.kind is not ViewKind.STORED:
+        raise InvalidInputError.of("--view", read=chosen, accepted="a stored view")
+    source = SourceFile(
+        file,
+        entity_column or chosen.entity,
+        _in_ms(event_time) if event_time else event_time_column,
+    )
+    if not file.is_file():  # before the store is made
+        raise NotFoundError("file", file)
+    writer = open_writer(store)
+    first_rejects: list[Reject] = []
+    try:
+        with _told(file, rejects, first_rejects, output) as on_reject, _shown(file) as on_progress:
+            done = load_features(
+                source,
+                chosen,
+                writer,
+                chunk_rows=chunk_rows,
+                threads=threads,
+                rows_per_s=rows_per_s,
+                on_reject=on_reject,
+                on_progress=on_progress,
+            )
+    finally:
+        writer.close_now()
     if output is Format.JSON:
-        print_json({"view": str(view), **asdict(done)})
-        return
-    typer.echo(
+        print_json({"view": str(chosen), **asdict(done), "first_rejects": first_rejects})
+    else:
+        _print_done(chosen, done, len(first_rejects))
+    if done.rejected > max_rejects:
+        raise CheckFailedError(f"{done.rejected} rows rejected; --max-rejects is {max_rejects}")
+
+
+def _print_done(view: FeatureView, done: "LoadProgress", told_rejects: int) -> None:
+    if 0 < told_rejects < done.rejected:
+        Screen(stderr=True).say("rejected: more (--rejects FILE writes them all)")
+    Screen().say(
         f"{view}: {done.rows} rows: {done.written} written, {done.older} no newer than what is "
         f"there, {done.rejected} rejected, {done.skipped} put before"
     )
@@ -126,29 +125,30 @@ def _in_ms(moment: datetime) -> int:
 
 
 @contextmanager
-def _told(source: Path, path: Path | None) -> Iterator[Callable[["Reject"], None]]:
-    """Yield what tells rejects: to the file all, to stderr the first few."""
+def _told(
+    source: Path, path: Path | None, first: "list[Reject]", output: Format
+) -> Iterator[Callable[["Reject"], None]]:
+    """Yield what takes rejects: all into the file, or the first few into `first` and on stderr."""
     if path is None:
-        told = 0
-
-        def tell(reject: "Reject") -> None:
-            nonlocal told
-            told += 1
-            if told <= _SHOWN_REJECTS:
-                typer.echo(
-                    f"rejected: row {reject.row}, {reject.column}: read {reject.read}; "
-                    f"accepted: {reject.accepted}",
-                    err=True,
-                )
-            elif told == _SHOWN_REJECTS + 1:
-                typer.echo("rejected: more (--rejects FILE writes them all)", err=True)
-
-        yield tell
+        yield lambda each: _tell_reject(each, first, output)
         return
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with writing(path, option="--rejects"):
+        file = path.open("w", newline="", encoding="utf-8")
+    with file:
         table = csv.writer(file)
         table.writerow(("file", "row", "column", "read", "accepted"))
         yield lambda each: table.writerow((source, each.row, each.column, each.read, each.accepted))
+
+
+def _tell_reject(reject: "Reject", first: "list[Reject]", output: Format) -> None:
+    if len(first) == _SHOWN_REJECTS:
+        return
+    first.append(reject)
+    if output is Format.TABLE:
+        Screen(stderr=True).say(
+            f"rejected: row {reject.row}, {reject.column}: read {reject.read}; "
+            f"accepted: {reject.accepted}"
+        )
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def _shown(file: Path) -> Iterator[Callable[["LoadProgress"], None]]:
         TextColumn("{task.speed:.0f} rows/s", justify="right"),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
+    console = Screen(stderr=True).console
     if not console.is_terminal:
         yield lambda _: None
         return

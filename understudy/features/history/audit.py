@@ -18,6 +18,7 @@ from understudy.features.decisions.feature_columns import column_names
 from understudy.features.decisions.parity import FeatureParity, parity_of
 from understudy.features.history.history import AT_COLUMN, get_historical_features
 from understudy.features.loading.latest_records import HistorySource
+from understudy.runtime.in_memory_sql import open_in_memory
 
 _DIGEST_BYTES = 16
 
@@ -137,7 +138,7 @@ def _read_log(log: ScoreLog, max_rows: int) -> pa.Table:
         FROM read_parquet(?, union_by_name = true)
         WHERE "{log.vector_column}" IS NOT NULL {condition}
     """
-    with duckdb.connect() as connection:
+    with open_in_memory() as connection:
         try:
             counted = connection.sql(f"SELECT count(*) {rows}", params=[log.files]).fetchall()
             step = -(-counted[0][0] // max_rows) or 1
@@ -189,7 +190,7 @@ def _ids_by_key(
             continue
         column = '"' + source.entity_column.replace('"', '""') + '"'
         query = f"SELECT DISTINCT {column}::VARCHAR FROM read_parquet(?) WHERE {column} IS NOT NULL"  # noqa: S608 - the name is quoted
-        with duckdb.connect() as connection:
+        with open_in_memory() as connection:
             try:
                 ids.update(
                     row[0] for row in connection.sql(query, params=[source.files]).fetchall()

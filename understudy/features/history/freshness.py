@@ -8,6 +8,7 @@ import duckdb
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureRef, FeatureStatus, FeatureView, ViewKind
 from understudy.features.ports import InspectableStore
+from understudy.runtime.in_memory_sql import open_in_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def feature_shares(
         SELECT place, status, count(*), (SELECT count(*) FROM log) FROM each GROUP BY 1, 2
         UNION ALL SELECT 0, 0, 0, count(*) FROM log
     """  # noqa: S608 - the operator's own condition on their own files
-    with duckdb.connect() as connection:
+    with open_in_memory() as connection:
         try:
             counted = connection.sql(query, params=[files]).fetchall()
         except duckdb.IOException as error:

@@ -10,6 +10,7 @@ from duckdb.sqltypes import BIGINT, VARCHAR
 
 from understudy.domain.features import FeatureView
 from understudy.features.decisions.row_values import PackedRows, pack_rows, times_ms_of_texts
+from understudy.runtime.in_memory_sql import open_in_memory
 
 _ID, _TIME, _FILE, _ROW = "__id", "__event_time", "__file", "__row"
 _TEXT_TIME_MS = "text_time_ms"  # our SQL function
@@ -41,7 +42,7 @@ def latest_records(view: FeatureView, asked: pa.Table, source: HistorySource) ->
         duckdb.Error: the files do not exist, or lack columns.
     """
     records: list[bytes | None] = [None] * len(asked)
-    with duckdb.connect() as connection:
+    with open_in_memory() as connection:
         connection.register("asked", asked)
         connection.register("unusable", _places([], []))
         connection.create_function(
