@@ -171,10 +171,10 @@ class ScriptedProbe(Probe):
 
     def __init__(self, *answers: ProbeAnswer) -> None:
         super().__init__("nobody listens here")
-        self._answers = list(answers)
+        self.answers = list(answers)
 
     async def ask(self, timeout_s: float) -> ProbeAnswer:
-        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
 def health(*answers: ProbeAnswer, patience: Patience | None = None) -> HealthCheck:
@@ -202,17 +202,20 @@ async def test_a_child_that_answers_no_more_is_replaced() -> None:
 
 async def test_single_misses_and_busy_answers_leave_a_child_alone() -> None:
     ready, none = ProbeAnswer.SERVING, ProbeAnswer.NONE
-    answers = [ready, *[none, ready, none, ProbeAnswer.NOT_SERVING] * 5, none, none, ready]
-    kept, kept_running, stop = keeper(SLEEPS, health=health(*answers))
+    single_misses = [none, ready, none, ProbeAnswer.NOT_SERVING] * 5
+    checks = health(ready, *single_misses, none, none, ready)
+    kept, kept_running, stop = keeper(SLEEPS, health=checks)
     running = asyncio.ensure_future(kept_running.run())
     await while_progress(kept.became.wait())
     kept.became.clear()
 
-    await while_progress(kept.became.wait())  # two misses in a row, at the very end
+    await while_progress(kept.became.wait())  # after two consecutive misses, at the very end
     stop.set()
 
     await while_progress(running)
     assert len(kept.children) == 2
+    assert isinstance(checks.probe, ScriptedProbe)
+    assert checks.probe.answers == [ready]
 
 
 async def test_a_child_that_is_never_ready_is_killed_and_counts_as_ended() -> None:
