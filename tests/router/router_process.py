@@ -36,12 +36,14 @@ USERS = tuple(f"u{index}" for index in range(200))
 
 
 class ServedScorer:
-    """Scores like `FakeScorer`, over the Open Inference Protocol; may be slow, or hang."""
+    """Scores like `FakeScorer`, over the Open Inference Protocol; may fail, be slow, or hang."""
 
     def __init__(self) -> None:
         self.address = ""
         self.takes_s = 0.0  # for each batch, however many are under way
+        self.fails = False
         self.batches = 0
+        self._answers_left: int | None = None  # before it hangs by itself
         self._is_well = asyncio.Event()
         self._is_well.set()
 
@@ -49,12 +51,26 @@ class ServedScorer:
         """Answer nobody until `resume`."""
         self._is_well.clear()
 
+    def hang_after(self, batches: int) -> None:
+        """Answer so many more batches, then nobody until `resume`."""
+        self._answers_left = batches
+
     def resume(self) -> None:
+        self._answers_left = None
         self._is_well.set()
 
     async def infer(self, body: bytes) -> bytes:
         request = oip.ModelInferRequest.FromString(body)
         self.batches += 1
+        if self.fails:
+            failed = oip.ModelInferResponse(id=request.id)
+            return oip.ModelStreamInferResponse(
+                error_message="told to fail", infer_response=failed
+            ).SerializeToString()
+        if self._answers_left is not None:
+            if not self._answers_left:
+                self.hang()
+            self._answers_left -= 1
         await asyncio.sleep(self.takes_s)  # the fault itself
         await self._is_well.wait()
         rows = np.frombuffer(request.raw_input_contents[0], "<f4").reshape(-1, len(VIEW.features))

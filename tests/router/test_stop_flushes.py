@@ -12,13 +12,14 @@ import pytest
 
 from tests.router.router_process import USERS, RouterProcess, ServedScorer, open_router_process
 from tests.router.samples import MODEL, deployment
-from tests.stack.waiting import until
+from tests.stack.waiting import refuses_connections, until
 from understudy.domain.deployments import Challenger, Shadow
 from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 CALLS = STREAMED = 24
+PATIENT_S = 60.0
 
 
 async def test_a_stop_loses_no_row_of_the_score_log_and_none_of_the_shadow_log(
@@ -31,26 +32,33 @@ async def test_a_stop_loses_no_row_of_the_score_log_and_none_of_the_shadow_log(
             tmp_path,
             declared,
             {1: [champion], 2: [challenger], 3: [shadow]},
-            default_deadline_s=10,  # of a stream's messages
-            scorer_timeout_s=0.5,
+            default_deadline_s=PATIENT_S,  # of a stream's messages
+            largest_deadline_s=PATIENT_S,
+            scorer_timeout_s=PATIENT_S,
             mirror_batch_rows=4,
+            mirror_most_wait_s=PATIENT_S,
+            mirror_timeout_s=PATIENT_S,
         ) as router,
         grpc.aio.insecure_channel(router.address) as channel,  # retries nothing
     ):
         stub: Any = scoring_pb2_grpc.ScoringServiceStub(channel)
-        challenger.hang()
-        shadow.takes_s = 0.2
+        challenger.fails = True
+        shadow.hang_after(1)
         answers = await asyncio.gather(
-            *(stub.Score(each, timeout=20.0) for each in requests("call", CALLS))
+            *(stub.Score(each, timeout=PATIENT_S) for each in requests("call", CALLS))
         )
         await until(lambda: breaker_is_open(router))
-        champion.takes_s = 0.2  # what the stream sends is under way when the signal comes
+        champion.hang()  # what the stream sends is under way when the signal comes
         stream = stub.ScoreStream()
         for each in requests("stream", STREAMED):
             await stream.write(pb.ScoreStreamRequest(request=each))
         await until(lambda: has_outstanding(router, STREAMED))
+        await until(lambda: has_mirrored(router))
         mirrored_before = (await router.books()).mirrors[0]
         stopping = asyncio.ensure_future(router.stop())
+        await until(lambda: refuses_connections(router.address))
+        champion.resume()
+        shadow.resume()
         answers += [each.response async for each in stream]
         await stopping
 
@@ -81,6 +89,10 @@ async def breaker_is_open(router: RouterProcess) -> bool:
 
 async def has_outstanding(router: RouterProcess, rows: int) -> bool:
     return (await router.books()).outstanding_rows == rows
+
+
+async def has_mirrored(router: RouterProcess) -> bool:
+    return (await router.books()).mirrors[0].ok > 0
 
 
 def logged(root: Path, kind: str, column: str) -> dict[str, object]:
