@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from stack.decisions.demo_checks import ArmCount, LoggedRow
-from understudy.control.wire_enums import LEVEL_OF
+from understudy.control.wire_enums import ARM_OF, LEVEL_OF
 from understudy.domain.deployments import Arm
 from understudy.logs.ledger import MirrorLedger
 from understudy.logs.reader import open_logs
@@ -44,7 +44,7 @@ def rows_by_arm(books: Iterable[router_pb2.GetRouterStatusResponse]) -> Counter[
     counts: Counter[ArmCount] = Counter()
     for each in books:
         for row in each.answered:
-            counts[ArmCount(row.version, Arm(row.arm), LEVEL_OF[row.level])] += row.rows
+            counts[ArmCount(row.version, ARM_OF[row.arm], LEVEL_OF[row.level])] += row.rows
     return counts
 
 

@@ -16,7 +16,7 @@ from router.calls.rows import candidate_ids_of, per_row
 from router.decisions.rules import NO_RULE
 from router.ports import Clocks
 from understudy.domain.deployments import DegradationLevel, Deployment
-from understudy.domain.errors import UnderstudyError
+from understudy.domain.errors import UnderstudyError, failure_kind_of
 from understudy.logs.batches import NO_DECISION, ScoreBatchLog
 
 Column = TypeVar("Column", bound=np.ndarray[Any, Any])
@@ -105,7 +105,7 @@ class Delivery:
         failed = [call for call in calls if not call.answer.done()]
         for call in failed:
             call.answer.set_exception(error)
-            self.counters.failed(call.live.deployment.model, type(error).__name__, call.rows)
+            self.counters.failed(call.live.deployment.model, failure_kind_of(error), call.rows)
         self.request_log.failed(failed, error, now_s=self.clocks.monotonic_s())
 
     def _remember(self, answered: Answered, now_s: float) -> None:

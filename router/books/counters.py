@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from router.calls.answered import Answered, count_reasons
 from understudy.domain.deployments import DegradationLevel
+from understudy.domain.errors import FailureKind
 
 # Upper bounds in seconds. Low ones matter: most answers take less than a millisecond or two.
 LATENCY_BOUNDS_S = (
@@ -62,8 +63,8 @@ class Counters:
 
     rows: Counter[ArmKey] = field(default_factory=Counter)
     degraded: Counter[tuple[str, str]] = field(default_factory=Counter)  # (model, reason)
-    failures: Counter[tuple[str, str]] = field(default_factory=Counter)  # (model, error class)
-    refused: Counter[str] = field(default_factory=Counter)  # by reason, before any work
+    failures: Counter[tuple[str, FailureKind]] = field(default_factory=Counter)  # (model, kind)
+    refused: Counter[FailureKind] = field(default_factory=Counter)  # calls, before any work
     batches: int = 0
     wrong_digest_records: int = 0  # written under another definition of their view
     late_rows: int = 0  # scored after their caller was answered or had gone
@@ -94,7 +95,7 @@ class Counters:
         self.queue_s.add(queue_s)
         self.batch_rows.add((batch_rows,))
 
-    def failed(self, model: str, kind: str, rows: int) -> None:
+    def failed(self, model: str, kind: FailureKind, rows: int) -> None:
         self.failures[(model, kind)] += rows
 
     def _add_rows(self, model: str, version: int, arm: str, level: int, rows: int) -> None:

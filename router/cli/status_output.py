@@ -42,6 +42,9 @@ def print_status(found: Sequence[Status], output: Format) -> None:
     if mirrored := _mirrored(found):
         screen.table(_MIRRORED, mirrored, title="mirrored")
     for each in found:
+        if each.HasField("snapshot_lineage"):
+            state = f"state {each.snapshot_sequence} of registry {each.snapshot_lineage}"
+            screen.say(f"{each.router_id}: {state}")
         for model in each.models:
             withheld = [str(withheld_from_wire(each)) for each in model.withheld]
             acting = "; ".join(withheld) or "all parts act"
@@ -114,21 +117,46 @@ def troubles(found: Sequence[Status]) -> list[str]:
             if mirror.feature_breaker_open
         ]
         lines += [
-            f"{each.router_id}: {log.kind} log: {log.dropped} rows dropped, {log.failed} failed"
+            f"{each.router_id}: {shown_name(router_pb2.LogKind.Name(log.kind), 'LOG_KIND')} log: {log.dropped} rows dropped, {log.failed} failed"
             for log in each.logs
             if log.dropped or log.failed
         ]
-    lines += _sums("degraded", [(d.model, d.reason, d.rows) for s in found for d in s.degraded])
     lines += _sums(
-        "without an answer", [(f.model, f.kind, f.rows) for s in found for f in s.failures]
+        "degraded",
+        [
+            (
+                each.model,
+                shown_name(scoring_pb2.DegradationReason.Name(each.reason), "DEGRADATION_REASON"),
+                each.rows,
+            )
+            for status in found
+            for each in status.degraded
+        ],
+    )
+    lines += _sums(
+        "without an answer",
+        [
+            (
+                each.model,
+                shown_name(router_pb2.FailureKind.Name(each.kind), "FAILURE_KIND"),
+                each.rows,
+            )
+            for status in found
+            for each in status.failures
+        ],
     )
     late = sum(each.late_rows for each in found)
     if late:
         lines.append(f"scored too late for their callers: {late} rows since start")
-    drilled = [each for each in found if each.drill]
+    drilled = [each.drill for each in found if each.HasField("drill")]
     if drilled:
-        lines.append(f"drill in {len(drilled)} of {len(found)} workers: {drilled[0].drill}")
+        lines.append(f"drill in {len(drilled)} of {len(found)} workers: {_drill(drilled[0])}")
     return lines
+
+
+def _drill(drill: router_pb2.RunningDrill) -> str:
+    level = f"L{LEVEL_OF[drill.level].value}"
+    return f"{level} for {drill.left_s:.0f} s more, by {drill.actor}: {drill.reason}"
 
 
 def _sums(what: str, counted: Sequence[tuple[str, str, int]]) -> list[str]:
@@ -149,7 +177,8 @@ def _answered(found: Sequence[Status]) -> list[tuple[object, ...]]:
             is_constant = row.level == scoring_pb2.DEGRADATION_LEVEL_CONSTANT
             version = f"{row.version} (constant)" if is_constant else str(row.version)
             level = f"L{LEVEL_OF[row.level].value}"
-            rows.append((each.router_id, row.model, version, row.arm, level, row.rows))
+            arm = _arm_name(row.arm)
+            rows.append((each.router_id, row.model, version, arm, level, row.rows))
     return rows
 
 

@@ -7,19 +7,24 @@ import grpc
 
 from router.books.counters import Counters
 from router.decisions.ladder import declares
+from router.ladder.drill import RunningDrill
 from router.pipeline import Pipeline
 from router.revision.live_model import LiveModel
 from router.revision.live_models import LiveModels
 from understudy.control.report_wire import model_state_to_wire
-from understudy.control.wire_enums import LEVEL_OF, LEVELS
-from understudy.domain.deployments import Challenger, DegradationLevel
-from understudy.domain.errors import InvalidInputError, RefusedError
+from understudy.control.wire_enums import ARMS, LEVEL_OF, LEVELS, REASONS, wire_values
+from understudy.domain.deployments import Arm, Challenger, DegradationLevel
+from understudy.domain.errors import FailureKind, InvalidInputError, RefusedError
 from understudy.domain.reports import RouterModelState
 from understudy.logs.schema import LogKind
 from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2
 from understudy.router.v1 import router_pb2, router_pb2_grpc
 from understudy.runtime.grpc_errors import abort_with
+
+FAILURE_KINDS = wire_values(FailureKind, router_pb2.FailureKind, "FAILURE_KIND")
+LOG_KINDS = wire_values(LogKind, router_pb2.LogKind, "LOG_KIND")
+_REASONS = {reason.value: number for reason, number in REASONS.items()}
 
 
 class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
@@ -45,6 +50,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
         return router_pb2.GetRouterStatusResponse(
             router_id=self._router_id,
             pid=os.getpid(),
+            snapshot_lineage=self._models.lineage,
             snapshot_sequence=self._models.sequence,
             models=model_states(self._models),
             answered=_answered(self._counters),
@@ -52,7 +58,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
             mirrors=_mirrors(self._models),
             scorers=_scorers(self._models),
             degraded=[
-                router_pb2.DegradedRows(model=model, reason=reason, rows=rows)
+                router_pb2.DegradedRows(model=model, reason=_REASONS[reason], rows=rows)
                 for (model, reason), rows in self._counters.degraded.items()
             ],
             logs=_logs(self._logs),
@@ -61,7 +67,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
             outstanding_rows=self._gate.outstanding_rows,
             admission_limit_rows=self._gate.limit.rows,
             feature_breaker_open=self._features.is_open,
-            drill=self._drill.describe(),
+            drill=_drill(self._drill.running()),
         )
 
     async def StartDrill(  # noqa: N802 - name given by the .proto
@@ -110,6 +116,17 @@ def _level_of(request: router_pb2.StartDrillRequest) -> DegradationLevel:
     return level
 
 
+def _drill(running: RunningDrill | None) -> router_pb2.RunningDrill | None:
+    if running is None:
+        return None
+    return router_pb2.RunningDrill(
+        level=LEVELS[running.level],
+        left_s=running.left_s,
+        actor=running.actor,
+        reason=running.reason,
+    )
+
+
 def _scorers(models: LiveModels) -> list[router_pb2.UsedScorer]:
     return [
         router_pb2.UsedScorer(
@@ -117,7 +134,7 @@ def _scorers(models: LiveModels) -> list[router_pb2.UsedScorer]:
             version=number,
             address=puller.address,
             breaker_open=not puller.guarded.is_closed,
-            last_failure=puller.guarded.last_failure,
+            last_failure=puller.guarded.last_failure or None,
         )
         for model in models
         for number, of_version in model.lanes.items()
@@ -146,7 +163,7 @@ def _answered(counters: Counters) -> list[router_pb2.AnsweredRows]:
         router_pb2.AnsweredRows(
             model=key.model,
             version=key.version,
-            arm=key.arm,
+            arm=ARMS[Arm(key.arm)],
             level=LEVELS[DegradationLevel(key.level)],
             rows=rows,
         )
@@ -156,11 +173,11 @@ def _answered(counters: Counters) -> list[router_pb2.AnsweredRows]:
 
 def _failures(counters: Counters) -> list[router_pb2.CountedFailures]:
     failed = [
-        router_pb2.CountedFailures(model=model, kind=kind, rows=rows)
+        router_pb2.CountedFailures(model=model, kind=FAILURE_KINDS[kind], rows=rows)
         for (model, kind), rows in counters.failures.items()
     ]
     return failed + [
-        router_pb2.CountedFailures(kind=kind, rows=calls)
+        router_pb2.CountedFailures(kind=FAILURE_KINDS[kind], rows=calls)
         for kind, calls in counters.refused.items()
     ]
 
@@ -189,7 +206,7 @@ def _logs(logs: LogWriter) -> list[router_pb2.LogCounts]:
     counters = logs.counters()
     return [
         router_pb2.LogCounts(
-            kind=kind.value,
+            kind=LOG_KINDS[kind],
             offered=counters.of(kind).offered,
             written=counters.of(kind).written,
             dropped=counters.of(kind).dropped,

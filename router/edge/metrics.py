@@ -66,14 +66,14 @@ class RouterCollector(Collector):
         failures = CounterMetricFamily(
             "understudy_router_failed_rows", "Rows without an answer", labels=("model", "kind")
         )
-        for labels, count in self._counters.failures.items():
-            failures.add_metric(labels, count)
+        for (model, kind), count in self._counters.failures.items():
+            failures.add_metric((model, kind.value), count)
         yield failures
         refused = CounterMetricFamily(
             "understudy_router_refused_calls", "Calls ended with an error", labels=("kind",)
         )
         for kind, count in self._counters.refused.items():
-            refused.add_metric((kind,), count)
+            refused.add_metric((kind.value,), count)
         yield refused
         yield CounterMetricFamily(
             "understudy_router_late_rows",

@@ -16,7 +16,7 @@ from router.edge.explain import explain
 from router.edge.outcomes import outcome_batches
 from router.edge.score_stream import ScoreStream
 from router.pipeline import Pipeline
-from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.errors import Fault, InvalidInputError, failure_kind_of
 from understudy.domain.features import FeatureScalar
 from understudy.runtime.grpc_errors import abort_with
 from understudy.runtime.open_streams import OpenStreams
@@ -198,7 +198,7 @@ class ScoringService:
             self._gate.leave(call.rows)
 
     def _count_refusal(self, error: Exception) -> None:
-        self._counters.refused[type(error).__name__] += 1
+        self._counters.refused[failure_kind_of(error)] += 1
         self._refusal_lines.count(error)
 
 

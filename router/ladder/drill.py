@@ -37,6 +37,16 @@ class Drill:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class RunningDrill:
+    """A drill as operators see it."""
+
+    level: DegradationLevel
+    left_s: float
+    actor: str
+    reason: str
+
+
 class DrillSwitch:
     """Holds the drill of this process; it ends by itself."""
 
@@ -85,13 +95,13 @@ class DrillSwitch:
             reason=drill.reason,
         )
 
-    def describe(self) -> str:
-        """Return what is going on; "" when nothing is."""
+    def running(self) -> RunningDrill | None:
+        """Return the drill that is on; None when none is."""
         if self.level() is DegradationLevel.FULL or self._drill is None:
-            return ""
+            return None
         drill = self._drill
         left_s = drill.until_s - self._now_s()
-        return f"L{drill.level.value} for {left_s:.0f} s more, by {drill.actor}: {drill.reason}"
+        return RunningDrill(drill.level, left_s, drill.actor, drill.reason)
 
     def _end(self, why: str) -> None:
         if self._drill is not None:

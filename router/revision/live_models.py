@@ -64,7 +64,8 @@ class LiveModels:
         self._plans: dict[tuple[VersionRef, str], VersionPlan] = {}
         self._scorers: dict[str, tuple[ClosableScorer, GuardedScorer]] = {}
         self.mirrors: dict[MirrorKey, MirrorQueue] = {}
-        self.sequence = 0
+        self.lineage: str | None = None  # of the snapshot that is served; None: none has come
+        self.sequence: int | None = None
 
     def __iter__(self) -> Iterator[LiveModel]:
         return iter(self.live.values())
@@ -86,7 +87,7 @@ class LiveModels:
         for gone in self.live.keys() - {each.model for each in snapshot.deployments}:
             self._retire(self.live.pop(gone))
             del self._inputs[gone]
-        self.sequence = snapshot.sequence
+        self.lineage, self.sequence = snapshot.lineage, snapshot.sequence
         self._forget_plans()
         await self._close_unused()
 

@@ -5,8 +5,21 @@ from typing import Any
 
 import pytest
 
-from understudy.control.wire_enums import ARMS, LEVELS, REASONS, shown_name, wire_values
+from router.edge.admin_service import FAILURE_KINDS, LOG_KINDS
+from understudy.control.wire_enums import (
+    ACTIONS,
+    ARMS,
+    LEVELS,
+    OPERATORS,
+    REASONS,
+    STATES,
+    WITHHELD_REASONS,
+    shown_name,
+    wire_values,
+)
 from understudy.domain.deployments import Arm
+from understudy.registry.v1 import registry_pb2
+from understudy.router.v1 import router_pb2
 from understudy.scoring.v1 import scoring_pb2
 
 
@@ -16,6 +29,12 @@ from understudy.scoring.v1 import scoring_pb2
         (ARMS, scoring_pb2.Arm),
         (LEVELS, scoring_pb2.DegradationLevel),
         (REASONS, scoring_pb2.DegradationReason),
+        (WITHHELD_REASONS, scoring_pb2.WithheldReason),
+        (ACTIONS, registry_pb2.Action),
+        (OPERATORS, registry_pb2.RuleOperator),
+        (STATES, registry_pb2.ScorerState),
+        (FAILURE_KINDS, router_pb2.FailureKind),
+        (LOG_KINDS, router_pb2.LogKind),
     ],
 )
 def test_every_value_of_the_wire_but_zero_is_a_member_and_back(

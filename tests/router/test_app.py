@@ -81,7 +81,7 @@ async def test_metrics_are_served_until_the_router_has_stopped(tmp_path: Path) -
         await status_of_score(channel)
         text = await asyncio.to_thread(scrape, port)
 
-    assert 'understudy_router_refused_calls_total{kind="NotFoundError"} 1.0' in text
+    assert 'understudy_router_refused_calls_total{kind="not_found"} 1.0' in text
     with pytest.raises(OSError, match="refused"):
         scrape(port)
 

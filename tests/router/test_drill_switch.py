@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from router.ladder.drill import DrillSwitch, parse_duration_s
+from router.ladder.drill import DrillSwitch, RunningDrill, parse_duration_s
 from tests.router.command_line import run_router
 from tests.router.reading import reasons_of
 from tests.router.world import open_world, two_arms
@@ -91,8 +91,8 @@ def test_a_drill_ends_by_itself() -> None:
     switch = DrillSwitch(lambda: now_s[0])
     switch.start(switch.planned(L2, duration_s=30.0, actor="ann", reason="exercise"))
 
-    during = (switch.level(), switch.describe())
+    during = (switch.level(), switch.running())
     now_s[0] = 130.0
 
-    assert during == (L2, "L2 for 30 s more, by ann: exercise")
-    assert (switch.level(), switch.describe()) == (DegradationLevel.FULL, "")
+    assert during == (L2, RunningDrill(L2, 30.0, "ann", "exercise"))
+    assert (switch.level(), switch.running()) == (DegradationLevel.FULL, None)

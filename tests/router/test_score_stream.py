@@ -15,6 +15,7 @@ from tests.router.served import Served, open_served
 from tests.router.world import until
 from understudy.client.answers import StreamAnswer
 from understudy.client.scoring_client import AsyncScoringClient
+from understudy.domain.errors import FailureKind
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
 from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
@@ -123,7 +124,7 @@ async def test_a_full_router_refuses_each_message_and_says_when_to_come_back(
     for answer in caller.answers:
         assert answer.error.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
         assert answer.error.retry_after_ms > 0
-    assert served.world.counters.refused["OverloadedError"] == 3
+    assert served.world.counters.refused[FailureKind.OVERLOADED] == 3
     assert served.world.gate.outstanding_rows == 100_000
 
 

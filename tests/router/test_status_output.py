@@ -16,18 +16,20 @@ Printed = Callable[..., str]
 def well(**changes: object) -> router_pb2.GetRouterStatusResponse:
     status = router_pb2.GetRouterStatusResponse(
         router_id="r0",
+        snapshot_lineage="0190",
+        snapshot_sequence=5,
         models=[registry_pb2.RouterModelState(model="fraud", revision=7, champion=3)],
         answered=[
             router_pb2.AnsweredRows(
                 model="fraud",
                 version=3,
-                arm="champion",
+                arm=scoring_pb2.ARM_CHAMPION,
                 level=scoring_pb2.DEGRADATION_LEVEL_FULL,
                 rows=12,
             )
         ],
         mirrors=[router_pb2.MirrorCounts(model="fraud", shadow_version=5, offered=12, ok=12)],
-        logs=[router_pb2.LogCounts(kind="score", offered=12, written=12)],
+        logs=[router_pb2.LogCounts(kind=router_pb2.LOG_KIND_SCORE, offered=12, written=12)],
     )
     status.MergeFrom(router_pb2.GetRouterStatusResponse(**changes))  # type: ignore[arg-type]  # fields by name
     return status
@@ -56,14 +58,26 @@ def test_each_trouble_has_its_line(printed: Printed) -> None:
             )
         ],
         feature_breaker_open=True,
-        logs=[router_pb2.LogCounts(kind="shadow", dropped=4)],
-        degraded=[router_pb2.DegradedRows(model="fraud", reason="scorer_unavailable", rows=9)],
-        failures=[router_pb2.CountedFailures(model="fraud", kind="DeadlinePassedError", rows=2)],
+        logs=[router_pb2.LogCounts(kind=router_pb2.LOG_KIND_SHADOW, dropped=4)],
+        degraded=[
+            router_pb2.DegradedRows(
+                model="fraud",
+                reason=scoring_pb2.DEGRADATION_REASON_SCORER_UNAVAILABLE,
+                rows=9,
+            )
+        ],
+        failures=[
+            router_pb2.CountedFailures(
+                model="fraud", kind=router_pb2.FAILURE_KIND_DEADLINE_PASSED, rows=2
+            )
+        ],
         mirrors=[
             router_pb2.MirrorCounts(model="fraud", shadow_version=6, feature_breaker_open=True)
         ],
         late_rows=3,
-        drill="L3 for 9 s more, by ann: exercise",
+        drill=router_pb2.RunningDrill(
+            level=scoring_pb2.DEGRADATION_LEVEL_CONSTANT, left_s=9.2, actor="ann", reason="exercise"
+        ),
     )
 
     text = printed(sick, well())
@@ -73,6 +87,7 @@ def test_each_trouble_has_its_line(printed: Printed) -> None:
     assert "feature store's breaker is open for the shadow fraud@6" in text
     assert "shadow log: 4 rows dropped" in text
     assert "degraded: fraud: scorer_unavailable: 9" in text
-    assert "without an answer: fraud: DeadlinePassedError: 2" in text
+    assert "without an answer: fraud: deadline_passed: 2" in text
     assert "too late for their callers: 3 rows" in text
-    assert "drill in 1 of 2 workers" in text
+    assert "drill in 1 of 2 workers: L3 for 9 s more, by ann: exercise" in text
+    assert "r0: state 5 of registry 0190" in text

@@ -5,6 +5,7 @@ The class decides who should retry: `understudy.runtime.grpc_errors` maps each t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Self
 
 
@@ -126,6 +127,40 @@ class InconclusiveError(UnderstudyError):
 
 class AnsweredError(UnderstudyError):
     """Another process failed without a more specific status; the text is its own."""
+
+
+class FailureKind(StrEnum):
+    """Why a call got no answer, in counts and metrics: the class of its error."""
+
+    INVALID_INPUT = "invalid_input"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    REFUSED = "refused"
+    PERMISSION_REFUSED = "permission_refused"
+    OVERLOADED = "overloaded"
+    DEADLINE_PASSED = "deadline_passed"
+    UNAVAILABLE = "unavailable"
+    CORRUPTED = "corrupted"
+    INTERNAL = "internal"  # not raised on purpose: a defect
+
+
+_KIND_OF: dict[type[BaseException], FailureKind] = {
+    InvalidInputError: FailureKind.INVALID_INPUT,
+    NotFoundError: FailureKind.NOT_FOUND,
+    ConflictError: FailureKind.CONFLICT,
+    RefusedError: FailureKind.REFUSED,
+    PermissionRefusedError: FailureKind.PERMISSION_REFUSED,
+    OverloadedError: FailureKind.OVERLOADED,
+    DeadlinePassedError: FailureKind.DEADLINE_PASSED,
+    UnavailableError: FailureKind.UNAVAILABLE,
+    CorruptedError: FailureKind.CORRUPTED,
+}
+
+
+def failure_kind_of(error: BaseException) -> FailureKind:
+    """Return the kind of `error`; that of a subclass is its nearest base's."""
+    kinds = (_KIND_OF[each] for each in type(error).__mro__ if each in _KIND_OF)
+    return next(kinds, FailureKind.INTERNAL)
 
 
 _SHOWN_CHARACTERS = 80

@@ -26,33 +26,39 @@ from understudy.registry.v1 import registry_pb2 as understudy_dot_registry_dot_v
 from understudy.scoring.v1 import scoring_pb2 as understudy_dot_scoring_dot_v1_dot_scoring__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!understudy/router/v1/router.proto\x12\x14understudy.router.v1\x1a%understudy/registry/v1/registry.proto\x1a#understudy/scoring/v1/scoring.proto\"\x18\n\x16GetRouterStatusRequest\"\x81\x01\n\x0c\x41nsweredRows\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0b\n\x03\x61rm\x18\x03 \x01(\t\x12\x36\n\x05level\x18\x04 \x01(\x0e\x32\'.understudy.scoring.v1.DegradationLevel\x12\x0c\n\x04rows\x18\x05 \x01(\x04\"<\n\x0f\x43ountedFailures\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x04\"\x88\x02\n\x0cMirrorCounts\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0eshadow_version\x18\x02 \x01(\r\x12\x0f\n\x07offered\x18\x03 \x01(\x04\x12\x13\n\x0bsampled_out\x18\x04 \x01(\x04\x12\x1a\n\x12\x64ropped_queue_full\x18\x05 \x01(\x04\x12\x17\n\x0f\x64ropped_expired\x18\x06 \x01(\x04\x12\x19\n\x11\x64ropped_not_ready\x18\x07 \x01(\x04\x12\n\n\x02ok\x18\x08 \x01(\x04\x12\r\n\x05\x65rror\x18\t \x01(\x04\x12\x0f\n\x07timeout\x18\n \x01(\x04\x12\x11\n\tin_flight\x18\x0b \x01(\x04\x12\x1c\n\x14\x66\x65\x61ture_breaker_open\x18\x0c \x01(\x08\"i\n\nUsedScorer\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x14\n\x0c\x62reaker_open\x18\x04 \x01(\x08\x12\x14\n\x0clast_failure\x18\x05 \x01(\t\";\n\x0c\x44\x65gradedRows\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x04\"\\\n\tLogCounts\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07offered\x18\x02 \x01(\x04\x12\x0f\n\x07written\x18\x03 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x04\"\xd3\x04\n\x17GetRouterStatusResponse\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x04\x12\x38\n\x06models\x18\x04 \x03(\x0b\x32(.understudy.registry.v1.RouterModelState\x12\x34\n\x08\x61nswered\x18\x05 \x03(\x0b\x32\".understudy.router.v1.AnsweredRows\x12\x37\n\x08\x66\x61ilures\x18\x06 \x03(\x0b\x32%.understudy.router.v1.CountedFailures\x12\x33\n\x07mirrors\x18\x07 \x03(\x0b\x32\".understudy.router.v1.MirrorCounts\x12-\n\x04logs\x18\x08 \x03(\x0b\x32\x1f.understudy.router.v1.LogCounts\x12\x0f\n\x07\x62\x61tches\x18\t \x01(\x04\x12\x11\n\tlate_rows\x18\n \x01(\x04\x12\x18\n\x10outstanding_rows\x18\x0b \x01(\x04\x12\x1c\n\x14\x61\x64mission_limit_rows\x18\x0c \x01(\x01\x12\x1c\n\x14\x66\x65\x61ture_breaker_open\x18\r \x01(\x08\x12\x31\n\x07scorers\x18\x0f \x03(\x0b\x32 .understudy.router.v1.UsedScorer\x12\x34\n\x08\x64\x65graded\x18\x10 \x03(\x0b\x32\".understudy.router.v1.DegradedRows\x12\r\n\x05\x64rill\x18\x0e \x01(\t\"\xa5\x01\n\x11StartDrillRequest\x12\x36\n\x05level\x18\x01 \x01(\x0e\x32\'.understudy.scoring.v1.DegradationLevel\x12\x12\n\nduration_s\x18\x02 \x01(\x01\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x14\n\x0c\x61llow_errors\x18\x05 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x06 \x01(\x08\"\'\n\x12StartDrillResponse\x12\x11\n\trouter_id\x18\x01 \x01(\t2\xe5\x01\n\x12RouterAdminService\x12n\n\x0fGetRouterStatus\x12,.understudy.router.v1.GetRouterStatusRequest\x1a-.understudy.router.v1.GetRouterStatusResponse\x12_\n\nStartDrill\x12\'.understudy.router.v1.StartDrillRequest\x1a(.understudy.router.v1.StartDrillResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!understudy/router/v1/router.proto\x12\x14understudy.router.v1\x1a%understudy/registry/v1/registry.proto\x1a#understudy/scoring/v1/scoring.proto\"\x18\n\x16GetRouterStatusRequest\"\x9d\x01\n\x0c\x41nsweredRows\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\'\n\x03\x61rm\x18\x03 \x01(\x0e\x32\x1a.understudy.scoring.v1.Arm\x12\x36\n\x05level\x18\x04 \x01(\x0e\x32\'.understudy.scoring.v1.DegradationLevel\x12\x0c\n\x04rows\x18\x05 \x01(\x04\"n\n\x0f\x43ountedFailures\x12\x12\n\x05model\x18\x01 \x01(\tH\x00\x88\x01\x01\x12/\n\x04kind\x18\x02 \x01(\x0e\x32!.understudy.router.v1.FailureKind\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x42\x08\n\x06_model\"\x88\x02\n\x0cMirrorCounts\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0eshadow_version\x18\x02 \x01(\r\x12\x0f\n\x07offered\x18\x03 \x01(\x04\x12\x13\n\x0bsampled_out\x18\x04 \x01(\x04\x12\x1a\n\x12\x64ropped_queue_full\x18\x05 \x01(\x04\x12\x17\n\x0f\x64ropped_expired\x18\x06 \x01(\x04\x12\x19\n\x11\x64ropped_not_ready\x18\x07 \x01(\x04\x12\n\n\x02ok\x18\x08 \x01(\x04\x12\r\n\x05\x65rror\x18\t \x01(\x04\x12\x0f\n\x07timeout\x18\n \x01(\x04\x12\x11\n\tin_flight\x18\x0b \x01(\x04\x12\x1c\n\x14\x66\x65\x61ture_breaker_open\x18\x0c \x01(\x08\"\x7f\n\nUsedScorer\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x14\n\x0c\x62reaker_open\x18\x04 \x01(\x08\x12\x19\n\x0clast_failure\x18\x05 \x01(\tH\x00\x88\x01\x01\x42\x0f\n\r_last_failure\"e\n\x0c\x44\x65gradedRows\x12\r\n\x05model\x18\x01 \x01(\t\x12\x38\n\x06reason\x18\x02 \x01(\x0e\x32(.understudy.scoring.v1.DegradationReason\x12\x0c\n\x04rows\x18\x03 \x01(\x04\"{\n\tLogCounts\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.understudy.router.v1.LogKind\x12\x0f\n\x07offered\x18\x02 \x01(\x04\x12\x0f\n\x07written\x18\x03 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x04\"u\n\x0cRunningDrill\x12\x36\n\x05level\x18\x01 \x01(\x0e\x32\'.understudy.scoring.v1.DegradationLevel\x12\x0e\n\x06left_s\x18\x02 \x01(\x01\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xc6\x05\n\x17GetRouterStatusResponse\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x1d\n\x10snapshot_lineage\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x1e\n\x11snapshot_sequence\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12\x38\n\x06models\x18\x05 \x03(\x0b\x32(.understudy.registry.v1.RouterModelState\x12\x34\n\x08\x61nswered\x18\x06 \x03(\x0b\x32\".understudy.router.v1.AnsweredRows\x12\x34\n\x08\x64\x65graded\x18\x07 \x03(\x0b\x32\".understudy.router.v1.DegradedRows\x12\x37\n\x08\x66\x61ilures\x18\x08 \x03(\x0b\x32%.understudy.router.v1.CountedFailures\x12\x33\n\x07mirrors\x18\t \x03(\x0b\x32\".understudy.router.v1.MirrorCounts\x12-\n\x04logs\x18\n \x03(\x0b\x32\x1f.understudy.router.v1.LogCounts\x12\x31\n\x07scorers\x18\x0b \x03(\x0b\x32 .understudy.router.v1.UsedScorer\x12\x0f\n\x07\x62\x61tches\x18\x0c \x01(\x04\x12\x11\n\tlate_rows\x18\r \x01(\x04\x12\x18\n\x10outstanding_rows\x18\x0e \x01(\x04\x12\x1c\n\x14\x61\x64mission_limit_rows\x18\x0f \x01(\x01\x12\x1c\n\x14\x66\x65\x61ture_breaker_open\x18\x10 \x01(\x08\x12\x31\n\x05\x64rill\x18\x11 \x01(\x0b\x32\".understudy.router.v1.RunningDrillB\x13\n\x11_snapshot_lineageB\x14\n\x12_snapshot_sequence\"\xa5\x01\n\x11StartDrillRequest\x12\x36\n\x05level\x18\x01 \x01(\x0e\x32\'.understudy.scoring.v1.DegradationLevel\x12\x12\n\nduration_s\x18\x02 \x01(\x01\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x14\n\x0c\x61llow_errors\x18\x05 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x06 \x01(\x08\"\'\n\x12StartDrillResponse\x12\x11\n\trouter_id\x18\x01 \x01(\t*\xd5\x02\n\x0b\x46\x61ilureKind\x12\x1c\n\x18\x46\x41ILURE_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x46\x41ILURE_KIND_INVALID_INPUT\x10\x01\x12\x1a\n\x16\x46\x41ILURE_KIND_NOT_FOUND\x10\x02\x12\x19\n\x15\x46\x41ILURE_KIND_CONFLICT\x10\x03\x12\x18\n\x14\x46\x41ILURE_KIND_REFUSED\x10\x04\x12#\n\x1f\x46\x41ILURE_KIND_PERMISSION_REFUSED\x10\x05\x12\x1b\n\x17\x46\x41ILURE_KIND_OVERLOADED\x10\x06\x12 \n\x1c\x46\x41ILURE_KIND_DEADLINE_PASSED\x10\x07\x12\x1c\n\x18\x46\x41ILURE_KIND_UNAVAILABLE\x10\x08\x12\x1a\n\x16\x46\x41ILURE_KIND_CORRUPTED\x10\t\x12\x19\n\x15\x46\x41ILURE_KIND_INTERNAL\x10\n*c\n\x07LogKind\x12\x18\n\x14LOG_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eLOG_KIND_SCORE\x10\x01\x12\x13\n\x0fLOG_KIND_SHADOW\x10\x02\x12\x15\n\x11LOG_KIND_OUTCOMES\x10\x03\x32\xe5\x01\n\x12RouterAdminService\x12n\n\x0fGetRouterStatus\x12,.understudy.router.v1.GetRouterStatusRequest\x1a-.understudy.router.v1.GetRouterStatusResponse\x12_\n\nStartDrill\x12\'.understudy.router.v1.StartDrillRequest\x1a(.understudy.router.v1.StartDrillResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'understudy.router.v1.router_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_FAILUREKIND']._serialized_start=2099
+  _globals['_FAILUREKIND']._serialized_end=2440
+  _globals['_LOGKIND']._serialized_start=2442
+  _globals['_LOGKIND']._serialized_end=2541
   _globals['_GETROUTERSTATUSREQUEST']._serialized_start=135
   _globals['_GETROUTERSTATUSREQUEST']._serialized_end=159
   _globals['_ANSWEREDROWS']._serialized_start=162
-  _globals['_ANSWEREDROWS']._serialized_end=291
-  _globals['_COUNTEDFAILURES']._serialized_start=293
-  _globals['_COUNTEDFAILURES']._serialized_end=353
-  _globals['_MIRRORCOUNTS']._serialized_start=356
-  _globals['_MIRRORCOUNTS']._serialized_end=620
-  _globals['_USEDSCORER']._serialized_start=622
-  _globals['_USEDSCORER']._serialized_end=727
-  _globals['_DEGRADEDROWS']._serialized_start=729
-  _globals['_DEGRADEDROWS']._serialized_end=788
-  _globals['_LOGCOUNTS']._serialized_start=790
-  _globals['_LOGCOUNTS']._serialized_end=882
-  _globals['_GETROUTERSTATUSRESPONSE']._serialized_start=885
-  _globals['_GETROUTERSTATUSRESPONSE']._serialized_end=1480
-  _globals['_STARTDRILLREQUEST']._serialized_start=1483
-  _globals['_STARTDRILLREQUEST']._serialized_end=1648
-  _globals['_STARTDRILLRESPONSE']._serialized_start=1650
-  _globals['_STARTDRILLRESPONSE']._serialized_end=1689
-  _globals['_ROUTERADMINSERVICE']._serialized_start=1692
-  _globals['_ROUTERADMINSERVICE']._serialized_end=1921
+  _globals['_ANSWEREDROWS']._serialized_end=319
+  _globals['_COUNTEDFAILURES']._serialized_start=321
+  _globals['_COUNTEDFAILURES']._serialized_end=431
+  _globals['_MIRRORCOUNTS']._serialized_start=434
+  _globals['_MIRRORCOUNTS']._serialized_end=698
+  _globals['_USEDSCORER']._serialized_start=700
+  _globals['_USEDSCORER']._serialized_end=827
+  _globals['_DEGRADEDROWS']._serialized_start=829
+  _globals['_DEGRADEDROWS']._serialized_end=930
+  _globals['_LOGCOUNTS']._serialized_start=932
+  _globals['_LOGCOUNTS']._serialized_end=1055
+  _globals['_RUNNINGDRILL']._serialized_start=1057
+  _globals['_RUNNINGDRILL']._serialized_end=1174
+  _globals['_GETROUTERSTATUSRESPONSE']._serialized_start=1177
+  _globals['_GETROUTERSTATUSRESPONSE']._serialized_end=1887
+  _globals['_STARTDRILLREQUEST']._serialized_start=1890
+  _globals['_STARTDRILLREQUEST']._serialized_end=2055
+  _globals['_STARTDRILLRESPONSE']._serialized_start=2057
+  _globals['_STARTDRILLRESPONSE']._serialized_end=2096
+  _globals['_ROUTERADMINSERVICE']._serialized_start=2544
+  _globals['_ROUTERADMINSERVICE']._serialized_end=2773
 # @@protoc_insertion_point(module_scope)

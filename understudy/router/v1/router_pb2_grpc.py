@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class RouterAdminServiceStub(object):
-    """Missing associated documentation comment in .proto file."""
+    """Answers operators on the same machine.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -47,16 +48,21 @@ class RouterAdminServiceStub(object):
 
 
 class RouterAdminServiceServicer(object):
-    """Missing associated documentation comment in .proto file."""
+    """Answers operators on the same machine.
+    """
 
     def GetRouterStatus(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Says what the process serves, what it counted, and what is in trouble.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartDrill(self, request, context):
-        """Answer from a lower level of the ladder for a while, to see that it works.
+        """Answers from a lower level of the ladder for a while, to show that it works.
+
+        INVALID_ARGUMENT: level, duration, actor or reason will not do. FAILED_PRECONDITION: a live
+        model declares nothing that could answer from that level, and errors are not allowed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,7 +90,8 @@ def add_RouterAdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RouterAdminService(object):
-    """Missing associated documentation comment in .proto file."""
+    """Answers operators on the same machine.
+    """
 
     @staticmethod
     def GetRouterStatus(request,
