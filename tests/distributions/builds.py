@@ -74,15 +74,8 @@ def floors_of(name: str, *, extra: str = "") -> dict[str, str]:
 
 
 def build_wheel(project: Path, folder: Path) -> Wheel:
-    """Build like `make wheel`. `project` is a folder or a source distribution."""
-    output_of(
-        [
-            *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"),
-            *("--no-build-isolation", "--wheel-dir", folder, project),
-        ]
-    )
-    (path,) = folder.glob("*.whl")
-    return Wheel(path)
+    """Return the wheel that `make wheel` would build of `project`."""
+    return Wheel(_built(project, "build_wheel", folder))
 
 
 def build_editable(project: Path, folder: Path) -> Path:
@@ -90,13 +83,16 @@ def build_editable(project: Path, folder: Path) -> Path:
     return _built(project, "build_editable", folder)
 
 
-def build_source(project: Path, folder: Path) -> Path:
-    """Return the source distribution of `project`."""
-    return _built(project, "build_sdist", folder)
+def unpacked_source(project: Path, folder: Path) -> Path:
+    """Return the folder of the unpacked source distribution of `project`."""
+    output_of(["tar", "-xf", _built(project, "build_sdist", folder), "-C", folder])
+    (unpacked,) = (path.parent for path in folder.glob("*/PKG-INFO"))
+    return unpacked
 
 
 def _built(project: Path, hook: str, folder: Path) -> Path:
-    """Call a hook of the build backend in the project's folder."""
+    """Call a hook of the build backend in the project's folder, as installers do."""
+    folder.mkdir(exist_ok=True)
     script = f"from hatchling.build import {hook}; print({hook}({str(folder)!r}))"
     *_, name = output_of([sys.executable, "-c", script], cwd=project).splitlines()
     return folder / name

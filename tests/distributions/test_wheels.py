@@ -12,14 +12,14 @@ from tests.distributions.builds import (
     Wheel,
     Wheels,
     build_editable,
-    build_source,
     build_wheel,
+    unpacked_source,
 )
 from tests.distributions.environments import Environment, offline_environment
 
 PROCESSES = ("router", "scorer", "registry", "stack")
 OF_THE_CLIENT = ("understudy.client", "understudy.scoring.v1.scoring_pb2", "understudy.oip")
-OF_SERVING = ("understudy.runtime.settings", "router.app", "registry.app", "stack.up")
+OF_SERVING = ("understudy.runtime.settings", "router.settings", "registry.settings", "stack.up")
 ORIGINS = """
 import importlib, json, sys
 print(json.dumps({name: importlib.import_module(name).__file__ for name in sys.argv[1:]}))
@@ -89,7 +89,9 @@ def test_the_licence_comes_along(built: Wheel) -> None:
 def test_a_source_distribution_builds_the_same_wheel(
     name: str, wheels: Wheels, tmp_path: Path
 ) -> None:
-    rebuilt = build_wheel(build_source(PROJECTS[name], tmp_path), tmp_path / "wheel")
+    unpacked = unpacked_source(PROJECTS[name], tmp_path / "source")
+
+    rebuilt = build_wheel(unpacked, tmp_path / "wheel")
 
     direct: Wheel = getattr(wheels, name)
     assert rebuilt.files == direct.files
