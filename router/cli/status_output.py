@@ -94,6 +94,10 @@ def _arm_version(model: str, named: scoring_pb2.ArmVersion) -> str:
     return f"{_arm_name(named.arm)} {model}@{named.version}"
 
 
+def _log_name(kind: router_pb2.LogKind.ValueType) -> str:
+    return shown_name(router_pb2.LogKind.Name(kind), "LOG_KIND")
+
+
 def _arm_name(arm: scoring_pb2.Arm.ValueType) -> str:
     return shown_name(scoring_pb2.Arm.Name(arm), "ARM")
 
@@ -117,7 +121,8 @@ def troubles(found: Sequence[Status]) -> list[str]:
             if mirror.feature_breaker_open
         ]
         lines += [
-            f"{each.router_id}: {shown_name(router_pb2.LogKind.Name(log.kind), 'LOG_KIND')} log: {log.dropped} rows dropped, {log.failed} failed"
+            f"{each.router_id}: {_log_name(log.kind)} log: {log.dropped} rows dropped, "
+            f"{log.failed} failed"
             for log in each.logs
             if log.dropped or log.failed
         ]
@@ -177,8 +182,7 @@ def _answered(found: Sequence[Status]) -> list[tuple[object, ...]]:
             is_constant = row.level == scoring_pb2.DEGRADATION_LEVEL_CONSTANT
             version = f"{row.version} (constant)" if is_constant else str(row.version)
             level = f"L{LEVEL_OF[row.level].value}"
-            arm = _arm_name(row.arm)
-            rows.append((each.router_id, row.model, version, arm, level, row.rows))
+            rows.append((each.router_id, row.model, version, _arm_name(row.arm), level, row.rows))
     return rows
 
 
