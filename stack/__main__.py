@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from understudy.domain.errors import UnavailableError
 from understudy.runtime.command_line import CommandGroup
-from understudy.runtime.distribution import SERVING
+from understudy.runtime.distribution import SERVING, installed_versions
 from understudy.runtime.terminal.output_option import Format, Output
 
 _MOUNTED = {
@@ -52,8 +52,31 @@ app = typer.Typer(
     cls=_LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Champion/challenger scoring: demo, a stack on this machine, and its parts.",
 )
+
+
+def _show_versions(*, asked: bool) -> None:
+    if asked:
+        for name, version in installed_versions().items():
+            typer.echo(f"{name} {version}")
+        raise typer.Exit
+
+
+@app.callback()
+def understudy(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=lambda asked: _show_versions(asked=asked),
+            help="Show the versions of the installed distributions.",
+        ),
+    ] = False,
+) -> None:
+    """Champion/challenger scoring: demo, a stack on this machine, and its parts."""
+
 
 Features = Annotated[str, typer.Option(help="lmdb or aerospike://HOST:PORT/NAMESPACE")]
 Directory = Annotated[Path, typer.Option("--dir", help="Where the stack keeps its files.")]

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def test_help_names_all_parts_and_loads_none_of_them() -> None:
     assert json.loads(loaded) == []
     for name in ("demo", "up", "score", "registry", "router", "scorer", "features", "shadow"):
         assert any(line.startswith(f"│ {name} ") for line in help_lines), name
+
+
+def test_the_versions_are_those_of_the_installed_distributions() -> None:
+    done = understudy("--version")
+
+    assert done.returncode == exit_codes.OK
+    assert done.stdout.splitlines() == [
+        f"{name} {version(name)}" for name in ("understudy-serving", "understudy-client")
+    ]
 
 
 @pytest.mark.parametrize("part", ["registry", "router", "scorer", "features", "shadow"])
