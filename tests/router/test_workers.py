@@ -16,7 +16,12 @@ async def test_workers_that_refuse_their_settings_end_the_router_and_are_not_tri
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = RouterSettings(
-        listen="127.0.0.1:0", registry="127.0.0.1:1", state_dir=tmp_path / "r", workers=2
+        listen="127.0.0.1:0",
+        registry="127.0.0.1:1",
+        features=f"lmdb:{tmp_path / 'f'}",
+        log_dir=tmp_path / "l",
+        state_dir=tmp_path / "r",
+        workers=2,
     )
     monkeypatch.setenv("ROUTER_STRANGER", "read by workers alone")
 
@@ -24,4 +29,4 @@ async def test_workers_that_refuse_their_settings_end_the_router_and_are_not_tri
 
     assert code == exit_codes.USAGE
     said = capfd.readouterr().err
-    assert said.count("ROUTER_STRANGER: no such setting") == 2
+    assert said.count("ROUTER_STRANGER: read an unknown setting") == 2
