@@ -1,4 +1,4 @@
-"""Open what the registry needs and the server over it; close all in reverse order."""
+"""The registry's process: opens resources and the server, and closes them in reverse order."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ from understudy.runtime.serving import HealthSwitch, add_health_and_reflection, 
 SERVICE_NAME = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
 _DATABASE_FILE = "registry.sqlite"
 _ARTIFACTS_DIRECTORY = "artifacts"
-_MOST_RECEIVED_BYTES = 8 << 20  # in one message; files come in chunks
+_MOST_RECEIVED_BYTES = 8 << 20  # per message; files are sent in chunks
 _NOT_FOR_OTHERS = 0o077
 
 _log = structlog.get_logger()
@@ -47,7 +47,7 @@ class OpenRegistry:
 
 @asynccontextmanager
 async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistry]:
-    """Open the registry; its server is bound and not yet started.
+    """Open the registry, with its server bound but not started.
 
     Raises:
         UnavailableError: directory, database or address cannot be used.
@@ -98,7 +98,7 @@ async def serve(settings: RegistrySettings) -> None:
     Raises:
         UnavailableError, RefusedError: see `open_registry`.
     """
-    os.umask(_NOT_FOR_OTHERS)  # database and artifacts belong to who runs the registry
+    os.umask(_NOT_FOR_OTHERS)  # database and artifacts are accessible only to the registry's user
     stop = stop_on_signals()
     async with open_registry(settings) as opened, asyncio.TaskGroup() as owned:
         owned.create_task(_end_watches(stop, opened.watchers))

@@ -1,4 +1,4 @@
-"""Make the next revision of a deployment by compare-and-swap, with its audit row."""
+"""Changes to a deployment: the next revision by compare-and-swap, with its audit row."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from understudy.domain.versions import VersionRef
 from understudy.gate.record_checks import standing_findings
 from understudy.provenance.findings import read_record
 
-_PAST_REVISIONS = 50  # among them a rollback that names none finds candidates to tell
+_PAST_REVISIONS = 50  # searched for revisions to suggest when a rollback must name one
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class ChangeRequest:
     change: Change
     reason: str
     actor: str
-    expect_revision: int | None  # None: whatever is current; 0: not deployed yet
+    expect_revision: int | None  # None: any; 0: not deployed yet
     dry_run: bool
 
 
@@ -35,7 +35,7 @@ class ChangeRequest:
 class Changed:
     before: Deployment | None
     after: Deployment
-    audit_digest: str  # of the row that tells of it; empty for a dry run
+    audit_digest: str  # digest of its audit row; empty for a dry run
 
     @property
     def applied(self) -> bool:
@@ -44,24 +44,24 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentChanger:
-    """Runs in worker threads: everything here may block."""
+    """Applies changes in worker threads: everything here may block."""
 
     engine: Engine
     now: Callable[[], datetime]  # UTC
 
     def change(self, request: ChangeRequest) -> Changed:
-        """Apply `request`, or only say what it would do when it is a dry run.
+        """Apply `request`, or only report its effect if it is a dry run.
 
         Raises:
             ConflictError: the current revision is not the expected one.
-            NotFoundError, RefusedError, InvalidInputError: see `apply_change`; refused too when
-                the provenance of a version that would gain traffic has run out.
+            NotFoundError, RefusedError, InvalidInputError: see `apply_change`; refused too if
+                the provenance of a version that would gain traffic has expired.
         """
         if request.dry_run:
             with reading(self.engine) as connection:
                 before, after = self._decide(connection, request)
             return Changed(before, after, audit_digest="")
-        # The write lock is held from the reading of the current revision to the commit.
+        # The write lock is held from reading the current revision to the commit.
         with writing(self.engine) as connection:
             before, after = self._decide(connection, request)
             audit_digest = self._write(connection, request, before, after)
@@ -88,7 +88,7 @@ class DeploymentChanger:
             known_versions=known,
             first_salt=model,
         )
-        # Going back must always be possible: what has run out blocks the next step forward.
+        # Going back must always be possible: expiry only blocks the next step forward.
         if not isinstance(change, Rollback):
             self._check_standing(connection, model, gains(before, after))
         return before, after
@@ -132,7 +132,7 @@ class DeploymentChanger:
 def _check_record(connection: Connection, ref: VersionRef, today: date) -> None:
     stored = versions.get_version(connection, ref)
     if digest_of_text(stored.provenance_json) != stored.spec.provenance_digest:
-        raise CorruptedError(f"the provenance record of {ref} is not what was registered")
+        raise CorruptedError(f"the provenance record of {ref} differs from the registered one")
     read = read_record(stored.provenance_json)
     findings = (*read.findings, *standing_findings(read.groups, today))
     if findings:

@@ -1,4 +1,4 @@
-"""Put an exercise of the degradation ladder into the audit log: who, which level, why."""
+"""Recording of drills of the degradation ladder in the audit log: actor, level, reason."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ class Drill:
     """An exercise that an operator is about to start, or to end with level FULL.
 
     Raises:
-        InvalidInputError: on construction, with all that is wrong.
+        InvalidInputError: on construction, with all faults.
     """
 
     actor: str

@@ -1,4 +1,4 @@
-"""Register an immutable version: receive, examine, keep. All or nothing."""
+"""Registration of an immutable version: receive, examine, keep. All or nothing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from understudy.provenance.inspection import Inspection
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What a caller asks to be registered; the files' bytes come apart."""
+    """A caller's registration; the bytes of the files are sent separately."""
 
     model: str
     files: tuple[ArtifactFile, ...]  # as announced
@@ -40,12 +40,12 @@ class Registered:
     """A version that passed the gate."""
 
     version: StoredVersion
-    audit_digest: str  # of the row that tells of it
+    audit_digest: str  # digest of its audit row
 
 
 @dataclass(frozen=True, slots=True)
 class Registrar:
-    """Runs in worker threads: everything here may block."""
+    """Registers versions in worker threads: everything here may block."""
 
     engine: Engine
     artifacts: ArtifactStore
@@ -54,7 +54,7 @@ class Registrar:
     def prepare(
         self, registration: Registration, received: Sequence[ArtifactFile], inspection: Inspection
     ) -> Submission:
-        """Return all that is judged."""
+        """Return the complete input of the gate."""
         return Submission(
             model=registration.model,
             files=tuple(received),
@@ -65,21 +65,21 @@ class Registrar:
         )
 
     def check(self, registration: Registration, submission: Submission) -> GateReport:
-        """Return what the gate finds, and register nothing."""
+        """Return the gate's report without registering anything."""
         with reading(self.engine) as connection:
             return self._examine(connection, registration, submission)
 
     def register(
         self, registration: Registration, submission: Submission, staging: Staging
     ) -> tuple[GateReport, Registered | None]:
-        """Register under the next number when the gate finds nothing; else change nothing."""
+        """Register under the next number if the gate finds nothing; otherwise change nothing."""
         report = self.check(registration, submission)
         if not report.complete:
             return report, None
-        # Files first: a row must never name bytes that are not there.
+        # Files first: a row must never name missing bytes.
         self.artifacts.keep(staging, submission.files)
         with writing(self.engine) as connection:
-            # Again, under the lock: somebody may have redefined a view meanwhile.
+            # Again, under the lock: a view may have been redefined in the meantime.
             report = self._examine(connection, registration, submission)
             if not report.complete:
                 return report, None

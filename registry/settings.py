@@ -23,17 +23,17 @@ class RegistrySettings(ProcessSettings):
     listen: str = "127.0.0.1:8500"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     workers: Annotated[int, Field(ge=1, le=64)] = 4  # threads for database and files
-    report_ttl_s: Seconds = 30.0  # a report not repeated for so long is dropped
+    report_ttl_s: Seconds = 30.0  # a report not repeated within this time is dropped
     standby_versions: Annotated[int, Field(ge=0, le=8)] = 1  # former champions kept warm, per model
     max_artifact_bytes: Bytes = 2 << 30
     max_artifact_files: Annotated[int, Field(ge=2, le=10_000)] = 64
-    max_uploads: Annotated[int, Field(ge=1, le=64)] = 4  # registrations at a time
-    upload_idle_s: Seconds = 30.0  # a stream that is silent for so long is ended
-    upload_timeout_s: Seconds = 900.0  # for all bytes of one upload
+    max_uploads: Annotated[int, Field(ge=1, le=64)] = 4  # concurrent registrations
+    upload_idle_s: Seconds = 30.0  # a stream that is silent for this time is ended
+    upload_timeout_s: Seconds = 900.0  # limit for all bytes of one upload
     max_watchers: Annotated[int, Field(ge=1, le=100_000)] = 1_000
-    max_watchers_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 32  # of one machine
-    max_inspections: Annotated[int, Field(ge=1, le=16)] = 2  # at a time; others wait
-    inspection_timeout_s: Seconds = 120.0  # loading a model and replaying its golden vectors
-    inspection_max_bytes: Bytes = 2 << 30  # address space of the process that does it
+    max_watchers_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 32  # from one machine
+    max_inspections: Annotated[int, Field(ge=1, le=16)] = 2  # concurrent; others wait
+    inspection_timeout_s: Seconds = 120.0  # limit on loading and replaying golden vectors
+    inspection_max_bytes: Bytes = 2 << 30  # address space of the inspecting process
     unready_delay_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 0.0
     drain_grace_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2.0

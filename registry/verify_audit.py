@@ -1,4 +1,4 @@
-"""Verify the audit log: its own chain, and that it tells of all that the registry holds."""
+"""Verification of the audit log: its own chain, and its agreement with the registry's content."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ from understudy.domain.changes import Action
 @dataclass(frozen=True, slots=True)
 class VerifiedAudit:
     recorded: tuple[RecordedRow, ...]
-    faults: tuple[str, ...]  # empty: the log is intact
+    faults: tuple[str, ...]  # empty if the log is intact
 
 
 def verify_audit(connection: Connection) -> VerifiedAudit:
-    """Read the whole log and return it with all that speaks against it."""
+    """Read the whole log and return it with all its faults."""
     recorded = audit_log.read_all(connection)
     faults = list(discrepancies(recorded, _present(connection)))
     broken_at = first_break(recorded)
@@ -34,7 +34,7 @@ def verify_audit(connection: Connection) -> VerifiedAudit:
 
 
 def _present(connection: Connection) -> Iterator[Effect]:
-    """What is there, by digests computed anew."""
+    """Yield the existing objects, with recomputed digests."""
     for version in versions.list_versions(connection):
         spec = version.spec
         provenance = digest_of_text(version.provenance_json)

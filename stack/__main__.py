@@ -1,4 +1,4 @@
-"""The `understudy` command. Parts of it are imported when they are asked for, not before."""
+"""The `understudy` command. Its parts are imported only when they are used."""
 
 import sys
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _DEMO_LIBRARIES = ("sklearn", "skl2onnx")
 
 
 class _LazyGroup(CommandGroup):
-    """Shows the packages' commands by name; imports one when its name is used."""
+    """Lists the packages' commands by name; imports one when its name is used."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [*super().list_commands(ctx), *_MOUNTED]
@@ -79,7 +79,7 @@ def understudy(
 
 
 Features = Annotated[str, typer.Option(help="lmdb or aerospike://HOST:PORT/NAMESPACE")]
-Directory = Annotated[Path, typer.Option("--dir", help="Where the stack keeps its files.")]
+Directory = Annotated[Path, typer.Option("--dir", help="Folder for the files of the stack.")]
 
 
 @app.command()
@@ -122,7 +122,7 @@ def up(
     features: Features = "lmdb",
     output: Output = Format.TABLE,
 ) -> None:
-    """Start registry, scorer host and router on this machine, and stay until Ctrl-C."""
+    """Start registry, scorer host and router on this machine, and run until Ctrl-C."""
     from stack.up import run_up  # noqa: PLC0415 - other commands start faster without it
 
     sys.exit(

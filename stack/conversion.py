@@ -1,9 +1,9 @@
-"""From scikit-learn to an artifact: ONNX with float32 input, plus golden vectors.
+"""Conversion from scikit-learn to an artifact: ONNX with float32 input, plus golden vectors.
 
-Every classifier is converted alike: one input `features` of shape (n, width), outputs `label`
-and `probabilities` of shape (n, classes), no ZipMap (it would make a dictionary per row).
-HistGradientBoosting is not converted by the locked skl2onnx; use GradientBoosting, or export
-the trees by another tool.
+Every classifier is converted in the same way: one input `features` of shape (n, width), outputs
+`label` and `probabilities` of shape (n, classes), no ZipMap (it would create a dictionary per row).
+The locked skl2onnx does not convert HistGradientBoosting; use GradientBoosting, or export
+the trees with another tool.
 """
 
 from pathlib import Path
@@ -37,14 +37,14 @@ def convert(model: Any, *, width: int) -> bytes:
 
 
 def write_artifact(folder: Path, onnx_bytes: bytes, *, golden_rows: NDArray[np.float32]) -> None:
-    """Write model and golden vectors: `golden_rows` and what the model answers to them."""
+    """Write the model and golden vectors: `golden_rows` and the model's answers to them."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MODEL_FILE).write_bytes(onnx_bytes)
     write_golden(folder, {INPUT: golden_rows})
 
 
 def converted_scores(onnx_bytes: bytes, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return what the converted model says of `rows`: the probability of class 1, shape (n,)."""
+    """Return the converted model's probability of class 1 for `rows`, shape (n,)."""
     session = ort.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
     (probabilities,) = session.run([PROBABILITIES], {INPUT: rows})
     scores: NDArray[np.float64] = probabilities[:, 1].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Where a stack on one machine keeps what."""
+"""The layout of the files of a stack on one machine."""
 
 import os
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from understudy.domain.errors import InvalidInputError
 
 EMBEDDED = "lmdb"  # the feature store below the directory itself
-_LONGEST_SOCKET_PATH_BYTES = 107  # the kernel's bound
+_LONGEST_SOCKET_PATH_BYTES = 107  # the kernel's limit
 _LONGEST_SOCKET = "router/worker-63.sock"
 
 
@@ -16,7 +16,7 @@ class DataDirectory:
     """The folders and files below `root`. Deleting `root` deletes the stack."""
 
     root: Path
-    features_store: str = EMBEDDED  # or aerospike://HOST:PORT/NAMESPACE, which lies elsewhere
+    features_store: str = EMBEDDED  # or aerospike://HOST:PORT/NAMESPACE, outside this directory
 
     @property
     def registry(self) -> Path:
@@ -45,17 +45,17 @@ class DataDirectory:
 
     @property
     def process_logs(self) -> Path:
-        """What the processes say, a file each."""
+        """The output of the processes, one file each."""
         return self.root / "process-logs"
 
     @property
     def training(self) -> Path:
-        """What the demo trained: feature views, features, an artifact per version."""
+        """The demo's training results: feature views, features, an artifact per version."""
         return self.root / "training"
 
     @property
     def features_url(self) -> str:
-        """What the router reads and loaders write, as `--features` and `--store` take it."""
+        """The store's URL, in the form of `--features` and `--store`."""
         if self.features_store == EMBEDDED:
             return f"lmdb:{self.features}"
         return self.features_store
@@ -65,8 +65,8 @@ def checked_directory(root: Path, features_store: str = EMBEDDED) -> DataDirecto
     """Return the directory at `root`.
 
     Raises:
-        InvalidInputError: `root` is a file, or so long that sockets below it have no name; or the
-            feature store is neither the embedded one nor the address of one.
+        InvalidInputError: `root` is a file, or too long for sockets below it; or the
+            feature store is neither the embedded one nor a valid address.
     """
     if features_store != EMBEDDED and not features_store.startswith("aerospike://"):
         raise InvalidInputError.of(
@@ -77,7 +77,7 @@ def checked_directory(root: Path, features_store: str = EMBEDDED) -> DataDirecto
         raise InvalidInputError.of(
             "--dir",
             read=str(root.resolve()),
-            accepted=f"an absolute path of at most {longest_bytes} bytes; sockets lie below it",
+            accepted=f"an absolute path of at most {longest_bytes} bytes; sockets are created below it",
         )
     if root.exists() and not root.is_dir():
         raise InvalidInputError.of("--dir", read=str(root), accepted="a folder")

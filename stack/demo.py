@@ -1,4 +1,4 @@
-"""`understudy demo`: the whole system on real data, and proof that it did what it says."""
+"""`understudy demo`: the whole system on real data, with proof that it did what it claims."""
 
 import asyncio
 import time
@@ -66,7 +66,7 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What was trained, before any process runs."""
+    """The results of training, before any process runs."""
 
     directory: DataDirectory
     patients: Patients
@@ -117,7 +117,7 @@ def run_demo(directory: Path | None, options: DemoOptions) -> int:
 
 
 async def _stay_with(code: int, stack: Stack) -> int:
-    """Keep the stack running; Ctrl-C is how that ends, and leaves the verdict as it is."""
+    """Keep the stack running until Ctrl-C, which does not change the exit code."""
     try:
         return await stay(stack)
     except asyncio.CancelledError:
@@ -145,7 +145,7 @@ def prepare(directory: DataDirectory, report: DemoReport) -> Prepared:
 async def perform(
     stack: Stack, prepared: Prepared, report: DemoReport, *, rate_per_s: float
 ) -> tuple[Facts, ComparisonReport]:
-    """Register, deploy, send traffic, change who serves; return what was counted."""
+    """Register, deploy, send traffic, change the deployment; return the counts."""
     with RegistryClient(stack.addresses.registry) as registry:
         operator = Operator(registry, stack.directory.router)
         gate_refused = await _register(operator, prepared, report)
@@ -155,7 +155,7 @@ async def perform(
         audit_intact = await operator.audit_is_intact()
     await _until_mirrored(stack)
     books = await read_books(stack.directory.router)
-    await stack.supervisor.stop(ROUTER)  # it drains, and writes what its logs still hold
+    await stack.supervisor.stop(ROUTER)  # it drains and finishes its logs
     logs = stack.directory.logs
     facts = Facts(
         calls=traffic.calls,
@@ -175,8 +175,8 @@ async def perform(
 
 
 async def _register(operator: Operator, prepared: Prepared, report: DemoReport) -> bool:
-    """Register three versions; return whether the gate refused the incomplete one before."""
-    report.begin("Register: the gate wants complete provenance")
+    """Register three versions; return whether the gate refused the incomplete record before."""
+    report.begin("Register: the gate requires complete provenance")
     lockfile = prepared.directory.training / "environment.lock"
     champion: Champion | None = None
     gate_refused = False
@@ -209,8 +209,8 @@ async def _roll_out(
     *,
     rate_per_s: float,
 ) -> Traffic:
-    """Deploy, then change who serves while traffic flows; return the traffic."""
-    report.begin("Deploy, and change who serves while traffic flows")
+    """Deploy, then change the deployment under traffic; return the traffic."""
+    report.begin("Deploy, and change the deployment under traffic")
     await operator.change(DeployChampion(CHAMPION), reason="first champion")
     shadowed = await operator.change(SetShadow(SHADOW, 10_000), reason="rehearse the MLP")
     await operator.until_settled(shadowed)
@@ -236,7 +236,7 @@ async def _roll_out(
 
 
 async def _send_outcomes(stack: Stack, prepared: Prepared, traffic: Traffic) -> int:
-    """Hand in the diagnosis behind each answered call; return how many were accepted."""
+    """Report the diagnosis behind each answered call; return how many were accepted."""
     labels = {
         call.request_id: float(prepared.patients.is_malignant[int(call.unit)])
         for call in traffic.calls
@@ -251,7 +251,7 @@ async def _send_outcomes(stack: Stack, prepared: Prepared, traffic: Traffic) -> 
 
 
 async def _until_mirrored(stack: Stack) -> None:
-    """Return once no mirrored row is under way, or after a limit: the ledger will tell."""
+    """Return once no mirrored row is in flight, or after a limit: the ledger will show it."""
     give_up_s = time.monotonic() + _MIRROR_LIMIT_S
     while time.monotonic() < give_up_s:
         books = await read_books(stack.directory.router)

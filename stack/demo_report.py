@@ -35,7 +35,7 @@ _QUERY = (
 
 
 class StageProgress:
-    """Counts calls as they end; one bar over all stages, or a line at the end of each."""
+    """Counts ended calls; shows one bar over all stages, or a line at the end of each."""
 
     def __init__(self, screen: Screen, bar: Progress | None, total: int) -> None:
         self._screen = screen
@@ -44,7 +44,7 @@ class StageProgress:
         self._aim = 0
 
     async def stage(self, title: str, traffic: Traffic, calls: int) -> None:
-        """Return once so many more calls have ended under what `title` says."""
+        """Return once `calls` more calls have ended in the stage named `title`."""
         began = traffic.ended
         goal = began + calls
         step = max(1, calls // 50)

@@ -1,4 +1,4 @@
-"""Reads what the demo left behind: the logs, and the routers' books."""
+"""The evidence that the demo left behind: the logs, and the routers' counts."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The processes of a stack on one machine, and how each is started."""
+"""The processes of a stack on one machine, and their command lines."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ ROUTER = "router"
 
 @dataclass(frozen=True, slots=True)
 class StackAddresses:
-    """host:port of what others call."""
+    """The public addresses of the stack, as host:port."""
 
     registry: str
     router: str
@@ -25,7 +25,7 @@ class StackAddresses:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A running stack. The supervisor ends it."""
+    """A running stack. The supervisor stops it."""
 
     directory: DataDirectory
     addresses: StackAddresses

@@ -1,4 +1,4 @@
-"""The provenance records of the demo's versions, filled from facts."""
+"""The provenance records of the demo's versions, captured from facts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ THRESHOLD = 0.5
 _SOURCE = "https://archive.ics.uci.edu/dataset/17/breast+cancer+wisconsin+diagnostic"
 _LICENCE = "CC BY 4.0 (UCI Machine Learning Repository, data set 17)"
 _LABEL = "1: the biopsy of the mass was malignant; 0: benign"
-# The samples came in from 1984 on; the data set was given away in November 1995.
+# The samples were collected from 1984 on; the data set was donated in November 1995.
 _WINDOW = (datetime(1984, 1, 1, tzinfo=UTC), datetime(1995, 11, 1, tzinfo=UTC))
 _REVALIDATE_AFTER = timedelta(days=365)
 _CODE = InstalledCode(SERVING, ("stack", "understudy"))
@@ -40,7 +40,7 @@ APPROVER = "demo-reviewer"
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """What later versions are compared with."""
+    """The version that later versions are compared with."""
 
     ref: str  # e.g. cancer@1
     auc: float
@@ -55,7 +55,7 @@ def complete_record(
     champion: Champion | None,
     today: date,
 ) -> dict[str, Any]:
-    """Return the whole record of `trained`; `champion` None: there is none yet."""
+    """Return the complete record of `trained`; `champion` is None for the first version."""
     training = _dataset("training patients", patients, patients.training_rows)
     evaluation = _dataset("kept patients", patients, patients.kept_rows)
     metrics = _metrics(trained, patients, dataset=evaluation["content"])
@@ -68,7 +68,7 @@ def complete_record(
         split={
             "method": "stratified",
             "seed": SEED,
-            "description": f"{KEPT_SHARE:.0%} of the patients kept, both diagnoses alike",
+            "description": f"{KEPT_SHARE:.0%} of the patients kept, stratified by diagnosis",
         },
         feature_set=[f"{view}:{feature.name}" for feature in view.features],
         views=[view],
@@ -90,7 +90,7 @@ def complete_record(
             "approver": APPROVER,
         },
         policy={
-            "intended_use": "Shows how Understudy works; not for decisions about patients",
+            "intended_use": "Demonstrates Understudy; not for decisions about patients",
             "decision_threshold": THRESHOLD,
             "fallback_score": float(patients.is_malignant[patients.training_rows].mean()),
             "revalidate_by": today + _REVALIDATE_AFTER,
@@ -115,13 +115,13 @@ def without_fields(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str,
 
 
 def auc_of(record: Mapping[str, Any]) -> float:
-    """Return the area under the ROC curve that `record` claims."""
+    """Return the area under the ROC curve stated in `record`."""
     values = {metric["name"]: metric["value"] for metric in record["evaluation"]["metrics"]}
     return float(values["auc"])
 
 
 def write_lockfile(path: Path) -> None:
-    """Write name and version of every installed distribution: what really took part."""
+    """Write name and version of every installed distribution: the actual environment."""
     pins = {f"{each.metadata['Name']}=={each.version}" for each in distributions()}
     path.write_text("\n".join(sorted(pins, key=str.lower)) + "\n")
 

@@ -22,7 +22,7 @@ from understudy.registry.v1 import registry_pb2 as pb
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the gate says about a field."""
+    """A finding of the gate about a field."""
 
     field: str
     read: str
@@ -30,7 +30,7 @@ class Finding:
 
 
 class Operator:
-    """Changes the deployment and waits until the routers act on it."""
+    """Changes the deployment and waits until the routers apply it."""
 
     def __init__(self, registry: RegistryClient, router_state: Path) -> None:
         self._registry = registry
@@ -39,7 +39,7 @@ class Operator:
     async def check(
         self, artifact: Path, record: dict[str, Any], view: FeatureView
     ) -> list[Finding]:
-        """Register nothing; return what the gate holds against `record`."""
+        """Return the gate's findings about `record` without registering anything."""
         asked = _new_version(artifact, record, view, reason="demo: an incomplete record")
         answer = await asyncio.to_thread(self._registry.register, asked)
         return [Finding(each.field, each.read, each.wanted) for each in answer.report.findings]
@@ -50,7 +50,7 @@ class Operator:
         """Register a version; return its number.
 
         Raises:
-            RefusedError: the gate holds something against it.
+            RefusedError: the gate refused it.
         """
         asked = _new_version(artifact, record, view, reason=reason)
         answer = await asyncio.to_thread(self._registry.register, asked)
@@ -60,7 +60,7 @@ class Operator:
         return answer.version.ref.number
 
     async def change(self, change: Change, *, reason: str) -> int:
-        """Make the next revision; return its number."""
+        """Create the next revision; return its number."""
         answer = await asyncio.to_thread(
             self._registry.change, MODEL, change, reason=f"demo: {reason}"
         )
@@ -70,7 +70,7 @@ class Operator:
         """Return once every worker serves `revision` with nothing withheld.
 
         Raises:
-            UnavailableError: that did not come about; says what is withheld.
+            UnavailableError: that did not happen in time; the message names what is withheld.
         """
         remain = await until_settled(
             partial(self._open_points, revision), partial(cpu_s_of_loading, self._registry)
@@ -80,7 +80,7 @@ class Operator:
             raise UnavailableError(f"revision {revision}", why)
 
     async def revisions(self) -> dict[int, Deployment]:
-        """Return all revisions by number, as the registry has them."""
+        """Return all revisions by number, from the registry."""
         entries = await asyncio.to_thread(self._registry.list_revisions, MODEL)
         return {each.deployment.revision: deployment_from_wire(each.deployment) for each in entries}
 
@@ -92,7 +92,7 @@ class Operator:
         open_points: list[str] = []
         try:
             all_books = await read_books(self._router_state)
-        except UnavailableError as error:  # a worker that is starting again
+        except UnavailableError as error:  # a worker that is restarting
             return [str(error)]
         for books in all_books:
             states = [state for state in books.models if state.model == MODEL]

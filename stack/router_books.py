@@ -1,4 +1,4 @@
-"""What the workers of a router on this machine counted, read over their admin sockets."""
+"""The counts of a router's workers on this machine, read over their admin sockets."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ _TIMEOUT_S = 5.0
 
 
 async def read_books(state_dir: Path) -> list[router_pb2.GetRouterStatusResponse]:
-    """Return the books of each worker whose socket is in `state_dir`.
+    """Return the counts of each worker whose socket is in `state_dir`.
 
     Raises:
-        UnavailableError: there is none, or one does not answer.
+        UnavailableError: there is no worker, or one does not answer.
     """
     sockets = _sockets(state_dir)
     if not sockets:

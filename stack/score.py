@@ -1,4 +1,4 @@
-"""`understudy score`: one call from the shell, as any client would make it."""
+"""`understudy score`: one call from the shell, like that of any client."""
 
 from collections.abc import Mapping, Sequence
 
@@ -70,7 +70,7 @@ def parse_pair(text: str, option: str) -> tuple[str, str]:
     """Read `NAME=VALUE`.
 
     Raises:
-        InvalidInputError: `text` is not of that form.
+        InvalidInputError: `text` does not have this form.
     """
     name, separator, value = text.partition("=")
     if not (name and separator and value):
@@ -79,7 +79,7 @@ def parse_pair(text: str, option: str) -> tuple[str, str]:
 
 
 def parse_scalar(text: str) -> FeatureScalar:
-    """Read a feature value: true, false, a whole number, a number, else a text."""
+    """Read a feature value: true, false, an integer, a number, otherwise a string."""
     if text in {"true", "false"}:
         return text == "true"
     for kind in (int, float):
@@ -136,7 +136,7 @@ def _served_by(answer: ScoreAnswer) -> str:
     served = answer.served_by
     name = f"{served.model}@{served.version}, {_arm(served.arm)}"
     is_constant = answer.degradation.level == scoring_pb2.DEGRADATION_LEVEL_CONSTANT
-    return f"{name} (a declared constant: no model was asked)" if is_constant else name
+    return f"{name} (a declared constant, without a model)" if is_constant else name
 
 
 def _arm(arm: scoring_pb2.Arm.ValueType) -> str:

@@ -1,4 +1,4 @@
-"""Live traffic for the demo: paced calls over several connections, each answer kept."""
+"""Live traffic for the demo: paced calls over several connections, with every answer kept."""
 
 import asyncio
 import time
@@ -43,20 +43,20 @@ class Traffic:
 
     @property
     def ended(self) -> int:
-        """How many calls have ended, well or not."""
+        """The number of ended calls, successful or not."""
         return len(self.calls) + len(self.failures)
 
     async def until_ended(self, count: int) -> None:
-        """Return once so many calls have ended."""
+        """Return once `count` calls have ended."""
         async with self._ended:
             await self._ended.wait_for(lambda: self.ended >= count)
 
     def stop(self) -> None:
-        """Send no more; what is in flight is still answered."""
+        """Send no more calls; those in flight are still answered."""
         self._stopped = True
 
     async def run(self) -> None:
-        """Send at the given rate; slower when too many calls are in flight."""
+        """Send at the given rate, or slower if too many calls are in flight."""
         due_s = time.monotonic()
         number = 0
         async with asyncio.TaskGroup() as tasks:
@@ -98,9 +98,9 @@ async def open_traffic(
     connections: int = 8,
     timeout_s: float = _TIMEOUT_S,
 ) -> AsyncIterator[Traffic]:
-    """Send traffic to `router` for as long as the block runs; on leaving, all is answered.
+    """Send traffic to `router` while the block runs; on exit all calls have been answered.
 
-    Several connections, because the kernel spreads connections, not calls, over workers.
+    It uses several connections, because the kernel spreads connections, not calls, over workers.
     """
     clients = [AsyncScoringClient(router, timeout_s=timeout_s) for _ in range(connections)]
     try:

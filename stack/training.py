@@ -1,7 +1,7 @@
-"""What the demo serves: three classifiers of scikit-learn's breast-cancer data, as artifacts.
+"""The models of the demo: three classifiers of scikit-learn's breast-cancer data, as artifacts.
 
-569 patients, 30 measurements each. The score is the probability of malignancy, the class worth
-acting on; in the data set it is class 0 ("malignant"), so labels are turned around here: 1 is
+569 patients, 30 measurements each. The score is the probability of malignancy, the class that
+matters for decisions; in the data set it is class 0 ("malignant"), so labels are inverted here: 1 is
 malignant, and the score is column 1 of the output `probabilities`.
 """
 
@@ -34,7 +34,7 @@ ENTITY = "patient"
 VIEW = "patient"
 SCORE_OUTPUT = ScoreOutput(PROBABILITIES, 1)
 SEED = 20261
-KEPT_SHARE = 0.4  # of the patients: for evaluation and for traffic, never for training
+KEPT_SHARE = 0.4  # share of the patients for evaluation and traffic, never for training
 CONVERSION_TOLERANCE = 1e-4  # float32 against scikit-learn's float64
 _GOLDEN_ROWS = 16
 _MAX_AGE_S = 400 * 86_400.0
@@ -53,7 +53,7 @@ class Patients:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One way to train; `part` is what it plays in the demo."""
+    """A way to train; `part` is its role in the demo."""
 
     part: str
     describe: str
@@ -91,7 +91,7 @@ class Trained:
     artifact: Path  # folder
     run: StartedRun
     original_scores: NDArray[np.float64]  # of the kept patients, by scikit-learn
-    converted_scores: NDArray[np.float64]  # the same by ONNX Runtime
+    converted_scores: NDArray[np.float64]  # the same, by ONNX Runtime
 
     @property
     def largest_difference(self) -> float:
@@ -99,7 +99,7 @@ class Trained:
 
 
 def load_patients() -> Patients:
-    """Return the data and the split, the same at every call."""
+    """Return the data and the split, which are the same on every call."""
     source = load_breast_cancer()
     is_malignant = 1 - source.target
     training, kept = train_test_split(

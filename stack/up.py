@@ -124,7 +124,7 @@ def _tell(line: str) -> None:
 def run_until_interrupted(main: Coroutine[Any, Any, int], *, interrupted_code: int) -> int:
     """Run `main` and return its exit code.
 
-    Ctrl-C and SIGTERM cancel it; it ends with `interrupted_code` when it has cleaned up.
+    Ctrl-C and SIGTERM cancel it; it ends with `interrupted_code` after cleaning up.
     """
 
     async def cancellable() -> int:
@@ -160,7 +160,7 @@ def show_addresses(screen: Screen, stack: Stack) -> None:
 
 
 def _example(registry: str) -> tuple[str, str]:
-    """Return a model that is deployed and its entity type; placeholders when there is none."""
+    """Return a deployed model and its entity type; placeholders if there is none."""
     try:
         with RegistryClient(registry) as client:
             for deployment in client.get_status().deployments:

@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, settings
 from tests.virtual_time import SkippingLoop, StoppedClockLoop
 from understudy.runtime.free_port import free_port
 
-# On a shared machine an example may take any time: no deadline per example.
+# On a busy machine an example may take any time: no deadline per example.
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile(
     "ci",
     max_examples=200,
     deadline=None,
-    derandomize=True,  # CI is repeatable
+    derandomize=True,  # so that CI is repeatable
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
@@ -38,5 +38,5 @@ def pytest_asyncio_loop_factories(
 
 @pytest.fixture
 def unused_tcp_port() -> int:
-    """Instead of pytest-asyncio's, which an outgoing connection may take before a process does."""
+    """Replace pytest-asyncio's fixture, whose port an outgoing connection may take first."""
     return free_port()

@@ -1,8 +1,8 @@
-"""Event loops whose clock is not the machine's, so that no machine is too busy for a test.
+"""Event loops with their own clocks, so that no test depends on the machine's speed.
 
-On a `SkippingLoop` time takes none: its clock jumps to the next timer when nothing else is due. A
-deadline of 20 ms is met or missed by the rules alone, and an hour may pass.
-On a `StoppedClockLoop` no time passes unless the test says so: for code that needs sockets or threads.
+On a `SkippingLoop` waiting takes no time: its clock jumps to the next timer when nothing else is due.
+Whether a deadline of 20 ms is met depends on the rules alone, and an hour may pass.
+On a `StoppedClockLoop` no time passes unless the test says so, for code that needs sockets or threads.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _Result = TypeVar("_Result")
 class SkippingLoop(asyncio.SelectorEventLoop):
     """An event loop on virtual time, which starts at 0 and passes only while the loop is idle.
 
-    For code without sockets and threads: time would run away while these work.
+    For code without sockets and threads: time would run ahead while these work.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class SkippingLoop(asyncio.SelectorEventLoop):
         return self._skipped_s
 
     def skip(self, seconds: float) -> None:
-        """Let that much time pass."""
+        """Let `seconds` pass."""
         self._skipped_s += seconds
 
 
@@ -44,7 +44,7 @@ class _SkippingSelector(selectors.SelectSelector):
 
 
 class StoppedClockLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time passes only by `skip`; sockets and threads work as ever."""
+    """An event loop whose time passes only by `skip`; sockets and threads work as usual."""
 
     def __init__(self) -> None:
         self._skipped_s = 0.0
@@ -54,24 +54,24 @@ class StoppedClockLoop(asyncio.SelectorEventLoop):
         return self._skipped_s
 
     def skip(self, seconds: float) -> None:
-        """Let that much time pass."""
+        """Let `seconds` pass."""
         self._skipped_s += seconds
 
 
 def skip(seconds: float) -> None:
-    """Let that much time pass on the running loop at once, as when a call blocks it."""
+    """Let `seconds` pass on the running loop at once, as if a call blocked it."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SkippingLoop | StoppedClockLoop), "the test needs a marker of its loop"
     loop.skip(seconds)
 
 
 async def turns(count: int = 10) -> None:
-    """Let the loop turn that often, and no time pass."""
+    """Let the loop turn `count` times without any time passing."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 def run_on_virtual_time(scenario: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run `scenario` as `asyncio.run` does, for tests that are no coroutines themselves."""
+    """Run `scenario` like `asyncio.run`, for tests that are not coroutines themselves."""
     with asyncio.Runner(loop_factory=SkippingLoop) as runner:
         return runner.run(scenario)

@@ -1,4 +1,4 @@
-"""Read what operators write: versions as 7 or fraud@7, shares as 10% or 250bp."""
+"""Arguments of operators: versions as 7 or fraud@7, shares as 10% or 250bp."""
 
 import re
 from decimal import Decimal
@@ -15,7 +15,7 @@ def parse_version(model: str, version: str | None) -> VersionRef:
     """Return the version that `MODEL VERSION` or `MODEL@NUMBER` names.
 
     Raises:
-        InvalidInputError: none is named, or two different models are.
+        InvalidInputError: no version is named, or two different models are.
     """
     if version is None:
         return VersionRef.parse(model)
@@ -31,7 +31,7 @@ def parse_share(text: str, field: str) -> int:
     """Return basis points for `10%` or `250bp`.
 
     Raises:
-        InvalidInputError: no unit, not whole basis points, or above the whole.
+        InvalidInputError: no unit, not whole basis points, or above 100%.
     """
     match = _SHARE.fullmatch(text.strip())
     accepted = "0% to 100% or 0bp to 10000bp, in whole basis points"

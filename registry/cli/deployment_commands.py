@@ -1,4 +1,4 @@
-"""The commands that make a deployment's next revision."""
+"""Commands that create a deployment's next revision."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ app = typer.Typer()
 
 @dataclass(frozen=True, slots=True)
 class _How:
-    """The options that all these commands have."""
+    """The options common to these commands."""
 
     reason: str
     dry_run: bool
@@ -163,10 +163,11 @@ def fallback(
     *,
     version: Annotated[int | None, typer.Option(min=1, help="version that answers instead")] = None,
     last_score_max_age_s: Annotated[
-        float | None, typer.Option(help="the entity's last score answers while younger [never]")
+        float | None,
+        typer.Option(help="maximum age of the entity's last score to answer with [never]"),
     ] = None,
     constant_score: Annotated[
-        float | None, typer.Option(help="answers when all else fails")
+        float | None, typer.Option(help="score to answer with if all else fails")
     ] = None,
     reason: Reason,
     dry_run: DryRun = False,

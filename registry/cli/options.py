@@ -8,7 +8,7 @@ Registry = Annotated[
     str, typer.Option("--registry", envvar="UNDERSTUDY_REGISTRY", help="HOST:PORT of the registry")
 ]
 Actor = Annotated[
-    str | None, typer.Option("--actor", envvar="UNDERSTUDY_ACTOR", help="who acts [user@host]")
+    str | None, typer.Option("--actor", envvar="UNDERSTUDY_ACTOR", help="the actor [user@host]")
 ]
 Reason = Annotated[str, typer.Option("--reason", help="why; goes to the audit log")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would change, change nothing")]
@@ -18,5 +18,5 @@ Expect = Annotated[
 ]
 Model = Annotated[str, typer.Argument(help="name of the model")]
 AnyModel = Annotated[str, typer.Argument(help="name of the model [all]")]
-ModelOrVersion = Annotated[str, typer.Argument(help="MODEL, or MODEL@NUMBER with nothing after it")]
+ModelOrVersion = Annotated[str, typer.Argument(help="MODEL, or MODEL@NUMBER without a version")]
 Number = Annotated[str | None, typer.Argument(help="version: 7 or MODEL@7")]

@@ -1,4 +1,4 @@
-"""Print the registry's answers: tables for people, JSON for programs."""
+"""Output of the registry's answers: tables for people, JSON for programs."""
 
 import json
 import re
@@ -225,7 +225,7 @@ def _loaded(process: pb.ScorerProcess) -> str:
 
 
 def _details(details_json: str) -> str:
-    """Any row's details, digests shortened; the text itself when it is not what we write."""
+    """Return a row's details with shortened digests; the text itself if it has another form."""
     try:
         details = json.loads(details_json)
     except ValueError:

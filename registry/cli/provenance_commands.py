@@ -1,4 +1,4 @@
-"""`understudy registry provenance …`: write a record, say what its fields mean."""
+"""`understudy registry provenance …`: write a record, print the meaning of its fields."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def init(
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Write a record with what this machine knows; null stands where you must speak."""
+    """Write a record with the facts of this machine; null marks what you must fill in."""
     from understudy.provenance.skeleton import record_skeleton  # noqa: PLC0415 - others start faster
 
     if not directory.is_dir():

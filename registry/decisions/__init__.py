@@ -1,1 +1,1 @@
-"""What the registry decides. Pure: no I/O, no clock, no protobuf."""
+"""Decisions of the registry. Pure: no I/O, no clock, no protobuf."""

@@ -1,4 +1,4 @@
-"""The audit log as a hash chain: each row's digest covers the row and the digest before it."""
+"""The audit log as a hash chain: each row's digest covers the row and the preceding digest."""
 
 import json
 from collections import Counter
@@ -19,8 +19,8 @@ class AuditRow:
     action: str  # an `Action`, unless somebody wrote the row behind our back
     model: str
     reason: str
-    from_revision: int  # 0: none
-    to_revision: int  # 0: none
+    from_revision: int  # 0 for none
+    to_revision: int  # 0 for none
     details_json: str  # canonical JSON
     previous_digest: str
 
@@ -34,7 +34,7 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordedRow:
-    """A row and the digest that was written beside it."""
+    """A row and its stored digest."""
 
     row: AuditRow
     digest: str
@@ -46,7 +46,7 @@ def concerns(row: AuditRow, model: str) -> bool:
 
 
 def first_break(recorded: Sequence[RecordedRow]) -> int | None:
-    """Return the sequence number at which the chain is broken, or None when it is intact.
+    """Return the sequence number at which the chain is broken, or None if it is intact.
 
     Args:
         recorded: the whole log, in order of sequence.
@@ -62,19 +62,19 @@ def first_break(recorded: Sequence[RecordedRow]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a row of the log must have left in the registry, and what is there."""
+    """The object that a row of the log must have left in the registry, or one that exists there."""
 
-    action: str  # "register", or the change's
+    action: str  # "register", or the kind of change
     model: str
     number: int  # of the version or the revision
-    digest: str  # of what was written
+    digest: str  # digest of the object
 
 
 def effect_of(row: AuditRow) -> Effect:
-    """Return what the row says was written.
+    """Return the object that the row records.
 
     Raises:
-        ValueError, KeyError: the details are not what the registry writes.
+        ValueError, KeyError: the details do not have the registry's form.
     """
     details = json.loads(row.details_json)
     if row.action == Action.REGISTER:
@@ -89,10 +89,10 @@ def version_digest(artifact: str, provenance: str) -> str:
 
 
 def discrepancies(recorded: Sequence[RecordedRow], present: Iterable[Effect]) -> tuple[str, ...]:
-    """Return how the log differs from what the registry holds; empty when they agree.
+    """Return the differences between the log and the registry; empty if they agree.
 
     This finds what the chain alone cannot: rows cut off at its end, and versions or revisions
-    that were changed, added or removed behind the log's back.
+    that were changed, added or removed without the log.
     """
     logged: Counter[Effect | None] = Counter()
     for entry in recorded:
@@ -103,8 +103,8 @@ def discrepancies(recorded: Sequence[RecordedRow], present: Iterable[Effect]) ->
         except (ValueError, KeyError, AttributeError, TypeError):
             logged[None] += 1
     found = Counter[Effect | None](present)
-    missing = [f"{_named(effect)} is in the log only" for effect in logged - found]
-    unlogged = [f"{_named(effect)} is not in the log so" for effect in found - logged]
+    missing = [f"{_named(effect)} is only in the log" for effect in logged - found]
+    unlogged = [f"{_named(effect)} is not in the log in this form" for effect in found - logged]
     return tuple(sorted([*missing, *unlogged]))
 
 

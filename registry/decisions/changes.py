@@ -27,17 +27,17 @@ from understudy.domain.deployments import (
 from understudy.domain.errors import NotFoundError, RefusedError
 from understudy.domain.versions import VersionRef
 
-_NAMED = 5  # candidates in one line
+_NAMED = 5  # number of suggested revisions
 
 
 @dataclass(frozen=True, slots=True)
 class PastRevision:
-    """What a refusal to guess must know of a revision."""
+    """The facts about a revision that a refused rollback suggests from."""
 
     revision: int
     champion: int
     digest: str
-    action: str  # of `ACTIONS`: what made it
+    action: str  # the change that made it, one of `ACTIONS`
 
 
 def apply_change(
@@ -52,16 +52,16 @@ def apply_change(
     """Return the revision that follows `current` under `change`.
 
     Args:
-        current: the newest revision; None when the model is not deployed.
-        change: what is asked for.
-        earlier: the revision that `needed_revision` names; None when it does not exist.
+        current: the newest revision; None if the model is not deployed.
+        change: the requested change.
+        earlier: the revision named by `needed_revision`; None if it does not exist.
         model: the model's name.
         known_versions: numbers registered for the model; a revision names no others.
-        first_salt: salt of the first revision. Later ones keep it, so entities keep their arm.
+        first_salt: salt of the first revision. Later ones keep it, so that entities keep their arm.
 
     Raises:
         NotFoundError: the change names a version or revision that does not exist.
-        RefusedError: the state does not allow the change, or the change changes nothing.
+        RefusedError: the state does not allow the change, or the change has no effect.
         InvalidInputError: the revision would contradict itself, e.g. weights above 10000.
     """
     if current is None:
@@ -72,20 +72,20 @@ def apply_change(
         if number not in known_versions:
             raise NotFoundError("version", VersionRef(model, number))
     if current is not None and changed.digest == current.digest:
-        raise RefusedError(f"{model} is like this already at revision {current.revision}")
+        raise RefusedError(f"{model} is already in this state at revision {current.revision}")
     return replace(changed, revision=revision, standby=())
 
 
 def needed_revision(past: Sequence[PastRevision], change: Change) -> int | None:
-    """Return the number of the earlier revision that `change` returns to; None: to none.
+    """Return the number of the earlier revision that `change` returns to, or None.
 
     Args:
-        past: the model's revisions, the current one first; may end early.
-        change: what is asked for.
+        past: the model's revisions, the current one first; may be truncated.
+        change: the requested change.
 
     Raises:
-        RefusedError: a rollback names no revision, and the last change was a rollback too: to
-            undo that would bring back what was left.
+        RefusedError: a rollback names no revision and the last change was also a rollback:
+            undoing that would restore the state that was just left.
     """
     if not past or not isinstance(change, Rollback):
         return None
@@ -93,14 +93,14 @@ def needed_revision(past: Sequence[PastRevision], change: Change) -> int | None:
         return change.to_revision
     if past[0].action == ACTIONS[Rollback]:
         raise RefusedError(
-            f"revision {past[0].revision} is a rollback itself, and undoing it would bring back "
-            f"what it left; name one with --to-revision: {_candidates(past)}"
+            f"revision {past[0].revision} is itself a rollback, and undoing it would restore the "
+            f"state that was left; name one with --to-revision: {_candidates(past)}"
         )
     return past[0].revision - 1
 
 
 def gains(before: Deployment | None, after: Deployment) -> tuple[int, ...]:
-    """Return the versions that `after` brings in, or gives more live or shadow traffic."""
+    """Return the versions that `after` adds, or gives more live or shadow traffic."""
     had = _traffic_bp(before) if before is not None else {}
     return tuple(
         sorted(number for number, bp in _traffic_bp(after).items() if bp > had.get(number, -1))
@@ -114,7 +114,7 @@ def standby_of(current: Deployment, champions: Sequence[int], *, limit: int) -> 
 
     Args:
         current: the newest revision.
-        champions: every champion the model has had, each once, the latest first.
+        champions: every current or former champion of the model, each once, the latest first.
         limit: how many to keep.
     """
     in_use = versions_in_use(current)
@@ -122,7 +122,7 @@ def standby_of(current: Deployment, champions: Sequence[int], *, limit: int) -> 
 
 
 def _candidates(past: Sequence[PastRevision]) -> str:
-    """The latest revisions unlike the current one, each content once under its latest number."""
+    """Return the latest revisions that differ from the current one, each content once."""
     latest: dict[str, PastRevision] = {}
     for each in past:
         latest.setdefault(each.digest, each)
@@ -235,7 +235,7 @@ def _promotable(current: Deployment, version: int | None) -> int:
         return challengers[0]
     if version not in challengers:
         raise RefusedError(
-            f"{current.model}@{version} is no challenger; only a challenger can be promoted"
+            f"{current.model}@{version} is not a challenger; only a challenger can be promoted"
         )
     return version
 
@@ -249,7 +249,7 @@ def _returned(current: Deployment, change: Rollback, earlier: Deployment | None)
 
 
 def _traffic_bp(deployment: Deployment) -> dict[int, int]:
-    """Traffic by version, live and shadow added; the champion has what is left."""
+    """Return traffic by version, live plus shadow; the champion has the remainder."""
     live = {challenger.version: challenger.weight_bp for challenger in deployment.challengers}
     traffic = {deployment.champion: 10_000 - sum(live.values())}
     for number, bp in (*live.items(), *((s.version, s.sample_bp) for s in deployment.shadows)):

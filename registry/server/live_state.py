@@ -1,6 +1,6 @@
-"""What watchers see: deployments and versions from the database, scorers as reported.
+"""The state that watchers see: deployments and versions from the database, scorers as reported.
 
-Changes run one after the other, and each is published before the next begins.
+Changes run one after the other, and each is published before the next one begins.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class _Stored:
 
 
 class LiveState:
-    """Owns what is published. For one event loop; blocking work goes to `executor`."""
+    """Owns the published state. For one event loop; blocking work runs in `executor`."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class LiveState:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["LiveState"]:
-        """Read the state, then keep it until the block ends; started changes are finished."""
+        """Read the state, then maintain it until the block ends; started changes are finished."""
         starts = await self.run(lambda: count_start(self._engine))
         lineage = await self.run(lambda: lineage_of(self._engine))
         self.watchers.publish(Snapshot(lineage, starts * _SEQUENCES_PER_START))
@@ -108,9 +108,9 @@ class LiveState:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     async def change(self, work: Callable[[], ResultT]) -> ResultT:
-        """Run `work`, which changes the database, and publish what it made.
+        """Run `work`, which changes the database, and publish the result.
 
-        A caller that goes away does not stop it: what was committed is published.
+        A cancelled caller does not stop it: committed changes are published.
         """
         outcome: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
         self._owned.create_task(self._change(work, outcome))
@@ -229,7 +229,7 @@ class LiveState:
             slept_from_s = self._now_s()
             await asyncio.sleep(pause_s)
             now_s = self._now_s()
-            # While we were suspended or starved nobody could repeat a report: that was our silence.
+            # While this process was suspended or starved no report could arrive: not the hosts' fault.
             self.observed.prolong(max(0.0, now_s - slept_from_s - pause_s))
             if lost := self.observed.expire(now_s=now_s):
                 await self._forget(lost)
@@ -244,7 +244,7 @@ class LiveState:
             async with self._saving:
                 await self.run(partial(self._forget_reports, hosts))
         except UnavailableError:
-            # They are out of the published state; a later start will find them and wait.
+            # They are gone from the published state; a later start will find them and wait.
             _log.exception("host_reports_not_forgotten")
 
 

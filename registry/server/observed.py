@@ -1,4 +1,4 @@
-"""What scorer hosts and routers report: kept in memory, dropped when it is not repeated."""
+"""Reports of scorer hosts and routers: kept in memory, dropped unless repeated."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -49,7 +49,7 @@ class Observed:
         self._routers[report.router_id] = _Expiring(SeenRouter(report, at), now_s + self._ttl_s)
 
     def expire(self, *, now_s: float) -> tuple[str, ...]:
-        """Drop what was not repeated; return the hosts that were dropped."""
+        """Drop reports that were not repeated; return their hosts."""
         self._routers = {n: r for n, r in self._routers.items() if r.expires_at_s > now_s}
         lost = tuple(n for n, kept in self._hosts.items() if kept.expires_at_s <= now_s)
         for host_id in lost:
@@ -57,7 +57,7 @@ class Observed:
         return lost
 
     def prolong(self, seconds: float) -> None:
-        """Give every report that much longer to be repeated."""
+        """Extend the time of every report."""
         self._hosts = {
             name: replace(kept, expires_at_s=kept.expires_at_s + seconds)
             for name, kept in self._hosts.items()

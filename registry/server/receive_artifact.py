@@ -1,4 +1,4 @@
-"""Receive an artifact's files from a stream of chunks, bounded, hashed as they come."""
+"""Reception of an artifact's files from a stream of chunks, bounded and hashed on arrival."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -17,7 +17,7 @@ class UploadLimits:
     max_bytes: int
     max_files: int
     max_uploads: int
-    idle_s: float  # between one part of a stream and the next
+    idle_s: float  # between two parts of a stream
     total_s: float  # for the whole stream
 
 
@@ -44,10 +44,10 @@ async def receive_files(
     run: RunBlocking,
     limits: UploadLimits,
 ) -> tuple[ArtifactFile, ...]:
-    """Write the announced files into `staging` and return what their bytes really are.
+    """Write the announced files into `staging` and return them with their actual digests.
 
     Raises:
-        InvalidInputError: more than the limits, or not as many bytes as were announced.
+        InvalidInputError: the limits are exceeded, or the number of bytes differs from the announced.
         DeadlinePassedError: the stream was silent, or took too long.
         UnavailableError: the disk is full.
     """
@@ -64,7 +64,7 @@ async def next_part(parts: AsyncIterator[PartT], limits: UploadLimits) -> PartT 
     """Return the next part; None at the end of the stream.
 
     Raises:
-        DeadlinePassedError: none came in time; a silent stream must not hold its place for ever.
+        DeadlinePassedError: no part came in time; a silent stream must not keep its slot for ever.
     """
     async with within(limits.idle_s, "the next part of the upload"):
         return await anext(parts, None)
@@ -72,7 +72,7 @@ async def next_part(parts: AsyncIterator[PartT], limits: UploadLimits) -> PartT 
 
 @asynccontextmanager
 async def within(limit_s: float, stage: str) -> AsyncIterator[None]:
-    """Give the block so long.
+    """Limit the time of the block.
 
     Raises:
         DeadlinePassedError: it took longer.
@@ -103,7 +103,7 @@ async def _receive_file(
 
 
 class _Chunks:
-    """The stream's bytes, in pieces no longer than asked for."""
+    """The bytes of the stream, in pieces of limited length."""
 
     def __init__(self, parts: AsyncIterator[UploadPart], limits: UploadLimits) -> None:
         self._parts = parts

@@ -1,4 +1,4 @@
-"""Check what hosts and routers report, at the door: it reaches every router and host from here."""
+"""Checks of the reports of hosts and routers on arrival, because they reach every router and host."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -23,7 +23,7 @@ def checked_scorers_report(
     """Return the report as it may be published: sound, its error texts short and printable.
 
     Raises:
-        InvalidInputError: with all that is wrong, up to a bound.
+        InvalidInputError: with all faults, up to a limit.
     """
     raise_any(chain(already_found, _scorers_faults(report)))
     return replace(report, processes=tuple(_shown_process(each) for each in report.processes))
@@ -35,7 +35,7 @@ def checked_router_report(
     """Return the report as it may be shown.
 
     Raises:
-        InvalidInputError: with all that is wrong, up to a bound.
+        InvalidInputError: with all faults, up to a limit.
     """
     raise_any(chain(already_found, _router_faults(report)))
     return report

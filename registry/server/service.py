@@ -56,7 +56,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the service delegates to."""
+    """The objects to which the service delegates."""
 
     live: LiveState
     changer: DeploymentChanger
@@ -65,7 +65,7 @@ class Parts:
 
 
 class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
-    """Servicer. Its methods have the names of the protocol."""
+    """The servicer. Its methods have the names of the protocol."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -250,7 +250,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             watchers = self._live.watchers
             _log.info("watch_started", watcher=watcher, peer=peer, watchers=watchers.count)
             try:
-                # Closed here, not when the garbage is collected: the seat must be free at once.
+                # Closed here and not by the garbage collector: the slot must be free at once.
                 async with aclosing(watchers.watch(peer)) as snapshots:
                     async for snapshot in snapshots:
                         yield self._messages.written(snapshot)
@@ -293,5 +293,5 @@ def _log_change(asked: ChangeRequest, changed: Changed) -> None:
         from_revision=0 if changed.before is None else changed.before.revision,
         to_revision=changed.after.revision,
         digest=changed.after.digest,
-        audit_digest=changed.audit_digest,  # kept elsewhere too, it shows a rewritten log
+        audit_digest=changed.audit_digest,  # stored elsewhere too, it reveals a rewritten log
     )

@@ -1,4 +1,4 @@
-"""Tell every watcher the latest snapshot. A slow watcher skips the ones between; none is queued."""
+"""Delivery of the latest snapshot to every watcher. A slow watcher skips intermediate ones."""
 
 import asyncio
 from collections import Counter
@@ -12,7 +12,7 @@ _RETRY_AFTER_MS = 1_000
 
 
 class Watchers:
-    """One slot per watcher: it holds at most "there is a newer snapshot". For one event loop."""
+    """One slot per watcher, which holds at most "there is a newer snapshot". For one event loop."""
 
     def __init__(self, first: Snapshot, *, limit: int, limit_per_peer: int) -> None:
         self._latest = first
@@ -36,7 +36,7 @@ class Watchers:
             bell.set()
 
     def close(self) -> None:
-        """End every watch, so that no open stream holds up a drain."""
+        """End every watch, so that no open stream delays a drain."""
         self._closed = True
         for bell in self._bells:
             bell.set()
@@ -45,7 +45,7 @@ class Watchers:
         """Yield the latest snapshot now, then again whenever there is a newer one, until closed.
 
         Raises:
-            OverloadedError: too many watch already, or too many from `peer`.
+            OverloadedError: there are too many watchers, or too many from `peer`.
         """
         with self._seat(peer) as bell:
             while not self._closed:

@@ -1,4 +1,4 @@
-"""The registry's own messages to its words and back; shared ones are in `understudy.control.wire`."""
+"""Translation of the registry's own messages to its values and back; see `understudy.control.wire`."""
 
 from registry.decisions.audit_chain import RecordedRow
 from registry.register_version import Registration
@@ -20,10 +20,10 @@ _ACTIONS = {action.value: number for action, number in ACTIONS.items()}
 
 
 def registration_from_wire(message: pb.Registration, *, actor: str) -> Registration:
-    """Return the registration, its paths confined and its views read.
+    """Return the registration, with its paths confined and its views read.
 
     Raises:
-        InvalidInputError: with all that is wrong.
+        InvalidInputError: with all faults.
     """
     faults: list[Fault] = []
     for index, file in enumerate(message.files):

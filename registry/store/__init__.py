@@ -1,1 +1,1 @@
-"""What the registry keeps: versions, revisions and audit rows in a database, artifacts in files."""
+"""The registry's storage: versions, revisions and audit rows in a database, artifacts in files."""

@@ -1,4 +1,4 @@
-"""Artifacts by content: a file is stored under its sha256, written once, moved into place whole."""
+"""Artifacts by content: a file is stored under its sha256, once, and moved into place atomically."""
 
 import errno
 import os
@@ -28,22 +28,22 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class ArtifactStore:
-    """Files by sha256 below `root`. Safe for several threads; one process."""
+    """Files by sha256 below `root`. Safe for several threads of one process."""
 
     def __init__(self, root: Path) -> None:
         self._objects = root / "sha256"
         self._staging = root / "staging"
-        # What an earlier process left half done is nobody's.
+        # Unfinished uploads of an earlier process are abandoned.
         shutil.rmtree(self._staging, ignore_errors=True)
         with _translated():
             self._objects.mkdir(parents=True, exist_ok=True)
             self._staging.mkdir()
 
     def path_of(self, digest: str) -> Path:
-        """Return where the file of that sha256 lies.
+        """Return the path of the file with that sha256.
 
         Raises:
-            InvalidInputError: `digest` is no sha256.
+            InvalidInputError: `digest` is not a sha256.
             NotFoundError: no such file is stored.
         """
         if not _DIGEST.fullmatch(digest):
@@ -54,11 +54,11 @@ class ArtifactStore:
         return path
 
     def read(self, digest: str) -> Iterator[bytes]:
-        """Yield the file's bytes. The last piece comes only when all were what `digest` says.
+        """Yield the file's bytes; the last piece only if all of them match `digest`.
 
         Raises:
             NotFoundError: no such file is stored.
-            CorruptedError: the bytes are others by now.
+            CorruptedError: the bytes have changed.
         """
         running = sha256()
         held = b""
@@ -74,12 +74,12 @@ class ArtifactStore:
             yield held
 
     def stage(self) -> "Staging":
-        """Return a directory for one upload; it is gone after the `with` block."""
+        """Return a directory for one upload, which is removed after the `with` block."""
         with _translated():
             return Staging(Path(mkdtemp(dir=self._staging)))
 
     def keep(self, staging: "Staging", files: Iterable[ArtifactFile]) -> None:
-        """Move staged files to their final places. A file that is there already is left."""
+        """Move staged files to their final places, except those already there."""
         with _translated():
             for file in files:
                 final = self._objects / file.sha256[:2] / file.sha256
@@ -90,7 +90,7 @@ class ArtifactStore:
                 _sync_directory(final.parent)
 
     def _holds(self, final: Path, file: ArtifactFile) -> bool:
-        # A damaged copy is replaced by the sound one that has just arrived.
+        # A damaged copy is replaced by the intact one that has just arrived.
         try:
             return digest_and_size(final) == (file.sha256, file.size_bytes)
         except FileNotFoundError:
@@ -102,7 +102,7 @@ class Staging:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        # A caller may break off while a worker thread opens a file: nothing may come after the end.
+        # A call may be cancelled while a worker thread opens a file: nothing may follow the end.
         self._lock = Lock()
         self._files: list[StagedFile] = []
 
@@ -126,7 +126,7 @@ class Staging:
     def open_file(self, path: str) -> "StagedFile":
         with self._lock, _translated():
             for folder in reversed(PurePosixPath(path).parents):
-                if folder.name:  # never the staging directory itself: it may be gone for good
+                if folder.name:  # never the staging directory itself, which may have been removed
                     (self.directory / folder).mkdir(exist_ok=True)
             file = StagedFile(path, (self.directory / path).open("xb"))
             self._files.append(file)
@@ -134,7 +134,7 @@ class Staging:
 
 
 class StagedFile:
-    """A file being received: written, counted and hashed as it comes."""
+    """A file being received: written, counted and hashed on arrival."""
 
     def __init__(self, path: str, file: BinaryIO) -> None:
         self._path = path
@@ -149,7 +149,7 @@ class StagedFile:
         self.size_bytes += len(piece)
 
     def close(self) -> ArtifactFile:
-        """Bring the bytes to disk and return what they are."""
+        """Write the bytes to disk and return their digest and size."""
         with _translated():
             try:
                 self._file.flush()
@@ -159,11 +159,11 @@ class StagedFile:
         return ArtifactFile(self._path, self._hash.hexdigest(), self.size_bytes)
 
     def abandon(self) -> None:
-        """Close without promise; what was buffered may be lost. After `close` it does nothing."""
+        """Close without a guarantee; buffered bytes may be lost. After `close` it does nothing."""
         try:
             self._file.close()
         except OSError:
-            # Nobody reads it any more: the staging directory goes next.
+            # The file is no longer read: the staging directory is removed next.
             return
 
 

@@ -1,4 +1,4 @@
-"""The audit log: who changed what, when and why. Every function runs in a transaction."""
+"""The audit log: changes with actor, time and reason. Every function runs in a transaction."""
 
 from dataclasses import dataclass, fields
 
@@ -10,7 +10,7 @@ from registry.store.schema import audit
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the log is told; number and digests come from the log itself."""
+    """The content of a new row; number and digests come from the log itself."""
 
     at_ns: int  # UTC, since 1970
     actor: str
@@ -23,7 +23,7 @@ class Event:
 
 
 def append(connection: Connection, event: Event) -> str:
-    """Add a row to the chain and return its digest. The transaction must hold the write lock."""
+    """Append a row to the chain and return its digest. The transaction must hold the write lock."""
     last = connection.execute(
         select(audit.c.sequence, audit.c.digest).order_by(audit.c.sequence.desc()).limit(1)
     ).first()

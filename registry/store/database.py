@@ -1,4 +1,4 @@
-"""Open the registry's database: SQLite in WAL mode, one writer at a time."""
+"""The registry's database: SQLite in WAL mode, one writer at a time."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ _DEPENDENCY = "registry database"
 
 
 def open_database(path: Path) -> Engine:
-    """Return an engine over the file at `path`; tables are made when they are missing.
+    """Return an engine for the file at `path`, creating missing tables.
 
     Raises:
-        UnavailableError: the file cannot be opened or is no database.
+        UnavailableError: the file cannot be opened, or is not a database.
         RefusedError: a newer registry wrote it.
     """
     engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=8)
@@ -43,7 +43,7 @@ def open_database(path: Path) -> Engine:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction that may write; it holds the write lock from its start to its end."""
+    """Open a transaction that may write; it holds the write lock from start to end."""
     with (
         _translated(),
         engine.connect() as connection,
@@ -54,7 +54,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One consistent view; never waits for a writer."""
+    """Open a consistent view; never waits for a writer."""
     with (
         _translated(),
         engine.connect() as connection,
@@ -71,7 +71,7 @@ def lineage_of(engine: Engine) -> str:
 
 
 def count_start(engine: Engine) -> int:
-    """Return how often the registry has been started on this database, this time included."""
+    """Count a start of the registry on this database, and return the number of starts."""
     with writing(engine) as connection:
         table = schema.settings
         starts = insert(table).values(name="starts", value=1)
@@ -102,7 +102,7 @@ def _check_schema_version(connection: Connection) -> None:
 
 
 def _configure(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver begins nothing by itself; `_begin` does
+    connection.isolation_level = None  # the driver starts no transaction by itself; `_begin` does
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout={_BUSY_TIMEOUT_MS}",
@@ -127,5 +127,5 @@ def _translated() -> Iterator[None]:
         raise UnavailableError(_DEPENDENCY, str(error.orig)) from error
     except DatabaseError as error:
         if isinstance(error.orig, sqlite3.IntegrityError):
-            raise  # ours to prevent, so a bug
+            raise  # a violated constraint is a bug of ours
         raise UnavailableError(_DEPENDENCY, str(error.orig)) from error

@@ -1,4 +1,4 @@
-"""One registry per directory: a second one would empty the first one's uploads."""
+"""The lock that allows one registry per directory: a second would delete the first one's uploads."""
 
 import fcntl
 import os
@@ -13,11 +13,11 @@ _LOCK_FILE = "registry.lock"
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Make `directory` and hold it until the block ends, or the process does.
+    """Create `directory` and lock it until the block or the process ends.
 
     Raises:
         RefusedError: another registry holds it.
-        UnavailableError: it cannot be made or written.
+        UnavailableError: it cannot be created or written.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)

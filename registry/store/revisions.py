@@ -10,7 +10,7 @@ from registry.store.schema import revisions
 from understudy.domain.canonical import canonical_json
 from understudy.domain.deployments import Deployment, content_of, deployment_from_content
 
-_GREATEST_STORED = (1 << 63) - 1  # of an integer in SQLite; a message may name a greater one
+_GREATEST_STORED = (1 << 63) - 1  # limit of an integer in SQLite; a message may have a larger one
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ def add_revision(connection: Connection, stored: StoredRevision) -> None:
 
 
 def history_of(connection: Connection, model: str) -> list[StoredRevision]:
-    """Return every revision of a model, oldest first; empty when it is not deployed."""
+    """Return every revision of a model, oldest first; empty if it is not deployed."""
     query = select(revisions).where(revisions.c.model == model).order_by(revisions.c.revision)
     return [_from_row(row) for row in connection.execute(query).mappings()]
 
 
 def current_of(connection: Connection, model: str) -> Deployment | None:
-    """Return the newest revision; None when the model is not deployed."""
+    """Return the newest revision, or None if the model is not deployed."""
     query = (
         select(revisions)
         .where(revisions.c.model == model)
@@ -58,7 +58,7 @@ def current_of(connection: Connection, model: str) -> Deployment | None:
 
 
 def past_of(connection: Connection, model: str, *, limit: int) -> list[PastRevision]:
-    """Return the last `limit` revisions in short, the newest first."""
+    """Return short forms of the last `limit` revisions, the newest first."""
     query = (
         select(revisions.c.revision, revisions.c.champion, revisions.c.digest, revisions.c.action)
         .where(revisions.c.model == model)
@@ -69,7 +69,7 @@ def past_of(connection: Connection, model: str, *, limit: int) -> list[PastRevis
 
 
 def revision_of(connection: Connection, model: str, number: int) -> Deployment | None:
-    """Return one revision; None when it does not exist."""
+    """Return one revision, or None if it does not exist."""
     if number > _GREATEST_STORED:
         return None
     query = select(revisions).where(revisions.c.model == model, revisions.c.revision == number)
@@ -78,7 +78,7 @@ def revision_of(connection: Connection, model: str, number: int) -> Deployment |
 
 
 def champions_of(connection: Connection, model: str) -> tuple[int, ...]:
-    """Return every champion the model has had, each once, the latest first."""
+    """Return every current or former champion of the model, each once, the latest first."""
     query = (
         select(revisions.c.champion)
         .where(revisions.c.model == model)

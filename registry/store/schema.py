@@ -1,4 +1,4 @@
-"""Tables of the registry. Versions, revisions and audit rows are written once, by rule of the database."""
+"""Tables of the registry. The database enforces that versions, revisions and audit are written once."""
 
 from sqlalchemy import (
     DDL,
@@ -59,7 +59,7 @@ revisions = Table(
     metadata,
     Column("model", String(63), primary_key=True),
     Column("revision", Integer, primary_key=True),
-    Column("champion", Integer, nullable=False),  # as in the content; to ask for former ones
+    Column("champion", Integer, nullable=False),  # as in the content; for queries of former ones
     Column("digest", String(64), nullable=False),
     Column("content_json", Text, nullable=False),  # canonical
     Column("actor", Text, nullable=False),
@@ -105,7 +105,7 @@ for _table in (versions, feature_views, revisions, audit, lineage):
         event.listen(
             _table,
             "after_create",
-            DDL(  # type: ignore[no-untyped-call] # SQLAlchemy leaves it untyped
+            DDL(  # type: ignore[no-untyped-call] # untyped in SQLAlchemy
                 f"CREATE TRIGGER {_table.name}_no_{_verb.lower()} BEFORE {_verb} ON {_table.name} "
                 f"BEGIN SELECT RAISE(ABORT, '{_table.name} are written once'); END"
             ).execute_if(dialect="sqlite"),

@@ -25,7 +25,7 @@ class StoredVersion:
 
 
 def add_version(connection: Connection, version: StoredVersion) -> StoredVersion:
-    """Write `version` under the model's next number and return it so numbered."""
+    """Write `version` under the model's next number and return it with that number."""
     spec = version.spec
     highest = select(func.coalesce(func.max(versions.c.number), 0)).where(
         versions.c.model == spec.ref.model

@@ -1,1 +1,1 @@
-"""What the demo concludes from counted facts. Pure."""
+"""Conclusions of the demo from counted facts. Pure."""

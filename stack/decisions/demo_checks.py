@@ -1,4 +1,4 @@
-"""Did the demo do what it claims? Counted facts in, verdicts out."""
+"""The verdict on the demo's claims, from counted facts."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from understudy.logs.ledger import MirrorLedger
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An answered call, as its caller saw it."""
+    """An answered call, as seen by its caller."""
 
     request_id: str
     unit: str
@@ -21,7 +21,7 @@ class Call:
     level: int
     score: float
     latency_s: float
-    may_be_withheld: bool  # a declared arm was still warming up, somewhere, while it ran
+    may_be_withheld: bool  # a declared arm may still have been warming up somewhere at the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class ArmCount:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that was counted, by different parties."""
+    """The counts of all parties."""
 
     calls: Sequence[Call]  # by the callers
-    failures: Sequence[str]  # by the callers: why calls failed
+    failures: Sequence[str]  # by the callers: reasons of failed calls
     deployments: Mapping[int, Deployment]  # by the registry: revision number to content
-    router_rows: Mapping[ArmCount, int]  # by the routers' workers
-    ledger: MirrorLedger  # by the routers' workers, over all of them
+    router_rows: Mapping[ArmCount, int]  # by the workers of the routers
+    ledger: MirrorLedger  # by the workers of the routers, summed
     logged: Sequence[LoggedRow]  # in the score log
     shadow_rows: Mapping[str, int]  # in the shadow log, by status
     outcomes_sent: int  # by the caller
@@ -63,7 +63,7 @@ class Facts:
 @dataclass(frozen=True, slots=True)
 class Check:
     claim: str
-    broken: tuple[str, ...]  # facts against it; empty: it holds
+    broken: tuple[str, ...]  # facts against it; empty if it holds
 
     @property
     def holds(self) -> bool:
@@ -73,7 +73,9 @@ class Check:
 def judge(facts: Facts) -> tuple[Check, ...]:
     """Return a verdict on each claim of the demo."""
     return (
-        Check("the gate refuses an incomplete record", _unless(facts.gate_refused, "it took it")),
+        Check(
+            "the gate refuses an incomplete record", _unless(facts.gate_refused, "it accepted one")
+        ),
         Check("no call failed", _some(_failures(facts))),
         Check("every call was answered by the arm of its unit", _some(_strays(facts))),
         Check("the routers count what the callers count", _some(_miscounts(facts))),
@@ -92,13 +94,13 @@ def count_by_arm(calls: Iterable[Call]) -> Counter[ArmCount]:
 
 def _failures(facts: Facts) -> Iterator[str]:
     if not facts.calls:
-        yield "no call was answered at all"
+        yield "no call was answered"
     for why, count in Counter(facts.failures).items():
         yield f"{count} x {why}"
 
 
 def _strays(facts: Facts) -> Iterator[str]:
-    """The arm is computed here once more, from revision and unit alone."""
+    """Compute the arm again from revision and unit alone."""
     assigners = {number: Assigner(split_of(each)) for number, each in facts.deployments.items()}
     for call in facts.calls:
         assigner = assigners.get(call.revision)
@@ -108,7 +110,7 @@ def _strays(facts: Facts) -> Iterator[str]:
         seat = assigner.split.arms[assigner.assign(call.unit)]
         if (seat.arm, seat.version) == (call.arm, call.version):
             continue
-        # A share acts only on a version that is ready; until then it stays with the champion.
+        # A share applies only to a version that is ready; until then it stays with the champion.
         if call.may_be_withheld and call.arm is Arm.CHAMPION:
             continue
         yield (
@@ -137,14 +139,14 @@ def _ledger_gaps(facts: Facts) -> Iterator[str]:
         if call.revision in facts.deployments
     )
     if ledger.offered != mirrored:
-        yield f"{mirrored} answers of the champion were due, {ledger.offered} were offered"
+        yield f"{mirrored} answers of the champion were expected, {ledger.offered} were offered"
 
 
 def _log_gaps(facts: Facts) -> Iterator[str]:
     times = Counter(row.request_id for row in facts.logged)
     twice = sum(count > 1 for count in times.values())
     if twice:
-        yield f"{twice} requests are there more than once"
+        yield f"{twice} requests are logged more than once"
     logged = {row.request_id: row for row in facts.logged}
     answered = {call.request_id for call in facts.calls}
     if missing := len(answered - logged.keys()):
@@ -156,7 +158,7 @@ def _log_gaps(facts: Facts) -> Iterator[str]:
         for call in facts.calls
     )
     if differing:
-        yield f"{differing} rows say something else than the caller was told"
+        yield f"{differing} rows differ from the answer that the caller received"
 
 
 def _as_logged(call: Call) -> LoggedRow:

@@ -1,4 +1,4 @@
-"""The benchmark harness: what it reads from h2load, what it writes, what it says when it cannot."""
+"""The benchmark harness: parsing of h2load's output, its own output, and its errors."""
 
 import json
 import os

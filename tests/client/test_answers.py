@@ -1,4 +1,4 @@
-"""What an answer of the client is asked, and what it refuses to be asked."""
+"""The answers of the clients, and the uses that they refuse."""
 
 import pytest
 
@@ -20,11 +20,11 @@ def test_an_answer_without_a_threshold_has_a_decision_that_is_neither_side() -> 
     assert answer.decision is Decision.UNSPECIFIED
 
 
-def test_the_clients_decisions_are_those_of_the_wire() -> None:
+def test_the_clients_decisions_equal_those_of_the_wire() -> None:
     assert {f"DECISION_{each.name}": each.value for each in Decision} == dict(pb.Decision.items())
 
 
-def test_an_answer_shows_what_the_message_says() -> None:
+def test_an_answer_shows_the_content_of_its_message() -> None:
     message = pb.ScoreResponse(
         request_id="r1",
         score=0.25,
@@ -45,7 +45,7 @@ def test_an_answer_shows_what_the_message_says() -> None:
     assert answer.outputs == {"probabilities": (0.75, 0.25)}
 
 
-def test_an_answer_that_no_rule_decided_has_none() -> None:
+def test_an_answer_without_a_deciding_rule_has_none() -> None:
     assert ScoreAnswer(pb.ScoreResponse()).rule is None
 
 

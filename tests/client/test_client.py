@@ -28,7 +28,7 @@ PUSHBACK_MS = 150
 
 @dataclass
 class ScriptedService(scoring_pb2_grpc.ScoringServiceServicer):
-    """Fails a call as often as `failures` says, then answers with what it was asked."""
+    """Fails a call as often as `failures` says, then echoes the request in its answer."""
 
     status: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
     failures: int = 0
@@ -112,7 +112,7 @@ def served(
         server.stop(0).wait(5)
 
 
-def test_a_score_carries_all_that_was_asked() -> None:
+def test_a_score_carries_all_options() -> None:
     service = ScriptedService()
 
     with served(service) as target, ScoringClient(target) as client:
@@ -138,7 +138,7 @@ def test_a_score_carries_all_that_was_asked() -> None:
     assert (list(asked.outputs), asked.include_digests) == (["probabilities"], True)
 
 
-def test_what_is_not_given_is_not_sent() -> None:
+def test_options_that_are_not_given_are_not_sent() -> None:
     score = score_request("fraud", {"user": "u1"})
     batch = batch_request("rank", ["a"], candidate_entity="item")
 
@@ -154,7 +154,7 @@ def test_an_outcome_without_a_label_is_never_sent() -> None:
         outcomes_request("fraud", labels)
 
 
-def test_calls_have_a_deadline_by_default_and_their_own_when_given() -> None:
+def test_calls_have_a_default_deadline_and_their_own_if_given() -> None:
     service = ScriptedService()
 
     with served(service) as target, ScoringClient(target, timeout_s=3.0) as client:
@@ -162,7 +162,7 @@ def test_calls_have_a_deadline_by_default_and_their_own_when_given() -> None:
         client.score("fraud", {"user": "u1"}, timeout_s=60.0)
 
     own_s, given_s = service.seconds_left
-    assert 0 < own_s < 4.0  # the wire rounds up
+    assert 0 < own_s < 4.0  # the value on the wire is rounded up
     assert 40.0 < given_s < 62.0
 
 
@@ -183,7 +183,7 @@ def test_a_call_past_its_deadline_fails() -> None:
     "status",
     [
         grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.CANCELLED,  # a flooded server's word to calls that it has not read
+        grpc.StatusCode.CANCELLED,  # a flooded server's status for calls that it has not read
     ],
 )
 def test_a_refused_score_is_repeated_under_the_same_id(status: grpc.StatusCode) -> None:
@@ -220,7 +220,7 @@ def test_other_failures_are_not_repeated(status: grpc.StatusCode) -> None:
     assert service.calls["Score"] == 1
 
 
-def test_a_repetition_waits_as_long_as_the_server_says() -> None:
+def test_a_repeated_call_waits_as_long_as_the_server_says() -> None:
     service = ScriptedService(
         status=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=1, pushback_ms=PUSHBACK_MS
     )
@@ -331,7 +331,7 @@ async def test_the_asyncio_client_does_the_same() -> None:
     assert service.calls["Score"] == 9
 
 
-async def test_a_stream_left_early_ends_its_call() -> None:
+async def test_a_stream_closed_early_ends_its_call() -> None:
     async def endless() -> AsyncIterator[pb.ScoreRequest]:
         while True:
             yield score_request("fraud", {"user": "u1"})

@@ -1,4 +1,4 @@
-"""A connection that goes silent is noticed by our own pings, not by a caller's deadline."""
+"""Our own pings detect a silent connection, without a caller's deadline."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ QUICK_MS = {"grpc.keepalive_time_ms": 1_000, "grpc.http2.ping_timeout_ms": 300}
 
 @asynccontextmanager
 async def wired(target: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """Carry one connection to `target`; clearing the event cuts it: nothing moves, nothing closes."""
+    """Carry one connection to `target`; clearing the event cuts it without closing anything."""
     loop = asyncio.get_running_loop()
     is_open = asyncio.Event()
     is_open.set()

@@ -1,4 +1,4 @@
-"""What a caller needs to annotate is found in `understudy.client`."""
+"""Every name that a caller needs for annotations is in `understudy.client`."""
 
 import inspect
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""RESOURCE_EXHAUSTED is repeated on the server's word only, by both clients; ages pass unseen."""
+"""Both clients repeat RESOURCE_EXHAUSTED only if the server allows it; connection ages are invisible."""
 
 from collections.abc import Awaitable, Callable
 from time import monotonic
@@ -31,7 +31,7 @@ both_clients = pytest.mark.parametrize("score", [by_threads, by_asyncio])
 
 
 class CountingInterceptor(grpc.ServerInterceptor):
-    """Counts the calls that arrive, also those whose message is never read."""
+    """Counts the calls that arrive, including calls whose message is never read."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -57,7 +57,7 @@ async def test_a_request_that_is_too_large_is_sent_once(score: Scored) -> None:
 
 
 @both_clients
-async def test_a_full_server_is_asked_again_when_it_says_so(score: Scored) -> None:
+async def test_a_full_server_is_called_again_when_it_says_so(score: Scored) -> None:
     service = ScriptedService(
         status=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=2, pushback_ms=PUSHBACK_MS
     )
@@ -71,7 +71,7 @@ async def test_a_full_server_is_asked_again_when_it_says_so(score: Scored) -> No
 
 
 @both_clients
-async def test_a_server_that_stays_full_is_not_asked_for_ever(score: Scored) -> None:
+async def test_a_server_that_stays_full_is_not_called_for_ever(score: Scored) -> None:
     service = ScriptedService(
         status=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=100, pushback_ms=1
     )
@@ -97,7 +97,7 @@ async def test_a_pushback_beyond_the_deadline_ends_the_call_at_once(score: Score
     assert service.calls["Score"] == 1
 
 
-def test_calls_go_on_while_connections_end_of_age() -> None:
+def test_calls_continue_while_connections_end_by_age() -> None:
     service = ScriptedService()
     age = (("grpc.max_connection_age_ms", 100), ("grpc.max_connection_age_grace_ms", 5_000))
     until_s = monotonic() + 30.0

@@ -1,4 +1,4 @@
-"""Request ids, against RFC 9562 and Python's own reading of UUIDs."""
+"""Request ids, checked against RFC 9562 and Python's own parsing of UUIDs."""
 
 from uuid import RFC_4122, UUID
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from understudy.client.request_ids import new_request_id, uuid7
 
 
-def test_the_example_of_the_standard_is_met() -> None:
+def test_the_example_of_the_standard_is_reproduced() -> None:
     """RFC 9562, appendix A.6: 22 February 2022, 14:22:22 in New York, and its random bits."""
     drawn = bytes.fromhex("0CC3" + "18C4DC0C0C07398F")
 
@@ -29,7 +29,7 @@ def test_every_time_and_draw_give_a_uuid_of_version_7_that_keeps_them(
 
 
 @given(st.integers(0, 2**48 - 2), st.binary(min_size=10, max_size=10))
-def test_texts_sort_by_time_whatever_is_drawn(utc_ms: int, drawn: bytes) -> None:
+def test_ids_sort_by_time_whatever_the_random_bits(utc_ms: int, drawn: bytes) -> None:
     assert uuid7(utc_ms, b"\xff" * 10) < uuid7(utc_ms + 1, drawn)
 
 

@@ -1,4 +1,4 @@
-"""Streams of the clients go on over calls that end or fail: nothing is lost, nothing comes twice."""
+"""Streams of the clients continue over calls that end or fail: nothing is lost or duplicated."""
 
 import asyncio
 import queue
@@ -17,13 +17,13 @@ from understudy.client.scoring_client import AsyncScoringClient, ScoringClient, 
 from understudy.client.streams import ThreadedStream, UnansweredError
 from understudy.scoring.v1 import scoring_pb2 as pb
 
-# Until the client is done: grpc.aio hides the server's status when a write of its own meets the end.
+# Until the client is done: grpc.aio hides the server's status if its own write coincides with the end.
 TO_THE_END = 1_000
 
 
 @dataclass(frozen=True)
 class Ends:
-    """How a call goes: it takes so many requests, answers so many of these, and ends."""
+    """The script of a call: requests to read, answers to send, and the status at the end."""
 
     takes: int
     answers: int
@@ -33,7 +33,7 @@ class Ends:
 
 @dataclass
 class EndingService:
-    """Its calls end as scripted, one after the other; the last one answers everything."""
+    """A service whose calls end as scripted, in order; the last one answers everything."""
 
     script: list[Ends] = field(default_factory=list)
     on_call: Callable[[int], None] = lambda _: None  # called with the number of each call
@@ -112,7 +112,7 @@ def expected(count: int) -> list[str]:
     "script",
     [
         [Ends(takes=7, answers=7)],  # a router that drains
-        [Ends(takes=0, answers=0), Ends(takes=0, answers=0)],  # one that drains already
+        [Ends(takes=0, answers=0), Ends(takes=0, answers=0)],  # one that is already draining
         [Ends(takes=7, answers=3, status=grpc.StatusCode.UNAVAILABLE)],  # a router that is killed
         [Ends(takes=30, answers=29, status=grpc.StatusCode.UNAVAILABLE)],
         [Ends(takes=5, answers=5)] * 4,
@@ -120,7 +120,7 @@ def expected(count: int) -> list[str]:
     ],
     ids=str,
 )
-def test_every_request_is_answered_once_however_calls_end(
+def test_every_request_is_answered_once_however_the_calls_end(
     collect: Collect, script: list[Ends]
 ) -> None:
     service = EndingService(script)
@@ -139,7 +139,7 @@ def test_every_request_is_answered_once_however_calls_end(
 
 
 @both_clients
-def test_a_request_id_that_is_there_twice_is_answered_twice(collect: Collect) -> None:
+def test_a_request_id_used_twice_is_answered_twice(collect: Collect) -> None:
     service = EndingService([Ends(takes=3, answers=1)])
 
     with served(service) as target:
@@ -161,7 +161,7 @@ def test_a_request_without_id_gets_one_and_stays_as_it_was(collect: Collect) -> 
 
 
 @both_clients
-def test_a_failure_that_another_call_would_not_mend_is_raised(collect: Collect) -> None:
+def test_a_permanent_failure_is_raised(collect: Collect) -> None:
     service = EndingService([Ends(takes=TO_THE_END, answers=0, status=grpc.StatusCode.NOT_FOUND)])
 
     with served(service) as target, pytest.raises(grpc.RpcError) as caught:
@@ -172,7 +172,7 @@ def test_a_failure_that_another_call_would_not_mend_is_raised(collect: Collect) 
 
 
 @both_clients
-def test_a_stream_gives_up_after_five_failures_in_a_row(collect: Collect) -> None:
+def test_a_stream_gives_up_after_five_consecutive_failures(collect: Collect) -> None:
     unavailable = grpc.StatusCode.UNAVAILABLE
     service = EndingService([Ends(takes=TO_THE_END, answers=0, status=unavailable)] * 10)
 
@@ -185,7 +185,7 @@ def test_a_stream_gives_up_after_five_failures_in_a_row(collect: Collect) -> Non
 
 @both_clients
 @pytest.mark.parametrize("error", [None, pb.Error(code=8, message="full")], ids=["none", "full"])
-def test_a_stream_gives_up_after_five_calls_that_answer_nothing_it_waits_for(
+def test_a_stream_gives_up_after_five_calls_that_answer_no_pending_request(
     collect: Collect, error: pb.Error | None
 ) -> None:
     nameless = pb.ScoreStreamResponse(error=error)
@@ -200,7 +200,7 @@ def test_a_stream_gives_up_after_five_calls_that_answer_nothing_it_waits_for(
 
 
 @both_clients
-def test_an_answer_to_nothing_that_waits_is_not_handed_out(collect: Collect) -> None:
+def test_an_answer_without_a_pending_request_is_not_returned(collect: Collect) -> None:
     strays = (pb.ScoreStreamResponse(), pb.ScoreStreamResponse(request_id="of another"))
     service = EndingService([Ends(TO_THE_END, 1, strays=strays)])
 
@@ -226,7 +226,7 @@ def test_a_failure_of_the_callers_iterator_is_raised_once_the_rest_is_answered(
     assert set(service.taken[-1]) >= {"s3"}
 
 
-def test_a_request_that_a_thread_waits_for_when_its_call_ends_goes_to_the_next() -> None:
+def test_a_request_read_after_its_call_has_ended_goes_to_the_next_call() -> None:
     more: queue.Queue[pb.ScoreRequest | None] = queue.Queue()
     first, second, third = requests(3)
 
@@ -244,7 +244,7 @@ def test_a_request_that_a_thread_waits_for_when_its_call_ends_goes_to_the_next()
 
 @dataclass
 class WaitingSource:
-    """Has no request, and says so only when it is over."""
+    """Has no request, and reports the end only when released."""
 
     is_asked: threading.Event = field(default_factory=threading.Event)
     is_over: threading.Event = field(default_factory=threading.Event)
@@ -256,7 +256,7 @@ class WaitingSource:
 
 
 class EndedCall:
-    """A call that ended with OK and without an answer."""
+    """A call that ended with OK without any answer."""
 
     def __iter__(self) -> Iterator[pb.ScoreStreamResponse]:
         return iter(())
@@ -267,11 +267,11 @@ class EndedCall:
 
 @dataclass
 class EndingStub:
-    """Its calls end at once; each reads its requests on a thread of its own, as gRPC's do."""
+    """A stub whose calls end at once; each reads its requests in its own thread, like gRPC's."""
 
     source: WaitingSource
     threads: list[threading.Thread] = field(default_factory=list)
-    stuck: list[bool] = field(default_factory=list)  # of calls that ended, but the first
+    stuck: list[bool] = field(default_factory=list)  # of ended calls except the first
 
     def ScoreStream(self, sent: Iterator[pb.ScoreRequest], timeout: float | None) -> EndedCall:  # noqa: N802 - gRPC's name
         if len(self.threads) == 8:
@@ -286,7 +286,7 @@ class EndingStub:
         return EndedCall()
 
 
-def test_calls_that_end_while_the_iterator_waits_keep_one_thread_in_all() -> None:
+def test_calls_that_end_while_the_iterator_waits_keep_a_single_thread() -> None:
     source = WaitingSource()
     stub = EndingStub(source)
 
@@ -296,7 +296,7 @@ def test_calls_that_end_while_the_iterator_waits_keep_one_thread_in_all() -> Non
     assert stub.stuck == [False] * 7
 
 
-async def test_an_iterator_that_waits_when_its_call_ends_goes_on_in_the_next() -> None:
+async def test_an_iterator_that_waits_when_its_call_ends_continues_in_the_next() -> None:
     loop = asyncio.get_running_loop()
     second_call = asyncio.Event()
 

@@ -13,14 +13,14 @@ from tests.registry.samples import new_version
 
 @pytest.fixture
 async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
-    """Speaks to an empty registry, which lies in `tmp_path`."""
+    """Yield a client of an empty registry in `tmp_path`."""
     async with running_registry(tmp_path) as channel:
         yield Operator(channel)
 
 
 @pytest.fixture(scope="session")
 def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a stopped registry with fraud@1 and fraud@2; copy it, leave it as it is."""
+    """Return the directory of a stopped registry with fraud@1 and fraud@2; copy it before use."""
     directory = tmp_path_factory.mktemp("two-versions")
 
     async def fill() -> None:
@@ -35,12 +35,12 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def seeded(two_versions: Path, tmp_path: Path) -> Path:
-    """The directory of a registry that holds fraud@1 and fraud@2 and has stopped."""
+    """Return the directory of a stopped registry that has fraud@1 and fraud@2."""
     return Path(shutil.copytree(two_versions, tmp_path / "registry"))
 
 
 @pytest.fixture
 async def deployer(seeded: Path) -> AsyncIterator[Operator]:
-    """Speaks to a registry that holds fraud@1 and fraud@2; it lies in `seeded`."""
+    """Yield a client of the registry in `seeded`, which has fraud@1 and fraud@2."""
     async with running_registry(seeded) as channel:
         yield Operator(channel)

@@ -1,4 +1,4 @@
-"""Real faults of the machine, for a while."""
+"""Real but temporary faults of the machine."""
 
 import resource
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def full_disk(limit_bytes: int) -> Iterator[None]:
-    """Let no file of this process grow beyond `limit_bytes`; the kernel refuses the write."""
+    """Let no file of this process grow beyond `limit_bytes`; the kernel then fails the write."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
     try:

@@ -1,4 +1,4 @@
-"""An operator, a scorer host and a watcher, as tests need them: asyncio, over real gRPC."""
+"""An operator, a scorer host and a watcher for tests: asyncio, over real gRPC."""
 
 import asyncio
 import sqlite3
@@ -26,7 +26,7 @@ LIMIT_S = 20.0
 
 
 class Operator:
-    """Speaks to a registry under a name."""
+    """A client of a registry that acts under a name."""
 
     def __init__(self, channel: grpc.aio.Channel, actor: str = ACTOR) -> None:
         self.stub = registry_pb2_grpc.RegistryServiceStub(channel)
@@ -62,7 +62,7 @@ class Operator:
         return b"".join([chunk.data async for chunk in call])
 
     async def seen(self, wanted: Callable[[pb.Snapshot], bool]) -> pb.Snapshot:
-        """Return the first snapshot for which `wanted` holds; fail when none comes."""
+        """Return the first snapshot for which `wanted` holds; fail if there is none."""
         call = self.stub.Watch(pb.WatchRequest(watcher="test"), timeout=LIMIT_S)
         async for message in call:
             if wanted(message.snapshot):
@@ -73,7 +73,7 @@ class Operator:
 
 @asynccontextmanager
 async def running_registry(directory: Path, **settings: Any) -> AsyncIterator[grpc.aio.Channel]:
-    """A served registry over `directory`, and a channel to it."""
+    """Serve a registry over `directory`, and yield a channel to it."""
     chosen = RegistrySettings(
         **{"dir": directory, "listen": "127.0.0.1:0", "drain_grace_s": 0.2, **settings}
     )

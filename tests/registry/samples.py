@@ -1,4 +1,4 @@
-"""A small real model with complete provenance; tests change the one thing they are about."""
+"""A small real model with complete provenance, in which tests change one thing."""
 
 import json
 from copy import deepcopy
@@ -113,7 +113,7 @@ def trained(seed: int = 7) -> Trained:
 
 
 def new_version(record: dict[str, Any] | None = None, **changes: Any) -> NewVersion:
-    """A registration that passes the gate, but for `changes`."""
+    """Return a registration that passes the gate, except for `changes`."""
     sample = trained()
     values: dict[str, Any] = {
         "model": "fraud",
@@ -127,7 +127,7 @@ def new_version(record: dict[str, Any] | None = None, **changes: Any) -> NewVers
 
 
 def record_with(path: str, value: Any) -> dict[str, Any]:
-    """The complete record with the field at `path` (dots) replaced."""
+    """Return the complete record with the field at `path` (dots) replaced."""
     record = deepcopy(trained().record)
     *parents, last = path.split(".")
     place: Any = record

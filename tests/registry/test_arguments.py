@@ -1,4 +1,4 @@
-"""What operators may write for versions and shares."""
+"""The forms in which operators may write versions and shares."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The artifact store keeps whole files under their digest, and nothing else."""
+"""The artifact store keeps complete files under their digest, and nothing else."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +15,7 @@ from understudy.domain.errors import (
 )
 from understudy.domain.versions import ArtifactFile
 
-CONTENT = b"weights" * 400_000  # several pieces when it is read
+CONTENT = b"weights" * 400_000  # read in several pieces
 
 
 def kept(store: ArtifactStore, content: bytes = CONTENT) -> ArtifactFile:
@@ -72,7 +72,7 @@ def test_a_corrupted_file_is_healed_by_the_next_upload(tmp_path: Path) -> None:
     assert b"".join(store.read(path.name)) == CONTENT
 
 
-def test_an_upload_that_stops_half_way_leaves_nothing(tmp_path: Path) -> None:
+def test_an_incomplete_upload_leaves_nothing(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
 
     def break_off() -> None:
@@ -89,7 +89,7 @@ def test_an_upload_that_stops_half_way_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     with store.stage() as staging:
         target = staging.open_file("model.onnx")
@@ -102,7 +102,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault
-def test_a_disk_that_is_full_at_the_last_bytes_is_told(tmp_path: Path) -> None:
+def test_a_disk_that_is_full_at_the_last_bytes_is_reported(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
 
     with store.stage() as staging:
@@ -114,9 +114,9 @@ def test_a_disk_that_is_full_at_the_last_bytes_is_told(tmp_path: Path) -> None:
     assert files_below(tmp_path) == []
 
 
-def test_what_an_earlier_process_left_half_done_is_removed(tmp_path: Path) -> None:
+def test_unfinished_uploads_of_an_earlier_process_are_removed(tmp_path: Path) -> None:
     first = ArtifactStore(tmp_path)
-    first.stage().open_file("model.onnx").abandon()  # and the process is killed
+    first.stage().open_file("model.onnx").abandon()  # as if the process were killed
 
     ArtifactStore(tmp_path)
 
@@ -134,14 +134,14 @@ def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
         ArtifactStore(tmp_path).path_of("ab" * 32)
 
 
-def test_a_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(UnavailableError):
         ArtifactStore(tmp_path / "file")
 
 
-def test_nothing_comes_into_a_staging_directory_after_its_end(tmp_path: Path) -> None:
+def test_nothing_is_written_to_a_staging_directory_after_its_end(tmp_path: Path) -> None:
     with ArtifactStore(tmp_path).stage() as staging:
         pass
 

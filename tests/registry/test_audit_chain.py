@@ -1,4 +1,4 @@
-"""A changed, missing or moved audit row is found."""
+"""A changed, missing or moved audit row is detected."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -88,24 +88,24 @@ DEPLOYED = Effect("deploy", "fraud", 1, "d1")
 REGISTERED = Effect(Action.REGISTER, "fraud", 1, version_digest("a", "p"))
 
 
-def test_a_log_that_tells_of_all_there_is_has_no_discrepancies() -> None:
+def test_a_log_that_matches_the_registry_has_no_discrepancies() -> None:
     assert discrepancies([VERSION, REVISION], [DEPLOYED, REGISTERED]) == ()
 
 
-def test_what_the_log_does_not_tell_is_named() -> None:
+def test_objects_that_are_not_in_the_log_are_named() -> None:
     assert discrepancies([], [DEPLOYED, REGISTERED]) == (
-        "revision 1 of fraud by deploy is not in the log so",
-        "version fraud@1 is not in the log so",
+        "revision 1 of fraud by deploy is not in the log in this form",
+        "version fraud@1 is not in the log in this form",
     )
 
 
-def test_what_is_gone_is_named() -> None:
+def test_missing_objects_are_named() -> None:
     assert discrepancies([VERSION, REVISION], [REGISTERED]) == (
-        "revision 1 of fraud by deploy is in the log only",
+        "revision 1 of fraud by deploy is only in the log",
     )
 
 
-def test_what_was_changed_is_named_from_both_sides() -> None:
+def test_changed_objects_are_named_from_both_sides() -> None:
     changed = replace(DEPLOYED, digest="d2")
 
     assert len(discrepancies([REVISION], [changed])) == 2
@@ -114,5 +114,5 @@ def test_what_was_changed_is_named_from_both_sides() -> None:
 @pytest.mark.parametrize("details", ["", "[]", "{}", '{"version": 1}', "null"])
 def test_a_row_that_cannot_be_read_is_named(details: str) -> None:
     assert discrepancies([logged(Action.REGISTER, details)], []) == (
-        "an unreadable row is in the log only",
+        "an unreadable row is only in the log",
     )

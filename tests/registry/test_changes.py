@@ -1,4 +1,4 @@
-"""The next revision of a deployment, by table and by any sequence of changes."""
+"""The next revision of a deployment, by table and by arbitrary sequences of changes."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -61,7 +61,7 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
 
 @dataclass
 class History:
-    """A model's revisions, oldest first, each with the action that made it."""
+    """The revisions of a model, oldest first, each with the action that created it."""
 
     revisions: list[Deployment] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
@@ -79,7 +79,7 @@ class History:
         return tuple(dict.fromkeys(revision.champion for revision in reversed(self.revisions)))
 
     def after(self, change: Change) -> Deployment:
-        """Return what would follow; the history stays."""
+        """Return the next revision; the history stays the same."""
         needed = needed_revision(self.past, change)
         return apply_change(
             self.revisions[-1] if self.revisions else None,
@@ -124,7 +124,7 @@ def test_no_sequence_of_changes_breaks_a_deployment(changes: list[Change]) -> No
 
 
 @given(st.lists(CHANGES, max_size=20))
-def test_a_rollback_that_names_none_never_undoes_a_rollback(changes: list[Change]) -> None:
+def test_a_rollback_without_a_revision_never_undoes_a_rollback(changes: list[Change]) -> None:
     history = History()
     for change in changes:
         with suppress(UnderstudyError):
@@ -136,7 +136,7 @@ def test_a_rollback_that_names_none_never_undoes_a_rollback(changes: list[Change
 
 
 @given(st.lists(CHANGES, min_size=1, max_size=20), st.integers(0, 4))
-def test_standby_is_former_champions_that_serve_nothing_now(
+def test_standby_consists_of_former_champions_without_a_role(
     changes: list[Change], limit: int
 ) -> None:
     history = history_after(DeployChampion(1))
@@ -161,7 +161,7 @@ def test_the_first_change_deploys_a_champion() -> None:
 @pytest.mark.parametrize(
     "change", [SetCanary(2, 10), SetShadow(2, 10), Promote(2), Rollback(), SetThreshold(0.5)]
 )
-def test_nothing_but_a_champion_comes_first(change: Change) -> None:
+def test_the_first_change_must_be_a_champion(change: Change) -> None:
     with pytest.raises(RefusedError, match="not deployed"):
         History().after(change)
 
@@ -183,14 +183,14 @@ def test_promotion_keeps_the_other_challengers() -> None:
 
 
 @pytest.mark.parametrize("change", [Promote(), Promote(4)])
-def test_promotion_of_no_or_an_unclear_challenger_is_refused(change: Change) -> None:
+def test_promotion_of_a_missing_or_ambiguous_challenger_is_refused(change: Change) -> None:
     history = history_after(DeployChampion(1), SetCanary(2, 1000), SetCanary(3, 2000))
 
     with pytest.raises(RefusedError):
         history.after(change)
 
 
-def test_weights_above_the_whole_are_refused() -> None:
+def test_weights_above_100_percent_are_refused() -> None:
     history = history_after(DeployChampion(1), SetCanary(2, 6000))
 
     with pytest.raises(InvalidInputError, match="10001 basis points together"):
@@ -224,7 +224,7 @@ def test_a_change_that_changes_nothing_is_refused(change: Change) -> None:
         Rollback(7),
     ],
 )
-def test_what_does_not_exist_is_not_found(change: Change) -> None:
+def test_missing_versions_and_revisions_are_not_found(change: Change) -> None:
     with pytest.raises(NotFoundError):
         history_after(DeployChampion(1), DeployChampion(2)).after(change)
 
@@ -243,10 +243,10 @@ def test_rollback_of_the_first_revision_is_refused() -> None:
         history_after(DeployChampion(1)).after(Rollback())
 
 
-def test_a_second_rollback_names_what_can_be_returned_to() -> None:
+def test_a_second_rollback_names_the_revisions_to_choose_from() -> None:
     history = history_after(DeployChampion(1), SetCanary(2, 500), Promote(), Rollback())
 
-    with pytest.raises(RefusedError, match="revision 4 is a rollback itself") as refused:
+    with pytest.raises(RefusedError, match="revision 4 is itself a rollback") as refused:
         history.after(Rollback())
 
     told = str(refused.value)
@@ -269,7 +269,7 @@ def test_few_candidates_are_named() -> None:
     assert str(refused.value).count("champion @") == 5
 
 
-def test_policies_are_replaced_whole() -> None:
+def test_policies_are_replaced_as_a_whole() -> None:
     history = history_after(DeployChampion(1), SetThreshold(0.4), SetRules((RULE,)))
 
     assert history[-1].decision_threshold == 0.4
@@ -277,7 +277,7 @@ def test_policies_are_replaced_whole() -> None:
     assert history.after(SetFallback(Fallback(constant_score=0.1))).fallback.constant_score == 0.1
 
 
-def test_the_last_champion_stands_by() -> None:
+def test_the_last_champion_is_on_standby() -> None:
     history = history_after(DeployChampion(1), SetCanary(2, 500), Promote(), SetShadow(3, 100))
 
     assert standby_of(history[-1], history.champions, limit=1) == (1,)

@@ -57,7 +57,7 @@ def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
 
 @pytest.fixture
 def registry(seeded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a process that holds fraud@1 and fraud@2; commands find it by themselves."""
+    """Yield the address of a process with fraud@1 and fraud@2, which commands use by default."""
     process, target = start(seeded)
     monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
     monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
@@ -77,7 +77,7 @@ def _unchanged_process(
 
 @pytest.fixture
 def unchanged(_unchanged_process: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """As `registry`, but shared: for tests that change nothing."""
+    """Return a shared `registry`, for tests that change nothing."""
     monkeypatch.setenv("UNDERSTUDY_REGISTRY", _unchanged_process)
     monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
     return _unchanged_process
@@ -200,7 +200,7 @@ def test_an_expected_failure_is_one_line(
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_registry_that_is_away_is_told() -> None:
+def test_a_registry_that_is_away_is_reported() -> None:
     result = command("list", "--registry", "127.0.0.1:1")
 
     assert result.exit_code == UNAVAILABLE
@@ -208,7 +208,7 @@ def test_a_registry_that_is_away_is_told() -> None:
 
 
 @pytest.mark.parametrize("missing", ["--provenance", "--views", "--artifact"])
-def test_a_missing_file_is_told(unchanged: str, tmp_path: Path, missing: str) -> None:
+def test_a_missing_file_is_reported(unchanged: str, tmp_path: Path, missing: str) -> None:
     words = list(registration(tmp_path, trained().record))
     words[words.index(missing) + 1] = str(tmp_path / "missing")
 
@@ -230,7 +230,7 @@ def test_a_missing_file_is_told(unchanged: str, tmp_path: Path, missing: str) ->
         ("nothing",),
     ],
 )
-def test_wrong_words_are_not_taken_for_a_refusal(words: tuple[str, ...]) -> None:
+def test_usage_errors_are_distinct_from_refusals(words: tuple[str, ...]) -> None:
     assert command(*words).exit_code == USAGE
 
 
@@ -259,7 +259,7 @@ def test_the_status_names_the_registry_and_its_state(unchanged: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--reason=it"])
-def test_a_rollback_that_leaves_the_champion_says_so(registry: str, option: str) -> None:
+def test_a_rollback_that_keeps_the_champion_reports_it(registry: str, option: str) -> None:
     for words in (("deploy", "fraud@1"), ("deploy", "fraud@2"), ("shadow", "fraud@1")):
         command(*words, *REASON)
 
@@ -269,7 +269,7 @@ def test_a_rollback_that_leaves_the_champion_says_so(registry: str, option: str)
     assert "champion unchanged (@2); rolled back: shadows" in back.stdout
 
 
-def test_a_rollback_that_changes_the_champion_does_not_say_otherwise(registry: str) -> None:
+def test_a_rollback_that_changes_the_champion_does_not_report_it_unchanged(registry: str) -> None:
     command("deploy", "fraud@1", *REASON)
     command("deploy", "fraud@2", *REASON)
 
@@ -294,7 +294,7 @@ def test_details_that_somebody_forged_are_shown(
     assert ("level {'a': 1}" if "level" in details else details) in shown
 
 
-def test_the_audit_tells_the_start_of_a_drill_from_its_end(registry: str) -> None:
+def test_the_audit_distinguishes_the_start_of_a_drill_from_its_end(registry: str) -> None:
     command("deploy", "fraud@1", *REASON)
     with grpc.insecure_channel(registry) as channel:
         stub = registry_pb2_grpc.RegistryServiceStub(channel)
@@ -332,7 +332,7 @@ def test_a_skeleton_is_written_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault
-def test_a_killed_registry_keeps_what_it_answered(seeded: Path) -> None:
+def test_a_killed_registry_keeps_answered_changes(seeded: Path) -> None:
     process, target = start(seeded)
     with RegistryClient(target, actor=ACTOR) as client:
         client.wait_until_reachable()
@@ -349,7 +349,7 @@ def test_a_killed_registry_keeps_what_it_answered(seeded: Path) -> None:
     assert log.chain_intact
 
 
-def test_an_open_watch_does_not_hold_up_the_end(seeded: Path) -> None:
+def test_an_open_watch_does_not_delay_the_shutdown(seeded: Path) -> None:
     process, target = start(seeded)
     with RegistryClient(target, actor=ACTOR) as client:
         watch = client.watch("test")
@@ -386,7 +386,7 @@ def test_bad_settings_end_before_a_port_is_bound(
     assert not (tmp_path / "data").exists()
 
 
-def test_a_taken_port_is_told_in_one_line(unchanged: str, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(unchanged: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "registry", "serve", "--dir", str(tmp_path), "--listen", unchanged],
         capture_output=True,
@@ -400,7 +400,7 @@ def test_a_taken_port_is_told_in_one_line(unchanged: str, tmp_path: Path) -> Non
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_corrupted_file_is_told_to_who_fetches_it(registry: str, seeded: Path) -> None:
+def test_a_corrupted_file_is_reported_to_its_reader(registry: str, seeded: Path) -> None:
     with RegistryClient(registry) as client:
         digest = client.get_version("fraud", 1).files[0].sha256
         stored = seeded / "artifacts" / "sha256" / digest[:2] / digest
@@ -485,14 +485,14 @@ def test_a_version_is_exported_as_a_bill_of_materials(unchanged: str) -> None:
     assert [metric["type"] for metric in metrics] == ["auc", "brier", "accuracy"]
 
 
-def test_a_text_cannot_steer_the_terminal(registry: str, seeded: Path) -> None:
+def test_text_cannot_control_the_terminal(registry: str, seeded: Path) -> None:
     hostile = "why [red]not[/red] \x1b[2J\x07"
 
     refused = command("deploy", "fraud@1", "--reason", hostile)
     assert refused.exit_code == USAGE
     assert "printable" in refused.stderr
 
-    # An earlier registry took such a reason.
+    # An earlier registry accepted such a reason.
     engine = open_database(seeded / "registry.sqlite")
     change = ChangeRequest("fraud", DeployChampion(1), hostile, ACTOR, None, dry_run=False)
     DeploymentChanger(engine, lambda: datetime.now(UTC)).change(change)
@@ -504,7 +504,7 @@ def test_a_text_cannot_steer_the_terminal(registry: str, seeded: Path) -> None:
     assert json_of("history", "fraud")[0]["reason"] == hostile
 
 
-def test_what_a_registry_keeps_is_its_own(tmp_path: Path) -> None:
+def test_the_files_of_a_registry_are_accessible_only_to_its_user(tmp_path: Path) -> None:
     directory = tmp_path / "registry"
     process, _ = start(directory)
     assert end(process) == OK

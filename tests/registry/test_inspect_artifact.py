@@ -1,4 +1,4 @@
-"""What the inspection of an artifact finds, on real ONNX files."""
+"""The findings of the inspection of an artifact, on real ONNX files."""
 
 import asyncio
 import shutil
@@ -25,7 +25,7 @@ ENOUGH = InspectionLimits(timeout_s=60.0, max_bytes=2 << 30)
 
 @pytest.fixture
 def artifact(tmp_path: Path) -> Path:
-    """A copy of a sound artifact, to be spoilt."""
+    """Return a copy of a valid artifact, to be modified."""
     return Path(shutil.copytree(trained().artifact_dir, tmp_path / "artifact"))
 
 
@@ -60,7 +60,7 @@ def test_zip_map_is_refused_with_the_option_that_avoids_it(artifact: Path) -> No
 
 
 @pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", "missing.bin", "a/../../b"])
-def test_external_data_stay_inside_the_artifact(artifact: Path, location: str) -> None:
+def test_external_data_must_be_inside_the_artifact(artifact: Path, location: str) -> None:
     def point_outside(model: onnx.ModelProto) -> None:
         tensor = numpy_helper.from_array(np.zeros(4, np.float32), "w")
         tensor.ClearField("raw_data")
@@ -74,7 +74,7 @@ def test_external_data_stay_inside_the_artifact(artifact: Path, location: str) -
     assert f"external_data.location: read '{location}'" in problems(artifact)
 
 
-def test_external_data_in_a_subgraph_are_seen(artifact: Path) -> None:
+def test_external_data_in_a_subgraph_is_found(artifact: Path) -> None:
     def hide(model: onnx.ModelProto) -> None:
         tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1])
         tensor.data_location = TensorProto.EXTERNAL
@@ -112,7 +112,7 @@ def test_an_opset_beyond_the_bounds_is_refused(artifact: Path, opset: int) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x08"])
-def test_what_is_no_model_is_a_finding(artifact: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_model_is_a_finding(artifact: Path, content: bytes) -> None:
     (artifact / "model.onnx").write_bytes(content)
 
     assert problems(artifact)
@@ -232,7 +232,7 @@ async def test_a_model_that_gets_no_memory_at_all_is_a_finding(artifact: Path) -
     assert (await inspect(artifact, InspectionLimits(timeout_s=60.0, max_bytes=1))).problems
 
 
-def test_texts_as_outputs_replay_exactly(tmp_path: Path) -> None:
+def test_string_outputs_replay_exactly(tmp_path: Path) -> None:
     x = np.arange(12, dtype=np.float32).reshape(4, 3)
     model = LogisticRegression().fit(x, ["no", "yes", "no", "yes"])
     converted = to_onnx(model, x, options={id(model): {"zipmap": False}}, target_opset=18)
@@ -246,7 +246,7 @@ def test_texts_as_outputs_replay_exactly(tmp_path: Path) -> None:
     assert "output 'label': read 2 of 4 strings" in problems(tmp_path)
 
 
-def test_outputs_that_are_no_tensors_are_refused(artifact: Path) -> None:
+def test_outputs_that_are_not_tensors_are_refused(artifact: Path) -> None:
     def add_sequence(model: onnx.ModelProto) -> None:
         model.graph.node.append(helper.make_node("SequenceConstruct", ["X"], ["many"]))
         kind = helper.make_sequence_type_proto(
@@ -297,13 +297,13 @@ def endless(artifact: Path) -> None:
 
 
 def inspections_of(directory: Path) -> list[int]:
-    """Return the processes that look into `directory`."""
+    """Return the processes that inspect `directory`."""
     wanted = str(directory).encode()
     found: list[int] = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:  # it has ended meanwhile
+        except OSError:  # it has ended in the meantime
             continue
         if b"understudy.provenance.inspect_artifact" in words and any(
             word.startswith(wanted) for word in words
@@ -314,12 +314,12 @@ def inspections_of(directory: Path) -> list[int]:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20.0):
-        while not holds():  # noqa: ASYNC110 - processes come and go without an event of ours
+        while not holds():  # noqa: ASYNC110 - processes start and end without an event
             await asyncio.sleep(0.01)
 
 
 @pytest.mark.fault
-async def test_an_inspection_ends_with_the_caller_who_wanted_it(artifact: Path) -> None:
+async def test_an_inspection_ends_with_its_call(artifact: Path) -> None:
     endless(artifact)
     caller = asyncio.ensure_future(inspect(artifact, ENOUGH))
     await until(lambda: bool(inspections_of(artifact)))
@@ -332,7 +332,7 @@ async def test_an_inspection_ends_with_the_caller_who_wanted_it(artifact: Path) 
 
 
 @pytest.mark.fault
-async def test_endless_models_keep_nobody_from_the_database(
+async def test_endless_models_do_not_block_the_database(
     two_versions: Path, artifact: Path, tmp_path: Path
 ) -> None:
     endless(artifact)

@@ -1,4 +1,4 @@
-"""What watchers are told, and when. Time and blocking work are in the tests' hands."""
+"""The notifications of watchers, and their timing. Tests control time and blocking work."""
 
 import asyncio
 import threading
@@ -35,7 +35,7 @@ from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-AFTER_EXPIRY = datetime(2099, 1, 2, tzinfo=UTC)  # the samples are to be validated by 2099-01-01
+AFTER_EXPIRY = datetime(2099, 1, 2, tzinfo=UTC)  # the samples must be revalidated by 2099-01-01
 
 
 def asked(change: Change) -> ChangeRequest:
@@ -59,7 +59,7 @@ async def live_over(directory: Path) -> AsyncIterator[tuple[LiveState, Deploymen
     engine.dispose()
 
 
-async def test_a_change_is_published_although_its_caller_went_away(seeded: Path) -> None:
+async def test_a_change_is_published_even_if_its_caller_disconnects(seeded: Path) -> None:
     async with live_over(seeded) as (live, changer):
         begun, may_end = threading.Event(), threading.Event()
 
@@ -84,7 +84,7 @@ async def test_a_change_is_published_although_its_caller_went_away(seeded: Path)
         assert live.deployments("fraud")[0].champion == 1
 
 
-async def test_a_failed_change_reaches_its_caller_and_stops_nobody(seeded: Path) -> None:
+async def test_a_failed_change_reaches_its_caller_without_affecting_others(seeded: Path) -> None:
     async with live_over(seeded) as (live, changer):
         with pytest.raises(RefusedError):
             await live.change(lambda: changer.change(asked(SetCanary(1, 10))))
@@ -95,7 +95,7 @@ async def test_a_failed_change_reaches_its_caller_and_stops_nobody(seeded: Path)
         assert live.deployments("other") == []
 
 
-async def test_a_slow_watcher_gets_the_latest_and_nothing_between() -> None:
+async def test_a_slow_watcher_gets_only_the_latest_snapshot() -> None:
     watchers = Watchers(snapshot(0), limit=2, limit_per_peer=2)
     watch = watchers.watch("a")
     assert (await anext(watch)).sequence == 0
@@ -107,7 +107,7 @@ async def test_a_slow_watcher_gets_the_latest_and_nothing_between() -> None:
     await watch.aclose()
 
 
-async def test_a_seat_is_free_when_its_watcher_leaves() -> None:
+async def test_a_slot_is_free_when_its_watcher_leaves() -> None:
     watchers = Watchers(snapshot(0), limit=1, limit_per_peer=1)
     first = watchers.watch("a")
     await anext(first)
@@ -156,7 +156,7 @@ def report(host_id: str, port: int) -> ScorersReport:
     return ScorersReport(host_id, (process,))
 
 
-def test_a_repeated_report_says_nothing_new_and_lives_on() -> None:
+def test_a_repeated_report_is_not_new_and_extends_its_life() -> None:
     observed = Observed(ttl_s=10.0)
 
     assert observed.report_scorers(report("a", 1), now_s=0.0)
@@ -168,7 +168,7 @@ def test_a_repeated_report_says_nothing_new_and_lives_on() -> None:
     assert observed.scorers() == []
 
 
-def test_a_restored_report_has_one_term_to_be_repeated() -> None:
+def test_a_restored_report_has_one_period_to_be_repeated() -> None:
     observed = Observed(ttl_s=10.0)
     observed.restore([report("a", 1)], now_s=5.0)
 
@@ -198,8 +198,8 @@ async def test_reports_outlive_a_registry_that_was_suspended(seeded: Path) -> No
                     looks.set()
                 return lost
 
-            live.observed.expire = seen  # type: ignore[method-assign] # to know when it has looked
-            Clock.now_s = 100.0  # the process was stopped for longer than a term
+            live.observed.expire = seen  # type: ignore[method-assign] # to know when it has checked
+            Clock.now_s = 100.0  # the process was stopped for longer than a period
             await asyncio.wait_for(looks.wait(), LIMIT_S)
 
             assert len(live.observed.scorers()) == 1
@@ -216,7 +216,7 @@ def test_a_silent_router_is_forgotten() -> None:
     assert observed.routers() == []
 
 
-def test_provenance_that_has_run_out_blocks_the_next_step_but_not_the_way_back(
+def test_expired_provenance_blocks_the_next_step_but_not_the_way_back(
     seeded: Path,
 ) -> None:
     engine = open_database(seeded / "registry.sqlite")
@@ -234,7 +234,7 @@ def test_provenance_that_has_run_out_blocks_the_next_step_but_not_the_way_back(
     engine.dispose()
 
 
-def test_a_record_that_was_changed_behind_our_back_takes_no_traffic(seeded: Path) -> None:
+def test_a_record_changed_outside_the_registry_takes_no_traffic(seeded: Path) -> None:
     engine = open_database(seeded / "registry.sqlite")
     with writing(engine) as connection:
         connection.exec_driver_sql("DROP TRIGGER versions_no_update")
@@ -273,7 +273,7 @@ def test_a_database_of_a_newer_registry_is_refused(seeded: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"this is no database" * 100, None])
-def test_a_file_that_is_no_database_is_told(tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_is_not_a_database_is_reported(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "registry.sqlite"
     if content is None:
         path.mkdir()
@@ -292,7 +292,7 @@ async def test_a_second_registry_on_the_directory_is_refused(tmp_path: Path) -> 
 
 
 @pytest.mark.fault
-def test_a_change_on_a_full_disk_is_told_and_changes_nothing(seeded: Path) -> None:
+def test_a_change_on_a_full_disk_is_reported_and_changes_nothing(seeded: Path) -> None:
     engine = open_database(seeded / "registry.sqlite")
     changer = DeploymentChanger(engine, lambda: NOW)
     changer.change(asked(DeployChampion(1)))

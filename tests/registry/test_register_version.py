@@ -1,4 +1,4 @@
-"""Registering is all or nothing, also when somebody registers at the same time."""
+"""Registration is all or nothing, even with a concurrent registration."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from understudy.provenance.inspect_artifact import inspect_directory
 
 
 class MeddledStore(ArtifactStore):
-    """Somebody registers another meaning of the view while the files are being moved."""
+    """A store in which a concurrent registration redefines the view while files are moved."""
 
     def __init__(self, root: Path, database: Path) -> None:
         super().__init__(root)
@@ -35,7 +35,7 @@ class MeddledStore(ArtifactStore):
         engine.dispose()
 
 
-def test_a_view_redefined_meanwhile_refuses_the_version(tmp_path: Path) -> None:
+def test_a_concurrent_redefinition_of_a_view_refuses_the_version(tmp_path: Path) -> None:
     database = tmp_path / "registry.sqlite"
     engine = open_database(database)
     store = MeddledStore(tmp_path / "artifacts", database)

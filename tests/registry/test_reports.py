@@ -1,4 +1,4 @@
-"""Reports of hosts and routers at the door: what they say reaches everybody else."""
+"""Checks of the reports of hosts and routers on arrival, because they reach everyone else."""
 
 import sqlite3
 from collections.abc import Callable
@@ -68,7 +68,7 @@ def spoil(path: str, value: object) -> Callable[[pb.ReportScorersRequest], None]
         ("process.address", "a:1,b:2", "processes[0].address"),
     ],
 )
-async def test_an_odd_report_is_refused_by_its_field(
+async def test_an_invalid_report_is_refused_by_its_field(
     operator: Operator, path: str, value: object, field: str
 ) -> None:
     report = sound_report()
@@ -81,7 +81,7 @@ async def test_an_odd_report_is_refused_by_its_field(
 
 
 @pytest.mark.parametrize("address", ["unix:/run/a.sock", "scorer-1:9000", "10.0.0.1:9", "[::1]:9"])
-async def test_addresses_that_scorers_have_are_taken(deployer: Operator, address: str) -> None:
+async def test_valid_addresses_of_scorers_are_accepted(deployer: Operator, address: str) -> None:
     report = sound_report(await digest_of_version_1(deployer))
     spoil("process.address", address)(report)
 
@@ -90,7 +90,7 @@ async def test_addresses_that_scorers_have_are_taken(deployer: Operator, address
     assert [each.address for each in (await deployer.seen(lambda _: True)).scorers] == [address]
 
 
-async def test_all_faults_are_named_at_once_up_to_a_bound(operator: Operator) -> None:
+async def test_all_faults_are_named_at_once_up_to_a_limit(operator: Operator) -> None:
     report = sound_report()
     spoil("process.state", 99)(report)
     spoil("process.address", "nowhere")(report)
@@ -113,7 +113,7 @@ async def test_more_processes_than_a_host_runs_are_refused(operator: Operator) -
     assert "at most 1000" in str(error.details())
 
 
-async def test_an_error_text_is_cut_and_cannot_steer_a_terminal(deployer: Operator) -> None:
+async def test_an_error_text_is_truncated_and_cannot_control_a_terminal(deployer: Operator) -> None:
     report = sound_report(await digest_of_version_1(deployer))
     spoil("process.last_error", "\x1b[2J" + "x" * 5000)(report)
 
@@ -128,7 +128,7 @@ async def test_an_error_text_is_cut_and_cannot_steer_a_terminal(deployer: Operat
     ("number", "digest", "model"),
     [(1, "cd" * 32, "fraud"), (1, "", "fraud"), (9, "", "fraud"), (1, "", "other")],
 )
-async def test_processes_of_what_is_not_registered_reach_nobody(
+async def test_processes_of_unregistered_versions_are_not_published(
     deployer: Operator, number: int, digest: str, model: str
 ) -> None:
     report = sound_report(await digest_of_version_1(deployer))
@@ -220,7 +220,7 @@ async def test_a_poisoned_report_is_not_loaded_again(seeded: Path, spoilt: str) 
         ),
     ],
 )
-async def test_an_odd_report_of_a_router_is_refused(
+async def test_an_invalid_report_of_a_router_is_refused(
     operator: Operator, report: pb.ReportRouterRequest, field: str
 ) -> None:
     error = await failure_of(operator.stub.ReportRouter(report))
@@ -242,7 +242,7 @@ async def test_watchers_of_one_peer_are_bounded(tmp_path: Path) -> None:
         first.cancel()
 
 
-async def test_a_message_greater_than_any_needed_is_refused(operator: Operator) -> None:
+async def test_an_oversized_message_is_refused(operator: Operator) -> None:
     report = sound_report()
     spoil("process.last_error", "x" * (9 << 20))(report)
 

@@ -1,4 +1,4 @@
-"""Changes of deployments, over real gRPC: who may, what is refused, what a rollback is."""
+"""Changes of deployments over real gRPC: identity, refusals, rollbacks."""
 
 import asyncio
 from collections.abc import Callable
@@ -34,7 +34,7 @@ Status = grpc.StatusCode
 
 
 @pytest.mark.parametrize("actor", ["", "unknown", "x" * 201])
-async def test_nobody_changes_anything_unnamed(operator: Operator, actor: str) -> None:
+async def test_a_change_without_an_actor_is_refused(operator: Operator, actor: str) -> None:
     operator._metadata = (("understudy-actor", actor),)
 
     changed = await failure_of(operator.change(DeployChampion(1)))
@@ -188,7 +188,7 @@ async def test_a_drill_of_impossible_duration_is_refused(
     assert len(rows_of(seeded, "audit")) == 2, "the registrations only"
 
 
-async def test_what_is_named_must_exist(operator: Operator) -> None:
+async def test_named_objects_must_exist(operator: Operator) -> None:
     missing = pb.VersionRef(model="fraud", number=1)
     for call in (
         operator.stub.GetVersion(pb.GetVersionRequest(ref=missing)),
@@ -249,7 +249,7 @@ async def test_a_rule_without_a_finite_number_is_refused(deployer: Operator, num
 
 
 @pytest.mark.parametrize("reason", ["why\x1b[2J", "why\x00", "why\u202enot", "why\rnot"])
-async def test_a_reason_cannot_steer_a_terminal(deployer: Operator, reason: str) -> None:
+async def test_a_reason_cannot_control_a_terminal(deployer: Operator, reason: str) -> None:
     error = await failure_of(deployer.change(DeployChampion(1), reason=reason))
 
     assert error.code() is Status.INVALID_ARGUMENT

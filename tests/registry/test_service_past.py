@@ -1,4 +1,4 @@
-"""What the registry keeps of the past, and that nobody can change it."""
+"""The registry's record of the past, which cannot be changed."""
 
 import sqlite3
 from pathlib import Path
@@ -49,7 +49,7 @@ async def test_a_restart_keeps_everything(seeded: Path) -> None:
         assert await operator.fetch(version.files[0].sha256)
 
 
-async def test_the_audit_log_tells_who_did_what_and_why(deployer: Operator) -> None:
+async def test_the_audit_log_shows_who_did_what_and_why(deployer: Operator) -> None:
     await deployer.change(DeployChampion(1), reason="first release")
 
     log = await deployer.audit()
@@ -73,7 +73,7 @@ async def test_the_audit_log_tells_who_did_what_and_why(deployer: Operator) -> N
         "DELETE FROM revisions",
     ],
 )
-async def test_tampering_with_the_log_or_the_revisions_is_seen(
+async def test_tampering_with_the_log_or_the_revisions_is_detected(
     deployer: Operator, seeded: Path, tampering: str
 ) -> None:
     await deployer.change(DeployChampion(1))
@@ -118,7 +118,7 @@ async def test_an_earlier_revision_can_be_read(deployer: Operator) -> None:
     assert (await failure_of(beyond)).code() is Status.NOT_FOUND
 
 
-async def test_a_revision_beyond_all_numbers_does_not_exist(deployer: Operator) -> None:
+async def test_a_revision_beyond_the_largest_number_does_not_exist(deployer: Operator) -> None:
     await deployer.change(DeployChampion(1))
     greatest = (1 << 64) - 1
 

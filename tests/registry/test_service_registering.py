@@ -40,7 +40,7 @@ async def test_a_check_registers_nothing(operator: Operator, tmp_path: Path) -> 
     assert rows_of(tmp_path, "versions") == []
 
 
-async def test_an_artifact_comes_back_as_it_was_sent(deployer: Operator) -> None:
+async def test_an_artifact_is_returned_as_it_was_sent(deployer: Operator) -> None:
     version = await version_1(deployer)
 
     for file in version.files:
@@ -60,7 +60,7 @@ async def test_a_corrupted_artifact_is_not_delivered(deployer: Operator, seeded:
     assert error.code() is Status.DATA_LOSS
 
 
-async def test_a_view_that_is_not_its_digest_is_refused(operator: Operator) -> None:
+async def test_a_view_that_does_not_match_its_digest_is_refused(operator: Operator) -> None:
     first, *rest = registration_parts(new_version())
     first.registration.feature_views[0].digest = "ab" * 32
     call = operator.stub.RegisterVersion(

@@ -1,4 +1,4 @@
-"""What watchers and the status see of the registry, over real gRPC."""
+"""The registry as seen by watchers and the status command, over real gRPC."""
 
 from pathlib import Path
 from typing import Any

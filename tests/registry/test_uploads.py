@@ -1,4 +1,4 @@
-"""Artifacts on their way in: half, too long, too many, broken off."""
+"""Uploads of artifacts: incomplete, too long, too many, cancelled."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,9 @@ Status = grpc.StatusCode
 
 
 @pytest.mark.parametrize("keep", [1, 2])
-async def test_a_half_upload_leaves_nothing(operator: Operator, tmp_path: Path, keep: int) -> None:
+async def test_a_truncated_upload_leaves_nothing(
+    operator: Operator, tmp_path: Path, keep: int
+) -> None:
     parts = list(registration_parts(new_version()))[:keep]
     call = operator.stub.RegisterVersion(iter(parts), metadata=(("understudy-actor", ACTOR),))
 
@@ -61,7 +63,7 @@ async def test_an_artifact_beyond_the_limits_is_refused(tmp_path: Path) -> None:
     assert "at most 1000" in str(error.details())
 
 
-async def test_uploads_at_a_time_are_bounded(tmp_path: Path) -> None:
+async def test_concurrent_uploads_are_bounded(tmp_path: Path) -> None:
     async with running_registry(tmp_path, max_uploads=1) as channel:
         operator = Operator(channel)
         first, *rest = registration_parts(new_version())
@@ -87,7 +89,7 @@ async def test_uploads_at_a_time_are_bounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault
-async def test_a_caller_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_cancelled_upload_leaves_nothing(tmp_path: Path) -> None:
     async with running_registry(tmp_path, max_uploads=1) as channel:
         operator = Operator(channel)
         first, *_ = registration_parts(new_version())
@@ -104,7 +106,7 @@ async def test_a_caller_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
         await asyncio.wait_for(received.wait(), LIMIT_S)
         call.cancel()
 
-        # The one seat is free again once the registry has noticed.
+        # The only slot is free again once the registry has noticed.
         async with asyncio.timeout(LIMIT_S):
             while not await register_if_room(operator):
                 pass
@@ -123,7 +125,7 @@ async def register_if_room(operator: Operator) -> bool:
 
 @pytest.mark.fault
 @pytest.mark.parametrize("sent", [0, 1, 2])
-async def test_a_silent_upload_gives_its_place_back(tmp_path: Path, sent: int) -> None:
+async def test_a_silent_upload_frees_its_slot(tmp_path: Path, sent: int) -> None:
     async with running_registry(tmp_path, max_uploads=1, upload_idle_s=0.2) as channel:
         operator = Operator(channel)
         parts = list(registration_parts(new_version()))
@@ -145,7 +147,7 @@ async def test_a_silent_upload_gives_its_place_back(tmp_path: Path, sent: int) -
 
 
 @pytest.mark.fault
-async def test_an_upload_that_drips_is_ended(tmp_path: Path) -> None:
+async def test_an_upload_that_is_too_slow_is_ended(tmp_path: Path) -> None:
     async with running_registry(tmp_path, max_uploads=1, upload_timeout_s=0.3) as channel:
         first, *_ = registration_parts(new_version())
 

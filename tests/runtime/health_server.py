@@ -13,7 +13,7 @@ def main(listen: str, manner: str) -> int:
     if manner == "refuses":
         sys.stdout.write("bad setting: nothing suits me\n")
         return 64
-    # Blocked here and so in every thread to come, then waited for. A handler would not do: the kernel
+    # Blocked here and so in every later thread, then waited for. A handler would not work: the kernel
     # may send a dying parent's signal once for each of its threads, and a handler that interrupts
     # itself waits for a lock that it holds.
     heeded = signal.SIGUSR1 if manner == "stubborn" else signal.SIGTERM

@@ -47,7 +47,7 @@ RAISED: dict[str, Exception] = {
 }
 
 app = typer.Typer(cls=CommandGroup, no_args_is_help=True)
-below = typer.Typer()  # an ordinary group, covered by the one above it
+below = typer.Typer()  # an ordinary group, covered by its parent
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Free ports: below what outgoing connections get, different from each other, and always some."""
+"""Free ports: below those of outgoing connections, all different, and always available."""
 
 import socket
 from contextlib import ExitStack, suppress
@@ -9,7 +9,7 @@ import pytest
 from understudy.runtime.free_port import free_port, free_ports
 
 
-def test_no_port_is_one_that_an_outgoing_connection_may_get(tmp_path: Path) -> None:
+def test_no_port_is_in_the_range_of_outgoing_connections(tmp_path: Path) -> None:
     range_file = tmp_path / "range"
     range_file.write_text("16000\t60999\n")
 
@@ -31,13 +31,13 @@ def test_without_room_below_the_range_any_free_port_does(tmp_path: Path, text: s
         pass
 
 
-def test_taken_ports_are_left_out(tmp_path: Path) -> None:
+def test_ports_in_use_are_left_out(tmp_path: Path) -> None:
     range_file = tmp_path / "range"
     range_file.write_text("15002\t60999\n")
     with ExitStack() as held:
         for port in (15_000, 15_001):
             holder = held.enter_context(socket.socket())
-            with suppress(OSError):  # then somebody else holds it
+            with suppress(OSError):  # then another process holds it
                 holder.bind(("127.0.0.1", port))
 
         (found,) = free_ports(1, range_file=range_file)
@@ -45,7 +45,7 @@ def test_taken_ports_are_left_out(tmp_path: Path) -> None:
     assert found not in (15_000, 15_001)
 
 
-def test_a_port_is_free_on_the_host_that_is_named() -> None:
+def test_a_port_is_free_on_the_given_host() -> None:
     port = free_port("127.0.0.2")
 
     with socket.create_server(("127.0.0.2", port)):

@@ -1,4 +1,4 @@
-"""Where threads cannot be set back the process says so, and serves on."""
+"""A process that cannot lower the priority of threads reports it and keeps serving."""
 
 import asyncio
 import os
@@ -15,11 +15,11 @@ def forbid(_which: int, _who: int, _priority: int) -> NoReturn:
     raise PermissionError(1, "Operation not permitted")
 
 
-async def test_a_system_that_forbids_it_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_system_that_forbids_it_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "setpriority", forbid)
     server = new_server()
     bind(server, "127.0.0.1:0")
-    await server.start()  # with it gRPC's threads
+    await server.start()  # which starts gRPC's threads
 
     with capture_logs() as lines:
         async with asyncio.timeout(20):

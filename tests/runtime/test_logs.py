@@ -1,4 +1,4 @@
-"""Every line on stdout is one JSON object, also those of libraries."""
+"""Every line on stdout is one JSON object, including those of libraries."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ except ZeroDivisionError:
 """
 
 
-def test_lines_of_ours_and_of_libraries_are_json_with_process_and_time() -> None:
+def test_our_lines_and_those_of_libraries_are_json_with_process_and_time() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
     )
@@ -34,7 +34,7 @@ def test_lines_of_ours_and_of_libraries_are_json_with_process_and_time() -> None
 
 
 @pytest.mark.fault
-def test_a_full_disk_below_the_log_ends_nobody() -> None:
+def test_a_full_disk_below_the_log_ends_no_process() -> None:
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             [sys.executable, "-c", f"{PROGRAM}\nsys.stderr.write('went on')"],

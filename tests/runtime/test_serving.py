@@ -1,4 +1,4 @@
-"""Several gRPC servers that act as one."""
+"""Several gRPC servers that act as one server."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ CALLS = 24
 
 
 class Held:
-    """A method whose calls are held until they are released."""
+    """A method whose calls are blocked until they are released."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -37,7 +37,7 @@ class Held:
 
 
 def own_channel(port: int) -> grpc.aio.Channel:
-    """Open a channel with a connection of its own."""
+    """Open a channel with a separate connection."""
     return grpc.aio.insecure_channel(
         f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]
     )
@@ -72,7 +72,7 @@ async def test_a_group_listens_on_one_port_and_drains_all_its_calls(listeners: i
         calls: list[Any] = [
             hold(channel, str(place).encode()) for place, channel in enumerate(channels)
         ]
-        while held.begun < CALLS:  # noqa: ASYNC110 - the server tells nobody of what it has begun
+        while held.begun < CALLS:  # noqa: ASYNC110 - the server sends no event for started calls
             await asyncio.sleep(0)
 
         stopping = asyncio.ensure_future(group.stop(20.0))
@@ -85,7 +85,7 @@ async def test_a_group_listens_on_one_port_and_drains_all_its_calls(listeners: i
         await channel.close()
 
 
-async def test_every_server_of_a_group_tells_the_same_health() -> None:
+async def test_every_server_of_a_group_reports_the_same_health() -> None:
     group, port = opened(3, Held())
     switch = add_health_and_reflection(group, ("held.Service",))
     await group.start()

@@ -24,7 +24,7 @@ def a_process(name: str, manner: str = "obliging") -> ProcessSpec:
     return ProcessSpec(name, ("-m", "tests.runtime.health_server", address, manner), address)
 
 
-async def test_a_started_process_is_healthy_and_gone_after_the_block(tmp_path: Path) -> None:
+async def test_a_started_process_is_healthy_and_ends_with_the_block(tmp_path: Path) -> None:
     async with Supervisor(tmp_path) as supervisor:
         await supervisor.start(a_process("one"))
         pid = supervisor.pids()["one"]
@@ -33,7 +33,7 @@ async def test_a_started_process_is_healthy_and_gone_after_the_block(tmp_path: P
     await until_gone([pid])
 
 
-async def test_a_process_that_ends_at_its_start_is_told_with_its_last_words(
+async def test_a_process_that_ends_at_its_start_is_reported_with_its_last_line(
     tmp_path: Path,
 ) -> None:
     async with Supervisor(tmp_path) as supervisor:

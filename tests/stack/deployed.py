@@ -26,7 +26,7 @@ class Deployed:
     units: tuple[str, ...]
 
     def scorer(self, version: int) -> pb.ScorerProcess:
-        """Return what the registry knows of the version's scorer process."""
+        """Return the registry's information about the version's scorer process."""
         found = [each for each in self.registry.get_status().scorers if each.ref.number == version]
         assert len(found) == 1, found
         return found[0]
@@ -50,7 +50,7 @@ async def open_deployed(
 
 
 async def register_versions(operator: Operator, prepared: Prepared, versions: int) -> None:
-    """Register so many of the versions that were trained."""
+    """Register the first `versions` of the trained versions."""
     champion: Champion | None = None
     for trained in prepared.trained[:versions]:
         record = complete_record(

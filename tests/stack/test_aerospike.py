@@ -20,7 +20,7 @@ async def scores_of(deployed: Deployed) -> Scores:
     return {unit: (answer.score, answer.degradation.level) for unit, answer in answers.items()}
 
 
-async def test_scores_over_aerospike_are_those_over_lmdb(tmp_path: Path) -> None:
+async def test_scores_over_aerospike_equal_those_over_lmdb(tmp_path: Path) -> None:
     with running_node() as node:
         async with open_deployed(tmp_path / "a", versions=1, features_store=node.url) as deployed:
             over_aerospike = await scores_of(deployed)

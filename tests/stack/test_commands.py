@@ -1,4 +1,4 @@
-"""The `understudy` command itself: starts fast, says clearly what is wrong."""
+"""The `understudy` command itself: fast start, clear errors."""
 
 import json
 import subprocess
@@ -113,7 +113,7 @@ def test_scoring_with_bad_arguments_is_one_line_and_exit_64(arguments: tuple[str
     ("text", "value"),
     [("true", True), ("false", False), ("17", 17), ("-2.5", -2.5), ("1e3", 1000.0), ("NL", "NL")],
 )
-def test_a_feature_value_is_read_by_what_it_looks_like(text: str, value: object) -> None:
+def test_a_feature_value_is_parsed_by_its_form(text: str, value: object) -> None:
     read = parse_scalar(text)
 
     assert (read, type(read)) == (value, type(value))
@@ -125,7 +125,7 @@ def test_a_pair_needs_both_sides(text: str) -> None:
         parse_pair(text, "--entity")
 
 
-def test_a_pair_is_split_at_its_first_sign() -> None:
+def test_a_pair_is_split_at_its_first_equals_sign() -> None:
     assert parse_pair("user=a=b", "--entity") == ("user", "a=b")
 
 

@@ -1,4 +1,4 @@
-"""The two commands of the stack, as an operator runs them: real, from start to end."""
+"""The two commands of the stack, run for real from start to end, as an operator does."""
 
 import json
 import os
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 async def score_from_shell(*options: str) -> str:
-    """Return what `understudy score cancer --entity patient=17` prints."""
+    """Return the output of `understudy score cancer --entity patient=17`."""
     async with running("score", "cancer", "--entity", "patient=17", *options) as process:
         output = await output_of(process)
     assert process.returncode == exit_codes.OK, output
@@ -36,7 +36,7 @@ def descendants(process: Process) -> list[int]:
     return [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
 
 
-async def test_the_demo_shows_all_of_it_and_every_check_holds(
+async def test_the_demo_runs_completely_and_every_check_holds(
     tmp_path: Path, unused_address: Callable[[], str]
 ) -> None:
     root, router, registry = tmp_path / "d", unused_address(), unused_address()
@@ -55,7 +55,7 @@ async def test_the_demo_shows_all_of_it_and_every_check_holds(
     assert process.returncode == exit_codes.OK, text
     for said in (
         "largest difference of ONNX",
-        "refused, as it lacks data.training.content",
+        "refused, because it lacks data.training.content",
         "registered cancer@3",
         "@2 is promoted",
         "rolled back",
@@ -73,7 +73,7 @@ async def test_the_demo_shows_all_of_it_and_every_check_holds(
     assert counted["rows"] >= 4_000
     assert counted["n"] == 4
 
-    # What it left behind can be taken up again, elsewhere.
+    # Its folder can be used again, by another stack.
     async with running(
         *("up", "--dir", str(root), "--routers", "1"),
         *("--router-listen", router, "--registry-listen", registry),
@@ -85,7 +85,7 @@ async def test_the_demo_shows_all_of_it_and_every_check_holds(
     assert again.served_by.version == kept.served_by.version
 
 
-async def test_a_demo_that_cannot_start_says_what_broke(tmp_path: Path) -> None:
+async def test_a_demo_that_cannot_start_reports_the_cause(tmp_path: Path) -> None:
     async with running("demo", "--dir", str(tmp_path / "d"), ROUTER_WORKERSS="2") as process:
         output = await output_of(process)
 
@@ -117,7 +117,7 @@ async def test_ctrl_c_in_the_middle_of_a_demo_stops_every_process(tmp_path: Path
     assert process.returncode == exit_codes.INTERRUPTED
 
 
-async def test_up_starts_a_registry_again_that_died(
+async def test_up_restarts_a_registry_that_died(
     tmp_path: Path, unused_address: Callable[[], str]
 ) -> None:
     router, registry = unused_address(), unused_address()
@@ -149,7 +149,7 @@ async def test_up_starts_a_registry_again_that_died(
 
 @pytest.mark.fault
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_up_serves_until_it_is_told_to_stop(
+async def test_up_serves_until_told_to_stop(
     tmp_path: Path, number: signal.Signals, unused_address: Callable[[], str]
 ) -> None:
     router, registry = unused_address(), unused_address()
@@ -161,7 +161,7 @@ async def test_up_serves_until_it_is_told_to_stop(
         lines = await lines_until(process, "Ctrl-C stops it")
         children = descendants(process)
         assert all(is_running(pid) for pid in children)
-        with grpc.insecure_channel(router) as channel:  # what grpcurl asks first
+        with grpc.insecure_channel(router) as channel:  # the first request of grpcurl
             services = ProtoReflectionDescriptorDatabase(channel).get_services()
         assert "understudy.scoring.v1.ScoringService" in services
 

@@ -69,7 +69,7 @@ KEPT = next(call for call in GOOD.calls if call.revision == 3 and call.arm is Ar
 
 
 def with_call(changed: Call, instead_of: Call) -> Facts:
-    """The caller, the routers and the log agree on `changed`."""
+    """Return facts in which the caller, the routers and the log agree on `changed`."""
     calls = [changed if call is instead_of else call for call in GOOD.calls]
     return replace(
         GOOD,
@@ -163,7 +163,7 @@ def test_a_withheld_share_may_not_stay_once_all_versions_are_ready() -> None:
     assert "every call was answered by the arm of its unit" in claims
 
 
-def test_no_traffic_is_no_success() -> None:
+def test_no_traffic_is_not_a_success() -> None:
     nothing = replace(
         GOOD, calls=[], router_rows={}, logged=[], ledger=MirrorLedger(), shadow_rows={}
     )
@@ -171,7 +171,7 @@ def test_no_traffic_is_no_success() -> None:
     assert {"no call failed", "the shadow log holds every mirrored row"} <= broken_claims(nothing)
 
 
-def test_only_the_first_facts_of_many_are_told() -> None:
+def test_only_the_first_of_many_facts_are_shown() -> None:
     facts = replace(GOOD, failures=[f"why {number}" for number in range(9)])
 
     (check,) = (each for each in judge(facts) if each.claim == "no call failed")

@@ -22,7 +22,7 @@ MODEL = "cancer"
 CALLS = 150
 
 
-async def test_a_champions_scorer_that_is_killed_under_load_comes_back(tmp_path: Path) -> None:
+async def test_a_champions_scorer_killed_under_load_is_restarted(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
         await deployed.operator.until_settled(
             await deployed.operator.change(
@@ -63,7 +63,7 @@ async def test_a_champions_scorer_that_is_killed_under_load_comes_back(tmp_path:
     assert back.address == killed.address
 
 
-async def test_calls_go_on_without_a_registry_and_after_a_restart_of_the_router(
+async def test_calls_continue_without_a_registry_and_after_a_restart_of_the_router(
     tmp_path: Path,
 ) -> None:
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
@@ -82,7 +82,7 @@ async def test_calls_go_on_without_a_registry_and_after_a_restart_of_the_router(
         ) as traffic:
             await traffic.until_ended(CALLS)
             os.kill(stack.supervisor.pids()[REGISTRY], signal.SIGKILL)
-            await stack.supervisor.stop(REGISTRY)  # gone already; forget it
+            await stack.supervisor.stop(REGISTRY)  # it has already ended; remove it
             await traffic.until_ended(traffic.ended + CALLS)
         assert traffic.failures == []
         assert {call.level for call in traffic.calls} == {0}
@@ -96,7 +96,7 @@ async def test_calls_go_on_without_a_registry_and_after_a_restart_of_the_router(
         assert {unit: answer.score for unit, answer in answers.items()} == before
         assert {answer.degradation.level for answer in answers.values()} == {DEGRADATION_LEVEL_FULL}
 
-        # And when the registry is back, changes reach the router again.
+        # Once the registry is back, changes reach the router again.
         await stack.supervisor.start(registry_process(stack.directory, stack.addresses))
         await deployed.operator.until_settled(
             await deployed.operator.change(SetShadow(2, 10_000), reason="after the registry's rest")

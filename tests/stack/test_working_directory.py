@@ -1,4 +1,4 @@
-"""Nothing of ours is imported from the folder in which an operator happens to stand."""
+"""No process imports anything from an operator's working directory."""
 
 import ast
 import json
@@ -27,7 +27,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 def hostile_folder(path: Path) -> Path:
-    """Make a folder with packages that must not be imported, by any of our processes."""
+    """Create a folder with packages that none of our processes may import."""
     for name in (*OURS, *OF_A_MODEL_TEAM, *OF_OTHERS):
         (path / name).mkdir(parents=True)
         (path / name / "__init__.py").write_text(
@@ -37,7 +37,7 @@ def hostile_folder(path: Path) -> Path:
 
 
 @pytest.mark.slow
-async def test_a_stack_serves_from_a_folder_that_has_packages_of_the_same_names(
+async def test_a_stack_serves_from_a_folder_with_packages_of_the_same_names(
     tmp_path: Path, unused_address: Callable[[], str]
 ) -> None:
     root, folder = tmp_path / "s", hostile_folder(tmp_path / "work")
@@ -69,7 +69,7 @@ async def test_a_stack_serves_from_a_folder_that_has_packages_of_the_same_names(
     assert "degradation" not in answer or not answer["degradation"].get("causes")
 
 
-def test_a_childs_command_keeps_the_working_directory_out_of_its_path() -> None:
+def test_a_childs_command_excludes_the_working_directory_from_its_path() -> None:
     assert python_command("-m", "router", "worker") == (
         *(sys.executable, "-P"),
         *("-m", "router", "worker"),

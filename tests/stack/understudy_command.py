@@ -1,4 +1,4 @@
-"""The `understudy` command as an operator runs it: the installed script, in a folder of their own."""
+"""The `understudy` command as an operator runs it: the installed script, in a separate folder."""
 
 import asyncio
 import os
@@ -39,7 +39,7 @@ async def running(
 
 
 async def lines_until(process: Process, text: str) -> list[str]:
-    """Return what the process prints up to a line with `text`."""
+    """Return the output of the process up to a line with `text`."""
     assert process.stdout is not None
     lines: list[str] = []
     while not (lines and text in lines[-1]):

@@ -1,7 +1,7 @@
-"""The client of the scoring service: sync and asyncio. It needs grpcio and protobuf, no more.
+"""The client of the scoring service, sync and asyncio. It needs only grpcio and protobuf.
 
-All that a caller names stands here: the clients, their options and answers, and the messages
-in these. Failures are raised as `grpc.RpcError`.
+All public names are here: the clients, their options and answers, and the messages in them.
+Failures are raised as `grpc.RpcError`.
 """
 
 from understudy.client.answers import Decision, ScoreAnswer, StreamAnswer

@@ -1,8 +1,8 @@
-"""The answers that the clients return: thin views of the messages, without their traps.
+"""The answers that the clients return: thin views of the messages, without their pitfalls.
 
-In a message, `decision` is a number, and `not answer.decision` is true where no threshold is set: a
-caller that writes it approves what nobody decided. Here a decision is a value that refuses to be a
-truth value, so such a line fails at its first call.
+In a message, `decision` is a number, and `not answer.decision` is true if no threshold is set: code
+with this test approves requests without any decision. Here a decision raises an error when it is
+used as a truth value, so such code fails at its first call.
 """
 
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 
 
 class Decision(Enum):
-    """On which side of the decision threshold a score lies. Compare it with `is`.
+    """The side of the decision threshold on which a score lies. Compare it with `is`.
 
-    An answer has a decision always, UNSPECIFIED where neither request nor deployment sets a
+    An answer always has a decision, UNSPECIFIED if neither request nor deployment sets a
     threshold; None would be false.
     """
 
@@ -33,7 +33,7 @@ class Decision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ScoreAnswer:
-    """The answer to one request. `message` is what the server sent."""
+    """The answer to one request. `message` is the server's message."""
 
     message: pb.ScoreResponse
 
@@ -63,18 +63,18 @@ class ScoreAnswer:
 
     @property
     def rule(self) -> pb.AppliedRule | None:
-        """The rule that decided before the model; None when the model was asked."""
+        """The rule that decided before the model, or None."""
         return self.message.rule if self.message.HasField("rule") else None
 
     @property
     def outputs(self) -> Mapping[str, tuple[float, ...]]:
-        """The outputs that were asked for, by name; those that the version lacks are left out."""
+        """The requested outputs by name, without those that the version lacks."""
         return {output.name: tuple(output.values) for output in self.message.outputs}
 
 
 @dataclass(frozen=True, slots=True)
 class StreamAnswer:
-    """The answer to one request of a stream: a response, or the error that stands for it."""
+    """The answer to one request of a stream: a response, or an error in its place."""
 
     message: pb.ScoreStreamResponse
 
@@ -84,10 +84,10 @@ class StreamAnswer:
 
     @property
     def response(self) -> ScoreAnswer | None:
-        """The answer; None when there is an error instead."""
+        """The answer, or None if there is an error."""
         return ScoreAnswer(self.message.response) if self.message.HasField("response") else None
 
     @property
     def error(self) -> pb.Error | None:
-        """Why there is no answer; None when there is one."""
+        """The reason for a missing answer, or None."""
         return self.message.error if self.message.HasField("error") else None

@@ -1,7 +1,7 @@
 """Repetition of calls that a full server refused, for both clients.
 
-gRPC's own retry policy repeats by status alone. RESOURCE_EXHAUSTED means two things: a full server,
-which says when to come back, and a message above the server's limit, which never gets smaller.
+gRPC's own retry policy decides by status alone. But RESOURCE_EXHAUSTED has two meanings: a full
+server, which gives a time to retry, and a message above the server's limit, which never shrinks.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ AnswerT = TypeVar("AnswerT")
 
 
 def call_repeatedly(call: Callable[..., AnswerT], request: RequestT, timeout_s: float) -> AnswerT:
-    """Return the answer; a refused call is made again when the server says so.
+    """Return the answer; a refused call is repeated if the server allows it.
 
     Raises:
         grpc.RpcError: the last failure.
@@ -51,7 +51,7 @@ async def call_repeatedly_async(
 
 
 class _Attempts:
-    """The attempts of one call: so many at most, all within its one deadline."""
+    """The attempts of one call: a limited number, all within its deadline."""
 
     __slots__ = ("_left", "_until_s")
 
@@ -64,7 +64,7 @@ class _Attempts:
         return self._until_s - time.monotonic()
 
     def wait_before_next_s(self, error: grpc.RpcError) -> float | None:
-        """Return how long to wait after `error`; None when it is the end."""
+        """Return how long to wait after `error`, or None if it is final."""
         self._left -= 1
         if not self._left or error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
             return None
@@ -73,11 +73,11 @@ class _Attempts:
 
 
 def _pushback_s(error: grpc.RpcError) -> float | None:
-    """Return when the server wants to be asked again; None when it does not say, or says never."""
-    trailers: Any = error.trailing_metadata()  # the two kinds of client type it differently
+    """Return when the server wants to be called again, or None if it gives no time or refuses."""
+    trailers: Any = error.trailing_metadata()  # its type differs between the two kinds of client
     said = dict(trailers or ()).get(_PUSHBACK_KEY)
     try:
         pushback_ms = int(said) if said is not None else -1
-    except ValueError:  # by gRPC's rules what cannot be read means never
+    except ValueError:  # by gRPC's rules an unreadable value means never
         return None
     return pushback_ms / 1000 if pushback_ms >= 0 else None

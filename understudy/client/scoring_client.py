@@ -5,11 +5,11 @@
         if answer.decision is Decision.BELOW:
             approve(answer.score, answer.served_by.version)
 
-A client keeps one connection: open it once and share it. Every call has a deadline. Calls that
-may be repeated are, a few times, on UNAVAILABLE and the server's CANCELLED (a flooded one says that
-to calls it has not read), and on RESOURCE_EXHAUSTED when the server says when to come back
-(`grpc-retry-pushback-ms`) and the deadline allows it: without that word, the request itself is too
-large. Other failures are raised at once as `grpc.RpcError`.
+A client keeps one connection: open it once and share it. Every call has a deadline. Safe calls
+are repeated, a few times, on UNAVAILABLE and on CANCELLED from the server (which a flooded server
+returns for calls that it has not read), and on RESOURCE_EXHAUSTED if the server gives a time to
+retry (`grpc-retry-pushback-ms`) and the deadline allows it: without that time, the request itself
+is too large. Other failures are raised at once as `grpc.RpcError`.
 """
 
 import json
@@ -37,7 +37,7 @@ from understudy.scoring.v1 import scoring_pb2_grpc
 FeatureScalar = float | int | bool | str
 Features = Mapping[str, FeatureScalar]
 
-DEFAULT_TIMEOUT_S = 0.5  # the router spends it over fetch, queue and model
+DEFAULT_TIMEOUT_S = 0.5  # the router spends it on fetch, queue and model
 OUTCOMES_TIMEOUT_S = 5.0
 
 _SERVICE = "understudy.scoring.v1.ScoringService"
@@ -52,55 +52,55 @@ _SERVICE_CONFIG = {
                 "initialBackoff": "0.05s",
                 "maxBackoff": "0.4s",
                 "backoffMultiplier": 2,
-                # A call that its own caller cancels is not among these: it ends at once. Nor is
-                # RESOURCE_EXHAUSTED: gRPC would repeat what is too large, see `repeats`.
+                # A call cancelled by its own caller is not repeated: it ends at once. Nor is
+                # RESOURCE_EXHAUSTED: gRPC would repeat requests that are too large, see `repeats`.
                 "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
     ],
-    # When most calls fail, repeating them makes it worse: stop until they succeed again.
+    # If most calls fail, repeating them makes it worse: stop until they succeed again.
     "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.2},
 }
 _CHANNEL_OPTIONS = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
-    # grpcio 1.85 goes by this one, a minute unless told, for keep-alive pings as well.
+    # grpcio 1.85 also applies this limit, a minute by default, to keep-alive pings.
     ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 5_000),
-    # Two clients are two connections, so that they can reach two workers of one port.
+    # Two clients have two connections, so that they can reach two workers of one port.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
 
 class ScoreOptions(TypedDict, total=False):
-    """What may be asked beside model and entities."""
+    """Optional parts of a request, besides model and entities."""
 
     features: Features  # request-time features by name; they override stored ones
-    request_id: str  # joins answer, logs and outcome; a UUIDv7 is made when absent
-    unit_key: str  # what sticks to an arm; the first entity id when absent
+    request_id: str  # joins answer, logs and outcome; by default a new UUIDv7
+    unit_key: str  # the key that sticks to an arm; by default the first entity id
     decision_threshold: float  # overrides the deployment's
-    outputs: Sequence[str]  # names of model outputs to return beside the score
-    include_digests: bool  # of artifact, provenance and deployment
+    outputs: Sequence[str]  # names of model outputs to return besides the score
+    include_digests: bool  # digests of artifact, provenance and deployment
 
 
 class BatchOptions(TypedDict, total=False):
-    """What may be asked beside model and candidates."""
+    """Optional parts of a batch request, besides model and candidates."""
 
-    candidate_entity: Required[str]  # the entity type that the candidates are of
+    candidate_entity: Required[str]  # the entity type of the candidates
     entities: Mapping[str, str]  # shared by all candidates
-    features: Features  # shared by all candidates; a candidate's own win
+    features: Features  # shared by all candidates; a candidate's own features override them
     request_id: str
     unit_key: str
-    top_k: int  # keep the best by score, from 1; all are kept when absent
+    top_k: int  # number of best candidates to keep, at least 1; by default all
     sort: bool  # by score, descending
 
 
 def score_request(
     model: str, entities: Mapping[str, str], **options: Unpack[ScoreOptions]
 ) -> pb.ScoreRequest:
-    """Return the message that asks for one score.
+    """Return the request for one score.
 
     Args:
         model: name of the deployment, e.g. "fraud".
@@ -124,11 +124,11 @@ def batch_request(
     candidates: Mapping[str, Features] | Sequence[str],
     **options: Unpack[BatchOptions],
 ) -> pb.ScoreBatchRequest:
-    """Return the message that asks for the scores of candidates.
+    """Return the request for the scores of candidates.
 
     Args:
         model: name of the deployment.
-        candidates: entity ids, or entity id to features that are the candidate's own.
+        candidates: entity ids, or a mapping from entity id to the candidate's own features.
         **options: see `BatchOptions`.
     """
     own: Mapping[str, Features] = (
@@ -152,7 +152,7 @@ def batch_request(
 def outcomes_request(
     model: str, labels: Mapping[str, float], *, observed_at: datetime | None = None
 ) -> pb.RecordOutcomesRequest:
-    """Return the message that hands in outcomes; see `ScoringClient.record_outcomes`.
+    """Return the request that reports outcomes; see `ScoringClient.record_outcomes`.
 
     Raises:
         ValueError: a request has no label.
@@ -172,10 +172,10 @@ def outcomes_request(
 
 
 class ScoringClient:
-    """For threads; may be shared by them. Close it, or use it in a `with` block."""
+    """A client for threads, which may share it. Close it, or use it in a `with` block."""
 
     def __init__(self, target: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Connect to `target` (host:port) when first used; `timeout_s` bounds each call."""
+        """Connect to `target` (host:port) on first use; `timeout_s` bounds each call."""
         self._channel = grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
         self._stub = scoring_pb2_grpc.ScoringServiceStub(self._channel)
         self._timeout_s = timeout_s
@@ -223,17 +223,17 @@ class ScoringClient:
     ) -> Iterator[StreamAnswer]:
         """Score `requests` as one stream; answers come in any order, by request id.
 
-        When the router ends the call or is lost, what has no answer is sent again on another; each
-        answer comes once. `timeout_s` bounds the stream as a whole; None: it may stay open. Each
-        request in it has the router's own deadline. It begins with the first answer asked for, and
-        ends when the iterator is closed.
+        If the router ends the call or is lost, unanswered requests are sent again on another call;
+        each answer is returned once. `timeout_s` bounds the whole stream; with None it may stay open.
+        Each request in it has the router's own deadline. The stream begins when the first answer is
+        requested, and ends when the iterator is closed.
         """
         return ThreadedStream(requests, new_request_id).answers(self._stub, timeout_s)
 
     def explain(
         self, model: str, unit_key: str, *, timeout_s: float | None = None
     ) -> pb.ExplainAssignmentResponse:
-        """Say which arm answers `unit_key`, and why, without scoring."""
+        """Return which arm answers `unit_key`, and why, without scoring."""
         return self._stub.ExplainAssignment(
             pb.ExplainAssignmentRequest(model=model, unit_key=unit_key),
             timeout=timeout_s or self._timeout_s,
@@ -247,19 +247,19 @@ class ScoringClient:
         observed_at: datetime | None = None,
         timeout_s: float = OUTCOMES_TIMEOUT_S,
     ) -> int:
-        """Hand in the ground truth (request id to label); return how many were accepted.
+        """Report the ground truth (request id to label); return how many were accepted.
 
-        `observed_at` (with a time zone) is when it became known: now by default.
+        `observed_at` (with a time zone) is the time when it became known, by default now.
         """
         request = outcomes_request(model, labels, observed_at=observed_at)
         return self._stub.RecordOutcomes(request, timeout=timeout_s).accepted
 
 
 class AsyncScoringClient:
-    """For asyncio; belongs to one event loop. Close it, or use it in an `async with` block."""
+    """A client for asyncio, bound to one event loop. Close it, or use it in an `async with` block."""
 
     def __init__(self, target: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Connect to `target` (host:port) when first used; `timeout_s` bounds each call."""
+        """Connect to `target` (host:port) on first use; `timeout_s` bounds each call."""
         self._channel = grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
         self._stub = scoring_pb2_grpc.ScoringServiceStub(self._channel)
         self._timeout_s = timeout_s
@@ -314,16 +314,16 @@ class AsyncScoringClient:
     ) -> AsyncIterator[StreamAnswer]:
         """Score `requests` as one stream; answers come in any order, by request id.
 
-        When the router ends the call or is lost, what has no answer is sent again on another; each
-        answer comes once. `timeout_s` bounds the stream as a whole; None: it may stay open. Each
-        request in it has the router's own deadline. It ends when the iterator is closed.
+        If the router ends the call or is lost, unanswered requests are sent again on another call;
+        each answer is returned once. `timeout_s` bounds the whole stream; with None it may stay open.
+        Each request in it has the router's own deadline. The stream ends when the iterator is closed.
         """
         return AsyncioStream(requests, new_request_id).answers(self._stub, timeout_s)
 
     async def explain(
         self, model: str, unit_key: str, *, timeout_s: float | None = None
     ) -> pb.ExplainAssignmentResponse:
-        """Say which arm answers `unit_key`, and why, without scoring."""
+        """Return which arm answers `unit_key`, and why, without scoring."""
         return await self._stub.ExplainAssignment(
             pb.ExplainAssignmentRequest(model=model, unit_key=unit_key),
             timeout=timeout_s or self._timeout_s,
@@ -337,9 +337,9 @@ class AsyncScoringClient:
         observed_at: datetime | None = None,
         timeout_s: float = OUTCOMES_TIMEOUT_S,
     ) -> int:
-        """Hand in the ground truth (request id to label); return how many were accepted.
+        """Report the ground truth (request id to label); return how many were accepted.
 
-        `observed_at` (with a time zone) is when it became known: now by default.
+        `observed_at` (with a time zone) is the time when it became known, by default now.
         """
         request = outcomes_request(model, labels, observed_at=observed_at)
         answer = await self._stub.RecordOutcomes(request, timeout=timeout_s)
@@ -347,12 +347,12 @@ class AsyncScoringClient:
 
 
 def _request_id(given: str | None) -> str:
-    """Return an id for the call, made here: when the call is repeated, its id stays the same."""
+    """Return an id for the call, generated here so that it stays the same if the call is repeated."""
     return new_request_id() if given is None else given
 
 
 def _label(label: float | None, request_id: str) -> float:
-    # A message without a label is what comes of None; the server refuses it, far from the cause.
+    # None would become a message without a label, which the server refuses, far from the cause.
     if label is None:
         raise ValueError(f"labels[{request_id!r}]: read None; accepted: a number")
     return label

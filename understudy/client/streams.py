@@ -1,10 +1,10 @@
-"""Score streams that go on over several calls. Used by the clients; import those.
+"""Score streams that continue over several calls. Used by the clients; import those.
 
 A router ends a stream with OK when it stops or when the stream is old, and may be lost at any time.
-Requests are kept until they are answered; those without an answer are sent again on the next call.
-Each answer is handed out once. A router may score a request twice, but only when its answer got
-lost. What answers no request that waits is not handed out: a full router refuses large messages
-without their id.
+Requests are kept until they are answered; unanswered ones are sent again on the next call.
+Each answer is returned once. A router may score a request twice, but only if its answer was
+lost. An answer that matches no pending request is not returned: a full router refuses large
+messages without their id.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ import grpc
 from understudy.client.answers import StreamAnswer
 from understudy.scoring.v1 import scoring_pb2 as pb
 
-_PAUSES_S = (0.05, 0.1, 0.2, 0.4)  # before the next call, after so many failures in a row
+_PAUSES_S = (0.05, 0.1, 0.2, 0.4)  # before the next call, by number of consecutive failures
 _REPEATABLE = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.CANCELLED,  # by a flooded server
-        grpc.StatusCode.INTERNAL,  # grpc.aio's word for a write of its own that met the end
+        grpc.StatusCode.INTERNAL,  # grpc.aio's status for its own write that coincides with the end
     }
 )
 _STATUSES = {status.value[0]: status for status in grpc.StatusCode if status.value[0]}
@@ -32,7 +32,7 @@ NewRequestId = Callable[[], str]
 
 
 class UnansweredError(grpc.RpcError):
-    """Calls end with OK, one after the other, and answer none of the requests that wait."""
+    """Consecutive calls ended with OK without answering any pending request."""
 
     def __init__(self, last: pb.Error) -> None:
         self._code = _STATUSES.get(last.code, grpc.StatusCode.UNAVAILABLE)
@@ -47,26 +47,26 @@ class UnansweredError(grpc.RpcError):
 
 
 class ThreadedStream:
-    """The requests of one stream. gRPC takes them on a thread of its own for each call."""
+    """The requests of one stream. gRPC reads them in a separate thread for each call."""
 
     def __init__(self, requests: Iterable[pb.ScoreRequest], new_request_id: NewRequestId) -> None:
         self._requests = iter(requests)
         self._new_request_id = new_request_id
         self._unanswered = _Unanswered()
-        self._held: deque[pb.ScoreRequest] = deque()  # asked for, not sent on any call
-        self._call: object = None  # the present one; None between two
+        self._held: deque[pb.ScoreRequest] = deque()  # read from the caller, not sent on any call
+        self._call: object = None  # the current call; None between calls
         self._is_exhausted = False
-        self._failure: Exception | None = None  # of the caller's iterator
-        self._is_asking = False  # a thread asks the caller's iterator, however long that takes
+        self._failure: Exception | None = None  # raised by the caller's iterator
+        self._is_asking = False  # a thread is reading the caller's iterator, however long it takes
         self._lock = threading.Lock()  # for all of these
-        self._changed = threading.Condition(self._lock)  # the call has ended, or the asking
+        self._changed = threading.Condition(self._lock)  # the call has ended, or the reading has
 
     def answers(self, stub: Any, timeout_s: float | None) -> Iterator[StreamAnswer]:
-        """Hand out each answer, over as many calls as it takes.
+        """Yield each answer, over as many calls as necessary.
 
         Raises:
-            grpc.RpcError: a call failed, and another would not help; or five in a row failed, or
-                ended without an answer to what waits.
+            grpc.RpcError: a call failed and another would not help, or five consecutive calls
+                failed or ended without an answer to a pending request.
         """
         patience = _Patience(timeout_s)
         while True:
@@ -88,7 +88,7 @@ class ThreadedStream:
                 self._end_call()
             if self._is_complete():
                 break
-            # The caller's thread, which waits for answers; bounded by _PAUSES_S and the stream's time.
+            # In the caller's thread, which waits for answers; bounded by _PAUSES_S and the stream's time.
             time.sleep(patience.after_call(error, is_awaiting=bool(self._unanswered)))
         if self._failure is not None:
             raise self._failure
@@ -104,7 +104,7 @@ class ThreadedStream:
             return self._requests_of(call, self._unanswered.in_order())
 
     def _end_call(self) -> None:
-        """Let the thread of the call go, unless it asks the caller's iterator."""
+        """Release the call's thread, unless it is reading the caller's iterator."""
         with self._changed:
             self._call = None
             self._changed.notify_all()
@@ -118,7 +118,7 @@ class ThreadedStream:
             yield pb.ScoreStreamRequest(request=taken)
 
     def _take(self, call: object) -> pb.ScoreRequest | None:
-        """Return the next request to send; None when there is no more, or when `call` has ended."""
+        """Return the next request to send, or None at the end or once `call` has ended."""
         with self._changed:
             self._changed.wait_for(lambda: call is not self._call or not self._is_asking)
             if call is not self._call:
@@ -136,16 +136,16 @@ class ThreadedStream:
                 self._changed.notify_all()
         with self._lock:
             if not self._held or call is not self._call:
-                return None  # what is held is for the next call
+                return None  # held requests are for the next call
             return self._unanswered.add(self._held.popleft())
 
     def _ask(self) -> None:
-        """Hold the next of the caller's requests, or see that there is none."""
+        """Hold the caller's next request, or record the end."""
         try:
             self._held.append(_with_id(next(self._requests), self._new_request_id))
         except StopIteration:
             self._is_exhausted = True
-        except Exception as error:  # noqa: BLE001 - raised to the caller when all is answered
+        except Exception as error:  # noqa: BLE001 - raised to the caller once all requests are answered
             self._failure = error
             self._is_exhausted = True
 
@@ -161,12 +161,12 @@ class AsyncioStream:
         self._requests = requests
         self._new_request_id = new_request_id
         self._unanswered = _Unanswered()
-        self._taken: asyncio.Queue[pb.ScoreRequest | None] = asyncio.Queue(1)  # None: no more
+        self._taken: asyncio.Queue[pb.ScoreRequest | None] = asyncio.Queue(1)  # None: the end
         self._is_exhausted = False
-        self._failure: Exception | None = None  # of the caller's iterator
+        self._failure: Exception | None = None  # raised by the caller's iterator
 
     async def answers(self, stub: Any, timeout_s: float | None) -> AsyncIterator[StreamAnswer]:
-        """Hand out each answer, as `ThreadedStream.answers` does."""
+        """Yield each answer, like `ThreadedStream.answers`."""
         patience = _Patience(timeout_s)
         taking = asyncio.ensure_future(self._take())
         try:
@@ -196,16 +196,16 @@ class AsyncioStream:
             raise self._failure
 
     async def _take(self) -> None:
-        """Take the caller's requests, one ahead of sending; a call that ends does not disturb it."""
+        """Read the caller's requests, one ahead of sending; the end of a call does not affect it."""
         try:
             async for request in _asynchronous(self._requests):
                 await self._taken.put(_with_id(request, self._new_request_id))
-        except Exception as error:  # noqa: BLE001 - raised to the caller when all is answered
+        except Exception as error:  # noqa: BLE001 - raised to the caller once all requests are answered
             self._failure = error
         await self._taken.put(None)
 
     async def _send(self, call: Any) -> None:
-        """Send what has no answer, then what comes. Who reads the answers sees how the call ends."""
+        """Send unanswered requests, then new ones. The reader of answers sees how the call ends."""
         try:
             for request in self._unanswered.in_order():
                 await call.write(pb.ScoreStreamRequest(request=request))
@@ -216,12 +216,12 @@ class AsyncioStream:
                 else:
                     await call.write(pb.ScoreStreamRequest(request=self._unanswered.add(taken)))
             await call.done_writing()
-        except Exception:  # noqa: BLE001 - the call has ended; grpc.aio says so in many ways
+        except Exception:  # noqa: BLE001 - the call has ended, which grpc.aio reports in many ways
             return
 
 
 class _Unanswered:
-    """Requests that were sent and have no answer. An id may be there more than once."""
+    """Requests that were sent and have no answer. An id may occur more than once."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, list[pb.ScoreRequest]] = {}
@@ -234,7 +234,7 @@ class _Unanswered:
         return request
 
     def remove(self, request_id: str) -> bool:
-        """Take out a request that has its answer; return whether one of that id was there."""
+        """Remove an answered request; return whether there was one with that id."""
         same = self._by_id.get(request_id)
         if same is None:
             return False
@@ -248,22 +248,22 @@ class _Unanswered:
 
 
 class _Patience:
-    """How long to wait for the next call, and when to give up."""
+    """The wait before the next call, and the limit at which to give up."""
 
     def __init__(self, timeout_s: float | None) -> None:
         self._until_s = None if timeout_s is None else time.monotonic() + timeout_s
-        self.has_progress = False  # in the present call: what waited got its answer
-        self.last_stray = pb.Error()  # of the last answer to nothing that waits
-        self._failures = 0  # calls in a row, no progress between them
+        self.has_progress = False  # in the current call: a pending request was answered
+        self.last_stray = pb.Error()  # of the last answer without a pending request
+        self._failures = 0  # consecutive calls without progress
 
     def after_call(self, error: grpc.RpcError | None, *, is_awaiting: bool) -> float:
-        """Return the pause before the next call. `is_awaiting`: requests were sent and wait.
+        """Return the pause before the next call. `is_awaiting`: sent requests are pending.
 
         Raises:
-            grpc.RpcError: the next call would fare no better.
+            grpc.RpcError: the next call would not succeed either.
         """
         has_progress, self.has_progress = self.has_progress, False
-        # Nothing was asked: a stream may be so for days.
+        # Nothing was pending: a stream may be idle for days.
         is_idle = error is None and not is_awaiting
         if has_progress or is_idle:
             self._failures = 0
@@ -280,12 +280,12 @@ class _Patience:
         return pause_s if left_s is None else min(pause_s, left_s)
 
     def left_s(self) -> float | None:
-        """Return what is left of the stream's time; None when it has no limit."""
+        """Return the remaining time of the stream, or None without a limit."""
         return None if self._until_s is None else max(0.0, self._until_s - time.monotonic())
 
 
 def _with_id(request: pb.ScoreRequest, new_request_id: NewRequestId) -> pb.ScoreRequest:
-    """Return the request with an id, by which its answer is known."""
+    """Return the request with an id, which identifies its answer."""
     if request.request_id:
         return request
     named = pb.ScoreRequest()

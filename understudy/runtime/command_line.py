@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from typer._click.exceptions import UsageError  # typer shows no public name for it
+from typer._click.exceptions import UsageError  # typer has no public name for it
 from typer.core import TyperGroup
 
 from understudy.domain.errors import UnderstudyError

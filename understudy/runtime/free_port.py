@@ -1,7 +1,7 @@
-"""Ports for a process that binds them a moment later.
+"""Ports for a process that binds them shortly afterwards.
 
-Taken from below the ephemeral range: of that, the kernel may give one to an outgoing connection of
-anybody before the process binds it.
+They are taken from below the ephemeral range, in which the kernel may give a port to an outgoing
+connection of any process before ours binds it.
 """
 
 import errno
@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 _LEAST_PORT = 15_000
-_MOST_TRIES = 100  # of ports at random
+_MOST_TRIES = 100  # of random ports
 _EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -23,16 +23,16 @@ def free_port(host: str = "127.0.0.1") -> int:
 def free_ports(
     count: int, host: str = "127.0.0.1", *, range_file: Path = _EPHEMERAL_RANGE
 ) -> list[int]:
-    """Return so many different ports that were free a moment ago.
+    """Return `count` different ports that were free a moment ago.
 
     Args:
-        count: how many.
+        count: number of ports.
         host: an IP of this machine.
-        range_file: begins with the first ephemeral port; without it any free ports are returned.
+        range_file: starts with the first ephemeral port; without it any free ports are returned.
     """
     end = _first_ephemeral(range_file)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with ExitStack() as held:  # until all are found, so that they differ
+    with ExitStack() as held:  # held until all are found, so that they differ
         probes = [held.enter_context(socket.socket(family)) for _ in range(count)]
         for probe in probes:
             _bind(probe, host, end)
@@ -40,10 +40,10 @@ def free_ports(
 
 
 def _bind(probe: socket.socket, host: str, end: int) -> None:
-    """Bind to a free port below `end`, or to any where none is found there."""
+    """Bind to a free port below `end`, or to any port if none is found there."""
     for _ in range(_MOST_TRIES if end > _LEAST_PORT else 0):
         try:
-            probe.bind((host, random.randrange(_LEAST_PORT, end)))  # noqa: S311 - no secret
+            probe.bind((host, random.randrange(_LEAST_PORT, end)))  # noqa: S311 - not a secret
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise

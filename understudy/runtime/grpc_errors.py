@@ -20,7 +20,7 @@ from understudy.domain.errors import (
     UnderstudyError,
 )
 
-# What gRPC clients read as "retry not before"; grpc-core's retry policy honours it too.
+# The trailer by which gRPC clients know when to retry; grpc-core's retry policy honours it too.
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
 _STATUS_OF: dict[type[UnderstudyError], grpc.StatusCode] = {
@@ -51,7 +51,7 @@ _log = structlog.get_logger()
 
 
 def status_of(error: BaseException) -> grpc.StatusCode:
-    """Return the status for `error`; INTERNAL for anything we did not raise on purpose."""
+    """Return the status for `error`; INTERNAL for anything that we did not raise on purpose."""
     for kind in type(error).__mro__:
         if kind in _STATUS_OF:
             return _STATUS_OF[kind]
@@ -73,12 +73,12 @@ def error_of(status: grpc.StatusCode, details: str | None, *, dependency: str) -
 
 
 def detail_of(error: BaseException) -> str:
-    """Return text that is safe to show a caller: ours verbatim, a bug's never."""
+    """Return text that is safe to show to a caller: ours verbatim, a bug's never."""
     return str(error) if isinstance(error, UnderstudyError) else "internal error"
 
 
 def retry_after_ms_of(error: BaseException) -> int:
-    """Return when a retry may help, in milliseconds from now; 0 when none should be made."""
+    """Return when a retry may help, in milliseconds from now; 0 if it should not be retried."""
     return error.retry_after_ms if isinstance(error, OverloadedError) else 0
 
 

@@ -1,9 +1,9 @@
-"""gRPC's I/O threads stand back behind the event loop when CPUs are short.
+"""Lower priority of gRPC's I/O threads relative to the event loop when CPUs are scarce.
 
-In a flood they refuse calls by the thousand, on the CPUs that the event loop needs to answer with; and
-the one that tells the event loop what has happened wakes for each of its answers. None of them holds
-the interpreter's lock, so that nobody waits for one that stands back, but for the instant in which an
-event is handed over; Python's other threads keep their priority for that reason.
+In a flood these threads refuse calls by the thousand, on the CPUs that the event loop needs to answer;
+and the one that notifies the event loop wakes for each of its answers. None of them holds
+the interpreter lock, so nothing waits for a descheduled one, except for the instant in which an
+event is handed over; Python's other threads do hold it and keep their priority.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ import structlog
 
 from understudy.runtime.threads import name_of, threads_of
 
-_NAME = "event_engine"  # as gRPC calls them
+_NAME = "event_engine"  # gRPC's name for them
 _TELLER = "_poll_wrapper"  # in the name of grpcio's thread between them and the event loop
-_LOOK_EVERY_S = 1.0  # gRPC starts more of them when there is much to do
+_LOOK_EVERY_S = 1.0  # gRPC starts more threads under load
 _MOST_NICE = 19
 _log = structlog.get_logger()
 
 
 async def keep_io_threads_back(nicer: int) -> None:
-    """Make gRPC's I/O threads that much nicer than this process's main thread, until cancelled.
+    """Make gRPC's I/O threads nicer than this process's main thread by `nicer`, until cancelled.
 
-    Where that cannot be it says so once, and they keep their priority: where the system does not
-    list threads in /proc, or forbids it.
+    If that is impossible, because the system does not list threads in /proc or forbids it, this is
+    logged once, and the threads keep their priority.
     """
     try:
         await _keep_back(nicer)
@@ -47,7 +47,7 @@ async def _keep_back(nicer: int) -> None:
             _TELLER: _tellers() - seen,
         }
         for thread in set().union(*found.values()):
-            with suppress(ProcessLookupError):  # it ended
+            with suppress(ProcessLookupError):  # the thread has ended
                 os.setpriority(os.PRIO_PROCESS, thread, nice)
         if is_first_look and (missing := [name for name, those in found.items() if not those]):
             _log.warning("io_threads_not_set_back", why=f"none is named {' or '.join(missing)}")
@@ -55,7 +55,7 @@ async def _keep_back(nicer: int) -> None:
 
 
 def _tellers() -> set[int]:
-    """Return the threads that are Python's by birth alone: they run gRPC's code, without the lock."""
+    """Return Python threads that run only gRPC's code, without the interpreter lock."""
     return {
         thread.native_id
         for thread in threading.enumerate()

@@ -1,4 +1,4 @@
-"""How a process serves and stops: ready, not ready, delay, drain, close in reverse order."""
+"""The life of a serving process: ready, not ready, delay, drain, close in reverse order."""
 
 import asyncio
 import gc
@@ -17,8 +17,8 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class DrainTimes:
-    unready_delay_s: float  # balancers need this long to see NOT_SERVING
-    grace_s: float  # calls in flight may run this long after that
+    unready_delay_s: float  # time for balancers to see NOT_SERVING
+    grace_s: float  # additional time for calls in flight
 
 
 def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
@@ -37,10 +37,10 @@ def stop_on_signals() -> asyncio.Event:
 
 
 def _spare_startup_objects() -> None:
-    """Take what start-up has made (modules, schemas, plans) out of the garbage collector's rounds.
+    """Exclude the objects created at start-up (modules, schemas, plans) from garbage collection.
 
-    Nearly all of it lives as long as the process; what does not (the first revision's plans) is the
-    price. Walking it takes over 20 ms, in which nobody is answered.
+    Nearly all of them live as long as the process; the few that do not (the first revision's plans)
+    are the price. Traversing them takes over 20 ms, during which no call is answered.
     """
     gc.collect()
     gc.freeze()
@@ -56,9 +56,9 @@ async def serve_until_stopped(
 ) -> None:
     """Serve until `stop` is set, then drain.
 
-    The server may be started already. On return no handler is running, so the caller may close
-    what handlers use. Calls that outlive `drain.grace_s` are cancelled; `end_streams` asks those
-    that would not end by themselves to finish.
+    The server may already be started. On return no handler is running, so the caller may close
+    the resources of handlers. Calls that outlive `drain.grace_s` are cancelled; `end_streams` asks
+    calls that would not end by themselves to finish.
     """
     _spare_startup_objects()
     await server.start()
@@ -68,8 +68,8 @@ async def serve_until_stopped(
         await stop.wait()
     finally:
         await health.turn(Health.NOT_SERVING)
-        # Still accepting: a balancer that has not noticed yet must not meet a closed port.
+        # Still accepting: a balancer that has not noticed yet must not find a closed port.
         await asyncio.sleep(drain.unready_delay_s)
-        end_streams()  # not before the delay: their callers would open the next ones here
+        end_streams()  # not before the delay: callers would open new streams here
         await server.stop(drain.grace_s)
         _log.info("drained")

@@ -1,6 +1,6 @@
-"""One JSON object per line on stdout, in every process.
+"""Logs of every process: one JSON object per line on stdout.
 
-A line that cannot be written is lost: a full disk below the log must not end who serves.
+A line that cannot be written is lost: a full disk below the log must not end the process.
 """
 
 import io
@@ -39,7 +39,7 @@ def configure_logs(process: str, *, level: str = "info") -> None:
 
 
 class _LossyFile(io.RawIOBase):
-    """Writes to a file descriptor, and says that it did whatever happens."""
+    """Writes to a file descriptor, and always reports success."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def _lossy(stream: TextIO) -> TextIO:
 
 
 def _log_libraries_likewise(stdout: TextIO) -> None:
-    """Let libraries, which speak through logging (grpc, asyncio), write the same lines."""
+    """Let libraries that use logging (grpc, asyncio) write the same kind of lines."""
     handler = logging.StreamHandler(stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -1,4 +1,4 @@
-"""Bytes of a request to its message. gRPC's own deserialiser would answer UNKNOWN, and a bug's text."""
+"""Parsing of request bytes. gRPC's own deserialiser would answer UNKNOWN with a bug's text."""
 
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ def parsed(kind: type[MessageT], received: bytes) -> MessageT:
     """Return the message.
 
     Raises:
-        InvalidInputError: the bytes are none of its kind, or hold text that is not UTF-8.
+        InvalidInputError: the bytes are not a message of this kind, or contain invalid UTF-8.
     """
     try:
         return kind.FromString(received)

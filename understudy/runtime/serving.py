@@ -1,4 +1,4 @@
-"""A gRPC server as all our processes open it: bounded messages, health, reflection."""
+"""The gRPC server that all our processes open: bounded messages, health, reflection."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ _LEAST_PING_INTERVAL_MS = 5_000
 
 
 class ServerGroup:
-    """Several gRPC servers of one process that act as one, on one port.
+    """Several gRPC servers of one process on one port that act as one server.
 
-    A grpc.aio server has exactly one accept outstanding, and each costs a round trip between
-    gRPC's thread and the event loop. With more servers, which share the connections, calls come
-    in side by side. For servers that were made with `reuse_port`.
+    A grpc.aio server has exactly one accept outstanding, and each accept costs a round trip between
+    gRPC's thread and the event loop. With several servers, which share the connections, calls are
+    accepted side by side. For servers created with `reuse_port`.
     """
 
     def __init__(self, servers: Sequence[grpc.aio.Server]) -> None:
@@ -37,7 +37,7 @@ class ServerGroup:
             server.add_registered_method_handlers(service_name, method_handlers)
 
     def add_insecure_port(self, address: str) -> int:
-        """Bind all to the port that the first gets; return it."""
+        """Bind all servers to the port that the first one gets; return it."""
         first, *others = self._servers
         port = first.add_insecure_port(address)
         host, _, _ = address.rpartition(":")
@@ -62,13 +62,13 @@ class Health(Enum):
 
 
 class HealthSwitch:
-    """grpc.health.v1 for a server: one state for the whole and for each named service."""
+    """grpc.health.v1 for a server: one state for the whole server and each named service."""
 
     def __init__(self, server: Server, services: Sequence[str]) -> None:
         self._servicer = health.aio.HealthServicer()
         self._names = ("", *services)
         self.current = Health.NOT_SERVING
-        health_pb2_grpc.add_HealthServicer_to_server(  # a group takes handlers as a server does
+        health_pb2_grpc.add_HealthServicer_to_server(  # a group accepts handlers like a server
             self._servicer,
             server,  # type: ignore[arg-type]
         )
@@ -84,19 +84,19 @@ def new_server(
 ) -> grpc.aio.Server:
     """Return a server without services.
 
-    `reuse_port` lets several processes share one port; without it a taken port is an error.
-    `options`: grpc-core channel arguments by short name; they win over ours.
+    `reuse_port` lets several processes share one port; without it a port in use is an error.
+    `options`: grpc-core channel arguments by short name, which override ours.
     """
     chosen = {
         "so_reuseport": int(reuse_port),
-        "enable_channelz": 0,  # books on each call, for a service that we do not offer
+        "enable_channelz": 0,  # statistics on each call, for a service that we do not offer
         "max_receive_message_length": max_message_bytes,
         "max_send_message_length": max_message_bytes,
-        # Clients ping on idle streams (Watch, ScoreStream). By default a server takes that
-        # for abuse and ends the connection with too_many_pings after some minutes.
+        # Clients ping on idle streams (Watch, ScoreStream). By default a server treats that
+        # as abuse and ends the connection with too_many_pings after some minutes.
         "http2.min_ping_interval_without_data_ms": _LEAST_PING_INTERVAL_MS,
         "keepalive_permit_without_calls": 1,
-        **options,  # once each: of a name given twice gRPC takes the first
+        **options,  # each name once: gRPC uses the first of two equal ones
     }
     return grpc.aio.server(options=[(f"grpc.{name}", value) for name, value in chosen.items()])
 
@@ -115,12 +115,12 @@ def bind(server: Server, listen: str) -> int:
     """Bind `listen` (host:port, port 0 picks one, or unix:/path) and return the port.
 
     Raises:
-        UnavailableError: the address cannot be bound, e.g. the port is taken.
+        UnavailableError: the address cannot be bound, e.g. the port is in use.
     """
     try:
         port = server.add_insecure_port(listen)
     except RuntimeError as error:
-        raise UnavailableError(f"address {listen}", "cannot be bound; is it taken?") from error
+        raise UnavailableError(f"address {listen}", "cannot be bound; is it in use?") from error
     if port == 0:
-        raise UnavailableError(f"address {listen}", "cannot be bound; is it taken?")
+        raise UnavailableError(f"address {listen}", "cannot be bound; is it in use?")
     return port

@@ -19,7 +19,7 @@ class ProcessSettings(BaseSettings):
     """Base of each process's settings: environment variables under the class's prefix.
 
     `other_prefixes` begin with this class's prefix and belong to another process, as
-    `SCORER_HOST_` does beside `SCORER_`.
+    `SCORER_HOST_` does with `SCORER_`.
     """
 
     other_prefixes: ClassVar[tuple[str, ...]] = ()

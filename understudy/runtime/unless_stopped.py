@@ -1,4 +1,4 @@
-"""Work that is left as soon as somebody asks to stop."""
+"""Work that is abandoned as soon as a stop is requested."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """Return what `work` returns, or None when `stop` comes first; then `work` is cancelled."""
+    """Return the result of `work`, or None if `stop` comes first, which cancels `work`."""
     working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)

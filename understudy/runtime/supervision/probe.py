@@ -1,4 +1,4 @@
-"""Liveness and readiness of a scorer, asked over gRPC: a pid proves neither."""
+"""Liveness and readiness of a scorer, probed over gRPC, because a pid proves neither."""
 
 from enum import Enum, auto
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)  # a connection of its own
+_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)  # a separate connection
 
 
 class ProbeAnswer(Enum):
@@ -16,10 +16,10 @@ class ProbeAnswer(Enum):
 
 
 class Probe:
-    """Asks one address, over a new connection each time, as a router that has just started.
+    """Probes one address over a new connection each time, like a router that has just started.
 
-    A connection that stays open would not notice that nobody else can connect any more, e.g.
-    when the socket's file is gone.
+    A persistent connection would not reveal that new connections are impossible, e.g.
+    because the socket's file was removed.
     """
 
     def __init__(self, address: str) -> None:

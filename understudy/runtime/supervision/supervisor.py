@@ -22,7 +22,7 @@ _TAIL_BYTES = 4096
 class ProcessSpec:
     """A process to run: `python ARGUMENTS`.
 
-    It counts as started once `health_target` says SERVING; None: at once.
+    It counts as started once `health_target` reports SERVING; at once if that is None.
     """
 
     name: str
@@ -105,18 +105,18 @@ class Supervisor:
         del self._running[name]
 
     async def stop_all(self) -> None:
-        """Stop what runs, the last started first."""
+        """Stop all processes, the last started first."""
         for name in reversed(tuple(self._running)):
             await self.stop(name)
 
     async def restart(self, name: str) -> None:
-        """Stop process `name`, then start it anew with the same arguments."""
+        """Stop process `name`, then start it again with the same arguments."""
         spec = self._running[name].spec
         await self.stop(name)
         await self.start(spec)
 
     async def until_one_ends(self) -> Ended:
-        """Wait until a process ends by itself; return which, and why."""
+        """Wait until a process ends by itself; return its name and the reason."""
         names = tuple(self._running)
         waits = {asyncio.ensure_future(self._running[name].child.ended()): name for name in names}
         try:
