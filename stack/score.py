@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import grpc
 
 from understudy.client.answers import Decision, ScoreAnswer
-from understudy.client.scoring_client import FeatureScalar, ScoringClient
+from understudy.client.request_values import FeatureScalar
+from understudy.client.scoring_client import ScoringClient
 from understudy.control.wire_enums import LEVEL_OF, shown_name
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.runtime.grpc_errors import error_of

@@ -6,11 +6,10 @@ Failures are raised as `grpc.RpcError`.
 
 from understudy.client.answers import Decision, ScoreAnswer, StreamAnswer
 from understudy.client.request_ids import new_request_id
+from understudy.client.request_values import Features, FeatureScalar
 from understudy.client.scoring_client import (
     AsyncScoringClient,
     BatchOptions,
-    Features,
-    FeatureScalar,
     ScoreOptions,
     ScoringClient,
     score_request,

@@ -30,12 +30,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from understudy.client.answers import ScoreAnswer, StreamAnswer
 from understudy.client.repeats import MOST_ATTEMPTS, call_repeatedly, call_repeatedly_async
 from understudy.client.request_ids import new_request_id
+from understudy.client.request_values import (
+    Features,
+    check_ids,
+    feature_values,
+    id_text,
+    id_texts,
+    optional_id,
+)
 from understudy.client.streams import AsyncioStream, ThreadedStream
 from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
-
-FeatureScalar = float | int | bool | str
-Features = Mapping[str, FeatureScalar]
 
 DEFAULT_TIMEOUT_S = 0.5  # the router spends it on fetch, queue and model
 OUTCOMES_TIMEOUT_S = 5.0
@@ -106,13 +111,17 @@ def score_request(
         model: name of the deployment, e.g. "fraud".
         entities: entity type to entity id, e.g. {"user": "u1"}.
         **options: see `ScoreOptions`.
+
+    Raises:
+        TypeError: an id is not a text, or a feature none of number, boolean and text.
+        ValueError: an integer needs more than 64 bits.
     """
     return pb.ScoreRequest(
         model=model,
-        entities=entities,
-        features=_feature_values(options.get("features", {})),
+        entities=id_texts(entities, "entities"),
+        features=feature_values(options.get("features", {})),
         request_id=_request_id(options.get("request_id")),
-        unit_key=options.get("unit_key"),
+        unit_key=optional_id(options.get("unit_key"), "unit_key"),
         decision_threshold=options.get("decision_threshold"),
         outputs=options.get("outputs", ()),
         include_digests=options.get("include_digests", False),
@@ -130,19 +139,26 @@ def batch_request(
         model: name of the deployment.
         candidates: entity ids, or a mapping from entity id to the candidate's own features.
         **options: see `BatchOptions`.
+
+    Raises:
+        The errors of `score_request`.
     """
     own: Mapping[str, Features] = (
         candidates if isinstance(candidates, Mapping) else {name: {} for name in candidates}
     )
     return pb.ScoreBatchRequest(
         model=model,
-        entities=options.get("entities", {}),
-        features=_feature_values(options.get("features", {})),
+        entities=id_texts(options.get("entities", {}), "entities"),
+        features=feature_values(options.get("features", {})),
         request_id=_request_id(options.get("request_id")),
-        unit_key=options.get("unit_key"),
+        unit_key=optional_id(options.get("unit_key"), "unit_key"),
         candidate_entity=options["candidate_entity"],
         candidates=[
-            pb.Candidate(id=name, features=_feature_values(values)) for name, values in own.items()
+            pb.Candidate(
+                id=id_text(name, "candidates"),
+                features=feature_values(values, f"candidates[{name!r}]"),
+            )
+            for name, values in own.items()
         ],
         top_k=options.get("top_k"),
         sort=options.get("sort", False),
@@ -155,8 +171,10 @@ def outcomes_request(
     """Return the request that reports outcomes; see `ScoringClient.record_outcomes`.
 
     Raises:
+        TypeError: a request id is not a text.
         ValueError: a request has no label.
     """
+    check_ids(labels, "request id in labels")
     when = Timestamp()
     when.FromDatetime((observed_at or datetime.now(UTC)).astimezone(UTC))
     outcomes = [
@@ -235,7 +253,7 @@ class ScoringClient:
     ) -> pb.ExplainAssignmentResponse:
         """Return which arm answers `unit_key`, and why, without scoring."""
         return self._stub.ExplainAssignment(
-            pb.ExplainAssignmentRequest(model=model, unit_key=unit_key),
+            pb.ExplainAssignmentRequest(model=model, unit_key=id_text(unit_key, "unit_key")),
             timeout=timeout_s or self._timeout_s,
         )
 
@@ -325,7 +343,7 @@ class AsyncScoringClient:
     ) -> pb.ExplainAssignmentResponse:
         """Return which arm answers `unit_key`, and why, without scoring."""
         return await self._stub.ExplainAssignment(
-            pb.ExplainAssignmentRequest(model=model, unit_key=unit_key),
+            pb.ExplainAssignmentRequest(model=model, unit_key=id_text(unit_key, "unit_key")),
             timeout=timeout_s or self._timeout_s,
         )
 
@@ -348,7 +366,7 @@ class AsyncScoringClient:
 
 def _request_id(given: str | None) -> str:
     """Return an id for the call, generated here so that it stays the same if the call is repeated."""
-    return new_request_id() if given is None else given
+    return new_request_id() if given is None else id_text(given, "request_id")
 
 
 def _label(label: float | None, request_id: str) -> float:
@@ -356,17 +374,3 @@ def _label(label: float | None, request_id: str) -> float:
     if label is None:
         raise ValueError(f"labels[{request_id!r}]: read None; accepted: a number")
     return label
-
-
-def _feature_values(features: Features) -> dict[str, pb.FeatureValue]:
-    return {name: _feature_value(value) for name, value in features.items()}
-
-
-def _feature_value(value: FeatureScalar) -> pb.FeatureValue:
-    if isinstance(value, bool):  # before int: a bool is one
-        return pb.FeatureValue(flag=value)
-    if isinstance(value, str):
-        return pb.FeatureValue(text=value)
-    if isinstance(value, int):
-        return pb.FeatureValue(integer=value)
-    return pb.FeatureValue(number=value)

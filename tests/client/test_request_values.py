@@ -1,0 +1,62 @@
+"""The values that callers put into requests: exact, or refused by name."""
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from understudy.client.scoring_client import batch_request, outcomes_request, score_request
+
+SERIAL = UUID("6f9619ff-8b86-d011-b42d-00c04fc964ff")
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "taken"),
+    [
+        (np.int64(2**53 + 1), "integer", 2**53 + 1),
+        (np.uint64(2**63 - 1), "integer", 2**63 - 1),
+        (np.int8(-7), "integer", -7),
+        (np.bool_(True), "flag", True),
+        (np.float32(0.1), "number", float(np.float32(0.1))),
+        (np.float64(2.5), "number", 2.5),
+        (np.array(3), "integer", 3),
+        (np.str_("x"), "text", "x"),
+        (7, "integer", 7),
+        (True, "flag", True),
+    ],
+    ids=str,
+)
+def test_a_scalar_of_numpy_is_the_number_that_it_holds(given: Any, kind: str, taken: Any) -> None:
+    value = score_request("m", {}, features={"serial": given}).features["serial"]
+
+    assert value.WhichOneof(value.DESCRIPTOR.oneofs[0].name) == kind
+    assert getattr(value, kind) == taken
+
+
+@pytest.mark.parametrize("given", [SERIAL, Decimal(1), None, b"x", np.array([1, 2]), [1]], ids=str)
+def test_a_feature_of_another_type_is_refused_by_name(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"features\['serial'\]: read .*accepted: a number"):
+        score_request("m", {}, features={"serial": given})
+
+
+@pytest.mark.parametrize("given", [2**63, np.uint64(2**63)], ids=str)
+def test_an_integer_beyond_64_bits_is_refused_by_name(given: Any) -> None:
+    with pytest.raises(ValueError, match=r"features\['n'\]: read .*accepted: a 64-bit integer"):
+        score_request("m", {}, features={"n": given})
+
+
+@pytest.mark.parametrize("given", [17, 17.0, SERIAL, np.int64(17), b"17", None], ids=str)
+def test_an_id_that_is_not_a_text_is_refused_by_name(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"entities\['user'\]: read .*accepted: a text"):
+        score_request("m", {"user": given})
+    with pytest.raises(TypeError, match="candidates: read"):
+        batch_request("m", [given], candidate_entity="item")
+    with pytest.raises(TypeError, match="request id in labels: read"):
+        outcomes_request("m", {given: 1.0})
+    if given is not None:
+        with pytest.raises(TypeError, match="unit_key: read"):
+            score_request("m", {}, unit_key=given)
+        with pytest.raises(TypeError, match="request_id: read"):
+            score_request("m", {}, request_id=given)

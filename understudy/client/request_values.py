@@ -1,0 +1,79 @@
+"""The values in a request: features are taken exactly or refused, ids are texts."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from understudy.scoring.v1 import scoring_pb2 as pb
+
+FeatureScalar = float | int | bool | str
+Features = Mapping[str, FeatureScalar]
+
+_SHOWN_CHARACTERS = 80
+_INT64 = range(-(2**63), 2**63)
+
+
+def feature_values(features: Features, where: str = "features") -> dict[str, pb.FeatureValue]:
+    """Return features as messages; a scalar of numpy is the number that it holds.
+
+    Raises:
+        TypeError: a value is none of text, boolean and number, or a name is not a text.
+        ValueError: an integer needs more than 64 bits.
+    """
+    return {
+        id_text(name, f"name in {where}"): _feature_value(value, f"{where}[{name!r}]")
+        for name, value in features.items()
+    }
+
+
+def id_text(value: Any, where: str) -> str:
+    """Return an id. Converting one would be a guess: 7, 7.0 and "007" may be one entity or three.
+
+    Raises:
+        TypeError: it is not a text.
+    """
+    if not isinstance(value, str):
+        accepted = f"a text, e.g. {str(value)[:_SHOWN_CHARACTERS]!r}"
+        raise TypeError(f"{where}: read {_shown(value)}; accepted: {accepted}")
+    return value
+
+
+def optional_id(value: Any, where: str) -> str | None:
+    """Return an id or None. Raises the error of `id_text`."""
+    return None if value is None else id_text(value, where)
+
+
+def id_texts(ids: Mapping[str, str], where: str) -> dict[str, str]:
+    """Return ids by entity type. Raises the error of `id_text`."""
+    return {
+        id_text(kind, f"name in {where}"): id_text(value, f"{where}[{kind!r}]")
+        for kind, value in ids.items()
+    }
+
+
+def check_ids(ids: Iterable[Any], where: str) -> None:
+    """Check that all are texts. Raises the error of `id_text`."""
+    for each in ids:
+        id_text(each, where)
+
+
+def _feature_value(value: Any, where: str) -> pb.FeatureValue:
+    if getattr(value, "shape", None) == ():  # a scalar of numpy, which the client does not need
+        value = value.item()
+    match value:
+        case bool():  # before int: a bool is one
+            return pb.FeatureValue(flag=value)
+        case str():
+            return pb.FeatureValue(text=value)
+        case int() if value in _INT64:
+            return pb.FeatureValue(integer=value)
+        case int():
+            raise ValueError(f"{where}: read {_shown(value)}; accepted: a 64-bit integer")
+        case float():
+            return pb.FeatureValue(number=value)
+        case _:
+            accepted = "a number, a boolean or a text"
+            raise TypeError(f"{where}: read {_shown(value)}; accepted: {accepted}")
+
+
+def _shown(value: Any) -> str:
+    return f"{type(value).__name__} {value!r}"[:_SHOWN_CHARACTERS]
