@@ -91,7 +91,7 @@ def _load_file(folder: Path, rows: int, answer: Connection) -> None:
 
 def _join(folder: Path, entities: int, answer: Connection) -> None:
     from understudy.features.history.history import get_historical_features  # noqa: PLC0415 - in the child
-    from understudy.features.loading.latest_records import HistorySource  # noqa: PLC0415 - in the child
+    from understudy.features.loading.history_files import HistorySource  # noqa: PLC0415 - in the child
 
     path = folder / "history.parquet"
     _write(path, entities, times=3)

@@ -49,6 +49,9 @@ def a_record(
     values: dict[str, FeatureScalar | None] | None = None,
     *,
     event_time_ms: int = NOW_MS,
+    created_time_ms: int = 0,
 ) -> bytes:
     given = MIXED_VALUES if values is None else values
-    return pack_record(record_format(view), given, event_time_ms=event_time_ms)
+    return pack_record(
+        record_format(view), given, event_time_ms=event_time_ms, created_time_ms=created_time_ms
+    )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
 from understudy.features.decisions.record_format import event_time_ms_of, is_of, record_format
+from understudy.features.decisions.record_order import is_later
 from understudy.features.ports import LoadMark, ViewRead, WriteCounts
 
 
@@ -59,11 +60,7 @@ class FakeFeatureStore:
         written = 0
         for entity_id, record in records:
             there = self.records.get((str(view), entity_id))
-            if (
-                there is not None
-                and is_of(form, there)
-                and event_time_ms_of(form, there) >= event_time_ms_of(form, record)
-            ):
+            if there is not None and is_of(form, there) and not is_later(form, record, than=there):
                 continue
             self.records[str(view), entity_id] = record
             written += 1

@@ -25,7 +25,7 @@ from understudy.domain.features import (
 from understudy.features.history.audit import AuditReport, KeyForm, ScoreLog, audit_features
 from understudy.features.history.freshness import FeatureShares, feature_shares, view_freshness
 from understudy.features.history.freshness_metrics import write_metrics
-from understudy.features.loading.latest_records import HistorySource
+from understudy.features.loading.history_files import HistorySource
 from understudy.logs.batches import NO_DECISION, ScoreBatchLog
 from understudy.logs.columns import UnitKeys
 from understudy.logs.schema import UnitKeyForm
@@ -228,7 +228,9 @@ def test_shares_are_over_all_logged_rows(tmp_path: Path) -> None:
 def test_metrics_distinguish_features_of_the_same_name(tmp_path: Path) -> None:
     path = tmp_path / "features.prom"
     shares = [
-        FeatureShares(view, "f0", rows=4, stale=stale, defaulted=0, last_known=0, missing=0)
+        FeatureShares(
+            view, "f0", rows=4, stale=stale, defaulted=0, last_known=0, missing=0, unknown=0
+        )
         for view, stale in (("user@1", 0.5), ("shop@1", 0.25))
     ]
 

@@ -12,7 +12,7 @@ from tests.features.fakes import FakeFeatureStore
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import FeatureRef
 from understudy.features.history.history import get_historical_features
-from understudy.features.loading.latest_records import HistorySource
+from understudy.features.loading.history_files import HistorySource
 from understudy.features.loading.write_through import WriteThrough
 from understudy.features.serving.functions import GROUP, deployed_functions
 from understudy.features.serving.online import OnlineFeatures

@@ -16,7 +16,7 @@ from tests.features.builders import NOW_S, a_view
 from tests.features.fakes import FakeFeatureStore
 from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
 from understudy.features.history.history import get_historical_features
-from understudy.features.loading.latest_records import HistorySource
+from understudy.features.loading.history_files import HistorySource
 from understudy.features.loading.load_features import SourceFile, load_features
 from understudy.features.loading.write_through import WriteThrough
 from understudy.features.serving.feature_values import FeatureValues

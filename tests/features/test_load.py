@@ -299,7 +299,7 @@ def test_rows_written_through_are_the_same_in_history_and_store(tmp_path: Path) 
     done, _ = _load(written.path, again)
     assert done.written == 1
     assert again.records == store.records
-    with pytest.raises(InvalidInputError, match="also age"):
+    with pytest.raises(InvalidInputError, match="age, once each"):
         through.write(_table(user=["a"]).drop_columns("age"))
 
 

@@ -19,7 +19,7 @@ from understudy.domain.features import (
     ViewKind,
 )
 from understudy.features.history.history import get_historical_features
-from understudy.features.loading.latest_records import HistorySource
+from understudy.features.loading.history_files import HistorySource
 from understudy.features.loading.write_through import WriteThrough
 from understudy.features.serving.online import OnlineFeatures
 

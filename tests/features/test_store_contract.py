@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from tests.features.loading_process import RemoteWriter
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import BinsLayout, FeatureScalar, FeatureView
 from understudy.features.decisions.record_format import record_format, unpack_record
+from understudy.features.decisions.record_order import fingerprint_of
 from understudy.features.ports import FeatureWriter, InspectableStore, LoadMark, ViewRead
 from understudy.features.stores import open_store, open_writer
 
@@ -129,6 +131,38 @@ async def test_the_later_event_wins_in_whatever_order_records_arrive(store: Open
 
     assert (again.written, again.older) == (0, 2)
     assert await store.find(view, "u") == [newer]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_of_equal_event_times_one_record_stays_in_whatever_order_they_arrive(
+    store: Opened, order: tuple[int, ...]
+) -> None:
+    view = store.view()
+    corrected = a_record(view, {"age": 1}, created_time_ms=NOW_MS)
+    records = [a_record(view, {"age": 2}), a_record(view, {"age": 3}), corrected]
+    written = [("u", records[place]) for place in order]
+    if store.kind.endswith("bins"):  # between writes nothing but the event time is kept
+        store.writer.write(view, written, mark=None)
+        expected = a_record(view, {"age": 1})
+    else:
+        for each in written:
+            store.writer.write(view, [each], mark=None)
+        expected = corrected
+
+    assert await store.find(view, "u") == [expected]
+
+
+@pytest.mark.parametrize("ages", [(2, 3), (3, 2)])
+async def test_of_equal_event_and_created_times_the_same_record_stays(
+    store: Opened, ages: tuple[int, int]
+) -> None:
+    view = store.view()
+    records = [("u", a_record(view, {"age": age})) for age in ages]
+
+    store.writer.write(view, records, mark=None)
+
+    latest = max((record for _, record in records), key=fingerprint_of)
+    assert await store.find(view, "u") == [latest]
 
 
 async def test_a_later_event_replaces_the_whole_record(store: Opened) -> None:

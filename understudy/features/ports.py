@@ -75,12 +75,12 @@ class WriteCounts:
     """The outcome of a write, in counts of records."""
 
     written: int
-    older: int  # not written: the store holds a record of the same or a later event time
+    older: int  # not written: the store holds this record or a later one
     refused: tuple[RefusedRecord, ...] = ()  # not written; the other records are
 
 
 class FeatureWriter(Protocol):
-    """Writes packed records; the record with the later event time wins."""
+    """Writes packed records; the later one stays (see `decisions.record_order`)."""
 
     def write(
         self, view: FeatureView, records: Sequence[tuple[str, bytes]], *, mark: "LoadMark | None"

@@ -18,11 +18,11 @@ from understudy.runtime.in_memory_sql import open_in_memory
 _BATCH_ROWS = 8192
 _BATCHES_PER_FLUSH = 8  # well below the capacity of the log's queue
 _READING = {
-    ".parquet": "read_parquet($file)",
-    ".csv": "read_csv($file, all_varchar = true)",  # an id such as 007 is not a number
-    ".json": "read_json($file)",
-    ".jsonl": "read_json($file)",
-    ".ndjson": "read_json($file)",
+    ".parquet": "read_parquet($file, hive_partitioning = false)",
+    ".csv": "read_csv($file, all_varchar = true, hive_partitioning = false)",  # an id such as 007 is not a number
+    ".json": "read_json($file, hive_partitioning = false)",
+    ".jsonl": "read_json($file, hive_partitioning = false)",
+    ".ndjson": "read_json($file, hive_partitioning = false)",
 }
 
 
@@ -96,7 +96,6 @@ def _read(file: Path, columns: OutcomeColumns, at_us: int) -> pa.Table:
     if reading is None:
         raise InvalidInputError.of("file", read=file.name, accepted=", ".join(sorted(_READING)))
     with open_in_memory() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
         try:
             source = connection.sql(f"SELECT * FROM {reading}", params={"file": str(file)})  # noqa: S608 - ours
             _check_names(source.columns, columns)

@@ -11,8 +11,10 @@ from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.domain.features import BinsLayout, FeatureView
 from understudy.features.adapters.aerospike_bins import BinsCodec
 from understudy.features.adapters.aerospike_client import (
+    CREATED_TIME_BIN,
     DIGEST_BIN,
     EVENT_TIME_BIN,
+    FINGERPRINT_BIN,
     LOADS_SET,
     RECORD_BIN,
     AerospikeOptions,
@@ -23,16 +25,18 @@ from understudy.features.adapters.aerospike_client import (
 )
 from understudy.features.decisions.entity_ids import storable_ids
 from understudy.features.decisions.record_format import (
+    created_time_ms_of,
     event_time_ms_of,
     record_format,
     unpack_record,
 )
+from understudy.features.decisions.record_order import fingerprint_of, places_of_latest
 from understudy.features.decisions.row_values import RefusedRecord
 from understudy.features.ports import LoadMark, WriteCounts
 
 _ROWS_BIN = "rows"
 _LARGEST = "a record within the namespace's max-record-size (1 MiB by default)"
-_Put = tuple[str, dict[str, Any], Any]  # entity id, bins, condition
+_Put = tuple[int, str, dict[str, Any], Any]  # place of the record, entity id, bins, condition
 
 
 class AerospikeWriter:
@@ -65,9 +69,9 @@ class AerospikeWriter:
         share = -(-len(puts) // self._options.write_threads) or 1
         starts = range(0, len(puts), share)
         parts = self._executor.map(
-            lambda start: self._put_all(set_name, puts[start : start + share], start, ttl_s), starts
+            lambda start: self._put_all(set_name, puts[start : start + share], ttl_s), starts
         )
-        counts = _added(list(parts))
+        counts = _added([WriteCounts(0, len(records) - len(puts)), *parts])
         refused = {each.place for each in counts.refused}
         if kept := [each for place, each in enumerate(records) if place not in refused]:
             self._note_newest(view, kept)
@@ -96,13 +100,11 @@ class AerospikeWriter:
         condition = _is_newer(EVENT_TIME_BIN, newest_ms).compile()
         self._put(LOADS_SET, key, {EVENT_TIME_BIN: newest_ms}, {"expressions": condition})
 
-    def _put_all(
-        self, set_name: str, puts: Sequence[_Put], first_place: int, ttl_s: int | None
-    ) -> WriteCounts:
+    def _put_all(self, set_name: str, puts: Sequence[_Put], ttl_s: int | None) -> WriteCounts:
         limits = {} if ttl_s is None else {"ttl": ttl_s}
         written = older = 0
         refused: list[RefusedRecord] = []
-        for place, (entity_id, bins, condition) in enumerate(puts, start=first_place):
+        for place, entity_id, bins, condition in puts:
             policy = limits if condition is None else {**limits, "expressions": condition}
             try:
                 is_written = self._put(set_name, entity_id, bins, policy)
@@ -157,11 +159,16 @@ def _packed_puts(view: FeatureView, records: Sequence[tuple[str, bytes]]) -> lis
     digest = form.digest.hex()
     other_digest = exp.NE(exp.StrBin(DIGEST_BIN), digest)
     puts: list[_Put] = []
-    for entity_id, record in records:
-        event_time_ms = event_time_ms_of(form, record)
-        bins = {RECORD_BIN: record, EVENT_TIME_BIN: event_time_ms, DIGEST_BIN: digest}
-        condition = exp.Or(_is_newer(EVENT_TIME_BIN, event_time_ms), other_digest).compile()
-        puts.append((entity_id, bins, condition))
+    for place, (entity_id, record) in enumerate(records):
+        order = {
+            EVENT_TIME_BIN: event_time_ms_of(form, record),
+            CREATED_TIME_BIN: created_time_ms_of(form, record),
+            FINGERPRINT_BIN: fingerprint_of(record),
+        }
+        condition = exp.Or(_is_later(list(order.items())), other_digest).compile()
+        puts.append(
+            (place, entity_id, {RECORD_BIN: record, DIGEST_BIN: digest, **order}, condition)
+        )
     return puts
 
 
@@ -171,7 +178,10 @@ def _bins_puts(
     form = record_format(view)
     codec = BinsCodec(view, layout)
     puts: list[_Put] = []
-    for entity_id, record in records:
+    # Of equal event times within a write the order of records decides, as everywhere; between
+    # writes the first stays, because these bins have no place for the rest of the order.
+    for place in places_of_latest(form, records):
+        entity_id, record = records[place]
         event_time_ms = event_time_ms_of(form, record)
         bins = codec.bins_of(unpack_record(form, record), event_time_ms)
         # Without an event time bin the newer record cannot be determined: the last write wins.
@@ -180,8 +190,17 @@ def _bins_puts(
             if layout.event_time_bin
             else None
         )
-        puts.append((entity_id, dict(bins), condition))
+        puts.append((place, entity_id, dict(bins), condition))
     return puts
+
+
+def _is_later(order: Sequence[tuple[str, int]]) -> Any:
+    """Return the condition that a record comes before `order`, bin after bin."""
+    (name, value), *rest = order
+    is_newer = _is_newer(name, value)
+    if not rest:
+        return is_newer
+    return exp.Or(is_newer, exp.And(exp.Eq(exp.IntBin(name), value), _is_later(rest)))
 
 
 def _is_newer(name: str, event_time_ms: int) -> Any:

@@ -23,11 +23,9 @@ from understudy.runtime.terminal.screen import Screen
 from understudy.runtime.written_files import writing
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from understudy.features.history.audit import AuditReport
     from understudy.features.history.freshness import ViewFreshness
-    from understudy.features.loading.latest_records import HistorySource
+    from understudy.features.loading.history_files import HistorySource
 
 FeatureSetFile = Annotated[
     Path | None,
@@ -43,6 +41,14 @@ HistoryFiles = Annotated[
         "--history", help="VIEW=FILES, Parquet path or glob of a view's records; once per view."
     ),
 ]
+EntityColumn = Annotated[
+    str | None,
+    typer.Option(help="Column of entity ids in the history; the entity's type by default."),
+]
+CreatedTimeColumn = Annotated[
+    str | None,
+    typer.Option(help="Column that decides among equal event times; as it was when loading."),
+]
 EventTimeColumn = Annotated[str, typer.Option(help="Column of event times in the history.")]
 LogFiles = Annotated[str | None, typer.Option("--log", help="Score log: Parquet path or glob.")]
 Where = Annotated[str, typer.Option(help="SQL condition over the log, e.g. 'version = 3'.")]
@@ -55,7 +61,9 @@ def history(
     history: HistoryFiles,
     *,
     feature_set: FeatureSetFile = None,
+    entity_column: EntityColumn = None,
     event_time_column: EventTimeColumn = "event_time",
+    created_time_column: CreatedTimeColumn = None,
     use_stale: Annotated[
         bool, typer.Option("--use-stale", help="Keep values older than their max age.")
     ] = False,
@@ -65,15 +73,16 @@ def history(
     import pyarrow.parquet as pq  # noqa: PLC0415 - slow import
 
     from understudy.features.history.history import get_historical_features  # noqa: PLC0415 - slow import
+    from understudy.features.loading.source_files import read_rows  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
     known = load_views(views)
-    asked = _read_rows(rows)
+    asked = read_rows(_existing(rows))
     found = get_historical_features(
         asked,
         _feature_set(feature_set, known),
         known,
-        _sources(history, known, event_time_column),
+        _sources(history, known, (entity_column, event_time_column, created_time_column)),
         use_stale=use_stale,
     )
     with writing(out, option="OUT"):
@@ -90,7 +99,9 @@ def audit(
     history: HistoryFiles,
     *,
     feature_set: FeatureSetFile = None,
+    entity_column: EntityColumn = None,
     event_time_column: EventTimeColumn = "event_time",
+    created_time_column: CreatedTimeColumn = None,
     entity: Annotated[
         str | None, typer.Option(help="Type of entity that the log's unit keys are ids of.")
     ] = None,
@@ -120,7 +131,7 @@ def audit(
         ScoreLog(log, where=where),
         _feature_set(feature_set, known),
         known,
-        _sources(history, known, event_time_column),
+        _sources(history, known, (entity_column, event_time_column, created_time_column)),
         entity=entity or _only_entity(known),
         keys=KeyForm(not plain_keys, key_secret.encode()),
         max_rows=max_rows,
@@ -173,15 +184,23 @@ def freshness(
     feature_set: FeatureSetFile = None,
     where: Where = "",
     max_stale_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Exit 1 when a feature was stale more often.")
+        float,
+        typer.Option(min=0, max=1, help="Exit 1 when a feature was stale or unknown more often."),
     ] = 1.0,
+    future_tolerance_s: Annotated[
+        float, typer.Option(min=0, help="Exit 1 when a newest record is further in the future.")
+    ] = 300.0,
     textfile: Annotated[
         Path | None, typer.Option(help="Write Prometheus metrics there, for a textfile collector.")
     ] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Tell the age of each view's newest record, and how features were served."""
-    from understudy.features.history.freshness import feature_shares, view_freshness  # noqa: PLC0415 - slow import
+    from understudy.features.history.freshness import (  # noqa: PLC0415 - slow import
+        feature_shares,
+        freshness_faults,
+        view_freshness,
+    )
     from understudy.features.history.freshness_metrics import write_metrics  # noqa: PLC0415 - slow import
     from understudy.features.stores import open_store  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
@@ -205,18 +224,17 @@ def freshness(
         print_json({"views": found, "features": shares})
     else:
         Screen().rows(list(map(asdict, found)), columns=("view", "newest_age_s"))
-        columns = ("view", "name", "rows", "stale", "defaulted", "last_known", "missing")
+        columns = ("view", "name", "rows", "stale", "defaulted", "last_known", "missing", "unknown")
         Screen().rows(list(map(asdict, shares)), columns=columns)
-    old = [
-        str(each.view)
-        for each in found
-        if max_age_s is not None and (each.newest_age_s is None or each.newest_age_s > max_age_s)
-    ]
-    stale = [each.name for each in shares if each.stale > max_stale_share]
-    if old or stale:
-        raise CheckFailedError(
-            f"too old: {', '.join(old) or 'no view'}; stale too often: {', '.join(stale) or 'none'}"
-        )
+    faults = freshness_faults(
+        found,
+        shares,
+        max_age_s=max_age_s,
+        max_stale_share=max_stale_share,
+        future_tolerance_s=future_tolerance_s,
+    )
+    if faults:
+        raise CheckFailedError("; ".join(faults))
 
 
 def _feature_set(path: Path | None, views: Sequence[FeatureView]) -> list[FeatureRef]:
@@ -235,18 +253,23 @@ def _feature_set(path: Path | None, views: Sequence[FeatureView]) -> list[Featur
 
 
 def _sources(
-    texts: Sequence[str], views: Sequence[FeatureView], event_time_column: str
+    texts: Sequence[str],
+    views: Sequence[FeatureView],
+    columns: tuple[str | None, str, str | None],
 ) -> dict[str, "HistorySource"]:
-    from understudy.features.loading.latest_records import HistorySource  # noqa: PLC0415 - slow import
+    from understudy.features.loading.history_files import HistorySource  # noqa: PLC0415 - slow import
     from understudy.features.views import find_view  # noqa: PLC0415 - slow import
 
+    entity_column, event_time_column, created_time_column = columns
     sources: dict[str, HistorySource] = {}
     for text in texts:
         name, separator, files = text.partition("=")
         if not (separator and files):
             raise InvalidInputError.of("--history", read=text, accepted="VIEW=FILES")
         view = find_view(views, name)
-        sources[str(view)] = HistorySource(files, view.entity, event_time_column)
+        sources[str(view)] = HistorySource(
+            files, entity_column or view.entity, event_time_column, created_time_column
+        )
     return sources
 
 
@@ -257,17 +280,6 @@ def _only_entity(views: Sequence[FeatureView]) -> str:
             "--entity", read="nothing", accepted=f"one of {', '.join(entities)}"
         )
     return next(iter(entities))
-
-
-def _read_rows(path: Path) -> "pa.Table":
-    import pyarrow as pa  # noqa: PLC0415 - slow import
-    import pyarrow.parquet as pq  # noqa: PLC0415 - slow import
-
-    try:
-        return pq.read_table(_existing(path))
-    except pa.ArrowInvalid as error:
-        first_line = str(error).splitlines()[0]
-        raise InvalidInputError.of("ROWS", read=first_line, accepted="a Parquet file") from error
 
 
 def _existing(path: Path) -> Path:

@@ -43,6 +43,12 @@ def load(
     event_time: Annotated[
         datetime | None, typer.Option(help="One event time (UTC) for all rows, instead.")
     ] = None,
+    created_time_column: Annotated[
+        str | None, typer.Option(help="Column that decides among equal event times: the later.")
+    ] = None,
+    future_tolerance_s: Annotated[
+        float, typer.Option(min=0, help="Reject rows with times further in the future.")
+    ] = 300.0,
     rejects: Annotated[
         Path | None, typer.Option(help="CSV file for rejects: file, row, column, read, accepted.")
     ] = None,
@@ -75,6 +81,7 @@ def load(
         file,
         entity_column or chosen.entity,
         _in_ms(event_time) if event_time else event_time_column,
+        created_time_column,
     )
     if not file.is_file():  # before the store is made
         raise NotFoundError("file", file)
@@ -89,6 +96,7 @@ def load(
                 chunk_rows=chunk_rows,
                 threads=threads,
                 rows_per_s=rows_per_s,
+                future_tolerance_s=future_tolerance_s,
                 on_reject=on_reject,
                 on_progress=on_progress,
             )

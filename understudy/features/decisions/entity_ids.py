@@ -1,6 +1,31 @@
-"""Entity ids that every store can hold."""
+"""Entity ids: their one form as text, and the texts that every store can hold."""
 
 from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from understudy.features.decisions.arrow_columns import plain
+
+_LONGEST_ID_BYTES = 4096
+ACCEPTED_ID = (
+    f"text of 1 to {_LONGEST_ID_BYTES} bytes without NUL, an integer, or a float that holds "
+    "an integer exactly"
+)
+# From these bounds on, neighbouring integers share a float: it may be another id, rounded.
+_INEXACT_FROM = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**53}
+
+
+def id_texts(column: pa.Array | pa.ChunkedArray) -> list[str | None]:
+    """Return the ids in a column as texts; None for a value that is no id.
+
+    Text is an id as it stands, an integer by its digits. A float that holds an integer exactly is
+    that integer: pandas turns a column of integers into floats when a value is missing.
+    """
+    array = plain(column)
+    bound = _INEXACT_FROM.get(array.type)
+    return [_id_text(each, bound) for each in array.to_pylist()]
 
 
 def is_storable_id(entity_id: str) -> bool:
@@ -24,3 +49,20 @@ def storable_ids(entity_ids: Sequence[str | None]) -> Sequence[str | None]:
     if text.isascii() and "\0" not in text:  # nearly always true, and one check for the whole batch
         return entity_ids
     return [each if each is None or is_storable_id(each) else None for each in entity_ids]
+
+
+def _id_text(value: Any, inexact_from: int | None) -> str | None:
+    match value:
+        case str():
+            is_id = is_storable_id(value) and 0 < len(value.encode()) <= _LONGEST_ID_BYTES
+            return value if is_id else None
+        case bool():
+            return None
+        case int():
+            return str(value)
+        case float() if inexact_from is not None and abs(value) < inexact_from:
+            return str(int(value)) if value.is_integer() else None
+        case Decimal() if value.is_finite() and value == value.to_integral_value():
+            return str(int(value))
+        case _:
+            return None

@@ -1,7 +1,8 @@
 """The packed record: one view's values of one entity, little-endian, decoded a batch at a time.
 
-    | digest 8 B | presence bitmap, 64-bit words | event time, int64 ms | float64 | int64 |
-    | float32 | string lengths, uint32 | bool | padding to 8 B || strings, UTF-8, back to back |
+    | digest 8 B | presence bitmap, 64-bit words | event time, created time, int64 ms each |
+    | float64 | int64 | float32 | string lengths, uint32 | bool | padding to 8 B |
+    || strings, UTF-8, back to back |
 
 Everything before `||` has the same size in every record of a view, so a batch is decoded by one
 join and one `frombuffer`. The digest is the first 8 bytes of the view's digest; a record with
@@ -19,7 +20,8 @@ import numpy.typing as npt
 from understudy.domain.features import FeatureDtype, FeatureScalar, FeatureView
 
 WORD_BYTES = 8
-_DIGEST, _HEAD, _PRESENCE, _EVENT_TIME = "digest", "head", "presence", "event_time"
+_DIGEST, _HEAD, _PRESENCE = "digest", "head", "presence"
+_EVENT_TIME, _CREATED_TIME = "event_time", "created_time"
 _BLOCKS = (  # in the order of the record, by falling alignment
     (FeatureDtype.FLOAT64, "<f8"),
     (FeatureDtype.INT64, "<i8"),
@@ -83,8 +85,9 @@ def record_format(view: FeatureView) -> RecordFormat:
         _HEAD: (f"V{event_time_offset}", 0),
         _PRESENCE: (("u1", (presence_bytes,)), WORD_BYTES),
         _EVENT_TIME: ("<i8", event_time_offset),
+        _CREATED_TIME: ("<i8", event_time_offset + WORD_BYTES),
     }
-    offset = event_time_offset + WORD_BYTES
+    offset = event_time_offset + 2 * WORD_BYTES
     for dtype, element in _BLOCKS:
         fields[dtype.value] = ((element, (dtypes.count(dtype),)), offset)
         offset += dtypes.count(dtype) * np.dtype(element).itemsize
@@ -119,6 +122,12 @@ def event_time_ms_of(form: RecordFormat, record: bytes) -> int:
     return int.from_bytes(record[start : start + WORD_BYTES], "little", signed=True)
 
 
+def created_time_ms_of(form: RecordFormat, record: bytes) -> int:
+    """Return the time at which a record's values were made, UTC milliseconds; 0 if unknown."""
+    start = form.event_time_offset + WORD_BYTES
+    return int.from_bytes(record[start : start + WORD_BYTES], "little", signed=True)
+
+
 def is_of(form: RecordFormat, record: bytes) -> bool:
     """Return whether `record` is a whole record of this format."""
     if len(record) < form.size_bytes or not record.startswith(form.digest):
@@ -143,6 +152,7 @@ def pack_columns(
     columns: Sequence[npt.NDArray[np.generic] | Sequence[bytes]],
     present: npt.NDArray[np.bool_],
     event_times_ms: npt.NDArray[np.int64],
+    created_times_ms: npt.NDArray[np.int64] | int = 0,
 ) -> list[bytes]:
     """Return one record per row.
 
@@ -151,6 +161,7 @@ def pack_columns(
         columns: per feature, n values; UTF-8 bytes for strings. Read only where present.
         present: shape (n, features).
         event_times_ms: shape (n,), UTC milliseconds since 1970.
+        created_times_ms: the same for the times at which the values were made; 0 if unknown.
     """
     rows = len(event_times_ms)
     parts = np.zeros(rows, dtype=form.fixed)
@@ -159,6 +170,7 @@ def pack_columns(
     bits[:, : len(form.names)] = present
     parts[_PRESENCE] = np.packbits(bits, axis=1, bitorder="little")
     parts[_EVENT_TIME] = event_times_ms
+    parts[_CREATED_TIME] = created_times_ms
     for place, column in enumerate(columns):
         values = (
             np.fromiter(map(len, column), dtype="<u4", count=rows)
@@ -174,7 +186,11 @@ def pack_columns(
 
 
 def pack_record(
-    form: RecordFormat, values: Mapping[str, FeatureScalar | None], *, event_time_ms: int
+    form: RecordFormat,
+    values: Mapping[str, FeatureScalar | None],
+    *,
+    event_time_ms: int,
+    created_time_ms: int = 0,
 ) -> bytes:
     """Return one record; a feature that is absent or None in `values` has no value."""
     given = [values.get(name) for name in form.names]
@@ -185,7 +201,8 @@ def pack_record(
         else:
             columns.append(np.array([0 if value is None else value], dtype=ELEMENT_DTYPES[dtype]))
     present = np.array([[value is not None for value in given]])
-    return pack_columns(form, columns, present, np.array([event_time_ms], dtype=np.int64))[0]
+    event_times_ms = np.array([event_time_ms], dtype=np.int64)
+    return pack_columns(form, columns, present, event_times_ms, created_time_ms)[0]
 
 
 def unpack_record(form: RecordFormat, record: bytes) -> dict[str, FeatureScalar | None]:

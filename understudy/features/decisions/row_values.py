@@ -2,21 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from understudy.domain.features import FeatureView
+from understudy.features.decisions.arrow_columns import shown
 from understudy.features.decisions.column_values import ColumnValues, column_values
-from understudy.features.decisions.entity_ids import is_storable_id
+from understudy.features.decisions.entity_ids import ACCEPTED_ID, id_texts
+from understudy.features.decisions.event_times import ACCEPTED_TIME, not_future, times_of
 from understudy.features.decisions.record_format import pack_columns, record_format
 
-_LONGEST_ID_BYTES = 4096
-_ACCEPTED_ID = f"text of 1 to {_LONGEST_ID_BYTES} bytes without NUL, or a number"
-_SHOWN_CHARACTERS = 80
+
+@dataclass(frozen=True, slots=True)
+class RowColumns:
+    """The columns of a row beside its features."""
+
+    entity: str
+    event_times: str | int = "event_time"  # a column, or one time for all rows in UTC ms
+    created_times: str | None = None  # when a row's values were made; the later of a tie counts
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        times = (each for each in (self.event_times, self.created_times) if isinstance(each, str))
+        return tuple(dict.fromkeys((self.entity, *times)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,7 @@ class PackedRows:
     rows: list[int]  # row in the file of each record
     rejects: list[Reject]
     rejected_rows: int
+    has_future: bool = False  # a row was rejected that may be accepted later
 
 
 def rejects_of(packed: PackedRows, refused: Sequence[RefusedRecord]) -> list[Reject]:
@@ -59,57 +70,67 @@ class CheckedRows:
 
     ids: Sequence[str]
     times_ms: npt.NDArray[np.int64]  # UTC
+    created_ms: npt.NDArray[np.int64]  # UTC; 0 if unknown
     columns: Sequence[ColumnValues]  # per feature
     kept: npt.NDArray[np.bool_]
     rejects: list[Reject]
+    has_future: bool
 
 
 def check_rows(
     view: FeatureView,
     batch: pa.RecordBatch,
     *,
-    entity_column: str,
-    event_times: str | int,
+    columns: RowColumns,
     row_numbers: npt.NDArray[np.int64],
+    latest_ms: int | None = None,
 ) -> CheckedRows:
     """Read the rows of a batch; a row with any unusable value is dropped.
 
     Args:
         view: the batch has a column for each feature of this view.
         batch: n rows.
-        entity_column: the column of entity ids, as text or integers.
-        event_times: the column of event times, or one event time for all rows in UTC ms.
+        columns: the names of the other columns.
         row_numbers: shape (n,), the row in the file of each row, for rejects.
+        latest_ms: the latest time that a row may have, UTC ms; None for no limit.
     """
     rejects = _Rejects(row_numbers)
-    ids = _entity_ids(batch.column(entity_column), entity_column, rejects)
-    if isinstance(event_times, int):
-        times_ms = np.full(len(batch), event_times, dtype=np.int64)
+    ids = id_texts(batch.column(columns.entity))
+    is_no_id = np.fromiter((each is None for each in ids), dtype=np.bool_, count=len(ids))
+    rejects.add(columns.entity, batch, is_no_id, ACCEPTED_ID)
+    if isinstance(columns.event_times, int):
+        times_ms = np.full(len(batch), columns.event_times, dtype=np.int64)
     else:
-        times_ms = _event_times_ms(batch.column(event_times), event_times, rejects)
-    columns = [column_values(feature, batch.column(feature.name)) for feature in view.features]
-    for feature, column in zip(view.features, columns, strict=True):
-        if column.unusable.any():
-            rejects.add(feature.name, batch.column(feature.name), column.unusable, column.accepted)
-    return CheckedRows(ids, times_ms, columns, ~rejects.rejected, rejects.found)
+        times_ms = _times_ms(batch, columns.event_times, rejects, latest_ms)
+    created_ms = np.zeros(len(batch), dtype=np.int64)
+    if columns.created_times is not None:
+        created_ms = _times_ms(batch, columns.created_times, rejects, latest_ms)
+    values = [column_values(feature, batch.column(feature.name)) for feature in view.features]
+    for feature, each in zip(view.features, values, strict=True):
+        rejects.add(feature.name, batch, each.unusable, each.accepted)
+    texts = [each or "" for each in ids]
+    return CheckedRows(
+        texts,
+        times_ms,
+        created_ms,
+        values,
+        ~rejects.rejected,
+        rejects.found,
+        has_future=latest_ms is not None
+        and bool((np.maximum(times_ms, created_ms) > latest_ms).any()),
+    )
 
 
 def pack_rows(
     view: FeatureView,
     batch: pa.RecordBatch,
     *,
-    entity_column: str,
-    event_times: str | int,
+    columns: RowColumns,
     row_numbers: npt.NDArray[np.int64],
+    latest_ms: int | None = None,
 ) -> PackedRows:
     """Pack the rows of a batch (see `check_rows`); dropped rows have no record."""
-    checked = check_rows(
-        view,
-        batch,
-        entity_column=entity_column,
-        event_times=event_times,
-        row_numbers=row_numbers,
-    )
+    checked = check_rows(view, batch, columns=columns, row_numbers=row_numbers, latest_ms=latest_ms)
     return packed_of(view, checked, row_numbers)
 
 
@@ -122,16 +143,14 @@ def packed_of(
         [column.values for column in checked.columns],
         np.column_stack([column.present for column in checked.columns]),
         checked.times_ms,
+        checked.created_ms,
     )
     keep = checked.kept.tolist()
     records = [(i, r) for i, r, kept in zip(checked.ids, packed, keep, strict=True) if kept]
     rows = row_numbers[checked.kept].tolist()
-    return PackedRows(records, rows, checked.rejects, len(packed) - len(records))
-
-
-def times_ms_of_texts(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return times in UTC ms as loading parses them; null where loading rejects the row."""
-    return _parsed_times(column)[0].cast(pa.int64())
+    return PackedRows(
+        records, rows, checked.rejects, len(packed) - len(records), checked.has_future
+    )
 
 
 class _Rejects:
@@ -141,57 +160,19 @@ class _Rejects:
         self._row_numbers = row_numbers
 
     def add(
-        self, name: str, column: pa.Array, unusable: npt.NDArray[np.bool_], accepted: str
+        self, name: str, batch: pa.RecordBatch, unusable: npt.NDArray[np.bool_], accepted: str
     ) -> None:
         self.rejected |= unusable
         for row in np.flatnonzero(unusable).tolist():
-            read = str(column[row].as_py())[:_SHOWN_CHARACTERS]
+            read = shown(batch.column(name), row)
             self.found.append(Reject(int(self._row_numbers[row]), name, read, accepted))
 
 
-def _entity_ids(column: pa.Array, name: str, rejects: _Rejects) -> Sequence[str]:
-    ids: list[Any] = column.to_pylist()
-    unusable = np.fromiter((not _is_id(each) for each in ids), dtype=np.bool_, count=len(ids))
-    if unusable.any():
-        rejects.add(name, column, unusable, _ACCEPTED_ID)
-    return [str(each) for each in ids]
-
-
-def _is_id(value: object) -> bool:
-    if isinstance(value, str):
-        return is_storable_id(value) and 0 < len(value.encode()) <= _LONGEST_ID_BYTES
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _event_times_ms(column: pa.Array, name: str, rejects: _Rejects) -> npt.NDArray[np.int64]:
-    unreadable = np.zeros(len(column), dtype=np.bool_)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        column, unreadable = _parsed_times(column)
-    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
-        rejects.add(name, column, np.ones(len(column), dtype=np.bool_), "a timestamp")
-        return np.zeros(len(column), dtype=np.int64)
-    unusable = ~column.is_valid().to_numpy(zero_copy_only=False) | unreadable
-    if unusable.any():
-        rejects.add(name, column, unusable, "a timestamp, e.g. 2026-11-21T01:00:00Z")
-    times: npt.NDArray[np.int64] = (
-        column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64()).fill_null(0).to_numpy()
-    )
-    return times
-
-
-def _parsed_times(
-    column: pa.Array | pa.ChunkedArray,
-) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
-    parsed = [_parse_time(text) for text in column.to_pylist()]
-    unreadable = np.array([each is None for each in parsed])
-    return pa.array(parsed, pa.timestamp("ms", tz="UTC")), unreadable
-
-
-def _parse_time(text: str | None) -> datetime | None:
-    try:
-        parsed = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+def _times_ms(
+    batch: pa.RecordBatch, name: str, rejects: _Rejects, latest_ms: int | None
+) -> npt.NDArray[np.int64]:
+    times = times_of(batch.column(name))
+    rejects.add(name, batch, times.unusable, ACCEPTED_TIME)
+    if latest_ms is not None:
+        rejects.add(name, batch, times.ms > latest_ms, not_future(latest_ms))
+    return times.ms

@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, ViewKind
+from understudy.features.decisions.arrow_columns import plain
 from understudy.features.decisions.feature_columns import column_names
 from understudy.features.decisions.parity import FeatureParity, parity_of
 from understudy.features.history.history import AT_COLUMN, get_historical_features
-from understudy.features.loading.latest_records import HistorySource
-from understudy.runtime.in_memory_sql import open_in_memory
+from understudy.features.history.log_files import open_log, quoted
+from understudy.features.loading.history_files import HistorySource, entity_ids_in
 
 _DIGEST_BYTES = 16
 
@@ -97,12 +98,12 @@ def audit_features(
         raise InvalidInputError.of("entity", read=entity, accepted="an entity of the feature set")
     served, statuses = _vectors(logged, log, width=len(feature_set))
     ids = _ids_by_key(entity, views, sources, keys)
-    found = [ids.get(key) for key in logged[log.key_column].to_pylist()]
+    found = [ids.get(key) for key in logged["key"].to_pylist()]
     matched = np.array([each is not None for each in found], dtype=np.bool_)
     rows = pa.table(
         {
             entity: pa.array([each for each in found if each is not None], pa.string()),
-            AT_COLUMN: logged[log.time_column].filter(pa.array(matched)),
+            AT_COLUMN: logged["at_utc"].filter(pa.array(matched)),
         }
     )
     refs = [feature_set[place] for place in compared]
@@ -129,33 +130,23 @@ def audit_features(
 
 
 def _read_log(log: ScoreLog, max_rows: int) -> pa.Table:
-    columns = ", ".join(
-        f'"{name}"'
-        for name in (log.key_column, log.time_column, log.vector_column, log.statuses_column)
-    )
-    condition = f"AND ({log.where})" if log.where else ""
-    rows = f"""
-        FROM read_parquet(?, union_by_name = true)
-        WHERE "{log.vector_column}" IS NOT NULL {condition}
+    vector = quoted(log.vector_column)
+    columns = f"""
+        CAST({quoted(log.key_column)} AS VARCHAR) AS key, {quoted(log.time_column)} AS at_utc,
+        CAST({vector} AS FLOAT[]) AS vector,
+        CAST({quoted(log.statuses_column)} AS UTINYINT[]) AS statuses
     """
-    with open_in_memory() as connection:
-        try:
-            counted = connection.sql(f"SELECT count(*) {rows}", params=[log.files]).fetchall()
-            step = -(-counted[0][0] // max_rows) or 1
-            # Rows are numbered as they stream by, so rows that are not sampled are never held.
-            every = f"""
-                SELECT * EXCLUDE __row FROM (
-                    SELECT {columns}, row_number() OVER () - 1 AS __row {rows}
-                ) WHERE __row % {step} = 0
-            """  # noqa: S608 - the operator's own condition on their own files
-            return connection.sql(every, params=[log.files]).to_arrow_table()
-        except duckdb.IOException as error:
-            raise NotFoundError("score log", log.files) from error
-        except (duckdb.BinderException, duckdb.ParserException) as error:
-            first_line = str(error).splitlines()[0]
-            raise InvalidInputError.of(
-                log.files, read=first_line, accepted="a score log"
-            ) from error
+    condition = f"AND ({log.where})" if log.where else ""
+    rows = f"FROM log WHERE {vector} IS NOT NULL {condition}"
+    with open_log(log.files) as logged:
+        (count,) = logged.table(f"SELECT count(*) AS n {rows}")["n"].to_pylist()
+        step = -(-count // max_rows) or 1
+        # Rows are numbered as they stream by, so rows that are not sampled are never held.
+        return logged.table(f"""
+            SELECT * EXCLUDE __row FROM (
+                SELECT {columns}, row_number() OVER () - 1 AS __row {rows}
+            ) WHERE __row % {step} = 0
+        """)  # noqa: S608 - as above
 
 
 def _vectors(
@@ -163,17 +154,23 @@ def _vectors(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
     """Return values and statuses, shape (n, width); statuses absent from the log are PRESENT."""
     rows = len(logged)
-    vectors = logged[log.vector_column].combine_chunks()
-    lengths = vectors.value_lengths().to_numpy() if rows else np.zeros(0)
-    if rows and not (lengths == width).all():
-        read = f"vectors of {sorted({int(length) for length in lengths})} values"
+    vectors = plain(logged["vector"])
+    _check_lengths(vectors, log, what="vectors", width=width)
+    statuses = plain(logged["statuses"])
+    is_given = pc.list_value_length(statuses).fill_null(0).to_numpy() > 0
+    given = statuses.filter(pa.array(is_given))
+    _check_lengths(given, log, what="statuses", width=width)
+    served = vectors.flatten().to_numpy(zero_copy_only=False).reshape(rows, width)
+    found = np.zeros((rows, width), dtype=np.uint8)
+    found[is_given] = given.flatten().fill_null(0).to_numpy().reshape(-1, width)
+    return served.astype(np.float32), found
+
+
+def _check_lengths(lists: pa.Array, log: ScoreLog, *, what: str, width: int) -> None:
+    lengths = set(pc.list_value_length(lists).to_pylist())
+    if not lengths <= {width}:
+        read = f"{what} of {sorted(lengths)} values"
         raise InvalidInputError.of(log.files, read=read, accepted=f"{width}, as the feature set")
-    served = vectors.flatten().to_numpy().reshape(rows, width)
-    statuses = np.zeros((rows, width), dtype=np.uint8)
-    for row, given in enumerate(logged[log.statuses_column].to_pylist()):
-        if given:
-            statuses[row] = given
-    return served, statuses
 
 
 def _ids_by_key(
@@ -186,17 +183,8 @@ def _ids_by_key(
     ids: set[str] = set()
     for view in views:
         source = sources.get(str(view))
-        if view.entity != entity or source is None:
-            continue
-        column = '"' + source.entity_column.replace('"', '""') + '"'
-        query = f"SELECT DISTINCT {column}::VARCHAR FROM read_parquet(?) WHERE {column} IS NOT NULL"  # noqa: S608 - the name is quoted
-        with open_in_memory() as connection:
-            try:
-                ids.update(
-                    row[0] for row in connection.sql(query, params=[source.files]).fetchall()
-                )
-            except duckdb.IOException as error:
-                raise NotFoundError("history", f"{source.files} of {view}") from error
+        if view.entity == entity and source is not None:
+            ids |= entity_ids_in(view, source)
     if not keys.hashed:
         return {each: each for each in ids}
     return {

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import duckdb
-
-from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import FeatureRef, FeatureStatus, FeatureView, ViewKind
+from understudy.features.history.log_files import open_log, quoted
 from understudy.features.ports import InspectableStore
-from understudy.runtime.in_memory_sql import open_in_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,39 @@ class FeatureShares:
     defaulted: float
     last_known: float
     missing: float
+    unknown: float  # rows with neither statuses nor values in the log
+
+
+def freshness_faults(
+    views: Sequence[ViewFreshness],
+    shares: Sequence[FeatureShares],
+    *,
+    max_age_s: float | None,
+    max_stale_share: float,
+    future_tolerance_s: float,
+) -> list[str]:
+    """Return what is beyond a limit, a text per kind. What is unknown is never fresh.
+
+    A newest record from the future is a fault of its time, which hides the true age.
+    """
+    found = {
+        "too old": [
+            each.view
+            for each in views
+            if max_age_s is not None
+            and (each.newest_age_s is None or each.newest_age_s > max_age_s)
+        ],
+        "newest record from the future": [
+            each.view
+            for each in views
+            if each.newest_age_s is not None and each.newest_age_s < -future_tolerance_s
+        ],
+        "unknown": [each.name for each in shares if each.unknown == 1.0],
+        "stale or unknown too often": [
+            each.name for each in shares if each.stale + each.unknown > max_stale_share
+        ],
+    }
+    return [f"{kind}: {', '.join(names)}" for kind, names in found.items() if names]
 
 
 async def view_freshness(
@@ -54,6 +85,7 @@ def feature_shares(
     feature_set: Sequence[FeatureRef],
     *,
     statuses_column: str = "statuses",
+    vector_column: str = "features",
     where: str = "",
 ) -> tuple[FeatureShares, ...]:
     """Return the statuses with which each feature was served, from a score log.
@@ -61,35 +93,34 @@ def feature_shares(
     Args:
         files: the log's Parquet files, a path or a glob.
         feature_set: in the order of the vectors in the log.
-        statuses_column: a list per row; NULL or empty if all values were present.
+        statuses_column: a list per row; NULL or empty if all values were present, or if the model
+            read none.
+        vector_column: the values; NULL if the model read none, or if the log cannot hold them.
         where: SQL condition over the columns of the log.
 
     Raises:
-        InvalidInputError: the log lacks this column, or holds statuses of more features.
+        InvalidInputError: the log lacks these columns, or holds statuses of more features.
         NotFoundError: there are no log files.
     """
     condition = f"WHERE {where}" if where else ""
-    column = '"' + statuses_column.replace('"', '""') + '"'
     query = f"""
-        WITH log AS (
-            SELECT {column} AS statuses FROM read_parquet(?, union_by_name = true) {condition}
+        WITH chosen AS (
+            SELECT CAST({quoted(statuses_column)} AS UTINYINT[]) AS statuses,
+                {quoted(vector_column)} IS NULL AS is_unread
+            FROM log {condition}
         ),
         each AS (
-            SELECT unnest(statuses) AS status, generate_subscripts(statuses, 1) AS place FROM log
+            SELECT unnest(statuses) AS status, generate_subscripts(statuses, 1) AS place FROM chosen
         )
-        SELECT place, status, count(*), (SELECT count(*) FROM log) FROM each GROUP BY 1, 2
-        UNION ALL SELECT 0, 0, 0, count(*) FROM log
+        SELECT place, status, count(*) AS n FROM each GROUP BY ALL
+        UNION ALL SELECT 0, 0, count(*) FROM chosen
+        UNION ALL SELECT 0, 1, count(*) FROM chosen
+            WHERE is_unread AND coalesce(len(statuses), 0) = 0
     """  # noqa: S608 - the operator's own condition on their own files
-    with open_in_memory() as connection:
-        try:
-            counted = connection.sql(query, params=[files]).fetchall()
-        except duckdb.IOException as error:
-            raise NotFoundError("score log", files) from error
-        except (duckdb.BinderException, duckdb.ParserException) as error:
-            first_line = str(error).splitlines()[0]
-            raise InvalidInputError.of(files, read=first_line, accepted="a score log") from error
-    rows = max((row[3] for row in counted), default=0)
-    counts = {(int(place), int(status)): count for place, status, count, _ in counted}
+    with open_log(files) as logged:
+        counted = logged.table(query).to_pylist()
+    counts = {(each["place"], each["status"]): each["n"] for each in counted}
+    rows, unknown = counts[0, 0], counts[0, 1]
     beyond = max((place for place, _ in counts), default=0)
     if beyond > len(feature_set):
         raise InvalidInputError.of(
@@ -108,6 +139,7 @@ def feature_shares(
             defaulted=share(place, FeatureStatus.DEFAULTED),
             last_known=share(place, FeatureStatus.LAST_KNOWN),
             missing=share(place, FeatureStatus.MISSING),
+            unknown=unknown / rows if rows else 1.0,
         )
         for place, ref in enumerate(feature_set, start=1)
     )

@@ -1,4 +1,4 @@
-"""Historical feature values: a point-in-time join over Parquet, executed by DuckDB.
+"""Historical feature values: a point-in-time join, executed by DuckDB.
 
 For each row (entities, time), the latest record at or before the time is packed and assembled by
 the code that serves requests, so training reads exactly what serving would have answered.
@@ -7,23 +7,28 @@ the code that serves requests, so training reads exactly what serving would have
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.domain.errors import Fault, InvalidInputError, NotFoundError
 from understudy.domain.features import (
     Feature,
+    FeatureDtype,
     FeatureRef,
     FeatureScalar,
     FeatureStatus,
     FeatureView,
     ViewKind,
 )
+from understudy.features.decisions.arrow_columns import plain, shown
+from understudy.features.decisions.column_values import column_values
+from understudy.features.decisions.entity_ids import ACCEPTED_ID, id_texts
+from understudy.features.decisions.event_times import ACCEPTED_TIME, times_of
 from understudy.features.decisions.feature_columns import columns_of
 from understudy.features.decisions.statuses import status_when_absent
-from understudy.features.loading.latest_records import HistorySource, latest_records
+from understudy.features.loading.history_files import HistorySource
+from understudy.features.loading.latest_records import latest_records
 from understudy.features.serving.assembly import AssemblyPlan, compile_plan
 from understudy.features.serving.feature_values import FeatureValues, column_specs, values_of
 
@@ -41,8 +46,9 @@ def get_historical_features(
     """Return the values that `feature_set` had for each row at the time of the row.
 
     Args:
-        rows: one column per entity type, named like it, and `event_time`, UTC. Columns named like
-            request-time features supply the values of those.
+        rows: one column per entity type, named like it, and `event_time`. Ids and times are read
+            as loading reads them; a row without an id has no record, and every row needs a time.
+            Columns named like request-time features supply the values of those.
         feature_set: the features to return, in order.
         views: the views of the feature set, and those that its computed features read.
         sources: by view, written `name@version`.
@@ -50,13 +56,14 @@ def get_historical_features(
             otherwise the default replaces it, or it is missing.
 
     Raises:
-        InvalidInputError: a column is missing, or the feature set does not fit the views.
+        InvalidInputError: a column is missing or there twice, a value of the rows is unusable, a
+            file of the history is, or the feature set does not fit the views.
         NotFoundError: a view has no source, or its files do not exist.
     """
     features = [column.feature for column in columns_of(feature_set, views)]
     plan = compile_plan(feature_set, views, column_specs(feature_set, views))
     _check_columns(rows, plan)
-    at_ms = rows[AT_COLUMN].cast(pa.timestamp("ms"), safe=False).cast(pa.int64()).to_numpy()
+    at_ms = _times_ms(rows)
     records = [_records_at(view, rows, at_ms, _source_of(view, sources)) for view in plan.views]
     assembled = plan.assemble(
         records,
@@ -90,22 +97,35 @@ def _records_at(
     view: FeatureView, rows: pa.Table, at_ms: npt.NDArray[np.int64], source: HistorySource
 ) -> list[bytes | None]:
     """Return the packed record of each row's entity at the time of the row; None if there is none."""
-    asked = pa.table(
-        {
-            "place": np.arange(len(rows)),
-            "entity": rows[view.entity].cast(pa.string()),
-            "at_ms": at_ms,
-        }
-    )
-    try:
-        return latest_records(view, asked, source)
-    except duckdb.IOException as error:
-        raise NotFoundError("history", f"{source.files} of {view}") from error
-    except (duckdb.BinderException, duckdb.ConversionException) as error:
-        first_line = str(error).splitlines()[0]
-        raise InvalidInputError.of(
-            f"history of {view}", read=first_line, accepted="a column per feature, of its dtype"
-        ) from error
+    return latest_records(view, _asked_ids(rows, view.entity), at_ms, source)
+
+
+def _asked_ids(rows: pa.Table, entity: str) -> list[str | None]:
+    """Return the id of each row; None for an absent one, or for text that no record can have."""
+    column = plain(rows[entity])
+    ids = id_texts(column)
+    if pa.types.is_string(column.type):
+        return ids
+    absent = column.is_null(nan_is_null=True).to_pylist()
+    lost = [row for row, each in enumerate(ids) if each is None and not absent[row]]
+    if lost:
+        raise InvalidInputError([_fault_of_rows(entity, column, lost, ACCEPTED_ID)])
+    return ids
+
+
+def _times_ms(rows: pa.Table) -> npt.NDArray[np.int64]:
+    column = plain(rows[AT_COLUMN])
+    times = times_of(column)
+    if times.unusable.any():
+        # A row without a time would otherwise be answered from the future of the others.
+        lost = np.flatnonzero(times.unusable).tolist()
+        raise InvalidInputError([_fault_of_rows(AT_COLUMN, column, lost, ACCEPTED_TIME)])
+    return times.ms
+
+
+def _fault_of_rows(name: str, column: pa.Array, lost: Sequence[int], accepted: str) -> Fault:
+    read = f"{len(lost)} unusable of {len(column)}, the first in row {lost[0]}: "
+    return Fault(f"rows.{name}", read + shown(column, lost[0]), accepted)
 
 
 def _check_columns(rows: pa.Table, plan: AssemblyPlan) -> None:
@@ -117,9 +137,10 @@ def _check_columns(rows: pa.Table, plan: AssemblyPlan) -> None:
             read=f"columns {', '.join(rows.column_names)}",
             accepted=f"rows that also have {', '.join(missing)}",
         )
-    if not pa.types.is_timestamp(rows.schema.field(AT_COLUMN).type):
-        read = str(rows.schema.field(AT_COLUMN).type)
-        raise InvalidInputError.of(f"rows.{AT_COLUMN}", read=read, accepted="timestamps")
+    names = [*wanted, *(name for name in plan.names if plan.takes_from_request(name))]
+    if twice := [name for name in names if rows.column_names.count(name) > 1]:
+        read = f"more than one column {', '.join(twice)}"
+        raise InvalidInputError.of("rows", read=read, accepted="each column once")
 
 
 def _source_of(view: FeatureView, sources: Mapping[str, HistorySource]) -> HistorySource:
@@ -132,14 +153,32 @@ def _request_features(
     rows: pa.Table, plan: AssemblyPlan, views: Sequence[FeatureView]
 ) -> list[dict[str, FeatureScalar]] | None:
     """Return the values of request-time features that `rows` supply, per row."""
-    names = [
-        feature.name
+    features = {
+        feature.name: feature
         for view in views
         if view.kind is ViewKind.REQUEST
         for feature in view.features
         if feature.name in rows.column_names and plan.takes_from_request(feature.name)
-    ]
-    if not names:
+    }
+    if not features:
         return None
-    given = rows.select(names).to_pylist()
-    return [{name: value for name, value in each.items() if value is not None} for each in given]
+    given: list[dict[str, FeatureScalar]] = [{} for _ in range(len(rows))]
+    faults: list[Fault] = []
+    for name, feature in features.items():
+        column = plain(rows[name])
+        found = column_values(feature, column)
+        if found.unusable.any():
+            lost = np.flatnonzero(found.unusable).tolist()
+            faults.append(_fault_of_rows(name, column, lost, found.accepted))
+        for row in np.flatnonzero(found.present).tolist():
+            given[row][name] = _scalar_of(feature, found.values[row])
+    if faults:
+        raise InvalidInputError(faults)
+    return given
+
+
+def _scalar_of(feature: Feature, value: Any) -> FeatureScalar:
+    if feature.dtype is FeatureDtype.STRING:
+        return str(value.decode())
+    number: FeatureScalar = value.item()
+    return bool(number) if feature.dtype is FeatureDtype.BOOL else number

@@ -4,17 +4,26 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
 from understudy.domain.canonical import digest_of
 from understudy.domain.features import FeatureView
-from understudy.features.decisions.row_values import PackedRows, Reject, pack_rows, rejects_of
+from understudy.features.decisions.event_times import check_not_future
+from understudy.features.decisions.row_values import (
+    PackedRows,
+    Reject,
+    RowColumns,
+    pack_rows,
+    rejects_of,
+)
 from understudy.features.loading.source_files import Chunk, open_chunks
 from understudy.features.ports import FeatureWriter, LoadMark, WriteCounts
 
 EVENT_TIME_COLUMN = "event_time"
+FUTURE_TOLERANCE_S = 300.0  # the clocks of those who write times may differ by this much
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,11 @@ class SourceFile:
     path: Path
     entity_column: str
     event_times: str | int = EVENT_TIME_COLUMN  # a column, or one time for all rows in UTC ms
+    created_time_column: str | None = None  # decides among rows of equal event time
+
+    @property
+    def columns(self) -> RowColumns:
+        return RowColumns(self.entity_column, self.event_times, self.created_time_column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,7 @@ def load_features(
     chunk_rows: int = 8192,
     threads: int = 2,
     rows_per_s: float | None = None,
+    future_tolerance_s: float = FUTURE_TOLERANCE_S,
     on_reject: Callable[[Reject], None],
     on_progress: Callable[[LoadProgress], None],
 ) -> LoadProgress:
@@ -62,6 +77,8 @@ def load_features(
         chunk_rows: number of rows per write.
         threads: number of chunks that are packed at the same time.
         rows_per_s: the limit on the rate of writes; None for no limit.
+        future_tolerance_s: rows with a time further ahead of this machine's clock are rejected:
+            one typing error would otherwise hide all later rows of its entity for years.
         on_reject: called for each value because of which a row is rejected.
         on_progress: called after each chunk.
 
@@ -74,19 +91,26 @@ def load_features(
     done = LoadProgress()
     is_marked = True
     started_s = monotonic()
+    latest_ms = latest_time_ms(future_tolerance_s)
+    if isinstance(source.event_times, int):
+        check_not_future(source.event_times, latest_ms)
     columns = _columns(source, view)
     with (
         open_chunks(source.path, columns, chunk_rows=chunk_rows) as chunks,
         ThreadPoolExecutor(threads, thread_name_prefix="pack") as executor,
     ):
         done_rows = writer.read_mark(load_id)
-        for chunk, packing in _ahead(executor, partial(_pack, source, view), chunks, ahead=threads):
+        for chunk, packing in _ahead(
+            executor, partial(_pack, source, view, latest_ms), chunks, ahead=threads
+        ):
             packed = packing.result()
             end = done.rows + chunk.rows
             is_put = end <= done_rows
             counts = WriteCounts(0, 0)
             if not is_put:
-                # Never beyond a refused record: a repeated load would not report it again.
+                # Never beyond a refused record, which a repeated load has to report again, or a
+                # row from the future, which it may accept.
+                is_marked = is_marked and not packed.has_future
                 mark = LoadMark(load_id, end) if is_marked else None
                 counts = writer.write(view, packed.records, mark=mark)
                 is_marked = is_marked and not counts.refused
@@ -124,23 +148,26 @@ def _ahead(
     yield from waiting
 
 
-def _pack(source: SourceFile, view: FeatureView, chunk: Chunk) -> PackedRows:
+def latest_time_ms(future_tolerance_s: float) -> int:
+    """Return the latest time that a row may have, UTC ms, by the clock of this machine."""
+    return round((datetime.now(UTC).timestamp() + future_tolerance_s) * 1000)
+
+
+def _pack(source: SourceFile, view: FeatureView, latest_ms: int, chunk: Chunk) -> PackedRows:
     if not len(chunk.batch):
         return PackedRows([], [], [], 0)
     return pack_rows(
         view,
         chunk.batch,
-        entity_column=source.entity_column,
-        event_times=source.event_times,
+        columns=source.columns,
         row_numbers=chunk.row_numbers,
+        latest_ms=latest_ms,
     )
 
 
 def _columns(source: SourceFile, view: FeatureView) -> list[str]:
-    names = [source.entity_column]
-    if isinstance(source.event_times, str):
-        names.append(source.event_times)
-    return list(dict.fromkeys([*names, *(feature.name for feature in view.features)]))
+    features = (feature.name for feature in view.features)
+    return list(dict.fromkeys([*source.columns.names, *features]))
 
 
 def _load_id(source: SourceFile, view: FeatureView) -> str:
@@ -155,5 +182,6 @@ def _load_id(source: SourceFile, view: FeatureView) -> str:
             "view": view.digest,
             "entity_column": source.entity_column,
             "event_times": source.event_times,
+            "created_time_column": source.created_time_column,
         },
     )

@@ -14,10 +14,12 @@ from understudy.domain.features import FeatureDtype, FeatureView
 from understudy.features.decisions.row_values import (
     CheckedRows,
     Reject,
+    RowColumns,
     check_rows,
     packed_of,
     rejects_of,
 )
+from understudy.features.loading.load_features import FUTURE_TOLERANCE_S, latest_time_ms
 from understudy.features.ports import FeatureWriter, WriteCounts
 
 _ARROW_TYPES = {
@@ -27,6 +29,7 @@ _ARROW_TYPES = {
     FeatureDtype.BOOL: pa.bool_(),
     FeatureDtype.STRING: pa.string(),
 }
+_TIME_TYPE = pa.timestamp("ms", tz="UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +52,31 @@ class WriteThrough:
         *,
         entity_column: str | None = None,
         event_time_column: str = "event_time",
+        created_time_column: str | None = None,
+        future_tolerance_s: float = FUTURE_TOLERANCE_S,
     ) -> None:
+        """Write below `folder`; for the other arguments see `SourceFile` and `load_features`."""
         self._view = view
         self._writer = writer
         self._folder = folder / f"view={view}"
-        self._entity_column = entity_column or view.entity
-        self._event_time_column = event_time_column
+        self._columns = RowColumns(
+            entity_column or view.entity, event_time_column, created_time_column
+        )
+        self._future_tolerance_s = future_tolerance_s
 
     def write(self, rows: pa.Table) -> WrittenThrough:
         """Write the usable rows, history first, so that every served value is in the history.
 
-        Repeating a failed write is harmless: history counts equal rows once, and the store
-        keeps the later event.
+        Repeating a failed write is harmless: store and history keep one record of equal ones.
 
         Raises:
-            InvalidInputError: a column is missing.
+            InvalidInputError: a column is missing, or there twice.
             UnavailableError: the store did not accept the rows; the history has them.
         """
-        names = [
-            self._entity_column,
-            self._event_time_column,
-            *(feature.name for feature in self._view.features),
-        ]
-        if missing := [name for name in names if name not in rows.column_names]:
+        names = [*self._columns.names, *(feature.name for feature in self._view.features)]
+        if wrong := [name for name in names if rows.column_names.count(name) != 1]:
             raise InvalidInputError.of(
-                "rows", read=", ".join(rows.column_names), accepted=f"also {', '.join(missing)}"
+                "rows", read=", ".join(rows.column_names), accepted=f"{', '.join(wrong)}, once each"
             )
         batches = rows.select(names).combine_chunks().to_batches()
         if not batches:
@@ -82,9 +85,9 @@ class WriteThrough:
         checked = check_rows(
             self._view,
             batches[0],
-            entity_column=self._entity_column,
-            event_times=self._event_time_column,
+            columns=self._columns,
             row_numbers=row_numbers,
+            latest_ms=latest_time_ms(self._future_tolerance_s),
         )
         usable = self._table_of(checked)
         path = self._write_history(usable) if len(usable) else None
@@ -96,9 +99,11 @@ class WriteThrough:
     def _table_of(self, checked: CheckedRows) -> pa.Table:
         """Return the usable rows, with the values and dtypes that the store gets."""
         columns = {
-            self._entity_column: pa.array(checked.ids, pa.string()),
-            self._event_time_column: pa.array(checked.times_ms, pa.timestamp("ms", tz="UTC")),
+            self._columns.entity: pa.array(checked.ids, pa.string()),
+            str(self._columns.event_times): pa.array(checked.times_ms, _TIME_TYPE),
         }
+        if self._columns.created_times is not None:
+            columns[self._columns.created_times] = pa.array(checked.created_ms, _TIME_TYPE)
         for feature, column in zip(self._view.features, checked.columns, strict=True):
             values = pa.array(column.values, mask=~column.present)
             columns[feature.name] = values.cast(_ARROW_TYPES[feature.dtype])
@@ -106,7 +111,6 @@ class WriteThrough:
 
     def _write_history(self, rows: pa.Table) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        # Among rows of equal time the first counts; sorted file names give the order of the store.
         path = self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{uuid4().hex[:8]}.parquet"
         scratch = path.with_suffix(".part")  # so that no reader's glob matches an unfinished file
         pq.write_table(rows, scratch)

@@ -1,0 +1,42 @@
+"""The order of records of one entity: which one a store keeps, and history answers with.
+
+By event time; among equal ones by created time, so that a correction can be loaded; among equal
+ones by a fingerprint. The last has no meaning, but it makes the order total: every store and the
+history keep the same record, whatever order files are loaded in.
+"""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from understudy.features.decisions.record_format import (
+    RecordFormat,
+    created_time_ms_of,
+    event_time_ms_of,
+)
+
+_FINGERPRINT_BYTES = 8
+
+
+def fingerprint_of(record: bytes) -> int:
+    """Return 64 bits of a record's digest as a signed integer, which every store can compare."""
+    digest = blake2b(record, digest_size=_FINGERPRINT_BYTES).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def is_later(form: RecordFormat, record: bytes, than: bytes) -> bool:
+    """Return whether `record` replaces `than`. Both are of this format and of one entity."""
+    times = (event_time_ms_of(form, record), created_time_ms_of(form, record))
+    others = (event_time_ms_of(form, than), created_time_ms_of(form, than))
+    if times != others:
+        return times > others
+    return fingerprint_of(record) > fingerprint_of(than)
+
+
+def places_of_latest(form: RecordFormat, records: Iterable[tuple[str, bytes]]) -> list[int]:
+    """Return the place of the latest record of each entity, in rising order."""
+    latest: dict[str, tuple[int, bytes]] = {}
+    for place, (entity_id, record) in enumerate(records):
+        there = latest.get(entity_id)
+        if there is None or is_later(form, record, there[1]):
+            latest[entity_id] = (place, record)
+    return sorted(place for place, _ in latest.values())

@@ -1,0 +1,80 @@
+"""The score log as DuckDB reads it, with our errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.features.loading.source_files import matching_files
+from understudy.runtime.in_memory_sql import open_in_memory
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRows:
+    """The rows of a score log as the table `log` of queries."""
+
+    connection: duckdb.DuckDBPyConnection
+    files: str
+
+    def table(self, query: str) -> pa.Table:
+        """Return the rows of `query`.
+
+        Raises:
+            InvalidInputError: the query does not fit the log, or a file is unreadable.
+        """
+        try:
+            return self.connection.sql(query).to_arrow_table()
+        except duckdb.Error as error:
+            raise _fault_of(self.files, error) from error
+
+
+@contextmanager
+def open_log(files: str) -> Iterator[LoggedRows]:
+    """Open Parquet files of a score log, a path or a glob.
+
+    Folders named `model=` and `date=` are columns, as a router writes them; others are only names.
+
+    Raises:
+        NotFoundError: there are no such files.
+        InvalidInputError: a file is unreadable.
+    """
+    paths = matching_files(files)
+    if not paths:
+        raise NotFoundError("score log", files)
+    is_ours = all(_is_partitioned(path) for path in paths)
+    pattern = _text(escape(files) if Path(files).is_file() else files)
+    options = f"union_by_name = true, hive_partitioning = {str(is_ours).lower()}"
+    if is_ours:
+        options += ", hive_types = {'model': VARCHAR, 'date': DATE}"
+    with open_in_memory() as connection:
+        try:
+            connection.execute(
+                f"CREATE TEMP VIEW log AS SELECT * FROM read_parquet({pattern}, {options})"  # noqa: S608 - quoted
+            )
+        except duckdb.Error as error:
+            raise _fault_of(files, error) from error
+        yield LoggedRows(connection, files)
+
+
+def quoted(name: str) -> str:
+    """Return a column's name for a query: of the log, and never a function of DuckDB's."""
+    return 'log."' + name.replace('"', '""') + '"'
+
+
+def _is_partitioned(path: Path) -> bool:
+    date, model = path.parent.name, path.parent.parent.name
+    return date.startswith("date=") and model.startswith("model=")
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _fault_of(files: str, error: duckdb.Error) -> InvalidInputError:
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    return InvalidInputError.of(files, read=first_line, accepted="a score log")

@@ -1,0 +1,108 @@
+"""The files with a view's history, read by the code that loads them into stores."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.domain.features import FeatureView
+from understudy.features.decisions.entity_ids import id_texts
+from understudy.features.decisions.row_values import PackedRows, RowColumns, pack_rows
+from understudy.features.loading.source_files import (
+    Chunk,
+    column_names,
+    matching_files,
+    open_chunks,
+)
+
+_CHUNK_ROWS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySource:
+    """The Parquet or CSV files with the history of a view's records."""
+
+    files: str  # a path or a glob
+    entity_column: str
+    event_time_column: str = "event_time"
+    created_time_column: str | None = None
+
+    @property
+    def columns(self) -> RowColumns:
+        return RowColumns(self.entity_column, self.event_time_column, self.created_time_column)
+
+
+def entity_ids_in(view: FeatureView, source: HistorySource) -> set[str]:
+    """Return the ids of all entities in the history of a view.
+
+    Raises:
+        The errors of `packed_rows_of`.
+    """
+    found: set[str] = set()
+    for path in _paths(view, source):
+        with open_chunks(path, [source.entity_column], chunk_rows=_CHUNK_ROWS) as chunks:
+            for chunk in chunks:
+                if len(chunk.batch):
+                    ids = id_texts(chunk.batch.column(source.entity_column))
+                    found.update(each for each in ids if each is not None)
+    return found
+
+
+def packed_rows_of(
+    view: FeatureView, source: HistorySource, entities: Collection[str]
+) -> Iterator[PackedRows]:
+    """Yield the records of `entities` in the history of a view, chunk by chunk.
+
+    Rows that loading rejects have no record. A file may lack features, which are absent in its
+    rows, but each feature must be in some file.
+
+    Raises:
+        InvalidInputError: a file is not readable, or lacks columns.
+        NotFoundError: there are no files.
+    """
+    paths = _paths(view, source)
+    features = [feature.name for feature in view.features]
+    _check_features(source, paths, features)
+    columns = list(dict.fromkeys([*source.columns.names, *features]))
+    may_lack = [name for name in features if name not in source.columns.names]
+    for path in paths:
+        with open_chunks(path, columns, chunk_rows=_CHUNK_ROWS, may_lack=may_lack) as chunks:
+            for chunk in chunks:
+                asked = _rows_of(chunk, source.entity_column, entities)
+                if asked.any():
+                    yield pack_rows(
+                        view,
+                        chunk.batch.filter(pa.array(asked)),
+                        columns=source.columns,
+                        row_numbers=chunk.row_numbers[asked],
+                    )
+
+
+def _rows_of(chunk: Chunk, entity_column: str, entities: Collection[str]) -> npt.NDArray[np.bool_]:
+    if not len(chunk.batch):
+        return np.zeros(0, dtype=np.bool_)
+    ids = id_texts(chunk.batch.column(entity_column))
+    return np.fromiter((each in entities for each in ids), dtype=np.bool_, count=len(ids))
+
+
+def _paths(view: FeatureView, source: HistorySource) -> list[Path]:
+    paths = matching_files(source.files)
+    if not paths:
+        raise NotFoundError("history", f"{source.files} of {view}")
+    return paths
+
+
+def _check_features(source: HistorySource, paths: Sequence[Path], features: Sequence[str]) -> None:
+    known: set[str] = set()
+    for path in paths:
+        known.update(column_names(path))
+        if known.issuperset(features):
+            return
+    missing = ", ".join(name for name in features if name not in known)
+    raise InvalidInputError.of(
+        source.files, read=f"no column {missing}", accepted="a column per feature in some file"
+    )
