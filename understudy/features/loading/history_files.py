@@ -12,8 +12,8 @@ from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureView
 from understudy.features.decisions.entity_ids import id_texts
 from understudy.features.decisions.row_values import PackedRows, RowColumns, pack_rows
+from understudy.features.loading.chunks import Chunk
 from understudy.features.loading.source_files import (
-    Chunk,
     column_names,
     matching_files,
     open_chunks,

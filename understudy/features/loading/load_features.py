@@ -19,7 +19,8 @@ from understudy.features.decisions.row_values import (
     pack_rows,
     rejects_of,
 )
-from understudy.features.loading.source_files import Chunk, open_chunks
+from understudy.features.loading.chunks import Chunk
+from understudy.features.loading.source_files import open_chunks
 from understudy.features.ports import FeatureWriter, LoadMark, WriteCounts
 
 EVENT_TIME_COLUMN = "event_time"
