@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir, mkdtemp
 from typing import Any
 
 from stack.data_directory import DataDirectory, checked_directory
@@ -46,7 +46,7 @@ from understudy.client.scoring_client import AsyncScoringClient
 from understudy.comparison.compare import ComparisonReport, compare
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion, Promote, Rollback, SetCanary, SetShadow
-from understudy.domain.errors import InvalidInputError, UnderstudyError
+from understudy.domain.errors import Fault, InvalidInputError, UnderstudyError
 from understudy.domain.features import FeatureView
 from understudy.features.loading.load_features import SourceFile, load_features
 from understudy.features.stores import open_writer
@@ -62,6 +62,7 @@ _LEFT_OUT = ("data.training.content", "code.source", "people.approver")  # of th
 _MIRROR_LIMIT_S = 30.0
 _OUTCOMES_PER_CALL = 1_000
 _POLL_S = 0.1
+_TEMPORARY = "understudy-demo-"  # of the folder's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +290,8 @@ def _new_directory(asked: Path | None, features: str) -> DataDirectory:
     if asked is not None:
         directory = checked_directory(asked, features)
         if asked.exists() and any(asked.iterdir()):
-            raise InvalidInputError.of("--dir", read=str(asked), accepted="a new or empty folder")
+            raise InvalidInputError([Fault("--dir", str(asked), "a new or empty folder")])
         asked.mkdir(parents=True, exist_ok=True)
         return directory
-    return checked_directory(Path(mkdtemp(prefix="understudy-demo-")), features)
+    checked_directory(Path(gettempdir()) / f"{_TEMPORARY}12345678", features)
+    return DataDirectory(Path(mkdtemp(prefix=_TEMPORARY)), features)

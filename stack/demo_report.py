@@ -146,7 +146,7 @@ class DemoReport:
         self._screen.say(f"logs: {directory.logs} (score, shadow, outcomes; Parquet)")
         files = directory.logs / "score/*/*/*.parquet"
         query = _QUERY.replace("FILES", f"'{files}'")
-        self._screen.say(f'DuckDB: python -c "import duckdb; duckdb.sql("{query}").show()"')
+        self._screen.say(f'DuckDB: python -c "import duckdb; duckdb.sql(\\"{query}\\").show()"')
         self._screen.say(
             f"compare: understudy shadow compare --model {MODEL} --log-dir {directory.logs}"
         )

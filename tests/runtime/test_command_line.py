@@ -233,6 +233,17 @@ def test_a_bug_of_a_server_is_in_its_log(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_file_that_the_system_refuses_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RAISED, "disk", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x/y"))
+
+    result = invoke("fail", "disk")
+
+    assert (result.exit_code, result.stderr) == (
+        FAILED,
+        "understudy: /x/y: No space left on device\n",
+    )
+
+
 def test_a_reader_that_leaves_early_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RAISED, "pipe", OSError(errno.EPIPE, os.strerror(errno.EPIPE)))
 

@@ -6,6 +6,7 @@ import signal
 from asyncio.subprocess import Process
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import grpc
 import psutil
@@ -91,6 +92,23 @@ async def test_a_demo_that_cannot_start_reports_the_cause(tmp_path: Path) -> Non
 
     assert process.returncode == exit_codes.UNAVAILABLE
     assert "ROUTER_WORKERSS" in output
+
+
+async def test_a_demo_without_a_folder_uses_a_temporary_one_and_names_it() -> None:
+    with TemporaryDirectory() as short:  # sockets below a longer path would have no name
+        here, temporary = Path(short) / "here", Path(short) / "t"
+        here.mkdir()
+        temporary.mkdir()
+
+        async with running("demo", cwd=here, TMPDIR=str(temporary)) as process:
+            lines = await lines_until(process, "Files go below")
+            process.send_signal(signal.SIGINT)
+            await while_progress(process.communicate())
+
+        (folder,) = temporary.glob("understudy-demo-*")
+        assert str(folder) in lines[-1]
+        assert list(here.iterdir()) == []
+    assert process.returncode == exit_codes.INTERRUPTED
 
 
 async def test_a_demo_leaves_a_folder_with_files_alone(tmp_path: Path) -> None:

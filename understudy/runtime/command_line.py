@@ -65,6 +65,8 @@ def _failure(error: Exception) -> Failure:
         case ExceptionGroup():
             ours, others = error.split(UnderstudyError)
             return failure_of_several(ours) if ours and not others else _bug(error)
+        case OSError(filename=str(path)):  # a full disk, a missing permission
+            return Failure("failed", (f"{path}: {error.strerror}",), FAILED)
         case _:
             return _bug(error)
 

@@ -44,6 +44,15 @@ def test_a_pipe_gets_every_cell_whole(capsys: pytest.CaptureFixture[str]) -> Non
     assert line == digest * 2
 
 
+def test_a_pipe_gets_no_blanks_at_line_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    Screen().table(("name", "why"), [("a", "x"), ("b", "a longer text"), ("c", "")], title="t")
+    Screen().facts([("name", "x"), ("value", "a longer text")], title="t")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 8
+    assert lines == [line.rstrip() for line in lines]
+
+
 def test_columns_of_numbers_stand_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
     Screen().table(("name", "rows"), [("a", 7), ("b", 1234)])
 

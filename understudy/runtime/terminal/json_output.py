@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
+from decimal import Decimal
 from enum import Enum
 from math import isfinite
 from numbers import Integral, Real
@@ -54,6 +55,11 @@ def _number(value: Any) -> float | None:
     return number if isfinite(number) else None
 
 
+def _decimal(value: Decimal) -> int | float | None:
+    is_whole = value.is_finite() and value == value.to_integral_value()
+    return int(value) if is_whole else _number(value)
+
+
 def _fields(value: Any) -> dict[str, object]:
     return {each.name: json_value(getattr(value, each.name)) for each in fields(value)}
 
@@ -64,6 +70,7 @@ _CONVERSIONS: tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...
     (Enum, lambda value: json_value(value.value)),
     (str, str),
     (Integral, int),
+    (Decimal, _decimal),  # sums in SQL
     (Real, _number),
     (date, lambda value: value.isoformat()),  # including datetime
     (bytes, lambda value: value.hex()),

@@ -52,7 +52,7 @@ class Screen:
             table.add_column(Text(harmless(name)), justify="right" if are_numbers else "left")
         for row in cells:
             table.add_row(*(Text(shown(cell)) for cell in row))
-        self.console.print(table)
+        self._print_table(table)
 
     def rows(
         self,
@@ -70,6 +70,15 @@ class Screen:
             [[row[name] for name in names] for row in rows],
             with_header=with_header,
         )
+
+    def _print_table(self, table: Table) -> None:
+        if self.console.is_terminal:
+            self.console.print(table)
+            return
+        with self.console.capture() as printed:
+            self.console.print(table)
+        for line in printed.get().splitlines():  # rich pads the last column, too
+            self.console.print(Text(line.rstrip()), soft_wrap=True)
 
     def facts(self, facts: Iterable[tuple[str, object]], *, title: str = "") -> None:
         """Print a name and a value per line."""
