@@ -1,4 +1,4 @@
-"""What the registry asks of who calls: a name, and a reason for what changes."""
+"""Requirements on callers: an actor's name, and a reason for each change."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,10 +27,10 @@ async def answering(context: Context, rpc: str) -> AsyncIterator[None]:
 
 
 def actor_of(context: Context) -> str:
-    """Return who calls, by the call's metadata.
+    """Return the actor of the call, from its metadata.
 
     Raises:
-        PermissionRefusedError: nobody is named.
+        PermissionRefusedError: no actor is named.
     """
     metadata = dict(context.invocation_metadata() or ())
     actor = str(metadata.get(ACTOR_KEY, "")).strip()
@@ -40,16 +40,16 @@ def actor_of(context: Context) -> str:
 
 
 def peer_of(context: Context) -> str:
-    """Return from which machine the call comes, without the port."""
+    """Return the machine of the caller, without the port."""
     peer: str = context.peer() or ""
     return peer.rpartition(":")[0] or peer
 
 
 def checked_reason(text: str) -> str:
-    """Return a reason that tells something, and cannot steer a terminal.
+    """Return `text` if it is a reason: no placeholder, and harmless to a terminal.
 
     Raises:
-        InvalidInputError: it does not.
+        InvalidInputError: it is not.
     """
     printable = text.replace("\n", "").isprintable()  # a terminal obeys other control characters
     if is_placeholder(text) or len(text) > _LONGEST_REASON or not printable:

@@ -1,4 +1,4 @@
-"""Reports from the wire to checked values; what the registry saw of routers back to the wire."""
+"""Translation of reports to checked values, and of observed routers to messages."""
 
 from collections.abc import Iterator
 
@@ -61,7 +61,7 @@ def router_report_from_wire(message: pb.ReportRouterRequest) -> RouterReport:
 
 
 def seen_router_to_wire(seen: SeenRouter, model: str | None) -> pb.ObservedRouter:
-    """Return what a router said last; about one model when it is named."""
+    """Return the last report of a router; if a model is named, its part only."""
     return pb.ObservedRouter(
         router_id=seen.report.router_id,
         reported_at=timestamp(round(seen.reported_at.timestamp() * 1e9)),
@@ -74,7 +74,7 @@ def seen_router_to_wire(seen: SeenRouter, model: str | None) -> pb.ObservedRoute
 
 
 def _in_a_known_state(message: pb.ReportScorersRequest) -> pb.ReportScorersRequest:
-    """Return a copy that can be read; it is refused all the same, with its other faults."""
+    """Return a readable copy; it is refused anyway, together with its other faults."""
     copy = pb.ReportScorersRequest()
     copy.CopyFrom(message)
     for process in copy.processes:
@@ -84,7 +84,7 @@ def _in_a_known_state(message: pb.ReportScorersRequest) -> pb.ReportScorersReque
 
 
 def _without_parts(message: pb.ReportRouterRequest) -> pb.ReportRouterRequest:
-    """Return a copy that can be read; it is refused all the same, with its other faults."""
+    """Return a readable copy; it is refused anyway, together with its other faults."""
     copy = pb.ReportRouterRequest()
     copy.CopyFrom(message)
     for state in copy.models:

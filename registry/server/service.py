@@ -280,7 +280,7 @@ def add_registry(service: RegistryService, server: grpc.aio.Server) -> None:
         service.Watch, pb.WatchRequest.FromString, None
     )
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(service, server)
-    # In the place of the generated handler, which would write a snapshot for each watcher anew.
+    # Replaces the generated handler, which would serialise a snapshot for each watcher.
     server.add_registered_method_handlers(name, {"Watch": watch})
 
 

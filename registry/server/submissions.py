@@ -1,4 +1,4 @@
-"""Versions on their way in: receive the files, look into them, let the gate judge."""
+"""Submitted versions: files are received and inspected, then the gate decides."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class Submissions:
-    """Takes as many uploads at a time as the limits say."""
+    """Handles a limited number of uploads at a time."""
 
     live: LiveState
     registrar: Registrar
@@ -34,10 +34,10 @@ class Submissions:
     async def take(
         self, parts: AsyncIterator[UploadPart], actor: str, *, register: bool
     ) -> tuple[GateReport, Registered | None]:
-        """Return what the gate finds, and the version where it was to be registered and may be.
+        """Return the gate's report, and the version if it was to be registered and passed.
 
         Raises:
-            OverloadedError: too many uploads run.
+            OverloadedError: too many uploads are in progress.
             InvalidInputError, DeadlinePassedError, UnavailableError: see `receive_files`.
         """
         if self._running >= self.limits.max_uploads:
@@ -53,14 +53,16 @@ class Submissions:
     ) -> tuple[GateReport, Registered | None]:
         first = await next_part(parts, self.limits)
         if first is None or not first.HasField("registration"):
-            raise InvalidInputError.of("part", read="no registration", accepted="it first")
+            raise InvalidInputError.of(
+                "part", read="no registration", accepted="the registration, first"
+            )
         asked = registration_from_wire(first.registration, actor=actor)
         if register:
             checked_reason(asked.reason)
-        # Not in a worker thread: a caller who breaks off now would leave it to nobody.
+        # Not in a worker thread: if the caller cancelled now, nobody would remove it.
         with self.artifacts.stage() as staging:
             received = await receive_files(asked.files, parts, staging, self.live.run, self.limits)
-            # Without files the findings say so; there is nothing to look into.
+            # Without files there is nothing to inspect; the findings name their absence.
             inspection = (
                 await self.inspector.inspect(staging.directory) if received else Inspection()
             )

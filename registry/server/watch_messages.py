@@ -1,4 +1,4 @@
-"""The messages of Watch, written once for all that watch: a snapshot may be large."""
+"""Messages of Watch, serialised once for all watchers, because a snapshot may be large."""
 
 from understudy.control.wire import snapshot_to_wire
 from understudy.domain.snapshots import Snapshot
@@ -6,7 +6,7 @@ from understudy.registry.v1 import registry_pb2 as pb
 
 
 class WatchMessages:
-    """Keeps the bytes of the latest snapshot that was asked for."""
+    """Keeps the bytes of the latest snapshot."""
 
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None

@@ -64,7 +64,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 def lineage_of(engine: Engine) -> str:
-    """Return the id that the database was made with: other databases have others."""
+    """Return the id that was made with the database; no other database has it, except copies."""
     with reading(engine) as connection:
         found: str = connection.execute(select(schema.lineage.c.id)).scalar_one()
     return found

@@ -26,7 +26,7 @@ def forget(connection: Connection, host_ids: tuple[str, ...]) -> None:
 
 
 def read_all(connection: Connection) -> dict[str, str]:
-    """Return the text of each host's report, see `report_of`; one may be damaged."""
+    """Return the JSON of each host's report, for `report_of`; it may be damaged."""
     rows = connection.execute(select(host_reports.c.host_id, host_reports.c.report_json))
     return {row.host_id: row.report_json for row in rows}
 
@@ -35,7 +35,7 @@ def report_of(text: str) -> ScorersReport:
     """Return the report that `save` wrote down.
 
     Raises:
-        InvalidInputError: it is not one.
+        InvalidInputError: `text` is not a report.
     """
     try:
         return _REPORT.validate_json(text)

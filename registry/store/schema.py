@@ -84,7 +84,7 @@ audit = Table(
     Column("digest", String(64), nullable=False),
 )
 
-# Which registry this is: made once with the database, and the same in every copy of it.
+# Id of the registry: made once with the database, and the same in every copy of it.
 lineage = Table(
     "lineage",
     metadata,

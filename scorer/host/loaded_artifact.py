@@ -1,4 +1,4 @@
-"""Asks a scorer which artifact it loaded: it alone knows which bytes it read."""
+"""The artifact that a scorer loaded, as the scorer itself reports it."""
 
 import grpc
 
@@ -11,7 +11,7 @@ _OPTIONS = (("grpc.use_local_subchannel_pool", 1),)  # a connection of its own
 
 
 async def loaded_digest(address: str, ref: VersionRef, *, timeout_s: float) -> str | None:
-    """Return the digest of the artifact that the scorer at `address` serves; None: it does not say."""
+    """Return the digest that the scorer at `address` reports; None if it reports none."""
     request = pb.ModelMetadataRequest(name=ref.model, version=str(ref.number))
     async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
         ask: grpc.aio.UnaryUnaryMultiCallable[pb.ModelMetadataRequest, pb.ModelMetadataResponse] = (

@@ -1,4 +1,4 @@
-"""What scorer hosts and routers report to the registry."""
+"""Reports of scorer hosts and routers to the registry."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,14 +9,14 @@ from understudy.domain.snapshots import ScorerProcess
 
 @dataclass(frozen=True, slots=True)
 class ScorersReport:
-    """What runs on one host."""
+    """The scorer processes of one host."""
 
     host_id: str
     processes: tuple[ScorerProcess, ...]
 
 
 class WithheldReason(StrEnum):
-    """Why a declared part of a deployment does not act."""
+    """Reason why a declared part of a deployment is not in effect."""
 
     NOT_READY = "not_ready"  # its version has no scorer that is ready
 
@@ -31,7 +31,7 @@ _WORDS = {WithheldReason.NOT_READY: "is not ready"}
 
 @dataclass(frozen=True, slots=True)
 class WithheldPart:
-    """A declared part that does not act; as text, a line for operators."""
+    """A declared part that is not in effect; as a string, a line for operators."""
 
     arm: Arm
     version: int
@@ -45,7 +45,7 @@ class WithheldPart:
 
 @dataclass(frozen=True, slots=True)
 class RouterModelState:
-    """What one router serves for one model."""
+    """State of one model in one router."""
 
     model: str
     revision: int
@@ -56,7 +56,7 @@ class RouterModelState:
 
 @dataclass(frozen=True, slots=True)
 class RouterReport:
-    """What one router process serves."""
+    """The models of one router process."""
 
     router_id: str
     models: tuple[RouterModelState, ...]

@@ -6,7 +6,8 @@ Open Inference Protocol v2, wire-compatible with the published service.
 The messages live in our own package on purpose: two libraries that both register
 `package inference` cannot be loaded in one process, and our users' clients bring
 another one. The scorer serves these messages on the standard method paths
-(`/inference.GRPCInferenceService/...`) through generic handlers.
+(`/inference.GRPCInferenceService/...`) through generic handlers, with the statuses that
+docs/reference/scorer.md lists. Names and numbers are the standard's; the comments are ours.
 """
 
 from collections import abc as _abc
@@ -26,6 +27,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ServerLiveRequest(_message.Message):
+    """Request of ServerLive."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -41,10 +44,13 @@ Global___ServerLiveRequest: _TypeAlias = ServerLiveRequest  # noqa: Y015
 
 @_typing.final
 class ServerLiveResponse(_message.Message):
+    """Response of ServerLive."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LIVE_FIELD_NUMBER: _builtins.int
     live: _builtins.bool
+    """True: the server responds."""
     def __init__(
         self,
         *,
@@ -60,6 +66,8 @@ Global___ServerLiveResponse: _TypeAlias = ServerLiveResponse  # noqa: Y015
 
 @_typing.final
 class ServerReadyRequest(_message.Message):
+    """Request of ServerReady."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -75,10 +83,13 @@ Global___ServerReadyRequest: _TypeAlias = ServerReadyRequest  # noqa: Y015
 
 @_typing.final
 class ServerReadyResponse(_message.Message):
+    """Response of ServerReady."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     READY_FIELD_NUMBER: _builtins.int
     ready: _builtins.bool
+    """True: the server accepts inference requests."""
     def __init__(
         self,
         *,
@@ -94,13 +105,16 @@ Global___ServerReadyResponse: _TypeAlias = ServerReadyResponse  # noqa: Y015
 
 @_typing.final
 class ModelReadyRequest(_message.Message):
+    """Request of ModelReady."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Name of the model."""
     version: _builtins.str
-    """empty: the one that is served"""
+    """Version of the model; empty: the served one."""
     def __init__(
         self,
         *,
@@ -117,10 +131,13 @@ Global___ModelReadyRequest: _TypeAlias = ModelReadyRequest  # noqa: Y015
 
 @_typing.final
 class ModelReadyResponse(_message.Message):
+    """Response of ModelReady."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     READY_FIELD_NUMBER: _builtins.int
     ready: _builtins.bool
+    """True: the model accepts inference requests."""
     def __init__(
         self,
         *,
@@ -136,6 +153,8 @@ Global___ModelReadyResponse: _TypeAlias = ModelReadyResponse  # noqa: Y015
 
 @_typing.final
 class ServerMetadataRequest(_message.Message):
+    """Request of ServerMetadata."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -151,15 +170,21 @@ Global___ServerMetadataRequest: _TypeAlias = ServerMetadataRequest  # noqa: Y015
 
 @_typing.final
 class ServerMetadataResponse(_message.Message):
+    """Response of ServerMetadata."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     EXTENSIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Name of the server's software."""
     version: _builtins.str
+    """Version of that software."""
     @_builtins.property
-    def extensions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def extensions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Extensions of the protocol; none."""
+
     def __init__(
         self,
         *,
@@ -177,12 +202,16 @@ Global___ServerMetadataResponse: _TypeAlias = ServerMetadataResponse  # noqa: Y0
 
 @_typing.final
 class ModelMetadataRequest(_message.Message):
+    """Request of ModelMetadata."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Name of the model."""
     version: _builtins.str
+    """Version of the model; empty: the served one."""
     def __init__(
         self,
         *,
@@ -199,20 +228,26 @@ Global___ModelMetadataRequest: _TypeAlias = ModelMetadataRequest  # noqa: Y015
 
 @_typing.final
 class ModelMetadataResponse(_message.Message):
+    """Response of ModelMetadata."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
     class TensorMetadata(_message.Message):
+        """An input or output of the model."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         NAME_FIELD_NUMBER: _builtins.int
         DATATYPE_FIELD_NUMBER: _builtins.int
         SHAPE_FIELD_NUMBER: _builtins.int
         name: _builtins.str
+        """Name of the tensor."""
         datatype: _builtins.str
+        """Datatype, e.g. FP32."""
         @_builtins.property
         def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-            """-1: dynamic"""
+            """Sizes of the dimensions; -1: known only at run time."""
 
         def __init__(
             self,
@@ -254,15 +289,25 @@ class ModelMetadataResponse(_message.Message):
     OUTPUTS_FIELD_NUMBER: _builtins.int
     PROPERTIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Name of the model."""
     platform: _builtins.str
+    """Backend of the model, in Triton's words."""
     @_builtins.property
-    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Served versions: one."""
+
     @_builtins.property
-    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelMetadataResponse.TensorMetadata]: ...
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelMetadataResponse.TensorMetadata]:
+        """Inputs of the model."""
+
     @_builtins.property
-    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelMetadataResponse.TensorMetadata]: ...
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelMetadataResponse.TensorMetadata]:
+        """Outputs of the model."""
+
     @_builtins.property
-    def properties(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def properties(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """`artifact_digest`: of the artifact that this process read and loaded, in hexadecimal."""
+
     def __init__(
         self,
         *,
@@ -283,10 +328,14 @@ Global___ModelMetadataResponse: _TypeAlias = ModelMetadataResponse  # noqa: Y015
 
 @_typing.final
 class ModelInferRequest(_message.Message):
+    """Request of ModelInfer."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
     class InferInputTensor(_message.Message):
+        """An input of the model."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         @_typing.final
@@ -316,13 +365,21 @@ class ModelInferRequest(_message.Message):
         PARAMETERS_FIELD_NUMBER: _builtins.int
         CONTENTS_FIELD_NUMBER: _builtins.int
         name: _builtins.str
+        """Name of the input."""
         datatype: _builtins.str
+        """Datatype, e.g. FP32."""
         @_builtins.property
-        def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+        def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+            """Sizes of the dimensions."""
+
         @_builtins.property
-        def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]: ...
+        def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]:
+            """Parameters of this input; none is known."""
+
         @_builtins.property
-        def contents(self) -> Global___InferTensorContents: ...
+        def contents(self) -> Global___InferTensorContents:
+            """The values, unless they are in `raw_input_contents`."""
+
         def __init__(
             self,
             *,
@@ -340,6 +397,8 @@ class ModelInferRequest(_message.Message):
 
     @_typing.final
     class InferRequestedOutputTensor(_message.Message):
+        """A requested output."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         @_typing.final
@@ -366,8 +425,11 @@ class ModelInferRequest(_message.Message):
         NAME_FIELD_NUMBER: _builtins.int
         PARAMETERS_FIELD_NUMBER: _builtins.int
         name: _builtins.str
+        """Name of the output."""
         @_builtins.property
-        def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]: ...
+        def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]:
+            """Parameters of this output; none is known."""
+
         def __init__(
             self,
             *,
@@ -409,17 +471,28 @@ class ModelInferRequest(_message.Message):
     OUTPUTS_FIELD_NUMBER: _builtins.int
     RAW_INPUT_CONTENTS_FIELD_NUMBER: _builtins.int
     model_name: _builtins.str
+    """Name of the model."""
     model_version: _builtins.str
+    """Version of the model; empty: the served one."""
     id: _builtins.str
+    """Id of the request; echoed."""
     @_builtins.property
-    def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]: ...
+    def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]:
+        """`timeout`: whole microseconds until the answer is no longer wanted. `binary_data_output`: false
+        for typed contents in the answer.
+        """
+
     @_builtins.property
-    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInferRequest.InferInputTensor]: ...
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInferRequest.InferInputTensor]:
+        """Inputs of the model."""
+
     @_builtins.property
-    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInferRequest.InferRequestedOutputTensor]: ...
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInferRequest.InferRequestedOutputTensor]:
+        """Requested outputs; none: all."""
+
     @_builtins.property
     def raw_input_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """one per input, in order, or none at all"""
+        """Values of the inputs, row by row in little-endian order; one for each input, or none at all."""
 
     def __init__(
         self,
@@ -442,10 +515,14 @@ Global___ModelInferRequest: _TypeAlias = ModelInferRequest  # noqa: Y015
 
 @_typing.final
 class ModelInferResponse(_message.Message):
+    """Response of ModelInfer."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
     class InferOutputTensor(_message.Message):
+        """An output of the model."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         @_typing.final
@@ -475,13 +552,21 @@ class ModelInferResponse(_message.Message):
         PARAMETERS_FIELD_NUMBER: _builtins.int
         CONTENTS_FIELD_NUMBER: _builtins.int
         name: _builtins.str
+        """Name of the output."""
         datatype: _builtins.str
+        """Datatype, e.g. FP32."""
         @_builtins.property
-        def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+        def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+            """Sizes of the dimensions."""
+
         @_builtins.property
-        def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]: ...
+        def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]:
+            """Parameters of this output; none."""
+
         @_builtins.property
-        def contents(self) -> Global___InferTensorContents: ...
+        def contents(self) -> Global___InferTensorContents:
+            """The values, unless they are in `raw_output_contents`."""
+
         def __init__(
             self,
             *,
@@ -525,14 +610,23 @@ class ModelInferResponse(_message.Message):
     OUTPUTS_FIELD_NUMBER: _builtins.int
     RAW_OUTPUT_CONTENTS_FIELD_NUMBER: _builtins.int
     model_name: _builtins.str
+    """Name of the model."""
     model_version: _builtins.str
+    """Version of the model."""
     id: _builtins.str
+    """Id of the request."""
     @_builtins.property
-    def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]: ...
+    def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]:
+        """Parameters of the answer; none."""
+
     @_builtins.property
-    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInferResponse.InferOutputTensor]: ...
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInferResponse.InferOutputTensor]:
+        """Outputs of the model."""
+
     @_builtins.property
-    def raw_output_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def raw_output_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Values of the outputs, row by row in little-endian order; one for each output, or none at all."""
+
     def __init__(
         self,
         *,
@@ -565,7 +659,9 @@ class ModelStreamInferResponse(_message.Message):
     help, `retry_after_ms`.
     """
     @_builtins.property
-    def infer_response(self) -> Global___ModelInferResponse: ...
+    def infer_response(self) -> Global___ModelInferResponse:
+        """The answer, or id and parameters of the error."""
+
     def __init__(
         self,
         *,
@@ -582,6 +678,8 @@ Global___ModelStreamInferResponse: _TypeAlias = ModelStreamInferResponse  # noqa
 
 @_typing.final
 class InferParameter(_message.Message):
+    """A parameter of a request, an answer or a tensor."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     BOOL_PARAM_FIELD_NUMBER: _builtins.int
@@ -590,10 +688,15 @@ class InferParameter(_message.Message):
     DOUBLE_PARAM_FIELD_NUMBER: _builtins.int
     UINT64_PARAM_FIELD_NUMBER: _builtins.int
     bool_param: _builtins.bool
+    """True or false."""
     int64_param: _builtins.int
+    """A whole number."""
     string_param: _builtins.str
+    """A text."""
     double_param: _builtins.float
+    """A floating-point number."""
     uint64_param: _builtins.int
+    """A whole number that is not negative."""
     def __init__(
         self,
         *,
@@ -615,6 +718,8 @@ Global___InferParameter: _TypeAlias = InferParameter  # noqa: Y015
 
 @_typing.final
 class InferTensorContents(_message.Message):
+    """Values of a tensor, row by row, in the field of its datatype."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     BOOL_CONTENTS_FIELD_NUMBER: _builtins.int
@@ -626,21 +731,37 @@ class InferTensorContents(_message.Message):
     FP64_CONTENTS_FIELD_NUMBER: _builtins.int
     BYTES_CONTENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def bool_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]: ...
+    def bool_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """BOOL."""
+
     @_builtins.property
-    def int_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def int_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """INT8, INT16 and INT32."""
+
     @_builtins.property
-    def int64_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def int64_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """INT64."""
+
     @_builtins.property
-    def uint_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def uint_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """UINT8, UINT16 and UINT32."""
+
     @_builtins.property
-    def uint64_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def uint64_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """UINT64."""
+
     @_builtins.property
-    def fp32_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def fp32_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """FP32."""
+
     @_builtins.property
-    def fp64_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def fp64_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """FP64."""
+
     @_builtins.property
-    def bytes_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def bytes_contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """BYTES."""
+
     def __init__(
         self,
         *,

@@ -6,7 +6,8 @@ Open Inference Protocol v2, wire-compatible with the published service.
 The messages live in our own package on purpose: two libraries that both register
 `package inference` cannot be loaded in one process, and our users' clients bring
 another one. The scorer serves these messages on the standard method paths
-(`/inference.GRPCInferenceService/...`) through generic handlers.
+(`/inference.GRPCInferenceService/...`) through generic handlers, with the statuses that
+docs/reference/scorer.md lists. Names and numbers are the standard's; the comments are ours.
 """
 
 from collections import abc as _abc

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RegistryServiceStub(object):
-    """Keeps versions, deployments and the audit log, and tells routers and scorer hosts about them.
+    """Versions, deployments and the audit log; the source of the state of routers and scorer hosts.
     """
 
     def __init__(self, channel):
@@ -108,27 +108,26 @@ class RegistryServiceStub(object):
 
 
 class RegistryServiceServicer(object):
-    """Keeps versions, deployments and the audit log, and tells routers and scorer hosts about them.
+    """Versions, deployments and the audit log; the source of the state of routers and scorer hosts.
     """
 
     def CheckVersion(self, request_iterator, context):
-        """Says what the gate would find, without registering anything. Findings are an answer, not an
-        error.
+        """Returns the findings of the gate without registering anything. Findings are not an error.
 
-        INVALID_ARGUMENT: the first message is no registration, a path leaves the artifact, or the
-        bytes are not as many as announced. PERMISSION_DENIED: the call names no actor.
-        RESOURCE_EXHAUSTED: too many uploads run. DEADLINE_EXCEEDED: the upload was silent or took too
-        long.
+        INVALID_ARGUMENT: the first message is not a registration, a path leaves the artifact, or the
+        number of bytes is not the announced one. PERMISSION_DENIED: the call names no actor.
+        RESOURCE_EXHAUSTED: too many uploads are in progress. DEADLINE_EXCEEDED: the upload paused or
+        took too long.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RegisterVersion(self, request_iterator, context):
-        """Registers an immutable version under the model's next number, all or nothing. A refusal by the
-        gate is an answer with findings and without a version.
+        """Registers an immutable version under the model's next number, all or nothing. If the gate
+        refuses, the response has findings and no version.
 
-        Statuses as CheckVersion; INVALID_ARGUMENT also when the reason says nothing.
+        Statuses as for CheckVersion; INVALID_ARGUMENT also if the reason is empty or a placeholder.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,7 +136,7 @@ class RegistryServiceServicer(object):
     def ListVersions(self, request, context):
         """Lists versions, without their provenance records.
 
-        INVALID_ARGUMENT: the name cannot be a model's.
+        INVALID_ARGUMENT: not a valid name of a model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -153,25 +152,25 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FetchArtifactFile(self, request, context):
-        """Returns one file of an artifact, in pieces. The last piece comes only when all bytes were what
-        the digest says.
+        """Returns one file of an artifact, in pieces. The last piece is sent only if all bytes match the
+        digest.
 
-        INVALID_ARGUMENT: not a sha256. NOT_FOUND: no such file. DATA_LOSS: the bytes are others by now.
+        INVALID_ARGUMENT: not a sha256. NOT_FOUND: no such file. DATA_LOSS: the bytes have changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ChangeDeployment(self, request, context):
-        """Makes the deployment's next revision by compare-and-swap on the current number, or says what it
-        would be.
+        """Makes the deployment's next revision by compare-and-swap on the current number, or returns what
+        it would be.
 
-        INVALID_ARGUMENT: no change, no reason, or a revision that contradicts itself (weights above
-        10000 together). PERMISSION_DENIED: the call names no actor. NOT_FOUND: the model, version or
-        revision does not exist. ABORTED: the current revision is not the expected one; read again,
-        then decide again. FAILED_PRECONDITION: the state does not allow the change, the change changes
-        nothing, or the provenance of a version that would gain traffic has run out. DATA_LOSS: a
-        provenance record is not what was registered.
+        INVALID_ARGUMENT: no change, no reason, or a revision that contradicts itself (e.g. weights above
+        10000 together). PERMISSION_DENIED: the call names no actor. NOT_FOUND: the model,
+        version or revision does not exist. ABORTED: the current revision is not the expected one; read
+        it, then decide again. FAILED_PRECONDITION: the state does not allow the change, the change has
+        no effect, or the provenance of a version that would gain traffic has expired. DATA_LOSS: a
+        provenance record is not the registered one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,25 +197,26 @@ class RegistryServiceServicer(object):
     def ListAudit(self, request, context):
         """Lists the audit log, oldest first, after verifying all of it.
 
-        INVALID_ARGUMENT: the name cannot be a model's.
+        INVALID_ARGUMENT: not a valid name of a model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetStatus(self, request, context):
-        """Says what is declared and what is observed.
+        """Returns the declared and the observed state.
 
-        INVALID_ARGUMENT: the name cannot be a model's. NOT_FOUND: no version of it is registered.
+        INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the model is
+        registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecordDrill(self, request, context):
-        """Puts an exercise of the ladder into the audit log. Routers are told by the caller, after this.
+        """Writes a drill into the audit log. The caller starts it in the routers afterwards.
 
-        INVALID_ARGUMENT: level, duration, router or reason will not do. PERMISSION_DENIED: the call
+        INVALID_ARGUMENT: level, duration, router or reason is invalid. PERMISSION_DENIED: the call
         names no actor.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -224,28 +224,29 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReportScorers(self, request, context):
-        """Takes what runs, as a scorer host sees it. Replaces the host's previous report.
+        """Accepts the report of a scorer host on its processes. It replaces the host's previous report.
 
-        INVALID_ARGUMENT: the report has faults. RESOURCE_EXHAUSTED: too many report already.
+        INVALID_ARGUMENT: the report has faults. RESOURCE_EXHAUSTED: too many hosts and
+        routers report.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReportRouter(self, request, context):
-        """Takes what is live, as a router sees it. Replaces the router's previous report.
+        """Accepts the report of a router on what it serves. It replaces the router's previous report.
 
-        Statuses as ReportScorers.
+        Statuses as for ReportScorers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Sends the whole state now, then the whole state again after each change. A slow watcher skips
-        states in between. Ends with OK when the registry stops.
+        """Sends the whole state at once, and again after each change. A slow watcher misses states in
+        between. The stream ends with OK if the registry stops.
 
-        RESOURCE_EXHAUSTED: too many watch already.
+        RESOURCE_EXHAUSTED: too many watchers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -333,7 +334,7 @@ def add_RegistryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RegistryService(object):
-    """Keeps versions, deployments and the audit log, and tells routers and scorer hosts about them.
+    """Versions, deployments and the audit log; the source of the state of routers and scorer hosts.
     """
 
     @staticmethod

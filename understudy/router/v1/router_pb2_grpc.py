@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RouterAdminServiceStub(object):
-    """Answers operators on the same machine.
+    """Status and drills, for operators on the same machine.
     """
 
     def __init__(self, channel):
@@ -48,21 +48,21 @@ class RouterAdminServiceStub(object):
 
 
 class RouterAdminServiceServicer(object):
-    """Answers operators on the same machine.
+    """Status and drills, for operators on the same machine.
     """
 
     def GetRouterStatus(self, request, context):
-        """Says what the process serves, what it counted, and what is in trouble.
+        """Returns the models, the counts and the faults of the process.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartDrill(self, request, context):
-        """Answers from a lower level of the ladder for a while, to show that it works.
+        """Starts or ends a drill: answers from a lower level of the ladder for a limited time.
 
-        INVALID_ARGUMENT: level, duration, actor or reason will not do. FAILED_PRECONDITION: a live
-        model declares nothing that could answer from that level, and errors are not allowed.
+        INVALID_ARGUMENT: level, duration, actor or reason is invalid. FAILED_PRECONDITION: a live
+        model declares no answer for that level, and errors are not allowed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,7 +90,7 @@ def add_RouterAdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RouterAdminService(object):
-    """Answers operators on the same machine.
+    """Status and drills, for operators on the same machine.
     """
 
     @staticmethod

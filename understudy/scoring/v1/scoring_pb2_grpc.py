@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ScoringServiceStub(object):
-    """Scores units for calling services, and takes the outcomes that they learn later.
+    """Scoring for calling services, and the outcomes that they learn later.
     """
 
     def __init__(self, channel):
@@ -63,17 +63,17 @@ class ScoringServiceStub(object):
 
 
 class ScoringServiceServicer(object):
-    """Scores units for calling services, and takes the outcomes that they learn later.
+    """Scoring for calling services, and the outcomes that they learn later.
     """
 
     def Score(self, request, context):
-        """Scores one unit inside the caller's deadline. A call without one gets the router's default,
-        100 ms unless its operator set another.
+        """Scores one unit within the caller's deadline. A call without a deadline gets the router's
+        default, 100 ms unless its operator set another.
 
-        INVALID_ARGUMENT: the request has faults; the text names each field, what was read and what
-        would be accepted. NOT_FOUND: the model is not deployed. RESOURCE_EXHAUSTED: too many requests
-        wait already. DEADLINE_EXCEEDED: neither the model nor a declared fallback answered in time.
-        UNAVAILABLE: no version can answer and the deployment declares no fallback that could.
+        INVALID_ARGUMENT: the request has faults; the details name each field, the value read and the
+        values accepted. NOT_FOUND: the model is not deployed. RESOURCE_EXHAUSTED: too many requests
+        are already waiting. DEADLINE_EXCEEDED: neither the model nor a declared fallback answered in
+        time. UNAVAILABLE: no version can answer, and the deployment declares no fallback that could.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,27 +82,29 @@ class ScoringServiceServicer(object):
     def ScoreBatch(self, request, context):
         """Scores many candidates that share entities and features, as in retrieve-then-re-rank.
 
-        A candidate with faults gets an error of its own and does not disturb the others. Statuses as
-        Score; INVALID_ARGUMENT also when every candidate has faults.
+        A candidate with faults gets its own error and does not affect the others. Statuses as for
+        Score; INVALID_ARGUMENT also if every candidate has faults.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ScoreStream(self, request_iterator, context):
-        """Scores a stream of requests, many in flight; answers come in any order, matched by request id.
+        """Scores a stream of requests, many at a time; answers arrive in any order, matched by request
+        id.
 
-        A request that fails gets an error of its own, with the status that Score would have ended
-        with; the stream goes on. The server may end the stream with OK at any time (a router that
-        stops, a stream that is old): every request that it took is answered by then. Send those
-        without an answer again, on a new stream. RESOURCE_EXHAUSTED: a message was too large.
+        A failed request gets its own error, with the status that Score would have ended with; the
+        stream continues. The server may end the stream with OK at any time (a router that stops, a
+        stream of age): by then every request that it accepted is answered. Requests without an answer
+        are to be sent again, on a new stream. RESOURCE_EXHAUSTED: a message was too large.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExplainAssignment(self, request, context):
-        """Says which arm a unit key is assigned to, who answers for it now, and why, without scoring.
+        """Explains an assignment without scoring: the arm of a unit key, the version that answers for it
+        now, and the reason.
 
         INVALID_ARGUMENT: the unit key is empty or too long. NOT_FOUND: the model is not deployed.
         """
@@ -111,8 +113,8 @@ class ScoringServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RecordOutcomes(self, request, context):
-        """Takes late ground truth, matched to logged requests by request id. Every outcome is checked
-        before any is taken.
+        """Accepts late ground truth, matched to logged requests by request id. Every outcome is checked
+        before any is accepted.
 
         INVALID_ARGUMENT: an outcome has a fault. NOT_FOUND: a model is not deployed.
         """
@@ -157,7 +159,7 @@ def add_ScoringServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ScoringService(object):
-    """Scores units for calling services, and takes the outcomes that they learn later.
+    """Scoring for calling services, and the outcomes that they learn later.
     """
 
     @staticmethod
