@@ -8,7 +8,7 @@ CLIENTS_READY := $(CLIENTS)/.ready
 PROTOS := .venv-protos
 PROTOS_READY := $(PROTOS)/.ready
 
-.PHONY: help setup clients demo test test-long check format lint types arch protos protos-check bench lock wheel clean
+.PHONY: help setup clients demo test test-long check format lint types arch protos protos-check protos-breaking protos-baseline bench lock wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -39,13 +39,13 @@ $(CLIENTS_READY): requirements/clients.lock
 	$(CLIENTS)/bin/python -m pip check --quiet
 	@touch $@
 
-test: $(READY) $(CLIENTS_READY) ## the test suite
+test: $(READY) $(CLIENTS_READY) $(PROTOS_READY) ## the test suite
 	$(BIN)/python -m pytest
 
 test-long: $(READY) $(CLIENTS_READY) ## what is long by nature (fuzzing, soaks), under an hour
 	$(BIN)/python -m pytest -m long --timeout 3600 --session-timeout 3600 --durations 20
 
-check: $(READY) lint types arch protos-check ## format, lint, types, import rules, generated code
+check: $(READY) lint types arch protos-check protos-breaking ## format, lint, types, import rules, generated code
 
 format: $(READY) ## rewrite the code in the house style
 	$(BIN)/ruff format .
@@ -73,6 +73,16 @@ protos: $(PROTOS_READY) ## generate the code of protos/
 
 protos-check: $(PROTOS_READY) ## the committed code of protos/ is up to date
 	$(PROTOS)/bin/python tools/generate_protos.py --check
+
+# Effect of a breaking change: `report` prints it, `fail` ends the build. Before 0.1.0 nothing is
+# promised; at 0.1.0 this becomes `fail`, and each release renews the baseline.
+PROTOS_BREAKING := report
+
+protos-breaking: $(READY) ## breaking changes of the protos, against protos/baseline.binpb
+	$(BIN)/python tools/protos_breaking.py --when-broken $(PROTOS_BREAKING)
+
+protos-baseline: $(READY) ## make the present protos the baseline
+	$(BIN)/python tools/protos_breaking.py --write
 
 bench: $(READY) ## speed against a no-op gRPC server, in one run (needs h2load)
 	$(BIN)/python -m benchmarks

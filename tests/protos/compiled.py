@@ -1,0 +1,32 @@
+"""Proto files as descriptors with their comments, by the compiler that generates our code."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+
+ROOT = Path(__file__).resolve().parents[2]
+_PYTHON = ROOT / ".venv-protos" / "bin" / "python"
+_LIMIT_S = 50.0
+
+
+def compiled(sources: Path, scratch: Path) -> list[FileDescriptorProto]:
+    """Return the descriptors of all proto files below `sources`."""
+    if not _PYTHON.exists():
+        pytest.fail("the compiler is not installed: run `make protos`")
+    found = scratch / "found.binpb"
+    names = sorted(str(path.relative_to(sources)) for path in sources.rglob("*.proto"))
+    done = subprocess.run(
+        [
+            *(_PYTHON, "-m", "grpc_tools.protoc"),
+            *(f"--proto_path={sources}", f"--descriptor_set_out={found}", "--include_source_info"),
+            *names,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=_LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return list(FileDescriptorSet.FromString(found.read_bytes()).file)
