@@ -14,6 +14,7 @@ from tests.router.router_process import USERS, RouterProcess, ServedScorer, open
 from tests.router.samples import MODEL, deployment
 from tests.stack.waiting import refuses_connections, until
 from understudy.domain.deployments import Challenger, Shadow
+from understudy.domain.errors import UnavailableError
 from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
 
@@ -35,6 +36,7 @@ async def test_a_stop_loses_no_row_of_the_score_log_and_none_of_the_shadow_log(
             default_deadline_s=PATIENT_S,  # of a stream's messages
             largest_deadline_s=PATIENT_S,
             scorer_timeout_s=PATIENT_S,
+            scorer_trip_after=1,  # its calls may come in one batch
             mirror_batch_rows=4,
             mirror_most_wait_s=PATIENT_S,
             mirror_timeout_s=PATIENT_S,
@@ -58,8 +60,9 @@ async def test_a_stop_loses_no_row_of_the_score_log_and_none_of_the_shadow_log(
         stopping = asyncio.ensure_future(router.stop())
         await until(lambda: refuses_connections(router.address))
         champion.resume()
-        shadow.resume()
         answers += [each.response async for each in stream]
+        await until(lambda: has_closed_its_books(router))  # the last that it does before its queues
+        shadow.resume()
         await stopping
 
     assert mirrored_before.in_flight > mirrored_before.ok > 0, "its queue was not under way"
@@ -93,6 +96,14 @@ async def has_outstanding(router: RouterProcess, rows: int) -> bool:
 
 async def has_mirrored(router: RouterProcess) -> bool:
     return (await router.books()).mirrors[0].ok > 0
+
+
+async def has_closed_its_books(router: RouterProcess) -> bool:
+    try:
+        await router.books()
+    except UnavailableError:
+        return True
+    return False
 
 
 def logged(root: Path, kind: str, column: str) -> dict[str, object]:
