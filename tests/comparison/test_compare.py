@@ -11,7 +11,12 @@ import pytest
 
 from tests.logs.builders import AT_US, DATE, DAY_US, outcome_batch, score_batch, shadow_batch
 from understudy.comparison.compare import compare
-from understudy.domain.errors import InvalidInputError, NotFoundError, UnavailableError
+from understudy.domain.errors import (
+    InconclusiveError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
 from understudy.logs.batches import LogBatch
 from understudy.logs.books import read_books
 from understudy.logs.reader import open_logs
@@ -180,10 +185,10 @@ def test_a_single_pair_gives_a_census_and_no_statistics(write: Write) -> None:
     assert report.scores is None
 
 
-def test_other_models_and_an_empty_log_are_not_found(write: Write, tmp_path: Path) -> None:
+def test_no_rows_are_inconclusive_and_no_log_is_not_found(write: Write, tmp_path: Path) -> None:
     log_dir = write(shadow_batch([0.1, 0.2]))
 
-    with pytest.raises(NotFoundError, match="shadow log of churn"):
+    with pytest.raises(InconclusiveError, match="no row of churn"):
         compare(log_dir, "churn")
     with pytest.raises(NotFoundError, match="log directory"):
         compare(tmp_path / "nowhere", "fraud")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+import structlog
 import typer
 from typer.testing import CliRunner, Result
 
@@ -199,6 +200,7 @@ def test_a_group_without_a_command_names_its_commands() -> None:
 def test_a_bug_is_a_short_line_and_its_trace_is_for_who_asks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    structlog.reset_defaults()  # other tests of this process may have set a log up
     short = invoke("fail", "bug")
     monkeypatch.setenv(DEBUG, "1")
     traced = invoke("fail", "bug")
