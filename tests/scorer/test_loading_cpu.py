@@ -207,7 +207,7 @@ async def test_loading_and_serving_are_divided_until_the_version_is_ready(
     await beside.bring(artifact)
     loader = await beside.hold_loader()
 
-    assert threads_cpus(beside.stays_pid) == {OTHERS}
+    await until(lambda: threads_cpus(beside.stays_pid) == {OTHERS})
     assert threads_cpus(loader) == threads_cpus(host.pid) == {LAST}
     assert option_of(loader, "--cpus") == str(len(ALLOWED)), "it plans for all of them"
 
@@ -237,7 +237,7 @@ async def test_all_cpus_are_restored_when_a_load_fails(
     )
     await beside.bring(artifact)
     loader = await beside.hold_loader()
-    assert threads_cpus(beside.stays_pid) == {OTHERS}
+    await until(lambda: threads_cpus(beside.stays_pid) == {OTHERS})
 
     if load_ends == "killed":
         os.kill(loader, signal.SIGKILL)
