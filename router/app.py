@@ -1,4 +1,4 @@
-"""One router process: the composition root, and the order in which it starts and stops.
+"""One router process: the composition root, and the order of its start and stop.
 
 Start: settings -> store and logs -> last snapshot or registry -> listen -> ready.
 Stop:  not ready -> delay -> stop accepting -> finish -> mirrors -> logs -> close, in reverse.
@@ -38,7 +38,7 @@ from understudy.runtime.serving import ServerGroup, add_health_and_reflection, b
 
 _REPORT_S = 1.0
 _LOG_CLOSE_S = 10.0
-_SPARED_SHARE = 0.95  # of the most unread calls: up to there none is cancelled
+_SPARED_SHARE = 0.95  # of the most unread calls: below this none is cancelled
 _CLOCKS = Clocks(monotonic_s=time.monotonic, utc_s=lambda: time.time_ns() / 1e9)
 _log = structlog.get_logger()
 
@@ -67,7 +67,7 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
         resources.push_async_callback(channel.close)
         async with asyncio.TaskGroup() as tasks:
             pipeline = open_pipeline(settings, _ports(settings, store, logs), tasks)
-            # Pushed into the stack, so it runs after the tasks that use the scorers have ended.
+            # Pushed onto the stack, so that it runs after the tasks that use the scorers have ended.
             resources.push_async_callback(pipeline.models.close_scorers)
             if settings.metrics_port:
                 port = settings.metrics_port + worker
@@ -80,7 +80,7 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
                 _admin_server(admin_address(settings, worker), admin),
             ):
                 await _first_of(first, stop)
-                if not stop.is_set():  # else it would serve for a moment, knowing nothing
+                if not stop.is_set():  # otherwise it would serve for a moment without a snapshot
                     await _listen_and_drain(settings, pipeline, stop)
             pipeline.models.close()
 
@@ -115,7 +115,7 @@ async def _in_background(
     models: LiveModels,
     tasks: asyncio.TaskGroup,
 ) -> AsyncIterator[asyncio.Event]:
-    """Follow the registry, report to it, and guard deadlines; yield what the first snapshot sets."""
+    """Follow the registry, report to it, and guard deadlines; yield the event of the first snapshot."""
     first_snapshot = asyncio.Event()
     background = [
         tasks.create_task(_follow(channel, settings, router_id, models, first_snapshot)),
@@ -148,8 +148,8 @@ def _one_server(settings: RouterSettings) -> grpc.aio.Server:
         max_message_bytes=settings.largest_request_bytes,
         **_backlog(settings.most_unread_calls // settings.listeners),
         max_connection_age_ms=round(settings.max_connection_age_s * 1000),
-        # A stream does not see its connection's age, so it has one of its own, of the same length:
-        # the last to begin may reach it, and then has as long as any call to finish.
+        # A stream does not see its connection's age, so it has its own age limit of the same length:
+        # the last stream to begin may reach it, and then has as long as any call to finish.
         max_connection_age_grace_ms=round(
             (settings.max_connection_age_s + settings.largest_deadline_s) * 1000
         ),
@@ -157,11 +157,11 @@ def _one_server(settings: RouterSettings) -> grpc.aio.Server:
 
 
 def _backlog(most_unread_calls: int) -> dict[str, int]:
-    """Return the bounds of what gRPC holds before Python sees it, by channel argument.
+    """Return the limits on calls that gRPC holds before Python sees them, by channel argument.
 
-    Above the first bound it cancels some of what comes, above the second all. Taking a call in is
-    most of what a call costs, so in a flood the queue is there, and a call that has waited long is
-    answered to nobody.
+    Above the first limit it cancels some new calls, above the second all of them. Accepting a call
+    is most of its cost, so in a flood the queue is there, and the answer to a call that has
+    waited too long would be lost.
     """
     return {
         "server.max_pending_requests": round(most_unread_calls * _SPARED_SHARE),
@@ -183,7 +183,7 @@ async def _follow(
 
 
 async def _report(channel: grpc.aio.Channel, router_id: str, models: LiveModels) -> None:
-    """Tell the registry what is live here, on change and as a heartbeat."""
+    """Report the live state to the registry, on change and as a heartbeat."""
     stub = registry_pb2_grpc.RegistryServiceStub(channel)
     while True:
         await asyncio.sleep(_REPORT_S)

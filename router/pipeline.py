@@ -1,4 +1,4 @@
-"""The stages of the request path, opened over ports: the same for a router process and for tests."""
+"""The stages of the request path, opened over ports: the same in a router process and in tests."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from understudy.logs.batches import LogBatch
 
 @dataclass(frozen=True, slots=True)
 class PipelinePorts:
-    """What the stages need of the world. Who opens a port closes it; scorers the pipeline opens."""
+    """The environment of the stages. The opener of a port closes it; the pipeline opens scorers."""
 
     store: FeatureStore
     log: Callable[[LogBatch], bool]
@@ -35,12 +35,12 @@ class PipelinePorts:
     responder: Responder
     open_scorer: Callable[[str], ClosableScorer]
     clocks: Clocks
-    cpu_s: Callable[[], float]  # CPU time that the event loop's thread has used
+    cpu_s: Callable[[], float]  # CPU time used by the event loop's thread
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The stages in their order, and what they share."""
+    """The stages in their order, and their shared parts."""
 
     gate: Gate
     intake: Intake
@@ -56,7 +56,7 @@ class Pipeline:
 def open_pipeline(
     settings: RouterSettings, ports: PipelinePorts, tasks: asyncio.TaskGroup
 ) -> Pipeline:
-    """Return the stages; nothing is served before `models` is given a snapshot.
+    """Return the stages; no call is served before `models` is given a snapshot.
 
     Pullers and mirrors run in `tasks` until `models.close()`; then `models.close_scorers()`.
     """

@@ -1,4 +1,4 @@
-"""What the request path needs of the world, beside the feature store of `understudy.features.ports`."""
+"""The ports of the request path, besides the feature store of `understudy.features.ports`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,32 +15,32 @@ from understudy.domain.snapshots import VersionSpec
 @dataclass(frozen=True, slots=True)
 class Clocks:
     monotonic_s: Callable[[], float]
-    utc_s: Callable[[], float]  # seconds since 1970; ages of features, times of logs
+    utc_s: Callable[[], float]  # seconds since 1970; for ages of features and times in logs
 
 
 class DrillState(Protocol):
-    """Whether a drill makes this router answer from a lower level, on purpose."""
+    """A drill that may make this router answer from a lower level, on purpose."""
 
     @property
     def is_on(self) -> bool:
-        """Whether one was started and nobody has found its end yet; False nearly always."""
+        """Return whether a drill was started and its end not yet noticed; False nearly always."""
         ...
 
     def level(self) -> DegradationLevel:
-        """Return the level to answer from at best: FULL when there is no drill."""
+        """Return the highest level to answer from: FULL if there is no drill."""
         ...
 
 
 class ScorerHungError(UnavailableError):
-    """The scorer had all the time that a scorer gets, and did not answer."""
+    """The scorer had all the time that a scorer may have, and did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """What a scorer answered for a batch of n rows."""
+    """A scorer's answer for a batch of n rows."""
 
     scores: NDArray[np.float64]  # (n,)
-    outputs: Mapping[str, NDArray[np.generic]]  # (n, ...) by name: those asked for
+    outputs: Mapping[str, NDArray[np.generic]]  # (n, ...) by name: the requested ones
 
 
 class Scorer(Protocol):
@@ -62,13 +62,13 @@ class Scorer(Protocol):
         Args:
             spec: the version that the process serves.
             tensors: in the order of `spec.inputs`, each of n rows.
-            timeout_s: how long the answer is worth waiting for.
-            outputs: names of outputs to return beside the score.
+            timeout_s: limit on waiting for the answer.
+            outputs: names of outputs to return besides the score.
         """
         ...
 
 
 class ClosableScorer(Scorer, Protocol):
-    """A scorer as whoever opened it sees it."""
+    """A scorer as seen by its opener."""
 
     async def close(self) -> None: ...

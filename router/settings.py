@@ -10,14 +10,14 @@ from router.books.request_log import RequestLines
 from understudy.runtime.settings import ProcessSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
-_MOST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final zero
+_MOST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7), without its final zero
 _LAST_PORT = 65_535
 _MOST_KEY_BYTES = 64  # of BLAKE2b
 Rows = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class RouterSettings(ProcessSettings):
-    """Environment: `ROUTER_` prefix, e.g. `ROUTER_DEFAULT_DEADLINE_S=0.05`."""
+    """Environment variables with the prefix `ROUTER_`, e.g. `ROUTER_DEFAULT_DEADLINE_S=0.05`."""
 
     model_config = SettingsConfigDict(
         env_prefix="ROUTER_", env_nested_delimiter="__", frozen=True, extra="forbid"
@@ -36,20 +36,20 @@ class RouterSettings(ProcessSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     request_lines: RequestLines = RequestLines.OFF
     request_lines_sample_bp: int = Field(default=100, ge=1, le=10_000)
-    log_entity_ids: bool = False  # logs hold hashes of entity ids unless this is on
-    log_key: SecretStr = SecretStr("")  # keys those hashes
+    log_entity_ids: bool = False  # logs contain hashes of entity ids unless this is set
+    log_key: SecretStr = SecretStr("")  # key of those hashes
 
-    default_deadline_s: Seconds = 0.1  # when the caller sets none
+    default_deadline_s: Seconds = 0.1  # used if the caller sets none
     largest_deadline_s: Seconds = 10.0
     most_batch_rows: Rows = 256
     most_gather_s: Annotated[float, Field(ge=0, le=0.05)] = (
-        0.006  # of a call, for others to be read with
+        0.006  # longest wait of a call to be read together with others
     )
     most_candidates: Rows = 10_000
     largest_request_bytes: int = Field(default=4 << 20, ge=1024, le=1 << 30)
-    listeners: int = Field(default=2, ge=1, le=8)  # of a worker: each takes in a call at a time
+    listeners: int = Field(default=2, ge=1, le=8)  # of a worker: each accepts one call at a time
     most_unread_calls: int = Field(default=136, ge=16, le=65_536)  # of a worker, over its listeners
-    io_nicer: int = Field(default=10, ge=0, le=19)  # gRPC's threads than the event loop
+    io_nicer: int = Field(default=10, ge=0, le=19)  # of gRPC's threads, relative to the event loop
     least_outstanding_rows: Rows = 64
     most_outstanding_rows: Rows = 4096
     wanted_queue_s: Seconds = 0.02
@@ -58,10 +58,10 @@ class RouterSettings(ProcessSettings):
 
     feature_slow_s: Seconds = 0.05  # a slower read counts as a failure
     feature_trip_after: int = Field(default=5, ge=1, le=1000)
-    last_known_records: Rows = 100_000  # of a remote store, for when it does not answer
+    last_known_records: Rows = 100_000  # memory of a remote store's answers
     last_known_max_age_s: Seconds = 600.0
-    scorer_timeout_s: Seconds = 1.0  # a scorer that takes longer for a batch hangs
-    hedge_after_s: Annotated[float, Field(ge=0, le=10)] = 0.0  # 0: no hedging
+    scorer_timeout_s: Seconds = 1.0  # a scorer that takes longer for a batch is considered hung
+    hedge_after_s: Annotated[float, Field(ge=0, le=10)] = 0.0  # 0 for no hedging
     scorer_trip_after: int = Field(default=3, ge=1, le=1000)
     cool_down_s: Seconds = 0.25  # an open breaker lets a probe through after this
 
@@ -72,7 +72,7 @@ class RouterSettings(ProcessSettings):
 
     unready_delay_s: Annotated[float, Field(ge=0, le=600)] = 0.2
     drain_grace_s: Seconds = 10.0
-    termination_s: Seconds = 30.0  # given by the platform before SIGKILL
+    termination_s: Seconds = 30.0  # time from the platform before SIGKILL
 
     @model_validator(mode="after")
     def _ends_in_time(self) -> Self:
@@ -80,7 +80,7 @@ class RouterSettings(ProcessSettings):
             raise ValueError("unready_delay_s + drain_grace_s must be below termination_s")
         if self.cool_down_s >= self.termination_s:
             raise ValueError(
-                "cool_down_s must be below termination_s: what waits for a probe may end as late"
+                "cool_down_s must be below termination_s: work that waits for a probe may end that late"
             )
         return self
 
@@ -89,20 +89,22 @@ class RouterSettings(ProcessSettings):
         if self.metrics_port and self.metrics_port + self.workers - 1 > _LAST_PORT:
             raise ValueError(
                 f"metrics_port + workers is too large: the last worker would listen on port "
-                f"{self.metrics_port + self.workers - 1}, and the last one is {_LAST_PORT}"
+                f"{self.metrics_port + self.workers - 1}, and the last port is {_LAST_PORT}"
             )
         socket_bytes = len(bytes(self.state_dir.resolve() / "worker-63.sock"))
         if socket_bytes > _MOST_SOCKET_PATH_BYTES:
             raise ValueError(
                 f"state_dir is too deep: an admin socket in it has a path of {socket_bytes} bytes, "
-                f"and Linux takes {_MOST_SOCKET_PATH_BYTES}"
+                f"and Linux allows {_MOST_SOCKET_PATH_BYTES}"
             )
         if len(self.log_key.get_secret_value().encode()) > _MOST_KEY_BYTES:
             raise ValueError(f"log_key must not be longer than {_MOST_KEY_BYTES} bytes")
         if self.default_deadline_s > self.largest_deadline_s:
             raise ValueError("default_deadline_s must not be above largest_deadline_s")
         if self.hedge_after_s >= self.scorer_timeout_s:
-            raise ValueError("hedge_after_s must be below scorer_timeout_s: it would never act")
+            raise ValueError(
+                "hedge_after_s must be below scorer_timeout_s: it would never take effect"
+            )
         if self.least_outstanding_rows > self.most_outstanding_rows:
             raise ValueError("least_outstanding_rows must not be above most_outstanding_rows")
         return self

@@ -1,7 +1,7 @@
 """N worker processes on one port. Started fresh, never forked: clients and threads do not survive.
 
-The kernel spreads connections over the workers (SO_REUSEPORT). A worker that dies is started
-again; the others serve on.
+The kernel spreads connections over the workers (SO_REUSEPORT). A worker that dies is restarted;
+the others keep serving.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from understudy.runtime.supervision.keeper import Care, Keeper, Kept
 _RESTARTS = RestartPolicy(
     first_back_off_s=0.1,
     longest_back_off_s=5.0,
-    budget=None,  # a router without workers answers nobody
+    budget=None,  # a router without workers gives no answers
     window_s=60.0,
 )
 _log = structlog.get_logger()
@@ -34,11 +34,11 @@ _log = structlog.get_logger()
 async def supervise(settings: RouterSettings) -> int:
     """Run the workers until a signal, then let them drain; return the exit code.
 
-    It ends before when all workers refuse their settings.
+    It ends earlier if all workers refuse their settings.
     """
     stop = stop_on_signals()
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    for left_over in settings.state_dir.glob("worker-*.sock"):  # of workers that were killed
+    for left_over in settings.state_dir.glob("worker-*.sock"):  # of killed workers
         left_over.unlink()
     try:
         if settings.metrics_port:
@@ -65,15 +65,15 @@ def _exit_code_of(codes: set[int]) -> int:
 
 @contextmanager
 def reserved(listen: str) -> Iterator[str]:
-    """Hold a port for all workers, so that port 0 is one port and a taken one is refused at once.
+    """Hold a port for all workers, so that port 0 is one port and a port in use is refused at once.
 
-    The socket never listens, so it takes no connection from the workers.
+    The socket never listens, so it takes no connections from the workers.
 
     Raises:
-        UnavailableError: the port is taken.
+        UnavailableError: the port is in use.
     """
     host, _, port = listen.rpartition(":")
-    bare = host.strip("[]") or "0.0.0.0"  # noqa: S104 - ":PORT" asks for every interface
+    bare = host.strip("[]") or "0.0.0.0"  # noqa: S104 - ":PORT" means every interface
     family = socket.AF_INET6 if ":" in bare else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as holder:
         try:
@@ -87,7 +87,7 @@ def reserved(listen: str) -> Iterator[str]:
 
 
 def _is_listening(family: socket.AddressFamily, host: str, port: int) -> bool:
-    # With SO_REUSEPORT a second router would silently share the port: ask without it first.
+    # With SO_REUSEPORT a second router would silently share the port, so it is checked without.
     if port == 0:
         return False
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -100,7 +100,7 @@ def _is_listening(family: socket.AddressFamily, host: str, port: int) -> bool:
 
 
 def _check_free(host: str, port: int) -> None:
-    """Refuse a metrics port that is taken now: a worker would end for it, again and again.
+    """Refuse a metrics port that is in use: a worker would fail on it, again and again.
 
     Raises:
         UnavailableError: it cannot be bound.
@@ -115,7 +115,7 @@ def _check_free(host: str, port: int) -> None:
 
 
 class _Worker(Kept):
-    """One worker of the port; the others serve on while it is away."""
+    """One worker of the port; the others keep serving while it is down."""
 
     def __init__(self, settings: RouterSettings, index: int, address: str) -> None:
         self._index = index
@@ -148,7 +148,7 @@ class _Worker(Kept):
 def worker_environment(settings: RouterSettings) -> dict[str, str]:
     """Return the environment in which a worker reads the same settings.
 
-    Secrets are not among what is written: the worker inherits them, and a dump masks them.
+    Secrets are not written: the worker inherits them, and a dump masks them.
     """
     secrets = {name for name, value in settings if isinstance(value, SecretStr)}
     values = settings.model_dump(mode="json", exclude={"listen", *secrets})

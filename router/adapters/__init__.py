@@ -1,1 +1,1 @@
-"""The edges: Open Inference Protocol scorers, protobuf answers."""
+"""Adapters of the router: scorers over the Open Inference Protocol."""

@@ -1,8 +1,8 @@
-"""`Scorer` port over the Open Inference Protocol: one request with raw tensors per batch.
+"""The `Scorer` port over the Open Inference Protocol: one request with raw tensors per batch.
 
-Requests go over streams (ModelStreamInfer) that are kept for the next ones: in gRPC a message of an
-open stream takes about half the time of a call (ADR 16). One request at a time is on a stream, so
-what gives a request up cancels its stream, and nobody else's work.
+Requests go over streams (ModelStreamInfer) that are kept for later ones: in gRPC a message of an
+open stream takes about half the time of a call (ADR 16). A stream carries one request at a time, so
+giving up a request cancels its stream without affecting others.
 """
 
 import asyncio
@@ -55,17 +55,17 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
 )
 _MOST_CACHED_HEADS = 4096
-_MOST_KEPT_STREAMS = 8  # idle ones; there is one more for each request that is out
+_MOST_KEPT_STREAMS = 8  # idle ones; there is another one for each request in flight
 
 _Stream = grpc.aio.StreamStreamCall[bytes, bytes]
 
 
 class _NotTakenError(UnavailableError):
-    """The stream has ended, and nothing says that the scorer took the request: ask again."""
+    """The stream has ended, and the scorer did not accept the request: send it again."""
 
 
 class OipScorer:
-    """One scorer process over its own channel. Whoever opens it closes it."""
+    """One scorer process over its own channel, which the opener must close."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -74,7 +74,7 @@ class OipScorer:
         self._open: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(
             _MODEL_STREAM_INFER
         )
-        self._kept: list[_Stream] = []  # open, and nothing is asked on them
+        self._kept: list[_Stream] = []  # open, without a request
         self._heads: dict[object, bytes] = {}
         self._numbers = count()
 
@@ -96,9 +96,9 @@ class OipScorer:
         except TimeoutError as error:
             raise DeadlinePassedError("the scorer answered") from error
         answer = _answer_to(request_id, received)
-        if answer is None:  # nor would what follows on this stream be
+        if answer is None:  # later answers on this stream would not match either
             stream.cancel()
-            raise CorruptedError(f"answer of {self.address} is none to its request")
+            raise CorruptedError(f"answer of {self.address} does not match its request")
         self._keep(stream)
         if answer.error_message:
             raise _told(answer, self.address)
@@ -113,17 +113,17 @@ class OipScorer:
         return decoded
 
     async def close(self) -> None:
-        """Close the channel; no request may be out, for one on a new stream would wait in vain."""
+        """Close the channel; no request may be in flight, because one on a new stream would hang."""
         await self._channel.close()
 
     async def _ask(self, request: bytes) -> tuple[_Stream, bytes]:
-        """Return the answer to `request` and its stream; one that gave no answer is given up.
+        """Return the answer to `request` and its stream; a stream without an answer is given up.
 
         Raises:
             UnavailableError: the stream or its channel has ended without an answer.
         """
         if (kept := self._take_kept()) is not None:
-            with suppress(_NotTakenError):  # it ended while nobody asked; its scorer may be back
+            with suppress(_NotTakenError):  # it ended while idle; its scorer may be back
                 return kept, await self._ask_on(kept, request)
         try:
             opened = self._open()
@@ -136,8 +136,8 @@ class OipScorer:
 
         Raises:
             _NotTakenError: it could not be sent, or the scorer ended the stream with OK, which
-                answers first what it took.
-            UnavailableError: there is no answer, and the scorer may have run it.
+                it does only after answering the requests it has read.
+            UnavailableError: there is no answer, and the scorer may have run the request.
         """
         is_sent = False
         try:
@@ -147,12 +147,12 @@ class OipScorer:
         except grpc.aio.AioRpcError as error:
             kind = UnavailableError if is_sent else _NotTakenError
             raise kind(f"scorer {self.address}", error.code().name.lower()) from error
-        except asyncio.InvalidStateError as error:  # the stream ended just now
+        except asyncio.InvalidStateError as error:  # the stream has just ended
             raise _NotTakenError(f"scorer {self.address}", str(error)) from error
         except asyncio.CancelledError:
             stream.cancel()
-            # gRPC cancels whoever awaits a call when its channel is closed. Only a cancellation of
-            # our own task may end it; anything else is a scorer that is gone.
+            # gRPC cancels the awaiting task when a channel is closed. Only a cancellation of our
+            # own task may end it; any other one means that the scorer has gone.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
@@ -196,7 +196,7 @@ class OipScorer:
 
 
 def _head(spec: VersionSpec, shapes: Sequence[tuple[int, ...]], outputs: Sequence[str]) -> bytes:
-    """Return all of a request but what each call has of its own, and the raw tensors."""
+    """Return the part of a request that is common to all calls, without the raw tensors."""
     wanted = dict.fromkeys((spec.score_output.output, *outputs))
     return oip.ModelInferRequest(
         model_name=spec.ref.model,
@@ -212,17 +212,17 @@ def _head(spec: VersionSpec, shapes: Sequence[tuple[int, ...]], outputs: Sequenc
 
 
 def decode(answer: oip.ModelInferResponse, spec: VersionSpec, outputs: Sequence[str]) -> Inferred:
-    """Return the scores and the wanted outputs of a raw answer.
+    """Return the scores and the requested outputs of a raw answer.
 
     Raises:
-        CorruptedError: the answer lacks the score output, or its bytes do not fit its shape.
+        CorruptedError: the answer lacks the score output, or its bytes do not match its shape.
     """
     if not outputs and len(answer.outputs) == 1 and answer.outputs[0].datatype == "FP32":
         return Inferred(_only_score(answer, spec), {})
     arrays: dict[str, NDArray[np.generic]] = {}
     for tensor, raw in zip(answer.outputs, answer.raw_output_contents, strict=False):
         dtype = _NUMPY_OF.get(tensor.datatype)
-        if dtype is not None:  # BYTES labels are of no use to a score
+        if dtype is not None:  # BYTES labels are not used for a score
             try:
                 arrays[tensor.name] = np.frombuffer(raw, dtype).reshape(tuple(tensor.shape))
             except ValueError as error:
@@ -237,7 +237,7 @@ def decode(answer: oip.ModelInferResponse, spec: VersionSpec, outputs: Sequence[
 
 
 def _only_score(answer: oip.ModelInferResponse, spec: VersionSpec) -> NDArray[np.float64]:
-    """Return the score of an answer that holds nothing else: the common case, kept short."""
+    """Return the score of an answer with no other output: the common case, kept short."""
     tensor = answer.outputs[0]
     values = np.frombuffer(answer.raw_output_contents[0], "<f4")
     shape = tensor.shape
@@ -248,7 +248,7 @@ def _only_score(answer: oip.ModelInferResponse, spec: VersionSpec) -> NDArray[np
 
 
 def _answer_to(request_id: str, received: bytes) -> oip.ModelStreamInferResponse | None:
-    """Return the message; None when it is none, or the answer to another request."""
+    """Return the message, or None if it is not one, or answers another request."""
     try:
         answer = oip.ModelStreamInferResponse.FromString(received)
     except DecodeError:
@@ -257,7 +257,7 @@ def _answer_to(request_id: str, received: bytes) -> oip.ModelStreamInferResponse
 
 
 def _told(answer: oip.ModelStreamInferResponse, address: str) -> Exception:
-    """Return what the scorer says is wrong with one request."""
+    """Return the scorer's error about one request."""
     match _STATUS_OF.get(answer.infer_response.parameters["grpc_status"].int64_param):
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return DeadlinePassedError("the scorer answered")
@@ -270,14 +270,14 @@ def _told(answer: oip.ModelStreamInferResponse, address: str) -> Exception:
 
 
 def _call_fields(request_id: str, timeout_s: float) -> bytes:
-    """Return the fields of a request that say whose it is, and how long it is worth waiting for."""
+    """Return the fields that identify a request and limit its time."""
     request = oip.ModelInferRequest(id=request_id)
     request.parameters["timeout"].int64_param = max(1, round(timeout_s * 1e6))
     return request.SerializeToString()
 
 
 def _text_bytes(tensor: NDArray[np.generic]) -> bytes:
-    """Return BYTES elements as the protocol wants them: 4-byte little-endian length, bytes."""
+    """Return BYTES elements in the protocol's form: 4-byte little-endian length, bytes."""
     return b"".join(
         part
         for element in tensor.ravel().tolist()

@@ -1,20 +1,20 @@
-"""A limit of time that does not count what the event loop itself was late with."""
+"""A time limit that excludes delays of the event loop itself."""
 
 import asyncio
 from types import TracebackType
 
-_LATE_S = 0.005  # a timer that runs so late says that the loop was held
-_GRACE_S = 0.005  # for what has come meanwhile, and nobody has heard of
+_LATE_S = 0.005  # a timer this late means that the loop was blocked
+_GRACE_S = 0.005  # for answers that have arrived in the meantime and are unread
 
 
 class TimeLimit:
-    """`asyncio.timeout`, but for a loop that was held until after the time.
+    """`asyncio.timeout`, except if the loop was blocked until after the limit.
 
-    That one then cancels whoever waits although the answer is here: timers are heard before what
-    the same turn of the loop has read.
+    `asyncio.timeout` would then cancel the waiting task although the answer has arrived: timers
+    run before the data that the same turn of the loop has read.
 
     Raises:
-        TimeoutError: on leaving, when the block took longer than `seconds`.
+        TimeoutError: on leaving, if the block took longer than `seconds`.
     """
 
     def __init__(self, seconds: float) -> None:

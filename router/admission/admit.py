@@ -1,4 +1,4 @@
-"""Admit: a parsed request becomes a call, or one error that names every fault in it."""
+"""Admission: a parsed request becomes a call, or one error that names all of its faults."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from understudy.domain.features import FeatureScalar
 
 MOST_ID_CHARACTERS = 256
 _AN_ID_OR_NOTHING = f"1 to {MOST_ID_CHARACTERS} characters, or the field left out"
-_MOST_UNKNOWN_TOLD = 20  # of features: who sends thousands is not helped by a list of them
+_MOST_UNKNOWN_TOLD = 20  # features; a list of thousands would not help the caller
 
 
 class Asked(NamedTuple):
-    """What both calls share, as the caller sent it.
+    """The common part of both kinds of calls, as sent by the caller.
 
-    A tuple, because there is one per request: a frozen dataclass takes three times as long to make.
+    A tuple, because there is one per request: a frozen dataclass takes three times as long to create.
     """
 
     model: str
@@ -44,7 +44,7 @@ class AskedCandidates:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The first stage. Everything here is per request, so it does as little as it can."""
+    """The first stage. Everything here runs per request, so it does as little as possible."""
 
     live: Mapping[str, LiveModel]  # by model name
     budget: BudgetPolicy
@@ -64,10 +64,10 @@ class Admission:
         return self._call(asked, live, arrival)
 
     def admit_candidates(self, asked: Asked, candidates: AskedCandidates, arrival: Arrival) -> Call:
-        """Return the call of a batch of candidates; faulty ones are kept aside with their fault.
+        """Return the call of a batch of candidates; faulty candidates are kept with their fault.
 
         Raises:
-            InvalidInputError: the request itself is at fault, or every candidate is.
+            InvalidInputError: the request itself is faulty, or every candidate is.
             NotFoundError: no deployment of that model.
         """
         live = self._live(asked.model)
@@ -131,13 +131,13 @@ class Admission:
             )
         if candidates.top_k is not None and candidates.top_k < 1:
             faults.append(
-                Fault("top_k", f"{candidates.top_k}", "1 or more; left out, all are kept")
+                Fault("top_k", f"{candidates.top_k}", "at least 1; all are kept if it is left out")
             )
         return faults
 
 
 def _faults(asked: Asked, live: LiveModel, *, without: str | None) -> list[Fault]:
-    """Return what is wrong; `without`: the entity type that candidates bring."""
+    """Return the faults; `without` is the entity type that the candidates supply."""
     faults: list[Fault] = []
     if not (_is_id_or_absent(asked.request_id) and _is_id_or_absent(asked.unit_key)):
         faults += _id_faults(asked)
@@ -180,7 +180,7 @@ def _entity_fault(kind: str, name: str, live: LiveModel) -> Fault:
 
 
 def _missing_entities(asked: Asked, live: LiveModel, without: str | None) -> list[Fault]:
-    # With request-time features a view may not be needed at all: then its defaults stand in.
+    # With request-time features a view may not be needed: its defaults are used then.
     if asked.features:
         return []
     return [
@@ -191,7 +191,7 @@ def _missing_entities(asked: Asked, live: LiveModel, without: str | None) -> lis
 
 
 def feature_faults(features: Mapping[str, FeatureScalar], live: LiveModel) -> list[Fault]:
-    """Return what is wrong with request-time features; a name is known if any version reads it."""
+    """Return faults of request-time features; a name is known if any version reads it."""
     faults: list[Fault] = []
     known = live.names.feature_names
     unknown = [name for name in features if name not in known]

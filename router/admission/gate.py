@@ -1,4 +1,4 @@
-"""Who may enter: outstanding rows against the adaptive limit. The shell of `row_limit`."""
+"""Admission by the number of outstanding rows and the adaptive limit. The shell of `row_limit`."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from understudy.domain.errors import OverloadedError
 
 
 class Gate:
-    """Counts rows in the router. `enter` and `leave` come in pairs, whatever happens between."""
+    """Counts rows in the router. `enter` and `leave` come in pairs, whatever happens in between."""
 
     def __init__(self, policy: RowLimitPolicy, now_s: Callable[[], float]) -> None:
         self.limit = RowLimit(policy, float(policy.most_rows))
@@ -22,17 +22,17 @@ class Gate:
         """Count `rows` in.
 
         Raises:
-            OverloadedError: the router holds as much as this priority may fill. A call that is
-                larger than the limit enters when nothing else is there.
+            OverloadedError: the share of this priority is full. A call that is
+                larger than the limit may enter an empty router.
         """
         self.check_room(rows, priority)
         self.outstanding_rows += rows
 
     def check_room(self, rows: int, priority: Priority) -> None:
-        """Return when `rows` could enter now; a large call asks for one before it is read.
+        """Return if `rows` could enter now; a large call checks for one row before it is read.
 
         Raises:
-            OverloadedError: as for `enter`.
+            OverloadedError: as in `enter`.
         """
         if self.outstanding_rows and self.outstanding_rows + rows > self._thresholds[priority]:
             self.refused_rows += rows
@@ -49,11 +49,11 @@ class Gate:
         self.outstanding_rows -= rows
 
     def after_batch(self, queue_s: float, outstanding_rows: int) -> None:
-        """Move the limit by what a batch shows.
+        """Adapt the limit after a batch.
 
         Args:
-            queue_s: how long its middle row waited.
-            outstanding_rows: in the router when it was answered, itself included.
+            queue_s: wait of its middle row.
+            outstanding_rows: rows in the router when it was answered, including itself.
         """
         after = self.limit.after_batch(
             queue_s=queue_s, outstanding_rows=outstanding_rows, now_s=self._now_s()
@@ -64,5 +64,5 @@ class Gate:
             self._mirror_threshold = after.mirror_threshold()
 
     def is_shedding_mirrors(self, outstanding_rows: int) -> bool:
-        """Whether shadow work must give way to live work, with so many rows in the router."""
+        """Return whether shadow work must give way to live work, with this many rows."""
         return outstanding_rows > self._mirror_threshold

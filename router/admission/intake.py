@@ -1,11 +1,11 @@
-"""Where single calls wait, unread, until enough of them are here; then all are read in one go.
+"""Unread calls, which wait until enough of them have arrived to be read together.
 
 call -> gate -> waiting -> (enough, or silence) -> parse and admit, one after the other -> lanes
 
-gRPC hands requests to Python one per turn of the event loop. Reading each at once makes both
-slower: gRPC's own thread falls asleep between two of them, and the batches stay small. So a call
-is only counted when it comes. Who waits, and for how long, is decided in `expected_calls`; reading
-stops for a turn of the loop when it has taken long.
+gRPC hands requests to Python one per turn of the event loop. Reading each at once slows down
+both: gRPC's own thread falls asleep between two of them, and batches stay small. So a call
+is only counted when it arrives. `expected_calls` decides which calls wait, and for how long; reading
+pauses for a turn of the loop if it has taken long.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from router.decisions.expected_calls import EXPECTED_BACK_S, ExpectedCalls
 from router.decisions.priority import Priority
 
 _TICK_S = 0.001  # the event loop's own resolution
-_MOST_QUIET_TICKS = 2  # one may pass because this process was not running
+_MOST_QUIET_TICKS = 2  # one may pass because this process was not scheduled
 _MOST_AT_ONCE = 256  # calls
-_MOST_READING_S = 0.002  # in one go: nothing else is done meanwhile
+_MOST_READING_S = 0.002  # at a time: nothing else runs in the meantime
 _HURRIED_TIMES = 3  # a call with less time left than this many waits does not wait
 _log = structlog.get_logger()
 
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """Calls that are read together and not answered yet."""
+    """Calls that were read together and are not answered yet."""
 
     left: int
     read_s: float  # monotonic
@@ -38,12 +38,12 @@ class _Group:
 
 @dataclass(slots=True, eq=False)
 class UnreadCall(Arrival):
-    """One call that waits to be read."""
+    """A call that waits to be read."""
 
     received: bytes
-    admit: "Callable[[UnreadCall], Call]"  # parses it, or raises why not
-    request_id: str = ""  # known when it is parsed; its failure is told with it
-    group: _Group | None = None  # set when it is read
+    admit: "Callable[[UnreadCall], Call]"  # parses it, or raises the reason for refusing it
+    request_id: str = ""  # known once it is parsed; reported with its failure
+    group: _Group | None = None  # set once it is read
 
 
 class Intake:
@@ -58,7 +58,7 @@ class Intake:
         now_s: Callable[[], float],
         cpu_s: Callable[[], float],
     ) -> None:
-        """`cpu_s`: a reading of the CPU time that the event loop's thread has used."""
+        """`cpu_s` returns the CPU time used by the event loop's thread."""
         self._gate = gate
         self._most_gather_s = most_gather_s
         self._longest_wait_s = most_gather_s
@@ -67,7 +67,7 @@ class Intake:
         self._cpu_s = cpu_s
         self._expected = ExpectedCalls()
         self._waiting: list[UnreadCall] = []
-        # No longer waiting, but next; live calls before a stream's, however many those are.
+        # No longer waiting, but next; single calls before a stream's, however many there are.
         self._reading: tuple[deque[UnreadCall], ...] = tuple(deque() for _ in Priority)
         self._groups: deque[_Group] = deque()  # those whose callers are expected back soon
         self._away = 0  # calls in these groups
@@ -78,10 +78,10 @@ class Intake:
         self._timer: asyncio.TimerHandle | None = None
 
     def put(self, call: UnreadCall) -> None:
-        """Count a call in and have it read soon.
+        """Count a call in and schedule its reading.
 
         Raises:
-            OverloadedError: the router holds as much as this priority may fill.
+            OverloadedError: the share of this priority is full.
         """
         self._gate.enter(1, call.priority)
         waiting = self._waiting
@@ -96,7 +96,7 @@ class Intake:
             self._read_all()
 
     def leave(self, call: UnreadCall) -> None:
-        """Count a call out, answered or given up."""
+        """Count a call out, whether answered or given up."""
         self._gate.leave(1)
         group = call.group
         if group is not None and group.left:
@@ -110,7 +110,7 @@ class Intake:
         return remaining_s < _HURRIED_TIMES * self._longest_wait_s
 
     def _begin(self, now_s: float) -> None:
-        """Decide how many to wait for, and for how long."""
+        """Decide how many calls to wait for, and for how long."""
         cpu_s = self._cpu_s()
         self._expected = self._expected.after_reading(
             self._most_at_once,
@@ -135,7 +135,7 @@ class Intake:
             forgotten.left = 0
 
     def _look_again(self, before: int, quiet_ticks: int, until_s: float) -> None:
-        """Read what is here when no more comes, or when it has waited long enough."""
+        """Read the waiting calls if no more arrive, or they have waited long enough."""
         count = len(self._waiting)
         quiet_ticks = quiet_ticks + 1 if count == before else 0
         if quiet_ticks == _MOST_QUIET_TICKS or self._now_s() >= until_s:
@@ -146,14 +146,14 @@ class Intake:
         )
 
     def _read_all(self) -> None:
-        """Let all that wait be read; what came before them comes first."""
+        """Read all waiting calls; earlier ones come first."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         calls, self._waiting = self._waiting, []
         group = _Group(0, self._now_s())
         for call in calls:
-            if not call.answer.done():  # else the caller has gone
+            if not call.answer.done():  # otherwise the caller has disconnected
                 call.group = group
                 group.left += 1
         self._away += group.left
@@ -165,7 +165,7 @@ class Intake:
             self._read_some()
 
     def _read_some(self) -> None:
-        """Read until all is read, or until others must have their turn."""
+        """Read until all calls are read, or others must have their turn."""
         until_s = self._now_s() + _MOST_READING_S
         for reading in self._reading:
             while reading:
@@ -183,7 +183,7 @@ def _submit(call: UnreadCall) -> None:
         admitted = call.admit(call)
         admitted.live.submit(admitted)
     except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
-        if call.answer.done():  # answered from the ladder; what follows the answer failed
+        if call.answer.done():  # answered from the ladder; a later step failed
             _log.exception("submit_failed")
         else:
             call.answer.set_exception(error)

@@ -1,6 +1,6 @@
 """The stages of a batch of one version: fetch, assemble, rules, infer. One numpy call per batch.
 
-Answering and logging follow in `deliver`; `lanes` say which scorer takes which batch.
+Answering and logging follow in `deliver`; `lanes` decide which scorer takes which batch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from understudy.features.serving.assembly import Assembled
 
 @dataclass(frozen=True, slots=True)
 class VersionStages:
-    """What batches of one version go through under one revision; compiled with the revision."""
+    """The stages for batches of one version under one revision; compiled with the revision."""
 
     version: VersionPlan
     served: Served
@@ -38,7 +38,7 @@ class VersionStages:
     scorer_timeout_s: float
 
     async def prepare(self, calls: Sequence[Call]) -> Prepared:
-        """Fetch and assemble the features of `calls`, and ask the rules."""
+        """Fetch and assemble the features of `calls`, and apply the rules."""
         taken_s = self.clocks.monotonic_s()
         plan = self.version.plan
         fetched = await self.features.fetch(
@@ -62,19 +62,19 @@ class VersionStages:
         )
 
     def answer_by_rules(self, prepared: Prepared) -> Answered:
-        """Return the answers of a batch that rules decided in whole."""
+        """Return the answers of a batch that rules decided entirely."""
         if prepared.rule_rows is None:
             raise AssertionError("no rule decided")
         scores = np.array([rule.score for rule in self.rules])[prepared.rule_rows]
         return self._answered(prepared, Inferred(scores, {}), infer_us=0)
 
     async def infer(self, prepared: Prepared, scorer: Scorer) -> Answered:
-        """Return the scorer's answers for what is prepared.
+        """Return the scorer's answers for a prepared batch.
 
         Raises:
             ScorerHungError: the scorer did not answer within `scorer_timeout_s`.
             UnavailableError, DeadlinePassedError, InvalidInputError: the scorer did not answer; no
-                call is answered, and all may be tried elsewhere.
+                call is answered, and all may be tried on another scorer.
         """
         worth_s = max(call.answer_by_s for call in prepared.calls) - prepared.ready_s
         try:
@@ -110,7 +110,7 @@ class VersionStages:
         asked = tuple(np.ascontiguousarray(tensor[undecided]) for tensor in prepared.tensors)
         inferred = await scorer.infer(spec, asked, timeout_s=timeout_s, outputs=outputs)
         scores = np.array([*(rule.score for rule in self.rules), np.nan])[rule_rows]
-        scores[undecided] = inferred.scores  # NO_RULE is -1: the NaN until now
+        scores[undecided] = inferred.scores  # NO_RULE is -1, the index of the NaN
         return Inferred(
             scores, {name: _spread(values, undecided) for name, values in inferred.outputs.items()}
         )
@@ -140,9 +140,9 @@ class VersionStages:
 
 
 def split_decided(prepared: Prepared) -> tuple[Prepared | None, Prepared | None]:
-    """Return what rules decided in whole, and what a scorer must see; None where there is none.
+    """Return the calls that rules decided entirely, and the others; None if there are none.
 
-    Candidates of one ScoreBatch stay together: where a rule decides some, all of it goes on.
+    Candidates of one ScoreBatch stay together: if a rule decides only some, all of them go on.
     """
     if prepared.rule_rows is None:
         return None, prepared
@@ -157,7 +157,7 @@ def split_decided(prepared: Prepared) -> tuple[Prepared | None, Prepared | None]
 def levels_of(
     statuses: NDArray[np.uint8] | None,
 ) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
-    """Return degradation level and marks (see `marks_of`) per row; None when all rows are FULL.
+    """Return degradation level and marks (see `marks_of`) per row; None if all rows are FULL.
 
     Args:
         statuses: shape (n, width) of FeatureStatus; None: all present.
@@ -172,7 +172,7 @@ def levels_of(
 
 
 def matrix_of(tensors: tuple[NDArray[Any], ...]) -> NDArray[np.float32] | None:
-    """Return the features as (n, width) float32 for the log; None for models with text inputs."""
+    """Return the features as (n, width) float32 for the log; None for models with string inputs."""
     if len(tensors) == 1:
         first = tensors[0]
         return first.astype(np.float32, copy=False) if first.dtype.kind != "O" else None
@@ -182,14 +182,14 @@ def matrix_of(tensors: tuple[NDArray[Any], ...]) -> NDArray[np.float32] | None:
 
 
 def _spread(values: NDArray[np.generic], scored: NDArray[np.bool_]) -> NDArray[np.generic]:
-    """Return `values` at the rows that were scored, zeros at the others."""
+    """Return `values` at the scored rows, and zeros at the others."""
     spread = np.zeros((len(scored), *values.shape[1:]), dtype=values.dtype)
     spread[scored] = values
     return spread
 
 
 def _wanted_outputs(calls: Sequence[Call], spec: VersionSpec) -> tuple[str, ...]:
-    """Return what callers asked for, as far as this version has it: they cannot know the arm."""
+    """Return the requested outputs that this version has: callers cannot know the arm."""
     if not any(call.outputs for call in calls):
         return ()
     wanted = {name for call in calls for name in call.outputs}

@@ -1,4 +1,4 @@
-"""After the answer is known: scatter it to the callers, then count and log it, once per batch."""
+"""Delivery of answers to the callers, and then counting and logging, once per batch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,18 +23,18 @@ Column = TypeVar("Column", bound=np.ndarray[Any, Any])
 
 
 class Responder(Protocol):
-    """Makes the answers of a batch and hands each caller its own; joins those of a split call."""
+    """Builds the answers of a batch and gives each caller its own; joins those of a split call."""
 
     def scatter(self, answered: Answered, deployment: Deployment, *, now_s: float) -> None: ...
     def join(self, parts: Sequence[bytes], candidates: Candidates) -> bytes | None: ...
 
 
 class RequestLog(Protocol):
-    """The line per request, where it is asked for; lines about trouble always."""
+    """The log line per request, if configured; lines about failures always."""
 
     @property
     def is_quiet(self) -> bool:
-        """Whether a batch in good order leaves no line."""
+        """Return whether a batch without failures is not logged."""
         ...
 
     def answered(self, answered: Answered, *, now_s: float) -> None: ...
@@ -51,15 +51,15 @@ class RowGate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """The moment a batch was answered: what the books need of it, once its callers have gone."""
+    """The moment a batch was answered, for counting and logging after its callers have gone."""
 
     answered_s: float  # monotonic
-    outstanding_rows: int  # this batch included
+    outstanding_rows: int  # including this batch
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where every answer of a router passes. Order: the caller first, then the books."""
+    """The way of every answer out of a router: first to the caller, then to counts and logs."""
 
     responder: Responder
     log: Callable[[ScoreBatchLog], bool]
@@ -74,13 +74,13 @@ class Delivery:
         self.book(answered, deployment, self.answer(answered, deployment))
 
     def answer(self, answered: Answered, deployment: Deployment) -> Handed:
-        """Hand the answers out. Most callers go on at the loop's next turn."""
+        """Deliver the answers. Most callers resume in the loop's next turn."""
         handed = Handed(self.clocks.monotonic_s(), self.gate.outstanding_rows)
         self.responder.scatter(answered, deployment, now_s=handed.answered_s)
         return handed
 
     def book(self, answered: Answered, deployment: Deployment, handed: Handed) -> None:
-        """Count and log every row of a batch that was answered."""
+        """Count and log every row of an answered batch."""
         answered_s, taken_s = handed.answered_s, answered.timing.taken_s
         arrived_s = [call.arrived_s for call in answered.calls]
         queue_s = [taken_s - each if each < taken_s else 0.0 for each in arrived_s]
@@ -101,7 +101,7 @@ class Delivery:
         self.log(self._log_batch(answered, deployment, queue_s, total_s))
 
     def fail(self, calls: Sequence[Call], error: UnderstudyError) -> None:
-        """End calls for which nothing is declared."""
+        """End calls for which no fallback is declared."""
         failed = [call for call in calls if not call.answer.done()]
         for call in failed:
             call.answer.set_exception(error)
@@ -110,7 +110,7 @@ class Delivery:
 
     def _remember(self, answered: Answered, now_s: float) -> None:
         if answered.levels is not None and answered.levels.max() >= DegradationLevel.FALLBACK:
-            return  # a score that was not computed now must not look fresh
+            return  # a score that was not computed now must not seem fresh
         at = 0
         for call in answered.calls:
             if call.candidates is None and not call.features:
@@ -131,7 +131,7 @@ class Delivery:
         request_ids = [call.request_id for call in calls]
         unit_keys = [call.unit_key for call in calls]
         candidate_ids = None
-        if any(call.candidates is not None for call in calls):  # else a call is a row
+        if any(call.candidates is not None for call in calls):  # otherwise a call is a row
             row_counts = [call.rows for call in calls]
             queue_us, total_us = np.repeat(queue_us, row_counts), np.repeat(total_us, row_counts)
             request_ids, unit_keys = per_row(request_ids, calls), per_row(unit_keys, calls)
@@ -174,13 +174,13 @@ def _no_decisions(rows: int) -> NDArray[np.int8]:
 
 
 def _shared(column: Column) -> Column:
-    """Let many batches share a column that says "nothing special": nobody may write to it."""
+    """Let many batches share a column without special values, made read-only."""
     column.flags.writeable = False
     return column
 
 
 def _decisions(answered: Answered, deployment: Deployment) -> NDArray[np.int8]:
-    """Return 1 where the score reaches the threshold of its request or deployment, else 0."""
+    """Return 1 if the score reaches the threshold of its request or deployment, else 0."""
     default = deployment.decision_threshold
     if all(call.threshold is None for call in answered.calls):
         if default is None:
@@ -202,5 +202,5 @@ def _threshold(call: Call, default: float | None) -> float:
 def _rules(answered: Answered, deployment: Deployment) -> list[str] | None:
     if answered.rule_rows is None or not (answered.rule_rows != NO_RULE).any():
         return None
-    names = (*(rule.name for rule in deployment.rules), "")  # NO_RULE is -1: the last
+    names = (*(rule.name for rule in deployment.rules), "")  # NO_RULE is -1, the index of the last
     return [names[index] for index in answered.rule_rows.tolist()]

@@ -1,4 +1,4 @@
-"""One coalesced read for all rows of a batch; a store in trouble costs values, never answers."""
+"""One coalesced read for all rows of a batch; a failing store costs values, never answers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +21,8 @@ from understudy.features.serving.last_known import LastKnownRecords
 
 STORE_UNAVAILABLE = DegradationReason.FEATURE_STORE_UNAVAILABLE
 STORE_ANSWERED_IN_PART = DegradationReason.FEATURE_STORE_ANSWERED_IN_PART
-_SPENT_SHARE = 0.9  # of its time: a read that failed after so much ran out of it
-_GONE_TIMES = 20  # of what counts as slow: a store silent for so long is gone
+_SPENT_SHARE = 0.9  # of its time: a read that failed after this share timed out
+_GONE_TIMES = 20  # multiple of the slow limit: a store silent for this long is gone
 _log = structlog.get_logger()
 
 Records = list[list[bytes | None]]
@@ -32,16 +32,16 @@ RowMask = NDArray[np.bool_]
 @dataclass(frozen=True, slots=True)
 class Fetched:
     records: Records  # per view of the plan, per row
-    request_features: Sequence[RequestFeatures] | None  # per row; None: no row brings any
-    gap: str  # why the store did not answer for every row; "" when it did
+    request_features: Sequence[RequestFeatures] | None  # per row; None: no row supplies any
+    gap: str  # why the store did not answer for every row; "" if it did
     from_memory: Sequence[RowMask | None] | None = None  # per view, (n,); None: no row
 
 
 class FeatureFetcher:
     """Reads behind a breaker that trips on errors and on reads slower than `slow_s`.
 
-    What a remote store answered is remembered, within bounds, and stands in while it does not.
-    An embedded store needs no memory beside it: it fails only together with this process.
+    Answers of a remote store are remembered, within bounds, and used while it does not answer.
+    An embedded store needs no such memory: it fails only together with this process.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class FeatureFetcher:
         drill: DrillState | None = None,
         reads_for: str = "live calls",
     ) -> None:
-        """`drill`: one of L1 takes the store away, as far as the router can see."""
+        """`drill`: a drill of L1 makes the store seem unavailable to the router."""
         self._store = store
         self._policy = policy
         self._reads_for = reads_for
@@ -71,9 +71,9 @@ class FeatureFetcher:
         return not self._breaker.is_closed
 
     def with_own_breaker(self, *, reads_for: str) -> "FeatureFetcher":
-        """Return one over the same store and memory: its failures are not ours, nor ours its.
+        """Return a fetcher for the same store and memory with a separate breaker.
 
-        `reads_for`: who needs what it reads, for the log.
+        `reads_for`: the purpose of its reads, for the log.
         """
         return FeatureFetcher(
             self._store,
@@ -88,10 +88,10 @@ class FeatureFetcher:
     async def fetch(
         self, plan: AssemblyPlan, calls: Sequence[Call], *, answer_by_s: float
     ) -> Fetched:
-        """Return the records of all rows of `calls`; what the store does not give is a gap.
+        """Return the records of all rows of `calls`; missing answers of the store are a gap.
 
-        `answer_by_s` (monotonic): when what needs them must be done; a store may have a part of
-        the time until then.
+        `answer_by_s` (monotonic): when the caller's work must be done; the store may use part
+        of the time until then.
         """
         request_features = _request_features(calls)
         if not plan.views:
@@ -111,7 +111,7 @@ class FeatureFetcher:
         return _spread_all(fetched, plan, calls) if has_candidates else fetched
 
     async def _read(self, reads: Sequence[ViewRead], answer_by_s: float) -> Records | None:
-        """Return what the store answers; None when it is, or was a moment ago, in trouble."""
+        """Return the store's answer, or None if it fails, or failed a moment ago."""
         started_s = self._now_s()
         permit = self._breaker.standing
         if permit is None:
@@ -133,18 +133,18 @@ class FeatureFetcher:
         self._experience = self._experience.after_answer(took_s)
         if took_s > self._slow_s:
             self._record(permit, succeeded=False, why=f"{took_s * 1000:.0f} ms")
-        elif permit is not self._breaker.standing:  # which a success leaves as it is
+        elif permit is not self._breaker.standing:  # which a success does not change
             self._record(permit, succeeded=True, why="")
         return records
 
     def _check_drill(self, drill: DrillState) -> None:
         if drill.level() is DegradationLevel.FEATURES:
-            raise UnavailableError("feature store", "a drill of L1 is on")
+            raise UnavailableError("feature store", "a drill of L1 is running")
 
     def _record_failure(
         self, permit: Permit, why: str, started_s: float, answer_by_s: float
     ) -> None:
-        """Count a failed read, unless its callers left the store less time than it needs."""
+        """Count a failed read, unless its callers left the store too little time."""
         timeout_s = fetch_timeout_s(slow_s=self._slow_s, left_s=answer_by_s - started_s)
         took_s = self._now_s() - started_s
         if took_s >= _SPENT_SHARE * timeout_s and timeout_s < self._slow_s:
@@ -187,7 +187,7 @@ def _ids(entity: str, calls: Sequence[Call]) -> list[str | None]:
 
 
 def _distinct_ids(entity: str, calls: Sequence[Call]) -> list[str | None]:
-    """Return what to read: a shared entity once per call, candidates each."""
+    """Return the ids to read: a shared entity once per call, candidates each."""
     return list(chain.from_iterable(_ids_of(entity, call) for call in calls))
 
 
@@ -198,7 +198,7 @@ def _ids_of(entity: str, call: Call) -> Sequence[str | None]:
 
 
 def _spread_all(fetched: Fetched, plan: AssemblyPlan, calls: Sequence[Call]) -> Fetched:
-    """Undo `_distinct_ids`: one record, and one mark, per row."""
+    """Reverse `_distinct_ids`: one record, and one mark, per row."""
     places = [_places(view.entity, calls) for view in plan.views]
     masks = fetched.from_memory
     return replace(
@@ -218,7 +218,7 @@ def _spread_all(fetched: Fetched, plan: AssemblyPlan, calls: Sequence[Call]) -> 
 
 
 def _places(entity: str, calls: Sequence[Call]) -> list[int]:
-    """Return for each row where its record stands in what `_distinct_ids` had read."""
+    """Return for each row the index of its record in the result of `_distinct_ids`."""
     places: list[int] = []
     at = 0
     for call in calls:
@@ -232,7 +232,7 @@ def _places(entity: str, calls: Sequence[Call]) -> list[int]:
 
 
 def _request_features(calls: Sequence[Call]) -> Sequence[RequestFeatures] | None:
-    """Return the request-time features per row, a candidate's own over the shared ones."""
+    """Return the request-time features per row; a candidate's own override the shared ones."""
     if not any(
         call.features or (call.candidates is not None and call.candidates.features)
         for call in calls

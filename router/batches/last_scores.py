@@ -1,4 +1,4 @@
-"""The last score of each set of entities, for the ladder. Bounded; the oldest goes first."""
+"""The last score of each set of entities, for the ladder. Bounded; the oldest is dropped first."""
 
 from collections import OrderedDict
 
@@ -8,9 +8,9 @@ _Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class LastScores:
-    """By model and entities, never by unit key: a caller may choose that one freely.
+    """Scores by model and entities, never by unit key, which a caller may choose freely.
 
-    What was scored with request-time features is not kept: it holds for that request only.
+    Scores that used request-time features are not kept: they are valid for that request only.
     """
 
     def __init__(self, most_units: int) -> None:

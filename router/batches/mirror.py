@@ -1,7 +1,7 @@
-"""Copies of answered batches to one shadow. Never waited for; every row is accounted for.
+"""Copies of answered batches to one shadow. It never blocks; every row is accounted for.
 
-The queue is bounded in rows; full means drop and count. A shadow is in no hurry, so it gathers
-larger batches than the champion: fewer calls on the cores that callers need.
+The queue is bounded in rows; if it is full, rows are dropped and counted. A shadow has no deadline,
+so it gathers larger batches than the champion: fewer calls on the cores that callers need.
 """
 
 import asyncio
@@ -43,12 +43,12 @@ _BUG_PAUSE_S = 0.1
 class MirrorPolicy:
     most_queued_rows: int
     most_batch_rows: int
-    most_wait_s: float  # a row that waited longer is dropped
-    timeout_s: float  # of one call to the shadow
+    most_wait_s: float  # a row that has waited longer is dropped
+    timeout_s: float  # limit on one call to the shadow
 
 
 class MirrorQueue:
-    """One shadow of one model. Outlives revisions: its ledger only grows."""
+    """The queue of one shadow of one model. It outlives revisions: its ledger only grows."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class MirrorQueue:
         self.ledger = MirrorLedger()
         self.queued_rows = 0
         self._policy = policy
-        # What a shadow alone reads may be slow: live calls must not lose the store for that.
+        # Features that only a shadow reads may be slow, which must not block live calls.
         self._features = features.with_own_breaker(reads_for="a shadow")
         self._log = log
         self._is_shedding = is_shedding
@@ -73,7 +73,7 @@ class MirrorQueue:
         self._salt = ""
         self._version: VersionPlan | None = None
         self._scorer: Scorer | None = None
-        self._asked: Scorer | None = None  # a call to it is under way
+        self._asked: Scorer | None = None  # a call to it is in flight
         self._closed = False
         self._in_flight_rows = 0
         self._compared: tuple[VersionSpec, VersionSpec, bool] | None = None  # at the last offer
@@ -81,15 +81,15 @@ class MirrorQueue:
     def set_target(
         self, shadow: Shadow | None, salt: str, version: VersionPlan | None, scorer: Scorer | None
     ) -> None:
-        """Say what to mirror and to whom; `scorer` None: no ready one, rows are dropped."""
+        """Set the shadow and its scorer; without a ready scorer, rows are dropped."""
         self._shadow, self._salt, self._version, self._scorer = shadow, salt, version, scorer
 
     def offer(
         self, answered: Answered, tensors: Tensors, spec: VersionSpec, outstanding_rows: int
     ) -> None:
-        """Copy the champion's batch to the queue, or count why not. Never waits.
+        """Copy the champion's batch to the queue, or count the reason for dropping it. Never blocks.
 
-        `outstanding_rows`: how full the router was when the batch was answered.
+        `outstanding_rows`: rows in the router when the batch was answered.
         """
         shadow, version = self._shadow, self._version
         if shadow is None or version is None:
@@ -123,14 +123,14 @@ class MirrorQueue:
         self._arrived.set()
 
     def _reads_the_same(self, shadow: VersionSpec, champion: VersionSpec) -> bool:
-        # They change with a revision; comparing hundreds of features is not for every batch.
+        # They change only with a revision; hundreds of features must not be compared per batch.
         before = self._compared
         if before is None or before[0] is not shadow or before[1] is not champion:
             before = self._compared = (shadow, champion, reads_the_same(shadow, champion))
         return before[2]
 
     async def run(self) -> None:
-        """Send what is queued until closed; what is queued then is still sent."""
+        """Send queued rows until closed, including those that are queued at that time."""
         while not (self._closed and not self._copies):
             await self._arrived.wait()
             if not self._closed and self.queued_rows < self._policy.most_batch_rows:
@@ -151,7 +151,7 @@ class MirrorQueue:
         self._arrived.set()
 
     def addresses(self) -> set[str]:
-        """Return the scorers that are to be asked, or are being asked now."""
+        """Return the scorers that are assigned, or have a call in flight."""
         return {each.address for each in (self._scorer, self._asked) if each is not None}
 
     @property
@@ -177,7 +177,7 @@ class MirrorQueue:
         return np.repeat(np.array(sampled), [call.rows for call in calls])
 
     def _take(self) -> list[Copy]:
-        """Take copies of the same answerer, up to a batch."""
+        """Take copies answered by the same version, up to a batch."""
         taken = [self._copies.popleft()]
         rows = taken[0].rows
         while (
@@ -230,10 +230,10 @@ class MirrorQueue:
             columns = zip(*(copy.tensors for copy in copies if copy.tensors), strict=True)
             return tuple(joined(parts) for parts in columns)
         calls = [call for copy in copies for call in copy.calls]
-        # Not in the time of the callers, who have been answered.
+        # Not within the deadlines of the callers, who have been answered.
         answer_by_s = self._clocks.monotonic_s() + self._policy.timeout_s
         fetched = await self._features.fetch(version.plan, calls, answer_by_s=answer_by_s)
-        if fetched.gap == STORE_UNAVAILABLE:  # what a shadow says of defaults is no comparison
+        if fetched.gap == STORE_UNAVAILABLE:  # a shadow's score of defaults would be no comparison
             raise UnavailableError("features of the shadow", fetched.gap)
         assembled = version.plan.assemble(
             fetched.records,

@@ -1,4 +1,4 @@
-"""Copies of answered rows on their way to a shadow, and what the log says of them."""
+"""Copies of answered rows on their way to a shadow, and their log entries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Copy:
     calls: Sequence[Call]
     served: Served
     champion_scores: NDArray[np.float64]
-    tensors: Tensors | None  # None: the shadow reads other features and makes its own
+    tensors: Tensors | None  # None: the shadow reads other features and assembles its own
     offered_s: float  # monotonic
     at_us: int
 
@@ -34,7 +34,7 @@ class Copy:
 
 
 def reads_the_same(shadow: VersionSpec, champion: VersionSpec) -> bool:
-    """Return whether the champion's bytes are the shadow's bytes too."""
+    """Return whether the champion's tensors are also the shadow's."""
     return shadow.feature_set == champion.feature_set and [
         (tensor.datatype, tensor.shape[1:]) for tensor in shadow.inputs
     ] == [(tensor.datatype, tensor.shape[1:]) for tensor in champion.inputs]
@@ -54,7 +54,7 @@ def calls_of(calls: Sequence[Call], keep: NDArray[np.bool_] | None) -> Sequence[
     kept: list[Call] = []
     at = 0
     for call in calls:
-        if keep[at]:  # all rows of a call share its request id, hence its fate
+        if keep[at]:  # all rows of a call share its request id, and so the decision
             kept.append(call)
         at += call.rows
     return kept

@@ -1,4 +1,4 @@
-"""What is compiled once per version, and what its plan makes of a batch."""
+"""The compiled plan of a version, and its result for a batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from understudy.features.serving.assembly import AssemblyPlan
 
 @dataclass(frozen=True, slots=True)
 class VersionPlan:
-    """What is compiled once per version: how its tensors are made."""
+    """The compiled plan of a version: how its tensors are assembled."""
 
     spec: VersionSpec
     plan: AssemblyPlan
@@ -25,19 +25,19 @@ class VersionPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A batch with its features and what the rules say, before a scorer sees it; n rows."""
+    """A batch with its features and the results of rules, before scoring; n rows."""
 
     calls: Sequence[Call]
     tensors: tuple[NDArray[Any], ...]  # in the order of the version's inputs, n rows each
     statuses: NDArray[np.uint8] | None  # (n, width) FeatureStatus; None: all present
-    rule_rows: NDArray[np.int64] | None  # (n,) index of the deciding rule; None: no rule decides
-    gap: str  # why the feature store was not read; "" when it was
+    rule_rows: NDArray[np.int64] | None  # (n,) index of the deciding rule; None: no rule decided
+    gap: str  # why the feature store was not read; "" if it was
     wrong_digests: int
     taken_s: float  # monotonic: when the batch left the queue
     ready_s: float  # monotonic: when all this was known
 
     def restricted(self, kept: NDArray[np.bool_]) -> Prepared:
-        """Return the batch with the marked rows only; rows of one call share their mark."""
+        """Return the batch with only the marked rows; rows of one call share their mark."""
         return replace(
             self,
             calls=calls_at(self.calls, kept),

@@ -1,6 +1,6 @@
-"""Lines about trouble, bounded: a flood of it must not fill a disk, nor cost what answers need.
+"""Log lines about failures, limited in number, so that a flood fills no disk and costs no answers.
 
-A line that says how many were left out follows a second after the first of them.
+A second after the first line that was left out, a line gives their number.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import structlog
 from router.decisions.line_budget import WINDOW_S, LineBudget
 from understudy.domain.errors import InvalidInputError, NotFoundError, OverloadedError
 
-_REFUSALS = (OverloadedError, InvalidInputError, NotFoundError)  # before any work was done
+_REFUSALS = (OverloadedError, InvalidInputError, NotFoundError)  # before any work is done
 _log = structlog.get_logger()
 
 CallLater = Callable[[float, Callable[[], None]], object]
@@ -25,7 +25,7 @@ def _call_later(delay_s: float, callback: Callable[[], None]) -> object:
 
 
 class BoundedLines:
-    """Says which lines of one event may be written. Used in the event loop's thread only."""
+    """Decides which lines of one event may be written. Used only in the event loop's thread."""
 
     def __init__(
         self,
@@ -54,14 +54,14 @@ class BoundedLines:
 
 
 class RefusalLines:
-    """One line a second, while calls are refused, with how many by the class of the error."""
+    """One line a second while calls are refused, with their number by error class."""
 
     def __init__(self, *, call_later: CallLater = _call_later) -> None:
         self._counts: Counter[str] = Counter()
         self._call_later = call_later
 
     def count(self, error: Exception) -> None:
-        """Count a call that ended with `error`, if that refused it; others have lines already."""
+        """Count a call that `error` refused; calls that ended otherwise have their own lines."""
         if not isinstance(error, _REFUSALS):
             return
         if not self._counts:

@@ -1,4 +1,4 @@
-"""What a router counts. Plain numbers, touched once per batch; shown by `metrics` and `status`."""
+"""Counters of a router. Plain numbers, updated once per batch; shown by `metrics` and `status`."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from router.calls.answered import Answered, count_reasons
 from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import FailureKind
 
-# Upper bounds in seconds. Low ones matter: most answers take less than a millisecond or two.
+# Upper bounds in seconds. The low ones matter: most answers take less than one or two milliseconds.
 LATENCY_BOUNDS_S = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5,
 )  # fmt: skip
@@ -22,7 +22,7 @@ _SORTED_AT_ONCE = 4096
 class Histogram:
     """Counts by bucket; the last bucket has no upper bound.
 
-    Values are kept as they come and sorted into buckets many at once: a batch adds a list.
+    Values are collected unsorted and sorted into buckets many at a time: a batch adds a list.
     """
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
@@ -59,7 +59,7 @@ class ArmKey:
 
 @dataclass(slots=True, eq=False)
 class Counters:
-    """Of one router process, since its start."""
+    """Counts of one router process since its start."""
 
     rows: Counter[ArmKey] = field(default_factory=Counter)
     degraded: Counter[tuple[str, str]] = field(default_factory=Counter)  # (model, reason)
@@ -67,8 +67,8 @@ class Counters:
     refused: Counter[FailureKind] = field(default_factory=Counter)  # calls, before any work
     batches: int = 0
     wrong_digest_records: int = 0  # written under another definition of their view
-    late_rows: int = 0  # scored after their caller was answered or had gone
-    hedged_rows: int = 0  # given to a second scorer, because the first took long
+    late_rows: int = 0  # scored after their caller was answered or had disconnected
+    hedged_rows: int = 0  # sent to a second scorer, because the first took long
     latency_s: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS_S))
     queue_s: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS_S))
     batch_rows: Histogram = field(default_factory=lambda: Histogram(ROWS_BOUNDS))

@@ -1,4 +1,4 @@
-"""One canonical line per request: off, sampled or all. Trouble always leaves lines, bounded."""
+"""One canonical line per request: off, sampled or all. Failures are always logged, within limits."""
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -26,8 +26,8 @@ class RequestLines(StrEnum):
 class RequestLogLines:
     """Writes the lines of a batch; the columnar score log has every answered request anyway.
 
-    Requests that the setting chooses leave their line whatever becomes of them. Of the others,
-    degraded and failed ones do, so many a second.
+    Requests that the setting selects are logged whatever their outcome. Of the others,
+    degraded and failed ones are logged, up to a number per second.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class RequestLogLines:
         self._foreign = BoundedLines("records_of_another_definition", 1, now_s=now_s)
 
     def answered(self, answered: Answered, *, now_s: float) -> None:
-        """Write what a batch of answers has to be said of. `now_s`: when it was answered."""
+        """Write the lines for a batch of answers. `now_s`: when it was answered."""
         if answered.wrong_digests and self._foreign.allowed(1):
             _log.warning(
                 "records_of_another_definition",
@@ -61,7 +61,7 @@ class RequestLogLines:
                 _write_answered(answered, call, at, now_s)
 
     def failed(self, calls: Sequence[Call], error: UnderstudyError, *, now_s: float) -> None:
-        """Write that requests end with an error: no step below them is declared."""
+        """Write the lines for requests that end with an error, without a declared fallback."""
         chosen = [call for call in calls if self._is_chosen(call)]
         others = [call for call in calls if not self._is_chosen(call)]
         for call in (*chosen, *others[: self._failed.allowed(len(others))]):
@@ -104,7 +104,7 @@ def _write_answered(answered: Answered, call: Call, at: int, now_s: float) -> No
 
 
 def _tried(call: Call) -> list[str]:
-    """Return whom the ladder came to before it ended."""
+    """Return the steps of the ladder that were tried."""
     progress = call.progress
     tried = [
         ("champion", progress.tried_champion),

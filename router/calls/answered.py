@@ -1,4 +1,4 @@
-"""A batch with its answers: who answered, in how long, how far down the ladder and why."""
+"""A batch with its answers: the answering version, times, degradation and its reasons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from understudy.domain.deployments import Arm, DegradationLevel, DegradationReas
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Who answered: constant for a version in a revision."""
+    """The identity of the answering version, constant for a version in a revision."""
 
     model: str
     version: int
@@ -40,7 +40,7 @@ class BatchTiming:
 class Answered:
     """A batch with its answers, before they are scattered to the callers.
 
-    Rows of a call stand together, in the order of `calls`. n = sum of their rows.
+    The rows of a call are consecutive, in the order of `calls`. n = sum of their rows.
     """
 
     calls: Sequence[Call]
@@ -53,17 +53,17 @@ class Answered:
     timing: BatchTiming
     rule_rows: NDArray[np.int64] | None = None  # (n,) index of the deciding rule, or NO_RULE
     matrix: NDArray[np.float32] | None = None  # (n, width) for the log
-    marks: NDArray[np.uint8] | None = None  # (n,) see `marks_of`; None: no feature degrades a row
+    marks: NDArray[np.uint8] | None = None  # (n,) see `marks_of`; None if no feature degrades a row
     gap: str = ""  # why the feature store was not read
-    step: str = ""  # which step of the ladder answered the rows at FALLBACK or below
-    wrong_digests: int = 0  # records of another definition of their view; taken as missing
+    step: str = ""  # the step of the ladder that answered the rows at FALLBACK or below
+    wrong_digests: int = 0  # records of another definition of their view; treated as missing
 
     @property
     def rows(self) -> int:
         return len(self.scores)
 
     def restricted(self, kept: NDArray[np.bool_]) -> Answered:
-        """Return the batch with the marked rows only; rows of one call share their mark."""
+        """Return the batch with only the marked rows; rows of one call share their mark."""
         return replace(
             self,
             calls=calls_at(self.calls, kept),
@@ -77,7 +77,7 @@ class Answered:
         )
 
     def as_fallback(self) -> Answered:
-        """Return the batch with the rows that came down the ladder to this version marked so."""
+        """Return the batch with rows that fell to this version marked as FALLBACK."""
         fell = np.repeat(
             [call.progress.tried_fallback for call in self.calls],
             [call.rows for call in self.calls],
@@ -97,7 +97,7 @@ def level_of_row(answered: Answered, row: int) -> DegradationLevel:
 
 
 def reasons_of_row(answered: Answered, call: Call, row: int) -> tuple[str, ...]:
-    """Return why this row of `call` is degraded; () when it is not."""
+    """Return the reasons why this row of `call` is degraded; () if it is not."""
     level = level_of_row(answered, row)
     if level is DegradationLevel.FULL:
         return ()
@@ -116,13 +116,13 @@ def level_of_call(answered: Answered, call: Call, at: int) -> DegradationLevel:
 
 
 def reasons_of_call(answered: Answered, call: Call, at: int) -> tuple[str, ...]:
-    """Return why rows of `call` are degraded, each reason once; `at`: its first row."""
+    """Return the reasons why rows of `call` are degraded, each once; `at` is its first row."""
     if call.rows == 1 or answered.levels is None:
         return reasons_of_row(answered, call, at)
     kinds = answered.levels[at : at + call.rows].astype(np.uint16)
     if answered.marks is not None:
         kinds = kinds << np.uint16(8) | answered.marks[at : at + call.rows]
-    _, firsts = np.unique(kinds, return_index=True)  # one row of each kind tells all its reasons
+    _, firsts = np.unique(kinds, return_index=True)  # one row of each kind has all its reasons
     each = (reasons_of_row(answered, call, at + int(first)) for first in firsts)
     return tuple(dict.fromkeys(reason for reasons in each for reason in reasons))
 

@@ -1,4 +1,4 @@
-"""One call: as it came, and once it is admitted."""
+"""A call: on arrival, and once it is admitted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RequestFeatures = Mapping[str, FeatureScalar] | None
 
 
 class Live(Protocol):
-    """What a call needs of the revision that it belongs to."""
+    """The parts of a call's revision that it needs."""
 
     @property
     def deployment(self) -> Deployment: ...
@@ -27,10 +27,10 @@ class Live(Protocol):
 
 
 class Answer(Protocol):
-    """Where a call's answer goes; set once. An `asyncio.Future` is one."""
+    """The destination of a call's answer; set once. An `asyncio.Future` is one."""
 
     def done(self) -> bool:
-        """Whether it is set, or nobody waits for it any more."""
+        """Return whether it is set, or no longer awaited."""
         ...
 
     def set_result(self, result: bytes, /) -> None: ...
@@ -39,25 +39,27 @@ class Answer(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Arrival:
-    """One call as it came, before anything in it is read."""
+    """A call on arrival, before any of it is read."""
 
     answer: Answer
     priority: Priority
     arrived_s: float  # monotonic
-    remaining_s: float | None  # until the caller's deadline; None: it has none
+    remaining_s: float | None  # until the caller's deadline; None if there is none
 
 
-@dataclass(slots=True, eq=False)  # `Final` instead of frozen, which is made three times as slowly
+@dataclass(
+    slots=True, eq=False
+)  # `Final` instead of frozen, whose creation takes three times as long
 class Call:
-    """One admitted call, as it was asked: a single unit, or the candidates of one ScoreBatch.
+    """An admitted call as requested: a single unit, or the candidates of one ScoreBatch.
 
-    Nothing of it changes but its progress.
+    Only its progress changes.
     """
 
     live: Final[Live]  # the revision it was admitted under and is answered under
     request_id: Final[str]
     unit_key: Final[str]
-    seat: Final[int]  # index into the declared split: the arm that the unit key is assigned to
+    seat: Final[int]  # index into the declared split: the arm to which the unit key is assigned
     entities: Final[Mapping[str, str]]
     arrived_s: Final[float]  # monotonic
     answer_by_s: Final[float]  # monotonic
@@ -69,23 +71,23 @@ class Call:
     outputs: Final[tuple[str, ...]] = ()
     include_digests: Final[bool] = False
     candidates: Final[Candidates | None] = None  # set for a ScoreBatch
-    is_later_part: Final[bool] = False  # of a split call: it waits for its own siblings, too
+    is_later_part: Final[bool] = False  # of a split call, which also waits for its siblings
     progress: Final[Progress] = field(default_factory=Progress)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The rows of a ScoreBatch. Those with faults are answered with them, and not scored."""
+    """The rows of a ScoreBatch. Faulty candidates are answered with their faults, and not scored."""
 
     entity: str
     ids: Sequence[str]  # of the rows to score
-    indices: Sequence[int]  # their places in the request
-    features: Sequence[RequestFeatures] | None  # per row; None: no candidate brings any
-    refused: Mapping[int, tuple[str, Fault]]  # place in the request -> (id, fault)
-    top_k: int | None  # None: all are kept
+    indices: Sequence[int]  # their indices in the request
+    features: Sequence[RequestFeatures] | None  # per row; None if no candidate has any
+    refused: Mapping[int, tuple[str, Fault]]  # index in the request -> (id, fault)
+    top_k: int | None  # None to keep all
     is_sorted: bool
 
 
 def give_up(calls: Sequence[Call]) -> list[Call]:
-    """Let one holder of `calls` go; return those that are neither answered nor held by another."""
+    """Release one holder of `calls`; return those neither answered nor held by another."""
     return [call for call in calls if call.progress.let_go() and not call.answer.done()]

@@ -1,4 +1,4 @@
-"""How far a call has come: who has it, whom it tried, and why its answer is not the model's."""
+"""The progress of a call: its holders, the versions tried, and the reason for a fallback."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ _MOST_ATTEMPTS = 2  # a failed batch is tried once more, on another scorer
 
 @dataclass(slots=True, eq=False)
 class Progress:
-    """The only thing of a call that changes: all read it, and only its own methods change it.
+    """The only mutable part of a call: anyone may read it, but only its own methods change it.
 
-    (Plain attributes, since lanes read them for each row. A test looks for who else assigns one.)
+    (Plain attributes, because lanes read them for each row. A test searches for other assignments.)
     """
 
-    attempts: int = 0  # by scorers that failed it
-    holders: int = 1  # queues and scorers that have it; only the last that fails says so
+    attempts: int = 0  # by scorers that failed
+    holders: int = 1  # queues and scorers that have it; only the last to fail reports it
     is_alone: bool = False  # not to be joined with others: a batch with it was refused
-    tried_champion: bool = False  # from the start where the champion answers for its seat
+    tried_champion: bool = False  # true from the start if the champion answers for its seat
     tried_fallback: bool = False
     degraded_because: str = ""  # the first cause
-    saw_rules: bool = False  # the deployment's rules were asked, and none decided
+    saw_rules: bool = False  # the deployment's rules were applied, and none decided
 
     @property
     def may_be_tried_again(self) -> bool:
@@ -28,20 +28,20 @@ class Progress:
 
     @property
     def may_be_hedged(self) -> bool:
-        """Whether a second scorer may try, too: nobody else does, and its failure is not the last."""
+        """Return whether a second scorer may try: no other one does, and its failure is not final."""
         return self.holders == 1 and self.attempts + 1 < _MOST_ATTEMPTS
 
     def share(self) -> None:
-        """Count another version in that has the call as well."""
+        """Add another version as a holder of the call."""
         self.holders += 1
 
     def hedge(self) -> None:
-        """Count another scorer of the same version in; that is the second attempt."""
+        """Add another scorer of the same version as a holder; this is the second attempt."""
         self.holders += 1
         self.attempts += 1
 
     def let_go(self) -> bool:
-        """Count a holder out that did not answer; return whether it was the last."""
+        """Remove a holder that did not answer; return whether it was the last."""
         if self.holders > 1:
             self.holders -= 1
             return False
@@ -60,12 +60,12 @@ class Progress:
         self.tried_champion = True
 
     def pass_champion_by(self) -> None:
-        """Note that a drill keeps the call from the champion, which is its arm or not."""
+        """Record that a drill keeps the call from the champion, whatever its arm."""
         self.tried_champion = False
 
     def go_to_fallback(self) -> None:
         self.tried_fallback = True
 
     def fall(self, cause: Cause) -> None:
-        """Note why the model does not answer; what came first stays."""
+        """Record why the model does not answer; the first reason stays."""
         self.degraded_because = self.degraded_because or cause.value

@@ -1,4 +1,4 @@
-"""The rows of a batch of calls: a call has one, or one per candidate, and they stand together."""
+"""The rows of a batch of calls: a call has one, or one per candidate, and they are consecutive."""
 
 from collections.abc import Sequence
 from itertools import accumulate, repeat
@@ -10,7 +10,7 @@ from router.calls.call import Call
 
 
 def starts_of(calls: Sequence[Call]) -> list[int]:
-    """Return at which row each call starts."""
+    """Return the first row of each call."""
     return list(accumulate((call.rows for call in calls[:-1]), initial=0))
 
 
@@ -20,7 +20,7 @@ def calls_at(calls: Sequence[Call], kept: NDArray[np.bool_]) -> list[Call]:
 
 
 def whole_calls(calls: Sequence[Call], marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the marks of those calls that are marked in all their rows; shape (n,)."""
+    """Return the marks of those calls in which all rows are marked; shape (n,)."""
     of_works = np.logical_and.reduceat(marked, starts_of(calls))
     return np.repeat(of_works, [call.rows for call in calls])
 
@@ -37,7 +37,7 @@ def per_row(values: Sequence[str], calls: Sequence[Call]) -> list[str]:
 
 
 def candidate_ids_of(calls: Sequence[Call]) -> list[str] | None:
-    """Return the candidate id of each row ("" for single units); None when there are none."""
+    """Return the candidate id of each row ("" for single units); None if there are none."""
     if all(call.candidates is None for call in calls):
         return None
     rows: list[str] = []

@@ -1,4 +1,4 @@
-"""Ask every worker of a router over its admin socket."""
+"""Requests to every worker of a router over its admin socket."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from understudy.domain.errors import NotFoundError, UnavailableError, Understudy
 from understudy.router.v1 import router_pb2, router_pb2_grpc
 from understudy.runtime.grpc_errors import error_of
 
-if TYPE_CHECKING:  # the generated stub of grpc.aio exists for type checkers only
+if TYPE_CHECKING:  # the generated stub of grpc.aio exists only for type checkers
     from understudy.router.v1.router_pb2_grpc import RouterAdminServiceAsyncStub as Stub
 else:
     Stub = Any
@@ -20,20 +20,20 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    by_worker: Mapping[str, Any]  # by name of the socket; those that answered
-    errors: Sequence[UnderstudyError]  # of those that did not, each with the worker's name
+    by_worker: Mapping[str, Any]  # of the workers that answered, by name of the socket
+    errors: Sequence[UnderstudyError]  # of the others, each with the worker's name
 
     def require_all(self) -> None:
-        """Raise what the workers refused or why they did not answer, all of it at once."""
+        """Raise all refusals and failures of the workers at once."""
         if self.errors:
             raise ExceptionGroup("workers of the router", self.errors)
 
 
 def ask_workers(state_dir: Path, ask: Callable[[Stub], Awaitable[Any]]) -> Answers:
-    """Put one question to all workers that have a socket in `state_dir`.
+    """Send a request to all workers that have a socket in `state_dir`.
 
     Raises:
-        NotFoundError: there is no such directory.
+        NotFoundError: the directory does not exist.
         UnavailableError: no worker has a socket in it.
     """
     if not state_dir.is_dir():

@@ -1,4 +1,4 @@
-"""Assignment without a router: keys in, arms out, by the rule that routers use."""
+"""Assignment without a router: keys in, arms out, by the routers' rule."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,11 +15,11 @@ from understudy.registry.v1 import registry_pb2
 
 
 def read_deployment(file: Path) -> Deployment:
-    """Return the revision in `file`, as `understudy registry history --output json` shows it.
+    """Return the revision in `file`, as printed by `understudy registry history --output json`.
 
     Raises:
-        InvalidInputError: the file is not readable, holds no deployment, or another than its digest
-            says.
+        InvalidInputError: the file is not readable, contains no deployment, or one that does not
+            match its digest.
     """
     try:
         message = Parse(file.read_text(), registry_pb2.Deployment())
@@ -40,11 +40,11 @@ def read_deployment(file: Path) -> Deployment:
 
 
 def fetch_deployment(registry: str, model: str, revision: int | None) -> Deployment:
-    """Return a revision from the registry; the current one when none is named.
+    """Return a revision from the registry, by default the current one.
 
     Raises:
         UnavailableError: the registry does not answer.
-        NotFoundError: it has no such revision.
+        NotFoundError: the registry has no such revision.
     """
     with RegistryClient(registry) as client:
         return deployment_from_wire(client.get_deployment(model, revision))
@@ -56,7 +56,7 @@ def assigned_arms(
     """Return the unit key of each line with the arm that it is assigned to.
 
     Raises:
-        InvalidInputError: a key that no router would take, with its line.
+        InvalidInputError: a key that no router would accept; with its line.
     """
     split = split_of(deployment)
     assigner = Assigner(split)

@@ -1,4 +1,4 @@
-"""Operators' commands of the router: serve, status, drill, explain, assign."""
+"""The operators' commands of the router: serve, status, drill, explain, assign."""
 
 import os
 import sys
@@ -65,18 +65,22 @@ def serve(
     features: Annotated[
         str | None, typer.Option(help="lmdb:PATH or aerospike://HOST:PORT/NAMESPACE")
     ] = None,
-    log_dir: Annotated[Path | None, typer.Option(help="Where score and shadow logs go.")] = None,
-    state_dir: Annotated[Path | None, typer.Option(help="Last snapshot, admin sockets.")] = None,
+    log_dir: Annotated[Path | None, typer.Option(help="Folder for score and shadow logs.")] = None,
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Folder for last snapshot and admin sockets.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes on the port.")] = None,
-    metrics_port: Annotated[int | None, typer.Option(help="Prometheus; worker i adds i.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Prometheus port; worker i adds i.")
+    ] = None,
     *,
     print_settings: Annotated[
-        bool, typer.Option("--print-settings", help="Show them and end.")
+        bool, typer.Option("--print-settings", help="Print the settings and exit.")
     ] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Serve `Score`, `ScoreBatch` and `ScoreStream`. Settings: options over ROUTER_* variables."""
-    from router.workers import supervise  # noqa: PLC0415 - the other commands do without it
+    from router.workers import supervise  # noqa: PLC0415 - not needed by the other commands
 
     given = {
         "listen": listen,
@@ -104,7 +108,7 @@ def worker(
     """Serve as one worker of `serve`, which passes the settings on as ROUTER_* variables."""
     from router.app import serve as serve_worker  # noqa: PLC0415 - the other commands start faster
 
-    os.umask(0o077)  # logs and the last snapshot are nobody else's
+    os.umask(0o077)  # logs and the last snapshot are accessible only to our user
     settings = load_settings(RouterSettings, {"listen": listen})
     configure_logs(f"router-{index}", level=settings.log_level)
 
@@ -112,7 +116,7 @@ def worker(
         exit_code = OK
         try:
             await serve_worker(settings, index, stop_on_signals())
-        except* UnderstudyError as errors:  # a task group puts what is raised in it into one
+        except* UnderstudyError as errors:  # a task group wraps exceptions in a group
             failure = failure_of_several(errors)
             _log.error("worker_not_started", why="; ".join(failure.lines))
             exit_code = failure.exit_code
@@ -123,7 +127,7 @@ def worker(
 
 @app.command()
 def status(state_dir: StateDir, output: Output = Format.TABLE) -> None:
-    """Show what each worker serves, answered, mirrored and logged, and what is in trouble."""
+    """Show what each worker serves, answered, mirrored and logged, and any problems."""
     answers = ask_workers(state_dir, get_status)
     print_status(list(answers.by_worker.values()), output)
     answers.require_all()
@@ -132,9 +136,9 @@ def status(state_dir: StateDir, output: Output = Format.TABLE) -> None:
 @app.command()
 def drill(
     level: Annotated[str, typer.Option(help="L1, L2 or L3; L0 ends a drill.")],
-    reason: Annotated[str, typer.Option(help="Why; goes to the audit log.")],
+    reason: Annotated[str, typer.Option(help="The reason, for the audit log.")],
     state_dir: StateDir,
-    lasting: Annotated[str, typer.Option("--for", help="How long: 30s, 5m, or seconds.")] = "30s",
+    lasting: Annotated[str, typer.Option("--for", help="Duration: 30s, 5m, or seconds.")] = "30s",
     registry: Registry = DEFAULT_REGISTRY,
     *,
     allow_errors: Annotated[
@@ -142,10 +146,10 @@ def drill(
     ] = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Answer from a lower level of the ladder for a while, in every worker of this router.
+    """Answer from a lower level of the ladder for a limited time, in every worker of this router.
 
-    Every worker is asked first whether it would start; then comes the registry's audit log; only
-    then does it start. A worker that is restarted meanwhile starts without the drill.
+    First every worker is asked whether it would start the drill; then it is recorded in the
+    registry's audit log; only then does it start. A worker restarted meanwhile starts without it.
     """
     if level not in _LEVELS:
         raise InvalidInputError([Fault("--level", level, ", ".join(_LEVELS))])
@@ -188,13 +192,15 @@ def drill(
 @app.command()
 def explain(
     model: Annotated[str, typer.Argument(help="Model name.")],
-    unit_key: Annotated[str, typer.Argument(help="What sticks to an arm, e.g. the entity id.")],
+    unit_key: Annotated[
+        str, typer.Argument(help="The key that sticks to an arm, e.g. the entity id.")
+    ],
     router: Annotated[
         str, typer.Option(help="HOST:PORT of the router.", envvar="UNDERSTUDY_ROUTER")
     ] = "127.0.0.1:8400",
     output: Output = Format.TABLE,
 ) -> None:
-    """Say which arm a unit key is assigned to, who answers for it now, and with which shares."""
+    """Show the arm of a unit key, the version that answers for it now, and the shares."""
     request = scoring_pb2.ExplainAssignmentRequest(model=model, unit_key=unit_key)
     with grpc.insecure_channel(router) as channel:
         stub = scoring_pb2_grpc.ScoringServiceStub(channel)
@@ -214,15 +220,15 @@ def assign(
     ] = None,
     revision: Annotated[
         int | None,
-        typer.Option(min=1, max=2**63 - 1, help="Of the registry [the current one]."),
+        typer.Option(min=1, max=2**63 - 1, help="Revision from the registry [the current one]."),
     ] = None,
     registry: Registry = DEFAULT_REGISTRY,
     output: Output = Format.TABLE,
 ) -> None:
-    """Print the arm of each unit key, a line of standard input, by the rule that routers use.
+    """Print the arm of each unit key, one per line of standard input, by the routers' rule.
 
-    No router is asked. Tabs separate key, arm and version, or each line is a JSON object. It is the
-    declared arm: while a version is not ready, another one answers for it (`explain` says which).
+    No router is contacted. Tabs separate key, arm and version, or each line is a JSON object. It is
+    the declared arm: while a version is not ready, another one answers for it (see `explain`).
     """
     if bool(model) == (deployment is not None):
         read = "both" if model else "neither"

@@ -1,4 +1,4 @@
-"""What `understudy router status` and `explain` print: who answers, how, and what is in trouble."""
+"""Output of `understudy router status` and `explain`: answering versions, shares and problems."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _MIRRORED = ("model", "shadow", *(fate.replace("_", " ") for fate in _FATES))
 
 
 def print_status(found: Sequence[Status], output: Format) -> None:
-    """Print all workers together; troubles last, where they are seen."""
+    """Print all workers together, with problems last, where they are visible."""
     if output is Format.JSON:
         print_json([message_value(each) for each in found])
         return
@@ -47,7 +47,7 @@ def print_status(found: Sequence[Status], output: Format) -> None:
             screen.say(f"{each.router_id}: {state}")
         for model in each.models:
             withheld = [str(withheld_from_wire(each)) for each in model.withheld]
-            acting = "; ".join(withheld) or "all parts act"
+            acting = "; ".join(withheld) or "all parts are in effect"
             champion = model.champion if model.HasField("champion") else "nobody"
             screen.say(
                 f"{each.router_id}: {model.model} revision {model.revision}, "
@@ -60,7 +60,7 @@ def print_status(found: Sequence[Status], output: Format) -> None:
 def print_explained(
     unit_key: str, found: scoring_pb2.ExplainAssignmentResponse, output: Format
 ) -> None:
-    """Print whom a unit key is assigned to, who answers, and the shares that say why."""
+    """Print the assigned arm of a unit key, the answering version, and the shares behind it."""
     if output is Format.JSON:
         print_json(message_value(found))
         return
@@ -103,7 +103,7 @@ def _arm_name(arm: scoring_pb2.Arm.ValueType) -> str:
 
 
 def troubles(found: Sequence[Status]) -> list[str]:
-    """Return a line for each thing that an operator should know of."""
+    """Return a line for each problem that an operator should know of."""
     lines: list[str] = []
     for each in found:
         lines += [
@@ -178,7 +178,7 @@ def _answered(found: Sequence[Status]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for each in found:
         for row in each.answered:
-            # A constant goes out in the champion's name, yet no model made it.
+            # A constant is answered in the champion's name, although no model computed it.
             is_constant = row.level == scoring_pb2.DEGRADATION_LEVEL_CONSTANT
             version = f"{row.version} (constant)" if is_constant else str(row.version)
             level = f"L{LEVEL_OF[row.level].value}"

@@ -1,1 +1,1 @@
-"""Pure rules of the request path. Time and randomness are arguments."""
+"""Rules of the request path. Pure: time and randomness are arguments."""

@@ -1,7 +1,7 @@
-"""Which arm answers a unit. Pure: same key, same answer, in every process and offline.
+"""The arm that answers a unit. Pure: same key, same answer, in every process and offline.
 
-Weighted rendezvous: each arm draws an exponential variate with its weight as rate from a salted
-hash of the unit key, and the earliest draw wins, so an arm wins with probability weight / sum
+Weighted rendezvous: each arm draws an exponential variate, with its weight as the rate, from a
+salted hash of the unit key, and the smallest draw wins, so an arm wins with probability weight / sum
 (Thaler & Ravishankar 1998; weights as in Schindelhauer & Schomaker 2005).
 """
 
@@ -32,7 +32,7 @@ class Split:
 
 
 def split_of(deployment: Deployment) -> Split:
-    """Return the declared split; what challengers do not take is the champion's."""
+    """Return the declared split; the champion has the share that challengers do not take."""
     taken_bp = sum(challenger.weight_bp for challenger in deployment.challengers)
     champion = ArmWeight(Arm.CHAMPION, deployment.champion, FULL_SHARE_BP - taken_bp)
     challengers = (
@@ -43,12 +43,12 @@ def split_of(deployment: Deployment) -> Split:
 
 
 class Assigner:
-    """`assign` for one split, with the hash states of its arms prepared once.
+    """`assign` for one split, with the hash states of its arms prepared.
 
     An entity keeps its arm while the split is unchanged. Raising one challenger's share never
-    moves a unit to the champion; with one challenger it moves units only towards it. (With
+    moves a unit to the champion; with one challenger it only moves units towards it. (With
     several, a few units pass from the champion to the others, so that their shares stay exact.)
-    Replacing the champion moves no challenger's units.
+    Replacing the champion moves no units of challengers.
     """
 
     __slots__ = ("_draws", "_only", "split")

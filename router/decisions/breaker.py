@@ -1,7 +1,7 @@
-"""Circuit breaker for one dependency, as a state machine without clock, lock or I/O.
+"""A circuit breaker for one dependency, as a state machine without clock, lock or I/O.
 
-Closed  --failures in a row, or among the last calls, reach the limit-->  Open
-any     --a call proves it gone-->              Open
+Closed  --consecutive failures, or the failures among recent calls, reach the limit-->  Open
+any     --a call proves that it is gone-->     Open
 Open    --first call once due-->                Probing
 Probing --probe succeeds-->                     Closed
 Probing --probe fails-->                        Open
@@ -11,8 +11,8 @@ Probing --first call once expired-->            Probing   (the old probe was los
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-_WINDOW_TIMES = 4  # of the failures in a row: so many calls are looked at together
-_TRIP_SHARE = 0.5  # of these
+_WINDOW_TIMES = 4  # multiple of the failures in a row: the number of recent calls considered
+_TRIP_SHARE = 0.5  # of the recent calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class BreakerPolicy:
 @dataclass(frozen=True, slots=True)
 class Closed:
     consecutive_failures: int = 0
-    recent: int = 0  # of the last calls, a bit each, the last one lowest: 1 where it failed
+    recent: int = 0  # recent calls, one bit each, the last one lowest: 1 for a failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +44,20 @@ class Probing:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to make one call; hand it back to `Breaker.record`."""
+    """Permission for one call, to be returned to `Breaker.record`."""
 
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """`generation` grows at each transition, so a late answer cannot move a newer state."""
+    """`generation` grows at each transition, so that a late answer cannot change a newer state."""
 
     policy: BreakerPolicy
     state: Closed | Open | Probing = field(default_factory=Closed)
     generation: int = 0
-    # The permit of a breaker that has seen no failure of late; None where one must ask `admit`.
-    # Neither taking it nor a success under it changes anything, so nobody need say so.
+    # The permit of a breaker without recent failures; None if `admit` must be called. Neither
+    # using it nor a success under it changes the breaker, so neither needs to be reported.
     standing: Permit | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class Breaker:
         return isinstance(self.state, Closed)
 
     def admit(self, now_s: float) -> tuple["Breaker", Permit | None]:
-        """Return the next breaker and a permit, or None when the call must not be made."""
+        """Return the next breaker and a permit, or None if the call must not be made."""
         match self.state:
             case Closed():
                 return self, Permit(self.generation)
@@ -82,7 +82,7 @@ class Breaker:
                 assert_never(self.state)
 
     def record(self, permit: Permit, *, succeeded: bool, now_s: float) -> "Breaker":
-        """Return the breaker after a permitted call ended; late answers change nothing."""
+        """Return the breaker after a permitted call has ended; late answers change nothing."""
         if permit.generation != self.generation:
             return self
         match self.state:
@@ -98,13 +98,13 @@ class Breaker:
                 assert_never(self.state)
 
     def trip(self, permit: Permit, *, now_s: float) -> "Breaker":
-        """Return the breaker after a permitted call proved the dependency gone; late: unchanged."""
+        """Return the breaker after a permitted call proved the dependency gone; no change if late."""
         if permit.generation != self.generation:
             return self
         return self._move_to(Open(now_s + self.policy.cool_down_s))
 
     def due_in_s(self, now_s: float) -> float:
-        """Return how long no call will be admitted; 0 when one would be."""
+        """Return how long no call will be admitted; 0 if one would be now."""
         match self.state:
             case Closed():
                 return 0.0
@@ -115,7 +115,7 @@ class Breaker:
 
     def _after_closed_call(self, state: Closed, *, succeeded: bool, now_s: float) -> "Breaker":
         if succeeded and not state.recent:
-            return self  # as nearly always
+            return self  # nearly always
         window = self.policy.window_calls
         recent = (state.recent << 1 | (not succeeded)) & ((1 << window) - 1)
         in_a_row = 0 if succeeded else state.consecutive_failures + 1

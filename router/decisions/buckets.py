@@ -1,8 +1,8 @@
-"""Where a unit stands between champion and challenger, in the basis points that weights are given in.
+"""The position of a unit between champion and challenger, in basis points like weights.
 
-Assignment has no buckets: it is a race of draws. What it promises for one challenger, that a unit
-once taken stays taken as the weight is raised, makes the weight from which it is taken a number of
-its own. It is uniform over unit keys, and another one for each salt and challenger.
+Assignment has no buckets: it is a race of draws. But with one challenger, a unit once taken stays
+taken as the weight is raised, so the weight from which it is taken is a property of the unit.
+It is uniform over unit keys, and differs between salts and challengers.
 """
 
 from bisect import bisect_left
@@ -12,7 +12,7 @@ from understudy.domain.deployments import FULL_SHARE_BP, Arm
 
 
 def bucket_bp(unit_key: str, *, salt: str, challenger: int) -> int:
-    """Return the unit's bucket, 0 to 9,999: `challenger` alone takes it when its weight is above."""
+    """Return the unit's bucket, 0 to 9,999: a sole `challenger` takes it at any weight above."""
 
     def seat_at(weight_bp: int) -> int:
         arms = (

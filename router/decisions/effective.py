@@ -1,4 +1,4 @@
-"""What acts now: a declared share acts only on a version that is ready; never a silent gap."""
+"""The shares in effect: a declared share applies only to a version that is ready; never silently."""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -10,23 +10,23 @@ from understudy.domain.reports import WithheldPart, WithheldReason
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """Who answers for whom. Replaced whole when readiness or the revision changes."""
+    """The answering versions. Replaced as a whole when readiness or the revision changes."""
 
-    champion: int | None  # the version that acts as champion; None: nobody can
+    champion: int | None  # the version that acts as champion; None if none can
     challengers: tuple[int, ...]  # declared and ready; the others' units go to the champion
-    withheld: tuple[WithheldPart, ...]  # declared parts that do not act
+    withheld: tuple[WithheldPart, ...]  # declared parts that are not in effect
 
 
 def decide_effective(
     deployment: Deployment, ready: AbstractSet[int], acting_champion: int | None
 ) -> Effective:
-    """Return who answers now.
+    """Return the versions that answer now.
 
     Args:
         deployment: the current revision.
         ready: version numbers with a ready and warm scorer.
-        acting_champion: who acted as champion until now; it stays while the declared one warms
-            up, so a deployment never trades a working model for one that is not there yet.
+        acting_champion: the version that acted as champion so far; it stays while the declared one
+            warms up, so that a deployment never replaces a working model by a missing one.
     """
     champion = _champion(deployment, ready, acting_champion)
     challengers = tuple(c.version for c in deployment.challengers if c.version in ready)

@@ -1,4 +1,4 @@
-"""What answers when the model cannot: one step down at a time, only onto declared steps."""
+"""The answer if the model fails: one step down at a time, only onto declared steps."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from understudy.domain.deployments import DegradationLevel, DegradationReason, F
 
 
 class Cause(StrEnum):
-    """Why the model could not answer; a reason in the response and a label in metrics."""
+    """The reason why the model could not answer, for the response and as a label in metrics."""
 
     SCORER_UNAVAILABLE = DegradationReason.SCORER_UNAVAILABLE
     SCORER_FAILED = DegradationReason.SCORER_FAILED
@@ -30,14 +30,14 @@ class AnswerWith:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Nothing is declared below: the caller gets an error."""
+    """No step is declared below: the caller gets an error."""
 
 
 Step = AskVersion | AnswerWith | Fail
 
 
 def declares(fallback: Fallback, level: DegradationLevel) -> bool:
-    """Return whether something is declared that may answer from `level` (L2 or L3) down."""
+    """Return whether the deployment declares anything that may answer at `level` (L2, L3) or below."""
     if fallback.constant_score is not None:
         return True
     return level is DegradationLevel.FALLBACK and (
@@ -56,11 +56,11 @@ def next_step(
     """Return the highest declared step that can still answer.
 
     Args:
-        fallback: what the deployment declares.
-        fallback_is_ready: the fallback version could take this call now, with time enough.
-        tried_fallback: this call comes back from the fallback version already.
+        fallback: the deployment's declaration.
+        fallback_is_ready: the fallback version could take this call now, with enough time.
+        tried_fallback: the fallback version has already failed this call.
         last_score: the entity's last score if declared, known and young enough.
-        floor: the highest level allowed; a drill sets it lower on the ladder.
+        floor: the highest level allowed; a drill lowers it.
     """
     if floor <= DegradationLevel.FALLBACK:
         if fallback.version is not None and fallback_is_ready and not tried_fallback:

@@ -1,10 +1,10 @@
-"""Who goes first where calls wait, and who is refused last."""
+"""Priorities of calls: the order of service, and the reverse order of refusal."""
 
 from enum import IntEnum
 
 
 class Priority(IntEnum):
-    """Who is served first, and who is refused last. The order of the queues of a lane."""
+    """The order of service, and of the queues of a lane; the last is refused first."""
 
     LIVE = 0
     STREAM = 1

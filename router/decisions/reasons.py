@@ -1,4 +1,4 @@
-"""Why a row is degraded, in the words of responses, lines and metrics."""
+"""The reasons why a row is degraded, as named in responses, log lines and metrics."""
 
 from functools import lru_cache
 
@@ -17,7 +17,7 @@ _REASON_OF = {
 
 
 def marks_of(statuses: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return which degrading statuses each row has, a bit (1 << status) for each; shape (n,).
+    """Return the degrading statuses of each row as bits (1 << status); shape (n,).
 
     Args:
         statuses: shape (n, width) of FeatureStatus.

@@ -1,39 +1,39 @@
-"""How much work may be in the router at once: AIMD on queue time, shares by priority.
+"""A limit on the work in the router: AIMD on queue time, shares by priority.
 
-Additive increase while queues are short and the limit is in use, multiplicative decrease when
+Additive increase while queues are short and the limit is in use, multiplicative decrease if
 work waits longer than wanted (Chiu & Jain 1989). A limit that is not in use proves nothing, and
-with time is forgotten: what an overload taught must not refuse large calls for hours after it.
-Pure; one decision a batch.
+is forgotten with time: an overload must not cause refusals of large calls for hours after it.
+Pure; one decision per batch.
 """
 
 from dataclasses import dataclass, replace
 
 from router.decisions.priority import Priority
 
-# What share of the limit a priority may fill: the lower ones are refused earlier.
+# The share of the limit that a priority may fill: lower ones are refused earlier.
 _SHARE = {Priority.LIVE: 1.0, Priority.STREAM: 0.9, Priority.BATCH: 0.75}
-MIRROR_SHARE = 0.5  # above this the mirror sheds: shadows go first
-_LONG_S = 60.0  # of silence: whatever was learnt before it is forgotten
+MIRROR_SHARE = 0.5  # above this, mirrored rows are dropped: shadows go first
+_LONG_S = 60.0  # of silence: earlier experience is forgotten
 
 
 @dataclass(frozen=True, slots=True)
 class RowLimitPolicy:
     least_rows: int
     most_rows: int
-    wanted_queue_s: float  # median wait that is still fine
-    decrease: float = 0.9  # at least; in the proportion of wanted to found down to `most_decrease`
+    wanted_queue_s: float  # acceptable median wait
+    decrease: float = 0.9  # the smallest; in the ratio of wanted to found, down to `most_decrease`
     most_decrease: float = 0.5
     hold_s: float = 0.1  # at most one decrease in this time
-    doubling_s: float = 1.0  # of a limit that is not in use
+    doubling_s: float = 1.0  # for a limit that is not in use
 
 
 @dataclass(frozen=True, slots=True)
 class RowLimit:
-    """The limit in rows. Starts wide and finds its size."""
+    """The limit in rows. It starts high and adapts."""
 
     policy: RowLimitPolicy
     rows: float
-    moved_s: float = 0.0  # monotonic: when it moved last
+    moved_s: float = 0.0  # monotonic: when it last changed
 
     def after_batch(self, *, queue_s: float, outstanding_rows: int, now_s: float) -> "RowLimit":
         """Return the limit after a batch whose middle row waited `queue_s`."""
@@ -64,6 +64,6 @@ class RowLimit:
 
 
 def retry_after_ms(*, outstanding_rows: int, limit_rows: float, wanted_queue_s: float) -> int:
-    """Return when a refused caller may come back: longer the fuller, at least the wanted wait."""
+    """Return when a refused caller may retry: later the fuller the router, at least the wanted wait."""
     fullness = outstanding_rows / max(limit_rows, 1.0)
     return max(1, round(1000 * wanted_queue_s * max(1.0, fullness)))

@@ -1,4 +1,4 @@
-"""Rules before the model: simple comparisons over feature columns, for a batch at once."""
+"""Rules before the model: simple comparisons over feature columns, for a whole batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,12 +22,12 @@ NO_RULE = -1
 def first_matching_rule(
     rules: Sequence[Rule], columns: Mapping[str, NDArray[Any]], rows: int
 ) -> NDArray[np.int64]:
-    """Return for each row the index of the first rule that holds, or `NO_RULE`.
+    """Return for each row the index of the first matching rule, or `NO_RULE`.
 
     Args:
-        rules: in the order of the deployment; the first that holds decides.
+        rules: in the order of the deployment; the first match decides.
         columns: values by feature name, each of shape (rows,), numeric. A rule whose feature is
-            not among them, or whose value is NaN, does not hold.
+            missing, or whose value is NaN, does not match.
         rows: number of rows.
     """
     decided = np.full(rows, NO_RULE, dtype=np.int64)
@@ -35,7 +35,7 @@ def first_matching_rule(
         column = columns.get(rule.feature)
         if column is None:
             continue
-        # NaN != x is true in IEEE 754, yet a missing value must not decide.
+        # NaN != x is true in IEEE 754, but a missing value must not decide.
         holds = _COMPARE[rule.operator](column, rule.value) & ~np.isnan(column)
         decided[(decided == NO_RULE) & holds] = index
     return decided

@@ -1,4 +1,4 @@
-"""Which requests are mirrored. Pure: by the request id, so a replay samples the same ones."""
+"""The choice of mirrored requests. Pure: by request id, so that a replay samples the same ones."""
 
 from hashlib import blake2b
 

@@ -1,4 +1,4 @@
-"""RouterAdminService: what one router process did and does, for operators on the same machine."""
+"""RouterAdminService: the state and history of one router process, for operators on its machine."""
 
 import os
 from typing import Any
@@ -91,10 +91,10 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
         return router_pb2.StartDrillResponse(router_id=self._router_id)
 
     def _check_declared(self, level: DegradationLevel) -> None:
-        """Refuse a drill that would be an outage.
+        """Refuse a drill that would cause an outage.
 
         Raises:
-            RefusedError: live models declare nothing that could answer from `level` down.
+            RefusedError: live models declare nothing that could answer at `level` or below.
         """
         bare = [
             model.deployment.model
@@ -104,7 +104,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
         if bare:
             raise RefusedError(
                 f"{', '.join(bare)}: no fallback is declared for L{level.value}, so every call would "
-                "fail; declare one (understudy registry fallback), or allow errors on purpose"
+                "fail; declare one (understudy registry fallback), or allow errors explicitly"
             )
 
 
@@ -143,7 +143,7 @@ def _scorers(models: LiveModels) -> list[router_pb2.UsedScorer]:
 
 
 def model_states(models: LiveModels) -> list[registry_pb2.RouterModelState]:
-    """Return what is live, for the registry's status and for operators."""
+    """Return the live state, for the registry's status and for operators."""
     return [model_state_to_wire(_state(model)) for model in models]
 
 

@@ -1,4 +1,4 @@
-"""`Responder` port: a batch of answers to protobuf bytes, each to its own caller."""
+"""The `Responder` port: a batch of answers converted to protobuf bytes, one for each caller."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -22,7 +22,7 @@ _UNAVAILABLE = 14
 
 
 class ProtobufResponder:
-    """One message is reused for a whole batch: per row only what differs is set."""
+    """Reuses one message for a whole batch: only fields that differ are set per row."""
 
     def scatter(self, answered: Answered, deployment: Deployment, *, now_s: float) -> None:
         message = pb.ScoreResponse()
@@ -65,7 +65,7 @@ class ProtobufResponder:
 
 @lru_cache(maxsize=1024)
 def served_by(served: Served, assigned: tuple[Arm, int] | None, *, digests: bool) -> pb.ServedBy:
-    """Return the message; `assigned` is named when another arm had to answer."""
+    """Return the message; `assigned` is set if another arm had to answer."""
     message = pb.ServedBy(
         model=served.model,
         version=served.version,
@@ -83,7 +83,7 @@ def served_by(served: Served, assigned: tuple[Arm, int] | None, *, digests: bool
 
 
 def _special_served_by(served: Served, call: Call) -> pb.ServedBy | None:
-    """Return what only this call is told of who answered; None: what the whole batch is."""
+    """Return the identity message for this call alone, or None if the batch's applies."""
     assigned = call.live.seats[call.seat]
     if not call.include_digests and assigned.version == served.version:
         return None
@@ -139,7 +139,7 @@ def _set_outputs(
 ) -> None:
     message.ClearField("outputs")
     if answered.rule_rows is not None and answered.rule_rows[row] != NO_RULE:
-        return  # no model saw it
+        return  # no model scored it
     for name in wanted:
         values = answered.outputs.get(name)
         if values is not None:
@@ -164,7 +164,7 @@ def _batch_answer(
 def _results(
     answered: Answered, deployment: Deployment, call: Call, at: int
 ) -> list[pb.CandidateResult]:
-    """Return a result for each candidate that is kept, in the order that was asked for."""
+    """Return a result for each candidate to keep, in the requested order."""
     candidates = call.candidates
     if candidates is None:
         raise AssertionError("only a ScoreBatch has candidates")

@@ -1,4 +1,4 @@
-"""Say which arm a unit key is assigned to, who answers for it now, and why, without scoring."""
+"""The arm of a unit key, the version that answers for it now, and why, without scoring."""
 
 from router.admission.admit import MOST_ID_CHARACTERS
 from router.decisions.assignment import ArmWeight
@@ -11,7 +11,7 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 
 
 def explain(model: str, unit_key: str, live: LiveModel | None) -> pb.ExplainAssignmentResponse:
-    """Return the arm of `unit_key` with the declared and the acting shares.
+    """Return the arm of `unit_key` with the declared shares and those in effect.
 
     Raises:
         NotFoundError: no deployment of that model.
@@ -37,7 +37,7 @@ def explain(model: str, unit_key: str, live: LiveModel | None) -> pb.ExplainAssi
 
 
 def withheld_bp(live: LiveModel) -> int:
-    """Return the share of declared challengers that are not ready: it stays with the champion."""
+    """Return the share of declared challengers that are not ready, which stays with the champion."""
     return sum(seat.weight_bp for seat in live.seats[1:] if not _acts(live, seat))
 
 
@@ -56,7 +56,7 @@ def _acts(live: LiveModel, seat: ArmWeight) -> bool:
 
 
 def _shares(live: LiveModel, unit_key: str) -> list[pb.ArmShare]:
-    """Return the declared arms, champion first, and who stands in for a champion that is not ready."""
+    """Return the declared arms, champion first, and the version acting for an unready champion."""
     champion, *challengers = live.seats
     acting = live.effective.champion
     champions_bp = champion.weight_bp + withheld_bp(live)

@@ -1,4 +1,4 @@
-"""One ScoreBatchResponse from those of the parts that a large call was split into."""
+"""One ScoreBatchResponse from those of the parts of a split call."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -10,9 +10,9 @@ ValueT = TypeVar("ValueT")
 
 
 def join_answers(parts: Sequence[bytes], candidates: Candidates) -> bytes | None:
-    """Return the answer of the whole call, its results in the order that was asked for.
+    """Return the answer of the whole call, its results in the requested order.
 
-    None: the parts were answered by different versions or steps of the ladder. Degradation is the
+    None if different versions or steps of the ladder answered the parts. Degradation is the
     worst level and the union of reasons and names; each time is the longest of the parts, and
     `batch_rows` the largest.
     """

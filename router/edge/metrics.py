@@ -1,4 +1,4 @@
-"""The counters as Prometheus metrics. Read when scraped; nothing is done per request for it."""
+"""The counters as Prometheus metrics. They are read on a scrape, without any work per request."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -17,11 +17,11 @@ from router.edge.explain import withheld_bp
 from router.pipeline import Pipeline
 from understudy.domain.errors import UnavailableError
 
-_LONGEST_READ_S = 5.0  # a scrape waits no longer for the event loop; then it fails
+_LONGEST_READ_S = 5.0  # limit on a scrape's wait for the event loop; then it fails
 
 
 class RouterCollector(Collector):
-    """Reads what only the event loop's thread may touch: `serve_metrics` lets it do so."""
+    """Reads state of the event loop's thread, which `serve_metrics` makes possible."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class RouterCollector(Collector):
         )
         yield CounterMetricFamily(
             "understudy_router_wrong_digest_records",
-            "Records written under another definition of their view; taken as missing",
+            "Records written under another definition of their view; treated as missing",
             self._counters.wrong_digest_records,
         )
         yield self._store()
@@ -77,19 +77,19 @@ class RouterCollector(Collector):
         yield refused
         yield CounterMetricFamily(
             "understudy_router_late_rows",
-            "Rows scored after their caller was answered or had gone",
+            "Rows scored after their caller was answered or had disconnected",
             self._counters.late_rows,
         )
         yield CounterMetricFamily(
             "understudy_router_hedged_rows",
-            "Rows given to a second scorer, because the first took long",
+            "Rows sent to a second scorer, because the first took long",
             self._counters.hedged_rows,
         )
 
     def _troubles(self) -> Iterator[Metric]:
         degraded = CounterMetricFamily(
             "understudy_router_degraded_rows",
-            "Rows not answered at L0, by why",
+            "Rows not answered at L0, by reason",
             labels=("model", "reason"),
         )
         for (model, reason), count in self._counters.degraded.items():
@@ -97,7 +97,7 @@ class RouterCollector(Collector):
         yield degraded
         breakers = GaugeMetricFamily(
             "understudy_router_scorer_breaker_open",
-            "1 while the scorer is not asked",
+            "1 while the scorer's breaker is open",
             labels=("model", "version", "address"),
         )
         for live in self._models:
@@ -110,7 +110,7 @@ class RouterCollector(Collector):
     def _store(self) -> Metric:
         events = CounterMetricFamily(
             "understudy_router_store_events",
-            "What the feature store's client met",
+            "Events in the feature store's client",
             labels=("event",),
         )
         for name, count in self._store_counters().items():
@@ -123,7 +123,7 @@ class RouterCollector(Collector):
         )
         withheld = GaugeMetricFamily(
             "understudy_router_withheld_parts",
-            "Declared parts that do not act because a version is not ready",
+            "Declared parts not in effect because a version is not ready",
             labels=("model",),
         )
         share = GaugeMetricFamily(
@@ -143,7 +143,7 @@ class RouterCollector(Collector):
     def _mirrors(self) -> Iterator[Metric]:
         rows = CounterMetricFamily(
             "understudy_router_mirror_rows",
-            "Rows offered to a shadow, by what became of them",
+            "Rows offered to a shadow, by outcome",
             labels=("model", "shadow", "fate"),
         )
         for (model, version), mirror in self._models.mirrors.items():
@@ -153,7 +153,7 @@ class RouterCollector(Collector):
         yield rows
         breakers = GaugeMetricFamily(
             "understudy_router_mirror_feature_breaker_open",
-            "1 while the feature store is not asked for what the shadow alone reads",
+            "1 while the breaker for the shadow's own features is open",
             labels=("model", "shadow"),
         )
         for (model, version), mirror in self._models.mirrors.items():
@@ -173,13 +173,13 @@ class RouterCollector(Collector):
 
 
 def serve_metrics(host: str, port: int, collector: Collector) -> Callable[[], None]:
-    """Serve /metrics on `host:port` from daemon threads; return what ends it.
+    """Serve /metrics on `host:port` from daemon threads; return a function that stops it.
 
-    Call it inside the event loop whose thread changes what `collector` reads, and call the
-    returned function outside of it.
+    Call it inside the event loop whose thread changes the state that `collector` reads, and call
+    the returned function outside of it.
 
     Raises:
-        UnavailableError: the address cannot be bound, e.g. the port is taken.
+        UnavailableError: the address cannot be bound, e.g. the port is in use.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_ReadInLoop(collector, asyncio.get_running_loop()))
@@ -197,7 +197,7 @@ def serve_metrics(host: str, port: int, collector: Collector) -> Callable[[], No
 
 
 class _ReadInLoop(Collector):
-    """Collects in the thread of the event loop: dicts there change while others iterate them."""
+    """Collects in the event loop's thread: its dicts change while other threads iterate them."""
 
     def __init__(self, collector: Collector, loop: asyncio.AbstractEventLoop) -> None:
         self._collector = collector

@@ -1,4 +1,4 @@
-"""Outcomes: late ground truth from callers, checked and put into columns."""
+"""Outcomes: late ground truth from callers, checked and converted to columns."""
 
 from collections.abc import Callable
 
@@ -22,8 +22,8 @@ def outcome_batches(
 
     Raises:
         InvalidInputError: an outcome lacks its request id or model, its label is not finite, or
-            its time is none.
-        NotFoundError: a model is not deployed; names that a caller makes up must open no files.
+            its time is invalid.
+        NotFoundError: a model is not deployed; names invented by a caller must open no files.
     """
     if not 1 <= len(request.outcomes) <= _MOST_OUTCOMES:
         raise InvalidInputError.of(

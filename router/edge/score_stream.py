@@ -1,13 +1,13 @@
-"""One ScoreStream call: many units in flight, answers in any order, one writer.
+"""One ScoreStream call: many units in flight, answers in any order, a single writer.
 
 reader -> admitted calls -> (lanes) -> outbox -> writer
 
-No task and no future per message: its answer goes into the outbox when it is set. Reading pauses
-while too much is in flight or unsent, so a caller that does not read is not read from: that is
-the flow control.
+There is no task or future per message: its answer goes into the outbox when it is set. Reading
+pauses while too much is in flight or unsent, so a caller that does not read is not read from: that
+is the flow control.
 
-A stream that is old, or whose process drains, stops reading, answers what it took and ends with OK.
-What it did not take is the caller's to send again, on another stream.
+A stream that is old, or whose process drains, stops reading, answers the messages it has read, and
+ends with OK. The caller sends unread ones again, on another stream.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _log = structlog.get_logger()
 
 
 class ScoreStream:
-    """Serves one call. `admit` parses a request and admits it, or raises why not."""
+    """Serves one call. `admit` parses a request and admits it, or raises the reason for refusing it."""
 
     def __init__(
         self,
@@ -69,18 +69,18 @@ class ScoreStream:
                 await self._write(self._reading, write)
         finally:
             aged.cancel()
-            # The caller has gone: what is still queued need not be scored.
+            # The caller has disconnected: queued messages need not be scored.
             for answer in tuple(self._in_flight):
                 answer.abandon()
                 self._leave(answer)
 
     def stop_reading(self) -> None:
-        """Take no more messages: `run` returns once those taken are answered."""
+        """Read no more messages: `run` returns once those already read are answered."""
         if self._reading is not None:
             self._reading.cancel()
 
     def put_answer(self, answer: "_StreamedAnswer", body: bytes) -> None:
-        """Send the response that a batch has for one message."""
+        """Send a batch's response to one message."""
         self._leave(answer)
         request_id = answer.call.request_id.encode()
         self._put(
@@ -95,7 +95,7 @@ class ScoreStream:
         )
 
     def put_failure(self, answer: "_StreamedAnswer", error: Exception) -> None:
-        """Send why one message has no response; the stream goes on."""
+        """Send the error of one message; the stream continues."""
         self._leave(answer)
         self._put_error(id_to_tell(answer.call.request_id), error)
 
@@ -155,14 +155,14 @@ class ScoreStream:
 
 
 class _StreamedAnswer:
-    """`Answer` of one message of a stream; sent as soon as it is set."""
+    """The `Answer` of one message of a stream; sent as soon as it is set."""
 
     __slots__ = ("_is_done", "_stream", "call")
 
     def __init__(self, stream: ScoreStream, received: bytes, *, arrived_s: float) -> None:
         self._stream = stream
         self._is_done = False
-        # The stream's deadline is not a message's: each gets the default budget.
+        # The stream's deadline does not apply to messages: each gets the default budget.
         self.call = UnreadCall(self, Priority.STREAM, arrived_s, None, received, self._admit)
 
     def done(self) -> bool:
@@ -178,27 +178,27 @@ class _StreamedAnswer:
 
     def _admit(self, call: UnreadCall) -> Call:
         admitted = self._stream.admit(call)
-        call.request_id = admitted.request_id  # ours, when it came without one
+        call.request_id = admitted.request_id  # a new one, if the message had none
         return admitted
 
     def abandon(self) -> None:
-        """Say that nobody waits any more."""
+        """Record that the answer is no longer awaited."""
         self._is_done = True
 
     def _end(self) -> None:
         if self._is_done:
-            raise asyncio.InvalidStateError("answered already, or nobody waits")
+            raise asyncio.InvalidStateError("already answered, or no longer awaited")
         self._is_done = True
 
 
 def _request_id_of(received: bytes) -> str:
-    """Return the id of a request that is refused unread; "" when it cannot be read, or is large.
+    """Return the id of a request refused unread; "" if it is unreadable, or the request is large.
 
-    A flood of large messages must not cost what their refusal saves.
+    In a flood of large messages this must not cost what the refusal saves.
     """
     if len(received) > _MOST_BYTES_READ_FOR_ID:
         return ""
     try:
         return pb.ScoreStreamRequest.FromString(received).request.request_id
-    except Exception:  # noqa: BLE001 - it was refused already; the id only helps the caller
+    except Exception:  # noqa: BLE001 - it is refused anyway; the id only helps the caller
         return ""

@@ -1,4 +1,4 @@
-"""ScoringService: translate, delegate, report once. Answers arrive as bytes and leave as such."""
+"""ScoringService: translate, delegate, report once. Messages are bytes on arrival and departure."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -32,7 +32,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ScoringService:
-    """The RPCs. What they share is in the stages; here is only what the wire asks for."""
+    """The RPCs. Their common work is in the stages; this class only handles the wire."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class ScoringService:
         self._streams = OpenStreams()
 
     def handlers(self) -> grpc.GenericRpcHandler:
-        """Return the generic handlers. Requests come as bytes: what is none is our caller's fault.
+        """Return the generic handlers. Requests are bytes: unparsable ones are the caller's fault.
 
         (gRPC's own deserialiser would end such a call with UNKNOWN and a Python exception's text.)
         """
@@ -92,7 +92,7 @@ class ScoringService:
 
     async def score_batch(self, received: bytes, context: Context) -> bytes:
         try:
-            self._gate.check_room(1, Priority.BATCH)  # reading thousands of candidates is work
+            self._gate.check_room(1, Priority.BATCH)  # reading thousands of candidates is expensive
             request = parsed(pb.ScoreBatchRequest, received)
             check_sizes(request, {**_MOST, "candidates": self._admission.most_candidates})
             answer = _new_answer()
@@ -122,7 +122,7 @@ class ScoringService:
             await abort_with(context, error, rpc="ScoreBatch")
 
     async def score_stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        """Score what arrives; many in flight, answers as they come."""
+        """Score arriving messages; many are in flight, answered as they finish."""
         stream = ScoreStream(
             self._admit_streamed,
             self._intake,
@@ -134,7 +134,7 @@ class ScoringService:
         await self._streams.run(stream, requests, context.write)
 
     def end_streams(self) -> None:
-        """Let every stream, also those to come, answer what it took and end with OK."""
+        """Let every stream, including future ones, answer the messages it has read and end with OK."""
         self._streams.end()
 
     async def explain_assignment(
@@ -207,7 +207,7 @@ def _new_answer() -> asyncio.Future[bytes]:
 
 
 def check_sizes(request: Any, most: Mapping[str, int]) -> None:
-    """Refuse repeated fields with too many entries before any of them is looked at.
+    """Refuse repeated fields with too many entries before reading any of them.
 
     Raises:
         InvalidInputError: with each field that has too many.
@@ -232,14 +232,14 @@ def scalars(features: Any) -> dict[str, FeatureScalar]:
         kind = value.WhichOneof("kind")
         if kind is None:
             raise InvalidInputError.of(
-                f"features[{name}]", read="no value", accepted="number, integer, text or flag"
+                f"features[{name}]", read="no value", accepted="number, integer, string or boolean"
             )
         plain[name] = getattr(value, kind)
     return plain
 
 
 def _text_of(request: Any, field: str) -> str | None:
-    """Return the text of an `optional` field; None when it is not set."""
+    """Return the text of an `optional` field, or None if it is not set."""
     text: str = getattr(request, field)
     return text or ("" if request.HasField(field) else None)
 

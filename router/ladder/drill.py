@@ -1,4 +1,4 @@
-"""A drill: answer from a lower level for a while, on purpose, visibly."""
+"""A drill: answers from a lower level for a limited time, on purpose and visibly."""
 
 import re
 from collections.abc import Callable
@@ -16,10 +16,10 @@ _log = structlog.get_logger()
 
 
 def parse_duration_s(text: str) -> float:
-    """Return the seconds that `30`, `30s`, `5m`, `1.5h` or `500ms` stand for.
+    """Return the seconds in `30`, `30s`, `5m`, `1.5h` or `500ms`.
 
     Raises:
-        InvalidInputError: it is no such text.
+        InvalidInputError: the text has another form.
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
@@ -39,7 +39,7 @@ class Drill:
 
 @dataclass(frozen=True, slots=True)
 class RunningDrill:
-    """A drill as operators see it."""
+    """A drill as shown to operators."""
 
     level: DegradationLevel
     left_s: float
@@ -48,15 +48,15 @@ class RunningDrill:
 
 
 class DrillSwitch:
-    """Holds the drill of this process; it ends by itself."""
+    """Holds the drill of this process, which ends by itself."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
-        self.is_on = False  # an attribute: it is read for each call
+        self.is_on = False  # an attribute, because it is read for each call
         self._now_s = now_s
         self._drill: Drill | None = None
 
     def level(self) -> DegradationLevel:
-        """Return the level to answer from at best: FULL when there is no drill."""
+        """Return the highest level to answer from: FULL if there is no drill."""
         if self._drill is None:
             return DegradationLevel.FULL
         if self._now_s() >= self._drill.until_s:
@@ -67,10 +67,10 @@ class DrillSwitch:
     def planned(
         self, level: DegradationLevel, *, duration_s: float, actor: str, reason: str
     ) -> Drill:
-        """Return a drill that may start now; level FULL is the end of one.
+        """Return a drill that may start now; level FULL ends one.
 
         Raises:
-            InvalidInputError: duration, actor or reason will not do.
+            InvalidInputError: duration, actor or reason is invalid.
         """
         if level is not DegradationLevel.FULL and not 0 < duration_s <= LONGEST_DRILL_S:
             raise InvalidInputError.of("duration_s", read=duration_s, accepted="above 0, to 3600")
@@ -96,7 +96,7 @@ class DrillSwitch:
         )
 
     def running(self) -> RunningDrill | None:
-        """Return the drill that is on; None when none is."""
+        """Return the running drill, or None."""
         if self.level() is DegradationLevel.FULL or self._drill is None:
             return None
         drill = self._drill

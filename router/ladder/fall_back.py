@@ -1,4 +1,4 @@
-"""Down the ladder: what a revision declares for calls that its scorers cannot answer."""
+"""The ladder: the declared answers of a revision for calls that its scorers cannot answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from understudy.domain.deployments import DegradationLevel, DegradationReason, D
 from understudy.domain.errors import DeadlinePassedError, UnavailableError, UnderstudyError
 
 _LEAST_TIME_TO_ASK_S = 0.005  # with less, another version could not answer in time
-_CHALLENGER_SHARE = 0.6  # of a call's time, for a challenger; the rest is the champion's
-_FIRST_VERSION_SHARE = 0.8  # the rest is the fallback version's
+_CHALLENGER_SHARE = 0.6  # of a call's time, for a challenger; the rest is for the champion
+_FIRST_VERSION_SHARE = 0.8  # the rest is for the fallback version
 
 
 @dataclass(frozen=True, slots=True)
 class NextVersion:
-    """Who tries after a version that is stuck, and when."""
+    """The version that tries after a stuck one, and when."""
 
     lane: Lane
     share: float  # of its time that a call waits for the first version
@@ -37,7 +37,7 @@ class NextVersion:
 
 
 class Ladder:
-    """One revision's ladder. Each call goes one step at a time, only onto declared steps."""
+    """The ladder of one revision. Each call goes one step at a time, only onto declared steps."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Ladder:
         drill: DrillState,
     ) -> None:
         self._deployment = deployment
-        self._served = served  # in whose name declared answers go out
+        self._served = served  # the identity in declared answers
         self._champion = champion
         self._fallback = fallback
         self._delivery = delivery
@@ -60,11 +60,11 @@ class Ladder:
 
     @property
     def is_drilling(self) -> bool:
-        """Whether everything is to be answered from the ladder, on purpose."""
+        """Return whether all calls are to be answered from the ladder, on purpose."""
         return self._drill.is_on and self._drill.level() > DegradationLevel.FEATURES
 
     def take_down(self, calls: Sequence[Call], cause: Cause) -> None:
-        """Take each call one step down; it ends with an error only where no step is left."""
+        """Take each call one step down; it ends with an error only if no step is left."""
         now_s = self._clocks.monotonic_s()
         settled: dict[tuple[DegradationLevel, DegradationReason], list[tuple[Call, float]]] = {}
         for call in calls:
@@ -75,7 +75,7 @@ class Ladder:
                 case AskVersion():
                     call.progress.go_to_fallback()
                     if self._fallback is None or not self._fallback.put(call):
-                        raise AssertionError("asked a version that nobody serves")
+                        raise AssertionError("asked a version that is not served")
                 case AnswerWith(level=level, score=score, reason=reason):
                     settled.setdefault((level, reason), []).append((call, score))
                 case Fail():
@@ -84,7 +84,7 @@ class Ladder:
             self._delivery.deliver(self._declared(level, reason, group, now_s), self._deployment)
 
     def after(self, lane: Lane) -> "NextVersion | None":
-        """Return who may try the calls of a version that is stuck; None: nobody."""
+        """Return the version that may try the calls of a stuck one, or None."""
         champion, fallback = self._champion, self._fallback
         if champion is not None and champion is not lane and champion.open_pullers:
             return NextVersion(champion, _CHALLENGER_SHARE, is_fallback=False)
@@ -93,7 +93,7 @@ class Ladder:
         return None
 
     def hand_over(self, calls: Sequence[Call], to: "NextVersion") -> None:
-        """Let the next version try, too; the first answer counts."""
+        """Let the next version try as well; the first answer counts."""
         for call in calls:
             if to.is_fallback:
                 call.progress.fall(Cause.DEADLINE_NEAR)
@@ -103,7 +103,7 @@ class Ladder:
             to.lane.put(call)
 
     def _put_to_champion(self, call: Call, now_s: float) -> bool:
-        """Let the champion answer for a challenger that cannot: its share stays with it."""
+        """Let the champion answer for a failing challenger, whose share stays with it."""
         if call.progress.tried_champion or self._champion is None or self.is_drilling:
             return False
         call.progress.go_to_champion()
@@ -161,6 +161,6 @@ def _error_of(cause: Cause) -> UnderstudyError:
         case Cause.SCORE_NOT_FINITE:
             return UnavailableError("score", "the model's score is not a finite number")
         case Cause.DRILL:
-            return UnavailableError("model", "a drill is on, and no fallback is declared")
+            return UnavailableError("model", "a drill is running, and no fallback is declared")
         case Cause.SCORER_UNAVAILABLE | Cause.SCORER_FAILED:
             return UnavailableError("scorer", f"{cause.value}, and no fallback is declared")

@@ -1,6 +1,6 @@
-"""Calls that no scorer answers: the rules come before the ladder, for they need no model.
+"""Calls that no scorer answers: rules come before the ladder, because they need no model.
 
-A rule that sends large amounts to review must not give way to a constant because a scorer died.
+A rule that sends large amounts to review must not be replaced by a constant because a scorer died.
 """
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _log = structlog.get_logger()
 
 
 class RulesFirst:
-    """Asks the rules of a revision about calls that have not seen them; the rest goes down."""
+    """Applies the rules of a revision to calls that have not seen them; the rest goes down."""
 
     def __init__(
         self,
@@ -37,18 +37,18 @@ class RulesFirst:
         self._ladder = ladder
         self._delivery = delivery
         self._spawn = spawn
-        self._groups: list[Sequence[Call]] = []  # of which the rules are being asked
+        self._groups: list[Sequence[Call]] = []  # to which rules are being applied
 
     @property
     def is_deciding(self) -> bool:
         return bool(self._groups)
 
     def calls(self) -> Iterator[Call]:
-        """Iterate over what the rules are being asked about."""
+        """Iterate over the calls to which rules are being applied."""
         return chain.from_iterable(self._groups)
 
     def take_down(self, calls: Sequence[Call], cause: Cause) -> None:
-        """Take each call down the ladder, unless a rule decides it. Without time rules do not."""
+        """Take each call down the ladder unless a rule decides it; without time no rule is applied."""
         if not self._deployment.rules or cause is Cause.DEADLINE_NEAR:
             self._ladder.take_down(calls, cause)
             return
@@ -72,7 +72,7 @@ class RulesFirst:
             self._groups = [group for group in self._groups if group is not calls]
         for call in calls:
             call.progress.see_rules()
-        self._ladder.take_down(calls, cause)  # what is answered already stays so
+        self._ladder.take_down(calls, cause)  # answered calls are not affected
 
     async def _decide_group(self, stages: VersionStages, arm: Arm, calls: Sequence[Call]) -> None:
         decided, _ = split_decided(await stages.prepare(calls))
@@ -90,7 +90,7 @@ class RulesFirst:
             self._delivery.deliver(answered, self._deployment)
 
     def _reads_as(self, call: Call) -> tuple[int, Arm]:
-        """Return the version on whose features the rules are asked: the arm's own, if known."""
+        """Return the version whose features the rules read: the arm's own, if known."""
         assigned = call.live.seats[call.seat]
         if assigned.version in self._stages:
             return assigned.version, assigned.arm

@@ -1,4 +1,4 @@
-"""A scorer as the lanes see it: behind its breaker, and timed."""
+"""A scorer as used by lanes: behind its breaker, and timed."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,22 +16,22 @@ _log = structlog.get_logger()
 
 
 class GuardedScorer:
-    """A scorer process with its breaker; shared by all lanes that use the process."""
+    """A scorer process with its breaker, shared by all lanes that use the process."""
 
     def __init__(self, scorer: Scorer, policy: BreakerPolicy, *, gone_after_s: float) -> None:
         self.scorer = scorer
         self.breaker = Breaker(policy)
-        self.is_closed = True  # the breaker; an attribute: it is read for each batch
-        self.last_failure = ""  # why the last failed call failed
+        self.is_closed = True  # the breaker; an attribute, because it is read for each batch
+        self.last_failure = ""  # the reason for the last failure
         self._gone_after_s = gone_after_s
         self._experience = Experience()
 
     def is_overdue(self, waited_s: float) -> bool:
-        """Whether a batch that was sent so long ago should have been answered by now."""
+        """Return whether a batch sent `waited_s` ago should have been answered by now."""
         return self._experience.is_overdue(waited_s)
 
     def admit(self, now_s: float) -> Permit | None:
-        """Return leave to ask the scorer; None while its breaker does not let it be asked."""
+        """Return permission to call the scorer, or None if its breaker does not allow it."""
         if self.breaker.standing is not None:
             return self.breaker.standing
         self.breaker, permit = self.breaker.admit(now_s)
@@ -43,14 +43,14 @@ class GuardedScorer:
     ) -> bool:
         """Record how a batch ended; return whether the scorer is as good as before.
 
-        One that was not asked (`asked_s` None) is what it was, one that names what is wrong with
-        the request is well, and one that was asked by callers in a hurry may be.
+        A scorer that was not called (`asked_s` None) is unchanged, one that reports a fault of
+        the request is healthy, and one called with short deadlines may be.
         """
         if asked_s is None:
             return True
         if failure is None or isinstance(failure, InvalidInputError):
             self._experience = self._experience.after_answer(now_s - asked_s)
-            if permit is not self.breaker.standing:  # which a success leaves as it is
+            if permit is not self.breaker.standing:  # which a success does not change
                 self.record(permit, failure=None, now_s=now_s)
             return True
         if isinstance(failure, DeadlinePassedError):
@@ -60,13 +60,13 @@ class GuardedScorer:
             if verdict is Verdict.NOTHING:
                 return True
             if verdict is Verdict.GONE:
-                why = f"no answer to anybody in {self._gone_after_s * 1000:.0f} ms of waiting"
+                why = f"no answer at all in {self._gone_after_s * 1000:.0f} ms of waiting"
                 failure = ScorerHungError(f"scorer {self.scorer.address}", why)
         self.record(permit, failure=failure, now_s=now_s)
         return False
 
     def record(self, permit: Permit, *, failure: Exception | None, now_s: float) -> None:
-        """Move the breaker by how a permitted call ended."""
+        """Update the breaker after a permitted call."""
         was_closed = self.is_closed
         if failure is not None:
             self.last_failure = str(failure)
@@ -83,7 +83,7 @@ class GuardedScorer:
 
 
 class TimedScorer:
-    """A scorer that knows when it was asked last; None: not for this batch."""
+    """A scorer that records when it was called; None if not for this batch."""
 
     def __init__(self, scorer: Scorer, now_s: Callable[[], float]) -> None:
         self.address = scorer.address

@@ -1,7 +1,7 @@
 """A queue for one version of one revision. While its scorers are busy, calls gather.
 
-Scorers pull: an idle one takes all that has gathered, up to its limit. So a batch grows as large
-as the load makes it (what waits to be read gathers before, in `intake`), the fastest scorer gets
+Scorers pull: an idle one takes all waiting calls, up to its limit. So batches grow with the
+load (unread calls gather before, in `intake`), the fastest scorer gets
 the most, and a hung one gets nothing.
 """
 
@@ -33,10 +33,10 @@ class Lane:
     def __init__(self) -> None:
         self._queues: tuple[deque[Call], ...] = tuple(deque() for _ in Priority)
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._passed_over = 0  # batches in a row that left calls of a lower priority behind
-        self.open_pullers = 0  # scorers that would take calls now or when they are done
+        self._passed_over = 0  # consecutive batches that left calls of a lower priority behind
+        self.open_pullers = 0  # scorers that take calls now or when they are done
         self.queued_rows = 0
-        self.batches_taken = 0  # and not given back: any of them may be put back
+        self.batches_taken = 0  # and not released: any of them may be put back
         self._closing = asyncio.Event()
 
     @property
@@ -45,11 +45,11 @@ class Lane:
 
     @property
     def is_done(self) -> bool:
-        """Whether it is closed and none of its calls is left anywhere."""
+        """Return whether it is closed and none of its calls is left anywhere."""
         return self.closed and not (self.queued_rows or self.batches_taken)
 
     def put(self, call: Call) -> bool:
-        """Queue `call`; False when no scorer would ever take it."""
+        """Queue `call`; False if no scorer would ever take it."""
         if not self.open_pullers:
             return False
         self._queues[call.priority].append(call)
@@ -58,17 +58,17 @@ class Lane:
         return True
 
     def put_back(self, calls: list[Call]) -> None:
-        """Queue again, at the front, what a scorer took and failed."""
+        """Queue again, at the front, calls that a scorer took and failed."""
         for call in reversed(calls):
             self._queues[call.priority].appendleft(call)
             self.queued_rows += call.rows
         self._wake_one()
 
     async def take(self, most_rows: int) -> list[Call]:
-        """Wait for calls and take those that have gathered, at least one; [] when closed and done.
+        """Wait for calls and take the waiting ones, at least one; [] if closed and done.
 
-        Each batch is given back with `release`. A closed lane is done when nothing is queued and
-        nothing is taken: until then a scorer may fail, and its calls are for another one.
+        Each batch is returned with `release`. A closed lane is done when nothing is queued and
+        nothing is taken: until then a scorer may fail, and its calls need another one.
         """
         while not self.closed or self.queued_rows or self.batches_taken:
             if not self.queued_rows:
@@ -79,14 +79,14 @@ class Lane:
         return []
 
     def release(self) -> None:
-        """Say that a batch is answered, or put back, or has gone elsewhere."""
+        """Record that a batch was answered, put back, or moved elsewhere."""
         self.batches_taken -= 1
         if self.closed and not self.batches_taken:
             self._wake_all()
 
     @property
     def has_idle_scorer(self) -> bool:
-        """Whether one waits for calls, and there are none."""
+        """Return whether a scorer waits for calls and there are none."""
         return any(not arrival.done() for arrival in self._idle)
 
     def take_if(self, is_wanted: CallTest) -> list[Call]:
@@ -97,12 +97,12 @@ class Lane:
         return self._remove(lambda _: True)
 
     def close(self) -> None:
-        """Let pullers end once all is done. Nothing new may be put after this."""
+        """Let pullers end once all calls are done. Nothing may be put after this."""
         self._closing.set()
         self._wake_all()
 
     async def closed_within(self, seconds: float) -> bool:
-        """Wait until it is closed, but no longer than `seconds`."""
+        """Wait until it is closed, at most `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
@@ -133,7 +133,7 @@ class Lane:
                 taken.append(call)
                 rows += call.rows
             if queue:
-                break  # what is left of a higher priority goes before the lower ones
+                break  # remaining calls of a higher priority precede lower ones
         self.queued_rows -= rows
         is_behind = any(self._queues[taken[0].priority + 1 :])
         self._passed_over = self._passed_over + 1 if is_behind and not is_their_turn else 0
@@ -142,9 +142,9 @@ class Lane:
         return taken
 
     def _in_turn(self) -> Sequence[deque[Call]]:
-        """Return the queues by priority, but first the one of those passed over for longest.
+        """Return the queues by priority, but first the one passed over for longest.
 
-        So calls of a lower priority are slow beside many of a higher one, and not without end.
+        So calls of a lower priority are slow next to many of a higher one, but do not starve.
         """
         waiting = [queue for queue in self._queues if queue]
         longest = min(waiting[1:], key=lambda queue: queue[0].arrived_s, default=waiting[0])

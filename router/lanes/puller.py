@@ -1,6 +1,6 @@
-"""One scorer's side of a lane: take what has gathered, answer it, take the next.
+"""One scorer's side of a lane: take the waiting calls, answer them, take the next ones.
 
-One batch is in flight per scorer and lane; that is what makes batches grow by themselves.
+One batch is in flight per scorer and lane, which makes batches grow without a timer.
 """
 
 import asyncio
@@ -26,18 +26,18 @@ _log = structlog.get_logger()
 
 
 class LaneDuties(Protocol):
-    """What pullers do with the calls of a lane; its version does it."""
+    """The operations of pullers on a lane's calls, provided by its version."""
 
     async def answer(self, calls: Sequence[Call], scorer: Scorer) -> None:
-        """Score and deliver, or raise why the scorer did not answer."""
+        """Score and deliver, or raise the reason why the scorer did not answer."""
         ...
 
     def take_down(self, calls: Sequence[Call], cause: Cause) -> None:
-        """Take each one step down the ladder."""
+        """Take each call one step down the ladder."""
         ...
 
     async def probe(self, scorer: Scorer) -> None:
-        """Score one row of defaults for nobody, to see whether a scorer is back."""
+        """Score one row of defaults, to see whether a scorer has recovered."""
         ...
 
 
@@ -54,7 +54,7 @@ class Puller:
         self._most_rows = most_rows
         self._timed = TimedScorer(guarded.scorer, clocks.monotonic_s)
         self.in_flight: Sequence[Call] = ()
-        self._sent_s = 0.0  # when what is in flight was sent; monotonic
+        self._sent_s = 0.0  # when the batch in flight was sent; monotonic
         self.has_ended = False
         self._is_joined = False
 
@@ -67,7 +67,7 @@ class Puller:
         return self._guarded
 
     def take_slow(self, now_s: float, hedge_after_s: float) -> list[Call]:
-        """Return what this scorer has had for so long that another may try too; once for each."""
+        """Return calls that this scorer has had long enough for another to try; once for each."""
         if not self.in_flight or now_s - self._sent_s < hedge_after_s:
             return []
         slow = [
@@ -80,23 +80,23 @@ class Puller:
         return slow
 
     def is_stuck(self, now_s: float) -> bool:
-        """Whether it has been silent for much longer than its batches take, or it is gone."""
+        """Return whether it has been silent for much longer than its batches take, or is gone."""
         if not self._is_joined:
             return True
         return bool(self.in_flight) and self._guarded.is_overdue(now_s - self._sent_s)
 
     def join(self) -> None:
-        """Count this scorer in, before its task takes the first step: calls may wait for it."""
+        """Register this scorer before its task takes the first step: calls may wait for it."""
         self._is_joined = True
         self._lane.open_pullers += 1
 
     async def run(self) -> None:
-        """Serve until the lane is closed and empty; `join` comes first."""
+        """Serve until the lane is closed and empty; `join` must be called first."""
         try:
             while True:
                 if not self._guarded.is_closed:
                     await self._wait_until_closed()
-                    if not self._is_joined:  # the lane has closed meanwhile
+                    if not self._is_joined:  # the lane has closed in the meantime
                         return
                 calls = await self._lane.take(self._most_rows)
                 if not calls:
@@ -106,14 +106,14 @@ class Puller:
                 finally:
                     self._lane.release()
                 if not succeeded:
-                    # Not first in line again: what was put back is for another scorer.
+                    # Not first in line again: calls that were put back are for another scorer.
                     await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
         finally:
             self.has_ended = True
             self._leave()
 
     def _in_time(self, calls: Sequence[Call]) -> list[Call]:
-        """Return the calls that are still awaited; what has no time left is not run."""
+        """Return the calls that are still awaited; those without time left are not run."""
         now_s = self._clocks.monotonic_s()
         in_time: list[Call] = []
         late: list[Call] = []
@@ -125,11 +125,11 @@ class Puller:
         return in_time
 
     async def _serve(self, calls: list[Call]) -> bool:
-        """Answer `calls` or pass them on; return whether this scorer did its part."""
+        """Answer `calls` or pass them on; return whether this scorer succeeded."""
         if not calls:
             return True
         self._sent_s = self._clocks.monotonic_s()
-        # Not closed: another lane's failure opened it meanwhile. A probe is nobody's call (ADR 8).
+        # Not closed: another lane's failure opened it. A probe uses no caller's work (ADR 8).
         is_closed = self._guarded.is_closed
         permit = self._guarded.admit(self._sent_s) if is_closed else None
         if permit is None:
@@ -166,14 +166,14 @@ class Puller:
                 cause = Cause.SCORER_UNAVAILABLE
             case _:
                 cause = Cause.SCORER_FAILED
-        if cause is not Cause.DEADLINE_NEAR:  # of which the breaker tells, where it means something
+        if cause is not Cause.DEADLINE_NEAR:  # which the breaker logs if it is significant
             _log.warning("scorer_failed", address=self.address, why=str(error), rows=len(calls))
         self._pass_on(left, cause)
 
     def _take_apart(
         self, calls: Sequence[Call], error: InvalidInputError, *, was_one: bool
     ) -> None:
-        """One row that the scorer refuses must not fail its neighbours: try each call alone."""
+        """Try each call alone, so that a row that the scorer refuses does not fail the others."""
         for call in calls:
             if was_one or call.progress.is_alone:
                 call.answer.set_exception(error)
@@ -182,7 +182,7 @@ class Puller:
                 self._lane.put_back([call])
 
     def _pass_on(self, calls: Sequence[Call], cause: Cause, *, was_tried: bool = True) -> None:
-        """Give calls that this scorer did not answer to another one in time, else down the ladder."""
+        """Pass unanswered calls to another scorer in time, otherwise down the ladder."""
         now_s = self._clocks.monotonic_s()
         again: list[Call] = []
         down: list[Call] = []

@@ -1,9 +1,9 @@
-"""A large call in parts, so that live calls find their turn between them.
+"""The division of a large call into parts, so that single calls run between them.
 
-The parts are calls like any other: each is queued, scored, logged and degraded by itself. When
-the last is answered the call is; the first that fails ends it. Where parts were answered by
-different versions, or steps of the ladder, they make no ranking: then the call is made again, in
-one piece.
+The parts are calls like any other: each is queued, scored, logged and degraded separately. The
+call is answered when its last part is; the first failure ends it. If different versions or
+steps of the ladder answered the parts, they form no ranking: then the call is repeated as a
+whole.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,11 +21,11 @@ def split_call(
     """Return `call` itself, or parts of at most `most_rows` candidates each.
 
     Args:
-        call: what is not a ScoreBatch has no parts.
-        most_rows: of a part.
-        join: makes the answer of the call from those of the parts, in their order; None: they
-            are not of one model.
-        again: takes the call in one piece.
+        call: a call that is not a ScoreBatch has no parts.
+        most_rows: largest size of a part.
+        join: builds the call's answer from those of the parts, in order; None if they
+            are not from one model.
+        again: takes the whole call.
     """
     candidates = call.candidates
     if candidates is None or call.rows <= most_rows:
@@ -57,12 +57,12 @@ def _part_of(candidates: Candidates, start: int, end: int) -> Candidates:
         ids=candidates.ids[start:end],
         indices=candidates.indices[start:end],
         features=None if features is None else features[start:end],
-        refused=candidates.refused if start == 0 else {},  # told once
+        refused=candidates.refused if start == 0 else {},  # reported once
     )
 
 
 class _Whole:
-    """What the parts have in common: the call's answer, and what is there of it."""
+    """The common state of the parts: the call's answer, and the parts answered so far."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class _Whole:
 
 
 class _Part:
-    """Where the answer of one part goes."""
+    """The destination of the answer of one part."""
 
     __slots__ = ("_is_set", "_place", "_whole")
 

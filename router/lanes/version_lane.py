@@ -1,4 +1,4 @@
-"""One version of a revision: its queue, the scorers that serve it, and its batches to their answers."""
+"""One version of a revision: its queue, its scorers, and the way of its batches to answers."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ TakeDown = Callable[[Sequence[Call], Cause], None]
 
 
 class VersionLane:
-    """Answers what is put into `lane`; what it cannot answer is taken down the ladder."""
+    """Answers the calls in `lane`; calls that it cannot answer are taken down the ladder."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class VersionLane:
         mirrors: Sequence[MirrorQueue],
         is_fallback: bool,
     ) -> None:
-        """`mirrors`: get a copy of what this version answers; () unless it is the champion."""
+        """`mirrors` get a copy of this version's answers; () unless it is the champion."""
         self.lane = lane
         self.pullers: list[Puller] = []
         self._stages = stages
@@ -63,7 +63,7 @@ class VersionLane:
         return made
 
     async def answer(self, calls: Sequence[Call], scorer: Scorer) -> None:
-        """Score and deliver what is still awaited.
+        """Score and deliver the calls that are still awaited.
 
         Raises:
             UnderstudyError: the scorer did not answer, or refuses a row.
@@ -85,10 +85,10 @@ class VersionLane:
         self._take_down(calls, cause)
 
     async def probe(self, scorer: Scorer) -> None:
-        """Score one row of defaults for nobody.
+        """Score one row of defaults.
 
         Raises:
-            UnderstudyError: the scorer is not back.
+            UnderstudyError: the scorer has not recovered.
         """
         version = self.version
         blank = version.plan.assemble(
@@ -97,11 +97,11 @@ class VersionLane:
         await scorer.infer(version.spec, blank.tensors, timeout_s=_PROBE_TIMEOUT_S)
 
     def take_down_if_due(self, due_by_s: float) -> None:
-        """Take down the ladder what must be answered by `due_by_s`, queued or in flight."""
+        """Take calls that must be answered by `due_by_s` down the ladder, queued or in flight."""
         due = self.lane.take_if(lambda call: call.answer_by_s <= due_by_s or call.answer.done())
         for puller in self.pullers:
             due += [call for call in puller.in_flight if call.answer_by_s <= due_by_s]
-        if due:  # hedged calls are there twice
+        if due:  # hedged calls occur twice
             self._take_down(list(dict.fromkeys(due)), Cause.DEADLINE_NEAR)
 
     def is_stuck(self, now_s: float) -> bool:
@@ -109,7 +109,7 @@ class VersionLane:
         return all(puller.is_stuck(now_s) for puller in self.pullers)
 
     def share_if(self, is_wanted: Callable[[Call], bool]) -> list[Call]:
-        """Return calls for another version to try: the queued leave, those in flight stay too."""
+        """Return calls for another version to try: queued ones are moved, those in flight shared."""
         calls = self.lane.take_if(is_wanted)
         for puller in self.pullers:
             for call in puller.in_flight:
@@ -119,7 +119,7 @@ class VersionLane:
         return calls
 
     def hedge_if_slow(self, now_s: float, after_s: float) -> None:
-        """Let an idle scorer try, too, what another one has had for `after_s`."""
+        """Let an idle scorer also try batches that another one has had for `after_s`."""
         for puller in self.pullers:
             if not self.lane.has_idle_scorer:
                 break
@@ -129,7 +129,7 @@ class VersionLane:
 
     @property
     def is_drained(self) -> bool:
-        """Whether nothing runs here any more: no call, and no puller that probes."""
+        """Return whether nothing runs here any more: no call, and no puller that probes."""
         return not self.lane.queued_rows and all(puller.has_ended for puller in self.pullers)
 
     def addresses(self) -> set[str]:
@@ -145,15 +145,15 @@ class VersionLane:
             return
         delivery = self._delivery
         handed = delivery.answer(answered, self._deployment)
-        await asyncio.sleep(0)  # the callers' turn: what follows is not theirs to wait for
+        await asyncio.sleep(0)  # the callers' turn: they need not wait for the rest
         delivery.book(answered, self._deployment, handed)
         if self._mirrors:
             self._mirror(answered, tensors, handed.outstanding_rows)
 
     def _rows_to_deliver(self, answered: Answered) -> NDArray[np.bool_] | None:
-        """Return which rows are answers that somebody awaits; None: all are.
+        """Return the rows with answers that are still awaited; None if all are.
 
-        A single call with a score that is no number goes down the ladder. Candidates of a
+        A single call whose score is not a number goes down the ladder. Candidates of a
         ScoreBatch stay: each of them is answered with its own error.
         """
         is_finite = bool(np.isfinite(answered.scores).all())
@@ -163,7 +163,7 @@ class VersionLane:
         bad: list[Call] = []
         at = 0
         for call in answered.calls:
-            if call.answer.done():  # answered from the ladder meanwhile, or the caller has gone
+            if call.answer.done():  # answered from the ladder, or the caller has disconnected
                 kept[at : at + call.rows] = False
                 self._delivery.counters.late_rows += call.rows
             elif call.candidates is None and not np.isfinite(answered.scores[at]):
@@ -176,7 +176,7 @@ class VersionLane:
     def _mirror(
         self, answered: Answered, tensors: tuple[NDArray[Any], ...], outstanding_rows: int
     ) -> None:
-        """Offer to the shadows what the champion's model answered; not what a rule decided."""
+        """Offer the answers of the champion's model to the shadows, except those of rules."""
         if answered.rule_rows is not None:
             by_model = whole_calls(answered.calls, answered.rule_rows == NO_RULE)
             if not by_model.all():

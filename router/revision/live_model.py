@@ -1,4 +1,4 @@
-"""What one model name serves now: one revision, compiled. Replaced whole, never edited."""
+"""The live state of one model name: one compiled revision. Replaced as a whole, never edited."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from understudy.domain.deployments import Arm, Deployment
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all live models of a router use."""
+    """The parts shared by all live models of a router."""
 
     features: FeatureFetcher
     delivery: Delivery
     clocks: Clocks
     most_batch_rows: int
     scorer_timeout_s: float
-    hedge_after_s: float = 0.0  # a batch away for longer is tried by an idle scorer too; 0: never
+    hedge_after_s: float = 0.0  # an idle scorer also tries a batch that takes longer; 0 for never
 
 
 class LiveModel:
-    """Takes calls to the arms they are assigned to; takes them down the ladder when that fails."""
+    """Takes calls to their assigned arms, and down the ladder if that fails."""
 
     def __init__(
         self,
@@ -94,16 +94,16 @@ class LiveModel:
         if call.rows <= self._shared.most_batch_rows:
             self._submit(call)
             return
-        part_rows = max(1, self._shared.most_batch_rows // 2)  # live calls fit beside a part
+        part_rows = max(1, self._shared.most_batch_rows // 2)  # single calls fit next to a part
         join = self._shared.delivery.responder.join
         for part in split_call(call, part_rows, join, again=self._submit):
             self._submit(part)
 
     def fall_back_if_due(self, now_s: float, *, next_in_s: float = 0.0) -> None:
-        """Answer from the ladder what would miss its deadline, queued or in flight.
+        """Answer calls that would miss their deadline from the ladder, queued or in flight.
 
-        Before that, the next version tries what a version that is stuck has had for long.
-        `next_in_s`: when this is asked again; what is due by then is due now.
+        Before that, the next version tries calls that a stuck version has had for long.
+        `next_in_s`: time until the next call of this; calls due by then are due now.
         """
         due_by_s = now_s + next_in_s
         if late := [call for call in self._rules_first.calls() if call.answer_by_s <= due_by_s]:
@@ -114,16 +114,16 @@ class LiveModel:
             of_version.take_down_if_due(due_by_s)
 
     def hedge_if_slow(self, now_s: float) -> None:
-        """Let an idle scorer try, too, what another one has had for long; the first answer counts."""
+        """Let an idle scorer also try slow batches of another one; the first answer counts."""
         if self._shared.hedge_after_s:
             for of_version in self.lanes.values():
                 of_version.hedge_if_slow(now_s, self._shared.hedge_after_s)
 
     def close(self) -> None:
-        """Take no new calls; what is here may still go from one version to the next.
+        """Accept no new calls; existing ones may still move from one version to the next.
 
-        So lanes close in the order in which calls fall, each when nothing can fall to it any more;
-        call it again until all are.
+        So lanes close in the order in which calls fall, each when no call can fall to it any more;
+        call it again until all are closed.
         """
         last = [each for each in (self._champion, self._fallback) if each is not None]
         first = [each for each in self.lanes.values() if each not in last]
@@ -135,13 +135,13 @@ class LiveModel:
                 return
 
     def close_at_once(self) -> None:
-        """Take nothing any more, from nobody: the process ends."""
+        """Accept no calls any more, not even from other versions: the process is exiting."""
         for of_version in self.lanes.values():
             of_version.lane.close()
 
     @property
     def is_drained(self) -> bool:
-        """Whether nothing of this model runs any more: no call, and no puller that probes."""
+        """Return whether nothing of this model runs any more: no call, and no puller that probes."""
         return not self._rules_first.is_deciding and all(
             of_version.is_drained for of_version in self.lanes.values()
         )
@@ -203,7 +203,7 @@ def _served(deployment: Deployment, effective: Effective, version: VersionPlan) 
 
 
 def _served_without(deployment: Deployment, versions: Mapping[int, VersionPlan]) -> Served:
-    """Return who answers when no model does: the deployment itself, in the champion's name."""
+    """Return the identity without a model: the deployment itself, in the champion's name."""
     champion = versions.get(deployment.champion)
     return Served(
         model=deployment.model,

@@ -1,4 +1,4 @@
-"""From the registry's snapshot to what is live: compile what changed, keep what did not."""
+"""The live models of a snapshot of the registry: changed ones are compiled, others kept."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -28,7 +28,7 @@ MirrorKey = tuple[str, int]  # model, shadow version
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """What a live model was made from; equal inputs need no new one."""
+    """The inputs of a live model; equal inputs need no new one."""
 
     deployment: Deployment
     effective: Effective
@@ -37,9 +37,9 @@ class _Inputs:
 
 
 class LiveModels:
-    """All that this router serves now. Each model is replaced whole, between batches.
+    """All models that this router serves now. Each is replaced as a whole, between batches.
 
-    A replaced model answers what it has admitted; so a batch sees exactly one revision.
+    A replaced model answers the calls it has admitted, so a batch sees exactly one revision.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class LiveModels:
         self._plans: dict[tuple[VersionRef, str], VersionPlan] = {}
         self._scorers: dict[str, tuple[ClosableScorer, GuardedScorer]] = {}
         self.mirrors: dict[MirrorKey, MirrorQueue] = {}
-        self.lineage: str | None = None  # of the snapshot that is served; None: none has come
+        self.lineage: str | None = None  # of the snapshot in use; None before the first one
         self.sequence: int | None = None
 
     def __iter__(self) -> Iterator[LiveModel]:
         return iter(self.live.values())
 
     async def apply(self, snapshot: Snapshot) -> None:
-        """Serve what the snapshot says. A deployment that cannot be compiled keeps the old one."""
+        """Serve the snapshot. A deployment that cannot be compiled keeps its old model."""
         specs = {spec.ref: spec for spec in snapshot.versions}
         ready = _ready_addresses(snapshot)
         for deployment in snapshot.deployments:
@@ -92,7 +92,7 @@ class LiveModels:
         await self._close_unused()
 
     async def sweep_forever(self) -> None:
-        """Answer from the ladder what would miss its deadline, hedge; let go of drained models."""
+        """Answer late calls from the ladder, hedge, and release drained models, periodically."""
         while True:
             await asyncio.sleep(_TICK_S)
             now_s = self._shared.clocks.monotonic_s()
@@ -103,11 +103,11 @@ class LiveModels:
                 except Exception:  # noqa: BLE001 - boundary: a bug must not end every deadline's guard
                     _log.exception("sweep_failed", model=model.deployment.model)
             for model in self._retired:
-                model.close()  # as far as it can, by now
+                model.close()  # as far as possible by now
             self._retired = [model for model in self._retired if not model.is_drained]
 
     def close(self) -> None:
-        """Stop admitting; mirrors end when what they hold is sent."""
+        """Stop admitting calls; mirrors end once their queued rows are sent."""
         for model in (*self.live.values(), *self._retired):
             model.close_at_once()
         for mirror in self.mirrors.values():
@@ -126,7 +126,7 @@ class LiveModels:
     ) -> None:
         model = deployment.model
         before = self.live.get(model)
-        # A version that acts until its successor is ready need not be named any more.
+        # A version that acts until its successor is ready may no longer be named.
         known = {each.version.spec.ref: each.version.spec for each in _lanes_of(before)} | specs
         of_model = {
             ref.number: found for ref, found in ready.items() if ref.model == model and ref in known
@@ -215,7 +215,7 @@ class LiveModels:
         self._retired.append(model)
 
     def _forget_plans(self) -> None:
-        """Keep the compiled plans of what is served; versions come and go for years."""
+        """Keep the compiled plans only of served versions, because versions come and go for years."""
         served = {
             (spec.ref, spec.artifact_digest)
             for inputs in self._inputs.values()
@@ -224,9 +224,9 @@ class LiveModels:
         self._plans = {key: plan for key, plan in self._plans.items() if key in served}
 
     async def _close_unused(self) -> None:
-        """Close what nobody uses: not a live model, not a retired one, not a mirror.
+        """Close scorers that no live model, retired model or mirror uses.
 
-        A channel that is closed under a call cancels whoever awaits it.
+        Closing a channel with a call in flight cancels the task that awaits the call.
         """
         used: set[str] = set()
         for model in (*self.live.values(), *self._retired):

@@ -1,4 +1,4 @@
-"""What a request to one model may name, over all versions that may answer it."""
+"""The names that a request to one model may use, over all versions that may answer it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from understudy.features.serving.assembly import AssemblyPlan
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestNames:
-    entity_types: tuple[str, ...]  # that features are read by; the champion's first one leads
+    entity_types: tuple[str, ...]  # by which features are read; the champion's first one leads
     feature_names: frozenset[str]
     output_names: tuple[str, ...]
-    plans: tuple[AssemblyPlan, ...]  # each checks the values of the features that it reads
+    plans: tuple[AssemblyPlan, ...]  # each checks the values of its own features
 
 
 def request_names(deployment: Deployment, versions: Mapping[int, VersionPlan]) -> RequestNames:

@@ -231,7 +231,7 @@ async def test_the_answer_to_another_request_is_corrupted_and_ends_its_stream() 
 
     async with scorer_of(serving_streams(serve_twice)) as scorer:
         await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
-        with pytest.raises(CorruptedError, match="none to its request"):
+        with pytest.raises(CorruptedError, match="does not match its request"):
             await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
         await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
 

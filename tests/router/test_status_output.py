@@ -46,7 +46,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
 
 def test_a_router_that_is_well_has_no_troubles(printed: Printed) -> None:
     assert troubles([well()]) == []
-    assert "all parts act" in printed(well())
+    assert "all parts are in effect" in printed(well())
     assert "mirrored" in printed(well())
 
 
