@@ -101,7 +101,7 @@ class DemoReport:
         )
 
     def refused(self, left_out: Sequence[str], findings: Sequence[Finding]) -> None:
-        self._screen.say(f"refused, as it lacks {', '.join(left_out)}:")
+        self._screen.say(f"refused, because it lacks {', '.join(left_out)}:")
         rows = [(each.field, each.read, each.wanted) for each in findings]
         self._screen.table(("field", "read", "wanted"), rows)
 
