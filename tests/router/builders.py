@@ -1,4 +1,4 @@
-"""Calls as the stages see them, for tests that need no router around it."""
+"""Calls as the stages see them, for tests without a router."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def bare_call(
     rows: int = 1,
     candidates: Candidates | None = None,
 ) -> Call:
-    """Return a call with `name` as request id and unit key; `live` None: nobody looks at it."""
+    """Return a call with `name` as request id and unit key; `live` may be None if it is not used."""
     return Call(
         live=live,
         request_id=name,

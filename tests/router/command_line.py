@@ -1,4 +1,4 @@
-"""The router's commands as an operator starts them."""
+"""The router's commands, started like an operator does."""
 
 import os
 import subprocess

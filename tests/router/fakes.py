@@ -1,4 +1,4 @@
-"""Fakes of what the request path needs of the world: a feature store, scorers."""
+"""Fakes of the router's environment: a feature store, scorers."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from understudy.features.ports import UNANSWERED, ViewRead
 
 
 class FakeStore:
-    """`FeatureStore` in memory. `failing` makes every read unavailable."""
+    """A `FeatureStore` in memory. `failing` makes every read unavailable."""
 
     inline = True
 
@@ -54,16 +54,16 @@ class FakeStore:
 
 
 class RemoteStore(FakeStore):
-    """A store that is read off the loop: it may hang, or leave keys unanswered."""
+    """A store that is read off the loop, and may hang or leave keys unanswered."""
 
     inline = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.given_s: list[float] = []  # how long each read was waited for
+        self.given_s: list[float] = []  # the time limit of each read
         self.hangs = False
-        self.hanging_views: set[str] = set()  # reads of these are not answered
-        self.silent: set[str] = set()  # entities it does not answer for
+        self.hanging_views: set[str] = set()  # views whose reads are not answered
+        self.silent: set[str] = set()  # entities without an answer
 
     async def read(
         self, reads: Sequence[ViewRead], *, timeout_s: float
@@ -82,7 +82,7 @@ class RemoteStore(FakeStore):
 
 
 class FakeScorer:
-    """`Scorer` whose score is the first column times 10 plus the version number / 1000."""
+    """A `Scorer` whose score is the first column times 10 plus the version number / 1000."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -90,11 +90,11 @@ class FakeScorer:
         self.failing = False
         self.fails_after: int | None = None  # batches
         self.is_closed = False
-        self.refuses: float | None = None  # a batch with this in its first column
+        self.refuses: float | None = None  # refuses a batch with this in its first column
         self.answers_nan_for: float | None = None
         self.answers_inf_for: float | None = None
         self.entered = asyncio.Event()
-        self.release: asyncio.Event | None = None  # set: calls wait for it
+        self.release: asyncio.Event | None = None  # if set, calls wait for it
 
     async def infer(
         self,

@@ -1,4 +1,4 @@
-"""Reading answers as the tests speak of them."""
+"""Reading of answers in the terms of the tests."""
 
 from understudy.scoring.v1 import scoring_pb2 as pb
 
@@ -6,6 +6,6 @@ _PREFIX = "DEGRADATION_REASON_"
 
 
 def reasons_of(answer: pb.ScoreResponse | pb.ScoreBatchResponse) -> list[str]:
-    """Return why the answer is degraded, e.g. "features_stale"."""
+    """Return the reasons why the answer is degraded, e.g. "features_stale"."""
     names = [pb.DegradationReason.Name(reason) for reason in answer.degradation.reasons]
     return [name.removeprefix(_PREFIX).lower() for name in names]

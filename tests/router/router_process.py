@@ -1,6 +1,6 @@
-"""A router process before scorers of this one: real gRPC between them, and faults at will.
+"""A router process with scorers in the test's process: real gRPC in between, and faults on demand.
 
-The router goes by a remembered snapshot, so no registry and no scorer host take part.
+The router uses a stored snapshot, so no registry and no scorer host take part.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class ServedScorer:
 
     def __init__(self) -> None:
         self.address = ""
-        self.takes_s = 0.0  # for each batch, however many are under way
+        self.takes_s = 0.0  # for each batch, however many are in flight
         self.fails = False
         self.batches = 0
         self._answers_left: int | None = None  # before it hangs by itself
@@ -48,11 +48,11 @@ class ServedScorer:
         self._is_well.set()
 
     def hang(self) -> None:
-        """Answer nobody until `resume`."""
+        """Stop answering until `resume`."""
         self._is_well.clear()
 
     def hang_after(self, batches: int) -> None:
-        """Answer so many more batches, then nobody until `resume`."""
+        """Answer `batches` more batches, then none until `resume`."""
         self._answers_left = batches
 
     def resume(self) -> None:
@@ -91,7 +91,7 @@ class RouterProcess:
     supervisor: Supervisor
 
     async def books(self) -> router_pb2.GetRouterStatusResponse:
-        """Return what its one worker has counted."""
+        """Return the counts of its one worker."""
         (books,) = await read_books(self.root)
         return books
 
@@ -111,7 +111,7 @@ async def open_router_process(
 ) -> AsyncIterator[RouterProcess]:
     """Serve `deployment` with the scorers of each version.
 
-    `features`: URL of a store that holds the features of `USERS`; by default LMDB below `root`.
+    `features`: URL of a store that has the features of `USERS`; by default LMDB below `root`.
     """
     if not features:
         features = f"lmdb:{root / 'features.lmdb'}"
@@ -131,7 +131,7 @@ async def open_router_process(
 
 
 def load_users(store_url: str) -> None:
-    """Write the features of `USERS`, seen just now."""
+    """Write the features of `USERS`, with the current time."""
     form = record_format(VIEW)
     now_ms = round(datetime.now(UTC).timestamp() * 1000)
     writer = open_writer(store_url)
@@ -148,7 +148,7 @@ def load_users(store_url: str) -> None:
 
 @asynccontextmanager
 async def serving(scorers: Mapping[int, Sequence[ServedScorer]]) -> AsyncIterator[None]:
-    """Serve each scorer on a port of its own; on leaving, none hangs."""
+    """Serve each scorer on a separate port; on leaving, none hangs."""
     everyone = [each for group in scorers.values() for each in group]
     servers: list[grpc.aio.Server] = []
     for scorer in everyone:
@@ -167,7 +167,7 @@ async def serving(scorers: Mapping[int, Sequence[ServedScorer]]) -> AsyncIterato
 
 
 class NodeProcess:
-    """The Aerospike node of the tests in a process of its own, with the features of `USERS`."""
+    """The Aerospike node of the tests in a separate process, with the features of `USERS`."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
@@ -182,11 +182,11 @@ class NodeProcess:
 
     async def kill(self) -> None:
         os.kill(self._pid, signal.SIGKILL)
-        await self._supervisor.stop(NODE)  # gone already; forget it
+        await self._supervisor.stop(NODE)  # it has already ended; remove it
 
     @contextmanager
     def hung(self) -> Iterator[None]:
-        """Answer nothing, and keep the port, while the block runs."""
+        """Stop answering, without closing the port, while the block runs."""
         os.kill(self._pid, signal.SIGSTOP)
         try:
             yield
@@ -195,7 +195,7 @@ class NodeProcess:
 
     @asynccontextmanager
     async def slow(self, *, stops_s: float, runs_s: float) -> AsyncIterator[None]:
-        """Answer in bursts only, while the block runs."""
+        """Answer only in bursts while the block runs."""
         pulses = asyncio.ensure_future(self._pulse(stops_s, runs_s))
         try:
             yield

@@ -1,4 +1,4 @@
-"""The deployment of the router's tests, in the values that a registry would tell."""
+"""The deployment of the router's tests, in the values that a registry would send."""
 
 from collections.abc import Mapping, Sequence
 
@@ -40,7 +40,7 @@ def deployment(**changes: object) -> Deployment:
 
 
 def ready_processes(ready: Mapping[int, Sequence[str]]) -> tuple[ScorerProcess, ...]:
-    """Return what a registry says of ready scorers, given their addresses by version."""
+    """Return a registry's report of ready scorers, given their addresses by version."""
     return tuple(
         ScorerProcess(
             ref=VersionRef(MODEL, number),

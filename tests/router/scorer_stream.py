@@ -1,4 +1,4 @@
-"""ModelStreamInfer in a test's hands."""
+"""ModelStreamInfer under a test's control."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -8,7 +8,7 @@ Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
 def answering_each(answers: Callable[[bytes], Awaitable[bytes]]) -> grpc.GenericRpcHandler:
-    """Serve streams on which each request gets what `answers` returns for it, one by one."""
+    """Serve streams on which `answers` is called for each request, one by one."""
 
     async def serve(requests: AsyncIterator[bytes], context: Context) -> None:
         async for body in requests:
@@ -20,7 +20,7 @@ def answering_each(answers: Callable[[bytes], Awaitable[bytes]]) -> grpc.Generic
 def serving_streams(
     serve: Callable[..., object],
 ) -> grpc.GenericRpcHandler:
-    """Serve each stream by `serve`."""
+    """Serve each stream with `serve`."""
     method: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(serve)
     return grpc.method_handlers_generic_handler(
         "inference.GRPCInferenceService", {"ModelStreamInfer": method}

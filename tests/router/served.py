@@ -1,4 +1,4 @@
-"""The world of the router's tests behind a real gRPC server."""
+"""The router of the tests behind a real gRPC server."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from understudy.domain.deployments import Challenger, Deployment, Fallback, Shad
 from understudy.runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
 from understudy.scoring.v1 import scoring_pb2_grpc
 
-PATIENT_S = 60.0  # these tests say what is answered, and a busy machine may take its time
+PATIENT_S = 60.0  # these tests are about answers, and a busy machine may be slow
 
 
 @dataclass
@@ -38,7 +38,7 @@ async def open_served(
 ) -> AsyncIterator[Served]:
     """Serve a deployment with champion 1, challenger 2, shadow 3 and a constant.
 
-    `options`: of the gRPC server.
+    `options`: options of the gRPC server.
     """
     async with open_world(
         feature_slow_s=PATIENT_S,

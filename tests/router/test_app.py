@@ -1,4 +1,4 @@
-"""A router process as `serve` puts it together: its limits act, from the settings to the wire."""
+"""A router process as composed by `serve`: its settings take effect on the wire."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ from understudy.scoring.v1 import scoring_pb2_grpc
 
 @asynccontextmanager
 async def open_router(root: Path, **settings: Any) -> AsyncIterator[grpc.aio.Channel]:
-    """Run a router without a registry: it goes by a remembered snapshot with no deployment."""
+    """Run a router without a registry, with a stored snapshot that has no deployment."""
     snapshot = registry_pb2.Snapshot(sequence=1)
     (root / "last-snapshot.pb").write_bytes(snapshot.SerializeToString())
     open_writer(f"lmdb:{root / 'features.lmdb'}").close_now()
@@ -55,7 +55,7 @@ async def status_of_score(channel: grpc.aio.Channel, *, model: str = "m") -> grp
     return grpc.StatusCode.OK
 
 
-async def test_largest_request_bytes_acts(tmp_path: Path) -> None:
+async def test_largest_request_bytes_takes_effect(tmp_path: Path) -> None:
     async with open_router(tmp_path, largest_request_bytes=4096) as channel:
         small = await status_of_score(channel, model="m" * 3_000)
         large = await status_of_score(channel, model="m" * 5_000)
@@ -64,7 +64,7 @@ async def test_largest_request_bytes_acts(tmp_path: Path) -> None:
     assert large is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_a_connection_of_age_ends_and_calls_go_on(tmp_path: Path) -> None:
+async def test_a_connection_at_its_age_limit_ends_and_calls_continue(tmp_path: Path) -> None:
     async with open_router(tmp_path, max_connection_age_s=1.0) as channel:
         before = await status_of_score(channel)
         async with asyncio.timeout(60):

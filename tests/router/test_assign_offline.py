@@ -1,4 +1,4 @@
-"""The offline tool says what a live router answers; bad input names its line or file."""
+"""The offline tool agrees with a live router; faults of the input name its line or file."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 @pytest.mark.virtual_time
-async def test_the_command_says_what_a_live_router_answers(saved: Path) -> None:
+async def test_the_command_agrees_with_a_live_router(saved: Path) -> None:
     async with open_world() as world:
         await world.deploy(
             DECLARED,
@@ -51,7 +51,7 @@ async def test_the_command_says_what_a_live_router_answers(saved: Path) -> None:
     assert {arm for _, arm, _ in printed} == {"champion", "challenger"}
 
 
-def test_it_reads_what_the_registrys_history_prints(
+def test_the_output_of_the_registrys_history_can_be_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_history(
@@ -66,7 +66,7 @@ def test_it_reads_what_the_registrys_history_prints(
     assert done.stdout.startswith("u1\t")
 
 
-def test_windows_line_ends_belong_to_no_key() -> None:
+def test_windows_line_ends_are_not_part_of_a_key() -> None:
     plain = [arm for _, arm in assigned_arms(DECLARED, [b"u1\n", b"u2"])]
 
     assert list(assigned_arms(DECLARED, [b"u1\r\n", b"u2\r\n"])) == [
@@ -86,7 +86,7 @@ def test_windows_line_ends_belong_to_no_key() -> None:
         (("--deployment", "SAVED"), "\udcff", USAGE, "UTF-8"),
     ],
 )
-def test_what_cannot_be_assigned_is_said_in_one_line(
+def test_input_that_cannot_be_assigned_is_reported_in_one_line(
     saved: Path, words: tuple[str, ...], given: str, code: int, named: str
 ) -> None:
     done = run_router("assign", *(str(saved) if w == "SAVED" else w for w in words), given=given)
@@ -96,7 +96,7 @@ def test_what_cannot_be_assigned_is_said_in_one_line(
     assert "Traceback" not in done.stderr
 
 
-def test_a_revision_that_was_edited_is_refused(saved: Path) -> None:
+def test_an_edited_revision_is_refused(saved: Path) -> None:
     content = json.loads(saved.read_text())
     saved.write_text(json.dumps({**content, "salt": "another"}))
 
@@ -107,7 +107,7 @@ def test_a_revision_that_was_edited_is_refused(saved: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_revision_of_the_registry_assigns_as_its_routers_do(tmp_path: Path) -> None:
+async def test_a_revision_of_the_registry_assigns_like_its_routers(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         await deployed.operator.until_settled(
             await deployed.operator.change(SetCanary(2, 4_000), reason="a challenger")

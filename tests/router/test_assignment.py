@@ -50,7 +50,7 @@ def test_a_unit_keeps_its_arm(weights: list[int], salt: str, unit: str) -> None:
     assert Assigner(split).assign(unit) == Assigner(split).assign(unit)
 
 
-def test_the_same_in_another_process() -> None:
+def test_assignment_is_the_same_in_another_process() -> None:
     program = (
         "from router.decisions.assignment import *\n"
         "from understudy.domain.deployments import Arm\n"

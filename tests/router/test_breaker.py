@@ -1,4 +1,4 @@
-"""The breaker under any traffic: never stuck, one probe at a time, late answers change nothing."""
+"""The breaker under any traffic: never stuck, one probe at a time, no effect of late answers."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,7 +91,7 @@ def test_a_permit_stands_until_a_call_fails_and_again_once_failures_are_forgotte
     assert breaker.standing is not None
 
 
-def test_trips_at_the_limit_and_not_before() -> None:
+def test_the_breaker_trips_at_the_limit_and_not_before() -> None:
     assert failed(Breaker(POLICY), 2).is_closed
     assert not failed(Breaker(POLICY), 3).is_closed
 
@@ -107,7 +107,7 @@ def test_a_success_forgives_the_failures_before_it() -> None:
 
 
 @given(outcomes=st.lists(st.booleans(), max_size=60))
-def test_trips_when_half_of_the_last_calls_failed(outcomes: list[bool]) -> None:
+def test_the_breaker_trips_when_half_of_the_recent_calls_failed(outcomes: list[bool]) -> None:
     breaker = Breaker(POLICY)
     for at, succeeded in enumerate(outcomes, start=1):
         breaker, permit = breaker.admit(0.0)
@@ -122,13 +122,13 @@ def test_trips_when_half_of_the_last_calls_failed(outcomes: list[bool]) -> None:
             return
 
 
-def test_a_forged_permit_does_not_move_an_open_breaker() -> None:
+def test_a_forged_permit_does_not_change_an_open_breaker() -> None:
     breaker = failed(Breaker(POLICY), 3)
 
     assert breaker.record(Permit(breaker.generation), succeeded=True, now_s=9.0) == breaker
 
 
-def test_a_failed_probe_opens_again_and_a_good_one_closes() -> None:
+def test_a_failed_probe_reopens_and_a_successful_one_closes() -> None:
     opened = failed(Breaker(POLICY), 3)
     probing, permit = opened.admit(2.0)
     assert permit is not None
@@ -137,7 +137,7 @@ def test_a_failed_probe_opens_again_and_a_good_one_closes() -> None:
     assert probing.record(permit, succeeded=True, now_s=2.5).is_closed
 
 
-def test_proof_that_it_is_gone_opens_at_once_unless_it_is_old() -> None:
+def test_proof_that_the_dependency_is_gone_opens_at_once_unless_it_is_old() -> None:
     breaker, permit = Breaker(POLICY).admit(0.0)
     assert permit is not None
 

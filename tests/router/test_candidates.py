@@ -1,4 +1,4 @@
-"""What each candidate of a ScoreBatch is told: its rule, its failure, its place; and all together."""
+"""The result of each candidate of a ScoreBatch: rule, failure, order; and the summary."""
 
 import pytest
 
@@ -29,7 +29,7 @@ async def test_a_candidate_that_a_rule_decided_names_it() -> None:
     ]
 
 
-async def test_an_infinite_score_takes_no_place_of_the_best() -> None:
+async def test_an_infinite_score_takes_no_place_among_the_best() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
         world.scorers["one"].answers_inf_for = 3.0
@@ -60,7 +60,7 @@ async def test_failed_candidates_of_all_kinds_follow_in_request_order() -> None:
     ]
 
 
-async def test_a_batch_tells_the_reasons_and_names_of_all_its_candidates() -> None:
+async def test_a_batch_lists_the_reasons_and_names_of_all_its_candidates() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
 
@@ -74,7 +74,7 @@ async def test_a_batch_tells_the_reasons_and_names_of_all_its_candidates() -> No
     assert list(answer.degradation.missing_features) == ["count"]
 
 
-async def test_candidates_at_full_level_stay_so_beside_degraded_ones() -> None:
+async def test_candidates_at_full_level_are_not_degraded_by_others() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
         await world.deploy(deployment(revision=2), ready={1: ["one"]}, specs=[spec(1)])

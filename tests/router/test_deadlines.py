@@ -1,4 +1,4 @@
-"""One budget per call, over fakes of the ports: what time is spent on, and what its end says."""
+"""One time budget per call, over fakes of the ports: how it is spent, and what its end means."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -35,7 +35,7 @@ async def swept(world: World) -> AsyncIterator[None]:
         sweeping.cancel()
 
 
-async def test_callers_in_a_hurry_do_not_close_a_scorer_to_others() -> None:
+async def test_callers_with_short_deadlines_do_not_close_a_scorer_to_others() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
         scorer = world.scorers["one"]
@@ -51,7 +51,7 @@ async def test_callers_in_a_hurry_do_not_close_a_scorer_to_others() -> None:
         assert patient.degradation.level == pb.DEGRADATION_LEVEL_FULL
 
 
-async def test_work_without_time_is_answered_and_not_run() -> None:
+async def test_work_without_time_left_is_answered_and_not_run() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), fallback=CONSTANT)
         scorer = world.scorers["one"]
@@ -79,7 +79,7 @@ async def test_a_hung_store_leaves_time_to_score() -> None:
 
         assert all(a.degradation.level == pb.DEGRADATION_LEVEL_FEATURES for a in answers)
         assert all(given_s <= 0.025 for given_s in store.given_s)
-        assert len(store.given_s) == 2  # then the breaker is open
+        assert len(store.given_s) == 2  # after these the breaker is open
 
 
 @pytest.mark.parametrize("budget_s", [0.01, 0.02, 0.05])
@@ -110,14 +110,14 @@ async def test_a_hung_challenger_leaves_its_units_to_the_champion() -> None:
         assert any(answer.served_by.assigned.version == 2 for answer in answers)
 
 
-async def test_a_challenger_that_answered_nobody_before_does_not_keep_the_next() -> None:
+async def test_a_challenger_that_never_answered_does_not_delay_the_next_call() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(Challenger(2, 10_000),))
         challenger = world.scorers["two"]
         challenger.release = asyncio.Event()
         with pytest.raises(DeadlinePassedError):
             await world.score("u1", remaining_s=0.05)
-        call = world.submit("u2", waited_s=4.0)  # in line behind the first, most of its time
+        call = world.submit("u2", waited_s=4.0)  # behind the first for most of its time
         await until(lambda: len(challenger.batches) == 2)
 
         world.live().fall_back_if_due(world.now_s())
@@ -140,7 +140,7 @@ async def test_a_hung_champion_leaves_time_for_the_fallback_version() -> None:
 
 
 async def handed_over(world: World) -> tuple[Call, asyncio.Event, asyncio.Event]:
-    """Return a call that the champion and the fallback version have, and what releases these."""
+    """Return a call that both the champion and the fallback version have, and their releases."""
     await two_arms(world, challengers=(), fallback=Fallback(version=3))
     releases = asyncio.Event(), asyncio.Event()
     world.scorers["one"].release, world.scorers["three"].release = releases
@@ -151,7 +151,7 @@ async def handed_over(world: World) -> tuple[Call, asyncio.Event, asyncio.Event]
     return call, *releases
 
 
-async def test_who_was_handed_over_is_not_failed_by_the_first_version() -> None:
+async def test_a_handed_over_call_is_not_failed_by_the_first_version() -> None:
     async with open_world() as world:
         call, first, second = await handed_over(world)
 
@@ -163,7 +163,7 @@ async def test_who_was_handed_over_is_not_failed_by_the_first_version() -> None:
         assert pb.ScoreResponse.FromString(await awaited(call)).served_by.version == 3
 
 
-async def test_the_first_version_may_still_answer_after_it_was_handed_over() -> None:
+async def test_the_first_version_may_still_answer_a_handed_over_call() -> None:
     async with open_world() as world:
         call, first, _ = await handed_over(world)
 
@@ -238,10 +238,10 @@ async def test_a_call_on_which_both_arms_hang_is_tried_by_the_fallback_version()
         assert answer.served_by.version == 3
 
 
-async def test_the_stores_time_is_not_the_scorers_fault() -> None:
+async def test_the_stores_time_does_not_count_against_the_scorer() -> None:
     class SlowStore(FakeStore):
         def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
-            skip(0.03)  # as when pages of the file are not in memory
+            skip(0.03)  # as if pages of the file were not in memory
             return super().read_now(reads)
 
     async with open_world(read_from=SlowStore(), cool_down_s=5.0) as world:
@@ -255,7 +255,7 @@ async def test_the_stores_time_is_not_the_scorers_fault() -> None:
         assert world.live().lanes[1].pullers[0].guarded.breaker.is_closed
 
 
-async def test_work_of_a_replaced_revision_waits_for_the_scorer_that_is_well() -> None:
+async def test_work_of_a_replaced_revision_waits_for_the_healthy_scorer() -> None:
     async with open_world(cool_down_s=5.0) as world:
         await world.deploy(deployment(), ready={1: ["one", "two"]}, specs=[spec(1)])
         broken, healthy = world.scorers["one"], world.scorers["two"]

@@ -1,4 +1,4 @@
-"""The small rules of the request path: who acts, how long, how much, what instead."""
+"""The small rules of the request path: effective versions, budgets, limits, fallbacks."""
 
 import math
 
@@ -40,13 +40,13 @@ ROW_LIMIT = RowLimitPolicy(least_rows=10, most_rows=1000, wanted_queue_s=0.02)
 BUDGET = BudgetPolicy(default_s=0.1, largest_s=10.0)
 
 
-def test_all_ready_is_as_declared() -> None:
+def test_if_all_versions_are_ready_the_declared_shares_apply() -> None:
     effective = decide_effective(DEPLOYMENT, {3, 5, 6}, None)
 
     assert (effective.champion, effective.challengers, effective.withheld) == (3, (5,), ())
 
 
-def test_a_challenger_that_is_not_ready_is_withheld_and_said_so() -> None:
+def test_a_challenger_that_is_not_ready_is_withheld_visibly() -> None:
     effective = decide_effective(DEPLOYMENT, {3, 6}, None)
 
     assert effective.challengers == ()
@@ -61,12 +61,12 @@ def test_a_challenger_that_is_not_ready_is_withheld_and_said_so() -> None:
 @pytest.mark.parametrize(
     ("ready", "acting", "champion"),
     [
-        ({2, 4, 5}, 4, 4),  # who acted goes on acting
-        ({2, 5}, 4, 2),  # else the standby
+        ({2, 4, 5}, 4, 4),  # the acting champion stays
+        ({2, 5}, 4, 2),  # otherwise the standby
         ({5}, 4, None),  # never a challenger that was not chosen as champion
     ],
 )
-def test_a_working_champion_is_not_traded_for_one_that_is_not_there_yet(
+def test_a_working_champion_is_not_replaced_by_one_that_is_not_ready(
     ready: set[int], acting: int, champion: int | None
 ) -> None:
     effective = decide_effective(DEPLOYMENT, ready, acting)
@@ -146,14 +146,14 @@ def test_an_overload_is_forgotten_within_seconds_of_light_traffic() -> None:
     assert limit.rows == 1000.0
 
 
-def test_live_work_is_refused_last() -> None:
+def test_single_calls_are_refused_last() -> None:
     live, stream, batch = RowLimit(ROW_LIMIT, 500.0).thresholds()
 
     assert live > stream > batch
     assert [p.name for p in Priority] == ["LIVE", "STREAM", "BATCH"]
 
 
-def test_the_fuller_the_longer_a_refused_caller_waits() -> None:
+def test_a_refused_caller_waits_longer_the_fuller_the_router() -> None:
     half = retry_after_ms(outstanding_rows=50, limit_rows=100, wanted_queue_s=0.02)
     double = retry_after_ms(outstanding_rows=200, limit_rows=100, wanted_queue_s=0.02)
 
@@ -200,11 +200,11 @@ def test_the_highest_declared_step_is_taken(
     assert step == expected
 
 
-def test_every_cause_is_a_reason_that_answers_can_name() -> None:
+def test_every_cause_has_a_reason_in_answers() -> None:
     assert set(Cause) <= set(DegradationReason)
 
 
-def test_a_drill_of_the_last_level_skips_those_above() -> None:
+def test_a_drill_of_the_last_level_skips_the_levels_above() -> None:
     step = next_step(
         LADDER,
         fallback_is_ready=True,
@@ -220,7 +220,7 @@ def rule(name: str, operator: str, value: float, feature: str = "amount") -> Rul
     return Rule(name, feature, RuleOperator(operator), value, "review", 1.0)
 
 
-def test_the_first_rule_that_holds_decides() -> None:
+def test_the_first_matching_rule_decides() -> None:
     rules = [rule("large", ">", 100.0), rule("any", ">=", 0.0)]
 
     decided = first_matching_rule(rules, {"amount": np.array([500.0, 5.0, -1.0])}, 3)
@@ -248,13 +248,13 @@ def test_a_missing_value_decides_nothing(operator: RuleOperator) -> None:
         ("!=", [True, False, True]),
     ],
 )
-def test_each_operator_compares_as_it_reads(operator: str, expected: list[bool]) -> None:
+def test_each_operator_compares_as_written(operator: str, expected: list[bool]) -> None:
     decided = first_matching_rule([rule("r", operator, 2.0)], {"amount": np.array([1, 2, 3])}, 3)
 
     assert (decided == 0).tolist() == expected
 
 
-def test_a_rule_on_an_unknown_feature_does_not_hold() -> None:
+def test_a_rule_on_an_unknown_feature_does_not_match() -> None:
     assert first_matching_rule([rule("r", ">", 0.0)], {}, 2).tolist() == [NO_RULE, NO_RULE]
 
 

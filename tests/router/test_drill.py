@@ -1,4 +1,4 @@
-"""A drill on the real stack: visible in answers, recorded before it starts, over by itself."""
+"""A drill on the real stack: visible in answers, recorded before its start, and self-ending."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def drill(
 
 
 async def answered(deployed: Deployed) -> set[tuple[int, int]]:
-    """Return the number of the level, L0 to L3, and the version of some answers."""
+    """Return the levels (as numbers, L0 to L3) and versions of some answers."""
     async with AsyncScoringClient(deployed.stack.addresses.router, timeout_s=60.0) as client:
         answers = [await client.score("cancer", {"patient": u}) for u in deployed.units[:20]]
     return {(LEVEL_OF[each.degradation.level].value, each.served_by.version) for each in answers}
@@ -79,7 +79,7 @@ async def test_a_drill_acts_in_every_worker_and_is_in_the_audit_log(tmp_path: Pa
     assert without_record == {0}
 
 
-async def test_drills_of_l1_and_l2_do_what_they_say(tmp_path: Path) -> None:
+async def test_drills_of_l1_and_l2_answer_from_their_level(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         registry = deployed.stack.addresses.registry
         without_store = drill(deployed, "L1", registry, lasting="20m")  # needs no fallback

@@ -1,4 +1,4 @@
-"""How a drill is asked for, and that it ends by itself."""
+"""The form of a drill request, and its automatic end."""
 
 import asyncio
 
@@ -28,12 +28,12 @@ def test_durations_are_read_with_and_without_a_unit(text: str, seconds: float) -
 
 
 @pytest.mark.parametrize("text", ["", "s", "-3s", "3d", "nan", "inf", "1e3", "3s4s", "9" * 30])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_an_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="for"):
         parse_duration_s(text)
 
 
-def test_the_command_refuses_it_before_anybody_is_asked() -> None:
+def test_the_command_refuses_an_invalid_duration_before_contacting_a_worker() -> None:
     words = ("--level", "L2", "--for", "soon", "--reason", "r", "--state-dir", "nowhere")
 
     done = run_router("drill", *words)
@@ -64,7 +64,7 @@ async def test_a_drill_of_l2_uses_the_fallback_version_or_the_last_score() -> No
     assert (remembered.degradation.level, remembered.score) == (FALLEN, scored.score)
 
 
-async def test_a_drill_of_l1_takes_the_feature_store_away_and_gives_it_back() -> None:
+async def test_a_drill_of_l1_takes_the_feature_store_away_until_it_ends() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
         full = await world.score("u7")

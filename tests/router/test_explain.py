@@ -1,4 +1,4 @@
-"""What a caller is told of a unit key: assigned to whom, answered by whom, and where it stands."""
+"""The explanation of a unit key: assigned arm, answering version, and bucket."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ async def deploy_with_ready(world: World, *ready: int, **changes: Any) -> None:
     )
 
 
-async def test_a_champion_that_is_not_ready_names_who_acts_for_it() -> None:
+async def test_a_champion_that_is_not_ready_names_the_acting_version() -> None:
     async with open_world() as world:
         await deploy_with_ready(world, 1, champion=1)
         await deploy_with_ready(world, 1, champion=3, revision=2)
@@ -71,7 +71,7 @@ async def test_a_challenger_that_is_not_ready_leaves_its_units_to_the_champion()
     ]
 
 
-async def test_where_no_version_is_ready_nobody_is_named() -> None:
+async def test_if_no_version_is_ready_none_is_named() -> None:
     async with open_world() as world:
         await deploy_with_ready(world, challengers=(Challenger(2, 4_000),))
 
@@ -81,7 +81,7 @@ async def test_where_no_version_is_ready_nobody_is_named() -> None:
     assert {because for *_, because in shares_of(answer)} == {NOT_READY}
 
 
-async def test_the_bucket_below_the_weight_is_the_challengers() -> None:
+async def test_a_bucket_below_the_weight_belongs_to_the_challenger() -> None:
     async with open_world() as world:
         await two_arms(world)
         answers = [explained(world, f"u{index}") for index in range(60)]
@@ -112,7 +112,7 @@ def test_an_unknown_model_does_not_exist() -> None:
     salt=st.text(min_size=1, max_size=10),
     weight_bp=st.integers(1, 9_999),
 )
-def test_buckets_say_what_assignment_does(unit_key: str, salt: str, weight_bp: int) -> None:
+def test_buckets_agree_with_assignment(unit_key: str, salt: str, weight_bp: int) -> None:
     arms = (
         ArmWeight(Arm.CHAMPION, 1, 10_000 - weight_bp),
         ArmWeight(Arm.CHALLENGER, 5, weight_bp),
@@ -130,7 +130,7 @@ def test_buckets_are_uniform() -> None:
     assert kstest((found + 0.5) / 10_000, "uniform").pvalue > 0.001
 
 
-def test_what_is_printed_names_who_answers_and_the_bucket(
+def test_the_output_names_the_answering_version_and_the_bucket(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     found = pb.ExplainAssignmentResponse(

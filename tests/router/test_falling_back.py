@@ -1,4 +1,4 @@
-"""Down the ladder, over fakes of the ports: what callers get when a scorer cannot answer."""
+"""The ladder, over fakes of the ports: the answers when a scorer cannot answer."""
 
 import asyncio
 
@@ -30,7 +30,7 @@ async def test_a_dead_scorer_falls_back_to_the_declared_version() -> None:
         assert reasons_of(answer) == ["scorer_unavailable", "fallback_version"]
 
 
-async def test_who_fell_and_who_was_assigned_to_the_fallback_version_are_told_apart() -> None:
+async def test_fallen_and_assigned_calls_of_the_fallback_version_are_distinguished() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(Challenger(2, 5_000),), fallback=Fallback(version=2))
         first_of: dict[int, str] = {}
@@ -49,7 +49,7 @@ async def test_who_fell_and_who_was_assigned_to_the_fallback_version_are_told_ap
 
         await awaited(blocking)
         answers = [pb.ScoreResponse.FromString(await awaited(call)) for call in (own, fell)]
-        await asyncio.sleep(0)  # the books are written once the callers have their answers
+        await asyncio.sleep(0)  # answers are counted once the callers have them
 
         assert challenger.batches[-1] == 2
         assert [reasons_of(answer) for answer in answers] == [
@@ -59,7 +59,7 @@ async def test_who_fell_and_who_was_assigned_to_the_fallback_version_are_told_ap
         assert world.counters.degraded[(MODEL, "fallback_version")] == 1
 
 
-async def test_the_last_score_of_the_unit_stands_in() -> None:
+async def test_the_last_score_of_the_unit_is_used() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), fallback=Fallback(last_score_max_age_s=3600.0))
         before = await world.score("u7")
@@ -72,7 +72,7 @@ async def test_the_last_score_of_the_unit_stands_in() -> None:
         assert "last_score" in reasons_of(answer)
 
 
-async def test_a_last_score_is_the_entitys_own_whatever_the_unit_key() -> None:
+async def test_a_last_score_belongs_to_the_entity_whatever_the_unit_key() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), fallback=Fallback(last_score_max_age_s=3600.0))
         await world.score("u3", unit_key="u7")
@@ -84,7 +84,7 @@ async def test_a_last_score_is_the_entitys_own_whatever_the_unit_key() -> None:
 
 
 @pytest.mark.parametrize(("max_age_s", "stands_in"), [(60.0, True), (59.0, False)])
-async def test_a_last_score_stands_in_until_it_is_too_old(
+async def test_a_last_score_is_used_until_it_is_too_old(
     max_age_s: float, *, stands_in: bool
 ) -> None:
     declared = Fallback(last_score_max_age_s=max_age_s, constant_score=0.25)
@@ -99,7 +99,7 @@ async def test_a_last_score_stands_in_until_it_is_too_old(
         assert answer.score == (before.score if stands_in else 0.25)
 
 
-async def test_a_row_that_the_scorer_refuses_does_not_fail_its_neighbours() -> None:
+async def test_a_row_that_the_scorer_refuses_does_not_fail_others() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
         scorer = world.scorers["one"]
@@ -188,7 +188,7 @@ async def test_a_hung_scorer_opens_its_breaker_at_once() -> None:
         assert not puller.guarded.breaker.is_closed, "it would take more calls"
 
 
-async def test_a_scorer_comes_back_through_a_probe() -> None:
+async def test_a_scorer_returns_after_a_probe() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
         scorer = world.scorers["one"]
@@ -203,7 +203,7 @@ async def test_a_scorer_comes_back_through_a_probe() -> None:
         assert (await world.score("u7")).degradation.level == pb.DEGRADATION_LEVEL_FULL
 
 
-async def test_a_hung_scorer_is_answered_for_before_the_deadline() -> None:
+async def test_calls_of_a_hung_scorer_are_answered_before_the_deadline() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
         world.scorers["one"].release = asyncio.Event()
@@ -221,7 +221,7 @@ async def test_a_hung_scorer_is_answered_for_before_the_deadline() -> None:
             assert "deadline_near" in reasons_of(answer)
 
 
-async def test_late_scores_are_counted_and_reach_nobody() -> None:
+async def test_late_scores_are_counted_and_discarded() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
         scorer = world.scorers["one"]
@@ -252,7 +252,7 @@ async def test_no_fallback_and_no_time_is_a_deadline_error() -> None:
             awaited(call).result()
 
 
-async def test_a_score_that_is_no_number_goes_down_the_ladder_alone() -> None:
+async def test_only_the_row_whose_score_is_not_a_number_goes_down_the_ladder() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
         scorer = world.scorers["one"]

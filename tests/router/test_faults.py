@@ -1,4 +1,4 @@
-"""Faults under load, with real processes: what callers see of them, counted."""
+"""Faults under load, with real processes: their effects on callers, counted."""
 
 import asyncio
 import itertools
@@ -63,7 +63,7 @@ async def until_all_full(traffic: Traffic, *, calls: int = CALLS) -> None:
     await until(is_full)
 
 
-async def test_a_hung_scorer_fails_no_call_where_a_constant_is_declared(tmp_path: Path) -> None:
+async def test_a_hung_scorer_fails_no_call_if_a_constant_is_declared(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
         await declare_constant(deployed)
         async with under_load(deployed) as traffic:
@@ -87,7 +87,7 @@ async def test_a_replica_that_stalls_costs_no_call_and_no_level_when_hedged(
 ) -> None:
     monkeypatch.setenv("SCORER_HOST_REPLICAS", "2")
     monkeypatch.setenv("ROUTER_SCORER_TIMEOUT_S", "60")  # it is slow, not gone:
-    monkeypatch.setenv("SCORER_HOST_PROBE_TIMEOUT_S", "60")  # nobody else comes to help
+    monkeypatch.setenv("SCORER_HOST_PROBE_TIMEOUT_S", "60")  # no replacement is started
     monkeypatch.setenv("ROUTER_HEDGE_AFTER_S", "0.02")
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
 
@@ -100,7 +100,7 @@ async def test_a_replica_that_stalls_costs_no_call_and_no_level_when_hedged(
             async with under_load(deployed) as traffic:
                 os.kill(slow.pid, signal.SIGSTOP)
                 await traffic.until_ended(traffic.ended + 2 * CALLS)
-            # The last call has ended, and the replica stalls still.
+            # The last call has ended, and the replica still stalls.
         finally:
             os.kill(slow.pid, signal.SIGCONT)
 
@@ -126,7 +126,7 @@ async def test_a_challenger_without_scorers_costs_no_call_and_no_level(tmp_path:
     assert set(levels(traffic)) == {DegradationLevel.FULL}
 
 
-async def test_revisions_on_each_others_heels_fail_no_call_and_each_acts(tmp_path: Path) -> None:
+async def test_rapid_revisions_fail_no_call_and_each_takes_effect(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         revision = await deployed.operator.change(SetCanary(2, 100), reason="first step")
         await deployed.operator.until_settled(revision)
@@ -167,10 +167,10 @@ async def test_a_killed_worker_is_replaced_and_retries_hide_it(tmp_path: Path) -
     assert traffic.failures == [], "the client retries what no worker has answered"
 
 
-async def test_a_router_told_to_stop_answers_all_that_it_took(
+async def test_a_router_told_to_stop_answers_all_calls_it_has_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ROUTER_DEFAULT_DEADLINE_S", "60")  # of a stream's messages
+    monkeypatch.setenv("ROUTER_DEFAULT_DEADLINE_S", "60")  # for the messages of a stream
     monkeypatch.setenv("ROUTER_LARGEST_DEADLINE_S", "60")
     monkeypatch.setenv("ROUTER_SCORER_TIMEOUT_S", "60")
     monkeypatch.setenv("SCORER_HOST_PROBE_TIMEOUT_S", "60")
@@ -185,7 +185,7 @@ async def test_a_router_told_to_stop_answers_all_that_it_took(
         ]
         connected = await _scored(stub, asked[0])  # this channel's worker, with the scorer
         scorer = deployed.scorer(1)
-        os.kill(scorer.pid, signal.SIGSTOP)  # what is in flight stays there
+        os.kill(scorer.pid, signal.SIGSTOP)  # calls in flight stay there
         try:
             calls = [asyncio.ensure_future(_scored(stub, request)) for request in asked]
             stream = stub.ScoreStream()
@@ -259,7 +259,7 @@ async def test_a_flood_is_refused_at_once_and_the_next_calls_are_answered(
 
         units = itertools.islice(itertools.cycle(deployed.units), 3_000)
         assert await status_of_call(deployed.units[0]) is grpc.StatusCode.OK  # it is connected
-        with suspended_workers(deployed):  # all come at once, however slowly we send
+        with suspended_workers(deployed):  # all arrive at once, however slowly they are sent
             flood = [asyncio.ensure_future(status_of_call(unit)) for unit in units]
             await turns()
         seen = Counter(await asyncio.gather(*flood))

@@ -1,8 +1,8 @@
-"""Faults of scorers and of the feature store under load, before a router process; counted.
+"""Faults of scorers and of the feature store under load, with a router process; counted.
 
-Calls have seconds, which is far more than a router that is well needs on a busy machine, and faults
-last for longer than that or until they are ended. So what fails, and at which level a call is
-answered, is the router's doing and not the machine's.
+Calls have seconds, far more than a healthy router needs on a busy machine, and faults
+last longer than that, or until they are ended. So the router alone decides which calls fail and at
+which level they are answered, and not the machine's speed.
 """
 
 from collections import Counter
@@ -32,14 +32,14 @@ FULL, FEATURES, CONSTANT = (
     DegradationLevel.CONSTANT,
 )
 DEADLINE_S = 4.0
-PATIENT_S = 60.0  # for what a test does not want to end by itself
+PATIENT_S = 60.0  # for limits that must not be reached in a test
 STORE_TRIP_S = 0.5
 CALLS = 150
 
 
 @asynccontextmanager
 async def under_load(router: RouterProcess) -> AsyncIterator[Traffic]:
-    """Send calls that the router ends at their deadline: the client would wait for longer."""
+    """Send calls that the router ends at their deadline, before the client's own limit."""
     async with open_traffic(
         router.address,
         model=MODEL,
@@ -70,7 +70,7 @@ async def until_full_again(traffic: Traffic) -> None:
     await until(is_full)
 
 
-async def test_a_slow_scorer_alone_fails_no_call_where_a_constant_is_declared(
+async def test_a_slow_scorer_without_replicas_fails_no_call_if_a_constant_is_declared(
     tmp_path: Path,
 ) -> None:
     scorer = ServedScorer()
@@ -97,7 +97,7 @@ async def test_a_slow_scorer_alone_fails_no_call_where_a_constant_is_declared(
     assert set(levels(traffic)) == {FULL, CONSTANT}
 
 
-async def test_while_a_replica_is_slow_others_are_answered_by_its_neighbour(
+async def test_while_a_replica_is_slow_other_calls_are_answered_by_another(
     tmp_path: Path,
 ) -> None:
     slow, well = ServedScorer(), ServedScorer()
@@ -132,7 +132,7 @@ async def test_a_hung_challenger_fails_no_call_the_champion_answers(tmp_path: Pa
             declared,
             scorers,
             largest_deadline_s=DEADLINE_S,
-            scorer_timeout_s=PATIENT_S,  # a call's share of its deadline is over before
+            scorer_timeout_s=PATIENT_S,  # a call's share of its deadline ends before
         ) as router,
         under_load(router) as traffic,
     ):
@@ -155,14 +155,14 @@ async def test_a_hung_challenger_fails_no_call_the_champion_answers(tmp_path: Pa
 
 @pytest.fixture
 def patient_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the router's trip, and not the store's client, say when a read took too long."""
+    """Let the router's trip, and not the store's client, decide when a read took too long."""
     monkeypatch.setenv("FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS", "4000")
     monkeypatch.setenv("FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS", "2000")
 
 
 @asynccontextmanager
 async def over_a_node(root: Path) -> AsyncIterator[tuple[NodeProcess, Traffic]]:
-    """Open a router under load that reads from an Aerospike node; all is well."""
+    """Open a router under load that reads from a healthy Aerospike node."""
     async with (
         open_node(root) as node,
         open_router_process(

@@ -1,4 +1,4 @@
-"""Fetching: one read for a batch, memory for what a remote store does not answer."""
+"""Fetching: one read per batch, and memory for answers that a remote store does not give."""
 
 from collections.abc import Callable, Sequence
 
@@ -46,7 +46,7 @@ def fetcher(
     )
 
 
-async def test_what_was_seen_stands_in_for_a_store_that_fails(store: RemoteStore) -> None:
+async def test_remembered_records_replace_those_of_a_failing_store(store: RemoteStore) -> None:
     features = fetcher(store)
     before = await features.fetch(PLAN, [call("u1"), call("u2")], answer_by_s=1.0)
     store.failing = True
@@ -60,7 +60,7 @@ async def test_what_was_seen_stands_in_for_a_store_that_fails(store: RemoteStore
     assert fetched.from_memory[0].tolist() == [True, False]
 
 
-async def test_a_part_that_is_not_answered_is_filled_and_said(store: RemoteStore) -> None:
+async def test_an_unanswered_part_is_filled_and_reported(store: RemoteStore) -> None:
     features = fetcher(store)
     await features.fetch(PLAN, [call("u1")], answer_by_s=1.0)
     store.silent = {"u1", "u3"}
@@ -87,7 +87,7 @@ async def test_an_open_breaker_spares_the_store(store: RemoteStore) -> None:
 
 
 class SlowStore(FakeStore):
-    """Answers every read, each after `takes_s` on a clock of its own."""
+    """Answers every read after `takes_s` on its own clock."""
 
     def __init__(self, *, inline: bool, takes_s: float) -> None:
         super().__init__()
@@ -102,9 +102,7 @@ class SlowStore(FakeStore):
 
 @pytest.mark.parametrize("inline", [True, False])
 @pytest.mark.parametrize(("takes_s", "opens"), [(1.0, False), (1.01, True)])
-async def test_reads_that_are_answered_slowly_open_the_breaker(
-    *, inline: bool, takes_s: float, opens: bool
-) -> None:
+async def test_slow_reads_open_the_breaker(*, inline: bool, takes_s: float, opens: bool) -> None:
     store = SlowStore(inline=inline, takes_s=takes_s)
     features = fetcher(store, now_s=lambda: store.now_s)
 
@@ -115,7 +113,7 @@ async def test_reads_that_are_answered_slowly_open_the_breaker(
     assert len(store.reads) == (2 if opens else 3)
 
 
-async def test_rows_keep_their_places_among_candidates(store: RemoteStore) -> None:
+async def test_rows_keep_their_order_among_candidates(store: RemoteStore) -> None:
     calls = [call("u1"), call("", ids=["u2", "u3", "u4"]), call("u5")]
 
     fetched = await fetcher(store).fetch(PLAN, calls, answer_by_s=1.0)
@@ -137,7 +135,7 @@ async def test_candidates_keep_their_marks_when_the_store_fails(store: RemoteSto
 
 
 class HungStore(RemoteStore):
-    """A store that answers nobody; the clock shows what each read was waited for."""
+    """A store that never answers; the clock shows the time limit of each read."""
 
     now_s = 0.0
 
@@ -150,7 +148,9 @@ class HungStore(RemoteStore):
 
 
 @pytest.mark.parametrize(("left_s", "reads"), [(0.01, 6), (0.2, 2)])
-async def test_only_reads_with_time_enough_close_the_store(left_s: float, reads: int) -> None:
+async def test_only_reads_with_enough_time_open_the_stores_breaker(
+    left_s: float, reads: int
+) -> None:
     store = HungStore()
     features = FeatureFetcher(
         store,

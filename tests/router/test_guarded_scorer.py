@@ -1,4 +1,4 @@
-"""A scorer with its breaker: what a failed call says of it."""
+"""A scorer with its breaker: what a failed call means."""
 
 import pytest
 from hypothesis import given
@@ -30,13 +30,13 @@ def judged(*failures: Exception | None, took_s: float) -> GuardedScorer:
     ("failure", "took_s", "opens"),
     [
         (ScorerHungError("scorer one", "no answer within 20 ms"), 0.02, True),
-        (DeadlinePassedError("the scorer answered"), GONE_AFTER_S, True),  # silent for so long
+        (DeadlinePassedError("the scorer answered"), GONE_AFTER_S, True),  # silent for this long
         (DeadlinePassedError("the scorer answered"), 0.1, False),
         (UnavailableError("scorer one", "unavailable"), 0.1, False),
         (InvalidInputError.of("x", read=1, accepted="2"), 0.1, False),
     ],
 )
-def test_only_a_scorer_that_hangs_is_closed_by_one_call(
+def test_only_a_hung_scorer_is_closed_by_a_single_call(
     failure: Exception, took_s: float, *, opens: bool
 ) -> None:
     assert judged(failure, took_s=took_s).breaker.is_closed == (not opens)
@@ -46,7 +46,7 @@ def test_only_a_scorer_that_hangs_is_closed_by_one_call(
     outcomes=st.lists(st.sampled_from([None, UnavailableError("scorer one", "gone")]), max_size=40),
     pause_s=st.sampled_from([0.1, 30.0]),
 )
-def test_it_says_of_its_breaker_what_the_breaker_says(
+def test_its_attribute_agrees_with_the_state_of_the_breaker(
     outcomes: list[Exception | None], pause_s: float
 ) -> None:
     guarded = judged(took_s=0.0)

@@ -1,4 +1,4 @@
-"""Hedging: what a scorer has had for long is tried by an idle replica; each call has one answer."""
+"""Hedging: an idle replica also tries slow batches; each call has one answer."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -47,7 +47,7 @@ def pullers_of(world: World) -> list[Puller]:
 
 
 async def both_have_it(world: World) -> tuple[FakeScorer, FakeScorer]:
-    """Wait until both replicas have the call; return them, the first to get it first."""
+    """Wait until both replicas have the call; return them, the first holder first."""
     one, two = world.scorers["one"], world.scorers["two"]
     await until(lambda: one.batches or two.batches)
     first, second = (one, two) if one.batches else (two, one)
@@ -56,7 +56,7 @@ async def both_have_it(world: World) -> tuple[FakeScorer, FakeScorer]:
 
 
 @pytest.mark.parametrize("wins", ["slow", "hedge"])
-async def test_the_first_answer_of_two_counts_and_is_logged_once(wins: str) -> None:
+async def test_the_first_of_two_answers_counts_and_is_logged_once(wins: str) -> None:
     async with two_replicas() as world:
         call = world.submit("u7")
         first, second = await both_have_it(world)
@@ -74,7 +74,7 @@ async def test_the_first_answer_of_two_counts_and_is_logged_once(wins: str) -> N
 
 
 @pytest.mark.parametrize("fails_first", ["slow", "hedge"])
-async def test_the_first_failure_of_two_costs_nothing(fails_first: str) -> None:
+async def test_the_first_of_two_failures_costs_nothing(fails_first: str) -> None:
     async with two_replicas() as world:
         call = world.submit("u7")
         first, second = await both_have_it(world)
@@ -104,12 +104,12 @@ async def test_when_both_fail_the_call_goes_down_the_ladder_once() -> None:
 
 
 @pytest.mark.parametrize(("hedge_after_s", "asked"), [(0.0, 1), (HEDGE_AFTER_S, 2)])
-async def test_nothing_is_hedged_unless_asked_or_while_no_replica_is_idle(
+async def test_nothing_is_hedged_unless_configured_or_while_no_replica_is_idle(
     hedge_after_s: float, asked: int
 ) -> None:
     async with two_replicas(hedge_after_s=hedge_after_s) as world:
         calls = []
-        for index in range(asked):  # each goes to a replica of its own
+        for index in range(asked):  # each goes to a different replica
             calls.append(world.submit(f"u{index}"))
             await until(lambda: sum(len(s.batches) for s in world.scorers.values()) == len(calls))
         hedged_before = world.counters.hedged_rows
@@ -123,7 +123,7 @@ async def test_nothing_is_hedged_unless_asked_or_while_no_replica_is_idle(
         await asyncio.gather(*(awaited(call) for call in calls))
 
 
-def test_a_hedge_that_could_never_act_is_refused() -> None:
+def test_a_hedge_without_effect_is_refused() -> None:
     with pytest.raises(ValidationError, match="hedge_after_s must be below scorer_timeout_s"):
         RouterSettings(
             features="lmdb:f",
@@ -134,7 +134,7 @@ def test_a_hedge_that_could_never_act_is_refused() -> None:
         )
 
 
-async def test_a_hedged_call_that_nobody_answers_in_time_goes_down_the_ladder_once() -> None:
+async def test_a_hedged_call_without_an_answer_in_time_goes_down_the_ladder_once() -> None:
     async with two_replicas() as world:
         call = world.submit("u7", remaining_s=0.2)
         await both_have_it(world)
@@ -148,7 +148,7 @@ async def test_a_hedged_call_that_nobody_answers_in_time_goes_down_the_ladder_on
         assert sum(batch.rows for batch in world.score_logs) == 1
 
 
-async def test_one_that_says_nan_does_not_speak_for_the_other() -> None:
+async def test_a_nan_of_one_replica_does_not_count_for_the_other() -> None:
     async with two_replicas() as world:
         call = world.submit("u7")
         first, second = await both_have_it(world)

@@ -1,4 +1,4 @@
-"""The intake: a lone caller never waits, a crowd is read in one go, nobody is lost or counted twice."""
+"""The intake: a lone caller never waits, a crowd is read at once, no call is lost or counted twice."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ LONG_S = 5.0
 
 @dataclass
 class Desk:
-    """An intake whose readings are recorded, by the clock that the test sets."""
+    """An intake that records its readings, on the test's clock."""
 
     most_gather_s: float = LONG_S
     most_rows: int = 1_000
@@ -73,7 +73,7 @@ class Desk:
             raise InvalidInputError.of("model", read=name, accepted="another one")
         self.read.append(name)
         self.now_s += self.read_takes_s
-        return bare_call(  # of its live model only `submit` is asked
+        return bare_call(  # only `submit` of its live model is used
             name,
             live=self,
             arrived_s=call.arrived_s,
@@ -87,7 +87,7 @@ class Desk:
 
 
 def crowd(desk: Desk, count: int) -> None:
-    """Let so many be here at once, and be answered: from now on they are expected back."""
+    """Let `count` calls be here at once and be answered, so that as many are expected again."""
     first = desk.put("first")
     others = [desk.call(f"crowd-{index}") for index in range(count - 1)]
     for call in others:
@@ -98,7 +98,7 @@ def crowd(desk: Desk, count: int) -> None:
 
 async def until_read(desk: Desk, count: int) -> None:
     async with asyncio.timeout(10):
-        while len(desk.read) < count:  # noqa: ASYNC110 - the intake owes no event for this
+        while len(desk.read) < count:  # noqa: ASYNC110 - the intake has no event for this
             await asyncio.sleep(0.001)
 
 
@@ -110,7 +110,7 @@ async def test_a_lone_caller_is_read_at_once() -> None:
         desk.serve([call])
 
 
-async def test_a_crowd_is_read_when_most_of_it_is_here() -> None:
+async def test_a_crowd_is_read_when_most_of_it_has_arrived() -> None:
     desk = Desk()
     crowd(desk, 20)
     desk.read.clear()
@@ -132,7 +132,7 @@ async def test_silence_ends_the_wait() -> None:
 
     began_s = asyncio.get_running_loop().time()
 
-    await until_read(desk, 2)  # nobody else comes
+    await until_read(desk, 2)  # no other call arrives
 
     assert desk.read == ["r0", "r1"]
     assert asyncio.get_running_loop().time() - began_s < 0.01, "it waited longer than for silence"
@@ -147,7 +147,7 @@ async def test_no_call_waits_longer_than_allowed() -> None:
 
     more = 0
     async with asyncio.timeout(10):
-        while not desk.read:  # they keep coming: no silence
+        while not desk.read:  # they keep arriving: no silence
             more += 1
             desk.put(f"more-{more}") if more < 15 else None
             await asyncio.sleep(0.001)
@@ -156,7 +156,7 @@ async def test_no_call_waits_longer_than_allowed() -> None:
     assert len(desk.read) < 19
 
 
-async def test_a_hurried_call_takes_all_with_it() -> None:
+async def test_a_hurried_call_causes_all_to_be_read() -> None:
     desk = Desk(most_gather_s=0.006)
     crowd(desk, 20)
     desk.read.clear()
@@ -168,19 +168,19 @@ async def test_a_hurried_call_takes_all_with_it() -> None:
     assert desk.read == ["patient", "hurried"]
 
 
-async def test_with_no_time_to_gather_each_is_read_as_it_comes() -> None:
+async def test_without_time_to_gather_each_call_is_read_on_arrival() -> None:
     desk = Desk(most_gather_s=0.0)
     for index in range(50):
         desk.put(f"r{index}")
         assert len(desk.read) == index + 1
 
 
-async def test_nobody_waits_for_callers_who_are_away_for_long() -> None:
+async def test_calls_do_not_wait_for_callers_who_are_away_for_long() -> None:
     desk = Desk()
     slow = [desk.put("slow-0")]
     slow += [desk.put(f"slow-{index}") for index in range(1, 20)]
     desk.intake._read_all()
-    desk.now_s += 10.0  # another model's scorer has them still, and the old peak fades
+    desk.now_s += 10.0  # another model's scorer still has them, and the old peak fades
     desk.serve([desk.put("fast")], took_s=0.001)
     desk.read.clear()
 
@@ -190,7 +190,7 @@ async def test_nobody_waits_for_callers_who_are_away_for_long() -> None:
     desk.serve(slow)
 
 
-async def test_what_cannot_be_admitted_gets_its_error_and_the_others_are_read() -> None:
+async def test_a_call_that_cannot_be_admitted_gets_its_error_and_the_others_are_read() -> None:
     desk = Desk()
     crowd(desk, 3)
     desk.read.clear()
@@ -214,7 +214,7 @@ async def test_a_full_router_refuses_before_reading() -> None:
     assert desk.gate.outstanding_rows == 0
 
 
-async def test_callers_who_went_away_are_not_read() -> None:
+async def test_calls_of_disconnected_callers_are_not_read() -> None:
     desk = Desk()
     crowd(desk, 20)
     desk.read.clear()
@@ -232,7 +232,7 @@ async def test_callers_who_went_away_are_not_read() -> None:
 
 
 @given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 40)), max_size=60))
-def test_the_books_balance_whatever_comes_and_goes(steps: list[tuple[bool, int]]) -> None:
+def test_the_counts_balance_whatever_calls_come_and_go(steps: list[tuple[bool, int]]) -> None:
     async def run() -> None:
         desk = Desk()
         inside: list[UnreadCall] = []
@@ -252,7 +252,9 @@ def test_the_books_balance_whatever_comes_and_goes(steps: list[tuple[bool, int]]
 
 
 @given(at_once=st.lists(st.integers(1, 5_000), max_size=50), most=st.integers(1, 512))
-def test_never_more_is_wanted_than_may_be_or_was_there(at_once: list[int], most: int) -> None:
+def test_the_wanted_number_never_exceeds_the_limit_or_the_peak(
+    at_once: list[int], most: int
+) -> None:
     expected = ExpectedCalls()
     for calls in at_once:
         expected = expected.after_reading(calls, elapsed_s=0.0, cpu_s=0.0)
@@ -273,7 +275,7 @@ stretches = st.lists(st.tuples(st.floats(0.0, 60.0), st.floats(0.0, 1.0)), max_s
 
 
 @given(stretches=stretches, idle_s=st.floats(0.0, 0.05))
-def test_the_wait_is_never_shorter_than_idle_nor_beyond_its_bound(
+def test_the_wait_is_never_shorter_than_idle_or_beyond_its_limit(
     stretches: list[tuple[float, float]], idle_s: float
 ) -> None:
     expected = ExpectedCalls()
@@ -296,7 +298,7 @@ def test_a_busy_event_loop_waits_longer(share: float, times: float) -> None:
 
 
 def keep_busy(desk: Desk, *, share: float, callers: int) -> None:
-    """Let the event loop have used that share of its time lately, for so many callers."""
+    """Let the event loop have used that share of its recent time, for `callers` callers."""
     for _ in range(100):
         crowd(desk, callers)
         desk.cpu_s += share * 0.01  # a crowd is away for 10 ms
@@ -314,7 +316,7 @@ async def test_only_a_busy_router_waits_longer_than_the_setting(
     loop = asyncio.get_running_loop()
     have_come = asyncio.Event()
 
-    def come(left: int) -> None:  # twice a tick: there is no silence
+    def come(left: int) -> None:  # twice a tick, so that there is no silence
         desk.put(f"{left} left")
         loop.call_later(0.0005, come, left - 1) if left else have_come.set()
 
@@ -327,9 +329,7 @@ async def test_only_a_busy_router_waits_longer_than_the_setting(
 
 
 @pytest.mark.parametrize(("share", "read"), [(0.1, []), (0.9, ["patient", "hurried"])])
-async def test_who_is_in_a_hurry_depends_on_how_long_one_waits(
-    share: float, read: list[str]
-) -> None:
+async def test_whether_a_call_is_hurried_depends_on_the_wait(share: float, read: list[str]) -> None:
     desk = Desk(most_gather_s=0.006)
     keep_busy(desk, share=share, callers=20)
     desk.put("patient", remaining_s=1.0)
@@ -339,7 +339,7 @@ async def test_who_is_in_a_hurry_depends_on_how_long_one_waits(
     assert desk.read == read
 
 
-async def test_without_a_deadline_of_their_own_callers_have_the_default() -> None:
+async def test_callers_without_a_deadline_have_the_default() -> None:
     desk = Desk(most_gather_s=0.006, default_deadline_s=0.01)
     crowd(desk, 20)
     desk.read.clear()
@@ -349,11 +349,11 @@ async def test_without_a_deadline_of_their_own_callers_have_the_default() -> Non
     assert desk.read == ["hurried"]
 
 
-async def test_reading_stops_for_others_and_goes_on_in_order() -> None:
+async def test_reading_pauses_for_others_and_continues_in_order() -> None:
     desk = Desk()
     crowd(desk, 20)
     desk.read.clear()
-    desk.read_takes_s = 0.001  # two calls, and others have their turn
+    desk.read_takes_s = 0.001  # after two calls, others have their turn
     for index in range(19):
         desk.put(f"r{index}")
     in_one_go = len(desk.read)
@@ -370,7 +370,7 @@ async def _answer_of(call: UnreadCall) -> bytes:
     return answer
 
 
-async def test_live_calls_are_read_before_what_a_stream_has_sent() -> None:
+async def test_single_calls_are_read_before_those_of_a_stream() -> None:
     desk = Desk()
     crowd(desk, 20)
     desk.read.clear()

@@ -1,4 +1,4 @@
-"""gRPC's I/O threads stand back behind the event loop of a worker; Python's own threads do not."""
+"""gRPC's I/O threads have lower priority than a worker's event loop; Python's own threads do not."""
 
 import os
 from collections import Counter, defaultdict
@@ -18,17 +18,17 @@ from understudy.scoring.v1 import scoring_pb2_grpc
 
 pytestmark = pytest.mark.slow
 IO_THREADS = "event_engine"
-PYTHONS = "python"  # grpcio's teller among them: it is started as a thread of Python
+PYTHONS = "python"  # including grpcio's poller, which is started as a Python thread
 EVENT_LOOP = "event loop"
 
 
 async def nice_by_name(router: RouterProcess) -> dict[str, Counter[int]]:
-    """Return how many threads of the worker have which niceness, beyond our own, by name."""
+    """Return the additional niceness of the worker's threads, by name."""
     pid = (await router.books()).pid
     ours = os.getpriority(os.PRIO_PROCESS, 0)
     found: dict[str, Counter[int]] = defaultdict(Counter)
     for thread in threads_of(pid):
-        with suppress(ProcessLookupError):  # it ended
+        with suppress(ProcessLookupError):  # it has ended
             nice = os.getpriority(os.PRIO_PROCESS, thread) - ours
             found[EVENT_LOOP if thread == pid else name_of(thread, pid=pid)][nice] += 1
     return found
@@ -53,5 +53,5 @@ async def test_only_grpcs_io_threads_are_nicer_than_the_event_loop(tmp_path: Pat
         found = await nice_by_name(router)
 
     assert set(found[EVENT_LOOP]) == {0}
-    assert found[PYTHONS][7] == 1  # the teller
+    assert found[PYTHONS][7] == 1  # the poller
     assert set(found[PYTHONS]) == {0, 7}

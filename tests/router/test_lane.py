@@ -1,4 +1,4 @@
-"""The lane: what is queued goes together, in order of priority; each row once."""
+"""The lane: queued calls go together, in order of priority; each row once."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ def open_lane() -> Lane:
     return lane
 
 
-async def test_nothing_is_taken_into_a_lane_that_no_scorer_serves() -> None:
+async def test_a_lane_without_scorers_accepts_no_calls() -> None:
     lane = open_lane()
     lane.open_pullers = 0
 
@@ -31,7 +31,7 @@ async def test_nothing_is_taken_into_a_lane_that_no_scorer_serves() -> None:
     assert lane.queued_rows == 0
 
 
-async def test_live_work_goes_before_streams_and_batches() -> None:
+async def test_single_calls_go_before_streams_and_batches() -> None:
     lane = open_lane()
     for name, priority in [("b", Priority.BATCH), ("s", Priority.STREAM), ("l", Priority.LIVE)]:
         lane.put(call(name, priority=priority))
@@ -61,7 +61,7 @@ async def test_work_larger_than_a_batch_goes_alone() -> None:
     assert [each.request_id for each in await lane.take(256)] == ["small"]
 
 
-async def test_work_of_a_lower_priority_is_passed_over_a_few_times_only() -> None:
+async def test_work_of_a_lower_priority_is_passed_over_only_a_few_times() -> None:
     lane = open_lane()
     lane.put(call("candidates", rows=300, priority=Priority.BATCH))
     taken: list[str] = []
@@ -73,7 +73,7 @@ async def test_work_of_a_lower_priority_is_passed_over_a_few_times_only() -> Non
     assert taken.count("live-3") == 1
 
 
-async def test_those_passed_over_get_one_turn_however_many_they_are() -> None:
+async def test_calls_passed_over_get_one_turn_however_many_they_are() -> None:
     lane = open_lane()
     for index in range(100):
         lane.put(call(f"stream-{index}", priority=Priority.STREAM))
@@ -87,7 +87,7 @@ async def test_those_passed_over_get_one_turn_however_many_they_are() -> None:
     assert begun_by_live == 9
 
 
-async def test_what_was_put_back_goes_first() -> None:
+async def test_calls_that_were_put_back_go_first() -> None:
     lane = open_lane()
     for name in "abc":
         lane.put(call(name))
@@ -97,7 +97,7 @@ async def test_what_was_put_back_goes_first() -> None:
     assert [each.request_id for each in await lane.take(256)] == ["a", "b", "c"]
 
 
-async def test_a_closed_lane_gives_what_it_holds_and_then_nothing() -> None:
+async def test_a_closed_lane_gives_its_remaining_calls_and_then_none() -> None:
     lane = open_lane()
     lane.put(call())
     lane.close()
@@ -107,7 +107,7 @@ async def test_a_closed_lane_gives_what_it_holds_and_then_nothing() -> None:
     assert await lane.take(256) == []
 
 
-async def test_a_closed_lane_is_served_until_what_was_taken_is_done() -> None:
+async def test_a_closed_lane_is_served_until_taken_calls_are_done() -> None:
     lane = open_lane()
     lane.put(call())
     taken = await lane.take(256)
@@ -121,7 +121,7 @@ async def test_a_closed_lane_is_served_until_what_was_taken_is_done() -> None:
     assert other.result() == taken
 
 
-async def test_closing_ends_those_who_wait() -> None:
+async def test_closing_ends_waiting_scorers() -> None:
     lane = open_lane()
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(lane.take(256)) for _ in range(3)]
@@ -131,7 +131,7 @@ async def test_closing_ends_those_who_wait() -> None:
     assert [each.result() for each in waiting] == [[], [], []]
 
 
-async def test_only_what_is_due_or_unwanted_is_removed() -> None:
+async def test_only_calls_that_are_due_or_unwanted_are_removed() -> None:
     lane = open_lane()
     due = bare_call("due", answer_by_s=1.0)
     gone, fresh = (bare_call(name, answer_by_s=3.0) for name in ("gone", "fresh"))

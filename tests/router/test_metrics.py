@@ -1,4 +1,4 @@
-"""What a scrape reads over real HTTP, in which thread, and what a taken port does."""
+"""Scrapes over real HTTP: their content, their thread, and a port in use."""
 
 import asyncio
 import socket
@@ -43,7 +43,7 @@ def scrape(port: int) -> str:
 
 
 async def scraped(collector: Collector) -> Samples:
-    """Serve `collector` and return what one scrape reads, by name and labels."""
+    """Serve `collector` and return the result of one scrape, by name and labels."""
     port = free_port()
     close = serve_metrics("127.0.0.1", port, collector)
 
@@ -64,7 +64,7 @@ def collector_of(world: World) -> RouterCollector:
     return RouterCollector(world.pipeline, lambda: {"retried": 2})
 
 
-async def test_a_scrape_tells_what_was_answered_and_what_is_live() -> None:
+async def test_a_scrape_shows_answered_rows_and_the_live_state() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
         for index in range(5):
@@ -85,7 +85,7 @@ async def test_a_scrape_tells_what_was_answered_and_what_is_live() -> None:
     assert found["scorer_breaker_open", (("address", "one"), of_model, ("version", "1"))] == 0
 
 
-async def test_a_scrape_tells_the_share_that_an_unready_challenger_lacks() -> None:
+async def test_a_scrape_shows_the_share_that_an_unready_challenger_lacks() -> None:
     async with open_world() as world:
         await world.deploy(
             deployment(challengers=(Challenger(2, 3_000), Challenger(3, 1_500))),
@@ -100,7 +100,7 @@ async def test_a_scrape_tells_the_share_that_an_unready_challenger_lacks() -> No
 
 
 class ThreadTeller(Collector):
-    """Tells in which thread it was read."""
+    """Reports the thread in which it was read."""
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("thread", "Its id", value=threading.get_ident())
@@ -112,13 +112,13 @@ async def test_counters_are_read_in_the_thread_that_changes_them() -> None:
     assert found["thread", ()] == pytest.approx(threading.get_ident(), rel=0)
 
 
-async def test_a_taken_metrics_port_is_unavailable() -> None:
+async def test_a_metrics_port_in_use_is_unavailable() -> None:
     with taken_port() as port, pytest.raises(UnavailableError, match=f"127.0.0.1:{port}"):
         serve_metrics("127.0.0.1", port, ThreadTeller())
 
 
 @pytest.mark.parametrize("command", [("serve",), ("worker", "--index", "0", "--listen", "x:1")])
-def test_a_router_whose_metrics_port_is_taken_does_not_start(
+def test_a_router_whose_metrics_port_is_in_use_does_not_start(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
     open_writer(f"lmdb:{tmp_path / 'features.lmdb'}").close_now()

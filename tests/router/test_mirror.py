@@ -1,4 +1,4 @@
-"""Mirroring, over fakes of the ports: every row is accounted for, and no caller is touched."""
+"""Mirroring, over fakes of the ports: every row is accounted for, and callers are not affected."""
 
 import asyncio
 from dataclasses import replace
@@ -44,7 +44,7 @@ async def test_mirrored_rows_are_all_accounted_for() -> None:
             assert np.allclose(batch.shadow_scores - batch.champion_scores, 0.002)
 
 
-async def test_what_a_rule_or_the_fallback_decided_is_not_mirrored() -> None:
+async def test_rows_decided_by_a_rule_or_the_fallback_are_not_mirrored() -> None:
     rule = Rule("large", "amount", RuleOperator.GREATER, 5.0, "review", 1.0)
     async with open_world() as world:
         await two_arms(
@@ -69,7 +69,7 @@ async def test_what_a_rule_or_the_fallback_decided_is_not_mirrored() -> None:
         assert sorted(mirrored) == ["r-u1", "r-u2"]
 
 
-async def test_a_shadow_that_fails_is_counted_and_hurts_nobody() -> None:
+async def test_a_failing_shadow_is_counted_and_harmless() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), shadows=(Shadow(3, 10_000),))
         world.scorers["three"].failing = True
@@ -94,11 +94,13 @@ async def test_a_shadow_is_shed_before_live_work_is_refused() -> None:
         await until(lambda: mirror.ledger.offered == 2 and not mirror.in_flight_rows)
 
         assert (mirror.ledger.ok, mirror.ledger.dropped_queue_full) == (1, 1)
-        for priority in reversed(Priority):  # the least of the callers' own work still enters
+        for priority in reversed(
+            Priority
+        ):  # the lowest priority of callers' work is still admitted
             world.gate.enter(1, priority)
 
 
-async def test_a_shadows_channel_stays_open_while_a_call_is_under_way() -> None:
+async def test_a_shadows_channel_stays_open_while_a_call_is_in_flight() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), shadows=(Shadow(3, 10_000),))
         shadow = world.scorers["three"]
@@ -165,7 +167,7 @@ async def test_a_shadow_whose_reads_fail_leaves_the_store_to_live_calls() -> Non
         assert set(levels) == {pb.DEGRADATION_LEVEL_FULL}
 
 
-async def test_what_a_shadow_would_say_of_defaults_is_no_comparison() -> None:
+async def test_a_shadow_does_not_score_defaults() -> None:
     store = RemoteStore()
     async with open_world(read_from=store) as world:
         await with_a_shadow_of_other_features(world, store)

@@ -1,4 +1,4 @@
-"""The mirror's books under any traffic: each offered row has one end, whatever comes between."""
+"""The mirror's ledger under any traffic: each offered row has exactly one outcome."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -43,7 +43,7 @@ FAILURES = (
 
 
 class MoodyScorer:
-    """Answers after a while, or ends with what it is told; `Scorer` of the mirror."""
+    """The mirror's `Scorer`, which answers after a while or fails as told."""
 
     address = "three"
 
@@ -75,7 +75,7 @@ class MirrorUnderAnyTraffic(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.quiet = ExitStack()
-        self.quiet.enter_context(capture_logs())  # to print each bug's trace takes long
+        self.quiet.enter_context(capture_logs())  # printing each bug's trace is slow
         self.loop = SkippingLoop()
         self.scorer = MoodyScorer()
         self.store = FakeStore()
@@ -83,7 +83,7 @@ class MirrorUnderAnyTraffic(RuleBasedStateMachine):
         self.is_closed = False
         self.logged: list[ShadowBatchLog] = []
         self.shadow: Shadow | None = None
-        self.expected = MirrorLedger()  # of what is known when it is offered
+        self.expected = MirrorLedger()  # the counts that are known on offering
         self.before = MirrorLedger()
         self.names = count()
         clocks = Clocks(monotonic_s=self.loop.time, utc_s=lambda: UTC_S)

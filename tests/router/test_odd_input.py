@@ -1,4 +1,4 @@
-"""Input that is odd rather than wrong: request ids that come twice, messages beyond the limit."""
+"""Odd but valid input: repeated request ids, messages beyond the limit."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ async def streamed(served: Served, *requests: pb.ScoreRequest) -> list[pb.ScoreS
     return [answer async for answer in call]
 
 
-async def test_an_id_twice_in_one_stream_is_answered_twice_each_with_its_own_score() -> None:
+async def test_an_id_used_twice_in_a_stream_is_answered_twice_each_with_its_own_score() -> None:
     async with open_served() as served:
         answers = await streamed(served, *(request(f"u{index}") for index in range(50)))
 
@@ -36,7 +36,7 @@ async def test_an_id_twice_in_one_stream_is_answered_twice_each_with_its_own_sco
     assert sorted(answer.response.score // 10 for answer in answers) == list(range(50))
 
 
-async def test_an_id_that_fails_beside_its_twin_fails_alone() -> None:
+async def test_of_two_equal_ids_only_the_failing_one_fails() -> None:
     async with open_served() as served:
         answers = await streamed(served, request("u7"), pb.ScoreRequest(request_id="same"))
 
@@ -45,7 +45,9 @@ async def test_an_id_that_fails_beside_its_twin_fails_alone() -> None:
     assert {answer.request_id for answer in answers} == {"same"}
 
 
-async def test_an_id_in_many_calls_at_once_is_answered_to_each_caller_with_its_own_score() -> None:
+async def test_an_id_in_many_concurrent_calls_is_answered_to_each_caller_with_its_own_score() -> (
+    None
+):
     async with open_served() as served:
         answers = await asyncio.gather(
             *(served.stub.Score(request(f"u{index}")) for index in range(50))
@@ -66,7 +68,7 @@ async def test_an_id_in_many_calls_at_once_is_answered_to_each_caller_with_its_o
         ),
     ],
 )
-async def test_a_message_beyond_the_limit_is_refused_without_a_word_to_come_back(
+async def test_a_message_beyond_the_limit_is_refused_without_a_time_to_retry(
     method: str, large: pb.ScoreRequest
 ) -> None:
     async with open_served(max_message_bytes=LIMIT_BYTES) as served:

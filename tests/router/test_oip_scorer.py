@@ -1,4 +1,4 @@
-"""The adapter to a scorer, over real gRPC: streams are kept, and what goes wrong has our names."""
+"""The adapter to a scorer, over real gRPC: streams are kept, and failures become our errors."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -49,7 +49,7 @@ def always(answer: bytes) -> Callable[[bytes], Awaitable[bytes]]:
 
 
 def with_id_of(request: bytes, answer: bytes) -> bytes:
-    """Return the answer with the request's id; what is no message stays as it is."""
+    """Return the answer with the request's id; bytes that are not a message stay unchanged."""
     try:
         message = oip.ModelStreamInferResponse.FromString(answer)
     except DecodeError:
@@ -80,13 +80,13 @@ GOOD = answer_of([0.25, 0.5, 0.75])
 
 
 async def until(holds: Callable[[], object]) -> None:
-    """Let the loop turn until `holds()`; its clock stands still."""
-    while not holds():  # noqa: ASYNC110 - the code under test owes no event for this
+    """Let the loop turn until `holds()`, without any time passing."""
+    while not holds():  # noqa: ASYNC110 - the code under test has no event for this
         await asyncio.sleep(0)
 
 
 class Counted:
-    """A scorer that counts its streams, and answers with what it is given."""
+    """A scorer that counts its streams and answers as configured."""
 
     def __init__(self) -> None:
         self.streams = 0
@@ -107,7 +107,7 @@ class Counted:
             self.ended += 1
 
 
-async def test_scores_come_back_in_order() -> None:
+async def test_scores_are_returned_in_order() -> None:
     async with scorer_of(answering_each(always(GOOD))) as scorer:
         inferred = await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
 
@@ -124,7 +124,7 @@ async def test_one_stream_serves_one_request_after_the_other() -> None:
     assert len(counted.requests) == 50
 
 
-async def test_each_request_says_how_long_its_answer_is_worth_waiting_for() -> None:
+async def test_each_request_carries_its_time_limit() -> None:
     counted = Counted()
     async with scorer_of(serving_streams(counted.serve)) as scorer:
         await scorer.infer(spec(1), ROWS, timeout_s=10.0)
@@ -134,7 +134,7 @@ async def test_each_request_says_how_long_its_answer_is_worth_waiting_for() -> N
     assert timeouts == [10_000_000, 5_500_000]
 
 
-async def test_requests_at_the_same_time_have_streams_of_their_own_and_few_are_kept() -> None:
+async def test_concurrent_requests_have_separate_streams_and_few_are_kept() -> None:
     counted = Counted()
     counted.hold.clear()
     async with scorer_of(serving_streams(counted.serve)) as scorer, asyncio.TaskGroup() as tasks:
@@ -146,7 +146,7 @@ async def test_requests_at_the_same_time_have_streams_of_their_own_and_few_are_k
     assert counted.streams == 20
 
 
-async def test_a_request_that_is_given_up_ends_its_stream_and_no_other() -> None:
+async def test_a_request_that_is_given_up_ends_only_its_own_stream() -> None:
     counted = Counted()
     async with scorer_of(serving_streams(counted.serve)) as scorer:
         await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
@@ -161,7 +161,7 @@ async def test_a_request_that_is_given_up_ends_its_stream_and_no_other() -> None
         hedged.cancel()
         with pytest.raises(asyncio.CancelledError):
             await hedged
-        await until(lambda: counted.ended == 2)  # the scorer has heard of both
+        await until(lambda: counted.ended == 2)  # the scorer has noticed both
         counted.answer = answer_of([1.0, 1.0, 1.0])
         counted.hold.set()
         inferred = await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
@@ -170,8 +170,8 @@ async def test_a_request_that_is_given_up_ends_its_stream_and_no_other() -> None
     assert counted.streams == 3
 
 
-async def test_a_stream_that_ended_while_nobody_asked_is_replaced() -> None:
-    """As after a restart of the scorer: nobody fails for it."""
+async def test_a_stream_that_ended_while_idle_is_replaced() -> None:
+    """As after a restart of the scorer: no call fails because of it."""
     counted = Counted()
     end = asyncio.Event()
 
@@ -186,7 +186,7 @@ async def test_a_stream_that_ended_while_nobody_asked_is_replaced() -> None:
 
     async with scorer_of(serving_streams(serve)) as scorer:
         await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
-        (kept,) = scorer._kept  # when it has heard of the end, nothing else tells
+        (kept,) = scorer._kept  # only the stream knows when it has noticed the end
         end.set()
         await until(kept.done)
         end.clear()
@@ -195,8 +195,8 @@ async def test_a_stream_that_ended_while_nobody_asked_is_replaced() -> None:
     assert counted.streams == 2
 
 
-async def test_a_kept_stream_that_takes_nothing_any_more_costs_nobody_an_answer() -> None:
-    """As of a scorer that drains, or was replaced: its end may not have been heard yet."""
+async def test_a_kept_stream_that_accepts_nothing_any_more_costs_no_answer() -> None:
+    """As with a scorer that drains or was replaced: its end may not have been noticed yet."""
     counted = Counted()
     answered = 0
 
@@ -207,7 +207,7 @@ async def test_a_kept_stream_that_takes_nothing_any_more_costs_nobody_an_answer(
             await context.write(with_id_of(body, GOOD))
             answered += 1
             if counted.streams == 1:
-                await anext(aiter(requests))  # taken by gRPC, never by the scorer
+                await anext(aiter(requests))  # read by gRPC, never by the scorer
                 return
 
     async with scorer_of(serving_streams(serve_one)) as scorer:
@@ -222,7 +222,7 @@ async def test_the_answer_to_another_request_is_corrupted_and_ends_its_stream() 
     counted = Counted()
 
     async def serve_twice(requests: AsyncIterator[bytes], context: Context) -> None:
-        """Answer the first request twice: what follows is one behind."""
+        """Answer the first request twice: later answers are one behind."""
         counted.streams += 1
         async for body in requests:
             await context.write(with_id_of(body, GOOD))
@@ -238,15 +238,15 @@ async def test_the_answer_to_another_request_is_corrupted_and_ends_its_stream() 
     assert counted.streams == 2
 
 
-async def test_an_answer_that_is_heard_after_the_loop_was_held_counts() -> None:
-    """What holds the loop is the router's own: no scorer is to be blamed for it."""
+async def test_an_answer_read_after_the_loop_was_blocked_counts() -> None:
+    """The router's own code blocks the loop: the scorer is not to blame."""
     counted = Counted()
     counted.hold.clear()
     async with scorer_of(serving_streams(counted.serve)) as scorer:
         asking = asyncio.ensure_future(scorer.infer(spec(1), ROWS, timeout_s=0.5))
         await until(lambda: counted.requests)
-        skip(1.0)  # the loop was held beyond the time that the scorer had
-        await turns()  # the timer is heard, then the answer
+        skip(1.0)  # the loop was blocked beyond the scorer's time
+        await turns()  # the timer runs, then the answer is read
         counted.hold.set()
 
         assert (await asking).scores.tolist() == [0.25, 0.5, 0.75]
@@ -292,7 +292,7 @@ async def test_an_answer_that_does_not_fit_is_corrupted(answer: bytes) -> None:
         (grpc.StatusCode.INTERNAL, UnavailableError),
     ],
 )
-async def test_a_failed_request_is_named_and_its_stream_goes_on(
+async def test_a_failed_request_is_named_and_its_stream_continues(
     status: grpc.StatusCode, kind: type[Exception]
 ) -> None:
     counted = Counted()
@@ -306,8 +306,8 @@ async def test_a_failed_request_is_named_and_its_stream_goes_on(
     assert counted.streams == 1
 
 
-async def test_a_failure_without_a_status_is_told_in_its_words() -> None:
-    """As Triton's own: it has the text alone."""
+async def test_a_failure_without_a_status_is_reported_with_its_text() -> None:
+    """As with Triton's own: it has only the text."""
     told = oip.ModelStreamInferResponse(error_message="out of memory").SerializeToString()
 
     async with scorer_of(answering_each(always(told))) as scorer:
@@ -315,7 +315,7 @@ async def test_a_failure_without_a_status_is_told_in_its_words() -> None:
             await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
 
 
-async def test_nobody_at_the_address_is_an_unavailable_scorer(unused_tcp_port: int) -> None:
+async def test_an_address_without_a_server_is_an_unavailable_scorer(unused_tcp_port: int) -> None:
     scorer = OipScorer(f"127.0.0.1:{unused_tcp_port}")
     try:
         with pytest.raises(UnavailableError):

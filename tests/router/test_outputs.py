@@ -32,7 +32,7 @@ async def test_an_output_that_the_answering_version_lacks_is_left_out() -> None:
     assert {answer.degradation.level for answer in answers} == {DEGRADATION_LEVEL_FULL}
 
 
-async def test_neighbours_in_a_batch_get_what_they_asked_for() -> None:
+async def test_other_calls_of_a_batch_get_the_outputs_they_requested() -> None:
     async with open_world() as world:
         await deploy(world, fallback=Fallback())
         of_two = [f"u{i}" for i in range(40) if (await world.score(f"u{i}")).served_by.version == 2]

@@ -1,4 +1,4 @@
-"""The progress of a call: only the last holder speaks for it, and nobody else writes in it."""
+"""The progress of a call: only the last holder reports a failure, and only its methods change it."""
 
 import ast
 from dataclasses import fields
@@ -15,7 +15,7 @@ ROUTER = Path(__file__).parents[2] / "router"
 FIELDS = {field.name for field in fields(Progress)}
 
 
-async def test_only_the_last_holder_that_fails_says_so() -> None:
+async def test_only_the_last_failing_holder_reports_it() -> None:
     call = bare_call("r")
     call.progress.share()
 
@@ -23,7 +23,7 @@ async def test_only_the_last_holder_that_fails_says_so() -> None:
     assert give_up([call]) == [call]
 
 
-async def test_what_is_answered_is_nobodys_to_pass_on() -> None:
+async def test_an_answered_call_is_not_passed_on() -> None:
     call = bare_call("r")
     call.answer.set_result(b"")
 
@@ -51,7 +51,7 @@ def test_a_call_is_tried_twice_and_a_hedge_is_the_second_time() -> None:
     assert not hedged.may_be_tried_again
 
 
-def test_a_call_that_another_version_has_too_is_not_hedged() -> None:
+def test_a_call_shared_with_another_version_is_not_hedged() -> None:
     progress = Progress()
     assert progress.may_be_hedged
 

@@ -1,4 +1,4 @@
-"""Lines per request: which are written, what trouble always leaves, and how a flood is bounded."""
+"""Lines per request: which ones are written, always for failures, and limited in a flood."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ def of(event: str, lines: Lines) -> Lines:
 
 
 def lines_at_once(mode: RequestLines) -> RequestLogLines:
-    """Return lines for which no second ever passes."""
+    """Return lines for which time stands still."""
     return RequestLogLines(mode, 1, now_s=lambda: 0.0)
 
 
@@ -40,11 +40,11 @@ async def lines_of_healthy_requests(lines: RequestLines, *, count: int, sample_b
     return of("request_scored", written)
 
 
-async def test_off_writes_nothing_of_healthy_requests() -> None:
+async def test_off_writes_nothing_about_healthy_requests() -> None:
     assert await lines_of_healthy_requests(RequestLines.OFF, count=20, sample_bp=10_000) == []
 
 
-async def test_all_writes_a_line_of_each() -> None:
+async def test_all_writes_a_line_for_each_request() -> None:
     lines = await lines_of_healthy_requests(RequestLines.ALL, count=20, sample_bp=1)
 
     assert [line["request_id"] for line in lines] == [f"r{index}" for index in range(20)]
@@ -53,7 +53,7 @@ async def test_all_writes_a_line_of_each() -> None:
     }
 
 
-async def test_sampled_writes_the_same_part_each_time() -> None:
+async def test_sampled_writes_the_same_requests_each_time() -> None:
     first, again = [
         await lines_of_healthy_requests(RequestLines.SAMPLED, count=200, sample_bp=2_000)
         for _ in range(2)
@@ -100,7 +100,7 @@ async def test_a_request_without_an_answer_leaves_a_line_in_every_mode(mode: Req
     assert line["latency_ms"] >= 0
 
 
-async def test_a_flood_of_degraded_answers_writes_few_lines_unless_all_are_asked_for() -> None:
+async def test_a_flood_of_degraded_answers_writes_few_lines_unless_all_are_configured() -> None:
     written_by_mode = {}
     for mode in (RequestLines.OFF, RequestLines.ALL):
         async with open_world(request_log=lines_at_once(mode)) as world:
@@ -127,7 +127,7 @@ async def test_records_of_another_definition_write_one_line_for_many_batches() -
 
 
 class Later:
-    """Keeps what is to be called later, and calls it when told."""
+    """Collects callbacks, and calls them when told to."""
 
     def __init__(self) -> None:
         self.kept: list[Callable[[], None]] = []
@@ -142,7 +142,7 @@ class Later:
         self.kept.clear()
 
 
-def test_what_is_left_out_is_told_once_and_the_next_second_writes_again() -> None:
+def test_omitted_lines_are_reported_once_and_the_next_second_writes_again() -> None:
     now_s = [0.0]
     later = Later()
     lines = BoundedLines("trouble", 3, now_s=lambda: now_s[0], call_later=later)
@@ -159,7 +159,7 @@ def test_what_is_left_out_is_told_once_and_the_next_second_writes_again() -> Non
     assert later.kept == []
 
 
-def test_refusals_are_told_once_a_second_by_class() -> None:
+def test_refusals_are_reported_once_a_second_by_class() -> None:
     later = Later()
     lines = RefusalLines(call_later=later)
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.virtual_time
 
 
 def version_of(score: float, index: int) -> int:
-    """The fake scorer leaves its mark in the third decimal."""
+    """Return the version, which the fake scorer puts into the third decimal."""
     return round((score - index * 10) * 1000)
 
 
@@ -54,7 +54,7 @@ def test_each_caller_gets_its_own_answer_in_any_interleaving(
     run_on_virtual_time(scenario())
 
 
-async def test_what_arrives_while_the_scorer_is_busy_becomes_one_batch() -> None:
+async def test_calls_that_arrive_while_the_scorer_is_busy_become_one_batch() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
         scorer = world.scorers["one"]
@@ -89,7 +89,7 @@ async def test_the_log_has_every_answered_row_with_its_features() -> None:
         }
 
 
-async def test_an_unknown_entity_is_scored_with_defaults_and_says_so() -> None:
+async def test_an_unknown_entity_is_scored_with_defaults_visibly() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
 
@@ -101,7 +101,7 @@ async def test_an_unknown_entity_is_scored_with_defaults_and_says_so() -> None:
         assert "features_defaulted" in reasons_of(answer)
 
 
-async def test_a_store_in_trouble_costs_values_not_answers() -> None:
+async def test_a_failing_store_costs_values_not_answers() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
         world.store.failing = True
@@ -112,7 +112,7 @@ async def test_a_store_in_trouble_costs_values_not_answers() -> None:
         assert all("feature_store_unavailable" in reasons_of(a) for a in answers)
 
 
-async def test_request_features_win_over_stored_ones() -> None:
+async def test_request_features_override_stored_ones() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
 
@@ -151,7 +151,7 @@ async def test_a_challenger_that_fails_leaves_its_units_to_the_champion() -> Non
         assert {a.served_by.assigned.version for a in answers} == {0, 2}
 
 
-async def test_a_champion_that_is_not_ready_does_not_replace_one_that_works() -> None:
+async def test_a_champion_that_is_not_ready_does_not_replace_a_working_one() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
         await world.deploy(
@@ -186,7 +186,7 @@ async def test_work_is_answered_under_the_revision_that_admitted_it() -> None:
         assert [a.served_by.revision for a in answers] == [1, 1, 2]
 
 
-async def test_reasons_are_those_of_the_row_not_of_its_batch() -> None:
+async def test_reasons_belong_to_the_row_not_to_its_batch() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
 
@@ -233,7 +233,7 @@ async def test_digests_and_outputs_come_on_request() -> None:
         assert list(asked.outputs[0].values) == [asked.score]
 
 
-async def test_digests_go_to_the_callers_of_a_batch_who_asked() -> None:
+async def test_digests_go_to_the_callers_of_a_batch_who_requested_them() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
 
@@ -249,7 +249,7 @@ async def test_digests_go_to_the_callers_of_a_batch_who_asked() -> None:
     assert [answer.served_by.HasField("digests") for answer in answers] == [False, True] * 2
 
 
-async def test_candidates_are_scored_sorted_and_cut() -> None:
+async def test_candidates_are_scored_sorted_and_truncated() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
 
@@ -259,7 +259,7 @@ async def test_candidates_are_scored_sorted_and_cut() -> None:
         assert world.scorers["one"].batches == [4]
 
 
-async def test_a_faulty_candidate_does_not_touch_the_others() -> None:
+async def test_a_faulty_candidate_does_not_affect_the_others() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=())
 

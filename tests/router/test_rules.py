@@ -1,4 +1,4 @@
-"""Rules before the model, over fakes of the ports: they decide whatever becomes of the model."""
+"""Rules before the model, over fakes of the ports: they decide whatever happens to the model."""
 
 import asyncio
 from dataclasses import replace
@@ -31,7 +31,7 @@ async def test_rules_decide_before_the_model() -> None:
         assert [batch.rules for batch in world.score_logs] == [None, ["large"]]
 
 
-async def test_a_row_that_a_rule_decides_leaves_its_neighbours_their_outputs() -> None:
+async def test_a_row_decided_by_a_rule_leaves_others_their_outputs() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), rules=(LARGE,))
         scorer = world.scorers["one"]
@@ -50,7 +50,7 @@ async def test_a_row_that_a_rule_decides_leaves_its_neighbours_their_outputs() -
         assert list(two.outputs[0].values) == [two.score]
 
 
-async def test_a_rule_holds_when_the_scorer_fails_the_rest_of_the_batch() -> None:
+async def test_a_rule_decides_even_if_the_scorer_fails_the_rest_of_the_batch() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), rules=(LARGE,), fallback=CONSTANT)
         scorer = world.scorers["one"]
@@ -65,7 +65,7 @@ async def test_a_rule_holds_when_the_scorer_fails_the_rest_of_the_batch() -> Non
         assert (small.rule.name, small.score) == ("", 0.25)
 
 
-async def test_who_is_decided_by_a_rule_does_not_wait_for_the_model() -> None:
+async def test_a_call_decided_by_a_rule_does_not_wait_for_the_model() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), rules=(LARGE,))
         scorer = world.scorers["one"]
@@ -85,7 +85,7 @@ async def test_who_is_decided_by_a_rule_does_not_wait_for_the_model() -> None:
         await awaited(small)
 
 
-async def test_rules_decide_where_no_scorer_is_left() -> None:
+async def test_rules_decide_if_no_scorer_is_left() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), rules=(LARGE,), fallback=CONSTANT)
         await world.deploy(
@@ -100,7 +100,7 @@ async def test_rules_decide_where_no_scorer_is_left() -> None:
         assert [batch.rules for batch in world.score_logs] == [["large"], None]
 
 
-async def test_a_rule_may_read_a_feature_that_only_requests_bring() -> None:
+async def test_a_rule_may_read_a_feature_that_only_requests_supply() -> None:
     country = replace(LARGE, name="abroad", feature="distance_km")
     async with open_world() as world:
         await two_arms(world, challengers=(), rules=(country,))
@@ -111,7 +111,7 @@ async def test_a_rule_may_read_a_feature_that_only_requests_bring() -> None:
         assert (far.rule.name, near.rule.name) == ("abroad", "")
 
 
-async def test_what_rules_decide_is_no_answer_of_the_scorer() -> None:
+async def test_decisions_of_rules_do_not_count_as_answers_of_the_scorer() -> None:
     async with open_world(cool_down_s=5.0) as world:
         await two_arms(world, challengers=(), rules=(LARGE,), fallback=CONSTANT)
         world.scorers["one"].release = asyncio.Event()
@@ -125,7 +125,7 @@ async def test_what_rules_decide_is_no_answer_of_the_scorer() -> None:
         assert not guarded.breaker.is_closed
 
 
-async def test_a_rule_decides_in_the_name_of_the_arm_that_a_unit_has() -> None:
+async def test_a_rule_decides_in_the_name_of_the_units_arm() -> None:
     async with open_world() as world:
         await world.deploy(
             deployment(challengers=(Challenger(2, 9_999),), rules=(SMALL,), fallback=CONSTANT),
@@ -139,7 +139,7 @@ async def test_a_rule_decides_in_the_name_of_the_arm_that_a_unit_has() -> None:
         assert answer.served_by.arm == pb.ARM_CHALLENGER
 
 
-async def test_rules_that_wait_for_a_hung_store_do_not_make_a_call_late() -> None:
+async def test_rules_that_wait_for_a_hung_store_do_not_delay_a_call() -> None:
     store = RemoteStore()
     async with open_world(read_from=store) as world:
         await world.deploy(deployment(rules=(LARGE,), fallback=CONSTANT), ready={}, specs=[spec(1)])

@@ -1,4 +1,4 @@
-"""ScoreStream: flow control, what a message's failure does, who goes away, and how a stream ends."""
+"""ScoreStream: flow control, failures of single messages, disconnects, and the end of a stream."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -21,16 +21,16 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
 
 MOST_OPEN = 256
-LONG_S = 120.0  # a wait that ends a hang
-CUT_S = 60.0  # a grace that ends in a cut
+LONG_S = 120.0  # a limit that only ends a hang
+CUT_S = 60.0  # a grace period that ends in a cut
 
 
 @dataclass
 class Caller:
-    """The far end of a stream without a socket: what it sends, what it was written."""
+    """The other end of a stream without a socket, with sent and received messages."""
 
     to_send: list[bytes]
-    stays: bool = False  # it sends one more when it may, and does not half-close
+    stays: bool = False  # it sends one more message when allowed, and does not half-close
     more: asyncio.Event = field(default_factory=asyncio.Event)
     reads: bool = True
     taken: int = 0
@@ -54,8 +54,8 @@ class Caller:
 
     @asynccontextmanager
     async def streaming(self, served: Served) -> AsyncIterator[asyncio.Task[None]]:
-        """Run the call; on leaving, the caller goes away."""
-        context: Any = self  # of a context the service uses `write` alone
+        """Run the call; on leaving, the caller disconnects."""
+        context: Any = self  # of the context the service uses only `write`
         async with asyncio.TaskGroup() as tasks:
             call = tasks.create_task(served.service.score_stream(self.requests(), context))
             yield call
@@ -82,7 +82,7 @@ def requests(count: int, **fields: Any) -> list[bytes]:
 
 
 def hold(scorer: FakeScorer) -> asyncio.Event:
-    """Let calls to the scorer wait for the event that is returned."""
+    """Let calls to the scorer wait for the returned event."""
     scorer.release = asyncio.Event()
     return scorer.release
 
@@ -111,7 +111,7 @@ async def test_a_stream_with_256_open_is_not_read_until_one_is_answered(served: 
     assert sorted(ids(caller.answers)) == sorted(f"s{index}" for index in range(400))
 
 
-async def test_a_full_router_refuses_each_message_and_says_when_to_come_back(
+async def test_a_full_router_refuses_each_message_with_a_time_to_retry(
     served: Served,
 ) -> None:
     caller = Caller(requests(3))
@@ -128,7 +128,7 @@ async def test_a_full_router_refuses_each_message_and_says_when_to_come_back(
     assert served.world.gate.outstanding_rows == 100_000
 
 
-async def test_a_stream_goes_on_after_bytes_that_are_no_request(served: Served) -> None:
+async def test_a_stream_continues_after_bytes_that_are_not_a_request(served: Served) -> None:
     not_utf8, not_protobuf = b"\x0a\x02\xff\xfe", b"\xff\xff\xff"
     caller = Caller([not_utf8, not_protobuf, *requests(1)])
 
@@ -144,7 +144,7 @@ async def test_a_stream_goes_on_after_bytes_that_are_no_request(served: Served) 
     assert served.world.gate.outstanding_rows == 0
 
 
-async def test_a_large_message_that_is_refused_once_read_is_answered_with_its_id(
+async def test_a_large_message_refused_after_reading_is_answered_with_its_id(
     served: Served,
 ) -> None:
     features = {"no_such": pb.FeatureValue(text="x" * 70_000)}
@@ -157,7 +157,7 @@ async def test_a_large_message_that_is_refused_once_read_is_answered_with_its_id
     assert caller.answers[0].error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
 
 
-async def test_messages_of_a_caller_who_goes_away_never_run(served: Served) -> None:
+async def test_messages_of_a_disconnected_caller_never_run(served: Served) -> None:
     world = served.world
     releases = [hold(world.scorers[name]) for name in ("one", "two")]
     caller = Caller(requests(1, unit_key="k"), stays=True)
@@ -199,7 +199,7 @@ async def test_answers_come_in_any_order_each_with_its_request_id(served: Served
     assert scores == {f"s{index}": index for index in range(40)}
 
 
-async def test_a_stream_told_to_end_answers_what_it_took_and_takes_no_more(
+async def test_a_stream_told_to_end_answers_the_messages_it_has_read_and_reads_no_more(
     served: Served,
 ) -> None:
     releases = [hold(served.world.scorers[name]) for name in ("one", "two")]
@@ -233,7 +233,7 @@ async def test_a_stream_that_waits_for_room_can_be_ended(served: Served) -> None
     assert sorted(ids(caller.answers)) == sorted(f"s{index}" for index in range(MOST_OPEN))
 
 
-async def test_a_stream_that_begins_when_all_are_to_end_takes_nothing(served: Served) -> None:
+async def test_a_stream_that_begins_during_the_drain_reads_nothing(served: Served) -> None:
     served.service.end_streams()
     call = served.stub.ScoreStream()
 
@@ -258,7 +258,7 @@ class Busy:
             index += 1
 
     def run(self, port: int) -> grpc.StatusCode:
-        """Send and read on threads: grpc.aio's own status hides the server's when it is writing."""
+        """Send and read on threads, because grpc.aio's own status hides the server's while writing."""
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             call = scoring_pb2_grpc.ScoringServiceStub(channel).ScoreStream(self.requests())
             for answer in call:
@@ -269,7 +269,7 @@ class Busy:
 
 
 def assert_all_taken_were_answered(served: Served, callers: Sequence[Busy]) -> None:
-    """Messages are taken in their order: those answered are the first that were sent."""
+    """Messages are read in order, so the answered ones are the first that were sent."""
     for caller in callers:
         count = len(caller.answered)
         assert sorted(caller.answered) == sorted(caller.sent[:count])
@@ -278,7 +278,7 @@ def assert_all_taken_were_answered(served: Served, callers: Sequence[Busy]) -> N
     assert served.world.gate.outstanding_rows == 0
 
 
-async def test_a_drain_ends_busy_streams_with_ok_and_loses_no_message_it_took() -> None:
+async def test_a_drain_ends_busy_streams_with_ok_and_loses_no_message_that_was_read() -> None:
     async with open_served() as served:
         stop = asyncio.Event()
         callers = [Busy(), Busy()]
@@ -303,7 +303,7 @@ async def test_a_drain_ends_busy_streams_with_ok_and_loses_no_message_it_took() 
         assert_all_taken_were_answered(served, callers)
 
 
-async def test_a_stream_of_age_ends_with_ok_after_its_connections_age() -> None:
+async def test_a_stream_at_its_age_limit_ends_with_ok_after_its_connections_age() -> None:
     async with open_served(
         most_stream_age_s=1.0,
         max_connection_age_ms=300,
@@ -318,14 +318,14 @@ async def test_a_stream_of_age_ends_with_ok_after_its_connections_age() -> None:
 
 
 def end_as_of_age(served: Served) -> list[Any]:
-    """Let the open streams end as at their age, which comes when a test least expects it."""
+    """End the open streams as at their age limit, at the least expected time."""
     streams = list(served.service._streams._streams)
     for each in streams:
         each.stop_reading()
     return streams
 
 
-async def test_a_client_goes_on_over_streams_of_age_without_noticing() -> None:
+async def test_a_client_continues_unnoticed_over_streams_that_reach_their_age_limit() -> None:
     async with open_served() as served:
         wanted = [request(index) for index in range(3_000)]
         answers: list[StreamAnswer] = []
@@ -360,7 +360,7 @@ async def test_a_client_loses_nothing_when_one_of_two_routers_drains() -> None:
                 yield each
 
         stream = client.score_stream(sent(), timeout_s=LONG_S)
-        answers.append(await anext(stream))  # only the first router is there to have it
+        answers.append(await anext(stream))  # only the first router is up to read it
         async with going_on as other:
             drained.service.end_streams()
             is_draining.set()

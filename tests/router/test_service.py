@@ -1,4 +1,4 @@
-"""ScoringService over real gRPC: every RPC, and what bad input gets."""
+"""ScoringService over real gRPC: every RPC, and its errors for invalid input."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ async def status_of(call: Any) -> grpc.aio.AioRpcError:
     return caught.value
 
 
-async def test_a_score_names_who_answered_and_how_long_it_took(served: Served) -> None:
+async def test_a_score_names_the_answering_version_and_its_time(served: Served) -> None:
     answer = await served.stub.Score(request())
 
     assert answer.served_by.model == MODEL
@@ -68,7 +68,7 @@ async def test_the_unit_key_sticks_to_an_arm_whatever_the_entity(served: Served)
     assert len(versions) == 1
 
 
-async def test_explain_says_what_score_does(served: Served) -> None:
+async def test_explain_agrees_with_score(served: Served) -> None:
     for index in range(30):
         explained = await served.stub.ExplainAssignment(
             pb.ExplainAssignmentRequest(model=MODEL, unit_key=f"u{index}")
@@ -111,7 +111,7 @@ async def test_a_stream_answers_every_request_by_its_id(served: Served) -> None:
     assert all(answers[f"s{i}"].response.score // 10 == i for i in range(300))
 
 
-async def test_outcomes_are_taken_by_model(served: Served) -> None:
+async def test_outcomes_are_accepted_by_model(served: Served) -> None:
     answer = await served.stub.RecordOutcomes(
         pb.RecordOutcomesRequest(
             outcomes=[pb.Outcome(request_id=f"r{i}", model=MODEL, label=i % 2) for i in range(10)]
@@ -277,7 +277,7 @@ async def test_a_request_id_twice_is_answered_twice(served: Served) -> None:
     assert [answer.request_id for answer in answers] == ["same", "same"]
 
 
-async def test_bytes_that_are_no_request_never_reach_the_model(served: Served) -> None:
+async def test_bytes_that_are_not_a_request_never_reach_the_model(served: Served) -> None:
     raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = served.channel.unary_unary(
         "/understudy.scoring.v1.ScoringService/Score"
     )
@@ -290,14 +290,17 @@ async def test_bytes_that_are_no_request_never_reach_the_model(served: Served) -
     assert sum(served.world.counters.rows.values()) == 0
 
 
-async def test_a_full_router_refuses_at_once_and_says_when_to_come_back(served: Served) -> None:
+async def test_a_full_router_refuses_at_once_with_a_time_to_retry(served: Served) -> None:
     served.world.gate.outstanding_rows = 100_000
 
     error = await status_of(served.stub.Score(request()))
 
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert int(dict(error.trailing_metadata() or ())[PUSHBACK_KEY]) > 0
-    for method in ("Score", "ScoreBatch"):  # what could not be read: a full router does not try
+    for method in (
+        "Score",
+        "ScoreBatch",
+    ):  # unreadable bytes, which a full router does not try to read
         raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = served.channel.unary_unary(
             f"/{SERVICE}/{method}"
         )
@@ -306,7 +309,7 @@ async def test_a_full_router_refuses_at_once_and_says_when_to_come_back(served: 
 
 
 @pytest.mark.stopped_clock
-async def test_refusals_leave_one_line_for_all_of_a_second(served: Served) -> None:
+async def test_refusals_of_a_second_are_logged_in_one_line(served: Served) -> None:
     with capture_logs() as written:
         for _ in range(3):
             await status_of(served.stub.Score(pb.ScoreRequest()))
@@ -323,7 +326,7 @@ async def test_refusals_leave_one_line_for_all_of_a_second(served: Served) -> No
     )
 
 
-async def test_a_caller_that_goes_away_leaves_nothing_behind(served: Served) -> None:
+async def test_a_disconnected_caller_leaves_nothing_behind(served: Served) -> None:
     scorer = served.world.scorers["one"]
     call = served.stub.Score(request(unit_key="u1"))
     await scorer.entered.wait() if scorer.release else None
@@ -350,7 +353,7 @@ async def test_the_limit_grows_when_it_is_in_use_and_queues_are_short(served: Se
             assert scorer.release is not None
             scorer.release.set()
 
-    # The callers have gone when the books are written: what counts is who was there.
+    # The callers have disconnected when answers are counted: the earlier number counts.
     assert gate.limit.rows > 59.5
 
 

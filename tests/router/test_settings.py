@@ -1,4 +1,4 @@
-"""Settings that will not act are refused before anything starts."""
+"""Settings without effect are refused before anything starts."""
 
 import os
 
@@ -34,7 +34,7 @@ def _places(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ROUTER_STATE_DIR", "/x/" + "d" * 100, "too deep"),
     ],
 )
-def test_a_bad_setting_ends_the_start_with_64_and_its_name(
+def test_an_invalid_setting_stops_the_start_with_64_and_its_name(
     variable: str, value: str, named: str
 ) -> None:
     ended = run_router("serve", environment={**PLACES, variable: value})
@@ -59,7 +59,7 @@ def test_a_worker_inherits_secrets_unmasked(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("_places")
-def test_the_last_workers_metrics_port_must_be_one() -> None:
+def test_the_last_workers_metrics_port_must_be_valid() -> None:
     assert load_settings(RouterSettings, {"metrics_port": 65_532, "workers": 4}).workers == 4
     with pytest.raises(InvalidInputError, match="port 65536"):
         load_settings(RouterSettings, {"metrics_port": 65_533, "workers": 4})

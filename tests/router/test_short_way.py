@@ -1,4 +1,4 @@
-"""The way of one Score stays short: a file or a return more is a decision, not an accident."""
+"""The path of one Score stays short: another file or return is a decision, not an accident."""
 
 from tools.trace_score import trace_score, visits_of
 
@@ -6,7 +6,7 @@ MOST_FILES = 25
 MOST_RETURNS = 25
 
 
-async def test_one_score_enters_few_files_and_seldom_comes_back_to_one() -> None:
+async def test_one_score_enters_few_files_and_seldom_returns_to_one() -> None:
     visits = visits_of(await trace_score(is_served=False))
 
     files = list(dict.fromkeys(file for file, _ in visits))

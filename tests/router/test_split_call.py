@@ -1,4 +1,4 @@
-"""A large call in parts: the same answer as in one piece, and live calls in between."""
+"""A large call in parts: the same answer as in one piece, and single calls in between."""
 
 import asyncio
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ async def answered(
     top_k=st.none() | st.integers(1, 12),
     is_sorted=st.booleans(),
 )
-def test_parts_are_answered_as_the_whole_would_be(
+def test_parts_are_answered_like_the_whole(
     ids: list[str], top_k: int | None, *, is_sorted: bool
 ) -> None:
     async def scenario() -> None:
@@ -65,7 +65,7 @@ async def large_call(world: World, rows: int) -> asyncio.Task[pb.ScoreBatchRespo
     return calls
 
 
-async def test_live_calls_go_with_the_next_part() -> None:
+async def test_single_calls_go_with_the_next_part() -> None:
     async with open_world(most_batch_rows=8) as world:
         await two_arms(world, challengers=())
         scorer = world.scorers["one"]
@@ -80,7 +80,7 @@ async def test_live_calls_go_with_the_next_part() -> None:
         assert len((await large).results) == 40
 
 
-async def test_a_part_that_fails_ends_the_call_and_what_is_left_is_not_run() -> None:
+async def test_a_failing_part_ends_the_call_and_the_rest_is_not_run() -> None:
     async with open_world(most_batch_rows=8) as world:
         await two_arms(world, challengers=())
         scorer = world.scorers["one"]
@@ -93,7 +93,7 @@ async def test_a_part_that_fails_ends_the_call_and_what_is_left_is_not_run() -> 
         assert len(scorer.batches) == 1
 
 
-async def test_a_call_whose_parts_differ_in_who_answered_is_made_again_in_one_piece() -> None:
+async def test_a_call_whose_parts_have_different_answerers_is_repeated_as_a_whole() -> None:
     async with open_world(most_batch_rows=8) as world:
         await two_arms(world, challengers=(), fallback=Fallback(constant_score=0.25))
         world.scorers["one"].fails_after = 2
@@ -104,7 +104,7 @@ async def test_a_call_whose_parts_differ_in_who_answered_is_made_again_in_one_pi
         assert answer.degradation.level == pb.DEGRADATION_LEVEL_CONSTANT
 
 
-async def test_a_ranking_is_of_one_version() -> None:
+async def test_a_ranking_comes_from_one_version() -> None:
     async with open_world(most_batch_rows=8) as world:
         await two_arms(world, challengers=(Challenger(2, 9_999),))
         world.scorers["two"].fails_after = 2
@@ -115,7 +115,7 @@ async def test_a_ranking_is_of_one_version() -> None:
         assert answer.served_by.version == 1
 
 
-async def test_waiting_for_ones_own_siblings_is_no_queue() -> None:
+async def test_waiting_for_siblings_does_not_count_as_queueing() -> None:
     async with open_world(most_batch_rows=8) as world:
         await two_arms(world, challengers=())
         before = world.gate.limit
@@ -130,13 +130,15 @@ async def test_waiting_for_ones_own_siblings_is_no_queue() -> None:
         assert world.gate.limit is before
 
 
-async def test_refused_candidates_are_told_once_and_features_stay_with_theirs() -> None:
+async def test_refused_candidates_are_reported_once_and_features_stay_with_their_candidates() -> (
+    None
+):
     candidates = Candidates(
         entity="user",
         ids=list("abcde"),
         indices=[0, 1, 3, 4, 5],
         features=[{"x": float(place)} for place in range(5)],
-        refused={2: ("", None)},  # type: ignore[dict-item]  # nobody looks at the fault
+        refused={2: ("", None)},  # type: ignore[dict-item]  # the fault is not used
         top_k=None,
         is_sorted=False,
     )

@@ -1,4 +1,4 @@
-"""`router status` names what is in trouble, in its table and not only in JSON."""
+"""`router status` names problems in its table and not only in JSON."""
 
 from collections.abc import Callable
 
@@ -44,13 +44,13 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     return shown
 
 
-def test_a_router_that_is_well_has_no_troubles(printed: Printed) -> None:
+def test_a_healthy_router_has_no_problems(printed: Printed) -> None:
     assert troubles([well()]) == []
     assert "all parts are in effect" in printed(well())
     assert "mirrored" in printed(well())
 
 
-def test_each_trouble_has_its_line(printed: Printed) -> None:
+def test_each_problem_has_its_line(printed: Printed) -> None:
     sick = well(
         scorers=[
             router_pb2.UsedScorer(

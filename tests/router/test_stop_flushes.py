@@ -1,4 +1,4 @@
-"""SIGTERM amid trouble: a breaker is open, a stream too, and a shadow is far behind."""
+"""SIGTERM in a difficult state: an open breaker, an open stream, and a shadow far behind."""
 
 import asyncio
 from collections import Counter
@@ -33,7 +33,7 @@ async def test_a_stop_loses_no_row_of_the_score_log_and_none_of_the_shadow_log(
             tmp_path,
             declared,
             {1: [champion], 2: [challenger], 3: [shadow]},
-            default_deadline_s=PATIENT_S,  # of a stream's messages
+            default_deadline_s=PATIENT_S,  # for the messages of a stream
             largest_deadline_s=PATIENT_S,
             scorer_timeout_s=PATIENT_S,
             scorer_trip_after=1,  # its calls may come in one batch
@@ -50,7 +50,7 @@ async def test_a_stop_loses_no_row_of_the_score_log_and_none_of_the_shadow_log(
             *(stub.Score(each, timeout=PATIENT_S) for each in requests("call", CALLS))
         )
         await until(lambda: breaker_is_open(router))
-        champion.hang()  # what the stream sends is under way when the signal comes
+        champion.hang()  # so that the stream's messages are in flight at the signal
         stream = stub.ScoreStream()
         for each in requests("stream", STREAMED):
             await stream.write(pb.ScoreStreamRequest(request=each))
@@ -61,7 +61,7 @@ async def test_a_stop_loses_no_row_of_the_score_log_and_none_of_the_shadow_log(
         await until(lambda: refuses_connections(router.address))
         champion.resume()
         answers += [each.response async for each in stream]
-        await until(lambda: has_closed_its_books(router))  # the last that it does before its queues
+        await until(lambda: has_closed_its_books(router))  # its last step before closing its queues
         shadow.resume()
         await stopping
 
@@ -107,7 +107,7 @@ async def has_closed_its_books(router: RouterProcess) -> bool:
 
 
 def logged(root: Path, kind: str, column: str) -> dict[str, object]:
-    """Return a column of a log by request id, each of which has one row."""
+    """Return a column of a log by request id, with one row each."""
     files = str(root / "logs" / kind / "**" / "*.parquet")
     rows = duckdb.execute(
         f"select request_id, {column} from read_parquet(?)",  # noqa: S608 - ours, not a caller's

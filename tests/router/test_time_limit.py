@@ -1,4 +1,4 @@
-"""A limit of time: exact on a loop that is in time, and fair to what came while the loop was held."""
+"""A time limit: exact on a responsive loop, and fair to data that arrived while the loop was blocked."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,14 +16,14 @@ def now_s() -> float:
 
 
 def after_turns(count: int, callback: Callable[[], object]) -> None:
-    """Call `callback` that many turns of the loop from now: to read an answer takes several."""
+    """Call `callback` after `count` turns of the loop: reading an answer takes several."""
     if count:
         asyncio.get_running_loop().call_soon(after_turns, count - 1, callback)
     else:
         callback()
 
 
-async def test_a_block_that_takes_too_long_is_ended_in_time() -> None:
+async def test_a_block_that_takes_too_long_is_ended_at_the_limit() -> None:
     with pytest.raises(TimeoutError):
         async with TimeLimit(0.5):
             await asyncio.sleep(0.6)
@@ -38,7 +38,7 @@ async def test_a_block_that_ends_in_time_is_left_alone() -> None:
     await asyncio.sleep(1.0)
 
 
-async def test_what_is_read_after_the_loop_was_held_counts() -> None:
+async def test_data_read_after_the_loop_was_blocked_counts() -> None:
     answer = asyncio.Event()
 
     def hold() -> None:
@@ -50,7 +50,7 @@ async def test_what_is_read_after_the_loop_was_held_counts() -> None:
         await answer.wait()
 
 
-async def test_a_loop_that_was_held_gives_a_moment_more_and_no_longer() -> None:
+async def test_a_blocked_loop_extends_the_limit_only_briefly() -> None:
     asyncio.get_running_loop().call_soon(skip, 1.0)
 
     with pytest.raises(TimeoutError):

@@ -12,7 +12,7 @@ from understudy.runtime import exit_codes
 pytestmark = pytest.mark.fault
 
 
-async def test_workers_that_refuse_their_settings_end_the_router_and_are_not_tried_again(
+async def test_workers_that_refuse_their_settings_end_the_router_and_are_not_restarted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = RouterSettings(

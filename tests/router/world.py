@@ -1,4 +1,4 @@
-"""A router without sockets: the real stages over a fake store and fake scorers, by the loop's clock."""
+"""A router without sockets: the real stages over a fake store and fake scorers, on the loop's clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -29,9 +29,9 @@ from understudy.logs.batches import LogBatch, ScoreBatchLog, ShadowBatchLog
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 _POLL_S = 0.001
-_LIMIT_S = 120.0  # of everything that a test does in a world
+_LIMIT_S = 120.0  # for everything that a test does in a world
 _SETTINGS: dict[str, Any] = {
-    "features": "lmdb:unused",  # a fake store stands in for it, and nothing is written
+    "features": "lmdb:unused",  # replaced by a fake store, and nothing is written
     "log_dir": Path("unused"),
     "state_dir": Path("unused"),
     "least_outstanding_rows": 10,
@@ -52,7 +52,7 @@ _SETTINGS: dict[str, Any] = {
 
 @dataclass
 class World:
-    """Everything a test may want to touch."""
+    """Everything that a test may use."""
 
     pipeline: Pipeline
     store: FakeStore
@@ -90,7 +90,7 @@ class World:
     def submit(
         self, entity_id: str, *, remaining_s: float = 5.0, waited_s: float = 0.0, **asked: Any
     ) -> Call:
-        """Make a call that came `waited_s` ago, and had `remaining_s` then."""
+        """Make a call that arrived `waited_s` ago, with `remaining_s` at that time."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         call = self.pipeline.admission.admit(
             Asked(
@@ -108,13 +108,13 @@ class World:
 
     async def score(self, entity_id: str, **asked: Any) -> pb.ScoreResponse:
         answer = await awaited(self.submit(entity_id, **asked))
-        await asyncio.sleep(0)  # the books are written once the caller has its answer
+        await asyncio.sleep(0)  # answers are counted once the caller has its own
         return pb.ScoreResponse.FromString(answer)
 
     async def score_together(
         self, address: str, *submits: Callable[[], Call], first: str = "u0"
     ) -> list[pb.ScoreResponse]:
-        """Make the calls while the scorer is busy with `first`, so that its lane makes them one batch."""
+        """Make the calls while the scorer is busy with `first`, so that they form one batch."""
         scorer = self.scorers[address]
         scorer.entered.clear()
         scorer.release = asyncio.Event()
@@ -124,7 +124,7 @@ class World:
         scorer.release.set()
         await awaited(busy_with)
         answers = [pb.ScoreResponse.FromString(await awaited(call)) for call in calls]
-        await asyncio.sleep(0)  # the books are written once the callers have their answers
+        await asyncio.sleep(0)  # answers are counted once the callers have them
         return answers
 
     async def score_batch(
@@ -144,7 +144,7 @@ class World:
         )
         call.live.submit(call)
         received = await answer
-        await asyncio.sleep(0)  # the books are written once the caller has its answer
+        await asyncio.sleep(0)  # answers are counted once the caller has its own
         return pb.ScoreBatchResponse.FromString(received)
 
     @property
@@ -157,7 +157,7 @@ class World:
 
 
 def awaited(call: Call) -> asyncio.Future[bytes]:
-    """Return the future that `World.submit` made for `call`."""
+    """Return the future that `World.submit` created for `call`."""
     assert isinstance(call.answer, asyncio.Future)
     return call.answer
 
@@ -171,14 +171,14 @@ async def open_world(
     open_scorer: Callable[[str], ClosableScorer] | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """Open a router whose scorers are made at first use, by address.
+    """Open a router whose scorers are created on first use, by address.
 
     Args:
         read_from: a real store to read features from, instead of the fake one.
-        request_log: writes lines per request; by default nobody does.
-        log: takes what is logged, instead of the world's list.
+        request_log: writes lines per request; by default there is none.
+        log: receives logged batches, instead of the world's list.
         open_scorer: opens real scorers, instead of the fake ones.
-        settings: of a router, where a test needs others than `_SETTINGS`.
+        settings: settings of the router that differ from `_SETTINGS`.
     """
     store = FakeStore()
     scorers: dict[str, FakeScorer] = {}
@@ -210,8 +210,8 @@ async def open_world(
 
 
 async def until(holds: Callable[[], object]) -> None:
-    """Let time pass until `holds()`; the limit of `open_world` ends a wait in vain."""
-    while not holds():  # noqa: ASYNC110 - the code under test owes no event for this
+    """Let time pass until `holds()`; the limit of `open_world` ends a futile wait."""
+    while not holds():  # noqa: ASYNC110 - the code under test has no event for this
         await asyncio.sleep(_POLL_S)
 
 
