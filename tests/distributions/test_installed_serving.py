@@ -57,6 +57,8 @@ async def test_the_wheels_serve_on_every_python_that_is_here(
 
     answer = await _scored_by(environment, copytree(left_behind, tmp_path / "d"))
 
+    version = wheels.serving.metadata()["Version"]
+    assert f"understudy-serving {version}" in environment.run("understudy", "--version")
     assert answer.served_by.version == 1
     assert 0.0 <= answer.score <= 1.0
     assert not TRAINING & {*environment.distributions()}
