@@ -18,7 +18,7 @@ _LONGEST_ROUTER = 300
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """An exercise that an operator is about to start, or to end with level FULL.
+    """A drill that an operator is about to start, or to end with level FULL.
 
     Raises:
         InvalidInputError: on construction, with all faults.

@@ -42,11 +42,11 @@ class ScorerSettings(ProcessSettings):
         _SESSION.intra_op_threads,
         ge=0,
         le=256,
-        description="threads of one run; 0: as many as the cgroups leave CPUs",
+        description="threads of one run; 0 for the number of CPUs that the cgroups grant",
     )
     inter_op_threads: Threads = Field(
         _SESSION.inter_op_threads,
-        description="operators of one run side by side; above 1 not with MEMORY_PATTERN",
+        description="parallel operators of one run; above 1 not with MEMORY_PATTERN",
     )
     spin: bool = Field(_SESSION.spin, description="ONNX Runtime threads spin while idle")
     arena: bool = Field(_SESSION.arena, description="ONNX Runtime keeps memory between runs")
@@ -58,7 +58,7 @@ class ScorerSettings(ProcessSettings):
     )
     memory_pattern: bool = Field(
         _SESSION.memory_pattern,
-        description="ONNX Runtime plans memory per shape; pays for fixed shapes",
+        description="ONNX Runtime plans memory per shape; useful for fixed shapes",
     )
 
     max_batch_rows: int = Field(
@@ -143,7 +143,7 @@ class HostSettings(ProcessSettings):
     )
 
     stalled_after_s: Seconds = Field(
-        60.0, description="limit without progress (CPU time, another health) of a start"
+        60.0, description="limit on a start without progress (CPU time, another health)"
     )
     start_timeout_s: Seconds = Field(
         900.0, description="limit from start to ready, even with progress"

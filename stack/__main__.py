@@ -90,7 +90,7 @@ def demo(
     ] = False,
     directory: Annotated[
         Path | None,
-        typer.Option("--dir", help="Where to keep the files; new and empty [a temporary folder]."),
+        typer.Option("--dir", help="Folder for the files; new or empty [a temporary folder]."),
     ] = None,
     rate: Annotated[
         int, typer.Option(min=10, max=5_000, help="Requests per second to send.")

@@ -62,7 +62,7 @@ _LEFT_OUT = ("data.training.content", "code.source", "people.approver")  # of th
 _MIRROR_LIMIT_S = 30.0
 _OUTCOMES_PER_CALL = 1_000
 _POLL_S = 0.1
-_TEMPORARY = "understudy-demo-"  # of the folder's name
+_TEMPORARY = "understudy-demo-"  # start of the folder's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class DemoOptions:
 
 
 def run_demo(directory: Path | None, options: DemoOptions) -> int:
-    """Run the demo in `directory`, None: in a new temporary one; return 0 when every check holds.
+    """Run the demo in `directory`, or in a new temporary one; return 0 if every check holds.
 
     Raises:
         InvalidInputError: the demo cannot run in `directory`.
@@ -113,7 +113,7 @@ def run_demo(directory: Path | None, options: DemoOptions) -> int:
     try:
         return run_until_interrupted(main(), interrupted_code=exit_codes.INTERRUPTED)
     except UnderstudyError as error:
-        error.add_note(f"the processes' own words are in {files.process_logs}")
+        error.add_note(f"the output of the processes is in {files.process_logs}")
         raise
 
 

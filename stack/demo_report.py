@@ -1,4 +1,4 @@
-"""What the demo prints: lines and tables, with a progress bar on a terminal; or one JSON document."""
+"""The output of the demo: lines and tables, with a progress bar on a terminal; or one JSON document."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -58,7 +58,7 @@ class StageProgress:
 
 
 class DemoReport:
-    """Prints the demo as it goes; for programs, one document at its end."""
+    """Prints the demo's progress; for programs, one document at its end."""
 
     def __init__(self, output: Format = Format.TABLE) -> None:
         self._output = output
@@ -173,7 +173,7 @@ class DemoReport:
 
     def kept(self, stack: Stack) -> None:
         self._screen.say("")
-        self._screen.say("The stack stays until Ctrl-C.")
+        self._screen.say("The stack keeps running until Ctrl-C.")
         show_addresses(self._screen, stack)
 
 

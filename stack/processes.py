@@ -48,7 +48,7 @@ async def open_stack(
     """
     directory.root.mkdir(parents=True, exist_ok=True)
     if directory.features_store == EMBEDDED:
-        open_writer(directory.features_url).close_now()  # readers make no store
+        open_writer(directory.features_url).close_now()  # readers do not create a store
     async with Supervisor(directory.process_logs) as supervisor:
         for spec in (
             registry_process(directory, addresses),

@@ -28,7 +28,7 @@ def run_score(
     """Score one unit and print the answer.
 
     Raises:
-        InvalidInputError: an entity or a feature is not written as it should be.
+        InvalidInputError: an entity or a feature is malformed.
         UnderstudyError: the router refuses, or does not answer.
     """
     by_type, texts = parse_pairs({"--entity": entities, "--feature": features})
@@ -49,7 +49,7 @@ def parse_pairs(texts: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
     """Read the pairs of each option.
 
     Raises:
-        InvalidInputError: some are not of the form; with all of them.
+        InvalidInputError: pairs are malformed; all of them are named.
     """
     read: list[dict[str, str]] = []
     faults: list[Fault] = []

@@ -1,4 +1,4 @@
-"""Waiting until what is deployed is served, as long as scorers make progress with loading it."""
+"""Waiting until everything deployed is served, as long as scorers make progress with loading it."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ async def until_settled(
     loading_cpu_s: Callable[[], float],
     patience: Patience | None = None,
 ) -> tuple[str, ...]:
-    """Return () once there are no open points, or those that remain without progress."""
+    """Return () once there are no open points, or the remaining ones without progress."""
     began_s = time.monotonic()
     wait = Wait(patience or Patience(), began_s)
     while points := tuple(await open_points()):
@@ -35,9 +35,9 @@ async def until_settled(
 
 
 def cpu_s_of_loading(registry: RegistryClient) -> float:
-    """Return the CPU seconds of the scorers that load; they run on this machine.
+    """Return the CPU seconds of the loading scorers, which run on this machine.
 
-    Those that serve are left out: calls keep them busy.
+    Serving ones are left out: calls keep them busy.
     """
     try:
         scorers = registry.get_status().scorers

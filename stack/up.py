@@ -41,7 +41,7 @@ def run_up(
     """Run the stack in `directory` until told to stop; return the exit code.
 
     Raises:
-        InvalidInputError: the stack cannot live in `directory`.
+        InvalidInputError: `directory` cannot be used for the stack.
         UnavailableError: a process did not become healthy.
     """
     files = checked_directory(directory, features)
@@ -56,7 +56,7 @@ def run_up(
 
 
 def show_started(stack: Stack, open_points: Sequence[str], output: Format) -> None:
-    """Say where the stack answers, and what of it does not serve yet."""
+    """Print the addresses of the stack, and the parts that are not served yet."""
     if output is Format.JSON:
         addresses = stack.addresses
         print_json(
@@ -76,7 +76,7 @@ def show_started(stack: Stack, open_points: Sequence[str], output: Format) -> No
 
 
 async def wait_until_ready(stack: Stack) -> tuple[str, ...]:
-    """Return () once what is deployed is served, or what is not, without further progress."""
+    """Return () once everything deployed is served, or the open points, without further progress."""
     with RegistryClient(stack.addresses.registry) as registry:
         return await until_settled(
             partial(_open_points, stack), partial(cpu_s_of_loading, registry)
@@ -98,12 +98,12 @@ async def _open_points(stack: Stack) -> tuple[str, ...]:
 
 
 async def stay(stack: Stack, restarts: RestartPolicy = _RESTARTS) -> int:
-    """Start again what ends by itself, and say so; return when a process is not started again."""
+    """Restart processes that end, and report it; return when a process is not restarted."""
     histories: dict[str, RestartHistory] = {}
     while True:
         ended = await stack.supervisor.until_one_ends()
         if ended.refused:
-            _tell(f"{ended.why}; not started again")
+            _tell(f"{ended.why}; not restarted")
             return exit_codes.USAGE
         history = histories.get(ended.name, RestartHistory(restarts))
         histories[ended.name], plan = history.failed(time.monotonic(), random.random())  # noqa: S311 - jitter
@@ -112,7 +112,7 @@ async def stay(stack: Stack, restarts: RestartPolicy = _RESTARTS) -> int:
                 _tell(f"{ended.why}; {plan}")
                 return exit_codes.FAILED
             case Restart():
-                _tell(f"{ended.why}; starting it again")
+                _tell(f"{ended.why}; restarting it")
                 await asyncio.sleep(plan.after_s)
                 await stack.supervisor.restart(ended.name)
 

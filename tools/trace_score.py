@@ -39,7 +39,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _OURS = (f"{_ROOT}/router/", f"{_ROOT}/understudy/")
 _ENTITY = "u7"
 _CALLS_AHEAD = 5
-_PATIENT_S = 60.0  # a machine that is held up must not send the call down the ladder
+_PATIENT_S = 60.0  # a busy machine must not send the call down the ladder
 _PATIENT: dict[str, Any] = dict.fromkeys(
     ("feature_slow_s", "scorer_timeout_s", "wanted_queue_s", "largest_deadline_s"), _PATIENT_S
 )

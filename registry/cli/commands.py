@@ -61,7 +61,7 @@ def serve(
     directory: Annotated[Path | None, typer.Option("--dir", help="database and artifacts")] = None,
     listen: Annotated[str | None, typer.Option(help="HOST:PORT [127.0.0.1:8500]")] = None,
     print_settings: Annotated[
-        bool, typer.Option("--print-settings", help="show them, end")
+        bool, typer.Option("--print-settings", help="print the settings and exit")
     ] = False,
     output: Output = Format.TABLE,
 ) -> None:

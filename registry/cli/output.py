@@ -177,7 +177,7 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
                 router.router_id,
                 model.model,
                 str(model.revision),
-                f"@{model.champion}" if model.HasField("champion") else "nobody",
+                f"@{model.champion}" if model.HasField("champion") else "none",
                 _shares((c.version, c.weight_bp) for c in model.effective),
                 "; ".join(str(withheld_from_wire(each)) for each in model.withheld),
                 _time(router.reported_at),
@@ -217,7 +217,7 @@ def _action(action: pb.Action.ValueType) -> str:
 
 
 def _loaded(process: pb.ScorerProcess) -> str:
-    """Return which artifact a process says that it loaded; one that is not the declared stands out."""
+    """Return the artifact that a process reports as loaded, highlighted if it is not the declared."""
     loaded = process.loaded_digest[:_DIGEST_SHOWN]
     if not loaded or process.loaded_digest == process.artifact_digest:
         return loaded

@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="Write a version's provenance recor
 def init(
     file: Annotated[Path, typer.Argument(help="file to write, e.g. provenance.json")],
     *,
-    directory: Annotated[Path, typer.Option("--dir", help="where the training code is")],
+    directory: Annotated[Path, typer.Option("--dir", help="directory of the training code")],
     lockfile: Annotated[Path | None, typer.Option(help="lockfile of the environment")] = None,
     actor: Actor = None,
     output: Output = Format.TABLE,
@@ -29,7 +29,7 @@ def init(
     from understudy.provenance.skeleton import record_skeleton  # noqa: PLC0415 - others start faster
 
     if not directory.is_dir():
-        raise InvalidInputError([Fault("--dir", f"{directory}, which is not there", "a folder")])
+        raise InvalidInputError([Fault("--dir", f"{directory}, which does not exist", "a folder")])
     record = record_skeleton(directory, lockfile, author=actor or default_actor())
     try:
         with file.open("x") as target:
@@ -40,7 +40,7 @@ def init(
     if output is Format.JSON:
         print_json({"file": file})
     else:
-        Screen().say(f"wrote {file}; fill what is null, then: understudy registry check")
+        Screen().say(f"wrote {file}; fill in the null values, then run: understudy registry check")
 
 
 @app.command("fields")

@@ -16,7 +16,7 @@ class AuditRow:
     sequence: int  # 1, 2, 3 … without gaps
     at_ns: int  # UTC, nanoseconds since 1970
     actor: str
-    action: str  # an `Action`, unless somebody wrote the row behind our back
+    action: str  # an `Action`, unless the row was written outside the registry
     model: str
     reason: str
     from_revision: int  # 0 for none

@@ -202,7 +202,7 @@ def _with_shadow(current: Deployment, change: SetShadow) -> Deployment:
 def _without_shadow(current: Deployment, version: int) -> Deployment:
     kept = tuple(shadow for shadow in current.shadows if shadow.version != version)
     if kept == current.shadows:
-        raise RefusedError(f"{current.model}@{version} is no shadow")
+        raise RefusedError(f"{current.model}@{version} is not a shadow")
     return replace(current, shadows=kept)
 
 
@@ -221,7 +221,7 @@ def _with_canary(current: Deployment, change: SetCanary) -> Deployment:
 def _without_canary(current: Deployment, version: int) -> Deployment:
     kept = tuple(each for each in current.challengers if each.version != version)
     if kept == current.challengers:
-        raise RefusedError(f"{current.model}@{version} is no challenger")
+        raise RefusedError(f"{current.model}@{version} is not a challenger")
     return replace(current, challengers=kept)
 
 

@@ -19,7 +19,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 @asynccontextmanager
 async def answering(context: Context, rpc: str) -> AsyncIterator[None]:
-    """Turn a failure in the block into its gRPC status."""
+    """Convert a failure in the block to its gRPC status."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
@@ -51,8 +51,8 @@ def checked_reason(text: str) -> str:
     Raises:
         InvalidInputError: it is not.
     """
-    printable = text.replace("\n", "").isprintable()  # a terminal obeys other control characters
+    printable = text.replace("\n", "").isprintable()  # terminals interpret other control characters
     if is_placeholder(text) or len(text) > _LONGEST_REASON or not printable:
-        accepted = "why, in 1 to 2000 printable characters and line ends"
+        accepted = "1 to 2000 printable characters and line breaks"
         raise InvalidInputError.of("reason", read=text, accepted=accepted)
     return text

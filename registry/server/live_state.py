@@ -45,11 +45,13 @@ class LiveOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What the database says that watchers need."""
+    """The content of the database that watchers need."""
 
     deployments: tuple[Deployment, ...] = ()  # with their standby
-    versions: tuple[VersionSpec, ...] = ()  # those that the deployments need
-    artifact_digests: Mapping[VersionRef, str] = field(default_factory=dict)  # of all registered
+    versions: tuple[VersionSpec, ...] = ()  # the versions that the deployments need
+    artifact_digests: Mapping[VersionRef, str] = field(
+        default_factory=dict
+    )  # of all registered versions
 
 
 class LiveState:
@@ -130,15 +132,15 @@ class LiveState:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The state that watchers see now."""
+        """The state as watchers see it now."""
         return self.watchers.latest
 
     def deployments(self, model: str | None = None) -> list[Deployment]:
-        """Return the current revisions; of one model when it is named."""
+        """Return the current revisions, or that of one model."""
         return [each for each in self._stored.deployments if model in {None, each.model}]
 
     def scorers(self, model: str | None = None) -> list[ScorerProcess]:
-        """Return the reported processes of what is registered; of one model when it is named."""
+        """Return the reported processes of registered versions, or those of one model."""
         return [
             each
             for each in self.observed.scorers()
@@ -182,7 +184,7 @@ class LiveState:
         return process.artifact_digest == self._stored.artifact_digests.get(process.ref)
 
     def _may_serve(self, process: ScorerProcess) -> bool:
-        """Return whether a process runs what is registered, as far as it says."""
+        """Return whether a process runs a registered artifact, as far as it reports."""
         loaded = process.loaded_digest
         return self._is_of_what_is_registered(process) and loaded in {None, process.artifact_digest}
 

@@ -14,7 +14,7 @@ ReportT = TypeVar("ReportT")
 
 @dataclass(frozen=True, slots=True)
 class SeenRouter:
-    """The last report of a router, and when it came."""
+    """The last report of a router, and its time."""
 
     report: RouterReport
     reported_at: datetime
@@ -79,5 +79,5 @@ class Observed:
         ]
 
     def routers(self) -> list[SeenRouter]:
-        """Return what each router said last, in order of their names."""
+        """Return the last report of each router, in order of their names."""
         return [kept.report for _, kept in sorted(self._routers.items())]

@@ -26,7 +26,7 @@ class UploadPart(Protocol):
 
     @property
     def chunk(self) -> bytes:
-        """Bytes of the files; empty for a message that carries none."""
+        """Bytes of the files; empty for a message without any."""
         ...
 
 

@@ -42,10 +42,10 @@ def checked_router_report(
 
 
 def raise_any(found: Iterable[Fault]) -> None:
-    """Raise what is wrong, up to a bound.
+    """Raise all faults, up to a limit.
 
     Raises:
-        InvalidInputError: something is.
+        InvalidInputError: there is a fault.
     """
     if faults := list(islice(found, _MOST_FAULTS_TOLD)):
         raise InvalidInputError(faults)

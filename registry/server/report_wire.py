@@ -19,16 +19,16 @@ from understudy.domain.errors import Fault
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.registry.v1 import registry_pb2 as pb
 
-_MOST_PROCESSES = 1_000  # in one report; models of a router too
+_MOST_PROCESSES = 1_000  # in one report; also the limit of models of a router
 _MOST_SHARES = 100
 _STATES = ", ".join(f"SCORER_STATE_{state.name}" for state in STATE_OF.values())
 
 
 def scorers_report_from_wire(message: pb.ReportScorersRequest) -> ScorersReport:
-    """Return the report as it may be published.
+    """Return the report in a form to publish.
 
     Raises:
-        InvalidInputError: with all that is wrong, up to a bound.
+        InvalidInputError: with all faults, up to a limit.
     """
     raise_any(_too_many("processes", len(message.processes), _MOST_PROCESSES))
     faults = [
@@ -42,10 +42,10 @@ def scorers_report_from_wire(message: pb.ReportScorersRequest) -> ScorersReport:
 
 
 def router_report_from_wire(message: pb.ReportRouterRequest) -> RouterReport:
-    """Return the report as it may be shown.
+    """Return the report in a form to show.
 
     Raises:
-        InvalidInputError: with all that is wrong, up to a bound.
+        InvalidInputError: with all faults, up to a limit.
     """
     raise_any(_too_many("models", len(message.models), _MOST_PROCESSES))
     faults = [

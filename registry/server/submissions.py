@@ -59,7 +59,7 @@ class Submissions:
         asked = registration_from_wire(first.registration, actor=actor)
         if register:
             checked_reason(asked.reason)
-        # Not in a worker thread: if the caller cancelled now, nobody would remove it.
+        # Not in a worker thread: if the caller cancelled now, the file would never be removed.
         with self.artifacts.stage() as staging:
             received = await receive_files(asked.files, parts, staging, self.live.run, self.limits)
             # Without files there is nothing to inspect; the findings name their absence.

@@ -52,7 +52,7 @@ def registration_from_wire(message: pb.Registration, *, actor: str) -> Registrat
 
 
 def stored_version_to_wire(version: StoredVersion, *, with_record: bool) -> pb.Version:
-    """Return the message with all that the registry knows, the record where it is asked for."""
+    """Return the message with all that the registry knows, and the record if requested."""
     message = version_to_wire(version.spec)
     message.registered_by = version.registered_by
     message.registered_at.CopyFrom(timestamp(version.registered_at_ns))
@@ -103,19 +103,19 @@ def audit_to_wire(recorded: RecordedRow) -> pb.AuditEntry:
 def model_of(
     request: pb.ListVersionsRequest | pb.ListAuditRequest | pb.GetStatusRequest,
 ) -> str | None:
-    """Return the model that is named; None when the request is about all.
+    """Return the named model, or None if the request is about all models.
 
     Raises:
-        InvalidInputError: the name cannot be a model's.
+        InvalidInputError: the name is not a valid model name.
     """
     return checked_model_name(request.model) if request.HasField("model") else None
 
 
 def level_of(request: pb.RecordDrillRequest) -> DegradationLevel:
-    """Return the level that is exercised.
+    """Return the level of the drill.
 
     Raises:
-        InvalidInputError: it is none that we know.
+        InvalidInputError: the level is unknown.
     """
     level = LEVEL_OF.get(request.level)
     if level is None:
@@ -125,7 +125,7 @@ def level_of(request: pb.RecordDrillRequest) -> DegradationLevel:
 
 
 def _action(text: str) -> pb.Action.ValueType:
-    """Return what was done; a row that no registry wrote may say anything."""
+    """Return the action; a row that no registry wrote may contain any text."""
     return _ACTIONS.get(text, pb.ACTION_UNSPECIFIED)
 
 

@@ -32,7 +32,7 @@ def read_all(connection: Connection) -> dict[str, str]:
 
 
 def report_of(text: str) -> ScorersReport:
-    """Return the report that `save` wrote down.
+    """Return the report that `save` stored.
 
     Raises:
         InvalidInputError: `text` is not a report.

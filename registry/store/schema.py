@@ -88,7 +88,7 @@ audit = Table(
 lineage = Table(
     "lineage",
     metadata,
-    Column("place", Integer, CheckConstraint("place = 1"), primary_key=True),  # one row only
+    Column("place", Integer, CheckConstraint("place = 1"), primary_key=True),  # a single row
     Column("id", String(36), nullable=False),
 )
 

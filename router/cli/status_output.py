@@ -48,7 +48,7 @@ def print_status(found: Sequence[Status], output: Format) -> None:
         for model in each.models:
             withheld = [str(withheld_from_wire(each)) for each in model.withheld]
             acting = "; ".join(withheld) or "all parts are in effect"
-            champion = model.champion if model.HasField("champion") else "nobody"
+            champion = model.champion if model.HasField("champion") else "none"
             screen.say(
                 f"{each.router_id}: {model.model} revision {model.revision}, "
                 f"champion {champion}; {acting}"

@@ -28,7 +28,7 @@ class LaunchOptions:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The reason why a process refused its artifact."""
+    """The reason for which a process refused its artifact."""
 
     why: str
     corrupted: bool = False  # the artifact does not match the registered one
@@ -66,7 +66,7 @@ class Launcher:
         )
 
     def refusal_of(self, ending: Ending) -> Refusal | None:
-        """Return the reason of a refused artifact; None if the process ended for another reason."""
+        """Return the reason for a refused artifact; None if the process ended for another reason."""
         return self._refusal() if ending.exit_code == ARTIFACT_REFUSED else None
 
     def clean_up(self) -> None:

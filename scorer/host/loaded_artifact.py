@@ -7,7 +7,7 @@ from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb
 
 _METHOD = "/inference.GRPCInferenceService/ModelMetadata"
-_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)  # a connection of its own
+_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)  # a separate connection
 
 
 async def loaded_digest(address: str, ref: VersionRef, *, timeout_s: float) -> str | None:

@@ -1,8 +1,8 @@
 """One place of the fleet: the scorer process that is kept running there, and its reports.
 
-The states are the keeper's (`understudy/runtime/supervision/keeper.py`). This module adds what is
+The states are the keeper's (`understudy/runtime/supervision/keeper.py`). This module adds the parts
 particular to scorers: the artifact is fetched first, loading gives way to serving, routers are
-informed before a scorer leaves, and one that stays down is retried when it is named again.
+informed before a scorer leaves, and a scorer that stays down is retried when it is named again.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """How the scorers of a host are watched."""
+    """The supervision settings for the scorers of a host."""
 
     patience: Patience
     load_idle_s: float
@@ -48,7 +48,7 @@ class WatchOptions:
     restarts: RestartPolicy
 
     def care_of(self, address: str) -> Care:
-        """Return how the scorer at `address` is kept."""
+        """Return the supervision rules of the scorer at `address`."""
         return Care(
             self.restarts,
             self.kill_after_s,
@@ -165,7 +165,7 @@ class SupervisedScorer(Kept):
         return child
 
     def while_starting(self, waited_s: float) -> None:
-        """Hurry after a while; otherwise a busy machine might never let it become ready."""
+        """Stop yielding to others after a while; a busy machine might never let it become ready."""
         if self._child is None or self._has_hurried or waited_s < self._watch.load_idle_s:
             return
         self._has_hurried = True

@@ -125,7 +125,7 @@ def test_a_load_accounts_for_each_row(folder: Path) -> None:
             f"{folder / 'rows.parquet'},1,amount,inf,a finite float32 number",
         ]
     stdout, _ = _run(folder, *load, "--max-rejects", "1")
-    assert "1 rejected, 2 put before" in stdout
+    assert "1 rejected, 2 written before" in stdout
     later = ("--event-time", "2026-02-01", "--max-rejects", "1")
     stdout, stderr = _run(folder, *load, *later)
     assert "2 written" in stdout

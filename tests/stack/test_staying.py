@@ -39,10 +39,10 @@ async def test_a_process_that_fails_is_started_again_and_one_that_refuses_ends_t
     assert code == exit_codes.USAGE
     first, second, last = capsys.readouterr().err.splitlines()
     assert first.startswith("understudy: one exited with 1")
-    assert first.endswith("starting it again")
-    assert second.endswith("starting it again")
+    assert first.endswith("restarting it")
+    assert second.endswith("restarting it")
     assert "refused its settings (exit code 64)" in last
-    assert last.endswith("not started again")
+    assert last.endswith("not restarted")
 
 
 async def test_a_process_that_fails_over_and_over_ends_the_stack(
@@ -56,5 +56,5 @@ async def test_a_process_that_fails_over_and_over_ends_the_stack(
 
     assert code == exit_codes.FAILED
     first, last = capsys.readouterr().err.splitlines()
-    assert first.endswith("starting it again")
+    assert first.endswith("restarting it")
     assert last.endswith("gave up after 1 restarts in 3600 s")

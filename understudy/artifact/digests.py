@@ -3,8 +3,8 @@
 from hashlib import file_digest
 from pathlib import Path
 
-# How a scorer tells the digest of what it loaded, in the words of the Open Inference Protocol: a
-# property of ModelMetadataResponse.
+# The property of ModelMetadataResponse in the Open Inference Protocol by which a scorer reports the
+# digest of the loaded artifact.
 LOADED_DIGEST_PROPERTY = "artifact_digest"
 
 

@@ -1,4 +1,4 @@
-"""The values in a request: features are taken exactly or refused, ids are texts."""
+"""The values in a request: features are taken exactly or refused, ids are strings."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,10 +13,10 @@ _INT64 = range(-(2**63), 2**63)
 
 
 def feature_values(features: Features, where: str = "features") -> dict[str, pb.FeatureValue]:
-    """Return features as messages; a scalar of numpy is the number that it holds.
+    """Return features as messages; a numpy scalar is the number that it holds.
 
     Raises:
-        TypeError: a value is none of text, boolean and number, or a name is not a text.
+        TypeError: a value is not a string, boolean or number, or a name is not a string.
         ValueError: an integer needs more than 64 bits.
     """
     return {
@@ -29,10 +29,10 @@ def id_text(value: Any, where: str) -> str:
     """Return an id. Converting one would be a guess: 7, 7.0 and "007" may be one entity or three.
 
     Raises:
-        TypeError: it is not a text.
+        TypeError: it is not a string.
     """
     if not isinstance(value, str):
-        accepted = f"a text, e.g. {str(value)[:_SHOWN_CHARACTERS]!r}"
+        accepted = f"a string, e.g. {str(value)[:_SHOWN_CHARACTERS]!r}"
         raise TypeError(f"{where}: read {_shown(value)}; accepted: {accepted}")
     return value
 
@@ -51,16 +51,16 @@ def id_texts(ids: Mapping[str, str], where: str) -> dict[str, str]:
 
 
 def check_ids(ids: Iterable[Any], where: str) -> None:
-    """Check that all are texts. Raises the error of `id_text`."""
+    """Check that all are strings. Raises the error of `id_text`."""
     for each in ids:
         id_text(each, where)
 
 
 def _feature_value(value: Any, where: str) -> pb.FeatureValue:
-    if getattr(value, "shape", None) == ():  # a scalar of numpy, which the client does not need
+    if getattr(value, "shape", None) == ():  # a numpy scalar; the client does not depend on numpy
         value = value.item()
     match value:
-        case bool():  # before int: a bool is one
+        case bool():  # before int: a bool is also an int
             return pb.FeatureValue(flag=value)
         case str():
             return pb.FeatureValue(text=value)
@@ -71,7 +71,7 @@ def _feature_value(value: Any, where: str) -> pb.FeatureValue:
         case float():
             return pb.FeatureValue(number=value)
         case _:
-            accepted = "a number, a boolean or a text"
+            accepted = "a number, a boolean or a string"
             raise TypeError(f"{where}: read {_shown(value)}; accepted: {accepted}")
 
 

@@ -113,7 +113,7 @@ def score_request(
         **options: see `ScoreOptions`.
 
     Raises:
-        TypeError: an id is not a text, or a feature none of number, boolean and text.
+        TypeError: an id is not a string, or a feature is not a number, boolean or string.
         ValueError: an integer needs more than 64 bits.
     """
     return pb.ScoreRequest(
@@ -171,7 +171,7 @@ def outcomes_request(
     """Return the request that reports outcomes; see `ScoringClient.record_outcomes`.
 
     Raises:
-        TypeError: a request id is not a text.
+        TypeError: a request id is not a string.
         ValueError: a request has no label.
     """
     check_ids(labels, "request id in labels")

@@ -92,7 +92,7 @@ def compare(
         confidence: coverage of every interval, in (0, 1).
 
     Raises:
-        NotFoundError: there is no such directory.
+        NotFoundError: the directory does not exist.
         InconclusiveError: it holds no row that fits.
         UnavailableError: the logs cannot be read.
     """

@@ -108,7 +108,7 @@ class RegistryClient:
         return self._call(self._stub.GetVersion, pb.GetVersionRequest(ref=ref)).version
 
     def get_deployment(self, model: str, revision: int | None = None) -> pb.Deployment:
-        """Return a revision; the current one when none is named."""
+        """Return a revision, by default the current one."""
         request = pb.GetDeploymentRequest(model=model, revision=revision)
         return self._call(self._stub.GetDeployment, request).deployment
 

@@ -1,4 +1,4 @@
-"""Reports of scorer hosts and routers to the registry's messages and back."""
+"""Translation of the reports of scorer hosts and routers to the registry's messages and back."""
 
 from understudy.control.wire_enums import (
     ARM_OF,
@@ -19,7 +19,7 @@ def scorer_from_wire(message: pb.ScorerProcess) -> ScorerProcess:
     """Return the process.
 
     Raises:
-        KeyError: its state is none that we know.
+        KeyError: its state is unknown.
     """
     return ScorerProcess(
         ref=ref_from_wire(message.ref),
@@ -61,10 +61,10 @@ def scorers_report_to_wire(report: ScorersReport) -> pb.ReportScorersRequest:
 
 
 def model_state_from_wire(message: pb.RouterModelState) -> RouterModelState:
-    """Return what a router says of one model.
+    """Return a router's report about one model.
 
     Raises:
-        KeyError: an arm or a reason is none that we know.
+        KeyError: an arm or a reason is unknown.
     """
     return RouterModelState(
         model=message.model,
@@ -99,7 +99,7 @@ def withheld_from_wire(message: pb.WithheldPart) -> WithheldPart:
     """Return the part.
 
     Raises:
-        KeyError: its arm or the reason is none that we know.
+        KeyError: its arm or the reason is unknown.
     """
     return WithheldPart(
         arm=ARM_OF[message.arm],

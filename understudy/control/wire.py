@@ -129,7 +129,7 @@ def version_from_wire(message: pb.Version) -> VersionSpec:
 
 
 def version_to_wire(spec: VersionSpec) -> pb.Version:
-    """Return the message without what only the registry knows: the record, who registered, when."""
+    """Return the message without the parts that only the registry knows: record, actor, time."""
     return pb.Version(
         ref=ref_to_wire(spec.ref),
         artifact_digest=spec.artifact_digest,

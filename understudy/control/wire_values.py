@@ -10,7 +10,7 @@ from understudy.registry.v1 import registry_pb2 as pb
 
 
 def value_or_none(message: Message, field: str) -> Any:
-    """Return the value of an `optional` field; None when it is not set."""
+    """Return the value of an `optional` field, or None if it is not set."""
     return getattr(message, field) if message.HasField(field) else None
 
 

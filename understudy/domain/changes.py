@@ -1,4 +1,4 @@
-"""The changes that an operator can make to a deployment, and the words for what was done."""
+"""The changes that an operator can make to a deployment, and the names of actions."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -76,7 +76,7 @@ Change = (
 
 
 class Action(StrEnum):
-    """What an operator did, in revisions and in the audit log."""
+    """The actions of operators, in revisions and in the audit log."""
 
     REGISTER = "register"  # a version
     DEPLOY = "deploy"
@@ -89,7 +89,7 @@ class Action(StrEnum):
     FALLBACK = "fallback"
     RULES = "rules"
     THRESHOLD = "threshold"
-    DRILL = "drill"  # an exercise of the ladder, which leaves nothing in the registry
+    DRILL = "drill"  # a drill of the ladder, which changes nothing in the registry
 
 
 ACTIONS: dict[type[Change], Action] = {

@@ -1,4 +1,4 @@
-"""What a model name serves: champion, challengers, shadows and fallbacks, in immutable revisions."""
+"""The deployment of a model name: champion, challengers, shadows, fallbacks, in revisions."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -31,7 +31,7 @@ class DegradationLevel(IntEnum):
 
 
 class DegradationReason(StrEnum):
-    """Why an answer is not at level FULL: in responses, logs and metrics."""
+    """The reason for an answer that is not at level FULL, in responses, logs and metrics."""
 
     FEATURES_STALE = "features_stale"
     FEATURES_DEFAULTED = "features_defaulted"
@@ -72,7 +72,7 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """The answers used if the model fails, in the order in which they are tried; None: not."""
+    """The answers used if the model fails, in the order in which they are tried; None for unused."""
 
     version: int | None = None
     last_score_max_age_s: float | None = None  # the entity's last score, while younger than this

@@ -130,7 +130,7 @@ class AnsweredError(UnderstudyError):
 
 
 class FailureKind(StrEnum):
-    """Why a call got no answer, in counts and metrics: the class of its error."""
+    """The kind of a call's failure, in counts and metrics: the class of its error."""
 
     INVALID_INPUT = "invalid_input"
     NOT_FOUND = "not_found"
@@ -158,7 +158,7 @@ _KIND_OF: dict[type[BaseException], FailureKind] = {
 
 
 def failure_kind_of(error: BaseException) -> FailureKind:
-    """Return the kind of `error`; that of a subclass is its nearest base's."""
+    """Return the kind of `error`; a subclass has the kind of its nearest base."""
     kinds = (_KIND_OF[each] for each in type(error).__mro__ if each in _KIND_OF)
     return next(kinds, FailureKind.INTERNAL)
 

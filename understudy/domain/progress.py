@@ -1,14 +1,14 @@
 """The rule for how long to wait for a start: as long as it makes progress. Pure.
 
 Time alone says little: on a busy machine a healthy start takes ten times as long as on a quiet
-one. Progress is something new: CPU time above the highest value so far, or a state not seen
-before. So a process that is restarted over and over, and gets no further, makes no progress.
+one. Progress is CPU time above the highest value so far, or a state not seen
+before. So a process that is restarted repeatedly without getting further makes no progress.
 """
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
-_MOST_GAP_S = 5.0  # between two looks; in a longer one the observer itself was held up
+_MOST_GAP_S = 5.0  # between two observations; in a longer gap the observer itself was delayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,13 @@ class Patience:
 
     @property
     def least_cpu_s(self) -> float:
-        """CPU time that counts as progress when it was used within `stalled_after_s`."""
+        """CPU time that counts as progress if it was used within `stalled_after_s`."""
         return self.least_cpu_share * self.stalled_after_s
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The observations of a wait so far. Replaced at each look."""
+    """The observations of a wait so far. Replaced at each observation."""
 
     patience: Patience
     looked_at_s: float  # monotonic
@@ -37,11 +37,11 @@ class Wait:
     states: frozenset[Hashable] = frozenset()
 
     def after_look(self, now_s: float, *, cpu_s: float = 0.0, state: Hashable = None) -> "Wait":
-        """Return the observations after one more look.
+        """Return the observations after one more.
 
         Args:
             now_s: monotonic.
-            cpu_s: CPU time so far of the processes that start and still run.
+            cpu_s: CPU time so far of the starting processes that still run.
             state: their reported state.
         """
         gap_s = min(_MOST_GAP_S, max(0.0, now_s - self.looked_at_s))
@@ -60,7 +60,7 @@ class Wait:
 
     @property
     def given_up(self) -> str | None:
-        """The reason to stop waiting; None to go on."""
+        """The reason to stop waiting, or None to continue."""
         if self.stalled_s >= self.patience.stalled_after_s:
             return f"no progress for {self.stalled_s:.0f} s"
         if self.waited_s >= self.patience.ceiling_s:

@@ -18,7 +18,7 @@ class ScorersReport:
 class WithheldReason(StrEnum):
     """Reason why a declared part of a deployment is not in effect."""
 
-    NOT_READY = "not_ready"  # its version has no scorer that is ready
+    NOT_READY = "not_ready"  # its version has no ready scorer
 
 
 _CONSEQUENCES = {
@@ -36,7 +36,7 @@ class WithheldPart:
     arm: Arm
     version: int
     reason: WithheldReason
-    declared_bp: int | None = None  # None: the champion's, which is what is left
+    declared_bp: int | None = None  # None for the champion, which has the remainder
 
     def __str__(self) -> str:
         consequence = _CONSEQUENCES[self.arm].format(bp=self.declared_bp)
@@ -49,8 +49,8 @@ class RouterModelState:
 
     model: str
     revision: int
-    champion: int | None  # the version that acts as champion now; None: none can
-    effective: tuple[Challenger, ...]  # those that act now, with their weights
+    champion: int | None  # the version that acts as champion now; None if none can
+    effective: tuple[Challenger, ...]  # the challengers in effect, with their weights
     withheld: tuple[WithheldPart, ...]
 
 

@@ -1,6 +1,6 @@
 """The rule for when an ended process is restarted, and when it is given up. Pure.
 
-An exit counts against a budget, because what ran is at fault. A start that fails before there
+An exit counts against a budget, because the program is at fault. A start that fails before there
 is a process (the registry is away, the disk is full) does not, and is retried without limit.
 """
 

@@ -28,10 +28,14 @@ class ScorerProcess:
     artifact_digest: str  # of the artifact that the host was told to serve
     host_id: str
     restarts: int = 0
-    loaded_digest: str | None = None  # of the bytes that the process read itself; None: not told
-    last_error: str | None = None  # None: it never failed
-    started_at_ns: int | None = None  # UTC, since 1970, of its latest process; None: none yet
-    pid: int | None = None  # None: no process runs
+    loaded_digest: str | None = (
+        None  # of the bytes that the process read itself; None if not reported
+    )
+    last_error: str | None = None  # None if it never failed
+    started_at_ns: int | None = (
+        None  # UTC, since 1970, of its latest process; None if there was none
+    )
+    pid: int | None = None  # None if no process runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class VersionSpec:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    lineage: str  # which registry: made with its database, kept for that one's life
+    lineage: str  # identity of the registry, created with its database and kept for its life
     sequence: int  # grows with each state of that registry
     deployments: tuple[Deployment, ...] = ()
     versions: tuple[VersionSpec, ...] = ()

@@ -29,8 +29,8 @@ def open_store(url: str) -> InspectableStore:
     even if no server is reachable; reads then fail until one is.
 
     Raises:
-        InvalidInputError: `url` names no kind of store, or a setting is bad.
-        NotFoundError: it names a folder without a store: reading makes none.
+        InvalidInputError: `url` names no known kind of store, or a setting is invalid.
+        NotFoundError: it names a folder without a store, which reading does not create.
         UnavailableError: it cannot be opened.
     """
     if path := _lmdb_path(url):
@@ -55,7 +55,7 @@ def check_store(url: str) -> None:
     """Refuse what `open_store` would refuse, before anything is started for it.
 
     Raises:
-        InvalidInputError, NotFoundError: as `open_store`.
+        InvalidInputError, NotFoundError: as in `open_store`.
     """
     if path := _lmdb_path(url):
         from understudy.features.adapters.lmdb_environment import check_environment  # noqa: PLC0415 - see above

@@ -198,7 +198,7 @@ def _as_dtype(dtype: FeatureDtype, value: FeatureScalar | None) -> FeatureScalar
 
 
 def _in_file(path: Path, fault: Fault) -> Fault:
-    if fault.field == str(path):  # it is about the whole file
+    if fault.field == str(path):  # the fault concerns the whole file
         return fault
     return Fault(f"{path}: {fault.field}", fault.read, fault.accepted)
 

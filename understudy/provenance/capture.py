@@ -124,12 +124,12 @@ def compare_with_champion(
 
 
 def write_golden(artifact_dir: Path, inputs: Mapping[str, NDArray[Any]]) -> None:
-    """Write golden.npz: `inputs`, and what the model in `artifact_dir` answers to them.
+    """Write golden.npz: `inputs`, and the answers of the model in `artifact_dir`.
 
     Raises:
-        InvalidInputError: the model cannot be opened, takes other inputs, or cannot compute them.
+        InvalidInputError: the model cannot be opened, has other inputs, or cannot compute them.
     """
-    from understudy.artifact.replay import (  # noqa: PLC0415 - loads ONNX Runtime, a second
+    from understudy.artifact.replay import (  # noqa: PLC0415 - imports ONNX Runtime, which takes a second
         record_golden,
     )
 

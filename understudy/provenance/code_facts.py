@@ -64,7 +64,7 @@ def _entries(module: str) -> list[list[str]]:
     roots = [] if spec is None else [Path(each) for each in spec.submodule_search_locations or ()]
     files = {
         path.relative_to(root).as_posix(): path
-        for root in reversed(roots)  # of a namespace package: the first one wins
+        for root in reversed(roots)  # of a namespace package, where the first one wins
         for path in root.rglob("*")
         if path.is_file() and not _LEFT_OUT & {*path.parts, path.suffix}
     }

@@ -24,7 +24,7 @@ def field_rows() -> list[FieldRow]:
 
 
 def field_table() -> str:
-    """Return one Markdown table of all fields."""
+    """Return a Markdown table of all fields."""
     rows = ["| field | wanted | waivable |", "| --- | --- | --- |"]
     for row in field_rows():
         wanted = row.wanted.replace("|", "\\|")

@@ -94,7 +94,7 @@ def _findings(error: UnderstudyError) -> list[Finding]:
             wanted = "a model that fits, or a higher REGISTRY_INSPECTION_MAX_BYTES"
             return [Finding(MODEL_FILE, "more memory than the inspection has", wanted)]
         case _:
-            return [Finding(MODEL_FILE, str(error), "a whole artifact")]
+            return [Finding(MODEL_FILE, str(error), "a complete artifact")]
 
 
 def _operator_faults(model: onnx.ModelProto) -> Iterator[Fault]:

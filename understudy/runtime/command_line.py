@@ -1,6 +1,6 @@
 """The boundary of every command: reports of failures and exit codes.
 
-A package passes `cls=CommandGroup` to `typer.Typer`; its commands raise errors of ours.
+A package passes `cls=CommandGroup` to `typer.Typer`; its commands raise our errors.
 """
 
 import os
@@ -58,7 +58,7 @@ def _failure(error: Exception) -> Failure:
         case UnderstudyError():
             return failure_of(error)
         case UsageError():
-            # Late: valid command lines start faster without it.
+            # Imported late: valid command lines start faster without it.
             from understudy.runtime.terminal.usage_errors import as_invalid_input  # noqa: PLC0415
 
             return failure_of(as_invalid_input(error))

@@ -20,13 +20,13 @@ from understudy.domain.errors import (
 )
 
 OK = 0
-FAILED = 1  # it failed, or a check or an audit found something
-REFUSED = 2  # a rule, or the present state, does not allow it
+FAILED = 1  # a failure, or a check or audit with findings
+REFUSED = 2  # not allowed by a rule or the current state
 INCONCLUSIVE = 3  # too little data to decide
 USAGE = 64  # EX_USAGE: invalid arguments, settings or files; nothing was done
 ARTIFACT_REFUSED = 65  # EX_DATAERR: only `scorer serve`, for its host: a restart cannot help
 UNAVAILABLE = 69  # EX_UNAVAILABLE: a service or a port is not available, or lags
-CONFLICT = 75  # EX_TEMPFAIL: another change came first; read again and decide again
+CONFLICT = 75  # EX_TEMPFAIL: another change came first; read the state and decide again
 NOT_PERMITTED = 77  # EX_NOPERM: the caller lacks the permission
 INTERRUPTED = 130  # Ctrl-C before the work was done
 

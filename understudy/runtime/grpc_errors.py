@@ -1,4 +1,4 @@
-"""One table from our errors to gRPC statuses, and back. A bug's text never reaches a caller."""
+"""The table from our errors to gRPC statuses and back. The text of a bug never reaches a caller."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn

@@ -1,4 +1,4 @@
-"""DuckDB as all parts of the project open it, so that no answer depends on a machine's settings."""
+"""DuckDB with settings of the project, so that no result depends on a machine's settings."""
 
 from pathlib import Path
 from tempfile import gettempdir
@@ -13,7 +13,7 @@ def open_in_memory() -> duckdb.DuckDBPyConnection:
     """Open an empty database; close it, or use it in a `with` block.
 
     Times without a zone are in UTC, memory is bounded, nothing is downloaded, and a misspelled
-    table is never a variable of ours. By default DuckDB spills to `.tmp` in the working directory.
+    table never resolves to a Python variable. By default DuckDB spills to `.tmp` in the working directory.
     It creates the folder given here only when it spills, and removes it on close.
     """
     spilled = Path(gettempdir()) / f"understudy-sql-{uuid4().hex}"

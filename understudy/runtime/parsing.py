@@ -22,9 +22,9 @@ def parsed(kind: type[MessageT], received: bytes) -> MessageT:
 
 
 def unreadable(kind: type[Message], received: bytes) -> InvalidInputError:
-    """Return what is said of bytes that are no message of `kind`."""
+    """Return the error for bytes that are not a message of `kind`."""
     return InvalidInputError.of(
         kind.DESCRIPTOR.name,
         read=f"{len(received)} bytes",
-        accepted="the protobuf message of that name, text in UTF-8",
+        accepted="a protobuf message of that type, with strings in UTF-8",
     )

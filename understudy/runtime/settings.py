@@ -34,8 +34,8 @@ def load_settings(kind: type[SettingsT], overrides: Mapping[str, Any]) -> Settin
     """Read `kind` from the environment; `overrides` (command line) win where not None.
 
     Raises:
-        InvalidInputError: values are bad or missing, or the environment holds a name under the
-            prefix that no setting has.
+        InvalidInputError: values are invalid or missing, or the environment has an unknown name
+            under the prefix.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     faults = _unknown_settings(kind)
@@ -61,7 +61,7 @@ def show_settings(settings: ProcessSettings, output: Format) -> None:
 def _named(
     fault: Fault, kind: type[ProcessSettings], overrides: Mapping[str, Any], given: Collection[str]
 ) -> Fault:
-    """Return `fault` with the option or variable that sets the value; secrets are not shown."""
+    """Return `fault` with the option or variable that sets the value, without secrets."""
     if not fault.field:
         return Fault(f"{_variable(kind, '')}*", fault.read, fault.accepted)
     name = fault.field.partition(".")[0].partition("[")[0]

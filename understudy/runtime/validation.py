@@ -1,4 +1,4 @@
-"""Validation errors of pydantic as faults of ours."""
+"""Validation errors of pydantic, converted to our faults."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Output files that the caller of a command names."""
+"""Output files named on a command line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -24,15 +24,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-outcomes = typer.Typer(no_args_is_help=True, help="Ground truth that arrived later.")
+outcomes = typer.Typer(no_args_is_help=True, help="Ground truth that arrives later.")
 app.add_typer(outcomes, name="outcomes")
 
 LogDir = Annotated[
-    Path, typer.Option("--log-dir", envvar="UNDERSTUDY_LOG_DIR", help="where routers write logs")
+    Path, typer.Option("--log-dir", envvar="UNDERSTUDY_LOG_DIR", help="folder of the routers' logs")
 ]
 Model = Annotated[str, typer.Option("--model", help="name of the deployment")]
 _FOLLOW_S = 1.0
-_FOLLOWED_ROWS = 10_000  # at most so many a second
+_FOLLOWED_ROWS = 10_000  # at most this many a second
 
 
 @app.command()
@@ -40,11 +40,15 @@ def compare(
     log_dir: LogDir,
     model: Model,
     *,
-    shadow: Annotated[int | None, typer.Option(min=1, help="version [seen last]")] = None,
-    champion: Annotated[int | None, typer.Option(min=1, help="version [seen last]")] = None,
+    shadow: Annotated[int | None, typer.Option(min=1, help="version [the latest]")] = None,
+    champion: Annotated[int | None, typer.Option(min=1, help="version [the latest]")] = None,
     since: Annotated[str | None, typer.Option(help="90m, 2h, 7d, or a UTC time")] = None,
-    threshold: Annotated[float | None, typer.Option(help="where a score decides positive")] = None,
-    confidence: Annotated[float, typer.Option(min=0.5, max=0.9999, help="of intervals")] = 0.95,
+    threshold: Annotated[
+        float | None, typer.Option(help="lowest score that is a positive decision")
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=0.9999, help="confidence level of intervals")
+    ] = 0.95,
     output: Output = Format.TABLE,
 ) -> None:
     """Compare a shadow with the version that answered, on the same requests."""
@@ -69,13 +73,15 @@ def compare(
 def tail(
     log_dir: LogDir,
     *,
-    kind: Annotated[LogKind, typer.Option(help="which log")] = LogKind.SCORE,
+    kind: Annotated[LogKind, typer.Option(help="log to read")] = LogKind.SCORE,
     model: Annotated[str | None, typer.Option("--model", help="[all]")] = None,
     rows: Annotated[int, typer.Option("-n", "--rows", min=1, max=10_000)] = 20,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="go on until Ctrl-C")] = False,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="keep printing until Ctrl-C")
+    ] = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show the newest rows, those of unfinished files included."""
+    """Show the newest rows, including those of unfinished files."""
     from understudy.logs.latest import Follower  # noqa: PLC0415 - as above
 
     log = Follower(log_dir, kind, model)
@@ -91,7 +97,7 @@ def tail(
 
 @app.command()
 def ledger(log_dir: LogDir, model: Model, *, output: Output = Format.TABLE) -> None:
-    """Show what the logs say of each shadow's rows; `router status` has what was never sent."""
+    """Show the logged rows of each shadow; `router status` has the rows that were never sent."""
     from understudy.logs.books import read_books  # noqa: PLC0415 - as above
 
     books = read_books(log_dir, checked_model_name(model))
@@ -100,7 +106,7 @@ def ledger(log_dir: LogDir, model: Model, *, output: Output = Format.TABLE) -> N
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help="over the views score, shadow and outcomes")],
+    query: Annotated[str, typer.Argument(help="query over the views score, shadow and outcomes")],
     log_dir: LogDir,
     *,
     output: Output = Format.TABLE,

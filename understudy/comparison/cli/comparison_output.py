@@ -1,4 +1,4 @@
-"""Prints a comparison for people."""
+"""Output of a comparison for people."""
 
 from understudy.comparison.compare import ComparisonReport, OutcomeComparison, ScoreComparison
 from understudy.runtime.terminal.json_output import print_json
@@ -32,7 +32,9 @@ def print_comparison(report: ComparisonReport, form: Format) -> None:
         rows = _outcome_rows(report.on_outcomes)
         screen.table(_ON_OUTCOMES, rows, title=f"on outcomes ({at})")
     for other in report.other_pairs:
-        screen.say(f"also logged: shadow {other.shadow} beside {other.champion}, {other.rows} rows")
+        screen.say(
+            f"also logged: shadow {other.shadow} against {other.champion}, {other.rows} rows"
+        )
 
 
 def _row_facts(report: ComparisonReport) -> Facts:

@@ -1,4 +1,4 @@
-"""Prints what the commands found: a table for people, JSON for programs."""
+"""Output of the commands' results: a table for people, JSON for programs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -14,8 +14,8 @@ from understudy.domain.features import FeatureView
 
 RECORD_BIN: Final = "v"  # the packed record
 EVENT_TIME_BIN: Final = "t"  # UTC ms, read by the condition of a write
-CREATED_TIME_BIN: Final = "c"  # UTC ms, decides among equal event times
-FINGERPRINT_BIN: Final = "f"  # of the record, decides among equal created times
+CREATED_TIME_BIN: Final = "c"  # UTC ms, breaks ties of event times
+FINGERPRINT_BIN: Final = "f"  # of the record, breaks ties of created times
 DIGEST_BIN: Final = "d"  # of the view, read by the same condition
 LOADS_SET: Final = "_loads"  # the progress of loads, and the newest event times
 

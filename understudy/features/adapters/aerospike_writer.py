@@ -36,7 +36,7 @@ from understudy.features.ports import LoadMark, WriteCounts
 
 _ROWS_BIN = "rows"
 _LARGEST = "a record within the namespace's max-record-size (1 MiB by default)"
-_Put = tuple[int, str, dict[str, Any], Any]  # place of the record, entity id, bins, condition
+_Put = tuple[int, str, dict[str, Any], Any]  # index of the record, entity id, bins, condition
 
 
 class AerospikeWriter:
@@ -178,8 +178,8 @@ def _bins_puts(
     form = record_format(view)
     codec = BinsCodec(view, layout)
     puts: list[_Put] = []
-    # Of equal event times within a write the order of records decides, as everywhere; between
-    # writes the first stays, because these bins have no place for the rest of the order.
+    # Among equal event times within a write the order of records decides, as everywhere; between
+    # writes the first stays, because these bins have no room for the rest of the order.
     for place in places_of_latest(form, records):
         entity_id, record = records[place]
         event_time_ms = event_time_ms_of(form, record)

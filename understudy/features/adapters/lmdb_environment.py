@@ -1,4 +1,4 @@
-"""The LMDB environment under a feature store: opening it, and its size."""
+"""The LMDB environment under a feature store, and its size."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from understudy.domain.errors import NotFoundError, UnavailableError
 
 FIRST_MAP_BYTES = 1 << 30  # address space; the file grows only with what is written
 _MOST_READERS = 1024
-_DATA_FILE = "data.mdb"  # LMDB's own name for it
+_DATA_FILE = "data.mdb"  # LMDB's name for it
 
 
 def open_environment(path: Path, *, writable: bool) -> lmdb.Environment:
-    """Open the environment in folder `path`, made when it is missing and to be written.
+    """Open the environment in folder `path`; for writing, a missing one is created.
 
     Call it in the process that uses it: an environment does not survive a fork.
 
     Raises:
-        NotFoundError: there is none, and it was to be read.
+        NotFoundError: it does not exist, and was to be read.
         UnavailableError: it cannot be opened.
     """
     if not writable:
@@ -29,14 +29,14 @@ def open_environment(path: Path, *, writable: bool) -> lmdb.Environment:
 
 
 def check_environment(path: Path) -> None:
-    """Look whether there is an environment in folder `path`.
+    """Check that there is an environment in folder `path`.
 
     Raises:
         NotFoundError: there is none.
     """
     if not (path / _DATA_FILE).is_file():
         error = NotFoundError("feature store", f"lmdb:{path}")
-        error.add_note("`understudy features load` makes one")
+        error.add_note("`understudy features load` creates one")
         raise error
 
 

@@ -1,4 +1,4 @@
-"""Feature store in LMDB: several reading processes, one loader, on one machine; and its keys."""
+"""A feature store in LMDB (several reading processes, one loader, on one machine), and its keys."""
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256

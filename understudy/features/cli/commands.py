@@ -1,4 +1,4 @@
-"""`understudy features`: what operators do with feature views and stores."""
+"""`understudy features`: the operators' commands for feature views and stores."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.terminal.screen import Screen
 
-# Everything that takes long to import is imported by the command that needs it.
+# Slow imports are inside the commands that need them.
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -38,7 +38,7 @@ app.command("freshness")(history_commands.freshness)
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """What `validate` finds in one file."""
+    """The result of `validate` for one file."""
 
     file: Path
     views: int = 0
@@ -52,7 +52,7 @@ def validate(
     files: Annotated[list[Path], typer.Argument(help="YAML files with feature views.")],
     output: Output = Format.TABLE,
 ) -> None:
-    """Check files of feature views; all faults of all files are told at once."""
+    """Check files of feature views; all faults of all files are reported at once."""
     reports = [_validated(path) for path in files]
     if output is Format.JSON:
         print_json(reports)
@@ -126,11 +126,11 @@ def show(
 
 @app.command()
 def diff(
-    old: Annotated[Path, typer.Argument(help="YAML file as it was.")],
-    new: Annotated[Path, typer.Argument(help="YAML file as it shall be.")],
+    old: Annotated[Path, typer.Argument(help="The old YAML file.")],
+    new: Annotated[Path, typer.Argument(help="The new YAML file.")],
     output: Output = Format.TABLE,
 ) -> None:
-    """Tell what changed between two files; exits 2 when a view changed under its version."""
+    """Show the changes between two files; exits 2 if a view changed under the same version."""
     from understudy.features.decisions.view_changes import changes_between  # noqa: PLC0415 - see above
     from understudy.features.views import load_views  # noqa: PLC0415 - see above
 
@@ -151,11 +151,11 @@ def diff(
 def ping(
     store: StoreUrl,
     *,
-    count: Annotated[int, typer.Option(min=1, max=10_000, help="Reads to time.")] = 20,
-    timeout_ms: Annotated[int, typer.Option(min=1, max=60_000, help="For each read.")] = 1000,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="Number of reads to time.")] = 20,
+    timeout_ms: Annotated[int, typer.Option(min=1, max=60_000, help="Limit for each read.")] = 1000,
     output: Output = Format.TABLE,
 ) -> None:
-    """Tell whether a store answers, how fast, and how far its clock is off."""
+    """Show whether a store answers, its latency, and its clock skew."""
     import asyncio  # noqa: PLC0415 - see above
 
     from understudy.features.cli.ping import ping_store  # noqa: PLC0415 - see above

@@ -1,4 +1,4 @@
-"""`understudy features history|audit|freshness`: what was, and whether it is what is served."""
+"""`understudy features history|audit|freshness`: historical values, skew and freshness."""
 
 import asyncio
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ EntityColumn = Annotated[
 ]
 CreatedTimeColumn = Annotated[
     str | None,
-    typer.Option(help="Column that decides among equal event times; as it was when loading."),
+    typer.Option(help="Column that breaks ties of event times; the same as for loading."),
 ]
 EventTimeColumn = Annotated[str, typer.Option(help="Column of event times in the history.")]
 LogFiles = Annotated[str | None, typer.Option("--log", help="Score log: Parquet path or glob.")]
@@ -69,7 +69,7 @@ def history(
     ] = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Write the values that features had for each row at its time."""
+    """Write the values that features had for each row at the time of the row."""
     import pyarrow.parquet as pq  # noqa: PLC0415 - slow import
 
     from understudy.features.history.history import get_historical_features  # noqa: PLC0415 - slow import
@@ -102,22 +102,20 @@ def audit(
     entity_column: EntityColumn = None,
     event_time_column: EventTimeColumn = "event_time",
     created_time_column: CreatedTimeColumn = None,
-    entity: Annotated[
-        str | None, typer.Option(help="Type of entity that the log's unit keys are ids of.")
-    ] = None,
+    entity: Annotated[str | None, typer.Option(help="Entity type of the log's unit keys.")] = None,
     where: Where = "",
     plain_keys: Annotated[
-        bool, typer.Option("--plain-keys", help="The log holds ids as they are, not digests.")
+        bool, typer.Option("--plain-keys", help="The log has plain ids, not digests.")
     ] = False,
     key_secret: Annotated[
-        str, typer.Option(envvar="UNDERSTUDY_UNIT_KEY_SECRET", help="Of the log's digests.")
+        str, typer.Option(envvar="UNDERSTUDY_UNIT_KEY_SECRET", help="Secret of the log's digests.")
     ] = "",
     max_rows: Annotated[int, typer.Option(min=1, help="Logged rows to compare.")] = 100_000,
     tolerance: Annotated[
-        float, typer.Option(min=0, max=1, help="Relative difference that is none.")
+        float, typer.Option(min=0, max=1, help="Relative difference that counts as none.")
     ] = 0.0,
     max_mismatch_rate: Annotated[
-        float, typer.Option(min=0, max=1, help="Exit 1 when a feature differs more often.")
+        float, typer.Option(min=0, max=1, help="Exit 1 if a feature differs more often.")
     ] = 0.0,
     worst: Annotated[int, typer.Option(min=0, max=1000, help="Cases to show per feature.")] = 3,
     output: Output = Format.TABLE,
@@ -147,7 +145,7 @@ def audit(
     differing = [f.name for f in report.features if f.mismatch_rate > max_mismatch_rate]
     if differing:
         raise CheckFailedError(
-            f"served otherwise than the history says, in more than {max_mismatch_rate:g} of the "
+            f"served values differ from the history in more than {max_mismatch_rate:g} of the "
             f"rows: {', '.join(differing)}"
         )
 
@@ -178,24 +176,24 @@ def freshness(
     store: StoreUrl,
     *,
     max_age_s: Annotated[
-        float | None, typer.Option(min=0, help="Exit 1 when a view's newest record is older.")
+        float | None, typer.Option(min=0, help="Exit 1 if a view's newest record is older.")
     ] = None,
     log: LogFiles = None,
     feature_set: FeatureSetFile = None,
     where: Where = "",
     max_stale_share: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Exit 1 when a feature was stale or unknown more often."),
+        typer.Option(min=0, max=1, help="Exit 1 if a feature was stale or unknown more often."),
     ] = 1.0,
     future_tolerance_s: Annotated[
-        float, typer.Option(min=0, help="Exit 1 when a newest record is further in the future.")
+        float, typer.Option(min=0, help="Exit 1 if a newest record is further in the future.")
     ] = 300.0,
     textfile: Annotated[
-        Path | None, typer.Option(help="Write Prometheus metrics there, for a textfile collector.")
+        Path | None, typer.Option(help="File for Prometheus metrics, for a textfile collector.")
     ] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Tell the age of each view's newest record, and how features were served."""
+    """Show the age of each view's newest record, and the statuses of served features."""
     from understudy.features.history.freshness import (  # noqa: PLC0415 - slow import
         feature_shares,
         freshness_faults,

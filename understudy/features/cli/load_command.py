@@ -1,4 +1,4 @@
-"""`understudy features load`: a file of feature values into a store."""
+"""`understudy features load`: writes a file of feature values to a store."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -27,12 +27,12 @@ _SHOWN_REJECTS = 10
 
 
 def load(
-    file: Annotated[Path, typer.Argument(help="Parquet or CSV file, a row per entity and time.")],
+    file: Annotated[Path, typer.Argument(help="Parquet or CSV file, one row per entity and time.")],
     views: ViewsFile,
     store: StoreUrl,
     *,
     view: Annotated[
-        str | None, typer.Option(help="View the rows are of; needed when there are several.")
+        str | None, typer.Option(help="View of the rows; required if there are several.")
     ] = None,
     entity_column: Annotated[
         str | None, typer.Option(help="Column of entity ids; the entity's type by default.")
@@ -41,10 +41,10 @@ def load(
         str, typer.Option(help="Column of event times (UTC).")
     ] = "event_time",
     event_time: Annotated[
-        datetime | None, typer.Option(help="One event time (UTC) for all rows, instead.")
+        datetime | None, typer.Option(help="One event time (UTC) for all rows instead.")
     ] = None,
     created_time_column: Annotated[
-        str | None, typer.Option(help="Column that decides among equal event times: the later.")
+        str | None, typer.Option(help="Column that breaks ties of event times: the later wins.")
     ] = None,
     future_tolerance_s: Annotated[
         float, typer.Option(min=0, help="Reject rows with times further in the future.")
@@ -56,18 +56,18 @@ def load(
         int, typer.Option(min=0, help="Rejected rows that still count as success.")
     ] = 0,
     chunk_rows: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Rows that are written together.")
+        int, typer.Option(min=1, max=1_000_000, help="Number of rows per write.")
     ] = 8192,
-    threads: Annotated[int, typer.Option(min=1, max=64, help="Chunks packed at a time.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Chunks packed concurrently.")] = 2,
     rows_per_s: Annotated[
-        float | None, typer.Option(min=1, help="Rows that the store may be asked to take.")
+        float | None, typer.Option(min=1, help="Limit on the rate of writes.")
     ] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Load a file of feature values; a repetition goes on where it stopped.
+    """Load a file of feature values; a repeated load resumes where it stopped.
 
     The record with the later event time stays, so loading twice or out of order is harmless.
-    Rows with an unusable value are left out whole. Exits 1 when more were than --max-rejects.
+    Rows with an unusable value are rejected. Exits 1 if there are more than --max-rejects.
     """
     from understudy.features.loading.load_features import SourceFile, load_features  # noqa: PLC0415 - slow import
     from understudy.features.stores import open_writer  # noqa: PLC0415 - slow import
@@ -83,7 +83,7 @@ def load(
         _in_ms(event_time) if event_time else event_time_column,
         created_time_column,
     )
-    if not file.is_file():  # before the store is made
+    if not file.is_file():  # before the store is created
         raise NotFoundError("file", file)
     writer = open_writer(store)
     first_rejects: list[Reject] = []
@@ -114,8 +114,8 @@ def _print_done(view: FeatureView, done: "LoadProgress", told_rejects: int) -> N
     if 0 < told_rejects < done.rejected:
         Screen(stderr=True).say("rejected: more (--rejects FILE writes them all)")
     Screen().say(
-        f"{view}: {done.rows} rows: {done.written} written, {done.older} no newer than what is "
-        f"there, {done.rejected} rejected, {done.skipped} put before"
+        f"{view}: {done.rows} rows: {done.written} written, {done.older} not newer than stored "
+        f"ones, {done.rejected} rejected, {done.skipped} written before"
     )
 
 
@@ -136,7 +136,7 @@ def _in_ms(moment: datetime) -> int:
 def _told(
     source: Path, path: Path | None, first: "list[Reject]", output: Format
 ) -> Iterator[Callable[["Reject"], None]]:
-    """Yield what takes rejects: all into the file, or the first few into `first` and on stderr."""
+    """Yield a sink for rejects: all go into the file, or the first few into `first` and on stderr."""
     if path is None:
         yield lambda each: _tell_reject(each, first, output)
         return
@@ -161,7 +161,7 @@ def _tell_reject(reject: "Reject", first: "list[Reject]", output: Format) -> Non
 
 @contextmanager
 def _shown(file: Path) -> Iterator[Callable[["LoadProgress"], None]]:
-    """Yield what shows progress: a bar on a terminal, else nothing."""
+    """Yield a display of progress: a bar on a terminal, otherwise nothing."""
     from understudy.features.loading.source_files import count_rows  # noqa: PLC0415 - slow import
 
     columns = (

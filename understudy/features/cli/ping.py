@@ -1,4 +1,4 @@
-"""Whether a store answers, how fast, and how far its clock is off."""
+"""The check of a store: availability, latency and clock skew."""
 
 from dataclasses import dataclass
 from time import monotonic
@@ -19,10 +19,12 @@ async def ping_store(url: str, *, count: int, timeout_s: float) -> PingReport:
     """Read `count` times from the store at `url`.
 
     Raises:
-        InvalidInputError: `url` names no kind of store.
+        InvalidInputError: `url` names no known kind of store.
         UnavailableError: the store does not answer, or its namespace does not exist.
     """
-    clock_skew_s = measure_clock_skew_s(url)  # of all that opens a store this tells best why not
+    clock_skew_s = measure_clock_skew_s(
+        url
+    )  # this gives the best reason if the store cannot be used
     store = open_store(url)
     try:
         await store.ping(timeout_s=timeout_s)  # opens the connection

@@ -6,13 +6,13 @@ import pyarrow as pa
 
 
 def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return the column as one array, with texts as `string` and without any encoding."""
+    """Return the column as one array, with strings as `string` and without any encoding."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
         if isinstance(column, pa.ChunkedArray):
             column = pa.concat_arrays(column.chunks) if column.chunks else column
     if isinstance(column.type, pa.BaseExtensionType):
-        return column  # its storage may mean anything
+        return column  # its storage may have any meaning
     if pa.types.is_run_end_encoded(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_dictionary(column.type):
@@ -23,7 +23,7 @@ def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def shown(column: pa.Array, row: int, *, characters: int = 80) -> str:
-    """Return the value of a row for a message, whatever it is."""
+    """Return the value of a row for a message, whatever its type."""
     scalar: Any = column[row]
     try:
         text = str(scalar.as_py())

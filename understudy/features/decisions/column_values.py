@@ -13,7 +13,7 @@ from understudy.features.decisions.arrow_columns import plain
 from understudy.features.decisions.number_texts import Numbers, exact_int64, numbers_of_texts
 
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-# From these bounds on, neighbouring integers share a float: it may be another number, rounded.
+# From these bounds on, neighbouring integers share a float, so it may be another number, rounded.
 _INEXACT_FROM = {pa.float16(): 2.0**11, pa.float32(): 2.0**24}
 _DOUBLE_INEXACT_FROM = 2.0**53
 
@@ -31,8 +31,8 @@ class ColumnValues:
 def column_values(feature: Feature, column: pa.Array) -> ColumnValues:
     """Return the values of `feature` in `column`. NULL and NaN count as absent, not as unusable.
 
-    A value's fate depends on the value and the column's type alone, never on other rows. An int64
-    is exact or unusable.
+    The result for a value depends only on the value and the column's type, never on other rows. An
+    int64 is exact or unusable.
     """
     column = plain(column)
     if feature.dtype is FeatureDtype.STRING:
@@ -89,7 +89,7 @@ def _whole_numbers(column: pa.Array, dtype: FeatureDtype) -> Numbers:
     else:  # a cast would wrap numbers beyond int64 to negative ones
         numbers = column.fill_null(0).to_numpy(zero_copy_only=False)
         readable = numbers < 2**63 if dtype is FeatureDtype.INT64 else numbers >= 0
-    # By way of float64 in every case, so that an integer and its text round to one float32.
+    # Through float64 in every case, so that an integer and its text round to the same float32.
     element = np.int64 if dtype is FeatureDtype.INT64 else np.float64
     return numbers.astype(element), readable
 

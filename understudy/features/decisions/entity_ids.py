@@ -1,4 +1,4 @@
-"""Entity ids: their one form as text, and the texts that every store can hold."""
+"""Entity ids: their one form as strings, and the strings that every store can hold."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -13,15 +13,15 @@ ACCEPTED_ID = (
     f"text of 1 to {_LONGEST_ID_BYTES} bytes without NUL, an integer, or a float that holds "
     "an integer exactly"
 )
-# From these bounds on, neighbouring integers share a float: it may be another id, rounded.
+# From these bounds on, neighbouring integers share a float, so it may be another id, rounded.
 _INEXACT_FROM = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**53}
 
 
 def id_texts(column: pa.Array | pa.ChunkedArray) -> list[str | None]:
-    """Return the ids in a column as texts; None for a value that is no id.
+    """Return the ids in a column as strings; None for a value that is not an id.
 
-    Text is an id as it stands, an integer by its digits. A float that holds an integer exactly is
-    that integer: pandas turns a column of integers into floats when a value is missing.
+    Text is an id unchanged, an integer by its digits. A float that holds an integer exactly is
+    that integer: pandas converts a column of integers to floats if a value is missing.
     """
     array = plain(column)
     bound = _INEXACT_FROM.get(array.type)

@@ -1,4 +1,4 @@
-"""Times of rows in UTC milliseconds, by one rule for loading, history and audit."""
+"""Times of rows in UTC milliseconds, by the same rule for loading, history and audit."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,14 +13,14 @@ from understudy.features.decisions.arrow_columns import plain
 ACCEPTED_TIME = "a timestamp, e.g. 2026-11-21T01:00:00Z"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_EARLIEST_MS = -62_135_596_800_000  # the begin of the year 1
+_EARLIEST_MS = -62_135_596_800_000  # the start of the year 1
 _LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 _PER_MS = {"us": 1000, "ns": 1_000_000}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Times:
-    """The times of n rows; 0 where there is no usable one."""
+    """The times of n rows; 0 if there is no usable one."""
 
     ms: npt.NDArray[np.int64]  # UTC since 1970
     unusable: npt.NDArray[np.bool_]
@@ -29,7 +29,7 @@ class Times:
 def times_of(column: pa.Array | pa.ChunkedArray) -> Times:
     """Return the times in a column: timestamps, dates, or text in ISO 8601.
 
-    A time without a zone is in UTC. Finer times are cut to the millisecond below them, so that two
+    A time without a zone is in UTC. Finer times are truncated to the millisecond, so that two
     times that are equal in a file stay equal.
     """
     array = plain(column)
@@ -53,12 +53,12 @@ def times_of(column: pa.Array | pa.ChunkedArray) -> Times:
 
 
 def text_of_ms(ms: int) -> str:
-    """Return a time for a message."""
+    """Return a time as text for a message."""
     return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds")
 
 
 def check_not_future(time_ms: int, latest_ms: int) -> None:
-    """Check the one event time of many rows.
+    """Check the single event time of many rows.
 
     Raises:
         InvalidInputError: it is later than `latest_ms`.
@@ -69,7 +69,7 @@ def check_not_future(time_ms: int, latest_ms: int) -> None:
 
 
 def not_future(latest_ms: int) -> str:
-    """Return the accepted times, for a message."""
+    """Describe the accepted times for a message."""
     return f"a time that is not in the future: up to {text_of_ms(latest_ms)}"
 
 

@@ -1,4 +1,4 @@
-"""Numbers written as text: one grammar, so that a value's fate never depends on its neighbours."""
+"""Numbers written as text: one grammar, so that the result never depends on neighbouring values."""
 
 import re
 from decimal import Decimal, InvalidOperation
@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 from understudy.domain.features import FeatureDtype
 
 # ASCII digits, a point, an exponent. Python also reads `1_000` and digits of other scripts, Arrow
-# `0x1A`; a typing error must not become a number in either.
+# also `0x1A`; a typing error must not become a number.
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _LONGEST_NUMBER = 400
 _MOST_DIGITS = 19  # of an int64
-# Texts of these forms are read alike by Arrow, a column at a time, and by the rule for one value.
+# Arrow, for a whole column, and the rule for a single value read text of these forms alike.
 _PLAIN_INTEGERS = "^-?[0-9]{1,18}$"
 _PLAIN_NUMBERS = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?$"
 _CLAIMS = {"true": 1, "false": 0}
@@ -37,7 +37,7 @@ def numbers_of_texts(column: pa.Array, dtype: FeatureDtype) -> Numbers:
 
 
 def number_of(text: str, dtype: FeatureDtype) -> float | None:
-    """Return the number that a text writes, or None; an int64 is exact or None."""
+    """Return the number written in a text, or None; an int64 is exact or None."""
     text = text.strip(" ")
     if dtype is FeatureDtype.BOOL and text.lower() in _CLAIMS:
         return _CLAIMS[text.lower()]

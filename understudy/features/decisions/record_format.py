@@ -123,7 +123,7 @@ def event_time_ms_of(form: RecordFormat, record: bytes) -> int:
 
 
 def created_time_ms_of(form: RecordFormat, record: bytes) -> int:
-    """Return the time at which a record's values were made, UTC milliseconds; 0 if unknown."""
+    """Return the time at which a record's values were created, UTC milliseconds; 0 if unknown."""
     start = form.event_time_offset + WORD_BYTES
     return int.from_bytes(record[start : start + WORD_BYTES], "little", signed=True)
 
@@ -161,7 +161,7 @@ def pack_columns(
         columns: per feature, n values; UTF-8 bytes for strings. Read only where present.
         present: shape (n, features).
         event_times_ms: shape (n,), UTC milliseconds since 1970.
-        created_times_ms: the same for the times at which the values were made; 0 if unknown.
+        created_times_ms: the same for the times at which the values were created; 0 if unknown.
     """
     rows = len(event_times_ms)
     parts = np.zeros(rows, dtype=form.fixed)
@@ -244,7 +244,7 @@ def _with_tails(
     ]
 
 
-@dataclass(slots=True, eq=False)  # not frozen: that makes construction three times slower
+@dataclass(slots=True, eq=False)  # not frozen, which would make construction three times slower
 class DecodedRecords:
     """The fixed parts of n records; a row without a record has a blank one."""
 

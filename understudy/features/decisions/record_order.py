@@ -1,8 +1,8 @@
-"""The order of records of one entity: which one a store keeps, and history answers with.
+"""The order of records of one entity: which one a store keeps, and history returns.
 
-By event time; among equal ones by created time, so that a correction can be loaded; among equal
-ones by a fingerprint. The last has no meaning, but it makes the order total: every store and the
-history keep the same record, whatever order files are loaded in.
+By event time; ties by created time, so that a correction can be loaded; further ties
+by a fingerprint. The last has no meaning, but makes the order total: every store and the
+history keep the same record, whatever the order in which files are loaded.
 """
 
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ def is_later(form: RecordFormat, record: bytes, than: bytes) -> bool:
 
 
 def places_of_latest(form: RecordFormat, records: Iterable[tuple[str, bytes]]) -> list[int]:
-    """Return the place of the latest record of each entity, in rising order."""
+    """Return the index of the latest record of each entity, in ascending order."""
     latest: dict[str, tuple[int, bytes]] = {}
     for place, (entity_id, record) in enumerate(records):
         there = latest.get(entity_id)

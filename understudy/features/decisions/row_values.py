@@ -17,11 +17,11 @@ from understudy.features.decisions.record_format import pack_columns, record_for
 
 @dataclass(frozen=True, slots=True)
 class RowColumns:
-    """The columns of a row beside its features."""
+    """The columns of a row besides its features."""
 
     entity: str
     event_times: str | int = "event_time"  # a column, or one time for all rows in UTC ms
-    created_times: str | None = None  # when a row's values were made; the later of a tie counts
+    created_times: str | None = None  # when a row's values were created; breaks ties
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ class PackedRows:
     rows: list[int]  # row in the file of each record
     rejects: list[Reject]
     rejected_rows: int
-    has_future: bool = False  # a row was rejected that may be accepted later
+    has_future: bool = False  # a rejected row may be accepted later
 
 
 def rejects_of(packed: PackedRows, refused: Sequence[RefusedRecord]) -> list[Reject]:

@@ -39,9 +39,9 @@ def freshness_faults(
     max_stale_share: float,
     future_tolerance_s: float,
 ) -> list[str]:
-    """Return what is beyond a limit, a text per kind. What is unknown is never fresh.
+    """Return the violations of the limits, one text per kind. Unknown is never fresh.
 
-    A newest record from the future is a fault of its time, which hides the true age.
+    A newest record from the future has a wrong time, which hides the true age.
     """
     found = {
         "too old": [
@@ -93,9 +93,9 @@ def feature_shares(
     Args:
         files: the log's Parquet files, a path or a glob.
         feature_set: in the order of the vectors in the log.
-        statuses_column: a list per row; NULL or empty if all values were present, or if the model
+        statuses_column: a list per row; NULL or empty if all values were present, or the model
             read none.
-        vector_column: the values; NULL if the model read none, or if the log cannot hold them.
+        vector_column: the values; NULL if the model read none, or the log cannot hold them.
         where: SQL condition over the columns of the log.
 
     Raises:

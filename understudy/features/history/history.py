@@ -46,8 +46,8 @@ def get_historical_features(
     """Return the values that `feature_set` had for each row at the time of the row.
 
     Args:
-        rows: one column per entity type, named like it, and `event_time`. Ids and times are read
-            as loading reads them; a row without an id has no record, and every row needs a time.
+        rows: one column per entity type, named like it, and `event_time`. Ids and times are parsed
+            as in loading; a row without an id has no record, and every row needs a time.
             Columns named like request-time features supply the values of those.
         feature_set: the features to return, in order.
         views: the views of the feature set, and those that its computed features read.
@@ -56,8 +56,8 @@ def get_historical_features(
             otherwise the default replaces it, or it is missing.
 
     Raises:
-        InvalidInputError: a column is missing or there twice, a value of the rows is unusable, a
-            file of the history is, or the feature set does not fit the views.
+        InvalidInputError: a column is missing or duplicated, a value of the rows or a file of
+            the history is unusable, or the feature set does not fit the views.
         NotFoundError: a view has no source, or its files do not exist.
     """
     features = [column.feature for column in columns_of(feature_set, views)]
@@ -101,7 +101,7 @@ def _records_at(
 
 
 def _asked_ids(rows: pa.Table, entity: str) -> list[str | None]:
-    """Return the id of each row; None for an absent one, or for text that no record can have."""
+    """Return the id of each row; None if it is absent, or no record can have it."""
     column = plain(rows[entity])
     ids = id_texts(column)
     if pa.types.is_string(column.type):

@@ -1,4 +1,4 @@
-"""The score log as DuckDB reads it, with our errors."""
+"""The score log as read by DuckDB, with our errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ class LoggedRows:
 def open_log(files: str) -> Iterator[LoggedRows]:
     """Open Parquet files of a score log, a path or a glob.
 
-    Folders named `model=` and `date=` are columns, as a router writes them; others are only names.
+    Folders named `model=` and `date=` are columns, as written by a router; others are only names.
 
     Raises:
         NotFoundError: there are no such files.
@@ -62,7 +62,7 @@ def open_log(files: str) -> Iterator[LoggedRows]:
 
 
 def quoted(name: str) -> str:
-    """Return a column's name for a query: of the log, and never a function of DuckDB's."""
+    """Return a column's name for a query, as a column of the log and never a DuckDB function."""
     return 'log."' + name.replace('"', '""') + '"'
 
 

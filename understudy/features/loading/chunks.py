@@ -1,4 +1,4 @@
-"""Consecutive rows of a file, on their way from its reading to the checks."""
+"""Consecutive rows of a file, between reading and checking."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""CSV files, read as a stream of row chunks of texts; a broken row costs no other."""
+"""CSV files, read as a stream of chunks of strings; a broken row does not affect others."""
 
 from codecs import BOM_UTF8
 from collections import deque
@@ -30,14 +30,14 @@ def is_csv(path: Path) -> bool:
 def open_csv_chunks(
     path: Path, columns: Sequence[str], *, chunk_rows: int
 ) -> Iterator[Iterator[Chunk]]:
-    """Yield the chunks of a file in file order, with only the given columns, which it has."""
+    """Yield the chunks of a file in file order, with only the given columns, which must exist."""
     broken: deque[Reject] = deque()
     with _open_csv(path, columns, broken) as reader:
         yield _csv_chunks(_of_length(reader, chunk_rows), columns, broken)
 
 
 def csv_column_names(path: Path) -> list[str]:
-    """Return the names in the head of a file."""
+    """Return the names in the header of a file."""
     whatever = pa_csv.ParseOptions(
         delimiter=_delimiter_of(path), invalid_row_handler=lambda _: "skip"
     )

@@ -1,7 +1,7 @@
 """The latest record of each entity at a time: a DuckDB ASOF join over packed records.
 
-DuckDB sees ids, times and records in types of ours, never the files: their reading is the loader's,
-so that history and stores cannot differ in what an id, a time or a number is.
+DuckDB sees ids, times and records in our types, never the files: the loader reads those, so that
+history and stores cannot differ in the meaning of an id, a time or a number.
 """
 
 import duckdb

@@ -24,7 +24,7 @@ from understudy.features.loading.source_files import open_chunks
 from understudy.features.ports import FeatureWriter, LoadMark, WriteCounts
 
 EVENT_TIME_COLUMN = "event_time"
-FUTURE_TOLERANCE_S = 300.0  # the clocks of those who write times may differ by this much
+FUTURE_TOLERANCE_S = 300.0  # clocks of writers may differ by this much
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class SourceFile:
     path: Path
     entity_column: str
     event_times: str | int = EVENT_TIME_COLUMN  # a column, or one time for all rows in UTC ms
-    created_time_column: str | None = None  # decides among rows of equal event time
+    created_time_column: str | None = None  # breaks ties of event times
 
     @property
     def columns(self) -> RowColumns:

@@ -33,15 +33,15 @@ def open_chunks(
     """Yield the chunks of a file in file order, with only the given columns.
 
     Args:
-        path: a Parquet file, or one of CSV by its suffix.
+        path: a Parquet file, or a CSV file by its suffix.
         columns: exact names.
         chunk_rows: the largest number of rows in a chunk.
-        may_lack: those of the columns that are NULL if the file does not have them.
+        may_lack: columns that are NULL if the file does not have them.
 
     Raises:
         NotFoundError: there is no such file.
-        InvalidInputError: it is not Parquet or CSV, has a column twice, or lacks columns, all of
-            which are named. Reading the chunks may raise it too.
+        InvalidInputError: it is not Parquet or CSV, has duplicate columns, or lacks columns, all
+            of which are named. Reading the chunks may raise it too.
     """
     if not path.is_file():
         raise NotFoundError("file", path)
@@ -100,7 +100,7 @@ def column_names(path: Path) -> list[str]:
 
 
 def read_rows(path: Path) -> pa.Table:
-    """Return all rows of a Parquet file; folders are names and never columns.
+    """Return all rows of a Parquet file; folder names are never columns.
 
     Raises:
         InvalidInputError: it is not Parquet.

@@ -67,10 +67,10 @@ class WriteThrough:
     def write(self, rows: pa.Table) -> WrittenThrough:
         """Write the usable rows, history first, so that every served value is in the history.
 
-        Repeating a failed write is harmless: store and history keep one record of equal ones.
+        Repeating a failed write is harmless: store and history keep one of several equal records.
 
         Raises:
-            InvalidInputError: a column is missing, or there twice.
+            InvalidInputError: a column is missing or duplicated.
             UnavailableError: the store did not accept the rows; the history has them.
         """
         names = [*self._columns.names, *(feature.name for feature in self._view.features)]

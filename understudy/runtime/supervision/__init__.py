@@ -1,1 +1,1 @@
-"""Child processes: how they are started, watched, restarted and stopped."""
+"""Child processes: start, watch, restart and stop."""

@@ -16,11 +16,13 @@ _REAP_LIMIT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """How to start a process of ours."""
+    """The specification of a child process."""
 
-    arguments: tuple[str, ...]  # of Python: -m MODULE …
-    environment: Mapping[str, str] | None = None  # all of it; None: this process's own
-    output: Path | None = None  # appended to; None: the output of this process
+    arguments: tuple[str, ...]  # arguments of Python: -m MODULE …
+    environment: Mapping[str, str] | None = (
+        None  # the whole environment; None for this process's own
+    )
+    output: Path | None = None  # file to append to; None for the output of this process
     own_session: bool = False  # Ctrl-C does not reach it, and its descendants end with it
     orphaned_by: signal.Signals = signal.SIGTERM  # sent when this process dies
 

@@ -8,15 +8,15 @@ from understudy.runtime.exit_codes import USAGE
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why a child ended, or was killed by its supervisor."""
+    """The end of a child: why it ended, or was killed by its supervisor."""
 
     why: str
-    exit_code: int | None = None  # None: it did not exit on its own, or there was no process
+    exit_code: int | None = None  # None if it did not exit on its own, or there was no process
     refused: bool = False  # a restart would end the same way
 
 
 class ChildFailedError(Exception):
-    """A child exited on its own, hangs, or must not be started. Its supervisor decides what next."""
+    """A child exited on its own, hangs, or must not be started. Its supervisor decides what follows."""
 
     def __init__(self, ending: Ending) -> None:
         super().__init__(ending.why)

@@ -1,7 +1,7 @@
-"""Keeps one child running until told to stop.
+"""Supervision of one child, which is kept running until told to stop.
 
 STARTING --ready, or not probed-->       READY
-STARTING --no process-->                 RESTARTING --back-off-->  STARTING  (without end)
+STARTING --no process-->                 RESTARTING --back-off-->  STARTING  (without limit)
 STARTING, READY --ended, stuck, hung-->  RESTARTING --back-off-->  STARTING  (within the budget)
 STARTING, READY --refused-->             resting
 RESTARTING --budget spent-->             resting
@@ -32,8 +32,8 @@ class HealthCheck:
     probe: Probe
     patience: Patience  # until it is ready
     interval_s: float
-    timeout_s: float  # an answer later than this is a miss
-    misses: int  # consecutive; then it counts as hung and is killed
+    timeout_s: float  # a later answer is a miss
+    misses: int  # consecutive misses after which it counts as hung and is killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Care:
 
     restarts: RestartPolicy
     kill_after_s: float  # from SIGTERM to SIGKILL
-    health: HealthCheck | None = None  # None: ready at once, and only its exit is noticed
+    health: HealthCheck | None = None  # None if it is ready at once, and only its exit is noticed
 
 
 class Kept:
@@ -83,7 +83,7 @@ class Kept:
         """Called when the child could not be started; the start will be retried."""
 
     async def rests(self, ending: Ending, given_up: GiveUp | None) -> bool:
-        """Return False if the child stays down for good, or True once it shall be retried."""
+        """Return False if the child stays down for good, or True once it is to be retried."""
         raise NotImplementedError
 
 

@@ -12,7 +12,7 @@ from understudy.runtime.supervision.probe import Probe, ProbeAnswer
 
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
 _PAUSE_SHARE = 0.1  # of the time waited so far
-_LOOK_EVERY_S = 2.0  # at the CPU time, which walks over all processes of the machine
+_LOOK_EVERY_S = 2.0  # period of reading CPU time, which visits all processes of the machine
 
 
 async def until_ready(
@@ -26,7 +26,7 @@ async def until_ready(
 ) -> None:
     """Wait until `child` reports SERVING or `stop` is set.
 
-    `while_waiting` is called repeatedly with the seconds since the beginning.
+    `while_waiting` is called repeatedly with the seconds since the start.
 
     Raises:
         ChildFailedError: the child ended, or its start stalled.

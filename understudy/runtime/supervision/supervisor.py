@@ -1,4 +1,4 @@
-"""Several processes run as one: each starts when the one before is healthy; stops in reverse."""
+"""Several processes run as one: each starts once the one before is healthy; they stop in reverse."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ class ProcessSpec:
     name: str
     arguments: tuple[str, ...]
     health_target: str | None
-    environment: Mapping[str, str] = field(default_factory=dict)  # beside ours
+    environment: Mapping[str, str] = field(default_factory=dict)  # in addition to ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Supervisor:
 
     def _told(self, name: str, ending: Ending) -> str:
         path = self.log_path(name)
-        return f"{name} {ending.why}; see {path}; it said last: {_last_line(path)}"
+        return f"{name} {ending.why}; see {path}; its last line: {_last_line(path)}"
 
 
 def _last_line(path: Path) -> str:

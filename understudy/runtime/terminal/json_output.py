@@ -12,7 +12,7 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Protocol, runtime_checkable
 
-# JSON permits these characters, but terminals interpret them or UTF-8 cannot encode them.
+# JSON permits these characters, but terminals interpret them, or UTF-8 cannot encode them.
 _UNSAFE = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
@@ -45,7 +45,7 @@ def json_value(value: object) -> object:
 
 @runtime_checkable
 class _Scalar(Protocol):
-    """A numpy scalar that is no Python number, e.g. numpy's bool."""
+    """A numpy scalar that is not a Python number, e.g. numpy's bool."""
 
     def item(self) -> object: ...
 

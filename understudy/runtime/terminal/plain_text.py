@@ -8,7 +8,7 @@ _LINE_ENDS = re.compile(r"\s*[\r\n]+\s*")
 
 
 def harmless(text: str) -> str:
-    """Return `text` with control and direction characters replaced; line ends stay."""
+    """Return `text` with control and direction characters replaced, except line breaks."""
     if text.isprintable():
         return text
     return "".join(
@@ -22,7 +22,7 @@ def one_line(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return `value` as tables show it."""
+    """Return `value` in the form of tables."""
     if value is None:
         return "-"
     if isinstance(value, bool):

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from understudy.runtime.terminal.plain_text import harmless, shown
 
-_PIPE_COLUMNS = 10_000  # a pipe has no width: no cell is cut or wrapped
-Styled = tuple[str, str]  # a text and its style as rich names it, e.g. ("holds", "green")
+_PIPE_COLUMNS = 10_000  # a pipe has no width: no cell is truncated or wrapped
+Styled = tuple[str, str]  # a text and its style in rich, e.g. ("holds", "green")
 
 
 class Screen:
@@ -77,7 +77,7 @@ class Screen:
             return
         with self.console.capture() as printed:
             self.console.print(table)
-        for line in printed.get().splitlines():  # rich pads the last column, too
+        for line in printed.get().splitlines():  # rich also pads the last column
             self.console.print(Text(line.rstrip()), soft_wrap=True)
 
     def facts(self, facts: Iterable[tuple[str, object]], *, title: str = "") -> None:

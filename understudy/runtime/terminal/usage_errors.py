@@ -3,7 +3,7 @@
 from typing import Any
 
 from pydantic import ValidationError
-from typer._click.exceptions import (  # typer shows no public names for them
+from typer._click.exceptions import (  # typer has no public names for them
     BadParameter,
     MissingParameter,
     NoArgsIsHelpError,
@@ -16,7 +16,7 @@ from understudy.runtime.validation import faults_of
 
 
 def as_invalid_input(error: UsageError) -> InvalidInputError:
-    """Return typer's `error` about a command line as an error of ours."""
+    """Return typer's `error` about a command line as our error."""
     match error:
         case NoArgsIsHelpError():
             faults = [Fault(_command(error), "no command", _commands(error))]
