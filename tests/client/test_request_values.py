@@ -48,8 +48,8 @@ def test_an_integer_beyond_64_bits_is_refused_by_name(given: Any) -> None:
 
 
 @pytest.mark.parametrize("given", [17, 17.0, SERIAL, np.int64(17), b"17", None], ids=str)
-def test_an_id_that_is_not_a_text_is_refused_by_name(given: Any) -> None:
-    with pytest.raises(TypeError, match=r"entities\['user'\]: read .*accepted: a text"):
+def test_an_id_that_is_not_a_string_is_refused_by_name(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"entities\['user'\]: read .*accepted: a string$"):
         score_request("m", {"user": given})
     with pytest.raises(TypeError, match="candidates: read"):
         batch_request("m", [given], candidate_entity="item")
