@@ -65,7 +65,7 @@ class Fleet:
             self._running[place] = self._tasks.create_task(self._run(place))
         for place, scorer in self._scorers.items():
             if place in wanted:
-                scorer.name_again(wanted[place].revision)
+                scorer.name_again(wanted[place])
                 scorer.renice(self._nice_of(wanted[place]))
         self._cache.evict(self._needed_versions())
 

@@ -9,6 +9,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from understudy.domain.errors import CorruptedError, InvalidInputError
 from understudy.domain.progress import Patience
 from understudy.domain.restarts import GiveUp, Restart, RestartPolicy
 from understudy.domain.snapshots import ScorerProcess, ScorerState
+from understudy.runtime.exit_codes import USAGE
 from understudy.runtime.supervision.child import Child
 from understudy.runtime.supervision.ending import ChildFailedError, Ending
 from understudy.runtime.supervision.keeper import Care, HealthCheck, Keeper, Kept
@@ -88,7 +90,7 @@ class SupervisedScorer(Kept):
         report: Callable[[], None],
     ) -> None:
         self.version = wanted.version
-        self._revision = wanted.revision
+        self._wanted = wanted
         self._name = str(place)
         self._launcher = Launcher(self._name, wanted.version, directory, launch)
         self._cache = cache
@@ -120,10 +122,11 @@ class SupervisedScorer(Kept):
         self._stop.set()
         self._named_again.set()  # so that a place that is down notices too
 
-    def name_again(self, revision: int) -> None:
-        """Retry a place that is down, if `revision` of its deployment is a new one."""
-        if revision != self._revision:
-            self._revision = revision
+    def name_again(self, wanted: Wanted) -> None:
+        """Retry a place that is down, if the revision is a new one or the version takes traffic."""
+        before, self._wanted = self._wanted, wanted
+        takes_traffic = before.only_shadows and not wanted.only_shadows
+        if takes_traffic or wanted.revision != before.revision:
             self._named_again.set()
 
     def renice(self, nice: int) -> None:
@@ -209,24 +212,46 @@ class SupervisedScorer(Kept):
 
     def starts_again(self, ending: Ending, plan: Restart) -> None:
         self._change(restarts=self.state.restarts + 1)
-        self.starts_later(ending.why, plan)
+        if not plan.is_over_budget:
+            self.starts_later(ending.why, plan)
+            return
+        policy = self._watch.restarts
+        why = f"{ending.why}; more than {policy.budget} failures in {policy.window_s:g} s"
+        after_ms = round(plan.after_s * 1000)
+        _log.error("scorer_keeps_failing", scorer=self._name, why=why, restart_after_ms=after_ms)
+        self._change(state=ScorerState.FAILING, last_error=why, loaded_digest=None, pid=None)
 
     def starts_later(self, why: str, plan: Restart) -> None:
         after_ms = round(plan.after_s * 1000)
         _log.warning("scorer_failed", scorer=self._name, why=why, restart_after_ms=after_ms)
         self._change(state=ScorerState.RESTARTING, last_error=why, loaded_digest=None, pid=None)
 
+    def may_give_up(self) -> bool:
+        """Return whether the version only shadows: its loads cost CPU, and no caller waits for it."""
+        return self._wanted.only_shadows
+
     async def rests(self, ending: Ending, given_up: GiveUp | None) -> bool:
-        """Return when a new revision names the version again, or at a stop."""
+        """Return when a new revision names the version again, or at a stop.
+
+        A refused artifact of a version that takes traffic is also tried again after a while: the
+        fault may have been in a copy of it, or in this machine.
+        """
         state = ScorerState.REFUSED if given_up is None else ScorerState.GAVE_UP
         why = ending.why if given_up is None else f"{ending.why}; {given_up}"
         _log.error("scorer_stays_down", scorer=self._name, state=state.value, why=why)
         self._change(state=state, last_error=why, loaded_digest=None, pid=None)
         if not self._stop.is_set():
             self._named_again.clear()
-            await self._named_again.wait()
+            await self._until_named_again(ending)
         self._refetched = False
         return True
+
+    async def _until_named_again(self, ending: Ending) -> None:
+        is_for_good = self._wanted.only_shadows or ending.exit_code == USAGE
+        # Not wait_for: in Python 3.11 it swallows a cancellation that coincides with the event.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if is_for_good else self._watch.restarts.window_s):
+                await self._named_again.wait()
 
     def _loads_quietly(self) -> bool:
         neighbours = self._neighbours

@@ -64,6 +64,26 @@ def test_a_successful_start_ends_the_series_of_failed_ones() -> None:
     assert plan == Restart(1)
 
 
+@given(
+    gaps_s=st.lists(st.floats(0, 50), min_size=1, max_size=40),
+    jitter=st.floats(0, 1, exclude_max=True),
+    budget=st.integers(0, 5),
+)
+def test_beyond_the_budget_of_a_process_that_must_stay_comes_the_longest_back_off(
+    gaps_s: list[float], jitter: float, budget: int
+) -> None:
+    policy = replace(POLICY, budget=budget)
+    history, now_s = RestartHistory(policy), 0.0
+    for gap_s in gaps_s:
+        now_s += gap_s
+        given_up = history.failed(now_s, jitter)[1]
+        history, plan = history.failed(now_s, jitter, may_give_up=False)
+        assert isinstance(plan, Restart)
+        assert plan.is_over_budget == isinstance(given_up, GiveUp)
+        if plan.is_over_budget:
+            assert plan.after_s == policy.longest_back_off_s * (0.5 + jitter / 2)
+
+
 def test_what_has_no_budget_is_never_given_up() -> None:
     history = RestartHistory(replace(POLICY, budget=None))
     for at_s in range(1_000):

@@ -184,6 +184,23 @@ async def test_bytes_corrupted_by_the_registry_are_refused(
     assert sha256 in process.last_error
 
 
+async def test_a_refused_champion_is_tried_again_after_a_while(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path
+) -> None:
+    version = registry.version(VersionRef("doubler", 1), artifact)
+    sha256 = version.files[1].sha256
+    sound = registry.files[sha256]
+    registry.files[sha256] = sound[:-1] + b"\0"
+    await registry.publish([version], [deployment(1)])
+    await start_host(SCORER_HOST_RESTART_WINDOW_S="1")
+    await registry.until_reported(lambda ps: [p.state for p in ps] == [REFUSED])
+
+    registry.files[sha256] = sound
+
+    (process,) = await registry.until_reported(all_ready(1))
+    assert (await infer(process.address) == 2).all()
+
+
 async def test_a_copy_corrupted_on_disk_is_fetched_again(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ from understudy.registry.v1 import registry_pb2 as pb
 ALLOWED = allowed_cpus()
 LAST = frozenset({max(ALLOWED, default=0)})
 OTHERS = ALLOWED - LAST
-GAVE_UP = pb.SCORER_STATE_GAVE_UP
+FAILING = pb.SCORER_STATE_FAILING
 
 two_cpus = pytest.mark.skipif(len(ALLOWED) < 2, reason="one CPU cannot be divided")
 cpu_sets = st.frozensets(st.integers(0, 1_000), max_size=64)
@@ -244,7 +244,7 @@ async def test_all_cpus_are_restored_when_a_load_fails(
     elif load_ends == "withdrawn":
         await beside.withdraw()
 
-    gone = (lambda ps: len(ps) == 1) if load_ends == "withdrawn" else beside.comes_is(GAVE_UP)
+    gone = (lambda ps: len(ps) == 1) if load_ends == "withdrawn" else beside.comes_is(FAILING)
     await registry.until_reported(gone)
     await until_all_have_all(host.pid, beside.stays_pid)
 

@@ -135,11 +135,16 @@ async def test_a_scorer_that_refuses_its_settings_stays_down_and_says_so(
     assert process.restarts == 0
 
 
+def shadowing(version: int) -> pb.Deployment:
+    """Return a deployment whose champion runs elsewhere."""
+    return deployment(version + 1, shadows=[pb.Shadow(version=version, sample_bp=10_000)])
+
+
 async def give_up(
     registry: FakeRegistry, start_host: StartHost, version: pb.Version
 ) -> pb.ScorerProcess:
-    """Return the process that is not restarted."""
-    await registry.publish([version], [deployment(1)])
+    """Return the process of a shadow that is not restarted."""
+    await registry.publish([version], [shadowing(1)])
     await start_host(SCORER_HOST_RESTART_BUDGET="0")
     (process,) = await registry.until_reported(all_ready(1))
     os.kill(process.pid, signal.SIGKILL)
@@ -153,12 +158,49 @@ async def test_a_version_given_up_is_retried_when_a_new_revision_names_it(
     version = registry.version(VersionRef("doubler", 1), artifact)
     before = await give_up(registry, start_host, version)
 
-    named_again = deployment(1)
+    named_again = shadowing(1)
     named_again.revision = 2
     await registry.publish([version], [named_again])
 
     (after,) = await registry.until_reported(lambda ps: [p.state for p in ps] == [READY])
     assert after.pid != before.pid
+
+
+async def test_a_shadow_given_up_is_retried_when_it_takes_traffic(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path
+) -> None:
+    version = registry.version(VersionRef("doubler", 1), artifact)
+    before = await give_up(registry, start_host, version)
+
+    await registry.publish([version], [deployment(1)])
+
+    (after,) = await registry.until_reported(lambda ps: [p.state for p in ps] == [READY])
+    assert after.pid != before.pid
+
+
+async def test_a_version_that_takes_traffic_is_restarted_beyond_its_budget(
+    registry: FakeRegistry, start_host: StartHost, artifact: Path
+) -> None:
+    budget = 1
+    version = registry.version(VersionRef("doubler", 1), artifact)
+    await registry.publish([version], [deployment(1)])
+    await start_host(SCORER_HOST_RESTART_BUDGET=str(budget), SCORER_HOST_LONGEST_BACK_OFF_S="0.5")
+    killed: set[int] = set()
+    states: set[pb.ScorerState.ValueType] = set()
+
+    def kill_each(processes: list[pb.ScorerProcess]) -> bool:
+        states.update(each.state for each in processes)
+        for each in processes:
+            if each.state == READY and each.pid not in killed and len(killed) < budget + 2:
+                killed.add(each.pid)
+                os.kill(each.pid, signal.SIGKILL)
+        return [(p.state, p.restarts) for p in processes] == [(READY, budget + 2)]
+
+    (back,) = await registry.until_reported(kill_each)
+
+    assert pb.SCORER_STATE_FAILING in states
+    assert f"more than {budget} failures in 300 s" in back.last_error
+    assert (await infer(back.address) == 2).all()
 
 
 async def test_a_snapshot_of_the_same_revision_does_not_retry_a_version_given_up(
@@ -170,6 +212,6 @@ async def test_a_snapshot_of_the_same_revision_does_not_retry_a_version_given_up
 
     of_other = deployment(1)
     of_other.model = "other"
-    await registry.publish([first, other], [deployment(1), of_other])
+    await registry.publish([first, other], [shadowing(1), of_other])
 
     await registry.until_reported(lambda ps: [p.state for p in ps] == [GAVE_UP, READY])

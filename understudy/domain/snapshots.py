@@ -14,7 +14,8 @@ class ScorerState(StrEnum):
     DRAINING = "draining"
     RESTARTING = "restarting"  # exited, or failed to start; waiting for a restart
     REFUSED = "refused"  # the artifact failed its checks
-    GAVE_UP = "gave_up"  # the restart budget is exhausted
+    GAVE_UP = "gave_up"  # the restart budget is exhausted, and the version only shadows
+    FAILING = "failing"  # the budget is exhausted; restarted at the longest back-off
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,9 +157,17 @@ class _ScorerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScorerSta
     SCORER_STATE_RESTARTING: _ScorerState.ValueType  # 4
     """The process died or did not start, and will be started again."""
     SCORER_STATE_REFUSED: _ScorerState.ValueType  # 5
-    """The artifact failed its checks; there is no restart under this revision."""
+    """The artifact failed its checks, or the process refused its settings. An artifact of a version
+    that takes traffic is tried again once per restart window, everything else under a new revision.
+    """
     SCORER_STATE_GAVE_UP: _ScorerState.ValueType  # 6
-    """The restart budget is spent; there is no restart under this revision."""
+    """The restart budget is spent, and the version only shadows; there is no restart under this
+    revision.
+    """
+    SCORER_STATE_FAILING: _ScorerState.ValueType  # 7
+    """The restart budget is spent, and the version takes traffic or is on standby: it is restarted at
+    the longest back-off, without limit.
+    """
 
 class ScorerState(_ScorerState, metaclass=_ScorerStateEnumTypeWrapper):
     """State of a scorer process."""
@@ -175,9 +183,17 @@ SCORER_STATE_DRAINING: ScorerState.ValueType  # 3
 SCORER_STATE_RESTARTING: ScorerState.ValueType  # 4
 """The process died or did not start, and will be started again."""
 SCORER_STATE_REFUSED: ScorerState.ValueType  # 5
-"""The artifact failed its checks; there is no restart under this revision."""
+"""The artifact failed its checks, or the process refused its settings. An artifact of a version
+that takes traffic is tried again once per restart window, everything else under a new revision.
+"""
 SCORER_STATE_GAVE_UP: ScorerState.ValueType  # 6
-"""The restart budget is spent; there is no restart under this revision."""
+"""The restart budget is spent, and the version only shadows; there is no restart under this
+revision.
+"""
+SCORER_STATE_FAILING: ScorerState.ValueType  # 7
+"""The restart budget is spent, and the version takes traffic or is on standby: it is restarted at
+the longest back-off, without limit.
+"""
 Global___ScorerState: _TypeAlias = ScorerState  # noqa: Y015
 
 @_typing.final

@@ -2,7 +2,8 @@
 
 STARTING --ready, or not probed-->       READY
 STARTING --no process-->                 RESTARTING --back-off-->  STARTING  (without limit)
-STARTING, READY --ended, stuck, hung-->  RESTARTING --back-off-->  STARTING  (within the budget)
+STARTING, READY --ended, stuck, hung-->  RESTARTING --back-off-->  STARTING  (within the budget,
+                                         and beyond it if the child may not be given up)
 STARTING, READY --refused-->             resting
 RESTARTING --budget spent-->             resting
 resting --worth another try-->           STARTING  (with a new budget)
@@ -81,6 +82,10 @@ class Kept:
 
     def starts_later(self, why: str, plan: Restart) -> None:
         """Called when the child could not be started; the start will be retried."""
+
+    def may_give_up(self) -> bool:
+        """Return whether the child may stay down once its restart budget is spent."""
+        return True
 
     async def rests(self, ending: Ending, given_up: GiveUp | None) -> bool:
         """Return False if the child stays down for good, or True once it is to be retried."""
@@ -161,7 +166,11 @@ class Keeper:
         """Wait until the child may be restarted; return whether it may."""
         if ending.refused:
             return await self._rest(ending, None)
-        self._history, plan = self._history.failed(time.monotonic(), random.random())  # noqa: S311 - jitter
+        self._history, plan = self._history.failed(
+            time.monotonic(),
+            random.random(),  # noqa: S311 - jitter
+            may_give_up=self._kept.may_give_up(),
+        )
         match plan:
             case GiveUp():
                 return await self._rest(ending, plan)
