@@ -33,6 +33,8 @@ class LoadingCpu:
         *,
         every_s: float = 1.0,
         linger_s: float = LINGER_S,
+        now_s: Callable[[], float] = time.monotonic,
+        cpu_seconds: Callable[[int], float | None] = cpu_seconds_of,
     ) -> None:
         self._every_s = every_s
         self._linger_s = linger_s
@@ -44,7 +46,9 @@ class LoadingCpu:
         self._are_apart = False  # the serving scorers avoid the loading CPU
         self._busy_cpus = 0.0
         self._spent_s: dict[int, float] = {}
-        self._measured_at_s = time.monotonic()
+        self._now_s = now_s
+        self._cpu_seconds = cpu_seconds
+        self._measured_at_s = now_s()
 
     async def keep_arranged(self) -> None:
         """Measure and arrange periodically until cancelled; return if there is nothing to do."""
@@ -69,7 +73,7 @@ class LoadingCpu:
 
     def _keeps_apart(self, users: Collection[CpuUser]) -> bool:
         """Return whether a version loads or exits, or recently did, and schedule a check if so."""
-        now_s = time.monotonic()
+        now_s = self._now_s()
         if any(user.keeps_apart for user in users):
             self._apart_until_s = now_s + self._linger_s
             return True
@@ -97,12 +101,12 @@ class LoadingCpu:
         return True
 
     def _measure(self) -> None:
-        now_s = time.monotonic()
+        now_s = self._now_s()
         spent_s = {
             user.pid: seconds
             for user in self._users()
             if user.pid and not user.keeps_apart
-            if (seconds := cpu_seconds_of(user.pid)) is not None
+            if (seconds := self._cpu_seconds(user.pid)) is not None
         }
         used_s = sum(
             max(0.0, seconds - self._spent_s[pid])

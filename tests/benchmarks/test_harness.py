@@ -102,7 +102,7 @@ def benchmarks(*arguments: str, **environment: str) -> subprocess.CompletedProce
         [sys.executable, "-m", "benchmarks", *arguments],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
         env={**os.environ, **environment},
     )

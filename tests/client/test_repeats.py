@@ -17,12 +17,12 @@ LARGE = {"text": "x" * 2 * LIMIT_BYTES}
 Scored = Callable[..., Awaitable[ScoreAnswer]]
 
 
-async def by_threads(target: str, *, timeout_s: float = 5.0, **options: Any) -> ScoreAnswer:
+async def by_threads(target: str, *, timeout_s: float = 60.0, **options: Any) -> ScoreAnswer:
     with ScoringClient(target, timeout_s=timeout_s) as client:
         return client.score("fraud", {"user": "u1"}, **options)
 
 
-async def by_asyncio(target: str, *, timeout_s: float = 5.0, **options: Any) -> ScoreAnswer:
+async def by_asyncio(target: str, *, timeout_s: float = 60.0, **options: Any) -> ScoreAnswer:
     async with AsyncScoringClient(target, timeout_s=timeout_s) as client:
         return await client.score("fraud", {"user": "u1"}, **options)
 
@@ -65,9 +65,9 @@ async def test_a_full_server_is_called_again_when_it_says_so(score: Scored) -> N
     with served(service) as target:
         answer = await score(target)
 
-    first_s, second_s, third_s = service.seconds_left
+    first_s, second_s, third_s = service.entered_s
     assert answer.score == 0.25
-    assert min(first_s - second_s, second_s - third_s) >= PUSHBACK_MS / 1000 * 0.9
+    assert min(second_s - first_s, third_s - second_s) >= PUSHBACK_MS / 1000 * 0.9
 
 
 @both_clients
@@ -85,25 +85,23 @@ async def test_a_server_that_stays_full_is_not_called_for_ever(score: Scored) ->
 @both_clients
 async def test_a_pushback_beyond_the_deadline_ends_the_call_at_once(score: Scored) -> None:
     service = ScriptedService(
-        status=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=1, pushback_ms=60_000
+        status=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=1, pushback_ms=7_200_000
     )
-    began_s = monotonic()
 
     with served(service) as target, pytest.raises(grpc.RpcError) as failure:
-        await score(target, timeout_s=30.0)
+        await score(target, timeout_s=3_600.0)  # waited for, it would not end
 
     assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert monotonic() - began_s < 15.0
     assert service.calls["Score"] == 1
 
 
 def test_calls_continue_while_connections_end_by_age() -> None:
     service = ScriptedService()
     age = (("grpc.max_connection_age_ms", 100), ("grpc.max_connection_age_grace_ms", 5_000))
-    until_s = monotonic() + 30.0
+    until_s = monotonic() + 120.0
     calls = 0
 
-    with served(service, options=age) as target, ScoringClient(target, timeout_s=5.0) as client:
+    with served(service, options=age) as target, ScoringClient(target, timeout_s=60.0) as client:
         while len(service.peers) < 4 and monotonic() < until_s:
             client.score("fraud", {"user": "u1"})
             calls += 1

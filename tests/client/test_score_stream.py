@@ -78,18 +78,18 @@ def served(service: EndingService) -> Iterator[str]:
     try:
         yield f"127.0.0.1:{port}"
     finally:
-        server.stop(0).wait(5)
+        server.stop(0).wait(60)
 
 
 def with_threads(target: str, requests: Iterable[pb.ScoreRequest]) -> list[str]:
     with ScoringClient(target) as client:
-        return [each.request_id for each in client.score_stream(requests, timeout_s=20.0)]
+        return [each.request_id for each in client.score_stream(requests, timeout_s=120.0)]
 
 
 def with_asyncio(target: str, requests: Iterable[pb.ScoreRequest]) -> list[str]:
     async def collect() -> list[str]:
         async with AsyncScoringClient(target) as client:
-            answers = client.score_stream(requests, timeout_s=20.0)
+            answers = client.score_stream(requests, timeout_s=120.0)
             return [each.request_id async for each in answers]
 
     return asyncio.run(collect())
@@ -276,13 +276,13 @@ class EndingStub:
     def ScoreStream(self, sent: Iterator[pb.ScoreRequest], timeout: float | None) -> EndedCall:  # noqa: N802 - gRPC's name
         if len(self.threads) == 8:
             for thread in self.threads[1:]:
-                thread.join(5.0)
+                thread.join(60.0)
                 self.stuck.append(thread.is_alive())
             self.source.is_over.set()
         thread = threading.Thread(target=list, args=(sent,), daemon=True)
         thread.start()
         self.threads.append(thread)
-        assert self.source.is_asked.wait(5.0)
+        assert self.source.is_asked.wait(60.0)
         return EndedCall()
 
 
@@ -290,7 +290,7 @@ def test_calls_that_end_while_the_iterator_waits_keep_a_single_thread() -> None:
     source = WaitingSource()
     stub = EndingStub(source)
 
-    answers = list(ThreadedStream(source, lambda: "new").answers(stub, timeout_s=20.0))
+    answers = list(ThreadedStream(source, lambda: "new").answers(stub, timeout_s=120.0))
 
     assert answers == []
     assert stub.stuck == [False] * 7
@@ -314,7 +314,7 @@ async def test_an_iterator_that_waits_when_its_call_ends_continues_in_the_next()
     service = EndingService([Ends(takes=2, answers=2)], on_call=go_on)
     with served(service) as target:
         async with AsyncScoringClient(target) as client:
-            answers = [each.request_id async for each in client.score_stream(slow(), timeout_s=20)]
+            answers = [each.request_id async for each in client.score_stream(slow(), timeout_s=120)]
 
     assert answers == ["s0", "s1", "s2"]
     assert service.taken == [["s0", "s1"], ["s2"]]

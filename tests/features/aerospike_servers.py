@@ -15,7 +15,7 @@ from understudy.features.adapters.aerospike_writer import AerospikeWriter
 from understudy.features.ports import ViewRead
 
 REAL_SERVER = os.environ.get("UNDERSTUDY_TEST_AEROSPIKE", "")
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 @dataclass

@@ -8,7 +8,7 @@ from understudy.domain.features import FeatureView
 from understudy.features.ports import LoadMark, WriteCounts
 from understudy.features.stores import open_writer
 
-_WAIT_S = 30.0
+_WAIT_S = 120.0
 
 
 def start_loading_process() -> ProcessPoolExecutor:

@@ -29,7 +29,7 @@ REAL_SERVER = os.environ.get("UNDERSTUDY_TEST_AEROSPIKE")
 KINDS = ["fake", "lmdb", "aerospike", "aerospike bins"]
 if REAL_SERVER:
     KINDS += ["real aerospike", "real aerospike bins"]
-TIMEOUT_S = 5.0
+TIMEOUT_S = 60.0
 LARGEST_FLOAT32 = (2 - 2.0**-23) * 2.0**127
 
 

@@ -77,7 +77,7 @@ def outcome_batch(
     return OutcomeBatchLog(**columns | given)
 
 
-def wait_until(claim: Callable[[], bool], *, what: str, limit_s: float = 10.0) -> None:
+def wait_until(claim: Callable[[], bool], *, what: str, limit_s: float = 60.0) -> None:
     """Return once `claim` holds; fail with `what` if it does not hold within the limit."""
     end_s = monotonic() + limit_s
     never = Event()

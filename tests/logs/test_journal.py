@@ -147,14 +147,14 @@ def has_faults(writer: LogWriter, at_least: int) -> bool:
 def test_a_full_disk_delays_rows_and_loses_none_that_fit_the_queue(tmp_path: Path) -> None:
     with LogWriter(tmp_path, limits=QUICK) as writer:
         assert writer.offer(score_batch(50))
-        assert writer.flush(10)
+        assert writer.flush(60)
         with files_at_most(4_096):
             for number in range(1, 20):
                 faults = writer.counters().faults
                 assert writer.offer(score_batch(50, first=number * 50))
                 wait_until(partial(has_faults, writer, faults + 1), what="the disk refuses")
 
-        assert writer.flush(10)
+        assert writer.flush(60)
         counts = writer.counters().score
 
     assert (counts.offered, counts.written, counts.failed) == (1000, 1000, 0)
@@ -197,7 +197,7 @@ def test_a_removed_journal_is_counted_as_lost(tmp_path: Path) -> None:
             path.unlink()
         writer.offer(score_batch(3, version=8))
 
-        assert writer.flush(10)
+        assert writer.flush(60)
 
     counts = writer.counters().score
     assert (counts.written, counts.failed, counts.pending) == (3, 4, 0)
@@ -239,7 +239,7 @@ def test_rows_of_a_killed_process_are_recovered_by_the_next(
     tmp_path: Path, crashing_writer: subprocess.Popen[str]
 ) -> None:
     crashing_writer.send_signal(signal.SIGKILL)
-    crashing_writer.wait(10)
+    crashing_writer.wait(60)
     with open_logs(tmp_path) as reader:
         assert reader.rows("SELECT count(*) AS n FROM score") == [{"n": 0}]
 
@@ -263,7 +263,7 @@ def test_rows_of_a_process_that_dies_later_are_recovered_by_others(tmp_path: Pat
     now_s = 0.0
     with LogWriter(tmp_path, limits=QUICK, now_s=lambda: now_s) as survivor:
         assert survivor.offer(score_batch(1))
-        assert survivor.flush(10)  # it has searched for dead writers, and found none
+        assert survivor.flush(60)  # it has searched for dead writers, and found none
         dying = open_workspace(tmp_path)
         write_journal(dying.next_journal(KEY), 2, 3)
         dying.release()  # as the kernel does when a process ends
@@ -279,7 +279,7 @@ def test_rows_of_a_live_process_are_left_alone(
 ) -> None:
     with LogWriter(tmp_path, limits=QUICK) as writer:
         writer.offer(score_batch(3))
-        assert writer.flush(10)
+        assert writer.flush(60)
 
     assert writer.counters().recovered == 0
     assert crashing_writer.poll() is None

@@ -32,7 +32,7 @@ def test_the_newest_rows_come_from_both_files_and_journals(
     writer: LogWriter, tmp_path: Path
 ) -> None:
     writer.offer(score_batch(2))
-    assert writer.flush(10)
+    assert writer.flush(60)
     writer.offer(score_batch(2, first=5, at_us=AT_US + SECOND_US))
     journalled(writer)
 
@@ -48,7 +48,7 @@ def test_a_follower_returns_each_row_once_even_if_its_file_is_finished_meanwhile
     journalled(writer)
     assert ids(follower.next_rows(at_most=10)) == ["r0", "r1"]
 
-    assert writer.flush(10)
+    assert writer.flush(60)
 
     assert follower.next_rows(at_most=10) == []
 

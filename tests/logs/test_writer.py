@@ -178,7 +178,7 @@ def test_written_rows_free_capacity(tmp_path: Path) -> None:
     with LogWriter(tmp_path, limits=WriterLimits(queued_rows=10, gather_s=0.005)) as writer:
         for _ in range(20):
             assert writer.offer(score_batch(10))
-            assert writer.flush(10)
+            assert writer.flush(60)
 
         counters = writer.counters()
 
@@ -277,7 +277,7 @@ def test_two_writers_share_a_directory_without_interfering(tmp_path: Path) -> No
         for number in range(20):
             first.offer(score_batch(5, first=number * 10))
             second.offer(score_batch(5, first=number * 10 + 5))
-            assert first.flush(10)
+            assert first.flush(60)
 
     assert first.counters().recovered == second.counters().recovered == 0
     with open_logs(tmp_path) as reader:
@@ -303,7 +303,7 @@ def test_rows_wait_for_a_directory_that_cannot_be_written(blocked_root: Path) ->
 
         blocked_root.unlink()
 
-        assert writer.flush(10)
+        assert writer.flush(60)
         assert writer.counters().score.written == 3
 
 
@@ -336,7 +336,7 @@ def test_a_bug_in_a_step_costs_a_counted_attempt_and_does_not_stop_the_log(
 
     with LogWriter(tmp_path, limits=QUICK) as writer:
         writer.offer(score_batch(3))
-        assert writer.flush(10)
+        assert writer.flush(60)
 
     assert (writer.counters().faults, attempts) == (1, [3, 3])
     assert writer.counters().of(LogKind.SCORE).written == 3

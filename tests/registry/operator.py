@@ -22,7 +22,7 @@ from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.serving import Health
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 class Operator:

@@ -313,7 +313,7 @@ def inspections_of(directory: Path) -> list[int]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20.0):
+    async with asyncio.timeout(60.0):
         while not holds():  # noqa: ASYNC110 - processes start and end without an event
             await asyncio.sleep(0.01)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from structlog.testing import capture_logs
 
 from tests.registry.operator import (
     LIMIT_S,
@@ -78,13 +79,16 @@ async def test_a_report_reaches_watchers_and_status(deployer: Operator) -> None:
 
 
 async def test_a_host_that_falls_silent_leaves_the_snapshot(seeded: Path) -> None:
-    async with running_registry(seeded, report_ttl_s=0.3) as channel:
-        operator = Operator(channel)
-        await operator.stub.ReportScorers(await report_of(operator, "host-1"))
-        await operator.seen(lambda snapshot: len(snapshot.scorers) == 1)
+    with capture_logs() as lines:
+        async with running_registry(seeded, report_ttl_s=0.3) as channel:
+            operator = Operator(channel)
+            await operator.stub.ReportScorers(await report_of(operator, "host-1"))
 
-        await operator.seen(lambda snapshot: len(snapshot.scorers) == 0)
+            await operator.seen(lambda snapshot: len(snapshot.scorers) == 0)
 
+    assert [line["hosts"] for line in lines if line["event"] == "scorer_hosts_lost"] == [
+        ("host-1",)
+    ]
     assert rows_of(seeded, "host_reports") == []
 
 

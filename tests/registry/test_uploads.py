@@ -15,9 +15,11 @@ from tests.registry.operator import (
     running_registry,
 )
 from tests.registry.samples import ACTOR, new_version
+from tests.virtual_time import skip, turns
 from understudy.registry.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode
+MOMENT_S, HOUR_S = 0.001, 3_600.0
 
 
 @pytest.mark.parametrize("keep", [1, 2])
@@ -124,9 +126,12 @@ async def register_if_room(operator: Operator) -> bool:
 
 
 @pytest.mark.fault
+@pytest.mark.stopped_clock
 @pytest.mark.parametrize("sent", [0, 1, 2])
 async def test_a_silent_upload_frees_its_slot(tmp_path: Path, sent: int) -> None:
-    async with running_registry(tmp_path, max_uploads=1, upload_idle_s=0.2) as channel:
+    async with running_registry(
+        tmp_path, max_uploads=1, upload_idle_s=MOMENT_S, upload_timeout_s=HOUR_S
+    ) as channel:
         operator = Operator(channel)
         parts = list(registration_parts(new_version()))
 
@@ -138,6 +143,9 @@ async def test_a_silent_upload_frees_its_slot(tmp_path: Path, sent: int) -> None
         call = operator.stub.RegisterVersion(
             silent_upload(), metadata=(("understudy-actor", ACTOR),), timeout=LIMIT_S
         )
+        while not call.done():  # whenever the registry begins to wait
+            skip(MOMENT_S)
+            await turns()
         error = await failure_of(call)
 
         assert error.code() is Status.DEADLINE_EXCEEDED
@@ -147,19 +155,23 @@ async def test_a_silent_upload_frees_its_slot(tmp_path: Path, sent: int) -> None
 
 
 @pytest.mark.fault
+@pytest.mark.stopped_clock
 async def test_an_upload_that_is_too_slow_is_ended(tmp_path: Path) -> None:
-    async with running_registry(tmp_path, max_uploads=1, upload_timeout_s=0.3) as channel:
+    async with running_registry(
+        tmp_path, max_uploads=1, upload_timeout_s=MOMENT_S, upload_idle_s=HOUR_S
+    ) as channel:
         first, *_ = registration_parts(new_version())
 
-        async def dripping_upload() -> AsyncIterator[pb.RegisterVersionRequest]:
+        async def slow_upload() -> AsyncIterator[pb.RegisterVersionRequest]:
             yield first
-            while True:
-                yield pb.RegisterVersionRequest(chunk=b"")
-                await asyncio.sleep(0.01)
+            await asyncio.Event().wait()
 
         call = Operator(channel).stub.RegisterVersion(
-            dripping_upload(), metadata=(("understudy-actor", ACTOR),), timeout=LIMIT_S
+            slow_upload(), metadata=(("understudy-actor", ACTOR),), timeout=LIMIT_S
         )
+        while not call.done():
+            skip(MOMENT_S)
+            await turns()
         error = await failure_of(call)
 
     assert error.code() is Status.DEADLINE_EXCEEDED

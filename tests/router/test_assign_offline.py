@@ -113,7 +113,7 @@ async def test_a_revision_of_the_registry_assigns_like_its_routers(tmp_path: Pat
             await deployed.operator.change(SetCanary(2, 4_000), reason="a challenger")
         )
         addresses, units = deployed.stack.addresses, deployed.units[:50]
-        async with AsyncScoringClient(addresses.router, timeout_s=10.0) as client:
+        async with AsyncScoringClient(addresses.router, timeout_s=60.0) as client:
             answers = [await client.score("cancer", {"patient": unit}) for unit in units]
         words = ("assign", "cancer", "--registry", addresses.registry)
         now = run_router(*words, given="\n".join(units))

@@ -16,7 +16,7 @@ from understudy.runtime.free_port import free_port
 from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 
 pytestmark = pytest.mark.fault
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 def a_process(name: str, manner: str = "obliging") -> ProcessSpec:

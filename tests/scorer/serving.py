@@ -25,12 +25,13 @@ from understudy.runtime.serving import bind, new_server
 
 REF = VersionRef("doubler", 1)
 OPTIONS = LoadOptions(CHECKS, warm_rows=8)
+INLINE_S = 60.0  # with this, every run is on the loop, however busy the machine is
 IN_WORKER_S = -1.0  # `inline_run_s` with which every run leaves the loop
 LIMITS = BatchLimits(max_batch_rows=64, max_queue_rows=256, gather_s=0.002, enough_rows=32)
 
 
 def load(source: Path, expected: Expectation | None = None) -> LoadedModel:
-    return load_model(source, REF, expected or Expectation(), OPTIONS, RunPlace(1.0))
+    return load_model(source, REF, expected or Expectation(), OPTIONS, RunPlace(INLINE_S))
 
 
 class Served:
@@ -83,7 +84,7 @@ async def open_service(
     max_request_rows: int = 128,
     refuse_non_finite: bool = False,
     runner: Runner | None = None,
-    inline_run_s: float = 1.0,
+    inline_run_s: float = INLINE_S,
     ready: bool = True,
 ) -> AsyncIterator[Served]:
     """Serve the model at `source` as doubler@1; `runner` replaces the model."""

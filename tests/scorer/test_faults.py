@@ -20,12 +20,14 @@ from tests.scorer.conftest import StartHost, StartScorer
 from tests.scorer.fake_registry import FakeRegistry
 from tests.scorer.serving import infer_request
 from tests.scorer.test_host import READY, REFUSED, all_ready, deployment, infer, is_running
+from tests.stack.waiting import until, while_progress
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb_oip
 from understudy.registry.v1 import registry_pb2 as pb
 
 pytestmark = pytest.mark.fault
 Code = grpc.StatusCode
+DEADLINE_S = 240.0  # of calls, and far from what a test waits for
 
 
 class Caller:
@@ -44,7 +46,7 @@ class Caller:
         )
 
     def infer(self, request: pb_oip.ModelInferRequest) -> Any:
-        return self._infer(request, timeout=30)
+        return self._infer(request, timeout=DEADLINE_S)
 
     async def code_of(self, request: pb_oip.ModelInferRequest) -> grpc.StatusCode:
         try:
@@ -55,7 +57,7 @@ class Caller:
 
     async def until_in_flight(self) -> None:
         """Return once the scorer has accepted all earlier calls on this connection."""
-        await self._live(pb_oip.ServerLiveRequest(), timeout=10)
+        await self._live(pb_oip.ServerLiveRequest(), timeout=DEADLINE_S)
 
 
 @contextlib.asynccontextmanager
@@ -79,7 +81,7 @@ async def until_running(metrics_port: int) -> None:
         with urlopen(f"http://127.0.0.1:{metrics_port}/metrics") as answer:
             return bytes(answer.read())
 
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while b"understudy_scorer_queue_seconds_count 0.0" in await asyncio.to_thread(read):
             pass
 
@@ -100,8 +102,7 @@ async def test_callers_of_a_scorer_killed_during_a_run_get_unavailable_at_once(
 
         os.kill(scorer.pid, signal.SIGKILL)
 
-        # Their deadline is 30 s.
-        codes = await asyncio.wait_for(asyncio.gather(*waiting), 5)
+        codes = await asyncio.wait_for(asyncio.gather(*waiting), DEADLINE_S / 4)
     assert codes == [Code.UNAVAILABLE] * 8
 
 
@@ -109,7 +110,7 @@ async def test_a_hung_scorer_is_noticed_and_replaced(
     registry: FakeRegistry, start_host: StartHost, artifact: Path
 ) -> None:
     await registry.publish([registry.version(VersionRef("doubler", 1), artifact)], [deployment(1)])
-    await start_host(SCORER_HOST_PROBE_TIMEOUT_S="0.3", SCORER_HOST_PROBE_MISSES="2")
+    await start_host(SCORER_HOST_PROBE_TIMEOUT_S="1", SCORER_HOST_PROBE_MISSES="2")
     (before,) = await registry.until_reported(all_ready(1))
 
     os.kill(before.pid, signal.SIGSTOP)
@@ -231,13 +232,13 @@ async def test_a_host_starts_from_its_stored_snapshot_while_the_registry_is_away
 
     await start_host("--registry", "127.0.0.1:1")
 
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                assert (await infer(process.address) == 2).all()
-                break
-            except grpc.aio.AioRpcError:
-                await asyncio.sleep(0.05)
+    async def answers() -> bool:
+        try:
+            return bool((await infer(process.address) == 2).all())
+        except grpc.aio.AioRpcError:
+            return False
+
+    await until(answers)
 
 
 def slow_artifact(folder: Path) -> Path:
@@ -262,14 +263,16 @@ async def test_a_call_in_flight_at_sigterm_still_gets_its_answer(
 ) -> None:
     scorer = await start_scorer(slow_artifact(tmp_path / "slow"))
     async with caller(scorer.address) as calls:
-        call = calls.infer(infer_request(np.ones((4_000, 512), np.float32)))
+        request = infer_request(np.ones((4_000, 512), np.float32))
+        waiting = [calls.infer(request) for _ in range(3)]  # a busy machine is late to signal
         await asyncio.sleep(0)
         await calls.until_in_flight()
-        assert not call.done()
+        assert not waiting[-1].done()
 
         assert await scorer.end(signal.SIGTERM) == 0
 
-        assert list((await call).outputs[0].shape) == [4_000, 1]
+        for call in waiting:
+            assert list((await call).outputs[0].shape) == [4_000, 1]
 
 
 async def test_a_model_that_allocates_too_much_refuses_only_that_call(
@@ -331,4 +334,4 @@ async def test_a_refused_artifact_ends_the_process_with_65(
 
     scorer = await start_scorer(tmp_path / "model.onnx", wait=False)
 
-    assert await asyncio.wait_for(scorer.process.wait(), 20) == 65
+    assert await while_progress(scorer.process.wait()) == 65

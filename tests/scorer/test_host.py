@@ -48,7 +48,7 @@ async def infer(address: str, rows: int = 1) -> np.ndarray:
             request_serializer=inference_pb2.ModelInferRequest.SerializeToString,
             response_deserializer=inference_pb2.ModelInferResponse.FromString,
         )
-        response = await call(request, timeout=5)
+        response = await call(request, timeout=60)
     return np.frombuffer(response.raw_output_contents[0], np.float32).reshape(rows, 3)
 
 

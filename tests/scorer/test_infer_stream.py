@@ -7,7 +7,7 @@ from typing import Any
 
 from scorer.server.infer_stream import InferStream
 
-WITHIN_S = 10.0
+WITHIN_S = 60.0
 
 
 @dataclass

@@ -19,6 +19,8 @@ from tests.artifact.models import doubling_artifact
 from tests.scorer.conftest import RunningProcess, StartHost
 from tests.scorer.fake_registry import FakeRegistry
 from tests.scorer.test_host import READY, REFUSED, all_ready, deployment
+from tests.stack.waiting import until
+from tests.virtual_time import skip, turns
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -26,6 +28,8 @@ ALLOWED = allowed_cpus()
 LAST = frozenset({max(ALLOWED, default=0)})
 OTHERS = ALLOWED - LAST
 FAILING = pb.SCORER_STATE_FAILING
+
+IDLE = "import sys; sys.stdin.read()"
 
 two_cpus = pytest.mark.skipif(len(ALLOWED) < 2, reason="one CPU cannot be divided")
 cpu_sets = st.frozensets(st.integers(0, 1_000), max_size=64)
@@ -105,7 +109,9 @@ def our_cpus() -> Iterator[None]:
 
 @asynccontextmanager
 async def child(code: str) -> AsyncIterator[int]:
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code), stdin=asyncio.subprocess.PIPE
+    )
     try:
         yield process.pid
     finally:
@@ -113,53 +119,84 @@ async def child(code: str) -> AsyncIterator[int]:
         await process.wait()
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - the kernel sends no event
-            await asyncio.sleep(0.01)
+def have_all(*pids: int) -> bool:
+    return all(threads_cpus(pid) == {ALLOWED} for pid in pids)
 
 
 async def until_all_have_all(*pids: int) -> None:
-    await until(lambda: all(threads_cpus(pid) == {ALLOWED} for pid in pids))
+    async def they_have() -> bool:
+        return have_all(*pids)
+
+    await until(they_have)
+
+
+async def until_it_has(pid: int, cpus: frozenset[int]) -> None:
+    async def it_has() -> bool:
+        return threads_cpus(pid) == {cpus}
+
+    await until(it_has)
 
 
 @two_cpus
+@pytest.mark.stopped_clock
 @pytest.mark.usefixtures("our_cpus")
 async def test_the_division_lasts_a_moment_longer_than_the_load() -> None:
-    async with child("import time; time.sleep(60)") as pid:  # plays an idle serving scorer
+    async with child(IDLE) as pid:  # plays a serving scorer
         users = [CpuUser(pid, keeps_apart=False), CpuUser(0, keeps_apart=True)]
-        loading = LoadingCpu(ALLOWED, lambda: users, linger_s=2.0)
+        now_s = asyncio.get_running_loop().time
+        loading = LoadingCpu(ALLOWED, lambda: users, linger_s=2.0, now_s=now_s)
         loading.arrange()
         users.pop()
-
         loading.arrange()
 
+        skip(1.9)
+        await turns()
         assert threads_cpus(pid) == {OTHERS}
-        await until_all_have_all(pid, os.getpid())
+
+        skip(0.2)
+        await turns()
+        assert have_all(pid, os.getpid())
 
 
 @two_cpus
+@pytest.mark.stopped_clock
 @pytest.mark.usefixtures("our_cpus")
 async def test_a_scorer_that_becomes_busy_gets_all_cpus_back_while_another_loads() -> None:
-    async with child("while True: pass") as pid:
+    async with child(IDLE) as pid:
         users = [CpuUser(pid, keeps_apart=False), CpuUser(0, keeps_apart=True)]
-        loading = LoadingCpu(ALLOWED, lambda: users, every_s=0.2, linger_s=0)
+        now_s = asyncio.get_running_loop().time
+        loading = LoadingCpu(
+            ALLOWED,
+            lambda: users,
+            every_s=1.0,
+            linger_s=0,
+            now_s=now_s,
+            cpu_seconds=lambda _: now_s() * len(OTHERS),  # it fills the CPUs that it is left
+        )
         loading.arrange()
         assert threads_cpus(pid) == {OTHERS}, "it was not known to be busy"
 
         arranging = asyncio.ensure_future(loading.keep_arranged())
-        try:
-            if len(OTHERS) == 1:
-                await until(lambda: threads_cpus(pid) == {ALLOWED})
-            assert cpus_of(os.getpid()) == LAST
-        finally:
-            arranging.cancel()
-            await asyncio.gather(arranging, return_exceptions=True)
-        users.pop()
-        loading.arrange()
+        for _ in range(2):  # the second time there is a time before to compare with
+            await turns()
+            skip(1.0)
+        await turns()
+        arranging.cancel()
 
         assert threads_cpus(pid) == {ALLOWED}
-        assert threads_cpus(os.getpid()) == {ALLOWED}
+        assert cpus_of(os.getpid()) == LAST
+        users.pop()
+        loading.arrange()
+        assert have_all(pid, os.getpid())
+
+
+async def test_the_cpu_time_of_a_busy_process_grows() -> None:
+    async with child("while True: pass") as pid:
+
+        async def has_used_some() -> bool:
+            return (cpu_seconds_of(pid) or 0.0) > 0.0
+
+        await until(has_used_some)
 
 
 @pytest.mark.parametrize("allowed", [frozenset(), frozenset({min(ALLOWED, default=0)})])
@@ -175,7 +212,7 @@ async def test_without_two_cpus_nothing_is_touched(allowed: frozenset[int]) -> N
 
 @two_cpus
 async def test_a_scorer_that_started_on_few_cpus_gets_all_even_if_nothing_loads_any_more() -> None:
-    async with child("import time; time.sleep(60)") as pid:
+    async with child(IDLE) as pid:
         set_cpus(pid, LAST)
         loading = LoadingCpu(ALLOWED, lambda: [CpuUser(pid, keeps_apart=False)])
 
@@ -207,7 +244,7 @@ async def test_loading_and_serving_are_divided_until_the_version_is_ready(
     await beside.bring(artifact)
     loader = await beside.hold_loader()
 
-    await until(lambda: threads_cpus(beside.stays_pid) == {OTHERS})
+    await until_it_has(beside.stays_pid, OTHERS)
     assert threads_cpus(loader) == threads_cpus(host.pid) == {LAST}
     assert option_of(loader, "--cpus") == str(len(ALLOWED)), "it plans for all of them"
 
@@ -231,13 +268,12 @@ async def test_all_cpus_are_restored_when_a_load_fails(
         start_host,
         SCORER_HOST_RESTART_BUDGET="0",
         SCORER_HOST_STALLED_AFTER_S="3" if load_ends == "stuck" else "60",
-        SCORER_HOST_PROBE_TIMEOUT_S="0.2",
         SCORER_HOST_KILL_AFTER_S="1",
         SCORER_HOST_DRAIN_GRACE_S="0.5",
     )
     await beside.bring(artifact)
     loader = await beside.hold_loader()
-    await until(lambda: threads_cpus(beside.stays_pid) == {OTHERS})
+    await until_it_has(beside.stays_pid, OTHERS)
 
     if load_ends == "killed":
         os.kill(loader, signal.SIGKILL)

@@ -277,4 +277,4 @@ async def test_replicas_and_tcp_addresses_are_served(
     for process in processes:
         assert process.address.startswith("127.0.0.1:")
         async with grpc.aio.insecure_channel(process.address) as channel:
-            await asyncio.wait_for(channel.channel_ready(), 10)
+            await asyncio.wait_for(channel.channel_ready(), 60)

@@ -26,7 +26,7 @@ from understudy.oip import inference_pb2 as pb
 from understudy.runtime.serving import MAX_MESSAGE_BYTES
 
 Code = grpc.StatusCode
-WITHIN_S = 10.0
+WITHIN_S = 60.0
 
 
 @pytest.fixture
@@ -322,13 +322,13 @@ async def test_a_caller_that_disconnects_during_its_answer_leaves_no_log_line(
 async def test_a_scorer_with_open_streams_drains_at_once_and_ends_them_with_ok(
     start_scorer: StartScorer, artifact: Path
 ) -> None:
-    scorer = await start_scorer(artifact, SCORER_DRAIN_GRACE_S="60")
+    scorer = await start_scorer(artifact, SCORER_DRAIN_GRACE_S="600")
     async with grpc.aio.insecure_channel(scorer.address) as channel:
         call: Any = channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")()
         await call.write(infer_request(ROWS).SerializeToString())
         answered = pb.ModelStreamInferResponse.FromString(await call.read())
 
-        assert await scorer.end(signal.SIGTERM) == 0  # within 20 s, with a grace period of 60
+        assert await scorer.end(signal.SIGTERM) == 0
 
         assert await call.read() is grpc.aio.EOF
         assert await call.code() is Code.OK

@@ -1,6 +1,5 @@
 """Scorers end with their host and on request, whatever their state."""
 
-import asyncio
 import os
 import signal
 from pathlib import Path
@@ -10,16 +9,11 @@ import pytest
 from tests.artifact.models import endless_model
 from tests.scorer.conftest import StartHost, StartScorer
 from tests.scorer.fake_registry import FakeRegistry
-from tests.scorer.test_host import all_ready, deployment, is_running
+from tests.scorer.test_host import all_ready, deployment
+from tests.stack.waiting import until_gone
 from understudy.domain.versions import VersionRef
 
 pytestmark = pytest.mark.fault
-
-
-async def until_gone(pid: int) -> None:
-    async with asyncio.timeout(15):
-        while is_running(pid):  # noqa: ASYNC110 - the process is no longer a child of ours
-            await asyncio.sleep(0.02)
 
 
 async def test_no_scorer_outlives_a_killed_host(
@@ -31,7 +25,7 @@ async def test_no_scorer_outlives_a_killed_host(
 
     await host.end(signal.SIGKILL)
 
-    await until_gone(process.pid)
+    await until_gone([process.pid])
 
 
 async def test_no_hung_scorer_outlives_a_killed_host(
@@ -44,7 +38,7 @@ async def test_no_hung_scorer_outlives_a_killed_host(
 
     await host.end(signal.SIGKILL)
 
-    await until_gone(process.pid)
+    await until_gone([process.pid])
 
 
 async def test_a_scorer_that_loads_for_ever_ends_at_once_on_request(

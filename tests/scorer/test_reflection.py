@@ -41,7 +41,7 @@ def call_by_reflection(address: str) -> tuple[list[str], bytes]:
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
         )
-        answer: bytes = call(request, timeout=10).raw_output_contents[0]
+        answer: bytes = call(request, timeout=60).raw_output_contents[0]
         streamed = pool.FindServiceByName(SERVICE).methods_by_name["ModelStreamInfer"]
         assert streamed.client_streaming
         assert streamed.server_streaming

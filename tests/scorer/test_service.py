@@ -19,6 +19,7 @@ from understudy.oip import inference_pb2 as pb
 
 Code = grpc.StatusCode
 ROWS = np.arange(6, dtype=np.float32).reshape(2, 3)
+WITHIN_S = 60.0
 Edit = Callable[[pb.ModelInferRequest], Any]
 
 
@@ -267,8 +268,8 @@ async def test_other_rpcs_are_answered_while_a_long_run_is_in_progress(
 
     async with open_service(doubler, tmp_path, runner=runner, inline_run_s=IN_WORKER_S) as served:
         call = served.call("ModelInfer", infer_request(ROWS))
-        await asyncio.wait_for(gate.entered.wait(), 10)
-        live = await served.call("ServerLive", pb.ServerLiveRequest(), timeout=10)
+        await asyncio.wait_for(gate.entered.wait(), WITHIN_S)
+        live = await served.call("ServerLive", pb.ServerLiveRequest(), timeout=WITHIN_S)
         assert not call.done()
         gate.open()
         answer = await call
@@ -287,9 +288,9 @@ async def test_many_callers_each_get_their_own_rows(doubler: Path, tmp_path: Pat
         doubler, tmp_path, limits=limits, runner=runner, inline_run_s=IN_WORKER_S
     ) as served:
         calls = [served.call("ModelInfer", infer_request(batch)) for batch in batches]
-        await asyncio.wait_for(gate.entered.wait(), 10)
+        await asyncio.wait_for(gate.entered.wait(), WITHIN_S)
         # On a busy machine calls may arrive one by one: they gather while the first run is blocked.
-        await served.call("ServerLive", pb.ServerLiveRequest(), timeout=10)
+        await served.call("ServerLive", pb.ServerLiveRequest(), timeout=WITHIN_S)
         gate.open()
         answers = await asyncio.gather(*calls)
         runs = served.counted("run_seconds_count")

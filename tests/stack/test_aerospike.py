@@ -15,7 +15,7 @@ Scores = dict[str, tuple[float, int]]
 
 
 async def scores_of(deployed: Deployed) -> Scores:
-    async with AsyncScoringClient(deployed.stack.addresses.router, timeout_s=10.0) as client:
+    async with AsyncScoringClient(deployed.stack.addresses.router, timeout_s=60.0) as client:
         answers = {unit: await client.score("cancer", {"patient": unit}) for unit in deployed.units}
     return {unit: (answer.score, answer.degradation.level) for unit, answer in answers.items()}
 

@@ -20,7 +20,7 @@ def understudy(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "stack", *arguments],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
 
@@ -34,7 +34,7 @@ def test_help_names_all_parts_and_loads_none_of_them() -> None:
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
     )
 
     *help_lines, loaded = done.stdout.strip().splitlines()
@@ -69,7 +69,7 @@ def test_a_demo_without_its_libraries_is_one_line_that_names_the_extra() -> None
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
     )
 
     assert done.returncode == exit_codes.UNAVAILABLE

@@ -45,7 +45,7 @@ async def test_the_demo_runs_completely_and_every_check_holds(
     async with running("demo", "--keep", "--dir", str(root), "--rate", "400") as process:
         lines = await lines_until(process, "ScoringClient(")
         address = next(line.split()[1] for line in lines if line.startswith("router "))
-        async with AsyncScoringClient(address, timeout_s=10.0) as client:
+        async with AsyncScoringClient(address, timeout_s=60.0) as client:
             kept = await client.score("cancer", {"patient": "17"})
         from_shell = await score_from_shell("--router", address, "--output", "json")
         as_table = await score_from_shell("--router", address, "--feature", "worst_radius=30")
@@ -80,7 +80,7 @@ async def test_the_demo_runs_completely_and_every_check_holds(
         *("--router-listen", router, "--registry-listen", registry),
     ) as process:
         await lines_until(process, "Ctrl-C stops it")
-        async with AsyncScoringClient(router, timeout_s=10.0) as client:
+        async with AsyncScoringClient(router, timeout_s=60.0) as client:
             again = await client.score("cancer", {"patient": "17"})
     assert again.score == kept.score
     assert again.served_by.version == kept.served_by.version

@@ -68,7 +68,7 @@ async def test_calls_continue_without_a_registry_and_after_a_restart_of_the_rout
 ) -> None:
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         stack = deployed.stack
-        async with AsyncScoringClient(stack.addresses.router, timeout_s=10.0) as client:
+        async with AsyncScoringClient(stack.addresses.router, timeout_s=60.0) as client:
             before = {
                 unit: (await client.score(MODEL, {"patient": unit})).score
                 for unit in deployed.units[:20]
@@ -89,7 +89,7 @@ async def test_calls_continue_without_a_registry_and_after_a_restart_of_the_rout
 
         await stack.supervisor.restart(ROUTER)
 
-        async with AsyncScoringClient(stack.addresses.router, timeout_s=10.0) as client:
+        async with AsyncScoringClient(stack.addresses.router, timeout_s=60.0) as client:
             answers = {
                 unit: await client.score(MODEL, {"patient": unit}) for unit in deployed.units[:20]
             }

@@ -23,7 +23,7 @@ def request_of(array: np.ndarray, *, raw: bool, name: str = model) -> InferReque
 
 async def main() -> dict[str, object]:
     seen: dict[str, object] = {}
-    async with InferenceGRPCClient(target, timeout=10) as client:
+    async with InferenceGRPCClient(target, timeout=60) as client:
         seen["server_live"] = await client.is_server_live()
         seen["server_ready"] = await client.is_server_ready()
         seen["model_ready"] = await client.is_model_ready(model)

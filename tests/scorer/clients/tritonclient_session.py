@@ -41,7 +41,7 @@ with triton.InferenceServerClient(target) as client:
     seen["server_metadata"] = MessageToDict(client.get_server_metadata())
     seen["model_metadata"] = MessageToDict(client.get_model_metadata(model))
 
-    result = client.infer(model, [input_of(rows)], request_id="r1", client_timeout=10.0)
+    result = client.infer(model, [input_of(rows)], request_id="r1", client_timeout=60.0)
     seen["doubled"] = result.as_numpy("Y").tolist()
     seen["id"] = result.get_response().id
     seen["version"] = result.get_response().model_version
@@ -53,14 +53,14 @@ with triton.InferenceServerClient(target) as client:
 
     answers: queue.Queue[Any] = queue.Queue()
     client.async_infer(model, [input_of(rows)], lambda result, error: answers.put((result, error)))
-    result, error = answers.get(timeout=10)
+    result, error = answers.get(timeout=60)
     seen["async"] = [None if error is None else str(error), result.as_numpy("Y").tolist()]
 
     client.start_stream(lambda result, error: answers.put((result, error)))
-    client.async_stream_infer(model, [input_of(rows)], request_id="s1", timeout=5_000_000)
+    client.async_stream_infer(model, [input_of(rows)], request_id="s1", timeout=60_000_000)
     client.async_stream_infer(model, [input_of(rows, "Z")], request_id="s2")
     client.async_stream_infer(model, [input_of(rows)], request_id="s3")
-    streamed = [answers.get(timeout=10) for _ in range(3)]
+    streamed = [answers.get(timeout=60) for _ in range(3)]
     client.stop_stream()
     seen["streamed"] = [
         [result.get_response().id, result.as_numpy("Y").tolist()] if error is None else str(error)
