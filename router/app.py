@@ -34,18 +34,19 @@ from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.router.v1 import router_pb2, router_pb2_grpc
 from understudy.runtime.io_threads import keep_io_threads_back
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
-from understudy.runtime.serving import ServerGroup, add_health_and_reflection, bind, new_server
+from understudy.runtime.serving import (
+    Health,
+    ServerGroup,
+    add_health_and_reflection,
+    bind,
+    new_server,
+)
 
 _REPORT_S = 1.0
 _LOG_CLOSE_S = 10.0
 _SPARED_SHARE = 0.95  # of the most unread calls: below this none is cancelled
 _CLOCKS = Clocks(monotonic_s=time.monotonic, utc_s=lambda: time.time_ns() / 1e9)
 _log = structlog.get_logger()
-
-
-def admin_address(settings: RouterSettings, worker: int) -> str:
-    """Return the gRPC target of a worker's admin socket."""
-    return f"unix:{settings.state_dir.resolve() / f'worker-{worker}.sock'}"
 
 
 async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> None:
@@ -77,7 +78,7 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
             admin = RouterAdminService(router_id, pipeline, logs)
             async with (
                 _in_background(settings, channel, router_id, pipeline.models, tasks) as first,
-                _admin_server(admin_address(settings, worker), admin),
+                _admin_server(settings.admin_address(worker), admin),
             ):
                 await _first_of(first, stop)
                 if not stop.is_set():  # otherwise it would serve for a moment without a snapshot
@@ -198,11 +199,14 @@ async def _report(channel: grpc.aio.Channel, router_id: str, models: LiveModels)
 async def _admin_server(address: str, admin: RouterAdminService) -> AsyncIterator[None]:
     server = new_server()
     router_pb2_grpc.add_RouterAdminServiceServicer_to_server(admin, server)
-    add_health_and_reflection(
+    health = add_health_and_reflection(
         server, (router_pb2.DESCRIPTOR.services_by_name["RouterAdminService"].full_name,)
     )
     bind(server, address)
     await server.start()
+    # For the supervisor: it asks for a turn of this loop, not for readiness, because a worker may
+    # wait for its first snapshot for as long as the registry is away.
+    await health.turn(Health.SERVING)
     try:
         yield
     finally:

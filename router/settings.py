@@ -70,9 +70,24 @@ class RouterSettings(ProcessSettings):
     mirror_most_wait_s: Seconds = 5.0
     mirror_timeout_s: Seconds = 1.0
 
+    probe_interval_s: Seconds = 2.0  # from one liveness probe of a worker to the next
+    probe_timeout_s: Seconds = 2.0  # a later answer counts as a miss
+    probe_misses: int = Field(
+        default=3, ge=1, le=100
+    )  # consecutive misses after which a worker is replaced
+
     unready_delay_s: Annotated[float, Field(ge=0, le=600)] = 0.2
     drain_grace_s: Seconds = 10.0
     termination_s: Seconds = 30.0  # time from the platform before SIGKILL
+
+    @property
+    def supervisor_address(self) -> str:
+        """The gRPC target of the health of the process that supervises the workers."""
+        return f"unix:{self.state_dir.resolve() / 'router.sock'}"
+
+    def admin_address(self, worker: int) -> str:
+        """Return the gRPC target of a worker's admin socket."""
+        return f"unix:{self.state_dir.resolve() / f'worker-{worker}.sock'}"
 
     @model_validator(mode="after")
     def _ends_in_time(self) -> Self:

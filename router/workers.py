@@ -1,26 +1,31 @@
 """N worker processes on one port. Started fresh, never forked: clients and threads do not survive.
 
-The kernel spreads connections over the workers (SO_REUSEPORT). A worker that dies is restarted;
-the others keep serving.
+The kernel spreads connections over the workers (SO_REUSEPORT). A worker that dies or hangs is
+restarted; the others keep serving, so of several that hang one at a time is replaced.
 """
 
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 from pydantic import SecretStr
 
 from router.settings import RouterSettings
 from understudy.domain.errors import UnavailableError
+from understudy.domain.liveness import LivenessPolicy
+from understudy.domain.progress import Patience
 from understudy.domain.restarts import GiveUp, Restart, RestartPolicy
 from understudy.runtime.exit_codes import FAILED, OK, UNAVAILABLE, USAGE
 from understudy.runtime.lifecycle import stop_on_signals
+from understudy.runtime.serving import Health, HealthSwitch, bind, new_server
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import Ending
-from understudy.runtime.supervision.keeper import Care, Keeper, Kept
+from understudy.runtime.supervision.keeper import Care, HealthCheck, Keeper, Kept
+from understudy.runtime.supervision.liveness import HungChildren
+from understudy.runtime.supervision.probe import Probe
 
 _RESTARTS = RestartPolicy(
     first_back_off_s=0.1,
@@ -45,16 +50,48 @@ async def supervise(settings: RouterSettings) -> int:
             for index in range(settings.workers):
                 _check_free(settings.metrics_host, settings.metrics_port + index)
         with reserved(settings.listen) as address:
-            care = Care(_RESTARTS, settings.termination_s)
-            async with asyncio.TaskGroup() as tasks:
-                keepers = [
-                    tasks.create_task(Keeper(_Worker(settings, index, address), care, stop).run())
-                    for index in range(settings.workers)
-                ]
+            codes = await _keep_workers(settings, address, stop)
     except UnavailableError as error:
         _log.error("router_not_started", why=str(error))
         return UNAVAILABLE
-    return _exit_code_of({keeper.result() for keeper in keepers})
+    return _exit_code_of(codes)
+
+
+async def _keep_workers(settings: RouterSettings, address: str, stop: asyncio.Event) -> set[int]:
+    """Keep the workers running, and answer health checks of this process; return exit codes."""
+    hung = HungChildren()
+    async with _health_served(settings.supervisor_address), asyncio.TaskGroup() as tasks:
+        keepers = [
+            tasks.create_task(
+                Keeper(
+                    _Worker(settings, index, address), _care_of(settings, index, hung), stop
+                ).run()
+            )
+            for index in range(settings.workers)
+        ]
+    return {keeper.result() for keeper in keepers}
+
+
+@asynccontextmanager
+async def _health_served(address: str) -> AsyncIterator[None]:
+    """Answer health checks: the port of the workers says nothing about their supervisor."""
+    server = new_server()
+    health = HealthSwitch(server, ())
+    bind(server, address)
+    await server.start()
+    await health.turn(Health.SERVING)
+    try:
+        yield
+    finally:
+        await server.stop(None)
+
+
+def _care_of(settings: RouterSettings, index: int, hung: HungChildren) -> Care:
+    liveness = LivenessPolicy(
+        settings.probe_interval_s, settings.probe_timeout_s, settings.probe_misses
+    )
+    health = HealthCheck(Probe(settings.admin_address(index)), Patience(), liveness)
+    return Care(_RESTARTS, settings.termination_s, health, hung)
 
 
 def _exit_code_of(codes: set[int]) -> int:
@@ -118,6 +155,7 @@ class _Worker(Kept):
     """One worker of the port; the others keep serving while it is down."""
 
     def __init__(self, settings: RouterSettings, index: int, address: str) -> None:
+        self.name = f"worker {index}"
         self._index = index
         self._spec = ChildSpec(
             ("-m", "router", "worker", "--index", str(index), "--listen", address),

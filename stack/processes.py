@@ -93,4 +93,5 @@ def router_process(
             *("--workers", str(workers)),
         ),
         health_target=addresses.router,
+        liveness_target=f"unix:{directory.router.resolve() / 'router.sock'}",
     )

@@ -12,9 +12,11 @@ from scorer.host.loading_cpu import LoadingCpu
 from scorer.host.scorer_process import Neighbours, SupervisedScorer, WatchOptions
 from scorer.machine.affinity import allowed_cpus
 from scorer.settings import HostSettings
+from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
 from understudy.domain.restarts import RestartPolicy
 from understudy.domain.snapshots import ScorerProcess, ScorerState, VersionSpec
+from understudy.runtime.supervision.liveness import HungChildren
 
 
 class Fleet:
@@ -44,7 +46,10 @@ class Fleet:
             self._allowed_cpus if settings.load_apart else frozenset(), self._cpu_users
         )
         self._neighbours = Neighbours(
-            self._any_serves, self._loading_cpu.arrange, settings.load_nice
+            self._any_serves,
+            self._loading_cpu.arrange,
+            settings.load_nice,
+            HungChildren(settings.stalled_after_s),
         )
 
     def processes(self) -> list[ScorerProcess]:
@@ -128,9 +133,9 @@ def _watch_options(settings: HostSettings) -> WatchOptions:
     return WatchOptions(
         patience=Patience(settings.stalled_after_s, settings.start_timeout_s),
         load_idle_s=settings.load_idle_s,
-        probe_interval_s=settings.probe_interval_s,
-        probe_timeout_s=settings.probe_timeout_s,
-        probe_misses=settings.probe_misses,
+        liveness=LivenessPolicy(
+            settings.probe_interval_s, settings.probe_timeout_s, settings.probe_misses
+        ),
         leave_delay_s=settings.leave_delay_s,
         kill_after_s=settings.kill_after_s,
         restarts=RestartPolicy(

@@ -23,6 +23,7 @@ from scorer.host.launch import Launcher, LaunchOptions
 from scorer.host.loaded_artifact import loaded_digest
 from scorer.host.priority import may_set_down_to, set_idle, set_nice, try_priority
 from understudy.domain.errors import CorruptedError, InvalidInputError
+from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
 from understudy.domain.restarts import GiveUp, Restart, RestartPolicy
 from understudy.domain.snapshots import ScorerProcess, ScorerState
@@ -30,6 +31,7 @@ from understudy.runtime.exit_codes import USAGE
 from understudy.runtime.supervision.child import Child
 from understudy.runtime.supervision.ending import ChildFailedError, Ending
 from understudy.runtime.supervision.keeper import Care, HealthCheck, Keeper, Kept
+from understudy.runtime.supervision.liveness import HungChildren
 from understudy.runtime.supervision.probe import Probe
 from understudy.runtime.unless_stopped import unless_stopped
 
@@ -42,26 +44,15 @@ class WatchOptions:
 
     patience: Patience
     load_idle_s: float
-    probe_interval_s: float
-    probe_timeout_s: float
-    probe_misses: int
+    liveness: LivenessPolicy
     leave_delay_s: float
     kill_after_s: float
     restarts: RestartPolicy
 
-    def care_of(self, address: str) -> Care:
+    def care_of(self, address: str, hung: HungChildren) -> Care:
         """Return the supervision rules of the scorer at `address`."""
-        return Care(
-            self.restarts,
-            self.kill_after_s,
-            HealthCheck(
-                Probe(address),
-                self.patience,
-                interval_s=self.probe_interval_s,
-                timeout_s=self.probe_timeout_s,
-                misses=self.probe_misses,
-            ),
-        )
+        health = HealthCheck(Probe(address), self.patience, self.liveness)
+        return Care(self.restarts, self.kill_after_s, health, hung)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +62,7 @@ class Neighbours:
     serve: Callable[[], bool]  # whether any of them is ready, and would be disturbed
     arrange_cpus: Callable[[], None]
     load_nice: int  # niceness next to serving ones; 0 for full speed
+    hung: HungChildren  # one at a time is replaced
 
 
 class SupervisedScorer(Kept):
@@ -91,8 +83,8 @@ class SupervisedScorer(Kept):
     ) -> None:
         self.version = wanted.version
         self._wanted = wanted
-        self._name = str(place)
-        self._launcher = Launcher(self._name, wanted.version, directory, launch)
+        self.name = str(place)
+        self._launcher = Launcher(self.name, wanted.version, directory, launch)
         self._cache = cache
         self._watch = watch
         self._report = report
@@ -139,7 +131,8 @@ class SupervisedScorer(Kept):
 
     async def run(self) -> None:
         """Run the scorer until `stop`; return when its process has ended."""
-        await Keeper(self, self._watch.care_of(self.state.address), self._stop).run()
+        care = self._watch.care_of(self.state.address, self._neighbours.hung)
+        await Keeper(self, care, self._stop).run()
         self._launcher.clean_up()
 
     async def start(self, stop: asyncio.Event) -> Child | None:
@@ -163,8 +156,8 @@ class SupervisedScorer(Kept):
         self._change(pid=child.pid, loaded_digest=None, started_at_ns=time.time_ns())
         self._has_hurried = False
         if self._loads_quietly():
-            try_priority(set_idle, child.pid, scorer=self._name)
-        _log.info("scorer_started", scorer=self._name, pid=child.pid)
+            try_priority(set_idle, child.pid, scorer=self.name)
+        _log.info("scorer_started", scorer=self.name, pid=child.pid)
         return child
 
     def while_starting(self, waited_s: float) -> None:
@@ -180,10 +173,10 @@ class SupervisedScorer(Kept):
         self._apply_nice(child.pid, self._nice)
         self._keep_apart(apart=False)
         loaded = await loaded_digest(
-            self.state.address, self.state.ref, timeout_s=self._watch.probe_timeout_s
+            self.state.address, self.state.ref, timeout_s=self._watch.liveness.timeout_s
         )
         self._change(state=ScorerState.READY, loaded_digest=loaded)
-        _log.info("scorer_ready", scorer=self._name, pid=child.pid)
+        _log.info("scorer_ready", scorer=self.name, pid=child.pid)
 
     async def before_stop(self) -> None:
         self._change(state=ScorerState.DRAINING)
@@ -192,7 +185,7 @@ class SupervisedScorer(Kept):
 
     def stopped(self, exit_code: int) -> None:
         if exit_code == -signal.SIGKILL:
-            _log.warning("scorer_killed", scorer=self._name, why="it did not drain in time")
+            _log.warning("scorer_killed", scorer=self.name, why="it did not drain in time")
 
     def gone(self) -> None:
         self._child = None
@@ -218,12 +211,12 @@ class SupervisedScorer(Kept):
         policy = self._watch.restarts
         why = f"{ending.why}; more than {policy.budget} failures in {policy.window_s:g} s"
         after_ms = round(plan.after_s * 1000)
-        _log.error("scorer_keeps_failing", scorer=self._name, why=why, restart_after_ms=after_ms)
+        _log.error("scorer_keeps_failing", scorer=self.name, why=why, restart_after_ms=after_ms)
         self._change(state=ScorerState.FAILING, last_error=why, loaded_digest=None, pid=None)
 
     def starts_later(self, why: str, plan: Restart) -> None:
         after_ms = round(plan.after_s * 1000)
-        _log.warning("scorer_failed", scorer=self._name, why=why, restart_after_ms=after_ms)
+        _log.warning("scorer_failed", scorer=self.name, why=why, restart_after_ms=after_ms)
         self._change(state=ScorerState.RESTARTING, last_error=why, loaded_digest=None, pid=None)
 
     def may_give_up(self) -> bool:
@@ -238,7 +231,7 @@ class SupervisedScorer(Kept):
         """
         state = ScorerState.REFUSED if given_up is None else ScorerState.GAVE_UP
         why = ending.why if given_up is None else f"{ending.why}; {given_up}"
-        _log.error("scorer_stays_down", scorer=self._name, state=state.value, why=why)
+        _log.error("scorer_stays_down", scorer=self.name, state=state.value, why=why)
         self._change(state=state, last_error=why, loaded_digest=None, pid=None)
         if not self._stop.is_set():
             self._named_again.clear()
@@ -262,7 +255,7 @@ class SupervisedScorer(Kept):
         self._neighbours.arrange_cpus()
 
     def _apply_nice(self, pid: int, nice: int) -> None:
-        try_priority(partial(set_nice, nice), pid, scorer=self._name)
+        try_priority(partial(set_nice, nice), pid, scorer=self.name)
 
     def _change(self, **facts: object) -> None:
         self.state = replace(self.state, **facts)  # type: ignore[arg-type]  # fields by name

@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 
-from tests.stack.waiting import while_progress
+from tests.stack.waiting import until, while_progress
 from understudy.domain.errors import UnavailableError
+from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
 from understudy.domain.restarts import GiveUp, Restart, RestartPolicy
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import ChildFailedError, Ending
 from understudy.runtime.supervision.keeper import Care, HealthCheck, Keeper, Kept
+from understudy.runtime.supervision.liveness import HungChildren
 from understudy.runtime.supervision.probe import Probe, ProbeAnswer
 
 pytestmark = pytest.mark.fault
+AT_SECOND_MISS = LivenessPolicy(interval_s=0.001, timeout_s=60.0, misses=2)
 AT_ONCE = RestartPolicy(first_back_off_s=0.001, longest_back_off_s=0.001, budget=2, window_s=3600.0)
 
 
@@ -172,15 +175,15 @@ class ScriptedProbe(Probe):
     def __init__(self, *answers: ProbeAnswer) -> None:
         super().__init__("nobody listens here")
         self.answers = list(answers)
+        self.asked = 0
 
     async def ask(self, timeout_s: float) -> ProbeAnswer:
+        self.asked += 1
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
 def health(*answers: ProbeAnswer, patience: Patience | None = None) -> HealthCheck:
-    return HealthCheck(
-        ScriptedProbe(*answers), patience or Patience(), interval_s=0.001, timeout_s=1.0, misses=2
-    )
+    return HealthCheck(ScriptedProbe(*answers), patience or Patience(), AT_SECOND_MISS)
 
 
 async def test_a_child_that_answers_no_more_is_replaced() -> None:
@@ -228,3 +231,52 @@ async def test_a_child_that_is_never_ready_is_killed_and_counts_as_ended() -> No
     assert gone == "gone"
     assert given_up.startswith("gave up: was not ready: no progress for")
     assert kept.children[0].exit_code == -signal.SIGKILL
+
+
+async def test_of_several_hung_children_one_at_a_time_is_replaced() -> None:
+    """The first replacement starts until it is let be ready; the other child is left alone."""
+    hung, ready, none = HungChildren(), ProbeAnswer.SERVING, ProbeAnswer.NONE
+    first_checks = health(ready, none, none, ProbeAnswer.NOT_SERVING)
+    second_checks = health(ready, none)
+    first, first_keeper, stop_first = keeper(SLEEPS, health=first_checks, hung=hung)
+    second, second_keeper, stop_second = keeper(SLEEPS, health=second_checks, hung=hung)
+    first.name, second.name = "first", "second"
+    second_probe = second_checks.probe
+    assert isinstance(first_checks.probe, ScriptedProbe)
+    assert isinstance(second_probe, ScriptedProbe)
+    running_first = asyncio.ensure_future(first_keeper.run())
+
+    async def first_is_replaced() -> bool:
+        return len(first.children) == 2
+
+    await until(first_is_replaced)
+    running_second = asyncio.ensure_future(second_keeper.run())
+
+    async def second_missed_often() -> bool:
+        return second_probe.asked > 20
+
+    await until(second_missed_often)
+    assert second.told == ["ready"]
+
+    first_checks.probe.answers = [ready]
+
+    async def second_is_replaced() -> bool:
+        return len(second.children) > 1
+
+    await until(second_is_replaced)
+    stop_first.set()
+    stop_second.set()
+    await while_progress(asyncio.gather(running_first, running_second))
+
+
+async def test_a_hung_child_that_stays_down_holds_up_no_other() -> None:
+    hung, ready, none = HungChildren(), ProbeAnswer.SERVING, ProbeAnswer.NONE
+    kept, kept_running, _ = keeper(
+        *(SLEEPS, REFUSES), health=health(ready, none, none, none), hung=hung
+    )
+    kept.name = "first"
+
+    await while_progress(kept_running.run())
+
+    assert kept.told[-1] == "rests: refused its settings (exit code 64)"
+    assert hung.may_replace("second")

@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.stack.waiting import until_gone
+from tests.stack.waiting import until_gone, while_progress
 from understudy.domain.errors import UnavailableError
+from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
 from understudy.runtime.free_port import free_port
 from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
@@ -83,6 +84,20 @@ async def test_a_process_that_dies_is_reported(tmp_path: Path) -> None:
         assert ended.name == "one"
         assert ended.why.startswith("one was killed by SIGKILL")
         assert not ended.refused
+
+
+async def test_a_process_that_hangs_is_reported_and_killed(tmp_path: Path) -> None:
+    at_once = LivenessPolicy(interval_s=0.05, timeout_s=0.2, misses=3)
+    async with Supervisor(tmp_path, liveness=at_once) as supervisor:
+        await supervisor.start(a_process("one"))
+        pid = supervisor.pids()["one"]
+        os.kill(pid, signal.SIGSTOP)
+
+        ended = await while_progress(supervisor.until_one_ends())
+
+        assert ended.why.startswith("one hung: 3 liveness probes without an answer; see ")
+        assert not ended.refused
+        await until_gone([pid])
 
 
 async def test_a_restarted_process_has_another_pid_and_the_same_address(tmp_path: Path) -> None:

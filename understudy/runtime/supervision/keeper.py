@@ -3,7 +3,8 @@
 STARTING --ready, or not probed-->       READY
 STARTING --no process-->                 RESTARTING --back-off-->  STARTING  (without limit)
 STARTING, READY --ended, stuck, hung-->  RESTARTING --back-off-->  STARTING  (within the budget,
-                                         and beyond it if the child may not be given up)
+                                         and beyond it if the child may not be given up;
+                                         hung children of one group one at a time)
 STARTING, READY --refused-->             resting
 RESTARTING --budget spent-->             resting
 resting --worth another try-->           STARTING  (with a new budget)
@@ -16,12 +17,14 @@ import time
 from dataclasses import dataclass
 
 from understudy.domain.errors import UnderstudyError
+from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
 from understudy.domain.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
 from understudy.runtime.exit_codes import OK
 from understudy.runtime.supervision.child import Child
 from understudy.runtime.supervision.ending import ChildFailedError, Ending
-from understudy.runtime.supervision.probe import Probe, ProbeAnswer
+from understudy.runtime.supervision.liveness import HungChildren, until_hung
+from understudy.runtime.supervision.probe import Probe
 from understudy.runtime.supervision.readiness import until_ended_or, until_ready
 from understudy.runtime.unless_stopped import unless_stopped
 
@@ -32,9 +35,7 @@ class HealthCheck:
 
     probe: Probe
     patience: Patience  # until it is ready
-    interval_s: float
-    timeout_s: float  # a later answer is a miss
-    misses: int  # consecutive misses after which it counts as hung and is killed
+    liveness: LivenessPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,13 @@ class Care:
     restarts: RestartPolicy
     kill_after_s: float  # from SIGTERM to SIGKILL
     health: HealthCheck | None = None  # None if it is ready at once, and only its exit is noticed
+    hung: HungChildren | None = None  # shared by the keepers of a group; None if it has none
 
 
 class Kept:
     """The hooks of one kind of child; a keeper calls them in the order of the child's life."""
+
+    name: str = ""  # unique in its group
 
     async def start(self, stop: asyncio.Event) -> Child | None:
         """Start the process; None if `stop` was set first.
@@ -107,16 +111,19 @@ class Keeper:
         Returns:
             The exit code of the last process; 0 if there was none to stop.
         """
-        while not self._stop.is_set():
-            try:
-                return await self._run_once()
-            except ChildFailedError as failed:
-                ending = self._kept.judged(failed.ending)
-                if not await self._goes_on_after(ending):
-                    return OK if ending.exit_code is None else ending.exit_code
-            except (UnderstudyError, OSError) as error:
-                await self._try_later(f"not started: {error}")
-        return OK
+        try:
+            while not self._stop.is_set():
+                try:
+                    return await self._run_once()
+                except ChildFailedError as failed:
+                    ending = self._kept.judged(failed.ending)
+                    if not await self._goes_on_after(ending):
+                        return OK if ending.exit_code is None else ending.exit_code
+                except (UnderstudyError, OSError) as error:
+                    await self._try_later(f"not started: {error}")
+            return OK
+        finally:
+            self._no_longer_replaced()
 
     async def _run_once(self) -> int:
         """Start the process, watch it until `stop`, and stop it; return its exit code."""
@@ -127,6 +134,7 @@ class Keeper:
             await self._until_ready(child)
             if not self._stop.is_set():
                 self._history = self._history.started()
+                self._no_longer_replaced()
                 await self._kept.became_ready(child)
                 await self._watch(child)
             await self._kept.before_stop()
@@ -141,7 +149,7 @@ class Keeper:
         if (health := self._care.health) is not None:
             await until_ready(
                 *(child, health.probe, health.patience, self._stop),
-                ask_timeout_s=health.timeout_s,
+                ask_timeout_s=health.liveness.timeout_s,
                 while_waiting=self._kept.while_starting,
             )
 
@@ -151,16 +159,18 @@ class Keeper:
         Raises:
             ChildFailedError: the child ended, or missed too many probes.
         """
-        health = self._care.health
-        misses = 0
-        while not self._stop.is_set():
-            await until_ended_or(child, self._stop, health.interval_s if health else None)
-            if self._stop.is_set() or health is None:
-                continue
-            answer = await health.probe.ask(health.timeout_s)
-            misses = misses + 1 if answer is ProbeAnswer.NONE else 0
-            if misses >= health.misses:
-                raise ChildFailedError(Ending(f"hung: {misses} liveness probes without an answer"))
+        if (health := self._care.health) is None:
+            await until_ended_or(child, self._stop, None)
+            return
+        await until_hung(child, health.probe, health.liveness, self._stop, self._may_replace)
+
+    def _may_replace(self) -> bool:
+        hung = self._care.hung
+        return hung is None or hung.may_replace(self._kept.name)
+
+    def _no_longer_replaced(self) -> None:
+        if self._care.hung is not None:
+            self._care.hung.replaced(self._kept.name)
 
     async def _goes_on_after(self, ending: Ending) -> bool:
         """Wait until the child may be restarted; return whether it may."""
@@ -188,6 +198,7 @@ class Keeper:
         await unless_stopped(self._stop, asyncio.sleep(plan.after_s))
 
     async def _rest(self, ending: Ending, given_up: GiveUp | None) -> bool:
+        self._no_longer_replaced()
         goes_on = await self._kept.rests(ending, given_up)
         self._history = RestartHistory(self._care.restarts)
         return goes_on

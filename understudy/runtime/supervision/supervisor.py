@@ -9,9 +9,11 @@ from types import TracebackType
 from typing import Self
 
 from understudy.domain.errors import UnavailableError
+from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import ChildFailedError, Ending, ending_of
+from understudy.runtime.supervision.liveness import until_hung
 from understudy.runtime.supervision.probe import Probe
 from understudy.runtime.supervision.readiness import until_ready
 
@@ -22,13 +24,20 @@ _TAIL_BYTES = 4096
 class ProcessSpec:
     """A process to run: `python ARGUMENTS`.
 
-    It counts as started once `health_target` reports SERVING; at once if that is None.
+    It counts as started once `health_target` reports SERVING; at once if that is None. From then
+    on it is alive as long as `liveness_target` answers, by default the same address.
     """
 
     name: str
     arguments: tuple[str, ...]
     health_target: str | None
     environment: Mapping[str, str] = field(default_factory=dict)  # in addition to ours
+    liveness_target: str | None = None
+
+    @property
+    def alive_at(self) -> str | None:
+        """The address whose answers prove that it does not hang; None if it has none."""
+        return self.liveness_target or self.health_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +61,17 @@ class Supervisor:
     """
 
     def __init__(
-        self, log_dir: Path, *, stop_limit_s: float = 15.0, patience: Patience | None = None
+        self,
+        log_dir: Path,
+        *,
+        stop_limit_s: float = 15.0,
+        patience: Patience | None = None,
+        liveness: LivenessPolicy | None = None,
     ) -> None:
         self._log_dir = log_dir
         self._stop_limit_s = stop_limit_s
         self._patience = patience or Patience()
+        self._liveness = liveness or LivenessPolicy()
         self._running: dict[str, _Running] = {}
 
     async def __aenter__(self) -> Self:
@@ -116,17 +131,35 @@ class Supervisor:
         await self.start(spec)
 
     async def until_one_ends(self) -> Ended:
-        """Wait until a process ends by itself; return its name and the reason."""
+        """Wait until a process ends by itself or hangs; return its name and the reason.
+
+        A process that hangs is killed.
+        """
         names = tuple(self._running)
-        waits = {asyncio.ensure_future(self._running[name].child.ended()): name for name in names}
+        waits = {
+            asyncio.ensure_future(self._ending_of(self._running[each])): each for each in names
+        }
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
         first = done.pop()
-        ending = ending_of(first.result())
-        return Ended(waits[first], self._told(waits[first], ending), ending.refused)
+        ending, name = first.result(), waits[first]
+        if ending.exit_code is None:
+            await self._running[name].child.kill()
+        return Ended(name, self._told(name, ending), ending.refused)
+
+    async def _ending_of(self, running: _Running) -> Ending:
+        never = asyncio.Event()  # the wait is ended by cancellation
+        try:
+            if (address := running.spec.alive_at) is None:
+                return ending_of(await running.child.ended())
+            await until_hung(running.child, Probe(address), self._liveness, never)
+        except ChildFailedError as failed:
+            return failed.ending
+        raise AssertionError(f"the wait for {running.spec.name} ended without a reason")
 
     def pids(self) -> dict[str, int]:
         return {name: each.child.pid for name, each in self._running.items()}

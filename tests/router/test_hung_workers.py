@@ -1,0 +1,75 @@
+"""Workers that hang under load: one is replaced, and the others are left alone; counted."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stack.processes import ROUTER
+from stack.router_books import read_books
+from stack.traffic import open_traffic
+from tests.router.router_process import (
+    USERS,
+    RouterProcess,
+    ServedScorer,
+    open_router_process,
+)
+from tests.router.samples import MODEL, deployment
+from tests.stack.waiting import until, until_gone
+from understudy.domain.errors import UnavailableError
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
+PATIENT_S = 120.0  # for limits that must not be reached in a test
+CALLS = 150
+
+
+def worker_pids(router: RouterProcess) -> set[int]:
+    parent = psutil.Process(router.supervisor.pids()[ROUTER])
+    return {child.pid for child in parent.children()}
+
+
+async def until_all_answer(router: RouterProcess, workers: int) -> None:
+    async def answer() -> bool:
+        try:
+            return len(await read_books(router.root)) == workers
+        except UnavailableError:
+            return False
+
+    await until(answer)
+
+
+async def test_a_worker_that_hangs_is_replaced_and_no_patient_call_fails(tmp_path: Path) -> None:
+    async with (
+        open_router_process(
+            tmp_path,
+            deployment(),
+            {1: [ServedScorer()]},
+            workers=2,
+            default_deadline_s=PATIENT_S,
+            largest_deadline_s=PATIENT_S,
+            probe_interval_s=0.2,
+            probe_timeout_s=1.0,
+        ) as router,
+        open_traffic(
+            router.address,
+            model=MODEL,
+            entity="user",
+            units=USERS,
+            rate_per_s=200,
+            connections=8,
+            timeout_s=PATIENT_S,
+        ) as traffic,
+    ):
+        await traffic.until_ended(CALLS)
+        await until_all_answer(router, 2)
+        hung, well = sorted(worker_pids(router))
+        os.kill(hung, signal.SIGSTOP)
+
+        await until_gone([hung])
+        await until_all_answer(router, 2)
+        await traffic.until_ended(traffic.ended + CALLS)
+
+        assert well in worker_pids(router)
+    assert traffic.failures == []
