@@ -42,7 +42,7 @@ class Addresses:
         if self._kind == UNIX:
             return f"unix:{self._sockets / _socket_name(place)}"
         if place not in self._ports:
-            self._ports[place] = self._port_of_nobody()
+            self._ports[place] = self._unused_port()
         return f"{self._kind}:{self._ports[place]}"
 
     def metrics_port_of(self, place: Place) -> int | None:
@@ -54,7 +54,7 @@ class Addresses:
             self._metrics_slots[place] = next(slot for slot in count() if slot not in taken)
         return self._first_metrics_port + self._metrics_slots[place]
 
-    def _port_of_nobody(self) -> int:
+    def _unused_port(self) -> int:
         given = self._ports.values()  # their scorers may not have bound them yet
         while (port := free_port(_bare(self._kind))) in given:
             continue

@@ -1,4 +1,4 @@
-"""How long a start is waited for."""
+"""The time that a start is given."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""When an ended process is restarted, and when it is given up."""
+"""Restarts of an ended process, and their end."""
 
 from dataclasses import replace
 

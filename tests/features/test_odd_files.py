@@ -1,4 +1,4 @@
-"""Files as nobody means them: a command ends with an answer or a fault in lines, not a traceback."""
+"""Malformed and unusual files: a command ends with an answer or a fault in lines, not a traceback."""
 
 import json
 from datetime import UTC, datetime, time, timedelta

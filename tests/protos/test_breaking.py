@@ -1,4 +1,4 @@
-"""What breaks callers is found against the baseline; additions are no breach."""
+"""Breaking changes are found against the baseline; additions break no caller."""
 
 import subprocess
 import sys
@@ -71,7 +71,7 @@ def test_what_breaks_callers_is_named(
     assert [line for line in found if breach in line] != [], found
 
 
-def test_additions_break_nobody(tmp_path: Path) -> None:
+def test_additions_break_no_caller(tmp_path: Path) -> None:
     before = described(PROMISED, tmp_path)
     grown = (
         PROMISED.replace("  string name = 1;", "  string name = 1;\n  string colour = 5;")

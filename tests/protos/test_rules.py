@@ -55,7 +55,7 @@ def test_our_protos_keep_the_rules(tmp_path: Path) -> None:
     found = offences_of(compiled(ROOT / "protos", tmp_path))
 
     assert [str(each) for each in found if (each.rule, each.place) not in ALLOWED] == []
-    assert {(each.rule, each.place) for each in found} == ALLOWED, "an exception nobody needs"
+    assert {(each.rule, each.place) for each in found} == ALLOWED, "an exception without need"
 
 
 def test_a_sound_file_has_no_offence(tmp_path: Path) -> None:

@@ -185,8 +185,8 @@ def test_a_dry_run_prints_and_changes_nothing(unchanged: str, tmp_path: Path) ->
         (("canary", "fraud@2", "--weight", "10", *REASON), USAGE, "10000bp"),
         (("promote", "fraud", *REASON), REFUSED, "not deployed"),
         (("rollback", "FRAUD", *REASON), USAGE, "model"),
-        (("history", "nobody"), USAGE, "does not exist"),
-        (("status", "nobody"), USAGE, "model nobody does not exist"),
+        (("history", "absent"), USAGE, "does not exist"),
+        (("status", "absent"), USAGE, "model absent does not exist"),
         (("show", "fraud@9"), USAGE, "does not exist"),
     ],
 )
@@ -282,9 +282,7 @@ def test_a_rollback_that_changes_the_champion_does_not_report_it_unchanged(regis
 
 
 @pytest.mark.parametrize("details", ["", "{", "[1]", '"L3"', '{"level": {"a": 1}, "b": null}'])
-def test_details_that_somebody_forged_are_shown(
-    details: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_forged_details_are_shown(details: str, capsys: pytest.CaptureFixture[str]) -> None:
     entry = pb.AuditEntry(sequence=1, action=pb.ACTION_DRILL, details_json=details, reason="forged")
 
     print_audit(pb.ListAuditResponse(entries=[entry]), Format.TABLE)

@@ -93,7 +93,7 @@ async def test_a_slow_scorer_without_replicas_fails_no_call_if_a_constant_is_dec
         await until_full_again(traffic)
 
     assert traffic.failures == []
-    assert during[CONSTANT] > 0, "nobody missed a deadline: nothing was tested"
+    assert during[CONSTANT] > 0, "no call missed a deadline: nothing was tested"
     assert set(levels(traffic)) == {FULL, CONSTANT}
 
 
@@ -117,7 +117,7 @@ async def test_while_a_replica_is_slow_other_calls_are_answered_by_another(
         asked = slow.batches - before
         slow.resume()
 
-    assert asked > 0, "nobody asked the slow one: nothing was tested"
+    assert asked > 0, "no call reached the slow one: nothing was tested"
     assert traffic.failures == []
     assert set(levels(traffic)) == {FULL}
 

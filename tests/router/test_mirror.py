@@ -119,7 +119,7 @@ async def test_a_shadows_channel_stays_open_while_a_call_is_in_flight() -> None:
         await world.deploy(replace(with_shadow, revision=2), ready=without, specs=specs)
 
         assert not closed_under_the_call
-        assert shadow.is_closed, "nobody uses it any more"
+        assert shadow.is_closed, "it is no longer used"
         assert mirror.ledger.ok == 1
 
 

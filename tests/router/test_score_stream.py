@@ -178,7 +178,7 @@ async def test_messages_of_a_disconnected_caller_never_run(served: Served) -> No
 
     assert follow_up.score > 0
     assert others.answers == []
-    assert ran() == [1, 1], "somebody ran what nobody waits for"
+    assert ran() == [1, 1], "a row ran that no caller waits for"
 
 
 async def test_answers_come_in_any_order_each_with_its_request_id(served: Served) -> None:

@@ -101,10 +101,19 @@ async def test_a_wait_for_a_child_ends_when_one_asks_to_stop() -> None:
 
 def test_a_child_whose_parent_died_before_it_could_ask_does_not_run(tmp_path: Path) -> None:
     ran = tmp_path / "ran"
-    nobody = str(os.getpid() + 1)
+    another_pid = str(os.getpid() + 1)
 
     done = subprocess.run(
-        [sys.executable, "-I", "-S", bound_to_parent.__file__, nobody, "15", "/usr/bin/touch", ran],
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            bound_to_parent.__file__,
+            another_pid,
+            "15",
+            "/usr/bin/touch",
+            ran,
+        ],
         check=False,
     )
 

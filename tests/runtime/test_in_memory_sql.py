@@ -1,4 +1,4 @@
-"""What SQL cannot hold in memory goes to the temporary folder, never to the working directory."""
+"""Data that SQL cannot hold in memory goes to the temporary folder, never to the working directory."""
 
 import tempfile
 from pathlib import Path

@@ -173,7 +173,7 @@ class ScriptedProbe(Probe):
     """Answers as written, the last answer for ever."""
 
     def __init__(self, *answers: ProbeAnswer) -> None:
-        super().__init__("nobody listens here")
+        super().__init__("no process listens here")
         self.answers = list(answers)
         self.asked = 0
 

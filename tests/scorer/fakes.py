@@ -49,7 +49,7 @@ class Gate:
 
     def __call__(self) -> None:
         self._loop.call_soon_threadsafe(self.entered.set)
-        assert self._open.wait(120), "nobody opened the gate"
+        assert self._open.wait(120), "the gate was never opened"
 
     def open(self) -> None:
         self._open.set()

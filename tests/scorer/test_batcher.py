@@ -21,7 +21,7 @@ from understudy.domain.errors import DeadlinePassedError, InvalidInputError, Ove
 
 GATHER_S = 60.0  # a run that begins earlier has its reason
 LIMITS = BatchLimits(max_batch_rows=8, max_queue_rows=16, gather_s=GATHER_S, enough_rows=8)
-HURRIED = replace(LIMITS, gather_s=0.005)  # for tests that hold whoever runs together
+HURRIED = replace(LIMITS, gather_s=0.005)  # for tests that hold batches which run together
 INLINE_S = 10.0
 IN_WORKER_S = -1.0  # every run leaves the loop
 

@@ -126,7 +126,7 @@ async def test_a_hung_scorer_is_noticed_and_replaced(
 async def test_an_unreachable_scorer_is_replaced(
     registry: FakeRegistry, start_host: StartHost, artifact: Path
 ) -> None:
-    """When a scorer of an earlier host exits late, it removes the socket file of the new one."""
+    """A scorer of an earlier host that exits late removes the socket file of the new one."""
     await registry.publish([registry.version(VersionRef("doubler", 1), artifact)], [deployment(1)])
     await start_host()
     (before,) = await registry.until_reported(all_ready(1))

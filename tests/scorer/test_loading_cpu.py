@@ -221,7 +221,7 @@ async def test_a_scorer_that_started_on_few_cpus_gets_all_even_if_nothing_loads_
         assert threads_cpus(pid) == {ALLOWED}
         set_cpus(pid, OTHERS)
         loading.arrange()
-        assert threads_cpus(pid) == {OTHERS}, "somebody moved it by hand"
+        assert threads_cpus(pid) == {OTHERS}, "it was moved by hand"
 
 
 @two_cpus

@@ -133,7 +133,7 @@ def a_file(folder: Path) -> None:
     folder.touch()
 
 
-def of_somebody_else(folder: Path) -> None:
+def of_another_user(folder: Path) -> None:
     os.chown(folder, 65_534, -1)
 
 
@@ -144,7 +144,7 @@ def of_somebody_else(folder: Path) -> None:
         (linked, "a link"),
         (a_file, "File exists"),
         pytest.param(
-            of_somebody_else,
+            of_another_user,
             "a folder of user 65534",
             marks=pytest.mark.skipif(os.geteuid() != 0, reason="giving away takes a right"),
         ),

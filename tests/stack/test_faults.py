@@ -57,7 +57,7 @@ async def test_a_champions_scorer_killed_under_load_is_restarted(tmp_path: Path)
 
     assert traffic.failures == []
     levels = Counter(DegradationLevel(call.level) for call in traffic.calls)
-    assert levels[DegradationLevel.CONSTANT] > 0, "nobody noticed the kill: was it under load?"
+    assert levels[DegradationLevel.CONSTANT] > 0, "no call noticed the kill: was it under load?"
     assert all(call.score == 0.37 for call in traffic.calls if call.level == 3)
     assert back.restarts == killed.restarts + 1
     assert back.address == killed.address

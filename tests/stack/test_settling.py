@@ -1,4 +1,4 @@
-"""How long a stack is waited for."""
+"""The time that a stack is given to settle."""
 
 import itertools
 from collections.abc import Sequence

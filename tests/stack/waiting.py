@@ -52,7 +52,7 @@ async def until(holds: Callable[[], Awaitable[bool]], *, limit_s: float = LIMIT_
 
 
 async def until_gone(pids: Iterable[int]) -> None:
-    """Return once none of the processes runs; one that nobody reaps does not run either."""
+    """Return once none of the processes runs; a zombie does not run either."""
     waited_for = tuple(pids)
 
     async def none_runs() -> bool:
