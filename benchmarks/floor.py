@@ -39,7 +39,7 @@ async def serve(listen: str, response: scoring_pb2.ScoreResponse) -> int:
     health = add_health_and_reflection(server, (SERVICE,))
     bind(server, listen)
     await serve_until_stopped(
-        server, health, stop_on_signals(), DrainTimes(unready_delay_s=0, grace_s=1)
+        server, health, stop_on_signals(longest_s=10.0), DrainTimes(unready_delay_s=0, grace_s=1)
     )
     return 0
 

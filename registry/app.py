@@ -25,13 +25,15 @@ from registry.store.database import open_database
 from registry.store.directory_lock import locked
 from understudy.provenance.inspection import InspectionLimits, Inspector
 from understudy.registry.v1 import registry_pb2
+from understudy.runtime.health import HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
-from understudy.runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
+from understudy.runtime.serving import add_health_and_reflection, bind, new_server
 
 SERVICE_NAME = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
 _DATABASE_FILE = "registry.sqlite"
 _ARTIFACTS_DIRECTORY = "artifacts"
 _MOST_RECEIVED_BYTES = 8 << 20  # per message; files are sent in chunks
+_CLOSE_S = 15.0  # from the end of the drain to the exit; started changes are finished
 _NOT_FOR_OTHERS = 0o077
 
 _log = structlog.get_logger()
@@ -99,7 +101,7 @@ async def serve(settings: RegistrySettings) -> None:
         UnavailableError, RefusedError: see `open_registry`.
     """
     os.umask(_NOT_FOR_OTHERS)  # database and artifacts are accessible only to the registry's user
-    stop = stop_on_signals()
+    stop = stop_on_signals(longest_s=settings.unready_delay_s + settings.drain_grace_s + _CLOSE_S)
     async with open_registry(settings) as opened, asyncio.TaskGroup() as owned:
         owned.create_task(_end_watches(stop, opened.watchers))
         _log.info("registry_opened", listen=settings.listen, port=opened.port)

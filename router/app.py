@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
@@ -32,18 +32,14 @@ from understudy.logs.schema import UnitKeyForm
 from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.router.v1 import router_pb2, router_pb2_grpc
+from understudy.runtime.health import Health
 from understudy.runtime.io_threads import keep_io_threads_back
-from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
-from understudy.runtime.serving import (
-    Health,
-    ServerGroup,
-    add_health_and_reflection,
-    bind,
-    new_server,
-)
+from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, within
+from understudy.runtime.serving import ServerGroup, add_health_and_reflection, bind, new_server
 
 _REPORT_S = 1.0
 _LOG_CLOSE_S = 10.0
+_CLOSE_S = _LOG_CLOSE_S + 2.0  # of any one resource
 _SPARED_SHARE = 0.95  # of the most unread calls: below this none is cancelled
 _CLOCKS = Clocks(monotonic_s=time.monotonic, utc_s=lambda: time.time_ns() / 1e9)
 _log = structlog.get_logger()
@@ -60,21 +56,21 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
     router_id = f"{socket.gethostname()}-{worker}-{os.getpid()}"
     async with AsyncExitStack() as resources:
         store = open_store(settings.features)
-        resources.push_async_callback(store.close)
+        resources.push_async_callback(_close, "the feature store", store.close)
         logs = _log_writer(settings)
         logs.start()
-        resources.push_async_callback(asyncio.to_thread, logs.close, _LOG_CLOSE_S)
+        resources.push_async_callback(_close, "the logs", _in_thread(logs.close, _LOG_CLOSE_S))
         channel = open_registry_channel(settings.registry)
-        resources.push_async_callback(channel.close)
+        resources.push_async_callback(_close, "the registry's channel", channel.close)
         async with asyncio.TaskGroup() as tasks:
             pipeline = open_pipeline(settings, _ports(settings, store, logs), tasks)
             # Pushed onto the stack, so that it runs after the tasks that use the scorers have ended.
-            resources.push_async_callback(pipeline.models.close_scorers)
+            resources.push_async_callback(_close, "the scorers", pipeline.models.close_scorers)
             if settings.metrics_port:
                 port = settings.metrics_port + worker
                 collector = RouterCollector(pipeline, store.counters)
                 close = serve_metrics(settings.metrics_host, port, collector)
-                resources.push_async_callback(asyncio.to_thread, close)
+                resources.push_async_callback(_close, "the metrics", _in_thread(close))
             admin = RouterAdminService(router_id, pipeline, logs)
             async with (
                 _in_background(settings, channel, router_id, pipeline.models, tasks) as first,
@@ -84,6 +80,14 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
                 if not stop.is_set():  # otherwise it would serve for a moment without a snapshot
                     await _listen_and_drain(settings, pipeline, stop)
             pipeline.models.close()
+
+
+def _in_thread(close: Callable[..., object], *arguments: object) -> Callable[[], Awaitable[object]]:
+    return lambda: asyncio.to_thread(close, *arguments)
+
+
+async def _close(name: str, close: Callable[[], Awaitable[object]]) -> None:
+    await within(_CLOSE_S, f"closing {name}", close())
 
 
 def _log_writer(settings: RouterSettings) -> LogWriter:
@@ -206,11 +210,11 @@ async def _admin_server(address: str, admin: RouterAdminService) -> AsyncIterato
     await server.start()
     # For the supervisor: it asks for a turn of this loop, not for readiness, because a worker may
     # wait for its first snapshot for as long as the registry is away.
-    await health.turn(Health.SERVING)
+    health.turn(Health.SERVING)
     try:
         yield
     finally:
-        await server.stop(grace=0)
+        await within(_CLOSE_S, "stop of the admin server", server.stop(grace=0))
 
 
 async def _first_of(*events: asyncio.Event) -> None:

@@ -13,6 +13,7 @@ Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 _MOST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7), without its final zero
 _LAST_PORT = 65_535
 _MOST_KEY_BYTES = 64  # of BLAKE2b
+_CLOSING_SHARE = 0.8  # of the time after the drain
 Rows = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -81,6 +82,16 @@ class RouterSettings(ProcessSettings):
     termination_s: Seconds = 30.0  # time from the platform before SIGKILL
 
     @property
+    def drained_after_s(self) -> float:
+        """The limit on the drain, from SIGTERM on."""
+        return self.unready_delay_s + self.drain_grace_s
+
+    @property
+    def stop_limit_s(self) -> float:
+        """The limit on the stop of a worker; it leaves its supervisor some of the time."""
+        return self.drained_after_s + _CLOSING_SHARE * (self.termination_s - self.drained_after_s)
+
+    @property
     def supervisor_address(self) -> str:
         """The gRPC target of the health of the process that supervises the workers."""
         return f"unix:{self.state_dir.resolve() / 'router.sock'}"
@@ -91,7 +102,7 @@ class RouterSettings(ProcessSettings):
 
     @model_validator(mode="after")
     def _ends_in_time(self) -> Self:
-        if self.unready_delay_s + self.drain_grace_s >= self.termination_s:
+        if self.drained_after_s >= self.termination_s:
             raise ValueError("unready_delay_s + drain_grace_s must be below termination_s")
         if self.cool_down_s >= self.termination_s:
             raise ValueError(

@@ -19,8 +19,9 @@ from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
 from understudy.domain.restarts import GiveUp, Restart, RestartPolicy
 from understudy.runtime.exit_codes import FAILED, OK, UNAVAILABLE, USAGE
-from understudy.runtime.lifecycle import stop_on_signals
-from understudy.runtime.serving import Health, HealthSwitch, bind, new_server
+from understudy.runtime.health import Health
+from understudy.runtime.lifecycle import stop_on_signals, within
+from understudy.runtime.serving import add_health, bind, new_server
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import Ending
 from understudy.runtime.supervision.keeper import Care, HealthCheck, Keeper, Kept
@@ -33,6 +34,7 @@ _RESTARTS = RestartPolicy(
     budget=None,  # a router without workers gives no answers
     window_s=60.0,
 )
+_HEALTH_STOP_S = 2.0
 _log = structlog.get_logger()
 
 
@@ -41,7 +43,7 @@ async def supervise(settings: RouterSettings) -> int:
 
     It ends earlier if all workers refuse their settings.
     """
-    stop = stop_on_signals()
+    stop = stop_on_signals(longest_s=settings.termination_s)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     for left_over in settings.state_dir.glob("worker-*.sock"):  # of killed workers
         left_over.unlink()
@@ -76,14 +78,14 @@ async def _keep_workers(settings: RouterSettings, address: str, stop: asyncio.Ev
 async def _health_served(address: str) -> AsyncIterator[None]:
     """Answer health checks: the port of the workers says nothing about their supervisor."""
     server = new_server()
-    health = HealthSwitch(server, ())
+    health = add_health(server)
     bind(server, address)
     await server.start()
-    await health.turn(Health.SERVING)
+    health.turn(Health.SERVING)
     try:
         yield
     finally:
-        await server.stop(None)
+        await within(_HEALTH_STOP_S, "stop of the supervisor's health", server.stop(None))
 
 
 def _care_of(settings: RouterSettings, index: int, hung: HungChildren) -> Care:
@@ -91,7 +93,7 @@ def _care_of(settings: RouterSettings, index: int, hung: HungChildren) -> Care:
         settings.probe_interval_s, settings.probe_timeout_s, settings.probe_misses
     )
     health = HealthCheck(Probe(settings.admin_address(index)), Patience(), liveness)
-    return Care(_RESTARTS, settings.termination_s, health, hung)
+    return Care(_RESTARTS, settings.stop_limit_s, health, hung)
 
 
 def _exit_code_of(codes: set[int]) -> int:

@@ -17,6 +17,7 @@ Threads = Annotated[int, Field(ge=1, le=256)]
 
 
 _SESSION = SessionOptions()
+_HOST_CLOSE_S = 10.0  # from the end of the last scorer to the exit
 _LEVELS = "^(debug|info|warning|error)$"
 
 
@@ -163,6 +164,11 @@ class HostSettings(ProcessSettings):
     )
     drain_grace_s: Seconds = Field(10.0, description="limit for a scorer's calls in flight")
     kill_after_s: Seconds = Field(15.0, description="time from SIGTERM to SIGKILL")
+
+    @property
+    def stop_limit_s(self) -> float:
+        """The limit on the stop of the host, its scorers included."""
+        return self.leave_delay_s + self.kill_after_s + _HOST_CLOSE_S
 
     @model_validator(mode="after")
     def _drain_fits(self) -> Self:

@@ -114,8 +114,9 @@ def worker(
 
     async def main() -> int:
         exit_code = OK
+        stop = stop_on_signals(longest_s=settings.stop_limit_s)
         try:
-            await serve_worker(settings, index, stop_on_signals())
+            await serve_worker(settings, index, stop)
         except* UnderstudyError as errors:  # a task group wraps exceptions in a group
             failure = failure_of_several(errors)
             _log.error("worker_not_started", why="; ".join(failure.lines))

@@ -31,7 +31,7 @@ _log = structlog.get_logger()
 
 async def host(settings: HostSettings) -> int:
     """Run scorers until SIGTERM or SIGINT, then drain them all; return the exit code."""
-    stop = stop_on_signals()
+    stop = stop_on_signals(longest_s=settings.stop_limit_s)
     settings.dir.mkdir(parents=True, exist_ok=True)
     host_id = settings.host_id or _default_host_id(settings.dir)
     async with AsyncExitStack() as resources:

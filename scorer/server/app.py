@@ -29,10 +29,12 @@ from understudy.artifact.session_options import SessionOptions
 from understudy.domain.errors import UnavailableError, UnderstudyError
 from understudy.domain.versions import VersionRef
 from understudy.runtime.exit_codes import ARTIFACT_REFUSED, OK
+from understudy.runtime.health import Health
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
-from understudy.runtime.serving import Health, HealthSwitch, bind, new_server
+from understudy.runtime.serving import add_health, bind, new_server
 from understudy.runtime.unless_stopped import unless_stopped
 
+_CLOSE_S = 5.0  # from the end of the drain to the exit
 _log = structlog.get_logger()
 
 
@@ -49,12 +51,12 @@ class ServeTask:
 
 async def serve(task: ServeTask, settings: ScorerSettings) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
-    stop = stop_on_signals()
+    stop = stop_on_signals(longest_s=settings.unready_delay_s + settings.drain_grace_s + _CLOSE_S)
     metrics = ScorerMetrics()
     coming = ComingCalls()
     place = RunPlace(settings.inline_run_ms / 1000)
     server = new_server()
-    health = HealthSwitch(server, (SERVICE,))
+    health = add_health(server, (SERVICE,))
     service = InferenceService(task.ref, coming, metrics, lambda: health.current is Health.SERVING)
     metrics.ready.set_function(lambda: float(health.current is Health.SERVING))
     server.add_generic_rpc_handlers((service,))
@@ -62,8 +64,6 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
     port = bind(server, settings.listen)
     _log.info("bound", listen=settings.listen, port=port)
     async with AsyncExitStack() as resources:
-        # The health servicer starts as SERVING, which a host must not see while we load.
-        await health.turn(Health.NOT_SERVING)
         await server.start()
         resources.push_async_callback(server.stop, None)
         resources.enter_context(_serve_metrics(settings, metrics))

@@ -20,7 +20,7 @@ from understudy.domain.changes import Change
 from understudy.domain.deployments import DegradationLevel
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
-from understudy.runtime.serving import Health
+from understudy.runtime.health import Health
 
 LIMIT_S = 60.0
 
@@ -79,7 +79,7 @@ async def running_registry(directory: Path, **settings: Any) -> AsyncIterator[gr
     )
     async with open_registry(chosen) as opened:
         await opened.server.start()
-        await opened.health.turn(Health.SERVING)
+        opened.health.turn(Health.SERVING)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{opened.port}") as channel:
             try:
                 yield channel

@@ -11,7 +11,8 @@ from router.edge.service import SERVICE, ScoringService
 from tests.router.samples import MODEL, VIEW, spec
 from tests.router.world import World, open_world
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
-from understudy.runtime.serving import HealthSwitch, add_health_and_reflection, bind, new_server
+from understudy.runtime.health import HealthSwitch
+from understudy.runtime.serving import add_health_and_reflection, bind, new_server
 from understudy.scoring.v1 import scoring_pb2_grpc
 
 PATIENT_S = 60.0  # these tests are about answers, and a busy machine may be slow

@@ -8,8 +8,8 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from understudy.runtime.health import Health
 from understudy.runtime.serving import (
-    Health,
     ServerGroup,
     add_health_and_reflection,
     bind,
@@ -89,7 +89,7 @@ async def test_every_server_of_a_group_reports_the_same_health() -> None:
     group, port = opened(3, Held())
     switch = add_health_and_reflection(group, ("held.Service",))
     await group.start()
-    await switch.turn(Health.SERVING)
+    switch.turn(Health.SERVING)
 
     for _ in range(12):
         async with own_channel(port) as channel:

@@ -1,17 +1,26 @@
-"""The life of a serving process: ready, not ready, delay, drain, close in reverse order."""
+"""The life of a serving process: ready, not ready, delay, drain, close in reverse order.
+
+Every step of a stop has a limit, and so has the stop: a peer that does not read, or a library that
+does not return, must not hold a process until the platform kills it.
+"""
 
 import asyncio
 import gc
+import os
 import signal
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 import uvloop
 
-from understudy.runtime.serving import Health, HealthSwitch, Server
+from understudy.runtime.exit_codes import FAILED
+from understudy.runtime.health import Health, HealthSwitch
+from understudy.runtime.serving import Server
 
+_CANCEL_S = 5.0  # after the grace: cancelled calls end
 _log = structlog.get_logger()
 
 
@@ -27,13 +36,42 @@ def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
         return runner.run(main())
 
 
-def stop_on_signals() -> asyncio.Event:
-    """Return an event that SIGTERM and SIGINT set. Call inside the running loop."""
+def stop_on_signals(*, longest_s: float) -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set. Call inside the running loop.
+
+    `longest_s` after the first signal the process is ended, wherever its stop has got to.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    overdue = threading.Timer(longest_s, _end_overdue, (longest_s,))
+    overdue.daemon = True
+
+    def begin_stop() -> None:
+        if not stop.is_set():
+            stop.set()
+            overdue.start()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, begin_stop)
     return stop
+
+
+def _end_overdue(longest_s: float) -> None:
+    """End the process at once. For a thread: the event loop may be what does not return."""
+    _log.error("stop_overran", limit_s=longest_s)
+    os._exit(FAILED)
+
+
+async def within(limit_s: float, step: str, work: Awaitable[object]) -> None:
+    """Wait for one step of a stop; after `limit_s` log that, and go on without it."""
+    limit = asyncio.timeout(limit_s)
+    try:
+        async with limit:
+            await work
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        _log.error("stop_step_overran", step=step, limit_s=limit_s)
 
 
 def _spare_startup_objects() -> None:
@@ -58,18 +96,19 @@ async def serve_until_stopped(
 
     The server may already be started. On return no handler is running, so the caller may close
     the resources of handlers. Calls that outlive `drain.grace_s` are cancelled; `end_streams` asks
-    calls that would not end by themselves to finish.
+    calls that would not end by themselves to finish, as watches of the health do.
     """
     _spare_startup_objects()
     await server.start()
-    await health.turn(Health.SERVING)
+    health.turn(Health.SERVING)
     _log.info("serving")
     try:
         await stop.wait()
     finally:
-        await health.turn(Health.NOT_SERVING)
+        health.turn(Health.NOT_SERVING)
         # Still accepting: a balancer that has not noticed yet must not find a closed port.
         await asyncio.sleep(drain.unready_delay_s)
         end_streams()  # not before the delay: callers would open new streams here
-        await server.stop(drain.grace_s)
+        health.end_watches()
+        await within(drain.grace_s + _CANCEL_S, "stop of the server", server.stop(drain.grace_s))
         _log.info("drained")

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from enum import Enum
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from understudy.domain.errors import UnavailableError
+from understudy.runtime.health import SERVICE_NAME as HEALTH
+from understudy.runtime.health import HealthSwitch
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _LEAST_PING_INTERVAL_MS = 5_000
@@ -56,29 +56,6 @@ class ServerGroup:
 Server = grpc.aio.Server | ServerGroup
 
 
-class Health(Enum):
-    SERVING = health_pb2.HealthCheckResponse.SERVING
-    NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-class HealthSwitch:
-    """grpc.health.v1 for a server: one state for the whole server and each named service."""
-
-    def __init__(self, server: Server, services: Sequence[str]) -> None:
-        self._servicer = health.aio.HealthServicer()
-        self._names = ("", *services)
-        self.current = Health.NOT_SERVING
-        health_pb2_grpc.add_HealthServicer_to_server(  # a group accepts handlers like a server
-            self._servicer,
-            server,  # type: ignore[arg-type]
-        )
-
-    async def turn(self, state: Health) -> None:
-        self.current = state
-        for name in self._names:
-            await self._servicer.set(name, state.value)
-
-
 def new_server(
     *, reuse_port: bool = False, max_message_bytes: int = MAX_MESSAGE_BYTES, **options: Any
 ) -> grpc.aio.Server:
@@ -101,11 +78,18 @@ def new_server(
     return grpc.aio.server(options=[(f"grpc.{name}", value) for name, value in chosen.items()])
 
 
+def add_health(server: Server, services: Sequence[str] = ()) -> HealthSwitch:
+    """Add grpc.health.v1, NOT_SERVING until turned."""
+    switch = HealthSwitch(services)
+    server.add_generic_rpc_handlers((switch.handlers(),))
+    return switch
+
+
 def add_health_and_reflection(server: Server, services: Sequence[str]) -> HealthSwitch:
     """Add grpc.health.v1 (NOT_SERVING until turned) and reflection for `services`."""
-    switch = HealthSwitch(server, services)
+    switch = add_health(server, services)
     reflection.enable_server_reflection(
-        (*services, health.SERVICE_NAME, reflection.SERVICE_NAME),
+        (*services, HEALTH, reflection.SERVICE_NAME),
         server,  # type: ignore[arg-type]  # as above
     )
     return switch
