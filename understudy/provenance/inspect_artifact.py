@@ -8,12 +8,13 @@ import math
 import os
 import resource
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import get_all_operator_schema
 
 from understudy.artifact.expectation import Expectation
 from understudy.artifact.golden import Golden
@@ -24,10 +25,9 @@ from understudy.domain.errors import Fault, InvalidInputError, OverloadedError, 
 from understudy.domain.versions import MODEL_FILE, TensorSpec
 from understudy.provenance.findings import Finding
 from understudy.provenance.inspection import Inspection
+from understudy.provenance.operators import Name, operator_faults
 from understudy.provenance.record import Tensor
 
-ALLOWED_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
-OLDEST_OPSET = {"": 9, "ai.onnx": 9, "ai.onnx.ml": 1}
 _NICE = 10  # serving processes on this machine have priority
 # The tolerance is in the record, so the gate compares the differences with it, by the same rule.
 _OPTIONS = CheckOptions(SessionOptions(), golden_tolerance=math.inf, require_golden=True)
@@ -62,7 +62,7 @@ class _Observed(Witness):
             "ir_version": parsed.ir_version,
             "producer": f"{parsed.producer_name} {parsed.producer_version}".strip(),
         }
-        if faults := [*_operator_faults(parsed)]:
+        if faults := [*operator_faults(parsed, _built_in())]:
             raise InvalidInputError(faults)
 
     def opened(self, model: OnnxModel) -> None:
@@ -97,44 +97,9 @@ def _findings(error: UnderstudyError) -> list[Finding]:
             return [Finding(MODEL_FILE, str(error), "a complete artifact")]
 
 
-def _operator_faults(model: onnx.ModelProto) -> Iterator[Fault]:
-    newest = {"": onnx.defs.onnx_opset_version(), "ai.onnx.ml": onnx.defs.onnx_ml_opset_version()}
-    newest["ai.onnx"] = newest[""]
-    local = {function.domain for function in model.functions}
-    for entry in model.opset_import:
-        if entry.domain in local:
-            continue
-        if entry.domain not in ALLOWED_DOMAINS:
-            yield Fault(
-                "artifact.opsets",
-                f"operator domain {entry.domain!r}",
-                f"one of {list(ALLOWED_DOMAINS)}",
-            )
-        elif not OLDEST_OPSET[entry.domain] <= entry.version <= newest[entry.domain]:
-            yield Fault(
-                "artifact.opsets",
-                f"opset {entry.version} of {entry.domain!r}",
-                f"{OLDEST_OPSET[entry.domain]} to {newest[entry.domain]}",
-            )
-    for domain in sorted({node.domain for node in _nodes(model)} - set(ALLOWED_DOMAINS) - local):
-        yield Fault(
-            "artifact.opsets", f"operators of domain {domain!r}", f"one of {list(ALLOWED_DOMAINS)}"
-        )
-
-
-def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    yield from _nodes_below(model.graph.node)
-    for function in model.functions:
-        yield from _nodes_below(function.node)
-
-
-def _nodes_below(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            yield from _nodes_below(attribute.g.node)
-            for graph in attribute.graphs:
-                yield from _nodes_below(graph.node)
+def _built_in() -> frozenset[Name]:
+    """Return the names of all operators that ONNX Runtime has, standard ones and its own."""
+    return frozenset((each.domain, each.name) for each in get_all_operator_schema())
 
 
 def _tensor(spec: TensorSpec) -> Tensor:
