@@ -11,8 +11,7 @@ from registry.store import audit_log, revisions, versions
 from registry.store.database import reading, writing
 from registry.store.revisions import StoredRevision
 from understudy.domain.canonical import canonical_json, digest_of_text
-from understudy.domain.changes import ACTIONS, Change, Rollback
-from understudy.domain.deployments import Deployment
+from understudy.domain.changes import ACTIONS, Change, Ended, Revision, Rollback
 from understudy.domain.errors import ConflictError, CorruptedError, NotFoundError, RefusedError
 from understudy.domain.versions import VersionRef
 from understudy.gate.record_checks import standing_findings
@@ -27,19 +26,24 @@ class ChangeRequest:
     change: Change
     reason: str
     actor: str
-    expect_revision: int | None  # None: any; 0: not deployed yet
+    expect_revision: int | None  # None: any; 0: never deployed
     dry_run: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    before: Deployment | None
-    after: Deployment
+    before: Revision | None  # None: the model was never deployed
+    after: Revision
     audit_digest: str  # digest of its audit row; empty for a dry run
 
     @property
     def applied(self) -> bool:
         return bool(self.audit_digest)
+
+    @property
+    def from_revision(self) -> int:
+        """Number of the revision before the change; 0 if there was none."""
+        return 0 if self.before is None else self.before.revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class DeploymentChanger:
 
     def _decide(
         self, connection: Connection, request: ChangeRequest
-    ) -> tuple[Deployment | None, Deployment]:
+    ) -> tuple[Revision | None, Revision]:
         model, change = request.model, request.change
         known = versions.numbers_of(connection, model)
         if not known:
@@ -102,13 +106,14 @@ class DeploymentChanger:
         self,
         connection: Connection,
         request: ChangeRequest,
-        before: Deployment | None,
-        after: Deployment,
+        before: Revision | None,
+        after: Revision,
     ) -> str:
         at_ns = round(self.now().timestamp() * 1e9)
         action = ACTIONS[type(request.change)]
+        content = after.last if isinstance(after, Ended) else after
         revisions.add_revision(
-            connection, StoredRevision(after, request.actor, action, request.reason, at_ns)
+            connection, StoredRevision(content, request.actor, action, request.reason, at_ns)
         )
         details = {
             "from_digest": None if before is None else before.digest,

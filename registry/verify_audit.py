@@ -40,7 +40,7 @@ def _present(connection: Connection) -> Iterator[Effect]:
         provenance = digest_of_text(version.provenance_json)
         digest = version_digest(spec.artifact_digest, provenance)
         yield Effect(Action.REGISTER, spec.ref.model, spec.ref.number, digest)
-    for model in revisions.deployed_models(connection):
+    for model in revisions.models_with_revisions(connection):
         for stored in revisions.history_of(connection, model):
             deployment = stored.deployment
             yield Effect(stored.action, model, deployment.revision, deployment.digest)

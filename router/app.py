@@ -24,6 +24,7 @@ from router.pipeline import Pipeline, PipelinePorts, open_pipeline
 from router.ports import Clocks
 from router.revision.live_models import LiveModels
 from router.settings import RouterSettings
+from understudy.control.belief import Belief
 from understudy.control.registry_watch import follow, open_registry_channel
 from understudy.features.ports import FeatureStore
 from understudy.features.stores import open_store
@@ -60,6 +61,7 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
         logs = _log_writer(settings)
         logs.start()
         resources.push_async_callback(_close, "the logs", _in_thread(logs.close, _LOG_CLOSE_S))
+        belief = Belief(settings.state_dir / "last-snapshot.pb")
         channel = open_registry_channel(settings.registry)
         resources.push_async_callback(_close, "the registry's channel", channel.close)
         async with asyncio.TaskGroup() as tasks:
@@ -68,12 +70,14 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
             resources.push_async_callback(_close, "the scorers", pipeline.models.close_scorers)
             if settings.metrics_port:
                 port = settings.metrics_port + worker
-                collector = RouterCollector(pipeline, store.counters)
+                collector = RouterCollector(pipeline, store.counters, belief)
                 close = serve_metrics(settings.metrics_host, port, collector)
                 resources.push_async_callback(_close, "the metrics", _in_thread(close))
-            admin = RouterAdminService(router_id, pipeline, logs)
+            admin = RouterAdminService(router_id, pipeline, logs, belief)
             async with (
-                _in_background(settings, channel, router_id, pipeline.models, tasks) as first,
+                _in_background(
+                    settings, channel, belief, router_id, pipeline.models, tasks
+                ) as first,
                 _admin_server(settings.admin_address(worker), admin),
             ):
                 await _first_of(first, stop)
@@ -116,6 +120,7 @@ def _ports(settings: RouterSettings, store: FeatureStore, logs: LogWriter) -> Pi
 async def _in_background(
     settings: RouterSettings,
     channel: grpc.aio.Channel,
+    belief: Belief,
     router_id: str,
     models: LiveModels,
     tasks: asyncio.TaskGroup,
@@ -123,7 +128,7 @@ async def _in_background(
     """Follow the registry, report to it, and guard deadlines; yield the event of the first snapshot."""
     first_snapshot = asyncio.Event()
     background = [
-        tasks.create_task(_follow(channel, settings, router_id, models, first_snapshot)),
+        tasks.create_task(_follow(channel, belief, router_id, models, first_snapshot)),
         tasks.create_task(_report(channel, router_id, models)),
         tasks.create_task(models.sweep_forever()),
     ]
@@ -176,14 +181,13 @@ def _backlog(most_unread_calls: int) -> dict[str, int]:
 
 async def _follow(
     channel: grpc.aio.Channel,
-    settings: RouterSettings,
+    belief: Belief,
     router_id: str,
     models: LiveModels,
     first_snapshot: asyncio.Event,
 ) -> None:
-    remember_at = settings.state_dir / "last-snapshot.pb"
-    async for snapshot in follow(channel, watcher=router_id, remember_at=remember_at):
-        await models.apply(snapshot)
+    async for snapshot in follow(channel, watcher=router_id, belief=belief):
+        belief.remember(await models.apply(snapshot))
         first_snapshot.set()
 
 

@@ -64,7 +64,7 @@ class Operator:
         answer = await asyncio.to_thread(
             self._registry.change, MODEL, change, reason=f"demo: {reason}"
         )
-        return answer.after.revision
+        return answer.revision
 
     async def until_settled(self, revision: int) -> None:
         """Return once every worker serves `revision` with nothing withheld.

@@ -33,6 +33,7 @@ from understudy.domain.changes import (
     SetRules,
     SetShadow,
     SetThreshold,
+    Undeploy,
 )
 from understudy.domain.deployments import Fallback, Rule, RuleOperator
 from understudy.domain.errors import Fault, InvalidInputError
@@ -155,6 +156,22 @@ def rollback(
     """Undo the last change, whatever it was, or return to a revision: by a new one equal to it."""
     how = _How(reason, dry_run, expect_revision, registry, actor, output)
     _change(checked_model_name(model), Rollback(to_revision), how)
+
+
+@app.command()
+def undeploy(
+    model: Model,
+    *,
+    reason: Reason,
+    dry_run: DryRun = False,
+    expect_revision: Expect = None,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """End a deployment: callers get NOT_FOUND, its scorers end. A rollback begins it again."""
+    how = _How(reason, dry_run, expect_revision, registry, actor, output)
+    _change(checked_model_name(model), Undeploy(), how)
 
 
 @app.command()

@@ -93,6 +93,12 @@ def print_change(
     before, after, screen = response.before, response.after, Screen()
     current = f"revision {before.revision}" if response.HasField("before") else "not deployed"
     verb = "" if response.applied else " would be"
+    if not response.HasField("after"):
+        screen.say(
+            f"{before.model}: {current} ->{verb} not deployed (revision {response.revision})"
+        )
+        screen.table(("part", "before"), _parts(before))
+        return
     screen.say(f"{after.model}: {current} ->{verb} revision {after.revision} ({after.digest[:12]})")
     rows = [
         (name, old if response.HasField("before") else "", new)

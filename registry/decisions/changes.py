@@ -6,17 +6,22 @@ from typing import assert_never
 
 from understudy.domain.changes import (
     ACTIONS,
+    Action,
     Change,
+    ContentChange,
     DeployChampion,
+    Ended,
     Promote,
     RemoveCanary,
     RemoveShadow,
+    Revision,
     Rollback,
     SetCanary,
     SetFallback,
     SetRules,
     SetShadow,
     SetThreshold,
+    Undeploy,
 )
 from understudy.domain.deployments import (
     Challenger,
@@ -41,18 +46,18 @@ class PastRevision:
 
 
 def apply_change(
-    current: Deployment | None,
+    current: Revision | None,
     change: Change,
     *,
-    earlier: Deployment | None,
+    earlier: Revision | None,
     model: str,
     known_versions: frozenset[int],
     first_salt: str,
-) -> Deployment:
+) -> Revision:
     """Return the revision that follows `current` under `change`.
 
     Args:
-        current: the newest revision; None if the model is not deployed.
+        current: the newest revision; None if the model was never deployed.
         change: the requested change.
         earlier: the revision named by `needed_revision`; None if it does not exist.
         model: the model's name.
@@ -64,14 +69,20 @@ def apply_change(
         RefusedError: the state does not allow the change, or the change has no effect.
         InvalidInputError: the revision would contradict itself, e.g. weights above 10000.
     """
-    if current is None:
-        changed, revision = _first(change, model, first_salt), 1
-    else:
-        changed, revision = _next(current, change, earlier), current.revision + 1
+    revision = 1 if current is None else current.revision + 1
+    if isinstance(change, Undeploy):
+        return Ended(replace(_deployed(current, model), revision=revision, standby=()))
+    match current:
+        case Deployment():
+            changed = _next(current, change, earlier)
+        case Ended(last=last):
+            changed = _again(last, change, earlier)
+        case _:
+            changed = _first(change, model, first_salt)
     for number in versions_in_use(changed):
         if number not in known_versions:
             raise NotFoundError("version", VersionRef(model, number))
-    if current is not None and changed.digest == current.digest:
+    if isinstance(current, Deployment) and changed.digest == current.digest:
         raise RefusedError(f"{model} is already in this state at revision {current.revision}")
     return replace(changed, revision=revision, standby=())
 
@@ -96,12 +107,14 @@ def needed_revision(past: Sequence[PastRevision], change: Change) -> int | None:
             f"revision {past[0].revision} is itself a rollback, and undoing it would restore the "
             f"state that was left; name one with --to-revision: {_candidates(past)}"
         )
-    return past[0].revision - 1
+    return past[1].revision if len(past) > 1 else None
 
 
-def gains(before: Deployment | None, after: Deployment) -> tuple[int, ...]:
+def gains(before: Revision | None, after: Revision) -> tuple[int, ...]:
     """Return the versions that `after` adds, or gives more live or shadow traffic."""
-    had = _traffic_bp(before) if before is not None else {}
+    if isinstance(after, Ended):
+        return ()
+    had = _traffic_bp(before) if isinstance(before, Deployment) else {}
     return tuple(
         sorted(number for number, bp in _traffic_bp(after).items() if bp > had.get(number, -1))
     )
@@ -125,18 +138,36 @@ def _candidates(past: Sequence[PastRevision]) -> str:
     """Return the latest revisions that differ from the current one, each content once."""
     latest: dict[str, PastRevision] = {}
     for each in past:
-        latest.setdefault(each.digest, each)
+        if each.action != Action.UNDEPLOY:
+            latest.setdefault(each.digest, each)
     others = [each for each in latest.values() if each.digest != past[0].digest]
     return ", ".join(f"{each.revision} (champion @{each.champion})" for each in others[:_NAMED])
 
 
-def _first(change: Change, model: str, salt: str) -> Deployment:
+def _first(change: ContentChange, model: str, salt: str) -> Deployment:
     if not isinstance(change, DeployChampion):
-        raise RefusedError(f"{model} is not deployed; deploy a champion first")
+        raise _not_deployed(model)
     return Deployment(model=model, revision=1, champion=change.version, salt=salt)
 
 
-def _next(current: Deployment, change: Change, earlier: Deployment | None) -> Deployment:
+def _again(last: Deployment, change: ContentChange, earlier: Revision | None) -> Deployment:
+    """Return the content of a deployment that was ended and begins again, with its old salt."""
+    if isinstance(change, Rollback):
+        return _returned(last, change, earlier)
+    return _first(change, last.model, last.salt)
+
+
+def _deployed(current: Revision | None, model: str) -> Deployment:
+    if isinstance(current, Deployment):
+        return current
+    raise _not_deployed(model)
+
+
+def _not_deployed(model: str) -> RefusedError:
+    return RefusedError(f"{model} is not deployed; deploy a champion first")
+
+
+def _next(current: Deployment, change: ContentChange, earlier: Revision | None) -> Deployment:
     match change:
         case DeployChampion(version=version):
             return _with_champion(current, version)
@@ -240,9 +271,14 @@ def _promotable(current: Deployment, version: int | None) -> int:
     return version
 
 
-def _returned(current: Deployment, change: Rollback, earlier: Deployment | None) -> Deployment:
-    if earlier is not None:
+def _returned(current: Deployment, change: Rollback, earlier: Revision | None) -> Deployment:
+    if isinstance(earlier, Deployment):
         return earlier
+    if isinstance(earlier, Ended):
+        raise RefusedError(
+            f"revision {earlier.revision} ended the deployment of {current.model}; to end it "
+            "again, undeploy it"
+        )
     if change.to_revision is None:
         raise RefusedError(f"{current.model} has no revision before {current.revision}")
     raise NotFoundError("revision", f"{change.to_revision} of {current.model}")

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -15,21 +15,20 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Engine
 
-from registry.decisions.changes import standby_of
 from registry.server.observed import Observed, SeenRouter
 from registry.server.report_checks import LONGEST_NAME, checked_scorers_report
+from registry.server.stored_state import StoredState, read_stored_state
 from registry.server.watchers import Watchers
-from registry.store import host_reports, revisions, versions
-from registry.store.database import count_start, lineage_of, reading, writing
-from understudy.domain.deployments import Deployment, versions_to_run
+from registry.store import host_reports, lineage
+from registry.store.database import reading, writing
+from registry.store.lineage import OpenedEpoch
+from understudy.domain.deployments import Deployment
 from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.domain.reports import RouterReport, ScorersReport
-from understudy.domain.snapshots import ScorerProcess, Snapshot, VersionSpec
-from understudy.domain.versions import VersionRef
+from understudy.domain.snapshots import ScorerProcess, Snapshot
 
 _EXPIRIES_PER_TERM = 4
 _MOST_LOGGED = 20
-_SEQUENCES_PER_START = 1 << 32  # so that the sequence grows across restarts too
 
 _log = structlog.get_logger()
 ResultT = TypeVar("ResultT")
@@ -41,17 +40,6 @@ class LiveOptions:
     report_ttl_s: float
     max_watchers: int
     max_watchers_per_peer: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """The content of the database that watchers need."""
-
-    deployments: tuple[Deployment, ...] = ()  # with their standby
-    versions: tuple[VersionSpec, ...] = ()  # the versions that the deployments need
-    artifact_digests: Mapping[VersionRef, str] = field(
-        default_factory=dict
-    )  # of all registered versions
 
 
 class LiveState:
@@ -74,7 +62,7 @@ class LiveState:
         self._changing = asyncio.Lock()
         self._saving = asyncio.Lock()
         self._owned = asyncio.TaskGroup()
-        self._stored = _Stored()
+        self._stored = StoredState()
         self.observed = Observed(ttl_s=options.report_ttl_s)
         self.watchers = Watchers(
             Snapshot(lineage="", sequence=0),
@@ -85,9 +73,8 @@ class LiveState:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["LiveState"]:
         """Read the state, then maintain it until the block ends; started changes are finished."""
-        starts = await self.run(lambda: count_start(self._engine))
-        lineage = await self.run(lambda: lineage_of(self._engine))
-        self.watchers.publish(Snapshot(lineage, starts * _SEQUENCES_PER_START))
+        epoch = await self.run(self._open_epoch)
+        self.watchers.publish(Snapshot("", epoch.first_sequence))
         kept = await self.run(self._read_reports)
         sound = list(_sound_reports(kept))
         self.observed.restore(sound, now_s=self._now_s())
@@ -169,14 +156,17 @@ class LiveState:
         self._publish()
 
     def _publish(self) -> None:
-        before = self.snapshot
+        stored = self._stored
         self.watchers.publish(
             Snapshot(
-                lineage=before.lineage,
-                sequence=before.sequence + 1,
-                deployments=self._stored.deployments,
-                versions=self._stored.versions,
+                lineage=stored.identity.lineage,
+                sequence=self.snapshot.sequence + 1,
+                deployments=stored.deployments,
+                versions=stored.versions,
                 scorers=tuple(each for each in self.observed.scorers() if self._may_serve(each)),
+                undeployed=stored.undeployed,
+                epochs=stored.identity.epochs,
+                succeeds=stored.identity.succeeds,
             )
         )
 
@@ -199,19 +189,17 @@ class LiveState:
                 versions=sorted({str(each.ref) for each in ignored})[:_MOST_LOGGED],
             )
 
-    def _read(self) -> _Stored:
-        deployed: list[Deployment] = []
+    def _read(self) -> StoredState:
         with reading(self._engine) as connection:
-            for model in revisions.deployed_models(connection):
-                current = revisions.current_of(connection, model)
-                if current is not None:
-                    champions = revisions.champions_of(connection, model)
-                    standby = standby_of(current, champions, limit=self._options.standby_versions)
-                    deployed.append(replace(current, standby=standby))
-            needed = [VersionRef(d.model, n) for d in deployed for n in versions_to_run(d)]
-            found = tuple(versions.get_version(connection, ref).spec for ref in needed)
-            digests = versions.artifact_digests(connection)
-        return _Stored(tuple(deployed), found, digests)
+            return read_stored_state(connection, standby_versions=self._options.standby_versions)
+
+    def _open_epoch(self) -> OpenedEpoch:
+        with writing(self._engine) as connection:
+            opened = lineage.open_epoch(connection)
+            if not opened.continues_file:
+                # The scorers of the reports in a copy are those of the original.
+                host_reports.forget_all(connection)
+            return opened
 
     def _read_reports(self) -> dict[str, str]:
         with reading(self._engine) as connection:

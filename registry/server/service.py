@@ -30,6 +30,7 @@ from registry.server.submissions import Submissions
 from registry.server.watch_messages import WatchMessages
 from registry.server.wire import (
     audit_to_wire,
+    changed_to_wire,
     level_of,
     model_of,
     report_to_wire,
@@ -44,6 +45,7 @@ from understudy.control.change_wire import change_from_wire
 from understudy.control.report_wire import scorer_to_wire
 from understudy.control.wire import deployment_to_wire
 from understudy.control.wire_values import ref_from_wire, value_or_none
+from understudy.domain.changes import Ended
 from understudy.domain.errors import NotFoundError, OverloadedError
 from understudy.domain.versions import checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
@@ -140,25 +142,23 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             else:
                 changed = await self._live.change(lambda: self._parts.changer.change(asked))
                 _log_change(asked, changed)
-            return pb.ChangeDeploymentResponse(
-                before=None if changed.before is None else deployment_to_wire(changed.before),
-                after=deployment_to_wire(changed.after),
-                applied=changed.applied,
-            )
+            return changed_to_wire(changed)
 
     async def GetDeployment(  # noqa: N802
         self, request: pb.GetDeploymentRequest, context: Context
     ) -> pb.GetDeploymentResponse:
         async with answering(context, "GetDeployment"):
             model, number = request.model, value_or_none(request, "revision")
-            current = self._live.deployments(model)
-            if not current:
-                raise NotFoundError("deployment of", model)
             if number is None:
+                current = self._live.deployments(model)
+                if not current:
+                    raise NotFoundError("deployment of", model)
                 return pb.GetDeploymentResponse(deployment=deployment_to_wire(current[0]))
             found = await self._read(lambda c: revisions.revision_of(c, model, number))
             if found is None:
                 raise NotFoundError("revision", f"{number} of {model}")
+            if isinstance(found, Ended):
+                raise NotFoundError("deployment", f"of {model} in revision {number}, its end,")
             return pb.GetDeploymentResponse(deployment=deployment_to_wire(found))
 
     async def ListRevisions(  # noqa: N802
@@ -290,7 +290,7 @@ def _log_change(asked: ChangeRequest, changed: Changed) -> None:
         model=asked.model,
         actor=asked.actor,
         change=type(asked.change).__name__,
-        from_revision=0 if changed.before is None else changed.before.revision,
+        from_revision=changed.from_revision,
         to_revision=changed.after.revision,
         digest=changed.after.digest,
         audit_digest=changed.audit_digest,  # stored elsewhere too, it reveals a rewritten log

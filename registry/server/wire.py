@@ -1,5 +1,6 @@
 """Translation of the registry's own messages to its values and back; see `understudy.control.wire`."""
 
+from registry.change_deployment import Changed
 from registry.decisions.audit_chain import RecordedRow
 from registry.register_version import Registration
 from registry.store.revisions import StoredRevision
@@ -8,7 +9,8 @@ from understudy.artifact.paths import checked_path
 from understudy.control.wire import deployment_to_wire, file_from_wire, version_to_wire
 from understudy.control.wire_enums import ACTIONS, LEVEL_OF
 from understudy.control.wire_values import timestamp
-from understudy.domain.deployments import DegradationLevel
+from understudy.domain.changes import Revision
+from understudy.domain.deployments import DegradationLevel, Deployment
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureView, view_from_canonical_json
 from understudy.domain.versions import ScoreOutput, checked_model_name
@@ -71,6 +73,19 @@ def report_to_wire(report: GateReport) -> pb.GateReport:
         artifact_digest=report.artifact_digest,
         provenance_digest=report.provenance_digest or None,
     )
+
+
+def changed_to_wire(changed: Changed) -> pb.ChangeDeploymentResponse:
+    return pb.ChangeDeploymentResponse(
+        before=_deployed(changed.before),
+        after=_deployed(changed.after),
+        applied=changed.applied,
+        revision=changed.after.revision,
+    )
+
+
+def _deployed(revision: Revision | None) -> pb.Deployment | None:
+    return deployment_to_wire(revision) if isinstance(revision, Deployment) else None
 
 
 def revision_to_wire(stored: StoredRevision) -> pb.RevisionEntry:

@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, create_engine, event, select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from registry.store import schema
+from registry.store import lineage, schema
 from understudy.domain.errors import RefusedError, UnavailableError
 
 _BUSY_TIMEOUT_MS = 5_000
@@ -32,9 +30,7 @@ def open_database(path: Path) -> Engine:
         with writing(engine) as connection:
             schema.metadata.create_all(connection)
             _check_schema_version(connection)
-            connection.execute(
-                insert(schema.lineage).values(place=1, id=str(uuid4())).on_conflict_do_nothing()
-            )
+            lineage.begin(connection)
     except BaseException:
         engine.dispose()
         raise
@@ -61,29 +57,6 @@ def reading(engine: Engine) -> Iterator[Connection]:
         connection.execution_options(begin="BEGIN").begin(),
     ):
         yield connection
-
-
-def lineage_of(engine: Engine) -> str:
-    """Return the id that was made with the database; no other database has it, except copies."""
-    with reading(engine) as connection:
-        found: str = connection.execute(select(schema.lineage.c.id)).scalar_one()
-    return found
-
-
-def count_start(engine: Engine) -> int:
-    """Count a start of the registry on this database, and return the number of starts."""
-    with writing(engine) as connection:
-        table = schema.settings
-        starts = insert(table).values(name="starts", value=1)
-        connection.execute(
-            starts.on_conflict_do_update(
-                index_elements=[table.c.name], set_={"value": table.c.value + 1}
-            )
-        )
-        found: int = connection.execute(
-            select(table.c.value).where(table.c.name == "starts")
-        ).scalar_one()
-    return found
 
 
 def _check_schema_version(connection: Connection) -> None:

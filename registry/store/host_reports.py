@@ -25,6 +25,10 @@ def forget(connection: Connection, host_ids: tuple[str, ...]) -> None:
     connection.execute(delete(host_reports).where(host_reports.c.host_id.in_(host_ids)))
 
 
+def forget_all(connection: Connection) -> None:
+    connection.execute(delete(host_reports))
+
+
 def read_all(connection: Connection) -> dict[str, str]:
     """Return the JSON of each host's report, for `report_of`; it may be damaged."""
     rows = connection.execute(select(host_reports.c.host_id, host_reports.c.report_json))

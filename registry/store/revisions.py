@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, func, select
 from registry.decisions.changes import PastRevision
 from registry.store.schema import revisions
 from understudy.domain.canonical import canonical_json
+from understudy.domain.changes import Action, Ended, Revision
 from understudy.domain.deployments import Deployment, content_of, deployment_from_content
 
 _GREATEST_STORED = (1 << 63) - 1  # limit of an integer in SQLite; a message may have a larger one
@@ -15,11 +16,16 @@ _GREATEST_STORED = (1 << 63) - 1  # limit of an integer in SQLite; a message may
 
 @dataclass(frozen=True, slots=True)
 class StoredRevision:
-    deployment: Deployment
+    deployment: Deployment  # the one that an undeploy ended, under the undeploy's number
     actor: str
     action: str
     reason: str
     at_ns: int  # UTC, since 1970
+
+    @property
+    def content(self) -> Revision:
+        """The deployment, or its end."""
+        return Ended(self.deployment) if self.action == Action.UNDEPLOY else self.deployment
 
 
 def add_revision(connection: Connection, stored: StoredRevision) -> None:
@@ -40,13 +46,13 @@ def add_revision(connection: Connection, stored: StoredRevision) -> None:
 
 
 def history_of(connection: Connection, model: str) -> list[StoredRevision]:
-    """Return every revision of a model, oldest first; empty if it is not deployed."""
+    """Return every revision of a model, oldest first; empty if it was never deployed."""
     query = select(revisions).where(revisions.c.model == model).order_by(revisions.c.revision)
     return [_from_row(row) for row in connection.execute(query).mappings()]
 
 
-def current_of(connection: Connection, model: str) -> Deployment | None:
-    """Return the newest revision, or None if the model is not deployed."""
+def current_of(connection: Connection, model: str) -> Revision | None:
+    """Return the newest revision, or None if the model was never deployed."""
     query = (
         select(revisions)
         .where(revisions.c.model == model)
@@ -54,7 +60,7 @@ def current_of(connection: Connection, model: str) -> Deployment | None:
         .limit(1)
     )
     row = connection.execute(query).mappings().first()
-    return None if row is None else _from_row(row).deployment
+    return None if row is None else _from_row(row).content
 
 
 def past_of(connection: Connection, model: str, *, limit: int) -> list[PastRevision]:
@@ -68,13 +74,13 @@ def past_of(connection: Connection, model: str, *, limit: int) -> list[PastRevis
     return [PastRevision(**row) for row in connection.execute(query).mappings()]
 
 
-def revision_of(connection: Connection, model: str, number: int) -> Deployment | None:
+def revision_of(connection: Connection, model: str, number: int) -> Revision | None:
     """Return one revision, or None if it does not exist."""
     if number > _GREATEST_STORED:
         return None
     query = select(revisions).where(revisions.c.model == model, revisions.c.revision == number)
     row = connection.execute(query).mappings().first()
-    return None if row is None else _from_row(row).deployment
+    return None if row is None else _from_row(row).content
 
 
 def champions_of(connection: Connection, model: str) -> tuple[int, ...]:
@@ -88,7 +94,8 @@ def champions_of(connection: Connection, model: str) -> tuple[int, ...]:
     return tuple(connection.execute(query).scalars())
 
 
-def deployed_models(connection: Connection) -> list[str]:
+def models_with_revisions(connection: Connection) -> list[str]:
+    """Return every model that was ever deployed, in order."""
     query = select(revisions.c.model).distinct().order_by(revisions.c.model)
     return list(connection.execute(query).scalars())
 

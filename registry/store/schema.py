@@ -3,7 +3,6 @@
 from sqlalchemy import (
     DDL,
     BigInteger,
-    CheckConstraint,
     Column,
     Float,
     Integer,
@@ -14,14 +13,14 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = MetaData()
 
 settings = Table(
     "registry",
     metadata,
-    Column("name", String(32), primary_key=True),  # schema_version, starts
+    Column("name", String(32), primary_key=True),  # schema_version
     Column("value", BigInteger, nullable=False),
 )
 
@@ -84,12 +83,26 @@ audit = Table(
     Column("digest", String(64), nullable=False),
 )
 
-# Id of the registry: made once with the database, and the same in every copy of it.
-lineage = Table(
+# Ids of the registry; the latest is in effect. The first is made with the database, and is the same
+# in every copy of it; each restore makes another one.
+lineages = Table(
     "lineage",
     metadata,
-    Column("place", Integer, CheckConstraint("place = 1"), primary_key=True),  # a single row
+    Column("place", Integer, primary_key=True),  # 1, 2, 3 …
     Column("id", String(36), nullable=False),
+    Column("successor_of", Text, nullable=False),  # lineage of another database; empty for none
+    Column("revisions_above", Integer, nullable=False),  # numbers that its revisions must exceed
+    Column("ended_json", Text, nullable=False),  # models of the predecessor that end with it
+)
+
+# Each opening of the database by a process.
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("number", Integer, primary_key=True),  # 1, 2, 3 …
+    Column("id", String(36), nullable=False),
+    Column("first_change", BigInteger, nullable=False),  # last row of the audit log before it
+    Column("file", Text, nullable=False),  # identity of the file and of the running system
 )
 
 # The last report of each scorer host, so that a restarted registry names scorers at once.
@@ -100,7 +113,7 @@ host_reports = Table(
     Column("report_json", Text, nullable=False),  # ScorersReport
 )
 
-for _table in (versions, feature_views, revisions, audit, lineage):
+for _table in (versions, feature_views, revisions, audit, lineages, epochs):
     for _verb in ("UPDATE", "DELETE"):
         event.listen(
             _table,

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from understudy.control.report_wire import withheld_from_wire
+from understudy.control.report_wire import refusal_from_wire, withheld_from_wire
 from understudy.control.wire_enums import LEVEL_OF, shown_name
 from understudy.router.v1 import router_pb2
 from understudy.runtime.terminal.json_output import print_json
@@ -106,6 +106,8 @@ def troubles(found: Sequence[Status]) -> list[str]:
     """Return a line for each problem that an operator should know of."""
     lines: list[str] = []
     for each in found:
+        if each.HasField("refusal"):
+            lines.append(f"{each.router_id}: {refusal_from_wire(each.refusal)}")
         lines += [
             f"{each.router_id}: breaker open for {scorer.model}@{scorer.version} "
             f"({scorer.address}): {scorer.last_failure}"

@@ -11,7 +11,8 @@ from router.ladder.drill import RunningDrill
 from router.pipeline import Pipeline
 from router.revision.live_model import LiveModel
 from router.revision.live_models import LiveModels
-from understudy.control.report_wire import model_state_to_wire
+from understudy.control.belief import Belief
+from understudy.control.report_wire import model_state_to_wire, refusal_to_wire
 from understudy.control.wire_enums import ARMS, LEVEL_OF, LEVELS, REASONS, wire_values
 from understudy.domain.deployments import Arm, Challenger, DegradationLevel
 from understudy.domain.errors import FailureKind, InvalidInputError, RefusedError
@@ -33,6 +34,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
         router_id: str,
         pipeline: Pipeline,
         logs: LogWriter,
+        belief: Belief,
     ) -> None:
         self._router_id = router_id
         self._models = pipeline.models
@@ -41,6 +43,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
         self._features = pipeline.features
         self._logs = logs
         self._drill = pipeline.drill
+        self._belief = belief
 
     async def GetRouterStatus(  # noqa: N802 - name given by the .proto
         self,
@@ -68,6 +71,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
             admission_limit_rows=self._gate.limit.rows,
             feature_breaker_open=self._features.is_open,
             drill=_drill(self._drill.running()),
+            refusal=refusal_to_wire(self._belief.refusal),
         )
 
     async def StartDrill(  # noqa: N802 - name given by the .proto

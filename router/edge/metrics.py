@@ -15,6 +15,8 @@ from prometheus_client.registry import Collector
 from router.books.counters import Histogram
 from router.edge.explain import withheld_bp
 from router.pipeline import Pipeline
+from understudy.control.belief import Belief
+from understudy.domain.belief import RefusalReason
 from understudy.domain.errors import UnavailableError
 
 _LONGEST_READ_S = 5.0  # limit on a scrape's wait for the event loop; then it fails
@@ -27,11 +29,13 @@ class RouterCollector(Collector):
         self,
         pipeline: Pipeline,
         store_counters: Callable[[], Mapping[str, int]],
+        belief: Belief,
     ) -> None:
         self._store_counters = store_counters
         self._counters = pipeline.counters
         self._gate = pipeline.gate
         self._models = pipeline.models
+        self._belief = belief
 
     def collect(self) -> Iterator[Metric]:
         yield from self._answers()
@@ -53,6 +57,7 @@ class RouterCollector(Collector):
         )
         yield self._store()
         yield from self._troubles()
+        yield from self._registry()
         yield from self._live()
         yield from self._mirrors()
 
@@ -106,6 +111,24 @@ class RouterCollector(Collector):
                     where = (live.deployment.model, str(number), puller.address)
                     breakers.add_metric(where, int(not puller.guarded.is_closed))
         yield breakers
+
+    def _registry(self) -> Iterator[Metric]:
+        refused = GaugeMetricFamily(
+            "understudy_router_registry_refused",
+            "1 while the latest state of the registry is refused and an earlier one is in effect",
+            labels=("reason",),
+        )
+        refusal = self._belief.refusal
+        for reason in RefusalReason:
+            refused.add_metric(
+                (reason.value,), int(refusal is not None and refusal.reason is reason)
+            )
+        yield refused
+        yield CounterMetricFamily(
+            "understudy_router_refused_snapshots",
+            "States of the registry that were received and refused",
+            self._belief.refused_states,
+        )
 
     def _store(self) -> Metric:
         events = CounterMetricFamily(

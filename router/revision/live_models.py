@@ -14,6 +14,7 @@ from router.lanes.guarded_scorer import GuardedScorer
 from router.lanes.version_lane import VersionLane
 from router.ports import ClosableScorer, DrillState
 from router.revision.live_model import LiveModel, Shared
+from understudy.domain.belief import with_deployments
 from understudy.domain.deployments import Deployment, versions_to_run
 from understudy.domain.errors import UnderstudyError
 from understudy.domain.snapshots import ScorerState, Snapshot, VersionSpec
@@ -70,10 +71,14 @@ class LiveModels:
     def __iter__(self) -> Iterator[LiveModel]:
         return iter(self.live.values())
 
-    async def apply(self, snapshot: Snapshot) -> None:
-        """Serve the snapshot. A deployment that cannot be compiled keeps its old model."""
+    async def apply(self, snapshot: Snapshot) -> Snapshot:
+        """Serve the snapshot; return the state that acts.
+
+        A deployment that cannot be compiled keeps its old model, and acts in its old revision.
+        """
         specs = {spec.ref: spec for spec in snapshot.versions}
         ready = _ready_addresses(snapshot)
+        not_applied: list[_Inputs] = []
         for deployment in snapshot.deployments:
             try:
                 self._apply_one(deployment, specs, ready)
@@ -84,12 +89,18 @@ class LiveModels:
                     revision=deployment.revision,
                     why=str(error),
                 )
+                not_applied += [self._inputs[n] for n in [deployment.model] if n in self._inputs]
         for gone in self.live.keys() - {each.model for each in snapshot.deployments}:
             self._retire(self.live.pop(gone))
             del self._inputs[gone]
         self.lineage, self.sequence = snapshot.lineage, snapshot.sequence
         self._forget_plans()
         await self._close_unused()
+        return with_deployments(
+            snapshot,
+            [each.deployment for each in not_applied],
+            versions=[spec for each in not_applied for spec in each.specs],
+        )
 
     async def sweep_forever(self) -> None:
         """Answer late calls from the ladder, hedge, and release drained models, periodically."""

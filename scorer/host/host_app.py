@@ -14,6 +14,7 @@ from scorer.host.addresses import Addresses
 from scorer.host.artifact_cache import ArtifactCache
 from scorer.host.fleet import Fleet
 from scorer.settings import HostSettings
+from understudy.control.belief import Belief
 from understudy.control.registry_watch import follow, open_registry_channel
 from understudy.control.report_wire import scorers_report_to_wire
 from understudy.domain.reports import ScorersReport
@@ -39,6 +40,7 @@ async def host(settings: HostSettings) -> int:
         server = new_server()
         health = add_health_and_reflection(server, ())
         _log.info("bound", listen=settings.listen, port=bind(server, settings.listen))
+        belief = Belief(settings.dir / "snapshot.pb")
         cache = ArtifactCache(
             settings.dir, channel, timeout_s=_FETCH_TIMEOUT_S, keep_s=settings.keep_artifacts_s
         )
@@ -49,7 +51,7 @@ async def host(settings: HostSettings) -> int:
         )
         async with asyncio.TaskGroup() as tasks:
             fleet = Fleet(settings, host_id, cache, addresses, tasks)
-            following = tasks.create_task(_follow(channel, fleet, settings, host_id))
+            following = tasks.create_task(_follow(channel, belief, fleet, settings, host_id))
             reporting = tasks.create_task(_report(channel, fleet, settings, host_id))
             arranging = tasks.create_task(fleet.keep_cpus_arranged())
             await serve_until_stopped(server, health, stop, DrainTimes(0.0, 1.0))
@@ -63,11 +65,11 @@ async def host(settings: HostSettings) -> int:
 
 
 async def _follow(
-    channel: grpc.aio.Channel, fleet: Fleet, settings: HostSettings, host_id: str
+    channel: grpc.aio.Channel, belief: Belief, fleet: Fleet, settings: HostSettings, host_id: str
 ) -> None:
-    remember_at = settings.dir / "snapshot.pb"
-    async for snapshot in follow(channel, watcher=host_id, remember_at=remember_at):
+    async for snapshot in follow(channel, watcher=host_id, belief=belief):
         _apply(snapshot, fleet, settings)
+        belief.remember(snapshot)
 
 
 def _apply(snapshot: Snapshot, fleet: Fleet, settings: HostSettings) -> None:

@@ -19,15 +19,18 @@ from understudy.domain.changes import (
     ACTIONS,
     Change,
     DeployChampion,
+    Ended,
     Promote,
     RemoveCanary,
     RemoveShadow,
+    Revision,
     Rollback,
     SetCanary,
     SetFallback,
     SetRules,
     SetShadow,
     SetThreshold,
+    Undeploy,
 )
 from understudy.domain.deployments import (
     Challenger,
@@ -56,29 +59,40 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
     st.builds(SetFallback, st.builds(Fallback, version=st.none() | NUMBERS)),
     st.builds(SetRules, st.sampled_from([(), (RULE,), (RULE, RULE)])),
     st.builds(SetThreshold, st.none() | st.floats()),
+    st.builds(Undeploy),
 )
+
+
+def content_of(revision: Revision) -> Deployment:
+    return revision.last if isinstance(revision, Ended) else revision
 
 
 @dataclass
 class History:
     """The revisions of a model, oldest first, each with the action that created it."""
 
-    revisions: list[Deployment] = field(default_factory=list)
+    revisions: list[Revision] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
 
     def __getitem__(self, index: int) -> Deployment:
-        return self.revisions[index]
+        return content_of(self.revisions[index])
 
     @property
     def past(self) -> list[PastRevision]:
-        made = zip(self.revisions, self.actions, strict=True)
+        made = [(self[index], action) for index, action in enumerate(self.actions)]
         return [PastRevision(r.revision, r.champion, r.digest, action) for r, action in made][::-1]
 
     @property
     def champions(self) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(revision.champion for revision in reversed(self.revisions)))
+        return tuple(
+            dict.fromkeys(self[-back].champion for back in range(1, len(self.revisions) + 1))
+        )
 
     def after(self, change: Change) -> Deployment:
+        """Return the content of the next revision; the history stays the same."""
+        return content_of(self.next(change))
+
+    def next(self, change: Change) -> Revision:
         """Return the next revision; the history stays the same."""
         needed = needed_revision(self.past, change)
         return apply_change(
@@ -91,9 +105,10 @@ class History:
         )
 
     def make(self, change: Change) -> Deployment:
-        self.revisions.append(self.after(change))
+        """Append the next revision; return its content."""
+        self.revisions.append(self.next(change))
         self.actions.append(ACTIONS[type(change)])
-        return self.revisions[-1]
+        return self[-1]
 
 
 def history_after(*changes: Change) -> History:
@@ -120,7 +135,12 @@ def test_no_sequence_of_changes_breaks_a_deployment(changes: list[Change]) -> No
         if isinstance(change, Rollback):
             wanted = change.to_revision or len(before) - 1
             assert after.digest == history[wanted - 1].digest
-    assert all(earlier.digest != later.digest for earlier, later in pairwise(history.revisions))
+            assert not isinstance(before[wanted - 1], Ended)
+    for earlier, later in pairwise(history.revisions):
+        if isinstance(earlier, Ended):
+            assert not isinstance(later, Ended)
+        else:
+            assert isinstance(later, Ended) == (earlier.digest == later.digest)
 
 
 @given(st.lists(CHANGES, max_size=20))
@@ -153,7 +173,7 @@ def test_standby_consists_of_former_champions_without_a_role(
 
 
 def test_the_first_change_deploys_a_champion() -> None:
-    [first] = history_after(DeployChampion(2)).revisions
+    first = history_after(DeployChampion(2))[0]
 
     assert (first.champion, first.revision, first.salt) == (2, 1, "a salt")
 
@@ -267,6 +287,41 @@ def test_few_candidates_are_named() -> None:
         history_after(DeployChampion(1), *changes, Rollback()).after(Rollback())
 
     assert str(refused.value).count("champion @") == 5
+
+
+def test_an_undeploy_ends_a_deployment_and_a_rollback_begins_it_again() -> None:
+    history = history_after(DeployChampion(1), SetCanary(2, 1000))
+
+    history.make(Undeploy())
+    ended = history.revisions[-1]
+    again = history.make(Rollback())
+
+    assert ended == Ended(history[1].numbered(3))
+    assert again == history[1].numbered(4)
+
+
+def test_a_deployment_begins_again_with_its_numbers_and_salt() -> None:
+    history = history_after(DeployChampion(1), SetCanary(2, 1000), Undeploy())
+
+    again = history.make(DeployChampion(3))
+
+    assert again == Deployment("fraud", 4, champion=3, salt=history[0].salt)
+
+
+@pytest.mark.parametrize("change", [Undeploy(), SetCanary(2, 10), SetFallback(Fallback())])
+def test_an_ended_deployment_takes_no_change(change: Change) -> None:
+    history = history_after(DeployChampion(1), Undeploy())
+
+    with pytest.raises(RefusedError, match="fraud is not deployed"):
+        history.make(change)
+
+
+def test_a_rollback_to_an_end_is_refused() -> None:
+    history = history_after(DeployChampion(1), Undeploy(), DeployChampion(2))
+
+    for change in (Rollback(2), Rollback()):
+        with pytest.raises(RefusedError, match="revision 2 ended the deployment of fraud"):
+            history.make(change)
 
 
 def test_policies_are_replaced_as_a_whole() -> None:

@@ -18,10 +18,12 @@ from registry.server.observed import Observed
 from registry.server.watch_messages import WatchMessages
 from registry.server.watchers import Watchers
 from registry.store import schema
-from registry.store.database import lineage_of, open_database, writing
+from registry.store.database import open_database, reading, writing
+from registry.store.lineage import identity_of
 from tests.registry.faults import full_disk
 from tests.registry.operator import LIMIT_S, running_registry
 from understudy.domain.changes import Change, DeployChampion, Rollback, SetCanary
+from understudy.domain.deployments import Deployment
 from understudy.domain.errors import (
     ConflictError,
     CorruptedError,
@@ -230,7 +232,9 @@ def test_expired_provenance_blocks_the_next_step_but_not_the_way_back(
     with pytest.raises(RefusedError, match="no longer holds"):
         later.change(asked(DeployChampion(2)))
 
-    assert later.change(asked(Rollback())).after.challengers == ()
+    after = later.change(asked(Rollback())).after
+    assert isinstance(after, Deployment)
+    assert after.challengers == ()
     engine.dispose()
 
 
@@ -250,7 +254,8 @@ def test_a_lineage_is_made_once_and_kept(tmp_path: Path) -> None:
     lineages = []
     for name in ("one", "one", "other"):
         engine = open_database(tmp_path / f"{name}.sqlite")
-        lineages.append(lineage_of(engine))
+        with reading(engine) as connection:
+            lineages.append(identity_of(connection).lineage)
         engine.dispose()
 
     first, again, other = lineages

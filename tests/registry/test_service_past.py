@@ -43,6 +43,8 @@ async def test_a_restart_keeps_everything(seeded: Path) -> None:
 
         assert after.sequence > before.sequence
         after.sequence = before.sequence
+        assert list(after.epochs[: len(before.epochs)]) == list(before.epochs)
+        del after.epochs[len(before.epochs) :]
         assert after == before
         assert kept.version == version
         assert await operator.audit() == log
@@ -93,7 +95,9 @@ async def test_tampering_with_the_log_or_the_revisions_is_detected(
     assert not log.chain_intact
 
 
-@pytest.mark.parametrize("table", ["versions", "feature_views", "revisions", "audit", "lineage"])
+@pytest.mark.parametrize(
+    "table", ["versions", "feature_views", "revisions", "audit", "lineage", "epochs"]
+)
 @pytest.mark.parametrize("verb", ["DELETE FROM {}", "UPDATE {} SET rowid = rowid"])
 async def test_the_database_itself_refuses_to_change_the_past(
     deployer: Operator, seeded: Path, table: str, verb: str

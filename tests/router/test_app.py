@@ -23,7 +23,7 @@ from understudy.scoring.v1 import scoring_pb2_grpc
 @asynccontextmanager
 async def open_router(root: Path, **settings: Any) -> AsyncIterator[grpc.aio.Channel]:
     """Run a router without a registry, with a stored snapshot that has no deployment."""
-    snapshot = registry_pb2.Snapshot(sequence=1)
+    snapshot = registry_pb2.Snapshot(lineage="a test", sequence=1)
     (root / "last-snapshot.pb").write_bytes(snapshot.SerializeToString())
     open_writer(f"lmdb:{root / 'features.lmdb'}").close_now()
     stop = asyncio.Event()

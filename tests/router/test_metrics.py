@@ -18,6 +18,7 @@ from router.edge.metrics import RouterCollector, serve_metrics
 from tests.router.command_line import run_router
 from tests.router.samples import MODEL, deployment, spec
 from tests.router.world import World, open_world, two_arms
+from understudy.control.belief import Belief
 from understudy.domain.deployments import Challenger
 from understudy.domain.errors import UnavailableError
 from understudy.features.stores import open_writer
@@ -61,7 +62,7 @@ async def scraped(collector: Collector) -> Samples:
 
 
 def collector_of(world: World) -> RouterCollector:
-    return RouterCollector(world.pipeline, lambda: {"retried": 2})
+    return RouterCollector(world.pipeline, lambda: {"retried": 2}, Belief())
 
 
 async def test_a_scrape_shows_answered_rows_and_the_live_state() -> None:

@@ -53,12 +53,17 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
         )
 
     async def publish(self, versions: list[pb.Version], deployments: list[pb.Deployment]) -> None:
+        """Send the deployments under new numbers, and the end of all that are missing."""
         async with self._changed:
+            number = self.snapshot.sequence + 1
+            named = {each.model for each in deployments}
+            before = {each.model for each in self.snapshot.deployments}
             self.snapshot = pb.Snapshot(
                 lineage=self.snapshot.lineage,
-                sequence=self.snapshot.sequence + 1,
+                sequence=number,
                 versions=versions,
-                deployments=deployments,
+                deployments=[_numbered(each, number) for each in deployments],
+                undeployed=[pb.Undeployed(model=m, revision=number) for m in before - named],
             )
             self._changed.notify_all()
 
@@ -120,3 +125,10 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
             self.reports[request.host_id] = list(request.processes)
             self._reported.notify_all()
         return pb.ReportScorersResponse()
+
+
+def _numbered(deployment: pb.Deployment, revision: int) -> pb.Deployment:
+    numbered = pb.Deployment()
+    numbered.CopyFrom(deployment)
+    numbered.revision = revision
+    return numbered

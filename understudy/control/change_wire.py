@@ -25,6 +25,7 @@ from understudy.domain.changes import (
     SetRules,
     SetShadow,
     SetThreshold,
+    Undeploy,
 )
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.registry.v1 import registry_pb2 as pb
@@ -57,6 +58,8 @@ def change_to_wire(change: Change) -> tuple[str, Message]:
             return _share_to_wire(change)
         case SetFallback() | SetRules() | SetThreshold():
             return _policy_to_wire(change)
+        case Undeploy():
+            return "undeploy", pb.Undeploy()
         case _:
             assert_never(change)
 
@@ -115,4 +118,5 @@ _READERS: dict[str, Callable[[Any], Change]] = {
     "set_fallback": lambda message: SetFallback(fallback_from_wire(message.fallback)),
     "set_rules": _rules,
     "set_threshold": _threshold,
+    "undeploy": lambda _: Undeploy(),
 }

@@ -1,15 +1,13 @@
-"""The registry as a stream of whole snapshots; the last one is used while it is away."""
+"""The registry as a stream of whole snapshots; the last believed one is used while it is away."""
 
 import asyncio
-import os
 import random
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError
 
+from understudy.control.belief import Belief
 from understudy.control.wire import snapshot_from_wire
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import Snapshot
@@ -37,19 +35,20 @@ def open_registry_channel(target: str) -> grpc.aio.Channel:
 
 
 async def follow(
-    channel: grpc.aio.Channel, *, watcher: str, remember_at: Path | None = None
+    channel: grpc.aio.Channel, *, watcher: str, belief: Belief
 ) -> AsyncIterator[Snapshot]:
-    """Yield the state, and again after each change, for ever; reconnect with back-off.
+    """Yield the state to put into effect, and again after each change, for ever.
+
+    A remembered state comes first, so that a process can start while the registry is away. A state
+    that `belief` refuses is not yielded: the one in effect stays.
 
     Args:
         channel: owned by the caller.
         watcher: name of the watcher, for the registry's log.
-        remember_at: file with the last snapshot. If it exists, its content is yielded
-            first, so that a process can start while the registry is away.
+        belief: owned by the caller, which lets it remember each state once it is applied.
     """
-    if remember_at is not None and (remembered := _read(remember_at)) is not None:
-        _log.info("snapshot_remembered", lineage=remembered.lineage, sequence=remembered.sequence)
-        yield remembered
+    if belief.snapshot is not None:
+        yield belief.snapshot
     stub = registry_pb2_grpc.RegistryServiceStub(channel)
     retry_s = _FIRST_RETRY_S
     while True:
@@ -58,9 +57,8 @@ async def follow(
             async for message in call:
                 snapshot = snapshot_from_wire(message.snapshot)
                 retry_s = _FIRST_RETRY_S  # only a readable snapshot proves that all is well
-                if remember_at is not None:
-                    _write(remember_at, message.snapshot.SerializeToString())
-                yield snapshot
+                if (accepted := belief.take(snapshot)) is not None:
+                    yield accepted
             why = "registry ended the stream"
         except grpc.aio.AioRpcError as error:
             why = error.code().name
@@ -73,23 +71,3 @@ async def follow(
         _log.warning("registry_lost", why=why, retry_ms=round(retry_s * 1000))
         await asyncio.sleep(retry_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
         retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
-
-
-def _read(path: Path) -> Snapshot | None:
-    try:
-        return snapshot_from_wire(registry_pb2.Snapshot.FromString(path.read_bytes()))
-    except FileNotFoundError:
-        return None
-    except (OSError, DecodeError, InvalidInputError, ValueError, KeyError):
-        _log.exception("remembered_snapshot_unreadable", path=str(path))
-        return None
-
-
-def _write(path: Path, content: bytes) -> None:
-    scratch = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(content)
-        scratch.replace(path)
-    except OSError:
-        # Storing the snapshot helps the next start; a failure must not stop this process.
-        _log.exception("snapshot_not_remembered", path=str(path))

@@ -3,12 +3,15 @@
 from understudy.control.wire_enums import (
     ARM_OF,
     ARMS,
+    REFUSAL_REASON_OF,
+    REFUSAL_REASONS,
     STATE_OF,
     STATES,
     WITHHELD_REASON_OF,
     WITHHELD_REASONS,
 )
 from understudy.control.wire_values import ref_from_wire, ref_to_wire, timestamp, value_or_none
+from understudy.domain.belief import Refusal
 from understudy.domain.deployments import Challenger
 from understudy.domain.reports import RouterModelState, ScorersReport, WithheldPart
 from understudy.domain.snapshots import ScorerProcess
@@ -58,6 +61,23 @@ def scorers_report_to_wire(report: ScorersReport) -> pb.ReportScorersRequest:
     return pb.ReportScorersRequest(
         host_id=report.host_id, processes=[scorer_to_wire(each) for each in report.processes]
     )
+
+
+def refusal_to_wire(refusal: Refusal | None) -> pb.SnapshotRefusal | None:
+    if refusal is None:
+        return None
+    return pb.SnapshotRefusal(
+        reason=REFUSAL_REASONS[refusal.reason], lineage=refusal.lineage, why=refusal.why
+    )
+
+
+def refusal_from_wire(message: pb.SnapshotRefusal) -> Refusal:
+    """Return the refusal.
+
+    Raises:
+        KeyError: its reason is unknown.
+    """
+    return Refusal(REFUSAL_REASON_OF[message.reason], message.lineage, message.why)
 
 
 def model_state_from_wire(message: pb.RouterModelState) -> RouterModelState:

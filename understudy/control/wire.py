@@ -4,12 +4,13 @@ from understudy.control.report_wire import scorer_from_wire, scorer_to_wire
 from understudy.control.wire_enums import OPERATOR_OF, OPERATORS, STATE_OF
 from understudy.control.wire_values import ref_from_wire, ref_to_wire, value_or_none
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Rule, Shadow
+from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import (
     FeatureRef,
     FeatureView,
     view_from_canonical_json,
 )
-from understudy.domain.snapshots import Snapshot, VersionSpec
+from understudy.domain.snapshots import Epoch, Snapshot, Undeployed, VersionSpec
 from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -20,6 +21,8 @@ def snapshot_from_wire(message: pb.Snapshot) -> Snapshot:
     Raises:
         InvalidInputError, ValueError, KeyError: the message is not one that a registry sends.
     """
+    if not message.lineage:  # an empty file or message is no state, and must not look like one
+        raise InvalidInputError.of("lineage", read="", accepted="the id of a registry")
     return Snapshot(
         lineage=message.lineage,
         sequence=message.sequence,
@@ -27,6 +30,9 @@ def snapshot_from_wire(message: pb.Snapshot) -> Snapshot:
         versions=tuple(version_from_wire(each) for each in message.versions),
         # One host's invalid report must not keep every router from the rest of the state.
         scorers=tuple(scorer_from_wire(each) for each in message.scorers if each.state in STATE_OF),
+        undeployed=tuple(Undeployed(each.model, each.revision) for each in message.undeployed),
+        epochs=tuple(Epoch(each.id, each.last_change) for each in message.epochs),
+        succeeds=tuple(message.succeeds),
     )
 
 
@@ -37,6 +43,9 @@ def snapshot_to_wire(snapshot: Snapshot) -> pb.Snapshot:
         deployments=[deployment_to_wire(each) for each in snapshot.deployments],
         versions=[version_to_wire(each) for each in snapshot.versions],
         scorers=[scorer_to_wire(each) for each in snapshot.scorers],
+        undeployed=[pb.Undeployed(model=e.model, revision=e.revision) for e in snapshot.undeployed],
+        epochs=[pb.Epoch(id=e.id, last_change=e.last_change) for e in snapshot.epochs],
+        succeeds=snapshot.succeeds,
     )
 
 

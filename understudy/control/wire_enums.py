@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Protocol, TypeVar
 
+from understudy.domain.belief import RefusalReason
 from understudy.domain.changes import Action
 from understudy.domain.deployments import Arm, DegradationLevel, DegradationReason, RuleOperator
 from understudy.domain.reports import WithheldReason
@@ -52,5 +53,7 @@ WITHHELD_REASON_OF = {number: reason for reason, number in WITHHELD_REASONS.item
 ACTIONS = wire_values(Action, registry_pb2.Action, "ACTION")
 OPERATORS = wire_values(RuleOperator, registry_pb2.RuleOperator, "RULE_OPERATOR")
 OPERATOR_OF = {number: operator for operator, number in OPERATORS.items()}
+REFUSAL_REASONS = wire_values(RefusalReason, registry_pb2.RefusalReason, "REFUSAL_REASON")
+REFUSAL_REASON_OF = {number: reason for reason, number in REFUSAL_REASONS.items()}
 STATES = wire_values(ScorerState, registry_pb2.ScorerState, "SCORER_STATE")
 STATE_OF = {number: state for state, number in STATES.items()}

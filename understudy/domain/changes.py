@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from understudy.domain.deployments import (
-    Fallback,
-    Rule,
-)
+from understudy.domain.deployments import Deployment, Fallback, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,12 @@ class SetThreshold:
     decision_threshold: float | None
 
 
-Change = (
+@dataclass(frozen=True, slots=True)
+class Undeploy:
+    """Ends the deployment. Nothing else does: routers and hosts keep one that is merely absent."""
+
+
+ContentChange = (
     DeployChampion
     | SetShadow
     | RemoveShadow
@@ -73,6 +75,7 @@ Change = (
     | SetRules
     | SetThreshold
 )
+Change = ContentChange | Undeploy
 
 
 class Action(StrEnum):
@@ -90,6 +93,7 @@ class Action(StrEnum):
     RULES = "rules"
     THRESHOLD = "threshold"
     DRILL = "drill"  # a drill of the ladder, which changes nothing in the registry
+    UNDEPLOY = "undeploy"
 
 
 ACTIONS: dict[type[Change], Action] = {
@@ -103,4 +107,27 @@ ACTIONS: dict[type[Change], Action] = {
     SetFallback: Action.FALLBACK,
     SetRules: Action.RULES,
     SetThreshold: Action.THRESHOLD,
+    Undeploy: Action.UNDEPLOY,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A revision that ended its deployment."""
+
+    last: Deployment  # content of the revision before, under the number of this one
+
+    @property
+    def model(self) -> str:
+        return self.last.model
+
+    @property
+    def revision(self) -> int:
+        return self.last.revision
+
+    @property
+    def digest(self) -> str:
+        return self.last.digest
+
+
+Revision = Deployment | Ended

@@ -56,9 +56,28 @@ class VersionSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Undeployed:
+    """The end of a deployment by an operator."""
+
+    model: str
+    revision: int  # number of the revision that ended it
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One opening of the registry's database by a process."""
+
+    id: str  # made at the opening, so that two copies of a database never share a later epoch
+    last_change: int  # last row of the audit log at its end; for the latest epoch, now
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    lineage: str  # identity of the registry, created with its database and kept for its life
+    lineage: str  # identity of the registry: made with its database, anew by a restore
     sequence: int  # grows with each state of that registry
     deployments: tuple[Deployment, ...] = ()
     versions: tuple[VersionSpec, ...] = ()
     scorers: tuple[ScorerProcess, ...] = ()
+    undeployed: tuple[Undeployed, ...] = ()  # models that are not deployed any more
+    epochs: tuple[Epoch, ...] = ()  # history of the database, oldest first
+    succeeds: tuple[str, ...] = ()  # lineages whose watchers may follow this one instead

@@ -106,6 +106,8 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """The decision threshold was set or removed."""
     ACTION_DRILL: _Action.ValueType  # 12
     """A drill was started or ended."""
+    ACTION_UNDEPLOY: _Action.ValueType  # 13
+    """A deployment was ended."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """Action of an operator. The digests of the audit log are computed over these names in lower case,
@@ -138,6 +140,8 @@ ACTION_THRESHOLD: Action.ValueType  # 11
 """The decision threshold was set or removed."""
 ACTION_DRILL: Action.ValueType  # 12
 """A drill was started or ended."""
+ACTION_UNDEPLOY: Action.ValueType  # 13
+"""A deployment was ended."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 class _ScorerState:
@@ -195,6 +199,38 @@ SCORER_STATE_FAILING: ScorerState.ValueType  # 7
 the longest back-off, without limit.
 """
 Global___ScorerState: _TypeAlias = ScorerState  # noqa: Y015
+
+class _RefusalReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RefusalReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefusalReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REFUSAL_REASON_UNSPECIFIED: _RefusalReason.ValueType  # 0
+    """Not set."""
+    REFUSAL_REASON_ANOTHER_LINEAGE: _RefusalReason.ValueType  # 1
+    """The state is of another lineage, which does not succeed that of the state in effect."""
+    REFUSAL_REASON_SEQUENCE_WENT_BACK: _RefusalReason.ValueType  # 2
+    """Its sequence is lower than that of the state in effect."""
+    REFUSAL_REASON_HISTORY_LOST: _RefusalReason.ValueType  # 3
+    """The history of the database lacks the latest change or the epoch of the state in effect."""
+    REFUSAL_REASON_REVISION_REUSED: _RefusalReason.ValueType  # 4
+    """The number of one of its revisions already names another state, or a later one, of that model."""
+
+class RefusalReason(_RefusalReason, metaclass=_RefusalReasonEnumTypeWrapper):
+    """Reason why a router or scorer host refuses a state of the registry."""
+
+REFUSAL_REASON_UNSPECIFIED: RefusalReason.ValueType  # 0
+"""Not set."""
+REFUSAL_REASON_ANOTHER_LINEAGE: RefusalReason.ValueType  # 1
+"""The state is of another lineage, which does not succeed that of the state in effect."""
+REFUSAL_REASON_SEQUENCE_WENT_BACK: RefusalReason.ValueType  # 2
+"""Its sequence is lower than that of the state in effect."""
+REFUSAL_REASON_HISTORY_LOST: RefusalReason.ValueType  # 3
+"""The history of the database lacks the latest change or the epoch of the state in effect."""
+REFUSAL_REASON_REVISION_REUSED: RefusalReason.ValueType  # 4
+"""The number of one of its revisions already names another state, or a later one, of that model."""
+Global___RefusalReason: _TypeAlias = RefusalReason  # noqa: Y015
 
 @_typing.final
 class VersionRef(_message.Message):
@@ -1244,6 +1280,25 @@ class SetThreshold(_message.Message):
 Global___SetThreshold: _TypeAlias = SetThreshold  # noqa: Y015
 
 @_typing.final
+class Undeploy(_message.Message):
+    """Ends the deployment: routers stop answering for the model, and its scorers end. A deployment ends
+    by this change only; a model that is merely absent from a state stays in service.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Undeploy: _TypeAlias = Undeploy  # noqa: Y015
+
+@_typing.final
 class ChangeDeploymentRequest(_message.Message):
     """Request of ChangeDeployment."""
 
@@ -1263,6 +1318,7 @@ class ChangeDeploymentRequest(_message.Message):
     SET_FALLBACK_FIELD_NUMBER: _builtins.int
     SET_RULES_FIELD_NUMBER: _builtins.int
     SET_THRESHOLD_FIELD_NUMBER: _builtins.int
+    UNDEPLOY_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     reason: _builtins.str
@@ -1270,7 +1326,7 @@ class ChangeDeploymentRequest(_message.Message):
     dry_run: _builtins.bool
     """True: the change is returned, but not made."""
     expect_revision: _builtins.int
-    """Expected current revision, without which the change is refused; 0: the model is not deployed.
+    """Expected current revision, without which the change is refused; 0: the model was never deployed.
     Not set: any.
     """
     @_builtins.property
@@ -1313,6 +1369,10 @@ class ChangeDeploymentRequest(_message.Message):
     def set_threshold(self) -> Global___SetThreshold:
         """Sets or removes the decision threshold."""
 
+    @_builtins.property
+    def undeploy(self) -> Global___Undeploy:
+        """Ends the deployment."""
+
     def __init__(
         self,
         *,
@@ -1330,14 +1390,15 @@ class ChangeDeploymentRequest(_message.Message):
         set_fallback: Global___SetFallback | None = ...,
         set_rules: Global___SetRules | None = ...,
         set_threshold: Global___SetThreshold | None = ...,
+        undeploy: Global___Undeploy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "change", b"change", "deploy_champion", b"deploy_champion", "expect_revision", b"expect_revision", "promote", b"promote", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "change", b"change", "deploy_champion", b"deploy_champion", "expect_revision", b"expect_revision", "promote", b"promote", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "change", b"change", "deploy_champion", b"deploy_champion", "dry_run", b"dry_run", "expect_revision", b"expect_revision", "model", b"model", "promote", b"promote", "reason", b"reason", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "change", b"change", "deploy_champion", b"deploy_champion", "dry_run", b"dry_run", "expect_revision", b"expect_revision", "model", b"model", "promote", b"promote", "reason", b"reason", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expect_revision: _TypeAlias = _typing.Literal["expect_revision"]  # noqa: Y015
     _WhichOneofArgType__expect_revision: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision"]  # noqa: Y015
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["deploy_champion", "set_shadow", "remove_shadow", "set_canary", "remove_canary", "promote", "rollback", "set_fallback", "set_rules", "set_threshold"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["deploy_champion", "set_shadow", "remove_shadow", "set_canary", "remove_canary", "promote", "rollback", "set_fallback", "set_rules", "set_threshold", "undeploy"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expect_revision) -> _WhichOneofReturnType__expect_revision | None: ...
@@ -1355,15 +1416,20 @@ class ChangeDeploymentResponse(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     APPLIED_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     applied: _builtins.bool
     """True: the change was made. False: it was a dry run."""
+    revision: _builtins.int
+    """Number of the revision that the change makes, also if it ends the deployment."""
     @_builtins.property
     def before(self) -> Global___Deployment:
-        """Revision before the change. Not set: the new one is the first."""
+        """Deployment before the change. Not set: the model was not deployed."""
 
     @_builtins.property
     def after(self) -> Global___Deployment:
-        """Revision after the change; for a dry run, the one that would result."""
+        """Deployment after the change; for a dry run, the one that would result. Not set: the change ends
+        the deployment.
+        """
 
     def __init__(
         self,
@@ -1371,10 +1437,11 @@ class ChangeDeploymentResponse(_message.Message):
         before: Global___Deployment | None = ...,
         after: Global___Deployment | None = ...,
         applied: _builtins.bool = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "applied", b"applied", "before", b"before"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "applied", b"applied", "before", b"before", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1473,7 +1540,7 @@ class RevisionEntry(_message.Message):
     """Change that made it."""
     @_builtins.property
     def deployment(self) -> Global___Deployment:
-        """The revision, without standby."""
+        """The revision, without standby. For ACTION_UNDEPLOY, the content that was ended."""
 
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
@@ -1816,6 +1883,36 @@ class WithheldPart(_message.Message):
 Global___WithheldPart: _TypeAlias = WithheldPart  # noqa: Y015
 
 @_typing.final
+class SnapshotRefusal(_message.Message):
+    """A state of the registry that a router or scorer host refuses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    reason: Global___RefusalReason.ValueType
+    """Reason."""
+    lineage: _builtins.str
+    """Lineage of the refused state."""
+    why: _builtins.str
+    """Explanation for operators. At most 1000 characters."""
+    def __init__(
+        self,
+        *,
+        reason: Global___RefusalReason.ValueType = ...,
+        lineage: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lineage", b"lineage", "reason", b"reason", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotRefusal: _TypeAlias = SnapshotRefusal  # noqa: Y015
+
+@_typing.final
 class RouterModelState(_message.Message):
     """State of one model in one router."""
 
@@ -2109,8 +2206,65 @@ class WatchResponse(_message.Message):
 Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
 
 @_typing.final
+class Undeployed(_message.Message):
+    """The end of a deployment by an operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Name of the model."""
+    revision: _builtins.int
+    """Number of the revision that ended it."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Undeployed: _TypeAlias = Undeployed  # noqa: Y015
+
+@_typing.final
+class Epoch(_message.Message):
+    """One opening of the registry's database by a process."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    LAST_CHANGE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id, made at the opening. Two copies of a database have no later epoch in common."""
+    last_change: _builtins.int
+    """Number of the last row of the audit log at the end of the epoch; for the latest epoch, now."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        last_change: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "last_change", b"last_change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Epoch: _TypeAlias = Epoch  # noqa: Y015
+
+@_typing.final
 class Snapshot(_message.Message):
-    """State of the registry for routers and scorer hosts. It is replaced as a whole, never edited."""
+    """State of the registry for routers and scorer hosts. It is replaced as a whole, never edited.
+
+    Watchers refuse a state that does not continue the one in effect: of another lineage that does not
+    succeed theirs, with a lower sequence, without their epoch and its last change in its history, or
+    with a lower revision of a model. They keep a deployment that is absent until it is undeployed.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2119,8 +2273,13 @@ class Snapshot(_message.Message):
     DEPLOYMENTS_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
     SCORERS_FIELD_NUMBER: _builtins.int
+    UNDEPLOYED_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    SUCCEEDS_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
-    """Id of the registry: made once with its database, and kept in the database and its copies."""
+    """Id of the registry: made with its database, and anew by a restore. Copies of a database have the
+    same one.
+    """
     sequence: _builtins.int
     """Number of this state within its lineage; later states have greater numbers."""
     @_builtins.property
@@ -2135,6 +2294,18 @@ class Snapshot(_message.Message):
     def scorers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScorerProcess]:
         """Scorer processes that hosts report and that run a registered artifact."""
 
+    @_builtins.property
+    def undeployed(self) -> _containers.RepeatedCompositeFieldContainer[Global___Undeployed]:
+        """Models whose deployment was ended, and that are not deployed now."""
+
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Epoch]:
+        """Latest epochs of the database, at most 1000, oldest first; the last one is that of the sender."""
+
+    @_builtins.property
+    def succeeds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lineages that this one succeeds: their watchers accept it."""
+
     def __init__(
         self,
         *,
@@ -2143,10 +2314,13 @@ class Snapshot(_message.Message):
         deployments: _abc.Iterable[Global___Deployment] | None = ...,
         versions: _abc.Iterable[Global___Version] | None = ...,
         scorers: _abc.Iterable[Global___ScorerProcess] | None = ...,
+        undeployed: _abc.Iterable[Global___Undeployed] | None = ...,
+        epochs: _abc.Iterable[Global___Epoch] | None = ...,
+        succeeds: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployments", b"deployments", "lineage", b"lineage", "scorers", b"scorers", "sequence", b"sequence", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployments", b"deployments", "epochs", b"epochs", "lineage", b"lineage", "scorers", b"scorers", "sequence", b"sequence", "succeeds", b"succeeds", "undeployed", b"undeployed", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -179,7 +179,8 @@ class RegistryServiceServicer(object):
     def GetDeployment(self, request, context):
         """Returns a deployment's current revision, or an earlier one.
 
-        NOT_FOUND: the model is not deployed, or has no such revision.
+        NOT_FOUND: the model is not deployed, or has no such revision, or the revision ended the
+        deployment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,7 +189,7 @@ class RegistryServiceServicer(object):
     def ListRevisions(self, request, context):
         """Lists a deployment's revisions, oldest first.
 
-        NOT_FOUND: the model is not deployed.
+        NOT_FOUND: the model was never deployed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

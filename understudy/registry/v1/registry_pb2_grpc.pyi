@@ -90,12 +90,13 @@ class RegistryServiceStub:
     GetDeployment: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetDeploymentRequest, _registry_pb2.GetDeploymentResponse]
     """Returns a deployment's current revision, or an earlier one.
 
-    NOT_FOUND: the model is not deployed, or has no such revision.
+    NOT_FOUND: the model is not deployed, or has no such revision, or the revision ended the
+    deployment.
     """
     ListRevisions: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListRevisionsRequest, _registry_pb2.ListRevisionsResponse]
     """Lists a deployment's revisions, oldest first.
 
-    NOT_FOUND: the model is not deployed.
+    NOT_FOUND: the model was never deployed.
     """
     ListAudit: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListAuditRequest, _registry_pb2.ListAuditResponse]
     """Lists the audit log, oldest first, after verifying all of it.
@@ -181,12 +182,13 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     GetDeployment: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetDeploymentRequest, _registry_pb2.GetDeploymentResponse]  # type: ignore[assignment]
     """Returns a deployment's current revision, or an earlier one.
 
-    NOT_FOUND: the model is not deployed, or has no such revision.
+    NOT_FOUND: the model is not deployed, or has no such revision, or the revision ended the
+    deployment.
     """
     ListRevisions: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRevisionsRequest, _registry_pb2.ListRevisionsResponse]  # type: ignore[assignment]
     """Lists a deployment's revisions, oldest first.
 
-    NOT_FOUND: the model is not deployed.
+    NOT_FOUND: the model was never deployed.
     """
     ListAudit: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListAuditRequest, _registry_pb2.ListAuditResponse]  # type: ignore[assignment]
     """Lists the audit log, oldest first, after verifying all of it.
@@ -311,7 +313,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_pb2.GetDeploymentResponse, _abc.Awaitable[_registry_pb2.GetDeploymentResponse]]:
         """Returns a deployment's current revision, or an earlier one.
 
-        NOT_FOUND: the model is not deployed, or has no such revision.
+        NOT_FOUND: the model is not deployed, or has no such revision, or the revision ended the
+        deployment.
         """
 
     @_abc_1.abstractmethod
@@ -322,7 +325,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_pb2.ListRevisionsResponse, _abc.Awaitable[_registry_pb2.ListRevisionsResponse]]:
         """Lists a deployment's revisions, oldest first.
 
-        NOT_FOUND: the model is not deployed.
+        NOT_FOUND: the model was never deployed.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,61 @@
+"""The content of the database that watchers need, read in one transaction."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection
+
+from registry.decisions.changes import standby_of
+from registry.store import lineage, revisions, versions
+from registry.store.lineage import Identity
+from understudy.domain.changes import Ended
+from understudy.domain.deployments import Deployment, versions_to_run
+from understudy.domain.snapshots import Undeployed, VersionSpec
+from understudy.domain.versions import VersionRef
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """Deployments, their versions, and the identity of the database."""
+
+    identity: Identity = field(default_factory=lambda: Identity("", (), ()))
+    deployments: tuple[Deployment, ...] = ()  # with their standby
+    undeployed: tuple[Undeployed, ...] = ()
+    versions: tuple[VersionSpec, ...] = ()  # the versions that the deployments need
+    artifact_digests: Mapping[VersionRef, str] = field(
+        default_factory=dict
+    )  # of all registered versions
+
+
+def read_stored_state(connection: Connection, *, standby_versions: int) -> StoredState:
+    """Return the state; every deployment has up to `standby_versions` former champions on standby."""
+    current = [
+        revision
+        for model in revisions.models_with_revisions(connection)
+        if (revision := revisions.current_of(connection, model)) is not None
+    ]
+    deployed = tuple(
+        replace(
+            each,
+            standby=standby_of(
+                each, revisions.champions_of(connection, each.model), limit=standby_versions
+            ),
+        )
+        for each in current
+        if isinstance(each, Deployment)
+    )
+    return StoredState(
+        identity=lineage.identity_of(connection),
+        deployments=deployed,
+        undeployed=tuple(
+            Undeployed(each.model, each.revision) for each in current if isinstance(each, Ended)
+        ),
+        versions=tuple(versions.get_version(connection, ref).spec for ref in _needed(deployed)),
+        artifact_digests=versions.artifact_digests(connection),
+    )
+
+
+def _needed(deployments: tuple[Deployment, ...]) -> Iterator[VersionRef]:
+    for deployment in deployments:
+        for number in versions_to_run(deployment):
+            yield VersionRef(deployment.model, number)

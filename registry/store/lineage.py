@@ -1,0 +1,95 @@
+"""Identity and history of the database: its lineages, and its epochs. Functions run in a transaction.
+
+A copy of a database has the same lineage and the same epochs up to the copy, and no later ones: so
+watchers of one copy notice the other.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import Connection, func, insert, select
+
+from registry.store.schema import audit, epochs, lineages
+from understudy.domain.snapshots import Epoch
+
+_MOST_EPOCHS = 1_000  # published; a watcher that missed more starts of the registry refuses it
+_SEQUENCES_PER_EPOCH = 1 << 32
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedEpoch:
+    """The epoch of this process."""
+
+    first_sequence: int  # above those of all earlier epochs
+    continues_file: bool  # whether the epoch before it was on the same file of the running system
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The lineage in effect, those that it succeeds, and the published history."""
+
+    lineage: str
+    succeeds: tuple[str, ...]
+    epochs: tuple[Epoch, ...]
+
+
+def begin(connection: Connection) -> None:
+    """Give a new database its first lineage."""
+    if connection.execute(select(func.count()).select_from(lineages)).scalar_one() == 0:
+        connection.execute(
+            insert(lineages).values(
+                place=1, id=str(uuid4()), successor_of="", revisions_above=0, ended_json="[]"
+            )
+        )
+
+
+def open_epoch(connection: Connection) -> OpenedEpoch:
+    """Begin the epoch of this process; sequences are reserved for it."""
+    last = connection.execute(select(epochs).order_by(epochs.c.number.desc()).limit(1)).first()
+    number = 1 if last is None else last.number + 1
+    file = _identity_of_file(connection)
+    connection.execute(
+        insert(epochs).values(
+            number=number, id=str(uuid4()), first_change=_last_change(connection), file=file
+        )
+    )
+    return OpenedEpoch(number * _SEQUENCES_PER_EPOCH, last is not None and last.file == file)
+
+
+def identity_of(connection: Connection) -> Identity:
+    """Return the identity as watchers see it, with the last change as it is now."""
+    found = connection.execute(select(lineages).order_by(lineages.c.place)).all()
+    succeeded = [each.id for each in found[:-1]]
+    succeeded += [each.successor_of for each in found if each.successor_of]
+    rows = connection.execute(
+        select(epochs).order_by(epochs.c.number.desc()).limit(_MOST_EPOCHS)
+    ).all()
+    history = rows[::-1]
+    ends = [*(each.first_change for each in history[1:]), _last_change(connection)][: len(history)]
+    return Identity(
+        lineage=found[-1].id,
+        succeeds=tuple(dict.fromkeys(succeeded)),
+        epochs=tuple(Epoch(row.id, end) for row, end in zip(history, ends, strict=True)),
+    )
+
+
+def _last_change(connection: Connection) -> int:
+    found: int = connection.execute(
+        select(func.coalesce(func.max(audit.c.sequence), 0))
+    ).scalar_one()
+    return found
+
+
+def _identity_of_file(connection: Connection) -> str:
+    """Return a text that a copy of the file, or the same file elsewhere, does not have.
+
+    The start of the system is part of it, because a volume can be mounted under the same device and
+    inode on another machine.
+    """
+    path = connection.engine.url.database
+    if path is None:
+        return ""
+    status = Path(path).stat()
+    return f"{_BOOT_ID.read_text().strip()}:{status.st_dev}:{status.st_ino}"

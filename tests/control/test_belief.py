@@ -1,0 +1,94 @@
+"""The state that a watcher has in effect, its file, and its log."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from understudy.control.belief import Belief
+from understudy.control.wire import snapshot_from_wire
+from understudy.domain.belief import RefusalReason
+from understudy.domain.deployments import Deployment
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.snapshots import Snapshot
+from understudy.registry.v1 import registry_pb2 as pb
+
+OURS = Snapshot("ours", 3, (Deployment("fraud", 2, champion=1, salt="s"),))
+THEIRS = Snapshot("theirs", 9)
+
+
+def believing(state: Snapshot, file: Path) -> Belief:
+    """Return the belief of a process that has applied `state`."""
+    belief = Belief(file)
+    accepted = belief.take(state)
+    assert accepted is not None
+    belief.remember(accepted)
+    return belief
+
+
+def test_a_state_is_remembered_over_a_restart(tmp_path: Path) -> None:
+    believing(OURS, tmp_path / "s.pb")
+
+    assert Belief(tmp_path / "s.pb").snapshot == OURS
+
+
+def test_a_refused_state_is_not_remembered(tmp_path: Path) -> None:
+    belief = believing(OURS, tmp_path / "s.pb")
+
+    assert belief.take(THEIRS) is None
+
+    assert belief.snapshot == OURS
+    assert belief.refusal is not None
+    assert belief.refusal.reason is RefusalReason.ANOTHER_LINEAGE
+    assert Belief(tmp_path / "s.pb").snapshot == OURS
+
+
+def test_a_state_that_was_not_applied_is_not_remembered(tmp_path: Path) -> None:
+    belief = believing(OURS, tmp_path / "s.pb")
+
+    assert belief.take(replace(OURS, sequence=4)) is not None
+
+    assert Belief(tmp_path / "s.pb").snapshot == OURS
+
+
+def test_a_remembered_state_is_as_hard_to_replace_as_a_received_one(tmp_path: Path) -> None:
+    believing(OURS, tmp_path / "s.pb")
+
+    restarted = Belief(tmp_path / "s.pb")
+
+    assert restarted.take(THEIRS) is None
+    assert restarted.take(replace(OURS, sequence=2)) is None
+    assert restarted.refused_states == 2
+
+
+def test_each_change_of_the_refusal_is_logged_once(tmp_path: Path) -> None:
+    belief = believing(OURS, tmp_path / "s.pb")
+    states = [THEIRS, replace(THEIRS, sequence=10), replace(OURS, sequence=1), OURS, OURS]
+
+    with capture_logs() as logs:
+        for state in states:
+            belief.take(state)
+
+    assert [(each["event"], each.get("reason")) for each in logs] == [
+        ("snapshot_refused", "another_lineage"),
+        ("snapshot_refused", "sequence_went_back"),
+        ("snapshot_accepted_again", None),
+    ]
+    assert belief.refused_states == 3
+    assert belief.refusal is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00damaged"])
+def test_a_damaged_file_is_not_a_state(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "s.pb").write_bytes(content)
+
+    belief = Belief(tmp_path / "s.pb")
+
+    assert belief.snapshot is None
+    assert belief.take(THEIRS) == THEIRS
+
+
+def test_an_empty_message_is_not_a_state() -> None:
+    with pytest.raises(InvalidInputError, match="lineage"):
+        snapshot_from_wire(pb.Snapshot())

@@ -1,0 +1,98 @@
+"""A registry that is wiped, or restored from an older copy, while callers score."""
+
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from stack.processes import REGISTRY, ROUTER, SCORERS, registry_process
+from stack.router_books import read_books
+from stack.traffic import Traffic, open_traffic
+from tests.stack.deployed import Deployed, open_deployed
+from tests.stack.waiting import until
+from understudy.client.scoring_client import AsyncScoringClient
+from understudy.domain.changes import SetThreshold
+from understudy.registry.v1 import registry_pb2 as pb
+from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_FULL
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
+CALLS = 150
+EMPTY = "nothing"
+
+
+def refused(
+    deployed: Deployed, reason: pb.RefusalReason.ValueType
+) -> Callable[[], Awaitable[bool]]:
+    async def every_worker_refuses() -> bool:
+        found = await read_books(deployed.stack.directory.router)
+        return {each.refusal.reason for each in found} == {reason}
+
+    return every_worker_refuses
+
+
+async def with_registry_in(deployed: Deployed, content: str, *, kept_as: str) -> None:
+    """Stop the registry, rename its directory to `kept_as`, and start it over `content`."""
+    stack = deployed.stack
+    await stack.supervisor.stop(REGISTRY)
+    exchange(stack.directory.registry, content, kept_as)
+    await stack.supervisor.start(registry_process(stack.directory, stack.addresses))
+
+
+def exchange(directory: Path, content: str, kept_as: str) -> None:
+    directory.rename(directory.with_name(kept_as))
+    if content != EMPTY:
+        directory.with_name(content).rename(directory)
+
+
+async def further_calls(traffic: Traffic) -> None:
+    await traffic.until_ended(traffic.ended + CALLS)
+
+
+async def test_a_wiped_or_older_registry_costs_no_call(tmp_path: Path) -> None:
+    async with open_deployed(tmp_path / "s", versions=1) as deployed:
+        stack = deployed.stack
+        shutil.copytree(stack.directory.registry, stack.directory.registry.with_name("older"))
+        revision = await deployed.operator.change(SetThreshold(0.5), reason="after the copy")
+        await deployed.operator.until_settled(revision)
+        scorer = deployed.scorer(1)
+        async with open_traffic(
+            stack.addresses.router,
+            model="cancer",
+            entity="patient",
+            units=deployed.units,
+            rate_per_s=200,
+        ) as traffic:
+            await further_calls(traffic)
+            await with_registry_in(deployed, EMPTY, kept_as="original")
+            await until(refused(deployed, pb.REFUSAL_REASON_ANOTHER_LINEAGE))
+            await further_calls(traffic)
+            await with_registry_in(deployed, "older", kept_as="wiped")
+            await until(refused(deployed, pb.REFUSAL_REASON_HISTORY_LOST))
+            await further_calls(traffic)
+            await with_registry_in(deployed, "original", kept_as="older")
+            await until(refused(deployed, pb.REFUSAL_REASON_UNSPECIFIED))
+            await deployed.operator.until_settled(
+                await deployed.operator.change(SetThreshold(0.6), reason="the original is back")
+            )
+            await further_calls(traffic)
+
+        assert traffic.failures == []
+        assert {call.level for call in traffic.calls} == {0}
+        assert deployed.scorer(1).pid == scorer.pid
+
+
+@pytest.mark.long
+async def test_everything_starts_again_over_a_wiped_registry(tmp_path: Path) -> None:
+    async with open_deployed(tmp_path / "s", versions=1) as deployed:
+        stack = deployed.stack
+        await with_registry_in(deployed, EMPTY, kept_as="original")
+        await stack.supervisor.restart(SCORERS)
+        await stack.supervisor.restart(ROUTER)
+        async with AsyncScoringClient(stack.addresses.router, timeout_s=60.0) as client:
+
+            async def answers_in_full() -> bool:
+                answer = await client.score("cancer", {"patient": deployed.units[0]})
+                return answer.degradation.level == DEGRADATION_LEVEL_FULL
+
+            await until(answers_in_full)

@@ -1,0 +1,89 @@
+"""The state that a router or scorer host has in effect, remembered across its restarts."""
+
+import os
+from pathlib import Path
+
+import structlog
+from google.protobuf.message import DecodeError
+
+from understudy.control.wire import snapshot_from_wire, snapshot_to_wire
+from understudy.domain.belief import Refusal, judge
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.snapshots import Snapshot
+from understudy.registry.v1 import registry_pb2
+
+_log = structlog.get_logger()
+
+
+class Belief:
+    """Judges received states. For one event loop.
+
+    Args:
+        remember_at: file with the last state in effect; None for a process that remembers none. If
+            it exists, its state is in effect from the start, also while the registry is away.
+    """
+
+    def __init__(self, remember_at: Path | None = None) -> None:
+        self._remember_at = remember_at
+        self.snapshot = None if remember_at is None else _read(remember_at)
+        self.refusal: Refusal | None = None  # of the latest received state; None if it was accepted
+        self.refused_states = 0  # received and refused since the start
+        if self.snapshot is not None:
+            _log.info(
+                "snapshot_remembered",
+                lineage=self.snapshot.lineage,
+                sequence=self.snapshot.sequence,
+            )
+
+    def take(self, received: Snapshot) -> Snapshot | None:
+        """Return the state to put into effect, or None if `received` is refused."""
+        judged = judge(self.snapshot, received)
+        before = self.refusal
+        if isinstance(judged, Refusal):
+            self.refusal = judged
+            self.refused_states += 1
+            if before is None or (before.reason, before.lineage) != (judged.reason, judged.lineage):
+                _log.error(
+                    "snapshot_refused",
+                    reason=judged.reason.value,
+                    why=judged.why,
+                    lineage=received.lineage,
+                    sequence=received.sequence,
+                    lineage_in_effect=self.lineage,
+                )
+            return None
+        self.refusal = None
+        if before is not None:
+            _log.info("snapshot_accepted_again", lineage=judged.lineage, sequence=judged.sequence)
+        self.snapshot = judged
+        return judged
+
+    @property
+    def lineage(self) -> str | None:
+        """Lineage of the state in effect; None before the first one."""
+        return None if self.snapshot is None else self.snapshot.lineage
+
+    def remember(self, acting: Snapshot) -> None:
+        """Keep `acting`, which was applied, for the next start of this process."""
+        if self._remember_at is not None:
+            _write(self._remember_at, snapshot_to_wire(acting).SerializeToString())
+
+
+def _read(path: Path) -> Snapshot | None:
+    try:
+        return snapshot_from_wire(registry_pb2.Snapshot.FromString(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, DecodeError, InvalidInputError, ValueError, KeyError):
+        _log.exception("remembered_snapshot_unreadable", path=str(path))
+        return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    scratch = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        scratch.write_bytes(content)
+        scratch.replace(path)
+    except OSError:
+        # Storing the snapshot helps the next start; a failure must not stop this process.
+        _log.exception("snapshot_not_remembered", path=str(path))
