@@ -1,4 +1,4 @@
-"""When a silent child is replaced, and when its silence proves nothing."""
+"""The processes that have hung, and the one of them that is replaced: by table and by property."""
 
 from hypothesis import given
 from hypothesis import strategies as st
