@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from scorer.refusal_file import write_refusal
 from scorer.settings import HostSettings, ScorerSettings
-from understudy.domain.errors import NotFoundError
+from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.versions import VersionRef, checked_model_name
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.lifecycle import run
@@ -44,7 +45,12 @@ def serve(  # noqa: PLR0917 - options of a command line
 ) -> None:
     """Serve one model version until SIGTERM. Needs no registry."""
     os.umask(_OURS_ALONE)
-    settings = load_settings(ScorerSettings, {"listen": listen, "metrics_port": metrics_port})
+    try:
+        settings = load_settings(ScorerSettings, {"listen": listen, "metrics_port": metrics_port})
+    except InvalidInputError as error:
+        if status_file is not None:
+            write_refusal(status_file, error)
+        raise
     if print_settings:
         show_settings(settings, output)
         return
@@ -83,6 +89,7 @@ def host(
     if print_settings:
         show_settings(settings, output)
         return
+    load_settings(ScorerSettings, {})  # of the scorers, which would all refuse them
     # The host starts processes: grpc must not install its fork handlers, which do not help here.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from scorer.host.host_app import host as host_scorers  # noqa: PLC0415 - as above

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,8 @@ async def stay(stack: Stack, restarts: RestartPolicy = _RESTARTS) -> int:
             case Restart():
                 _tell(f"{ended.why}; restarting it")
                 await asyncio.sleep(plan.after_s)
-                await stack.supervisor.restart(ended.name)
+                with suppress(UnderstudyError):  # the next turn reports why it ended again
+                    await stack.supervisor.restart(ended.name)
 
 
 def _tell(line: str) -> None:

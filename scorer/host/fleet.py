@@ -56,6 +56,11 @@ class Fleet:
         """Return the current processes, including those that drain."""
         return [scorer.state for scorer in self._scorers.values()]
 
+    @property
+    def refuses_settings(self) -> bool:
+        """True while a scorer stays down because it refused its settings, which all of them share."""
+        return any(scorer.refuses_settings for scorer in self._scorers.values())
+
     async def keep_cpus_arranged(self) -> None:
         """Keep loading and serving apart until cancelled."""
         await self._loading_cpu.keep_arranged()

@@ -21,11 +21,13 @@ from understudy.domain.reports import ScorersReport
 from understudy.domain.snapshots import Snapshot
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.exit_codes import OK
+from understudy.runtime.health import Health, HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.serving import add_health_and_reflection, bind, new_server
 
 _REPORT_TIMEOUT_S = 2.0
 _FETCH_TIMEOUT_S = 120.0
+_HEALTH_INTERVAL_S = 0.5
 
 _log = structlog.get_logger()
 
@@ -53,15 +55,27 @@ async def host(settings: HostSettings) -> int:
             fleet = Fleet(settings, host_id, cache, addresses, tasks)
             following = tasks.create_task(_follow(channel, belief, fleet, settings, host_id))
             reporting = tasks.create_task(_report(channel, fleet, settings, host_id))
+            showing = tasks.create_task(_show_health(health, fleet, stop))
             arranging = tasks.create_task(fleet.keep_cpus_arranged())
             await serve_until_stopped(server, health, stop, DrainTimes(0.0, 1.0))
             following.cancel()
+            showing.cancel()
             await fleet.stop()
             reporting.cancel()
             arranging.cancel()
         with suppress(grpc.aio.AioRpcError):
             await _send_report(channel, fleet, host_id)  # empty by now
     return OK
+
+
+async def _show_health(health: HealthSwitch, fleet: Fleet, stop: asyncio.Event) -> None:
+    """Report NOT_SERVING while a scorer refuses its settings: no other would accept them."""
+    while True:
+        await asyncio.sleep(_HEALTH_INTERVAL_S)
+        wanted = Health.NOT_SERVING if fleet.refuses_settings else Health.SERVING
+        if wanted is not health.current and not stop.is_set():
+            health.turn(wanted)
+            _log.warning("health_turned", health=wanted.name)
 
 
 async def _follow(

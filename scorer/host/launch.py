@@ -1,19 +1,21 @@
-"""The start of the process of one place, and the reason if it refused its artifact."""
+"""The start of the process of one place, and the reason if it refused to serve."""
 
-import json
 import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from scorer.refusal_file import Refusal, read_refusal
+from scorer.settings import ScorerSettings
 from understudy.artifact.expectation import expectation_of, write_expectation
-from understudy.domain.errors import CorruptedError
 from understudy.domain.snapshots import VersionSpec
-from understudy.runtime.exit_codes import ARTIFACT_REFUSED
+from understudy.runtime.exit_codes import ARTIFACT_REFUSED, USAGE
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import Ending
+from understudy.runtime.supervision.foreign_environment import environment_for_foreign_code
 
 _ONE_EACH = {"SCORER_LISTEN", "SCORER_METRICS_PORT"}  # scorers of a host cannot share these
+_SETTINGS = ScorerSettings.model_config.get("env_prefix", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,6 @@ class LaunchOptions:
     metrics_port: int | None
     drain_grace_s: float
     cpus: int | None  # number of CPUs while serving; None: it asks the system
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The reason for which a process refused its artifact."""
-
-    why: str
-    corrupted: bool = False  # the artifact does not match the registered one
 
 
 class Launcher:
@@ -66,24 +60,32 @@ class Launcher:
         )
 
     def refusal_of(self, ending: Ending) -> Refusal | None:
-        """Return the reason for a refused artifact; None if the process ended for another reason."""
-        return self._refusal() if ending.exit_code == ARTIFACT_REFUSED else None
+        """Return the reason for which the process refused its artifact or its settings.
+
+        None if it ended for another reason.
+        """
+        if ending.exit_code not in {ARTIFACT_REFUSED, USAGE}:
+            return None
+        return read_refusal(self._status_file) or Refusal(f"{ending.why}; see the scorer's log")
 
     def clean_up(self) -> None:
         for path in (self._expectation_file, self._status_file):
             path.unlink(missing_ok=True)
 
     def _environment(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name not in _ONE_EACH}
-        return {**inherited, "SCORER_DRAIN_GRACE_S": str(self._options.drain_grace_s)}
+        """Return the environment of a scorer, which runs foreign models.
 
-    def _refusal(self) -> Refusal:
-        try:
-            facts = json.loads(self._status_file.read_text())
-            why, kind = str(facts["why"]), facts["kind"]
-        except (OSError, ValueError, KeyError):
-            return Refusal("artifact refused; see the scorer's log")
-        return Refusal(why, corrupted=kind == CorruptedError.__name__)
+        It has no variables of this process but settings of scorers and those that libraries need.
+        """
+        settings = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(_SETTINGS)
+            and not name.startswith(ScorerSettings.other_prefixes)
+            and name not in _ONE_EACH
+        }
+        own = {"SCORER_DRAIN_GRACE_S": str(self._options.drain_grace_s)}
+        return {**environment_for_foreign_code(os.environ), **settings, **own}
 
 
 def _option(name: str, value: int | None) -> tuple[str, ...]:

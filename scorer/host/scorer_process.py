@@ -95,6 +95,7 @@ class SupervisedScorer(Kept):
         self._keeps_apart = False
         self._has_hurried = False
         self._refetched = False
+        self.refuses_settings = False
         self._child: Child | None = None
         self.state = ScorerProcess(
             ref=place.ref,
@@ -137,6 +138,7 @@ class SupervisedScorer(Kept):
 
     async def start(self, stop: asyncio.Event) -> Child | None:
         """Fetch the artifact, then start the process, on the loading CPU if others serve."""
+        self.refuses_settings = False
         self._change(state=ScorerState.STARTING, pid=None)
         try:
             folder = await unless_stopped(stop, self._cache.folder_of(self.version))
@@ -192,7 +194,7 @@ class SupervisedScorer(Kept):
         self._keep_apart(apart=False)  # the other processes must get their CPUs back
 
     def judged(self, ending: Ending) -> Ending:
-        """Return `ending`, completed with what the process wrote about its artifact."""
+        """Return `ending`, completed with the reason that the process wrote for its host."""
         refusal = self._launcher.refusal_of(ending)
         if refusal is None:
             return ending
@@ -232,6 +234,7 @@ class SupervisedScorer(Kept):
         state = ScorerState.REFUSED if given_up is None else ScorerState.GAVE_UP
         why = ending.why if given_up is None else f"{ending.why}; {given_up}"
         _log.error("scorer_stays_down", scorer=self.name, state=state.value, why=why)
+        self.refuses_settings = ending.exit_code == USAGE
         self._change(state=state, last_error=why, loaded_digest=None, pid=None)
         if not self._stop.is_set():
             self._named_again.clear()

@@ -1,7 +1,6 @@
 """One scorer process: it binds, loads, verifies and warms up, and only then is ready."""
 
 import asyncio
-import json
 import os
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -14,6 +13,7 @@ from prometheus_client import start_http_server
 
 from scorer.decisions.run_place import RunPlace
 from scorer.machine.cgroup import cgroup_cpus
+from scorer.refusal_file import write_refusal
 from scorer.server.batcher import Batcher, BatchLimits
 from scorer.server.coming_calls import ComingCalls
 from scorer.server.load_model import LoadedModel, LoadOptions, load_model
@@ -148,7 +148,7 @@ def _refuse(task: ServeTask, error: UnderstudyError) -> int:
     """Report the reason, to people and to the host; a restart cannot help."""
     facts = {"version": str(task.ref), "kind": type(error).__name__, "why": str(error)}
     if task.status_file is not None:
-        task.status_file.write_text(json.dumps(facts))
+        write_refusal(task.status_file, error)
     _log.error("artifact_refused", **facts)
     return ARTIFACT_REFUSED
 

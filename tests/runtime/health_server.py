@@ -1,4 +1,4 @@
-"""A process for supervisor tests: `LISTEN [stubborn|never-ready|MARK_FILE]`."""
+"""A process for supervisor tests: `LISTEN [stubborn|never-ready|fails|refuses|refuses-in-its-way|MARK_FILE]`."""
 
 import signal
 import sys
@@ -8,11 +8,23 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+_SAID_AT_THE_END = {
+    "fails": ("nothing works\n", 3),
+    "refuses-in-its-way": ("nothing suits me\n", 64),
+    "refuses": (
+        """understudy: ROUTER_LISTN: read an unknown setting; accepted: ROUTER_LISTEN
+understudy: ROUTER_WORKERS: read '0'; accepted: greater than or equal to 1
+""",
+        64,
+    ),
+}
+
 
 def main(listen: str, manner: str) -> int:
-    if manner == "refuses":
-        sys.stdout.write("bad setting: nothing suits me\n")
-        return 64
+    if manner in _SAID_AT_THE_END:
+        said, exit_code = _SAID_AT_THE_END[manner]
+        sys.stdout.write(said)
+        return exit_code
     # Blocked here and so in every later thread, then waited for. A handler would not work: the kernel
     # may send a dying parent's signal once for each of its threads, and a handler that interrupts
     # itself waits for a lock that it holds.

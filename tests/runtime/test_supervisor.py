@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.stack.waiting import until_gone, while_progress
-from understudy.domain.errors import UnavailableError
+from understudy.domain.errors import Fault, InvalidInputError, UnavailableError
 from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
 from understudy.runtime.free_port import free_port
@@ -38,10 +38,29 @@ async def test_a_process_that_ends_at_its_start_is_reported_with_its_last_line(
     tmp_path: Path,
 ) -> None:
     async with Supervisor(tmp_path) as supervisor:
-        with pytest.raises(
-            UnavailableError, match=r"refused its settings \(exit code 64\).*nothing suits me"
-        ):
-            await supervisor.start(a_process("one", "refuses"))
+        with pytest.raises(UnavailableError, match=r"one exited with 3; .*nothing works"):
+            await supervisor.start(a_process("one", "fails"))
+
+
+async def test_a_process_that_refuses_its_settings_is_reported_with_all_its_faults(
+    tmp_path: Path,
+) -> None:
+    refusing = a_process("one", "refuses")
+    async with Supervisor(tmp_path) as supervisor:
+        supervisor.log_path("one").write_text("understudy: OLD: read 1; accepted: 2\n")
+        with pytest.raises(InvalidInputError) as refused:
+            await supervisor.start(refusing)
+
+    assert refused.value.faults == (
+        Fault("one: ROUTER_LISTN", "an unknown setting", "ROUTER_LISTEN"),
+        Fault("one: ROUTER_WORKERS", "'0'", "greater than or equal to 1"),
+    )
+
+
+async def test_a_refusal_in_another_form_is_reported_with_its_last_line(tmp_path: Path) -> None:
+    async with Supervisor(tmp_path) as supervisor:
+        with pytest.raises(InvalidInputError, match="one: settings: read nothing suits me"):
+            await supervisor.start(a_process("one", "refuses-in-its-way"))
 
 
 async def test_a_process_that_is_never_ready_is_given_up(tmp_path: Path) -> None:

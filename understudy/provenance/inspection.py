@@ -1,6 +1,7 @@
 """Inspection of an artifact in a separate process: foreign models never load in the registry."""
 
 import asyncio
+import os
 from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudy.provenance.findings import Finding
 from understudy.provenance.record import Tensor
+from understudy.runtime.supervision.foreign_environment import environment_for_foreign_code
 from understudy.runtime.supervision.python_command import bound_python_command
 
 _STDERR_SHOWN_CHARACTERS = 300
@@ -61,6 +63,7 @@ async def inspect(directory: Path, limits: InspectionLimits) -> Inspection:
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
+        env=environment_for_foreign_code(os.environ),
     )
     try:
         async with asyncio.timeout(limits.timeout_s):

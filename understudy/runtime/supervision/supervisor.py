@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from understudy.domain.errors import UnavailableError
+from understudy.domain.errors import Fault, InvalidInputError, UnavailableError
 from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
@@ -17,7 +17,8 @@ from understudy.runtime.supervision.liveness import until_hung
 from understudy.runtime.supervision.probe import Probe
 from understudy.runtime.supervision.readiness import until_ready
 
-_TAIL_BYTES = 4096
+_TAIL_BYTES = 64 * 1024
+_TOLD = "understudy: "  # begins each line of a report of a failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class ProcessSpec:
 class _Running:
     spec: ProcessSpec
     child: Child
+    output_from: int  # size of its log before it started, bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,10 @@ class Supervisor:
         """Start `spec` and return once it is healthy.
 
         Raises:
-            UnavailableError: it ended, or its start stalled.
+            InvalidInputError: it refused its settings; the faults are those that it reported.
+            UnavailableError: it ended for another reason, or its start stalled; it is killed then.
         """
+        output_from = _size_of(self.log_path(spec.name))
         child = await start_child(
             ChildSpec(
                 spec.arguments,
@@ -104,14 +108,17 @@ class Supervisor:
                 own_session=True,
             )
         )
-        self._running[spec.name] = _Running(spec, child)
+        self._running[spec.name] = _Running(spec, child, output_from)
         if spec.health_target is None:
             return
         never = asyncio.Event()  # a start is stopped by cancellation
         try:
             await until_ready(child, Probe(spec.health_target), self._patience, never)
         except ChildFailedError as failed:
+            if failed.ending.refused:
+                raise self._refusal_of(self._running[spec.name]) from failed
             why = self._told(spec.name, failed.ending)
+            await child.kill()
             raise UnavailableError(f"process {spec.name}", why) from failed
 
     async def stop(self, name: str) -> None:
@@ -170,6 +177,24 @@ class Supervisor:
     def _told(self, name: str, ending: Ending) -> str:
         path = self.log_path(name)
         return f"{name} {ending.why}; see {path}; its last line: {_last_line(path)}"
+
+    def _refusal_of(self, running: _Running) -> InvalidInputError:
+        """Return the faults that the process reported in its output, with its name."""
+        name, path = running.spec.name, self.log_path(running.spec.name)
+        with path.open("rb") as log:
+            log.seek(max(running.output_from, path.stat().st_size - _TAIL_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()
+        told = [line.removeprefix(_TOLD) for line in lines if line.startswith(_TOLD)]
+        faults = InvalidInputError.answered("; ".join(told)).faults or (
+            Fault("settings", _last_line(path), f"settings without faults; see {path}"),
+        )
+        return InvalidInputError(
+            [Fault(f"{name}: {each.field}", each.read, each.accepted) for each in faults]
+        )
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _last_line(path: Path) -> str:
