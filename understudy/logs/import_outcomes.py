@@ -95,7 +95,7 @@ def _read(file: Path, columns: OutcomeColumns, at_us: int) -> pa.Table:
     reading = _READING.get(file.suffix.lower())
     if reading is None:
         raise InvalidInputError.of("file", read=file.name, accepted=", ".join(sorted(_READING)))
-    with open_in_memory() as connection:
+    with open_in_memory(files=[file]) as connection:
         try:
             source = connection.sql(f"SELECT * FROM {reading}", params={"file": str(file)})  # noqa: S608 - ours
             _check_names(source.columns, columns)

@@ -4,22 +4,26 @@ Files of other versions of this software can be read: a column that a file lacks
 unknown column is left out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from glob import escape
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from understudy.domain.errors import Fault, InvalidInputError, NotFoundError, UnavailableError
+from understudy.logs.finished_files import finished_files
 from understudy.logs.schema import LogKind, schema_of_kind
-from understudy.runtime.in_memory_sql import open_in_memory
+from understudy.runtime.in_memory_sql import open_in_memory, open_unconfined, text_literal
 
 _READ_OPTIONS = (
     "union_by_name = true, hive_partitioning = true, hive_types = {'model': VARCHAR, 'date': DATE}"
 )
+_PARTITIONS = pa.schema([pa.field("model", pa.string()), pa.field("date", pa.date32())])
+_CONFINED = "a query over the views score, shadow and outcomes; files and the rest with --unsafe"
 _FAULTS_OF_A_QUERY = (
     duckdb.BinderException,
     duckdb.CatalogException,
@@ -27,13 +31,20 @@ _FAULTS_OF_A_QUERY = (
     duckdb.SyntaxException,
     duckdb.ConversionException,
 )
+_QUERIES = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
+
+SourceOf = Callable[[LogKind], str | None]
 
 
 class LogReader:
     """A connection with the views `score`, `shadow` and `outcomes` of all visible rows."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, *, only_queries: bool = False
+    ) -> None:
+        """With `only_queries`, `table` and `rows` refuse statements that cannot be queries."""
         self._connection = connection
+        self._only_queries = only_queries
 
     def table(self, query: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
         """Return the rows of `query`, whose `$name` parameters are given by name.
@@ -43,6 +54,8 @@ class LogReader:
             UnavailableError: the logs cannot be read; the message gives the reason.
         """
         with _own_errors():
+            if self._only_queries:
+                _check_queries(self._connection.extract_statements(query))
             return self._connection.sql(query, params=dict(parameters or {})).to_arrow_table()
 
     def keep(self, name: str, query: str, parameters: Mapping[str, object]) -> None:
@@ -64,19 +77,53 @@ class LogReader:
 
 @contextmanager
 def open_logs(root: Path) -> Iterator[LogReader]:
-    """Open the logs below `root` for reading.
+    """Open the logs below `root` for queries of our own.
 
     Raises:
         NotFoundError: the directory does not exist.
         UnavailableError: a file in the directory cannot be read.
+        InvalidInputError: a link leads out of the directory.
     """
+    _check_exists(root)
+    with open_in_memory(directories=[root.resolve()]) as connection:
+        yield _reader(connection, partial(_scan, root))
+
+
+@contextmanager
+def open_logs_to_any_query(root: Path) -> Iterator[LogReader]:
+    """Open the logs below `root` for queries that are not ours: DuckDB has access to no file.
+
+    Arrow reads the logs. A directory that DuckDB may read it may also write (`COPY` hides in a
+    common table expression), and it follows links. Raises the errors of `open_logs`.
+    """
+    _check_exists(root)
+    with open_in_memory() as connection:
+        yield _reader(connection, partial(_stream, connection, root), only_queries=True)
+
+
+@contextmanager
+def open_logs_unsafely(root: Path) -> Iterator[LogReader]:
+    """Open the logs below `root` for queries with all rights of this process.
+
+    Raises the errors of `open_logs`.
+    """
+    _check_exists(root)
+    with open_unconfined() as connection:
+        yield _reader(connection, partial(_scan, root))
+
+
+def _check_exists(root: Path) -> None:
     if not root.is_dir():
         raise NotFoundError("log directory", root)
-    with open_in_memory() as connection:
-        with _own_errors():
-            for kind in LogKind:
-                _create_view(connection, root, kind)
-        yield LogReader(connection)
+
+
+def _reader(
+    connection: duckdb.DuckDBPyConnection, source_of: SourceOf, *, only_queries: bool = False
+) -> LogReader:
+    with _own_errors():
+        for kind in LogKind:
+            _create_view(connection, kind, source_of(kind))
+    return LogReader(connection, only_queries=only_queries)
 
 
 @contextmanager
@@ -85,8 +132,17 @@ def _own_errors() -> Iterator[None]:
         yield
     except _FAULTS_OF_A_QUERY as error:
         raise InvalidInputError([Fault("query", one_line(error), "a DuckDB query")]) from error
+    except duckdb.PermissionException as error:
+        raise InvalidInputError([Fault("query", one_line(error), _CONFINED)]) from error
     except duckdb.Error as error:
         raise UnavailableError("log", one_line(error)) from error
+
+
+def _check_queries(statements: Sequence[duckdb.Statement]) -> None:
+    # For a clear refusal only: confinement does not depend on it.
+    for each in statements:
+        if each.type not in _QUERIES:
+            raise InvalidInputError.of("query", read=f"a {each.type.name}", accepted=_CONFINED)
 
 
 def one_line(error: duckdb.Error) -> str:
@@ -94,17 +150,34 @@ def one_line(error: duckdb.Error) -> str:
     return " ".join(str(error).split())
 
 
-def _create_view(connection: duckdb.DuckDBPyConnection, root: Path, kind: LogKind) -> None:
+def _scan(root: Path, kind: LogKind) -> str | None:
+    """Return a source of the log's finished files as read by DuckDB; None if there are none."""
+    paths = ", ".join(text_literal(str(path)) for path in finished_files(root, kind))
+    return f"read_parquet([{paths}], {_READ_OPTIONS})" if paths else None
+
+
+def _stream(connection: duckdb.DuckDBPyConnection, root: Path, kind: LogKind) -> str | None:
+    """Return a source of the log's finished files as read by Arrow; None if there are none."""
+    paths = [str(path) for path in finished_files(root, kind)]
+    if not paths:
+        return None
+    dataset = ds.dataset(
+        paths,
+        schema=pa.schema([*_PARTITIONS, *schema_of_kind(kind)]),
+        format="parquet",
+        partitioning=ds.partitioning(_PARTITIONS, flavor="hive"),
+        partition_base_dir=str(root.resolve() / kind.value),
+    )
+    connection.register(f"{kind.value}_files", dataset)
+    return f"{kind.value}_files"
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, kind: LogKind, source: str | None) -> None:
     schema = schema_of_kind(kind)
     connection.register(f"empty_{kind.value}", schema.empty_table())
     sources = [f"SELECT NULL::VARCHAR AS model, NULL::DATE AS date, * FROM empty_{kind.value}"]  # noqa: S608 - our names only
-    if any(root.glob(f"{kind.value}/*/*/*.parquet")):
-        pattern = _quoted(f"{escape(str(root))}/{kind.value}/*/*/*.parquet")
-        sources.append(f"SELECT * FROM read_parquet({pattern}, {_READ_OPTIONS})")  # noqa: S608 - quoted
+    if source is not None:
+        sources.append(f"SELECT * FROM {source}")  # noqa: S608 - quoted
     columns = ", ".join(f'"{name}"' for name in ("model", "date", *schema.names))
     union = " UNION ALL BY NAME ".join(sources)
     connection.execute(f"CREATE VIEW {kind.value} AS SELECT {columns} FROM ({union})")  # noqa: S608 - as above
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

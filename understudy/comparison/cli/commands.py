@@ -109,12 +109,20 @@ def sql(
     query: Annotated[str, typer.Argument(help="query over the views score, shadow and outcomes")],
     log_dir: LogDir,
     *,
+    unsafe: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe",
+            help="let the query read and write every file that you can, and load extensions",
+        ),
+    ] = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Run a DuckDB query over the logs."""
-    from understudy.logs.reader import open_logs  # noqa: PLC0415 - as above
+    """Run a DuckDB query over the logs. It reaches no file and no network but those logs."""
+    from understudy.logs.reader import open_logs_to_any_query, open_logs_unsafely  # noqa: PLC0415 - as above
 
-    with open_logs(log_dir) as reader:
+    opened = open_logs_unsafely if unsafe else open_logs_to_any_query
+    with opened(log_dir) as reader:
         print_rows(reader.rows(query), output)
 
 

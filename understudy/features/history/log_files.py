@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 
 import duckdb
@@ -11,7 +10,7 @@ import pyarrow as pa
 
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.features.loading.source_files import matching_files
-from understudy.runtime.in_memory_sql import open_in_memory
+from understudy.runtime.in_memory_sql import open_in_memory, text_literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +46,15 @@ def open_log(files: str) -> Iterator[LoggedRows]:
     if not paths:
         raise NotFoundError("score log", files)
     is_ours = all(_is_partitioned(path) for path in paths)
-    pattern = _text(escape(files) if Path(files).is_file() else files)
+    listed = ", ".join(text_literal(str(path.resolve())) for path in paths)
     options = f"union_by_name = true, hive_partitioning = {str(is_ours).lower()}"
     if is_ours:
         options += ", hive_types = {'model': VARCHAR, 'date': DATE}"
-    with open_in_memory() as connection:
+    folders = dict.fromkeys(path.resolve().parent for path in paths)
+    with open_in_memory(directories=folders) as connection:
         try:
             connection.execute(
-                f"CREATE TEMP VIEW log AS SELECT * FROM read_parquet({pattern}, {options})"  # noqa: S608 - quoted
+                f"CREATE TEMP VIEW log AS SELECT * FROM read_parquet([{listed}], {options})"  # noqa: S608 - quoted
             )
         except duckdb.Error as error:
             raise _fault_of(files, error) from error
@@ -69,10 +69,6 @@ def quoted(name: str) -> str:
 def _is_partitioned(path: Path) -> bool:
     date, model = path.parent.name, path.parent.parent.name
     return date.startswith("date=") and model.startswith("model=")
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _fault_of(files: str, error: duckdb.Error) -> InvalidInputError:

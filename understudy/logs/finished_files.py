@@ -1,0 +1,46 @@
+"""The finished files of a log."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from understudy.domain.errors import InvalidInputError
+from understudy.logs.schema import LogKind
+
+_DEPTH = 2  # model=…/date=…/
+
+
+def finished_files(root: Path, kind: LogKind) -> list[Path]:
+    """Return the Parquet files of one log, sorted by path, below the resolved `root`.
+
+    Raises:
+        InvalidInputError: a link leads out of the directory. A reader that followed it would show
+            a file of the reader's rights to an analyst who can only write links.
+    """
+    base = root.resolve()
+    folder = base / kind.value
+    if not os.path.lexists(folder):
+        return []
+    _check_inside(base, folder)
+    return sorted(_files(base, folder, _DEPTH))
+
+
+def _files(base: Path, folder: Path, depth: int) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                _check_inside(base, Path(entry.path))
+            if depth:
+                if entry.is_dir():
+                    yield from _files(base, Path(entry.path), depth - 1)
+            elif entry.name.endswith(".parquet") and entry.is_file():
+                yield Path(entry.path)
+
+
+def _check_inside(base: Path, path: Path) -> None:
+    if not path.resolve().is_relative_to(base):
+        raise InvalidInputError.of(
+            str(path.relative_to(base)),
+            read="a link out of the log directory",
+            accepted="a file, or a link inside the directory",
+        )
