@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 
-from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.errors import Fault, InvalidInputError, raise_any
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.domain.snapshots import ScorerProcess
 from understudy.domain.versions import checked_model_name
@@ -12,7 +12,6 @@ from understudy.domain.versions import checked_model_name
 LONGEST_NAME = 200
 _LONGEST_ADDRESS = 300
 _LONGEST_TEXT = 1_000
-_MOST_FAULTS_TOLD = 20  # they travel in a header, which gRPC bounds
 _GREATEST_PORT = 65_535
 _A_NAME = f"1 to {LONGEST_NAME} printable characters"
 
@@ -39,16 +38,6 @@ def checked_router_report(
     """
     raise_any(chain(already_found, _router_faults(report)))
     return report
-
-
-def raise_any(found: Iterable[Fault]) -> None:
-    """Raise all faults, up to a limit.
-
-    Raises:
-        InvalidInputError: there is a fault.
-    """
-    if faults := list(islice(found, _MOST_FAULTS_TOLD)):
-        raise InvalidInputError(faults)
 
 
 def _shown_process(process: ScorerProcess) -> ScorerProcess:

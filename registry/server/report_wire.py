@@ -3,19 +3,15 @@
 from collections.abc import Iterator
 
 from registry.server.observed import SeenRouter
-from registry.server.report_checks import (
-    checked_router_report,
-    checked_scorers_report,
-    raise_any,
-)
+from registry.server.report_checks import checked_router_report, checked_scorers_report
 from understudy.control.report_wire import (
     model_state_from_wire,
     model_state_to_wire,
     scorer_from_wire,
 )
 from understudy.control.wire_enums import ARM_OF, STATE_OF, WITHHELD_REASON_OF
-from understudy.control.wire_values import timestamp
-from understudy.domain.errors import Fault
+from understudy.control.wire_values import time_faults, timestamp
+from understudy.domain.errors import Fault, raise_any
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -32,11 +28,11 @@ def scorers_report_from_wire(message: pb.ReportScorersRequest) -> ScorersReport:
     """
     raise_any(_too_many("processes", len(message.processes), _MOST_PROCESSES))
     faults = [
-        Fault(f"processes[{index}].state", str(process.state), _STATES)
+        fault
         for index, process in enumerate(message.processes)
-        if process.state not in STATE_OF
+        for fault in _process_faults(process, f"processes[{index}]")
     ]
-    read = _in_a_known_state(message) if faults else message
+    read = _without_faults(message) if faults else message
     report = ScorersReport(read.host_id, tuple(scorer_from_wire(each) for each in read.processes))
     return checked_scorers_report(report, faults)
 
@@ -73,13 +69,20 @@ def seen_router_to_wire(seen: SeenRouter, model: str | None) -> pb.ObservedRoute
     )
 
 
-def _in_a_known_state(message: pb.ReportScorersRequest) -> pb.ReportScorersRequest:
+def _process_faults(process: pb.ScorerProcess, path: str) -> Iterator[Fault]:
+    if process.state not in STATE_OF:
+        yield Fault(f"{path}.state", str(process.state), _STATES)
+    yield from time_faults(process.started_at, f"{path}.started_at")
+
+
+def _without_faults(message: pb.ReportScorersRequest) -> pb.ReportScorersRequest:
     """Return a readable copy; it is refused anyway, together with its other faults."""
     copy = pb.ReportScorersRequest()
     copy.CopyFrom(message)
     for process in copy.processes:
         if process.state not in STATE_OF:
             process.state = pb.SCORER_STATE_STARTING
+        process.ClearField("started_at")
     return copy
 
 

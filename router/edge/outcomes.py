@@ -1,18 +1,17 @@
 """Outcomes: late ground truth from callers, checked and converted to columns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from math import isfinite
 
 import numpy as np
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from router.admission.admit import MOST_ID_CHARACTERS
-from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.control.wire_values import time_faults
+from understudy.domain.errors import Fault, InvalidInputError, NotFoundError, raise_any
 from understudy.logs.batches import OutcomeBatchLog
 from understudy.scoring.v1 import scoring_pb2 as pb
 
-_MOST_OUTCOMES = 10_000
-_LATEST_S = 253_402_300_799  # the last second of 9999, the latest that protobuf defines
-_MOST_NANOS = 999_999_999
+MOST_OUTCOMES = 10_000
 
 
 def outcome_batches(
@@ -25,27 +24,17 @@ def outcome_batches(
             its time is invalid.
         NotFoundError: a model is not deployed; names invented by a caller must open no files.
     """
-    if not 1 <= len(request.outcomes) <= _MOST_OUTCOMES:
+    if not 1 <= len(request.outcomes) <= MOST_OUTCOMES:
         raise InvalidInputError.of(
-            "outcomes", read=len(request.outcomes), accepted=f"1 to {_MOST_OUTCOMES}"
+            "outcomes", read=len(request.outcomes), accepted=f"1 to {MOST_OUTCOMES}"
         )
+    raise_any(
+        fault
+        for place, outcome in enumerate(request.outcomes)
+        for fault in _faults(outcome, f"outcomes[{place}]")
+    )
     by_model: dict[str, list[pb.Outcome]] = {}
-    for place, outcome in enumerate(request.outcomes):
-        if not outcome.model or not 1 <= len(outcome.request_id) <= MOST_ID_CHARACTERS:
-            raise InvalidInputError.of(
-                f"outcomes[{place}]",
-                read=f"model {outcome.model!r}, request_id of {len(outcome.request_id)} characters",
-                accepted=f"a model, and a request_id of 1 to {MOST_ID_CHARACTERS}",
-            )
-        _check_time(f"outcomes[{place}].observed_at", outcome.observed_at)
-        if not outcome.HasField("label"):
-            raise InvalidInputError.of(
-                f"outcomes[{place}].label", read=None, accepted="a finite number"
-            )
-        if not np.isfinite(outcome.label):
-            raise InvalidInputError.of(
-                f"outcomes[{place}].label", read=outcome.label, accepted="a finite number"
-            )
+    for outcome in request.outcomes:
         by_model.setdefault(outcome.model, []).append(outcome)
     for model in by_model:
         if not is_deployed(model):
@@ -70,12 +59,14 @@ def outcome_batches(
     ]
 
 
-def _check_time(field: str, time: Timestamp) -> None:
-    if not 0 <= time.seconds <= _LATEST_S:
-        raise InvalidInputError.of(
-            f"{field}.seconds", read=time.seconds, accepted=f"0 to {_LATEST_S}: 1970 to 9999"
-        )
-    if not 0 <= time.nanos <= _MOST_NANOS:
-        raise InvalidInputError.of(
-            f"{field}.nanos", read=time.nanos, accepted=f"0 to {_MOST_NANOS}"
-        )
+def _faults(outcome: pb.Outcome, path: str) -> Iterator[Fault]:
+    if not outcome.model:
+        yield Fault(f"{path}.model", "''", "a deployed model's name")
+    if not 1 <= len(outcome.request_id) <= MOST_ID_CHARACTERS:
+        read = f"{len(outcome.request_id)} characters"
+        yield Fault(f"{path}.request_id", read, f"1 to {MOST_ID_CHARACTERS} characters")
+    if not outcome.HasField("label"):
+        yield Fault(f"{path}.label", "nothing", "a finite number")
+    elif not isfinite(outcome.label):
+        yield Fault(f"{path}.label", str(outcome.label), "a finite number")
+    yield from time_faults(outcome.observed_at, f"{path}.observed_at")

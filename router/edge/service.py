@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from router.admission.admit import Asked, AskedCandidates
 from router.admission.intake import UnreadCall
@@ -13,20 +12,30 @@ from router.books.bounded_lines import RefusalLines
 from router.calls.call import Arrival, Call
 from router.decisions.priority import Priority
 from router.edge.explain import explain
-from router.edge.outcomes import outcome_batches
+from router.edge.outcomes import MOST_OUTCOMES, outcome_batches
 from router.edge.score_stream import ScoreStream
 from router.pipeline import Pipeline
 from understudy.domain.errors import Fault, InvalidInputError, failure_kind_of
 from understudy.domain.features import FeatureScalar
 from understudy.runtime.grpc_errors import abort_with
 from understudy.runtime.open_streams import OpenStreams
-from understudy.runtime.parsing import parsed, unreadable
+from understudy.runtime.parsing import RequestForm, parsed
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
 _MOST_OPEN_PER_STREAM = 256
 _MOST = {"entities": 32, "features": 4096}
 _MOST_OUTPUTS = 64
+_MOST_IN_A_ROW = {**_MOST, "outputs": _MOST_OUTPUTS}
+_MOST_FIELDS_OF_A_ROW = 8_192
+_MOST_CANDIDATE_FEATURES = 200_000  # of a ScoreBatch
+_SCORE_FORM = RequestForm(pb.ScoreRequest, _MOST_IN_A_ROW, most_fields=_MOST_FIELDS_OF_A_ROW)
+_STREAM_FORM = RequestForm(
+    pb.ScoreStreamRequest,
+    {f"request.{path}": most for path, most in _MOST_IN_A_ROW.items()},
+    most_fields=_MOST_FIELDS_OF_A_ROW,
+)
+_OUTCOMES_FORM = RequestForm(pb.RecordOutcomesRequest, {"outcomes": MOST_OUTCOMES})
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -51,6 +60,16 @@ class ScoringService:
         self._refusal_lines = RefusalLines()
         self._most_stream_age_s = most_stream_age_s
         self._streams = OpenStreams()
+        most_candidates = self._admission.most_candidates
+        self._batch_form = RequestForm(
+            pb.ScoreBatchRequest,
+            {
+                **_MOST,
+                "candidates": most_candidates,
+                "candidates.features": _MOST_CANDIDATE_FEATURES,
+            },
+            most_fields=_MOST_FIELDS_OF_A_ROW + 2 * most_candidates + _MOST_CANDIDATE_FEATURES,
+        )
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the generic handlers. Requests are bytes: unparsable ones are the caller's fault.
@@ -93,7 +112,7 @@ class ScoringService:
     async def score_batch(self, received: bytes, context: Context) -> bytes:
         try:
             self._gate.check_room(1, Priority.BATCH)  # reading thousands of candidates is expensive
-            request = parsed(pb.ScoreBatchRequest, received)
+            request = self._batch_form.read(received)
             check_sizes(request, {**_MOST, "candidates": self._admission.most_candidates})
             answer = _new_answer()
             call = self._admission.admit_candidates(
@@ -148,7 +167,7 @@ class ScoringService:
 
     async def record_outcomes(self, received: bytes, context: Context) -> pb.RecordOutcomesResponse:
         try:
-            request = parsed(pb.RecordOutcomesRequest, received)
+            request = _OUTCOMES_FORM.read(received)
             batches = outcome_batches(
                 request,
                 at_us=round(self._utc_s() * 1e6),
@@ -160,19 +179,15 @@ class ScoringService:
         return pb.RecordOutcomesResponse(accepted=accepted)
 
     def _admit(self, call: UnreadCall) -> Call:
-        try:
-            request = pb.ScoreRequest.FromString(call.received)
-        except DecodeError as error:
-            raise unreadable(pb.ScoreRequest, call.received) from error
-        return self._admit_request(request, call)
+        return self._admit_request(_SCORE_FORM.read(call.received), call)
 
     def _admit_streamed(self, call: UnreadCall) -> Call:
-        return self._admit_request(parsed(pb.ScoreStreamRequest, call.received).request, call)
+        return self._admit_request(_STREAM_FORM.read(call.received).request, call)
 
     def _admit_request(self, request: pb.ScoreRequest, call: UnreadCall) -> Call:
         call.request_id = request.request_id
         if request.features or request.outputs or len(request.entities) > 1:
-            check_sizes(request, {**_MOST, "outputs": _MOST_OUTPUTS})
+            check_sizes(request, _MOST_IN_A_ROW)
         return self._admission.admit(
             Asked(
                 model=request.model,

@@ -18,7 +18,7 @@ from understudy.oip import inference_pb2 as pb
 from understudy.runtime.distribution import serving_version
 from understudy.runtime.grpc_errors import abort_with, detail_of, retry_after_ms_of, status_of
 from understudy.runtime.open_streams import OpenStreams, id_to_tell
-from understudy.runtime.parsing import parsed
+from understudy.runtime.parsing import RequestForm, parsed
 from understudy.runtime.protobuf_bytes import length_delimited
 from understudy.runtime.serving import MAX_MESSAGE_BYTES
 
@@ -28,6 +28,21 @@ _STREAM_INFER_PATH = f"/{SERVICE}/ModelStreamInfer"
 _SERVER_NAME = "understudy"
 _PLATFORM = "onnxruntime_onnx"  # Triton's name for it; clients compare this string
 _ANSWER_FIELD = pb.ModelStreamInferResponse.DESCRIPTOR.fields_by_name["infer_response"].number
+
+# Typed contents: numbers are packed, and take at most 8 bytes of memory each. Larger tensors, and
+# more texts, are sent in raw_input_contents.
+_MOST_NUMBERS = 16 << 20
+_MOST_TEXTS = 50_000
+_INFER_FORM = RequestForm(
+    pb.ModelInferRequest,
+    {
+        f"inputs.contents.{field.name}": (
+            _MOST_TEXTS if field.name == "bytes_contents" else _MOST_NUMBERS
+        )
+        for field in pb.InferTensorContents.DESCRIPTOR.fields
+    },
+    most_fields=_MOST_TEXTS + 10_000,
+)
 
 _log = structlog.get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -96,7 +111,7 @@ class InferenceService(grpc.GenericRpcHandler):
     async def _model_infer(self, raw: bytes, context: Context) -> bytes:
         self._coming.enter()
         try:
-            request = parsed(pb.ModelInferRequest, raw)
+            request = _INFER_FORM.read(raw)
             answer = await self._read(request, context.time_remaining()).answer()
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._observer.failed(status_of(error))
@@ -112,7 +127,7 @@ class InferenceService(grpc.GenericRpcHandler):
         """Return the message for one request of a stream, now or later."""
         request_id = ""
         try:
-            request = parsed(pb.ModelInferRequest, raw)
+            request = _INFER_FORM.read(raw)
             request_id = request.id
             read = self._read(request, context.time_remaining())
             answer = read.answer_at_once()

@@ -161,7 +161,7 @@ async def test_outcomes_are_accepted_by_model(served: Served) -> None:
         (
             request(features={f"f{i}": pb.FeatureValue(number=1) for i in range(5_000)}),
             "INVALID_ARGUMENT",
-            "5000 entries",
+            "features: read more than 4096",
         ),
         (request(outputs=["score"] * 1_000), "INVALID_ARGUMENT", "1000 entries"),
         (request(features={"x": pb.FeatureValue(text="y" * 100_000)}), "INVALID_ARGUMENT", "x"),
@@ -188,7 +188,7 @@ async def test_bad_input_is_refused_by_name(
                 candidate_entity="user",
                 candidates=[pb.Candidate(id="u1")] * 100_000,
             ),
-            "100000",
+            "candidates: read more than 1000; accepted: at most 1000",
         ),
         (
             pb.ScoreBatchRequest(
@@ -267,7 +267,7 @@ async def test_an_outcome_without_a_label_is_refused_by_the_fields_name(served: 
     error = await status_of(served.stub.RecordOutcomes(pb.RecordOutcomesRequest(outcomes=outcomes)))
 
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert error.details() == "outcomes[1].label: read None; accepted: a finite number"
+    assert error.details() == "outcomes[1].label: read nothing; accepted: a finite number"
     assert served.world.logged == []
 
 

@@ -3,9 +3,10 @@
 The class decides who should retry: `understudy.runtime.grpc_errors` maps each to a gRPC status.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Self
 
 
@@ -53,6 +54,18 @@ class InvalidInputError(UnderstudyError):
         error = cls(_faults_in(text))
         error.args = (text,)
         return error
+
+
+def raise_any(found: Iterable[Fault]) -> None:
+    """Raise the faults that `found` yields; the search for more ends at the 20th.
+
+    An input of millions of values must not cost as many searches, and a caller reads the first ones.
+
+    Raises:
+        InvalidInputError: there is a fault.
+    """
+    if faults := list(islice(found, _SHOWN_FAULTS)):
+        raise InvalidInputError(faults)
 
 
 class NotFoundError(UnderstudyError):

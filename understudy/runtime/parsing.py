@@ -1,24 +1,106 @@
-"""Parsing of request bytes. gRPC's own deserialiser would answer UNKNOWN with a bug's text."""
+"""Requests from bytes: counted, then parsed. gRPC's own deserialiser does neither safely.
 
-from typing import TypeVar
+It would parse millions of values before any is refused, and answer bytes that are no message with
+UNKNOWN and the text of a Python exception.
+"""
 
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from understudy.domain.errors import InvalidInputError
+from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.wire_counts import (
+    EIGHT_BYTES,
+    FOUR_BYTES,
+    LENGTH_DELIMITED,
+    VARINT,
+    CountedField,
+    CountedFields,
+    TooMany,
+    WireBounds,
+    first_excess,
+)
 
 MessageT = TypeVar("MessageT", bound=Message)
 
+MOST_ENTRIES = 10_000  # of a repeated or map field without a bound of its own
+MOST_FIELDS = 20_000  # of all kinds
+# A message of this size has at most half as many values: parsing it is cheaper than counting them.
+UNCOUNTED_BYTES = 16 * 1024
+_NO_BOUNDS: Mapping[str, int] = MappingProxyType({})
+_WIRE_TYPE_AND_BYTES = {  # of the numbers, which may be packed
+    FieldDescriptor.TYPE_DOUBLE: (EIGHT_BYTES, 8),
+    FieldDescriptor.TYPE_FIXED64: (EIGHT_BYTES, 8),
+    FieldDescriptor.TYPE_SFIXED64: (EIGHT_BYTES, 8),
+    FieldDescriptor.TYPE_FLOAT: (FOUR_BYTES, 4),
+    FieldDescriptor.TYPE_FIXED32: (FOUR_BYTES, 4),
+    FieldDescriptor.TYPE_SFIXED32: (FOUR_BYTES, 4),
+}
+_NEVER_PACKED = (
+    FieldDescriptor.TYPE_STRING,
+    FieldDescriptor.TYPE_BYTES,
+    FieldDescriptor.TYPE_MESSAGE,
+)
+
+
+class RequestForm(Generic[MessageT]):
+    """A kind of request, with the largest number of entries of its repeated and map fields."""
+
+    def __init__(
+        self,
+        kind: type[MessageT],
+        most_entries: Mapping[str, int] = _NO_BOUNDS,
+        *,
+        most_fields: int = MOST_FIELDS,
+    ) -> None:
+        """`most_entries`: by path, over all parents; other paths have `MOST_ENTRIES`.
+
+        Raises:
+            ValueError: a path is not a repeated or map field of `kind`, or `kind` contains itself.
+        """
+        self.kind = kind
+        self.bounds = _bounds(kind.DESCRIPTOR, most_entries, most_fields)
+
+    def read(self, received: bytes) -> MessageT:
+        """Return the message.
+
+        Raises:
+            InvalidInputError: it has too many values, or the bytes are not a message of this kind.
+        """
+        if len(received) > UNCOUNTED_BYTES:
+            self.check_counts(received)
+        try:
+            return self.kind.FromString(received)
+        except DecodeError as error:
+            raise unreadable(self.kind, received) from error
+
+    def check_counts(self, received: bytes) -> None:
+        """Refuse a message with too many values, at the cost of reading up to the bound.
+
+        Raises:
+            InvalidInputError: it has too many, or the bytes are not a message of this kind.
+        """
+        excess = first_excess(received, self.bounds)
+        if isinstance(excess, TooMany):
+            field = excess.path or f"{self.kind.DESCRIPTOR.name}: all fields"
+            read, accepted = f"more than {excess.most}", f"at most {excess.most} in one message"
+            raise InvalidInputError([Fault(field, read, accepted)])
+        if excess is not None:
+            raise unreadable(self.kind, received)
+
 
 def parsed(kind: type[MessageT], received: bytes) -> MessageT:
-    """Return the message.
+    """Return the message, read in the form of `kind` with the general bounds.
 
     Raises:
-        InvalidInputError: the bytes are not a message of this kind, or contain invalid UTF-8.
+        InvalidInputError: as `RequestForm.read`.
     """
-    try:
-        return kind.FromString(received)
-    except DecodeError as error:
-        raise unreadable(kind, received) from error
+    form: RequestForm[MessageT] = _form_of(kind)  # type: ignore[arg-type]  # a class is hashable
+    return form.read(received)
 
 
 def unreadable(kind: type[Message], received: bytes) -> InvalidInputError:
@@ -28,3 +110,61 @@ def unreadable(kind: type[Message], received: bytes) -> InvalidInputError:
         read=f"{len(received)} bytes",
         accepted="a protobuf message of that type, with strings in UTF-8",
     )
+
+
+@lru_cache(maxsize=256)
+def _form_of(kind: Any) -> RequestForm[Any]:
+    return RequestForm(kind)
+
+
+def _bounds(kind: Any, most_entries: Mapping[str, int], most_fields: int) -> WireBounds:
+    paths: dict[str, int] = {}
+    fields = _counted(kind, "", paths, within=())
+    strange = sorted(set(most_entries) - set(paths))
+    if strange:
+        raise ValueError(f"paths: read {strange}; accepted: {sorted(paths)} of {kind.name}")
+    return WireBounds(
+        paths=tuple(paths),
+        most=tuple(most_entries.get(path, MOST_ENTRIES) for path in paths),
+        fields=fields,
+        most_fields=most_fields,
+    )
+
+
+def _counted(
+    kind: Any, prefix: str, paths: dict[str, int], *, within: tuple[str, ...]
+) -> CountedFields:
+    """Return the fields of `kind` that are counted, and add their paths."""
+    if kind.full_name in within:
+        raise ValueError(f"{kind.full_name} contains itself: its values cannot be counted by path")
+    counted: dict[int, CountedField] = {}
+    for field in kind.fields:
+        path = f"{prefix}{field.name}"
+        inner: CountedFields = {}
+        if field.message_type is not None:
+            before = len(paths)
+            paths[path] = before
+            within_this = (*within, kind.full_name)
+            inner = _counted(field.message_type, f"{path}.", paths, within=within_this)
+            if not inner and not field.is_repeated:
+                del paths[path]
+                continue
+        elif field.is_repeated:
+            paths[path] = len(paths)
+        else:
+            continue
+        counted.update(_by_tag(field, paths[path], inner or None))
+    return counted
+
+
+def _by_tag(
+    field: FieldDescriptor, at: int, inner: CountedFields | None
+) -> Iterator[tuple[int, CountedField]]:
+    """Yield the field under each tag with which it may be written."""
+    number = field.number << 3
+    if field.type in _NEVER_PACKED:
+        yield number | LENGTH_DELIMITED, CountedField(at, inner)
+        return
+    wire_type, packed_bytes = _WIRE_TYPE_AND_BYTES.get(field.type, (VARINT, 1))
+    yield number | wire_type, CountedField(at)
+    yield number | LENGTH_DELIMITED, CountedField(at, packed_bytes=packed_bytes)

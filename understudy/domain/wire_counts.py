@@ -1,0 +1,132 @@
+"""The numbers of values in an unparsed protobuf message, counted up to a bound. Pure.
+
+A parsed message can take a hundred times the memory and time of its bytes, so its values are
+counted before it is parsed. Counting ends at the first number that is too large.
+Format: https://protobuf.dev/programming-guides/encoding
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+VARINT, EIGHT_BYTES, LENGTH_DELIMITED, FOUR_BYTES = 0, 1, 2, 5  # wire types
+_CONTINUES = 0x80  # the bit of a varint's byte that another follows
+_MOST_VARINT_BYTES = 10
+_CONTINUING = bytes(range(_CONTINUES, 256))
+
+
+@dataclass(frozen=True, slots=True)
+class CountedField:
+    """A repeated or map field, or a message that contains such fields."""
+
+    at: int  # index into the bounds
+    inner: "CountedFields | None" = None
+    packed_bytes: int = 0  # of an entry in a packed run; 1 for varints, 0 if it is never packed
+
+
+CountedFields = Mapping[int, CountedField]  # by tag: number and wire type
+
+
+@dataclass(frozen=True, slots=True)
+class WireBounds:
+    """The largest number of entries of each path in one message, over all its parents."""
+
+    paths: tuple[str, ...]  # e.g. "candidates.features"
+    most: tuple[int, ...]  # of each path
+    fields: CountedFields
+    most_fields: int  # of any kind, at the levels that are read
+
+
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    path: str  # "" for all fields together
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The bytes are no message."""
+
+
+UNREADABLE: Final = Unreadable()
+
+
+def first_excess(received: bytes, bounds: WireBounds) -> TooMany | Unreadable | None:
+    """Return the first bound that `received` exceeds, or None.
+
+    A message that protobuf can parse is never unreadable, unless it contains groups, which no
+    message of ours does; the reverse does not hold.
+    """
+    try:
+        return _excess(received, bounds)
+    except (IndexError, ValueError):  # the bytes end within a value, or contradict each other
+        return UNREADABLE
+
+
+def _excess(  # noqa: C901 - one loop: calls would cost more than the rest of it
+    received: bytes, bounds: WireBounds
+) -> TooMany | None:
+    left = list(bounds.most)  # counted down: each bound is then a comparison with 0
+    at, end, fields = 0, len(received), bounds.fields
+    outer: list[tuple[int, CountedFields]] = []  # the messages around this one
+    for _ in range(bounds.most_fields):
+        while at == end:
+            if not outer:
+                return None
+            end, fields = outer.pop()
+        tag = received[at]
+        at += 1
+        if tag >= _CONTINUES:
+            tag, at = _varint(received, at - 1)
+        field = fields.get(tag)
+        if tag & 7 == LENGTH_DELIMITED:
+            size = received[at]
+            at += 1
+            if size >= _CONTINUES:
+                size, at = _varint(received, at - 1)
+            begin, at = at, at + size
+            if field is not None:
+                left[field.at] -= _entries(received, begin, at, field) if field.packed_bytes else 1
+                if field.inner is not None and at <= end:
+                    outer.append((end, fields))
+                    at, end, fields = begin, at, field.inner
+        else:
+            at = _after_number(received, at, tag & 7)
+            if field is not None:
+                left[field.at] -= 1
+        if at > end:
+            raise ValueError("a value ends beyond its message")
+        if field is not None and left[field.at] < 0:
+            return TooMany(bounds.paths[field.at], bounds.most[field.at])
+    return None if at == len(received) else TooMany("", bounds.most_fields)
+
+
+def _entries(received: bytes, begin: int, end: int, field: CountedField) -> int:
+    """Return the number of entries of a packed run."""
+    if field.packed_bytes > 1:
+        return (end - begin) // field.packed_bytes
+    return len(received[begin:end].translate(None, _CONTINUING))  # each varint has one last byte
+
+
+def _after_number(received: bytes, at: int, kind: int) -> int:
+    if kind == VARINT:
+        return _varint(received, at)[1]
+    if kind == EIGHT_BYTES:
+        return at + 8
+    if kind == FOUR_BYTES:
+        return at + 4
+    raise ValueError(f"wire type: read {kind}; accepted: 0, 1, 2, 5")
+
+
+def _varint(received: bytes, at: int) -> tuple[int, int]:
+    """Return the number that begins at `at`, and the place after it."""
+    byte = received[at]
+    if byte < _CONTINUES:
+        return byte, at + 1
+    value = byte & ~_CONTINUES
+    for place in range(1, _MOST_VARINT_BYTES):
+        byte = received[at + place]
+        value |= (byte & ~_CONTINUES) << 7 * place
+        if byte < _CONTINUES:
+            return value, at + place + 1
+    raise ValueError(f"a number: read more than {_MOST_VARINT_BYTES} bytes")
