@@ -16,7 +16,8 @@ import structlog
 
 from router.adapters.oip_scorer import OipScorer
 from router.books.request_log import RequestLogLines
-from router.edge.admin_service import RouterAdminService, model_states
+from router.edge.admin_service import SERVICE as ADMIN_SERVICE
+from router.edge.admin_service import RouterAdminService, add_router_admin, model_states
 from router.edge.answers import ProtobufResponder
 from router.edge.metrics import RouterCollector, serve_metrics
 from router.edge.service import SERVICE, ScoringService
@@ -32,7 +33,6 @@ from understudy.logs.columns import UnitKeys
 from understudy.logs.schema import UnitKeyForm
 from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
-from understudy.router.v1 import router_pb2, router_pb2_grpc
 from understudy.runtime.health import Health
 from understudy.runtime.io_threads import keep_io_threads_back
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, within
@@ -206,10 +206,8 @@ async def _report(channel: grpc.aio.Channel, router_id: str, models: LiveModels)
 @asynccontextmanager
 async def _admin_server(address: str, admin: RouterAdminService) -> AsyncIterator[None]:
     server = new_server()
-    router_pb2_grpc.add_RouterAdminServiceServicer_to_server(admin, server)
-    health = add_health_and_reflection(
-        server, (router_pb2.DESCRIPTOR.services_by_name["RouterAdminService"].full_name,)
-    )
+    add_router_admin(admin, server)
+    health = add_health_and_reflection(server, (ADMIN_SERVICE,))
     bind(server, address)
     await server.start()
     # For the supervisor: it asks for a turn of this loop, not for readiness, because a worker may

@@ -1,7 +1,5 @@
 """Requirements on callers: an actor's name, and a reason for each change."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -9,21 +7,11 @@ import grpc
 from understudy.control.identity import ACTOR_KEY
 from understudy.domain.errors import InvalidInputError, PermissionRefusedError
 from understudy.provenance.fields import is_placeholder
-from understudy.runtime.grpc_errors import abort_with
 
 LONGEST_ACTOR = 200
 _LONGEST_REASON = 2000
 
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-@asynccontextmanager
-async def answering(context: Context, rpc: str) -> AsyncIterator[None]:
-    """Convert a failure in the block to its gRPC status."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
-        await abort_with(context, error, rpc=rpc)
 
 
 def actor_of(context: Context) -> str:

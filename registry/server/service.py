@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import grpc
 import structlog
 
 from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
@@ -16,7 +15,6 @@ from registry.server.callers import (
     LONGEST_ACTOR,
     Context,
     actor_of,
-    answering,
     checked_reason,
     peer_of,
 )
@@ -50,6 +48,7 @@ from understudy.domain.errors import NotFoundError, OverloadedError
 from understudy.domain.versions import checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
+from understudy.runtime.rpc_boundary import TakesHandlers, add_bounded, answering
 
 _RETRY_AFTER_MS = 1_000
 
@@ -242,7 +241,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             self._live.report_router(report)
             return pb.ReportRouterResponse()
 
-    async def Watch(  # type: ignore[override]  # noqa: N802 - bytes: see `add_registry`
+    async def Watch(  # type: ignore[override]  # noqa: N802 - bytes: serialised once for all watchers
         self, request: pb.WatchRequest, context: Context
     ) -> AsyncIterator[bytes]:
         async with answering(context, "Watch"):
@@ -273,15 +272,9 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             raise OverloadedError("the list of reports", retry_after_ms=_RETRY_AFTER_MS)
 
 
-def add_registry(service: RegistryService, server: grpc.aio.Server) -> None:
+def add_registry(service: RegistryService, server: TakesHandlers) -> None:
     """Let `server` answer with `service`."""
-    name = pb.DESCRIPTOR.services_by_name["RegistryService"].full_name
-    watch: Any = grpc.unary_stream_rpc_method_handler(
-        service.Watch, pb.WatchRequest.FromString, None
-    )
-    registry_pb2_grpc.add_RegistryServiceServicer_to_server(service, server)
-    # Replaces the generated handler, which would serialise a snapshot for each watcher.
-    server.add_registered_method_handlers(name, {"Watch": watch})
+    add_bounded(server, partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, service))
 
 
 def _log_change(asked: ChangeRequest, changed: Changed) -> None:

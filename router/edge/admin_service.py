@@ -1,9 +1,7 @@
 """RouterAdminService: the state and history of one router process, for operators on its machine."""
 
 import os
-from typing import Any
-
-import grpc
+from functools import partial
 
 from router.books.counters import Counters
 from router.decisions.ladder import declares
@@ -21,8 +19,9 @@ from understudy.logs.schema import LogKind
 from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2
 from understudy.router.v1 import router_pb2, router_pb2_grpc
-from understudy.runtime.grpc_errors import abort_with
+from understudy.runtime.rpc_boundary import Context, TakesHandlers, add_bounded
 
+SERVICE = router_pb2.DESCRIPTOR.services_by_name["RouterAdminService"].full_name
 FAILURE_KINDS = wire_values(FailureKind, router_pb2.FailureKind, "FAILURE_KIND")
 LOG_KINDS = wire_values(LogKind, router_pb2.LogKind, "LOG_KIND")
 _REASONS = {reason.value: number for reason, number in REASONS.items()}
@@ -48,7 +47,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
     async def GetRouterStatus(  # noqa: N802 - name given by the .proto
         self,
         request: router_pb2.GetRouterStatusRequest,  # noqa: ARG002 - it is empty
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002 - nothing to abort
+        context: Context,  # noqa: ARG002 - nothing to abort
     ) -> router_pb2.GetRouterStatusResponse:
         return router_pb2.GetRouterStatusResponse(
             router_id=self._router_id,
@@ -77,21 +76,18 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
     async def StartDrill(  # noqa: N802 - name given by the .proto
         self,
         request: router_pb2.StartDrillRequest,
-        context: grpc.aio.ServicerContext[Any, Any],
+        context: Context,  # noqa: ARG002 - the boundary answers failures
     ) -> router_pb2.StartDrillResponse:
-        try:
-            drill = self._drill.planned(
-                _level_of(request),
-                duration_s=request.duration_s,
-                actor=request.actor,
-                reason=request.reason,
-            )
-            if not request.allow_errors:
-                self._check_declared(drill.level)
-            if not request.dry_run:
-                self._drill.start(drill)
-        except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
-            await abort_with(context, error, rpc="StartDrill")
+        drill = self._drill.planned(
+            _level_of(request),
+            duration_s=request.duration_s,
+            actor=request.actor,
+            reason=request.reason,
+        )
+        if not request.allow_errors:
+            self._check_declared(drill.level)
+        if not request.dry_run:
+            self._drill.start(drill)
         return router_pb2.StartDrillResponse(router_id=self._router_id)
 
     def _check_declared(self, level: DegradationLevel) -> None:
@@ -110,6 +106,11 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
                 f"{', '.join(bare)}: no fallback is declared for L{level.value}, so every call would "
                 "fail; declare one (understudy registry fallback), or allow errors explicitly"
             )
+
+
+def add_router_admin(admin: RouterAdminService, server: TakesHandlers) -> None:
+    """Let `server` answer with `admin`."""
+    add_bounded(server, partial(router_pb2_grpc.add_RouterAdminServiceServicer_to_server, admin))
 
 
 def _level_of(request: router_pb2.StartDrillRequest) -> DegradationLevel:

@@ -9,9 +9,10 @@ service, and the files of the other services.
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
 from understudy.oip import inference_pb2
+from understudy.runtime import serving
 
 PACKAGE = "inference"
 _SERVICE_NAME = "GRPCInferenceService"
@@ -30,7 +31,7 @@ RPCS = {  # each with whether it streams in both directions
 def add_reflection(server: grpc.aio.Server) -> None:
     """Add reflection for the protocol under its standard names, and for health."""
     names = (SERVICE, *_services_of(health_pb2), *_services_of(reflection_pb2))
-    reflection.enable_server_reflection(names, server, pool=inference_pool())
+    serving.add_reflection(server, names, inference_pool())
 
 
 def inference_pool() -> descriptor_pool.DescriptorPool:

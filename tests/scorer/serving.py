@@ -14,6 +14,7 @@ from scorer.server.batcher import Batcher, BatchLimits, Runner
 from scorer.server.coming_calls import ComingCalls
 from scorer.server.load_model import LoadedModel, LoadOptions, load_model
 from scorer.server.metrics import ScorerMetrics
+from scorer.server.reflection import add_reflection
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.served_model import ServedModel
 from scorer.server.service import SERVICE, InferenceService
@@ -21,7 +22,7 @@ from tests.artifact.checked import CHECKS
 from understudy.artifact.expectation import Expectation
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb
-from understudy.runtime.serving import bind, new_server
+from understudy.runtime.serving import add_health, bind, new_server
 
 REF = VersionRef("doubler", 1)
 OPTIONS = LoadOptions(CHECKS, warm_rows=8)
@@ -94,6 +95,8 @@ async def open_service(
     is_ready = [ready]
     service = InferenceService(REF, coming, metrics, lambda: is_ready[0])
     server.add_generic_rpc_handlers((service,))
+    add_health(server, (SERVICE,))
+    add_reflection(server)
     address = f"unix:{folder}/t.sock"
     bind(server, address)
     await server.start()

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import grpc
-from grpc_reflection.v1alpha import reflection
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from understudy.domain.errors import UnavailableError
 from understudy.runtime.health import SERVICE_NAME as HEALTH
 from understudy.runtime.health import HealthSwitch
+from understudy.runtime.rpc_boundary import add_bounded
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _LEAST_PING_INTERVAL_MS = 5_000
@@ -29,12 +32,6 @@ class ServerGroup:
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         for server in self._servers:
             server.add_generic_rpc_handlers(handlers)
-
-    def add_registered_method_handlers(
-        self, service_name: str, method_handlers: dict[str, Any]
-    ) -> None:
-        for server in self._servers:
-            server.add_registered_method_handlers(service_name, method_handlers)
 
     def add_insecure_port(self, address: str) -> int:
         """Bind all servers to the port that the first one gets; return it."""
@@ -87,12 +84,18 @@ def add_health(server: Server, services: Sequence[str] = ()) -> HealthSwitch:
 
 def add_health_and_reflection(server: Server, services: Sequence[str]) -> HealthSwitch:
     """Add grpc.health.v1 (NOT_SERVING until turned) and reflection for `services`."""
-    switch = add_health(server, services)
-    reflection.enable_server_reflection(
-        (*services, HEALTH, reflection.SERVICE_NAME),
-        server,  # type: ignore[arg-type]  # as above
+    add_reflection(server, (*services, HEALTH, reflection.SERVICE_NAME))
+    return add_health(server, services)
+
+
+def add_reflection(
+    server: Server, services: Sequence[str], pool: DescriptorPool | None = None
+) -> None:
+    """Add reflection for `services`, which `pool` describes; by default the pool of our imports."""
+    servicer = reflection.aio.ReflectionServicer(services, pool=pool)
+    add_bounded(
+        server, partial(reflection_pb2_grpc.add_ServerReflectionServicer_to_server, servicer)
     )
-    return switch
 
 
 def bind(server: Server, listen: str) -> int:

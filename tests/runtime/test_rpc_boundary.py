@@ -1,0 +1,140 @@
+"""Generated servicers behind the boundary: bytes in, our table of errors out."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
+
+from understudy.domain.errors import OverloadedError
+from understudy.runtime.grpc_errors import PUSHBACK_KEY
+from understudy.runtime.parsing import RequestForm
+from understudy.runtime.rpc_boundary import Context, add_bounded
+from understudy.runtime.serving import add_health_and_reflection, bind, new_server
+
+NO_MESSAGE = b"\x0a\x05abc"
+CHECK = "/grpc.health.v1.Health/Check"
+WATCH = "/grpc.health.v1.Health/Watch"
+REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+
+
+class Failing(health_pb2_grpc.HealthServicer):
+    """Fails each call with the exceptions that it is given."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def Check(  # noqa: N802 - name given by the .proto
+        self,
+        request: health_pb2.HealthCheckRequest,
+        context: Context,
+    ) -> health_pb2.HealthCheckResponse:
+        raise self._error
+
+    async def Watch(  # noqa: N802 - name given by the .proto
+        self,
+        request: health_pb2.HealthCheckRequest,
+        context: Context,
+    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        yield health_pb2.HealthCheckResponse()
+        raise self._error
+
+
+@asynccontextmanager
+async def served(add: Callable[[grpc.aio.Server], None]) -> AsyncIterator[grpc.aio.Channel]:
+    server = new_server()
+    add(server)
+    port = bind(server, "127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
+    await server.stop(None)
+
+
+def add_failing(server: grpc.aio.Server, error: Exception) -> None:
+    add_bounded(server, partial(health_pb2_grpc.add_HealthServicer_to_server, Failing(error)))
+
+
+async def failure_of(call: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value
+
+
+@pytest.mark.parametrize("path", [CHECK, WATCH, REFLECT])
+async def test_bytes_that_are_no_message_are_invalid_and_write_no_line(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(lambda server: _discard(add_health_and_reflection(server, ()))) as channel:
+        with capture_logs() as logged, caplog.at_level(logging.INFO):
+            method: Any = channel.stream_stream(path)
+
+            error = await failure_of(method(iter([NO_MESSAGE])).read())
+
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "read '5 bytes'; accepted: a protobuf message" in str(error.details())
+    assert logged == []
+    assert caplog.records == []
+
+
+def _discard(_switch: object) -> None:
+    pass
+
+
+@pytest.mark.parametrize("shape", ["unary_unary", "unary_stream"])
+async def test_the_text_of_a_defect_goes_to_the_log_and_not_to_the_caller(shape: str) -> None:
+    async with served(partial(add_failing, error=KeyError("secret"))) as channel:
+        path = CHECK if shape == "unary_unary" else WATCH
+        method: Any = getattr(channel, shape)(path)
+        call = method(b"")
+        with capture_logs() as logged:
+            if shape == "unary_stream":
+                await call.read()
+            error = await failure_of(call if shape == "unary_unary" else call.read())
+
+    assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "internal error")
+    assert [(line["event"], repr(line["exc_info"])) for line in logged] == [
+        ("rpc_failed", "KeyError('secret')")
+    ]
+
+
+async def test_an_error_of_ours_has_its_status_and_the_time_of_a_retry() -> None:
+    full = OverloadedError("the list", retry_after_ms=20)
+    async with served(partial(add_failing, error=full)) as channel:
+        check: Any = channel.unary_unary(CHECK)
+
+        error = await failure_of(check(b""))
+
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (PUSHBACK_KEY, "20") in tuple(error.trailing_metadata() or ())
+
+
+async def test_a_method_that_a_servicer_leaves_to_generated_code_is_unimplemented() -> None:
+    async with served(partial(add_failing, error=KeyError())) as channel:
+        list_all: Any = channel.unary_unary("/grpc.health.v1.Health/List")
+        with capture_logs() as logged:
+            error = await failure_of(list_all(b""))
+
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert logged == []
+
+
+async def test_the_bounds_of_a_form_replace_the_general_ones() -> None:
+    form = RequestForm(health_pb2.HealthCheckRequest, most_fields=10_000)
+    server = partial(
+        add_bounded,
+        add=partial(health_pb2_grpc.add_HealthServicer_to_server, Failing(KeyError())),
+        forms=(form,),
+    )
+    async with served(server) as channel:
+        check: Any = channel.unary_unary(CHECK)
+
+        error = await failure_of(check(b"\x0a\x00" * 10_001))
+
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "all fields: read more than 10000" in str(error.details())

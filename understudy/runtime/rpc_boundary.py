@@ -1,0 +1,170 @@
+"""The boundary of generated servicers: requests arrive as bytes, failures leave by one table.
+
+gRPC's generated handlers parse before any code of ours runs: bytes that are no message would end
+a call with UNKNOWN and the text of a Python exception, and write a stack trace to the log.
+"""
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import grpc
+from google.protobuf.message import Message
+
+from understudy.runtime.grpc_errors import abort_with
+from understudy.runtime.parsing import RequestForm
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Forms = Mapping[type[Message], RequestForm[Any]]
+
+_NO_FORMS: Forms = MappingProxyType({})
+
+
+class TakesHandlers(Protocol):
+    """A server, or several that act as one."""
+
+    def add_generic_rpc_handlers(self, handlers: tuple[grpc.GenericRpcHandler, ...], /) -> None: ...
+
+
+def add_bounded(
+    server: TakesHandlers, add: Callable[[Any], None], forms: Iterable[RequestForm[Any]] = ()
+) -> None:
+    """Let `server` answer with a generated servicer, whose requests are counted before they are read.
+
+    Args:
+        server: receives one generic handler per service.
+        add: adds the servicer to the server that it is given: a generated `add_…_to_server`.
+        forms: bounds of requests; a kind without one has the general bounds.
+    """
+    recorded = _RecordedHandlers()
+    add(recorded)
+    by_kind = {form.kind: form for form in forms}
+    for service, handlers in recorded.by_service.items():
+        bounded = {
+            rpc: bounded_handler(rpc, handler, by_kind)
+            for rpc, handler in handlers.items()
+            if not _is_generated(handler)  # gRPC answers UNIMPLEMENTED
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, bounded),))
+
+
+def bounded_handler(rpc: str, handler: Any, forms: Forms = _NO_FORMS) -> Any:
+    """Return a handler of the same shape that takes bytes; `handler` has a generated deserialiser."""
+    kind = handler.request_deserializer.__self__
+    behaviour = _behaviour_of(handler)
+    form = forms.get(kind) or RequestForm(kind)
+    if handler.request_streaming and handler.response_streaming:
+        run = _stream_stream(rpc, behaviour, form)
+        return grpc.stream_stream_rpc_method_handler(run, None, _bytes_of)
+    if handler.request_streaming:
+        run = _stream_unary(rpc, behaviour, form)
+        return grpc.stream_unary_rpc_method_handler(run, None, _bytes_of)
+    if handler.response_streaming:
+        run = _unary_stream(rpc, behaviour, form)
+        return grpc.unary_stream_rpc_method_handler(run, None, _bytes_of)
+    run = _unary_unary(rpc, behaviour, form)
+    return grpc.unary_unary_rpc_method_handler(run, None, _bytes_of)
+
+
+@asynccontextmanager
+async def answering(context: Context, rpc: str) -> AsyncIterator[None]:
+    """Convert a failure in the block to its gRPC status."""
+    try:
+        yield
+    except grpc.aio.AbortError:
+        raise  # the call has its status
+    except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
+        await abort_with(context, error, rpc=rpc)
+
+
+class _RecordedHandlers:
+    """Receives the handlers of generated code in place of a server."""
+
+    def __init__(self) -> None:
+        self.by_service: dict[str, dict[str, Any]] = {}
+
+    def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
+        self.by_service.setdefault(service, {}).update(handlers)
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Ignore them: they are the registered ones once more."""
+
+
+def _behaviour_of(handler: Any) -> Any:
+    """Return the method of the servicer; a handler has it under the name of its shape."""
+    shapes = (
+        handler.unary_unary,
+        handler.unary_stream,
+        handler.stream_unary,
+        handler.stream_stream,
+    )
+    return next(each for each in shapes if each is not None)
+
+
+def _is_generated(handler: Any) -> bool:
+    """Return whether the servicer leaves this method to generated code, which raises."""
+    return str(_behaviour_of(handler).__module__).endswith("_pb2_grpc")
+
+
+def _unary_unary(
+    rpc: str, behaviour: Callable[[Any, Context], Awaitable[Any]], form: RequestForm[Any]
+) -> Any:
+    async def answer(received: bytes, context: Context) -> Any:
+        async with answering(context, rpc):
+            return await behaviour(form.read(received), context)
+
+    return answer
+
+
+def _stream_unary(
+    rpc: str, behaviour: Callable[[Any, Context], Awaitable[Any]], form: RequestForm[Any]
+) -> Any:
+    async def answer(received: AsyncIterator[bytes], context: Context) -> Any:
+        async with answering(context, rpc):
+            return await behaviour(_messages(received, form), context)
+
+    return answer
+
+
+def _unary_stream(
+    rpc: str, behaviour: Callable[[Any, Context], Any], form: RequestForm[Any]
+) -> Any:
+    if not inspect.isasyncgenfunction(behaviour):  # it writes by itself
+        return _unary_unary(rpc, behaviour, form)
+
+    async def answer(received: bytes, context: Context) -> AsyncIterator[Any]:
+        # Closed here and not by the garbage collector: its resources must be free at once.
+        async with (
+            answering(context, rpc),
+            aclosing(behaviour(form.read(received), context)) as responses,
+        ):
+            async for response in responses:
+                yield response
+
+    return answer
+
+
+def _stream_stream(
+    rpc: str, behaviour: Callable[[Any, Context], Any], form: RequestForm[Any]
+) -> Any:
+    async def answer(received: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+        async with (
+            answering(context, rpc),
+            aclosing(behaviour(_messages(received, form), context)) as responses,
+        ):
+            async for response in responses:
+                yield response
+
+    return answer
+
+
+async def _messages(received: AsyncIterator[bytes], form: RequestForm[Any]) -> AsyncIterator[Any]:
+    async for each in received:
+        yield form.read(each)
+
+
+def _bytes_of(response: Any) -> bytes:
+    """Return a message serialised; a behaviour may also return bytes, to serialise once for many."""
+    return response if isinstance(response, bytes) else bytes(response.SerializeToString())
