@@ -1,7 +1,6 @@
 """The registry's process: opens resources and the server, and closes them in reverse order."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,7 +33,6 @@ _DATABASE_FILE = "registry.sqlite"
 _ARTIFACTS_DIRECTORY = "artifacts"
 _MOST_RECEIVED_BYTES = 8 << 20  # per message; files are sent in chunks
 _CLOSE_S = 15.0  # from the end of the drain to the exit; started changes are finished
-_NOT_FOR_OTHERS = 0o077
 
 _log = structlog.get_logger()
 
@@ -100,7 +98,6 @@ async def serve(settings: RegistrySettings) -> None:
     Raises:
         UnavailableError, RefusedError: see `open_registry`.
     """
-    os.umask(_NOT_FOR_OTHERS)  # database and artifacts are accessible only to the registry's user
     stop = stop_on_signals(longest_s=settings.unready_delay_s + settings.drain_grace_s + _CLOSE_S)
     async with open_registry(settings) as opened, asyncio.TaskGroup() as owned:
         owned.create_task(_end_watches(stop, opened.watchers))

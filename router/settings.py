@@ -37,6 +37,8 @@ class RouterSettings(ProcessSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     request_lines: RequestLines = RequestLines.OFF
     request_lines_sample_bp: int = Field(default=100, ge=1, le=10_000)
+    log_mode: Literal["0700", "0750"] = "0700"  # of the log folders; files 0600 or 0640
+    log_group: str = ""  # name or number of the group that reads the logs with 0750
     log_entity_ids: bool = False  # logs contain hashes of entity ids unless this is set
     log_key: SecretStr = SecretStr("")  # key of those hashes
 
@@ -125,6 +127,10 @@ class RouterSettings(ProcessSettings):
             )
         if len(self.log_key.get_secret_value().encode()) > _MOST_KEY_BYTES:
             raise ValueError(f"log_key must not be longer than {_MOST_KEY_BYTES} bytes")
+        if bool(self.log_group) != (self.log_mode == "0750"):
+            raise ValueError(
+                "log_mode 0750 and log_group must be set together: each needs the other"
+            )
         if self.default_deadline_s > self.largest_deadline_s:
             raise ValueError("default_deadline_s must not be above largest_deadline_s")
         if self.hedge_after_s >= self.scorer_timeout_s:

@@ -18,6 +18,7 @@ from understudy.domain.errors import UnavailableError
 from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
 from understudy.domain.restarts import GiveUp, Restart, RestartPolicy
+from understudy.logs.access import keep_from_group, share_with_group
 from understudy.runtime.exit_codes import FAILED, OK, UNAVAILABLE, USAGE
 from understudy.runtime.health import Health
 from understudy.runtime.lifecycle import stop_on_signals, within
@@ -42,9 +43,16 @@ async def supervise(settings: RouterSettings) -> int:
     """Run the workers until a signal, then let them drain; return the exit code.
 
     It ends earlier if all workers refuse their settings.
+
+    Raises:
+        InvalidInputError: the log folder cannot be shared with the group of the settings.
     """
     stop = stop_on_signals(longest_s=settings.termination_s)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
+    if settings.log_group:
+        share_with_group(settings.log_dir, settings.log_group)
+    else:
+        keep_from_group(settings.log_dir)
     for left_over in settings.state_dir.glob("worker-*.sock"):  # of killed workers
         left_over.unlink()
     try:

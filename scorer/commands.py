@@ -23,8 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_OURS_ALONE = 0o077  # files that we create are accessible only to our user
-
 PrintSettings = Annotated[
     bool, typer.Option("--print-settings", help="print the settings and exit")
 ]
@@ -44,7 +42,6 @@ def serve(  # noqa: PLR0917 - options of a command line
     cpus: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
 ) -> None:
     """Serve one model version until SIGTERM. Needs no registry."""
-    os.umask(_OURS_ALONE)
     try:
         settings = load_settings(ScorerSettings, {"listen": listen, "metrics_port": metrics_port})
     except InvalidInputError as error:
@@ -81,7 +78,6 @@ def host(
     output: Output = Format.TABLE,
 ) -> None:
     """Run a scorer process for each version that the registry's deployments name."""
-    os.umask(_OURS_ALONE)
     settings = load_settings(
         HostSettings,
         {"registry": registry, "dir": dir_, "listen": listen, "replicas": replicas},

@@ -86,7 +86,7 @@ class ArtifactStore:
                 final.parent.mkdir(exist_ok=True)
                 if not self._holds(final, file):
                     (staging.directory / file.path).replace(final)
-                    final.chmod(0o444)
+                    final.chmod(0o400)
                 _sync_directory(final.parent)
 
     def _holds(self, final: Path, file: ArtifactFile) -> bool:

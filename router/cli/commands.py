@@ -1,6 +1,5 @@
 """The operators' commands of the router: serve, status, drill, explain, assign."""
 
-import os
 import sys
 from pathlib import Path
 from socket import gethostname
@@ -108,7 +107,6 @@ def worker(
     """Serve as one worker of `serve`, which passes the settings on as ROUTER_* variables."""
     from router.app import serve as serve_worker  # noqa: PLC0415 - the other commands start faster
 
-    os.umask(0o077)  # logs and the last snapshot are accessible only to our user
     settings = load_settings(RouterSettings, {"listen": listen})
     configure_logs(f"router-{index}", level=settings.log_level)
 

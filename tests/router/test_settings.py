@@ -30,6 +30,7 @@ def _places(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ROUTER_DRAIN_GRACE_S", "100", "termination_s"),
         ("ROUTER_COOL_DOWN_S", "30", "cool_down_s must be below termination_s"),
         ("ROUTER_LOG_KEY", "k" * 65, "log_key"),
+        ("ROUTER_LOG_GROUP", "root", "log_mode 0750 and log_group must be set together"),
         ("ROUTER_METRICS_PORT", "65536", "equal to 65535"),
         ("ROUTER_STATE_DIR", "/x/" + "d" * 100, "too deep"),
     ],

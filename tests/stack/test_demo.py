@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 from asyncio.subprocess import Process
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,12 @@ def descendants(process: Process) -> list[int]:
     return [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
 
 
+def open_to_others(root: Path) -> set[str]:
+    """Return the files and folders to which the group or others have any access."""
+    modes = {path: path.lstat().st_mode for path in (root, *root.rglob("*"))}
+    return {f"{stat.filemode(mode)} {path}" for path, mode in modes.items() if mode & 0o077}
+
+
 async def test_the_demo_runs_completely_and_every_check_holds(
     tmp_path: Path, unused_address: Callable[[], str]
 ) -> None:
@@ -48,6 +55,7 @@ async def test_the_demo_runs_completely_and_every_check_holds(
         async with AsyncScoringClient(address, timeout_s=60.0) as client:
             kept = await client.score("cancer", {"patient": "17"})
         from_shell = await score_from_shell("--router", address, "--output", "json")
+        open_while_running = open_to_others(root)
         as_table = await score_from_shell("--router", address, "--feature", "worst_radius=30")
         process.send_signal(signal.SIGINT)
         await output_of(process)
@@ -67,6 +75,7 @@ async def test_the_demo_runs_completely_and_every_check_holds(
     ):
         assert said in text, said
     assert "BROKEN" not in text
+    assert open_while_running | open_to_others(root) == set()
     assert json.loads(from_shell)["score"] == kept.score
     assert "cancer@1, champion" in as_table
     with open_logs(root / "logs") as logs:

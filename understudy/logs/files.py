@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from understudy.logs.columns import FileKey, UnitKeys, schema_of
 from understudy.logs.decisions.rolling import RollPolicy, Unfinished, due_files
-from understudy.logs.journal import Journal, finish_journal
+from understudy.logs.journal import Journal
 from understudy.logs.schema import LogKind
 from understudy.logs.workspace import Workspace, abandoned_workspaces, open_workspace
 
@@ -101,7 +101,7 @@ class LogFiles:
             try:
                 for path in workspace.journals():
                     target = workspace.target_of(path)
-                    found = finish_journal(path, target, pause=self.pause)
+                    found = workspace.finish(path, self.pause)
                     kind = workspace.kind_of(path)
                     yield Finished(kind, found.rows, target, torn_bytes=found.torn_bytes)
             except OSError:
@@ -128,7 +128,7 @@ class LogFiles:
                 self._close(next(iter(self._open)))
             if self._workspace is None:
                 self._workspace = open_workspace(self.root)
-            entry = (Journal(self._workspace.next_journal(key), schema), self.now_s())
+            entry = (self._workspace.open_journal(key, schema), self.now_s())
         self._open[key] = entry
         return entry[0]
 
@@ -144,5 +144,5 @@ class LogFiles:
         if self._workspace is None:
             raise AssertionError("a closed journal has no workspace")
         target = self._workspace.target_of(closed.path)
-        found = finish_journal(closed.path, target, pause=self.pause)
+        found = self._workspace.finish(closed.path, self.pause)
         return Finished(closed.kind, found.rows, target, closed.rows - found.rows, found.torn_bytes)

@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from understudy.logs.access import LogAccess
+
 JOURNAL_SUFFIX = ".inprogress"
 _ROW_GROUP_BYTES = 8 << 20  # small enough to encode quickly, large enough to scan fast
 _ROW_GROUP_ROWS = 65_536
@@ -67,7 +69,9 @@ class FinishedRows:
     torn_bytes: int = 0
 
 
-def finish_journal(journal: Path, target: Path, *, pause: Callable[[], None]) -> FinishedRows:
+def finish_journal(
+    journal: Path, target: Path, *, pause: Callable[[], None], access: LogAccess | None = None
+) -> FinishedRows:
     """Write the rows of a closed journal to `target`, where they become visible all at once.
 
     The journal is removed. Repeating this after a crash gives the same file under the same name.
@@ -77,13 +81,14 @@ def finish_journal(journal: Path, target: Path, *, pause: Callable[[], None]) ->
         journal: the file written by `Journal`; may end anywhere, as after a crash.
         target: the new file, on the same file system; its folder is created.
         pause: called between slices of encoding.
+        access: to the new file; by default as the umask has it.
 
     Raises:
         OSError: the write failed; nothing is visible, and the journal stays.
     """
     if not journal.exists():
         return FinishedRows(0)
-    finished = _replace_target(JournalReader(journal), target, pause)
+    finished = _replace_target(JournalReader(journal), target, pause, access or LogAccess())
     journal.unlink(missing_ok=True)
     return finished
 
@@ -110,13 +115,14 @@ class JournalReader:
 
 
 def _replace_target(
-    journal: JournalReader, target: Path, pause: Callable[[], None]
+    journal: JournalReader, target: Path, pause: Callable[[], None], access: LogAccess
 ) -> FinishedRows:
     partial = journal.path.with_suffix(f".parquet{JOURNAL_SUFFIX}")
     try:
         rows = _write_parquet(journal, partial, pause)
         if rows:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            access.make_folder(target.parent)
+            access.admit(partial)
             partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

@@ -11,14 +11,17 @@ the process that finds it finishes its journals. Pids are not used: containers s
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
+import pyarrow as pa
+
+from understudy.logs.access import LogAccess, access_of
 from understudy.logs.columns import FileKey
-from understudy.logs.journal import JOURNAL_SUFFIX
+from understudy.logs.journal import JOURNAL_SUFFIX, FinishedRows, Journal, finish_journal
 from understudy.logs.schema import LogKind
 
 _UNFINISHED = ".inprogress"
@@ -33,6 +36,7 @@ class Workspace:
     root: Path
     writer_id: str
     folder: Path
+    access: LogAccess
     _lock: IO[bytes]
     _files: int = 0
 
@@ -40,6 +44,22 @@ class Workspace:
         self._files += 1
         partition = f"{key.kind.value}/model={key.model}/date={key.date}"
         return self.folder / partition / f"v{key.version}-{self._files:06d}{JOURNAL_SUFFIX}"
+
+    def open_journal(self, key: FileKey, schema: pa.Schema) -> Journal:
+        """Open the next journal.
+
+        Raises:
+            OSError: it cannot be created.
+        """
+        path = self.next_journal(key)
+        self.access.make_folder(path.parent)
+        journal = Journal(path, schema)
+        self.access.admit(path)
+        return journal
+
+    def finish(self, journal: Path, pause: Callable[[], None]) -> FinishedRows:
+        """Make the rows of a closed journal visible; see `finish_journal`."""
+        return finish_journal(journal, self.target_of(journal), pause=pause, access=self.access)
 
     def target_of(self, journal: Path) -> Path:
         """Return the path at which the rows of `journal` become visible; unique per writer."""
@@ -73,15 +93,17 @@ def open_workspace(root: Path) -> Workspace:
     unfinished = root / _UNFINISHED
     # Locked before it gets its name; otherwise another process could take it as abandoned.
     hidden = unfinished / f"{_UNLOCKED_YET}{writer_id}"
-    hidden.mkdir(parents=True)
+    access = access_of(root)
+    access.make_folder(hidden)
     lock = (hidden / _LOCK).open("wb")
     try:
+        access.admit(hidden / _LOCK)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         folder = hidden.rename(unfinished / writer_id)
     except OSError:
         lock.close()
         raise
-    return Workspace(root, writer_id, folder, lock)
+    return Workspace(root, writer_id, folder, access, lock)
 
 
 def abandoned_workspaces(root: Path) -> Iterator[Workspace]:
@@ -98,7 +120,7 @@ def abandoned_workspaces(root: Path) -> Iterator[Workspace]:
         except BlockingIOError:
             lock.close()  # its writer is alive
             continue
-        yield Workspace(root, folder.name, folder, lock)
+        yield Workspace(root, folder.name, folder, access_of(root), lock)
 
 
 def unfinished_journals(root: Path, kind: LogKind) -> list[tuple[Path, str]]:

@@ -1,4 +1,4 @@
-"""The boundary of every command: reports of failures and exit codes.
+"""The boundary of every command and process: umask, reports of failures and exit codes.
 
 A package passes `cls=CommandGroup` to `typer.Typer`; its commands raise our errors.
 """
@@ -17,6 +17,7 @@ from understudy.runtime.exit_codes import FAILED, OK
 from understudy.runtime.terminal.failures import Failure, failure_of, failure_of_several, report
 from understudy.runtime.terminal.output_option import requested_format
 
+_OURS_ALONE = 0o077  # what a command or a process creates is accessible only to its user
 DEBUG = "UNDERSTUDY_DEBUG"
 
 
@@ -33,6 +34,7 @@ class CommandGroup(TyperGroup):
         **extra: Any,
     ) -> Any:
         arguments = sys.argv[1:] if args is None else list(args)
+        os.umask(_OURS_ALONE)
         try:
             result = super().main(
                 arguments,
