@@ -16,6 +16,7 @@ from benchmarks.registry_in_memory import InMemoryRegistry, describe_version, op
 from stack.router_books import read_books
 from understudy.domain.deployments import Challenger, Deployment, Shadow
 from understudy.domain.errors import UnavailableError
+from understudy.domain.request_contract import RequestContract
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import VersionRef
 from understudy.features.loading.load_features import SourceFile, load_features
@@ -121,6 +122,11 @@ def deployment_of(revision: int, *, shadow: bool = False) -> Deployment:
         salt="bench",
         challengers=(Challenger(CHALLENGER, _CHALLENGER_BP),),
         shadows=(Shadow(SHADOW, 10_000),) if shadow else (),
+        contract=RequestContract(
+            required_entities=(ENTITY,),
+            entities=(ENTITY,),
+            unit_entity=ENTITY,
+        ),
     )
 
 

@@ -7,13 +7,23 @@ from datetime import date, datetime
 from sqlalchemy import Connection, Engine
 
 from registry.decisions.changes import apply_change, gains, needed_revision
+from registry.decisions.request_contract import ModelVersions
 from registry.store import audit_log, revisions, versions
 from registry.store.database import reading, writing
 from registry.store.revisions import StoredRevision
 from understudy.domain.canonical import canonical_json, digest_of_text
 from understudy.domain.changes import ACTIONS, Change, Ended, Revision, Rollback
-from understudy.domain.errors import ConflictError, CorruptedError, NotFoundError, RefusedError
+from understudy.domain.errors import (
+    ConflictError,
+    CorruptedError,
+    InvalidInputError,
+    NotFoundError,
+    RefusedError,
+)
+from understudy.domain.request_contract import VersionNeeds
+from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import VersionRef
+from understudy.features.decisions.request_needs import request_needs
 from understudy.gate.record_checks import standing_findings
 from understudy.provenance.findings import read_record
 
@@ -75,8 +85,8 @@ class DeploymentChanger:
         self, connection: Connection, request: ChangeRequest
     ) -> tuple[Revision | None, Revision]:
         model, change = request.model, request.change
-        known = versions.numbers_of(connection, model)
-        if not known:
+        known = _versions_of(connection, model)
+        if not known.needs:
             raise NotFoundError("model", model)
         before = revisions.current_of(connection, model)
         number = 0 if before is None else before.revision
@@ -89,7 +99,7 @@ class DeploymentChanger:
             change,
             earlier=None if needed is None else revisions.revision_of(connection, model, needed),
             model=model,
-            known_versions=known,
+            versions=known,
             first_salt=model,
         )
         # Going back must always be possible: expiry only blocks the next step forward.
@@ -118,6 +128,7 @@ class DeploymentChanger:
         details = {
             "from_digest": None if before is None else before.digest,
             "to_digest": after.digest,
+            "to_contract": content.contract.digest,
         }
         return audit_log.append(
             connection,
@@ -132,6 +143,22 @@ class DeploymentChanger:
                 to_revision=after.revision,
             ),
         )
+
+
+def _versions_of(connection: Connection, model: str) -> ModelVersions:
+    found = versions.list_versions(connection, model)
+    return ModelVersions(
+        {stored.spec.ref.number: _needs_of(stored.spec) for stored in found},
+        revisions.versions_named(connection, model),
+    )
+
+
+def _needs_of(spec: VersionSpec) -> VersionNeeds:
+    outputs = [output.name for output in spec.outputs]
+    try:
+        return request_needs(spec.feature_set, spec.feature_views, outputs)
+    except InvalidInputError:
+        return VersionNeeds()  # no router serves it, but it must not keep others from being served
 
 
 def _check_record(connection: Connection, ref: VersionRef, today: date) -> None:

@@ -10,6 +10,7 @@ from registry.decisions.audit_chain import (
     RecordedRow,
     discrepancies,
     first_break,
+    revision_digest,
     version_digest,
 )
 from registry.store import audit_log, revisions, versions
@@ -43,4 +44,5 @@ def _present(connection: Connection) -> Iterator[Effect]:
     for model in revisions.models_with_revisions(connection):
         for stored in revisions.history_of(connection, model):
             deployment = stored.deployment
-            yield Effect(stored.action, model, deployment.revision, deployment.digest)
+            digest = revision_digest(deployment.digest, deployment.contract.digest)
+            yield Effect(stored.action, model, deployment.revision, digest)

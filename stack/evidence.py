@@ -59,6 +59,7 @@ def ledger_of(books: Iterable[router_pb2.GetRouterStatusResponse]) -> MirrorLedg
                 dropped_queue_full=mirror.dropped_queue_full,
                 dropped_expired=mirror.dropped_expired,
                 dropped_not_ready=mirror.dropped_not_ready,
+                dropped_defaulted=mirror.dropped_defaulted,
                 ok=mirror.ok,
                 error=mirror.error,
                 timeout=mirror.timeout,

@@ -37,6 +37,7 @@ from understudy.domain.changes import (
 )
 from understudy.domain.deployments import Fallback, Rule, RuleOperator
 from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.features import FeatureDtype
 from understudy.domain.versions import checked_model_name
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.validation import faults_of
@@ -82,6 +83,10 @@ def shadow(
     sample: Annotated[
         str, typer.Option(help="share of answered traffic, e.g. 100%; 0% ends it")
     ] = "100%",
+    refuse_defaults: Annotated[
+        bool,
+        typer.Option("--refuse-defaults", help="do not judge it on rows that would need defaults"),
+    ] = False,
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
@@ -93,7 +98,8 @@ def shadow(
     ref = parse_version(model, version)
     how = _How(reason, dry_run, expect_revision, registry, actor, output)
     share_bp, number = parse_share(sample, "--sample"), ref.number
-    _change(ref.model, SetShadow(number, share_bp) if share_bp else RemoveShadow(number), how)
+    change = SetShadow(number, share_bp, refuse_defaults) if share_bp else RemoveShadow(number)
+    _change(ref.model, change, how)
 
 
 @app.command()
@@ -238,7 +244,7 @@ def rules(
 
 
 class _RuleText(BaseModel):
-    """One rule in the file: `{name, feature, operator, value, action, score}`."""
+    """One rule in the file: `{name, feature, operator, value, action, score, request_dtype}`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -248,6 +254,7 @@ class _RuleText(BaseModel):
     value: float
     action: str
     score: float
+    request_dtype: FeatureDtype | None = None
 
 
 def _load_rules(file: Path) -> tuple[Rule, ...]:
@@ -259,7 +266,15 @@ def _load_rules(file: Path) -> tuple[Rule, ...]:
         why = " ".join(str(error).split())
         raise InvalidInputError([Fault("--file", f"{file}: {why}", "a YAML file")]) from error
     return tuple(
-        Rule(each.name, each.feature, each.operator, each.value, each.action, each.score)
+        Rule(
+            each.name,
+            each.feature,
+            each.operator,
+            each.value,
+            each.action,
+            each.score,
+            each.request_dtype,
+        )
         for each in texts
     )
 

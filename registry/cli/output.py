@@ -8,6 +8,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from registry.cli.contract_output import contract_rows, needs_rows, print_contracts
 from understudy.control.report_wire import withheld_from_wire
 from understudy.control.wire_enums import shown_name
 from understudy.registry.v1 import registry_pb2 as pb
@@ -79,6 +80,7 @@ def print_version(version: pb.Version, output: Format) -> None:
             ("outputs", _tensors(version.outputs)),
             ("score", f"{score.output}, column {score.column}"),
             ("features", "\n".join(version.feature_set)),
+            *needs_rows(version),
             ("record", json.dumps(json.loads(version.provenance_json), indent=1)),
         ],
     )
@@ -160,6 +162,7 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
         ],
         title="declared",
     )
+    print_contracts(status.deployments, screen)
     screen.table(
         ("scorer", "state", "address", "loaded", "restarts", "host", "last error"),
         [
@@ -253,7 +256,7 @@ def _parts(deployment: pb.Deployment) -> list[tuple[str, str]]:
     return [
         ("champion", f"@{deployment.champion}"),
         ("challengers", _shares((c.version, c.weight_bp) for c in deployment.challengers)),
-        ("shadows", _shares((s.version, s.sample_bp) for s in deployment.shadows)),
+        ("shadows", _shadows(deployment.shadows)),
         ("fallback", _fallback(deployment.fallback)),
         (
             "threshold",
@@ -262,11 +265,17 @@ def _parts(deployment: pb.Deployment) -> list[tuple[str, str]]:
             else "",
         ),
         ("rules", ", ".join(rule.name for rule in deployment.rules)),
+        *contract_rows(deployment.contract),
     ]
 
 
 def _shares(shares: Iterable[tuple[int, int]]) -> str:
     return ", ".join(f"@{version} {share_bp / 100:g}%" for version, share_bp in shares)
+
+
+def _shadows(shadows: Iterable[pb.Shadow]) -> str:
+    shown = ((_shares([(s.version, s.sample_bp)]), s.refuses_defaults) for s in shadows)
+    return ", ".join(f"{share} without defaults" if refuses else share for share, refuses in shown)
 
 
 def _standby(deployment: pb.Deployment) -> str:

@@ -81,11 +81,16 @@ def effect_of(row: AuditRow) -> Effect:
         number = int(details["version"].rpartition("@")[2])
         digest = version_digest(details["artifact_digest"], details["provenance_digest"])
         return Effect(Action.REGISTER, row.model, number, digest)
-    return Effect(row.action, row.model, row.to_revision, details["to_digest"])
+    digest = revision_digest(details["to_digest"], details["to_contract"])
+    return Effect(row.action, row.model, row.to_revision, digest)
 
 
 def version_digest(artifact: str, provenance: str) -> str:
     return digest_of("version/1", {"artifact": artifact, "provenance": provenance})
+
+
+def revision_digest(deployment: str, contract: str) -> str:
+    return digest_of("revision/1", {"deployment": deployment, "contract": contract})
 
 
 def discrepancies(recorded: Sequence[RecordedRow], present: Iterable[Effect]) -> tuple[str, ...]:

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from registry.decisions.request_contract import ModelVersions, next_contract
+from registry.decisions.rule_features import check_rules
 from understudy.domain.changes import (
     ACTIONS,
     Action,
     Change,
+    ChangeContract,
     ContentChange,
     DeployChampion,
     Ended,
@@ -51,7 +54,7 @@ def apply_change(
     *,
     earlier: Revision | None,
     model: str,
-    known_versions: frozenset[int],
+    versions: ModelVersions,
     first_salt: str,
 ) -> Revision:
     """Return the revision that follows `current` under `change`.
@@ -61,13 +64,15 @@ def apply_change(
         change: the requested change.
         earlier: the revision named by `needed_revision`; None if it does not exist.
         model: the model's name.
-        known_versions: numbers registered for the model; a revision names no others.
+        versions: those registered for the model; a revision names no others.
         first_salt: salt of the first revision. Later ones keep it, so that entities keep their arm.
 
     Raises:
         NotFoundError: the change names a version or revision that does not exist.
-        RefusedError: the state does not allow the change, or the change has no effect.
-        InvalidInputError: the revision would contradict itself, e.g. weights above 10000.
+        RefusedError: the state does not allow the change, the change has no effect, or a version
+            does not fit the request contract or the rules.
+        InvalidInputError: the revision would contradict itself, e.g. weights above 10000; or the
+            change of a contract or the rules name a feature that does not exist.
     """
     revision = 1 if current is None else current.revision + 1
     if isinstance(change, Undeploy):
@@ -80,11 +85,18 @@ def apply_change(
         case _:
             changed = _first(change, model, first_salt)
     for number in versions_in_use(changed):
-        if number not in known_versions:
+        if number not in versions.needs:
             raise NotFoundError("version", VersionRef(model, number))
-    if isinstance(current, Deployment) and changed.digest == current.digest:
-        raise RefusedError(f"{model} is already in this state at revision {current.revision}")
-    return replace(changed, revision=revision, standby=())
+    before = current.last if isinstance(current, Ended) else current
+    contract = next_contract(before, changed, change, versions)
+    changed = replace(changed, contract=contract, revision=revision, standby=())
+    check_rules(changed, change, versions.needs)
+    if isinstance(current, Deployment) and _is_the_same(current, changed, change):
+        why = ""
+        if isinstance(change, Rollback):
+            why = "; a rollback leaves the request contract as it is"
+        raise RefusedError(f"{model} is already in this state at revision {current.revision}{why}")
+    return changed
 
 
 def needed_revision(past: Sequence[PastRevision], change: Change) -> int | None:
@@ -167,6 +179,14 @@ def _not_deployed(model: str) -> RefusedError:
     return RefusedError(f"{model} is not deployed; deploy a champion first")
 
 
+def _is_the_same(current: Deployment, changed: Deployment, change: Change) -> bool:
+    """Return whether the change has no effect; entities accepted in passing are none."""
+    if not isinstance(change, ChangeContract):
+        return changed.digest == current.digest
+    seen = current.contract.seen_version
+    return replace(changed.contract, seen_version=seen) == current.contract
+
+
 def _next(current: Deployment, change: ContentChange, earlier: Revision | None) -> Deployment:
     match change:
         case DeployChampion(version=version):
@@ -179,6 +199,8 @@ def _next(current: Deployment, change: ContentChange, earlier: Revision | None) 
             return _with_share(current, change)
         case SetFallback() | SetRules() | SetThreshold():
             return _with_policy(current, change)
+        case ChangeContract():
+            return current  # the contract follows: see `next_contract`
         case _:
             assert_never(change)
 
@@ -221,7 +243,7 @@ def _with_champion(current: Deployment, version: int) -> Deployment:
 
 
 def _with_shadow(current: Deployment, change: SetShadow) -> Deployment:
-    shadow = Shadow(change.version, change.sample_bp)
+    shadow = Shadow(change.version, change.sample_bp, change.refuses_defaults)
     if not any(each.version == shadow.version for each in current.shadows):
         return replace(current, shadows=(*current.shadows, shadow))
     return replace(

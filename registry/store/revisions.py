@@ -9,7 +9,13 @@ from registry.decisions.changes import PastRevision
 from registry.store.schema import revisions
 from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action, Ended, Revision
-from understudy.domain.deployments import Deployment, content_of, deployment_from_content
+from understudy.domain.deployments import (
+    Deployment,
+    content_of,
+    deployment_from_content,
+    versions_in_use,
+)
+from understudy.domain.request_contract import contract_content, contract_from_content
 
 _GREATEST_STORED = (1 << 63) - 1  # limit of an integer in SQLite; a message may have a larger one
 
@@ -37,6 +43,7 @@ def add_revision(connection: Connection, stored: StoredRevision) -> None:
             champion=deployment.champion,
             digest=deployment.digest,
             content_json=canonical_json(content_of(deployment)),
+            contract_json=canonical_json(contract_content(deployment.contract)),
             actor=stored.actor,
             action=stored.action,
             reason=stored.reason,
@@ -94,6 +101,12 @@ def champions_of(connection: Connection, model: str) -> tuple[int, ...]:
     return tuple(connection.execute(query).scalars())
 
 
+def versions_named(connection: Connection, model: str) -> frozenset[int]:
+    """Return the versions in use in any revision of the model."""
+    history = history_of(connection, model)
+    return frozenset(n for stored in history for n in versions_in_use(stored.deployment))
+
+
 def models_with_revisions(connection: Connection) -> list[str]:
     """Return every model that was ever deployed, in order."""
     query = select(revisions.c.model).distinct().order_by(revisions.c.model)
@@ -102,7 +115,11 @@ def models_with_revisions(connection: Connection) -> list[str]:
 
 def _from_row(row: RowMapping) -> StoredRevision:
     return StoredRevision(
-        deployment_from_content(json.loads(row["content_json"]), row["revision"]),
+        deployment_from_content(
+            json.loads(row["content_json"]),
+            row["revision"],
+            contract_from_content(json.loads(row["contract_json"])),
+        ),
         row["actor"],
         row["action"],
         row["reason"],

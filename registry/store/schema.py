@@ -61,6 +61,7 @@ revisions = Table(
     Column("champion", Integer, nullable=False),  # as in the content; for queries of former ones
     Column("digest", String(64), nullable=False),
     Column("content_json", Text, nullable=False),  # canonical
+    Column("contract_json", Text, nullable=False),  # canonical; outside the digest
     Column("actor", Text, nullable=False),
     Column("action", String(32), nullable=False),
     Column("reason", Text, nullable=False),

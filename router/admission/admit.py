@@ -11,10 +11,13 @@ from router.revision.live_model import LiveModel
 from understudy.client.request_ids import new_request_id
 from understudy.domain.errors import Fault, InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureScalar
+from understudy.features.decisions.feature_columns import shortened
+from understudy.features.decisions.request_features import fault_of_value
 
 MOST_ID_CHARACTERS = 256
 _AN_ID_OR_NOTHING = f"1 to {MOST_ID_CHARACTERS} characters, or the field left out"
 _MOST_UNKNOWN_TOLD = 20  # features; a list of thousands would not help the caller
+_MOST_SHOWN = 80  # characters of a refused value
 
 
 class Asked(NamedTuple):
@@ -99,7 +102,7 @@ class Admission:
     ) -> Call:
         arrived_s = arrival.arrived_s
         request_id = asked.request_id or new_request_id()
-        unit_key = asked.unit_key or _first_entity(asked, live) or request_id
+        unit_key = asked.unit_key or _unit_id(asked, live) or request_id
         seat = live.assigner.assign(unit_key)
         return Call(
             live=live,
@@ -144,7 +147,7 @@ def _faults(asked: Asked, live: LiveModel, *, without: str | None) -> list[Fault
     for kind, name in asked.entities.items():
         if kind not in live.names.entity_types or not 1 <= len(name) <= MOST_ID_CHARACTERS:
             faults.append(_entity_fault(kind, name, live))
-    if len(asked.entities) < len(live.names.entity_types):
+    if not asked.entities.keys() >= live.names.required_entities:
         faults += _missing_entities(asked, live, without)
     if asked.features:
         faults += feature_faults(asked.features, live)
@@ -185,28 +188,28 @@ def _missing_entities(asked: Asked, live: LiveModel, without: str | None) -> lis
         return []
     return [
         Fault(f"entities[{kind}]", "nothing", "an id: features are read by it")
-        for kind in live.names.entity_types
+        for kind in sorted(live.names.required_entities)
         if kind not in asked.entities and kind != without
     ]
 
 
 def feature_faults(features: Mapping[str, FeatureScalar], live: LiveModel) -> list[Fault]:
-    """Return faults of request-time features; a name is known if any version reads it."""
+    """Return faults of request-time features by the names and dtypes of the contract."""
+    dtypes = live.names.dtypes
     faults: list[Fault] = []
-    known = live.names.feature_names
-    unknown = [name for name in features if name not in known]
-    for name in unknown[:_MOST_UNKNOWN_TOLD]:
-        read = repr(features[name])
-        faults.append(
-            Fault(f"features[{name}]", read, "a feature that a version of the model reads")
-        )
+    unknown: list[str] = []
+    for name, value in features.items():
+        dtype = dtypes.get(name)
+        if dtype is None:
+            unknown.append(name)
+        elif (accepted := fault_of_value(dtype, value)) is not None:
+            faults.append(Fault(f"features.{name}", repr(value)[:_MOST_SHOWN], accepted))
     if len(unknown) > _MOST_UNKNOWN_TOLD:
-        faults.append(Fault("features", f"{len(unknown)} unknown names", "known ones"))
-        return faults
-    for plan in live.names.plans:
-        own = {name: value for name, value in features.items() if name in plan.names}
-        faults += plan.check_request_features(own)
-    return list(dict.fromkeys(faults))
+        return [Fault("features", f"{len(unknown)} unknown names", "names in the request contract")]
+    for name in unknown:
+        accepted = f"a feature in the request contract: {shortened(list(dtypes)) or 'it has none'}"
+        faults.append(Fault(f"features[{name}]", repr(features[name])[:_MOST_SHOWN], accepted))
+    return faults
 
 
 def _accepted(candidates: AskedCandidates, live: LiveModel) -> Candidates:
@@ -231,8 +234,8 @@ def _accepted(candidates: AskedCandidates, live: LiveModel) -> Candidates:
     )
 
 
-def _first_entity(asked: Asked, live: LiveModel) -> str:
-    for kind in live.names.entity_types:
+def _unit_id(asked: Asked, live: LiveModel) -> str:
+    for kind in live.names.unit_entities:
         if name := asked.entities.get(kind):
             return name
     return ""

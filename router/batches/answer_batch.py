@@ -200,10 +200,9 @@ def _rule_columns(
     rules: Sequence[Rule], version: VersionPlan, assembled: Assembled, fetched: Fetched
 ) -> Mapping[str, NDArray[Any]]:
     """Return the columns that the rules read: the model's features, or the request's own."""
-    places = {name: index for index, name in enumerate(version.plan.names)}
     columns: dict[str, NDArray[Any]] = {}
     for rule in rules:
-        place = places.get(rule.feature)
+        place = version.plan.place_of(rule.feature)
         if place is not None:
             columns[rule.feature] = _column(assembled, place)
         elif fetched.request_features is not None:

@@ -12,7 +12,7 @@ from router.batches.last_scores import LastScores
 from router.books.counters import Counters
 from router.calls.answered import Answered
 from router.calls.call import Call, Candidates
-from router.calls.rows import candidate_ids_of, per_row
+from router.calls.rows import candidate_ids_of, per_row, sent_entities_of, sent_features_of
 from router.decisions.rules import NO_RULE
 from router.ports import Clocks
 from understudy.domain.deployments import DegradationLevel, Deployment
@@ -156,6 +156,8 @@ class Delivery:
             features=answered.matrix,
             feature_names=answered.feature_names if answered.matrix is not None else (),
             statuses=answered.statuses if answered.matrix is not None else None,
+            sent_entities=sent_entities_of(calls),
+            sent_features=sent_features_of(calls),
         )
 
 

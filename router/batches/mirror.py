@@ -17,9 +17,12 @@ from router.batches.fetch_features import STORE_UNAVAILABLE, FeatureFetcher
 from router.batches.mirrored import (
     Copy,
     Tensors,
+    both,
     calls_of,
     joined,
     reads_the_same,
+    restricted,
+    rows_without_defaults,
     shadow_log,
     tensors_of,
 )
@@ -99,6 +102,11 @@ class MirrorQueue:
         keep = self._sampled(answered.calls, shadow)
         kept_rows = rows if keep is None else int(keep.sum())
         self._count(sampled_out=rows - kept_rows)
+        same = self._reads_the_same(version.spec, spec)
+        if same and shadow.refuses_defaults:
+            keep = both(keep, rows_without_defaults(answered.calls, answered.statuses))
+            sampled_rows, kept_rows = kept_rows, rows if keep is None else int(keep.sum())
+            self._count(dropped_defaulted=sampled_rows - kept_rows)
         if not kept_rows:
             return
         if self._scorer is None:
@@ -108,13 +116,13 @@ class MirrorQueue:
         if is_full or self._is_shedding(outstanding_rows):
             self._count(dropped_queue_full=kept_rows)
             return
-        same = self._reads_the_same(version.spec, spec)
         self._copies.append(
             Copy(
                 calls=calls_of(answered.calls, keep),
                 served=answered.served,
                 champion_scores=answered.scores if keep is None else answered.scores[keep],
                 tensors=tensors_of(tensors, keep) if same else None,
+                refuses_defaults=shadow.refuses_defaults,
                 offered_s=self._clocks.monotonic_s(),
                 at_us=round(self._clocks.utc_s() * 1e6),
             )
@@ -199,19 +207,20 @@ class MirrorQueue:
             self._settle(dropped_not_ready=self._in_flight_rows)
             return
         oldest_s = self._clocks.monotonic_s() - self._policy.most_wait_s
-        fresh = [copy for copy in copies if copy.offered_s >= oldest_s]
+        fresh: Sequence[Copy] = [copy for copy in copies if copy.offered_s >= oldest_s]
         expired_rows = self._in_flight_rows - sum(copy.rows for copy in fresh)
         if expired_rows:
             self._settle(dropped_expired=expired_rows)
         if not fresh:
             return
-        rows = self._in_flight_rows
         started_s = self._clocks.monotonic_s()
-        scores = np.full(rows, np.nan)
+        scores: NDArray[np.float64] | None = None
         status: ShadowStatus = "ok"
         self._asked = scorer
         try:
-            tensors = await self._tensors(fresh, version)
+            fresh, tensors = await self._assembled(fresh, version)
+            if not fresh:
+                return
             inferred = await scorer.infer(version.spec, tensors, timeout_s=self._policy.timeout_s)
             scores = inferred.scores
         except DeadlinePassedError:
@@ -221,14 +230,20 @@ class MirrorQueue:
             _log.warning("shadow_failed", shadow=str(version.spec.ref), why=str(error))
         finally:
             self._asked = None
+        rows = self._in_flight_rows
         self._settle(**{status: rows})
+        if scores is None:
+            scores = np.full(rows, np.nan)
         infer_us = round((self._clocks.monotonic_s() - started_s) * 1e6)
         self._log(shadow_log(fresh, version, scores, status, infer_us))
 
-    async def _tensors(self, copies: Sequence[Copy], version: VersionPlan) -> Tensors:
+    async def _assembled(
+        self, copies: Sequence[Copy], version: VersionPlan
+    ) -> tuple[Sequence[Copy], Tensors]:
+        """Return the shadow's tensors, and the copies whose rows they are."""
         if copies[0].tensors is not None:
             columns = zip(*(copy.tensors for copy in copies if copy.tensors), strict=True)
-            return tuple(joined(parts) for parts in columns)
+            return copies, tuple(joined(parts) for parts in columns)
         calls = [call for copy in copies for call in copy.calls]
         # Not within the deadlines of the callers, who have been answered.
         answer_by_s = self._clocks.monotonic_s() + self._policy.timeout_s
@@ -241,7 +256,13 @@ class MirrorQueue:
             now_s=self._clocks.utc_s(),
             last_known=fetched.from_memory,
         )
-        return assembled.tensors
+        if not copies[0].refuses_defaults:
+            return copies, assembled.tensors
+        keep = rows_without_defaults(calls, assembled.statuses)
+        if keep is None:
+            return copies, assembled.tensors
+        self._settle(dropped_defaulted=int((~keep).sum()))
+        return restricted(copies, keep), tensors_of(assembled.tensors, keep)
 
     def _settle(self, **counts: int) -> None:
         self._count(**counts)

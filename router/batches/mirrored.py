@@ -1,7 +1,7 @@
 """Copies of answered rows on their way to a shadow, and their log entries."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from router.batches.version_plan import VersionPlan
 from router.calls.answered import Served
 from router.calls.call import Call
-from router.calls.rows import candidate_ids_of, per_row
+from router.calls.rows import candidate_ids_of, per_row, whole_calls
+from understudy.domain.features import FeatureStatus
 from understudy.domain.snapshots import VersionSpec
 from understudy.logs.batches import ShadowBatchLog, ShadowStatus
 
 Tensors = tuple[NDArray[Any], ...]
+_REPLACED = (FeatureStatus.DEFAULTED, FeatureStatus.MISSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Copy:
     served: Served
     champion_scores: NDArray[np.float64]
     tensors: Tensors | None  # None: the shadow reads other features and assembles its own
+    refuses_defaults: bool  # rows for which the shadow would read a default are dropped
     offered_s: float  # monotonic
     at_us: int
 
@@ -57,6 +60,43 @@ def calls_of(calls: Sequence[Call], keep: NDArray[np.bool_] | None) -> Sequence[
         if keep[at]:  # all rows of a call share its request id, and so the decision
             kept.append(call)
         at += call.rows
+    return kept
+
+
+def both(
+    first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    """Return the rows that both masks mark; None marks all rows."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
+
+
+def rows_without_defaults(
+    calls: Sequence[Call], statuses: NDArray[np.uint8] | None
+) -> NDArray[np.bool_] | None:
+    """Return the marks of calls whose values are all known, shape (n,); None if all are.
+
+    Args:
+        calls: of a batch.
+        statuses: shape (n, width) of FeatureStatus; None: all present.
+    """
+    if statuses is None:
+        return None
+    replaced = np.asarray(np.isin(statuses, _REPLACED).any(axis=1))
+    return whole_calls(calls, ~replaced) if replaced.any() else None
+
+
+def restricted(copies: Sequence[Copy], keep: NDArray[np.bool_]) -> list[Copy]:
+    """Return the copies with only the marked rows; rows of one call share their mark."""
+    kept: list[Copy] = []
+    at = 0
+    for copy in copies:
+        own = keep[at : at + copy.rows]
+        at += copy.rows
+        if own.any():
+            calls, scores = calls_of(copy.calls, own), copy.champion_scores[own]
+            kept.append(replace(copy, calls=calls, champion_scores=scores))
     return kept
 
 

@@ -36,6 +36,30 @@ def per_row(values: Sequence[str], calls: Sequence[Call]) -> list[str]:
     return rows
 
 
+def sent_entities_of(calls: Sequence[Call]) -> list[tuple[str, ...]]:
+    """Return the entity types that the request of each row has."""
+    rows: list[tuple[str, ...]] = []
+    for call in calls:
+        if call.candidates is None:
+            rows.append(tuple(call.entities))
+        else:
+            rows += repeat((*call.entities, call.candidates.entity), call.rows)
+    return rows
+
+
+def sent_features_of(calls: Sequence[Call]) -> list[tuple[str, ...]]:
+    """Return the names of the features that the request of each row supplies."""
+    rows: list[tuple[str, ...]] = []
+    for call in calls:
+        shared = tuple(call.features) if call.features else ()
+        own = None if call.candidates is None else call.candidates.features
+        if own is None:
+            rows += repeat(shared, call.rows)
+        else:
+            rows += [(*shared, *each) if each else shared for each in own]
+    return rows
+
+
 def candidate_ids_of(calls: Sequence[Call]) -> list[str] | None:
     """Return the candidate id of each row ("" for single units); None if there are none."""
     if all(call.candidates is None for call in calls):

@@ -24,6 +24,7 @@ _FATES = (
     "dropped_queue_full",
     "dropped_expired",
     "dropped_not_ready",
+    "dropped_defaulted",
     "ok",
     "error",
     "timeout",
@@ -87,6 +88,16 @@ def print_explained(
             )
             for share in found.shares
         ],
+    )
+    _say_contract(found.contract, screen)
+
+
+def _say_contract(contract: scoring_pb2.RequestContract, screen: Screen) -> None:
+    unit_key = contract.unit_entity if contract.HasField("unit_entity") else "the request id"
+    screen.say(f"requests must have: {', '.join(contract.required_entities) or 'no entity'}")
+    screen.say(
+        f"requests may have: {', '.join(contract.entities) or 'no entity'}; "
+        f"{len(contract.features)} features; unit key: {unit_key}"
     )
 
 

@@ -197,6 +197,7 @@ def _mirrors(models: LiveModels) -> list[router_pb2.MirrorCounts]:
             dropped_queue_full=mirror.ledger.dropped_queue_full,
             dropped_expired=mirror.ledger.dropped_expired,
             dropped_not_ready=mirror.ledger.dropped_not_ready,
+            dropped_defaulted=mirror.ledger.dropped_defaulted,
             ok=mirror.ledger.ok,
             error=mirror.ledger.error,
             timeout=mirror.ledger.timeout,

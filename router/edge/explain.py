@@ -4,6 +4,7 @@ from router.admission.admit import MOST_ID_CHARACTERS
 from router.decisions.assignment import ArmWeight
 from router.decisions.buckets import bucket_bp
 from router.revision.live_model import LiveModel
+from understudy.control.contract_wire import contract_to_wire
 from understudy.control.wire_enums import ARMS
 from understudy.domain.deployments import Arm
 from understudy.domain.errors import InvalidInputError, NotFoundError
@@ -33,6 +34,7 @@ def explain(model: str, unit_key: str, live: LiveModel | None) -> pb.ExplainAssi
         answering=_answering(live, assigned),
         salt=live.deployment.salt,
         shares=_shares(live, unit_key),
+        contract=contract_to_wire(live.deployment.contract),
     )
 
 

@@ -54,7 +54,7 @@ class LiveModel:
         self.effective = effective
         self.assigner = Assigner(split_of(deployment))
         self.seats = self.assigner.split.arms
-        self.names = request_names(deployment, versions)
+        self.names = request_names(deployment.contract)
         self._shared = shared
         self._drill = drill
         stages = _stages(deployment, effective, versions, shared)

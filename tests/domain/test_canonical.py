@@ -29,6 +29,12 @@ from understudy.domain.features import (
     FeatureView,
     view_from_canonical_json,
 )
+from understudy.domain.request_contract import (
+    RequestContract,
+    RequestFeature,
+    contract_content,
+    contract_from_content,
+)
 from understudy.domain.versions import ArtifactFile, artifact_digest
 
 EXACT = st.integers(-(2**53) + 1, 2**53 - 1)
@@ -138,15 +144,30 @@ DEPLOYMENTS = st.builds(
             value=FINITE,
             action=TEXTS,
             score=FINITE,
+            request_dtype=st.none() | st.sampled_from(FeatureDtype),
         ),
         max_size=1,
     ).map(tuple),
+    contract=st.builds(
+        RequestContract,
+        required_entities=st.just(("user",)),
+        entities=st.just(("shop", "user")),
+        features=st.lists(
+            st.builds(RequestFeature, TEXTS, st.sampled_from(FeatureDtype)),
+            unique_by=lambda each: each.name,
+        ).map(tuple),
+        outputs=st.lists(TEXTS, unique=True).map(tuple),
+        unit_entity=st.none() | st.just("user"),
+        seen_version=st.integers(0, 9),
+    ),
 )
 
 
 @given(DEPLOYMENTS)
 def test_a_revision_is_read_as_it_was_written(deployment: Deployment) -> None:
-    found = deployment_from_content(json.loads(canonical_json(content_of(deployment))), 3)
+    written = json.loads(canonical_json(content_of(deployment)))
+    contract = json.loads(canonical_json(contract_content(deployment.contract)))
+    found = deployment_from_content(written, 3, contract_from_content(contract))
 
     assert found == deployment
     assert found.digest == deployment.digest

@@ -13,9 +13,8 @@ from structlog.testing import capture_logs
 
 from router.batches.fetch_features import STORE_UNAVAILABLE
 from tests.features.aerospike_node import AerospikeNode, Faults, running_node
-from tests.router.samples import MODEL, UTC_S, VIEW, spec
+from tests.router.samples import MODEL, UTC_S, VIEW, deployment, spec
 from tests.router.world import World, open_world
-from understudy.domain.deployments import Deployment
 from understudy.domain.features import BinsLayout, Feature, FeatureDtype, FeatureRef, FeatureView
 from understudy.domain.snapshots import VersionSpec
 from understudy.features.adapters.aerospike_client import AerospikeOptions
@@ -75,9 +74,8 @@ async def router_over(
         async with open_world(
             read_from=store, feature_slow_s=trip_s, cool_down_s=cool_down_s
         ) as world:
-            deployment = Deployment(MODEL, 1, champion=1, salt="s")
             specs = [version or spec(1, view=view)]
-            await world.deploy(deployment, ready={1: ["a"]}, specs=specs)
+            await world.deploy(deployment(), ready={1: ["a"]}, specs=specs)
             yield Router(world, store)
     finally:
         node.resume()

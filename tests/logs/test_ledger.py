@@ -12,13 +12,14 @@ ENDS = (
     "dropped_queue_full",
     "dropped_expired",
     "dropped_not_ready",
+    "dropped_defaulted",
     "ok",
     "error",
     "timeout",
 )
 
 
-@given(ends=st.lists(COUNTS, min_size=7, max_size=7), in_flight=COUNTS)
+@given(ends=st.lists(COUNTS, min_size=len(ENDS), max_size=len(ENDS)), in_flight=COUNTS)
 def test_a_ledger_balances_if_and_only_if_every_offered_row_is_accounted_for(
     ends: list[int], in_flight: int
 ) -> None:
@@ -32,7 +33,8 @@ def test_a_ledger_balances_if_and_only_if_every_offered_row_is_accounted_for(
 
 
 @given(
-    first=st.lists(COUNTS, min_size=8, max_size=8), second=st.lists(COUNTS, min_size=8, max_size=8)
+    first=st.lists(COUNTS, min_size=1 + len(ENDS), max_size=1 + len(ENDS)),
+    second=st.lists(COUNTS, min_size=1 + len(ENDS), max_size=1 + len(ENDS)),
 )
 def test_the_sum_of_ledgers_sums_every_count(first: list[int], second: list[int]) -> None:
     names = ("offered", *ENDS)

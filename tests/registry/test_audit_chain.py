@@ -14,6 +14,7 @@ from registry.decisions.audit_chain import (
     RecordedRow,
     discrepancies,
     first_break,
+    revision_digest,
     version_digest,
 )
 from understudy.domain.changes import Action
@@ -80,11 +81,13 @@ def logged(action: str, details: str, *, to_revision: int = 0) -> RecordedRow:
     return RecordedRow(row, row.digest)
 
 
-REVISION = logged("deploy", '{"from_digest":null,"to_digest":"d1"}', to_revision=1)
+REVISION = logged(
+    "deploy", '{"from_digest":null,"to_contract":"c1","to_digest":"d1"}', to_revision=1
+)
 VERSION = logged(
     Action.REGISTER, '{"artifact_digest":"a","provenance_digest":"p","version":"fraud@1"}'
 )
-DEPLOYED = Effect("deploy", "fraud", 1, "d1")
+DEPLOYED = Effect("deploy", "fraud", 1, revision_digest("d1", "c1"))
 REGISTERED = Effect(Action.REGISTER, "fraud", 1, version_digest("a", "p"))
 
 
@@ -106,9 +109,10 @@ def test_missing_objects_are_named() -> None:
 
 
 def test_changed_objects_are_named_from_both_sides() -> None:
-    changed = replace(DEPLOYED, digest="d2")
+    for digest in (revision_digest("d2", "c1"), revision_digest("d1", "c2")):
+        changed = replace(DEPLOYED, digest=digest)
 
-    assert len(discrepancies([REVISION], [changed])) == 2
+        assert len(discrepancies([REVISION], [changed])) == 2
 
 
 @pytest.mark.parametrize("details", ["", "[]", "{}", '{"version": 1}', "null"])

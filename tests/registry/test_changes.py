@@ -15,6 +15,7 @@ from registry.decisions.changes import (
     needed_revision,
     standby_of,
 )
+from registry.decisions.request_contract import ModelVersions
 from understudy.domain.changes import (
     ACTIONS,
     Change,
@@ -42,8 +43,14 @@ from understudy.domain.deployments import (
     versions_in_use,
 )
 from understudy.domain.errors import InvalidInputError, NotFoundError, RefusedError, UnderstudyError
+from understudy.domain.features import FeatureDtype
+from understudy.domain.request_contract import RequestFeature, VersionNeeds
 
 KNOWN = frozenset({1, 2, 3, 4})
+NEEDS = dict.fromkeys(
+    KNOWN,
+    VersionNeeds(columns=(RequestFeature("patient@1:f0", FeatureDtype.FLOAT32),)),
+)
 RULE = Rule("vip", "patient@1:f0", RuleOperator.GREATER, 1.0, "accept", 0.0)
 
 NUMBERS = st.integers(1, 5)  # 5 is not registered
@@ -88,6 +95,11 @@ class History:
             dict.fromkeys(self[-back].champion for back in range(1, len(self.revisions) + 1))
         )
 
+    @property
+    def named(self) -> frozenset[int]:
+        made = [content_of(each) for each in self.revisions]
+        return frozenset(number for each in made for number in versions_in_use(each))
+
     def after(self, change: Change) -> Deployment:
         """Return the content of the next revision; the history stays the same."""
         return content_of(self.next(change))
@@ -100,7 +112,7 @@ class History:
             change,
             earlier={each.revision: each for each in self.revisions}.get(needed or 0),
             model="fraud",
-            known_versions=KNOWN,
+            versions=ModelVersions(NEEDS, self.named),
             first_salt="a salt",
         )
 
@@ -305,7 +317,8 @@ def test_a_deployment_begins_again_with_its_numbers_and_salt() -> None:
 
     again = history.make(DeployChampion(3))
 
-    assert again == Deployment("fraud", 4, champion=3, salt=history[0].salt)
+    old = history[0]
+    assert again == Deployment("fraud", 4, champion=3, salt=old.salt, contract=old.contract)
 
 
 @pytest.mark.parametrize("change", [Undeploy(), SetCanary(2, 10), SetFallback(Fallback())])

@@ -133,7 +133,7 @@ def test_a_version_goes_from_registration_to_rollback(registry: str, tmp_path: P
     assert back["after"]["revision"] == 5
     assert back["after"]["digest"] == history[2]["deployment"]["digest"]
     assert back["after"]["challengers"] == [{"version": 2, "weight_bp": 250}]
-    assert back["after"]["shadows"] == [{"version": 3, "sample_bp": 5000}]
+    assert [(s["version"], s["sample_bp"]) for s in back["after"]["shadows"]] == [(3, 5000)]
 
 
 def test_every_command_prints_a_table_and_json(registry: str) -> None:
@@ -430,7 +430,7 @@ def test_policies_are_set_and_cleared(registry: str, tmp_path: Path) -> None:
 
     assert ladder == {"version": 2, "last_score_max_age_s": 60, "constant_score": 0.25}
     assert decided["decision_threshold"] == 0.4
-    assert ruled["rules"] == [{**rule, "operator": "RULE_OPERATOR_GREATER"}]
+    assert ruled["rules"] == [{**rule, "operator": "RULE_OPERATOR_GREATER", "request_dtype": None}]
     assert cleared == dict.fromkeys(ladder)
     assert "vip" in command("threshold", "fraud", *REASON).stdout, "tables show rules"
 

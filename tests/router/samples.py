@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from understudy.domain.deployments import Deployment
 from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
+from understudy.domain.request_contract import RequestContract, RequestFeature
 from understudy.domain.snapshots import ScorerProcess, ScorerState, VersionSpec
 from understudy.domain.versions import DYNAMIC, ScoreOutput, TensorSpec, VersionRef
 
@@ -35,8 +36,21 @@ def spec(number: int, *, view: FeatureView = VIEW) -> VersionSpec:
     )
 
 
+CONTRACT = RequestContract(
+    required_entities=("user",),
+    entities=("user",),
+    features=(
+        RequestFeature("amount", FeatureDtype.FLOAT32),
+        RequestFeature("count", FeatureDtype.FLOAT32),
+    ),
+    outputs=("score",),
+    unit_entity="user",
+)
+
+
 def deployment(**changes: object) -> Deployment:
-    return Deployment(**{"model": MODEL, "revision": 1, "champion": 1, "salt": "s", **changes})  # type: ignore[arg-type]  # a test states only what matters
+    usual = {"model": MODEL, "revision": 1, "champion": 1, "salt": "s", "contract": CONTRACT}
+    return Deployment(**{**usual, **changes})  # type: ignore[arg-type]  # a test states only what matters
 
 
 def ready_processes(ready: Mapping[int, Sequence[str]]) -> tuple[ScorerProcess, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from router.edge.service import SERVICE, ScoringService
-from tests.router.samples import MODEL, VIEW, spec
+from tests.router.samples import CONTRACT, MODEL, VIEW, spec
 from tests.router.world import World, open_world
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
 from understudy.runtime.health import HealthSwitch
@@ -59,6 +59,7 @@ async def open_served(
                 challengers=(Challenger(2, 3_000),),
                 shadows=(Shadow(3, 10_000),),
                 fallback=Fallback(constant_score=0.5),
+                contract=CONTRACT,
             ),
             ready={1: ["one"], 2: ["two"], 3: ["three"]},
             specs=[spec(1), spec(2), spec(3)],

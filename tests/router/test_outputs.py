@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
-from tests.router.samples import VIEW, deployment, spec
+from tests.router.samples import CONTRACT, VIEW, deployment, spec
 from tests.router.world import World, open_world
 from understudy.domain.deployments import Challenger, Fallback
 from understudy.domain.versions import DYNAMIC, TensorSpec
@@ -16,7 +16,11 @@ async def deploy(world: World, *, fallback: Fallback) -> None:
         world.store.put(VIEW, f"u{index}", {"amount": float(index), "count": 1.0})
     rich = replace(spec(1), outputs=(*spec(1).outputs, TensorSpec("why", "FP32", (DYNAMIC, 1))))
     await world.deploy(
-        deployment(challengers=(Challenger(2, 5_000),), fallback=fallback),
+        deployment(
+            challengers=(Challenger(2, 5_000),),
+            fallback=fallback,
+            contract=replace(CONTRACT, outputs=("score", "why")),
+        ),
         ready={1: ["one"], 2: ["two"]},
         specs=[rich, spec(2)],
     )

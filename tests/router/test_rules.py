@@ -8,9 +8,11 @@ import pytest
 
 from tests.router.fakes import RemoteStore
 from tests.router.reading import reasons_of
-from tests.router.samples import deployment, spec
+from tests.router.samples import CONTRACT, deployment, spec
 from tests.router.world import awaited, open_world, two_arms, until
 from understudy.domain.deployments import Challenger, Fallback, Rule, RuleOperator
+from understudy.domain.features import FeatureDtype
+from understudy.domain.request_contract import RequestFeature
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 pytestmark = pytest.mark.virtual_time
@@ -101,9 +103,11 @@ async def test_rules_decide_if_no_scorer_is_left() -> None:
 
 
 async def test_a_rule_may_read_a_feature_that_only_requests_supply() -> None:
-    country = replace(LARGE, name="abroad", feature="distance_km")
+    distance = RequestFeature("distance_km", FeatureDtype.FLOAT64)
+    country = replace(LARGE, name="abroad", feature="distance_km", request_dtype=distance.dtype)
+    contract = replace(CONTRACT, features=(*CONTRACT.features, distance))
     async with open_world() as world:
-        await two_arms(world, challengers=(), rules=(country,))
+        await two_arms(world, challengers=(), rules=(country,), contract=contract)
 
         far = await world.score("u2", features={"distance_km": 900.0})
         near = await world.score("u2", features={"distance_km": 1.0})

@@ -97,7 +97,7 @@ class World:
                 model=MODEL,
                 request_id=asked.pop("request_id", f"r-{entity_id}"),
                 unit_key=asked.pop("unit_key", None),
-                entities={"user": entity_id},
+                entities={"user": entity_id, **asked.pop("other_entities", {})},
                 features=asked.pop("features", {}),
                 **asked,
             ),

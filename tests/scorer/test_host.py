@@ -14,6 +14,7 @@ from tests.scorer.fake_registry import FakeRegistry
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2
 from understudy.registry.v1 import registry_pb2 as pb
+from understudy.scoring.v1 import scoring_pb2
 
 READY = pb.SCORER_STATE_READY
 REFUSED = pb.SCORER_STATE_REFUSED
@@ -30,6 +31,7 @@ def deployment(champion: int, **facts: object) -> pb.Deployment:
         champion=champion,
         salt="s",
         fallback=pb.Fallback(last_score_max_age_s=60),
+        contract=scoring_pb2.RequestContract(),
         **facts,  # type: ignore[arg-type]  # fields by name
     )
 

@@ -68,6 +68,7 @@ READING: list[tuple[tuple[str, ...], int]] = [
     (("registry", "export", "fraud@1", *AWAY), UNAVAILABLE),
     (("registry", "history", "fraud", *AWAY), UNAVAILABLE),
     (("registry", "status", *AWAY), UNAVAILABLE),
+    (("registry", "contract", "fraud", *AWAY), UNAVAILABLE),
     (("registry", "audit", *AWAY), UNAVAILABLE),
     (("registry", "check", "fraud", *VERSION, *AWAY), USAGE),
     (

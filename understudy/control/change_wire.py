@@ -5,16 +5,18 @@ from typing import Any, assert_never
 
 from google.protobuf.message import Message
 
+from understudy.control.contract_wire import contract_change_from_wire, contract_change_to_wire
 from understudy.control.wire import (
     fallback_from_wire,
     fallback_to_wire,
     rule_from_wire,
     rule_to_wire,
 )
-from understudy.control.wire_enums import OPERATOR_OF
+from understudy.control.wire_enums import DTYPE_OF, OPERATOR_OF
 from understudy.control.wire_values import value_or_none
 from understudy.domain.changes import (
     Change,
+    ChangeContract,
     DeployChampion,
     Promote,
     RemoveCanary,
@@ -56,7 +58,7 @@ def change_to_wire(change: Change) -> tuple[str, Message]:
             return "deploy_champion", pb.DeployChampion(version=version)
         case SetShadow() | RemoveShadow() | SetCanary() | RemoveCanary():
             return _share_to_wire(change)
-        case SetFallback() | SetRules() | SetThreshold():
+        case SetFallback() | SetRules() | SetThreshold() | ChangeContract():
             return _policy_to_wire(change)
         case Undeploy():
             return "undeploy", pb.Undeploy()
@@ -68,8 +70,10 @@ def _share_to_wire(
     change: SetShadow | RemoveShadow | SetCanary | RemoveCanary,
 ) -> tuple[str, Message]:
     match change:
-        case SetShadow(version=version, sample_bp=share_bp):
-            return "set_shadow", pb.SetShadow(version=version, sample_bp=share_bp)
+        case SetShadow(version=version, sample_bp=share_bp, refuses_defaults=refuses_defaults):
+            return "set_shadow", pb.SetShadow(
+                version=version, sample_bp=share_bp, refuses_defaults=refuses_defaults
+            )
         case RemoveShadow(version=version):
             return "remove_shadow", pb.RemoveShadow(version=version)
         case SetCanary(version=version, weight_bp=share_bp):
@@ -80,8 +84,12 @@ def _share_to_wire(
             assert_never(change)
 
 
-def _policy_to_wire(change: SetFallback | SetRules | SetThreshold) -> tuple[str, Message]:
+def _policy_to_wire(
+    change: SetFallback | SetRules | SetThreshold | ChangeContract,
+) -> tuple[str, Message]:
     match change:
+        case ChangeContract(change=parts):
+            return "change_contract", contract_change_to_wire(parts)
         case SetFallback(fallback=fallback):
             return "set_fallback", pb.SetFallback(fallback=fallback_to_wire(fallback))
         case SetRules(rules=rules):
@@ -98,6 +106,11 @@ def _rules(message: pb.SetRules) -> SetRules:
         for index, rule in enumerate(message.rules)
         if rule.operator not in OPERATOR_OF
     ]
+    faults += [
+        Fault(f"rules[{index}].request_dtype", str(rule.request_dtype), "a known dtype, or none")
+        for index, rule in enumerate(message.rules)
+        if rule.HasField("request_dtype") and rule.request_dtype not in DTYPE_OF
+    ]
     if faults:
         raise InvalidInputError(faults)
     return SetRules(tuple(rule_from_wire(rule) for rule in message.rules))
@@ -109,7 +122,9 @@ def _threshold(message: pb.SetThreshold) -> SetThreshold:
 
 _READERS: dict[str, Callable[[Any], Change]] = {
     "deploy_champion": lambda message: DeployChampion(message.version),
-    "set_shadow": lambda message: SetShadow(message.version, message.sample_bp),
+    "set_shadow": lambda message: SetShadow(
+        message.version, message.sample_bp, message.refuses_defaults
+    ),
     "remove_shadow": lambda message: RemoveShadow(message.version),
     "set_canary": lambda message: SetCanary(message.version, message.weight_bp),
     "remove_canary": lambda message: RemoveCanary(message.version),
@@ -118,5 +133,6 @@ _READERS: dict[str, Callable[[Any], Change]] = {
     "set_fallback": lambda message: SetFallback(fallback_from_wire(message.fallback)),
     "set_rules": _rules,
     "set_threshold": _threshold,
+    "change_contract": lambda message: ChangeContract(contract_change_from_wire(message)),
     "undeploy": lambda _: Undeploy(),
 }

@@ -1,7 +1,8 @@
 """Translation of the registry's messages to domain values and back, for all of its clients."""
 
+from understudy.control.contract_wire import contract_from_wire, contract_to_wire
 from understudy.control.report_wire import scorer_from_wire, scorer_to_wire
-from understudy.control.wire_enums import OPERATOR_OF, OPERATORS, STATE_OF
+from understudy.control.wire_enums import DTYPE_OF, DTYPES, OPERATOR_OF, OPERATORS, STATE_OF
 from understudy.control.wire_values import ref_from_wire, ref_to_wire, value_or_none
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Rule, Shadow
 from understudy.domain.errors import InvalidInputError
@@ -50,17 +51,26 @@ def snapshot_to_wire(snapshot: Snapshot) -> pb.Snapshot:
 
 
 def deployment_from_wire(message: pb.Deployment) -> Deployment:
+    """Return the revision.
+
+    Raises:
+        InvalidInputError: it contradicts itself, or has no contract: without one a router would
+            refuse every caller.
+    """
+    if not message.HasField("contract"):
+        raise InvalidInputError.of("contract", read=None, accepted="a request contract")
     return Deployment(
         model=message.model,
         revision=message.revision,
         champion=message.champion,
         salt=message.salt,
         challengers=tuple(Challenger(c.version, c.weight_bp) for c in message.challengers),
-        shadows=tuple(Shadow(s.version, s.sample_bp) for s in message.shadows),
+        shadows=tuple(Shadow(s.version, s.sample_bp, s.refuses_defaults) for s in message.shadows),
         fallback=fallback_from_wire(message.fallback),
         decision_threshold=value_or_none(message, "decision_threshold"),
         rules=tuple(rule_from_wire(rule) for rule in message.rules),
         standby=tuple(message.standby),
+        contract=contract_from_wire(message.contract),
     )
 
 
@@ -73,12 +83,16 @@ def deployment_to_wire(deployment: Deployment) -> pb.Deployment:
         challengers=[
             pb.Challenger(version=c.version, weight_bp=c.weight_bp) for c in deployment.challengers
         ],
-        shadows=[pb.Shadow(version=s.version, sample_bp=s.sample_bp) for s in deployment.shadows],
+        shadows=[
+            pb.Shadow(version=s.version, sample_bp=s.sample_bp, refuses_defaults=s.refuses_defaults)
+            for s in deployment.shadows
+        ],
         fallback=fallback_to_wire(deployment.fallback),
         salt=deployment.salt,
         decision_threshold=deployment.decision_threshold,
         rules=[rule_to_wire(rule) for rule in deployment.rules],
         standby=deployment.standby,
+        contract=contract_to_wire(deployment.contract),
     )
 
 
@@ -90,6 +104,9 @@ def rule_from_wire(message: pb.Rule) -> Rule:
         value=message.value,
         action=message.action,
         score=message.score,
+        request_dtype=(
+            DTYPE_OF[message.request_dtype] if message.HasField("request_dtype") else None
+        ),
     )
 
 
@@ -101,6 +118,7 @@ def rule_to_wire(rule: Rule) -> pb.Rule:
         value=rule.value,
         action=rule.action,
         score=rule.score,
+        request_dtype=None if rule.request_dtype is None else DTYPES[rule.request_dtype],
     )
 
 

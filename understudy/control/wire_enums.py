@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from understudy.domain.belief import RefusalReason
 from understudy.domain.changes import Action
 from understudy.domain.deployments import Arm, DegradationLevel, DegradationReason, RuleOperator
+from understudy.domain.features import FeatureDtype
 from understudy.domain.reports import WithheldReason
 from understudy.domain.snapshots import ScorerState
 from understudy.registry.v1 import registry_pb2
@@ -44,6 +45,8 @@ def shown_name(wire_name: str, prefix: str) -> str:
 
 ARMS = wire_values(Arm, scoring_pb2.Arm, "ARM")
 ARM_OF = {number: arm for arm, number in ARMS.items()}
+DTYPES = wire_values(FeatureDtype, scoring_pb2.FeatureDtype, "FEATURE_DTYPE")
+DTYPE_OF = {number: dtype for dtype, number in DTYPES.items()}
 LEVELS = wire_values(DegradationLevel, scoring_pb2.DegradationLevel, "DEGRADATION_LEVEL")
 LEVEL_OF = {number: level for level, number in LEVELS.items()}
 REASONS = wire_values(DegradationReason, scoring_pb2.DegradationReason, "DEGRADATION_REASON")

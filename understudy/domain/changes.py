@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from understudy.domain.deployments import Deployment, Fallback, Rule
+from understudy.domain.request_contract import ContractChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class DeployChampion:
 class SetShadow:
     version: int
     sample_bp: int
+    refuses_defaults: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ class SetThreshold:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeContract:
+    change: ContractChange
+
+
+@dataclass(frozen=True, slots=True)
 class Undeploy:
     """Ends the deployment. Nothing else does: routers and hosts keep one that is merely absent."""
 
@@ -74,6 +81,7 @@ ContentChange = (
     | SetFallback
     | SetRules
     | SetThreshold
+    | ChangeContract
 )
 Change = ContentChange | Undeploy
 
@@ -92,6 +100,7 @@ class Action(StrEnum):
     FALLBACK = "fallback"
     RULES = "rules"
     THRESHOLD = "threshold"
+    CONTRACT = "contract"
     DRILL = "drill"  # a drill of the ladder, which changes nothing in the registry
     UNDEPLOY = "undeploy"
 
@@ -107,6 +116,7 @@ ACTIONS: dict[type[Change], Action] = {
     SetFallback: Action.FALLBACK,
     SetRules: Action.RULES,
     SetThreshold: Action.THRESHOLD,
+    ChangeContract: Action.CONTRACT,
     Undeploy: Action.UNDEPLOY,
 }
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from understudy.domain.canonical import digest_of
 from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.features import FeatureDtype
+from understudy.domain.request_contract import RequestContract
 from understudy.domain.versions import checked_model_name
 
 FULL_SHARE_BP = 10_000  # basis points in the whole
@@ -68,6 +70,7 @@ class Challenger:
 class Shadow:
     version: int
     sample_bp: int
+    refuses_defaults: bool = False  # rows for which it would read a default are not mirrored
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +92,15 @@ class Rule:
     value: float
     action: str
     score: float
+    request_dtype: FeatureDtype | None = None  # of a feature that the rule itself declares
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One revision, replaced as a whole and never edited. The digest excludes the number.
+    """One revision, replaced as a whole and never edited.
+
+    The digest excludes the number and the request contract, which no rollout changes: so a rollback
+    has the digest of the revision that it restores.
 
     Raises:
         InvalidInputError: on construction, if the revision contradicts itself; all faults reported.
@@ -109,6 +116,7 @@ class Deployment:
     decision_threshold: float | None = None
     rules: tuple[Rule, ...] = ()
     standby: tuple[int, ...] = ()  # kept warm for a rollback, without traffic
+    contract: RequestContract = field(default_factory=RequestContract)
 
     def __post_init__(self) -> None:
         checked_model_name(self.model)
@@ -117,15 +125,15 @@ class Deployment:
 
     @property
     def digest(self) -> str:
-        """A digest of the content: a rollback has the same digest as the revision it restores."""
-        return digest_of("deployment/1", content_of(self))
+        """A digest of the content; a rollback has that of the revision it restores."""
+        return digest_of("deployment/2", content_of(self))
 
     def numbered(self, revision: int) -> "Deployment":
         return replace(self, revision=revision)
 
 
 def content_of(deployment: Deployment) -> dict[str, Any]:
-    """Return the content of a revision as JSON values, without its number and standby."""
+    """Return the content of a revision as JSON values, without number, standby and contract."""
     return {
         "model": deployment.model,
         "champion": deployment.champion,
@@ -138,7 +146,9 @@ def content_of(deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def deployment_from_content(content: dict[str, Any], revision: int) -> Deployment:
+def deployment_from_content(
+    content: dict[str, Any], revision: int, contract: RequestContract
+) -> Deployment:
     """Return the revision that `content_of` wrote; canonical JSON writes 1.0 as 1.
 
     Raises:
@@ -154,6 +164,7 @@ def deployment_from_content(content: dict[str, Any], revision: int) -> Deploymen
         salt=content["salt"],
         decision_threshold=_float_or_none(content["decision_threshold"]),
         rules=tuple(_rule_from(**each) for each in content["rules"]),
+        contract=contract,
     )
 
 
@@ -167,22 +178,34 @@ def _fallback_from(
     )
 
 
-def _rule_from(*, value: float, operator: str, score: float, **texts: str) -> Rule:
-    return Rule(value=float(value), operator=RuleOperator(operator), score=float(score), **texts)
+def _rule_from(
+    *, value: float, operator: str, score: float, request_dtype: str | None, **texts: str
+) -> Rule:
+    return Rule(
+        value=float(value),
+        operator=RuleOperator(operator),
+        score=float(score),
+        request_dtype=None if request_dtype is None else FeatureDtype(request_dtype),
+        **texts,
+    )
 
 
 def _float_or_none(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
+def answering_versions(deployment: Deployment) -> tuple[int, ...]:
+    """Return the version numbers whose scores callers may receive."""
+    answering = {deployment.champion, *(c.version for c in deployment.challengers)}
+    if deployment.fallback.version is not None:
+        answering.add(deployment.fallback.version)
+    return tuple(sorted(answering))
+
+
 def versions_in_use(deployment: Deployment) -> tuple[int, ...]:
     """Return the version numbers that take live or shadow traffic, or serve as a fallback."""
-    used = {deployment.champion}
-    used.update(challenger.version for challenger in deployment.challengers)
-    used.update(shadow.version for shadow in deployment.shadows)
-    if deployment.fallback.version is not None:
-        used.add(deployment.fallback.version)
-    return tuple(sorted(used))
+    shadows = (shadow.version for shadow in deployment.shadows)
+    return tuple(sorted({*answering_versions(deployment), *shadows}))
 
 
 def versions_to_run(deployment: Deployment) -> tuple[int, ...]:

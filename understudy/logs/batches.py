@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.logs.sent_names import SentNames
+
 NO_DECISION = -1  # in `ScoreBatchLog.decisions`: neither threshold nor rule applied
 
 AnsweringArm = Literal["champion", "challenger"]
@@ -45,6 +47,8 @@ class ScoreBatchLog:
     features: NDArray[np.float32] | None = None  # (n, width), C-contiguous
     feature_names: tuple[str, ...] = ()  # names of the columns of `features`
     statuses: NDArray[np.uint8] | None = None  # (n, width) FeatureStatus; None if all are present
+    sent_entities: Sequence[SentNames] | None = None  # types per row; None: not known
+    sent_features: Sequence[SentNames] | None = None  # names per row; None: not known
 
     def __post_init__(self) -> None:
         rows = len(self.request_ids)
@@ -58,6 +62,8 @@ class ScoreBatchLog:
             total_us=self.total_us,
             rules=self.rules,
             candidate_ids=self.candidate_ids,
+            sent_entities=self.sent_entities,
+            sent_features=self.sent_features,
         )
         shape = (rows, len(self.feature_names))
         if self.features is not None and self.features.shape != shape:
@@ -79,6 +85,8 @@ class ScoreBatchLog:
             size_bytes += self.features.nbytes
         if self.statuses is not None:
             size_bytes += self.statuses.nbytes
+        if self.sent_features is not None:
+            size_bytes += sum(map(len, self.sent_features)) * _NAME_BYTES
         return size_bytes
 
 
@@ -169,6 +177,7 @@ def rows_between(batch: BatchT, start: int, stop: int) -> BatchT:
     return replace(batch, **columns)
 
 
+_NAME_BYTES = 16  # of a feature's name, which the batches of a caller share
 _ROW_BYTES = 128  # the scalars of a row, and pointers to its strings
 
 
@@ -182,7 +191,7 @@ def _texts_bytes(*columns: Sequence[str] | None) -> int:
     return sum(sum(map(str.__sizeof__, column)) for column in columns if column is not None)
 
 
-def _check_lengths(rows: int, **columns: Sequence[str] | NDArray[np.generic] | None) -> None:
+def _check_lengths(rows: int, **columns: Sequence[object] | NDArray[np.generic] | None) -> None:
     for name, column in columns.items():
         if column is not None and len(column) != rows:
             raise ValueError(f"{name}: {len(column)} rows, expected {rows}")

@@ -29,6 +29,7 @@ from understudy.logs.schema import (
     schema_of_kind,
     with_facts,
 )
+from understudy.logs.sent_names import written_names
 
 BatchT = TypeVar("BatchT", bound=LogBatch)
 
@@ -173,6 +174,8 @@ def _score_columns(
         "fetch_us": _per_batch(batches, rows, lambda b: b.fetch_us),
         "infer_us": _per_batch(batches, rows, lambda b: b.infer_us),
         "total_us": pa.array(np.concatenate([b.total_us for b in batches])),
+        "sent_entities": written_names([b.sent_entities for b in batches], rows),
+        "sent_features": written_names([b.sent_features for b in batches], rows),
         "features": _vectors(
             [b.features for b in batches if b.features is not None],
             schema.field("features").type,

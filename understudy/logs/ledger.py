@@ -15,6 +15,7 @@ class MirrorLedger:
     dropped_queue_full: int = 0
     dropped_expired: int = 0  # waited longer than a mirrored row may wait
     dropped_not_ready: int = 0  # the shadow had no ready scorer
+    dropped_defaulted: int = 0  # the shadow would have read a default, which it refuses
     ok: int = 0
     error: int = 0
     timeout: int = 0
@@ -25,7 +26,12 @@ class MirrorLedger:
 
     @property
     def dropped(self) -> int:
-        return self.dropped_queue_full + self.dropped_expired + self.dropped_not_ready
+        return (
+            self.dropped_queue_full
+            + self.dropped_expired
+            + self.dropped_not_ready
+            + self.dropped_defaulted
+        )
 
     @property
     def sent(self) -> int:

@@ -47,6 +47,8 @@ _SCORE_FIELDS = (
     pa.field("fetch_us", pa.uint32(), nullable=False),
     pa.field("infer_us", pa.uint32(), nullable=False),
     pa.field("total_us", pa.uint32(), nullable=False),
+    pa.field("sent_entities", pa.string()),
+    pa.field("sent_features", pa.string()),
 )
 
 _SHADOW_SCHEMA = pa.schema(

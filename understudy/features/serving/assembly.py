@@ -10,6 +10,7 @@ import numpy.typing as npt
 from understudy.domain.errors import Fault
 from understudy.domain.features import (
     Feature,
+    FeatureDtype,
     FeatureRef,
     FeatureScalar,
     FeatureStatus,
@@ -101,6 +102,10 @@ class AssemblyPlan:
     def check_request_features(self, features: RequestFeatures) -> tuple[Fault, ...]:
         """Return the faults of features that a request supplies."""
         return tuple(self._request_faults(features))
+
+    def place_of(self, name: str) -> int | None:
+        """Return the index of the column with this unambiguous name, or None."""
+        return self._place_of.get(name)
 
     def takes_from_request(self, name: str) -> bool:
         """Return whether a request may supply a feature of this name."""
@@ -233,9 +238,26 @@ class AssemblyPlan:
             if statuses is None:
                 statuses = np.zeros((len(request_features), self.width), dtype=np.uint8)
             target = self._targets[place]
-            tensors[target.tensor][rows, target.column] = values
+            with np.errstate(over="ignore"):
+                tensors[target.tensor][rows, target.column] = values
             statuses[rows, place] = FeatureStatus.FROM_REQUEST
+            if self._features[place].dtype is FeatureDtype.FLOAT32:
+                self._drop_overflown(tensors, statuses, np.array(rows), place)
         return statuses
+
+    def _drop_overflown(
+        self, tensors: Sequence[Tensor], statuses: Statuses, rows: npt.NDArray[np.intp], place: int
+    ) -> None:
+        """Treat values beyond float32 as missing: the contract may have the name as float64."""
+        target = self._targets[place]
+        column = tensors[target.tensor][:, target.column]
+        lost = rows[np.isinf(column[rows].astype(np.float64))]
+        if lost.size:
+            column[lost] = self._defaults[target.tensor][target.column]
+            has_default = self._features[place].default is not None
+            statuses[lost, place] = (
+                FeatureStatus.DEFAULTED if has_default else FeatureStatus.MISSING
+            )
 
     def _request_faults(self, features: RequestFeatures) -> Iterator[Fault]:
         for name, value in features.items():

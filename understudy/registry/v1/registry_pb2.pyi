@@ -108,6 +108,8 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """A drill was started or ended."""
     ACTION_UNDEPLOY: _Action.ValueType  # 13
     """A deployment was ended."""
+    ACTION_CONTRACT: _Action.ValueType  # 14
+    """The request contract was changed."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """Action of an operator. The digests of the audit log are computed over these names in lower case,
@@ -142,6 +144,8 @@ ACTION_DRILL: Action.ValueType  # 12
 """A drill was started or ended."""
 ACTION_UNDEPLOY: Action.ValueType  # 13
 """A deployment was ended."""
+ACTION_CONTRACT: Action.ValueType  # 14
+"""The request contract was changed."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 class _ScorerState:
@@ -864,19 +868,23 @@ class Shadow(_message.Message):
 
     VERSION_FIELD_NUMBER: _builtins.int
     SAMPLE_BP_FIELD_NUMBER: _builtins.int
+    REFUSES_DEFAULTS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Number of the version."""
     sample_bp: _builtins.int
     """Share of the champion's answered traffic in basis points, 1 to 10000."""
+    refuses_defaults: _builtins.bool
+    """True: rows for which the shadow would read a default are counted and not sent to it."""
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
         sample_bp: _builtins.int = ...,
+        refuses_defaults: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sample_bp", b"sample_bp", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refuses_defaults", b"refuses_defaults", "sample_bp", b"sample_bp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -935,6 +943,7 @@ class Rule(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    REQUEST_DTYPE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the rule, unique in a deployment."""
     feature: _builtins.str
@@ -947,6 +956,10 @@ class Rule(_message.Message):
     """Action that the rule declares, e.g. "review"; the word is the operator's."""
     score: _builtins.float
     """Score of the answer. Finite."""
+    request_dtype: _scoring_pb2.FeatureDtype.ValueType
+    """Numeric type of a feature that requests supply and that the rule itself declares. Not set: every
+    version that answers reads the feature, or the contract has it as one that only requests supply.
+    """
     def __init__(
         self,
         *,
@@ -956,12 +969,15 @@ class Rule(_message.Message):
         value: _builtins.float = ...,
         action: _builtins.str = ...,
         score: _builtins.float = ...,
+        request_dtype: _scoring_pb2.FeatureDtype.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_request_dtype", b"_request_dtype", "request_dtype", b"request_dtype"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "feature", b"feature", "name", b"name", "operator", b"operator", "score", b"score", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_dtype", b"_request_dtype", "action", b"action", "feature", b"feature", "name", b"name", "operator", b"operator", "request_dtype", b"request_dtype", "score", b"score", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__request_dtype: _TypeAlias = _typing.Literal["request_dtype"]  # noqa: Y015
+    _WhichOneofArgType__request_dtype: _TypeAlias = _typing.Literal["_request_dtype", b"_request_dtype"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__request_dtype) -> _WhichOneofReturnType__request_dtype | None: ...
 
 Global___Rule: _TypeAlias = Rule  # noqa: Y015
 
@@ -982,12 +998,13 @@ class Deployment(_message.Message):
     DECISION_THRESHOLD_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     STANDBY_FIELD_NUMBER: _builtins.int
+    CONTRACT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     revision: _builtins.int
     """Number of the revision, from 1."""
     digest: _builtins.str
-    """Digest of the content without number and standby, in hexadecimal."""
+    """Digest of the content without number, standby and contract, in hexadecimal."""
     champion: _builtins.int
     """Number of the version that answers the traffic of no challenger."""
     salt: _builtins.str
@@ -1014,6 +1031,10 @@ class Deployment(_message.Message):
     def standby(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Numbers of versions that stay loaded without traffic, so that a rollback takes effect at once."""
 
+    @_builtins.property
+    def contract(self) -> _scoring_pb2.RequestContract:
+        """Parts that a request must and may have. No rollout changes what callers must send."""
+
     def __init__(
         self,
         *,
@@ -1028,10 +1049,11 @@ class Deployment(_message.Message):
         decision_threshold: _builtins.float | None = ...,
         rules: _abc.Iterable[Global___Rule] | None = ...,
         standby: _abc.Iterable[_builtins.int] | None = ...,
+        contract: _scoring_pb2.RequestContract | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "decision_threshold", b"decision_threshold", "fallback", b"fallback"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "contract", b"contract", "decision_threshold", b"decision_threshold", "fallback", b"fallback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "challengers", b"challengers", "champion", b"champion", "decision_threshold", b"decision_threshold", "digest", b"digest", "fallback", b"fallback", "model", b"model", "revision", b"revision", "rules", b"rules", "salt", b"salt", "shadows", b"shadows", "standby", b"standby"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "challengers", b"challengers", "champion", b"champion", "contract", b"contract", "decision_threshold", b"decision_threshold", "digest", b"digest", "fallback", b"fallback", "model", b"model", "revision", b"revision", "rules", b"rules", "salt", b"salt", "shadows", b"shadows", "standby", b"standby"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__decision_threshold: _TypeAlias = _typing.Literal["decision_threshold"]  # noqa: Y015
     _WhichOneofArgType__decision_threshold: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold"]  # noqa: Y015
@@ -1069,19 +1091,23 @@ class SetShadow(_message.Message):
 
     VERSION_FIELD_NUMBER: _builtins.int
     SAMPLE_BP_FIELD_NUMBER: _builtins.int
+    REFUSES_DEFAULTS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Number of the version."""
     sample_bp: _builtins.int
     """Share of the champion's answered traffic in basis points, 1 to 10000."""
+    refuses_defaults: _builtins.bool
+    """True: rows for which the shadow would read a default are counted and not sent to it."""
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
         sample_bp: _builtins.int = ...,
+        refuses_defaults: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sample_bp", b"sample_bp", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refuses_defaults", b"refuses_defaults", "sample_bp", b"sample_bp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1299,6 +1325,66 @@ class Undeploy(_message.Message):
 Global___Undeploy: _TypeAlias = Undeploy  # noqa: Y015
 
 @_typing.final
+class ChangeContract(_message.Message):
+    """Changes the request contract. A name that no registered version reads is refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUIRE_ENTITIES_FIELD_NUMBER: _builtins.int
+    RELEASE_ENTITIES_FIELD_NUMBER: _builtins.int
+    ACCEPT_ENTITIES_FIELD_NUMBER: _builtins.int
+    REFUSE_ENTITIES_FIELD_NUMBER: _builtins.int
+    ACCEPT_FEATURES_FIELD_NUMBER: _builtins.int
+    REFUSE_FEATURES_FIELD_NUMBER: _builtins.int
+    UNIT_ENTITY_FIELD_NUMBER: _builtins.int
+    unit_entity: _builtins.str
+    """Entity type whose id is the unit key from now on: units change their arms. Not set: as before."""
+    @_builtins.property
+    def require_entities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Entity types that are required from now on."""
+
+    @_builtins.property
+    def release_entities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Entity types that are no longer required, but still accepted."""
+
+    @_builtins.property
+    def accept_entities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Entity types that are accepted from now on."""
+
+    @_builtins.property
+    def refuse_entities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Entity types that are no longer accepted."""
+
+    @_builtins.property
+    def accept_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Features that are accepted from now on."""
+
+    @_builtins.property
+    def refuse_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Features that are no longer accepted."""
+
+    def __init__(
+        self,
+        *,
+        require_entities: _abc.Iterable[_builtins.str] | None = ...,
+        release_entities: _abc.Iterable[_builtins.str] | None = ...,
+        accept_entities: _abc.Iterable[_builtins.str] | None = ...,
+        refuse_entities: _abc.Iterable[_builtins.str] | None = ...,
+        accept_features: _abc.Iterable[_builtins.str] | None = ...,
+        refuse_features: _abc.Iterable[_builtins.str] | None = ...,
+        unit_entity: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_unit_entity", b"_unit_entity", "unit_entity", b"unit_entity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_unit_entity", b"_unit_entity", "accept_entities", b"accept_entities", "accept_features", b"accept_features", "refuse_entities", b"refuse_entities", "refuse_features", b"refuse_features", "release_entities", b"release_entities", "require_entities", b"require_entities", "unit_entity", b"unit_entity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__unit_entity: _TypeAlias = _typing.Literal["unit_entity"]  # noqa: Y015
+    _WhichOneofArgType__unit_entity: _TypeAlias = _typing.Literal["_unit_entity", b"_unit_entity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unit_entity) -> _WhichOneofReturnType__unit_entity | None: ...
+
+Global___ChangeContract: _TypeAlias = ChangeContract  # noqa: Y015
+
+@_typing.final
 class ChangeDeploymentRequest(_message.Message):
     """Request of ChangeDeployment."""
 
@@ -1319,6 +1405,7 @@ class ChangeDeploymentRequest(_message.Message):
     SET_RULES_FIELD_NUMBER: _builtins.int
     SET_THRESHOLD_FIELD_NUMBER: _builtins.int
     UNDEPLOY_FIELD_NUMBER: _builtins.int
+    CHANGE_CONTRACT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     reason: _builtins.str
@@ -1373,6 +1460,10 @@ class ChangeDeploymentRequest(_message.Message):
     def undeploy(self) -> Global___Undeploy:
         """Ends the deployment."""
 
+    @_builtins.property
+    def change_contract(self) -> Global___ChangeContract:
+        """Changes the request contract."""
+
     def __init__(
         self,
         *,
@@ -1391,14 +1482,15 @@ class ChangeDeploymentRequest(_message.Message):
         set_rules: Global___SetRules | None = ...,
         set_threshold: Global___SetThreshold | None = ...,
         undeploy: Global___Undeploy | None = ...,
+        change_contract: Global___ChangeContract | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "change", b"change", "deploy_champion", b"deploy_champion", "expect_revision", b"expect_revision", "promote", b"promote", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "expect_revision", b"expect_revision", "promote", b"promote", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "change", b"change", "deploy_champion", b"deploy_champion", "dry_run", b"dry_run", "expect_revision", b"expect_revision", "model", b"model", "promote", b"promote", "reason", b"reason", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "dry_run", b"dry_run", "expect_revision", b"expect_revision", "model", b"model", "promote", b"promote", "reason", b"reason", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expect_revision: _TypeAlias = _typing.Literal["expect_revision"]  # noqa: Y015
     _WhichOneofArgType__expect_revision: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision"]  # noqa: Y015
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["deploy_champion", "set_shadow", "remove_shadow", "set_canary", "remove_canary", "promote", "rollback", "set_fallback", "set_rules", "set_threshold", "undeploy"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["deploy_champion", "set_shadow", "remove_shadow", "set_canary", "remove_canary", "promote", "rollback", "set_fallback", "set_rules", "set_threshold", "undeploy", "change_contract"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expect_revision) -> _WhichOneofReturnType__expect_revision | None: ...

@@ -199,7 +199,7 @@ Global___CountedFailures: _TypeAlias = CountedFailures  # noqa: Y015
 @_typing.final
 class MirrorCounts(_message.Message):
     """Counts of one mirror, in rows. offered = sampled_out + dropped_queue_full + dropped_expired +
-    dropped_not_ready + ok + error + timeout + in_flight.
+    dropped_not_ready + dropped_defaulted + ok + error + timeout + in_flight.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -216,6 +216,7 @@ class MirrorCounts(_message.Message):
     TIMEOUT_FIELD_NUMBER: _builtins.int
     IN_FLIGHT_FIELD_NUMBER: _builtins.int
     FEATURE_BREAKER_OPEN_FIELD_NUMBER: _builtins.int
+    DROPPED_DEFAULTED_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     shadow_version: _builtins.int
@@ -240,6 +241,8 @@ class MirrorCounts(_message.Message):
     """Rows in the queue or at the shadow now."""
     feature_breaker_open: _builtins.bool
     """True: the breaker for features that only this shadow reads is open."""
+    dropped_defaulted: _builtins.int
+    """Rows not sent because the shadow would have read a default, which it declares to refuse."""
     def __init__(
         self,
         *,
@@ -255,10 +258,11 @@ class MirrorCounts(_message.Message):
         timeout: _builtins.int = ...,
         in_flight: _builtins.int = ...,
         feature_breaker_open: _builtins.bool = ...,
+        dropped_defaulted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped_expired", b"dropped_expired", "dropped_not_ready", b"dropped_not_ready", "dropped_queue_full", b"dropped_queue_full", "error", b"error", "feature_breaker_open", b"feature_breaker_open", "in_flight", b"in_flight", "model", b"model", "offered", b"offered", "ok", b"ok", "sampled_out", b"sampled_out", "shadow_version", b"shadow_version", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped_defaulted", b"dropped_defaulted", "dropped_expired", b"dropped_expired", "dropped_not_ready", b"dropped_not_ready", "dropped_queue_full", b"dropped_queue_full", "error", b"error", "feature_breaker_open", b"feature_breaker_open", "in_flight", b"in_flight", "model", b"model", "offered", b"offered", "ok", b"ok", "sampled_out", b"sampled_out", "shadow_version", b"shadow_version", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

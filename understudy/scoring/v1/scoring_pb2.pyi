@@ -208,6 +208,42 @@ WITHHELD_REASON_NOT_READY: WithheldReason.ValueType  # 1
 """The version has no scorer that is ready."""
 Global___WithheldReason: _TypeAlias = WithheldReason  # noqa: Y015
 
+class _FeatureDtype:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FeatureDtypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FeatureDtype.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FEATURE_DTYPE_UNSPECIFIED: _FeatureDtype.ValueType  # 0
+    """Not set."""
+    FEATURE_DTYPE_FLOAT32: _FeatureDtype.ValueType  # 1
+    """32-bit floating-point number."""
+    FEATURE_DTYPE_FLOAT64: _FeatureDtype.ValueType  # 2
+    """64-bit floating-point number."""
+    FEATURE_DTYPE_INT64: _FeatureDtype.ValueType  # 3
+    """64-bit integer."""
+    FEATURE_DTYPE_BOOL: _FeatureDtype.ValueType  # 4
+    """True or false."""
+    FEATURE_DTYPE_STRING: _FeatureDtype.ValueType  # 5
+    """String."""
+
+class FeatureDtype(_FeatureDtype, metaclass=_FeatureDtypeEnumTypeWrapper):
+    """Type of a feature's values."""
+
+FEATURE_DTYPE_UNSPECIFIED: FeatureDtype.ValueType  # 0
+"""Not set."""
+FEATURE_DTYPE_FLOAT32: FeatureDtype.ValueType  # 1
+"""32-bit floating-point number."""
+FEATURE_DTYPE_FLOAT64: FeatureDtype.ValueType  # 2
+"""64-bit floating-point number."""
+FEATURE_DTYPE_INT64: FeatureDtype.ValueType  # 3
+"""64-bit integer."""
+FEATURE_DTYPE_BOOL: FeatureDtype.ValueType  # 4
+"""True or false."""
+FEATURE_DTYPE_STRING: FeatureDtype.ValueType  # 5
+"""String."""
+Global___FeatureDtype: _TypeAlias = FeatureDtype  # noqa: Y015
+
 @_typing.final
 class FeatureValue(_message.Message):
     """Value of one feature."""
@@ -1012,6 +1048,88 @@ class ScoreStreamResponse(_message.Message):
 Global___ScoreStreamResponse: _TypeAlias = ScoreStreamResponse  # noqa: Y015
 
 @_typing.final
+class RequestFeature(_message.Message):
+    """A feature that a request may supply."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DTYPE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the feature."""
+    dtype: Global___FeatureDtype.ValueType
+    """Type in which it is sent."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        dtype: Global___FeatureDtype.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestFeature: _TypeAlias = RequestFeature  # noqa: Y015
+
+@_typing.final
+class RequestContract(_message.Message):
+    """Entities, features and outputs that a request to one deployment must or may name. It belongs to the
+    deployment: shadows, challengers, promotions and rollbacks do not change what callers must send.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUIRED_ENTITIES_FIELD_NUMBER: _builtins.int
+    ENTITIES_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    UNIT_ENTITY_FIELD_NUMBER: _builtins.int
+    SEEN_VERSION_FIELD_NUMBER: _builtins.int
+    unit_entity: _builtins.str
+    """Entity type whose id is the unit key if the request names none; if a request lacks it, the first
+    required one that it has. Not set: the request id is.
+    """
+    seen_version: _builtins.int
+    """Number of the latest version whose entities were added."""
+    @_builtins.property
+    def required_entities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Entity types without which a request is refused, unless it supplies features itself."""
+
+    @_builtins.property
+    def entities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Entity types that a request may have, the required ones included."""
+
+    @_builtins.property
+    def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___RequestFeature]:
+        """Features that a request may have, in the order of their names."""
+
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Outputs that a request may ask for."""
+
+    def __init__(
+        self,
+        *,
+        required_entities: _abc.Iterable[_builtins.str] | None = ...,
+        entities: _abc.Iterable[_builtins.str] | None = ...,
+        features: _abc.Iterable[Global___RequestFeature] | None = ...,
+        outputs: _abc.Iterable[_builtins.str] | None = ...,
+        unit_entity: _builtins.str | None = ...,
+        seen_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_unit_entity", b"_unit_entity", "unit_entity", b"unit_entity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_unit_entity", b"_unit_entity", "entities", b"entities", "features", b"features", "outputs", b"outputs", "required_entities", b"required_entities", "seen_version", b"seen_version", "unit_entity", b"unit_entity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__unit_entity: _TypeAlias = _typing.Literal["unit_entity"]  # noqa: Y015
+    _WhichOneofArgType__unit_entity: _TypeAlias = _typing.Literal["_unit_entity", b"_unit_entity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unit_entity) -> _WhichOneofReturnType__unit_entity | None: ...
+
+Global___RequestContract: _TypeAlias = RequestContract  # noqa: Y015
+
+@_typing.final
 class ExplainAssignmentRequest(_message.Message):
     """Request of ExplainAssignment."""
 
@@ -1097,6 +1215,7 @@ class ExplainAssignmentResponse(_message.Message):
     ANSWERING_FIELD_NUMBER: _builtins.int
     SALT_FIELD_NUMBER: _builtins.int
     SHARES_FIELD_NUMBER: _builtins.int
+    CONTRACT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     revision: _builtins.int
@@ -1117,6 +1236,10 @@ class ExplainAssignmentResponse(_message.Message):
     def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArmShare]:
         """Declared arms, champion first; it is followed by its substitute while it is not ready."""
 
+    @_builtins.property
+    def contract(self) -> Global___RequestContract:
+        """Parts that a request must and may have."""
+
     def __init__(
         self,
         *,
@@ -1126,10 +1249,11 @@ class ExplainAssignmentResponse(_message.Message):
         answering: Global___ArmVersion | None = ...,
         salt: _builtins.str = ...,
         shares: _abc.Iterable[Global___ArmShare] | None = ...,
+        contract: Global___RequestContract | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answering", b"answering", "assigned", b"assigned"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answering", b"answering", "assigned", b"assigned", "contract", b"contract"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answering", b"answering", "assigned", b"assigned", "model", b"model", "revision", b"revision", "salt", b"salt", "shares", b"shares"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answering", b"answering", "assigned", b"assigned", "contract", b"contract", "model", b"model", "revision", b"revision", "salt", b"salt", "shares", b"shares"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
