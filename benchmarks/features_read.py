@@ -1,5 +1,7 @@
 """Fetch and assembly of a batch: 200 float32 features per row, by batch size and store.
 
+Reads go through a reader process, as in a router; its CPU time is not counted as the caller's.
+
 The store is LMDB or Aerospike: a real server if configured, else the test node in a separate
 process (see `benchmarks.features_aerospike`). The test node is Python and answers far slower
 than a server, so its rows are reported but not judged.
@@ -20,7 +22,7 @@ from understudy.domain.versions import TensorSpec
 from understudy.features.decisions.record_format import pack_columns, record_format
 from understudy.features.ports import FeatureStore, ViewRead
 from understudy.features.serving.assembly import AssemblyPlan, compile_plan
-from understudy.features.stores import open_store, open_writer
+from understudy.features.stores import isolated_store, open_writer
 
 WIDTH = 200
 ENTITIES = 20_000
@@ -73,11 +75,8 @@ async def _measure(
         [view],
         [TensorSpec("x", "FP32", (-1, WIDTH))],
     )
-    store = open_store(served.url)
-    try:
+    async with isolated_store(served.url) as store:
         return [await _row(served, view, plan, store, rows, effort) for rows in batches]
-    finally:
-        await store.close()
 
 
 async def _row(
@@ -113,10 +112,7 @@ async def _round(
     start_s, start_cpu_s, batches = perf_counter(), process_time(), 0
     while perf_counter() - start_s < _ROUND_S:
         for read in reads:
-            if store.inline:
-                records = store.read_now(read)
-            else:
-                records = await store.read(read, timeout_s=_TIMEOUT_S)
+            records = await store.read(read, timeout_s=_TIMEOUT_S)
             assembled = plan.assemble(records, None, now_s=_NOW_S)
             if assembled.statuses is not None:
                 raise AssertionError("a record was not found")

@@ -28,7 +28,7 @@ from router.settings import RouterSettings
 from understudy.control.belief import Belief
 from understudy.control.registry_watch import follow, open_registry_channel
 from understudy.features.ports import FeatureStore
-from understudy.features.stores import open_store
+from understudy.features.stores import isolated_store
 from understudy.logs.columns import UnitKeys
 from understudy.logs.schema import UnitKeyForm
 from understudy.logs.writer import LogWriter
@@ -50,14 +50,13 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
     """Serve as one worker until `stop` is set, then drain.
 
     Raises:
-        UnavailableError: the port or the feature store cannot be opened.
+        UnavailableError: the port cannot be opened.
         InvalidInputError: the feature store's URL names no store.
     """
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     router_id = f"{socket.gethostname()}-{worker}-{os.getpid()}"
     async with AsyncExitStack() as resources:
-        store = open_store(settings.features)
-        resources.push_async_callback(_close, "the feature store", store.close)
+        store = await resources.enter_async_context(isolated_store(settings.features, log=_log))
         logs = _log_writer(settings)
         logs.start()
         resources.push_async_callback(_close, "the logs", _in_thread(logs.close, _LOG_CLOSE_S))
@@ -70,10 +69,10 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
             resources.push_async_callback(_close, "the scorers", pipeline.models.close_scorers)
             if settings.metrics_port:
                 port = settings.metrics_port + worker
-                collector = RouterCollector(pipeline, store.counters, belief)
+                collector = RouterCollector(pipeline, store.counters, store.troubles, belief)
                 close = serve_metrics(settings.metrics_host, port, collector)
                 resources.push_async_callback(_close, "the metrics", _in_thread(close))
-            admin = RouterAdminService(router_id, pipeline, logs, belief)
+            admin = RouterAdminService(router_id, pipeline, logs, store.troubles, belief)
             async with (
                 _in_background(
                     settings, channel, belief, router_id, pipeline.models, tasks

@@ -47,8 +47,9 @@ async def open_stack(
         UnavailableError: one of them did not become healthy.
     """
     directory.root.mkdir(parents=True, exist_ok=True)
-    if directory.features_store == EMBEDDED:
-        open_writer(directory.features_url).close_now()  # readers do not create a store
+    if directory.features_store == EMBEDDED and not directory.registry.exists():
+        # Readers create no store. Of a stack that has run before, a missing one is a loss to report.
+        open_writer(directory.features_url).close_now()
     async with Supervisor(directory.process_logs) as supervisor:
         for spec in (
             registry_process(directory, addresses),

@@ -29,9 +29,9 @@ from tests.router.router_process import ServedScorer, serving
 from tests.router.samples import MODEL, UTC_S, VIEW, deployment, spec
 from tests.router.world import open_world
 from understudy.domain.deployments import Challenger
-from understudy.features.adapters.lmdb_store import LmdbStore
 from understudy.features.adapters.lmdb_writer import LmdbWriter
 from understudy.features.decisions.record_format import pack_record, record_format
+from understudy.features.stores import isolated_store
 from understudy.logs.writer import LogWriter
 from understudy.scoring.v1 import scoring_pb2
 
@@ -119,8 +119,9 @@ async def _open_router(
     scorer = ServedScorer()
     async with (
         serving({1: [scorer]}),
+        isolated_store(f"lmdb:{root / 'features.lmdb'}") as store,
         open_world(
-            read_from=LmdbStore(root / "features.lmdb"),
+            read_from=store,
             log=logs.offer,
             open_scorer=OipScorer if is_served else None,
             **_PATIENT,

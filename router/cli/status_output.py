@@ -127,6 +127,7 @@ def troubles(found: Sequence[Status]) -> list[str]:
         ]
         if each.feature_breaker_open:
             lines.append(f"{each.router_id}: the feature store's breaker is open")
+        lines += [f"{each.router_id}: {trouble}" for trouble in each.feature_store_troubles]
         lines += [
             f"{each.router_id}: the feature store's breaker is open for the shadow "
             f"{mirror.model}@{mirror.shadow_version}"

@@ -1,6 +1,7 @@
 """RouterAdminService: the state and history of one router process, for operators on its machine."""
 
 import os
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from router.books.counters import Counters
@@ -33,6 +34,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
         router_id: str,
         pipeline: Pipeline,
         logs: LogWriter,
+        store_troubles: Callable[[], Sequence[str]],
         belief: Belief,
     ) -> None:
         self._router_id = router_id
@@ -41,6 +43,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
         self._gate = pipeline.gate
         self._features = pipeline.features
         self._logs = logs
+        self._store_troubles = store_troubles
         self._drill = pipeline.drill
         self._belief = belief
 
@@ -71,6 +74,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
             feature_breaker_open=self._features.is_open,
             drill=_drill(self._drill.running()),
             refusal=refusal_to_wire(self._belief.refusal),
+            feature_store_troubles=self._store_troubles(),
         )
 
     async def StartDrill(  # noqa: N802 - name given by the .proto

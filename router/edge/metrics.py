@@ -1,7 +1,7 @@
 """The counters as Prometheus metrics. They are read on a scrape, without any work per request."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import (
@@ -29,9 +29,12 @@ class RouterCollector(Collector):
         self,
         pipeline: Pipeline,
         store_counters: Callable[[], Mapping[str, int]],
+        store_troubles: Callable[[], Sequence[str]],
         belief: Belief,
     ) -> None:
         self._store_counters = store_counters
+        self._store_troubles = store_troubles
+        self._features = pipeline.features
         self._counters = pipeline.counters
         self._gate = pipeline.gate
         self._models = pipeline.models
@@ -56,6 +59,16 @@ class RouterCollector(Collector):
             self._counters.wrong_digest_records,
         )
         yield self._store()
+        yield GaugeMetricFamily(
+            "understudy_router_feature_store_troubles",
+            "Faults of the feature store at present; the status names them",
+            len(self._store_troubles()),
+        )
+        yield GaugeMetricFamily(
+            "understudy_router_feature_breaker_open",
+            "1 while the feature store is not asked, because it failed too often",
+            int(self._features.is_open),
+        )
         yield from self._troubles()
         yield from self._registry()
         yield from self._live()

@@ -41,6 +41,9 @@ class FakeFeatureStore:
     def counters(self) -> Mapping[str, int]:
         return {"reads": self.reads}
 
+    def troubles(self) -> Sequence[str]:
+        return () if self.why_down is None else (self.why_down,)
+
     async def ping(self, *, timeout_s: float) -> None:
         await self.read([], timeout_s=timeout_s)
 

@@ -15,7 +15,7 @@ from understudy.features.adapters import lmdb_environment, lmdb_writer
 from understudy.features.adapters.lmdb_store import LmdbStore
 from understudy.features.adapters.lmdb_writer import LmdbWriter
 from understudy.features.ports import ViewRead
-from understudy.features.stores import check_store, open_store, open_writer
+from understudy.features.stores import open_store, open_writer, require_store
 
 TEXT = a_view("text", (Feature("text", FeatureDtype.STRING),))
 
@@ -89,7 +89,7 @@ def test_a_folder_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["nowhere", "empty", "empty/below", "file", "file/below"])
-@pytest.mark.parametrize("read", [open_store, check_store])
+@pytest.mark.parametrize("read", [open_store, require_store])
 def test_reading_makes_no_store(tmp_path: Path, place: str, read: Callable[[str], object]) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()

@@ -6,6 +6,7 @@ UNDERSTUDY_TEST_AEROSPIKE=host:port/namespace names one.
 
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import permutations
@@ -13,6 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 
 from tests.features.aerospike_node import running_node
 from tests.features.builders import MIXED_VALUES, NOW_MS, a_record, a_view, floats
@@ -23,13 +25,14 @@ from understudy.domain.features import BinsLayout, FeatureScalar, FeatureView
 from understudy.features.decisions.record_format import record_format, unpack_record
 from understudy.features.decisions.record_order import fingerprint_of
 from understudy.features.ports import FeatureWriter, InspectableStore, LoadMark, ViewRead
-from understudy.features.stores import open_store, open_writer
+from understudy.features.stores import isolated_store, open_store, open_writer
 
 REAL_SERVER = os.environ.get("UNDERSTUDY_TEST_AEROSPIKE")
-KINDS = ["fake", "lmdb", "aerospike", "aerospike bins"]
+KINDS = ["fake", "lmdb", "aerospike", "aerospike bins", "isolated lmdb", "isolated aerospike bins"]
 if REAL_SERVER:
     KINDS += ["real aerospike", "real aerospike bins"]
 TIMEOUT_S = 60.0
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 LARGEST_FLOAT32 = (2 - 2.0**-23) * 2.0**127
 
 
@@ -50,34 +53,66 @@ class Opened:
         return records
 
 
-@pytest.fixture(params=KINDS)
-async def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Opened]:
-    # This suite is about answers: a busy machine may exceed the limits used in production.
-    monkeypatch.setenv("FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS", "4000")
-    monkeypatch.setenv("FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS", "2000")
-    kind: str = request.param
-    writer: FeatureWriter
-    async with AsyncExitStack() as resources:
+class OpenedStores:
+    """The stores of this module, opened when a test first needs them: a reader takes a while."""
+
+    def __init__(self, folder: Path, loading_process: ProcessPoolExecutor) -> None:
+        self._folder = folder
+        self._loading_process = loading_process
+        self._resources = AsyncExitStack()
+        self._opened: dict[str, Opened] = {}
+
+    async def of(self, kind: str) -> Opened:
+        if kind not in self._opened:
+            self._opened[kind] = await self._open(kind)
+        return self._opened[kind]
+
+    async def close(self) -> None:
+        await self._resources.aclose()
+
+    async def _open(self, kind: str) -> Opened:
         if kind == "fake":
             fake = FakeFeatureStore()
-            yield Opened(fake, fake, kind)
-            return
-        if kind == "lmdb":
-            url = f"lmdb:{tmp_path / 'store'}"
-            writer = RemoteWriter(request.getfixturevalue("loading_process"), url)
+            return Opened(fake, fake, kind)
+        url = self._url_of(kind)
+        reader: InspectableStore
+        if kind.endswith("lmdb"):
             open_writer(url).close_now()  # readers make no store
-        elif kind.startswith("real"):
-            url = f"aerospike://{REAL_SERVER}"
+            writer: FeatureWriter = RemoteWriter(self._loading_process, url)
         else:
-            url = resources.enter_context(running_node()).url
-        if kind != "lmdb":
             writer = open_writer(url)
-        resources.callback(writer.close_now)
-        reader = open_store(url)
-        resources.push_async_callback(reader.close)
-        yield Opened(reader, writer, kind)
+        self._resources.callback(writer.close_now)
+        if kind.startswith("isolated"):
+            reader = await self._resources.enter_async_context(isolated_store(url))
+        else:
+            reader = open_store(url)
+            self._resources.push_async_callback(reader.close)
+        return Opened(reader, writer, kind)
+
+    def _url_of(self, kind: str) -> str:
+        if kind.endswith("lmdb"):
+            return f"lmdb:{self._folder / kind}"
+        if kind.startswith("real"):
+            return f"aerospike://{REAL_SERVER}"
+        return self._resources.enter_context(running_node()).url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stores(
+    tmp_path_factory: pytest.TempPathFactory, loading_process: ProcessPoolExecutor
+) -> AsyncIterator[OpenedStores]:
+    opened = OpenedStores(tmp_path_factory.mktemp("stores"), loading_process)
+    with pytest.MonkeyPatch.context() as environment:
+        # This suite is about answers: a busy machine may exceed the limits used in production.
+        environment.setenv("FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS", "10000")
+        environment.setenv("FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS", "5000")
+        yield opened
+        await opened.close()
+
+
+@pytest_asyncio.fixture(params=KINDS, loop_scope="module")
+async def store(request: pytest.FixtureRequest, stores: OpenedStores) -> Opened:
+    return await stores.of(request.param)
 
 
 async def test_a_record_is_read_as_it_was_written(store: Opened) -> None:
@@ -274,6 +309,8 @@ async def test_the_newest_event_time_is_known(store: Opened) -> None:
 
 
 async def test_a_read_on_the_event_loop_gives_the_same_records(store: Opened) -> None:
+    if store.kind.startswith("isolated"):
+        pytest.skip("it is never read on the event loop")
     view = store.view()
     store.writer.write(view, [("u", a_record(view))], mark=None)
 

@@ -62,7 +62,7 @@ async def scraped(collector: Collector) -> Samples:
 
 
 def collector_of(world: World) -> RouterCollector:
-    return RouterCollector(world.pipeline, lambda: {"retried": 2}, Belief())
+    return RouterCollector(world.pipeline, lambda: {"retried": 2}, lambda: ["it is gone"], Belief())
 
 
 async def test_a_scrape_shows_answered_rows_and_the_live_state() -> None:

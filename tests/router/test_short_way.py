@@ -2,7 +2,7 @@
 
 from tools.trace_score import trace_score, visits_of
 
-MOST_FILES = 25
+MOST_FILES = 28
 MOST_RETURNS = 25
 
 

@@ -77,7 +77,7 @@ async def open_every_rpc(folder: Path) -> AsyncIterator[list[ServedRpc]]:
 async def _open_admin(world: World, folder: Path) -> AsyncIterator[grpc.aio.Channel]:
     server = new_server()
     with LogWriter(folder / "logs") as logs:
-        add_router_admin(RouterAdminService("r", world.pipeline, logs, Belief()), server)
+        add_router_admin(RouterAdminService("r", world.pipeline, logs, tuple, Belief()), server)
         add_health_and_reflection(server, (ADMIN,))
         address = f"unix:{folder / 'admin.sock'}"
         bind(server, address)

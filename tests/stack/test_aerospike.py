@@ -20,7 +20,10 @@ async def scores_of(deployed: Deployed) -> Scores:
     return {unit: (answer.score, answer.degradation.level) for unit, answer in answers.items()}
 
 
-async def test_scores_over_aerospike_equal_those_over_lmdb(tmp_path: Path) -> None:
+async def test_scores_over_aerospike_equal_those_over_lmdb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROUTER_FEATURE_SLOW_S", "60")  # it is about answers, not about speed
     with running_node() as node:
         async with open_deployed(tmp_path / "a", versions=1, features_store=node.url) as deployed:
             over_aerospike = await scores_of(deployed)

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
-from understudy.features.decisions.row_values import RefusedRecord
+from understudy.features.decisions.refused_record import RefusedRecord
 
 UNANSWERED = b""  # the store answered other keys of this read, but not this one
 
@@ -44,8 +45,42 @@ class FeatureStore(Protocol):
     async def close(self) -> None: ...
 
 
+class UnusableError(UnavailableError):
+    """The store is open, but must not be read any more; opening it again may help."""
+
+
+class BlockingStore(Protocol):
+    """A store as its reader process sees it: calls that block, from up to `threads` threads.
+
+    All calls raise UnavailableError as those of `FeatureStore` do, and UnusableError.
+    """
+
+    @property
+    def threads(self) -> int: ...
+
+    def read_blocking(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]: ...
+
+    def ping_blocking(self, *, timeout_s: float) -> None: ...
+
+    def newest_blocking(self, view: FeatureView, *, timeout_s: float) -> int | None: ...
+
+    def condition(self) -> str:
+        """Return a description of faults that leave the store usable; "" if there are none."""
+        ...
+
+    def counters(self) -> Mapping[str, int]: ...
+
+    def close_now(self) -> None: ...
+
+
 class InspectableStore(FeatureStore, Protocol):
     """A feature store that reports on its own state."""
+
+    def troubles(self) -> Sequence[str]:
+        """Return the faults at present, for operators; empty if there are none."""
+        ...
 
     def counters(self) -> Mapping[str, int]:
         """Return counts of events since the store was opened, by name, for metrics."""

@@ -1,18 +1,25 @@
 """Feature stores by URL: `lmdb:FOLDER` or `aerospike://HOST:PORT/NAMESPACE`."""
 
 import re
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from understudy.domain.errors import InvalidInputError
-from understudy.features.ports import FeatureWriter, InspectableStore
+from understudy.features.ports import BlockingStore, FeatureWriter, InspectableStore
 from understudy.features.serving.cached_store import CachedStore
 
 if TYPE_CHECKING:
     from understudy.features.adapters.aerospike_client import AerospikeOptions
+    from understudy.features.adapters.aerospike_store import AerospikeStore
+    from understudy.features.adapters.isolated_store import StoreLog
+    from understudy.features.adapters.lmdb_store import LmdbStore
     from understudy.features.settings import AerospikeSettings
 
+_READER = "understudy.features.reader"
+_LONGEST_VERIFICATION_S = 5.0  # enough for about 3 million records; the rest as they are read
 _ACCEPTED = "lmdb:FOLDER or aerospike://HOST:PORT[,HOST:PORT…]/NAMESPACE"
 _AEROSPIKE = re.compile(
     r"aerospike://(?P<hosts>[^/@:,]+:[0-9]{1,5}(,[^/@:,]+:[0-9]{1,5})*)/(?P<namespace>[\w-]{1,31})",
@@ -23,24 +30,73 @@ _AEROSPIKE = re.compile(
 
 
 def open_store(url: str) -> InspectableStore:
-    """Open the store at `url` for reading, in the reading process: after a spawn, not before.
+    """Open the store at `url` for reading in this process, which damaged files may then end.
 
-    An Aerospike store takes its settings from the environment (`FEATURES_AEROSPIKE_…`) and opens
-    even if no server is reachable; reads then fail until one is.
+    Open it after a spawn, not before. An Aerospike store takes its settings from the environment
+    (`FEATURES_AEROSPIKE_…`) and opens even if no server is reachable; reads then fail until one is.
 
     Raises:
         InvalidInputError: `url` names no known kind of store, or a setting is invalid.
         NotFoundError: it names a folder without a store, which reading does not create.
         UnavailableError: it cannot be opened.
     """
+    return _cached(url, _open(url))
+
+
+@asynccontextmanager
+async def isolated_store(
+    url: str, *, log: "StoreLog | None" = None
+) -> AsyncIterator[InspectableStore]:
+    """Open the store at `url` for reading through a process of its own, and close it.
+
+    Whatever the store contains, or if it does not exist: only reads fail, until it is well.
+    `log` receives its faults; `InspectableStore.troubles` lists those of the moment.
+
+    Raises:
+        InvalidInputError: `url` names no known kind of store, or a setting is invalid.
+    """
+    from understudy.features.adapters.isolated_store import reading_process  # noqa: PLC0415 - see above
+
+    check_store(url)
+    async with reading_process(url, _READER, _signature_of(url), log) as store:
+        yield _cached(url, store)
+
+
+def open_blocking(url: str) -> BlockingStore:
+    """Open the store at `url` in its reader process, and verify it.
+
+    Raises:
+        InvalidInputError, NotFoundError, UnavailableError: as for `open_store`.
+    """
+    store = _open(url)
+    store.verify(longest_s=_LONGEST_VERIFICATION_S)
+    return store
+
+
+def _open(url: str) -> "LmdbStore | AerospikeStore":
     if path := _lmdb_path(url):
         from understudy.features.adapters.lmdb_store import LmdbStore  # noqa: PLC0415 - see above
 
         return LmdbStore(path)
     from understudy.features.adapters.aerospike_store import AerospikeStore  # noqa: PLC0415 - see above
 
+    return AerospikeStore(_aerospike_options(url, _aerospike_settings()))
+
+
+def _signature_of(url: str) -> Callable[[], Hashable]:
+    """Return a function whose result changes when a broken store is worth another try at once."""
+    if path := _lmdb_path(url):
+        from understudy.features.adapters.lmdb_environment import signature_of  # noqa: PLC0415 - see above
+
+        return lambda: signature_of(path)
+    return lambda: None
+
+
+def _cached(url: str, store: InspectableStore) -> InspectableStore:
+    """Return `store` behind a cache if the settings of its kind ask for one."""
+    if _lmdb_path(url):
+        return store
     settings = _aerospike_settings()
-    store = AerospikeStore(_aerospike_options(url, settings))
     if not settings.cache_ttl_s:
         return store
     return CachedStore(
@@ -52,17 +108,27 @@ def open_store(url: str) -> InspectableStore:
 
 
 def check_store(url: str) -> None:
-    """Refuse what `open_store` would refuse, before anything is started for it.
+    """Refuse a URL or settings that will never lead to a store; the store itself may be away.
 
     Raises:
-        InvalidInputError, NotFoundError: as in `open_store`.
+        InvalidInputError: `url` names no known kind of store, or a setting is invalid.
     """
+    if not _lmdb_path(url):
+        _aerospike_options(url, _aerospike_settings())
+
+
+def require_store(url: str) -> None:
+    """Refuse a store that is known not to exist, before a command reads from it.
+
+    Raises:
+        InvalidInputError: as for `check_store`.
+        NotFoundError: `url` names a folder without a store.
+    """
+    check_store(url)
     if path := _lmdb_path(url):
         from understudy.features.adapters.lmdb_environment import check_environment  # noqa: PLC0415 - see above
 
         check_environment(path)
-        return
-    _aerospike_options(url, _aerospike_settings())
 
 
 def open_writer(url: str) -> FeatureWriter:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from aerospike import exception as aerospike_errors
 
@@ -23,7 +23,7 @@ from understudy.features.adapters.aerospike_client import (
     reason_of_error,
     set_of,
 )
-from understudy.features.decisions.entity_ids import storable_ids
+from understudy.features.decisions.storable_ids import storable_ids
 from understudy.features.ports import UNANSWERED, ViewRead
 
 _OK = 0
@@ -33,6 +33,7 @@ _PARTIAL = {_OK, -16}  # codes of a batch whose rows carry their own results
 _NOT_A_RECORD = b"?"  # matches no view, so the decoder counts it
 _LEAST_TIMEOUT_MS = 2  # one millisecond times out on a healthy server
 
+T = TypeVar("T")
 _Key = tuple[str, str, str]
 _Row = dict[str, Any] | bytes | None  # bins, UNANSWERED, no record
 
@@ -60,6 +61,7 @@ class AerospikeStore:
         self.counts = AerospikeCounts()
         self._options = options
         self._now_s = now_s
+        self.threads = options.threads
         self._client = open_client(options)
         self._owner_pid = os.getpid()
         self._executor = ThreadPoolExecutor(options.threads, thread_name_prefix="aerospike-read")
@@ -71,42 +73,55 @@ class AerospikeStore:
         """Read the whole batch in one hop to a worker thread."""
         if timeout_s <= 0:
             raise self._unavailable("no time left to read")
-        loop = asyncio.get_running_loop()
-        hop = loop.run_in_executor(self._executor, self._read, reads, timeout_s)
-        try:
-            # The client enforces its own time limit; this one covers the wait for a thread.
-            return await asyncio.wait_for(hop, timeout_s)
-        except TimeoutError as error:
-            raise self._unavailable(f"no answer within {timeout_s * 1000:.0f} ms") from error
+        return await self._hop(lambda: self.read_blocking(reads, timeout_s=timeout_s), timeout_s)
 
     def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
-        return self._read(reads, self._options.total_timeout_ms / 1000)
+        return self.read_blocking(reads, timeout_s=self._options.total_timeout_ms / 1000)
 
     def counters(self) -> Mapping[str, int]:
         return asdict(self.counts)
 
+    def verify(self, *, longest_s: float) -> None:
+        """Do nothing: the server checks its own files."""
+
+    def condition(self) -> str:
+        return ""
+
+    def troubles(self) -> Sequence[str]:
+        return ()
+
     async def ping(self, *, timeout_s: float) -> None:
+        await self._hop(lambda: self.ping_blocking(timeout_s=timeout_s), timeout_s)
+
+    def ping_blocking(self, *, timeout_s: float) -> None:
         """Read a key that need not exist, because the port opens before a server can answer.
 
         Raises:
             UnavailableError: there is no answer, or none from this namespace.
         """
         key = (self._options.namespace, f"{self._options.set_prefix}_ping", "ping")
-        await self._rows([key, key], None, timeout_s)
+        self._rows([key, key], None, timeout_s)
 
     async def newest_event_time_ms(self, view: FeatureView, *, timeout_s: float) -> int | None:
+        return await self._hop(lambda: self.newest_blocking(view, timeout_s=timeout_s), timeout_s)
+
+    def newest_blocking(self, view: FeatureView, *, timeout_s: float) -> int | None:
         key = newest_key(self._options, view)
-        (row,) = await self._rows([key], [EVENT_TIME_BIN], timeout_s)
+        (row,) = self._rows([key], [EVENT_TIME_BIN], timeout_s)
         return int(row[EVENT_TIME_BIN]) if isinstance(row, dict) else None
 
-    async def _rows(self, keys: list[_Key], bins: list[str] | None, timeout_s: float) -> list[_Row]:
-        """Read all of `keys`, or raise."""
+    async def _hop(self, work: Callable[[], T], timeout_s: float) -> T:
+        """Return the result of `work` in a worker thread."""
         loop = asyncio.get_running_loop()
-        hop = loop.run_in_executor(self._executor, self._batch, keys, bins, timeout_s)
         try:
-            rows = await asyncio.wait_for(hop, timeout_s)
+            # The client enforces its own time limit; this one covers the wait for a thread.
+            return await asyncio.wait_for(loop.run_in_executor(self._executor, work), timeout_s)
         except TimeoutError as error:
             raise self._unavailable(f"no answer within {timeout_s * 1000:.0f} ms") from error
+
+    def _rows(self, keys: list[_Key], bins: list[str] | None, timeout_s: float) -> list[_Row]:
+        """Read all of `keys`, or raise."""
+        rows = self._batch(keys, bins, timeout_s)
         if any(row is UNANSWERED for row in rows):
             raise self._unavailable("only some of the keys were answered")
         return rows
@@ -120,7 +135,9 @@ class AerospikeStore:
         if os.getpid() == self._owner_pid:  # closing an inherited client crashes the process
             self._client.close()
 
-    def _read(self, reads: Sequence[ViewRead], timeout_s: float) -> list[list[bytes | None]]:
+    def read_blocking(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
         """Read all views, packed and unpacked, in one request."""
         if os.getpid() != self._owner_pid:
             raise self._unavailable("the client was opened in another process")

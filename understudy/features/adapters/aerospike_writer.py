@@ -23,7 +23,6 @@ from understudy.features.adapters.aerospike_client import (
     reason_of_error,
     set_of,
 )
-from understudy.features.decisions.entity_ids import storable_ids
 from understudy.features.decisions.record_format import (
     created_time_ms_of,
     event_time_ms_of,
@@ -31,7 +30,8 @@ from understudy.features.decisions.record_format import (
     unpack_record,
 )
 from understudy.features.decisions.record_order import fingerprint_of, places_of_latest
-from understudy.features.decisions.row_values import RefusedRecord
+from understudy.features.decisions.refused_record import RefusedRecord
+from understudy.features.decisions.storable_ids import storable_ids
 from understudy.features.ports import LoadMark, WriteCounts
 
 _ROWS_BIN = "rows"

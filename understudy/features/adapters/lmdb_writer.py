@@ -8,6 +8,7 @@ import lmdb
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
 from understudy.features.adapters.lmdb_environment import open_environment
+from understudy.features.adapters.lmdb_sealed import sealed, unsealed
 from understudy.features.adapters.lmdb_store import key_of, key_prefix, mark_key, newest_key
 from understudy.features.decisions.record_format import event_time_ms_of, is_of, record_format
 from understudy.features.decisions.record_order import is_later
@@ -54,14 +55,15 @@ class LmdbWriter:
             newest_ms = None if stored is None else int.from_bytes(stored, "little", signed=True)
             for entity_id, record in records:
                 key = key_of(prefix, entity_id)
-                there = transaction.get(key)
+                value = transaction.get(key)
+                there = None if value is None else unsealed(key, value)  # None: damaged
                 if (
                     there is not None
                     and is_of(form, there)
                     and not is_later(form, record, than=there)
                 ):
                     continue
-                transaction.put(key, record)
+                transaction.put(key, sealed(key, record))
                 written += 1
                 event_time_ms = event_time_ms_of(form, record)
                 if newest_ms is None or event_time_ms > newest_ms:

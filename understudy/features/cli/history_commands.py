@@ -200,16 +200,14 @@ def freshness(
         view_freshness,
     )
     from understudy.features.history.freshness_metrics import write_metrics  # noqa: PLC0415 - slow import
-    from understudy.features.stores import open_store  # noqa: PLC0415 - slow import
+    from understudy.features.stores import isolated_store, require_store  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
     async def ages() -> tuple["ViewFreshness", ...]:
-        opened = open_store(store)
-        try:
+        require_store(store)
+        async with isolated_store(store) as opened:
             now_s = datetime.now(UTC).timestamp()
             return await view_freshness(opened, known, now_s=now_s, timeout_s=5.0)
-        finally:
-            await opened.close()
 
     known = load_views(views)
     found = asyncio.run(ages())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from time import monotonic
 
-from understudy.features.stores import measure_clock_skew_s, open_store
+from understudy.features.stores import isolated_store, measure_clock_skew_s, require_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +20,20 @@ async def ping_store(url: str, *, count: int, timeout_s: float) -> PingReport:
 
     Raises:
         InvalidInputError: `url` names no known kind of store.
+        NotFoundError: it names a folder without a store.
         UnavailableError: the store does not answer, or its namespace does not exist.
     """
+    require_store(url)
     clock_skew_s = measure_clock_skew_s(
         url
     )  # this gives the best reason if the store cannot be used
-    store = open_store(url)
-    try:
+    async with isolated_store(url) as store:
         await store.ping(timeout_s=timeout_s)  # opens the connection
         times_ms: list[float] = []
         for _ in range(count):
             started_s = monotonic()
             await store.ping(timeout_s=timeout_s)
             times_ms.append((monotonic() - started_s) * 1000)
-    finally:
-        await store.close()
     times_ms.sort()
     return PingReport(
         store=url,

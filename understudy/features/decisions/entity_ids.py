@@ -1,12 +1,12 @@
-"""Entity ids: their one form as strings, and the strings that every store can hold."""
+"""Entity ids: their one form as strings."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 
 from understudy.features.decisions.arrow_columns import plain
+from understudy.features.decisions.storable_ids import is_storable_id
 
 _LONGEST_ID_BYTES = 4096
 ACCEPTED_ID = (
@@ -26,29 +26,6 @@ def id_texts(column: pa.Array | pa.ChunkedArray) -> list[str | None]:
     array = plain(column)
     bound = _INEXACT_FROM.get(array.type)
     return [_id_text(each, bound) for each in array.to_pylist()]
-
-
-def is_storable_id(entity_id: str) -> bool:
-    """Return whether every store keeps this id distinct from all others.
-
-    Aerospike's client is written in C: it reads a string up to the first NUL, so an id with a NUL
-    is equal to its part before the NUL; a lone surrogate, which is not valid UTF-8, crashes it.
-    """
-    if "\0" in entity_id:
-        return False
-    try:
-        entity_id.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def storable_ids(entity_ids: Sequence[str | None]) -> Sequence[str | None]:
-    """Return the ids, with None in place of an id that some store cannot hold."""
-    text = "".join([each for each in entity_ids if each])
-    if text.isascii() and "\0" not in text:  # nearly always true, and one check for the whole batch
-        return entity_ids
-    return [each if each is None or is_storable_id(each) else None for each in entity_ids]
 
 
 def _id_text(value: Any, inexact_from: int | None) -> str | None:

@@ -13,6 +13,7 @@ from understudy.features.decisions.column_values import ColumnValues, column_val
 from understudy.features.decisions.entity_ids import ACCEPTED_ID, id_texts
 from understudy.features.decisions.event_times import ACCEPTED_TIME, not_future, times_of
 from understudy.features.decisions.record_format import pack_columns, record_format
+from understudy.features.decisions.refused_record import RefusedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +36,6 @@ class Reject:
 
     row: int  # in the file, counted from 0
     column: str
-    read: str
-    accepted: str
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedRecord:
-    """A record that the store can never hold, however often it is retried."""
-
-    place: int  # index among the records of the write
     read: str
     accepted: str
 

@@ -80,6 +80,9 @@ class CachedStore:
             "cache_unanswered": self.counts.unanswered,
         }
 
+    def troubles(self) -> Sequence[str]:
+        return self._store.troubles()
+
     async def ping(self, *, timeout_s: float) -> None:
         await self._store.ping(timeout_s=timeout_s)
 

@@ -434,6 +434,7 @@ class GetRouterStatusResponse(_message.Message):
     FEATURE_BREAKER_OPEN_FIELD_NUMBER: _builtins.int
     DRILL_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    FEATURE_STORE_TROUBLES_FIELD_NUMBER: _builtins.int
     router_id: _builtins.str
     """Name of the router's process."""
     pid: _builtins.int
@@ -492,6 +493,10 @@ class GetRouterStatusResponse(_message.Message):
         the latest one was accepted, or none was received since the start.
         """
 
+    @_builtins.property
+    def feature_store_troubles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Faults of the feature store at present, as text for operators."""
+
     def __init__(
         self,
         *,
@@ -513,10 +518,11 @@ class GetRouterStatusResponse(_message.Message):
         feature_breaker_open: _builtins.bool = ...,
         drill: Global___RunningDrill | None = ...,
         refusal: _registry_pb2.SnapshotRefusal | None = ...,
+        feature_store_troubles: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_snapshot_lineage", b"_snapshot_lineage", "_snapshot_sequence", b"_snapshot_sequence", "drill", b"drill", "refusal", b"refusal", "snapshot_lineage", b"snapshot_lineage", "snapshot_sequence", b"snapshot_sequence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_snapshot_lineage", b"_snapshot_lineage", "_snapshot_sequence", b"_snapshot_sequence", "admission_limit_rows", b"admission_limit_rows", "answered", b"answered", "batches", b"batches", "degraded", b"degraded", "drill", b"drill", "failures", b"failures", "feature_breaker_open", b"feature_breaker_open", "late_rows", b"late_rows", "logs", b"logs", "mirrors", b"mirrors", "models", b"models", "outstanding_rows", b"outstanding_rows", "pid", b"pid", "refusal", b"refusal", "router_id", b"router_id", "scorers", b"scorers", "snapshot_lineage", b"snapshot_lineage", "snapshot_sequence", b"snapshot_sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_snapshot_lineage", b"_snapshot_lineage", "_snapshot_sequence", b"_snapshot_sequence", "admission_limit_rows", b"admission_limit_rows", "answered", b"answered", "batches", b"batches", "degraded", b"degraded", "drill", b"drill", "failures", b"failures", "feature_breaker_open", b"feature_breaker_open", "feature_store_troubles", b"feature_store_troubles", "late_rows", b"late_rows", "logs", b"logs", "mirrors", b"mirrors", "models", b"models", "outstanding_rows", b"outstanding_rows", "pid", b"pid", "refusal", b"refusal", "router_id", b"router_id", "scorers", b"scorers", "snapshot_lineage", b"snapshot_lineage", "snapshot_sequence", b"snapshot_sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__snapshot_lineage: _TypeAlias = _typing.Literal["snapshot_lineage"]  # noqa: Y015
     _WhichOneofArgType__snapshot_lineage: _TypeAlias = _typing.Literal["_snapshot_lineage", b"_snapshot_lineage"]  # noqa: Y015

@@ -25,6 +25,7 @@ class ChildSpec:
     output: Path | None = None  # file to append to; None for the output of this process
     own_session: bool = False  # Ctrl-C does not reach it, and its descendants end with it
     orphaned_by: signal.Signals = signal.SIGTERM  # sent when this process dies
+    inherited: tuple[int, ...] = ()  # file descriptors that the child keeps open
 
 
 class Child:
@@ -102,5 +103,6 @@ async def start_child(spec: ChildSpec) -> Child:
             stderr=output,
             env=spec.environment,
             start_new_session=spec.own_session,
+            pass_fds=spec.inherited,
         )
     return Child(process, own_session=spec.own_session)

@@ -1,0 +1,127 @@
+"""The reader of a store: its frames, and reads while it ends."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.features.builders import a_record, a_view
+from understudy.domain.errors import InvalidInputError, UnavailableError
+from understudy.features.adapters.reader_wire import (
+    Asked,
+    Told,
+    answer,
+    packed_records,
+    receive_frame,
+    request,
+    requested,
+    unpacked_records,
+)
+from understudy.features.ports import InspectableStore, ViewRead
+from understudy.features.stores import isolated_store, open_writer
+
+VIEW = a_view()
+RECORD = a_record(VIEW)
+WAIT_S = 60.0
+RECORDS = st.lists(st.lists(st.none() | st.binary(max_size=40), max_size=8), max_size=5)
+
+
+@given(RECORDS)
+def test_records_arrive_as_they_were_sent(records: list[list[bytes | None]]) -> None:
+    body = packed_records(records)
+
+    assert unpacked_records(body, [len(read) for read in records]) == records
+
+
+@given(RECORDS, st.binary(min_size=1, max_size=9))
+def test_an_answer_of_another_length_is_refused(
+    records: list[list[bytes | None]], surplus: bytes
+) -> None:
+    body = packed_records(records) + surplus
+
+    with pytest.raises(ValueError, match="in place of"):
+        unpacked_records(body, [len(read) for read in records])
+
+
+@given(st.binary(max_size=200), st.integers(0, 2**32 - 1))
+def test_a_frame_is_received_whole_or_not_at_all(body: bytes, number: int) -> None:
+    frame = answer(Told.RECORDS, number, body)
+
+    assert receive_frame(_Stream(frame).read) == (Told.RECORDS, number, body)
+    assert receive_frame(_Stream(frame[:-1]).read) is None
+
+
+def test_a_request_carries_ids_of_any_characters() -> None:
+    value = (1.5, [(0, ["u", None, "🦊", "\ud800", "a\0b"])])
+
+    received = receive_frame(_Stream(request(Asked.READ, 7, value)).read)
+
+    assert received is not None
+    assert requested(received[2]) == value
+
+
+class _Stream:
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def read(self, size: int) -> bytes:
+        part, self._content = self._content[:size], self._content[size:]
+        return part
+
+
+def _store(tmp_path: Path) -> str:
+    url = f"lmdb:{tmp_path / 'store'}"
+    writer = open_writer(url)
+    writer.write(VIEW, [("u", RECORD)], mark=None)
+    writer.close_now()
+    return url
+
+
+async def _find(store: InspectableStore, ids: Sequence[str | None]) -> list[bytes | None]:
+    (records,) = await store.read([ViewRead(VIEW, ids)], timeout_s=WAIT_S)
+    return records
+
+
+def _reader_pid() -> int:
+    (reader,) = psutil.Process().children()
+    return reader.pid
+
+
+@pytest.mark.fault
+async def test_a_killed_reader_costs_reads_until_the_next_one_is_ready(tmp_path: Path) -> None:
+    async with isolated_store(_store(tmp_path)) as store:
+        assert await _find(store, ["u"]) == [RECORD]
+        pending = asyncio.ensure_future(_paused_find(store))
+        await asyncio.sleep(0)
+
+        os.kill(_reader_pid(), signal.SIGKILL)
+
+        with pytest.raises(UnavailableError):
+            await pending
+        async with asyncio.timeout(WAIT_S):
+            while store.troubles():  # noqa: ASYNC110 - the reader is another process
+                await asyncio.sleep(0.02)
+        assert await _find(store, ["u", "nobody", None]) == [RECORD, None, None]
+        assert store.counters()["reader_restarts"] == 1
+
+
+async def _paused_find(store: InspectableStore) -> list[bytes | None]:
+    os.kill(_reader_pid(), signal.SIGSTOP)  # so that the read is pending when the reader ends
+    return await _find(store, ["u"])
+
+
+async def test_a_read_with_ids_that_no_store_can_hold_finds_nothing(tmp_path: Path) -> None:
+    async with isolated_store(_store(tmp_path)) as store:
+        assert await _find(store, ["\ud800", "u\0", "u"]) == [None, None, RECORD]
+
+
+async def test_a_store_of_no_known_kind_is_refused_before_a_process_is_started() -> None:
+    with pytest.raises(InvalidInputError, match="lmdb:FOLDER or aerospike"):
+        async with isolated_store("redis:x"):
+            pass

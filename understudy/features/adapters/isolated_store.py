@@ -1,0 +1,226 @@
+"""A feature store that is read by a process of its own, because its content can end that process.
+
+The reader is restarted when it ends. A store that cannot be opened, or whose file is damaged, is
+tried again when its file has changed, and from time to time.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from understudy.domain.errors import UnavailableError
+from understudy.domain.features import FeatureView
+from understudy.domain.restarts import RestartPolicy
+from understudy.features.adapters.reader_connection import ReaderConnection
+from understudy.features.adapters.reader_process import ReaderProcess
+from understudy.features.adapters.reader_wire import Asked, Told, unpacked_records
+from understudy.features.ports import ViewRead
+from understudy.runtime.supervision.keeper import Care, Keeper
+from understudy.runtime.unless_stopped import unless_stopped
+
+_CARE = Care(
+    RestartPolicy(first_back_off_s=0.05, longest_back_off_s=5.0, budget=None, window_s=60.0),
+    kill_after_s=1.0,
+)
+_OPENING_LIMIT_S = 10.0  # then its user starts without it
+_LOOK_EVERY_S = 1.0
+_LOOK_LIMIT_S = 2.0
+_MOST_MISSES = 3  # then it is hung, and replaced
+_MOST_VIEWS = 4096  # known to one reader; then a new one takes its place
+
+
+class StoreLog(Protocol):
+    """Receives events about the store and its reader, as structlog's loggers do."""
+
+    def info(self, event: str, **facts: object) -> object: ...
+
+    def warning(self, event: str, **facts: object) -> object: ...
+
+    def error(self, event: str, **facts: object) -> object: ...
+
+
+class _NoLog:
+    """The log of commands, whose output is their answer."""
+
+    def info(self, event: str, **facts: object) -> None: ...
+
+    def warning(self, event: str, **facts: object) -> None: ...
+
+    def error(self, event: str, **facts: object) -> None: ...
+
+
+@asynccontextmanager
+async def reading_process(
+    url: str, module: str, signature: Callable[[], Hashable], log: StoreLog | None
+) -> AsyncIterator["IsolatedStore"]:
+    """Run a reader of the store at `url` while the block runs.
+
+    Args:
+        url: the store.
+        module: the program of the reader.
+        signature: changes when a store that could not be opened is worth another try.
+        log: receives faults; None if they are only of interest to reads.
+    """
+    stop = asyncio.Event()
+    store = IsolatedStore(url, log or _NoLog())
+    keeping = asyncio.ensure_future(store.keep(module, signature, stop))
+    try:
+        await store.settled()
+        yield store
+    finally:
+        stop.set()
+        await keeping
+
+
+class IsolatedStore:
+    """Sends reads to the reader; while there is none, every read is unavailable."""
+
+    inline = False
+
+    def __init__(self, url: str, log: StoreLog) -> None:
+        self._url = url
+        self._log = log
+        self._dependency = f"feature store {url}"
+        self._connection: ReaderConnection | None = None
+        self._process: ReaderProcess | None = None
+        self._trouble = "its reader has not started"
+        self._is_settled = asyncio.Event()
+        self._counters: Mapping[str, int] = {}
+        self._views: dict[FeatureView, int] = {}
+        self._known: dict[int, tuple[FeatureView, int]] = {}  # by id: hashing a view is slow
+
+    async def keep(
+        self, module: str, signature: Callable[[], Hashable], stop: asyncio.Event
+    ) -> None:
+        """Keep a reader running until `stop` is set."""
+        self._process = ReaderProcess(self._url, module, self, signature)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(Keeper(self._process, _CARE, stop).run())
+            tasks.create_task(self._look(stop))
+
+    async def settled(self) -> None:
+        """Return when the store is open, is known to be unusable, or has taken too long."""
+        try:
+            async with asyncio.timeout(_OPENING_LIMIT_S):
+                await self._is_settled.wait()
+        except TimeoutError:
+            self.troubled("it is not open yet")
+
+    async def read(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
+        connection = self._usable(timeout_s)
+        counts = [len(read.entity_ids) for read in reads]
+        if not any(counts):
+            return [[] for _ in counts]
+        asked = [(self._number_of(read.view, connection), read.entity_ids) for read in reads]
+        deadline_s = time.monotonic() + timeout_s
+        body = await connection.ask(Asked.READ, (deadline_s, asked), timeout_s=timeout_s)
+        return unpacked_records(body, counts)
+
+    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
+        raise NotImplementedError("it is not inline")
+
+    def counters(self) -> Mapping[str, int]:
+        restarts = self._process.starts - 1 if self._process is not None else 0
+        return {**self._counters, "reader_restarts": max(0, restarts)}
+
+    def troubles(self) -> Sequence[str]:
+        return (f"{self._dependency}: {self._trouble}",) if self._trouble else ()
+
+    async def ping(self, *, timeout_s: float) -> None:
+        connection = self._usable(timeout_s)
+        await connection.ask(Asked.PING, time.monotonic() + timeout_s, timeout_s=timeout_s)
+
+    async def newest_event_time_ms(self, view: FeatureView, *, timeout_s: float) -> int | None:
+        connection = self._usable(timeout_s)
+        asked = (time.monotonic() + timeout_s, self._number_of(view, connection))
+        body = await connection.ask(Asked.NEWEST, asked, timeout_s=timeout_s)
+        ((newest,),) = unpacked_records(body, [1])
+        return None if newest is None else int(newest)
+
+    async def close(self) -> None:
+        """Do nothing: `reading_process` ends the reader."""
+
+    def opened(self, connection: ReaderConnection, note: str) -> None:
+        """Use a reader whose store is open."""
+        self._views.clear()
+        self._known.clear()
+        self._connection = connection
+        self.troubled(note)
+
+    def lost(self, why: str) -> None:
+        """Stop using the reader."""
+        self._connection = None
+        self.troubled(why)
+
+    def told(self, told: Told, body: bytes) -> None:
+        """Receive what belongs to no read."""
+        text = body.decode(errors="replace")
+        if told is Told.FAILED:
+            self._log.error("feature_reader_failed", store=self._url, why=text)
+        elif told is Told.UNUSABLE:
+            self.lost(text)
+
+    def ended(self, why: str, again_s: float) -> None:
+        """Report a reader that will be restarted."""
+        self._log.warning(
+            "feature_reader_ended", store=self._url, why=why, again_s=round(again_s, 3)
+        )
+
+    def troubled(self, why: str) -> None:
+        """Report the present fault, or "" for none, if it has changed."""
+        self._is_settled.set()
+        if why == self._trouble:
+            return
+        self._trouble = why
+        if why:
+            self._log.warning("feature_store_troubled", store=self._url, why=why)
+        else:
+            self._log.info("feature_store_well", store=self._url)
+
+    def _usable(self, timeout_s: float) -> ReaderConnection:
+        if self._connection is None:
+            raise UnavailableError(self._dependency, self._trouble or "its reader is starting")
+        if timeout_s <= 0:
+            raise UnavailableError(self._dependency, "no time left to read")
+        return self._connection
+
+    def _number_of(self, view: FeatureView, connection: ReaderConnection) -> int:
+        """Return the number under which the reader knows the view; it is sent once."""
+        known = self._known.get(id(view))
+        if known is not None:
+            return known[1]
+        number = self._views.get(view)
+        if number is None:
+            number = self._views[view] = len(self._views)
+            connection.send(Asked.VIEW, view)
+        if len(self._known) > _MOST_VIEWS:
+            self._known.clear()
+        self._known[id(view)] = (view, number)  # kept, so that the id is not used again
+        return number
+
+    async def _look(self, stop: asyncio.Event) -> None:
+        """Ask the reader how it is, and end one that does not answer."""
+        misses = 0
+        while not stop.is_set():
+            await unless_stopped(stop, asyncio.sleep(_LOOK_EVERY_S))
+            connection = self._connection
+            if connection is None:
+                misses = 0
+                continue
+            try:
+                body = await connection.ask(Asked.CONDITION, None, timeout_s=_LOOK_LIMIT_S)
+            except UnavailableError:
+                misses += 1
+            else:
+                misses = 0
+                condition = json.loads(body)
+                self._counters = condition["counters"]
+                self.troubled(condition["note"])
+            if misses >= _MOST_MISSES and self._process is not None:
+                self._process.kill("it does not answer")
+                misses = 0

@@ -1,0 +1,129 @@
+"""The life of a reader process, for its keeper."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Hashable
+from typing import Protocol
+
+from understudy.domain.restarts import GiveUp, Restart
+from understudy.features.adapters.reader_connection import ReaderConnection
+from understudy.features.adapters.reader_wire import Told
+from understudy.runtime.supervision.child import Child, ChildSpec, start_child
+from understudy.runtime.supervision.ending import Ending
+from understudy.runtime.supervision.keeper import Kept
+
+_LONGEST_REST_S = 60.0
+_LOOK_EVERY_S = 0.25
+
+
+class ReaderUser(Protocol):
+    """The side that reads."""
+
+    def opened(self, connection: ReaderConnection, note: str) -> None: ...
+
+    def lost(self, why: str) -> None: ...
+
+    def told(self, told: Told, body: bytes) -> None: ...
+
+    def ended(self, why: str, again_s: float) -> None: ...
+
+
+class ReaderProcess(Kept):
+    """A reader of the store at `url`, on behalf of `user`."""
+
+    def __init__(
+        self, url: str, module: str, user: ReaderUser, signature: Callable[[], Hashable]
+    ) -> None:
+        self.starts = 0
+        self._url = url
+        self._module = module
+        self._user = user
+        self._signature = signature
+        self._signature_at_start: Hashable = None
+        self._child: Child | None = None
+        self._connection: ReaderConnection | None = None
+        self._was_open = False
+        self._why = ""  # its own reason for ending, or ours for killing it
+        self._stop = asyncio.Event()
+
+    async def start(self, stop: asyncio.Event) -> Child | None:
+        if stop.is_set():
+            return None
+        self._stop = stop
+        self._was_open, self._why = False, ""
+        self._signature_at_start = self._signature()
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)  # noqa: FBT003 - the name of the argument is positional
+        with theirs:
+            try:
+                child = await start_child(self._spec(theirs.fileno()))
+            except OSError:
+                ours.close()
+                raise
+        self.starts += 1
+        self._child = child
+        connection = ReaderConnection(
+            f"feature store {self._url}", tell=self._told, lost=self._lost
+        )
+        self._connection = connection
+        await asyncio.get_running_loop().create_connection(lambda: connection, sock=ours)
+        return child
+
+    def kill(self, why: str) -> None:
+        """End the process, which is then restarted."""
+        self._why = why
+        if self._child is not None:
+            self._child.send_kill()
+
+    def gone(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def judged(self, ending: Ending) -> Ending:
+        """A reader that ends before its store is open would end again: the store is at fault."""
+        why = self._why or f"its reader {ending.why}"
+        if not self._was_open and not self._why:
+            why += " while it opened the store"
+        self._user.lost(why)
+        return Ending(why, ending.exit_code, refused=not self._was_open)
+
+    def starts_again(self, ending: Ending, plan: Restart) -> None:
+        self._user.ended(ending.why, plan.after_s)
+
+    def starts_later(self, why: str, plan: Restart) -> None:  # noqa: ARG002 - it is soon
+        self._user.lost(why)
+
+    async def rests(self, ending: Ending, given_up: GiveUp | None) -> bool:  # noqa: ARG002 - already told
+        """Return when the store is worth another try, or on a stop."""
+        waited_s = 0.0
+        while waited_s < _LONGEST_REST_S and self._signature() == self._signature_at_start:
+            try:
+                async with asyncio.timeout(_LOOK_EVERY_S):
+                    await self._stop.wait()
+            except TimeoutError:
+                waited_s += _LOOK_EVERY_S
+            else:
+                return False
+        return True
+
+    def _spec(self, descriptor: int) -> ChildSpec:
+        return ChildSpec(
+            ("-m", self._module, self._url, str(descriptor)),
+            orphaned_by=signal.SIGKILL,
+            inherited=(descriptor,),
+        )
+
+    def _lost(self) -> None:
+        if not self._stop.is_set():
+            self._user.lost(self._why or "its reader has ended")
+
+    def _told(self, told: Told, body: bytes) -> None:
+        if told is Told.READY and self._connection is not None:
+            self._was_open = True
+            self._user.opened(self._connection, body.decode(errors="replace"))
+            return
+        if told is Told.UNUSABLE:
+            self._why = body.decode(errors="replace")
+        self._user.told(told, body)
