@@ -7,8 +7,8 @@ benchmark to stop (SIGSTOP) and continue that server.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +21,6 @@ from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 _ADDRESS = "UNDERSTUDY_TEST_AEROSPIKE"
 _PID = "UNDERSTUDY_TEST_AEROSPIKE_PID"
 _NODE = "aerospike-node"
-# The slow part is the test node, which is Python. Set only where speed is not measured.
-_PATIENCE = {
-    "FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS": "1000",
-    "FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS": "500",
-}
 _START_LIMIT_S = 10.0
 
 
@@ -46,9 +41,8 @@ async def open_aerospike(folder: Path) -> AsyncIterator[MeasuredServer]:
     if real := os.environ.get(_ADDRESS):
         yield MeasuredServer(f"aerospike://{real}", is_real=True, pid=None)
         return
-    with _environment(_PATIENCE):
-        async with _open_test_node(folder) as server:
-            yield server
+    async with _open_test_node(folder) as server:
+        yield server
 
 
 @asynccontextmanager
@@ -87,15 +81,3 @@ async def _until_answered(store: InspectableStore) -> None:
             await asyncio.sleep(0.05)
         else:
             return
-
-
-@contextmanager
-def _environment(given: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for this process and its children; variables that are already set are kept."""
-    added = {name: value for name, value in given.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]

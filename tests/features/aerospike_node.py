@@ -44,6 +44,7 @@ class AerospikeNode:
         self.port = port
         self.lets_expire = True  # False behaves like `nsup-period 0`
         self.is_forming = False  # True behaves like a server in its first two seconds
+        self.copies = 1  # of each record, as told to clients; this node has them all
         self.requests = 0  # data messages received, answered or not
         self.records: dict[bytes, wire.Record] = {}
         self._utc_now_s = utc_now_s
@@ -128,7 +129,7 @@ class AerospikeNode:
             "peers-generation": "0",
             "peers-clear-std": "0,3000,[]",
             "service-clear-std": f"127.0.0.1:{self.port}",
-            "replicas": f"{self.namespace}:0,1,{_ALL_PARTITIONS}",
+            "replicas": f"{self.namespace}:0,{self.copies}" + f",{_ALL_PARTITIONS}" * self.copies,
             "namespaces": self.namespace,
         }
         lines = [

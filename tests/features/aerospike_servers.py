@@ -40,7 +40,5 @@ def patient_options(host: str, port: int, namespace: str) -> AerospikeOptions:
     return AerospikeOptions(
         ((host, port),),
         namespace,
-        total_timeout_ms=4000,
-        socket_timeout_ms=2000,
         connect_timeout_ms=10_000,
     )

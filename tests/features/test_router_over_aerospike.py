@@ -67,8 +67,6 @@ async def router_over(
 ) -> AsyncIterator[Router]:
     """Open a router; tests about answers and not about speed give it a trip of seconds."""
     options = AerospikeOptions((("127.0.0.1", node.port),), namespace)
-    if trip_s > TRIP_S:
-        options = replace(options, total_timeout_ms=4000, socket_timeout_ms=2000)
     store = AerospikeStore(options, now_s=lambda: UTC_S)
     try:
         async with open_world(
@@ -155,6 +153,37 @@ async def test_answers_continue_at_a_lower_level_until_the_node_recovers(
 
         node.faults = Faults()
         await router.until_full()
+
+
+async def test_a_slow_node_is_waited_for_within_the_trip(node: AerospikeNode) -> None:
+    load(node)
+    async with router_over(node, trip_s=PATIENT_S) as router:
+        node.faults = Faults(delay_s=0.3)  # far above any limit of the client's own
+
+        assert await router.levels() == {FULL}
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_a_node_that_accepts_and_answers_nothing_costs_a_level_until_it_answers(
+    node: AerospikeNode, *, is_running: bool
+) -> None:
+    # As a server 8.2 does while it joins its cluster.
+    load(node)
+    if not is_running:
+        node.hang()
+    async with router_over(node) as router:
+        if is_running:
+            await router.until_full()
+            node.stop()
+            node.hang()
+            node.start()
+
+        for _ in range(5):
+            assert await router.levels() == {FEATURES}
+
+        node.resume()
+        await router.until_full()
+        assert router.world.counters.failures.total() == 0
 
 
 async def test_a_killed_node_is_used_again_after_its_restart(node: AerospikeNode) -> None:

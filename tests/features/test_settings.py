@@ -33,15 +33,13 @@ def test_settings_become_plain_options(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("SOCKET_TIMEOUT_MS", "30"),  # as long as the total: nothing would be retried
         ("TIMEOUT_DELAY_MS", "100"),
         ("THREADS", "20"),  # more than connections
-        ("TOTAL_TIMEOUT_MS", "0"),
         ("REPLICA", "nearest"),
         ("USER", "router"),  # without a password
         ("PASSWORD", "secret"),  # without a user
         ("AUTH_MODE", "pki"),  # without a certificate
-        ("TOTAL_TIMEOUT", "20"),  # no such setting
+        ("TOTAL_TIMEOUT_MS", "20"),  # no such setting
     ],
 )
 def test_settings_that_contradict_each_other_stop_the_process(

@@ -102,12 +102,8 @@ async def stores(
     tmp_path_factory: pytest.TempPathFactory, loading_process: ProcessPoolExecutor
 ) -> AsyncIterator[OpenedStores]:
     opened = OpenedStores(tmp_path_factory.mktemp("stores"), loading_process)
-    with pytest.MonkeyPatch.context() as environment:
-        # This suite is about answers: a busy machine may exceed the limits used in production.
-        environment.setenv("FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS", "10000")
-        environment.setenv("FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS", "5000")
-        yield opened
-        await opened.close()
+    yield opened
+    await opened.close()
 
 
 @pytest_asyncio.fixture(params=KINDS, loop_scope="module")

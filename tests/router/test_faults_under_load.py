@@ -153,13 +153,6 @@ async def test_a_hung_challenger_fails_no_call_the_champion_answers(tmp_path: Pa
     assert meanwhile == {1}
 
 
-@pytest.fixture
-def patient_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the router's trip, and not the store's client, decide when a read took too long."""
-    monkeypatch.setenv("FEATURES_AEROSPIKE_TOTAL_TIMEOUT_MS", "4000")
-    monkeypatch.setenv("FEATURES_AEROSPIKE_SOCKET_TIMEOUT_MS", "2000")
-
-
 @asynccontextmanager
 async def over_a_node(root: Path) -> AsyncIterator[tuple[NodeProcess, Traffic]]:
     """Open a router under load that reads from a healthy Aerospike node."""
@@ -179,7 +172,6 @@ async def over_a_node(root: Path) -> AsyncIterator[tuple[NodeProcess, Traffic]]:
         yield node, traffic
 
 
-@pytest.mark.usefixtures("patient_client")
 async def test_a_hung_feature_store_costs_values_and_no_call(tmp_path: Path) -> None:
     async with over_a_node(tmp_path) as (node, traffic):
         with node.hung():
@@ -191,7 +183,6 @@ async def test_a_hung_feature_store_costs_values_and_no_call(tmp_path: Path) -> 
     assert set(meanwhile) == {FEATURES}
 
 
-@pytest.mark.usefixtures("patient_client")
 async def test_a_killed_feature_store_costs_values_and_no_call(tmp_path: Path) -> None:
     async with over_a_node(tmp_path) as (node, traffic):
         await node.kill()
@@ -204,7 +195,6 @@ async def test_a_killed_feature_store_costs_values_and_no_call(tmp_path: Path) -
     assert set(meanwhile) == {FEATURES}
 
 
-@pytest.mark.usefixtures("patient_client")
 async def test_a_slow_feature_store_costs_values_and_no_call(tmp_path: Path) -> None:
     async with over_a_node(tmp_path) as (node, traffic):
         at_fault = len(traffic.calls)

@@ -26,8 +26,6 @@ class AerospikeSettings(ProcessSettings):
     tls_key_file: str = ""
     rack_id: int | None = Field(default=None, ge=0, le=1_000_000)
     replica: Literal["master", "any", "sequence", "prefer_rack", "random"] = "sequence"
-    total_timeout_ms: int = Field(default=30, ge=2, le=10_000)
-    socket_timeout_ms: int = Field(default=10, ge=1, le=10_000)
     connect_timeout_ms: int = Field(default=500, ge=10, le=60_000)
     max_retries: int = Field(default=2, ge=0, le=10)
     timeout_delay_ms: int = Field(default=0, ge=0, le=60_000)
@@ -42,10 +40,6 @@ class AerospikeSettings(ProcessSettings):
 
     @model_validator(mode="after")
     def _fit_each_other(self) -> Self:
-        if self.max_retries and self.socket_timeout_ms >= self.total_timeout_ms:
-            raise ValueError(
-                "socket_timeout_ms must be below total_timeout_ms, otherwise nothing retries"
-            )
         if self.timeout_delay_ms and self.timeout_delay_ms < 3000:  # noqa: PLR2004 - the client's rule
             raise ValueError("timeout_delay_ms must be 0 or at least 3000")
         if bool(self.user) != bool(self.password.get_secret_value()):

@@ -79,8 +79,6 @@ class AerospikeOptions:
     tls_key_file: str = ""
     rack_id: int | None = None
     replica: str = "sequence"
-    total_timeout_ms: int = 30
-    socket_timeout_ms: int = 10
     connect_timeout_ms: int = 500
     max_retries: int = 2
     timeout_delay_ms: int = 0
@@ -152,9 +150,9 @@ def _why_no_client(options: AerospikeOptions, error: aerospike_errors.AerospikeE
 
 def _config(options: AerospikeOptions) -> dict[str, Any]:
     read = {
-        "total_timeout": options.total_timeout_ms,
-        # Less than the total timeout: otherwise a hung node uses up the budget and nothing retries.
-        "socket_timeout": options.socket_timeout_ms,
+        # Of the reads of loads; each read of features has limits of its own (decisions/attempts.py).
+        "total_timeout": options.write_timeout_ms,
+        "socket_timeout": options.write_timeout_ms // 2,
         "max_retries": options.max_retries,
         "sleep_between_retries": 0,
         "timeout_delay": options.timeout_delay_ms,

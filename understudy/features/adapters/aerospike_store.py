@@ -23,6 +23,8 @@ from understudy.features.adapters.aerospike_client import (
     reason_of_error,
     set_of,
 )
+from understudy.features.adapters.aerospike_replicas import ReplicaCount
+from understudy.features.decisions.attempts import plan_attempts
 from understudy.features.decisions.storable_ids import storable_ids
 from understudy.features.ports import UNANSWERED, ViewRead
 
@@ -31,7 +33,7 @@ _NOT_FOUND = 2
 _ANSWERED = {_OK, _NOT_FOUND}
 _PARTIAL = {_OK, -16}  # codes of a batch whose rows carry their own results
 _NOT_A_RECORD = b"?"  # matches no view, so the decoder counts it
-_LEAST_TIMEOUT_MS = 2  # one millisecond times out on a healthy server
+_LONGEST_READ_S = 1.0  # of a read without a limit of its own
 
 T = TypeVar("T")
 _Key = tuple[str, str, str]
@@ -63,9 +65,15 @@ class AerospikeStore:
         self._now_s = now_s
         self.threads = options.threads
         self._client = open_client(options)
+        self._replicas = ReplicaCount(self._client, options.namespace)
         self._owner_pid = os.getpid()
         self._executor = ThreadPoolExecutor(options.threads, thread_name_prefix="aerospike-read")
         self._codecs: dict[FeatureView, BinsCodec] = {}
+
+    @property
+    def copies(self) -> int:
+        """Copies of each record in the cluster, as far as known."""
+        return self._replicas.copies
 
     async def read(
         self, reads: Sequence[ViewRead], *, timeout_s: float
@@ -76,7 +84,7 @@ class AerospikeStore:
         return await self._hop(lambda: self.read_blocking(reads, timeout_s=timeout_s), timeout_s)
 
     def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
-        return self.read_blocking(reads, timeout_s=self._options.total_timeout_ms / 1000)
+        return self.read_blocking(reads, timeout_s=_LONGEST_READ_S)
 
     def counters(self) -> Mapping[str, int]:
         return asdict(self.counts)
@@ -133,6 +141,7 @@ class AerospikeStore:
     def close_now(self) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
         if os.getpid() == self._owner_pid:  # closing an inherited client crashes the process
+            self._replicas.close()
             self._client.close()
 
     def read_blocking(
@@ -181,10 +190,10 @@ class AerospikeStore:
         """Read `keys`. The client returns failures per row and raises only for invalid input."""
         if not keys:
             return []
-        timeout_ms = int(timeout_s * 1000)
-        policy = None
-        if timeout_ms < self._options.total_timeout_ms:  # a policy per call costs a few us
-            policy = {"total_timeout": max(timeout_ms, _LEAST_TIMEOUT_MS)}
+        attempts = plan_attempts(
+            timeout_s, replicas=self.copies, most=self._options.max_retries + 1
+        )
+        policy = {"total_timeout": attempts.total_ms, "socket_timeout": attempts.each_ms}
         try:
             answer = (
                 self._client.batch_read(keys, policy=policy)
