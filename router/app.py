@@ -107,6 +107,7 @@ def _ports(settings: RouterSettings, store: FeatureStore, logs: LogWriter) -> Pi
     return PipelinePorts(
         store=store,
         log=logs.offer,
+        log_together=logs.offer_together,
         request_log=RequestLogLines(settings.request_lines, settings.request_lines_sample_bp),
         responder=ProtobufResponder(),
         open_scorer=OipScorer,

@@ -1,7 +1,7 @@
 """The stages of the request path, opened over ports: the same in a router process and in tests."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from router.admission.admit import Admission
@@ -31,6 +31,7 @@ class PipelinePorts:
 
     store: FeatureStore
     log: Callable[[LogBatch], bool]
+    log_together: Callable[[Sequence[LogBatch]], bool]  # accepts all batches or none
     request_log: RequestLog
     responder: Responder
     open_scorer: Callable[[str], ClosableScorer]
@@ -50,7 +51,7 @@ class Pipeline:
     drill: DrillSwitch
     counters: Counters
     clocks: Clocks
-    log: Callable[[LogBatch], bool]
+    log_together: Callable[[Sequence[LogBatch]], bool]
 
 
 def open_pipeline(
@@ -98,7 +99,7 @@ def open_pipeline(
         drill=drill,
         counters=counters,
         clocks=ports.clocks,
-        log=ports.log,
+        log_together=ports.log_together,
     )
 
 
@@ -145,6 +146,7 @@ def _admission(settings: RouterSettings, models: LiveModels) -> Admission:
         live=models.live,
         budget=BudgetPolicy(settings.default_deadline_s, settings.largest_deadline_s),
         most_candidates=settings.most_candidates,
+        most_candidate_features=settings.most_candidate_features,
     )
 
 

@@ -49,6 +49,7 @@ class RouterSettings(ProcessSettings):
         0.006  # longest wait of a call to be read together with others
     )
     most_candidates: Rows = 10_000
+    most_candidate_features: int = Field(default=200_000, ge=1, le=10_000_000)  # of one ScoreBatch
     largest_request_bytes: int = Field(default=4 << 20, ge=1024, le=1 << 30)
     listeners: int = Field(default=2, ge=1, le=8)  # of a worker: each accepts one call at a time
     most_unread_calls: int = Field(default=136, ge=16, le=65_536)  # of a worker, over its listeners

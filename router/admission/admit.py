@@ -2,22 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
-from router.calls.call import Arrival, Call, Candidates, RequestFeatures
+from router.calls.call import Arrival, Call, Candidates
 from router.calls.progress import Progress
 from router.decisions.budget import BudgetPolicy, answer_by_s
 from router.revision.live_model import LiveModel
+from router.revision.request_names import feature_faults
 from understudy.client.request_ids import new_request_id
-from understudy.domain.errors import Fault, InvalidInputError, NotFoundError
+from understudy.domain.errors import MOST_FAULTS, Fault, InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureScalar
-from understudy.features.decisions.feature_columns import shortened
-from understudy.features.decisions.request_features import fault_of_value
 
 MOST_ID_CHARACTERS = 256
 _AN_ID_OR_NOTHING = f"1 to {MOST_ID_CHARACTERS} characters, or the field left out"
-_MOST_UNKNOWN_TOLD = 20  # features; a list of thousands would not help the caller
-_MOST_SHOWN = 80  # characters of a refused value
 
 
 class Asked(NamedTuple):
@@ -38,9 +36,10 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AskedCandidates:
+    """The wishes of a ScoreBatch about its candidates."""
+
     entity: str
-    ids: Sequence[str]
-    features: Sequence[Mapping[str, FeatureScalar]]
+    count: int
     top_k: int | None  # None: all are kept
     is_sorted: bool
 
@@ -52,6 +51,7 @@ class Admission:
     live: Mapping[str, LiveModel]  # by model name
     budget: BudgetPolicy
     most_candidates: int
+    most_candidate_features: int  # of all candidates of a call
 
     def admit(self, asked: Asked, arrival: Arrival) -> Call:
         """Return the call of one unit.
@@ -66,11 +66,11 @@ class Admission:
             raise InvalidInputError(faults)
         return self._call(asked, live, arrival)
 
-    def admit_candidates(self, asked: Asked, candidates: AskedCandidates, arrival: Arrival) -> Call:
-        """Return the call of a batch of candidates; faulty candidates are kept with their fault.
+    def check_batch(self, asked: Asked, candidates: AskedCandidates) -> LiveModel:
+        """Return the revision that would answer, before any candidate is read.
 
         Raises:
-            InvalidInputError: the request itself is faulty, or every candidate is.
+            InvalidInputError: with all faults of the request apart from its candidates.
             NotFoundError: no deployment of that model.
         """
         live = self._live(asked.model)
@@ -80,10 +80,13 @@ class Admission:
         ]
         if faults:
             raise InvalidInputError(faults)
-        rows = _accepted(candidates, live)
-        if not rows.ids:
-            raise InvalidInputError([fault for _, fault in rows.refused.values()])
-        return self._call(asked, live, arrival, rows)
+        return live
+
+    def admit_batch(
+        self, asked: Asked, live: LiveModel, candidates: Candidates, arrival: Arrival
+    ) -> Call:
+        """Return the call of checked candidates, which `live` answers."""
+        return self._call(asked, live, arrival, candidates)
 
     def _live(self, model: str) -> LiveModel:
         live = self.live.get(model)
@@ -125,7 +128,7 @@ class Admission:
 
     def _candidate_faults(self, candidates: AskedCandidates, live: LiveModel) -> list[Fault]:
         faults: list[Fault] = []
-        count = len(candidates.ids)
+        count = candidates.count
         if not 1 <= count <= self.most_candidates:
             faults.append(Fault("candidates", f"{count}", f"1 to {self.most_candidates}"))
         if candidates.entity not in live.names.entity_types:
@@ -150,7 +153,7 @@ def _faults(asked: Asked, live: LiveModel, *, without: str | None) -> list[Fault
     if not asked.entities.keys() >= live.names.required_entities:
         faults += _missing_entities(asked, live, without)
     if asked.features:
-        faults += feature_faults(asked.features, live)
+        faults += islice(feature_faults(asked.features, live.names), MOST_FAULTS)
     if asked.threshold is not None and not _is_finite(asked.threshold):
         faults.append(Fault("decision_threshold", str(asked.threshold), "a finite number"))
     if asked.outputs:
@@ -191,47 +194,6 @@ def _missing_entities(asked: Asked, live: LiveModel, without: str | None) -> lis
         for kind in sorted(live.names.required_entities)
         if kind not in asked.entities and kind != without
     ]
-
-
-def feature_faults(features: Mapping[str, FeatureScalar], live: LiveModel) -> list[Fault]:
-    """Return faults of request-time features by the names and dtypes of the contract."""
-    dtypes = live.names.dtypes
-    faults: list[Fault] = []
-    unknown: list[str] = []
-    for name, value in features.items():
-        dtype = dtypes.get(name)
-        if dtype is None:
-            unknown.append(name)
-        elif (accepted := fault_of_value(dtype, value)) is not None:
-            faults.append(Fault(f"features.{name}", repr(value)[:_MOST_SHOWN], accepted))
-    if len(unknown) > _MOST_UNKNOWN_TOLD:
-        return [Fault("features", f"{len(unknown)} unknown names", "names in the request contract")]
-    for name in unknown:
-        accepted = f"a feature in the request contract: {shortened(list(dtypes)) or 'it has none'}"
-        faults.append(Fault(f"features[{name}]", repr(features[name])[:_MOST_SHOWN], accepted))
-    return faults
-
-
-def _accepted(candidates: AskedCandidates, live: LiveModel) -> Candidates:
-    refused: dict[int, tuple[str, Fault]] = {}
-    for place, name in enumerate(candidates.ids):
-        if not name or len(name) > MOST_ID_CHARACTERS:
-            fault = Fault(f"candidates[{place}].id", repr(name[:20]), "1 to 256 characters")
-            refused[place] = (name, fault)
-        elif candidates.features[place]:
-            for fault in feature_faults(candidates.features[place], live):
-                refused.setdefault(place, (name, fault))
-    kept = [place for place in range(len(candidates.ids)) if place not in refused]
-    own: list[RequestFeatures] = [candidates.features[place] or None for place in kept]
-    return Candidates(
-        entity=candidates.entity,
-        ids=[candidates.ids[place] for place in kept],
-        indices=kept,
-        features=own if any(own) else None,
-        refused=refused,
-        top_k=candidates.top_k,
-        is_sorted=candidates.is_sorted,
-    )
 
 
 def _unit_id(asked: Asked, live: LiveModel) -> str:

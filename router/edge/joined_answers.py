@@ -19,11 +19,14 @@ def join_answers(parts: Sequence[bytes], candidates: Candidates) -> bytes | None
     messages = [pb.ScoreBatchResponse.FromString(part) for part in parts]
     if len({_answerer(message) for message in messages}) > 1:
         return None
-    joined = messages[0]
-    results = _in_order([r for message in messages for r in message.results], candidates)
     degradation, timing = _worst(messages), _longest(messages)
-    del joined.results[:]
-    joined.results.extend(results)
+    joined = messages[0]
+    for message in messages[1:]:
+        joined.MergeFrom(message)  # appends its results, which follow in request order
+    if candidates.is_sorted or candidates.top_k is not None or candidates.refused:
+        results = _in_order(joined.results, candidates)
+        del joined.results[:]
+        joined.results.extend(results)
     joined.degradation.CopyFrom(degradation)
     joined.timing.CopyFrom(timing)
     return joined.SerializeToString()

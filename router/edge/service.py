@@ -1,22 +1,23 @@
 """ScoringService: translate, delegate, report once. Messages are bytes on arrival and departure."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 
-from router.admission.admit import Asked, AskedCandidates
+from router.admission.admit import Asked
 from router.admission.intake import UnreadCall
 from router.books.bounded_lines import RefusalLines
 from router.calls.call import Arrival, Call
 from router.decisions.priority import Priority
 from router.edge.explain import explain
-from router.edge.outcomes import MOST_OUTCOMES, outcome_batches
+from router.edge.outcomes import OutcomeRecorder, rows_of_outcomes
+from router.edge.request_values import MOST_ENTRIES, check_sizes, scalars, text_of, texts
+from router.edge.score_batch import BatchReader
 from router.edge.score_stream import ScoreStream
 from router.pipeline import Pipeline
-from understudy.domain.errors import Fault, InvalidInputError, failure_kind_of
-from understudy.domain.features import FeatureScalar
+from understudy.domain.errors import failure_kind_of
 from understudy.runtime.grpc_errors import abort_with
 from understudy.runtime.open_streams import OpenStreams
 from understudy.runtime.parsing import RequestForm, parsed
@@ -24,18 +25,15 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
 _MOST_OPEN_PER_STREAM = 256
-_MOST = {"entities": 32, "features": 4096}
 _MOST_OUTPUTS = 64
-_MOST_IN_A_ROW = {**_MOST, "outputs": _MOST_OUTPUTS}
+_MOST_IN_A_ROW = {**MOST_ENTRIES, "outputs": _MOST_OUTPUTS}
 _MOST_FIELDS_OF_A_ROW = 8_192
-_MOST_CANDIDATE_FEATURES = 200_000  # of a ScoreBatch
 _SCORE_FORM = RequestForm(pb.ScoreRequest, _MOST_IN_A_ROW, most_fields=_MOST_FIELDS_OF_A_ROW)
 _STREAM_FORM = RequestForm(
     pb.ScoreStreamRequest,
     {f"request.{path}": most for path, most in _MOST_IN_A_ROW.items()},
     most_fields=_MOST_FIELDS_OF_A_ROW,
 )
-_OUTCOMES_FORM = RequestForm(pb.RecordOutcomesRequest, {"outcomes": MOST_OUTCOMES})
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -54,21 +52,19 @@ class ScoringService:
         self._intake = pipeline.intake
         self._counters = pipeline.counters
         self._live = pipeline.models.live
-        self._log_outcomes = pipeline.log
         self._now_s = pipeline.clocks.monotonic_s
-        self._utc_s = pipeline.clocks.utc_s
         self._refusal_lines = RefusalLines()
         self._most_stream_age_s = most_stream_age_s
         self._streams = OpenStreams()
-        most_candidates = self._admission.most_candidates
-        self._batch_form = RequestForm(
-            pb.ScoreBatchRequest,
-            {
-                **_MOST,
-                "candidates": most_candidates,
-                "candidates.features": _MOST_CANDIDATE_FEATURES,
-            },
-            most_fields=_MOST_FIELDS_OF_A_ROW + 2 * most_candidates + _MOST_CANDIDATE_FEATURES,
+        self._batches = BatchReader(
+            pipeline.admission,
+            most_values=pipeline.admission.most_candidate_features,
+            now_s=self._now_s,
+        )
+        self._outcomes = OutcomeRecorder(
+            pipeline.log_together,
+            is_deployed=self._live.__contains__,
+            clocks=pipeline.clocks,
         )
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -111,31 +107,18 @@ class ScoringService:
 
     async def score_batch(self, received: bytes, context: Context) -> bytes:
         try:
-            self._gate.check_room(1, Priority.BATCH)  # reading thousands of candidates is expensive
-            request = self._batch_form.read(received)
-            check_sizes(request, {**_MOST, "candidates": self._admission.most_candidates})
+            self._gate.check_room(1, Priority.BATCH)  # counting thousands of candidates takes time
             answer = _new_answer()
-            call = self._admission.admit_candidates(
-                Asked(
-                    model=request.model,
-                    request_id=_text_of(request, "request_id"),
-                    unit_key=_text_of(request, "unit_key"),
-                    entities=_texts(request.entities),
-                    features=scalars(request.features),
-                ),
-                AskedCandidates(
-                    entity=request.candidate_entity,
-                    ids=[candidate.id for candidate in request.candidates],
-                    features=[
-                        scalars(candidate.features) if candidate.features else {}
-                        for candidate in request.candidates
-                    ],
-                    top_k=request.top_k if request.HasField("top_k") else None,
-                    is_sorted=request.sort,
-                ),
-                Arrival(answer, Priority.BATCH, self._now_s(), context.time_remaining()),
-            )
-            return await self._answer(call, answer)
+            arrival = Arrival(answer, Priority.BATCH, self._now_s(), context.time_remaining())
+            parted = self._batches.open(received)
+            rows = max(1, parted.entries)
+            self._gate.enter(rows, Priority.BATCH)
+            try:
+                call = await self._batches.admit(parted, arrival)
+                call.live.submit(call)
+                return await answer
+            finally:
+                self._gate.leave(rows)
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._count_refusal(error)
             await abort_with(context, error, rpc="ScoreBatch")
@@ -160,23 +143,28 @@ class ScoringService:
         self, received: bytes, context: Context
     ) -> pb.ExplainAssignmentResponse:
         try:
+            self._gate.check_room(1, Priority.BATCH)
             request = parsed(pb.ExplainAssignmentRequest, received)
             return explain(request.model, request.unit_key, self._live.get(request.model))
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
+            self._count_refusal(error)
             await abort_with(context, error, rpc="ExplainAssignment")
 
     async def record_outcomes(self, received: bytes, context: Context) -> pb.RecordOutcomesResponse:
         try:
-            request = _OUTCOMES_FORM.read(received)
-            batches = outcome_batches(
-                request,
-                at_us=round(self._utc_s() * 1e6),
-                is_deployed=self._live.__contains__,
-            )
+            self._gate.check_room(1, Priority.BATCH)
+            until_s = self._until_s(context.time_remaining())
+            parted = self._outcomes.open(received)
+            rows = rows_of_outcomes(parted.entries)
+            self._gate.enter(rows, Priority.BATCH)
+            try:
+                await self._outcomes.record(parted, until_s=until_s)
+            finally:
+                self._gate.leave(rows)
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
+            self._count_refusal(error)
             await abort_with(context, error, rpc="RecordOutcomes")
-        accepted = sum(batch.rows for batch in batches if self._log_outcomes(batch))
-        return pb.RecordOutcomesResponse(accepted=accepted)
+        return pb.RecordOutcomesResponse(accepted=parted.entries)
 
     def _admit(self, call: UnreadCall) -> Call:
         return self._admit_request(_SCORE_FORM.read(call.received), call)
@@ -191,9 +179,9 @@ class ScoringService:
         return self._admission.admit(
             Asked(
                 model=request.model,
-                request_id=_text_of(request, "request_id"),
-                unit_key=_text_of(request, "unit_key"),
-                entities=_texts(request.entities),
+                request_id=text_of(request, "request_id"),
+                unit_key=text_of(request, "unit_key"),
+                entities=texts(request.entities),
                 features=scalars(request.features) if request.features else {},
                 threshold=(
                     request.decision_threshold if request.HasField("decision_threshold") else None
@@ -204,13 +192,10 @@ class ScoringService:
             call,
         )
 
-    async def _answer(self, call: Call, answer: asyncio.Future[bytes]) -> bytes:
-        self._gate.enter(call.rows, call.priority)
-        try:
-            call.live.submit(call)
-            return await answer
-        finally:
-            self._gate.leave(call.rows)
+    def _until_s(self, remaining_s: float | None) -> float:
+        """Return the caller's deadline, or the latest one; monotonic."""
+        largest_s = self._admission.budget.largest_s
+        return self._now_s() + (largest_s if remaining_s is None else min(remaining_s, largest_s))
 
     def _count_refusal(self, error: Exception) -> None:
         self._counters.refused[failure_kind_of(error)] += 1
@@ -219,49 +204,6 @@ class ScoringService:
 
 def _new_answer() -> asyncio.Future[bytes]:
     return asyncio.get_running_loop().create_future()
-
-
-def check_sizes(request: Any, most: Mapping[str, int]) -> None:
-    """Refuse repeated fields with too many entries before reading any of them.
-
-    Raises:
-        InvalidInputError: with each field that has too many.
-    """
-    faults = [
-        Fault(field, f"{len(getattr(request, field))} entries", f"at most {largest}")
-        for field, largest in most.items()
-        if len(getattr(request, field)) > largest
-    ]
-    if faults:
-        raise InvalidInputError(faults)
-
-
-def scalars(features: Any) -> dict[str, FeatureScalar]:
-    """Return a map of FeatureValue as plain values; an unset one is refused.
-
-    Raises:
-        InvalidInputError: a value has no kind.
-    """
-    plain: dict[str, FeatureScalar] = {}
-    for name, value in features.items():
-        kind = value.WhichOneof("kind")
-        if kind is None:
-            raise InvalidInputError.of(
-                f"features[{name}]", read="no value", accepted="number, integer, string or boolean"
-            )
-        plain[name] = getattr(value, kind)
-    return plain
-
-
-def _text_of(request: Any, field: str) -> str | None:
-    """Return the text of an `optional` field, or None if it is not set."""
-    text: str = getattr(request, field)
-    return text or ("" if request.HasField(field) else None)
-
-
-def _texts(entries: Any) -> dict[str, str]:
-    # Twice as fast as dict(): protobuf's maps are slow to iterate as mappings.
-    return {name: entries[name] for name in entries}
 
 
 def _serialized(message: Any) -> bytes:

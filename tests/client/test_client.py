@@ -236,7 +236,19 @@ def test_a_repeated_call_waits_as_long_as_the_server_says() -> None:
     assert second_s - first_s >= PUSHBACK_MS / 1000 * 0.9
 
 
-def test_outcomes_are_never_sent_twice() -> None:
+def test_outcomes_that_a_full_server_did_not_take_are_sent_again() -> None:
+    service = ScriptedService(
+        status=grpc.StatusCode.RESOURCE_EXHAUSTED, failures=1, pushback_ms=PUSHBACK_MS
+    )
+
+    with served(service) as target, ScoringClient(target, timeout_s=60.0) as client:
+        accepted = client.record_outcomes("fraud", {"r1": 1.0}, timeout_s=60.0)
+
+    assert accepted == 1
+    assert service.calls["RecordOutcomes"] == 2
+
+
+def test_outcomes_that_may_have_been_taken_are_not_sent_twice() -> None:
     service = ScriptedService(failures=1)
 
     with (

@@ -164,6 +164,16 @@ def test_offers_beyond_the_bound_in_rows_are_dropped_and_counted(tmp_path: Path)
     assert (counts.offered, counts.dropped, counts.pending) == (12, 4, 8)
 
 
+def test_batches_offered_together_are_all_accepted_or_all_dropped(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path, limits=WriterLimits(queued_rows=10))  # not started: stays full
+
+    assert not writer.offer_together([score_batch(rows=6), score_batch(rows=5)])
+    assert writer.offer_together([score_batch(rows=6), score_batch(rows=4)])
+
+    counts = writer.counters().score
+    assert (counts.offered, counts.dropped, counts.pending) == (21, 11, 10)
+
+
 def test_offers_beyond_the_bound_in_bytes_are_dropped_and_counted(tmp_path: Path) -> None:
     batch = score_batch(4, width=200)
     writer = LogWriter(tmp_path, limits=WriterLimits(queued_bytes=2 * batch.size_bytes))

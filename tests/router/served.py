@@ -1,6 +1,6 @@
 """The router of the tests behind a real gRPC server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from router.edge.service import SERVICE, ScoringService
 from tests.router.samples import CONTRACT, MODEL, VIEW, spec
 from tests.router.world import World, open_world
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
+from understudy.logs.batches import LogBatch
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.serving import add_health_and_reflection, bind, new_server
 from understudy.scoring.v1 import scoring_pb2_grpc
@@ -35,6 +36,7 @@ async def open_served(
     listen: str = "127.0.0.1:0",
     reuse_port: bool = False,
     most_stream_age_s: float = 300.0,
+    log: Callable[[LogBatch], bool] | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
     """Serve a deployment with champion 1, challenger 2, shadow 3 and a constant.
@@ -47,6 +49,7 @@ async def open_served(
         wanted_queue_s=PATIENT_S,
         default_deadline_s=PATIENT_S,
         largest_deadline_s=PATIENT_S,
+        log=log,
     ) as world:
         for index in range(300):
             world.store.put(VIEW, f"u{index}", {"amount": float(index), "count": 1.0})

@@ -9,6 +9,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from structlog.testing import capture_logs
 
+from router.decisions.priority import Priority
 from router.decisions.row_limit import RowLimit
 from router.edge.service import SERVICE
 from tests.router.samples import MODEL
@@ -109,6 +110,53 @@ async def test_a_stream_answers_every_request_by_its_id(served: Served) -> None:
     assert len(answers) == 301
     assert answers["bad"].error.code == grpc.StatusCode.NOT_FOUND.value[0]
     assert all(answers[f"s{i}"].response.score // 10 == i for i in range(300))
+
+
+def outcomes(count: int) -> pb.RecordOutcomesRequest:
+    return pb.RecordOutcomesRequest(
+        outcomes=[pb.Outcome(request_id=f"r{i}", model=MODEL, label=i % 2) for i in range(count)]
+    )
+
+
+async def test_outcomes_that_the_log_has_no_room_for_are_refused_together() -> None:
+    async with open_served(log=lambda _batch: False) as served:
+        error = await status_of(served.stub.RecordOutcomes(outcomes(30)))
+
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "took none of the 30 outcomes" in str(error.details())
+    assert (PUSHBACK_KEY, "500") in tuple(error.trailing_metadata() or ())
+
+
+REQUESTS: dict[str, Any] = {
+    "Score": request("u1"),
+    "ScoreBatch": pb.ScoreBatchRequest(
+        model=MODEL, candidate_entity="user", candidates=[pb.Candidate(id="u1")]
+    ),
+    "ScoreStream": streamed(request("u1")),
+    "ExplainAssignment": pb.ExplainAssignmentRequest(model=MODEL, unit_key="u"),
+    "RecordOutcomes": outcomes(1),
+}
+
+
+@pytest.mark.parametrize("method", pb.DESCRIPTOR.services_by_name["ScoringService"].methods_by_name)
+async def test_a_full_router_refuses_every_rpc_with_the_time_of_a_retry(
+    served: Served, method: str
+) -> None:
+    served.world.gate.enter(1_000, Priority.LIVE)
+    call = getattr(served.stub, method)
+    if method == "ScoreStream":
+        answer = await call(iter([REQUESTS[method]])).read()
+        status, retry_after_ms = answer.error.code, answer.error.retry_after_ms
+    else:
+        error = await status_of(call(REQUESTS[method]))
+        status = error.code().value[0]
+        retry_after_ms = int(dict(error.trailing_metadata() or ())[PUSHBACK_KEY])
+    served.world.gate.leave(1_000)
+
+    assert status == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    assert retry_after_ms > 0
+    assert served.world.gate.outstanding_rows == 0
+    assert served.world.logged == []
 
 
 async def test_outcomes_are_accepted_by_model(served: Served) -> None:

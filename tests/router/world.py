@@ -9,6 +9,7 @@ from time import thread_time
 from typing import Any
 
 from router.admission.admit import Asked, AskedCandidates
+from router.admission.candidates import CandidateChecks
 from router.admission.gate import Gate
 from router.books.counters import Counters
 from router.books.request_log import RequestLines, RequestLogLines
@@ -131,17 +132,20 @@ class World:
         self, ids: Sequence[str], *, features: Sequence[Any] | None = None, **wanted: Any
     ) -> pb.ScoreBatchResponse:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        call = self.pipeline.admission.admit_candidates(
-            Asked(model=MODEL, request_id="b", unit_key="unit", entities={}, features={}),
-            AskedCandidates(
-                entity="user",
-                ids=ids,
-                features=features or [{}] * len(ids),
-                top_k=wanted.get("top_k"),
-                is_sorted=wanted.get("is_sorted", False),
-            ),
-            Arrival(answer, Priority.BATCH, self.now_s(), 5.0),
+        admission = self.pipeline.admission
+        asked = Asked(model=MODEL, request_id="b", unit_key="unit", entities={}, features={})
+        candidates = AskedCandidates(
+            entity="user",
+            count=len(ids),
+            top_k=wanted.get("top_k"),
+            is_sorted=wanted.get("is_sorted", False),
         )
+        live = admission.check_batch(asked, candidates)
+        checks = CandidateChecks(live)
+        for name, own in zip(ids, features or [{}] * len(ids), strict=True):
+            checks.add(name, own)
+        arrival = Arrival(answer, Priority.BATCH, self.now_s(), 5.0)
+        call = admission.admit_batch(asked, live, checks.checked(candidates), arrival)
         call.live.submit(call)
         received = await answer
         await asyncio.sleep(0)  # answers are counted once the caller has its own
@@ -194,6 +198,7 @@ async def open_world(
     ports = PipelinePorts(
         store=read_from or store,
         log=log or keep,
+        log_together=lambda batches: sum(map(log or keep, batches)) == len(batches),
         request_log=request_log or RequestLogLines(RequestLines.OFF, 0),
         responder=ProtobufResponder(),
         open_scorer=open_scorer or open_fake,

@@ -265,12 +265,12 @@ class ScoringClient:
         observed_at: datetime | None = None,
         timeout_s: float = OUTCOMES_TIMEOUT_S,
     ) -> int:
-        """Report the ground truth (request id to label); return how many were accepted.
+        """Report the ground truth (request id to label), all or none; return how many.
 
         `observed_at` (with a time zone) is the time when it became known, by default now.
         """
         request = outcomes_request(model, labels, observed_at=observed_at)
-        return self._stub.RecordOutcomes(request, timeout=timeout_s).accepted
+        return call_repeatedly(self._stub.RecordOutcomes, request, timeout_s).accepted
 
 
 class AsyncScoringClient:
@@ -355,12 +355,12 @@ class AsyncScoringClient:
         observed_at: datetime | None = None,
         timeout_s: float = OUTCOMES_TIMEOUT_S,
     ) -> int:
-        """Report the ground truth (request id to label); return how many were accepted.
+        """Report the ground truth (request id to label), all or none; return how many.
 
         `observed_at` (with a time zone) is the time when it became known, by default now.
         """
         request = outcomes_request(model, labels, observed_at=observed_at)
-        answer = await self._stub.RecordOutcomes(request, timeout=timeout_s)
+        answer = await call_repeatedly_async(self._stub.RecordOutcomes, request, timeout_s)
         return answer.accepted
 
 

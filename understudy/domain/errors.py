@@ -9,6 +9,8 @@ from enum import StrEnum
 from itertools import islice
 from typing import Self
 
+MOST_FAULTS = 20  # in one answer; the search for more ends there
+
 
 class UnderstudyError(Exception):
     """The base of all errors that we raise on purpose. Its text may be shown to callers."""
@@ -38,9 +40,9 @@ class InvalidInputError(UnderstudyError):
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        shown = [str(fault) for fault in faults[:_SHOWN_FAULTS]]
-        if len(faults) > _SHOWN_FAULTS:
-            shown.append(f"and {len(faults) - _SHOWN_FAULTS} more")
+        shown = [str(fault) for fault in faults[:MOST_FAULTS]]
+        if len(faults) > MOST_FAULTS:
+            shown.append(f"and {len(faults) - MOST_FAULTS} more")
         super().__init__("; ".join(shown))
         self.faults = tuple(faults)
 
@@ -64,7 +66,7 @@ def raise_any(found: Iterable[Fault]) -> None:
     Raises:
         InvalidInputError: there is a fault.
     """
-    if faults := list(islice(found, _SHOWN_FAULTS)):
+    if faults := list(islice(found, MOST_FAULTS)):
         raise InvalidInputError(faults)
 
 
@@ -178,7 +180,6 @@ def failure_kind_of(error: BaseException) -> FailureKind:
 
 _SHOWN_CHARACTERS = 80
 _ACCEPTED_CHARACTERS = 400
-_SHOWN_FAULTS = 20
 
 
 _ACCEPTED = "; accepted: "

@@ -101,6 +101,33 @@ def _excess(  # noqa: C901 - one loop: calls would cost more than the rest of it
     return None if at == len(received) else TooMany("", bounds.most_fields)
 
 
+def field_spans(received: bytes, *, most: int) -> list[tuple[int, int, int]]:
+    """Return tag, begin and end of the first `most` fields of a message, without reading inside.
+
+    Raises:
+        ValueError, IndexError: the bytes are no message.
+    """
+    spans: list[tuple[int, int, int]] = []
+    at, end = 0, len(received)
+    while at < end and len(spans) < most:
+        begin, tag = at, received[at]
+        at += 1
+        if tag >= _CONTINUES:
+            tag, at = _varint(received, begin)
+        if tag & 7 == LENGTH_DELIMITED:
+            size = received[at]
+            at += 1
+            if size >= _CONTINUES:
+                size, at = _varint(received, at - 1)
+            at += size
+        else:
+            at = _after_number(received, at, tag & 7)
+        spans.append((tag, begin, at))
+    if at > end:
+        raise ValueError("a value ends beyond its message")
+    return spans
+
+
 def _entries(received: bytes, begin: int, end: int, field: CountedField) -> int:
     """Return the number of entries of a packed run."""
     if field.packed_bytes > 1:

@@ -1,7 +1,7 @@
 """The queue between the callers and the log's thread: bounded, counted, never blocking."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from understudy.logs.batches import LogBatch, OutcomeBatchLog, ScoreBatchLog, ShadowBatchLog
@@ -51,18 +51,26 @@ class LogQueue:
 
     def offer(self, batch: LogBatch) -> bool:
         """Take `batch`, or count it as dropped. Holds the lock for a few instructions only."""
-        rows, size_bytes = batch.rows, batch.size_bytes
-        tally = self._tallies[_KIND_OF[type(batch)]]
+        return self.offer_together((batch,))
+
+    def offer_together(self, batches: Sequence[LogBatch]) -> bool:
+        """Take all of `batches`, or none, and then count them as dropped."""
+        rows = sum(batch.rows for batch in batches)
+        size_bytes = sum(batch.size_bytes for batch in batches)
         with self._lock:
-            tally.offered += rows
-            if (
-                self._is_closed
-                or self._rows + rows > self.max_rows
-                or self._bytes + size_bytes > self.max_bytes
-            ):
-                tally.dropped += rows
+            is_taken = (
+                not self._is_closed
+                and self._rows + rows <= self.max_rows
+                and self._bytes + size_bytes <= self.max_bytes
+            )
+            for batch in batches:
+                tally = self._tallies[_KIND_OF[type(batch)]]
+                tally.offered += batch.rows
+                if not is_taken:
+                    tally.dropped += batch.rows
+            if not is_taken:
                 return False
-            self._batches.append(batch)
+            self._batches += batches
             self._rows += rows
             self._bytes += size_bytes
             is_filling = self._rows * 4 > self.max_rows or self._bytes * 4 > self.max_bytes

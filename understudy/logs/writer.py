@@ -9,7 +9,7 @@ and the thread works in short slices with a pause after each.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -78,6 +78,8 @@ class LogWriter:
         self._queue = LogQueue(self._limits.queued_rows, self._limits.queued_bytes, self._wake.set)
         # Accepts a batch for writing, or returns False if it is dropped and counted; never blocks.
         self.offer: Callable[[LogBatch], bool] = self._queue.offer
+        # The same for several batches: all of them are accepted, or none is.
+        self.offer_together: Callable[[Sequence[LogBatch]], bool] = self._queue.offer_together
         self._files = LogFiles(root, self._unit_keys, self._limits.roll, now_s, self._pause)
         self._file_keys = FileKeys()
         self._slices: deque[Slice] = deque()  # accepted, but not yet in a journal

@@ -7,7 +7,7 @@ UNKNOWN and the text of a Python exception.
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, assert_never
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
@@ -21,6 +21,7 @@ from understudy.domain.wire_counts import (
     CountedField,
     CountedFields,
     TooMany,
+    Unreadable,
     WireBounds,
     first_excess,
 )
@@ -84,13 +85,9 @@ class RequestForm(Generic[MessageT]):
         Raises:
             InvalidInputError: it has too many, or the bytes are not a message of this kind.
         """
-        excess = first_excess(received, self.bounds)
-        if isinstance(excess, TooMany):
-            field = excess.path or f"{self.kind.DESCRIPTOR.name}: all fields"
-            read, accepted = f"more than {excess.most}", f"at most {excess.most} in one message"
-            raise InvalidInputError([Fault(field, read, accepted)])
-        if excess is not None:
-            raise unreadable(self.kind, received)
+        found = first_excess(received, self.bounds)
+        if found is not None:
+            raise refusal_of(self.kind, received, found)
 
 
 def parsed(kind: type[MessageT], received: bytes) -> MessageT:
@@ -101,6 +98,21 @@ def parsed(kind: type[MessageT], received: bytes) -> MessageT:
     """
     form: RequestForm[MessageT] = _form_of(kind)  # type: ignore[arg-type]  # a class is hashable
     return form.read(received)
+
+
+def refusal_of(
+    kind: type[Message], received: bytes, found: TooMany | Unreadable
+) -> InvalidInputError:
+    """Return the error for bytes in which counting `found` the reason to refuse them."""
+    match found:
+        case TooMany(path=path, most=most):
+            field = path or f"{kind.DESCRIPTOR.name}: all fields"
+            accepted = f"at most {most} in one message"
+            return InvalidInputError([Fault(field, f"more than {most}", accepted)])
+        case Unreadable():
+            return unreadable(kind, received)
+        case _:
+            assert_never(found)
 
 
 def unreadable(kind: type[Message], received: bytes) -> InvalidInputError:

@@ -1329,9 +1329,7 @@ class RecordOutcomesResponse(_message.Message):
 
     ACCEPTED_FIELD_NUMBER: _builtins.int
     accepted: _builtins.int
-    """Number of outcomes that the log accepted; a model's outcomes are accepted together. Fewer than
-    given: the queue of the log is full, and the rest are to be sent again.
-    """
+    """Number of outcomes that the log accepted: all that were given."""
     def __init__(
         self,
         *,

@@ -107,16 +107,20 @@ class ScoringServiceServicer(object):
         now, and the reason.
 
         INVALID_ARGUMENT: the unit key is empty or too long. NOT_FOUND: the model is not deployed.
+        RESOURCE_EXHAUSTED: the router is full.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecordOutcomes(self, request, context):
-        """Accepts late ground truth, matched to logged requests by request id. Every outcome is checked
-        before any is accepted.
+        """Accepts late ground truth, matched to logged requests by request id: all outcomes of a call, or
+        none. OK: all are in the queue of the log, which writes them within half a second, and repeats
+        a write that fails; they are lost only if the process is killed before that.
 
         INVALID_ARGUMENT: an outcome has a fault. NOT_FOUND: a model is not deployed.
+        RESOURCE_EXHAUSTED: the router or the queue of its log is full; none was accepted, and the same
+        call may be repeated. DEADLINE_EXCEEDED: the deadline passed before all were read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

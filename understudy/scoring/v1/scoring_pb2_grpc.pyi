@@ -72,12 +72,16 @@ class ScoringServiceStub:
     now, and the reason.
 
     INVALID_ARGUMENT: the unit key is empty or too long. NOT_FOUND: the model is not deployed.
+    RESOURCE_EXHAUSTED: the router is full.
     """
     RecordOutcomes: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.RecordOutcomesRequest, _scoring_pb2.RecordOutcomesResponse]
-    """Accepts late ground truth, matched to logged requests by request id. Every outcome is checked
-    before any is accepted.
+    """Accepts late ground truth, matched to logged requests by request id: all outcomes of a call, or
+    none. OK: all are in the queue of the log, which writes them within half a second, and repeats
+    a write that fails; they are lost only if the process is killed before that.
 
     INVALID_ARGUMENT: an outcome has a fault. NOT_FOUND: a model is not deployed.
+    RESOURCE_EXHAUSTED: the router or the queue of its log is full; none was accepted, and the same
+    call may be repeated. DEADLINE_EXCEEDED: the deadline passed before all were read.
     """
 
 @_typing.type_check_only
@@ -114,12 +118,16 @@ class ScoringServiceAsyncStub(ScoringServiceStub):
     now, and the reason.
 
     INVALID_ARGUMENT: the unit key is empty or too long. NOT_FOUND: the model is not deployed.
+    RESOURCE_EXHAUSTED: the router is full.
     """
     RecordOutcomes: _aio.UnaryUnaryMultiCallable[_scoring_pb2.RecordOutcomesRequest, _scoring_pb2.RecordOutcomesResponse]  # type: ignore[assignment]
-    """Accepts late ground truth, matched to logged requests by request id. Every outcome is checked
-    before any is accepted.
+    """Accepts late ground truth, matched to logged requests by request id: all outcomes of a call, or
+    none. OK: all are in the queue of the log, which writes them within half a second, and repeats
+    a write that fails; they are lost only if the process is killed before that.
 
     INVALID_ARGUMENT: an outcome has a fault. NOT_FOUND: a model is not deployed.
+    RESOURCE_EXHAUSTED: the router or the queue of its log is full; none was accepted, and the same
+    call may be repeated. DEADLINE_EXCEEDED: the deadline passed before all were read.
     """
 
 class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -177,6 +185,7 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         now, and the reason.
 
         INVALID_ARGUMENT: the unit key is empty or too long. NOT_FOUND: the model is not deployed.
+        RESOURCE_EXHAUSTED: the router is full.
         """
 
     @_abc_1.abstractmethod
@@ -185,10 +194,13 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scoring_pb2.RecordOutcomesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scoring_pb2.RecordOutcomesResponse, _abc.Awaitable[_scoring_pb2.RecordOutcomesResponse]]:
-        """Accepts late ground truth, matched to logged requests by request id. Every outcome is checked
-        before any is accepted.
+        """Accepts late ground truth, matched to logged requests by request id: all outcomes of a call, or
+        none. OK: all are in the queue of the log, which writes them within half a second, and repeats
+        a write that fails; they are lost only if the process is killed before that.
 
         INVALID_ARGUMENT: an outcome has a fault. NOT_FOUND: a model is not deployed.
+        RESOURCE_EXHAUSTED: the router or the queue of its log is full; none was accepted, and the same
+        call may be repeated. DEADLINE_EXCEEDED: the deadline passed before all were read.
         """
 
 def add_ScoringServiceServicer_to_server(servicer: ScoringServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,71 @@
+"""The candidates of a ScoreBatch: sound ones to score, and faulty ones with their fault."""
+
+from collections.abc import Mapping
+
+from router.admission.admit import MOST_ID_CHARACTERS, AskedCandidates
+from router.calls.call import Candidates, RequestFeatures
+from router.revision.live_model import LiveModel
+from router.revision.request_names import feature_faults
+from understudy.domain.errors import MOST_FAULTS, Fault, InvalidInputError
+from understudy.domain.features import FeatureScalar
+
+
+class CandidateChecks:
+    """Checks the candidates of one call, in their order, against one revision."""
+
+    def __init__(self, live: LiveModel) -> None:
+        self._names = live.names
+        self._ids: list[str] = []
+        self._indices: list[int] = []
+        self._features: list[RequestFeatures] = []
+        self._has_features = False
+        self._refused: dict[int, tuple[str, Fault]] = {}
+
+    def add(self, name: str, features: Mapping[str, FeatureScalar]) -> None:
+        """Check one more candidate.
+
+        Raises:
+            InvalidInputError: all of the first `MOST_FAULTS` candidates are faulty. The others would
+                be too, and reading them would cost as much as scoring them.
+        """
+        place = len(self._ids) + len(self._refused)
+        fault = self._fault(place, name, features)
+        if fault is None:
+            self._ids.append(name)
+            self._indices.append(place)
+            self._features.append(features or None)
+            self._has_features = self._has_features or bool(features)
+            return
+        self._refused[place] = (name, fault)
+        if not self._ids and len(self._refused) == MOST_FAULTS:
+            self._refuse()
+
+    def checked(self, asked: AskedCandidates) -> Candidates:
+        """Return all candidates.
+
+        Raises:
+            InvalidInputError: each of them is faulty.
+        """
+        if not self._ids:
+            self._refuse()
+        return Candidates(
+            entity=asked.entity,
+            ids=self._ids,
+            indices=self._indices,
+            features=self._features if self._has_features else None,
+            refused=self._refused,
+            top_k=asked.top_k,
+            is_sorted=asked.is_sorted,
+        )
+
+    def _fault(self, place: int, name: str, features: Mapping[str, FeatureScalar]) -> Fault | None:
+        if not 1 <= len(name) <= MOST_ID_CHARACTERS:
+            accepted = f"1 to {MOST_ID_CHARACTERS} characters"
+            return Fault(f"candidates[{place}].id", repr(name[:20]), accepted)
+        if not features:
+            return None
+        fault = next(feature_faults(features, self._names), None)
+        return fault and Fault(f"candidates[{place}].{fault.field}", fault.read, fault.accepted)
+
+    def _refuse(self) -> None:
+        raise InvalidInputError([fault for _, fault in self._refused.values()])

@@ -1,0 +1,100 @@
+"""The reading of a ScoreBatch: its candidates in parts, with turns of other calls in between."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from router.admission.admit import Admission, Asked, AskedCandidates
+from router.admission.candidates import CandidateChecks
+from router.admission.turns import in_turns
+from router.calls.call import Arrival, Call
+from router.decisions.budget import answer_by_s
+from router.edge.request_values import MOST_ENTRIES, check_sizes, scalars, text_of, texts
+from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.features import FeatureScalar
+from understudy.runtime.parsing_in_parts import Parted, PartedForm
+from understudy.scoring.v1 import scoring_pb2 as pb
+
+_MOST_OTHER_FIELDS = 8_192
+_NO_FEATURES: Mapping[str, FeatureScalar] = {}
+
+_Candidate = tuple[str, Mapping[str, FeatureScalar]]
+
+
+class BatchReader:
+    """Reads one large call at a time: several would lengthen each turn of the event loop."""
+
+    def __init__(
+        self, admission: Admission, *, most_values: int, now_s: Callable[[], float]
+    ) -> None:
+        """`most_values`: features of all candidates of a call."""
+        self._admission = admission
+        self._most_values = most_values
+        self._now_s = now_s
+        self._one_at_a_time = asyncio.Lock()
+        self._form = PartedForm(
+            pb.ScoreBatchRequest,
+            "candidates",
+            admission.most_candidates,
+            most_in_part={**MOST_ENTRIES, "candidates.features": MOST_ENTRIES["features"]},
+            most_others=_MOST_OTHER_FIELDS,
+        )
+
+    def open(self, received: bytes) -> Parted[pb.ScoreBatchRequest]:
+        """Return the request with its candidates counted and not parsed.
+
+        Raises:
+            InvalidInputError: it has too many values, or the bytes are no message.
+        """
+        return self._form.open(received)
+
+    async def admit(self, parted: Parted[pb.ScoreBatchRequest], arrival: Arrival) -> Call:
+        """Return the call.
+
+        Raises:
+            InvalidInputError: the request itself is faulty, or every candidate is.
+            NotFoundError: no deployment of that model.
+            DeadlinePassedError: reading took as long as the call has.
+        """
+        request = parted.message
+        check_sizes(request, MOST_ENTRIES)
+        asked = Asked(
+            model=request.model,
+            request_id=text_of(request, "request_id"),
+            unit_key=text_of(request, "unit_key"),
+            entities=texts(request.entities),
+            features=scalars(request.features),
+        )
+        wanted = AskedCandidates(
+            entity=request.candidate_entity,
+            count=parted.entries,
+            top_k=request.top_k if request.HasField("top_k") else None,
+            is_sorted=request.sort,
+        )
+        until_s = answer_by_s(
+            self._admission.budget, now_s=arrival.arrived_s, remaining_s=arrival.remaining_s
+        )
+        live = self._admission.check_batch(asked, wanted)
+        checks = CandidateChecks(live)
+        async with self._one_at_a_time:
+            read: list[_Candidate] = []
+            values = 0
+            async for part in in_turns(parted.parts, self._now_s, until_s=until_s):
+                for candidate in part.candidates:
+                    features = scalars(candidate.features) if candidate.features else _NO_FEATURES
+                    read.append((candidate.id, features))
+                    checks.add(candidate.id, features)
+                    values += len(features)
+                self._check_values(values)
+            while (current := self._admission.check_batch(asked, wanted)) is not live:
+                # Another revision meanwhile: a call is checked and answered under one.
+                live, checks = current, CandidateChecks(current)
+                async for name, features in in_turns(read, self._now_s, until_s=until_s):
+                    checks.add(name, features)
+        return self._admission.admit_batch(asked, live, checks.checked(wanted), arrival)
+
+    def _check_values(self, values: int) -> None:
+        if values > self._most_values:
+            accepted = f"at most {self._most_values} in one message"
+            raise InvalidInputError(
+                [Fault("candidates.features", f"more than {self._most_values}", accepted)]
+            )

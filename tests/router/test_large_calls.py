@@ -1,0 +1,180 @@
+"""Large calls: counted first, read in parts with turns of other calls in between, refused early."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from router.admission.turns import in_turns
+from router.calls.call import Arrival
+from router.decisions.priority import Priority
+from router.edge.score_batch import BatchReader
+from tests.router.samples import MODEL, deployment, spec
+from tests.router.world import World, open_world, two_arms
+from understudy.domain.errors import DeadlinePassedError, InvalidInputError
+from understudy.runtime.parsing_in_parts import Parted
+from understudy.scoring.v1 import scoring_pb2 as pb
+
+pytestmark = pytest.mark.virtual_time
+
+_FOR_EVER_S = 1e9
+
+
+class Ticking:
+    """A clock on which each look takes a millisecond."""
+
+    def __init__(self) -> None:
+        self._ms = 0
+
+    def __call__(self) -> float:
+        self._ms += 1
+        return self._ms / 1000
+
+
+async def test_others_have_their_turns_between_the_parts_of_long_work() -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.ensure_future(other())
+    async for _ in in_turns(range(100), Ticking(), until_s=_FOR_EVER_S):
+        pass
+    running.cancel()
+
+    assert turns >= 25  # a turn takes at most 2 ms of work, which looks at the clock do here
+
+
+async def test_long_work_ends_at_the_deadline_of_its_caller() -> None:
+    done = 0
+
+    async def work() -> None:
+        nonlocal done
+        async for _ in in_turns(range(100), Ticking(), until_s=0.05):
+            done += 1
+
+    with pytest.raises(DeadlinePassedError, match="before the whole call was read"):
+        await work()
+
+    assert 20 < done < 50
+
+
+def batches(world: World, *, most_values: int = 1_000) -> BatchReader:
+    return BatchReader(
+        world.pipeline.admission, most_values=most_values, now_s=world.pipeline.clocks.monotonic_s
+    )
+
+
+def arrival(world: World, remaining_s: float = 5.0) -> Arrival:
+    answer = asyncio.get_running_loop().create_future()
+    return Arrival(answer, Priority.BATCH, world.now_s(), remaining_s)
+
+
+class Parts:
+    """Parts with a candidate each; counts those that were read."""
+
+    def __init__(self, *candidates: pb.Candidate) -> None:
+        self.candidates = candidates
+        self.read = 0
+
+    def parted(self) -> Parted[pb.ScoreBatchRequest]:
+        message = pb.ScoreBatchRequest(model=MODEL, candidate_entity="user")
+        return Parted(message, len(self.candidates), self._parts())
+
+    def _parts(self) -> Iterator[pb.ScoreBatchRequest]:
+        for candidate in self.candidates:
+            self.read += 1
+            yield pb.ScoreBatchRequest(candidates=[candidate])
+
+
+UNKNOWN = pb.Candidate(id="u1", features={"unknown": pb.FeatureValue(number=1.0)})
+SOUND = pb.Candidate(id="u2", features={"amount": pb.FeatureValue(number=1.0)})
+
+
+async def test_reading_ends_with_the_twentieth_candidate_if_all_of_them_are_faulty() -> None:
+    parts = Parts(*[UNKNOWN] * 500)
+    async with open_world() as world:
+        await two_arms(world)
+
+        with pytest.raises(InvalidInputError) as refused:
+            await batches(world).admit(parts.parted(), arrival(world))
+
+    assert parts.read == 20
+    assert len(refused.value.faults) == 20
+    assert refused.value.faults[19].field == "candidates[19].features[unknown]"
+
+
+async def test_faulty_candidates_after_a_sound_one_are_answered_with_their_faults() -> None:
+    parts = Parts(SOUND, *[UNKNOWN] * 30)
+    async with open_world() as world:
+        await two_arms(world)
+
+        call = await batches(world).admit(parts.parted(), arrival(world))
+
+    assert call.candidates is not None
+    assert list(call.candidates.ids) == ["u2"]
+    assert sorted(call.candidates.refused) == list(range(1, 31))
+
+
+async def test_reading_ends_at_the_first_feature_too_many() -> None:
+    parts = Parts(*[SOUND] * 100)
+    async with open_world() as world:
+        await two_arms(world)
+
+        with pytest.raises(InvalidInputError, match=r"candidates\.features: read more than 10;"):
+            await batches(world, most_values=10).admit(parts.parted(), arrival(world))
+
+    assert parts.read == 11
+
+
+async def test_nothing_is_read_for_a_model_that_is_not_deployed_or_a_request_with_faults() -> None:
+    parts = Parts(SOUND)
+    parted = parts.parted()
+    parted.message.candidate_entity = "shop"
+    async with open_world() as world:
+        await two_arms(world)
+
+        with pytest.raises(InvalidInputError, match="candidate_entity"):
+            await batches(world).admit(parted, arrival(world))
+
+    assert parts.read == 0
+
+
+async def test_a_revision_that_arrives_between_the_parts_checks_and_answers_the_whole_call() -> (
+    None
+):
+    async with open_world() as world:
+        await two_arms(world)
+        parted = Parts(SOUND, UNKNOWN).parted()
+
+        async def deploy_in_between() -> None:
+            await world.deploy(deployment(revision=9), ready={1: ["one"]}, specs=[spec(1)])
+
+        class Deploying:
+            def __init__(self) -> None:
+                self._parts = iter(list(parted.parts))
+
+            def __iter__(self) -> "Deploying":
+                return self
+
+            def __next__(self) -> pb.ScoreBatchRequest:
+                part = next(self._parts)
+                deploying.append(asyncio.ensure_future(deploy_in_between()))
+                return part
+
+        deploying: list[asyncio.Future[None]] = []
+        slow = BatchReader(world.pipeline.admission, most_values=10, now_s=Ticking())
+        admitting = slow.admit(replace(parted, parts=Deploying()), arrival(world, _FOR_EVER_S))
+
+        call = await admitting
+
+        await asyncio.gather(*deploying)
+        assert call.live is world.models.live[MODEL]
+        assert call.live.deployment.revision == 9
+        assert call.candidates is not None
+        assert list(call.candidates.ids) == ["u2"]
+        assert sorted(call.candidates.refused) == [1]

@@ -1,0 +1,69 @@
+"""The division of an unparsed message at a repeated field, so that it is parsed in parts. Pure.
+
+Messages are joined by joining their bytes, so any run of whole fields is a message of the kind.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from understudy.domain.wire_counts import (
+    LENGTH_DELIMITED,
+    UNREADABLE,
+    TooMany,
+    Unreadable,
+    field_spans,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedList:
+    """A repeated field of messages."""
+
+    name: str
+    number: int
+    most: int  # entries
+
+
+@dataclass(frozen=True, slots=True)
+class MessageParts:
+    rest: bytes  # a message of all other fields
+    parts: tuple[bytes, ...]  # messages with entries of the field only, in their order
+    entries: int
+
+
+def split_message(
+    received: bytes, field: CountedList, *, most_others: int, part_bytes: int
+) -> MessageParts | TooMany | Unreadable:
+    """Return `received` divided at `field`.
+
+    Args:
+        received: the message.
+        field: a list of messages.
+        most_others: number of other fields.
+        part_bytes: largest size of a part that has more than one entry.
+    """
+    try:
+        spans = field_spans(received, most=field.most + most_others + 1)
+    except (IndexError, ValueError):  # the bytes end within a value, or contradict each other
+        return UNREADABLE
+    tag = field.number << 3 | LENGTH_DELIMITED
+    entries = [(begin, end) for each, begin, end in spans if each == tag]
+    if len(entries) > field.most:
+        return TooMany(field.name, field.most)
+    if len(spans) - len(entries) > most_others:
+        return TooMany("", most_others)
+    rest = b"".join(received[begin:end] for each, begin, end in spans if each != tag)
+    return MessageParts(rest, tuple(_joined(received, entries, part_bytes)), len(entries))
+
+
+def _joined(received: bytes, spans: list[tuple[int, int]], part_bytes: int) -> Iterator[bytes]:
+    part: list[bytes] = []
+    size = 0
+    for begin, end in spans:
+        if part and size + end - begin > part_bytes:
+            yield b"".join(part)
+            part, size = [], 0
+        part.append(received[begin:end])
+        size += end - begin
+    if part:
+        yield b"".join(part)
