@@ -79,6 +79,7 @@ def scorer_host_process(directory: DataDirectory, addresses: StackAddresses) -> 
             *("--dir", str(directory.scorers), "--listen", addresses.scorer_host),
         ),
         health_target=addresses.scorer_host,
+        serves_by_children=True,
     )
 
 
@@ -94,5 +95,6 @@ def router_process(
             *("--workers", str(workers)),
         ),
         health_target=addresses.router,
+        serves_by_children=True,
         liveness_target=f"unix:{directory.router.resolve() / 'router.sock'}",
     )

@@ -102,7 +102,7 @@ async def stay(stack: Stack, restarts: RestartPolicy = _RESTARTS) -> int:
     """Restart processes that end, and report it; return when a process is not restarted."""
     histories: dict[str, RestartHistory] = {}
     while True:
-        ended = await stack.supervisor.until_one_ends()
+        ended = await stack.supervisor.until_one_ends(_tell)
         if ended.refused:
             _tell(f"{ended.why}; not restarted")
             return exit_codes.USAGE

@@ -49,7 +49,7 @@ def test_a_hang_is_three_misses_in_time_after_the_last_answer(
     for took_s, answered in probes:
         before_s, now_s = now_s, now_s + took_s
         liveness = liveness.after_probe(now_s, answered=answered)
-        in_time = 0 if answered else in_time + (now_s - (before_s + 4.0) <= 1.0)
+        in_time = 0 if answered else in_time + (now_s - (before_s + 4.0) <= 5.0)
 
     assert liveness.hangs == (in_time >= POLICY.misses)
     assert liveness.misses <= len(since)

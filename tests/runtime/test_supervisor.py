@@ -119,6 +119,39 @@ async def test_a_process_that_hangs_is_reported_and_killed(tmp_path: Path) -> No
         await until_gone([pid])
 
 
+_SERVES_BY_A_CHILD = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+from tests.runtime.health_server import main
+sys.exit(main(sys.argv[1], "obliging"))
+"""
+
+
+async def test_a_process_that_hangs_is_left_alone_while_its_children_serve(
+    tmp_path: Path,
+) -> None:
+    at_once = LivenessPolicy(interval_s=0.05, timeout_s=0.2, misses=3)
+    address = f"127.0.0.1:{free_port()}"
+    spec = ProcessSpec("one", ("-c", _SERVES_BY_A_CHILD, address), address, serves_by_children=True)
+    told = asyncio.Queue[str]()
+    async with Supervisor(tmp_path, liveness=at_once) as supervisor:
+        await supervisor.start(spec)
+        pid = supervisor.pids()["one"]
+        (child,) = psutil.Process(pid).children()
+        os.kill(pid, signal.SIGSTOP)
+        ending = asyncio.ensure_future(supervisor.until_one_ends(told.put_nowait))
+
+        said = await while_progress(told.get())
+        assert f"one (process {pid}) hangs; the processes that it started still serve" in said
+        assert child.is_running()
+        child.kill()
+        ended = await while_progress(ending)
+
+        assert ended.why.startswith("one hung: ")
+        assert told.empty()
+        await until_gone([pid])
+
+
 async def test_a_restarted_process_has_another_pid_and_the_same_address(tmp_path: Path) -> None:
     async with Supervisor(tmp_path) as supervisor:
         await supervisor.start(a_process("one"))

@@ -9,7 +9,7 @@ is replaced.
 
 from dataclasses import dataclass, replace
 
-_MOST_LATE_S = 1.0  # of a probe; above it the supervisor itself was held up
+_MOST_LATE_S = 5.0  # of a probe; above it the supervisor itself was held up
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ from understudy.domain.errors import Fault, InvalidInputError, UnavailableError
 from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
+from understudy.runtime.supervision.children_run import all_children_run
 from understudy.runtime.supervision.ending import ChildFailedError, Ending, ending_of
 from understudy.runtime.supervision.liveness import until_hung
 from understudy.runtime.supervision.probe import Probe
@@ -34,6 +35,7 @@ class ProcessSpec:
     health_target: str | None
     environment: Mapping[str, str] = field(default_factory=dict)  # in addition to ours
     liveness_target: str | None = None
+    serves_by_children: bool = False  # they answer callers, also while it hangs
 
     @property
     def alive_at(self) -> str | None:
@@ -137,14 +139,16 @@ class Supervisor:
         await self.stop(name)
         await self.start(spec)
 
-    async def until_one_ends(self) -> Ended:
+    async def until_one_ends(self, tell: Callable[[str], None] = lambda _: None) -> Ended:
         """Wait until a process ends by itself or hangs; return its name and the reason.
 
-        A process that hangs is killed.
+        A process that hangs is killed, unless its children serve: they would end with it. Then
+        `tell` is called, and it is killed once one of them has ended.
         """
         names = tuple(self._running)
         waits = {
-            asyncio.ensure_future(self._ending_of(self._running[each])): each for each in names
+            asyncio.ensure_future(self._ending_of(self._running[each], tell)): each
+            for each in names
         }
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -158,12 +162,15 @@ class Supervisor:
             await self._running[name].child.kill()
         return Ended(name, self._told(name, ending), ending.refused)
 
-    async def _ending_of(self, running: _Running) -> Ending:
+    async def _ending_of(self, running: _Running, tell: Callable[[str], None]) -> Ending:
         never = asyncio.Event()  # the wait is ended by cancellation
+        serving = _ServingChildren(running, tell)
         try:
             if (address := running.spec.alive_at) is None:
                 return ending_of(await running.child.ended())
-            await until_hung(running.child, Probe(address), self._liveness, never)
+            await until_hung(
+                *(running.child, Probe(address), self._liveness, never), serving.have_ended
+            )
         except ChildFailedError as failed:
             return failed.ending
         raise AssertionError(f"the wait for {running.spec.name} ended without a reason")
@@ -191,6 +198,28 @@ class Supervisor:
         return InvalidInputError(
             [Fault(f"{name}: {each.field}", each.read, each.accepted) for each in faults]
         )
+
+
+class _ServingChildren:
+    """The reason not to kill a process that hangs."""
+
+    def __init__(self, running: _Running, tell: Callable[[str], None]) -> None:
+        self._running = running
+        self._tell = tell
+        self._has_told = False
+
+    def have_ended(self) -> bool:
+        """Return whether the hung process may be killed; tell once if not."""
+        spec, pid = self._running.spec, self._running.child.pid
+        if not (spec.serves_by_children and all_children_run(pid)):
+            return True
+        if not self._has_told:
+            self._has_told = True
+            self._tell(
+                f"{spec.name} (process {pid}) hangs; the processes that it started still serve, so "
+                "it is replaced when one of them has ended, or when you kill it"
+            )
+        return False
 
 
 def _size_of(path: Path) -> int:
