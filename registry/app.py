@@ -65,7 +65,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
             executor,
             LiveOptions(
                 standby_versions=settings.standby_versions,
-                report_ttl_s=settings.report_ttl_s,
+                silent_after_s=settings.silent_after_s,
                 max_watchers=settings.max_watchers,
                 max_watchers_per_peer=settings.max_watchers_per_peer,
             ),

@@ -23,7 +23,7 @@ class RegistrySettings(ProcessSettings):
     listen: str = "127.0.0.1:8500"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     workers: Annotated[int, Field(ge=1, le=64)] = 4  # threads for database and files
-    report_ttl_s: Seconds = 30.0  # a report not repeated within this time is dropped
+    silent_after_s: Seconds = 30.0  # a host or router counts as silent if its report is this old
     standby_versions: Annotated[int, Field(ge=0, le=8)] = 1  # former champions kept warm, per model
     max_artifact_bytes: Bytes = 2 << 30
     max_artifact_files: Annotated[int, Field(ge=2, le=10_000)] = 64

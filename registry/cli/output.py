@@ -179,6 +179,12 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
         ],
         title="scorers",
     )
+    if silent := [host for host in status.hosts if host.news == pb.NEWS_SILENT]:
+        screen.table(
+            ("silent host", "last report"),
+            [(host.host_id, _time(host.silent_since)) for host in silent],
+            title="no news: their scorers stay in use while they answer",
+        )
     screen.table(
         ("router", "model", "revision", "champion", "live weights", "withheld", "reported"),
         [
@@ -189,7 +195,7 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
                 f"@{model.champion}" if model.HasField("champion") else "none",
                 _shares((c.version, c.weight_bp) for c in model.effective),
                 "; ".join(str(withheld_from_wire(each)) for each in model.withheld),
-                _time(router.reported_at),
+                _reported(router),
             )
             for router in status.routers
             for model in router.models
@@ -231,6 +237,11 @@ def _loaded(process: pb.ScorerProcess) -> str:
     if not loaded or process.loaded_digest == process.artifact_digest:
         return loaded
     return f"{loaded}, NOT {process.artifact_digest[:_DIGEST_SHOWN]}: not used"
+
+
+def _reported(router: pb.ObservedRouter) -> str:
+    at = shown(_time(router.reported_at))
+    return f"{at}, silent" if router.news == pb.NEWS_SILENT else at
 
 
 def _details(details_json: str) -> str:

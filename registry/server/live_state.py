@@ -15,7 +15,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Engine
 
-from registry.server.observed import Observed, SeenRouter
+from registry.server.observed import Heard, Observed
 from registry.server.report_checks import LONGEST_NAME, checked_scorers_report
 from registry.server.stored_state import StoredState, read_stored_state
 from registry.server.watchers import Watchers
@@ -25,9 +25,9 @@ from registry.store.lineage import OpenedEpoch
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.domain.reports import RouterReport, ScorersReport
-from understudy.domain.snapshots import ScorerProcess, Snapshot
+from understudy.domain.snapshots import ScorerProcess, ScorerState, Snapshot
 
-_EXPIRIES_PER_TERM = 4
+_REVIEWS_PER_TERM = 4
 _MOST_LOGGED = 20
 
 _log = structlog.get_logger()
@@ -37,7 +37,7 @@ ResultT = TypeVar("ResultT")
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
     standby_versions: int
-    report_ttl_s: float
+    silent_after_s: float
     max_watchers: int
     max_watchers_per_peer: int
 
@@ -63,7 +63,7 @@ class LiveState:
         self._saving = asyncio.Lock()
         self._owned = asyncio.TaskGroup()
         self._stored = StoredState()
-        self.observed = Observed(ttl_s=options.report_ttl_s)
+        self.observed = Observed(silent_after_s=options.silent_after_s)
         self.watchers = Watchers(
             Snapshot(lineage="", sequence=0),
             limit=options.max_watchers,
@@ -77,18 +77,18 @@ class LiveState:
         self.watchers.publish(Snapshot("", epoch.first_sequence))
         kept = await self.run(self._read_reports)
         sound = list(_sound_reports(kept))
-        self.observed.restore(sound, now_s=self._now_s())
+        self.observed.restore(sound, at=self._now(), now_s=self._now_s())
         if odd := tuple(kept.keys() - {report.host_id for report in sound}):
             await self._forget_kept(odd)
         await self._reload()
         failure: Exception | None = None
         async with self._owned:
-            expiry = self._owned.create_task(self._expire_reports())
+            reviews = self._owned.create_task(self._review_reports())
             try:
                 yield self
             except Exception as error:  # noqa: BLE001 - raised below: the group would wrap it
                 failure = error
-            expiry.cancel()
+            reviews.cancel()
         if failure is not None:
             raise failure
 
@@ -107,7 +107,7 @@ class LiveState:
 
     async def report_scorers(self, report: ScorersReport) -> None:
         """Take a checked report; publish and keep it when it says something new."""
-        if not self.observed.report_scorers(report, now_s=self._now_s()):
+        if not self.observed.report_scorers(report, at=self._now(), now_s=self._now_s()):
             return
         self._log_ignored(report)
         self._publish()
@@ -134,7 +134,7 @@ class LiveState:
             if model in {None, each.ref.model} and self._is_of_what_is_registered(each)
         ]
 
-    def routers(self) -> list[SeenRouter]:
+    def routers(self) -> list[Heard[RouterReport]]:
         return self.observed.routers()
 
     async def _change(
@@ -167,6 +167,7 @@ class LiveState:
                 undeployed=stored.undeployed,
                 epochs=stored.identity.epochs,
                 succeeds=stored.identity.succeeds,
+                hosts=self.observed.hosts(),
             )
         )
 
@@ -177,6 +178,14 @@ class LiveState:
         """Return whether a process runs a registered artifact, as far as it reports."""
         loaded = process.loaded_digest
         return self._is_of_what_is_registered(process) and loaded in {None, process.artifact_digest}
+
+    def _is_wanted(self, report: ScorersReport) -> bool:
+        """Return whether a report names a ready scorer of a version that a deployment needs."""
+        needed = {spec.ref for spec in self._stored.versions}
+        return any(
+            each.state is ScorerState.READY and each.ref in needed and self._may_serve(each)
+            for each in report.processes
+        )
 
     def _log_ignored(self, report: ScorersReport) -> None:
         ignored = [each for each in report.processes if not self._may_serve(each)]
@@ -213,21 +222,27 @@ class LiveState:
         with writing(self._engine) as connection:
             host_reports.forget(connection, host_ids)
 
-    async def _expire_reports(self) -> None:
-        pause_s = self._options.report_ttl_s / _EXPIRIES_PER_TERM
+    async def _review_reports(self) -> None:
+        pause_s = self._options.silent_after_s / _REVIEWS_PER_TERM
         while True:
             slept_from_s = self._now_s()
             await asyncio.sleep(pause_s)
             now_s = self._now_s()
             # While this process was suspended or starved no report could arrive: not the hosts' fault.
             self.observed.prolong(max(0.0, now_s - slept_from_s - pause_s))
-            if lost := self.observed.expire(now_s=now_s):
-                await self._forget(lost)
-
-    async def _forget(self, hosts: tuple[str, ...]) -> None:
-        _log.warning("scorer_hosts_lost", hosts=hosts, ttl_s=self._options.report_ttl_s)
-        self._publish()
-        await self._forget_kept(hosts)
+            review = self.observed.review(now_s=now_s, is_wanted=self._is_wanted)
+            if review.silent:
+                _log.warning(
+                    "scorer_hosts_silent",
+                    hosts=review.silent,
+                    silent_after_s=self._options.silent_after_s,
+                )
+            if review.forgotten:
+                _log.info("silent_scorer_hosts_forgotten", hosts=review.forgotten)
+            if review.silent or review.forgotten:
+                self._publish()
+            if review.forgotten:
+                await self._forget_kept(review.forgotten)
 
     async def _forget_kept(self, hosts: tuple[str, ...]) -> None:
         try:

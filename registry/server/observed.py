@@ -1,70 +1,91 @@
-"""Reports of scorer hosts and routers: kept in memory, dropped unless repeated."""
+"""The last report of each scorer host and router. An overdue report stays, and is named silent.
 
-from collections.abc import Iterable
+Unheard-of is not gone: a host may be suspended, or this registry too busy to read its report, while
+all its scorers answer. Silent hosts are forgotten only if none of their scorers is wanted.
+"""
+
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
 from understudy.domain.reports import RouterReport, ScorersReport
-from understudy.domain.snapshots import ScorerProcess
+from understudy.domain.snapshots import News, ScorerHost, ScorerProcess
 
 _MOST_REPORTERS = 10_000
+_ROUTERS_SHOWN_TIMES = 20  # multiple of the time to silence: a restarted router has another name
 ReportT = TypeVar("ReportT")
 
 
 @dataclass(frozen=True, slots=True)
-class SeenRouter:
-    """The last report of a router, and its time."""
+class Heard(Generic[ReportT]):
+    """The last report of a host or a router."""
 
-    report: RouterReport
-    reported_at: datetime
+    report: ReportT
+    at: datetime  # UTC
+    heard_s: float  # the same, monotonic
+    news: News = News.REPORTING
 
 
 @dataclass(frozen=True, slots=True)
-class _Expiring(Generic[ReportT]):
-    report: ReportT
-    expires_at_s: float  # monotonic
+class Review:
+    """The changes that the passing of time has made."""
+
+    silent: tuple[str, ...] = ()  # hosts whose report has become overdue
+    forgotten: tuple[str, ...] = ()  # silent hosts whose scorers are not wanted
 
 
 class Observed:
     """The last report of each host and router. Time comes from the caller, monotonic seconds."""
 
-    def __init__(self, *, ttl_s: float) -> None:
-        self._ttl_s = ttl_s
-        self._hosts: dict[str, _Expiring[ScorersReport]] = {}
-        self._routers: dict[str, _Expiring[SeenRouter]] = {}
+    def __init__(self, *, silent_after_s: float) -> None:
+        self._silent_after_s = silent_after_s
+        self._hosts: dict[str, Heard[ScorersReport]] = {}
+        self._routers: dict[str, Heard[RouterReport]] = {}
 
-    def restore(self, reports: Iterable[ScorersReport], *, now_s: float) -> None:
-        """Take the reports that an earlier process kept; they have one term to be repeated."""
-        for report in reports:
-            self._hosts[report.host_id] = _Expiring(report, now_s + self._ttl_s)
+    def restore(self, reports: Iterable[ScorersReport], *, at: datetime, now_s: float) -> None:
+        """Take the reports that an earlier process kept, as if they had just arrived."""
+        self._hosts = {report.host_id: Heard(report, at, now_s) for report in reports}
 
-    def report_scorers(self, report: ScorersReport, *, now_s: float) -> bool:
+    def report_scorers(self, report: ScorersReport, *, at: datetime, now_s: float) -> bool:
         """Replace a host's report; return whether it says something new."""
         before = self._hosts.get(report.host_id)
-        self._hosts[report.host_id] = _Expiring(report, now_s + self._ttl_s)
-        return before is None or before.report != report
+        self._hosts[report.host_id] = Heard(report, at, now_s)
+        return before is None or before.report != report or before.news is News.SILENT
 
     def report_router(self, report: RouterReport, *, at: datetime, now_s: float) -> None:
-        self._routers[report.router_id] = _Expiring(SeenRouter(report, at), now_s + self._ttl_s)
+        self._routers[report.router_id] = Heard(report, at, now_s)
 
-    def expire(self, *, now_s: float) -> tuple[str, ...]:
-        """Drop reports that were not repeated; return their hosts."""
-        self._routers = {n: r for n, r in self._routers.items() if r.expires_at_s > now_s}
-        lost = tuple(n for n, kept in self._hosts.items() if kept.expires_at_s <= now_s)
-        for host_id in lost:
-            del self._hosts[host_id]
-        return lost
+    def review(self, *, now_s: float, is_wanted: Callable[[ScorersReport], bool]) -> Review:
+        """Name overdue reports silent, and forget those that matter to nothing.
+
+        Args:
+            now_s: monotonic.
+            is_wanted: whether a report names a ready scorer that a deployment needs.
+        """
+        before = self._hosts
+        hosts = {name: self._reviewed(heard, now_s) for name, heard in before.items()}
+        silent = {name for name, heard in hosts.items() if heard.news is News.SILENT}
+        forgotten = {name for name in silent if not is_wanted(hosts[name].report)}
+        self._hosts = {name: heard for name, heard in hosts.items() if name not in forgotten}
+        shown_for_s = _ROUTERS_SHOWN_TIMES * self._silent_after_s
+        self._routers = {
+            name: self._reviewed(heard, now_s)
+            for name, heard in self._routers.items()
+            if now_s - heard.heard_s < shown_for_s
+        }
+        newly = {name for name in silent - forgotten if before[name].news is not News.SILENT}
+        return Review(tuple(sorted(newly)), tuple(sorted(forgotten)))
 
     def prolong(self, seconds: float) -> None:
-        """Extend the time of every report."""
+        """Do not count a time in which no report could arrive."""
         self._hosts = {
-            name: replace(kept, expires_at_s=kept.expires_at_s + seconds)
-            for name, kept in self._hosts.items()
+            name: replace(heard, heard_s=heard.heard_s + seconds)
+            for name, heard in self._hosts.items()
         }
         self._routers = {
-            name: replace(kept, expires_at_s=kept.expires_at_s + seconds)
-            for name, kept in self._routers.items()
+            name: replace(heard, heard_s=heard.heard_s + seconds)
+            for name, heard in self._routers.items()
         }
 
     def has_room_for(self, name: str) -> bool:
@@ -72,12 +93,37 @@ class Observed:
         known = name in self._hosts or name in self._routers
         return known or len(self._hosts) + len(self._routers) < _MOST_REPORTERS
 
+    def hosts(self) -> tuple[ScorerHost, ...]:
+        """Return all hosts, in order of their names."""
+        return tuple(
+            ScorerHost(
+                name,
+                heard.news,
+                round(heard.at.timestamp() * 1e9) if heard.news is News.SILENT else None,
+            )
+            for name, heard in sorted(self._hosts.items())
+        )
+
     def scorers(self) -> list[ScorerProcess]:
-        """Return all scorer processes, in order of their hosts' names."""
+        """Return all scorer processes, in order of their hosts' names.
+
+        An address belongs to the host that reported it last: a silent host may be gone, and its
+        address in use by another.
+        """
+        latest: dict[str, str] = {}  # host by address
+        for name, heard in sorted(self._hosts.items(), key=lambda item: item[1].heard_s):
+            latest |= {process.address: name for process in heard.report.processes}
         return [
-            process for _, kept in sorted(self._hosts.items()) for process in kept.report.processes
+            process
+            for name, heard in sorted(self._hosts.items())
+            for process in heard.report.processes
+            if latest[process.address] == name
         ]
 
-    def routers(self) -> list[SeenRouter]:
+    def routers(self) -> list[Heard[RouterReport]]:
         """Return the last report of each router, in order of their names."""
-        return [kept.report for _, kept in sorted(self._routers.items())]
+        return [heard for _, heard in sorted(self._routers.items())]
+
+    def _reviewed(self, heard: Heard[ReportT], now_s: float) -> Heard[ReportT]:
+        is_overdue = now_s - heard.heard_s >= self._silent_after_s
+        return replace(heard, news=News.SILENT) if is_overdue else heard

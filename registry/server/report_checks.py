@@ -25,7 +25,8 @@ def checked_scorers_report(
         InvalidInputError: with all faults, up to a limit.
     """
     raise_any(chain(already_found, _scorers_faults(report)))
-    return replace(report, processes=tuple(_shown_process(each) for each in report.processes))
+    shown = (_shown_process(each) for each in report.processes)
+    return replace(report, processes=tuple(replace(each, host_id=report.host_id) for each in shown))
 
 
 def checked_router_report(
@@ -50,7 +51,12 @@ def _scorers_faults(report: ScorersReport) -> Iterator[Fault]:
     if not _is_name(report.host_id):
         yield Fault("host_id", _shown(report.host_id), _A_NAME)
     for index, process in enumerate(report.processes):
-        yield from _process_faults(process, f"processes[{index}]")
+        path = f"processes[{index}]"
+        yield from _process_faults(process, path)
+        if process.host_id not in {"", report.host_id}:
+            yield Fault(
+                f"{path}.host_id", _shown(process.host_id), "the name of the reporting host"
+            )
 
 
 def _process_faults(process: ScorerProcess, path: str) -> Iterator[Fault]:
@@ -60,8 +66,6 @@ def _process_faults(process: ScorerProcess, path: str) -> Iterator[Fault]:
     if not _is_address(process.address):
         accepted = f"unix:/PATH or HOST:PORT, at most {_LONGEST_ADDRESS} characters"
         yield Fault(f"{path}.address", _shown(process.address), accepted)
-    if process.host_id and not _is_name(process.host_id):
-        yield Fault(f"{path}.host_id", _shown(process.host_id), _A_NAME)
 
 
 def _router_faults(report: RouterReport) -> Iterator[Fault]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from registry.server.observed import SeenRouter
+from registry.server.observed import Heard
 from registry.server.report_checks import checked_router_report, checked_scorers_report
 from understudy.control.report_wire import (
     model_state_from_wire,
     model_state_to_wire,
     scorer_from_wire,
 )
-from understudy.control.wire_enums import ARM_OF, STATE_OF, WITHHELD_REASON_OF
+from understudy.control.wire_enums import ARM_OF, NEWS, STATE_OF, WITHHELD_REASON_OF
 from understudy.control.wire_values import time_faults, timestamp
 from understudy.domain.errors import Fault, raise_any
 from understudy.domain.reports import RouterReport, ScorersReport
@@ -56,14 +56,15 @@ def router_report_from_wire(message: pb.ReportRouterRequest) -> RouterReport:
     return checked_router_report(report, faults)
 
 
-def seen_router_to_wire(seen: SeenRouter, model: str | None) -> pb.ObservedRouter:
+def router_to_wire(heard: Heard[RouterReport], model: str | None) -> pb.ObservedRouter:
     """Return the last report of a router; if a model is named, its part only."""
     return pb.ObservedRouter(
-        router_id=seen.report.router_id,
-        reported_at=timestamp(round(seen.reported_at.timestamp() * 1e9)),
+        router_id=heard.report.router_id,
+        reported_at=timestamp(round(heard.at.timestamp() * 1e9)),
+        news=NEWS[heard.news],
         models=[
             model_state_to_wire(state)
-            for state in seen.report.models
+            for state in heard.report.models
             if model in {None, state.model}
         ],
     )

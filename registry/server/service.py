@@ -21,8 +21,8 @@ from registry.server.callers import (
 from registry.server.live_state import LiveState
 from registry.server.report_wire import (
     router_report_from_wire,
+    router_to_wire,
     scorers_report_from_wire,
-    seen_router_to_wire,
 )
 from registry.server.submissions import Submissions
 from registry.server.watch_messages import WatchMessages
@@ -40,7 +40,7 @@ from registry.store.artifacts import ArtifactStore
 from registry.store.database import reading
 from registry.verify_audit import verify_audit
 from understudy.control.change_wire import change_from_wire
-from understudy.control.report_wire import scorer_to_wire
+from understudy.control.report_wire import host_to_wire, scorer_to_wire
 from understudy.control.wire import deployment_to_wire
 from understudy.control.wire_values import ref_from_wire, value_or_none
 from understudy.domain.changes import Ended
@@ -197,7 +197,8 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
                 sequence=live.snapshot.sequence,
                 deployments=[deployment_to_wire(each) for each in live.deployments(model)],
                 scorers=[scorer_to_wire(each) for each in live.scorers(model)],
-                routers=[seen_router_to_wire(each, model) for each in live.routers()],
+                routers=[router_to_wire(each, model) for each in live.routers()],
+                hosts=[host_to_wire(each) for each in live.observed.hosts()],
             )
             if model is not None and not (status.deployments or status.scorers):
                 await self._check_registered(model)

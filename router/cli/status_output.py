@@ -16,6 +16,7 @@ Status = router_pb2.GetRouterStatusResponse
 _WITHHELD = {
     scoring_pb2.WITHHELD_REASON_UNSPECIFIED: "",
     scoring_pb2.WITHHELD_REASON_NOT_READY: "no ready scorer",
+    scoring_pb2.WITHHELD_REASON_NO_ANSWER: "no scorer answers",
 }
 _ANSWERED = ("router", "model", "version", "arm", "level", "rows")
 _FATES = (

@@ -1,4 +1,8 @@
-"""The shares in effect: a declared share applies only to a version that is ready; never silently."""
+"""The shares in effect: a declared share applies only to a version that is ready; never silently.
+
+A version is ready if a scorer host reports a ready scorer. The report may be old, so it is not the
+last word on the champion: a ready version whose scorers do not answer gives way to one that does.
+"""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -15,10 +19,15 @@ class Effective:
     champion: int | None  # the version that acts as champion; None if none can
     challengers: tuple[int, ...]  # declared and ready; the others' units go to the champion
     withheld: tuple[WithheldPart, ...]  # declared parts that are not in effect
+    awaited: tuple[int, ...] = ()  # before the acting champion in line: ready, but no answer now
+    stand_in: int | None = None  # after it in line: answers if nothing else can
 
 
 def decide_effective(
-    deployment: Deployment, ready: AbstractSet[int], acting_champion: int | None
+    deployment: Deployment,
+    ready: AbstractSet[int],
+    acting_champion: int | None,
+    unanswering: AbstractSet[int] = frozenset(),
 ) -> Effective:
     """Return the versions that answer now.
 
@@ -27,10 +36,25 @@ def decide_effective(
         ready: version numbers with a ready and warm scorer.
         acting_champion: the version that acted as champion so far; it stays while the declared one
             warms up, so that a deployment never replaces a working model by a missing one.
+        unanswering: ready versions none of whose scorers answers this router now.
     """
-    champion = _champion(deployment, ready, acting_champion)
-    challengers = tuple(c.version for c in deployment.challengers if c.version in ready)
-    return Effective(champion, challengers, tuple(_withheld(deployment, ready, champion)))
+    line = [number for number in _line(deployment, acting_champion) if number in ready]
+    answering = [number for number in line if number not in unanswering]
+    champion = next(iter(answering or line), None)
+    at = 0 if champion is None else line.index(champion)
+    return Effective(
+        champion,
+        tuple(c.version for c in deployment.challengers if c.version in ready),
+        tuple(_withheld(deployment, ready, champion)),
+        awaited=tuple(line[:at]),
+        stand_in=next((number for number in answering if number != champion), None),
+    )
+
+
+def _line(deployment: Deployment, acting_champion: int | None) -> list[int]:
+    """Return the versions that may act as champion, in their order, each once."""
+    acting = () if acting_champion is None else (acting_champion,)
+    return list(dict.fromkeys((deployment.champion, *acting, *deployment.standby)))
 
 
 def _withheld(
@@ -38,21 +62,15 @@ def _withheld(
 ) -> Iterator[WithheldPart]:
     why = WithheldReason.NOT_READY
     if champion != deployment.champion:
-        yield WithheldPart(Arm.CHAMPION, deployment.champion, why)
+        is_ready = deployment.champion in ready
+        yield WithheldPart(
+            Arm.CHAMPION,
+            deployment.champion,
+            WithheldReason.NO_ANSWER if is_ready else WithheldReason.NOT_READY,
+        )
     for challenger in deployment.challengers:
         if challenger.version not in ready:
             yield WithheldPart(Arm.CHALLENGER, challenger.version, why, challenger.weight_bp)
     for shadow in deployment.shadows:
         if shadow.version not in ready:
             yield WithheldPart(Arm.SHADOW, shadow.version, why, shadow.sample_bp)
-
-
-def _champion(
-    deployment: Deployment, ready: AbstractSet[int], acting_champion: int | None
-) -> int | None:
-    if deployment.champion in ready:
-        return deployment.champion
-    for candidate in (acting_champion, *deployment.standby):
-        if candidate is not None and candidate in ready:
-            return candidate
-    return None

@@ -1,6 +1,7 @@
 """The counters as Prometheus metrics. They are read on a scrape, without any work per request."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -18,6 +19,7 @@ from router.pipeline import Pipeline
 from understudy.control.belief import Belief
 from understudy.domain.belief import RefusalReason
 from understudy.domain.errors import UnavailableError
+from understudy.domain.snapshots import News
 
 _LONGEST_READ_S = 5.0  # limit on a scrape's wait for the event loop; then it fails
 
@@ -72,6 +74,7 @@ class RouterCollector(Collector):
         yield from self._troubles()
         yield from self._registry()
         yield from self._live()
+        yield from self._reported()
         yield from self._mirrors()
 
     def _answers(self) -> Iterator[Metric]:
@@ -175,6 +178,29 @@ class RouterCollector(Collector):
         yield revision
         yield withheld
         yield share
+
+    def _reported(self) -> Iterator[Metric]:
+        """Yield the reports of scorer hosts, as this router received them."""
+        scorers = GaugeMetricFamily(
+            "understudy_router_reported_scorers",
+            "Scorer processes by the state that their host reported last",
+            labels=("model", "version", "state"),
+        )
+        hosts = GaugeMetricFamily(
+            "understudy_router_scorer_hosts",
+            "Scorer hosts by their news: reporting, silent, unheard",
+            labels=("news",),
+        )
+        snapshot = self._models.snapshot
+        if snapshot is not None:
+            states = Counter((each.ref, each.state) for each in snapshot.scorers)
+            for (ref, state), count in sorted(states.items()):
+                scorers.add_metric((ref.model, str(ref.number), state.value), count)
+            by_news = Counter(host.news for host in snapshot.hosts)
+            for news in News:
+                hosts.add_metric((news.value,), by_news[news])
+        yield scorers
+        yield hosts
 
     def _mirrors(self) -> Iterator[Metric]:
         rows = CounterMetricFamily(

@@ -46,6 +46,7 @@ class Ladder:
         served: Served,
         champion: Lane | None,
         fallback: Lane | None,
+        stand_in: Lane | None,
         delivery: Delivery,
         clocks: Clocks,
         drill: DrillState,
@@ -54,6 +55,7 @@ class Ladder:
         self._served = served  # the identity in declared answers
         self._champion = champion
         self._fallback = fallback
+        self._stand_in = stand_in  # a former champion, kept warm
         self._delivery = delivery
         self._clocks = clocks
         self._drill = drill
@@ -79,7 +81,7 @@ class Ladder:
                 case AnswerWith(level=level, score=score, reason=reason):
                     settled.setdefault((level, reason), []).append((call, score))
                 case Fail():
-                    self._delivery.fail([call], _error_of(cause))
+                    self._put_to_stand_in_or_fail(call, cause, now_s)
         for (level, reason), group in settled.items():
             self._delivery.deliver(self._declared(level, reason, group, now_s), self._deployment)
 
@@ -108,6 +110,15 @@ class Ladder:
             return False
         call.progress.go_to_champion()
         return self._has_time(call, now_s) and self._champion.put(call)
+
+    def _put_to_stand_in_or_fail(self, call: Call, cause: Cause, now_s: float) -> None:
+        """Let a former champion answer rather than nothing; level and version tell the caller."""
+        may_ask = not (call.progress.tried_fallback or self.is_drilling)
+        if self._stand_in is not None and may_ask and self._has_time(call, now_s):
+            call.progress.go_to_fallback()
+            if self._stand_in.put(call):
+                return
+        self._delivery.fail([call], _error_of(cause))
 
     def _next_step(self, call: Call, now_s: float) -> Step:
         return next_step(

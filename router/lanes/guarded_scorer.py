@@ -18,12 +18,21 @@ _log = structlog.get_logger()
 class GuardedScorer:
     """A scorer process with its breaker, shared by all lanes that use the process."""
 
-    def __init__(self, scorer: Scorer, policy: BreakerPolicy, *, gone_after_s: float) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        policy: BreakerPolicy,
+        *,
+        gone_after_s: float,
+        turned: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`turned` is called when the breaker has opened or closed."""
         self.scorer = scorer
         self.breaker = Breaker(policy)
         self.is_closed = True  # the breaker; an attribute, because it is read for each batch
         self.last_failure = ""  # the reason for the last failure
         self._gone_after_s = gone_after_s
+        self._turned = turned
         self._experience = Experience()
 
     def is_overdue(self, waited_s: float) -> bool:
@@ -77,9 +86,11 @@ class GuardedScorer:
         self.is_closed = self.breaker.is_closed
         if was_closed and not self.is_closed:
             _log.warning("scorer_breaker_opened", address=self.scorer.address, why=str(failure))
+            self._turned()
         elif not was_closed and self.is_closed:
             self._experience = Experience()
             _log.info("scorer_breaker_closed", address=self.scorer.address)
+            self._turned()
 
 
 class TimedScorer:

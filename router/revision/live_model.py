@@ -58,13 +58,17 @@ class LiveModel:
         self._shared = shared
         self._drill = drill
         stages = _stages(deployment, effective, versions, shared)
-        answering = {effective.champion, *effective.challengers, deployment.fallback.version}
+        answering = {
+            *(effective.champion, *effective.challengers, deployment.fallback.version),
+            *(*effective.awaited, effective.stand_in),
+        }
         queues = {number: Lane() for number in sorted(stages) if number in answering}
         self._ladder = Ladder(
             deployment,
             served=_served_without(deployment, versions),
             champion=queues.get(effective.champion or 0),
             fallback=queues.get(deployment.fallback.version or 0),
+            stand_in=queues.get(effective.stand_in or 0),
             delivery=shared.delivery,
             clocks=shared.clocks,
             drill=drill,
@@ -80,12 +84,13 @@ class LiveModel:
                 delivery=shared.delivery,
                 take_down=self._rules_first.take_down,
                 mirrors=tuple(mirrors) if number == effective.champion else (),
-                is_fallback=number == deployment.fallback.version,
+                is_fallback=number in {deployment.fallback.version, effective.stand_in},
             )
             for number, queue in queues.items()
         }
         self._champion = self.lanes.get(effective.champion or 0)
-        self._fallback = self.lanes.get(deployment.fallback.version or 0)
+        falls_to = (effective.champion, deployment.fallback.version, effective.stand_in)
+        self._last = [self.lanes[each] for each in dict.fromkeys(falls_to) if each in self.lanes]
         self._lane_of_seat = [self._lane_for(arm.version) for arm in self.seats]
         self.goes_to_champion = [lane is self._champion for lane in self._lane_of_seat]  # by seat
 
@@ -125,9 +130,8 @@ class LiveModel:
         So lanes close in the order in which calls fall, each when no call can fall to it any more;
         call it again until all are closed.
         """
-        last = [each for each in (self._champion, self._fallback) if each is not None]
-        first = [each for each in self.lanes.values() if each not in last]
-        for stage in (first, *([each] for each in last)):
+        first = [each for each in self.lanes.values() if each not in self._last]
+        for stage in (first, *([each] for each in self._last)):
             for of_version in stage:
                 of_version.lane.close()
             is_done = all(of_version.lane.is_done for of_version in stage)

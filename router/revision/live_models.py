@@ -10,14 +10,14 @@ from router.batches.mirror import MirrorQueue
 from router.batches.version_plan import VersionPlan
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.effective import Effective, decide_effective
-from router.lanes.guarded_scorer import GuardedScorer
 from router.lanes.version_lane import VersionLane
 from router.ports import ClosableScorer, DrillState
 from router.revision.live_model import LiveModel, Shared
+from router.revision.open_scorers import OpenScorers
 from understudy.domain.belief import with_deployments
 from understudy.domain.deployments import Deployment, versions_to_run
 from understudy.domain.errors import UnderstudyError
-from understudy.domain.snapshots import ScorerState, Snapshot, VersionSpec
+from understudy.domain.snapshots import News, ScorerState, Snapshot, VersionSpec
 from understudy.domain.versions import VersionRef
 from understudy.features.serving.assembly import compile_plan
 
@@ -54,16 +54,19 @@ class LiveModels:
         drill: DrillState,
     ) -> None:
         self._shared = shared
-        self._open_scorer = open_scorer
         self._new_mirror = new_mirror
-        self._breaker = breaker
         self._tasks = tasks
         self._drill = drill
         self.live: dict[str, LiveModel] = {}  # by model name; only `apply` changes it
         self._inputs: dict[str, _Inputs] = {}
         self._retired: list[LiveModel] = []
         self._plans: dict[tuple[VersionRef, str], VersionPlan] = {}
-        self._scorers: dict[str, tuple[ClosableScorer, GuardedScorer]] = {}
+        self._scorers = OpenScorers(
+            open_scorer, breaker, gone_after_s=shared.scorer_timeout_s, turned=self._turned
+        )
+        self._has_turned = False  # a breaker, since it was last decided which versions act
+        self._is_closed = False
+        self.snapshot: Snapshot | None = None  # in use; None before the first one
         self.mirrors: dict[MirrorKey, MirrorQueue] = {}
         self.lineage: str | None = None  # of the snapshot in use; None before the first one
         self.sequence: int | None = None
@@ -76,6 +79,23 @@ class LiveModels:
 
         A deployment that cannot be compiled keeps its old model, and acts in its old revision.
         """
+        self.snapshot = snapshot
+        not_applied = self._apply_all(snapshot)
+        for gone in self.live.keys() - {each.model for each in snapshot.deployments}:
+            self._retire(self.live.pop(gone))
+            del self._inputs[gone]
+        self.lineage, self.sequence = snapshot.lineage, snapshot.sequence
+        self._forget_plans()
+        await self._close_unused()
+        return with_deployments(
+            snapshot,
+            [each.deployment for each in not_applied],
+            versions=[spec for each in not_applied for spec in each.specs],
+        )
+
+    def _apply_all(self, snapshot: Snapshot) -> list[_Inputs]:
+        """Compile the changed deployments; return the inputs of models that could not be replaced."""
+        self._has_turned = False
         specs = {spec.ref: spec for spec in snapshot.versions}
         ready = _ready_addresses(snapshot)
         not_applied: list[_Inputs] = []
@@ -90,17 +110,7 @@ class LiveModels:
                     why=str(error),
                 )
                 not_applied += [self._inputs[n] for n in [deployment.model] if n in self._inputs]
-        for gone in self.live.keys() - {each.model for each in snapshot.deployments}:
-            self._retire(self.live.pop(gone))
-            del self._inputs[gone]
-        self.lineage, self.sequence = snapshot.lineage, snapshot.sequence
-        self._forget_plans()
-        await self._close_unused()
-        return with_deployments(
-            snapshot,
-            [each.deployment for each in not_applied],
-            versions=[spec for each in not_applied for spec in each.specs],
-        )
+        return not_applied
 
     async def sweep_forever(self) -> None:
         """Answer late calls from the ladder, hedge, and release drained models, periodically."""
@@ -119,15 +129,14 @@ class LiveModels:
 
     def close(self) -> None:
         """Stop admitting calls; mirrors end once their queued rows are sent."""
+        self._is_closed = True
         for model in (*self.live.values(), *self._retired):
             model.close_at_once()
         for mirror in self.mirrors.values():
             mirror.close()
 
     async def close_scorers(self) -> None:
-        for closable, _ in self._scorers.values():
-            await closable.close()
-        self._scorers.clear()
+        await self._scorers.close_all_but(frozenset())
 
     def _apply_one(
         self,
@@ -143,7 +152,9 @@ class LiveModels:
             ref.number: found for ref, found in ready.items() if ref.model == model and ref in known
         }
         acting = before.effective.champion if before is not None else None
-        effective = decide_effective(deployment, of_model.keys(), acting)
+        effective = decide_effective(
+            deployment, of_model.keys(), acting, self._scorers.unanswering(of_model)
+        )
         numbers = {*versions_to_run(deployment), effective.champion or deployment.champion}
         refs = [VersionRef(model, number) for number in sorted(numbers)]
         inputs = _Inputs(
@@ -160,7 +171,7 @@ class LiveModels:
             deployment, effective, plans, mirrors, self._shared, self._drill, self._spawn
         )
         for number, lane in live.lanes.items():
-            guarded = [self._guarded(address) for address in of_model.get(number, ())]
+            guarded = [self._scorers.at(address) for address in of_model.get(number, ())]
             for puller in lane.serve_with(guarded, self._shared.most_batch_rows):
                 puller.join()
                 self._tasks.create_task(puller.run(), name=f"puller:{model}@{number}")
@@ -176,6 +187,20 @@ class LiveModels:
             challengers=effective.challengers,
             withheld=[str(part) for part in effective.withheld],
         )
+
+    def _turned(self) -> None:
+        """Decide again which versions act, because a breaker has opened or closed; once for many."""
+        if not self._has_turned:
+            self._has_turned = True
+            asyncio.get_running_loop().call_soon(self._decide_again)
+
+    def _decide_again(self) -> None:
+        if self.snapshot is None or self._is_closed:
+            return
+        try:
+            self._apply_all(self.snapshot)
+        except Exception:  # noqa: BLE001 - boundary: a bug must not end the calls of other models
+            _log.exception("not_decided_again")
 
     def _spawn(self, call: Coroutine[None, None, None]) -> None:
         self._tasks.create_task(call)
@@ -201,7 +226,7 @@ class LiveModels:
         for number, shadow in declared.items():
             mirror = self._mirror((deployment.model, number))
             addresses = ready.get(number, ())
-            scorer = self._guarded(addresses[0]).scorer if addresses else None
+            scorer = self._scorers.at(addresses[0]).scorer if addresses else None
             mirror.set_target(shadow, deployment.salt, plans.get(number), scorer)
             found.append(mirror)
         return found
@@ -211,15 +236,6 @@ class LiveModels:
             self.mirrors[key] = self._new_mirror()
             self._tasks.create_task(self.mirrors[key].run(), name=f"mirror:{key[0]}@{key[1]}")
         return self.mirrors[key]
-
-    def _guarded(self, address: str) -> GuardedScorer:
-        if address not in self._scorers:
-            opened = self._open_scorer(address)
-            guarded = GuardedScorer(
-                opened, self._breaker, gone_after_s=self._shared.scorer_timeout_s
-            )
-            self._scorers[address] = (opened, guarded)
-        return self._scorers[address][1]
 
     def _retire(self, model: LiveModel) -> None:
         model.close()
@@ -235,18 +251,13 @@ class LiveModels:
         self._plans = {key: plan for key, plan in self._plans.items() if key in served}
 
     async def _close_unused(self) -> None:
-        """Close scorers that no live model, retired model or mirror uses.
-
-        Closing a channel with a call in flight cancels the task that awaits the call.
-        """
+        """Close scorers that no live model, retired model or mirror uses."""
         used: set[str] = set()
         for model in (*self.live.values(), *self._retired):
             used |= model.addresses()
         for mirror in self.mirrors.values():
             used |= mirror.addresses()
-        for address in [each for each in self._scorers if each not in used]:
-            closable, _ = self._scorers.pop(address)
-            await closable.close()
+        await self._scorers.close_all_but(used)
 
 
 def _lanes_of(model: LiveModel | None) -> Iterable[VersionLane]:
@@ -254,8 +265,11 @@ def _lanes_of(model: LiveModel | None) -> Iterable[VersionLane]:
 
 
 def _ready_addresses(snapshot: Snapshot) -> dict[VersionRef, tuple[str, ...]]:
-    addresses: dict[VersionRef, list[str]] = {}
+    """Return the addresses of ready scorers, those of hosts that report first."""
+    reporting = {host.host_id for host in snapshot.hosts if host.news is News.REPORTING}
+    found: dict[VersionRef, list[tuple[bool, str]]] = {}
     for process in snapshot.scorers:
         if process.state is ScorerState.READY and process.address:
-            addresses.setdefault(process.ref, []).append(process.address)
-    return {ref: tuple(sorted(found)) for ref, found in addresses.items()}
+            by_hearsay = process.host_id not in reporting
+            found.setdefault(process.ref, []).append((by_hearsay, process.address))
+    return {ref: tuple(address for _, address in sorted(each)) for ref, each in found.items()}

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -14,7 +14,7 @@ import pytest
 
 from registry.change_deployment import ChangeRequest, DeploymentChanger
 from registry.server.live_state import LiveOptions, LiveState
-from registry.server.observed import Observed
+from registry.server.observed import Observed, Review
 from registry.server.watch_messages import WatchMessages
 from registry.server.watchers import Watchers
 from registry.store import schema
@@ -32,7 +32,7 @@ from understudy.domain.errors import (
     UnavailableError,
 )
 from understudy.domain.reports import RouterReport, ScorersReport
-from understudy.domain.snapshots import ScorerProcess, ScorerState, Snapshot
+from understudy.domain.snapshots import News, ScorerHost, ScorerProcess, ScorerState, Snapshot
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -53,7 +53,7 @@ async def live_over(directory: Path) -> AsyncIterator[tuple[LiveState, Deploymen
     engine = open_database(directory / "registry.sqlite")
     with ThreadPoolExecutor(2) as executor:
         options = LiveOptions(
-            standby_versions=1, report_ttl_s=60.0, max_watchers=4, max_watchers_per_peer=4
+            standby_versions=1, silent_after_s=60.0, max_watchers=4, max_watchers_per_peer=4
         )
         live = LiveState(engine, executor, options, now_s=lambda: 0.0, now=lambda: NOW)
         async with live.opened():
@@ -158,64 +158,97 @@ def report(host_id: str, port: int) -> ScorersReport:
     return ScorersReport(host_id, (process,))
 
 
-def test_a_repeated_report_is_not_new_and_extends_its_life() -> None:
-    observed = Observed(ttl_s=10.0)
+def every(_: ScorersReport) -> bool:
+    return True
 
-    assert observed.report_scorers(report("a", 1), now_s=0.0)
-    assert not observed.report_scorers(report("a", 1), now_s=9.0)
-    assert observed.report_scorers(report("a", 2), now_s=9.5)
 
-    assert observed.expire(now_s=19.0) == ()
-    assert observed.expire(now_s=19.5) == ("a",)
+def none(_: ScorersReport) -> bool:
+    return False
+
+
+def reported(observed: Observed, report: ScorersReport, now_s: float) -> bool:
+    return observed.report_scorers(report, at=NOW, now_s=now_s)
+
+
+def test_an_overdue_report_makes_its_host_silent_and_withdraws_nothing() -> None:
+    observed = Observed(silent_after_s=10.0)
+
+    assert reported(observed, report("a", 1), 0.0)
+    assert not reported(observed, report("a", 1), 9.0)
+    assert reported(observed, report("a", 2), 9.5)
+
+    assert observed.review(now_s=19.0, is_wanted=every) == Review()
+    assert observed.review(now_s=19.5, is_wanted=every) == Review(silent=("a",))
+    assert observed.review(now_s=1e9, is_wanted=every) == Review(), "it is told once"
+    assert [process.address for process in observed.scorers()] == ["127.0.0.1:2"]
+    assert observed.hosts() == (ScorerHost("a", News.SILENT, round(NOW.timestamp() * 1e9)),)
+    assert reported(observed, report("a", 2), 1e9), "that it reports again is new"
+    assert observed.hosts() == (ScorerHost("a", News.REPORTING),)
+
+
+def test_a_silent_host_is_forgotten_if_no_deployment_needs_its_scorers() -> None:
+    observed = Observed(silent_after_s=10.0)
+    observed.restore([report("a", 1)], at=NOW, now_s=5.0)
+
+    assert observed.review(now_s=14.9, is_wanted=none) == Review()
+    assert observed.review(now_s=15.0, is_wanted=none) == Review(forgotten=("a",))
     assert observed.scorers() == []
 
 
-def test_a_restored_report_has_one_period_to_be_repeated() -> None:
-    observed = Observed(ttl_s=10.0)
-    observed.restore([report("a", 1)], now_s=5.0)
+def test_an_address_belongs_to_the_host_that_reported_it_last() -> None:
+    observed = Observed(silent_after_s=10.0)
+    reported(observed, report("b", 1), 0.0)
+    reported(observed, report("a", 2), 0.0)
 
-    assert [process.address for process in observed.scorers()] == ["127.0.0.1:1"]
-    assert observed.expire(now_s=14.9) == ()
-    assert observed.expire(now_s=15.0) == ("a",)
+    reported(observed, report("c", 1), 1.0)
+    assert [(each.host_id, each.address) for each in observed.scorers()] == [
+        ("a", "127.0.0.1:2"),
+        ("c", "127.0.0.1:1"),
+    ]
+
+    reported(observed, report("b", 1), 2.0)
+    assert [each.host_id for each in observed.scorers()] == ["a", "b"]
 
 
-async def test_reports_outlive_a_registry_that_was_suspended(seeded: Path) -> None:
+async def test_no_host_is_silent_because_the_registry_was_suspended(seeded: Path) -> None:
     class Clock:
         now_s = 0.0
 
     engine = open_database(seeded / "registry.sqlite")
     with ThreadPoolExecutor(2) as executor:
         options = LiveOptions(
-            standby_versions=1, report_ttl_s=0.04, max_watchers=4, max_watchers_per_peer=4
+            standby_versions=1, silent_after_s=0.04, max_watchers=4, max_watchers_per_peer=4
         )
         live = LiveState(engine, executor, options, now_s=lambda: Clock.now_s, now=lambda: NOW)
         async with live.opened():
             await live.report_scorers(report("a", 1))
             looks = asyncio.Event()
-            expire = live.observed.expire
+            review = live.observed.review
 
-            def seen(*, now_s: float) -> tuple[str, ...]:
-                lost = expire(now_s=now_s)
+            def seen(*, now_s: float, is_wanted: Callable[[ScorersReport], bool]) -> Review:
+                found = review(now_s=now_s, is_wanted=is_wanted)
                 if now_s >= 100.0:
                     looks.set()
-                return lost
+                return found
 
-            live.observed.expire = seen  # type: ignore[method-assign] # to know when it has checked
+            live.observed.review = seen  # type: ignore[method-assign] # to know when it has checked
             Clock.now_s = 100.0  # the process was stopped for longer than a period
             await asyncio.wait_for(looks.wait(), LIMIT_S)
 
-            assert len(live.observed.scorers()) == 1
+            assert live.observed.hosts() == (ScorerHost("a", News.REPORTING),)
     engine.dispose()
 
 
-def test_a_silent_router_is_forgotten() -> None:
-    observed = Observed(ttl_s=10.0)
+def test_a_silent_router_is_shown_as_such_and_later_forgotten() -> None:
+    observed = Observed(silent_after_s=10.0)
     observed.report_router(RouterReport("r", ()), at=NOW, now_s=0.0)
 
-    observed.expire(now_s=9.0)
-    assert len(observed.routers()) == 1
-    observed.expire(now_s=10.0)
-    assert observed.routers() == []
+    news = []
+    for now_s in (9.0, 10.0, 199.0, 200.0):
+        observed.review(now_s=now_s, is_wanted=none)
+        news.append([heard.news for heard in observed.routers()])
+
+    assert news == [[News.REPORTING], [News.SILENT], [News.SILENT], []]
 
 
 def test_expired_provenance_blocks_the_next_step_but_not_the_way_back(

@@ -19,6 +19,7 @@ from understudy.registry.v1 import registry_pb2 as pb
 from understudy.scoring.v1.scoring_pb2 import ARM_CHALLENGER, WITHHELD_REASON_NOT_READY
 
 Status = grpc.StatusCode
+SILENT = pb.NEWS_SILENT
 
 
 async def next_of(call: Any) -> pb.Snapshot:
@@ -78,18 +79,51 @@ async def test_a_report_reaches_watchers_and_status(deployer: Operator) -> None:
     call.cancel()
 
 
-async def test_a_host_that_falls_silent_leaves_the_snapshot(seeded: Path) -> None:
+async def test_a_host_that_falls_silent_keeps_its_scorers_and_is_named(seeded: Path) -> None:
+    async with running_registry(seeded, silent_after_s=0.3) as channel:
+        operator = Operator(channel)
+        await operator.change(DeployChampion(1))
+        await operator.stub.ReportScorers(await report_of(operator, "host-1"))
+
+        snapshot = await operator.seen(lambda seen: [h.news for h in seen.hosts] == [SILENT])
+
+        assert [each.host_id for each in snapshot.scorers] == ["host-1"]
+        status = await operator.stub.GetStatus(pb.GetStatusRequest())
+        assert [each.host_id for each in status.scorers] == ["host-1"]
+        assert status.hosts == snapshot.hosts
+        assert status.hosts[0].HasField("silent_since")
+
+    async with running_registry(seeded) as channel:
+        restarted = await Operator(channel).seen(lambda _: True)
+
+    assert restarted.scorers == snapshot.scorers
+
+
+async def test_a_silent_host_is_forgotten_when_no_deployment_needs_it(seeded: Path) -> None:
     with capture_logs() as lines:
-        async with running_registry(seeded, report_ttl_s=0.3) as channel:
+        async with running_registry(seeded, silent_after_s=0.3) as channel:
             operator = Operator(channel)
             await operator.stub.ReportScorers(await report_of(operator, "host-1"))
 
-            await operator.seen(lambda snapshot: len(snapshot.scorers) == 0)
+            await operator.seen(lambda snapshot: not snapshot.hosts)
 
-    assert [line["hosts"] for line in lines if line["event"] == "scorer_hosts_lost"] == [
-        ("host-1",)
+    forgotten = [
+        line["hosts"] for line in lines if line["event"] == "silent_scorer_hosts_forgotten"
     ]
+    assert forgotten == [("host-1",)]
+
     assert rows_of(seeded, "host_reports") == []
+
+
+async def test_a_host_that_stops_says_so_and_leaves_the_snapshot(deployer: Operator) -> None:
+    await deployer.change(DeployChampion(1))
+    await deployer.stub.ReportScorers(await report_of(deployer, "host-1"))
+
+    await deployer.stub.ReportScorers(pb.ReportScorersRequest(host_id="host-1"))
+
+    snapshot = await deployer.seen(lambda _: True)
+    assert not snapshot.scorers
+    assert [host.host_id for host in snapshot.hosts] == ["host-1"], "watchers need to know"
 
 
 async def test_routers_are_seen_in_the_status(operator: Operator) -> None:

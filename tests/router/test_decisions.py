@@ -1,6 +1,7 @@
 """The small rules of the request path: effective versions, budgets, limits, fallbacks."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +74,42 @@ def test_a_working_champion_is_not_replaced_by_one_that_is_not_ready(
 
     assert effective.champion == champion
     assert WithheldPart(Arm.CHAMPION, 3, WithheldReason.NOT_READY) in effective.withheld
+
+
+VERSIONS = st.sets(st.integers(1, 6))
+
+
+@given(ready=VERSIONS, unanswering=VERSIONS, acting=st.none() | st.integers(1, 6), standby=VERSIONS)
+def test_a_version_of_the_line_acts_whenever_one_answers(
+    ready: set[int], unanswering: set[int], acting: int | None, standby: set[int]
+) -> None:
+    deployed = replace(DEPLOYMENT, standby=tuple(standby))
+    line = {deployed.champion, *standby} | ({acting} if acting else set())
+
+    effective = decide_effective(deployed, ready, acting, unanswering & ready)
+
+    answering = (line & ready) - unanswering
+    assert (effective.champion is None) == (not line & ready)
+    assert effective.champion in answering or not answering
+    if deployed.champion in answering:
+        assert effective.champion == deployed.champion
+    else:
+        assert set(effective.awaited) <= ready & unanswering, (
+            "they are asked, to notice their return"
+        )
+    if deployed.champion in ready and effective.champion != deployed.champion:
+        assert deployed.champion in effective.awaited
+    if effective.stand_in is not None:
+        assert effective.stand_in in answering - {effective.champion}
+    else:
+        assert len(answering) < 2 or effective.champion not in answering
+
+
+def test_a_champion_that_is_reported_but_does_not_answer_is_withheld_visibly() -> None:
+    effective = decide_effective(DEPLOYMENT, {3, 2}, None, unanswering={3})
+
+    assert (effective.champion, effective.awaited) == (2, (3,))
+    assert str(effective.withheld[0]) == "champion 3 does not answer"
 
 
 @given(

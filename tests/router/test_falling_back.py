@@ -30,6 +30,37 @@ async def test_a_dead_scorer_falls_back_to_the_declared_version() -> None:
         assert reasons_of(answer) == ["scorer_unavailable", "fallback_version"]
 
 
+async def test_a_former_champion_answers_for_one_that_does_not_until_it_is_back() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), standby=(3,))
+        assert (await world.score("u7")).served_by.version == 1
+        champion = world.scorers["one"]
+
+        champion.failing = True
+        during = [await world.score("u7") for _ in range(20)]
+        asked = len(champion.batches)
+        champion.failing = False
+        await until(lambda: world.live().effective.champion == 1)
+        after = await world.score("u7")
+
+    assert {answer.served_by.version for answer in during} == {3}
+    first, last = during[0], during[-1]
+    assert reasons_of(first) == ["scorer_unavailable", "fallback_version"], "while it is found out"
+    assert last.degradation.level == pb.DEGRADATION_LEVEL_FULL
+    assert asked > 0
+    assert (after.served_by.version, reasons_of(after)) == (1, [])
+
+
+async def test_a_former_champion_is_not_asked_if_another_answer_is_declared() -> None:
+    async with open_world() as world:
+        await two_arms(world, challengers=(), standby=(3,), fallback=Fallback(constant_score=0.25))
+        world.scorers["one"].failing = True
+
+        answer = await world.score("u7")
+
+        assert (answer.score, answer.degradation.level) == (0.25, pb.DEGRADATION_LEVEL_CONSTANT)
+
+
 async def test_fallen_and_assigned_calls_of_the_fallback_version_are_distinguished() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(Challenger(2, 5_000),), fallback=Fallback(version=2))

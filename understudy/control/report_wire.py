@@ -3,6 +3,8 @@
 from understudy.control.wire_enums import (
     ARM_OF,
     ARMS,
+    NEWS,
+    NEWS_OF,
     REFUSAL_REASON_OF,
     REFUSAL_REASONS,
     STATE_OF,
@@ -14,7 +16,7 @@ from understudy.control.wire_values import ref_from_wire, ref_to_wire, timestamp
 from understudy.domain.belief import Refusal
 from understudy.domain.deployments import Challenger
 from understudy.domain.reports import RouterModelState, ScorersReport, WithheldPart
-from understudy.domain.snapshots import ScorerProcess
+from understudy.domain.snapshots import ScorerHost, ScorerProcess
 from understudy.registry.v1 import registry_pb2 as pb
 
 
@@ -54,6 +56,29 @@ def scorer_to_wire(process: ScorerProcess) -> pb.ScorerProcess:
         started_at=None if process.started_at_ns is None else timestamp(process.started_at_ns),
         host_id=process.host_id,
         pid=process.pid,
+    )
+
+
+def host_from_wire(message: pb.ScorerHost) -> ScorerHost:
+    """Return the host.
+
+    Raises:
+        KeyError: its news is unknown.
+    """
+    silent_since = message.silent_since
+    return ScorerHost(
+        message.host_id,
+        NEWS_OF[message.news],
+        silent_since.ToNanoseconds() if message.HasField("silent_since") else None,
+    )
+
+
+def host_to_wire(host: ScorerHost) -> pb.ScorerHost:
+    since_ns = host.silent_since_ns
+    return pb.ScorerHost(
+        host_id=host.host_id,
+        news=NEWS[host.news],
+        silent_since=None if since_ns is None else timestamp(since_ns),
     )
 
 

@@ -1,8 +1,20 @@
 """Translation of the registry's messages to domain values and back, for all of its clients."""
 
 from understudy.control.contract_wire import contract_from_wire, contract_to_wire
-from understudy.control.report_wire import scorer_from_wire, scorer_to_wire
-from understudy.control.wire_enums import DTYPE_OF, DTYPES, OPERATOR_OF, OPERATORS, STATE_OF
+from understudy.control.report_wire import (
+    host_from_wire,
+    host_to_wire,
+    scorer_from_wire,
+    scorer_to_wire,
+)
+from understudy.control.wire_enums import (
+    DTYPE_OF,
+    DTYPES,
+    NEWS_OF,
+    OPERATOR_OF,
+    OPERATORS,
+    STATE_OF,
+)
 from understudy.control.wire_values import ref_from_wire, ref_to_wire, value_or_none
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Rule, Shadow
 from understudy.domain.errors import InvalidInputError
@@ -34,6 +46,7 @@ def snapshot_from_wire(message: pb.Snapshot) -> Snapshot:
         undeployed=tuple(Undeployed(each.model, each.revision) for each in message.undeployed),
         epochs=tuple(Epoch(each.id, each.last_change) for each in message.epochs),
         succeeds=tuple(message.succeeds),
+        hosts=tuple(host_from_wire(each) for each in message.hosts if each.news in NEWS_OF),
     )
 
 
@@ -47,6 +60,7 @@ def snapshot_to_wire(snapshot: Snapshot) -> pb.Snapshot:
         undeployed=[pb.Undeployed(model=e.model, revision=e.revision) for e in snapshot.undeployed],
         epochs=[pb.Epoch(id=e.id, last_change=e.last_change) for e in snapshot.epochs],
         succeeds=snapshot.succeeds,
+        hosts=[host_to_wire(each) for each in snapshot.hosts],
     )
 
 

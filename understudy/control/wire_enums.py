@@ -13,7 +13,7 @@ from understudy.domain.changes import Action
 from understudy.domain.deployments import Arm, DegradationLevel, DegradationReason, RuleOperator
 from understudy.domain.features import FeatureDtype
 from understudy.domain.reports import WithheldReason
-from understudy.domain.snapshots import ScorerState
+from understudy.domain.snapshots import News, ScorerState
 from understudy.registry.v1 import registry_pb2
 from understudy.scoring.v1 import scoring_pb2
 
@@ -58,5 +58,7 @@ OPERATORS = wire_values(RuleOperator, registry_pb2.RuleOperator, "RULE_OPERATOR"
 OPERATOR_OF = {number: operator for operator, number in OPERATORS.items()}
 REFUSAL_REASONS = wire_values(RefusalReason, registry_pb2.RefusalReason, "REFUSAL_REASON")
 REFUSAL_REASON_OF = {number: reason for reason, number in REFUSAL_REASONS.items()}
+NEWS = wire_values(News, registry_pb2.News, "NEWS")
+NEWS_OF = {number: news for news, number in NEWS.items()}
 STATES = wire_values(ScorerState, registry_pb2.ScorerState, "SCORER_STATE")
 STATE_OF = {number: state for state, number in STATES.items()}

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from understudy.domain.deployments import Deployment, versions_to_run
 from understudy.domain.snapshots import ScorerProcess, Snapshot, VersionSpec
+from understudy.domain.unheard import with_unheard
 from understudy.domain.versions import VersionRef
 
 
@@ -46,13 +47,13 @@ def judge(believed: Snapshot | None, received: Snapshot) -> Snapshot | Refusal:
 
     Returns:
         `received` with the deployments of `believed` that it neither has nor ends; their versions
-        and scorers are kept with them.
+        and scorers are kept with them, and so are the scorers of hosts that it does not mention.
     """
     if believed is None:
         return received
     if refusal := _stranger(believed, received) or _reused_revision(believed, received):
         return refusal
-    return _with_kept(believed, received)
+    return with_unheard(believed, _with_kept(believed, received))
 
 
 def _stranger(believed: Snapshot, received: Snapshot) -> Refusal | None:

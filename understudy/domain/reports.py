@@ -19,6 +19,7 @@ class WithheldReason(StrEnum):
     """Reason why a declared part of a deployment is not in effect."""
 
     NOT_READY = "not_ready"  # its version has no ready scorer
+    NO_ANSWER = "no_answer"  # hosts report ready scorers, but none answers the router
 
 
 _CONSEQUENCES = {
@@ -26,7 +27,10 @@ _CONSEQUENCES = {
     Arm.CHALLENGER: "; its {bp} bp stay with the champion",
     Arm.SHADOW: "; nothing is mirrored to it",
 }
-_WORDS = {WithheldReason.NOT_READY: "is not ready"}
+_WORDS = {
+    WithheldReason.NOT_READY: "is not ready",
+    WithheldReason.NO_ANSWER: "does not answer",
+}
 
 
 @dataclass(frozen=True, slots=True)

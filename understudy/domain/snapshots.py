@@ -39,6 +39,25 @@ class ScorerProcess:
     pid: int | None = None  # None if no process runs
 
 
+class News(StrEnum):
+    """The news of a scorer host or a router. Their absence withdraws nothing that works."""
+
+    REPORTING = "reporting"
+    SILENT = "silent"  # its report is overdue; the last one stays in effect
+    UNHEARD = (
+        "unheard"  # the registry in use has no report of it; a watcher remembers an earlier one
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerHost:
+    """A scorer host as the sender of a snapshot knows it."""
+
+    host_id: str
+    news: News
+    silent_since_ns: int | None = None  # UTC, since 1970: its last report; None unless it is silent
+
+
 @dataclass(frozen=True, slots=True)
 class VersionSpec:
     """The facts needed to serve a version."""
@@ -81,3 +100,4 @@ class Snapshot:
     undeployed: tuple[Undeployed, ...] = ()  # models that are not deployed any more
     epochs: tuple[Epoch, ...] = ()  # history of the database, oldest first
     succeeds: tuple[str, ...] = ()  # lineages whose watchers may follow this one instead
+    hosts: tuple[ScorerHost, ...] = ()  # that reported, also if they run nothing

@@ -204,6 +204,38 @@ the longest back-off, without limit.
 """
 Global___ScorerState: _TypeAlias = ScorerState  # noqa: Y015
 
+class _News:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NewsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_News.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NEWS_UNSPECIFIED: _News.ValueType  # 0
+    """Not set."""
+    NEWS_REPORTING: _News.ValueType  # 1
+    """It reports."""
+    NEWS_SILENT: _News.ValueType  # 2
+    """Its report is overdue; the last one stays in effect."""
+    NEWS_UNHEARD: _News.ValueType  # 3
+    """The registry has no report of it; a router remembers its scorers from an earlier state. Only in
+    states that routers and hosts keep on disk.
+    """
+
+class News(_News, metaclass=_NewsEnumTypeWrapper):
+    """News of a scorer host or a router. Their absence withdraws nothing that works."""
+
+NEWS_UNSPECIFIED: News.ValueType  # 0
+"""Not set."""
+NEWS_REPORTING: News.ValueType  # 1
+"""It reports."""
+NEWS_SILENT: News.ValueType  # 2
+"""Its report is overdue; the last one stays in effect."""
+NEWS_UNHEARD: News.ValueType  # 3
+"""The registry has no report of it; a router remembers its scorers from an earlier state. Only in
+states that routers and hosts keep on disk.
+"""
+Global___News: _TypeAlias = News  # noqa: Y015
+
 class _RefusalReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1892,6 +1924,38 @@ class ScorerProcess(_message.Message):
 Global___ScorerProcess: _TypeAlias = ScorerProcess  # noqa: Y015
 
 @_typing.final
+class ScorerHost(_message.Message):
+    """A scorer host that reported, also if it runs nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOST_ID_FIELD_NUMBER: _builtins.int
+    NEWS_FIELD_NUMBER: _builtins.int
+    SILENT_SINCE_FIELD_NUMBER: _builtins.int
+    host_id: _builtins.str
+    """Name of the host."""
+    news: Global___News.ValueType
+    """News of the host."""
+    @_builtins.property
+    def silent_since(self) -> _timestamp_pb2.Timestamp:
+        """Time of its last report. Not set: it is not silent."""
+
+    def __init__(
+        self,
+        *,
+        host_id: _builtins.str = ...,
+        news: Global___News.ValueType = ...,
+        silent_since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["silent_since", b"silent_since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["host_id", b"host_id", "news", b"news", "silent_since", b"silent_since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScorerHost: _TypeAlias = ScorerHost  # noqa: Y015
+
+@_typing.final
 class ReportScorersRequest(_message.Message):
     """Request of ReportScorers."""
 
@@ -2126,8 +2190,11 @@ class ObservedRouter(_message.Message):
     ROUTER_ID_FIELD_NUMBER: _builtins.int
     REPORTED_AT_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
+    NEWS_FIELD_NUMBER: _builtins.int
     router_id: _builtins.str
     """Name of the router's process."""
+    news: Global___News.ValueType
+    """News of the router: REPORTING or SILENT."""
     @_builtins.property
     def reported_at(self) -> _timestamp_pb2.Timestamp:
         """Time at which the report was received."""
@@ -2142,10 +2209,11 @@ class ObservedRouter(_message.Message):
         router_id: _builtins.str = ...,
         reported_at: _timestamp_pb2.Timestamp | None = ...,
         models: _abc.Iterable[Global___RouterModelState] | None = ...,
+        news: Global___News.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reported_at", b"reported_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "reported_at", b"reported_at", "router_id", b"router_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "news", b"news", "reported_at", b"reported_at", "router_id", b"router_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2162,6 +2230,7 @@ class GetStatusResponse(_message.Message):
     DEPLOYMENTS_FIELD_NUMBER: _builtins.int
     SCORERS_FIELD_NUMBER: _builtins.int
     ROUTERS_FIELD_NUMBER: _builtins.int
+    HOSTS_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     """Lineage of the state that watchers see now, as in Snapshot."""
     sequence: _builtins.int
@@ -2176,7 +2245,11 @@ class GetStatusResponse(_message.Message):
 
     @_builtins.property
     def routers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObservedRouter]:
-        """Routers that report."""
+        """Routers that report, or did so recently."""
+
+    @_builtins.property
+    def hosts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScorerHost]:
+        """Scorer hosts that report, and silent ones whose scorers are in use."""
 
     def __init__(
         self,
@@ -2186,10 +2259,11 @@ class GetStatusResponse(_message.Message):
         deployments: _abc.Iterable[Global___Deployment] | None = ...,
         scorers: _abc.Iterable[Global___ScorerProcess] | None = ...,
         routers: _abc.Iterable[Global___ObservedRouter] | None = ...,
+        hosts: _abc.Iterable[Global___ScorerHost] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployments", b"deployments", "lineage", b"lineage", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployments", b"deployments", "hosts", b"hosts", "lineage", b"lineage", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2368,6 +2442,7 @@ class Snapshot(_message.Message):
     UNDEPLOYED_FIELD_NUMBER: _builtins.int
     EPOCHS_FIELD_NUMBER: _builtins.int
     SUCCEEDS_FIELD_NUMBER: _builtins.int
+    HOSTS_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     """Id of the registry: made with its database, and anew by a restore. Copies of a database have the
     same one.
@@ -2384,7 +2459,7 @@ class Snapshot(_message.Message):
 
     @_builtins.property
     def scorers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScorerProcess]:
-        """Scorer processes that hosts report and that run a registered artifact."""
+        """Scorer processes that hosts report and that run a registered artifact, as last reported."""
 
     @_builtins.property
     def undeployed(self) -> _containers.RepeatedCompositeFieldContainer[Global___Undeployed]:
@@ -2398,6 +2473,12 @@ class Snapshot(_message.Message):
     def succeeds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Lineages that this one succeeds: their watchers accept it."""
 
+    @_builtins.property
+    def hosts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScorerHost]:
+        """Scorer hosts of which the registry has a report. A watcher keeps the ready scorers of hosts that
+        are missing here: the registry knows nothing of them.
+        """
+
     def __init__(
         self,
         *,
@@ -2409,10 +2490,11 @@ class Snapshot(_message.Message):
         undeployed: _abc.Iterable[Global___Undeployed] | None = ...,
         epochs: _abc.Iterable[Global___Epoch] | None = ...,
         succeeds: _abc.Iterable[_builtins.str] | None = ...,
+        hosts: _abc.Iterable[Global___ScorerHost] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployments", b"deployments", "epochs", b"epochs", "lineage", b"lineage", "scorers", b"scorers", "sequence", b"sequence", "succeeds", b"succeeds", "undeployed", b"undeployed", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployments", b"deployments", "epochs", b"epochs", "hosts", b"hosts", "lineage", b"lineage", "scorers", b"scorers", "sequence", b"sequence", "succeeds", b"succeeds", "undeployed", b"undeployed", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -198,6 +198,8 @@ class _WithheldReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Withhe
     """Not set: the share is in effect."""
     WITHHELD_REASON_NOT_READY: _WithheldReason.ValueType  # 1
     """The version has no scorer that is ready."""
+    WITHHELD_REASON_NO_ANSWER: _WithheldReason.ValueType  # 2
+    """Scorers of the version are reported as ready, but none answers the router."""
 
 class WithheldReason(_WithheldReason, metaclass=_WithheldReasonEnumTypeWrapper):
     """Reason why a declared share of traffic is not in effect."""
@@ -206,6 +208,8 @@ WITHHELD_REASON_UNSPECIFIED: WithheldReason.ValueType  # 0
 """Not set: the share is in effect."""
 WITHHELD_REASON_NOT_READY: WithheldReason.ValueType  # 1
 """The version has no scorer that is ready."""
+WITHHELD_REASON_NO_ANSWER: WithheldReason.ValueType  # 2
+"""Scorers of the version are reported as ready, but none answers the router."""
 Global___WithheldReason: _TypeAlias = WithheldReason  # noqa: Y015
 
 class _FeatureDtype:

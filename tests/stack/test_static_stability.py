@@ -1,0 +1,103 @@
+"""Silence of one part withdraws nothing that answers: real processes, under load."""
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from stack.processes import REGISTRY, ROUTER, SCORERS, router_process
+from stack.traffic import Traffic, open_traffic
+from tests.stack.deployed import Deployed, open_deployed
+from tests.stack.waiting import until, until_gone
+from understudy.client.scoring_client import AsyncScoringClient
+from understudy.control.wire_enums import LEVEL_OF
+from understudy.domain.changes import DeployChampion
+from understudy.domain.deployments import DegradationLevel
+from understudy.registry.v1 import registry_pb2 as pb
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
+MODEL = "cancer"
+CALLS = 150
+
+
+@contextmanager
+def suspended(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def under_load(deployed: Deployed) -> AbstractAsyncContextManager[Traffic]:
+    return open_traffic(
+        deployed.stack.addresses.router,
+        model=MODEL,
+        entity="patient",
+        units=deployed.units,
+        rate_per_s=200,
+    )
+
+
+async def news_is(deployed: Deployed, news: pb.News.ValueType) -> bool:
+    status = await asyncio.to_thread(deployed.registry.get_status)
+    return [host.news for host in status.hosts] == [news]
+
+
+async def test_neither_death_nor_silence_costs_a_call_while_another_process_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One stack for all faults, because its start takes longest. No fallback is declared."""
+    monkeypatch.setenv("REGISTRY_SILENT_AFTER_S", "1")
+    async with open_deployed(tmp_path / "s", versions=2) as deployed:
+        await deployed.operator.until_settled(
+            await deployed.operator.change(DeployChampion(2), reason="the former one stays warm")
+        )
+        pids = deployed.stack.supervisor.pids()
+        async with under_load(deployed) as traffic:
+            await traffic.until_ended(CALLS)
+            await kill_champion(deployed, traffic)
+            at_silence = len(traffic.calls)
+            with suspended(pids[SCORERS]):
+                await until(lambda: news_is(deployed, pb.NEWS_SILENT))
+                await traffic.until_ended(traffic.ended + CALLS)
+            with suspended(pids[REGISTRY]):  # it reads no report either
+                await traffic.until_ended(traffic.ended + 2 * CALLS)
+            await until(lambda: news_is(deployed, pb.NEWS_REPORTING))
+        with suspended(pids[SCORERS]):
+            await until(lambda: news_is(deployed, pb.NEWS_SILENT))
+            await start_a_new_router(deployed)
+            client = AsyncScoringClient(deployed.stack.addresses.router, timeout_s=30.0)
+            async with client:
+                answers = [await client.score(MODEL, {"patient": u}) for u in deployed.units[:20]]
+
+    assert traffic.failures == []
+    assert {call.version for call in traffic.calls} == {1, 2}, "the former champion was not asked"
+    assert {(call.version, call.level) for call in traffic.calls[at_silence:]} == {(2, 0)}
+    assert {LEVEL_OF[answer.degradation.level] for answer in answers} == {DegradationLevel.FULL}
+
+
+async def kill_champion(deployed: Deployed, traffic: Traffic) -> None:
+    """Kill the scorer of the champion; return once it answers again, and the former one did."""
+    killed = deployed.scorer(2)
+    os.kill(killed.pid, signal.SIGKILL)
+    await until_gone([killed.pid])
+
+    async def answers_again() -> bool:
+        versions = [call.version for call in traffic.calls]
+        return 1 in versions and set(versions[-CALLS:]) == {2}
+
+    await until(answers_again)
+
+
+async def start_a_new_router(deployed: Deployed) -> None:
+    """Replace the router by one that remembers nothing, as on another machine."""
+    stack = deployed.stack
+    await stack.supervisor.stop(ROUTER)
+    shutil.rmtree(stack.directory.router)
+    await stack.supervisor.start(router_process(stack.directory, stack.addresses, workers=1))
