@@ -29,8 +29,6 @@ from understudy.control.belief import Belief
 from understudy.control.registry_watch import follow, open_registry_channel
 from understudy.features.ports import FeatureStore
 from understudy.features.stores import isolated_store
-from understudy.logs.columns import UnitKeys
-from understudy.logs.schema import UnitKeyForm
 from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.runtime.health import Health
@@ -94,13 +92,7 @@ async def _close(name: str, close: Callable[[], Awaitable[object]]) -> None:
 
 
 def _log_writer(settings: RouterSettings) -> LogWriter:
-    return LogWriter(
-        settings.log_dir,
-        unit_keys=UnitKeys(
-            UnitKeyForm.PLAIN if settings.log_entity_ids else UnitKeyForm.HASHED,
-            settings.log_key.get_secret_value().encode(),
-        ),
-    )
+    return LogWriter(settings.log_dir, ids=settings.logged_ids)
 
 
 def _ports(settings: RouterSettings, store: FeatureStore, logs: LogWriter) -> PipelinePorts:

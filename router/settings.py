@@ -7,12 +7,12 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from router.books.request_log import RequestLines
+from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.runtime.settings import ProcessSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 _MOST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7), without its final zero
 _LAST_PORT = 65_535
-_MOST_KEY_BYTES = 64  # of BLAKE2b
 _CLOSING_SHARE = 0.8  # of the time after the drain
 Rows = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -39,8 +39,10 @@ class RouterSettings(ProcessSettings):
     request_lines_sample_bp: int = Field(default=100, ge=1, le=10_000)
     log_mode: Literal["0700", "0750"] = "0700"  # of the log folders; files 0600 or 0640
     log_group: str = ""  # name or number of the group that reads the logs with 0750
-    log_entity_ids: bool = False  # logs contain hashes of entity ids unless this is set
-    log_key: SecretStr = SecretStr("")  # key of those hashes
+    log_ids: IdForm = IdForm.KEYED  # form of entity and candidate ids in the logs
+    log_key: SecretStr = SecretStr(
+        ""
+    )  # key of their digests; required unless log_ids says otherwise
 
     default_deadline_s: Seconds = 0.1  # used if the caller sets none
     largest_deadline_s: Seconds = 10.0
@@ -99,6 +101,11 @@ class RouterSettings(ProcessSettings):
         """The gRPC target of the health of the process that supervises the workers."""
         return f"unix:{self.state_dir.resolve() / 'router.sock'}"
 
+    @property
+    def logged_ids(self) -> LoggedIds:
+        """The rule by which the logs contain ids."""
+        return LoggedIds(self.log_ids, self.log_key.get_secret_value().encode())
+
     def admin_address(self, worker: int) -> str:
         """Return the gRPC target of a worker's admin socket."""
         return f"unix:{self.state_dir.resolve() / f'worker-{worker}.sock'}"
@@ -126,12 +133,11 @@ class RouterSettings(ProcessSettings):
                 f"state_dir is too deep: an admin socket in it has a path of {socket_bytes} bytes, "
                 f"and Linux allows {_MOST_SOCKET_PATH_BYTES}"
             )
-        if len(self.log_key.get_secret_value().encode()) > _MOST_KEY_BYTES:
-            raise ValueError(f"log_key must not be longer than {_MOST_KEY_BYTES} bytes")
         if bool(self.log_group) != (self.log_mode == "0750"):
             raise ValueError(
                 "log_mode 0750 and log_group must be set together: each needs the other"
             )
+        LoggedIds(self.log_ids, self.log_key.get_secret_value().encode())  # raises for a wrong key
         if self.default_deadline_s > self.largest_deadline_s:
             raise ValueError("default_deadline_s must not be above largest_deadline_s")
         if self.hedge_after_s >= self.scorer_timeout_s:

@@ -34,6 +34,11 @@ class DataDirectory:
         return self.root / "logs"
 
     @property
+    def log_key(self) -> Path:
+        """The secret key of the digests of ids in the logs."""
+        return self.root / "log-key"
+
+    @property
     def router(self) -> Path:
         """The last snapshot and the admin sockets."""
         return self.root / "router"

@@ -1,10 +1,12 @@
 """The processes of a stack on one machine, and their command lines."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from stack.data_directory import EMBEDDED, DataDirectory
+from stack.log_key import log_key_environment
 from understudy.features.stores import open_writer
 from understudy.runtime.free_port import free_ports
 from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
@@ -96,5 +98,6 @@ def router_process(
         ),
         health_target=addresses.router,
         serves_by_children=True,
+        environment=log_key_environment(directory.log_key, os.environ),
         liveness_target=f"unix:{directory.router.resolve() / 'router.sock'}",
     )

@@ -22,13 +22,12 @@ from understudy.domain.features import (
     FeatureView,
     ViewKind,
 )
-from understudy.features.history.audit import AuditReport, KeyForm, ScoreLog, audit_features
+from understudy.domain.logged_ids import IdForm, LoggedIds
+from understudy.features.history.audit import AuditReport, ScoreLog, audit_features
 from understudy.features.history.freshness import FeatureShares, feature_shares, view_freshness
 from understudy.features.history.freshness_metrics import write_metrics
 from understudy.features.loading.history_files import HistorySource
 from understudy.logs.batches import NO_DECISION, ScoreBatchLog
-from understudy.logs.columns import UnitKeys
-from understudy.logs.schema import UnitKeyForm
 from understudy.logs.writer import LogWriter
 
 USER = a_view("user", (*floats(2), Feature("n", FeatureDtype.INT64, default=4)))
@@ -39,7 +38,8 @@ REFS = [
     FeatureRef("user", 1, "n"),
     FeatureRef("user", 1, "f1"),
 ]
-SECRET = b"pepper"
+SECRET = b"pepper and nothing but pepper"
+KEYED = LoggedIds(IdForm.KEYED, SECRET)
 NAN = float("nan")
 
 
@@ -84,9 +84,7 @@ def _log(folder: Path, rows: list[tuple[str, float, list[float], list[int] | Non
 
 
 def _audit(log: ScoreLog, sources: dict[str, HistorySource], **options: Any) -> AuditReport:
-    return audit_features(
-        log, REFS, [USER, SHOP], sources, entity="user", keys=KeyForm(secret=SECRET), **options
-    )
+    return audit_features(log, REFS, [USER, SHOP], sources, entity="user", keys=KEYED, **options)
 
 
 def test_values_served_as_they_were_known_show_no_skew(
@@ -160,9 +158,7 @@ def test_features_left_out_are_reported_with_the_reason(
     refs = [*REFS, FeatureRef("user", 1, "city"), FeatureRef("ask", 1, "km")]
     log = _log(tmp_path, [(_key("a"), 5, [0.1, 7.0, 1.0, 1.0, NAN, 1.0], None)])
 
-    report = audit_features(
-        log, refs, [user, SHOP, ask], sources, entity="user", keys=KeyForm(secret=SECRET)
-    )
+    report = audit_features(log, refs, [user, SHOP, ask], sources, entity="user", keys=KEYED)
 
     assert [each.name for each in report.features] == ["user:f0", "n", "f1"]
     assert report.left_out == (
@@ -241,13 +237,13 @@ def test_metrics_distinguish_features_of_the_same_name(tmp_path: Path) -> None:
         assert f'share{{feature="f0",status="stale",view="{view}"}} {stale}' in text
 
 
-@pytest.mark.parametrize("keys", [UnitKeys(secret=SECRET), UnitKeys(form=UnitKeyForm.PLAIN)])
+@pytest.mark.parametrize("keys", [KEYED, LoggedIds(IdForm.PLAIN)])
 def test_the_log_that_routers_write_can_be_audited(
-    tmp_path: Path, sources: dict[str, HistorySource], keys: UnitKeys
+    tmp_path: Path, sources: dict[str, HistorySource], keys: LoggedIds
 ) -> None:
     vectors = [[0.1, 7.0, 1.0, 1.0], [0.9, 7.0, 4.0, NAN]]
     statuses = [[0, 0, 0, 0], [0, 0, 3, 5]]
-    with LogWriter(tmp_path / "logs", unit_keys=keys) as writer:
+    with LogWriter(tmp_path / "logs", ids=keys) as writer:
         assert writer.offer(_answered(["a", "b"], vectors, statuses))
         assert writer.offer(_answered(["a", "stranger"], [vectors[0]] * 2, None))
     log = ScoreLog(str(tmp_path / "logs" / "score" / "model=m" / "*" / "*.parquet"))
@@ -258,7 +254,7 @@ def test_the_log_that_routers_write_can_be_audited(
         [USER, SHOP],
         sources,
         entity="user",
-        keys=KeyForm(keys.form is UnitKeyForm.HASHED, SECRET),
+        keys=keys,
     )
 
     assert (report.logged_rows, report.matched_rows) == (4, 3)

@@ -170,7 +170,7 @@ def test_history_is_written_and_audited(folder: Path) -> None:
 
     _write_log(folder, [[1.0, 0.5], [3.0, float("nan")]])
     (folder / "set.txt").write_text("# the model's inputs\nuser@1:age\nuser@1:amount\n")
-    chosen = ("--log", "@@log.parquet", "--feature-set", "@@set.txt", "--plain-keys")
+    chosen = ("--log", "@@log.parquet", "--feature-set", "@@set.txt", "--log-ids", "plain")
     stdout, _ = _run(folder, "audit", *common, *chosen)
     assert "2 of 2 logged rows" in stdout
     assert "not compared" not in stdout

@@ -240,7 +240,7 @@ def test_files_of_one_history_may_differ_in_the_type_of_ids(desk: Desk) -> None:
     pq.write_table(pa.table(columns), log)
     history = ("--history", f"user@1={desk.folder}/h/*.parquet")
 
-    stdout, _ = desk.run("audit", "--log", log, *history, "--plain-keys")
+    stdout, _ = desk.run("audit", "--log", log, *history, "--log-ids", "plain")
 
     assert "3 of 3 logged rows" in stdout
 

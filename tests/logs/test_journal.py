@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.logs.builders import score_batch, wait_until
-from understudy.logs.columns import FileKeys, UnitKeys, record_batch, schema_of
+from understudy.domain.logged_ids import IdForm, LoggedIds
+from understudy.logs.columns import FileKeys, record_batch, schema_of
 from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.files import LogFiles
 from understudy.logs.journal import FinishedRows, Journal, JournalReader, finish_journal
@@ -24,7 +25,8 @@ from understudy.logs.writer import LogWriter, WriterLimits
 
 QUICK = WriterLimits(gather_s=0.005, retry_s=0.01)
 KEY = FileKeys().key_of(score_batch())
-SCHEMA = schema_of(KEY, UnitKeys())
+UNKEYED = LoggedIds(IdForm.UNKEYED)
+SCHEMA = schema_of(KEY, UNKEYED)
 
 
 def no_pause() -> None:
@@ -32,7 +34,7 @@ def no_pause() -> None:
 
 
 def arrow_batch(rows: int, first: int = 0) -> pa.RecordBatch:
-    return record_batch([score_batch(rows, first=first)], SCHEMA, UnitKeys())
+    return record_batch([score_batch(rows, first=first)], SCHEMA, UNKEYED)
 
 
 def write_journal(path: Path, *rows: int) -> list[int]:
@@ -121,7 +123,7 @@ def test_a_disk_that_is_full_when_finishing_leaves_the_journal_and_nothing_visib
 
 def test_a_disk_that_fills_in_the_middle_of_a_batch_tears_only_that_batch(tmp_path: Path) -> None:
     now_s = 0.0
-    files = LogFiles(tmp_path, UnitKeys(), RollPolicy(), lambda: now_s, no_pause)
+    files = LogFiles(tmp_path, UNKEYED, RollPolicy(), lambda: now_s, no_pause)
     files.append(KEY, arrow_batch(10))
     (journal,) = (path for path in tmp_path.rglob("*.inprogress") if path.is_file())
     with files_at_most(journal.stat().st_size + 300), pytest.raises(OSError, match="too large"):
@@ -168,7 +170,7 @@ def test_a_full_disk_at_recovery_leaves_the_rows_for_a_later_attempt(tmp_path: P
     dead = open_workspace(tmp_path)
     write_journal(dead.next_journal(KEY), 300)
     dead.release()
-    files = LogFiles(tmp_path, UnitKeys(), RollPolicy(), lambda: 0.0, no_pause)
+    files = LogFiles(tmp_path, UNKEYED, RollPolicy(), lambda: 0.0, no_pause)
 
     with files_at_most(2_000), pytest.raises(OSError, match="too large"):
         list(files.recover())
@@ -178,7 +180,7 @@ def test_a_full_disk_at_recovery_leaves_the_rows_for_a_later_attempt(tmp_path: P
 
 
 def test_a_journal_that_cannot_be_started_leaves_nothing(tmp_path: Path) -> None:
-    files = LogFiles(tmp_path, UnitKeys(), RollPolicy(), lambda: 0.0, no_pause)
+    files = LogFiles(tmp_path, UNKEYED, RollPolicy(), lambda: 0.0, no_pause)
 
     with files_at_most(100), pytest.raises(OSError, match="too large"):
         files.append(KEY, arrow_batch(3))

@@ -18,12 +18,13 @@ from tests.logs.builders import (
     shadow_batch,
     wait_until,
 )
+from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.logs.batches import LogBatch
-from understudy.logs.columns import FileKey, FileKeys, UnitKeys, record_batch
+from understudy.logs.columns import FileKey, FileKeys, record_batch
 from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.files import LogFiles
 from understudy.logs.reader import open_logs
-from understudy.logs.schema import LogKind, UnitKeyForm
+from understudy.logs.schema import LogKind
 from understudy.logs.writer import LogWriter, WriterLimits
 
 QUICK = WriterLimits(gather_s=0.005, retry_s=0.01)
@@ -56,7 +57,7 @@ def test_every_value_of_a_score_batch_is_read_back(tmp_path: Path) -> None:
         statuses=np.array([[0, 3], [1, 0], [2, 2]], np.uint8),
     )
 
-    written(tmp_path, batch, unit_keys=UnitKeys(UnitKeyForm.PLAIN))
+    written(tmp_path, batch, ids=LoggedIds(IdForm.PLAIN))
 
     with open_logs(tmp_path) as reader:
         rows = reader.rows("SELECT * FROM score ORDER BY request_id")
@@ -137,20 +138,23 @@ def test_each_version_width_and_day_gets_its_own_file(tmp_path: Path) -> None:
     assert [row["width"] for row in lengths] == [None, 2, 2, 2, 5]
 
 
-def test_unit_keys_are_hashed_unless_configured_otherwise(tmp_path: Path) -> None:
-    batch = score_batch(2, entity_ids=["alice", "alice"])
+def test_ids_are_hashed_unless_configured_otherwise(tmp_path: Path) -> None:
+    batch = score_batch(2, entity_ids=["alice", "alice"], candidate_ids=["alice", ""])
 
     written(tmp_path / "hashed", batch)
-    written(tmp_path / "keyed", batch, unit_keys=UnitKeys(secret=b"pepper"))
+    written(tmp_path / "keyed", batch, ids=LoggedIds(IdForm.KEYED, b"a pepper of 16 bytes or more"))
 
     keys = {}
     for name in ("hashed", "keyed"):
         with open_logs(tmp_path / name) as reader:
-            (keys[name],) = reader.rows("SELECT DISTINCT unit_key FROM score")
+            (keys[name],) = reader.rows(
+                "SELECT DISTINCT unit_key, candidate_id FROM score WHERE candidate_id IS NOT NULL"
+            )
         assert not any(
             b"alice" in path.read_bytes() for path in (tmp_path / name).rglob("*.parquet")
         )
     assert len(keys["hashed"]["unit_key"]) == 32
+    assert all(row["unit_key"] == row["candidate_id"] for row in keys.values())
     assert keys["hashed"] != keys["keyed"]
 
 
@@ -242,14 +246,14 @@ def test_a_file_is_finished_at_its_age_limit_and_not_before(tmp_path: Path) -> N
 
 def test_open_journals_are_bounded_and_idle_ones_are_closed_first(tmp_path: Path) -> None:
     """Model names come from callers, so one turn may bring any number of them."""
-    unit_keys, keys = UnitKeys(), FileKeys()
+    ids, keys = LoggedIds(IdForm.UNKEYED), FileKeys()
     roll = RollPolicy(open_at_once=3)
-    files = LogFiles(tmp_path, unit_keys, roll, now_s=lambda: 0.0, pause=lambda: None)
+    files = LogFiles(tmp_path, ids, roll, now_s=lambda: 0.0, pause=lambda: None)
 
     def append(model: str) -> None:
         batch = outcome_batch([1.0], model=model)
         key = keys.key_of(batch)
-        files.append(key, record_batch([batch], files.schema_of(key), unit_keys))
+        files.append(key, record_batch([batch], files.schema_of(key), ids))
 
     def open_journals() -> set[str]:
         links = [entry.readlink() for entry in Path("/proc/self/fd").iterdir() if entry.exists()]

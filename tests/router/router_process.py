@@ -125,7 +125,10 @@ async def open_router_process(
             *("-m", "router", "serve", "--listen", address, "--registry", "127.0.0.1:1"),
             *("--features", features, "--log-dir", str(root / "logs"), "--state-dir", str(root)),
         )
-        environment = {f"ROUTER_{name.upper()}": str(value) for name, value in settings.items()}
+        environment = {
+            f"ROUTER_{name.upper()}": str(value)
+            for name, value in {"log_ids": "unkeyed", **settings}.items()
+        }
         await supervisor.start(ProcessSpec(ROUTER, arguments, address, environment))
         yield RouterProcess(address, root, supervisor)
 

@@ -13,6 +13,7 @@ from router.app import serve
 from router.settings import RouterSettings
 from router.workers import reserved
 from tests.router.test_metrics import scrape
+from understudy.domain.logged_ids import IdForm
 from understudy.features.stores import open_writer
 from understudy.registry.v1 import registry_pb2
 from understudy.runtime.free_port import free_port
@@ -33,6 +34,7 @@ async def open_router(root: Path, **settings: Any) -> AsyncIterator[grpc.aio.Cha
             registry="127.0.0.1:1",
             features=f"lmdb:{root / 'features.lmdb'}",
             log_dir=root / "logs",
+            log_ids=IdForm.UNKEYED,
             state_dir=root,
             unready_delay_s=0.0,
             io_nicer=0,  # its threads are this process's

@@ -14,6 +14,7 @@ from tests.router.fakes import FakeScorer
 from tests.router.samples import VIEW, deployment, spec
 from tests.router.world import World, awaited, open_world, until
 from understudy.domain.deployments import Fallback
+from understudy.domain.logged_ids import IdForm
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 pytestmark = pytest.mark.virtual_time
@@ -128,6 +129,7 @@ def test_a_hedge_without_effect_is_refused() -> None:
         RouterSettings(
             features="lmdb:f",
             log_dir=Path("l"),
+            log_ids=IdForm.UNKEYED,
             state_dir=Path("s"),
             hedge_after_s=1.0,
             scorer_timeout_s=1.0,

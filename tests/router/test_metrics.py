@@ -131,6 +131,7 @@ def test_a_router_whose_metrics_port_is_in_use_does_not_start(
                 "ROUTER_LISTEN": "127.0.0.1:0",
                 "ROUTER_STATE_DIR": str(tmp_path),
                 "ROUTER_LOG_DIR": str(tmp_path / "logs"),
+                "ROUTER_LOG_IDS": "unkeyed",
                 "ROUTER_FEATURES": f"lmdb:{tmp_path / 'features.lmdb'}",
             },
         )

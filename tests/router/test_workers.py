@@ -7,6 +7,7 @@ import pytest
 from router.settings import RouterSettings
 from router.workers import supervise
 from tests.stack.waiting import while_progress
+from understudy.domain.logged_ids import IdForm
 from understudy.runtime import exit_codes
 
 pytestmark = pytest.mark.fault
@@ -20,6 +21,7 @@ async def test_workers_that_refuse_their_settings_end_the_router_and_are_not_res
         registry="127.0.0.1:1",
         features=f"lmdb:{tmp_path / 'f'}",
         log_dir=tmp_path / "l",
+        log_ids=IdForm.UNKEYED,
         state_dir=tmp_path / "r",
         workers=2,
     )

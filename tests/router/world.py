@@ -34,6 +34,7 @@ _LIMIT_S = 120.0  # for everything that a test does in a world
 _SETTINGS: dict[str, Any] = {
     "features": "lmdb:unused",  # replaced by a fake store, and nothing is written
     "log_dir": Path("unused"),
+    "log_ids": "unkeyed",
     "state_dir": Path("unused"),
     "least_outstanding_rows": 10,
     "most_outstanding_rows": 1000,

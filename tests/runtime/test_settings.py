@@ -52,6 +52,7 @@ def links(service: str) -> dict[str, str]:
 def test_links_of_services_named_like_our_prefixes_change_no_setting(
     kind: type[ProcessSettings], service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("ROUTER_LOG_IDS", "unkeyed")
     without = load_settings(kind, KINDS[kind])
     for name, value in links(f"{kind.model_config['env_prefix']}{service}").items():
         monkeypatch.setenv(name, value)
@@ -85,6 +86,7 @@ def test_a_setting_named_like_a_link_has_an_effect_if_its_value_is_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ROUTER_METRICS_PORT", "9090")
+    monkeypatch.setenv("ROUTER_LOG_IDS", "unkeyed")
 
     assert load_settings(RouterSettings, KINDS[RouterSettings]).metrics_port == 9090
 
@@ -102,7 +104,9 @@ def test_no_setting_of_ours_is_taken_for_a_link_unless_its_value_is_a_url(
             assert not is_service_link(variable, value) or "://" in value
 
 
-def secret_file(folder: Path, content: bytes = b"hush\n", *, mode: int = 0o600) -> Path:
+def secret_file(
+    folder: Path, content: bytes = b"hush, a key of the logs\n", *, mode: int = 0o600
+) -> Path:
     path = folder / "secret"
     path.write_bytes(content)
     path.chmod(mode)
@@ -120,8 +124,8 @@ def test_a_secret_may_be_in_a_file(
     router = load_settings(RouterSettings, KINDS[RouterSettings])
     aerospike = load_settings(AerospikeSettings, {})
 
-    assert router.log_key.get_secret_value() == "hush"
-    assert aerospike.password.get_secret_value() == "hush"
+    assert router.log_key.get_secret_value() == "hush, a key of the logs"
+    assert aerospike.password.get_secret_value() == "hush, a key of the logs"
     assert "hush" not in router.model_dump_json()
 
 
@@ -133,7 +137,7 @@ def test_a_secret_may_be_in_a_file(
         (b"\n", 0o600, "nothing in"),
         (b"h\xffsh", 0o600, "not in UTF-8"),
         (b"h" * 65_537, 0o600, "more than 65536 bytes"),
-        (b"k" * 65, 0o600, "log_key must not be longer"),
+        (b"k" * 65, 0o600, "log_key must have 16 to 64 bytes and has 65"),
     ],
 )
 def test_a_secret_file_that_is_no_secret_is_refused_without_its_content(

@@ -7,7 +7,6 @@ call handles a slice of rows that is small enough to be quick.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from hashlib import blake2b
 from itertools import chain
 from typing import Any, TypeVar, assert_never
 
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from understudy.domain.logged_ids import LoggedIds
 from understudy.domain.versions import checked_model_name
 from understudy.logs.batches import (
     NO_DECISION,
@@ -23,19 +23,13 @@ from understudy.logs.batches import (
     ScoreBatchLog,
     ShadowBatchLog,
 )
-from understudy.logs.schema import (
-    LogKind,
-    UnitKeyForm,
-    schema_of_kind,
-    with_facts,
-)
+from understudy.logs.schema import LogKind, schema_of_kind, with_facts
 from understudy.logs.sent_names import written_names
 
 BatchT = TypeVar("BatchT", bound=LogBatch)
 
 _DAY_US = 86_400_000_000
 _EPOCH = date(1970, 1, 1)
-_DIGEST_BYTES = 16
 _MAX_KNOWN_KEYS = 1024
 
 
@@ -57,26 +51,6 @@ class FileKey:
 
     def __hash__(self) -> int:
         return self._hash
-
-
-@dataclass(frozen=True, slots=True)
-class UnitKeys:
-    """The form of written unit keys: plain, or a digest keyed with `secret`."""
-
-    form: UnitKeyForm = UnitKeyForm.HASHED
-    secret: bytes = b""  # at most 64 bytes; without a secret, guessable keys can be recognised
-
-    def written(self, keys: Sequence[str]) -> Sequence[str]:
-        match self.form:
-            case UnitKeyForm.PLAIN:
-                return keys
-            case UnitKeyForm.HASHED:
-                # Candidates of one request share their key: hash each distinct key once.
-                digests = {key: self.digest(key) for key in set(keys)}
-                return [digests[key] for key in keys]
-
-    def digest(self, key: str) -> str:
-        return blake2b(key.encode(), digest_size=_DIGEST_BYTES, key=self.secret).hexdigest()
 
 
 @dataclass(slots=True)
@@ -124,13 +98,13 @@ def warm_up() -> None:
     pa.array(np.zeros(1))
 
 
-def schema_of(key: FileKey, unit_keys: UnitKeys) -> pa.Schema:
+def schema_of(key: FileKey, ids: LoggedIds) -> pa.Schema:
     """Return the schema of the file for `key`, with its metadata."""
     schema = schema_of_kind(key.kind, width=len(key.feature_names))
-    return with_facts(schema, unit_key_form=unit_keys.form, feature_names=key.feature_names)
+    return with_facts(schema, ids=ids, feature_names=key.feature_names)
 
 
-def record_batch(batches: Sequence[LogBatch], schema: pa.Schema, unit_keys: UnitKeys) -> Any:
+def record_batch(batches: Sequence[LogBatch], schema: pa.Schema, ids: LoggedIds) -> Any:
     """Return one Arrow record batch with the rows of `batches`, all of one `FileKey`.
 
     Raises:
@@ -140,12 +114,10 @@ def record_batch(batches: Sequence[LogBatch], schema: pa.Schema, unit_keys: Unit
     match first:
         case ScoreBatchLog():
             columns = _score_columns(
-                [b for b in batches if isinstance(b, ScoreBatchLog)], schema, unit_keys
+                [b for b in batches if isinstance(b, ScoreBatchLog)], schema, ids
             )
         case ShadowBatchLog():
-            columns = _shadow_columns(
-                [b for b in batches if isinstance(b, ShadowBatchLog)], unit_keys
-            )
+            columns = _shadow_columns([b for b in batches if isinstance(b, ShadowBatchLog)], ids)
         case OutcomeBatchLog():
             columns = _outcome_columns([b for b in batches if isinstance(b, OutcomeBatchLog)])
         case _:
@@ -154,14 +126,14 @@ def record_batch(batches: Sequence[LogBatch], schema: pa.Schema, unit_keys: Unit
 
 
 def _score_columns(
-    batches: Sequence[ScoreBatchLog], schema: pa.Schema, unit_keys: UnitKeys
+    batches: Sequence[ScoreBatchLog], schema: pa.Schema, ids: LoggedIds
 ) -> dict[str, Any]:
     rows = np.array([b.rows for b in batches])
     decisions = np.concatenate([b.decisions for b in batches])
     return {
         "request_id": _strings(chain.from_iterable(b.request_ids for b in batches)),
-        "candidate_id": _optional_strings([b.candidate_ids for b in batches], rows),
-        "unit_key": _unit_keys(batches, unit_keys),
+        "candidate_id": _candidate_ids(batches, rows, ids),
+        "unit_key": _unit_keys(batches, ids),
         "at_utc": _times(np.repeat(np.array([b.at_us for b in batches]), rows)),
         "version": pa.array(np.repeat(np.array([b.version for b in batches], np.int32), rows)),
         "arm": _strings(_repeated([b.arm for b in batches], rows)),
@@ -185,13 +157,13 @@ def _score_columns(
     }
 
 
-def _shadow_columns(batches: Sequence[ShadowBatchLog], unit_keys: UnitKeys) -> dict[str, Any]:
+def _shadow_columns(batches: Sequence[ShadowBatchLog], ids: LoggedIds) -> dict[str, Any]:
     rows = np.array([b.rows for b in batches])
     shadow_scores = np.concatenate([b.shadow_scores for b in batches])
     return {
         "request_id": _strings(chain.from_iterable(b.request_ids for b in batches)),
-        "candidate_id": _optional_strings([b.candidate_ids for b in batches], rows),
-        "unit_key": _unit_keys(batches, unit_keys),
+        "candidate_id": _candidate_ids(batches, rows, ids),
+        "unit_key": _unit_keys(batches, ids),
         "at_utc": _times(np.repeat(np.array([b.at_us for b in batches]), rows)),
         "shadow_version": pa.array(
             np.repeat(np.array([b.shadow_version for b in batches], np.int32), rows)
@@ -218,9 +190,23 @@ def _outcome_columns(batches: Sequence[OutcomeBatchLog]) -> dict[str, Any]:
     }
 
 
-def _unit_keys(batches: Sequence[ScoreBatchLog | ShadowBatchLog], unit_keys: UnitKeys) -> Any:
+def _unit_keys(batches: Sequence[ScoreBatchLog | ShadowBatchLog], ids: LoggedIds) -> Any:
     keys = list(chain.from_iterable(b.entity_ids for b in batches))
-    return _strings(unit_keys.written(keys))
+    return _strings(ids.written(keys))
+
+
+def _candidate_ids(
+    batches: Sequence[ScoreBatchLog | ShadowBatchLog], rows: NDArray[np.int64], ids: LoggedIds
+) -> Any:
+    """Return the ids of candidates in the form of unit keys: they are ids of entities too."""
+    return _optional_strings([_written_candidates(b.candidate_ids, ids) for b in batches], rows)
+
+
+def _written_candidates(given: Sequence[str] | None, ids: LoggedIds) -> Sequence[str] | None:
+    if given is None:
+        return None
+    # Rows of single calls share the batch, and their candidate id is "".
+    return [digest if each else "" for each, digest in zip(given, ids.written(given), strict=True)]
 
 
 def _per_batch(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from understudy.logs.columns import FileKey, UnitKeys, schema_of
+from understudy.domain.logged_ids import LoggedIds
+from understudy.logs.columns import FileKey, schema_of
 from understudy.logs.decisions.rolling import RollPolicy, Unfinished, due_files
 from understudy.logs.journal import Journal
 from understudy.logs.schema import LogKind
@@ -39,7 +40,7 @@ class _Closed:
 @dataclass(slots=True)
 class LogFiles:
     root: Path
-    unit_keys: UnitKeys
+    ids: LoggedIds
     roll: RollPolicy
     now_s: Callable[[], float]  # monotonic
     pause: Callable[[], None]  # called between slices of work
@@ -50,7 +51,7 @@ class LogFiles:
 
     def schema_of(self, key: FileKey) -> pa.Schema:
         entry = self._open.get(key)
-        return entry[0].schema if entry else schema_of(key, self.unit_keys)
+        return entry[0].schema if entry else schema_of(key, self.ids)
 
     def append(self, key: FileKey, batch: pa.RecordBatch) -> None:
         """Append all rows of `batch`.

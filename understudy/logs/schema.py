@@ -1,7 +1,7 @@
 """The columns of the logs as Arrow schemas: the single definition of their names and types.
 
-Times are UTC without a zone, so that every reader shows the same time. `unit_key` is hashed
-unless the metadata of the file says `plain`.
+Times are UTC without a zone, so that every reader shows the same time. `unit_key` and
+`candidate_id` are digests unless the metadata of the file says `plain`.
 """
 
 import json
@@ -9,11 +9,14 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "1"  # grows when a column changes its meaning; new columns need no new number
+from understudy.domain.logged_ids import LoggedIds
+
+SCHEMA_VERSION = "2"  # grows when a column changes its meaning; new columns need no new number
 
 VERSION_KEY = b"understudy_log_version"
 FEATURE_NAMES_KEY = b"feature_names"  # JSON list, in the order of `features`
-UNIT_KEY_FORM_KEY = b"unit_key_form"
+ID_FORM_KEY = b"id_form"  # of `unit_key` and `candidate_id`
+LOG_KEY_ID_KEY = b"log_key_id"  # name of the key of their digests
 
 
 class LogKind(StrEnum):
@@ -22,11 +25,6 @@ class LogKind(StrEnum):
     SCORE = "score"
     SHADOW = "shadow"
     OUTCOMES = "outcomes"
-
-
-class UnitKeyForm(StrEnum):
-    HASHED = "blake2b-128"
-    PLAIN = "plain"
 
 
 _TIME = pa.timestamp("us")
@@ -93,13 +91,14 @@ def schema_of_kind(kind: LogKind, *, width: int = 0) -> pa.Schema:
 
 
 def with_facts(
-    schema: pa.Schema, *, unit_key_form: UnitKeyForm, feature_names: tuple[str, ...] = ()
+    schema: pa.Schema, *, ids: LoggedIds, feature_names: tuple[str, ...] = ()
 ) -> pa.Schema:
     """Return `schema` with file metadata that readers need besides the columns."""
     return schema.with_metadata(
         {
             VERSION_KEY: SCHEMA_VERSION,
-            UNIT_KEY_FORM_KEY: unit_key_form.value,
+            ID_FORM_KEY: ids.form.value,
+            LOG_KEY_ID_KEY: ids.key_id,
             FEATURE_NAMES_KEY: json.dumps(feature_names),
         }
     )

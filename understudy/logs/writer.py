@@ -18,8 +18,9 @@ from typing import Self
 import structlog
 
 from understudy.domain.errors import UnderstudyError
+from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.logs.batches import LogBatch
-from understudy.logs.columns import FileKey, FileKeys, UnitKeys, record_batch, warm_up
+from understudy.logs.columns import FileKey, FileKeys, record_batch, warm_up
 from understudy.logs.counters import LogCounters
 from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.fault_report import FaultReport
@@ -28,6 +29,7 @@ from understudy.logs.log_queue import LogQueue, kind_of
 from understudy.logs.slices import Slice, cut
 
 _log = structlog.get_logger()
+_NO_IDS = LoggedIds(IdForm.UNKEYED)  # for writers of outcomes, which have none
 _BATCHES_PER_PAUSE = 256
 _PAUSE_S = 0.001  # after each slice, so that the event loop gets the interpreter lock
 
@@ -67,11 +69,11 @@ class LogWriter:
         root: Path,
         *,
         limits: WriterLimits | None = None,
-        unit_keys: UnitKeys | None = None,
+        ids: LoggedIds = _NO_IDS,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = limits or WriterLimits()
-        self._unit_keys = unit_keys or UnitKeys()
+        self._ids = ids
         self._now_s = now_s
         self._wake = threading.Event()
         self._is_closing = threading.Event()
@@ -80,7 +82,7 @@ class LogWriter:
         self.offer: Callable[[LogBatch], bool] = self._queue.offer
         # The same for several batches: all of them are accepted, or none is.
         self.offer_together: Callable[[Sequence[LogBatch]], bool] = self._queue.offer_together
-        self._files = LogFiles(root, self._unit_keys, self._limits.roll, now_s, self._pause)
+        self._files = LogFiles(root, self._ids, self._limits.roll, now_s, self._pause)
         self._file_keys = FileKeys()
         self._slices: deque[Slice] = deque()  # accepted, but not yet in a journal
         self._flushes: deque[threading.Event] = deque()
@@ -195,7 +197,7 @@ class LogWriter:
             piece = self._slices[0]
             try:
                 schema = self._files.schema_of(piece.key)
-                columns = record_batch(piece.batches, schema, self._unit_keys)
+                columns = record_batch(piece.batches, schema, self._ids)
             except Exception as error:  # noqa: BLE001 - a bad batch costs only its own rows
                 self._slices.popleft()
                 self._isolate(piece, error)

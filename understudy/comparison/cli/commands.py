@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from understudy.comparison.cli.ids import print_ids
 from understudy.comparison.cli.output import print_books, print_rows
 from understudy.comparison.decisions.periods import parse_since
 from understudy.domain.errors import InconclusiveError
+from understudy.domain.logged_ids import IdForm
 from understudy.domain.versions import checked_model_name
 from understudy.logs.schema import LogKind
 from understudy.runtime.command_line import CommandGroup
+from understudy.runtime.log_key import LogIdsOption, LogKeyFile, read_logged_ids
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.terminal.screen import Screen
@@ -124,6 +127,18 @@ def sql(
     opened = open_logs_unsafely if unsafe else open_logs_to_any_query
     with opened(log_dir) as reader:
         print_rows(reader.rows(query), output)
+
+
+@app.command()
+def digest(
+    ids: Annotated[list[str], typer.Argument(help="entity, unit key or candidate ids")],
+    *,
+    log_ids: LogIdsOption = IdForm.KEYED,
+    log_key_file: LogKeyFile = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show ids as the columns unit_key and candidate_id contain them, for queries."""
+    print_ids(ids, read_logged_ids(log_ids, log_key_file), output)
 
 
 @outcomes.command("import")

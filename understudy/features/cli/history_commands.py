@@ -16,7 +16,9 @@ from understudy.domain.errors import (
     NotFoundError,
 )
 from understudy.domain.features import FeatureRef, FeatureView, ViewKind
+from understudy.domain.logged_ids import IdForm
 from understudy.features.cli.options import StoreUrl, ViewsFile
+from understudy.runtime.log_key import LogIdsOption, LogKeyFile, read_logged_ids
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.terminal.screen import Screen
@@ -104,12 +106,8 @@ def audit(
     created_time_column: CreatedTimeColumn = None,
     entity: Annotated[str | None, typer.Option(help="Entity type of the log's unit keys.")] = None,
     where: Where = "",
-    plain_keys: Annotated[
-        bool, typer.Option("--plain-keys", help="The log has plain ids, not digests.")
-    ] = False,
-    key_secret: Annotated[
-        str, typer.Option(envvar="UNDERSTUDY_UNIT_KEY_SECRET", help="Secret of the log's digests.")
-    ] = "",
+    log_ids: LogIdsOption = IdForm.KEYED,
+    log_key_file: LogKeyFile = None,
     max_rows: Annotated[int, typer.Option(min=1, help="Logged rows to compare.")] = 100_000,
     tolerance: Annotated[
         float, typer.Option(min=0, max=1, help="Relative difference that counts as none.")
@@ -121,7 +119,7 @@ def audit(
     output: Output = Format.TABLE,
 ) -> None:
     """Compare served vectors with the history of the same entity and time."""
-    from understudy.features.history.audit import KeyForm, ScoreLog, audit_features  # noqa: PLC0415 - slow import
+    from understudy.features.history.audit import ScoreLog, audit_features  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
     known = load_views(views)
@@ -131,7 +129,7 @@ def audit(
         known,
         _sources(history, known, (entity_column, event_time_column, created_time_column)),
         entity=entity or _only_entity(known),
-        keys=KeyForm(not plain_keys, key_secret.encode()),
+        keys=read_logged_ids(log_ids, log_key_file),
         max_rows=max_rows,
         tolerance=tolerance,
         worst=worst,

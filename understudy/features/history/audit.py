@@ -5,7 +5,6 @@ This module knows the score log only by its path and column names.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +13,13 @@ import pyarrow.compute as pc
 
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, ViewKind
+from understudy.domain.logged_ids import LoggedIds
 from understudy.features.decisions.arrow_columns import plain
 from understudy.features.decisions.feature_columns import column_names
 from understudy.features.decisions.parity import FeatureParity, parity_of
 from understudy.features.history.history import AT_COLUMN, get_historical_features
 from understudy.features.history.log_files import open_log, quoted
 from understudy.features.loading.history_files import HistorySource, entity_ids_in
-
-_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +32,6 @@ class ScoreLog:
     vector_column: str = "features"
     statuses_column: str = "statuses"
     where: str = ""  # SQL condition over the columns of the log, e.g. "version = 3"
-
-
-@dataclass(frozen=True, slots=True)
-class KeyForm:
-    """The form of entity ids in the log: plain, or keyed BLAKE2b digests of 128 bits."""
-
-    hashed: bool = True
-    secret: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +57,7 @@ def audit_features(
     sources: Mapping[str, HistorySource],
     *,
     entity: str,
-    keys: KeyForm,
+    keys: LoggedIds,
     max_rows: int = 100_000,
     tolerance: float = 0.0,
     worst: int = 3,
@@ -81,7 +71,7 @@ def audit_features(
         sources: the history of each view, by `name@version`.
         entity: the entity type of the log's keys. Features of other entity types have no key
             in the log and are not compared.
-        keys: the form of the ids in the log.
+        keys: the rule by which the log contains ids.
         max_rows: the largest number of rows to compare, spread evenly over the log.
         tolerance: relative difference up to which two numbers count as equal.
         worst: number of cases to keep per feature.
@@ -177,7 +167,7 @@ def _ids_by_key(
     entity: str,
     views: Sequence[FeatureView],
     sources: Mapping[str, HistorySource],
-    keys: KeyForm,
+    keys: LoggedIds,
 ) -> dict[str, str]:
     """Return the entity ids of the history, by their keys in the log."""
     ids: set[str] = set()
@@ -185,12 +175,8 @@ def _ids_by_key(
         source = sources.get(str(view))
         if view.entity == entity and source is not None:
             ids |= entity_ids_in(view, source)
-    if not keys.hashed:
-        return {each: each for each in ids}
-    return {
-        blake2b(each.encode(), digest_size=_DIGEST_BYTES, key=keys.secret).hexdigest(): each
-        for each in ids
-    }
+    listed = list(ids)
+    return dict(zip(keys.written(listed), listed, strict=True))
 
 
 def _why_not_compared(ref: FeatureRef, views: Sequence[FeatureView], entity: str) -> str | None:

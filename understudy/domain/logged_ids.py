@@ -1,0 +1,66 @@
+"""Entity and candidate ids as the logs contain them.
+
+The digest of an id hides it only from readers who cannot list all ids and hash them. A secret key
+prevents that, so ids are keyed unless an operator declares another form.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+
+LEAST_KEY_BYTES, MOST_KEY_BYTES = 16, 64  # of BLAKE2b; a shorter key could be guessed
+_DIGEST_BYTES = 16
+_KEY_ID_BYTES = 8
+_KEY_ID_OF = b"understudy log key"
+
+
+class IdForm(StrEnum):
+    """The form of the ids in a log."""
+
+    KEYED = "keyed"  # BLAKE2b digests of 128 bits under a secret key
+    UNKEYED = "unkeyed"  # the same without a key: an id that can be guessed can be recognised
+    PLAIN = "plain"  # the ids themselves
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIds:
+    """The rule by which ids are written, and found again.
+
+    Raises:
+        ValueError: on construction, if the form needs a key of another length, or none.
+    """
+
+    form: IdForm
+    key: bytes = field(default=b"", repr=False)
+
+    def __post_init__(self) -> None:
+        if self.form is IdForm.KEYED and not LEAST_KEY_BYTES <= len(self.key) <= MOST_KEY_BYTES:
+            raise ValueError(
+                f"log_key must have {LEAST_KEY_BYTES} to {MOST_KEY_BYTES} bytes and has {len(self.key)}; "
+                "without one, log_ids is unkeyed (ids can be guessed) or plain"
+            )
+        if self.form is not IdForm.KEYED and self.key:
+            raise ValueError(f"log_key has no effect because log_ids is {self.form}")
+
+    @property
+    def key_id(self) -> str:
+        """The name of the key, which does not reveal it; empty if there is none."""
+        if not self.key:
+            return ""
+        return blake2b(_KEY_ID_OF, digest_size=_KEY_ID_BYTES, key=self.key).hexdigest()
+
+    def written(self, ids: Sequence[str]) -> Sequence[str]:
+        """Return `ids` as they are written, in their order."""
+        if self.form is IdForm.PLAIN:
+            return ids
+        keyed = blake2b(digest_size=_DIGEST_BYTES, key=self.key)
+        # Candidates of one request share their unit key: hash each distinct id once.
+        digests = {each: _continued(keyed, each) for each in set(ids)}
+        return [digests[each] for each in ids]
+
+
+def _continued(keyed: blake2b, text: str) -> str:
+    digest = keyed.copy()  # the key is hashed once and not for each id
+    digest.update(text.encode())
+    return digest.hexdigest()
