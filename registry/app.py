@@ -13,6 +13,7 @@ import structlog
 
 from registry.change_deployment import DeploymentChanger
 from registry.register_version import Registrar
+from registry.restore_registry import Restorer
 from registry.server.live_state import LiveOptions, LiveState
 from registry.server.receive_artifact import UploadLimits
 from registry.server.service import Parts, RegistryService, add_registry
@@ -77,6 +78,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         parts = Parts(
             live=live,
             changer=DeploymentChanger(engine, _utc_now),
+            restorer=Restorer(engine, _utc_now),
             submissions=Submissions(
                 live=live,
                 registrar=Registrar(engine, artifacts, _utc_now),

@@ -8,10 +8,11 @@ from sqlalchemy import Connection, Engine
 
 from registry.decisions.changes import apply_change, gains, needed_revision
 from registry.decisions.request_contract import ModelVersions
-from registry.store import audit_log, revisions, versions
+from registry.store import lineage, revisions, versions
 from registry.store.database import reading, writing
+from registry.store.recorded_revisions import record_revision
 from registry.store.revisions import StoredRevision
-from understudy.domain.canonical import canonical_json, digest_of_text
+from understudy.domain.canonical import digest_of_text
 from understudy.domain.changes import ACTIONS, Change, Ended, Revision, Rollback
 from understudy.domain.errors import (
     ConflictError,
@@ -101,6 +102,7 @@ class DeploymentChanger:
             model=model,
             versions=known,
             first_salt=model,
+            last_restored=lineage.latest(connection).revision,
         )
         # Going back must always be possible: expiry only blocks the next step forward.
         if not isinstance(change, Rollback):
@@ -122,27 +124,8 @@ class DeploymentChanger:
         at_ns = round(self.now().timestamp() * 1e9)
         action = ACTIONS[type(request.change)]
         content = after.last if isinstance(after, Ended) else after
-        revisions.add_revision(
-            connection, StoredRevision(content, request.actor, action, request.reason, at_ns)
-        )
-        details = {
-            "from_digest": None if before is None else before.digest,
-            "to_digest": after.digest,
-            "to_contract": content.contract.digest,
-        }
-        return audit_log.append(
-            connection,
-            audit_log.Event(
-                at_ns=at_ns,
-                actor=request.actor,
-                action=action,
-                model=request.model,
-                reason=request.reason,
-                details_json=canonical_json(details),
-                from_revision=0 if before is None else before.revision,
-                to_revision=after.revision,
-            ),
-        )
+        stored = StoredRevision(content, request.actor, action, request.reason, at_ns)
+        return record_revision(connection, before, stored)
 
 
 def _versions_of(connection: Connection, model: str) -> ModelVersions:

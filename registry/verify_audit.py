@@ -10,10 +10,11 @@ from registry.decisions.audit_chain import (
     RecordedRow,
     discrepancies,
     first_break,
+    lineage_digest,
     revision_digest,
     version_digest,
 )
-from registry.store import audit_log, revisions, versions
+from registry.store import audit_log, lineage, revisions, versions
 from understudy.domain.canonical import digest_of_text
 from understudy.domain.changes import Action
 
@@ -41,6 +42,9 @@ def _present(connection: Connection) -> Iterator[Effect]:
         provenance = digest_of_text(version.provenance_json)
         digest = version_digest(spec.artifact_digest, provenance)
         yield Effect(Action.REGISTER, spec.ref.model, spec.ref.number, digest)
+    for each in lineage.read_all(connection)[1:]:  # a database begins with the first
+        digest = lineage_digest(lineage.content_of(each))
+        yield Effect(Action.RESTORE, "", each.place, digest)
     for model in revisions.models_with_revisions(connection):
         for stored in revisions.history_of(connection, model):
             deployment = stored.deployment

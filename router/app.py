@@ -27,6 +27,7 @@ from router.revision.live_models import LiveModels
 from router.settings import RouterSettings
 from understudy.control.belief import Belief
 from understudy.control.registry_watch import follow, open_registry_channel
+from understudy.control.report_wire import belief_to_wire
 from understudy.features.ports import FeatureStore
 from understudy.features.stores import isolated_store
 from understudy.logs.writer import LogWriter
@@ -121,7 +122,7 @@ async def _in_background(
     first_snapshot = asyncio.Event()
     background = [
         tasks.create_task(_follow(channel, belief, router_id, models, first_snapshot)),
-        tasks.create_task(_report(channel, router_id, models)),
+        tasks.create_task(_report(channel, belief, router_id, models)),
         tasks.create_task(models.sweep_forever()),
     ]
     if settings.io_nicer:
@@ -183,12 +184,16 @@ async def _follow(
         first_snapshot.set()
 
 
-async def _report(channel: grpc.aio.Channel, router_id: str, models: LiveModels) -> None:
+async def _report(
+    channel: grpc.aio.Channel, belief: Belief, router_id: str, models: LiveModels
+) -> None:
     """Report the live state to the registry, on change and as a heartbeat."""
     stub = registry_pb2_grpc.RegistryServiceStub(channel)
     while True:
         await asyncio.sleep(_REPORT_S)
-        request = registry_pb2.ReportRouterRequest(router_id=router_id, models=model_states(models))
+        request = registry_pb2.ReportRouterRequest(
+            router_id=router_id, models=model_states(models), belief=belief_to_wire(belief.report)
+        )
         try:
             await stub.ReportRouter(request, timeout=_REPORT_S)
         except grpc.aio.AioRpcError as error:

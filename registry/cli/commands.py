@@ -23,10 +23,11 @@ from registry.cli.output import (
     print_audit,
     print_history,
     print_report,
-    print_status,
+    print_restore,
     print_version,
     print_versions,
 )
+from registry.cli.status_output import print_status
 from understudy.control.client import DEFAULT_REGISTRY, NewVersion, RegistryClient
 from understudy.control.wire import file_from_wire
 from understudy.domain.errors import CheckFailedError, Fault, InvalidInputError, RefusedError
@@ -210,6 +211,36 @@ def audit(
         if not response.chain_intact:
             broken = [CheckFailedError(f"audit log: {fault}") for fault in response.faults]
             raise ExceptionGroup("the audit log is broken", broken)
+
+
+@app.command()
+def restore(
+    *,
+    successor_of: Annotated[
+        str, typer.Option(help="lineage whose routers and hosts are to accept this registry")
+    ],
+    revisions_above: Annotated[
+        int | None, typer.Option(min=0, help="number that revisions must exceed [those reported]")
+    ] = None,
+    ends: Annotated[
+        list[str] | None, typer.Option(help="model of the predecessor that ends; repeatable")
+    ] = None,
+    reason: Reason,
+    dry_run: DryRun = False,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Make this registry the successor of a lost one, so that routers and hosts accept it."""
+    request = pb.RestoreRegistryRequest(
+        successor_of=successor_of,
+        reason=reason,
+        dry_run=dry_run,
+        revisions_above=revisions_above,
+        ends=ends or (),
+    )
+    with RegistryClient(registry, actor=actor) as client:
+        print_restore(client.restore(request), successor_of, output)
 
 
 app.add_typer(deployment_commands.app)

@@ -8,8 +8,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from registry.cli.contract_output import contract_rows, needs_rows, print_contracts
-from understudy.control.report_wire import withheld_from_wire
+from registry.cli.contract_output import contract_rows, needs_rows
 from understudy.control.wire_enums import shown_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.json_output import print_json
@@ -19,7 +18,7 @@ from understudy.runtime.terminal.plain_text import shown
 from understudy.runtime.terminal.screen import Screen
 
 _DIGEST = re.compile("[0-9a-f]{64}")
-_DIGEST_SHOWN = 12
+DIGEST_SHOWN = 12
 
 
 def print_report(
@@ -38,8 +37,8 @@ def print_report(
     elif isinstance(response, pb.RegisterVersionResponse) and response.HasField("version"):
         ref = response.version.ref
         screen.say(
-            f"registered {ref.model}@{ref.number}, artifact {report.artifact_digest[:_DIGEST_SHOWN]}, "
-            f"provenance {report.provenance_digest[:_DIGEST_SHOWN]}"
+            f"registered {ref.model}@{ref.number}, artifact {report.artifact_digest[:DIGEST_SHOWN]}, "
+            f"provenance {report.provenance_digest[:DIGEST_SHOWN]}"
         )
     else:
         screen.say("complete: the gate finds nothing; nothing was registered")
@@ -54,9 +53,9 @@ def print_versions(versions: Sequence[pb.Version], output: Format) -> None:
         [
             (
                 f"{each.ref.model}@{each.ref.number}",
-                each.artifact_digest[:_DIGEST_SHOWN],
-                each.provenance_digest[:_DIGEST_SHOWN],
-                _time(each.registered_at),
+                each.artifact_digest[:DIGEST_SHOWN],
+                each.provenance_digest[:DIGEST_SHOWN],
+                shown_time(each.registered_at),
                 each.registered_by,
             )
             for each in versions
@@ -73,7 +72,10 @@ def print_version(version: pb.Version, output: Format) -> None:
         ("field", "value"),
         [
             ("version", f"{version.ref.model}@{version.ref.number}"),
-            ("registered", f"{shown(_time(version.registered_at))} by {version.registered_by}"),
+            (
+                "registered",
+                f"{shown(shown_time(version.registered_at))} by {version.registered_by}",
+            ),
             ("artifact", version.artifact_digest),
             ("provenance", version.provenance_digest),
             ("inputs", _tensors(version.inputs)),
@@ -99,17 +101,32 @@ def print_change(
         screen.say(
             f"{before.model}: {current} ->{verb} not deployed (revision {response.revision})"
         )
-        screen.table(("part", "before"), _parts(before))
+        screen.table(("part", "before"), deployment_parts(before))
         return
     screen.say(f"{after.model}: {current} ->{verb} revision {after.revision} ({after.digest[:12]})")
     rows = [
         (name, old if response.HasField("before") else "", new)
-        for (name, old), (_, new) in zip(_parts(before), _parts(after), strict=True)
+        for (name, old), (_, new) in zip(
+            deployment_parts(before), deployment_parts(after), strict=True
+        )
     ]
     if is_rollback and after.champion == before.champion:
         changed = ", ".join(name for name, old, new in rows if old != new) or "what no row shows"
         screen.say(f"champion unchanged (@{after.champion}); rolled back: {changed}")
     screen.table(("part", "before", "after"), rows)
+
+
+def print_restore(response: pb.RestoreRegistryResponse, successor_of: str, output: Format) -> None:
+    if output is Format.JSON:
+        print_json(message_value(response))
+        return
+    screen, ended = Screen(), "".join(f"; {model} ends" for model in response.ends)
+    models = ", ".join(each.model for each in response.deployments) or "no deployment"
+    if response.applied:
+        screen.say(f"registry {response.lineage} succeeds {successor_of}")
+    else:
+        screen.say(f"registry {response.lineage} would succeed {successor_of} under a new lineage")
+    screen.say(f"revision {response.revision}: {models}{ended}")
 
 
 def print_history(entries: Sequence[pb.RevisionEntry], output: Format) -> None:
@@ -131,76 +148,15 @@ def print_history(entries: Sequence[pb.RevisionEntry], output: Format) -> None:
         [
             (
                 str(each.deployment.revision),
-                _time(each.at),
+                shown_time(each.at),
                 each.actor,
                 _action(each.action),
-                *[value for _, value in _parts(each.deployment)[:3]],
-                each.deployment.digest[:_DIGEST_SHOWN],
+                *[value for _, value in deployment_parts(each.deployment)[:3]],
+                each.deployment.digest[:DIGEST_SHOWN],
                 each.reason,
             )
             for each in entries
         ],
-    )
-
-
-def print_status(status: pb.GetStatusResponse, output: Format) -> None:
-    if output is Format.JSON:
-        print_json(message_value(status))
-        return
-    screen = Screen()
-    screen.say(f"registry {status.lineage}, state {status.sequence}")
-    screen.table(
-        ("model", "revision", "champion", "challengers", "shadows", "fallback", "standby"),
-        [
-            (
-                each.model,
-                str(each.revision),
-                *[value for _, value in _parts(each)[:4]],
-                _standby(each),
-            )
-            for each in status.deployments
-        ],
-        title="declared",
-    )
-    print_contracts(status.deployments, screen)
-    screen.table(
-        ("scorer", "state", "address", "loaded", "restarts", "host", "last error"),
-        [
-            (
-                f"{each.ref.model}@{each.ref.number}/{each.replica}",
-                shown_name(pb.ScorerState.Name(each.state), "SCORER_STATE"),
-                each.address,
-                _loaded(each),
-                str(each.restarts),
-                each.host_id,
-                each.last_error,
-            )
-            for each in status.scorers
-        ],
-        title="scorers",
-    )
-    if silent := [host for host in status.hosts if host.news == pb.NEWS_SILENT]:
-        screen.table(
-            ("silent host", "last report"),
-            [(host.host_id, _time(host.silent_since)) for host in silent],
-            title="no news: their scorers stay in use while they answer",
-        )
-    screen.table(
-        ("router", "model", "revision", "champion", "live weights", "withheld", "reported"),
-        [
-            (
-                router.router_id,
-                model.model,
-                str(model.revision),
-                f"@{model.champion}" if model.HasField("champion") else "none",
-                _shares((c.version, c.weight_bp) for c in model.effective),
-                "; ".join(str(withheld_from_wire(each)) for each in model.withheld),
-                _reported(router),
-            )
-            for router in status.routers
-            for model in router.models
-        ],
-        title="routers",
     )
 
 
@@ -213,14 +169,14 @@ def print_audit(response: pb.ListAuditResponse, output: Format) -> None:
         [
             (
                 str(each.sequence),
-                _time(each.at),
+                shown_time(each.at),
                 each.actor,
                 _action(each.action),
                 each.model,
                 f"{each.from_revision} -> {each.to_revision}" if each.to_revision else "",
                 _details(each.details_json),
                 each.reason,
-                each.digest[:_DIGEST_SHOWN],
+                each.digest[:DIGEST_SHOWN],
             )
             for each in response.entries
         ],
@@ -229,19 +185,6 @@ def print_audit(response: pb.ListAuditResponse, output: Format) -> None:
 
 def _action(action: pb.Action.ValueType) -> str:
     return shown_name(pb.Action.Name(action), "ACTION")
-
-
-def _loaded(process: pb.ScorerProcess) -> str:
-    """Return the artifact that a process reports as loaded, highlighted if it is not the declared."""
-    loaded = process.loaded_digest[:_DIGEST_SHOWN]
-    if not loaded or process.loaded_digest == process.artifact_digest:
-        return loaded
-    return f"{loaded}, NOT {process.artifact_digest[:_DIGEST_SHOWN]}: not used"
-
-
-def _reported(router: pb.ObservedRouter) -> str:
-    at = shown(_time(router.reported_at))
-    return f"{at}, silent" if router.news == pb.NEWS_SILENT else at
 
 
 def _details(details_json: str) -> str:
@@ -260,13 +203,13 @@ def _detail(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     text = str(value)
-    return text[:_DIGEST_SHOWN] if _DIGEST.fullmatch(text) else text
+    return text[:DIGEST_SHOWN] if _DIGEST.fullmatch(text) else text
 
 
-def _parts(deployment: pb.Deployment) -> list[tuple[str, str]]:
+def deployment_parts(deployment: pb.Deployment) -> list[tuple[str, str]]:
     return [
         ("champion", f"@{deployment.champion}"),
-        ("challengers", _shares((c.version, c.weight_bp) for c in deployment.challengers)),
+        ("challengers", shown_shares((c.version, c.weight_bp) for c in deployment.challengers)),
         ("shadows", _shadows(deployment.shadows)),
         ("fallback", _fallback(deployment.fallback)),
         (
@@ -280,17 +223,13 @@ def _parts(deployment: pb.Deployment) -> list[tuple[str, str]]:
     ]
 
 
-def _shares(shares: Iterable[tuple[int, int]]) -> str:
+def shown_shares(shares: Iterable[tuple[int, int]]) -> str:
     return ", ".join(f"@{version} {share_bp / 100:g}%" for version, share_bp in shares)
 
 
 def _shadows(shadows: Iterable[pb.Shadow]) -> str:
-    shown = ((_shares([(s.version, s.sample_bp)]), s.refuses_defaults) for s in shadows)
+    shown = ((shown_shares([(s.version, s.sample_bp)]), s.refuses_defaults) for s in shadows)
     return ", ".join(f"{share} without defaults" if refuses else share for share, refuses in shown)
-
-
-def _standby(deployment: pb.Deployment) -> str:
-    return ", ".join(f"@{number}" for number in deployment.standby)
 
 
 def _fallback(fallback: pb.Fallback) -> str:
@@ -306,7 +245,7 @@ def _tensors(tensors: Iterable[pb.TensorSpec]) -> str:
     return "\n".join(f"{t.name} {t.datatype} {list(t.shape)}" for t in tensors)
 
 
-def _time(at: Timestamp) -> datetime:
+def shown_time(at: Timestamp) -> datetime:
     return at.ToDatetime(tzinfo=UTC).replace(microsecond=0)
 
 

@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from understudy.domain.canonical import digest_of, exact_integer
 from understudy.domain.changes import Action
@@ -41,8 +42,8 @@ class RecordedRow:
 
 
 def concerns(row: AuditRow, model: str) -> bool:
-    """Return whether the row belongs to a model's view; a drill's does to that of every model."""
-    return row.action == Action.DRILL or model == row.model
+    """Return whether the row belongs to a model's view; one without a model belongs to every view."""
+    return row.model in {"", model}
 
 
 def first_break(recorded: Sequence[RecordedRow]) -> int | None:
@@ -81,6 +82,8 @@ def effect_of(row: AuditRow) -> Effect:
         number = int(details["version"].rpartition("@")[2])
         digest = version_digest(details["artifact_digest"], details["provenance_digest"])
         return Effect(Action.REGISTER, row.model, number, digest)
+    if row.action == Action.RESTORE and not row.model:
+        return Effect(Action.RESTORE, "", details["place"], lineage_digest(details))
     digest = revision_digest(details["to_digest"], details["to_contract"])
     return Effect(row.action, row.model, row.to_revision, digest)
 
@@ -91,6 +94,10 @@ def version_digest(artifact: str, provenance: str) -> str:
 
 def revision_digest(deployment: str, contract: str) -> str:
     return digest_of("revision/1", {"deployment": deployment, "contract": contract})
+
+
+def lineage_digest(content: Mapping[str, Any]) -> str:
+    return digest_of("lineage/1", dict(content))
 
 
 def discrepancies(recorded: Sequence[RecordedRow], present: Iterable[Effect]) -> tuple[str, ...]:
@@ -118,4 +125,6 @@ def _named(effect: Effect | None) -> str:
         return "an unreadable row"
     if effect.action == Action.REGISTER:
         return f"version {effect.model}@{effect.number}"
+    if not effect.model:
+        return f"lineage {effect.number}"
     return f"revision {effect.number} of {effect.model} by {effect.action}"

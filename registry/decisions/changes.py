@@ -56,6 +56,7 @@ def apply_change(
     model: str,
     versions: ModelVersions,
     first_salt: str,
+    last_restored: int = 0,
 ) -> Revision:
     """Return the revision that follows `current` under `change`.
 
@@ -66,6 +67,7 @@ def apply_change(
         model: the model's name.
         versions: those registered for the model; a revision names no others.
         first_salt: salt of the first revision. Later ones keep it, so that entities keep their arm.
+        last_restored: the number that the last restore gave, which no later one reuses; 0 for none.
 
     Raises:
         NotFoundError: the change names a version or revision that does not exist.
@@ -74,7 +76,7 @@ def apply_change(
         InvalidInputError: the revision would contradict itself, e.g. weights above 10000; or the
             change of a contract or the rules name a feature that does not exist.
     """
-    revision = 1 if current is None else current.revision + 1
+    revision = max(0 if current is None else current.revision, last_restored) + 1
     if isinstance(change, Undeploy):
         return Ended(replace(_deployed(current, model), revision=revision, standby=()))
     match current:
@@ -110,10 +112,13 @@ def needed_revision(past: Sequence[PastRevision], change: Change) -> int | None:
         RefusedError: a rollback names no revision and the last change was also a rollback:
             undoing that would restore the state that was just left.
     """
-    if not past or not isinstance(change, Rollback):
+    if not isinstance(change, Rollback):
         return None
     if change.to_revision is not None:
         return change.to_revision
+    past = [each for each in past if each.action != Action.RESTORE]  # it changed only the number
+    if not past:
+        return None
     if past[0].action == ACTIONS[Rollback]:
         raise RefusedError(
             f"revision {past[0].revision} is itself a rollback, and undoing it would restore the "

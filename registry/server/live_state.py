@@ -22,6 +22,7 @@ from registry.server.watchers import Watchers
 from registry.store import host_reports, lineage
 from registry.store.database import reading, writing
 from registry.store.lineage import OpenedEpoch
+from understudy.domain.belief import Refusal
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.domain.reports import RouterReport, ScorersReport
@@ -107,15 +108,19 @@ class LiveState:
 
     async def report_scorers(self, report: ScorersReport) -> None:
         """Take a checked report; publish and keep it when it says something new."""
+        before = self.observed.refusal_of(report.host_id)
         if not self.observed.report_scorers(report, at=self._now(), now_s=self._now_s()):
             return
+        _log_refusal(report.host_id, before, self.observed.refusal_of(report.host_id))
         self._log_ignored(report)
         self._publish()
         async with self._saving:
             await self.run(lambda: self._save_report(report))
 
     def report_router(self, report: RouterReport) -> None:
+        before = self.observed.refusal_of(report.router_id)
         self.observed.report_router(report, at=self._now(), now_s=self._now_s())
+        _log_refusal(report.router_id, before, self.observed.refusal_of(report.router_id))
 
     @property
     def snapshot(self) -> Snapshot:
@@ -251,6 +256,14 @@ class LiveState:
         except UnavailableError:
             # They are gone from the published state; a later start will find them and wait.
             _log.exception("host_reports_not_forgotten")
+
+
+def _log_refusal(name: str, before: Refusal | None, now: Refusal | None) -> None:
+    """Log a refusal when it begins or changes, not with each report."""
+    if now is None and before is not None:
+        _log.info("watcher_accepts_again", watcher=name)
+    elif now is not None and not now.repeats(before):
+        _log.warning("watcher_refuses", watcher=name, reason=now.reason.value, why=now.why)
 
 
 def _sound_reports(kept: Mapping[str, str]) -> Iterator[ScorersReport]:

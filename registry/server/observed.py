@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from understudy.domain.belief import Refusal, WatcherBelief
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.domain.snapshots import News, ScorerHost, ScorerProcess
 
@@ -119,6 +120,17 @@ class Observed:
             for process in heard.report.processes
             if latest[process.address] == name
         ]
+
+    def refusal_of(self, name: str) -> Refusal | None:
+        """Return the refusal that a host or router reports; None if there is none."""
+        heard = self._hosts.get(name) or self._routers.get(name)
+        belief = None if heard is None else heard.report.belief
+        return None if belief is None else belief.refusal
+
+    def beliefs(self) -> dict[str, WatcherBelief]:
+        """Return the belief of each host that reports one, in order of their names."""
+        found = {name: heard.report.belief for name, heard in sorted(self._hosts.items())}
+        return {name: belief for name, belief in found.items() if belief is not None}
 
     def routers(self) -> list[Heard[RouterReport]]:
         """Return the last report of each router, in order of their names."""

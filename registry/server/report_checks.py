@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 
+from understudy.domain.belief import WatcherBelief
 from understudy.domain.errors import Fault, InvalidInputError, raise_any
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.domain.snapshots import ScorerProcess
@@ -26,7 +27,11 @@ def checked_scorers_report(
     """
     raise_any(chain(already_found, _scorers_faults(report)))
     shown = (_shown_process(each) for each in report.processes)
-    return replace(report, processes=tuple(replace(each, host_id=report.host_id) for each in shown))
+    return replace(
+        report,
+        processes=tuple(replace(each, host_id=report.host_id) for each in shown),
+        belief=_shown_belief(report.belief),
+    )
 
 
 def checked_router_report(
@@ -38,7 +43,24 @@ def checked_router_report(
         InvalidInputError: with all faults, up to a limit.
     """
     raise_any(chain(already_found, _router_faults(report)))
-    return report
+    return replace(report, belief=_shown_belief(report.belief))
+
+
+def checked_name(text: str, field: str) -> str:
+    """Return `text` if it can name a router, a host or a lineage.
+
+    Raises:
+        InvalidInputError: it is empty, too long, or not printable.
+    """
+    if not _is_name(text):
+        raise InvalidInputError.of(field, read=text, accepted=_A_NAME)
+    return text
+
+
+def _shown_belief(belief: WatcherBelief | None) -> WatcherBelief | None:
+    if belief is None or belief.refusal is None:
+        return belief
+    return replace(belief, refusal=replace(belief.refusal, why=_shown_text(belief.refusal.why)))
 
 
 def _shown_process(process: ScorerProcess) -> ScorerProcess:
@@ -50,6 +72,7 @@ def _shown_process(process: ScorerProcess) -> ScorerProcess:
 def _scorers_faults(report: ScorersReport) -> Iterator[Fault]:
     if not _is_name(report.host_id):
         yield Fault("host_id", _shown(report.host_id), _A_NAME)
+    yield from _belief_faults(report.belief)
     for index, process in enumerate(report.processes):
         path = f"processes[{index}]"
         yield from _process_faults(process, path)
@@ -71,8 +94,18 @@ def _process_faults(process: ScorerProcess, path: str) -> Iterator[Fault]:
 def _router_faults(report: RouterReport) -> Iterator[Fault]:
     if not _is_name(report.router_id):
         yield Fault("router_id", _shown(report.router_id), _A_NAME)
+    yield from _belief_faults(report.belief)
     for index, state in enumerate(report.models):
         yield from _model_faults(state.model, f"models[{index}].model")
+
+
+def _belief_faults(belief: WatcherBelief | None) -> Iterator[Fault]:
+    if belief is None:
+        return
+    if belief.lineage is not None and not _is_name(belief.lineage):
+        yield Fault("belief.lineage", _shown(belief.lineage), _A_NAME)
+    if belief.refusal is not None and not _is_name(belief.refusal.lineage):
+        yield Fault("belief.refusal.lineage", _shown(belief.refusal.lineage), _A_NAME)
 
 
 def _model_faults(name: str, path: str) -> Iterable[Fault]:

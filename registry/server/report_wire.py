@@ -5,11 +5,19 @@ from collections.abc import Iterator
 from registry.server.observed import Heard
 from registry.server.report_checks import checked_router_report, checked_scorers_report
 from understudy.control.report_wire import (
+    belief_from_wire,
+    belief_to_wire,
     model_state_from_wire,
     model_state_to_wire,
     scorer_from_wire,
 )
-from understudy.control.wire_enums import ARM_OF, NEWS, STATE_OF, WITHHELD_REASON_OF
+from understudy.control.wire_enums import (
+    ARM_OF,
+    NEWS,
+    REFUSAL_REASON_OF,
+    STATE_OF,
+    WITHHELD_REASON_OF,
+)
 from understudy.control.wire_values import time_faults, timestamp
 from understudy.domain.errors import Fault, raise_any
 from understudy.domain.reports import RouterReport, ScorersReport
@@ -32,8 +40,13 @@ def scorers_report_from_wire(message: pb.ReportScorersRequest) -> ScorersReport:
         for index, process in enumerate(message.processes)
         for fault in _process_faults(process, f"processes[{index}]")
     ]
+    faults += _belief_faults(message)
     read = _without_faults(message) if faults else message
-    report = ScorersReport(read.host_id, tuple(scorer_from_wire(each) for each in read.processes))
+    report = ScorersReport(
+        read.host_id,
+        tuple(scorer_from_wire(each) for each in read.processes),
+        belief_from_wire(read),
+    )
     return checked_scorers_report(report, faults)
 
 
@@ -49,9 +62,12 @@ def router_report_from_wire(message: pb.ReportRouterRequest) -> RouterReport:
         for index, state in enumerate(message.models)
         for fault in _state_faults(state, f"models[{index}]")
     ]
+    faults += _belief_faults(message)
     read = _without_parts(message) if faults else message
     report = RouterReport(
-        read.router_id, tuple(model_state_from_wire(each) for each in read.models)
+        read.router_id,
+        tuple(model_state_from_wire(each) for each in read.models),
+        belief_from_wire(read),
     )
     return checked_router_report(report, faults)
 
@@ -67,6 +83,7 @@ def router_to_wire(heard: Heard[RouterReport], model: str | None) -> pb.Observed
             for state in heard.report.models
             if model in {None, state.model}
         ],
+        belief=belief_to_wire(heard.report.belief),
     )
 
 
@@ -84,6 +101,7 @@ def _without_faults(message: pb.ReportScorersRequest) -> pb.ReportScorersRequest
         if process.state not in STATE_OF:
             process.state = pb.SCORER_STATE_STARTING
         process.ClearField("started_at")
+    copy.ClearField("belief")
     return copy
 
 
@@ -94,7 +112,14 @@ def _without_parts(message: pb.ReportRouterRequest) -> pb.ReportRouterRequest:
     for state in copy.models:
         del state.effective[:]
         del state.withheld[:]
+    copy.ClearField("belief")
     return copy
+
+
+def _belief_faults(message: pb.ReportScorersRequest | pb.ReportRouterRequest) -> Iterator[Fault]:
+    refusal = message.belief.refusal
+    if message.belief.HasField("refusal") and refusal.reason not in REFUSAL_REASON_OF:
+        yield Fault("belief.refusal.reason", str(refusal.reason), "a known reason")
 
 
 def _state_faults(state: pb.RouterModelState, path: str) -> Iterator[Fault]:

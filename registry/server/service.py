@@ -8,28 +8,38 @@ from typing import Any
 
 import structlog
 
-from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
+from registry.change_deployment import DeploymentChanger
 from registry.decisions.audit_chain import concerns
-from registry.record_drill import Drill, record_drill
+from registry.record_drill import record_drill
+from registry.restore_registry import Restorer
 from registry.server.callers import (
     LONGEST_ACTOR,
     Context,
     actor_of,
-    checked_reason,
     peer_of,
+)
+from registry.server.deployment_change import (
+    change_request_from_wire,
+    changed_to_wire,
+    log_change,
 )
 from registry.server.live_state import LiveState
 from registry.server.report_wire import (
     router_report_from_wire,
-    router_to_wire,
     scorers_report_from_wire,
 )
+from registry.server.restore import (
+    log_restore,
+    restore_from_wire,
+    restored_to_wire,
+    watched_by,
+)
+from registry.server.status import status_of
 from registry.server.submissions import Submissions
 from registry.server.watch_messages import WatchMessages
 from registry.server.wire import (
     audit_to_wire,
-    changed_to_wire,
-    level_of,
+    drill_from_wire,
     model_of,
     report_to_wire,
     revision_to_wire,
@@ -39,13 +49,10 @@ from registry.store import revisions, versions
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import reading
 from registry.verify_audit import verify_audit
-from understudy.control.change_wire import change_from_wire
-from understudy.control.report_wire import host_to_wire, scorer_to_wire
 from understudy.control.wire import deployment_to_wire
 from understudy.control.wire_values import ref_from_wire, value_or_none
 from understudy.domain.changes import Ended
 from understudy.domain.errors import NotFoundError, OverloadedError
-from understudy.domain.versions import checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.rpc_boundary import TakesHandlers, add_bounded, answering
@@ -61,6 +68,7 @@ class Parts:
 
     live: LiveState
     changer: DeploymentChanger
+    restorer: Restorer
     submissions: Submissions
     artifacts: ArtifactStore
 
@@ -128,19 +136,10 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.ChangeDeploymentRequest, context: Context
     ) -> pb.ChangeDeploymentResponse:
         async with answering(context, "ChangeDeployment"):
-            asked = ChangeRequest(
-                model=checked_model_name(request.model),
-                change=change_from_wire(request),
-                reason=checked_reason(request.reason),
-                actor=actor_of(context),
-                expect_revision=value_or_none(request, "expect_revision"),
-                dry_run=request.dry_run,
-            )
-            if asked.dry_run:
-                changed = await self._live.run(lambda: self._parts.changer.change(asked))
-            else:
-                changed = await self._live.change(lambda: self._parts.changer.change(asked))
-                _log_change(asked, changed)
+            asked = change_request_from_wire(request, actor_of(context))
+            run = self._live.run if asked.dry_run else self._live.change
+            changed = await run(lambda: self._parts.changer.change(asked))
+            log_change(asked, changed)
             return changed_to_wire(changed)
 
     async def GetDeployment(  # noqa: N802
@@ -191,30 +190,27 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
         async with answering(context, "GetStatus"):
-            live, model = self._live, model_of(request)
-            status = pb.GetStatusResponse(
-                lineage=live.snapshot.lineage,
-                sequence=live.snapshot.sequence,
-                deployments=[deployment_to_wire(each) for each in live.deployments(model)],
-                scorers=[scorer_to_wire(each) for each in live.scorers(model)],
-                routers=[router_to_wire(each, model) for each in live.routers()],
-                hosts=[host_to_wire(each) for each in live.observed.hosts()],
-            )
+            model = model_of(request)
+            status = status_of(self._live, model)
             if model is not None and not (status.deployments or status.scorers):
                 await self._check_registered(model)
             return status
+
+    async def RestoreRegistry(  # noqa: N802
+        self, request: pb.RestoreRegistryRequest, context: Context
+    ) -> pb.RestoreRegistryResponse:
+        async with answering(context, "RestoreRegistry"):
+            asked = restore_from_wire(request, actor_of(context), watched_by(self._live))
+            run = self._live.run if asked.dry_run else self._live.change
+            restored = await run(lambda: self._parts.restorer.restore(asked))
+            log_restore(asked, restored)
+            return restored_to_wire(restored)
 
     async def RecordDrill(  # noqa: N802
         self, request: pb.RecordDrillRequest, context: Context
     ) -> pb.RecordDrillResponse:
         async with answering(context, "RecordDrill"):
-            drill = Drill(
-                actor=actor_of(context),
-                router=request.router,
-                level=level_of(request),
-                duration_s=request.duration_s,
-                reason=checked_reason(request.reason),
-            )
+            drill = drill_from_wire(request, actor_of(context))
             changer = self._parts.changer
             digest = await self._live.run(
                 lambda: record_drill(changer.engine, drill, changer.now())
@@ -276,16 +272,3 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
 def add_registry(service: RegistryService, server: TakesHandlers) -> None:
     """Let `server` answer with `service`."""
     add_bounded(server, partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, service))
-
-
-def _log_change(asked: ChangeRequest, changed: Changed) -> None:
-    _log.info(
-        "deployment_changed",
-        model=asked.model,
-        actor=asked.actor,
-        change=type(asked.change).__name__,
-        from_revision=changed.from_revision,
-        to_revision=changed.after.revision,
-        digest=changed.after.digest,
-        audit_digest=changed.audit_digest,  # stored elsewhere too, it reveals a rewritten log
-    )

@@ -1,14 +1,14 @@
 """The content of the database that watchers need, read in one transaction."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
 from registry.decisions.changes import standby_of
 from registry.store import lineage, revisions, versions
-from registry.store.lineage import Identity
-from understudy.domain.changes import Ended
+from registry.store.lineage import Identity, StoredLineage
+from understudy.domain.changes import Revision
 from understudy.domain.deployments import Deployment, versions_to_run
 from understudy.domain.snapshots import Undeployed, VersionSpec
 from understudy.domain.versions import VersionRef
@@ -47,12 +47,22 @@ def read_stored_state(connection: Connection, *, standby_versions: int) -> Store
     return StoredState(
         identity=lineage.identity_of(connection),
         deployments=deployed,
-        undeployed=tuple(
-            Undeployed(each.model, each.revision) for each in current if isinstance(each, Ended)
-        ),
+        undeployed=_undeployed(current, lineage.read_all(connection)),
         versions=tuple(versions.get_version(connection, ref).spec for ref in _needed(deployed)),
         artifact_digests=versions.artifact_digests(connection),
     )
+
+
+def _undeployed(
+    current: Sequence[Revision], lineages: Sequence[StoredLineage]
+) -> tuple[Undeployed, ...]:
+    """Return the ended models: by an undeploy here, or by a restore."""
+    at = {model: each.revision for each in lineages for model in each.ended}
+    for revision in current:
+        at[revision.model] = max(at.get(revision.model, 0), revision.revision)
+        if isinstance(revision, Deployment):
+            del at[revision.model]
+    return tuple(Undeployed(model, revision) for model, revision in sorted(at.items()))
 
 
 def _needed(deployments: tuple[Deployment, ...]) -> Iterator[VersionRef]:

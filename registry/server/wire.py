@@ -1,16 +1,16 @@
 """Translation of the registry's own messages to its values and back; see `understudy.control.wire`."""
 
-from registry.change_deployment import Changed
 from registry.decisions.audit_chain import RecordedRow
+from registry.record_drill import Drill
 from registry.register_version import Registration
+from registry.server.callers import checked_reason
 from registry.store.revisions import StoredRevision
 from registry.store.versions import StoredVersion
 from understudy.artifact.paths import checked_path
 from understudy.control.wire import deployment_to_wire, file_from_wire, version_to_wire
 from understudy.control.wire_enums import ACTIONS, LEVEL_OF
 from understudy.control.wire_values import timestamp
-from understudy.domain.changes import Revision
-from understudy.domain.deployments import DegradationLevel, Deployment
+from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureView, view_from_canonical_json
 from understudy.domain.versions import ScoreOutput, checked_model_name
@@ -75,19 +75,6 @@ def report_to_wire(report: GateReport) -> pb.GateReport:
     )
 
 
-def changed_to_wire(changed: Changed) -> pb.ChangeDeploymentResponse:
-    return pb.ChangeDeploymentResponse(
-        before=_deployed(changed.before),
-        after=_deployed(changed.after),
-        applied=changed.applied,
-        revision=changed.after.revision,
-    )
-
-
-def _deployed(revision: Revision | None) -> pb.Deployment | None:
-    return deployment_to_wire(revision) if isinstance(revision, Deployment) else None
-
-
 def revision_to_wire(stored: StoredRevision) -> pb.RevisionEntry:
     return pb.RevisionEntry(
         deployment=deployment_to_wire(stored.deployment),
@@ -124,6 +111,21 @@ def model_of(
         InvalidInputError: the name is not a valid model name.
     """
     return checked_model_name(request.model) if request.HasField("model") else None
+
+
+def drill_from_wire(request: pb.RecordDrillRequest, actor: str) -> Drill:
+    """Return the drill.
+
+    Raises:
+        InvalidInputError: it is invalid, or its reason is a placeholder.
+    """
+    return Drill(
+        actor=actor,
+        router=request.router,
+        level=level_of(request),
+        duration_s=request.duration_s,
+        reason=checked_reason(request.reason),
+    )
 
 
 def level_of(request: pb.RecordDrillRequest) -> DegradationLevel:

@@ -4,13 +4,16 @@ A copy of a database has the same lineage and the same epochs up to the copy, an
 watchers of one copy notice the other.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, func, insert, select
 
 from registry.store.schema import audit, epochs, lineages
+from understudy.domain.canonical import canonical_json
 from understudy.domain.snapshots import Epoch
 
 _MOST_EPOCHS = 1_000  # published; a watcher that missed more starts of the registry refuses it
@@ -27,6 +30,17 @@ class OpenedEpoch:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredLineage:
+    """The first lineage of a database, or one that a restore made."""
+
+    place: int  # 1, 2, 3 …; the latest is in effect
+    id: str
+    successor_of: str  # lineage that the operator named; empty for the first
+    revision: int  # number of the restored revisions; later ones are greater; 0 for the first
+    ended: tuple[str, ...]  # other models, which end with that number
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """The lineage in effect, those that it succeeds, and the published history."""
 
@@ -38,11 +52,46 @@ class Identity:
 def begin(connection: Connection) -> None:
     """Give a new database its first lineage."""
     if connection.execute(select(func.count()).select_from(lineages)).scalar_one() == 0:
-        connection.execute(
-            insert(lineages).values(
-                place=1, id=str(uuid4()), successor_of="", revisions_above=0, ended_json="[]"
-            )
+        add(connection, StoredLineage(1, str(uuid4()), successor_of="", revision=0, ended=()))
+
+
+def add(connection: Connection, lineage: StoredLineage) -> None:
+    """Append a lineage; it is in effect from now on."""
+    connection.execute(
+        insert(lineages).values(
+            place=lineage.place,
+            id=lineage.id,
+            successor_of=lineage.successor_of,
+            revision=lineage.revision,
+            ended_json=canonical_json(list(lineage.ended)),
         )
+    )
+
+
+def read_all(connection: Connection) -> list[StoredLineage]:
+    """Return all lineages of the database, oldest first."""
+    return [
+        StoredLineage(
+            row.place, row.id, row.successor_of, row.revision, tuple(json.loads(row.ended_json))
+        )
+        for row in connection.execute(select(lineages).order_by(lineages.c.place))
+    ]
+
+
+def latest(connection: Connection) -> StoredLineage:
+    """Return the lineage in effect."""
+    return read_all(connection)[-1]
+
+
+def content_of(lineage: StoredLineage) -> dict[str, Any]:
+    """Return the lineage as JSON values, for the audit log."""
+    return {
+        "place": lineage.place,
+        "lineage": lineage.id,
+        "successor_of": lineage.successor_of,
+        "revision": lineage.revision,
+        "ended": list(lineage.ended),
+    }
 
 
 def open_epoch(connection: Connection) -> OpenedEpoch:
@@ -60,7 +109,7 @@ def open_epoch(connection: Connection) -> OpenedEpoch:
 
 def identity_of(connection: Connection) -> Identity:
     """Return the identity as watchers see it, with the last change as it is now."""
-    found = connection.execute(select(lineages).order_by(lineages.c.place)).all()
+    found = read_all(connection)
     succeeded = [each.id for each in found[:-1]]
     succeeded += [each.successor_of for each in found if each.successor_of]
     rows = connection.execute(

@@ -92,8 +92,10 @@ lineages = Table(
     Column("place", Integer, primary_key=True),  # 1, 2, 3 …
     Column("id", String(36), nullable=False),
     Column("successor_of", Text, nullable=False),  # lineage of another database; empty for none
-    Column("revisions_above", Integer, nullable=False),  # numbers that its revisions must exceed
-    Column("ended_json", Text, nullable=False),  # models of the predecessor that end with it
+    Column(
+        "revision", Integer, nullable=False
+    ),  # number of the restored revisions; 0 for the first
+    Column("ended_json", Text, nullable=False),  # other models, which end with that number
 )
 
 # Each opening of the database by a process.

@@ -54,7 +54,7 @@ async def host(settings: HostSettings) -> int:
         async with asyncio.TaskGroup() as tasks:
             fleet = Fleet(settings, host_id, cache, addresses, tasks)
             following = tasks.create_task(_follow(channel, belief, fleet, settings, host_id))
-            reporting = tasks.create_task(_report(channel, fleet, settings, host_id))
+            reporting = tasks.create_task(_report(channel, belief, fleet, settings, host_id))
             showing = tasks.create_task(_show_health(health, fleet, stop))
             arranging = tasks.create_task(fleet.keep_cpus_arranged())
             await serve_until_stopped(server, health, stop, DrainTimes(0.0, 1.0))
@@ -64,7 +64,7 @@ async def host(settings: HostSettings) -> int:
             reporting.cancel()
             arranging.cancel()
         with suppress(grpc.aio.AioRpcError):
-            await _send_report(channel, fleet, host_id)  # empty by now
+            await _send_report(channel, belief, fleet, host_id)  # empty by now
     return OK
 
 
@@ -93,13 +93,13 @@ def _apply(snapshot: Snapshot, fleet: Fleet, settings: HostSettings) -> None:
 
 
 async def _report(
-    channel: grpc.aio.Channel, fleet: Fleet, settings: HostSettings, host_id: str
+    channel: grpc.aio.Channel, belief: Belief, fleet: Fleet, settings: HostSettings, host_id: str
 ) -> None:
     """Report on each change, and periodically as a heartbeat."""
     while True:
         fleet.changed.clear()
         try:
-            await _send_report(channel, fleet, host_id)
+            await _send_report(channel, belief, fleet, host_id)
         except grpc.aio.AioRpcError as error:
             _log.warning("report_not_taken", why=error.code().name)
         # Not wait_for: in Python 3.11 it swallows a cancellation that coincides with the event.
@@ -108,10 +108,12 @@ async def _report(
                 await fleet.changed.wait()
 
 
-async def _send_report(channel: grpc.aio.Channel, fleet: Fleet, host_id: str) -> None:
+async def _send_report(
+    channel: grpc.aio.Channel, belief: Belief, fleet: Fleet, host_id: str
+) -> None:
     stub = registry_pb2_grpc.RegistryServiceStub(channel)
     await stub.ReportScorers(
-        scorers_report_to_wire(ScorersReport(host_id, tuple(fleet.processes()))),
+        scorers_report_to_wire(ScorersReport(host_id, tuple(fleet.processes()), belief.report)),
         timeout=_REPORT_TIMEOUT_S,
     )
 

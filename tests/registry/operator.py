@@ -48,6 +48,12 @@ class Operator:
         getattr(request, field).SetInParent()
         return await self.stub.ChangeDeployment(request, metadata=self._metadata, timeout=LIMIT_S)
 
+    async def restore(self, successor_of: str, **options: Any) -> pb.RestoreRegistryResponse:
+        request = pb.RestoreRegistryRequest(
+            **{"successor_of": successor_of, "reason": "a test", **options}
+        )
+        return await self.stub.RestoreRegistry(request, metadata=self._metadata, timeout=LIMIT_S)
+
     async def drill(self, level: DegradationLevel, duration_s: float) -> pb.RecordDrillResponse:
         request = pb.RecordDrillRequest(
             router="host:/r", level=LEVELS[level], duration_s=duration_s, reason="a test"

@@ -18,6 +18,7 @@ from registry.decisions.changes import (
 from registry.decisions.request_contract import ModelVersions
 from understudy.domain.changes import (
     ACTIONS,
+    Action,
     Change,
     DeployChampion,
     Ended,
@@ -335,6 +336,16 @@ def test_a_rollback_to_an_end_is_refused() -> None:
     for change in (Rollback(2), Rollback()):
         with pytest.raises(RefusedError, match="revision 2 ended the deployment of fraud"):
             history.make(change)
+
+
+def test_a_rollback_after_a_restore_undoes_the_change_before_it() -> None:
+    history = history_after(DeployChampion(1), SetCanary(2, 1000))
+    history.revisions.append(history[1].numbered(2_000))
+    history.actions.append(Action.RESTORE)
+
+    back = history.make(Rollback())
+
+    assert back == history[0].numbered(2_001)
 
 
 def test_policies_are_replaced_as_a_whole() -> None:

@@ -252,6 +252,48 @@ def test_a_share_of_nothing_ends_a_shadow_and_a_challenger(registry: str) -> Non
     assert history[-1]["deployment"]["digest"] == history[0]["deployment"]["digest"]
 
 
+def test_an_undeploy_is_shown_and_a_rollback_begins_the_deployment_again(registry: str) -> None:
+    command("deploy", "fraud@1", *REASON)
+
+    planned = command("undeploy", "fraud", *REASON, "--dry-run")
+    made = command("undeploy", "fraud", *REASON)
+    back = command("rollback", "fraud", *REASON)
+
+    assert "fraud: revision 1 -> would be not deployed (revision 2)" in planned.stdout
+    assert "fraud: revision 1 -> not deployed (revision 2)" in made.stdout
+    assert "fraud: not deployed -> revision 3" in back.stdout
+    assert command("undeploy", "other", *REASON).exit_code == USAGE
+
+
+def test_a_restore_reports_its_lineage_and_number(registry: str) -> None:
+    command("deploy", "fraud@1", *REASON)
+    lineage = json_of("status")["lineage"]
+    words = ("restore", "--successor-of", "lost", "--ends", "churn", *REASON)
+
+    planned = command(*words, "--dry-run")
+    made = json_of(*words)
+
+    assert f"registry {lineage} would succeed lost under a new lineage" in planned.stdout
+    assert "revision 2000: fraud; churn ends" in planned.stdout
+    assert (made["revision"], made["applied"], made["ends"]) == (2000, True, ["churn"])
+    assert json_of("status")["lineage"] == made["lineage"] != lineage
+    assert command("restore", "--successor-of", "", *REASON).exit_code == USAGE
+
+
+def test_the_status_shows_watchers_that_refuse_the_registry(registry: str) -> None:
+    refusal = pb.SnapshotRefusal(
+        reason=pb.REFUSAL_REASON_ANOTHER_LINEAGE, lineage="lost", why="it is empty"
+    )
+    with grpc.insecure_channel(registry) as channel:
+        registry_pb2_grpc.RegistryServiceStub(channel).ReportScorers(
+            pb.ReportScorersRequest(host_id="h-1", belief=pb.WatcherBelief(refusal=refusal))
+        )
+
+    shown = command("status").stdout
+
+    assert "h-1 refuses the state of registry lost: it is empty" in shown
+
+
 def test_the_status_names_the_registry_and_its_state(unchanged: str) -> None:
     told = json_of("status")
 

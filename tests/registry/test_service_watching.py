@@ -1,5 +1,6 @@
 """The registry as seen by watchers and the status command, over real gRPC."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,54 @@ async def test_routers_are_seen_in_the_status(operator: Operator) -> None:
 
     assert status.routers[0].models[0] == state
     assert status.routers[0].HasField("reported_at")
+
+
+def refusing(why: str = "it is empty") -> pb.WatcherBelief:
+    refusal = pb.SnapshotRefusal(
+        reason=pb.REFUSAL_REASON_ANOTHER_LINEAGE, lineage="theirs", why=why
+    )
+    return pb.WatcherBelief(lineage="ours", refusal=refusal)
+
+
+async def test_watchers_that_refuse_are_seen_in_the_status(operator: Operator) -> None:
+    await operator.stub.ReportRouter(pb.ReportRouterRequest(router_id="r-1", belief=refusing()))
+    await operator.stub.ReportScorers(pb.ReportScorersRequest(host_id="h-1", belief=refusing()))
+
+    status = await operator.stub.GetStatus(pb.GetStatusRequest())
+
+    assert [(each.router_id, each.belief) for each in status.routers] == [("r-1", refusing())]
+    assert [(each.host_id, each.belief) for each in status.host_beliefs] == [("h-1", refusing())]
+
+
+async def test_a_refusal_is_logged_when_it_begins_and_ends(operator: Operator) -> None:
+    accepting = pb.WatcherBelief(lineage="ours")
+    beliefs = [refusing(), refusing("it is still empty"), accepting, accepting]
+
+    with capture_logs() as logs:
+        for belief in beliefs:
+            await operator.stub.ReportRouter(pb.ReportRouterRequest(router_id="r", belief=belief))
+            await operator.stub.ReportScorers(pb.ReportScorersRequest(host_id="h", belief=belief))
+
+    told = Counter(each["event"] for each in logs if each.get("watcher") in {"r", "h"})
+    assert told == {"watcher_refuses": 2, "watcher_accepts_again": 2}
+
+
+async def test_an_odd_belief_is_refused_with_all_its_faults(operator: Operator) -> None:
+    refusal = pb.SnapshotRefusal(lineage="x" * 201)
+    odd = pb.WatcherBelief(lineage="", refusal=refusal)
+
+    router = await failure_of(
+        operator.stub.ReportRouter(pb.ReportRouterRequest(router_id="r", belief=odd))
+    )
+    odd.refusal.reason = pb.REFUSAL_REASON_ANOTHER_LINEAGE
+    host = await failure_of(
+        operator.stub.ReportScorers(pb.ReportScorersRequest(host_id="h", belief=odd))
+    )
+
+    assert router.code() is host.code() is Status.INVALID_ARGUMENT
+    assert "belief.refusal.reason" in str(router.details())
+    assert "belief.lineage" in str(host.details())
+    assert "belief.refusal.lineage" in str(host.details())
 
 
 async def test_a_report_without_a_name_is_refused(operator: Operator) -> None:

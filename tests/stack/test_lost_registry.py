@@ -1,5 +1,6 @@
 """A registry that is wiped, or restored from an older copy, while callers score."""
 
+import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -45,6 +46,21 @@ def exchange(directory: Path, content: str, kept_as: str) -> None:
         directory.with_name(content).rename(directory)
 
 
+async def every_watcher_reports_a_refusal(deployed: Deployed) -> bool:
+    status = await asyncio.to_thread(deployed.registry.get_status)
+    beliefs = [each.belief for each in status.routers] + [
+        each.belief for each in status.host_beliefs
+    ]
+    return len(beliefs) == 3 and all(each.HasField("refusal") for each in beliefs)
+
+
+async def restore(deployed: Deployed) -> pb.RestoreRegistryResponse:
+    """Restore the registry that runs, under the lineage that its watchers believe."""
+    (lineage,) = {e.belief.lineage for e in deployed.registry.get_status().routers}
+    request = pb.RestoreRegistryRequest(successor_of=lineage, reason="the disk was lost")
+    return await asyncio.to_thread(deployed.registry.restore, request)
+
+
 async def further_calls(traffic: Traffic) -> None:
     await traffic.until_ended(traffic.ended + CALLS)
 
@@ -70,10 +86,12 @@ async def test_a_wiped_or_older_registry_costs_no_call(tmp_path: Path) -> None:
             await with_registry_in(deployed, "older", kept_as="wiped")
             await until(refused(deployed, pb.REFUSAL_REASON_HISTORY_LOST))
             await further_calls(traffic)
-            await with_registry_in(deployed, "original", kept_as="older")
-            await until(refused(deployed, pb.REFUSAL_REASON_UNSPECIFIED))
+            await until(lambda: every_watcher_reports_a_refusal(deployed))
+            restored = await restore(deployed)
+            await deployed.operator.until_settled(restored.revision)
+            await further_calls(traffic)
             await deployed.operator.until_settled(
-                await deployed.operator.change(SetThreshold(0.6), reason="the original is back")
+                await deployed.operator.change(SetThreshold(0.6), reason="it is in use")
             )
             await further_calls(traffic)
 

@@ -7,7 +7,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from understudy.control.wire import snapshot_from_wire, snapshot_to_wire
-from understudy.domain.belief import Refusal, judge
+from understudy.domain.belief import Refusal, WatcherBelief, judge
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import Snapshot
 from understudy.registry.v1 import registry_pb2
@@ -42,7 +42,7 @@ class Belief:
         if isinstance(judged, Refusal):
             self.refusal = judged
             self.refused_states += 1
-            if before is None or (before.reason, before.lineage) != (judged.reason, judged.lineage):
+            if not judged.repeats(before):
                 _log.error(
                     "snapshot_refused",
                     reason=judged.reason.value,
@@ -57,6 +57,11 @@ class Belief:
             _log.info("snapshot_accepted_again", lineage=judged.lineage, sequence=judged.sequence)
         self.snapshot = judged
         return judged
+
+    @property
+    def report(self) -> WatcherBelief:
+        """The belief as the registry is told."""
+        return WatcherBelief(self.lineage, self.refusal)
 
     @property
     def lineage(self) -> str | None:

@@ -99,6 +99,10 @@ class RegistryClient:
         getattr(request, field).SetInParent()  # an empty message is also a change
         return self._call(self._stub.ChangeDeployment, request)
 
+    def restore(self, request: pb.RestoreRegistryRequest) -> pb.RestoreRegistryResponse:
+        """Make the registry the successor of another one, or plan that."""
+        return self._call(self._stub.RestoreRegistry, request)
+
     def list_versions(self, model: str | None = None) -> list[pb.Version]:
         found = self._call(self._stub.ListVersions, pb.ListVersionsRequest(model=model))
         return list(found.versions)

@@ -13,7 +13,7 @@ from understudy.control.wire_enums import (
     WITHHELD_REASONS,
 )
 from understudy.control.wire_values import ref_from_wire, ref_to_wire, timestamp, value_or_none
-from understudy.domain.belief import Refusal
+from understudy.domain.belief import Refusal, WatcherBelief
 from understudy.domain.deployments import Challenger
 from understudy.domain.reports import RouterModelState, ScorersReport, WithheldPart
 from understudy.domain.snapshots import ScorerHost, ScorerProcess
@@ -84,7 +84,32 @@ def host_to_wire(host: ScorerHost) -> pb.ScorerHost:
 
 def scorers_report_to_wire(report: ScorersReport) -> pb.ReportScorersRequest:
     return pb.ReportScorersRequest(
-        host_id=report.host_id, processes=[scorer_to_wire(each) for each in report.processes]
+        host_id=report.host_id,
+        processes=[scorer_to_wire(each) for each in report.processes],
+        belief=belief_to_wire(report.belief),
+    )
+
+
+def belief_to_wire(belief: WatcherBelief | None) -> pb.WatcherBelief | None:
+    if belief is None:
+        return None
+    return pb.WatcherBelief(lineage=belief.lineage, refusal=refusal_to_wire(belief.refusal))
+
+
+def belief_from_wire(
+    message: pb.ReportScorersRequest | pb.ReportRouterRequest,
+) -> WatcherBelief | None:
+    """Return the belief that a report contains, or None if it does not say.
+
+    Raises:
+        KeyError: the reason of the refusal is unknown.
+    """
+    if not message.HasField("belief"):
+        return None
+    belief = message.belief
+    return WatcherBelief(
+        value_or_none(belief, "lineage"),
+        refusal_from_wire(belief.refusal) if belief.HasField("refusal") else None,
     )
 
 

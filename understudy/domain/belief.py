@@ -34,8 +34,20 @@ class Refusal:
     lineage: str  # of the refused state
     why: str
 
+    def repeats(self, other: "Refusal | None") -> bool:
+        """Return whether `other` has the same reason and lineage, so that it is not news."""
+        return other is not None and (self.reason, self.lineage) == (other.reason, other.lineage)
+
     def __str__(self) -> str:
         return f"refuses the state of registry {self.lineage}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherBelief:
+    """A watcher's report on the states that it was sent."""
+
+    lineage: str | None  # of the state in effect; None before the first one
+    refusal: Refusal | None = None  # of the latest received state; None if that was accepted
 
 
 def judge(believed: Snapshot | None, received: Snapshot) -> Snapshot | Refusal:
@@ -102,7 +114,7 @@ def _reused_revision(believed: Snapshot, received: Snapshot) -> Refusal | None:
 
 def _follows(before: Deployment, after: Deployment) -> bool:
     if after.revision == before.revision:
-        return after.digest == before.digest
+        return replace(after, standby=before.standby) == before
     return after.revision > before.revision
 
 

@@ -103,6 +103,7 @@ class Action(StrEnum):
     CONTRACT = "contract"
     DRILL = "drill"  # a drill of the ladder, which changes nothing in the registry
     UNDEPLOY = "undeploy"
+    RESTORE = "restore"  # a registry, which succeeds another one
 
 
 ACTIONS: dict[type[Change], Action] = {

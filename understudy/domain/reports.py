@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from understudy.domain.belief import WatcherBelief
 from understudy.domain.deployments import Arm, Challenger
 from understudy.domain.snapshots import ScorerProcess
 
@@ -13,6 +14,7 @@ class ScorersReport:
 
     host_id: str
     processes: tuple[ScorerProcess, ...]
+    belief: WatcherBelief | None = None  # None if the host does not say
 
 
 class WithheldReason(StrEnum):
@@ -64,3 +66,4 @@ class RouterReport:
 
     router_id: str
     models: tuple[RouterModelState, ...]
+    belief: WatcherBelief | None = None  # None if the router does not say

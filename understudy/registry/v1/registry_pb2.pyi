@@ -110,6 +110,8 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """A deployment was ended."""
     ACTION_CONTRACT: _Action.ValueType  # 14
     """The request contract was changed."""
+    ACTION_RESTORE: _Action.ValueType  # 15
+    """The registry became the successor of another one, or a deployment got its number by that."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """Action of an operator. The digests of the audit log are computed over these names in lower case,
@@ -146,6 +148,8 @@ ACTION_UNDEPLOY: Action.ValueType  # 13
 """A deployment was ended."""
 ACTION_CONTRACT: Action.ValueType  # 14
 """The request contract was changed."""
+ACTION_RESTORE: Action.ValueType  # 15
+"""The registry became the successor of another one, or a deployment got its number by that."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 class _ScorerState:
@@ -1963,21 +1967,27 @@ class ReportScorersRequest(_message.Message):
 
     HOST_ID_FIELD_NUMBER: _builtins.int
     PROCESSES_FIELD_NUMBER: _builtins.int
+    BELIEF_FIELD_NUMBER: _builtins.int
     host_id: _builtins.str
     """Name of the host: 1 to 200 printable characters."""
     @_builtins.property
     def processes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScorerProcess]:
         """All processes of the host, at most 1000."""
 
+    @_builtins.property
+    def belief(self) -> Global___WatcherBelief:
+        """The state that the host has in effect. Not set: the host does not say."""
+
     def __init__(
         self,
         *,
         host_id: _builtins.str = ...,
         processes: _abc.Iterable[Global___ScorerProcess] | None = ...,
+        belief: Global___WatcherBelief | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["host_id", b"host_id", "processes", b"processes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief", "host_id", b"host_id", "processes", b"processes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2069,6 +2079,36 @@ class SnapshotRefusal(_message.Message):
 Global___SnapshotRefusal: _TypeAlias = SnapshotRefusal  # noqa: Y015
 
 @_typing.final
+class WatcherBelief(_message.Message):
+    """The state of the registry that a router or scorer host has in effect, and the one that it refuses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    lineage: _builtins.str
+    """Lineage of the state in effect. Not set: none is."""
+    @_builtins.property
+    def refusal(self) -> Global___SnapshotRefusal:
+        """Latest received state, if it is refused. Not set: it was accepted, or none was received."""
+
+    def __init__(
+        self,
+        *,
+        lineage: _builtins.str | None = ...,
+        refusal: Global___SnapshotRefusal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_lineage", b"_lineage", "lineage", b"lineage", "refusal", b"refusal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lineage", b"_lineage", "lineage", b"lineage", "refusal", b"refusal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__lineage: _TypeAlias = _typing.Literal["lineage"]  # noqa: Y015
+    _WhichOneofArgType__lineage: _TypeAlias = _typing.Literal["_lineage", b"_lineage"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lineage) -> _WhichOneofReturnType__lineage | None: ...
+
+Global___WatcherBelief: _TypeAlias = WatcherBelief  # noqa: Y015
+
+@_typing.final
 class RouterModelState(_message.Message):
     """State of one model in one router."""
 
@@ -2120,21 +2160,27 @@ class ReportRouterRequest(_message.Message):
 
     ROUTER_ID_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
+    BELIEF_FIELD_NUMBER: _builtins.int
     router_id: _builtins.str
     """Name of the router's process: 1 to 200 printable characters."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___RouterModelState]:
         """Models that it serves, at most 1000."""
 
+    @_builtins.property
+    def belief(self) -> Global___WatcherBelief:
+        """The state that the router has in effect. Not set: the router does not say."""
+
     def __init__(
         self,
         *,
         router_id: _builtins.str = ...,
         models: _abc.Iterable[Global___RouterModelState] | None = ...,
+        belief: Global___WatcherBelief | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "router_id", b"router_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief", "models", b"models", "router_id", b"router_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2191,6 +2237,7 @@ class ObservedRouter(_message.Message):
     REPORTED_AT_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
     NEWS_FIELD_NUMBER: _builtins.int
+    BELIEF_FIELD_NUMBER: _builtins.int
     router_id: _builtins.str
     """Name of the router's process."""
     news: Global___News.ValueType
@@ -2203,6 +2250,10 @@ class ObservedRouter(_message.Message):
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___RouterModelState]:
         """Models that it serves."""
 
+    @_builtins.property
+    def belief(self) -> Global___WatcherBelief:
+        """The state that it has in effect. Not set: it does not say."""
+
     def __init__(
         self,
         *,
@@ -2210,14 +2261,43 @@ class ObservedRouter(_message.Message):
         reported_at: _timestamp_pb2.Timestamp | None = ...,
         models: _abc.Iterable[Global___RouterModelState] | None = ...,
         news: Global___News.ValueType = ...,
+        belief: Global___WatcherBelief | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["reported_at", b"reported_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief", "reported_at", b"reported_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "news", b"news", "reported_at", b"reported_at", "router_id", b"router_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief", "models", b"models", "news", b"news", "reported_at", b"reported_at", "router_id", b"router_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ObservedRouter: _TypeAlias = ObservedRouter  # noqa: Y015
+
+@_typing.final
+class HostBelief(_message.Message):
+    """The state that one scorer host has in effect, by its last report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOST_ID_FIELD_NUMBER: _builtins.int
+    BELIEF_FIELD_NUMBER: _builtins.int
+    host_id: _builtins.str
+    """Name of the host."""
+    @_builtins.property
+    def belief(self) -> Global___WatcherBelief:
+        """The state that it has in effect."""
+
+    def __init__(
+        self,
+        *,
+        host_id: _builtins.str = ...,
+        belief: Global___WatcherBelief | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief", "host_id", b"host_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HostBelief: _TypeAlias = HostBelief  # noqa: Y015
 
 @_typing.final
 class GetStatusResponse(_message.Message):
@@ -2231,6 +2311,7 @@ class GetStatusResponse(_message.Message):
     SCORERS_FIELD_NUMBER: _builtins.int
     ROUTERS_FIELD_NUMBER: _builtins.int
     HOSTS_FIELD_NUMBER: _builtins.int
+    HOST_BELIEFS_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     """Lineage of the state that watchers see now, as in Snapshot."""
     sequence: _builtins.int
@@ -2251,6 +2332,10 @@ class GetStatusResponse(_message.Message):
     def hosts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScorerHost]:
         """Scorer hosts that report, and silent ones whose scorers are in use."""
 
+    @_builtins.property
+    def host_beliefs(self) -> _containers.RepeatedCompositeFieldContainer[Global___HostBelief]:
+        """The states that hosts have in effect, as far as they say."""
+
     def __init__(
         self,
         *,
@@ -2260,14 +2345,105 @@ class GetStatusResponse(_message.Message):
         scorers: _abc.Iterable[Global___ScorerProcess] | None = ...,
         routers: _abc.Iterable[Global___ObservedRouter] | None = ...,
         hosts: _abc.Iterable[Global___ScorerHost] | None = ...,
+        host_beliefs: _abc.Iterable[Global___HostBelief] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployments", b"deployments", "hosts", b"hosts", "lineage", b"lineage", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployments", b"deployments", "host_beliefs", b"host_beliefs", "hosts", b"hosts", "lineage", b"lineage", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class RestoreRegistryRequest(_message.Message):
+    """Request of RestoreRegistry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUCCESSOR_OF_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REVISIONS_ABOVE_FIELD_NUMBER: _builtins.int
+    ENDS_FIELD_NUMBER: _builtins.int
+    successor_of: _builtins.str
+    """Lineage whose watchers are to accept this registry; for a database restored from an older copy,
+    its own. 1 to 200 printable characters.
+    """
+    reason: _builtins.str
+    """Reason, for the audit log. 1 to 2000 printable characters."""
+    dry_run: _builtins.bool
+    """True: the restore is planned and returned, but not made."""
+    revisions_above: _builtins.int
+    """Number that the restored revisions must exceed, besides those of routers that report. Not set:
+    none.
+    """
+    @_builtins.property
+    def ends(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Models of the predecessor that end, because this registry does not deploy them; others that it does
+        not deploy stay in service.
+        """
+
+    def __init__(
+        self,
+        *,
+        successor_of: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        revisions_above: _builtins.int | None = ...,
+        ends: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_revisions_above", b"_revisions_above", "revisions_above", b"revisions_above"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_revisions_above", b"_revisions_above", "dry_run", b"dry_run", "ends", b"ends", "reason", b"reason", "revisions_above", b"revisions_above", "successor_of", b"successor_of"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__revisions_above: _TypeAlias = _typing.Literal["revisions_above"]  # noqa: Y015
+    _WhichOneofArgType__revisions_above: _TypeAlias = _typing.Literal["_revisions_above", b"_revisions_above"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revisions_above) -> _WhichOneofReturnType__revisions_above | None: ...
+
+Global___RestoreRegistryRequest: _TypeAlias = RestoreRegistryRequest  # noqa: Y015
+
+@_typing.final
+class RestoreRegistryResponse(_message.Message):
+    """Response of RestoreRegistry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    DEPLOYMENTS_FIELD_NUMBER: _builtins.int
+    ENDS_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    lineage: _builtins.str
+    """Lineage of this registry after the restore; for a dry run, the present one."""
+    revision: _builtins.int
+    """Number of the restored revisions; later ones are greater."""
+    applied: _builtins.bool
+    """True: the restore was made. False: it was a dry run."""
+    @_builtins.property
+    def deployments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Deployment]:
+        """The deployments, under that number."""
+
+    @_builtins.property
+    def ends(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Models that end."""
+
+    def __init__(
+        self,
+        *,
+        lineage: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        deployments: _abc.Iterable[Global___Deployment] | None = ...,
+        ends: _abc.Iterable[_builtins.str] | None = ...,
+        applied: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "deployments", b"deployments", "ends", b"ends", "lineage", b"lineage", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreRegistryResponse: _TypeAlias = RestoreRegistryResponse  # noqa: Y015
 
 @_typing.final
 class RecordDrillRequest(_message.Message):

@@ -85,6 +85,11 @@ class RegistryServiceStub(object):
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.RestoreRegistry = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/RestoreRegistry',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RestoreRegistryRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RestoreRegistryResponse.FromString,
+                _registered_method=True)
         self.RecordDrill = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/RecordDrill',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillRequest.SerializeToString,
@@ -214,6 +219,19 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RestoreRegistry(self, request, context):
+        """Makes this registry the successor of a lost one, or of the original of its older copy: watchers of
+        that lineage accept its state from then on. The registry gets a new lineage, and its deployments
+        a revision number above all that watchers report.
+
+        INVALID_ARGUMENT: no lineage, no reason, or an invalid name of a model. PERMISSION_DENIED: the call
+        names no actor. FAILED_PRECONDITION: all routers and hosts that report believe this registry, none
+        of them believes the named lineage, or a model to end is deployed here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RecordDrill(self, request, context):
         """Writes a drill into the audit log. The caller starts it in the routers afterwards.
 
@@ -305,6 +323,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetStatusRequest.FromString,
                     response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'RestoreRegistry': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreRegistry,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RestoreRegistryRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RestoreRegistryResponse.SerializeToString,
             ),
             'RecordDrill': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordDrill,
@@ -598,6 +621,33 @@ class RegistryService(object):
             '/understudy.registry.v1.RegistryService/GetStatus',
             understudy_dot_registry_dot_v1_dot_registry__pb2.GetStatusRequest.SerializeToString,
             understudy_dot_registry_dot_v1_dot_registry__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreRegistry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/RestoreRegistry',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.RestoreRegistryRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.RestoreRegistryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -109,6 +109,15 @@ class RegistryServiceStub:
     INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the model is
     registered.
     """
+    RestoreRegistry: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RestoreRegistryRequest, _registry_pb2.RestoreRegistryResponse]
+    """Makes this registry the successor of a lost one, or of the original of its older copy: watchers of
+    that lineage accept its state from then on. The registry gets a new lineage, and its deployments
+    a revision number above all that watchers report.
+
+    INVALID_ARGUMENT: no lineage, no reason, or an invalid name of a model. PERMISSION_DENIED: the call
+    names no actor. FAILED_PRECONDITION: all routers and hosts that report believe this registry, none
+    of them believes the named lineage, or a model to end is deployed here.
+    """
     RecordDrill: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RecordDrillRequest, _registry_pb2.RecordDrillResponse]
     """Writes a drill into the audit log. The caller starts it in the routers afterwards.
 
@@ -200,6 +209,15 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
 
     INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the model is
     registered.
+    """
+    RestoreRegistry: _aio.UnaryUnaryMultiCallable[_registry_pb2.RestoreRegistryRequest, _registry_pb2.RestoreRegistryResponse]  # type: ignore[assignment]
+    """Makes this registry the successor of a lost one, or of the original of its older copy: watchers of
+    that lineage accept its state from then on. The registry gets a new lineage, and its deployments
+    a revision number above all that watchers report.
+
+    INVALID_ARGUMENT: no lineage, no reason, or an invalid name of a model. PERMISSION_DENIED: the call
+    names no actor. FAILED_PRECONDITION: all routers and hosts that report believe this registry, none
+    of them believes the named lineage, or a model to end is deployed here.
     """
     RecordDrill: _aio.UnaryUnaryMultiCallable[_registry_pb2.RecordDrillRequest, _registry_pb2.RecordDrillResponse]  # type: ignore[assignment]
     """Writes a drill into the audit log. The caller starts it in the routers afterwards.
@@ -349,6 +367,21 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the model is
         registered.
+        """
+
+    @_abc_1.abstractmethod
+    def RestoreRegistry(
+        self,
+        request: _registry_pb2.RestoreRegistryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.RestoreRegistryResponse, _abc.Awaitable[_registry_pb2.RestoreRegistryResponse]]:
+        """Makes this registry the successor of a lost one, or of the original of its older copy: watchers of
+        that lineage accept its state from then on. The registry gets a new lineage, and its deployments
+        a revision number above all that watchers report.
+
+        INVALID_ARGUMENT: no lineage, no reason, or an invalid name of a model. PERMISSION_DENIED: the call
+        names no actor. FAILED_PRECONDITION: all routers and hosts that report believe this registry, none
+        of them believes the named lineage, or a model to end is deployed here.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,100 @@
+"""Output of `registry status`: declared, scorers, routers, and the watchers that refuse."""
+
+from collections.abc import Iterator
+
+from registry.cli.contract_output import print_contracts
+from registry.cli.output import DIGEST_SHOWN, deployment_parts, shown_shares, shown_time
+from understudy.control.report_wire import refusal_from_wire, withheld_from_wire
+from understudy.control.wire_enums import shown_name
+from understudy.registry.v1 import registry_pb2 as pb
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.message_values import message_value
+from understudy.runtime.terminal.output_option import Format
+from understudy.runtime.terminal.plain_text import shown
+from understudy.runtime.terminal.screen import Screen
+
+
+def print_status(status: pb.GetStatusResponse, output: Format) -> None:
+    if output is Format.JSON:
+        print_json(message_value(status))
+        return
+    screen = Screen()
+    screen.say(f"registry {status.lineage}, state {status.sequence}")
+    screen.table(
+        ("model", "revision", "champion", "challengers", "shadows", "fallback", "standby"),
+        [
+            (
+                each.model,
+                str(each.revision),
+                *[value for _, value in deployment_parts(each)[:4]],
+                _standby(each),
+            )
+            for each in status.deployments
+        ],
+        title="declared",
+    )
+    print_contracts(status.deployments, screen)
+    screen.table(
+        ("scorer", "state", "address", "loaded", "restarts", "host", "last error"),
+        [
+            (
+                f"{each.ref.model}@{each.ref.number}/{each.replica}",
+                shown_name(pb.ScorerState.Name(each.state), "SCORER_STATE"),
+                each.address,
+                _loaded(each),
+                str(each.restarts),
+                each.host_id,
+                each.last_error,
+            )
+            for each in status.scorers
+        ],
+        title="scorers",
+    )
+    if silent := [host for host in status.hosts if host.news == pb.NEWS_SILENT]:
+        screen.table(
+            ("silent host", "last report"),
+            [(host.host_id, shown_time(host.silent_since)) for host in silent],
+            title="no news: their scorers stay in use while they answer",
+        )
+    screen.table(
+        ("router", "model", "revision", "champion", "live weights", "withheld", "reported"),
+        [
+            (
+                router.router_id,
+                model.model,
+                str(model.revision),
+                f"@{model.champion}" if model.HasField("champion") else "none",
+                shown_shares((c.version, c.weight_bp) for c in model.effective),
+                "; ".join(str(withheld_from_wire(each)) for each in model.withheld),
+                _reported(router),
+            )
+            for router in status.routers
+            for model in router.models
+        ],
+        title="routers",
+    )
+    for name, belief in _beliefs(status):
+        if belief.HasField("refusal"):
+            screen.say((f"{name} {refusal_from_wire(belief.refusal)}", "red"))
+
+
+def _beliefs(status: pb.GetStatusResponse) -> Iterator[tuple[str, pb.WatcherBelief]]:
+    yield from ((each.router_id, each.belief) for each in status.routers)
+    yield from ((each.host_id, each.belief) for each in status.host_beliefs)
+
+
+def _loaded(process: pb.ScorerProcess) -> str:
+    """Return the artifact that a process reports as loaded, highlighted if it is not the declared."""
+    loaded = process.loaded_digest[:DIGEST_SHOWN]
+    if not loaded or process.loaded_digest == process.artifact_digest:
+        return loaded
+    return f"{loaded}, NOT {process.artifact_digest[:DIGEST_SHOWN]}: not used"
+
+
+def _standby(deployment: pb.Deployment) -> str:
+    return ", ".join(f"@{number}" for number in deployment.standby)
+
+
+def _reported(router: pb.ObservedRouter) -> str:
+    at = shown(shown_time(router.reported_at))
+    return f"{at}, silent" if router.news == pb.NEWS_SILENT else at

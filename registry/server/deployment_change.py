@@ -1,0 +1,59 @@
+"""The messages of ChangeDeployment, and the log of changes that were made."""
+
+import structlog
+
+from registry.change_deployment import Changed, ChangeRequest
+from registry.server.callers import checked_reason
+from understudy.control.change_wire import change_from_wire
+from understudy.control.wire import deployment_to_wire
+from understudy.control.wire_values import value_or_none
+from understudy.domain.changes import Revision
+from understudy.domain.deployments import Deployment
+from understudy.domain.versions import checked_model_name
+from understudy.registry.v1 import registry_pb2 as pb
+
+_log = structlog.get_logger()
+
+
+def change_request_from_wire(request: pb.ChangeDeploymentRequest, actor: str) -> ChangeRequest:
+    """Return the request.
+
+    Raises:
+        InvalidInputError: the model, the change or the reason is invalid.
+    """
+    return ChangeRequest(
+        model=checked_model_name(request.model),
+        change=change_from_wire(request),
+        reason=checked_reason(request.reason),
+        actor=actor,
+        expect_revision=value_or_none(request, "expect_revision"),
+        dry_run=request.dry_run,
+    )
+
+
+def changed_to_wire(changed: Changed) -> pb.ChangeDeploymentResponse:
+    return pb.ChangeDeploymentResponse(
+        before=_deployed(changed.before),
+        after=_deployed(changed.after),
+        applied=changed.applied,
+        revision=changed.after.revision,
+    )
+
+
+def _deployed(revision: Revision | None) -> pb.Deployment | None:
+    return deployment_to_wire(revision) if isinstance(revision, Deployment) else None
+
+
+def log_change(asked: ChangeRequest, changed: Changed) -> None:
+    """Log a change that was made; a dry run is no event."""
+    if changed.applied:
+        _log.info(
+            "deployment_changed",
+            model=asked.model,
+            actor=asked.actor,
+            change=type(asked.change).__name__,
+            from_revision=changed.from_revision,
+            to_revision=changed.after.revision,
+            digest=changed.after.digest,
+            audit_digest=changed.audit_digest,  # stored elsewhere too, it reveals a rewritten log
+        )

@@ -1,0 +1,72 @@
+"""The messages of RestoreRegistry, and the reports that a restore takes into account."""
+
+import structlog
+
+from registry.decisions.succession import RestoreRequest, Watched
+from registry.restore_registry import Restore, Restored
+from registry.server.callers import checked_reason
+from registry.server.live_state import LiveState
+from registry.server.report_checks import checked_name
+from understudy.control.wire import deployment_to_wire
+from understudy.domain.errors import InvalidInputError
+from understudy.registry.v1 import registry_pb2 as pb
+
+_GREATEST_REVISION = (1 << 31) - 1  # of an operator's number, so that later ones fit the database
+
+_log = structlog.get_logger()
+
+
+def watched_by(live: LiveState) -> Watched:
+    """Return the beliefs and revisions in the reports of routers and hosts."""
+    routers = [heard.report for heard in live.routers()]
+    beliefs = {each.router_id: each.belief for each in routers if each.belief is not None}
+    return Watched(
+        beliefs=beliefs | live.observed.beliefs(),
+        highest_revision=max((m.revision for r in routers for m in r.models), default=0),
+    )
+
+
+def restore_from_wire(request: pb.RestoreRegistryRequest, actor: str, watched: Watched) -> Restore:
+    """Return the request.
+
+    Raises:
+        InvalidInputError: the lineage, the number or the reason is invalid.
+    """
+    if request.revisions_above > _GREATEST_REVISION:
+        raise InvalidInputError.of(
+            "revisions_above", read=request.revisions_above, accepted=f"0 to {_GREATEST_REVISION}"
+        )
+    return Restore(
+        RestoreRequest(
+            successor_of=checked_name(request.successor_of, "successor_of"),
+            revisions_above=request.revisions_above,
+            ends=tuple(dict.fromkeys(request.ends)),
+        ),
+        watched,
+        actor=actor,
+        reason=checked_reason(request.reason),
+        dry_run=request.dry_run,
+    )
+
+
+def restored_to_wire(restored: Restored) -> pb.RestoreRegistryResponse:
+    return pb.RestoreRegistryResponse(
+        lineage=restored.lineage,
+        revision=restored.plan.revision,
+        deployments=[deployment_to_wire(each) for each in restored.plan.restored],
+        ends=restored.plan.ends,
+        applied=restored.applied,
+    )
+
+
+def log_restore(asked: Restore, restored: Restored) -> None:
+    """Log a restore that was made; a plan is no event."""
+    if restored.applied:
+        _log.warning(
+            "registry_restored",
+            actor=asked.actor,
+            successor_of=asked.request.successor_of,
+            lineage=restored.lineage,
+            revision=restored.plan.revision,
+            audit_digest=restored.audit_digest,
+        )

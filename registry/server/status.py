@@ -1,0 +1,23 @@
+"""The declared and the observed state, as one message for operators."""
+
+from registry.server.live_state import LiveState
+from registry.server.report_wire import router_to_wire
+from understudy.control.report_wire import belief_to_wire, host_to_wire, scorer_to_wire
+from understudy.control.wire import deployment_to_wire
+from understudy.registry.v1 import registry_pb2 as pb
+
+
+def status_of(live: LiveState, model: str | None) -> pb.GetStatusResponse:
+    """Return the state of one model, or of all."""
+    return pb.GetStatusResponse(
+        lineage=live.snapshot.lineage,
+        sequence=live.snapshot.sequence,
+        deployments=[deployment_to_wire(each) for each in live.deployments(model)],
+        scorers=[scorer_to_wire(each) for each in live.scorers(model)],
+        routers=[router_to_wire(each, model) for each in live.routers()],
+        hosts=[host_to_wire(each) for each in live.observed.hosts()],
+        host_beliefs=[
+            pb.HostBelief(host_id=host_id, belief=belief_to_wire(belief))
+            for host_id, belief in live.observed.beliefs().items()
+        ],
+    )

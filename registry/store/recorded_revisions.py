@@ -1,0 +1,38 @@
+"""A new revision together with its row of the audit log. Every function runs in a transaction."""
+
+from sqlalchemy import Connection
+
+from registry.store import audit_log, revisions
+from registry.store.revisions import StoredRevision
+from understudy.domain.canonical import canonical_json
+from understudy.domain.changes import Revision
+
+
+def record_revision(connection: Connection, before: Revision | None, stored: StoredRevision) -> str:
+    """Add the revision and its row; return the row's digest. The transaction must hold the write lock.
+
+    Args:
+        connection: of the transaction.
+        before: the model's newest revision; None if there is none.
+        stored: the revision to add.
+    """
+    deployment = stored.deployment
+    revisions.add_revision(connection, stored)
+    details = {
+        "from_digest": None if before is None else before.digest,
+        "to_digest": deployment.digest,
+        "to_contract": deployment.contract.digest,
+    }
+    return audit_log.append(
+        connection,
+        audit_log.Event(
+            at_ns=stored.at_ns,
+            actor=stored.actor,
+            action=stored.action,
+            model=deployment.model,
+            reason=stored.reason,
+            details_json=canonical_json(details),
+            from_revision=0 if before is None else before.revision,
+            to_revision=deployment.revision,
+        ),
+    )
