@@ -20,7 +20,8 @@ from router.edge.admin_service import SERVICE as ADMIN_SERVICE
 from router.edge.admin_service import RouterAdminService, add_router_admin, model_states
 from router.edge.answers import ProtobufResponder
 from router.edge.metrics import RouterCollector, serve_metrics
-from router.edge.service import SERVICE, ScoringService
+from router.edge.score_stream import OpenLimits
+from router.edge.service import SERVICE, ScoringService, ServiceLimits
 from router.pipeline import Pipeline, PipelinePorts, open_pipeline
 from router.ports import Clocks
 from router.revision.live_models import LiveModels
@@ -35,6 +36,7 @@ from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.runtime.health import Health
 from understudy.runtime.io_threads import keep_io_threads_back
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, within
+from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import ServerGroup, add_health_and_reflection, bind, new_server
 
 _REPORT_S = 1.0
@@ -135,7 +137,7 @@ async def _in_background(
 async def _listen_and_drain(
     settings: RouterSettings, pipeline: Pipeline, stop: asyncio.Event
 ) -> None:
-    service = ScoringService(pipeline, most_stream_age_s=settings.max_connection_age_s)
+    service = ScoringService(pipeline, service_limits(settings))
     server = ServerGroup([_one_server(settings) for _ in range(settings.listeners)])
     server.add_generic_rpc_handlers((service.handlers(),))
     health = add_health_and_reflection(server, (SERVICE,))
@@ -145,10 +147,20 @@ async def _listen_and_drain(
     await serve_until_stopped(server, health, stop, drain, end_streams=service.end_streams)
 
 
+def service_limits(settings: RouterSettings) -> ServiceLimits:
+    return ServiceLimits(
+        streams=StreamLimits(settings.most_streams, settings.most_streams_per_caller),
+        open_per_stream=OpenLimits(settings.most_stream_messages, settings.most_stream_bytes),
+        most_stream_age_s=settings.max_connection_age_s,
+    )
+
+
 def _one_server(settings: RouterSettings) -> grpc.aio.Server:
     return new_server(
         reuse_port=True,
         max_message_bytes=settings.largest_request_bytes,
+        max_allowed_incoming_connections=max(1, settings.most_connections // settings.listeners),
+        max_concurrent_streams=settings.most_calls_per_connection,
         **_backlog(settings.most_unread_calls // settings.listeners),
         max_connection_age_ms=round(settings.max_connection_age_s * 1000),
         # A stream does not see its connection's age, so it has its own age limit of the same length:

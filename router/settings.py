@@ -60,6 +60,14 @@ class RouterSettings(ProcessSettings):
     most_outstanding_rows: Rows = 4096
     wanted_queue_s: Seconds = 0.02
     most_last_scores: int = Field(default=100_000, ge=1, le=10_000_000)
+    most_connections: int = Field(default=1_024, ge=1, le=1_000_000)  # of a worker
+    most_calls_per_connection: int = Field(default=1_024, ge=1, le=1_000_000)  # open at a time
+    most_streams: int = Field(default=256, ge=1, le=100_000)  # open ScoreStreams of a worker
+    most_streams_per_caller: int = Field(default=64, ge=1, le=100_000)  # from one address
+    most_stream_messages: int = Field(default=256, ge=1, le=100_000)  # read and not answered
+    most_stream_bytes: int = Field(
+        default=1 << 20, ge=1024, le=1 << 30
+    )  # of these and their answers
     max_connection_age_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
 
     feature_slow_s: Seconds = 0.05  # a slower read counts as a failure

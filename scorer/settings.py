@@ -75,6 +75,13 @@ class ScorerSettings(ProcessSettings):
     max_request_rows: int = Field(
         16_384, ge=1, le=1_000_000, description="maximum number of rows of one request"
     )
+    # A router's worker keeps a stream per request in flight, and routers may share an address.
+    max_streams: int = Field(
+        4_096, ge=1, le=1_000_000, description="maximum number of open streams"
+    )
+    max_streams_per_caller: int = Field(
+        1_024, ge=1, le=1_000_000, description="maximum number of open streams from one address"
+    )
     gather_ms: int = Field(2, ge=0, le=100, description="longest wait for other calls under load")
     gather_rows: int = Field(
         32, ge=1, le=65_536, description="this many rows never wait for other calls"
@@ -156,7 +163,12 @@ class HostSettings(ProcessSettings):
     )
     first_back_off_s: Seconds = Field(0.25, description="delay of the first restart; then doubled")
     longest_back_off_s: Seconds = Field(30.0, description="limit of the doubling")
-    restart_budget: int = Field(8, ge=0, le=1_000, description="restarts allowed within the window")
+    restart_budget: int = Field(
+        8,
+        ge=0,
+        le=1_000,
+        description="restarts allowed within the window before a version counts as FAILING or GAVE_UP",
+    )
     restart_window_s: Seconds = Field(300.0, description="length of the window")
     report_interval_s: Seconds = Field(2.0, description="period of reports to the registry")
     leave_delay_s: SecondsOrNone = Field(

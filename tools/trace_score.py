@@ -27,6 +27,7 @@ from router.adapters.oip_scorer import OipScorer
 from router.edge.service import ScoringService
 from tests.router.router_process import ServedScorer, serving
 from tests.router.samples import MODEL, UTC_S, VIEW, deployment, spec
+from tests.router.served import LIMITS
 from tests.router.world import open_world
 from understudy.domain.deployments import Challenger
 from understudy.features.adapters.lmdb_writer import LmdbWriter
@@ -133,7 +134,7 @@ async def _open_router(
             ready={1: [address], 2: [address]},
             specs=[spec(1), spec(2)],
         )
-        yield ScoringService(world.pipeline, most_stream_age_s=300.0)
+        yield ScoringService(world.pipeline, LIMITS)
         await world.models.close_scorers()
 
 

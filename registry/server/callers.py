@@ -27,12 +27,6 @@ def actor_of(context: Context) -> str:
     return actor
 
 
-def peer_of(context: Context) -> str:
-    """Return the machine of the caller, without the port."""
-    peer: str = context.peer() or ""
-    return peer.rpartition(":")[0] or peer
-
-
 def checked_reason(text: str) -> str:
     """Return `text` if it is a reason: no placeholder, and harmless to a terminal.
 

@@ -16,7 +16,6 @@ from registry.server.callers import (
     LONGEST_ACTOR,
     Context,
     actor_of,
-    peer_of,
 )
 from registry.server.deployment_change import (
     change_request_from_wire,
@@ -55,7 +54,7 @@ from understudy.domain.changes import Ended
 from understudy.domain.errors import NotFoundError, OverloadedError
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
-from understudy.runtime.rpc_boundary import TakesHandlers, add_bounded, answering
+from understudy.runtime.rpc_boundary import TakesHandlers, add_bounded, answering, peer_of
 
 _RETRY_AFTER_MS = 1_000
 

@@ -13,8 +13,8 @@ from router.revision.request_names import feature_faults
 from understudy.client.request_ids import new_request_id
 from understudy.domain.errors import MOST_FAULTS, Fault, InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureScalar
+from understudy.runtime.open_streams import MOST_ID_CHARACTERS
 
-MOST_ID_CHARACTERS = 256
 _AN_ID_OR_NOTHING = f"1 to {MOST_ID_CHARACTERS} characters, or the field left out"
 
 

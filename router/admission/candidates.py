@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from router.admission.admit import MOST_ID_CHARACTERS, AskedCandidates
+from router.admission.admit import AskedCandidates
 from router.calls.call import Candidates, RequestFeatures
 from router.revision.live_model import LiveModel
 from router.revision.request_names import feature_faults
 from understudy.domain.errors import MOST_FAULTS, Fault, InvalidInputError
 from understudy.domain.features import FeatureScalar
+from understudy.runtime.open_streams import MOST_ID_CHARACTERS
 
 
 class CandidateChecks:

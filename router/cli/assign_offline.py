@@ -5,13 +5,13 @@ from pathlib import Path
 
 from google.protobuf.json_format import Parse, ParseError
 
-from router.admission.admit import MOST_ID_CHARACTERS
 from router.decisions.assignment import ArmWeight, Assigner, split_of
 from understudy.control.client import RegistryClient
 from understudy.control.wire import deployment_from_wire
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import InvalidInputError
 from understudy.registry.v1 import registry_pb2
+from understudy.runtime.open_streams import MOST_ID_CHARACTERS
 
 
 def read_deployment(file: Path) -> Deployment:

@@ -1,6 +1,5 @@
 """The arm of a unit key, the version that answers for it now, and why, without scoring."""
 
-from router.admission.admit import MOST_ID_CHARACTERS
 from router.decisions.assignment import ArmWeight
 from router.decisions.buckets import bucket_bp
 from router.revision.live_model import LiveModel
@@ -8,6 +7,7 @@ from understudy.control.contract_wire import contract_to_wire
 from understudy.control.wire_enums import ARMS
 from understudy.domain.deployments import Arm
 from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.runtime.open_streams import MOST_ID_CHARACTERS
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 

@@ -6,7 +6,6 @@ from math import isfinite
 
 import numpy as np
 
-from router.admission.admit import MOST_ID_CHARACTERS
 from router.admission.turns import in_turns
 from router.ports import Clocks
 from understudy.control.wire_values import time_faults
@@ -18,6 +17,7 @@ from understudy.domain.errors import (
     OverloadedError,
 )
 from understudy.logs.batches import LogBatch, OutcomeBatchLog
+from understudy.runtime.open_streams import MOST_ID_CHARACTERS
 from understudy.runtime.parsing_in_parts import Parted, PartedForm
 from understudy.scoring.v1 import scoring_pb2 as pb
 

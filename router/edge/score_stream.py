@@ -13,6 +13,7 @@ ends with OK. The caller sends unread ones again, on another stream.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 import grpc
 import structlog
@@ -33,6 +34,14 @@ _MOST_BYTES_READ_FOR_ID = 64 * 1024
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class OpenLimits:
+    """Limits on the messages of a stream that are read and not answered; reading pauses at each."""
+
+    most_messages: int
+    most_bytes: int  # one message more may be read, whatever its size
+
+
 class ScoreStream:
     """Serves one call. `admit` parses a request and admits it, or raises the reason for refusing it."""
 
@@ -42,14 +51,15 @@ class ScoreStream:
         intake: Intake,
         on_error: Callable[[Exception], None],
         *,
-        most_open: int,
+        limits: OpenLimits,
         most_age_s: float,
         now_s: Callable[[], float],
     ) -> None:
         self.admit = admit
         self._intake = intake
         self._on_error = on_error
-        self._most_open = most_open
+        self._limits = limits
+        self._open_bytes = 0  # of messages in flight, and of answers that are not written
         self._most_age_s = most_age_s
         self._now_s = now_s
         self._in_flight: set[_StreamedAnswer] = set()
@@ -102,7 +112,7 @@ class ScoreStream:
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         async for received in requests:
             self._start(received)
-            if self._open_count >= self._most_open:
+            if not self._may_read():
                 self._has_room.clear()
                 await self._has_room.wait()
 
@@ -113,9 +123,13 @@ class ScoreStream:
                 await self._changed.wait()
                 continue
             await write(self._outbox[0])
-            self._outbox.popleft()  # open until it is written
-            if self._open_count < self._most_open:
+            self._open_bytes -= len(self._outbox.popleft())  # open until it is written
+            if self._may_read():
                 self._has_room.set()
+
+    def _may_read(self) -> bool:
+        limits = self._limits
+        return self._open_count < limits.most_messages and self._open_bytes < limits.most_bytes
 
     @property
     def _open_count(self) -> int:
@@ -124,15 +138,20 @@ class ScoreStream:
     def _start(self, received: bytes) -> None:
         answer = _StreamedAnswer(self, received, arrived_s=self._now_s())
         self._in_flight.add(answer)
+        self._open_bytes += len(received)
         try:
             self._intake.put(answer.call)
         except OverloadedError as error:
-            self._in_flight.discard(answer)
+            self._close(answer)
             self._put_error(_request_id_of(received), error)
 
     def _leave(self, answer: "_StreamedAnswer") -> None:
-        self._in_flight.discard(answer)
+        self._close(answer)
         self._intake.leave(answer.call)
+
+    def _close(self, answer: "_StreamedAnswer") -> None:
+        self._in_flight.discard(answer)
+        self._open_bytes -= len(answer.call.received)
 
     def _put_error(self, request_id: str, error: Exception) -> None:
         self._on_error(error)
@@ -151,6 +170,7 @@ class ScoreStream:
 
     def _put(self, message: bytes) -> None:
         self._outbox.append(message)
+        self._open_bytes += len(message)
         self._changed.set()
 
 
@@ -199,6 +219,6 @@ def _request_id_of(received: bytes) -> str:
     if len(received) > _MOST_BYTES_READ_FOR_ID:
         return ""
     try:
-        return pb.ScoreStreamRequest.FromString(received).request.request_id
+        return id_to_tell(pb.ScoreStreamRequest.FromString(received).request.request_id)
     except Exception:  # noqa: BLE001 - it is refused anyway; the id only helps the caller
         return ""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -15,16 +16,16 @@ from router.edge.explain import explain
 from router.edge.outcomes import OutcomeRecorder, rows_of_outcomes
 from router.edge.request_values import MOST_ENTRIES, check_sizes, scalars, text_of, texts
 from router.edge.score_batch import BatchReader
-from router.edge.score_stream import ScoreStream
+from router.edge.score_stream import OpenLimits, ScoreStream
 from router.pipeline import Pipeline
-from understudy.domain.errors import failure_kind_of
+from understudy.domain.errors import OverloadedError, failure_kind_of
 from understudy.runtime.grpc_errors import abort_with
-from understudy.runtime.open_streams import OpenStreams
+from understudy.runtime.open_streams import OpenStreams, StreamLimits
 from understudy.runtime.parsing import RequestForm, parsed
+from understudy.runtime.rpc_boundary import Context, peer_of
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
-_MOST_OPEN_PER_STREAM = 256
 _MOST_OUTPUTS = 64
 _MOST_IN_A_ROW = {**MOST_ENTRIES, "outputs": _MOST_OUTPUTS}
 _MOST_FIELDS_OF_A_ROW = 8_192
@@ -35,7 +36,12 @@ _STREAM_FORM = RequestForm(
     most_fields=_MOST_FIELDS_OF_A_ROW,
 )
 
-Context = grpc.aio.ServicerContext[Any, Any]
+
+@dataclass(frozen=True, slots=True)
+class ServiceLimits:
+    streams: StreamLimits
+    open_per_stream: OpenLimits
+    most_stream_age_s: float
 
 
 class ScoringService:
@@ -44,8 +50,7 @@ class ScoringService:
     def __init__(
         self,
         pipeline: Pipeline,
-        *,
-        most_stream_age_s: float,
+        limits: ServiceLimits,
     ) -> None:
         self._admission = pipeline.admission
         self._gate = pipeline.gate
@@ -54,8 +59,8 @@ class ScoringService:
         self._live = pipeline.models.live
         self._now_s = pipeline.clocks.monotonic_s
         self._refusal_lines = RefusalLines()
-        self._most_stream_age_s = most_stream_age_s
-        self._streams = OpenStreams()
+        self._limits = limits
+        self._streams = OpenStreams(limits.streams)
         self._batches = BatchReader(
             pipeline.admission,
             most_values=pipeline.admission.most_candidate_features,
@@ -129,11 +134,15 @@ class ScoringService:
             self._admit_streamed,
             self._intake,
             self._count_refusal,
-            most_open=_MOST_OPEN_PER_STREAM,
-            most_age_s=self._most_stream_age_s,
+            limits=self._limits.open_per_stream,
+            most_age_s=self._limits.most_stream_age_s,
             now_s=self._now_s,
         )
-        await self._streams.run(stream, requests, context.write)
+        try:
+            await self._streams.run(stream, requests, context.write, caller=peer_of(context))
+        except OverloadedError as error:
+            self._count_refusal(error)
+            await abort_with(context, error, rpc="ScoreStream")
 
     def end_streams(self) -> None:
         """Let every stream, including future ones, answer the messages it has read and end with OK."""

@@ -31,6 +31,7 @@ from understudy.domain.versions import VersionRef
 from understudy.runtime.exit_codes import ARTIFACT_REFUSED, OK
 from understudy.runtime.health import Health
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
+from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health, bind, new_server
 from understudy.runtime.unless_stopped import unless_stopped
 
@@ -57,7 +58,13 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
     place = RunPlace(settings.inline_run_ms / 1000)
     server = new_server()
     health = add_health(server, (SERVICE,))
-    service = InferenceService(task.ref, coming, metrics, lambda: health.current is Health.SERVING)
+    service = InferenceService(
+        task.ref,
+        coming,
+        metrics,
+        lambda: health.current is Health.SERVING,
+        StreamLimits(settings.max_streams, settings.max_streams_per_caller),
+    )
     metrics.ready.set_function(lambda: float(health.current is Health.SERVING))
     server.add_generic_rpc_handlers((service,))
     add_reflection(server)

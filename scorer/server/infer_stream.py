@@ -10,11 +10,13 @@ it has read, and ends with OK.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from understudy.runtime.open_streams import Write
 
 _MOST_OPEN = 256  # open requests; at this number no more are read until answers are written
+_MOST_OPEN_BYTES = 16 << 20  # of open requests and their answers; one request more may be read
 
 # The answer to a request, now or later; it never raises.
 AnswerRequest = Callable[[bytes], bytes | Coroutine[Any, Any, bytes]]
@@ -23,10 +25,18 @@ AnswerRequest = Callable[[bytes], bytes | Coroutine[Any, Any, bytes]]
 class InferStream:
     """Serves one call."""
 
-    def __init__(self, answer: AnswerRequest, *, most_open: int = _MOST_OPEN) -> None:
+    def __init__(
+        self,
+        answer: AnswerRequest,
+        *,
+        most_open: int = _MOST_OPEN,
+        most_open_bytes: int = _MOST_OPEN_BYTES,
+    ) -> None:
         self._answer = answer
         self._most_open = most_open
-        self._open: deque[asyncio.Future[bytes]] = deque()
+        self._most_open_bytes = most_open_bytes
+        self._open: deque[_OpenRequest] = deque()
+        self._open_bytes = 0
         self._changed = asyncio.Event()  # a request is open, or reading has ended
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -44,10 +54,12 @@ class InferStream:
                     self._changed.clear()
                     await self._changed.wait()
                     continue
-                answer = await self._open[0]
-                await write(answer)
+                request = self._open[0]
+                await write(await request.answer)
                 del self._open[0]  # open until it is written
-                self._has_room.set()
+                self._open_bytes -= request.size_bytes
+                if self._may_read():
+                    self._has_room.set()
 
     def stop_reading(self) -> None:
         """Read no more requests: `run` returns once those already read are answered."""
@@ -67,13 +79,39 @@ class InferStream:
                 if self._is_ending:
                     return
                 continue
-            self._open.append(
-                _done(answer) if isinstance(answer, bytes) else tasks.create_task(answer)
+            self._keep(
+                len(received),
+                _done(answer) if isinstance(answer, bytes) else tasks.create_task(answer),
             )
             self._changed.set()
-            if len(self._open) >= self._most_open:
+            if not self._may_read():
                 self._has_room.clear()
                 await self._has_room.wait()
+
+    def _may_read(self) -> bool:
+        return len(self._open) < self._most_open and self._open_bytes < self._most_open_bytes
+
+    def _keep(self, received_bytes: int, answer: asyncio.Future[bytes]) -> None:
+        request = _OpenRequest(answer, received_bytes)
+        self._open.append(request)
+        self._open_bytes += received_bytes
+        if answer.done():  # a callback would come after the answer is written
+            self._count_answer(request, answer)
+        else:
+            answer.add_done_callback(lambda done: self._count_answer(request, done))
+
+    def _count_answer(self, request: "_OpenRequest", answer: asyncio.Future[bytes]) -> None:
+        if answer.cancelled():
+            return
+        answer_bytes = len(answer.result())
+        request.size_bytes += answer_bytes
+        self._open_bytes += answer_bytes
+
+
+@dataclass(slots=True, eq=False)
+class _OpenRequest:
+    answer: asyncio.Future[bytes]
+    size_bytes: int  # of the request, and of its answer once there is one
 
 
 def _done(answer: bytes) -> asyncio.Future[bytes]:

@@ -12,14 +12,26 @@ from scorer.server.coming_calls import ComingCalls
 from scorer.server.infer_stream import InferStream
 from scorer.server.served_model import ModelRequest, ServedModel
 from understudy.artifact.digests import LOADED_DIGEST_PROPERTY
-from understudy.domain.errors import InvalidInputError, NotFoundError, UnavailableError
+from understudy.domain.errors import (
+    Fault,
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    UnavailableError,
+)
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb
 from understudy.runtime.distribution import serving_version
 from understudy.runtime.grpc_errors import abort_with, detail_of, retry_after_ms_of, status_of
-from understudy.runtime.open_streams import OpenStreams, id_to_tell
+from understudy.runtime.open_streams import (
+    MOST_ID_CHARACTERS,
+    OpenStreams,
+    StreamLimits,
+    id_to_tell,
+)
 from understudy.runtime.parsing import RequestForm, parsed
 from understudy.runtime.protobuf_bytes import length_delimited
+from understudy.runtime.rpc_boundary import Context, peer_of
 from understudy.runtime.serving import MAX_MESSAGE_BYTES
 
 SERVICE = "inference.GRPCInferenceService"
@@ -45,7 +57,6 @@ _INFER_FORM = RequestForm(
 )
 
 _log = structlog.get_logger()
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class CallObserver(Protocol):
@@ -64,6 +75,7 @@ class InferenceService(grpc.GenericRpcHandler):
         coming: ComingCalls,
         observer: CallObserver,
         is_ready: Callable[[], bool],
+        streams: StreamLimits,
     ) -> None:
         self._ref = ref
         self._number = str(ref.number)
@@ -75,7 +87,7 @@ class InferenceService(grpc.GenericRpcHandler):
             # Raw bytes: grpc would answer UNKNOWN if a message cannot be parsed.
             self._model_infer,
         )
-        self._streams = OpenStreams()
+        self._streams = OpenStreams(streams)
         self._others: dict[str, Any] = {
             f"/{SERVICE}/{name}": grpc.unary_unary_rpc_method_handler(
                 self._guarded(name, request, answer)
@@ -121,7 +133,11 @@ class InferenceService(grpc.GenericRpcHandler):
 
     async def _model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
         stream = InferStream(partial(self._answer_message, context))
-        await self._streams.run(stream, requests, context.write)
+        try:
+            await self._streams.run(stream, requests, context.write, caller=peer_of(context))
+        except OverloadedError as error:
+            self._observer.failed(status_of(error))
+            await abort_with(context, error, rpc="ModelStreamInfer")
 
     def _answer_message(self, context: Context, raw: bytes) -> bytes | Coroutine[Any, Any, bytes]:
         """Return the message for one request of a stream, now or later."""
@@ -154,6 +170,9 @@ class InferenceService(grpc.GenericRpcHandler):
     def _read(self, request: pb.ModelInferRequest, remaining_s: float | None) -> ModelRequest:
         if self._served is None:
             raise UnavailableError(f"model {self._ref}", "it is still loading")
+        if len(request.id) > MOST_ID_CHARACTERS:
+            read = f"{len(request.id)} characters"
+            raise InvalidInputError([Fault("id", read, f"at most {MOST_ID_CHARACTERS}")])
         if request.model_name != self._ref.model or request.model_version:
             self._check_name(request.model_name, request.model_version)
         return self._served.read(request, remaining_s)

@@ -7,15 +7,22 @@ from typing import Any
 
 import grpc
 
-from router.edge.service import SERVICE, ScoringService
+from router.edge.score_stream import OpenLimits
+from router.edge.service import SERVICE, ScoringService, ServiceLimits
 from tests.router.samples import CONTRACT, MODEL, VIEW, spec
 from tests.router.world import World, open_world
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
 from understudy.logs.batches import LogBatch
 from understudy.runtime.health import HealthSwitch
+from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health_and_reflection, bind, new_server
 from understudy.scoring.v1 import scoring_pb2_grpc
 
+LIMITS = ServiceLimits(
+    streams=StreamLimits(256, 64),
+    open_per_stream=OpenLimits(256, 1 << 20),
+    most_stream_age_s=300.0,
+)
 PATIENT_S = 60.0  # these tests are about answers, and a busy machine may be slow
 
 
@@ -35,7 +42,7 @@ async def open_served(
     *,
     listen: str = "127.0.0.1:0",
     reuse_port: bool = False,
-    most_stream_age_s: float = 300.0,
+    limits: ServiceLimits = LIMITS,
     log: Callable[[LogBatch], bool] | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
@@ -68,7 +75,7 @@ async def open_served(
             specs=[spec(1), spec(2), spec(3)],
         )
 
-        service = ScoringService(world.pipeline, most_stream_age_s=most_stream_age_s)
+        service = ScoringService(world.pipeline, limits)
         server = new_server(reuse_port=reuse_port, **options)
         server.add_generic_rpc_handlers((service.handlers(),))
         health = add_health_and_reflection(server, (SERVICE,))

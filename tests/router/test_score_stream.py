@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
@@ -11,16 +11,20 @@ import pytest
 
 from tests.router.fakes import FakeScorer
 from tests.router.samples import MODEL
-from tests.router.served import Served, open_served
+from tests.router.served import LIMITS, Served, open_served
 from tests.router.world import until
 from understudy.client.answers import StreamAnswer
 from understudy.client.scoring_client import AsyncScoringClient
 from understudy.domain.errors import FailureKind
+from understudy.runtime.grpc_errors import PUSHBACK_KEY
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
+from understudy.runtime.open_streams import StreamLimits
+from understudy.runtime.protobuf_bytes import varint
 from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
 
 MOST_OPEN = 256
+MOST_OPEN_BYTES = 1 << 20
 LONG_S = 120.0  # a limit that only ends a hang
 CUT_S = 60.0  # a grace period that ends in a cut
 
@@ -52,10 +56,13 @@ class Caller:
             await self.room.acquire()
         self.answers.append(pb.ScoreStreamResponse.FromString(message))
 
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:40000"
+
     @asynccontextmanager
     async def streaming(self, served: Served) -> AsyncIterator[asyncio.Task[None]]:
         """Run the call; on leaving, the caller disconnects."""
-        context: Any = self  # of the context the service uses only `write`
+        context: Any = self  # of the context the service uses only these methods
         async with asyncio.TaskGroup() as tasks:
             call = tasks.create_task(served.service.score_stream(self.requests(), context))
             yield call
@@ -89,6 +96,60 @@ def hold(scorer: FakeScorer) -> asyncio.Event:
 
 def ids(answers: Sequence[pb.ScoreStreamResponse] | Sequence[StreamAnswer]) -> list[str]:
     return [answer.request_id for answer in answers]
+
+
+async def test_a_stream_with_a_mebibyte_open_is_not_read_until_a_message_is_answered(
+    served: Served,
+) -> None:
+    padding = bytes(40_000)
+    unknown_field = b"\xfa\x01" + varint(len(padding)) + padding
+    caller = Caller([message + unknown_field for message in requests(100)])
+    size_bytes = len(caller.to_send[0])
+    releases = [hold(scorer) for scorer in served.world.scorers.values()]
+
+    async with caller.streaming(served) as call:
+        await until(lambda: served.world.gate.outstanding_rows)
+        assert caller.taken == MOST_OPEN_BYTES // size_bytes + 1
+        for release in releases:
+            release.set()
+        await call
+
+    assert caller.taken == len(caller.answers) == 100
+
+
+async def test_an_id_that_is_too_long_is_refused_and_not_echoed(served: Served) -> None:
+    entities = {"user": "u1"}
+    message = streamed(pb.ScoreRequest(model=MODEL, entities=entities, request_id="r" * 257))
+    caller = Caller([message.SerializeToString(), *requests(1)])
+
+    async with caller.streaming(served) as call:
+        await call
+
+    assert sorted(ids(caller.answers)) == ["", "s0"]
+    refused = next(answer for answer in caller.answers if not answer.request_id)
+    assert refused.error.message == "request_id: read 257 characters; accepted: at most 256"
+
+
+async def test_streams_beyond_the_limit_of_an_address_are_refused_until_one_ends() -> None:
+    limits = replace(LIMITS, streams=StreamLimits(most=3, most_per_caller=2))
+    async with open_served(limits=limits) as served:
+        async with (
+            Caller([], stays=True).streaming(served),
+            Caller([], stays=True).streaming(served),
+        ):
+            refused = served.stub.ScoreStream()
+            status = await refused.code()
+            details, trailers = await refused.details(), dict(await refused.trailing_metadata())
+
+        again = served.stub.ScoreStream()
+        await again.write(streamed(request(1)))
+        answer = await again.read()
+        again.cancel()
+
+    assert status is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert details == "the list of streams of one address (2) is full; retry after 1000 ms"
+    assert trailers[PUSHBACK_KEY] == "1000"
+    assert answer.request_id == "s1"
 
 
 async def test_a_stream_with_256_open_is_not_read_until_one_is_answered(served: Served) -> None:
@@ -305,7 +366,7 @@ async def test_a_drain_ends_busy_streams_with_ok_and_loses_no_message_that_was_r
 
 async def test_a_stream_at_its_age_limit_ends_with_ok_after_its_connections_age() -> None:
     async with open_served(
-        most_stream_age_s=1.0,
+        limits=replace(LIMITS, most_stream_age_s=1.0),
         max_connection_age_ms=300,
         max_connection_age_grace_ms=round(CUT_S * 1000),
     ) as served:

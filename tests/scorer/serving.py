@@ -22,12 +22,14 @@ from tests.artifact.checked import CHECKS
 from understudy.artifact.expectation import Expectation
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb
+from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health, bind, new_server
 
 REF = VersionRef("doubler", 1)
 OPTIONS = LoadOptions(CHECKS, warm_rows=8)
 INLINE_S = 60.0  # with this, every run is on the loop, however busy the machine is
 IN_WORKER_S = -1.0  # `inline_run_s` with which every run leaves the loop
+STREAMS = StreamLimits(most=100, most_per_caller=100)
 LIMITS = BatchLimits(max_batch_rows=64, max_queue_rows=256, gather_s=0.002, enough_rows=32)
 
 
@@ -87,13 +89,14 @@ async def open_service(
     runner: Runner | None = None,
     inline_run_s: float = INLINE_S,
     ready: bool = True,
+    streams: StreamLimits = STREAMS,
 ) -> AsyncIterator[Served]:
     """Serve the model at `source` as doubler@1; `runner` replaces the model."""
     server = new_server()
     metrics = ScorerMetrics()
     coming = ComingCalls()
     is_ready = [ready]
-    service = InferenceService(REF, coming, metrics, lambda: is_ready[0])
+    service = InferenceService(REF, coming, metrics, lambda: is_ready[0], streams)
     server.add_generic_rpc_handlers((service,))
     add_health(server, (SERVICE,))
     add_reflection(server)

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from scorer.server.infer_stream import InferStream
 
 WITHIN_S = 60.0
@@ -70,6 +72,36 @@ async def test_a_caller_that_does_not_read_is_not_read_from() -> None:
         await turns()
         assert caller.taken == 8
         running.cancel()
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_answers_that_are_not_read_count_in_bytes(at_once: bool) -> None:
+    async def later(answer: bytes) -> bytes:
+        return answer
+
+    def answer(received: bytes) -> bytes | Coroutine[Any, Any, bytes]:
+        large = received.ljust(1_000)
+        return later(large) if received == b"0" else large
+
+    caller = Caller(to_send=100, reads=False)
+    stream = InferStream(answer, most_open_bytes=10_000)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(stream.run(caller.requests(), caller.write))
+        await turns()
+        assert 10 <= caller.taken <= 12
+        running.cancel()
+
+
+async def test_bytes_are_free_again_once_an_answer_is_written() -> None:
+    async def answer(received: bytes) -> bytes:
+        await asyncio.sleep(0)
+        return received.ljust(1_000)
+
+    caller = Caller(to_send=100)
+    async with asyncio.timeout(WITHIN_S):
+        await InferStream(answer, most_open_bytes=3_000).run(caller.requests(), caller.write)
+
+    assert len(caller.answers) == 100
 
 
 async def test_requests_beyond_the_bound_of_open_ones_are_all_answered() -> None:

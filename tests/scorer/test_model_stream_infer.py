@@ -23,6 +23,7 @@ from tests.scorer.fakes import DoublingRunner, Gate, WideRunner
 from tests.scorer.serving import IN_WORKER_S, LIMITS, array_of, infer_request, load, open_service
 from tests.scorer.test_service import ROWS
 from understudy.oip import inference_pb2 as pb
+from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import MAX_MESSAGE_BYTES
 
 Code = grpc.StatusCode
@@ -222,17 +223,32 @@ async def test_requests_of_a_stream_share_a_run_of_the_worker(
     assert [len(rows) for rows in runner.ran] == [2, 3]
 
 
-async def test_a_long_id_is_not_sent_back_with_a_failure(doubler: Path, tmp_path: Path) -> None:
+async def test_an_id_that_is_too_long_is_refused_and_not_sent_back(
+    doubler: Path, tmp_path: Path
+) -> None:
     async with open_service(doubler, tmp_path) as served:
         call = served.stream()
-        await call.write(infer_request(ROWS, name="Z", request_id="x" * 100_000))
+        await call.write(infer_request(ROWS, request_id="x" * 257))
         refused = await call.read()
-        await call.write(infer_request(ROWS, request_id="x" * 100_000))
+        await call.write(infer_request(ROWS, request_id="x" * 256))
         answer = await call.read()
 
-    assert refused.error_message
+    assert refused.error_message == "id: read 257 characters; accepted: at most 256"
     assert not refused.infer_response.id
-    assert len(answer.infer_response.id) == 100_000
+    assert len(answer.infer_response.id) == 256
+
+
+async def test_streams_beyond_the_limit_are_refused(doubler: Path, tmp_path: Path) -> None:
+    limits = StreamLimits(most=1, most_per_caller=1)
+    async with open_service(doubler, tmp_path, streams=limits) as served:
+        first = served.stream()
+        await first.write(infer_request(ROWS, request_id="1"))
+        await first.read()
+        second = served.stream()
+        code = await second.code()
+        first.cancel()
+
+    assert code is Code.RESOURCE_EXHAUSTED
 
 
 async def test_a_request_above_the_largest_message_ends_the_stream(

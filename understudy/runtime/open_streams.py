@@ -1,15 +1,20 @@
-"""The open streams of a service, so that they can end with OK when its process drains."""
+"""The open streams of a service: a limited number, which end with OK when their process drains."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
+from understudy.domain.errors import OverloadedError
+
 Write = Callable[[bytes], Awaitable[None]]
-_LONGEST_ID_TOLD = 64 * 1024  # characters
+MOST_ID_CHARACTERS = 256  # of a request id; longer ones are refused, and not echoed
+_RETRY_AFTER_MS = 1_000
 
 
 def id_to_tell(request_id: str) -> str:
-    """Return the id to send with a failure; "" for a long one, which might be buffered for long."""
-    return request_id if len(request_id) <= _LONGEST_ID_TOLD else ""
+    """Return the id to send with a failure; "" for a long one, which is no id that we accept."""
+    return request_id if len(request_id) <= MOST_ID_CHARACTERS else ""
 
 
 class Stream(Protocol):
@@ -24,17 +29,34 @@ class Stream(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    most: int
+    most_per_caller: int  # per address, until callers prove an identity
+
+
 class OpenStreams:
     """Runs streams until told to end them."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: StreamLimits) -> None:
+        self._limits = limits
         self._streams: set[Stream] = set()
+        self._by_caller: Counter[str] = Counter()
         self._are_ending = False
 
-    async def run(self, stream: Stream, requests: AsyncIterator[bytes], write: Write) -> None:
+    async def run(
+        self, stream: Stream, requests: AsyncIterator[bytes], write: Write, *, caller: str
+    ) -> None:
+        """Run one stream of `caller`.
+
+        Raises:
+            OverloadedError: too many are open, of this caller or together.
+        """
         if self._are_ending:
             return  # OK without an answer: no request was read
+        self._check_room(caller)
         self._streams.add(stream)
+        self._by_caller[caller] += 1
         try:
             await stream.run(requests, write)
         except BaseExceptionGroup as group:
@@ -43,9 +65,21 @@ class OpenStreams:
             raise group.exceptions[0] from None
         finally:
             self._streams.discard(stream)
+            self._by_caller[caller] -= 1
+            if not self._by_caller[caller]:
+                del self._by_caller[caller]
 
     def end(self) -> None:
         """Let every stream, including future ones, answer the requests it has read and end with OK."""
         self._are_ending = True
         for stream in self._streams:
             stream.stop_reading()
+
+    def _check_room(self, caller: str) -> None:
+        if len(self._streams) >= self._limits.most:
+            full = f"the list of streams ({self._limits.most})"
+        elif self._by_caller[caller] >= self._limits.most_per_caller:
+            full = f"the list of streams of one address ({self._limits.most_per_caller})"
+        else:
+            return
+        raise OverloadedError(full, retry_after_ms=_RETRY_AFTER_MS)

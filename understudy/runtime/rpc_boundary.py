@@ -68,6 +68,12 @@ def bounded_handler(rpc: str, handler: Any, forms: Forms = _NO_FORMS) -> Any:
     return grpc.unary_unary_rpc_method_handler(run, None, _bytes_of)
 
 
+def peer_of(context: Context) -> str:
+    """Return the machine of the caller, without the port."""
+    peer: str = context.peer() or ""
+    return peer.rpartition(":")[0] or peer
+
+
 @asynccontextmanager
 async def answering(context: Context, rpc: str) -> AsyncIterator[None]:
     """Convert a failure in the block to its gRPC status."""
