@@ -11,8 +11,8 @@ from time import monotonic
 
 import structlog
 
-from router.decisions.line_budget import WINDOW_S, LineBudget
 from understudy.domain.errors import InvalidInputError, NotFoundError, OverloadedError
+from understudy.domain.line_budget import WINDOW_S, LineBudget
 
 _REFUSALS = (OverloadedError, InvalidInputError, NotFoundError)  # before any work is done
 _log = structlog.get_logger()

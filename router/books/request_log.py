@@ -13,6 +13,7 @@ from router.calls.rows import starts_of
 from router.decisions.sampling import is_sampled
 from understudy.domain.errors import UnderstudyError
 
+REQUEST_EVENTS = ("request_scored", "request_failed")  # one per request, if the setting says so
 _MOST_TROUBLES_PER_S = 10  # lines about degraded answers, and as many about failed requests
 _log = structlog.get_logger()
 

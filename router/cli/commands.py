@@ -9,6 +9,7 @@ import grpc
 import structlog
 import typer
 
+from router.books.request_log import REQUEST_EVENTS
 from router.cli.ask_workers import ask_workers, get_status
 from router.cli.assign_offline import assigned_arms, fetch_deployment, read_deployment
 from router.cli.status_output import print_explained, print_status
@@ -108,7 +109,7 @@ def worker(
     from router.app import serve as serve_worker  # noqa: PLC0415 - the other commands start faster
 
     settings = load_settings(RouterSettings, {"listen": listen})
-    configure_logs(f"router-{index}", level=settings.log_level)
+    configure_logs(f"router-{index}", level=settings.log_level, unlimited=REQUEST_EVENTS)
 
     async def main() -> int:
         exit_code = OK

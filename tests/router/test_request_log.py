@@ -12,11 +12,11 @@ from structlog.testing import capture_logs
 
 from router.books.bounded_lines import BoundedLines, RefusalLines
 from router.books.request_log import RequestLines, RequestLogLines
-from router.decisions.line_budget import LineBudget
 from tests.router.samples import MODEL, VIEW
 from tests.router.world import open_world, two_arms
 from understudy.domain.errors import InvalidInputError, OverloadedError, UnavailableError
 from understudy.domain.features import Feature, FeatureDtype
+from understudy.domain.line_budget import LineBudget
 
 pytestmark = pytest.mark.virtual_time
 Lines = list[Any]

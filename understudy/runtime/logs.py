@@ -6,24 +6,30 @@ A line that cannot be written is lost: a full disk below the log must not end th
 import io
 import logging
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, TextIO
 
 import structlog
 
+from understudy.runtime.line_limit import LibraryLines, LineLimit
+
 LEVELS = ("debug", "info", "warning", "error")
 
 
-def configure_logs(process: str, *, level: str = "info") -> None:
+def configure_logs(process: str, *, level: str = "info", unlimited: Collection[str] = ()) -> None:
     """Set up structlog for this process; call once, in its entry point.
 
     Args:
         process: bound to every line, e.g. "router-0" or "scorer:fraud@7".
         level: one of `LEVELS`.
+        unlimited: events that may have any number of lines, see `LineLimit`.
     """
     stdout = _lossy(sys.stdout)
+    limit = LineLimit(unlimited=unlimited)
     structlog.configure(
         processors=[
+            limit,  # first: a line that is left out costs nothing more
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -35,7 +41,7 @@ def configure_logs(process: str, *, level: str = "info") -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
-    _log_libraries_likewise(stdout)
+    _log_libraries_likewise(stdout, limit)
 
 
 class _LossyFile(io.RawIOBase):
@@ -61,9 +67,10 @@ def _lossy(stream: TextIO) -> TextIO:
     )
 
 
-def _log_libraries_likewise(stdout: TextIO) -> None:
+def _log_libraries_likewise(stdout: TextIO, limit: LineLimit) -> None:
     """Let libraries that use logging (grpc, asyncio) write the same kind of lines."""
     handler = logging.StreamHandler(stdout)
+    handler.addFilter(LibraryLines(limit))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[
