@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from understudy.control.belief import Belief
-from understudy.control.wire import snapshot_from_wire
+from understudy.control.wire import snapshot_from_wire, snapshot_to_wire
 from understudy.domain.belief import RefusalReason
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import InvalidInputError
@@ -21,7 +21,7 @@ THEIRS = Snapshot("theirs", 9)
 def believing(state: Snapshot, file: Path) -> Belief:
     """Return the belief of a process that has applied `state`."""
     belief = Belief(file)
-    accepted = belief.take(state)
+    accepted = belief.take(snapshot_to_wire(state))
     assert accepted is not None
     belief.remember(accepted)
     return belief
@@ -33,10 +33,32 @@ def test_a_state_is_remembered_over_a_restart(tmp_path: Path) -> None:
     assert Belief(tmp_path / "s.pb").snapshot == OURS
 
 
+def test_a_deployment_that_a_state_lacks_is_remembered_with_it(tmp_path: Path) -> None:
+    belief = believing(OURS, tmp_path / "s.pb")
+
+    kept = belief.take(snapshot_to_wire(Snapshot("ours", 4)))
+    assert kept is not None
+    belief.remember(kept)
+
+    assert Belief(tmp_path / "s.pb").snapshot == replace(OURS, sequence=4)
+
+
+def test_a_state_is_remembered_as_it_was_received(tmp_path: Path) -> None:
+    message = snapshot_to_wire(OURS)
+    message.scorers.add(state=99)  # of a newer registry: not read, not lost
+    belief = Belief(tmp_path / "s.pb")
+
+    accepted = belief.take(message)
+    assert accepted is not None
+    belief.remember(accepted)
+
+    assert pb.Snapshot.FromString((tmp_path / "s.pb").read_bytes()) == message
+
+
 def test_a_refused_state_is_not_remembered(tmp_path: Path) -> None:
     belief = believing(OURS, tmp_path / "s.pb")
 
-    assert belief.take(THEIRS) is None
+    assert belief.take(snapshot_to_wire(THEIRS)) is None
 
     assert belief.snapshot == OURS
     assert belief.refusal is not None
@@ -47,7 +69,7 @@ def test_a_refused_state_is_not_remembered(tmp_path: Path) -> None:
 def test_a_state_that_was_not_applied_is_not_remembered(tmp_path: Path) -> None:
     belief = believing(OURS, tmp_path / "s.pb")
 
-    assert belief.take(replace(OURS, sequence=4)) is not None
+    assert belief.take(snapshot_to_wire(replace(OURS, sequence=4))) is not None
 
     assert Belief(tmp_path / "s.pb").snapshot == OURS
 
@@ -57,8 +79,8 @@ def test_a_remembered_state_is_as_hard_to_replace_as_a_received_one(tmp_path: Pa
 
     restarted = Belief(tmp_path / "s.pb")
 
-    assert restarted.take(THEIRS) is None
-    assert restarted.take(replace(OURS, sequence=2)) is None
+    assert restarted.take(snapshot_to_wire(THEIRS)) is None
+    assert restarted.take(snapshot_to_wire(replace(OURS, sequence=2))) is None
     assert restarted.refused_states == 2
 
 
@@ -68,7 +90,7 @@ def test_each_change_of_the_refusal_is_logged_once(tmp_path: Path) -> None:
 
     with capture_logs() as logs:
         for state in states:
-            belief.take(state)
+            belief.take(snapshot_to_wire(state))
 
     assert [(each["event"], each.get("reason")) for each in logs] == [
         ("snapshot_refused", "another_lineage"),
@@ -86,7 +108,7 @@ def test_a_damaged_file_is_not_a_state(tmp_path: Path, content: bytes) -> None:
     belief = Belief(tmp_path / "s.pb")
 
     assert belief.snapshot is None
-    assert belief.take(THEIRS) == THEIRS
+    assert belief.take(snapshot_to_wire(THEIRS)) == THEIRS
 
 
 def test_an_empty_message_is_not_a_state() -> None:

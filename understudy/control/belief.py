@@ -25,6 +25,7 @@ class Belief:
 
     def __init__(self, remember_at: Path | None = None) -> None:
         self._remember_at = remember_at
+        self._message: registry_pb2.Snapshot | None = None  # of the state in effect, if received
         self.snapshot = None if remember_at is None else _read(remember_at)
         self.refusal: Refusal | None = None  # of the latest received state; None if it was accepted
         self.refused_states = 0  # received and refused since the start
@@ -35,8 +36,13 @@ class Belief:
                 sequence=self.snapshot.sequence,
             )
 
-    def take(self, received: Snapshot) -> Snapshot | None:
-        """Return the state to put into effect, or None if `received` is refused."""
+    def take(self, message: registry_pb2.Snapshot) -> Snapshot | None:
+        """Return the state to put into effect, or None if the received one is refused.
+
+        Raises:
+            InvalidInputError, ValueError, KeyError: the message is not one that a registry sends.
+        """
+        received = snapshot_from_wire(message)
         judged = judge(self.snapshot, received)
         before = self.refusal
         if isinstance(judged, Refusal):
@@ -55,7 +61,7 @@ class Belief:
         self.refusal = None
         if before is not None:
             _log.info("snapshot_accepted_again", lineage=judged.lineage, sequence=judged.sequence)
-        self.snapshot = judged
+        self.snapshot, self._message = judged, message if judged is received else None
         return judged
 
     @property
@@ -70,8 +76,12 @@ class Belief:
 
     def remember(self, acting: Snapshot) -> None:
         """Keep `acting`, which was applied, for the next start of this process."""
-        if self._remember_at is not None:
-            _write(self._remember_at, snapshot_to_wire(acting).SerializeToString())
+        if self._remember_at is None:
+            return
+        message = self._message if acting is self.snapshot else None
+        if message is None:  # not as received: parts of an earlier state act
+            message = snapshot_to_wire(acting)
+        _write(self._remember_at, message.SerializeToString())
 
 
 def _read(path: Path) -> Snapshot | None:

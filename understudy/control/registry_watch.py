@@ -8,7 +8,6 @@ import grpc
 import structlog
 
 from understudy.control.belief import Belief
-from understudy.control.wire import snapshot_from_wire
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import Snapshot
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
@@ -55,9 +54,9 @@ async def follow(
         call = stub.Watch(registry_pb2.WatchRequest(watcher=watcher))
         try:
             async for message in call:
-                snapshot = snapshot_from_wire(message.snapshot)
+                accepted = belief.take(message.snapshot)
                 retry_s = _FIRST_RETRY_S  # only a readable snapshot proves that all is well
-                if (accepted := belief.take(snapshot)) is not None:
+                if accepted is not None:
                     yield accepted
             why = "registry ended the stream"
         except grpc.aio.AioRpcError as error:

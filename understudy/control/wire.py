@@ -1,5 +1,7 @@
 """Translation of the registry's messages to domain values and back, for all of its clients."""
 
+from functools import lru_cache
+
 from understudy.control.contract_wire import contract_from_wire, contract_to_wire
 from understudy.control.report_wire import (
     host_from_wire,
@@ -26,6 +28,8 @@ from understudy.domain.features import (
 from understudy.domain.snapshots import Epoch, Snapshot, Undeployed, VersionSpec
 from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec
 from understudy.registry.v1 import registry_pb2 as pb
+
+_KEPT = 1_024  # views, and feature sets
 
 
 def snapshot_from_wire(message: pb.Snapshot) -> Snapshot:
@@ -160,10 +164,8 @@ def version_from_wire(message: pb.Version) -> VersionSpec:
         provenance_digest=message.provenance_digest,
         inputs=tuple(tensor_from_wire(tensor) for tensor in message.inputs),
         outputs=tuple(tensor_from_wire(tensor) for tensor in message.outputs),
-        feature_set=tuple(FeatureRef.parse(text) for text in message.feature_set),
-        feature_views=tuple(
-            view_from_canonical_json(view.canonical_json) for view in message.feature_views
-        ),
+        feature_set=_feature_set_of(tuple(message.feature_set)),
+        feature_views=tuple(_view_of(view.canonical_json) for view in message.feature_views),
         score_output=ScoreOutput(message.score_output.output, message.score_output.column),
         golden_tolerance=message.golden_tolerance,
     )
@@ -204,4 +206,22 @@ def tensor_to_wire(tensor: TensorSpec) -> pb.TensorSpec:
 
 
 def view_to_wire(view: FeatureView) -> pb.FeatureViewDefinition:
-    return pb.FeatureViewDefinition(canonical_json=view.canonical_json, digest=view.digest)
+    canonical_json, digest = _definition_of(view)
+    return pb.FeatureViewDefinition(canonical_json=canonical_json, digest=digest)
+
+
+# Views and feature sets never change, and each state of a registry names the same ones: reading or
+# writing them anew would be nearly all of the work on a state, on the event loop that serves calls.
+@lru_cache(maxsize=_KEPT)
+def _feature_set_of(texts: tuple[str, ...]) -> tuple[FeatureRef, ...]:
+    return tuple(FeatureRef.parse(text) for text in texts)
+
+
+@lru_cache(maxsize=_KEPT)
+def _view_of(canonical_json: str) -> FeatureView:
+    return view_from_canonical_json(canonical_json)
+
+
+@lru_cache(maxsize=_KEPT)
+def _definition_of(view: FeatureView) -> tuple[str, str]:
+    return view.canonical_json, view.digest

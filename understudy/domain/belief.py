@@ -136,7 +136,7 @@ def with_deployments(
     versions: Iterable[VersionSpec],
     scorers: Iterable[ScorerProcess] = (),
 ) -> Snapshot:
-    """Return `snapshot` with `deployments` in place of its own for their models.
+    """Return `snapshot` with `deployments` in place of its own for their models; itself if that adds nothing.
 
     The versions that deployments need and `snapshot` lacks are taken from `versions`, the scorers of
     models of which `snapshot` names no scorer at all from `scorers`.
@@ -146,6 +146,8 @@ def with_deployments(
     resulting = (*rest, *put.values())
     needed = {VersionRef(d.model, number) for d in resulting for number in versions_to_run(d)}
     described = {each.ref for each in snapshot.versions}
+    if not put and needed <= described:
+        return snapshot
     served = {each.ref.model for each in snapshot.scorers}
     return replace(
         snapshot,
