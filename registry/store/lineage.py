@@ -141,4 +141,12 @@ def _identity_of_file(connection: Connection) -> str:
     if path is None:
         return ""
     status = Path(path).stat()
-    return f"{_BOOT_ID.read_text().strip()}:{status.st_dev}:{status.st_ino}"
+    return f"{_boot_id()}:{status.st_dev}:{status.st_ino}"
+
+
+def _boot_id() -> str:
+    """Return the id of this start of the system; a new one if the system does not give it."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return str(uuid4())
