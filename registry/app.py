@@ -12,10 +12,12 @@ import grpc
 import structlog
 
 from registry.change_deployment import DeploymentChanger
+from registry.decisions.upload_pace import PaceLimits
 from registry.register_version import Registrar
 from registry.restore_registry import Restorer
 from registry.server.live_state import LiveOptions, LiveState
 from registry.server.receive_artifact import UploadLimits
+from registry.server.seating import Seating
 from registry.server.service import Parts, RegistryService, add_registry
 from registry.server.submissions import Submissions
 from registry.server.watchers import Watchers
@@ -67,8 +69,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
             LiveOptions(
                 standby_versions=settings.standby_versions,
                 silent_after_s=settings.silent_after_s,
-                max_watchers=settings.max_watchers,
-                max_watchers_per_peer=settings.max_watchers_per_peer,
+                watch_seats=settings.watch_seats,
             ),
             now_s=monotonic,
             now=_utc_now,
@@ -85,6 +86,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
                 inspector=Inspector(limits, at_once=settings.max_inspections),
                 artifacts=artifacts,
                 limits=_upload_limits(settings),
+                seating=Seating("uploads", settings.upload_seats),
             ),
             artifacts=artifacts,
         )
@@ -121,8 +123,7 @@ def _upload_limits(settings: RegistrySettings) -> UploadLimits:
     return UploadLimits(
         max_bytes=settings.max_artifact_bytes,
         max_files=settings.max_artifact_files,
-        max_uploads=settings.max_uploads,
-        idle_s=settings.upload_idle_s,
+        pace=PaceLimits(settings.upload_period_s, settings.upload_period_bytes),
         total_s=settings.upload_timeout_s,
     )
 

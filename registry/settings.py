@@ -1,11 +1,12 @@
 """Settings of the registry process: environment under `REGISTRY_`, or the command line."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from registry.decisions.seats import SeatLimits
 from understudy.runtime.settings import ProcessSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -28,12 +29,34 @@ class RegistrySettings(ProcessSettings):
     max_artifact_bytes: Bytes = 2 << 30
     max_artifact_files: Annotated[int, Field(ge=2, le=10_000)] = 64
     max_uploads: Annotated[int, Field(ge=1, le=64)] = 4  # concurrent registrations
-    upload_idle_s: Seconds = 30.0  # a stream that is silent for this time is ended
+    max_uploads_per_peer: Annotated[int, Field(ge=1, le=64)] = 2  # from one machine
+    upload_period_s: Seconds = 30.0  # of waiting for a sender
+    upload_period_bytes: Bytes = 1 << 20  # to be received in it; an upload that is slower is ended
     upload_timeout_s: Seconds = 900.0  # limit for all bytes of one upload
-    max_watchers: Annotated[int, Field(ge=1, le=100_000)] = 1_000
-    max_watchers_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 32  # from one machine
+    # Defaults for 32 machines of 64 router workers and a scorer host each, while one restarts.
+    max_watchers: Annotated[int, Field(ge=1, le=100_000)] = 4_096
+    max_watchers_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 160  # from one machine
     max_inspections: Annotated[int, Field(ge=1, le=16)] = 2  # concurrent; others wait
     inspection_timeout_s: Seconds = 120.0  # limit on loading and replaying golden vectors
     inspection_max_bytes: Bytes = 2 << 30  # address space of the inspecting process
     unready_delay_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 0.0
     drain_grace_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2.0
+
+    @property
+    def upload_seats(self) -> SeatLimits:
+        """The seats of uploads."""
+        return SeatLimits(self.max_uploads, min(self.max_uploads, self.max_uploads_per_peer))
+
+    @property
+    def watch_seats(self) -> SeatLimits:
+        """The seats of watchers."""
+        return SeatLimits(self.max_watchers, min(self.max_watchers, self.max_watchers_per_peer))
+
+    @model_validator(mode="after")
+    def _shares_act(self) -> Self:
+        for total in ("max_uploads", "max_watchers"):
+            share = f"{total}_per_peer"
+            # A total below the default share is no contradiction: the share was not set.
+            if share in self.model_fields_set and getattr(self, share) > getattr(self, total):
+                raise ValueError(f"{share} must not be above {total}: it would never act")
+        return self

@@ -15,6 +15,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Engine
 
+from registry.decisions.seats import SeatLimits
 from registry.server.observed import Heard, Observed
 from registry.server.report_checks import LONGEST_NAME, checked_scorers_report
 from registry.server.stored_state import StoredState, read_stored_state
@@ -39,8 +40,7 @@ ResultT = TypeVar("ResultT")
 class LiveOptions:
     standby_versions: int
     silent_after_s: float
-    max_watchers: int
-    max_watchers_per_peer: int
+    watch_seats: SeatLimits
 
 
 class LiveState:
@@ -65,11 +65,7 @@ class LiveState:
         self._owned = asyncio.TaskGroup()
         self._stored = StoredState()
         self.observed = Observed(silent_after_s=options.silent_after_s)
-        self.watchers = Watchers(
-            Snapshot(lineage="", sequence=0),
-            limit=options.max_watchers,
-            limit_per_peer=options.max_watchers_per_peer,
-        )
+        self.watchers = Watchers(Snapshot(lineage="", sequence=0), options.watch_seats)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["LiveState"]:

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from registry.decisions.upload_pace import PaceLimits, UploadPace
 from registry.store.artifacts import Staging
 from understudy.domain.errors import DeadlinePassedError, Fault, InvalidInputError
 from understudy.domain.versions import ArtifactFile
@@ -16,8 +17,7 @@ from understudy.domain.versions import ArtifactFile
 class UploadLimits:
     max_bytes: int
     max_files: int
-    max_uploads: int
-    idle_s: float  # between two parts of a stream
+    pace: PaceLimits
     total_s: float  # for the whole stream
 
 
@@ -39,7 +39,7 @@ class RunBlocking(Protocol):
 
 async def receive_files(
     announced: Sequence[ArtifactFile],
-    parts: AsyncIterator[UploadPart],
+    parts: "PacedParts[Any]",
     staging: Staging,
     run: RunBlocking,
     limits: UploadLimits,
@@ -48,11 +48,11 @@ async def receive_files(
 
     Raises:
         InvalidInputError: the limits are exceeded, or the number of bytes differs from the announced.
-        DeadlinePassedError: the stream was silent, or took too long.
+        DeadlinePassedError: the sender was too slow, or took too long.
         UnavailableError: the disk is full.
     """
     _check_announced(announced, limits)
-    chunks = _Chunks(parts, limits)
+    chunks = _Chunks(parts)
     async with within(limits.total_s, "the end of the upload"):
         received = [await _receive_file(file, chunks, staging, run) for file in announced]
         if await chunks.take(1):
@@ -60,14 +60,28 @@ async def receive_files(
     return tuple(received)
 
 
-async def next_part(parts: AsyncIterator[PartT], limits: UploadLimits) -> PartT | None:
-    """Return the next part; None at the end of the stream.
+class PacedParts(Generic[PartT]):
+    """The parts of a stream whose sender must keep up a pace."""
 
-    Raises:
-        DeadlinePassedError: no part came in time; a silent stream must not keep its slot for ever.
-    """
-    async with within(limits.idle_s, "the next part of the upload"):
-        return await anext(parts, None)
+    def __init__(self, parts: AsyncIterator[PartT], limits: PaceLimits) -> None:
+        self._parts = parts
+        self._pace = UploadPace(limits)
+
+    async def next_part(self) -> PartT | None:
+        """Return the next part; None at the end of the stream.
+
+        Raises:
+            DeadlinePassedError: the sender is too slow to keep its seat.
+        """
+        now_s = asyncio.get_running_loop().time
+        from_s = now_s()
+        limits = self._pace.limits
+        stage = f"{limits.period_bytes} bytes of the upload in {limits.period_s:g} s"
+        async with within(self._pace.left_s, stage):
+            part = await anext(self._parts, None)
+        size_bytes = 0 if part is None else len(part.chunk)
+        self._pace = self._pace.after(waited_s=now_s() - from_s, received_bytes=size_bytes)
+        return part
 
 
 @asynccontextmanager
@@ -105,15 +119,14 @@ async def _receive_file(
 class _Chunks:
     """The bytes of the stream, in pieces of limited length."""
 
-    def __init__(self, parts: AsyncIterator[UploadPart], limits: UploadLimits) -> None:
+    def __init__(self, parts: PacedParts[Any]) -> None:
         self._parts = parts
-        self._limits = limits
         self._left = memoryview(b"")
 
     async def take(self, most_bytes: int) -> bytes:
         """Return the next bytes, at most `most_bytes`; empty at the end of the stream."""
         while not self._left:
-            part = await next_part(self._parts, self._limits)
+            part = await self._parts.next_part()
             if part is None:
                 return b""
             self._left = memoryview(part.chunk)

@@ -85,7 +85,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     ) -> pb.CheckVersionResponse:
         async with answering(context, "CheckVersion"):
             report, _ = await self._parts.submissions.take(
-                request_iterator, actor_of(context), register=False
+                request_iterator, actor_of(context), peer_of(context), register=False
             )
             return pb.CheckVersionResponse(report=report_to_wire(report))
 
@@ -94,7 +94,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     ) -> pb.RegisterVersionResponse:
         async with answering(context, "RegisterVersion"):
             report, registered = await self._parts.submissions.take(
-                request_iterator, actor_of(context), register=True
+                request_iterator, actor_of(context), peer_of(context), register=True
             )
             return pb.RegisterVersionResponse(
                 report=report_to_wire(report),

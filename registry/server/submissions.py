@@ -8,14 +8,13 @@ import structlog
 from registry.register_version import Registered, Registrar
 from registry.server.callers import checked_reason
 from registry.server.live_state import LiveState
-from registry.server.receive_artifact import UploadLimits, next_part, receive_files
+from registry.server.receive_artifact import PacedParts, UploadLimits, receive_files
+from registry.server.seating import Seating
 from registry.server.wire import UploadPart, registration_from_wire
 from registry.store.artifacts import ArtifactStore
-from understudy.domain.errors import InvalidInputError, OverloadedError
+from understudy.domain.errors import InvalidInputError
 from understudy.gate.gate import GateReport
 from understudy.provenance.inspection import Inspection, Inspector
-
-_RETRY_AFTER_MS = 1_000
 
 _log = structlog.get_logger()
 
@@ -29,29 +28,26 @@ class Submissions:
     inspector: Inspector
     artifacts: ArtifactStore
     limits: UploadLimits
-    _running: int = 0
+    seating: Seating
 
     async def take(
-        self, parts: AsyncIterator[UploadPart], actor: str, *, register: bool
+        self, parts: AsyncIterator[UploadPart], actor: str, peer: str, *, register: bool
     ) -> tuple[GateReport, Registered | None]:
         """Return the gate's report, and the version if it was to be registered and passed.
 
         Raises:
-            OverloadedError: too many uploads are in progress.
+            OverloadedError: too many uploads are in progress, in all or from `peer`.
             InvalidInputError, DeadlinePassedError, UnavailableError: see `receive_files`.
         """
-        if self._running >= self.limits.max_uploads:
-            raise OverloadedError("the list of uploads", retry_after_ms=_RETRY_AFTER_MS)
-        self._running += 1
-        try:
-            return await self._receive(parts, actor, register=register)
-        finally:
-            self._running -= 1
+        with self.seating.seat(peer):
+            return await self._receive(
+                PacedParts(parts, self.limits.pace), actor, register=register
+            )
 
     async def _receive(
-        self, parts: AsyncIterator[UploadPart], actor: str, *, register: bool
+        self, parts: PacedParts[UploadPart], actor: str, *, register: bool
     ) -> tuple[GateReport, Registered | None]:
-        first = await next_part(parts, self.limits)
+        first = await parts.next_part()
         if first is None or not first.HasField("registration"):
             raise InvalidInputError.of(
                 "part", read="no registration", accepted="the registration, first"

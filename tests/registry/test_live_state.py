@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from registry.change_deployment import ChangeRequest, DeploymentChanger
+from registry.decisions.seats import SeatLimits
 from registry.server.live_state import LiveOptions, LiveState
 from registry.server.observed import Observed, Review
 from registry.server.watch_messages import WatchMessages
@@ -52,9 +53,7 @@ def snapshot(sequence: int) -> Snapshot:
 async def live_over(directory: Path) -> AsyncIterator[tuple[LiveState, DeploymentChanger]]:
     engine = open_database(directory / "registry.sqlite")
     with ThreadPoolExecutor(2) as executor:
-        options = LiveOptions(
-            standby_versions=1, silent_after_s=60.0, max_watchers=4, max_watchers_per_peer=4
-        )
+        options = LiveOptions(standby_versions=1, silent_after_s=60.0, watch_seats=SeatLimits(4, 4))
         live = LiveState(engine, executor, options, now_s=lambda: 0.0, now=lambda: NOW)
         async with live.opened():
             yield live, DeploymentChanger(engine, lambda: NOW)
@@ -98,7 +97,7 @@ async def test_a_failed_change_reaches_its_caller_without_affecting_others(seede
 
 
 async def test_a_slow_watcher_gets_only_the_latest_snapshot() -> None:
-    watchers = Watchers(snapshot(0), limit=2, limit_per_peer=2)
+    watchers = Watchers(snapshot(0), SeatLimits(2, 2))
     watch = watchers.watch("a")
     assert (await anext(watch)).sequence == 0
 
@@ -110,7 +109,7 @@ async def test_a_slow_watcher_gets_only_the_latest_snapshot() -> None:
 
 
 async def test_a_slot_is_free_when_its_watcher_leaves() -> None:
-    watchers = Watchers(snapshot(0), limit=1, limit_per_peer=1)
+    watchers = Watchers(snapshot(0), SeatLimits(1, 1))
     first = watchers.watch("a")
     await anext(first)
     second = watchers.watch("a")
@@ -126,7 +125,7 @@ async def test_a_slot_is_free_when_its_watcher_leaves() -> None:
 
 
 async def test_closing_ends_every_watch() -> None:
-    watchers = Watchers(snapshot(0), limit=1, limit_per_peer=1)
+    watchers = Watchers(snapshot(0), SeatLimits(1, 1))
     watch = watchers.watch("a")
     await anext(watch)
 
@@ -216,9 +215,7 @@ async def test_no_host_is_silent_because_the_registry_was_suspended(seeded: Path
 
     engine = open_database(seeded / "registry.sqlite")
     with ThreadPoolExecutor(2) as executor:
-        options = LiveOptions(
-            standby_versions=1, silent_after_s=0.04, max_watchers=4, max_watchers_per_peer=4
-        )
+        options = LiveOptions(standby_versions=1, silent_after_s=0.04, watch_seats=SeatLimits(4, 4))
         live = LiveState(engine, executor, options, now_s=lambda: Clock.now_s, now=lambda: NOW)
         async with live.opened():
             await live.report_scorers(report("a", 1))

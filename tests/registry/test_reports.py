@@ -238,7 +238,7 @@ async def test_watchers_of_one_peer_are_bounded(tmp_path: Path) -> None:
         error = await failure_of(operator.seen(lambda _: True))
 
         assert error.code() is Status.RESOURCE_EXHAUSTED
-        assert "this peer" in str(error.details())
+        assert "watchers from this address" in str(error.details())
         first.cancel()
 
 

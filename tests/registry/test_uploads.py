@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
+from registry.decisions.upload_pace import PaceLimits
+from registry.server.receive_artifact import PacedParts
 from tests.registry.operator import (
     LIMIT_S,
     Operator,
@@ -16,6 +19,7 @@ from tests.registry.operator import (
 )
 from tests.registry.samples import ACTOR, new_version
 from tests.virtual_time import skip, turns
+from understudy.domain.errors import DeadlinePassedError
 from understudy.registry.v1 import registry_pb2 as pb
 
 Status = grpc.StatusCode
@@ -130,7 +134,7 @@ async def register_if_room(operator: Operator) -> bool:
 @pytest.mark.parametrize("sent", [0, 1, 2])
 async def test_a_silent_upload_frees_its_slot(tmp_path: Path, sent: int) -> None:
     async with running_registry(
-        tmp_path, max_uploads=1, upload_idle_s=MOMENT_S, upload_timeout_s=HOUR_S
+        tmp_path, max_uploads=1, upload_period_s=MOMENT_S, upload_timeout_s=HOUR_S
     ) as channel:
         operator = Operator(channel)
         parts = list(registration_parts(new_version()))
@@ -149,7 +153,7 @@ async def test_a_silent_upload_frees_its_slot(tmp_path: Path, sent: int) -> None
         error = await failure_of(call)
 
         assert error.code() is Status.DEADLINE_EXCEEDED
-        assert "the next part of the upload" in str(error.details())
+        assert "1048576 bytes of the upload in 0.001 s" in str(error.details())
         assert await register_if_room(operator)
     assert not list((tmp_path / "artifacts" / "staging").iterdir())
 
@@ -158,7 +162,7 @@ async def test_a_silent_upload_frees_its_slot(tmp_path: Path, sent: int) -> None
 @pytest.mark.stopped_clock
 async def test_an_upload_that_is_too_slow_is_ended(tmp_path: Path) -> None:
     async with running_registry(
-        tmp_path, max_uploads=1, upload_timeout_s=MOMENT_S, upload_idle_s=HOUR_S
+        tmp_path, max_uploads=1, upload_timeout_s=MOMENT_S, upload_period_s=HOUR_S
     ) as channel:
         first, *_ = registration_parts(new_version())
 
@@ -176,3 +180,45 @@ async def test_an_upload_that_is_too_slow_is_ended(tmp_path: Path) -> None:
 
     assert error.code() is Status.DEADLINE_EXCEEDED
     assert "the end of the upload" in str(error.details())
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("chunk", [b"", b"x"])
+async def test_a_trickling_upload_is_ended_as_a_silent_one(chunk: bytes) -> None:
+    async def trickling() -> AsyncIterator[pb.RegisterVersionRequest]:
+        while True:
+            await asyncio.sleep(1.0)
+            yield pb.RegisterVersionRequest(chunk=chunk)
+
+    parts = PacedParts(trickling(), PaceLimits(period_s=30.0, period_bytes=1000))
+
+    with pytest.raises(DeadlinePassedError, match="1000 bytes of the upload in 30 s"):
+        await to_the_end(parts)
+
+    assert asyncio.get_running_loop().time() == pytest.approx(30.0)
+
+
+async def to_the_end(parts: PacedParts[Any]) -> None:
+    while await parts.next_part():
+        pass
+
+
+async def test_one_address_leaves_seats_to_others(tmp_path: Path) -> None:
+    async with running_registry(tmp_path, max_uploads=4, max_uploads_per_peer=1) as channel:
+        operator = Operator(channel)
+        received = asyncio.Event()
+
+        async def endless_upload() -> AsyncIterator[pb.RegisterVersionRequest]:
+            yield next(iter(registration_parts(new_version())))
+            received.set()
+            await asyncio.Event().wait()
+
+        held = operator.stub.RegisterVersion(
+            endless_upload(), metadata=(("understudy-actor", ACTOR),), timeout=LIMIT_S
+        )
+        await asyncio.wait_for(received.wait(), LIMIT_S)
+        refused = await failure_of(operator.register(new_version()))
+        held.cancel()
+
+    assert refused.code() is Status.RESOURCE_EXHAUSTED
+    assert "uploads from this address" in str(refused.details())
