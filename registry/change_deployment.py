@@ -6,8 +6,9 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, Engine
 
-from registry.decisions.changes import apply_change, gains, needed_revision
+from registry.decisions.changes import apply_change, needed_revision
 from registry.decisions.request_contract import ModelVersions
+from registry.decisions.traffic import gains
 from registry.store import lineage, revisions, versions
 from registry.store.database import reading, writing
 from registry.store.recorded_revisions import record_revision

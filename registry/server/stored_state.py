@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
-from registry.decisions.changes import standby_of
+from registry.decisions.traffic import standby_of
 from registry.store import lineage, revisions, versions
 from registry.store.lineage import Identity, StoredLineage
 from understudy.domain.changes import Revision

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from registry.decisions.changes import (
     PastRevision,
     apply_change,
-    gains,
     needed_revision,
-    standby_of,
 )
 from registry.decisions.request_contract import ModelVersions
+from registry.decisions.traffic import gains, standby_of
 from understudy.domain.changes import (
     ACTIONS,
     Action,
