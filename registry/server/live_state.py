@@ -153,8 +153,15 @@ class LiveState:
             outcome.set_result(result)
 
     async def _reload(self) -> None:
+        before = self._stored.identity.lineage
         self._stored = await self.run(self._read)
+        if before in {"", self._stored.identity.lineage}:
+            self._publish()
+            return
+        # A restore: the kept reports are as old as the copy, and their scorers those of the original.
+        forgotten = self.observed.forget_not_repeated()
         self._publish()
+        await self._forget_kept(forgotten)
 
     def _publish(self) -> None:
         stored = self._stored

@@ -43,16 +43,26 @@ class Observed:
         self._silent_after_s = silent_after_s
         self._hosts: dict[str, Heard[ScorersReport]] = {}
         self._routers: dict[str, Heard[RouterReport]] = {}
+        self._not_repeated: set[str] = set()  # hosts known only by the report of an earlier process
 
     def restore(self, reports: Iterable[ScorersReport], *, at: datetime, now_s: float) -> None:
         """Take the reports that an earlier process kept, as if they had just arrived."""
         self._hosts = {report.host_id: Heard(report, at, now_s) for report in reports}
+        self._not_repeated = set(self._hosts)
 
     def report_scorers(self, report: ScorersReport, *, at: datetime, now_s: float) -> bool:
         """Replace a host's report; return whether it says something new."""
         before = self._hosts.get(report.host_id)
         self._hosts[report.host_id] = Heard(report, at, now_s)
+        self._not_repeated.discard(report.host_id)
         return before is None or before.report != report or before.news is News.SILENT
+
+    def forget_not_repeated(self) -> tuple[str, ...]:
+        """Forget the hosts that only an earlier process heard; return them."""
+        forgotten = tuple(sorted(self._not_repeated & self._hosts.keys()))
+        self._hosts = {name: h for name, h in self._hosts.items() if name not in forgotten}
+        self._not_repeated = set()
+        return forgotten
 
     def report_router(self, report: RouterReport, *, at: datetime, now_s: float) -> None:
         self._routers[report.router_id] = Heard(report, at, now_s)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.decisions.succession import RestoreRequest, Succession, Watched, plan_succession
-from tests.registry.operator import Operator, failure_of, running_registry
+from tests.registry.operator import Operator, failure_of, report_of, rows_of, running_registry
 from understudy.control.wire import snapshot_from_wire
 from understudy.domain.belief import (
     Refusal,
@@ -195,6 +195,27 @@ async def test_an_empty_registry_succeeds_and_what_it_lacks_stays_until_it_ends(
     assert kept.deployments == in_effect.deployments
     assert isinstance(ended, Snapshot)
     assert ended.deployments == ()
+
+
+async def test_a_database_restored_in_place_names_no_scorers_of_its_copy(seeded: Path) -> None:
+    async with running_registry(seeded) as channel:
+        operator = Operator(channel)
+        await operator.change(DeployChampion(1))
+        await operator.stub.ReportScorers(await report_of(operator, "gone"))
+        await operator.stub.ReportScorers(await report_of(operator, "here", port=9001))
+    older = (seeded / "registry.sqlite").read_bytes()
+    in_effect = await after(seeded, SetCanary(2, 1_000))
+    (seeded / "registry.sqlite").write_bytes(older)  # the same file: no copy by its inode
+
+    async with running_registry(seeded) as channel:
+        operator = Operator(channel)
+        await operator.stub.ReportScorers(await report_of(operator, "here", port=9001))
+        await operator.restore(in_effect.lineage)
+        published = await state_of(operator)
+
+    assert [each.host_id for each in published.scorers] == ["here"]
+    assert [each.host_id for each in published.hosts] == ["here"]
+    assert len(rows_of(seeded, "host_reports")) == 1
 
 
 async def test_a_restored_history_that_was_edited_is_found(seeded: Path) -> None:
