@@ -33,7 +33,7 @@ from understudy.features.ports import FeatureStore
 from understudy.features.stores import isolated_store
 from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
-from understudy.runtime.health import Health
+from understudy.runtime.health import HealthSwitch
 from understudy.runtime.io_threads import keep_io_threads_back
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, within
 from understudy.runtime.open_streams import StreamLimits
@@ -74,15 +74,16 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
                 close = serve_metrics(settings.metrics_host, port, collector)
                 resources.push_async_callback(_close, "the metrics", _in_thread(close))
             admin = RouterAdminService(router_id, pipeline, logs, store.troubles, belief)
+            health = HealthSwitch((SERVICE, ADMIN_SERVICE))
             async with (
                 _in_background(
                     settings, channel, belief, router_id, pipeline.models, tasks
                 ) as first,
-                _admin_server(settings.admin_address(worker), admin),
+                _admin_server(settings.admin_address(worker), admin, health),
             ):
                 await _first_of(first, stop)
                 if not stop.is_set():  # otherwise it would serve for a moment without a snapshot
-                    await _listen_and_drain(settings, pipeline, stop)
+                    await _listen_and_drain(settings, pipeline, health, stop)
             pipeline.models.close()
 
 
@@ -135,12 +136,12 @@ async def _in_background(
 
 
 async def _listen_and_drain(
-    settings: RouterSettings, pipeline: Pipeline, stop: asyncio.Event
+    settings: RouterSettings, pipeline: Pipeline, health: HealthSwitch, stop: asyncio.Event
 ) -> None:
     service = ScoringService(pipeline, service_limits(settings))
     server = ServerGroup([_one_server(settings) for _ in range(settings.listeners)])
     server.add_generic_rpc_handlers((service.handlers(),))
-    health = add_health_and_reflection(server, (SERVICE,))
+    add_health_and_reflection(server, (SERVICE,), health)
     port = bind(server, settings.listen)
     _log.info("listening", address=settings.listen, port=port)
     drain = DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
@@ -213,15 +214,18 @@ async def _report(
 
 
 @asynccontextmanager
-async def _admin_server(address: str, admin: RouterAdminService) -> AsyncIterator[None]:
+async def _admin_server(
+    address: str, admin: RouterAdminService, health: HealthSwitch
+) -> AsyncIterator[None]:
+    """Serve the admin socket, with the health of the worker: its supervisor asks here.
+
+    The port of the workers would answer for any of them.
+    """
     server = new_server()
     add_router_admin(admin, server)
-    health = add_health_and_reflection(server, (ADMIN_SERVICE,))
+    add_health_and_reflection(server, (ADMIN_SERVICE,), health)
     bind(server, address)
     await server.start()
-    # For the supervisor: it asks for a turn of this loop, not for readiness, because a worker may
-    # wait for its first snapshot for as long as the registry is away.
-    health.turn(Health.SERVING)
     try:
         yield
     finally:

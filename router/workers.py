@@ -100,7 +100,9 @@ def _care_of(settings: RouterSettings, index: int, hung: HungChildren) -> Care:
     liveness = LivenessPolicy(
         settings.probe_interval_s, settings.probe_timeout_s, settings.probe_misses
     )
-    health = HealthCheck(Probe(settings.admin_address(index)), Patience(), liveness)
+    health = HealthCheck(
+        Probe(settings.admin_address(index)), Patience(), liveness, answers_before_it_serves=True
+    )
     return Care(_RESTARTS, settings.stop_limit_s, health, hung)
 
 

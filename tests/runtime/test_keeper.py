@@ -234,9 +234,11 @@ async def test_a_child_that_is_never_ready_is_killed_and_counts_as_ended() -> No
 
 
 async def test_of_several_hung_children_one_at_a_time_is_replaced() -> None:
-    """The first replacement starts until it is let be ready; the other child is left alone."""
+    """The first replacement answers but does not serve yet; the other child is left alone."""
     hung, ready, none = HungChildren(), ProbeAnswer.SERVING, ProbeAnswer.NONE
-    first_checks = health(ready, none, none, ProbeAnswer.NOT_SERVING)
+    first_checks = replace(
+        health(ready, none, none, ProbeAnswer.NOT_SERVING), answers_before_it_serves=True
+    )
     second_checks = health(ready, none)
     first, first_keeper, stop_first = keeper(SLEEPS, health=first_checks, hung=hung)
     second, second_keeper, stop_second = keeper(SLEEPS, health=second_checks, hung=hung)

@@ -11,9 +11,11 @@ import pytest
 from tests.artifact.models import doubling_artifact
 from tests.scorer.conftest import RunningProcess, StartHost
 from tests.scorer.fake_registry import FakeRegistry
-from tests.scorer.test_host import READY, REFUSED, all_ready, deployment, infer
+from tests.scorer.test_host import READY, all_ready, deployment, infer
+from tests.stack.waiting import while_progress
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
+from understudy.runtime.exit_codes import USAGE
 
 pytestmark = pytest.mark.fault
 
@@ -123,16 +125,12 @@ async def test_a_silent_registry_does_not_delay_a_stop(
     assert registry.processes == []
 
 
-async def test_a_scorer_that_refuses_its_settings_stays_down_and_says_so(
-    registry: FakeRegistry, start_host: StartHost, artifact: Path
+async def test_a_host_refuses_the_settings_that_its_scorers_would_refuse(
+    start_host: StartHost,
 ) -> None:
-    await registry.publish([registry.version(VersionRef("doubler", 1), artifact)], [deployment(1)])
+    host = await start_host(SCORER_STRANGER="read by scorers alone")
 
-    await start_host(SCORER_STRANGER="read by scorers alone")
-
-    (process,) = await registry.until_reported(lambda ps: [p.state for p in ps] == [REFUSED])
-    assert process.last_error == "refused its settings (exit code 64)"
-    assert process.restarts == 0
+    assert await while_progress(host.process.wait()) == USAGE
 
 
 def shadowing(version: int) -> pb.Deployment:

@@ -82,10 +82,18 @@ def add_health(server: Server, services: Sequence[str] = ()) -> HealthSwitch:
     return switch
 
 
-def add_health_and_reflection(server: Server, services: Sequence[str]) -> HealthSwitch:
-    """Add grpc.health.v1 (NOT_SERVING until turned) and reflection for `services`."""
+def add_health_and_reflection(
+    server: Server, services: Sequence[str], shared: HealthSwitch | None = None
+) -> HealthSwitch:
+    """Add grpc.health.v1 (NOT_SERVING until turned) and reflection for `services`.
+
+    `shared`: the health of several servers; by default the server has one of its own.
+    """
     add_reflection(server, (*services, HEALTH, reflection.SERVICE_NAME))
-    return add_health(server, services)
+    if shared is None:
+        return add_health(server, services)
+    server.add_generic_rpc_handlers((shared.handlers(),))
+    return shared
 
 
 def add_reflection(

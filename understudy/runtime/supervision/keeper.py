@@ -36,6 +36,7 @@ class HealthCheck:
     probe: Probe
     patience: Patience  # until it is ready
     liveness: LivenessPolicy
+    answers_before_it_serves: bool = False  # for as long as it must: it started if it answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,8 @@ class Keeper:
             await self._until_ready(child)
             if not self._stop.is_set():
                 self._history = self._history.started()
-                self._no_longer_replaced()
+                if self._care.health is None:
+                    self._no_longer_replaced()
                 await self._kept.became_ready(child)
                 await self._watch(child)
             await self._kept.before_stop()
@@ -151,6 +153,7 @@ class Keeper:
                 *(child, health.probe, health.patience, self._stop),
                 ask_timeout_s=health.liveness.timeout_s,
                 while_waiting=self._kept.while_starting,
+                any_answer=health.answers_before_it_serves,
             )
 
     async def _watch(self, child: Child) -> None:
@@ -162,7 +165,10 @@ class Keeper:
         if (health := self._care.health) is None:
             await until_ended_or(child, self._stop, None)
             return
-        await until_hung(child, health.probe, health.liveness, self._stop, self._may_replace)
+        await until_hung(
+            *(child, health.probe, health.liveness, self._stop),
+            *(self._may_replace, self._no_longer_replaced),
+        )
 
     def _may_replace(self) -> bool:
         hung = self._care.hung

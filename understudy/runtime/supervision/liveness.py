@@ -37,10 +37,12 @@ async def until_hung(
     policy: LivenessPolicy,
     stop: asyncio.Event,
     may_replace: Callable[[], bool] = lambda: True,
+    serves: Callable[[], None] = lambda: None,
 ) -> None:
     """Probe a child that is ready; return when `stop` is set.
 
-    A hung child that must not be replaced yet is given as many misses again.
+    A hung child that must not be replaced yet is given as many misses again. `serves` is called
+    after each answer of SERVING.
 
     Raises:
         ChildFailedError: the child ended, or hangs and may be replaced.
@@ -56,6 +58,8 @@ async def until_hung(
         now_s = time.monotonic()
         pause_s = max(0.0, policy.interval_s - (now_s - began_s))
         liveness = liveness.after_probe(now_s, answered=answer is not ProbeAnswer.NONE)
+        if answer is ProbeAnswer.SERVING:
+            serves()
         if liveness.hangs:
             if may_replace():
                 raise ChildFailedError(

@@ -23,10 +23,12 @@ async def until_ready(
     *,
     ask_timeout_s: float = 2.0,
     while_waiting: Callable[[float], None] = lambda _: None,
+    any_answer: bool = False,
 ) -> None:
     """Wait until `child` reports SERVING or `stop` is set.
 
-    `while_waiting` is called repeatedly with the seconds since the start.
+    `while_waiting` is called repeatedly with the seconds since the start. `any_answer`: NOT_SERVING
+    is enough.
 
     Raises:
         ChildFailedError: the child ended, or its start stalled.
@@ -35,7 +37,7 @@ async def until_ready(
     wait = Wait(patience, began_s)
     while not stop.is_set():
         answer = await probe.ask(ask_timeout_s)
-        if answer is ProbeAnswer.SERVING:
+        if answer is ProbeAnswer.SERVING or (any_answer and answer is ProbeAnswer.NOT_SERVING):
             return
         waited_s = time.monotonic() - began_s
         pause_s = min(_LONGEST_PAUSE_S, max(_SHORTEST_PAUSE_S, waited_s * _PAUSE_SHARE))
