@@ -88,19 +88,21 @@ async def _find(store: InspectableStore, ids: Sequence[str | None]) -> list[byte
     return records
 
 
-def _reader_pid() -> int:
-    (reader,) = psutil.Process().children()
+def _reader_pid(url: str) -> int:
+    (reader,) = [child for child in psutil.Process().children() if url in child.cmdline()]
     return reader.pid
 
 
 @pytest.mark.fault
 async def test_a_killed_reader_costs_reads_until_the_next_one_is_ready(tmp_path: Path) -> None:
-    async with isolated_store(_store(tmp_path)) as store:
+    url = _store(tmp_path)
+    async with isolated_store(url) as store:
         assert await _find(store, ["u"]) == [RECORD]
-        pending = asyncio.ensure_future(_paused_find(store))
+        os.kill(_reader_pid(url), signal.SIGSTOP)  # so that the read is pending when it ends
+        pending = asyncio.ensure_future(_find(store, ["u"]))
         await asyncio.sleep(0)
 
-        os.kill(_reader_pid(), signal.SIGKILL)
+        os.kill(_reader_pid(url), signal.SIGKILL)
 
         with pytest.raises(UnavailableError):
             await pending
@@ -109,11 +111,6 @@ async def test_a_killed_reader_costs_reads_until_the_next_one_is_ready(tmp_path:
                 await asyncio.sleep(0.02)
         assert await _find(store, ["u", "nobody", None]) == [RECORD, None, None]
         assert store.counters()["reader_restarts"] == 1
-
-
-async def _paused_find(store: InspectableStore) -> list[bytes | None]:
-    os.kill(_reader_pid(), signal.SIGSTOP)  # so that the read is pending when the reader ends
-    return await _find(store, ["u"])
 
 
 async def test_a_read_with_ids_that_no_store_can_hold_finds_nothing(tmp_path: Path) -> None:

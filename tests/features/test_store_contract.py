@@ -16,19 +16,28 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from tests.features.aerospike_node import running_node
+from tests.features.aerospike_node import AerospikeNode, running_node
 from tests.features.builders import MIXED_VALUES, NOW_MS, a_record, a_view, floats
 from tests.features.fakes import FakeFeatureStore
 from tests.features.loading_process import RemoteWriter
+from tests.features.poison import LATIN_1, TEXT, put_bins
+from tests.stack.waiting import until
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import BinsLayout, FeatureScalar, FeatureView
 from understudy.features.decisions.record_format import record_format, unpack_record
 from understudy.features.decisions.record_order import fingerprint_of
-from understudy.features.ports import FeatureWriter, InspectableStore, LoadMark, ViewRead
+from understudy.features.ports import (
+    UNANSWERED,
+    FeatureWriter,
+    InspectableStore,
+    LoadMark,
+    ViewRead,
+)
 from understudy.features.stores import isolated_store, open_store, open_writer
 
 REAL_SERVER = os.environ.get("UNDERSTUDY_TEST_AEROSPIKE")
-KINDS = ["fake", "lmdb", "aerospike", "aerospike bins", "isolated lmdb", "isolated aerospike bins"]
+KINDS = ["fake", "lmdb", "aerospike", "aerospike bins"]
+KINDS += [f"isolated {kind}" for kind in KINDS[1:]]
 if REAL_SERVER:
     KINDS += ["real aerospike", "real aerospike bins"]
 TIMEOUT_S = 60.0
@@ -41,6 +50,7 @@ class Opened:
     reader: InspectableStore
     writer: FeatureWriter
     kind: str
+    node: AerospikeNode | None = None
 
     def view(self, name: str = "user", *, version: int = 1) -> FeatureView:
         """Return a view that no other test uses, in the layout under test."""
@@ -74,7 +84,10 @@ class OpenedStores:
         if kind == "fake":
             fake = FakeFeatureStore()
             return Opened(fake, fake, kind)
-        url = self._url_of(kind)
+        node = None
+        if kind.endswith(("aerospike", "bins")) and not kind.startswith("real"):
+            node = self._resources.enter_context(running_node())
+        url = node.url if node is not None else self._url_of(kind)
         reader: InspectableStore
         if kind.endswith("lmdb"):
             open_writer(url).close_now()  # readers make no store
@@ -87,14 +100,12 @@ class OpenedStores:
         else:
             reader = open_store(url)
             self._resources.push_async_callback(reader.close)
-        return Opened(reader, writer, kind)
+        return Opened(reader, writer, kind, node)
 
     def _url_of(self, kind: str) -> str:
         if kind.endswith("lmdb"):
             return f"lmdb:{self._folder / kind}"
-        if kind.startswith("real"):
-            return f"aerospike://{REAL_SERVER}"
-        return self._resources.enter_context(running_node()).url
+        return f"aerospike://{REAL_SERVER}"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -311,3 +322,29 @@ async def test_a_read_on_the_event_loop_gives_the_same_records(store: Opened) ->
     store.writer.write(view, [("u", a_record(view))], mark=None)
 
     assert store.reader.read_now([ViewRead(view, ["u"])]) == [[a_record(view)]]
+
+
+async def test_a_record_that_ends_its_reader_costs_no_other_record(store: Opened) -> None:
+    if store.node is None:
+        pytest.skip("no other tool writes its records")
+    if not store.kind.startswith("isolated"):
+        pytest.skip("it would end this process")
+    view = store.view()
+    ids = [f"u{number}" for number in range(5)]
+    store.writer.write(view, [(each, a_record(view)) for each in ids], mark=None)
+
+    set_name, bin_name = f"{view}".replace("@", "."), "v"
+    if view.bins is not None:
+        set_name, bin_name = view.bins.set_name, "city"
+    poison = {bin_name: (TEXT, LATIN_1)}
+    put_bins(store.node.port, store.node.namespace, set_name, "u2", poison)
+
+    expected = [UNANSWERED if each == "u2" else a_record(view) for each in ids]
+
+    async def others_are_read() -> bool:
+        try:
+            return await store.find(view, *ids) == expected
+        except UnavailableError:
+            return False
+
+    await until(others_are_read)

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from understudy.domain.errors import NotFoundError, UnavailableError, UnderstudyError
@@ -31,11 +32,12 @@ _Frame = tuple[int, int, bytes]
 def main(arguments: list[str]) -> None:
     url, descriptor = arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that reads from us
-    with socket.socket(fileno=int(descriptor)) as connection:
+    # If the asking process has ended, so does this one, without a word.
+    with suppress(OSError), socket.socket(fileno=int(descriptor)) as connection:
         try:
             store = open_blocking(url)
             note = store.condition()
-        except UnderstudyError as error:
+        except (UnderstudyError, OSError) as error:
             connection.sendall(answer(Told.UNUSABLE, 0, _why(error).encode()))
             return
         connection.sendall(answer(Told.READY, 0, note.encode()))
@@ -125,7 +127,7 @@ class Reader:
                 raise AssertionError(f"{kind} is no request of its own")
 
 
-def _why(error: UnderstudyError) -> str:
+def _why(error: Exception) -> str:
     """Return the reason without the name of the store, which the asking process knows."""
     match error:
         case UnavailableError():

@@ -14,8 +14,8 @@ from understudy.features.serving.cached_store import CachedStore
 if TYPE_CHECKING:
     from understudy.features.adapters.aerospike_client import AerospikeOptions
     from understudy.features.adapters.aerospike_store import AerospikeStore
-    from understudy.features.adapters.isolated_store import StoreLog
     from understudy.features.adapters.lmdb_store import LmdbStore
+    from understudy.features.adapters.store_log import StoreLog
     from understudy.features.settings import AerospikeSettings
 
 _READER = "understudy.features.reader"
@@ -58,7 +58,11 @@ async def isolated_store(
     from understudy.features.adapters.isolated_store import reading_process  # noqa: PLC0415 - see above
 
     check_store(url)
-    async with reading_process(url, _READER, _signature_of(url), log) as store:
+    # Damage of an LMDB file is found when it is opened; a foreign record only when it is read.
+    puts_aside = _lmdb_path(url) is None
+    async with reading_process(
+        url, _READER, _signature_of(url), log=log, puts_aside=puts_aside
+    ) as store:
         yield _cached(url, store)
 
 

@@ -9,20 +9,23 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
 from understudy.domain.restarts import RestartPolicy
+from understudy.features.adapters.prober import Prober
+from understudy.features.adapters.quarantine import AGAIN_AFTER_S, Quarantine
 from understudy.features.adapters.reader_connection import ReaderConnection
 from understudy.features.adapters.reader_process import ReaderProcess
 from understudy.features.adapters.reader_wire import Asked, Told, unpacked_records
+from understudy.features.adapters.store_log import NoLog, StoreLog
+from understudy.features.adapters.withheld_ids import WithheldIds, with_unanswered
 from understudy.features.ports import ViewRead
 from understudy.runtime.supervision.keeper import Care, Keeper
 from understudy.runtime.unless_stopped import unless_stopped
 
 _CARE = Care(
-    RestartPolicy(first_back_off_s=0.05, longest_back_off_s=5.0, budget=None, window_s=60.0),
+    RestartPolicy(first_back_off_s=0.05, longest_back_off_s=1.0, budget=None, window_s=60.0),
     kill_after_s=1.0,
 )
 _OPENING_LIMIT_S = 10.0  # then its user starts without it
@@ -32,29 +35,15 @@ _MOST_MISSES = 3  # then it is hung, and replaced
 _MOST_VIEWS = 4096  # known to one reader; then a new one takes its place
 
 
-class StoreLog(Protocol):
-    """Receives events about the store and its reader, as structlog's loggers do."""
-
-    def info(self, event: str, **facts: object) -> object: ...
-
-    def warning(self, event: str, **facts: object) -> object: ...
-
-    def error(self, event: str, **facts: object) -> object: ...
-
-
-class _NoLog:
-    """The log of commands, whose output is their answer."""
-
-    def info(self, event: str, **facts: object) -> None: ...
-
-    def warning(self, event: str, **facts: object) -> None: ...
-
-    def error(self, event: str, **facts: object) -> None: ...
-
-
 @asynccontextmanager
 async def reading_process(
-    url: str, module: str, signature: Callable[[], Hashable], log: StoreLog | None
+    url: str,
+    module: str,
+    signature: Callable[[], Hashable],
+    *,
+    log: StoreLog | None = None,
+    puts_aside: bool = False,
+    again_after_s: float = AGAIN_AFTER_S,
 ) -> AsyncIterator["IsolatedStore"]:
     """Run a reader of the store at `url` while the block runs.
 
@@ -63,9 +52,17 @@ async def reading_process(
         module: the program of the reader.
         signature: changes when a store that could not be opened is worth another try.
         log: receives faults; None if they are only of interest to reads.
+        puts_aside: find the ids whose records end the reader, and read them no more.
+        again_after_s: the interval between trials of ids put aside.
     """
     stop = asyncio.Event()
-    store = IsolatedStore(url, log or _NoLog())
+    heard = log or NoLog()
+    quarantine = (
+        Quarantine(url, Prober(url, module), heard, again_after_s=again_after_s)
+        if puts_aside
+        else None
+    )
+    store = IsolatedStore(url, heard, quarantine)
     keeping = asyncio.ensure_future(store.keep(module, signature, stop))
     try:
         await store.settled()
@@ -80,9 +77,11 @@ class IsolatedStore:
 
     inline = False
 
-    def __init__(self, url: str, log: StoreLog) -> None:
+    def __init__(self, url: str, log: StoreLog, quarantine: Quarantine | None) -> None:
         self._url = url
         self._log = log
+        self._quarantine = quarantine
+        self._withheld = WithheldIds() if quarantine is None else quarantine.withheld
         self._dependency = f"feature store {url}"
         self._connection: ReaderConnection | None = None
         self._process: ReaderProcess | None = None
@@ -100,6 +99,8 @@ class IsolatedStore:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(Keeper(self._process, _CARE, stop).run())
             tasks.create_task(self._look(stop))
+            if self._quarantine is not None:
+                tasks.create_task(self._quarantine.run(stop))
 
     async def settled(self) -> None:
         """Return when the store is open, is known to be unusable, or has taken too long."""
@@ -116,20 +117,29 @@ class IsolatedStore:
         counts = [len(read.entity_ids) for read in reads]
         if not any(counts):
             return [[] for _ in counts]
-        asked = [(self._number_of(read.view, connection), read.entity_ids) for read in reads]
+        sent = self._withheld.without(reads) if self._withheld else reads
+        asked = [(self._number_of(read.view, connection), read.entity_ids) for read in sent]
         deadline_s = time.monotonic() + timeout_s
-        body = await connection.ask(Asked.READ, (deadline_s, asked), timeout_s=timeout_s)
-        return unpacked_records(body, counts)
+        body = await connection.ask(
+            Asked.READ, (deadline_s, asked), timeout_s=timeout_s, reads=sent
+        )
+        records = unpacked_records(body, counts)
+        return records if sent is reads else with_unanswered(reads, sent, records)
 
     def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
         raise NotImplementedError("it is not inline")
 
     def counters(self) -> Mapping[str, int]:
         restarts = self._process.starts - 1 if self._process is not None else 0
-        return {**self._counters, "reader_restarts": max(0, restarts)}
+        return {
+            **self._counters,
+            "reader_restarts": max(0, restarts),
+            "ids_put_aside": len(self._withheld),
+        }
 
     def troubles(self) -> Sequence[str]:
-        return (f"{self._dependency}: {self._trouble}",) if self._trouble else ()
+        troubles = (self._trouble, self._withheld.shown())
+        return tuple(f"{self._dependency}: {trouble}" for trouble in troubles if trouble)
 
     async def ping(self, *, timeout_s: float) -> None:
         connection = self._usable(timeout_s)
@@ -153,7 +163,9 @@ class IsolatedStore:
         self.troubled(note)
 
     def lost(self, why: str) -> None:
-        """Stop using the reader."""
+        """Stop using the reader. Of the reads that it leaves unanswered one may have ended it."""
+        if self._quarantine is not None and self._connection is not None:
+            self._quarantine.suspect(self._connection.unanswered_reads())
         self._connection = None
         self.troubled(why)
 

@@ -55,11 +55,16 @@ def check_environment(path: Path) -> None:
 
     Raises:
         NotFoundError: there is none.
+        UnavailableError: the folder cannot be read.
     """
-    if not data_file(path).is_file():
-        error = NotFoundError("feature store", f"lmdb:{path}")
-        error.add_note("`understudy features load` creates one")
-        raise error
+    try:
+        exists = data_file(path).is_file()
+    except OSError as error:
+        raise UnavailableError(f"feature store lmdb:{path}", str(error)) from error
+    if not exists:
+        missing = NotFoundError("feature store", f"lmdb:{path}")
+        missing.add_note("`understudy features load` creates one")
+        raise missing
 
 
 def data_file(path: Path) -> Path:

@@ -1,13 +1,20 @@
 """The connection to a reader process: requests by number, answers in any order."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from understudy.domain.errors import UnavailableError
 from understudy.features.adapters.reader_wire import HEAD, Asked, Told, request
+from understudy.features.ports import ViewRead
 
 _MOST_UNSENT_BYTES = 16 << 20  # a reader that does not take requests is not sent more
+_ENDED = "its reader has ended"
+_MOST_UNANSWERED = 1_000  # requests, whether still waited for or not
+
+
+class ReaderEndedError(UnavailableError):
+    """The reader ended before it answered."""
 
 
 class ReaderConnection(asyncio.Protocol):
@@ -26,7 +33,12 @@ class ReaderConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._waiting: dict[int, asyncio.Future[tuple[Told, bytes]]] = {}
+        self._reads: dict[int, Sequence[ViewRead]] = {}
         self._number = 0
+
+    def unanswered_reads(self) -> list[Sequence[ViewRead]]:
+        """Return the reads without an answer so far, also those that are no longer waited for."""
+        return list(self._reads.values())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -48,7 +60,7 @@ class ReaderConnection(asyncio.Protocol):
         self._transport = None
         for waiting in self._waiting.values():
             if not waiting.done():
-                waiting.set_exception(UnavailableError(self._dependency, "its reader has ended"))
+                waiting.set_exception(ReaderEndedError(self._dependency, _ENDED))
         self._waiting.clear()
         self._lost()
 
@@ -56,17 +68,29 @@ class ReaderConnection(asyncio.Protocol):
         """Send a request that has no answer."""
         self._write(request(kind, 0, value))
 
-    async def ask(self, kind: Asked, value: object, *, timeout_s: float) -> bytes:
+    async def ask(
+        self,
+        kind: Asked,
+        value: object,
+        *,
+        timeout_s: float,
+        reads: Sequence[ViewRead] | None = None,
+    ) -> bytes:
         """Return the body of the answer.
 
+        `reads`: the reads that the request asks for, kept until it is answered.
+
         Raises:
-            UnavailableError: the reader has ended, was not in time, or says that its store is.
+            ReaderEndedError: the reader has ended.
+            UnavailableError: the reader was not in time, or says that its store is unavailable.
         """
         self._number = number = (self._number + 1) & 0xFFFFFFFF
         waiting: asyncio.Future[tuple[Told, bytes]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = waiting
         try:
             self._write(request(kind, number, value))
+            if reads is not None:
+                self._reads[number] = reads
             async with asyncio.timeout(timeout_s):
                 told, body = await waiting
         except TimeoutError as error:
@@ -87,7 +111,9 @@ class ReaderConnection(asyncio.Protocol):
 
     def _write(self, frame: bytes) -> None:
         if self._transport is None:
-            raise UnavailableError(self._dependency, "its reader has ended")
+            raise ReaderEndedError(self._dependency, _ENDED)
+        if len(self._reads) > _MOST_UNANSWERED:
+            raise UnavailableError(self._dependency, "its reader does not answer")
         if self._transport.get_write_buffer_size() > _MOST_UNSENT_BYTES:
             raise UnavailableError(self._dependency, "its reader takes no requests")
         self._transport.write(frame)
@@ -95,6 +121,7 @@ class ReaderConnection(asyncio.Protocol):
     def _answered(self, told: Told, number: int, body: bytes) -> None:
         if told is Told.UNUSABLE or number == 0:
             self._tell(told, body)
+        self._reads.pop(number, None)
         waiting = self._waiting.pop(number, None)
         if waiting is not None and not waiting.done():  # otherwise its limit has passed
             waiting.set_result((told, body))

@@ -53,22 +53,13 @@ class ReaderProcess(Kept):
         self._stop = stop
         self._was_open, self._why = False, ""
         self._signature_at_start = self._signature()
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)  # noqa: FBT003 - the name of the argument is positional
-        with theirs:
-            try:
-                child = await start_child(self._spec(theirs.fileno()))
-            except OSError:
-                ours.close()
-                raise
-        self.starts += 1
-        self._child = child
         connection = ReaderConnection(
             f"feature store {self._url}", tell=self._told, lost=self._lost
         )
         self._connection = connection
-        await asyncio.get_running_loop().create_connection(lambda: connection, sock=ours)
-        return child
+        self._child = await start_reader(self._url, self._module, connection)
+        self.starts += 1
+        return self._child
 
     def kill(self, why: str) -> None:
         """End the process, which is then restarted."""
@@ -108,13 +99,6 @@ class ReaderProcess(Kept):
                 return False
         return True
 
-    def _spec(self, descriptor: int) -> ChildSpec:
-        return ChildSpec(
-            ("-m", self._module, self._url, str(descriptor)),
-            orphaned_by=signal.SIGKILL,
-            inherited=(descriptor,),
-        )
-
     def _lost(self) -> None:
         if not self._stop.is_set():
             self._user.lost(self._why or "its reader has ended")
@@ -127,3 +111,31 @@ class ReaderProcess(Kept):
         if told is Told.UNUSABLE:
             self._why = body.decode(errors="replace")
         self._user.told(told, body)
+
+
+async def start_reader(url: str, module: str, connection: ReaderConnection) -> Child:
+    """Start a reader of the store at `url`, which is asked through `connection`.
+
+    Raises:
+        OSError: the system cannot start it.
+    """
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)  # noqa: FBT003 - the name of the argument is positional
+    with theirs:
+        spec = ChildSpec(
+            ("-m", module, url, str(theirs.fileno())),
+            orphaned_by=signal.SIGKILL,
+            inherited=(theirs.fileno(),),
+        )
+        try:
+            child = await start_child(spec)
+        except OSError:
+            ours.close()
+            raise
+    try:
+        await asyncio.get_running_loop().create_connection(lambda: connection, sock=ours)
+    except BaseException:  # also if it is cancelled: the child must not stay
+        ours.close()
+        await child.kill()
+        raise
+    return child
