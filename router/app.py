@@ -126,6 +126,7 @@ async def _in_background(
     background = [
         tasks.create_task(_follow(channel, belief, router_id, models, first_snapshot)),
         tasks.create_task(_report(channel, belief, router_id, models)),
+        tasks.create_task(_remember_acting(belief, models)),
         tasks.create_task(models.sweep_forever()),
     ]
     if settings.io_nicer:
@@ -195,6 +196,14 @@ async def _follow(
     async for snapshot in follow(channel, watcher=router_id, belief=belief):
         belief.remember(await models.apply(snapshot))
         first_snapshot.set()
+
+
+async def _remember_acting(belief: Belief, models: LiveModels) -> None:
+    """Keep on disk which champions act, also if that changes without a snapshot."""
+    while True:
+        await models.acting.changed.wait()
+        models.acting.changed.clear()
+        belief.remember(models.in_effect())
 
 
 async def _report(

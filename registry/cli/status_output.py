@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from registry.cli.contract_output import print_contracts
 from registry.cli.output import DIGEST_SHOWN, deployment_parts, shown_shares, shown_time
-from understudy.control.report_wire import refusal_from_wire, withheld_from_wire
+from understudy.control.report_wire import acting_from_wire, refusal_from_wire, withheld_from_wire
 from understudy.control.wire_enums import shown_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.json_output import print_json
@@ -12,6 +12,8 @@ from understudy.runtime.terminal.message_values import message_value
 from understudy.runtime.terminal.output_option import Format
 from understudy.runtime.terminal.plain_text import shown
 from understudy.runtime.terminal.screen import Screen
+
+_DECLARED_PARTS = ("challengers", "shadows", "fallback")
 
 
 def print_status(status: pb.GetStatusResponse, output: Format) -> None:
@@ -21,12 +23,14 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
     screen = Screen()
     screen.say(f"registry {status.lineage}, state {status.sequence}")
     screen.table(
-        ("model", "revision", "champion", "challengers", "shadows", "fallback", "standby"),
+        ("model", "revision", "champion", "acting", *_DECLARED_PARTS, "standby"),
         [
             (
                 each.model,
                 str(each.revision),
-                *[value for _, value in deployment_parts(each)[:4]],
+                f"@{each.champion}",
+                _acting(each, status),
+                *[value for _, value in deployment_parts(each)[1:4]],
                 _standby(each),
             )
             for each in status.deployments
@@ -93,6 +97,25 @@ def _loaded(process: pb.ScorerProcess) -> str:
 
 def _standby(deployment: pb.Deployment) -> str:
     return ", ".join(f"@{number}" for number in deployment.standby)
+
+
+def _acting(deployment: pb.Deployment, status: pb.GetStatusResponse) -> str:
+    """Return the version that acts as champion, and why it is not the declared one."""
+    found = [each for each in status.acting if each.model == deployment.model]
+    if not found:
+        return "not reported"
+    acting = acting_from_wire(found[0])
+    if acting.because is None:
+        return f"@{acting.version}"
+    errors = [
+        each.last_error
+        for each in status.scorers
+        if (each.ref.model, each.ref.number) == (deployment.model, deployment.champion)
+        and each.last_error
+    ]
+    why = f": {errors[0]}" if errors else ""
+    since = shown(shown_time(found[0].since))
+    return f"@{acting.version} since {since}, because {acting.because.of(deployment.champion)}{why}"
 
 
 def _reported(router: pb.ObservedRouter) -> str:

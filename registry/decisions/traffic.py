@@ -16,18 +16,24 @@ def gains(before: Revision | None, after: Revision) -> tuple[int, ...]:
     )
 
 
-def standby_of(current: Deployment, champions: Sequence[int], *, limit: int) -> tuple[int, ...]:
-    """Return up to `limit` former champions that `current` does not use.
+def standby_of(
+    current: Deployment, champions: Sequence[int], *, limit: int, acting: int | None = None
+) -> tuple[int, ...]:
+    """Return up to `limit` former champions that `current` does not use, after the acting one.
 
-    They are kept warm, so that a rollback acts at once.
+    They are kept warm, so that a rollback acts at once; the acting champion is, whatever the limit,
+    because it answers until the declared one is ready.
 
     Args:
         current: the newest revision.
         champions: every current or former champion of the model, each once, the latest first.
-        limit: how many to keep.
+        limit: how many to keep besides the acting champion.
+        acting: the version that acts as champion; None if none is known.
     """
-    in_use = versions_in_use(current)
-    return tuple(number for number in champions if number not in in_use)[:limit]
+    taken = {*versions_in_use(current), acting}
+    others = tuple(number for number in champions if number not in taken)[:limit]
+    is_kept = acting is not None and acting not in versions_in_use(current)
+    return (acting, *others) if acting is not None and is_kept else others
 
 
 def _traffic_bp(deployment: Deployment) -> dict[int, int]:

@@ -15,19 +15,21 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Engine
 
+from registry.decisions.acting import acting_changes, is_known
 from registry.decisions.seats import SeatLimits
 from registry.server.observed import Heard, Observed
 from registry.server.report_checks import LONGEST_NAME, checked_scorers_report
 from registry.server.stored_state import StoredState, read_stored_state
 from registry.server.watchers import Watchers
-from registry.store import host_reports, lineage
+from registry.store import acting, host_reports, lineage
 from registry.store.database import reading, writing
 from registry.store.lineage import OpenedEpoch
+from understudy.domain.acting import ActingChampion
 from understudy.domain.belief import Refusal
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.domain.reports import RouterReport, ScorersReport
-from understudy.domain.snapshots import ScorerProcess, ScorerState, Snapshot
+from understudy.domain.snapshots import News, ScorerProcess, ScorerState, Snapshot
 
 _REVIEWS_PER_TERM = 4
 _MOST_LOGGED = 20
@@ -113,10 +115,24 @@ class LiveState:
         async with self._saving:
             await self.run(lambda: self._save_report(report))
 
-    def report_router(self, report: RouterReport) -> None:
-        before = self.observed.refusal_of(report.router_id)
-        self.observed.report_router(report, at=self._now(), now_s=self._now_s())
-        _log_refusal(report.router_id, before, self.observed.refusal_of(report.router_id))
+    async def report_router(self, report: RouterReport) -> None:
+        """Take a checked report; keep and publish the acting champions if they changed."""
+        now = self._now()
+        refusal = self.observed.refusal_of(report.router_id)
+        self.observed.report_router(report, at=now, now_s=self._now_s())
+        _log_refusal(report.router_id, refusal, self.observed.refusal_of(report.router_id))
+        before = {each.model: each for each in self._stored.acting}
+        if is_known(before, report):
+            return
+        changed = acting_changes(
+            before,
+            self._stored.deployments,
+            [each.report for each in self.routers() if each.news is News.REPORTING],
+            now_ns=round(now.timestamp() * 1e9),
+        )
+        if changed:
+            await self.change(lambda: self._save_acting(changed))
+            _log.info("acting_champions_changed", acting=[str(each) for each in changed])
 
     @property
     def snapshot(self) -> Snapshot:
@@ -176,6 +192,7 @@ class LiveState:
                 epochs=stored.identity.epochs,
                 succeeds=stored.identity.succeeds,
                 hosts=self.observed.hosts(),
+                acting=stored.acting,
             )
         )
 
@@ -225,6 +242,10 @@ class LiveState:
     def _save_report(self, report: ScorersReport) -> None:
         with writing(self._engine) as connection:
             host_reports.save(connection, report)
+
+    def _save_acting(self, records: tuple[ActingChampion, ...]) -> None:
+        with writing(self._engine) as connection:
+            acting.save(connection, records)
 
     def _forget_reports(self, host_ids: tuple[str, ...]) -> None:
         with writing(self._engine) as connection:

@@ -234,7 +234,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         async with answering(context, "ReportRouter"):
             report = router_report_from_wire(request)
             self._check_room(report.router_id)
-            self._live.report_router(report)
+            await self._live.report_router(report)
             return pb.ReportRouterResponse()
 
     async def Watch(  # type: ignore[override]  # noqa: N802 - bytes: serialised once for all watchers

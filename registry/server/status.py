@@ -2,7 +2,12 @@
 
 from registry.server.live_state import LiveState
 from registry.server.report_wire import router_to_wire
-from understudy.control.report_wire import belief_to_wire, host_to_wire, scorer_to_wire
+from understudy.control.report_wire import (
+    acting_to_wire,
+    belief_to_wire,
+    host_to_wire,
+    scorer_to_wire,
+)
 from understudy.control.wire import deployment_to_wire
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -15,6 +20,9 @@ def status_of(live: LiveState, model: str | None) -> pb.GetStatusResponse:
         deployments=[deployment_to_wire(each) for each in live.deployments(model)],
         scorers=[scorer_to_wire(each) for each in live.scorers(model)],
         routers=[router_to_wire(each, model) for each in live.routers()],
+        acting=[
+            acting_to_wire(each) for each in live.snapshot.acting if model in {None, each.model}
+        ],
         hosts=[host_to_wire(each) for each in live.observed.hosts()],
         host_beliefs=[
             pb.HostBelief(host_id=host_id, belief=belief_to_wire(belief))

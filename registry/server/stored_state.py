@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection
 
 from registry.decisions.traffic import standby_of
+from registry.store import acting as acting_champions
 from registry.store import lineage, revisions, versions
 from registry.store.lineage import Identity, StoredLineage
+from understudy.domain.acting import ActingChampion
 from understudy.domain.changes import Revision
 from understudy.domain.deployments import Deployment, versions_to_run
 from understudy.domain.snapshots import Undeployed, VersionSpec
@@ -20,6 +22,7 @@ class StoredState:
 
     identity: Identity = field(default_factory=lambda: Identity("", (), ()))
     deployments: tuple[Deployment, ...] = ()  # with their standby
+    acting: tuple[ActingChampion, ...] = ()  # of deployed models
     undeployed: tuple[Undeployed, ...] = ()
     versions: tuple[VersionSpec, ...] = ()  # the versions that the deployments need
     artifact_digests: Mapping[VersionRef, str] = field(
@@ -34,19 +37,16 @@ def read_stored_state(connection: Connection, *, standby_versions: int) -> Store
         for model in revisions.models_with_revisions(connection)
         if (revision := revisions.current_of(connection, model)) is not None
     ]
+    acting = acting_champions.read_all(connection)
     deployed = tuple(
-        replace(
-            each,
-            standby=standby_of(
-                each, revisions.champions_of(connection, each.model), limit=standby_versions
-            ),
-        )
+        _with_standby(connection, each, acting.get(each.model), limit=standby_versions)
         for each in current
         if isinstance(each, Deployment)
     )
     return StoredState(
         identity=lineage.identity_of(connection),
         deployments=deployed,
+        acting=tuple(acting[each.model] for each in deployed if each.model in acting),
         undeployed=_undeployed(current, lineage.read_all(connection)),
         versions=tuple(versions.get_version(connection, ref).spec for ref in _needed(deployed)),
         artifact_digests=versions.artifact_digests(connection),
@@ -63,6 +63,18 @@ def _undeployed(
         if isinstance(revision, Deployment):
             del at[revision.model]
     return tuple(Undeployed(model, revision) for model, revision in sorted(at.items()))
+
+
+def _with_standby(
+    connection: Connection, deployment: Deployment, acting: ActingChampion | None, *, limit: int
+) -> Deployment:
+    standby = standby_of(
+        deployment,
+        revisions.champions_of(connection, deployment.model),
+        limit=limit,
+        acting=None if acting is None else acting.version,
+    )
+    return replace(deployment, standby=standby)
 
 
 def _needed(deployments: tuple[Deployment, ...]) -> Iterator[VersionRef]:

@@ -116,6 +116,17 @@ host_reports = Table(
     Column("report_json", Text, nullable=False),  # ScorersReport
 )
 
+# The version that acts as champion, by the latest reports of routers.
+acting = Table(
+    "acting",
+    metadata,
+    Column("model", String(63), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("revision", BigInteger, nullable=False),  # of the deployment, when it was reported
+    Column("because", String(32), nullable=True),  # WithheldReason; null: the declared one acts
+    Column("since_ns", BigInteger, nullable=False),
+)
+
 for _table in (versions, feature_views, revisions, audit, lineages, epochs):
     for _verb in ("UPDATE", "DELETE"):
         event.listen(

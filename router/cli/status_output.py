@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from understudy.control.report_wire import refusal_from_wire, withheld_from_wire
 from understudy.control.wire_enums import LEVEL_OF, shown_name
+from understudy.domain.deployments import Arm
+from understudy.registry.v1 import registry_pb2
 from understudy.router.v1 import router_pb2
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.message_values import message_value
@@ -48,15 +50,23 @@ def print_status(found: Sequence[Status], output: Format) -> None:
             state = f"state {each.snapshot_sequence} of registry {each.snapshot_lineage}"
             screen.say(f"{each.router_id}: {state}")
         for model in each.models:
-            withheld = [str(withheld_from_wire(each)) for each in model.withheld]
-            acting = "; ".join(withheld) or "all parts are in effect"
-            champion = model.champion if model.HasField("champion") else "none"
-            screen.say(
-                f"{each.router_id}: {model.model} revision {model.revision}, "
-                f"champion {champion}; {acting}"
-            )
+            screen.say(f"{each.router_id}: {_in_effect(model)}")
     for trouble in troubles(found):
         screen.say((trouble, "red"))
+
+
+def _in_effect(state: registry_pb2.RouterModelState) -> str:
+    """Return the acting champion, and the reasons for each part that is not in effect."""
+    withheld = [withheld_from_wire(each) for each in state.withheld]
+    acting = f"@{state.champion}" if state.HasField("champion") else "no version"
+    champion = f"champion {acting}"
+    for part in withheld:
+        if part.arm is Arm.CHAMPION:
+            because = part.reason.of(part.version)
+            champion = f"declared champion @{part.version}, acting {acting}, because {because}"
+    others = [str(part) for part in withheld if part.arm is not Arm.CHAMPION]
+    parts = "; ".join([champion, *others]) if withheld else f"{champion}; all parts are in effect"
+    return f"{state.model} revision {state.revision}: {parts}"
 
 
 def print_explained(
@@ -75,7 +85,8 @@ def print_explained(
             if found.HasField("answering")
             else "no version"
         )
-        screen.say((f"{assigned} is not ready; {answering} answers", "red"))
+        why = _WITHHELD[_reason_of(found)] or "not in effect"
+        screen.say((f"{assigned} does not act ({why}); {answering} answers", "red"))
     screen.table(
         ("arm", "version", "bucket", "declared bp", "acting bp", "withheld because"),
         [
@@ -91,6 +102,15 @@ def print_explained(
         ],
     )
     _say_contract(found.contract, screen)
+
+
+def _reason_of(
+    found: scoring_pb2.ExplainAssignmentResponse,
+) -> scoring_pb2.WithheldReason.ValueType:
+    """Return the reason why the assigned arm is not in effect."""
+    assigned = (found.assigned.arm, found.assigned.version)
+    reasons = [s.withheld_because for s in found.shares if (s.arm, s.version) == assigned]
+    return reasons[0] if reasons else scoring_pb2.WITHHELD_REASON_UNSPECIFIED
 
 
 def _say_contract(contract: scoring_pb2.RequestContract, screen: Screen) -> None:

@@ -4,12 +4,13 @@ A version is ready if a scorer host reports a ready scorer. The report may be ol
 last word on the champion: a ready version whose scorers do not answer gives way to one that does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from understudy.domain.acting import WithheldReason
 from understudy.domain.deployments import Arm, Deployment
-from understudy.domain.reports import WithheldPart, WithheldReason
+from understudy.domain.reports import WithheldPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,16 @@ class Effective:
     awaited: tuple[int, ...] = ()  # before the acting champion in line: ready, but no answer now
     stand_in: int | None = None  # after it in line: answers if nothing else can
 
+    @property
+    def champion_withheld(self) -> WithheldReason | None:
+        """The reason why the declared champion does not act; None if it does."""
+        return next((part.reason for part in self.withheld if part.arm is Arm.CHAMPION), None)
+
 
 def decide_effective(
     deployment: Deployment,
     ready: AbstractSet[int],
-    acting_champion: int | None,
+    acting: Sequence[int],
     unanswering: AbstractSet[int] = frozenset(),
 ) -> Effective:
     """Return the versions that answer now.
@@ -34,11 +40,12 @@ def decide_effective(
     Args:
         deployment: the current revision.
         ready: version numbers with a ready and warm scorer.
-        acting_champion: the version that acted as champion so far; it stays while the declared one
-            warms up, so that a deployment never replaces a working model by a missing one.
+        acting: the versions that acted as champion last, the first choice first; one of them
+            stays while the declared one warms up, so that a deployment never replaces a working
+            model by a missing one.
         unanswering: ready versions none of whose scorers answers this router now.
     """
-    line = [number for number in _line(deployment, acting_champion) if number in ready]
+    line = [number for number in _line(deployment, acting) if number in ready]
     answering = [number for number in line if number not in unanswering]
     champion = next(iter(answering or line), None)
     at = 0 if champion is None else line.index(champion)
@@ -51,9 +58,8 @@ def decide_effective(
     )
 
 
-def _line(deployment: Deployment, acting_champion: int | None) -> list[int]:
+def _line(deployment: Deployment, acting: Sequence[int]) -> list[int]:
     """Return the versions that may act as champion, in their order, each once."""
-    acting = () if acting_champion is None else (acting_champion,)
     return list(dict.fromkeys((deployment.champion, *acting, *deployment.standby)))
 
 

@@ -4,7 +4,7 @@ from router.decisions.assignment import ArmWeight
 from router.decisions.buckets import bucket_bp
 from router.revision.live_model import LiveModel
 from understudy.control.contract_wire import contract_to_wire
-from understudy.control.wire_enums import ARMS
+from understudy.control.wire_enums import ARMS, WITHHELD_REASONS
 from understudy.domain.deployments import Arm
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.runtime.open_streams import MOST_ID_CHARACTERS
@@ -68,7 +68,7 @@ def _shares(live: LiveModel, unit_key: str) -> list[pb.ArmShare]:
             version=champion.version,
             declared_bp=champion.weight_bp,
             effective_bp=champions_bp if _acts(live, champion) else 0,
-            withheld_because=_withheld(acts=_acts(live, champion)),
+            withheld_because=_withheld(live, champion),
         )
     ]
     if acting is not None and not _acts(live, champion):
@@ -81,12 +81,16 @@ def _shares(live: LiveModel, unit_key: str) -> list[pb.ArmShare]:
                 version=seat.version,
                 declared_bp=seat.weight_bp,
                 effective_bp=seat.weight_bp if acts else 0,
-                withheld_because=_withheld(acts=acts),
+                withheld_because=_withheld(live, seat),
                 bucket_bp=bucket_bp(unit_key, salt=live.deployment.salt, challenger=seat.version),
             )
         )
     return shares
 
 
-def _withheld(*, acts: bool) -> pb.WithheldReason.ValueType:
-    return pb.WITHHELD_REASON_UNSPECIFIED if acts else pb.WITHHELD_REASON_NOT_READY
+def _withheld(live: LiveModel, seat: ArmWeight) -> pb.WithheldReason.ValueType:
+    """Return the reason why a declared arm is not in effect; UNSPECIFIED if it is."""
+    for part in live.effective.withheld:
+        if (part.arm, part.version) == (seat.arm, seat.version):
+            return WITHHELD_REASONS[part.reason]
+    return pb.WITHHELD_REASON_UNSPECIFIED

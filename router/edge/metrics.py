@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from router.books.counters import Histogram
 from router.edge.explain import withheld_bp
 from router.pipeline import Pipeline
+from router.revision.live_model import LiveModel
 from understudy.control.belief import Belief
 from understudy.domain.belief import RefusalReason
 from understudy.domain.errors import UnavailableError
@@ -170,7 +171,13 @@ class RouterCollector(Collector):
             "Basis points of declared challengers that stay with the champion",
             labels=("model",),
         )
+        acting = GaugeMetricFamily(
+            "understudy_router_acting_champion",
+            "1 for the version that acts as champion; because: why the declared one does not",
+            labels=("model", "declared", "acting", "because"),
+        )
         for model in self._models:
+            acting.add_metric(_acting(model), 1)
             name = (model.deployment.model,)
             revision.add_metric(name, model.deployment.revision)
             withheld.add_metric(name, len(model.effective.withheld))
@@ -178,6 +185,7 @@ class RouterCollector(Collector):
         yield revision
         yield withheld
         yield share
+        yield acting
 
     def _reported(self) -> Iterator[Metric]:
         """Yield the reports of scorer hosts, as this router received them."""
@@ -232,6 +240,16 @@ class RouterCollector(Collector):
             buckets=list(zip(bounds, cumulative, strict=True)),
             sum_value=total,
         )
+
+
+def _acting(model: LiveModel) -> tuple[str, str, str, str]:
+    version, because = model.effective.champion, model.effective.champion_withheld
+    return (
+        model.deployment.model,
+        str(model.deployment.champion),
+        "none" if version is None else str(version),
+        "" if because is None else because.value,
+    )
 
 
 def serve_metrics(host: str, port: int, collector: Collector) -> Callable[[], None]:

@@ -12,6 +12,7 @@ from router.decisions.breaker import BreakerPolicy
 from router.decisions.effective import Effective, decide_effective
 from router.lanes.version_lane import VersionLane
 from router.ports import ClosableScorer, DrillState
+from router.revision.acting_memory import ActingMemory
 from router.revision.live_model import LiveModel, Shared
 from router.revision.open_scorers import OpenScorers
 from understudy.domain.belief import with_deployments
@@ -67,6 +68,8 @@ class LiveModels:
         self._has_turned = False  # a breaker, since it was last decided which versions act
         self._is_closed = False
         self.snapshot: Snapshot | None = None  # in use; None before the first one
+        self._in_effect = Snapshot("", 0)  # the same, but for deployments that were not compiled
+        self.acting = ActingMemory()
         self.mirrors: dict[MirrorKey, MirrorQueue] = {}
         self.lineage: str | None = None  # of the snapshot in use; None before the first one
         self.sequence: int | None = None
@@ -84,14 +87,20 @@ class LiveModels:
         for gone in self.live.keys() - {each.model for each in snapshot.deployments}:
             self._retire(self.live.pop(gone))
             del self._inputs[gone]
-        self.lineage, self.sequence = snapshot.lineage, snapshot.sequence
-        self._forget_plans()
-        await self._close_unused()
-        return with_deployments(
+            self.acting.forget(gone)
+        self._in_effect = with_deployments(
             snapshot,
             [each.deployment for each in not_applied],
             versions=[spec for each in not_applied for spec in each.specs],
         )
+        self.lineage, self.sequence = snapshot.lineage, snapshot.sequence
+        self._forget_plans()
+        await self._close_unused()
+        return self.in_effect()
+
+    def in_effect(self) -> Snapshot:
+        """Return the applied state, with the champions that act in this router now."""
+        return self.acting.added_to(self._in_effect)
 
     def _apply_all(self, snapshot: Snapshot) -> list[_Inputs]:
         """Compile the changed deployments; return the inputs of models that could not be replaced."""
@@ -101,7 +110,7 @@ class LiveModels:
         not_applied: list[_Inputs] = []
         for deployment in snapshot.deployments:
             try:
-                self._apply_one(deployment, specs, ready)
+                self._apply_one(deployment, specs, ready, snapshot)
             except UnderstudyError as error:
                 _log.error(
                     "revision_not_applied",
@@ -143,6 +152,7 @@ class LiveModels:
         deployment: Deployment,
         specs: dict[VersionRef, VersionSpec],
         ready: dict[VersionRef, tuple[str, ...]],
+        snapshot: Snapshot,
     ) -> None:
         model = deployment.model
         before = self.live.get(model)
@@ -151,9 +161,11 @@ class LiveModels:
         of_model = {
             ref.number: found for ref, found in ready.items() if ref.model == model and ref in known
         }
-        acting = before.effective.champion if before is not None else None
         effective = decide_effective(
-            deployment, of_model.keys(), acting, self._scorers.unanswering(of_model)
+            deployment,
+            of_model.keys(),
+            self.acting.versions(model, snapshot),
+            self._scorers.unanswering(of_model),
         )
         numbers = {*versions_to_run(deployment), effective.champion or deployment.champion}
         refs = [VersionRef(model, number) for number in sorted(numbers)]
@@ -177,6 +189,8 @@ class LiveModels:
                 self._tasks.create_task(puller.run(), name=f"puller:{model}@{number}")
         self.live[model] = live
         self._inputs[model] = inputs
+        now_ns = round(self._shared.clocks.utc_s() * 1e9)
+        self.acting.note(deployment, effective, now_ns=now_ns)
         if before is not None:
             self._retire(before)
         _log.info(

@@ -15,6 +15,7 @@ from router.decisions.priority import Priority
 from router.decisions.row_limit import RowLimit, RowLimitPolicy, retry_after_ms
 from router.decisions.rules import NO_RULE, first_matching_rule
 from router.decisions.sampling import is_sampled
+from understudy.domain.acting import WithheldReason
 from understudy.domain.deployments import (
     Arm,
     Challenger,
@@ -26,7 +27,7 @@ from understudy.domain.deployments import (
     RuleOperator,
     Shadow,
 )
-from understudy.domain.reports import WithheldPart, WithheldReason
+from understudy.domain.reports import WithheldPart
 
 DEPLOYMENT = Deployment(
     model="fraud",
@@ -42,20 +43,20 @@ BUDGET = BudgetPolicy(default_s=0.1, largest_s=10.0)
 
 
 def test_if_all_versions_are_ready_the_declared_shares_apply() -> None:
-    effective = decide_effective(DEPLOYMENT, {3, 5, 6}, None)
+    effective = decide_effective(DEPLOYMENT, {3, 5, 6}, ())
 
     assert (effective.champion, effective.challengers, effective.withheld) == (3, (5,), ())
 
 
 def test_a_challenger_that_is_not_ready_is_withheld_visibly() -> None:
-    effective = decide_effective(DEPLOYMENT, {3, 6}, None)
+    effective = decide_effective(DEPLOYMENT, {3, 6}, ())
 
     assert effective.challengers == ()
     assert effective.withheld == (
         WithheldPart(Arm.CHALLENGER, 5, WithheldReason.NOT_READY, declared_bp=1000),
     )
     assert str(effective.withheld[0]) == (
-        "challenger 5 is not ready; its 1000 bp stay with the champion"
+        "challenger @5 is not ready; its 1000 bp stay with the champion"
     )
 
 
@@ -70,7 +71,7 @@ def test_a_challenger_that_is_not_ready_is_withheld_visibly() -> None:
 def test_a_working_champion_is_not_replaced_by_one_that_is_not_ready(
     ready: set[int], acting: int, champion: int | None
 ) -> None:
-    effective = decide_effective(DEPLOYMENT, ready, acting)
+    effective = decide_effective(DEPLOYMENT, ready, (acting,))
 
     assert effective.champion == champion
     assert WithheldPart(Arm.CHAMPION, 3, WithheldReason.NOT_READY) in effective.withheld
@@ -79,12 +80,17 @@ def test_a_working_champion_is_not_replaced_by_one_that_is_not_ready(
 VERSIONS = st.sets(st.integers(1, 6))
 
 
-@given(ready=VERSIONS, unanswering=VERSIONS, acting=st.none() | st.integers(1, 6), standby=VERSIONS)
+@given(
+    ready=VERSIONS,
+    unanswering=VERSIONS,
+    acting=st.lists(st.integers(1, 6), max_size=2),
+    standby=VERSIONS,
+)
 def test_a_version_of_the_line_acts_whenever_one_answers(
-    ready: set[int], unanswering: set[int], acting: int | None, standby: set[int]
+    ready: set[int], unanswering: set[int], acting: list[int], standby: set[int]
 ) -> None:
     deployed = replace(DEPLOYMENT, standby=tuple(standby))
-    line = {deployed.champion, *standby} | ({acting} if acting else set())
+    line = {deployed.champion, *acting, *standby}
 
     effective = decide_effective(deployed, ready, acting, unanswering & ready)
 
@@ -106,10 +112,10 @@ def test_a_version_of_the_line_acts_whenever_one_answers(
 
 
 def test_a_champion_that_is_reported_but_does_not_answer_is_withheld_visibly() -> None:
-    effective = decide_effective(DEPLOYMENT, {3, 2}, None, unanswering={3})
+    effective = decide_effective(DEPLOYMENT, {3, 2}, (), unanswering={3})
 
     assert (effective.champion, effective.awaited) == (2, (3,))
-    assert str(effective.withheld[0]) == "champion 3 does not answer"
+    assert str(effective.withheld[0]) == "champion @3 does not answer"
 
 
 @given(

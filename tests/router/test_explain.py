@@ -138,12 +138,20 @@ def test_the_output_names_the_answering_version_and_the_bucket(
         revision=7,
         assigned=pb.ArmVersion(arm=pb.ARM_CHALLENGER, version=2),
         answering=pb.ArmVersion(arm=pb.ARM_CHAMPION, version=1),
-        shares=[pb.ArmShare(arm=pb.ARM_CHALLENGER, version=2, declared_bp=500, bucket_bp=321)],
+        shares=[
+            pb.ArmShare(
+                arm=pb.ARM_CHALLENGER,
+                version=2,
+                declared_bp=500,
+                withheld_because=pb.WITHHELD_REASON_NOT_READY,
+                bucket_bp=321,
+            )
+        ],
     )
 
     print_explained("[u1]", found, Format.TABLE)
 
     shown = capsys.readouterr().out
     assert "[u1] -> challenger fraud@2 (revision 7)" in shown
-    assert "fraud@2 is not ready; champion fraud@1 answers" in shown
+    assert "fraud@2 does not act (no ready scorer); champion fraud@1 answers" in shown
     assert "321" in shown

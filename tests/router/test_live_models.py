@@ -6,6 +6,8 @@ import pytest
 
 from tests.router.samples import MODEL, deployment, ready_processes, spec
 from tests.router.world import open_world
+from understudy.domain.acting import WithheldReason
+from understudy.domain.deployments import Challenger
 from understudy.domain.features import FeatureRef
 from understudy.domain.snapshots import Snapshot
 
@@ -23,6 +25,30 @@ async def test_a_revision_that_cannot_be_compiled_does_not_act() -> None:
         acting = await world.models.apply(second)
 
         assert world.live().deployment.revision == 1
-    assert before == first
-    assert acting == replace(second, deployments=first.deployments, versions=(odd, spec(1)))
+    assert replace(before, acting=()) == first
+    assert replace(acting, acting=()) == replace(
+        second, deployments=first.deployments, versions=(odd, spec(1))
+    )
     assert MODEL in {each.model for each in acting.deployments}
+
+
+async def test_a_restarted_router_lets_the_version_act_that_acted_before() -> None:
+    """The declared champion cannot load any more; the acting one is a challenger as well."""
+    deployed = deployment(champion=1, challengers=(Challenger(2, 1_000),))
+    before = Snapshot(
+        *("a test", 1, (replace(deployed, champion=2, challengers=()),)),
+        versions=(spec(1), spec(2), spec(3)),
+        scorers=ready_processes({2: ["b"], 3: ["c"]}),
+    )
+    after = replace(before, sequence=2, deployments=(replace(deployed, revision=2),))
+    async with open_world() as world:
+        await world.models.apply(before)
+        remembered = await world.models.apply(after)
+        assert world.live().effective.champion == 2
+
+    async with open_world() as world:
+        await world.models.apply(remembered)
+
+        assert world.live().effective.champion == 2
+        assert world.live().effective.champion_withheld is WithheldReason.NOT_READY
+        assert world.models.in_effect().acting == remembered.acting

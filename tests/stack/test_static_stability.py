@@ -15,8 +15,10 @@ from stack.traffic import Traffic, open_traffic
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until, until_gone
 from understudy.client.scoring_client import AsyncScoringClient
+from understudy.control.report_wire import acting_from_wire
 from understudy.control.wire_enums import LEVEL_OF
-from understudy.domain.changes import DeployChampion
+from understudy.domain.acting import WithheldReason
+from understudy.domain.changes import Promote, Rollback, SetCanary
 from understudy.domain.deployments import DegradationLevel
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -55,8 +57,9 @@ async def test_neither_death_nor_silence_costs_a_call_while_another_process_answ
     """One stack for all faults, because its start takes longest. No fallback is declared."""
     monkeypatch.setenv("REGISTRY_SILENT_AFTER_S", "1")
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
+        await deployed.operator.change(SetCanary(2, 1_000), reason="a challenger")
         await deployed.operator.until_settled(
-            await deployed.operator.change(DeployChampion(2), reason="the former one stays warm")
+            await deployed.operator.change(Promote(2), reason="the former one stays warm")
         )
         pids = deployed.stack.supervisor.pids()
         async with under_load(deployed) as traffic:
@@ -72,14 +75,21 @@ async def test_neither_death_nor_silence_costs_a_call_while_another_process_answ
         with suspended(pids[SCORERS]):
             await until(lambda: news_is(deployed, pb.NEWS_SILENT))
             await start_a_new_router(deployed)
-            client = AsyncScoringClient(deployed.stack.addresses.router, timeout_s=30.0)
-            async with client:
-                answers = [await client.score(MODEL, {"patient": u}) for u in deployed.units[:20]]
+            by_a_new_router = await answering_versions(deployed)
+        await roll_back_to_an_unloadable_version(deployed)
+        after_rollback = await answering_versions(deployed)
+        await deployed.stack.supervisor.restart(ROUTER)
+        after_restart = await answering_versions(deployed)
+        await start_a_new_router(deployed)
+        on_a_new_machine = await answering_versions(deployed)
+        acting = deployed.registry.get_status().acting[0]
 
+    assert after_rollback == after_restart == on_a_new_machine == {(2, DegradationLevel.FULL)}
+    assert acting_from_wire(acting).because is WithheldReason.NOT_READY
     assert traffic.failures == []
     assert {call.version for call in traffic.calls} == {1, 2}, "the former champion was not asked"
     assert {(call.version, call.level) for call in traffic.calls[at_silence:]} == {(2, 0)}
-    assert {LEVEL_OF[answer.degradation.level] for answer in answers} == {DegradationLevel.FULL}
+    assert by_a_new_router == {(2, DegradationLevel.FULL)}
 
 
 async def kill_champion(deployed: Deployed, traffic: Traffic) -> None:
@@ -93,6 +103,37 @@ async def kill_champion(deployed: Deployed, traffic: Traffic) -> None:
         return 1 in versions and set(versions[-CALLS:]) == {2}
 
     await until(answers_again)
+
+
+async def roll_back_to_an_unloadable_version(deployed: Deployed) -> None:
+    """Declare version 1 again, which cannot load; version 2 is its challenger, not on standby."""
+    stack, killed = deployed.stack, deployed.scorer(1)
+    sha256 = deployed.registry.get_version(MODEL, 1).files[0].sha256
+    for stored in (stack.directory.registry, stack.directory.scorers):
+        for file in stored.rglob(f"*{sha256}*"):
+            file.chmod(0o600)
+            file.write_bytes(b"damaged")
+    os.kill(killed.pid, signal.SIGKILL)
+    await until_gone([killed.pid])
+
+    async def is_down() -> bool:
+        return deployed.scorer(1).state not in {pb.SCORER_STATE_READY, pb.SCORER_STATE_STARTING}
+
+    await until(is_down)
+    await deployed.operator.change(Rollback(to_revision=2), reason="to a version that cannot load")
+
+    async def is_in_effect() -> bool:
+        return deployed.registry.get_status().acting[0].revision == 4
+
+    await until(is_in_effect)
+
+
+async def answering_versions(deployed: Deployed) -> set[tuple[int, DegradationLevel]]:
+    """Return the versions that answer twenty units, with their levels."""
+    client = AsyncScoringClient(deployed.stack.addresses.router, timeout_s=30.0)
+    async with client:
+        answers = [await client.score(MODEL, {"patient": u}) for u in deployed.units[:20]]
+    return {(answer.served_by.version, LEVEL_OF[answer.degradation.level]) for answer in answers}
 
 
 async def start_a_new_router(deployed: Deployed) -> None:

@@ -13,6 +13,7 @@ from understudy.control.wire_enums import (
     WITHHELD_REASONS,
 )
 from understudy.control.wire_values import ref_from_wire, ref_to_wire, timestamp, value_or_none
+from understudy.domain.acting import ActingChampion, WithheldReason
 from understudy.domain.belief import Refusal, WatcherBelief
 from understudy.domain.deployments import Challenger
 from understudy.domain.reports import RouterModelState, ScorersReport, WithheldPart
@@ -79,6 +80,31 @@ def host_to_wire(host: ScorerHost) -> pb.ScorerHost:
         host_id=host.host_id,
         news=NEWS[host.news],
         silent_since=None if since_ns is None else timestamp(since_ns),
+    )
+
+
+def acting_from_wire(message: pb.ActingChampion) -> ActingChampion:
+    because = value_or_none(message, "because")
+    return ActingChampion(
+        model=message.model,
+        version=message.version,
+        revision=message.revision,
+        since_ns=message.since.ToNanoseconds(),
+        # An unknown reason of a newer registry is still a reason.
+        because=None
+        if because is None
+        else WITHHELD_REASON_OF.get(because, WithheldReason.NOT_READY),
+    )
+
+
+def acting_to_wire(acting: ActingChampion) -> pb.ActingChampion:
+    because = None if acting.because is None else WITHHELD_REASONS[acting.because]
+    return pb.ActingChampion(
+        model=acting.model,
+        version=acting.version,
+        revision=acting.revision,
+        since=timestamp(acting.since_ns),
+        because=because,
     )
 
 

@@ -4,6 +4,8 @@ from functools import lru_cache
 
 from understudy.control.contract_wire import contract_from_wire, contract_to_wire
 from understudy.control.report_wire import (
+    acting_from_wire,
+    acting_to_wire,
     host_from_wire,
     host_to_wire,
     scorer_from_wire,
@@ -51,6 +53,7 @@ def snapshot_from_wire(message: pb.Snapshot) -> Snapshot:
         epochs=tuple(Epoch(each.id, each.last_change) for each in message.epochs),
         succeeds=tuple(message.succeeds),
         hosts=tuple(host_from_wire(each) for each in message.hosts if each.news in NEWS_OF),
+        acting=tuple(acting_from_wire(each) for each in message.acting),
     )
 
 
@@ -65,6 +68,7 @@ def snapshot_to_wire(snapshot: Snapshot) -> pb.Snapshot:
         epochs=[pb.Epoch(id=e.id, last_change=e.last_change) for e in snapshot.epochs],
         succeeds=snapshot.succeeds,
         hosts=[host_to_wire(each) for each in snapshot.hosts],
+        acting=[acting_to_wire(each) for each in snapshot.acting],
     )
 
 

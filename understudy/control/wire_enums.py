@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Protocol, TypeVar
 
+from understudy.domain.acting import WithheldReason
 from understudy.domain.belief import RefusalReason
 from understudy.domain.changes import Action
 from understudy.domain.deployments import Arm, DegradationLevel, DegradationReason, RuleOperator
 from understudy.domain.features import FeatureDtype
-from understudy.domain.reports import WithheldReason
 from understudy.domain.snapshots import News, ScorerState
 from understudy.registry.v1 import registry_pb2
 from understudy.scoring.v1 import scoring_pb2

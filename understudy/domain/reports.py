@@ -1,8 +1,8 @@
 """Reports of scorer hosts and routers to the registry."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from understudy.domain.acting import WithheldReason
 from understudy.domain.belief import WatcherBelief
 from understudy.domain.deployments import Arm, Challenger
 from understudy.domain.snapshots import ScorerProcess
@@ -17,21 +17,10 @@ class ScorersReport:
     belief: WatcherBelief | None = None  # None if the host does not say
 
 
-class WithheldReason(StrEnum):
-    """Reason why a declared part of a deployment is not in effect."""
-
-    NOT_READY = "not_ready"  # its version has no ready scorer
-    NO_ANSWER = "no_answer"  # hosts report ready scorers, but none answers the router
-
-
 _CONSEQUENCES = {
     Arm.CHAMPION: "",
     Arm.CHALLENGER: "; its {bp} bp stay with the champion",
     Arm.SHADOW: "; nothing is mirrored to it",
-}
-_WORDS = {
-    WithheldReason.NOT_READY: "is not ready",
-    WithheldReason.NO_ANSWER: "does not answer",
 }
 
 
@@ -46,7 +35,7 @@ class WithheldPart:
 
     def __str__(self) -> str:
         consequence = _CONSEQUENCES[self.arm].format(bp=self.declared_bp)
-        return f"{self.arm.value} {self.version} {_WORDS[self.reason]}{consequence}"
+        return f"{self.arm.value} {self.reason.of(self.version)}{consequence}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from understudy.domain.acting import ActingChampion
 from understudy.domain.deployments import Deployment
 from understudy.domain.features import FeatureRef, FeatureView
 from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
@@ -101,3 +102,4 @@ class Snapshot:
     epochs: tuple[Epoch, ...] = ()  # history of the database, oldest first
     succeeds: tuple[str, ...] = ()  # lineages whose watchers may follow this one instead
     hosts: tuple[ScorerHost, ...] = ()  # that reported, also if they run nothing
+    acting: tuple[ActingChampion, ...] = ()  # as routers reported last; in a router, its own

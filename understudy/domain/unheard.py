@@ -1,7 +1,8 @@
-"""The scorers that a watcher keeps although a snapshot does not name them. Pure.
+"""The facts that a watcher keeps although a snapshot does not mention them. Pure.
 
 Unheard-of is not gone. A registry that was restored, or has just started elsewhere, has no report of a
-host whose scorers answer. Only the host itself, or a revision, ends the use of a scorer.
+host whose scorers answer. Only the host itself, or a revision, ends the use of a scorer. The acting
+champions are kept for the same reason.
 """
 
 from dataclasses import replace
@@ -13,6 +14,8 @@ from understudy.domain.versions import VersionRef
 
 def with_unheard(believed: Snapshot | None, received: Snapshot) -> Snapshot:
     """Return `received`, completed with the ready scorers of hosts of which it has no report.
+
+    It is also completed with the acting champions of models for which it names none.
 
     Args:
         believed: the state that the watcher has followed so far; None if there is none.
@@ -33,7 +36,16 @@ def with_unheard(believed: Snapshot | None, received: Snapshot) -> Snapshot:
     )
     names = dict.fromkeys(process.host_id for process in kept)
     hosts = (ScorerHost(name, News.UNHEARD) for name in names)
-    return replace(received, scorers=(*received.scorers, *kept), hosts=(*received.hosts, *hosts))
+    acting_in = {each.model for each in received.acting}
+    return replace(
+        received,
+        scorers=(*received.scorers, *kept),
+        hosts=(*received.hosts, *hosts),
+        acting=(
+            *received.acting,
+            *(each for each in believed.acting if each.model not in acting_in),
+        ),
+    )
 
 
 def _wanted_digests(snapshot: Snapshot) -> dict[VersionRef, str]:

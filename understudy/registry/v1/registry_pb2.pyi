@@ -1928,6 +1928,48 @@ class ScorerProcess(_message.Message):
 Global___ScorerProcess: _TypeAlias = ScorerProcess  # noqa: Y015
 
 @_typing.final
+class ActingChampion(_message.Message):
+    """The version that acts as champion of a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    BECAUSE_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Name of the model."""
+    version: _builtins.int
+    """Number of the version."""
+    revision: _builtins.int
+    """Number of the revision under which it acts."""
+    because: _scoring_pb2.WithheldReason.ValueType
+    """Reason why the declared champion does not act. Not set: the declared champion acts."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Time at which this version began to act, or the reason changed."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        version: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        because: _scoring_pb2.WithheldReason.ValueType | None = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_because", b"_because", "because", b"because", "since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_because", b"_because", "because", b"because", "model", b"model", "revision", b"revision", "since", b"since", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__because: _TypeAlias = _typing.Literal["because"]  # noqa: Y015
+    _WhichOneofArgType__because: _TypeAlias = _typing.Literal["_because", b"_because"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__because) -> _WhichOneofReturnType__because | None: ...
+
+Global___ActingChampion: _TypeAlias = ActingChampion  # noqa: Y015
+
+@_typing.final
 class ScorerHost(_message.Message):
     """A scorer host that reported, also if it runs nothing."""
 
@@ -2312,6 +2354,7 @@ class GetStatusResponse(_message.Message):
     ROUTERS_FIELD_NUMBER: _builtins.int
     HOSTS_FIELD_NUMBER: _builtins.int
     HOST_BELIEFS_FIELD_NUMBER: _builtins.int
+    ACTING_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     """Lineage of the state that watchers see now, as in Snapshot."""
     sequence: _builtins.int
@@ -2336,6 +2379,10 @@ class GetStatusResponse(_message.Message):
     def host_beliefs(self) -> _containers.RepeatedCompositeFieldContainer[Global___HostBelief]:
         """The states that hosts have in effect, as far as they say."""
 
+    @_builtins.property
+    def acting(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActingChampion]:
+        """Acting champions, as routers reported last."""
+
     def __init__(
         self,
         *,
@@ -2346,10 +2393,11 @@ class GetStatusResponse(_message.Message):
         routers: _abc.Iterable[Global___ObservedRouter] | None = ...,
         hosts: _abc.Iterable[Global___ScorerHost] | None = ...,
         host_beliefs: _abc.Iterable[Global___HostBelief] | None = ...,
+        acting: _abc.Iterable[Global___ActingChampion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployments", b"deployments", "host_beliefs", b"host_beliefs", "hosts", b"hosts", "lineage", b"lineage", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acting", b"acting", "deployments", b"deployments", "host_beliefs", b"host_beliefs", "hosts", b"hosts", "lineage", b"lineage", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2619,6 +2667,7 @@ class Snapshot(_message.Message):
     EPOCHS_FIELD_NUMBER: _builtins.int
     SUCCEEDS_FIELD_NUMBER: _builtins.int
     HOSTS_FIELD_NUMBER: _builtins.int
+    ACTING_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     """Id of the registry: made with its database, and anew by a restore. Copies of a database have the
     same one.
@@ -2655,6 +2704,12 @@ class Snapshot(_message.Message):
         are missing here: the registry knows nothing of them.
         """
 
+    @_builtins.property
+    def acting(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActingChampion]:
+        """Acting champions, as routers reported last. A router starts with them while a declared champion
+        is not ready. In the state that a router keeps on disk: its own.
+        """
+
     def __init__(
         self,
         *,
@@ -2667,10 +2722,11 @@ class Snapshot(_message.Message):
         epochs: _abc.Iterable[Global___Epoch] | None = ...,
         succeeds: _abc.Iterable[_builtins.str] | None = ...,
         hosts: _abc.Iterable[Global___ScorerHost] | None = ...,
+        acting: _abc.Iterable[Global___ActingChampion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployments", b"deployments", "epochs", b"epochs", "hosts", b"hosts", "lineage", b"lineage", "scorers", b"scorers", "sequence", b"sequence", "succeeds", b"succeeds", "undeployed", b"undeployed", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acting", b"acting", "deployments", b"deployments", "epochs", b"epochs", "hosts", b"hosts", "lineage", b"lineage", "scorers", b"scorers", "sequence", b"sequence", "succeeds", b"succeeds", "undeployed", b"undeployed", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,39 @@
+"""The acting champion of each model. Every function runs in a transaction."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert
+
+from registry.store.schema import acting
+from understudy.domain.acting import ActingChampion, WithheldReason
+
+
+def save(connection: Connection, records: Iterable[ActingChampion]) -> None:
+    for record in records:
+        values = {
+            "version": record.version,
+            "revision": record.revision,
+            "because": None if record.because is None else record.because.value,
+            "since_ns": record.since_ns,
+        }
+        connection.execute(
+            insert(acting)
+            .values(model=record.model, **values)
+            .on_conflict_do_update(index_elements=[acting.c.model], set_=values)
+        )
+
+
+def read_all(connection: Connection) -> dict[str, ActingChampion]:
+    """Return the records by model."""
+    rows = connection.execute(select(acting).order_by(acting.c.model))
+    return {
+        row.model: ActingChampion(
+            model=row.model,
+            version=row.version,
+            revision=row.revision,
+            since_ns=row.since_ns,
+            because=None if row.because is None else WithheldReason(row.because),
+        )
+        for row in rows
+    }
