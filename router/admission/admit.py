@@ -1,6 +1,6 @@
 """Admission: a parsed request becomes a call, or one error that names all of its faults."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -150,19 +150,23 @@ def _faults(asked: Asked, live: LiveModel, *, without: str | None) -> list[Fault
     for kind, name in asked.entities.items():
         if kind not in live.names.entity_types or not 1 <= len(name) <= MOST_ID_CHARACTERS:
             faults.append(_entity_fault(kind, name, live))
-    if not asked.entities.keys() >= live.names.required_entities:
-        faults += _missing_entities(asked, live, without)
+    for kind in live.names.required_entities:
+        if kind not in asked.entities:
+            faults += _missing_entities(asked, live, without)
+            break
     if asked.features:
         faults += islice(feature_faults(asked.features, live.names), MOST_FAULTS)
-    if asked.threshold is not None and not _is_finite(asked.threshold):
-        faults.append(Fault("decision_threshold", str(asked.threshold), "a finite number"))
-    if asked.outputs:
-        faults += [
-            Fault("outputs", repr(name), _one_of(live.names.output_names))
-            for name in asked.outputs
-            if name not in live.names.output_names
-        ]
+    if asked.threshold is not None or asked.outputs:
+        faults += _option_faults(asked, live.names.output_names)
     return faults
+
+
+def _option_faults(asked: Asked, outputs: Sequence[str]) -> Iterator[Fault]:
+    if asked.threshold is not None and not _is_finite(asked.threshold):
+        yield Fault("decision_threshold", str(asked.threshold), "a finite number")
+    for name in asked.outputs:
+        if name not in outputs:
+            yield Fault("outputs", repr(name), _one_of(outputs))
 
 
 def _id_faults(asked: Asked) -> list[Fault]:
@@ -191,7 +195,7 @@ def _missing_entities(asked: Asked, live: LiveModel, without: str | None) -> lis
         return []
     return [
         Fault(f"entities[{kind}]", "nothing", "an id: features are read by it")
-        for kind in sorted(live.names.required_entities)
+        for kind in live.names.required_entities
         if kind not in asked.entities and kind != without
     ]
 

@@ -38,6 +38,8 @@ def per_row(values: Sequence[str], calls: Sequence[Call]) -> list[str]:
 
 def sent_entities_of(calls: Sequence[Call]) -> list[tuple[str, ...]]:
     """Return the entity types that the request of each row has."""
+    if all(call.candidates is None for call in calls):
+        return [tuple(call.entities) for call in calls]
     rows: list[tuple[str, ...]] = []
     for call in calls:
         if call.candidates is None:
@@ -49,6 +51,8 @@ def sent_entities_of(calls: Sequence[Call]) -> list[tuple[str, ...]]:
 
 def sent_features_of(calls: Sequence[Call]) -> list[tuple[str, ...]]:
     """Return the names of the features that the request of each row supplies."""
+    if all(call.candidates is None for call in calls):
+        return [tuple(call.features) if call.features else () for call in calls]
     rows: list[tuple[str, ...]] = []
     for call in calls:
         shared = tuple(call.features) if call.features else ()

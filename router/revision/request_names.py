@@ -14,7 +14,7 @@ _MOST_SHOWN = 80  # characters of a refused value
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestNames:
-    required_entities: frozenset[str]
+    required_entities: tuple[str, ...]
     entity_types: tuple[str, ...]
     unit_entities: tuple[str, ...]  # the first one sent supplies the unit key
     dtypes: Mapping[str, FeatureDtype]  # of request-time features
@@ -25,7 +25,7 @@ class RequestNames:
 def request_names(contract: RequestContract) -> RequestNames:
     """Return the names in `contract`: versions are not asked, or each one would change callers."""
     return RequestNames(
-        required_entities=frozenset(contract.required_entities),
+        required_entities=contract.required_entities,
         entity_types=contract.entities,
         unit_entities=contract.unit_entities,
         dtypes=contract.dtypes,
