@@ -1,5 +1,6 @@
 """Skew between served values and the history, and the freshness of served values."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -23,7 +24,7 @@ from understudy.domain.features import (
     ViewKind,
 )
 from understudy.domain.logged_ids import IdForm, LoggedIds
-from understudy.features.history.audit import AuditReport, ScoreLog, audit_features
+from understudy.features.history.audit import AuditReport, ScoreLog, audit_faults, audit_features
 from understudy.features.history.freshness import FeatureShares, feature_shares, view_freshness
 from understudy.features.history.freshness_metrics import write_metrics
 from understudy.features.loading.history_files import HistorySource
@@ -70,7 +71,10 @@ def sources(tmp_path: Path) -> dict[str, HistorySource]:
     return {"user@1": HistorySource(str(path), "user")}
 
 
-def _log(folder: Path, rows: list[tuple[str, float, list[float], list[int] | None]]) -> ScoreLog:
+Row = tuple[str, float, list[float], list[int] | None]
+
+
+def _log(folder: Path, rows: Sequence[Row]) -> ScoreLog:
     path = folder / "log.parquet"
     table: dict[str, Any] = {
         "unit_key": [key for key, _, _, _ in rows],
@@ -127,12 +131,56 @@ def test_skew_is_counted_per_feature_with_its_worst_cases(
     assert (first.compared, first.mismatches, first.from_request) == (2, 1, 1)
     assert first.largest_difference == pytest.approx(0.1, rel=1e-5)
     assert (count.mismatches, count.largest_difference) == (1, 2.0)
-    assert (last.mismatches, last.largest_difference) == (2, 49.0)
-    (worst,) = last.worst  # a missing value is worse than a different one
-    assert (worst.key, worst.expected, worst.status) == ("a", 1.0, "missing")
-    assert np.isnan(worst.served)
-    assert report.mismatch_rate == pytest.approx(4 / 8)
+    (worst,) = count.worst
+    assert (worst.key, worst.served, worst.expected, worst.status) == ("a", 3.0, 1.0, "present")
+    assert (last.compared, last.mismatches, last.replaced) == (1, 0, 2)
+    assert [(each.status, each.values, each.mismatches) for each in last.by_status] == [
+        ("present", 1, 0),
+        ("last_known", 1, 1),
+        ("missing", 1, 1),
+    ]
+    assert report.mismatch_rate == pytest.approx(2 / 6)
     assert _audit(log, sources, tolerance=1.0).features[1].mismatches == 0
+
+
+def test_degraded_answers_are_no_skew_and_unknown_is_not_equal(
+    tmp_path: Path, sources: dict[str, HistorySource]
+) -> None:
+    honest = (_key("a"), 5, [0.1, 7.0, 1.0, 1.0], None)
+    skewed = (_key("a"), 5, [0.1, 7.0, 9.0, 1.0], None)
+    degraded = (_key("a"), 5, [NAN, 7.0, 4.0, NAN], [5, 0, 3, 5])
+    odd = (_key("a"), 5, [0.1, 7.0, 1.0, 1.0], [0, 0, 77, 0])
+    rows = [honest] * 97 + [skewed] * 3 + [degraded] * 8
+    limits = {"max_mismatch_rate": 0.03, "max_unknown_rate": 0.0}
+
+    report = _audit(_log(tmp_path, rows), sources)
+    strange = _audit(_log(tmp_path, [*rows, odd]), sources)
+    away = _audit(_log(tmp_path, [degraded] * 8), sources)
+
+    assert (report.features[1].mismatch_rate, report.features[1].replaced) == (0.03, 8)
+    assert audit_faults(report, **limits) == []
+    assert strange.features[1].unknown == 1
+    assert audit_faults(strange, **limits) == ["unknown in more than 0 of the rows: n"]
+    [fault] = audit_faults(away, **limits)
+    assert fault.startswith("never read from the store")
+
+
+def test_rows_without_values_are_unknown_unless_the_ladder_answered(
+    tmp_path: Path, sources: dict[str, HistorySource]
+) -> None:
+    log = _log(tmp_path, [(_key("a"), 5, [0.1, 7.0, 1.0, 1.0], None)] * 4)
+    table = pq.read_table(log.files)
+    vectors = pa.array([table["features"][0].as_py(), None, None, None], pa.list_(pa.float32()))
+    table = table.set_column(2, "features", vectors)
+    levels = pa.array([0, 0, 2, 3], pa.uint8())
+    pq.write_table(table.append_column("level", levels), log.files)
+
+    report = _audit(log, sources)
+
+    assert (report.logged_rows, report.unknown_rows) == (1, 1)
+    told = audit_faults(report, max_mismatch_rate=0.0, max_unknown_rate=0.0)
+    assert told == ["rows without values: 1 of 2"]
+    assert audit_faults(report, max_mismatch_rate=0.0, max_unknown_rate=0.5) == []
 
 
 def test_at_most_the_given_number_of_rows_is_compared(

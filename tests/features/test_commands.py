@@ -178,7 +178,7 @@ def test_history_is_written_and_audited(folder: Path) -> None:
     stdout, _ = _run(folder, "audit", *common, *chosen, exits=exit_codes.FAILED)
     assert "a was served 0.75 (present), history has 0.5" in stdout
     _run(folder, "audit", *common, *chosen, "--max-mismatch-rate", "0.5")
-    hashed = chosen[:-1]
+    hashed = (*chosen[:-1], "unkeyed")
     _run(folder, "audit", *common, *hashed, exits=exit_codes.INCONCLUSIVE)
 
 

@@ -115,11 +115,18 @@ def audit(
     max_mismatch_rate: Annotated[
         float, typer.Option(min=0, max=1, help="Exit 1 if a feature differs more often.")
     ] = 0.0,
+    max_unknown_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Exit 1 if more values or rows are unknown.")
+    ] = 0.0,
     worst: Annotated[int, typer.Option(min=0, max=1000, help="Cases to show per feature.")] = 3,
     output: Output = Format.TABLE,
 ) -> None:
     """Compare served vectors with the history of the same entity and time."""
-    from understudy.features.history.audit import ScoreLog, audit_features  # noqa: PLC0415 - slow import
+    from understudy.features.history.audit import (  # noqa: PLC0415 - slow import
+        ScoreLog,
+        audit_faults,
+        audit_features,
+    )
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
     known = load_views(views)
@@ -137,15 +144,14 @@ def audit(
     _print_audit(report, output)
     if report.matched_rows == 0:
         raise InconclusiveError(
-            f"none of {report.logged_rows} logged rows has its entity in the history: "
-            "nothing to compare"
+            f"none of {report.logged_rows} logged rows has its entity in the history, and "
+            f"{report.unknown_rows} rows have no values: nothing to compare"
         )
-    differing = [f.name for f in report.features if f.mismatch_rate > max_mismatch_rate]
-    if differing:
-        raise CheckFailedError(
-            f"served values differ from the history in more than {max_mismatch_rate:g} of the "
-            f"rows: {', '.join(differing)}"
-        )
+    faults = audit_faults(
+        report, max_mismatch_rate=max_mismatch_rate, max_unknown_rate=max_unknown_rate
+    )
+    if faults:
+        raise CheckFailedError("; ".join(faults))
 
 
 def _print_audit(report: "AuditReport", output: Format) -> None:
@@ -157,8 +163,11 @@ def _print_audit(report: "AuditReport", output: Format) -> None:
         return
     screen = Screen()
     screen.say(f"{report.matched_rows} of {report.logged_rows} logged rows are in the history")
+    if report.unknown_rows:
+        screen.say(f"unknown: {report.unknown_rows} rows that a version scored have no values")
     columns = ("name", "compared", "mismatches", "mismatch_rate", "largest_difference")
-    screen.rows(features, columns=columns)
+    screen.rows(features, columns=(*columns, "replaced", "unknown"))
+    _say_statuses(report, screen)
     if report.left_out:
         screen.say(f"not compared: {', '.join(report.left_out)}")
     for feature in report.features:
@@ -167,6 +176,17 @@ def _print_audit(report: "AuditReport", output: Format) -> None:
                 f"  {feature.name}: {case.key} was served {case.served:.9g} ({case.status}), "
                 f"history has {case.expected:.9g}"
             )
+
+
+def _say_statuses(report: "AuditReport", screen: Screen) -> None:
+    """Show the values of each status, if there is any but the usual one."""
+    rows = [
+        {"name": feature.name, **asdict(each)}
+        for feature in report.features
+        for each in feature.by_status
+    ]
+    if any(row["status"] != "present" for row in rows):
+        screen.rows(rows, columns=("name", "status", "values", "mismatches"))
 
 
 def freshness(

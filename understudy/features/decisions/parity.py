@@ -1,4 +1,9 @@
-"""Comparison of served values with the history, one feature at a time."""
+"""Comparison of served values with the history, one feature at a time, by their origin.
+
+Skew concerns values that were read from the store, or were absent from it. A default or last-known
+value where the history has another one belongs to a degraded answer, which says so itself: it is
+counted on its own.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from understudy.domain.features import FeatureStatus
+
+UNKNOWN = 255  # in a column of statuses: the log does not say
+_FROM_STORE = (FeatureStatus.PRESENT, FeatureStatus.STALE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +26,32 @@ class WorstCase:
 
 
 @dataclass(frozen=True, slots=True)
+class StatusParity:
+    """Agreement of the values of one status with the history."""
+
+    status: str
+    values: int
+    mismatches: int
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureParity:
     """Agreement between the served values of one feature and its history."""
 
     name: str
-    compared: int
-    mismatches: int
+    compared: int  # values read from the store, and replaced ones that the history lacks as well
+    mismatches: int  # among those
+    replaced: int  # by a default or a last-known value, although the history has another value
     from_request: int  # sent with the request, so not part of the history
-    largest_difference: float  # among finite values
+    unknown: int  # values without a known status, of which nothing can be said
+    largest_difference: float  # among compared, finite values
+    by_status: tuple[StatusParity, ...]  # of the statuses that occur, replaced values included
     worst: tuple[WorstCase, ...]
+
+    @property
+    def is_only_replaced(self) -> bool:
+        """Return whether no value was read from the store, although the history had some."""
+        return self.replaced > 0 and not self.compared
 
     @property
     def mismatch_rate(self) -> float:
@@ -54,12 +79,15 @@ def parity_of(
         tolerance: relative difference up to which two numbers count as equal.
         worst: number of cases to keep: first absent against present, then the largest differences.
     """
-    is_compared = statuses != FeatureStatus.FROM_REQUEST
     with np.errstate(invalid="ignore"):
         differences = np.abs(served.astype(np.float64) - expected.astype(np.float64))
         limits = tolerance * np.maximum(np.abs(served), np.abs(expected))
         equal = (differences <= limits) | (served == expected)
     equal |= np.isnan(served) & np.isnan(expected)
+    is_from_request = statuses == FeatureStatus.FROM_REQUEST
+    is_unknown = ~np.isin(statuses, list(FeatureStatus))
+    is_replaced = ~(np.isin(statuses, _FROM_STORE) | is_from_request | is_unknown | equal)
+    is_compared = ~(is_from_request | is_unknown | is_replaced)
     differs = is_compared & ~equal
     finite = differences[differs & np.isfinite(differences)]
     ranked = np.where(np.isnan(differences), np.inf, differences)
@@ -69,8 +97,15 @@ def parity_of(
         name=name,
         compared=int(is_compared.sum()),
         mismatches=int(differs.sum()),
-        from_request=int((~is_compared).sum()),
+        replaced=int(is_replaced.sum()),
+        from_request=int(is_from_request.sum()),
+        unknown=int(is_unknown.sum()),
         largest_difference=float(finite.max()) if len(finite) else 0.0,
+        by_status=tuple(
+            StatusParity(status.name.lower(), int(of.sum()), int((of & ~equal).sum()))
+            for status in FeatureStatus
+            if (of := statuses == status).any() and status is not FeatureStatus.FROM_REQUEST
+        ),
         worst=tuple(
             WorstCase(
                 keys[place],

@@ -11,14 +11,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, ViewKind
 from understudy.domain.logged_ids import LoggedIds
 from understudy.features.decisions.arrow_columns import plain
 from understudy.features.decisions.feature_columns import column_names
-from understudy.features.decisions.parity import FeatureParity, parity_of
+from understudy.features.decisions.parity import UNKNOWN, FeatureParity, parity_of
 from understudy.features.history.history import AT_COLUMN, get_historical_features
-from understudy.features.history.log_files import open_log, quoted
+from understudy.features.history.log_files import LoggedRows, open_log, quoted
 from understudy.features.loading.history_files import HistorySource, entity_ids_in
 
 
@@ -38,7 +39,8 @@ class ScoreLog:
 class AuditReport:
     """The result of an audit."""
 
-    logged_rows: int
+    logged_rows: int  # with a vector
+    unknown_rows: int  # without one, although a version answered: nothing can be said of them
     matched_rows: int  # rows whose entity is in the history
     features: tuple[FeatureParity, ...]
     left_out: tuple[str, ...]  # features that were not compared, each with the reason
@@ -80,7 +82,7 @@ def audit_features(
         InvalidInputError: the log lacks these columns, or its vectors have another width.
         NotFoundError: there are no log files, or there is no history.
     """
-    logged = _read_log(log, max_rows)
+    logged, unknown_rows = _read_log(log, max_rows)
     names = column_names(feature_set)
     why_not = [_why_not_compared(ref, views, entity) for ref in feature_set]
     compared = [place for place, why in enumerate(why_not) if why is None]
@@ -100,6 +102,7 @@ def audit_features(
     history = get_historical_features(rows, refs, views, sources, use_stale=True)
     return AuditReport(
         logged_rows=len(logged),
+        unknown_rows=unknown_rows,
         matched_rows=len(rows),
         features=tuple(
             parity_of(
@@ -119,7 +122,31 @@ def audit_features(
     )
 
 
-def _read_log(log: ScoreLog, max_rows: int) -> pa.Table:
+def audit_faults(
+    report: AuditReport, *, max_mismatch_rate: float, max_unknown_rate: float
+) -> list[str]:
+    """Return the violations of the limits, one text per kind. Unknown is not the same as equal."""
+    rows = report.logged_rows + report.unknown_rows
+    found = {
+        f"served values differ from the history in more than {max_mismatch_rate:g} of the rows": [
+            each.name for each in report.features if each.mismatch_rate > max_mismatch_rate
+        ],
+        "never read from the store, although the history has values": [
+            each.name for each in report.features if each.is_only_replaced
+        ],
+        f"unknown in more than {max_unknown_rate:g} of the rows": [
+            each.name
+            for each in report.features
+            if each.unknown > max_unknown_rate * report.matched_rows
+        ],
+    }
+    if report.unknown_rows > max_unknown_rate * rows:
+        found["rows without values"] = [f"{report.unknown_rows} of {rows}"]
+    return [f"{kind}: {', '.join(names)}" for kind, names in found.items() if names]
+
+
+def _read_log(log: ScoreLog, max_rows: int) -> tuple[pa.Table, int]:
+    """Return sampled rows with a vector, and the number of all rows that should have one."""
     vector = quoted(log.vector_column)
     columns = f"""
         CAST({quoted(log.key_column)} AS VARCHAR) AS key, {quoted(log.time_column)} AS at_utc,
@@ -130,13 +157,24 @@ def _read_log(log: ScoreLog, max_rows: int) -> pa.Table:
     rows = f"FROM log WHERE {vector} IS NOT NULL {condition}"
     with open_log(log.files) as logged:
         (count,) = logged.table(f"SELECT count(*) AS n {rows}")["n"].to_pylist()
+        without = f"FROM log WHERE {vector} IS NULL {condition} {_of_versions(logged)}"
+        (unknown,) = logged.table(f"SELECT count(*) AS n {without}")["n"].to_pylist()
         step = -(-count // max_rows) or 1
         # Rows are numbered as they stream by, so rows that are not sampled are never held.
-        return logged.table(f"""
+        sampled = logged.table(f"""
             SELECT * EXCLUDE __row FROM (
                 SELECT {columns}, row_number() OVER () - 1 AS __row {rows}
             ) WHERE __row % {step} = 0
         """)  # noqa: S608 - as above
+    return sampled, unknown
+
+
+def _of_versions(logged: LoggedRows) -> str:
+    """Return a condition for rows that a version scored; the ladder's own answers read nothing."""
+    if "level" not in logged.table("SELECT * FROM log LIMIT 0").column_names:
+        return ""
+    level = f"coalesce(TRY_CAST({quoted('level')} AS INTEGER), 0)"
+    return f"AND {level} < {DegradationLevel.FALLBACK.value}"
 
 
 def _vectors(
@@ -152,7 +190,7 @@ def _vectors(
     _check_lengths(given, log, what="statuses", width=width)
     served = vectors.flatten().to_numpy(zero_copy_only=False).reshape(rows, width)
     found = np.zeros((rows, width), dtype=np.uint8)
-    found[is_given] = given.flatten().fill_null(0).to_numpy().reshape(-1, width)
+    found[is_given] = given.flatten().fill_null(UNKNOWN).to_numpy().reshape(-1, width)
     return served.astype(np.float32), found
 
 
