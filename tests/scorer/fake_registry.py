@@ -53,17 +53,19 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
         )
 
     async def publish(self, versions: list[pb.Version], deployments: list[pb.Deployment]) -> None:
-        """Send the deployments under new numbers, and the end of all that are missing."""
+        """Send the deployments, under new numbers if they change, and the end of missing ones."""
         async with self._changed:
             number = self.snapshot.sequence + 1
             named = {each.model for each in deployments}
-            before = {each.model for each in self.snapshot.deployments}
+            before = {each.model: each for each in self.snapshot.deployments}
             self.snapshot = pb.Snapshot(
                 lineage=self.snapshot.lineage,
                 sequence=number,
                 versions=versions,
-                deployments=[_numbered(each, number) for each in deployments],
-                undeployed=[pb.Undeployed(model=m, revision=number) for m in before - named],
+                deployments=[
+                    _numbered(each, before.get(each.model), number) for each in deployments
+                ],
+                undeployed=[pb.Undeployed(model=m, revision=number) for m in before.keys() - named],
             )
             self._changed.notify_all()
 
@@ -127,8 +129,14 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
         return pb.ReportScorersResponse()
 
 
-def _numbered(deployment: pb.Deployment, revision: int) -> pb.Deployment:
+def _numbered(
+    deployment: pb.Deployment, before: pb.Deployment | None, sequence: int
+) -> pb.Deployment:
+    """Return `deployment` under a new number, or under its present one if nothing changed."""
     numbered = pb.Deployment()
     numbered.CopyFrom(deployment)
-    numbered.revision = revision
+    is_asked_for = deployment.revision != 1  # a new revision with the same content
+    numbered.revision = before.revision if before and not is_asked_for else sequence
+    if numbered != before:
+        numbered.revision = sequence
     return numbered
