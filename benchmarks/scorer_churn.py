@@ -49,10 +49,14 @@ class ChurnRegistry(InMemoryRegistry):
 
     async def cycle(self) -> None:
         """Deploy the shadow, wait until it is ready, remove it, and wait until it has exited."""
-        await self.deploy(_deployment(shadow=True))
+        await self._deploy(shadow=True)
         await self._until_running(2)
-        await self.deploy(_deployment(shadow=False))
+        await self._deploy(shadow=False)
         await self._until_running(1)
+
+    async def _deploy(self, *, shadow: bool) -> None:
+        (before,) = self._snapshot.deployments
+        await self.deploy(_deployment(shadow=shadow).numbered(before.revision + 1))
 
     async def first(self) -> str:
         """Return the address of the permanent version, once it is ready."""
