@@ -19,8 +19,10 @@ from tests.router.command_line import run_router
 from tests.router.samples import MODEL, deployment, spec
 from tests.router.world import World, open_world, two_arms
 from understudy.control.belief import Belief
+from understudy.control.wire import snapshot_to_wire
 from understudy.domain.deployments import Challenger
 from understudy.domain.errors import UnavailableError
+from understudy.domain.snapshots import Snapshot
 from understudy.features.stores import open_writer
 from understudy.runtime.exit_codes import UNAVAILABLE
 from understudy.runtime.free_port import free_port
@@ -98,6 +100,21 @@ async def test_a_scrape_shows_the_share_that_an_unready_challenger_lacks() -> No
 
     assert found["withheld_bp", (("model", MODEL),)] == 3_000
     assert found["withheld_parts", (("model", MODEL),)] == 1
+
+
+async def test_a_scrape_shows_that_the_registry_is_refused() -> None:
+    belief = Belief()
+    belief.take(snapshot_to_wire(Snapshot("ours", 1)))
+    async with open_world() as world:
+        collector = RouterCollector(world.pipeline, dict, list, belief)
+        before = await scraped(collector)
+        belief.take(snapshot_to_wire(Snapshot("theirs", 2)))
+
+        after = await scraped(collector)
+
+    reason = (("reason", "another_lineage"),)
+    assert (before["registry_refused", reason], after["registry_refused", reason]) == (0, 1)
+    assert after["refused_snapshots_total", ()] == 1
 
 
 class ThreadTeller(Collector):

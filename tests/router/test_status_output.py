@@ -50,6 +50,17 @@ def test_a_healthy_router_has_no_problems(printed: Printed) -> None:
     assert "mirrored" in printed(well())
 
 
+def test_a_refused_registry_is_a_problem(printed: Printed) -> None:
+    refusal = registry_pb2.SnapshotRefusal(
+        reason=registry_pb2.REFUSAL_REASON_ANOTHER_LINEAGE, lineage="0200", why="it is empty"
+    )
+
+    shown = printed(well(refusal=refusal))
+
+    assert "r0: refuses the state of registry 0200: it is empty" in shown
+    assert "state 5 of registry 0190" in shown
+
+
 def test_each_problem_has_its_line(printed: Printed) -> None:
     sick = well(
         scorers=[
