@@ -21,7 +21,7 @@ from understudy.control.wire_enums import (
 )
 from understudy.control.wire_values import ref_from_wire, ref_to_wire, value_or_none
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Rule, Shadow
-from understudy.domain.errors import InvalidInputError
+from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import (
     FeatureRef,
     FeatureView,
@@ -80,7 +80,7 @@ def deployment_from_wire(message: pb.Deployment) -> Deployment:
             refuse every caller.
     """
     if not message.HasField("contract"):
-        raise InvalidInputError.of("contract", read=None, accepted="a request contract")
+        raise InvalidInputError([Fault("contract", "nothing", "a request contract")])
     return Deployment(
         model=message.model,
         revision=message.revision,
