@@ -43,6 +43,7 @@ class ScriptedService(scoring_pb2_grpc.ScoringServiceServicer):
     entered_s: list[float] = field(default_factory=list)  # monotonic
     answer_may_go: threading.Event = field(default_factory=threading.Event)
     holds_answers: bool = False
+    counting: threading.Lock = field(default_factory=threading.Lock)
 
     def Score(self, request, context):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, N802
         self._enter("Score", context)
@@ -77,13 +78,15 @@ class ScriptedService(scoring_pb2_grpc.ScoringServiceServicer):
         return pb.RecordOutcomesResponse(accepted=len(request.outcomes))
 
     def _enter(self, name: str, context: grpc.ServicerContext) -> None:
-        self.calls[name] += 1
+        with self.counting:  # calls come on several threads
+            self.calls[name] += 1
+            number = self.calls[name]
         self.peers.add(context.peer())
         self.entered_s.append(monotonic())
         remaining_s = context.time_remaining()
         if remaining_s is not None:
             self.seconds_left.append(remaining_s)
-        if self.calls[name] <= self.failures:
+        if number <= self.failures:
             if self.pushback_ms:
                 trailers = (("grpc-retry-pushback-ms", str(self.pushback_ms)),)
                 context.set_trailing_metadata(trailers)

@@ -28,6 +28,6 @@ def test_every_command_is_in_the_reference() -> None:
         if command.callback
     ]
 
-    assert sorted(names) == ["compare", "ledger", "sql", "tail"]
+    assert {"compare", "sql"} < set(names)
     for name in (*names, "outcomes import"):
         assert f"`understudy shadow {name}" in REFERENCE
