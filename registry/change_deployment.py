@@ -40,6 +40,7 @@ class ChangeRequest:
     actor: str
     expect_revision: int | None  # None: any; 0: never deployed
     dry_run: bool
+    numbers_taken: int = 0  # the new revision exceeds this number, which watchers know
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class DeploymentChanger:
             model=model,
             versions=known,
             first_salt=model,
-            last_restored=lineage.latest(connection).revision,
+            numbers_taken=max(request.numbers_taken, lineage.latest(connection).revision),
         )
         # Going back must always be possible: expiry only blocks the next step forward.
         if not isinstance(change, Rollback):

@@ -56,7 +56,7 @@ def apply_change(
     model: str,
     versions: ModelVersions,
     first_salt: str,
-    last_restored: int = 0,
+    numbers_taken: int = 0,
 ) -> Revision:
     """Return the revision that follows `current` under `change`.
 
@@ -67,7 +67,7 @@ def apply_change(
         model: the model's name.
         versions: those registered for the model; a revision names no others.
         first_salt: salt of the first revision. Later ones keep it, so that entities keep their arm.
-        last_restored: the number that the last restore gave, which no later one reuses; 0 for none.
+        numbers_taken: the revision exceeds this number, which another registry gave; 0 for none.
 
     Raises:
         NotFoundError: the change names a version or revision that does not exist.
@@ -76,7 +76,7 @@ def apply_change(
         InvalidInputError: the revision would contradict itself, e.g. weights above 10000; or the
             change of a contract or the rules name a feature that does not exist.
     """
-    revision = max(0 if current is None else current.revision, last_restored) + 1
+    revision = max(0 if current is None else current.revision, numbers_taken) + 1
     if isinstance(change, Undeploy):
         return Ended(replace(_deployed(current, model), revision=revision, standby=()))
     match current:

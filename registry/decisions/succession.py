@@ -73,12 +73,27 @@ def plan_succession(
         last_restored,
         *(each.revision for each in current),
     )
-    revision = (highest // _STEP + 2) * _STEP
+    revision = _first_above(highest)
     return Succession(
         revision=revision,
         restored=tuple(replace(each, revision=revision, standby=()) for each in deployed),
         ends=request.ends,
     )
+
+
+def numbers_taken(watched: Watched) -> int:
+    """Return the number that a revision must exceed, because watchers know one up to it; 0 for none.
+
+    The changes of a registry that is refused are not those of the one that watchers believe: under
+    the same numbers, two states would have one name in the logs.
+    """
+    is_refused = any(belief.refusal is not None for belief in watched.beliefs.values())
+    return _first_above(watched.highest_revision) - 1 if is_refused else 0
+
+
+def _first_above(highest: int) -> int:
+    """Return the first number of a registry that comes after one with numbers up to `highest`."""
+    return (highest // _STEP + 2) * _STEP
 
 
 def _check_effect(successor_of: str, watched: Watched, lineage: str) -> None:

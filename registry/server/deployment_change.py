@@ -3,6 +3,7 @@
 import structlog
 
 from registry.change_deployment import Changed, ChangeRequest
+from registry.decisions.succession import Watched, numbers_taken
 from registry.server.callers import checked_reason
 from understudy.control.change_wire import change_from_wire
 from understudy.control.wire import deployment_to_wire
@@ -15,7 +16,9 @@ from understudy.registry.v1 import registry_pb2 as pb
 _log = structlog.get_logger()
 
 
-def change_request_from_wire(request: pb.ChangeDeploymentRequest, actor: str) -> ChangeRequest:
+def change_request_from_wire(
+    request: pb.ChangeDeploymentRequest, actor: str, watched: Watched
+) -> ChangeRequest:
     """Return the request.
 
     Raises:
@@ -28,6 +31,7 @@ def change_request_from_wire(request: pb.ChangeDeploymentRequest, actor: str) ->
         actor=actor,
         expect_revision=value_or_none(request, "expect_revision"),
         dry_run=request.dry_run,
+        numbers_taken=numbers_taken(watched),
     )
 
 

@@ -6,12 +6,10 @@ from registry.decisions.succession import RestoreRequest, Watched
 from registry.restore_registry import Restore, Restored
 from registry.server.callers import checked_reason
 from registry.server.live_state import LiveState
-from registry.server.report_checks import checked_name
+from registry.server.report_checks import GREATEST_REVISION, checked_name
 from understudy.control.wire import deployment_to_wire
 from understudy.domain.errors import InvalidInputError
 from understudy.registry.v1 import registry_pb2 as pb
-
-_GREATEST_REVISION = (1 << 31) - 1  # of an operator's number, so that later ones fit the database
 
 _log = structlog.get_logger()
 
@@ -32,9 +30,9 @@ def restore_from_wire(request: pb.RestoreRegistryRequest, actor: str, watched: W
     Raises:
         InvalidInputError: the lineage, the number or the reason is invalid.
     """
-    if request.revisions_above > _GREATEST_REVISION:
+    if request.revisions_above > GREATEST_REVISION:
         raise InvalidInputError.of(
-            "revisions_above", read=request.revisions_above, accepted=f"0 to {_GREATEST_REVISION}"
+            "revisions_above", read=request.revisions_above, accepted=f"0 to {GREATEST_REVISION}"
         )
     return Restore(
         RestoreRequest(

@@ -135,7 +135,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.ChangeDeploymentRequest, context: Context
     ) -> pb.ChangeDeploymentResponse:
         async with answering(context, "ChangeDeployment"):
-            asked = change_request_from_wire(request, actor_of(context))
+            asked = change_request_from_wire(request, actor_of(context), watched_by(self._live))
             run = self._live.run if asked.dry_run else self._live.change
             changed = await run(lambda: self._parts.changer.change(asked))
             log_change(asked, changed)

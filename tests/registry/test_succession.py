@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from registry.decisions.succession import RestoreRequest, Succession, Watched, plan_succession
 from tests.registry.operator import Operator, failure_of, report_of, rows_of, running_registry
+from understudy.control.report_wire import belief_to_wire
 from understudy.control.wire import snapshot_from_wire
 from understudy.domain.belief import (
     Refusal,
@@ -177,6 +178,33 @@ async def test_an_older_copy_is_accepted_after_it_succeeded_its_original(seeded:
     assert [each.action for each in audit.entries[-3:-1]] == [pb.ACTION_RESTORE] * 2
     assert again.revision == 2_001
     assert isinstance(judge(restored, await after(seeded)), Refusal), "the original came back"
+
+
+async def test_a_refused_registry_takes_no_number_that_its_watchers_know(seeded: Path) -> None:
+    served = pb.RouterModelState(model="fraud", revision=18, champion=1)
+    refusing = belief_to_wire(REFUSING)
+    async with running_registry(seeded) as channel:
+        operator = Operator(channel)
+        first = await operator.change(DeployChampion(1))
+        report = pb.ReportRouterRequest(router_id="r", models=[served], belief=refusing)
+        await operator.stub.ReportRouter(report)
+        planned_only = await operator.change(SetThreshold(0.5), dry_run=True)
+        second = await operator.change(SetThreshold(0.5))
+        third = await operator.change(SetThreshold(0.6))
+        restored = await operator.restore(LOST)
+
+    assert [each.revision for each in (first, planned_only, second, third)] == [1, 2000, 2000, 2001]
+    assert restored.revision == 4_000
+
+
+async def test_a_report_of_an_impossible_number_is_refused(operator: Operator) -> None:
+    state = pb.RouterModelState(model="fraud", revision=1 << 31)
+    report = pb.ReportRouterRequest(router_id="r", models=[state])
+
+    error = await failure_of(operator.stub.ReportRouter(report))
+
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "models[0].revision" in str(error.details())
 
 
 async def test_an_empty_registry_succeeds_and_what_it_lacks_stays_until_it_ends(
