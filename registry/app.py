@@ -11,6 +11,7 @@ from time import monotonic
 import grpc
 import structlog
 
+from registry.block_version import Blocker
 from registry.change_deployment import DeploymentChanger
 from registry.decisions.upload_pace import PaceLimits
 from registry.register_version import Registrar
@@ -79,6 +80,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         parts = Parts(
             live=live,
             changer=DeploymentChanger(engine, _utc_now),
+            blocker=Blocker(engine, _utc_now),
             restorer=Restorer(engine, _utc_now),
             submissions=Submissions(
                 live=live,

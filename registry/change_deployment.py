@@ -6,10 +6,11 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, Engine
 
+from registry.decisions.blocking import check_not_blocked
 from registry.decisions.changes import apply_change, needed_revision
 from registry.decisions.request_contract import ModelVersions
 from registry.decisions.traffic import gains
-from registry.store import lineage, revisions, versions
+from registry.store import blocks, lineage, revisions, versions
 from registry.store.database import reading, writing
 from registry.store.recorded_revisions import record_revision
 from registry.store.revisions import StoredRevision
@@ -72,7 +73,7 @@ class DeploymentChanger:
         Raises:
             ConflictError: the current revision is not the expected one.
             NotFoundError, RefusedError, InvalidInputError: see `apply_change`; refused too if
-                the provenance of a version that would gain traffic has expired.
+                a version that would gain traffic is blocked, or its provenance has expired.
         """
         if request.dry_run:
             with reading(self.engine) as connection:
@@ -106,6 +107,9 @@ class DeploymentChanger:
             first_salt=model,
             numbers_taken=max(request.numbers_taken, lineage.latest(connection).revision),
         )
+        blocked = blocks.of_model(connection, model)
+        reasons = {number: block.reason for number, block in blocked.items()}
+        check_not_blocked(model, gains(before, after), reasons)
         # Going back must always be possible: expiry only blocks the next step forward.
         if not isinstance(change, Rollback):
             self._check_standing(connection, model, gains(before, after))

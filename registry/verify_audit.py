@@ -14,7 +14,7 @@ from registry.decisions.audit_chain import (
     revision_digest,
     version_digest,
 )
-from registry.store import audit_log, lineage, revisions, versions
+from registry.store import audit_log, blocks, lineage, revisions, versions
 from understudy.domain.canonical import digest_of_text
 from understudy.domain.changes import Action
 
@@ -45,6 +45,8 @@ def _present(connection: Connection) -> Iterator[Effect]:
     for each in lineage.read_all(connection)[1:]:  # a database begins with the first
         digest = lineage_digest(lineage.content_of(each))
         yield Effect(Action.RESTORE, "", each.place, digest)
+    for block in blocks.read_all(connection):
+        yield Effect(Action.BLOCK, block.ref.model, block.ref.number, "")
     for model in revisions.models_with_revisions(connection):
         for stored in revisions.history_of(connection, model):
             deployment = stored.deployment

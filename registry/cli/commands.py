@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from registry.cli import contract_commands, deployment_commands, provenance_commands
+from registry.cli import block_commands, contract_commands, deployment_commands, provenance_commands
 from registry.cli.arguments import parse_version
 from registry.cli.options import (
     Actor,
@@ -245,6 +245,7 @@ def restore(
 
 app.add_typer(deployment_commands.app)
 app.add_typer(contract_commands.app)
+app.add_typer(block_commands.app)
 app.add_typer(provenance_commands.app, name="provenance")
 
 

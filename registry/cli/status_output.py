@@ -23,7 +23,7 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
     screen = Screen()
     screen.say(f"registry {status.lineage}, state {status.sequence}")
     screen.table(
-        ("model", "revision", "champion", "acting", *_DECLARED_PARTS, "standby"),
+        ("model", "revision", "champion", "acting", *_DECLARED_PARTS, "standby", "blocked"),
         [
             (
                 each.model,
@@ -32,6 +32,7 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
                 _acting(each, status),
                 *[value for _, value in deployment_parts(each)[1:4]],
                 _standby(each),
+                ", ".join(f"@{number}" for number in each.blocked),
             )
             for each in status.deployments
         ],

@@ -82,6 +82,9 @@ def effect_of(row: AuditRow) -> Effect:
         number = int(details["version"].rpartition("@")[2])
         digest = version_digest(details["artifact_digest"], details["provenance_digest"])
         return Effect(Action.REGISTER, row.model, number, digest)
+    if row.action in {Action.BLOCK, Action.UNBLOCK}:
+        number = int(details["version"].rpartition("@")[2])
+        return Effect(Action.BLOCK, row.model, number, "")
     if row.action == Action.RESTORE and not row.model:
         return Effect(Action.RESTORE, "", details["place"], lineage_digest(details))
     digest = revision_digest(details["to_digest"], details["to_contract"])
@@ -111,7 +114,11 @@ def discrepancies(recorded: Sequence[RecordedRow], present: Iterable[Effect]) ->
         if entry.row.action == Action.DRILL:
             continue
         try:
-            logged[effect_of(entry.row)] += 1
+            effect = effect_of(entry.row)
+            if entry.row.action == Action.UNBLOCK:
+                logged[effect] -= 1  # it ends the effect of the block before it
+            else:
+                logged[effect] += 1
         except (ValueError, KeyError, AttributeError, TypeError):
             logged[None] += 1
     found = Counter[Effect | None](present)
@@ -125,6 +132,8 @@ def _named(effect: Effect | None) -> str:
         return "an unreadable row"
     if effect.action == Action.REGISTER:
         return f"version {effect.model}@{effect.number}"
+    if effect.action == Action.BLOCK:
+        return f"the block of {effect.model}@{effect.number}"
     if not effect.model:
         return f"lineage {effect.number}"
     return f"revision {effect.number} of {effect.model} by {effect.action}"

@@ -8,10 +8,12 @@ from typing import Any
 
 import structlog
 
+from registry.block_version import Blocker
 from registry.change_deployment import DeploymentChanger
 from registry.decisions.audit_chain import concerns
 from registry.record_drill import record_drill
 from registry.restore_registry import Restorer
+from registry.server.block import block_from_wire, block_to_wire
 from registry.server.callers import (
     LONGEST_ACTOR,
     Context,
@@ -67,6 +69,7 @@ class Parts:
 
     live: LiveState
     changer: DeploymentChanger
+    blocker: Blocker
     restorer: Restorer
     submissions: Submissions
     artifacts: ArtifactStore
@@ -218,6 +221,20 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
                 "drill_recorded", actor=drill.actor, level=drill.level.name, audit_digest=digest
             )
             return pb.RecordDrillResponse(audit_digest=digest)
+
+    async def SetBlock(  # noqa: N802
+        self, request: pb.SetBlockRequest, context: Context
+    ) -> pb.SetBlockResponse:
+        async with answering(context, "SetBlock"):
+            asked = block_from_wire(request, actor_of(context), self._live)
+            run = self._live.run if asked.dry_run else self._live.change
+            done = await run(lambda: self._parts.blocker.set_block(asked))
+            if done.audit_digest:
+                event = "version_blocked" if asked.is_block else "version_unblocked"
+                _log.info(
+                    event, version=str(asked.ref), actor=asked.actor, audit_digest=done.audit_digest
+                )
+            return block_to_wire(done)
 
     async def ReportScorers(  # noqa: N802
         self, request: pb.ReportScorersRequest, context: Context

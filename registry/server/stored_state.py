@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from registry.decisions.traffic import standby_of
 from registry.store import acting as acting_champions
-from registry.store import lineage, revisions, versions
+from registry.store import blocks, lineage, revisions, versions
 from registry.store.lineage import Identity, StoredLineage
 from understudy.domain.acting import ActingChampion
 from understudy.domain.changes import Revision
@@ -39,7 +39,7 @@ def read_stored_state(connection: Connection, *, standby_versions: int) -> Store
     ]
     acting = acting_champions.read_all(connection)
     deployed = tuple(
-        _with_standby(connection, each, acting.get(each.model), limit=standby_versions)
+        _as_published(connection, each, acting.get(each.model), limit=standby_versions)
         for each in current
         if isinstance(each, Deployment)
     )
@@ -65,16 +65,19 @@ def _undeployed(
     return tuple(Undeployed(model, revision) for model, revision in sorted(at.items()))
 
 
-def _with_standby(
+def _as_published(
     connection: Connection, deployment: Deployment, acting: ActingChampion | None, *, limit: int
 ) -> Deployment:
+    """Return the revision with its standby and the blocked versions of the model."""
+    blocked = tuple(blocks.of_model(connection, deployment.model))
+    champions = revisions.champions_of(connection, deployment.model)
     standby = standby_of(
         deployment,
-        revisions.champions_of(connection, deployment.model),
+        [number for number in champions if number not in blocked],
         limit=limit,
-        acting=None if acting is None else acting.version,
+        acting=None if acting is None or acting.version in blocked else acting.version,
     )
-    return replace(deployment, standby=standby)
+    return replace(deployment, standby=standby, blocked=blocked)
 
 
 def _needed(deployments: tuple[Deployment, ...]) -> Iterator[VersionRef]:

@@ -127,6 +127,17 @@ acting = Table(
     Column("since_ns", BigInteger, nullable=False),
 )
 
+# Versions that must not act, whatever revisions declare.
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("model", String(63), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+)
+
 for _table in (versions, feature_views, revisions, audit, lineages, epochs):
     for _verb in ("UPDATE", "DELETE"):
         event.listen(

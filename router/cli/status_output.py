@@ -19,6 +19,7 @@ _WITHHELD = {
     scoring_pb2.WITHHELD_REASON_UNSPECIFIED: "",
     scoring_pb2.WITHHELD_REASON_NOT_READY: "no ready scorer",
     scoring_pb2.WITHHELD_REASON_NO_ANSWER: "no scorer answers",
+    scoring_pb2.WITHHELD_REASON_BLOCKED: "blocked",
 }
 _ANSWERED = ("router", "model", "version", "arm", "level", "rows")
 _FATES = (

@@ -45,6 +45,7 @@ def decide_effective(
             model by a missing one.
         unanswering: ready versions none of whose scorers answers this router now.
     """
+    ready = ready - set(deployment.blocked)
     line = [number for number in _line(deployment, acting) if number in ready]
     answering = [number for number in line if number not in unanswering]
     champion = next(iter(answering or line), None)
@@ -66,17 +67,18 @@ def _line(deployment: Deployment, acting: Sequence[int]) -> list[int]:
 def _withheld(
     deployment: Deployment, ready: AbstractSet[int], champion: int | None
 ) -> Iterator[WithheldPart]:
-    why = WithheldReason.NOT_READY
+    def why(number: int) -> WithheldReason:
+        return WithheldReason.BLOCKED if number in deployment.blocked else WithheldReason.NOT_READY
+
     if champion != deployment.champion:
         is_ready = deployment.champion in ready
-        yield WithheldPart(
-            Arm.CHAMPION,
-            deployment.champion,
-            WithheldReason.NO_ANSWER if is_ready else WithheldReason.NOT_READY,
-        )
+        reason = WithheldReason.NO_ANSWER if is_ready else why(deployment.champion)
+        yield WithheldPart(Arm.CHAMPION, deployment.champion, reason)
     for challenger in deployment.challengers:
         if challenger.version not in ready:
-            yield WithheldPart(Arm.CHALLENGER, challenger.version, why, challenger.weight_bp)
+            yield WithheldPart(
+                Arm.CHALLENGER, challenger.version, why(challenger.version), challenger.weight_bp
+            )
     for shadow in deployment.shadows:
         if shadow.version not in ready:
-            yield WithheldPart(Arm.SHADOW, shadow.version, why, shadow.sample_bp)
+            yield WithheldPart(Arm.SHADOW, shadow.version, why(shadow.version), shadow.sample_bp)

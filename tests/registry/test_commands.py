@@ -265,6 +265,27 @@ def test_an_undeploy_is_shown_and_a_rollback_begins_the_deployment_again(registr
     assert command("undeploy", "other", *REASON).exit_code == USAGE
 
 
+def test_a_block_reports_its_effect_and_refuses_the_way_back(registry: str) -> None:
+    command("deploy", "fraud@1", *REASON)
+    command("deploy", "fraud@2", *REASON)
+
+    planned = command("block", "fraud@1", *REASON, "--dry-run")
+    made = command("block", "fraud@1", *REASON)
+    refused = command("rollback", "fraud", *REASON)
+    last = command("block", "fraud@2", *REASON)
+    shown = json_of("status")["deployments"][0]["blocked"]
+    lifted = command("unblock", "fraud", "1", *REASON)
+
+    assert "fraud@1 would be blocked; declared as: standby" in planned.stdout
+    assert "fraud@1 is blocked; declared as: standby" in made.stdout
+    assert shown == [1]
+    assert (refused.exit_code, last.exit_code) == (2, 2)
+    assert "fraud@1 is blocked: " in refused.stderr
+    assert "allow errors explicitly" in last.stderr
+    assert "fraud@1 is no longer blocked" in lifted.stdout
+    assert command("audit", "fraud").exit_code == 0
+
+
 def test_a_restore_reports_its_lineage_and_number(registry: str) -> None:
     command("deploy", "fraud@1", *REASON)
     lineage = json_of("status")["lineage"]

@@ -26,6 +26,7 @@ from understudy.domain.deployments import (
     Rule,
     RuleOperator,
     Shadow,
+    versions_to_run,
 )
 from understudy.domain.reports import WithheldPart
 
@@ -109,6 +110,36 @@ def test_a_version_of_the_line_acts_whenever_one_answers(
         assert effective.stand_in in answering - {effective.champion}
     else:
         assert len(answering) < 2 or effective.champion not in answering
+
+
+@given(
+    ready=VERSIONS,
+    unanswering=VERSIONS,
+    blocked=VERSIONS,
+    acting=st.lists(st.integers(1, 6), max_size=2),
+    standby=VERSIONS,
+)
+def test_a_blocked_version_takes_no_part_in_any_state(
+    ready: set[int],
+    unanswering: set[int],
+    blocked: set[int],
+    acting: list[int],
+    standby: set[int],
+) -> None:
+    deployed = replace(DEPLOYMENT, standby=tuple(standby), blocked=tuple(blocked))
+
+    effective = decide_effective(deployed, ready, acting, unanswering & ready)
+
+    parts = {effective.champion, effective.stand_in, *effective.challengers, *effective.awaited}
+    assert not parts & blocked
+    assert not set(versions_to_run(deployed)) & blocked
+    declared = {3, 5, 6} & blocked
+    assert {p.version for p in effective.withheld if p.reason is WithheldReason.BLOCKED} == declared
+    free = replace(deployed, standby=tuple(standby - blocked), blocked=())
+    if deployed.champion not in blocked:
+        line = [number for number in acting if number not in blocked]
+        same = decide_effective(free, ready - blocked, line, (unanswering & ready) - blocked)
+        assert same.champion == effective.champion
 
 
 def test_a_champion_that_is_reported_but_does_not_answer_is_withheld_visibly() -> None:

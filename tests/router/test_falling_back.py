@@ -51,6 +51,28 @@ async def test_a_former_champion_answers_for_one_that_does_not_until_it_is_back(
     assert (after.served_by.version, reasons_of(after)) == (1, [])
 
 
+async def test_a_blocked_version_answers_nothing_whatever_is_declared() -> None:
+    async with open_world() as world:
+        await two_arms(
+            world, challengers=(Challenger(2, 5_000),), fallback=Fallback(version=2), standby=(3,)
+        )
+        await world.score("u1")
+
+        await two_arms(
+            world,
+            challengers=(Challenger(2, 5_000),),
+            fallback=Fallback(version=2),
+            standby=(3,),
+            blocked=(1, 2),
+        )
+        answers = [await world.score(f"u{index}") for index in range(20)]
+        world.scorers["three"].failing = True
+        with pytest.raises(UnavailableError):
+            await world.score("u1")
+
+    assert {answer.served_by.version for answer in answers} == {3}
+
+
 async def test_a_former_champion_is_not_asked_if_another_answer_is_declared() -> None:
     async with open_world() as world:
         await two_arms(world, challengers=(), standby=(3,), fallback=Fallback(constant_score=0.25))

@@ -126,6 +126,10 @@ class RegistryClient:
     def get_status(self, model: str | None = None) -> pb.GetStatusResponse:
         return self._call(self._stub.GetStatus, pb.GetStatusRequest(model=model))
 
+    def set_block(self, request: pb.SetBlockRequest) -> pb.SetBlockResponse:
+        """Block a version, lift its block, or report the effect of that."""
+        return self._call(self._stub.SetBlock, request)
+
     def record_drill(self, drill: pb.RecordDrillRequest) -> pb.RecordDrillResponse:
         return self._call(self._stub.RecordDrill, drill)
 

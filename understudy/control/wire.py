@@ -92,6 +92,7 @@ def deployment_from_wire(message: pb.Deployment) -> Deployment:
         decision_threshold=value_or_none(message, "decision_threshold"),
         rules=tuple(rule_from_wire(rule) for rule in message.rules),
         standby=tuple(message.standby),
+        blocked=tuple(message.blocked),
         contract=contract_from_wire(message.contract),
     )
 
@@ -114,6 +115,7 @@ def deployment_to_wire(deployment: Deployment) -> pb.Deployment:
         decision_threshold=deployment.decision_threshold,
         rules=[rule_to_wire(rule) for rule in deployment.rules],
         standby=deployment.standby,
+        blocked=deployment.blocked,
         contract=contract_to_wire(deployment.contract),
     )
 

@@ -104,6 +104,8 @@ class Action(StrEnum):
     DRILL = "drill"  # a drill of the ladder, which changes nothing in the registry
     UNDEPLOY = "undeploy"
     RESTORE = "restore"  # a registry, which succeeds another one
+    BLOCK = "block"  # a version, which takes no part from then on
+    UNBLOCK = "unblock"
 
 
 ACTIONS: dict[type[Change], Action] = {

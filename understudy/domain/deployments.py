@@ -117,6 +117,7 @@ class Deployment:
     rules: tuple[Rule, ...] = ()
     standby: tuple[int, ...] = ()  # kept warm for a rollback, without traffic
     contract: RequestContract = field(default_factory=RequestContract)
+    blocked: tuple[int, ...] = ()  # of the model, declared or not; they take no part
 
     def __post_init__(self) -> None:
         checked_model_name(self.model)
@@ -133,7 +134,7 @@ class Deployment:
 
 
 def content_of(deployment: Deployment) -> dict[str, Any]:
-    """Return the content of a revision as JSON values, without number, standby and contract."""
+    """Return the content of a revision as JSON values, without number, standby, contract and blocks."""
     return {
         "model": deployment.model,
         "champion": deployment.champion,
@@ -209,8 +210,9 @@ def versions_in_use(deployment: Deployment) -> tuple[int, ...]:
 
 
 def versions_to_run(deployment: Deployment) -> tuple[int, ...]:
-    """Return the version numbers that need a scorer: those in use and those on standby."""
-    return tuple(sorted({*versions_in_use(deployment), *deployment.standby}))
+    """Return the version numbers that need a scorer: those in use or on standby, and not blocked."""
+    needed = {*versions_in_use(deployment), *deployment.standby}
+    return tuple(sorted(needed.difference(deployment.blocked)))
 
 
 def _faults(deployment: Deployment) -> Iterator[Fault]:

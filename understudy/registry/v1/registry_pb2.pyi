@@ -112,6 +112,10 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """The request contract was changed."""
     ACTION_RESTORE: _Action.ValueType  # 15
     """The registry became the successor of another one, or a deployment got its number by that."""
+    ACTION_BLOCK: _Action.ValueType  # 16
+    """A version was blocked."""
+    ACTION_UNBLOCK: _Action.ValueType  # 17
+    """The block of a version was lifted."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """Action of an operator. The digests of the audit log are computed over these names in lower case,
@@ -150,6 +154,10 @@ ACTION_CONTRACT: Action.ValueType  # 14
 """The request contract was changed."""
 ACTION_RESTORE: Action.ValueType  # 15
 """The registry became the successor of another one, or a deployment got its number by that."""
+ACTION_BLOCK: Action.ValueType  # 16
+"""A version was blocked."""
+ACTION_UNBLOCK: Action.ValueType  # 17
+"""The block of a version was lifted."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 class _ScorerState:
@@ -1035,6 +1043,7 @@ class Deployment(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     STANDBY_FIELD_NUMBER: _builtins.int
     CONTRACT_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     revision: _builtins.int
@@ -1071,6 +1080,12 @@ class Deployment(_message.Message):
     def contract(self) -> _scoring_pb2.RequestContract:
         """Parts that a request must and may have. No rollout changes what callers must send."""
 
+    @_builtins.property
+    def blocked(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of blocked versions of the model, declared or not: they answer nothing, also not in
+        place of others, and hosts do not run them. Blocks are no part of revisions.
+        """
+
     def __init__(
         self,
         *,
@@ -1086,10 +1101,11 @@ class Deployment(_message.Message):
         rules: _abc.Iterable[Global___Rule] | None = ...,
         standby: _abc.Iterable[_builtins.int] | None = ...,
         contract: _scoring_pb2.RequestContract | None = ...,
+        blocked: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "contract", b"contract", "decision_threshold", b"decision_threshold", "fallback", b"fallback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "challengers", b"challengers", "champion", b"champion", "contract", b"contract", "decision_threshold", b"decision_threshold", "digest", b"digest", "fallback", b"fallback", "model", b"model", "revision", b"revision", "rules", b"rules", "salt", b"salt", "shadows", b"shadows", "standby", b"standby"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "blocked", b"blocked", "challengers", b"challengers", "champion", b"champion", "contract", b"contract", "decision_threshold", b"decision_threshold", "digest", b"digest", "fallback", b"fallback", "model", b"model", "revision", b"revision", "rules", b"rules", "salt", b"salt", "shadows", b"shadows", "standby", b"standby"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__decision_threshold: _TypeAlias = _typing.Literal["decision_threshold"]  # noqa: Y015
     _WhichOneofArgType__decision_threshold: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold"]  # noqa: Y015
@@ -2492,6 +2508,76 @@ class RestoreRegistryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RestoreRegistryResponse: _TypeAlias = RestoreRegistryResponse  # noqa: Y015
+
+@_typing.final
+class SetBlockRequest(_message.Message):
+    """Request of SetBlock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    ALLOW_ERRORS_FIELD_NUMBER: _builtins.int
+    blocked: _builtins.bool
+    """True: block the version. False: lift its block."""
+    reason: _builtins.str
+    """Reason, for the audit log. 1 to 2000 printable characters."""
+    dry_run: _builtins.bool
+    """True: the effect is returned, but nothing is changed."""
+    allow_errors: _builtins.bool
+    """True: block it even if nothing is left to answer calls."""
+    @_builtins.property
+    def ref(self) -> Global___VersionRef:
+        """Model and number of the version."""
+
+    def __init__(
+        self,
+        *,
+        ref: Global___VersionRef | None = ...,
+        blocked: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        allow_errors: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_errors", b"allow_errors", "blocked", b"blocked", "dry_run", b"dry_run", "reason", b"reason", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetBlockRequest: _TypeAlias = SetBlockRequest  # noqa: Y015
+
+@_typing.final
+class SetBlockResponse(_message.Message):
+    """Response of SetBlock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    applied: _builtins.bool
+    """True: the change was made. False: it was a dry run."""
+    @_builtins.property
+    def deployment(self) -> Global___Deployment:
+        """Current revision of the model with its blocked versions after the change. Not set: the model is
+        not deployed.
+        """
+
+    def __init__(
+        self,
+        *,
+        deployment: Global___Deployment | None = ...,
+        applied: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deployment", b"deployment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "deployment", b"deployment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetBlockResponse: _TypeAlias = SetBlockResponse  # noqa: Y015
 
 @_typing.final
 class RecordDrillRequest(_message.Message):

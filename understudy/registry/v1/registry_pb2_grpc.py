@@ -95,6 +95,11 @@ class RegistryServiceStub(object):
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillRequest.SerializeToString,
                 response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillResponse.FromString,
                 _registered_method=True)
+        self.SetBlock = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/SetBlock',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetBlockRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetBlockResponse.FromString,
+                _registered_method=True)
         self.ReportScorers = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/ReportScorers',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ReportScorersRequest.SerializeToString,
@@ -242,6 +247,17 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetBlock(self, request, context):
+        """Blocks a version, which then takes no part whatever revisions declare, or lifts the block.
+
+        INVALID_ARGUMENT: no reason, or not a valid version. PERMISSION_DENIED: the call names no actor.
+        NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or no version or
+        declared fallback would be left to answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReportScorers(self, request, context):
         """Accepts the report of a scorer host on its processes. It replaces the host's previous report.
 
@@ -333,6 +349,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.RecordDrill,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillRequest.FromString,
                     response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillResponse.SerializeToString,
+            ),
+            'SetBlock': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBlock,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetBlockRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetBlockResponse.SerializeToString,
             ),
             'ReportScorers': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportScorers,
@@ -675,6 +696,33 @@ class RegistryService(object):
             '/understudy.registry.v1.RegistryService/RecordDrill',
             understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillRequest.SerializeToString,
             understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBlock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/SetBlock',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.SetBlockRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.SetBlockResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -124,6 +124,13 @@ class RegistryServiceStub:
     INVALID_ARGUMENT: level, duration, router or reason is invalid. PERMISSION_DENIED: the call
     names no actor.
     """
+    SetBlock: _grpc.UnaryUnaryMultiCallable[_registry_pb2.SetBlockRequest, _registry_pb2.SetBlockResponse]
+    """Blocks a version, which then takes no part whatever revisions declare, or lifts the block.
+
+    INVALID_ARGUMENT: no reason, or not a valid version. PERMISSION_DENIED: the call names no actor.
+    NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or no version or
+    declared fallback would be left to answer.
+    """
     ReportScorers: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ReportScorersRequest, _registry_pb2.ReportScorersResponse]
     """Accepts the report of a scorer host on its processes. It replaces the host's previous report.
 
@@ -224,6 +231,13 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
 
     INVALID_ARGUMENT: level, duration, router or reason is invalid. PERMISSION_DENIED: the call
     names no actor.
+    """
+    SetBlock: _aio.UnaryUnaryMultiCallable[_registry_pb2.SetBlockRequest, _registry_pb2.SetBlockResponse]  # type: ignore[assignment]
+    """Blocks a version, which then takes no part whatever revisions declare, or lifts the block.
+
+    INVALID_ARGUMENT: no reason, or not a valid version. PERMISSION_DENIED: the call names no actor.
+    NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or no version or
+    declared fallback would be left to answer.
     """
     ReportScorers: _aio.UnaryUnaryMultiCallable[_registry_pb2.ReportScorersRequest, _registry_pb2.ReportScorersResponse]  # type: ignore[assignment]
     """Accepts the report of a scorer host on its processes. It replaces the host's previous report.
@@ -394,6 +408,19 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: level, duration, router or reason is invalid. PERMISSION_DENIED: the call
         names no actor.
+        """
+
+    @_abc_1.abstractmethod
+    def SetBlock(
+        self,
+        request: _registry_pb2.SetBlockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.SetBlockResponse, _abc.Awaitable[_registry_pb2.SetBlockResponse]]:
+        """Blocks a version, which then takes no part whatever revisions declare, or lifts the block.
+
+        INVALID_ARGUMENT: no reason, or not a valid version. PERMISSION_DENIED: the call names no actor.
+        NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or no version or
+        declared fallback would be left to answer.
         """
 
     @_abc_1.abstractmethod

@@ -200,6 +200,8 @@ class _WithheldReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Withhe
     """The version has no scorer that is ready."""
     WITHHELD_REASON_NO_ANSWER: _WithheldReason.ValueType  # 2
     """Scorers of the version are reported as ready, but none answers the router."""
+    WITHHELD_REASON_BLOCKED: _WithheldReason.ValueType  # 3
+    """An operator blocked the version."""
 
 class WithheldReason(_WithheldReason, metaclass=_WithheldReasonEnumTypeWrapper):
     """Reason why a declared share of traffic is not in effect."""
@@ -210,6 +212,8 @@ WITHHELD_REASON_NOT_READY: WithheldReason.ValueType  # 1
 """The version has no scorer that is ready."""
 WITHHELD_REASON_NO_ANSWER: WithheldReason.ValueType  # 2
 """Scorers of the version are reported as ready, but none answers the router."""
+WITHHELD_REASON_BLOCKED: WithheldReason.ValueType  # 3
+"""An operator blocked the version."""
 Global___WithheldReason: _TypeAlias = WithheldReason  # noqa: Y015
 
 class _FeatureDtype:

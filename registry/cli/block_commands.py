@@ -1,0 +1,87 @@
+"""Commands that block a version, and lift the block."""
+
+from typing import Annotated
+
+import typer
+
+from registry.cli.arguments import parse_version
+from registry.cli.options import Actor, DryRun, ModelOrVersion, Number, Reason, Registry
+from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
+from understudy.domain.versions import VersionRef
+from understudy.registry.v1 import registry_pb2 as pb
+from understudy.runtime.command_line import CommandGroup
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.message_values import message_value
+from understudy.runtime.terminal.output_option import Format, Output
+from understudy.runtime.terminal.screen import Screen
+
+app = typer.Typer(cls=CommandGroup, add_completion=False)
+
+
+@app.command()
+def block(
+    model: ModelOrVersion,
+    version: Number = None,
+    *,
+    reason: Reason,
+    allow_errors: Annotated[
+        bool, typer.Option("--allow-errors", help="even if nothing is left to answer calls")
+    ] = False,
+    dry_run: DryRun = False,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Keep a version from taking any part, declared or left over, until it is unblocked."""
+    ref = parse_version(model, version)
+    request = _request(ref, reason, dry_run=dry_run)
+    request.blocked, request.allow_errors = True, allow_errors
+    with RegistryClient(registry, actor=actor) as client:
+        _print(ref, client.set_block(request), output, is_block=True)
+
+
+@app.command()
+def unblock(
+    model: ModelOrVersion,
+    version: Number = None,
+    *,
+    reason: Reason,
+    dry_run: DryRun = False,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Lift the block of a version; it takes the part again that revisions declare."""
+    ref = parse_version(model, version)
+    with RegistryClient(registry, actor=actor) as client:
+        done = client.set_block(_request(ref, reason, dry_run=dry_run))
+        _print(ref, done, output, is_block=False)
+
+
+def _request(ref: VersionRef, reason: str, *, dry_run: bool) -> pb.SetBlockRequest:
+    named = pb.VersionRef(model=ref.model, number=ref.number)
+    return pb.SetBlockRequest(ref=named, reason=reason, dry_run=dry_run)
+
+
+def _print(ref: VersionRef, done: pb.SetBlockResponse, output: Format, *, is_block: bool) -> None:
+    if output is Format.JSON:
+        print_json(message_value(done))
+        return
+    verb = "is" if done.applied else "would be"
+    effect = "blocked" if is_block else "no longer blocked"
+    parts = _parts(ref, done.deployment) if done.HasField("deployment") else ["not deployed"]
+    Screen().say(f"{ref} {verb} {effect}; declared as: {', '.join(parts) or 'nothing'}")
+
+
+def _parts(ref: VersionRef, deployment: pb.Deployment) -> list[str]:
+    """Return the parts that the current revision declares for the version."""
+    number = ref.number
+    declared = {
+        "champion": deployment.champion == number,
+        "challenger": any(each.version == number for each in deployment.challengers),
+        "shadow": any(each.version == number for each in deployment.shadows),
+        "fallback": deployment.fallback.HasField("version")
+        and deployment.fallback.version == number,
+        "standby": number in deployment.standby,
+    }
+    return [part for part, is_declared in declared.items() if is_declared]
