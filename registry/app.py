@@ -71,6 +71,8 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
                 standby_versions=settings.standby_versions,
                 silent_after_s=settings.silent_after_s,
                 watch_seats=settings.watch_seats,
+                host_room=settings.host_room,
+                router_room=settings.router_room,
             ),
             now_s=monotonic,
             now=_utc_now,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import SeatLimits
 from understudy.runtime.settings import ProcessSettings
 
@@ -36,6 +37,15 @@ class RegistrySettings(ProcessSettings):
     # Defaults for 32 machines of 64 router workers and a scorer host each, while one restarts.
     max_watchers: Annotated[int, Field(ge=1, le=100_000)] = 4_096
     max_watchers_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 160  # from one machine
+    # Reports, for the same fleet; every one reaches all watchers, or the status.
+    max_hosts: Annotated[int, Field(ge=1, le=100_000)] = 256
+    max_hosts_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 16  # from one machine
+    max_scorers: Annotated[int, Field(ge=1, le=1_000_000)] = 4_096  # of all hosts
+    max_host_report_bytes: Bytes = 4 << 20  # of all hosts
+    max_routers: Annotated[int, Field(ge=1, le=1_000_000)] = 8_192  # workers of all routers
+    max_routers_per_peer: Annotated[int, Field(ge=1, le=1_000_000)] = 1_024  # from one machine
+    max_router_models: Annotated[int, Field(ge=1, le=10_000_000)] = 400_000  # of all routers
+    max_router_report_bytes: Bytes = 32 << 20  # of all routers
     max_inspections: Annotated[int, Field(ge=1, le=16)] = 2  # concurrent; others wait
     inspection_timeout_s: Seconds = 120.0  # limit on loading and replaying golden vectors
     inspection_max_bytes: Bytes = 2 << 30  # address space of the inspecting process
@@ -52,9 +62,23 @@ class RegistrySettings(ProcessSettings):
         """The seats of watchers."""
         return SeatLimits(self.max_watchers, min(self.max_watchers, self.max_watchers_per_peer))
 
+    @property
+    def host_room(self) -> RoomLimits:
+        """The room for reports of scorer hosts."""
+        share = min(self.max_hosts, self.max_hosts_per_peer)
+        return RoomLimits(self.max_hosts, share, self.max_scorers, self.max_host_report_bytes)
+
+    @property
+    def router_room(self) -> RoomLimits:
+        """The room for reports of routers."""
+        share = min(self.max_routers, self.max_routers_per_peer)
+        return RoomLimits(
+            self.max_routers, share, self.max_router_models, self.max_router_report_bytes
+        )
+
     @model_validator(mode="after")
     def _shares_act(self) -> Self:
-        for total in ("max_uploads", "max_watchers"):
+        for total in ("max_uploads", "max_watchers", "max_hosts", "max_routers"):
             share = f"{total}_per_peer"
             # A total below the default share is no contradiction: the share was not set.
             if share in self.model_fields_set and getattr(self, share) > getattr(self, total):

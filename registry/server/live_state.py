@@ -4,10 +4,10 @@ Changes run one after the other, and each is published before the next one begin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -16,23 +16,25 @@ import structlog
 from sqlalchemy import Engine
 
 from registry.decisions.acting import acting_changes, is_known
+from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import SeatLimits
+from registry.server.kept_reports import sound_reports
 from registry.server.observed import Heard, Observed
-from registry.server.report_checks import LONGEST_NAME, checked_scorers_report
+from registry.server.report_lines import log_ignored, log_refusal, log_review
+from registry.server.report_rooms import ReportRoom
+from registry.server.report_sizes import size_of_router_report, size_of_scorers_report
 from registry.server.stored_state import StoredState, read_stored_state
 from registry.server.watchers import Watchers
 from registry.store import acting, host_reports, lineage
 from registry.store.database import reading, writing
 from registry.store.lineage import OpenedEpoch
 from understudy.domain.acting import ActingChampion
-from understudy.domain.belief import Refusal
 from understudy.domain.deployments import Deployment
-from understudy.domain.errors import InvalidInputError, UnavailableError
+from understudy.domain.errors import UnavailableError
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.domain.snapshots import News, ScorerProcess, ScorerState, Snapshot
 
 _REVIEWS_PER_TERM = 4
-_MOST_LOGGED = 20
 
 _log = structlog.get_logger()
 ResultT = TypeVar("ResultT")
@@ -43,6 +45,8 @@ class LiveOptions:
     standby_versions: int
     silent_after_s: float
     watch_seats: SeatLimits
+    host_room: RoomLimits
+    router_room: RoomLimits
 
 
 class LiveState:
@@ -67,6 +71,8 @@ class LiveState:
         self._owned = asyncio.TaskGroup()
         self._stored = StoredState()
         self.observed = Observed(silent_after_s=options.silent_after_s)
+        self._host_room = ReportRoom(options.host_room)
+        self._router_room = ReportRoom(options.router_room)
         self.watchers = Watchers(Snapshot(lineage="", sequence=0), options.watch_seats)
 
     @asynccontextmanager
@@ -75,8 +81,10 @@ class LiveState:
         epoch = await self.run(self._open_epoch)
         self.watchers.publish(Snapshot("", epoch.first_sequence))
         kept = await self.run(self._read_reports)
-        sound = list(_sound_reports(kept))
+        sound = list(sound_reports(kept))
         self.observed.restore(sound, at=self._now(), now_s=self._now_s())
+        for report in sound:
+            self._host_room.restore(report.host_id, size_of_scorers_report(report))
         if odd := tuple(kept.keys() - {report.host_id for report in sound}):
             await self._forget_kept(odd)
         await self._reload()
@@ -104,23 +112,34 @@ class LiveState:
         self._owned.create_task(self._change(work, outcome))
         return await outcome
 
-    async def report_scorers(self, report: ScorersReport) -> None:
-        """Take a checked report; publish and keep it when it says something new."""
+    async def report_scorers(self, report: ScorersReport, peer: str) -> None:
+        """Take a checked report from `peer`; publish and keep it when it says something new.
+
+        Raises:
+            OverloadedError: there is no room for it.
+        """
+        self._host_room.take(report.host_id, peer, size_of_scorers_report(report))
         before = self.observed.refusal_of(report.host_id)
         if not self.observed.report_scorers(report, at=self._now(), now_s=self._now_s()):
             return
-        _log_refusal(report.host_id, before, self.observed.refusal_of(report.host_id))
-        self._log_ignored(report)
+        log_refusal(report.host_id, before, self.observed.refusal_of(report.host_id))
+        ignored = [each for each in report.processes if not self._may_serve(each)]
+        log_ignored(report.host_id, ignored)
         self._publish()
         async with self._saving:
             await self.run(lambda: self._save_report(report))
 
-    async def report_router(self, report: RouterReport) -> None:
-        """Take a checked report; keep and publish the acting champions if they changed."""
+    async def report_router(self, report: RouterReport, peer: str) -> None:
+        """Take a checked report; keep and publish the acting champions if they changed.
+
+        Raises:
+            OverloadedError: there is no room for it.
+        """
+        self._router_room.take(report.router_id, peer, size_of_router_report(report))
         now = self._now()
         refusal = self.observed.refusal_of(report.router_id)
         self.observed.report_router(report, at=now, now_s=self._now_s())
-        _log_refusal(report.router_id, refusal, self.observed.refusal_of(report.router_id))
+        log_refusal(report.router_id, refusal, self.observed.refusal_of(report.router_id))
         before = {each.model: each for each in self._stored.acting}
         if is_known(before, report):
             return
@@ -187,7 +206,12 @@ class LiveState:
                 sequence=self.snapshot.sequence + 1,
                 deployments=stored.deployments,
                 versions=stored.versions,
-                scorers=tuple(each for each in self.observed.scorers() if self._may_serve(each)),
+                scorers=tuple(
+                    # An error text is for operators: status has it, and watchers do nothing with it.
+                    replace(each, last_error=None)
+                    for each in self.observed.scorers()
+                    if self._may_serve(each)
+                ),
                 undeployed=stored.undeployed,
                 epochs=stored.identity.epochs,
                 succeeds=stored.identity.succeeds,
@@ -211,17 +235,6 @@ class LiveState:
             each.state is ScorerState.READY and each.ref in needed and self._may_serve(each)
             for each in report.processes
         )
-
-    def _log_ignored(self, report: ScorersReport) -> None:
-        ignored = [each for each in report.processes if not self._may_serve(each)]
-        if ignored:
-            _log.warning(
-                "scorers_ignored",
-                host_id=report.host_id,
-                why="the version is not registered, or with another artifact",
-                count=len(ignored),
-                versions=sorted({str(each.ref) for each in ignored})[:_MOST_LOGGED],
-            )
 
     def _read(self) -> StoredState:
         with reading(self._engine) as connection:
@@ -260,14 +273,9 @@ class LiveState:
             # While this process was suspended or starved no report could arrive: not the hosts' fault.
             self.observed.prolong(max(0.0, now_s - slept_from_s - pause_s))
             review = self.observed.review(now_s=now_s, is_wanted=self._is_wanted)
-            if review.silent:
-                _log.warning(
-                    "scorer_hosts_silent",
-                    hosts=review.silent,
-                    silent_after_s=self._options.silent_after_s,
-                )
-            if review.forgotten:
-                _log.info("silent_scorer_hosts_forgotten", hosts=review.forgotten)
+            self._host_room.keep_only({each.host_id for each in self.observed.hosts()})
+            self._router_room.keep_only({each.report.router_id for each in self.routers()})
+            log_review(review, silent_after_s=self._options.silent_after_s)
             if review.silent or review.forgotten:
                 self._publish()
             if review.forgotten:
@@ -280,26 +288,3 @@ class LiveState:
         except UnavailableError:
             # They are gone from the published state; a later start will find them and wait.
             _log.exception("host_reports_not_forgotten")
-
-
-def _log_refusal(name: str, before: Refusal | None, now: Refusal | None) -> None:
-    """Log a refusal when it begins or changes, not with each report."""
-    if now is None and before is not None:
-        _log.info("watcher_accepts_again", watcher=name)
-    elif now is not None and not now.repeats(before):
-        _log.warning("watcher_refuses", watcher=name, reason=now.reason.value, why=now.why)
-
-
-def _sound_reports(kept: Mapping[str, str]) -> Iterator[ScorersReport]:
-    """Yield the kept reports that would be taken today; an odd one must not stop the start."""
-    for host_id, text in kept.items():
-        try:
-            report = checked_scorers_report(host_reports.report_of(text))
-            if report.host_id != host_id:
-                raise InvalidInputError.of("host_id", read=report.host_id, accepted=host_id)
-        except InvalidInputError as error:
-            _log.warning(
-                "kept_report_ignored", host_id=host_id[:LONGEST_NAME], why=str(error)[:500]
-            )
-        else:
-            yield report

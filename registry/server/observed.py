@@ -13,7 +13,6 @@ from understudy.domain.belief import Refusal, WatcherBelief
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.domain.snapshots import News, ScorerHost, ScorerProcess
 
-_MOST_REPORTERS = 10_000
 _ROUTERS_SHOWN_TIMES = 20  # multiple of the time to silence: a restarted router has another name
 ReportT = TypeVar("ReportT")
 
@@ -98,11 +97,6 @@ class Observed:
             name: replace(heard, heard_s=heard.heard_s + seconds)
             for name, heard in self._routers.items()
         }
-
-    def has_room_for(self, name: str) -> bool:
-        """Return whether a host or router of that name may report: a known one always may."""
-        known = name in self._hosts or name in self._routers
-        return known or len(self._hosts) + len(self._routers) < _MOST_REPORTERS
 
     def hosts(self) -> tuple[ScorerHost, ...]:
         """Return all hosts, in order of their names."""

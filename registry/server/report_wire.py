@@ -23,7 +23,8 @@ from understudy.domain.errors import Fault, raise_any
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.registry.v1 import registry_pb2 as pb
 
-_MOST_PROCESSES = 1_000  # in one report; also the limit of models of a router
+_MOST_PROCESSES = 256  # in one report
+_MOST_MODELS = 1_000  # of a router
 _MOST_SHARES = 100
 _STATES = ", ".join(f"SCORER_STATE_{state.name}" for state in STATE_OF.values())
 
@@ -56,7 +57,7 @@ def router_report_from_wire(message: pb.ReportRouterRequest) -> RouterReport:
     Raises:
         InvalidInputError: with all faults, up to a limit.
     """
-    raise_any(_too_many("models", len(message.models), _MOST_PROCESSES))
+    raise_any(_too_many("models", len(message.models), _MOST_MODELS))
     faults = [
         fault
         for index, state in enumerate(message.models)

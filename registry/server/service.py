@@ -53,12 +53,10 @@ from registry.verify_audit import verify_audit
 from understudy.control.wire import deployment_to_wire
 from understudy.control.wire_values import ref_from_wire, value_or_none
 from understudy.domain.changes import Ended
-from understudy.domain.errors import NotFoundError, OverloadedError
+from understudy.domain.errors import NotFoundError
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.rpc_boundary import TakesHandlers, add_bounded, answering, peer_of
-
-_RETRY_AFTER_MS = 1_000
 
 _log = structlog.get_logger()
 
@@ -241,8 +239,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     ) -> pb.ReportScorersResponse:
         async with answering(context, "ReportScorers"):
             report = scorers_report_from_wire(request)
-            self._check_room(report.host_id)
-            await self._live.report_scorers(report)
+            await self._live.report_scorers(report, peer_of(context))
             return pb.ReportScorersResponse()
 
     async def ReportRouter(  # noqa: N802
@@ -250,8 +247,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     ) -> pb.ReportRouterResponse:
         async with answering(context, "ReportRouter"):
             report = router_report_from_wire(request)
-            self._check_room(report.router_id)
-            await self._live.report_router(report)
+            await self._live.report_router(report, peer_of(context))
             return pb.ReportRouterResponse()
 
     async def Watch(  # type: ignore[override]  # noqa: N802 - bytes: serialised once for all watchers
@@ -279,10 +275,6 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     async def _check_registered(self, model: str) -> None:
         if not await self._read(partial(versions.numbers_of, model=model)):
             raise NotFoundError("model", model)
-
-    def _check_room(self, name: str) -> None:
-        if not self._live.observed.has_room_for(name):
-            raise OverloadedError("the list of reports", retry_after_ms=_RETRY_AFTER_MS)
 
 
 def add_registry(service: RegistryService, server: TakesHandlers) -> None:

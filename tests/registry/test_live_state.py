@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from registry.change_deployment import ChangeRequest, DeploymentChanger
+from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import SeatLimits
 from registry.server.live_state import LiveOptions, LiveState
 from registry.server.observed import Observed, Review
@@ -37,6 +38,7 @@ from understudy.domain.snapshots import News, ScorerHost, ScorerProcess, ScorerS
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 
+ROOM = RoomLimits(reporters=8, reporters_per_peer=8, parts=100, size_bytes=100_000)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 AFTER_EXPIRY = datetime(2099, 1, 2, tzinfo=UTC)  # the samples must be revalidated by 2099-01-01
 
@@ -53,7 +55,13 @@ def snapshot(sequence: int) -> Snapshot:
 async def live_over(directory: Path) -> AsyncIterator[tuple[LiveState, DeploymentChanger]]:
     engine = open_database(directory / "registry.sqlite")
     with ThreadPoolExecutor(2) as executor:
-        options = LiveOptions(standby_versions=1, silent_after_s=60.0, watch_seats=SeatLimits(4, 4))
+        options = LiveOptions(
+            standby_versions=1,
+            silent_after_s=60.0,
+            watch_seats=SeatLimits(4, 4),
+            host_room=ROOM,
+            router_room=ROOM,
+        )
         live = LiveState(engine, executor, options, now_s=lambda: 0.0, now=lambda: NOW)
         async with live.opened():
             yield live, DeploymentChanger(engine, lambda: NOW)
@@ -215,10 +223,16 @@ async def test_no_host_is_silent_because_the_registry_was_suspended(seeded: Path
 
     engine = open_database(seeded / "registry.sqlite")
     with ThreadPoolExecutor(2) as executor:
-        options = LiveOptions(standby_versions=1, silent_after_s=0.04, watch_seats=SeatLimits(4, 4))
+        options = LiveOptions(
+            standby_versions=1,
+            silent_after_s=0.04,
+            watch_seats=SeatLimits(4, 4),
+            host_room=ROOM,
+            router_room=ROOM,
+        )
         live = LiveState(engine, executor, options, now_s=lambda: Clock.now_s, now=lambda: NOW)
         async with live.opened():
-            await live.report_scorers(report("a", 1))
+            await live.report_scorers(report("a", 1), "peer")
             looks = asyncio.Event()
             review = live.observed.review
 
