@@ -18,6 +18,7 @@ from tests.router.world import open_world
 from tests.stack.waiting import until
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import BinsLayout, FeatureView
+from understudy.features.adapters.aerospike_client import AerospikeOptions
 from understudy.features.adapters.isolated_store import reading_process
 from understudy.features.adapters.withheld_ids import (
     MOST_PUT_ASIDE,
@@ -52,9 +53,13 @@ def node() -> Iterator[AerospikeNode]:
 @pytest.fixture
 async def store(node: AerospikeNode) -> AsyncIterator[InspectableStore]:
     async with reading_process(
-        node.url, READER, lambda: None, puts_aside=True, again_after_s=0.05
+        node.url, READER, options_of(node), lambda: None, puts_aside=True, again_after_s=0.05
     ) as opened:
         yield opened
+
+
+def options_of(node: AerospikeNode) -> AerospikeOptions:
+    return AerospikeOptions((("127.0.0.1", node.port),), node.namespace)
 
 
 def poison(node: AerospikeNode, entity_id: str) -> None:
@@ -152,7 +157,12 @@ async def test_a_record_that_ends_readers_costs_a_router_one_level_of_its_own_en
     with capture_logs() as lines:
         async with (
             reading_process(
-                node.url, READER, lambda: None, log=structlog.get_logger(), puts_aside=True
+                node.url,
+                READER,
+                options_of(node),
+                lambda: None,
+                log=structlog.get_logger(),
+                puts_aside=True,
             ) as store,
             open_world(read_from=store, feature_slow_s=WAIT_S) as world,
         ):

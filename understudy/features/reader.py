@@ -1,5 +1,7 @@
 """`python -m understudy.features.reader URL FD`: reads one store for the process that started it.
 
+The URL is for people who list processes; the first request says how to open the store.
+
 The libraries of stores are written in C, and damaged files or foreign bytes can end the process
 that reads them. So that process is this one, which answers nothing else.
 """
@@ -11,7 +13,8 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from understudy.domain.errors import NotFoundError, UnavailableError, UnderstudyError
 from understudy.domain.features import FeatureView
@@ -24,25 +27,52 @@ from understudy.features.adapters.reader_wire import (
     requested,
 )
 from understudy.features.ports import BlockingStore, UnusableError, ViewRead
-from understudy.features.stores import open_blocking
+
+if TYPE_CHECKING:
+    from understudy.features.adapters.aerospike_client import AerospikeOptions
+
+_LONGEST_VERIFICATION_S = 5.0  # enough for about 3 million records; the rest as they are read
 
 _Frame = tuple[int, int, bytes]
 
 
 def main(arguments: list[str]) -> None:
-    url, descriptor = arguments
+    _, descriptor = arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that reads from us
     # If the asking process has ended, so does this one, without a word.
     with suppress(OSError), socket.socket(fileno=int(descriptor)) as connection:
-        try:
-            store = open_blocking(url)
-            note = store.condition()
-        except (UnderstudyError, OSError) as error:
-            connection.sendall(answer(Told.UNUSABLE, 0, _why(error).encode()))
-            return
-        connection.sendall(answer(Told.READY, 0, note.encode()))
-        Reader(store, connection).serve()
+        with connection.makefile("rb") as requests:
+            first = receive_frame(requests.read)
+            if first is None:
+                return
+            try:
+                store = open_verified(requested(first[2]))
+                note = store.condition()
+            except (UnderstudyError, OSError) as error:
+                connection.sendall(answer(Told.UNUSABLE, 0, _why(error).encode()))
+                return
+            connection.sendall(answer(Told.READY, 0, note.encode()))
+            Reader(store, connection, requests).serve()
         store.close_now()
+
+
+def open_verified(opening: "Path | AerospikeOptions") -> BlockingStore:
+    """Open a store, and verify it.
+
+    Raises:
+        NotFoundError: there is no store in this folder.
+        UnavailableError: it cannot be opened, or is damaged.
+    """
+    # Each store has its own libraries, and a reader needs one of them.
+    if isinstance(opening, Path):
+        from understudy.features.adapters.lmdb_store import LmdbStore  # noqa: PLC0415 - see above
+
+        store = LmdbStore(opening)
+        store.verify(longest_s=_LONGEST_VERIFICATION_S)
+        return store
+    from understudy.features.adapters.aerospike_store import AerospikeStore  # noqa: PLC0415 - see above
+
+    return AerospikeStore(opening)
 
 
 class Reader:
@@ -52,8 +82,9 @@ class Reader:
     no request is handed from thread to thread.
     """
 
-    def __init__(self, store: BlockingStore, connection: socket.socket) -> None:
+    def __init__(self, store: BlockingStore, connection: socket.socket, requests: BinaryIO) -> None:
         self._store = store
+        self._requests = requests
         self._connection = connection
         self._views: list[FeatureView] = []
         self._receiving = threading.Lock()
@@ -62,19 +93,18 @@ class Reader:
 
     def serve(self) -> None:
         """Return at the end of the stream, or when the store has become unusable."""
-        with self._connection.makefile("rb") as requests:
-            threads = [
-                threading.Thread(target=self._serve, args=(requests,), name=f"reader-{index}")
-                for index in range(1, self._store.threads)
-            ]
-            for thread in threads:
-                thread.start()
-            self._serve(requests)
-            for thread in threads:
-                thread.join()
+        threads = [
+            threading.Thread(target=self._serve, name=f"reader-{index}")
+            for index in range(1, self._store.threads)
+        ]
+        for thread in threads:
+            thread.start()
+        self._serve()
+        for thread in threads:
+            thread.join()
 
-    def _serve(self, requests: BinaryIO) -> None:
-        while (frame := self._next(requests)) is not None:
+    def _serve(self) -> None:
+        while (frame := self._next()) is not None:
             kind, number, body = frame
             try:
                 reply = self._answered(Asked(kind), number, requested(body))
@@ -93,11 +123,11 @@ class Reader:
             except OSError:  # the asking process has ended
                 return
 
-    def _next(self, requests: BinaryIO) -> _Frame | None:
+    def _next(self) -> _Frame | None:
         """Return the next request; views that come before it are kept."""
         with self._receiving:
             while not self._has_ended:
-                frame = receive_frame(requests.read)
+                frame = receive_frame(self._requests.read)
                 if frame is None or frame[0] != Asked.VIEW:
                     return frame
                 self._views.append(requested(frame[2]))

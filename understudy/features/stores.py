@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from understudy.domain.errors import InvalidInputError
-from understudy.features.ports import BlockingStore, FeatureWriter, InspectableStore
+from understudy.features.ports import FeatureWriter, InspectableStore
 from understudy.features.serving.cached_store import CachedStore
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from understudy.features.settings import AerospikeSettings
 
 _READER = "understudy.features.reader"
-_LONGEST_VERIFICATION_S = 5.0  # enough for about 3 million records; the rest as they are read
 _ACCEPTED = "lmdb:FOLDER or aerospike://HOST:PORT[,HOST:PORT…]/NAMESPACE"
 _AEROSPIKE = re.compile(
     r"aerospike://(?P<hosts>[^/@:,]+:[0-9]{1,5}(,[^/@:,]+:[0-9]{1,5})*)/(?P<namespace>[\w-]{1,31})",
@@ -61,20 +60,9 @@ async def isolated_store(
     # Damage of an LMDB file is found when it is opened; a foreign record only when it is read.
     puts_aside = _lmdb_path(url) is None
     async with reading_process(
-        url, _READER, _signature_of(url), log=log, puts_aside=puts_aside
+        url, _READER, _opening_of(url), _signature_of(url), log=log, puts_aside=puts_aside
     ) as store:
         yield _cached(url, store)
-
-
-def open_blocking(url: str) -> BlockingStore:
-    """Open the store at `url` in its reader process, and verify it.
-
-    Raises:
-        InvalidInputError, NotFoundError, UnavailableError: as for `open_store`.
-    """
-    store = _open(url)
-    store.verify(longest_s=_LONGEST_VERIFICATION_S)
-    return store
 
 
 def _open(url: str) -> "LmdbStore | AerospikeStore":
@@ -85,6 +73,11 @@ def _open(url: str) -> "LmdbStore | AerospikeStore":
     from understudy.features.adapters.aerospike_store import AerospikeStore  # noqa: PLC0415 - see above
 
     return AerospikeStore(_aerospike_options(url, _aerospike_settings()))
+
+
+def _opening_of(url: str) -> "Path | AerospikeOptions":
+    """Return what a reader needs to open the store; it starts faster than settings are read."""
+    return _lmdb_path(url) or _aerospike_options(url, _aerospike_settings())
 
 
 def _signature_of(url: str) -> Callable[[], Hashable]:

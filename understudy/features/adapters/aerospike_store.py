@@ -89,9 +89,6 @@ class AerospikeStore:
     def counters(self) -> Mapping[str, int]:
         return asdict(self.counts)
 
-    def verify(self, *, longest_s: float) -> None:
-        """Do nothing: the server checks its own files."""
-
     def condition(self) -> str:
         return ""
 

@@ -16,7 +16,7 @@ from understudy.domain.restarts import RestartPolicy
 from understudy.features.adapters.prober import Prober
 from understudy.features.adapters.quarantine import AGAIN_AFTER_S, Quarantine
 from understudy.features.adapters.reader_connection import ReaderConnection
-from understudy.features.adapters.reader_process import ReaderProcess
+from understudy.features.adapters.reader_process import ReaderProcess, ReaderProgram
 from understudy.features.adapters.reader_wire import Asked, Told, unpacked_records
 from understudy.features.adapters.store_log import NoLog, StoreLog
 from understudy.features.adapters.withheld_ids import WithheldIds, with_unanswered
@@ -39,6 +39,7 @@ _MOST_VIEWS = 4096  # known to one reader; then a new one takes its place
 async def reading_process(
     url: str,
     module: str,
+    opening: object,
     signature: Callable[[], Hashable],
     *,
     log: StoreLog | None = None,
@@ -50,20 +51,20 @@ async def reading_process(
     Args:
         url: the store.
         module: the program of the reader.
+        opening: sent to the reader, for it to open the store.
         signature: changes when a store that could not be opened is worth another try.
         log: receives faults; None if they are only of interest to reads.
         puts_aside: find the ids whose records end the reader, and read them no more.
         again_after_s: the interval between trials of ids put aside.
     """
     stop = asyncio.Event()
+    program = ReaderProgram(module, url, opening)
     heard = log or NoLog()
     quarantine = (
-        Quarantine(url, Prober(url, module), heard, again_after_s=again_after_s)
-        if puts_aside
-        else None
+        Quarantine(url, Prober(program), heard, again_after_s=again_after_s) if puts_aside else None
     )
     store = IsolatedStore(url, heard, quarantine)
-    keeping = asyncio.ensure_future(store.keep(module, signature, stop))
+    keeping = asyncio.ensure_future(store.keep(program, signature, stop))
     try:
         await store.settled()
         yield store
@@ -92,10 +93,10 @@ class IsolatedStore:
         self._known: dict[int, tuple[FeatureView, int]] = {}  # by id: hashing a view is slow
 
     async def keep(
-        self, module: str, signature: Callable[[], Hashable], stop: asyncio.Event
+        self, program: ReaderProgram, signature: Callable[[], Hashable], stop: asyncio.Event
     ) -> None:
         """Keep a reader running until `stop` is set."""
-        self._process = ReaderProcess(self._url, module, self, signature)
+        self._process = ReaderProcess(program, self, signature)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(Keeper(self._process, _CARE, stop).run())
             tasks.create_task(self._look(stop))
@@ -117,7 +118,7 @@ class IsolatedStore:
         counts = [len(read.entity_ids) for read in reads]
         if not any(counts):
             return [[] for _ in counts]
-        sent = self._withheld.without(reads) if self._withheld else reads
+        sent = reads if self._withheld.is_empty else self._withheld.without(reads)
         asked = [(self._number_of(read.view, connection), read.entity_ids) for read in sent]
         deadline_s = time.monotonic() + timeout_s
         body = await connection.ask(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from understudy.domain.errors import UnavailableError
 from understudy.features.adapters.reader_connection import ReaderConnection, ReaderEndedError
-from understudy.features.adapters.reader_process import start_reader
+from understudy.features.adapters.reader_process import ReaderProgram, start_reader
 from understudy.features.adapters.reader_wire import Asked, Told, unpacked_records
 from understudy.features.adapters.withheld_ids import Suspect, reads_of
 from understudy.features.decisions.bisection import Bisection
@@ -18,11 +18,10 @@ _READ_LIMIT_S = 5.0
 
 
 class Prober:
-    """Starts readers of the store at `url`, and lets them read suspects."""
+    """Starts readers, and lets them read suspects."""
 
-    def __init__(self, url: str, module: str) -> None:
-        self._url = url
-        self._module = module
+    def __init__(self, program: ReaderProgram) -> None:
+        self._program = program
 
     async def guilty_among(self, suspects: Sequence[Suspect]) -> tuple[Suspect, ...]:
         """Return the suspects that end their reader, each alone.
@@ -38,7 +37,7 @@ class Prober:
         probe: _Probe | None = None
         try:
             while search.waiting:
-                probe = probe or await _Probe.start(self._url, self._module)
+                probe = probe or await _Probe.start(self._program)
                 try:
                     await probe.read(search.waiting[0])
                     search = search.after_answer()
@@ -65,21 +64,23 @@ class _Probe:
         )
 
     @classmethod
-    async def start(cls, url: str, module: str) -> "_Probe":
+    async def start(cls, program: ReaderProgram) -> "_Probe":
         """Return a reader whose store is open.
 
         Raises:
             UnavailableError: it cannot open the store.
         """
-        probe = cls(url)
+        probe = cls(program.url)
         try:
-            probe._child = await start_reader(url, module, probe._connection)
+            probe._child = await start_reader(program, probe._connection)
             async with asyncio.timeout(_OPENING_LIMIT_S):
                 await probe._is_open
         except BaseException as error:  # also if it is cancelled: the child must not stay
             await probe.close()
             if isinstance(error, TimeoutError):
-                raise UnavailableError(f"feature store {url}", "a probe does not open") from error
+                raise UnavailableError(
+                    f"feature store {program.url}", "a probe does not open"
+                ) from error
             raise
         return probe
 

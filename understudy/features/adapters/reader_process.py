@@ -4,17 +4,27 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Protocol
 
 from understudy.domain.restarts import GiveUp, Restart
 from understudy.features.adapters.reader_connection import ReaderConnection
-from understudy.features.adapters.reader_wire import Told
+from understudy.features.adapters.reader_wire import Asked, Told
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import Ending
 from understudy.runtime.supervision.keeper import Kept
 
 _LONGEST_REST_S = 60.0
 _LOOK_EVERY_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderProgram:
+    """The program of a reader, and its store."""
+
+    module: str
+    url: str  # of the store, for people
+    opening: object  # sent to the reader as OPEN
 
 
 class ReaderUser(Protocol):
@@ -30,14 +40,13 @@ class ReaderUser(Protocol):
 
 
 class ReaderProcess(Kept):
-    """A reader of the store at `url`, on behalf of `user`."""
+    """A reader on behalf of `user`."""
 
     def __init__(
-        self, url: str, module: str, user: ReaderUser, signature: Callable[[], Hashable]
+        self, program: ReaderProgram, user: ReaderUser, signature: Callable[[], Hashable]
     ) -> None:
         self.starts = 0
-        self._url = url
-        self._module = module
+        self._program = program
         self._user = user
         self._signature = signature
         self._signature_at_start: Hashable = None
@@ -54,10 +63,10 @@ class ReaderProcess(Kept):
         self._was_open, self._why = False, ""
         self._signature_at_start = self._signature()
         connection = ReaderConnection(
-            f"feature store {self._url}", tell=self._told, lost=self._lost
+            f"feature store {self._program.url}", tell=self._told, lost=self._lost
         )
         self._connection = connection
-        self._child = await start_reader(self._url, self._module, connection)
+        self._child = await start_reader(self._program, connection)
         self.starts += 1
         return self._child
 
@@ -113,8 +122,8 @@ class ReaderProcess(Kept):
         self._user.told(told, body)
 
 
-async def start_reader(url: str, module: str, connection: ReaderConnection) -> Child:
-    """Start a reader of the store at `url`, which is asked through `connection`.
+async def start_reader(program: ReaderProgram, connection: ReaderConnection) -> Child:
+    """Start a reader, which is asked through `connection`.
 
     Raises:
         OSError: the system cannot start it.
@@ -123,7 +132,7 @@ async def start_reader(url: str, module: str, connection: ReaderConnection) -> C
     ours.setblocking(False)  # noqa: FBT003 - the name of the argument is positional
     with theirs:
         spec = ChildSpec(
-            ("-m", module, url, str(theirs.fileno())),
+            ("-m", program.module, program.url, str(theirs.fileno())),
             orphaned_by=signal.SIGKILL,
             inherited=(theirs.fileno(),),
         )
@@ -134,6 +143,7 @@ async def start_reader(url: str, module: str, connection: ReaderConnection) -> C
             raise
     try:
         await asyncio.get_running_loop().create_connection(lambda: connection, sock=ours)
+        connection.send(Asked.OPEN, program.opening)
     except BaseException:  # also if it is cancelled: the child must not stay
         ours.close()
         await child.kill()

@@ -25,6 +25,7 @@ class Asked(IntEnum):
     PING = 3  # the deadline
     NEWEST = 4  # the deadline and the view
     CONDITION = 5  # asks for a CONDITION
+    OPEN = 6  # the first one: the folder of an LMDB store, or the options of an Aerospike store
 
 
 class Told(IntEnum):

@@ -51,14 +51,15 @@ def reads_of(suspects: Sequence[Suspect]) -> list[ViewRead]:
 
 
 class WithheldIds:
-    """Bounded: of suspects the latest stay, of ids put aside as well."""
+    """Bounded: of suspects the latest stay, of ids put aside as well.
+
+    `is_empty` is nearly always True, and the only thing that a read looks at then.
+    """
 
     def __init__(self) -> None:
+        self.is_empty = True
         self._suspects: dict[Name, Suspect] = {}
         self._aside: dict[Name, Suspect] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._suspects or self._aside)
 
     def __len__(self) -> int:
         return len(self._aside)
@@ -76,6 +77,7 @@ class WithheldIds:
                 self._suspects[suspect.name] = suspect
         while len(self._suspects) > MOST_SUSPECTS:
             del self._suspects[next(iter(self._suspects))]
+        self._note_emptiness()
 
     def suspects(self) -> tuple[Suspect, ...]:
         """Return suspects of the same views; empty if there are none."""
@@ -91,6 +93,7 @@ class WithheldIds:
             self._aside[suspect.name] = suspect
         while len(self._aside) > MOST_PUT_ASIDE:
             del self._aside[next(iter(self._aside))]
+        self._note_emptiness()
 
     def longest_aside(self) -> tuple[Suspect, ...]:
         """Return the id whose last trial is the longest ago; empty if none is put aside."""
@@ -116,6 +119,9 @@ class WithheldIds:
         names = [f"{view} {entity_id!r}" for view, entity_id in list(self._aside)[:_SHOWN]]
         more = f" and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
         return f"not read, because they end the reader: {', '.join(names)}{more}"
+
+    def _note_emptiness(self) -> None:
+        self.is_empty = not self._suspects and not self._aside
 
 
 def with_unanswered(
