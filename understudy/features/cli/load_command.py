@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from understudy.domain.errors import CheckFailedError, InvalidInputError, NotFoundError
-from understudy.domain.features import FeatureView, ViewKind
+from understudy.domain.errors import CheckFailedError, NotFoundError
+from understudy.domain.features import FeatureView
 from understudy.features.cli.options import StoreUrl, ViewsFile
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
@@ -69,14 +69,13 @@ def load(
     The record with the later event time stays, so loading twice or out of order is harmless.
     Rows with an unusable value are rejected. Exits 1 if there are more than --max-rejects.
     """
+    from understudy.features.cli.stored_view import stored_view  # noqa: PLC0415 - slow import
     from understudy.features.loading.load_features import SourceFile, load_features  # noqa: PLC0415 - slow import
     from understudy.features.stores import open_writer  # noqa: PLC0415 - slow import
-    from understudy.features.views import find_view, load_views  # noqa: PLC0415 - slow import
+    from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
     known = load_views(views)
-    chosen = find_view(known, view) if view else _only_stored(known)
-    if chosen.kind is not ViewKind.STORED:
-        raise InvalidInputError.of("--view", read=chosen, accepted="a stored view")
+    chosen = stored_view(known, view)
     source = SourceFile(
         file,
         entity_column or chosen.entity,
@@ -117,14 +116,6 @@ def _print_done(view: FeatureView, done: "LoadProgress", told_rejects: int) -> N
         f"{view}: {done.rows} rows: {done.written} written, {done.older} not newer than stored "
         f"ones, {done.rejected} rejected, {done.skipped} written before"
     )
-
-
-def _only_stored(views: tuple[FeatureView, ...]) -> FeatureView:
-    stored = [view for view in views if view.kind is ViewKind.STORED]
-    if len(stored) != 1:
-        accepted = f"one of {', '.join(map(str, stored))}"
-        raise InvalidInputError.of("--view", read="nothing", accepted=accepted)
-    return stored[0]
 
 
 def _in_ms(moment: datetime) -> int:

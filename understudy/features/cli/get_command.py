@@ -1,0 +1,139 @@
+"""`understudy features get`: the record of one entity as serving reads it, with its age."""
+
+import asyncio
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from understudy.domain.errors import CheckFailedError, NotFoundError, UnavailableError
+from understudy.features.cli.options import StoreUrl, ViewsFile
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.output_option import Format, Output
+from understudy.runtime.terminal.screen import Screen
+
+if TYPE_CHECKING:
+    from understudy.domain.features import FeatureView
+
+_LIMIT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredValue:
+    """One feature of a record."""
+
+    feature: str
+    value: object  # None: absent
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """The record of one entity."""
+
+    view: str
+    entity_id: str
+    event_time: datetime
+    age_s: float  # of the event time; negative in the future
+    created_time: datetime | None
+    is_expired: bool  # older than the view's ttl_s, so it counts as absent
+    values: tuple[StoredValue, ...]
+
+
+def get(
+    entity_id: Annotated[str, typer.Argument(metavar="ENTITY", help="Id of the entity.")],
+    store: StoreUrl,
+    views: ViewsFile,
+    view: Annotated[
+        str | None, typer.Option(help="NAME or NAME@VERSION; by default the only stored view.")
+    ] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show the stored record of an entity with its age."""
+    from understudy.features.cli.stored_view import stored_view  # noqa: PLC0415 - slow import
+    from understudy.features.stores import require_store  # noqa: PLC0415 - slow import
+    from understudy.features.views import load_views  # noqa: PLC0415 - slow import
+
+    require_store(store)
+    chosen = stored_view(load_views(views), view)
+    record = asyncio.run(_record_of(store, chosen, entity_id))
+    found = stored_record(chosen, entity_id, record, now_s=datetime.now(UTC).timestamp())
+    if output is Format.JSON:
+        print_json(found)
+        return
+    screen = Screen()
+    created = "" if found.created_time is None else f", created {found.created_time}"
+    expired = ", expired: it counts as absent" if found.is_expired else ""
+    screen.say(
+        f"{found.view} {found.entity_id}: event time {found.event_time}, "
+        f"{found.age_s:.0f} s old{created}{expired}"
+    )
+    screen.rows([asdict(each) for each in found.values], columns=("feature", "value", "status"))
+
+
+async def _record_of(url: str, view: "FeatureView", entity_id: str) -> bytes | None:
+    from understudy.features.ports import UNANSWERED, ViewRead  # noqa: PLC0415 - slow import
+    from understudy.features.stores import isolated_store  # noqa: PLC0415 - slow import
+
+    async with isolated_store(url) as store:
+        ((record,),) = await store.read([ViewRead(view, [entity_id])], timeout_s=_LIMIT_S)
+    if record == UNANSWERED:
+        raise UnavailableError(f"feature store {url}", "no answer for this entity")
+    return record
+
+
+def stored_record(
+    view: "FeatureView", entity_id: str, record: bytes | None, *, now_s: float
+) -> StoredRecord:
+    """Return what a store's record of an entity says at `now_s`, UTC.
+
+    Raises:
+        NotFoundError: there is no record.
+        CheckFailedError: it was written under another definition of the view.
+    """
+    from understudy.features.decisions.record_format import (  # noqa: PLC0415 - slow import
+        created_time_ms_of,
+        event_time_ms_of,
+        is_of,
+        record_format,
+        unpack_record,
+    )
+
+    if record is None:
+        raise NotFoundError("record", f"{view} {entity_id}")
+    form = record_format(view)
+    if not is_of(form, record):
+        raise CheckFailedError(
+            f"the record of {entity_id} was written under another definition of {view}, "
+            "so it counts as absent; load it again"
+        )
+    event_ms, created_ms = event_time_ms_of(form, record), created_time_ms_of(form, record)
+    age_s = now_s - event_ms / 1000
+    values = unpack_record(form, record)
+    return StoredRecord(
+        view=str(view),
+        entity_id=entity_id,
+        event_time=_time_of(event_ms),
+        age_s=round(age_s, 3),
+        created_time=_time_of(created_ms) if created_ms else None,
+        is_expired=view.ttl_s is not None and age_s > view.ttl_s,
+        values=tuple(
+            StoredValue(
+                feature.name,
+                values[feature.name],
+                _status_of(values[feature.name], feature.max_age_s, age_s),
+            )
+            for feature in view.features
+        ),
+    )
+
+
+def _status_of(value: object, max_age_s: float | None, age_s: float) -> str:
+    if value is None:
+        return "absent"
+    return "stale" if max_age_s is not None and age_s > max_age_s else "present"
+
+
+def _time_of(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000, UTC)
