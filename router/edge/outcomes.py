@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from math import isfinite
 
 import numpy as np
@@ -57,8 +58,15 @@ class OutcomeRecorder:
         """Return the request with its outcomes counted and not parsed.
 
         Raises:
-            InvalidInputError: it has too many, or none, or the bytes are no message.
+            InvalidInputError: it has too many, or none, or the bytes are no message, or the first
+                outcomes have `MOST_FAULTS` faults.
         """
+        first = _FORM.first(received)
+        if first is not None:
+            places = enumerate(first.outcomes)
+            found = (each for at, outcome in places for each in _faults(outcome, f"outcomes[{at}]"))
+            if len(faults := list(islice(found, MOST_FAULTS))) == MOST_FAULTS:
+                raise InvalidInputError(faults)  # before the others are counted
         parted = _FORM.open(received)
         if not parted.entries:
             raise InvalidInputError.of("outcomes", read=0, accepted=f"1 to {MOST_OUTCOMES}")

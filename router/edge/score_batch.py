@@ -43,8 +43,14 @@ class BatchReader:
         """Return the request with its candidates counted and not parsed.
 
         Raises:
-            InvalidInputError: it has too many values, or the bytes are no message.
+            InvalidInputError: it has too many values, or the bytes are no message, or its first
+                `MOST_FAULTS` candidates are all faulty.
         """
+        first = self._form.first(received)
+        if first is not None and (live := self._admission.live.get(first.model)) is not None:
+            checks = CandidateChecks(live)
+            for candidate in first.candidates:
+                checks.add(candidate.id, scalars(candidate.features))
         return self._form.open(received)
 
     async def admit(self, parted: Parted[pb.ScoreBatchRequest], arrival: Arrival) -> Call:

@@ -127,6 +127,29 @@ async def test_outcomes_that_the_log_has_no_room_for_are_refused_together() -> N
     assert (PUSHBACK_KEY, "500") in tuple(error.trailing_metadata() or ())
 
 
+async def test_a_large_call_with_faults_from_the_start_is_refused_before_it_is_counted(
+    served: Served,
+) -> None:
+    unknown = pb.Candidate(id="u1", features={"unknown": pb.FeatureValue(number=1.0)})
+    batch = pb.ScoreBatchRequest(
+        model=MODEL, candidate_entity="user", candidates=[unknown] * 999
+    ).SerializeToString()
+    reported = pb.RecordOutcomesRequest(
+        outcomes=[pb.Outcome(request_id=f"r{i}", model=MODEL) for i in range(2_000)]
+    ).SerializeToString()
+    no_message = b"\x0f"  # at the end, which is not reached
+
+    for rpc, received, fault in (
+        ("ScoreBatch", batch, "candidates[19].features[unknown]"),
+        ("RecordOutcomes", reported, "outcomes[19].label"),
+    ):
+        call: Any = served.channel.unary_unary(f"/{SERVICE}/{rpc}")
+        error = await status_of(call(received + no_message))
+
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert fault in str(error.details())
+
+
 REQUESTS: dict[str, Any] = {
     "Score": request("u1"),
     "ScoreBatch": pb.ScoreBatchRequest(

@@ -56,6 +56,17 @@ def split_message(
     return MessageParts(rest, tuple(_joined(received, entries, part_bytes)), len(entries))
 
 
+def first_part(received: bytes, *, most_fields: int, part_bytes: int) -> bytes:
+    """Return the first whole fields of a message, a message too; b"" if it begins with none.
+
+    Raises:
+        ValueError, IndexError: these bytes are no message.
+    """
+    spans = field_spans(received, most=most_fields)
+    ends = [end for _, _, end in spans if end <= part_bytes]
+    return received[: ends[-1]] if ends else b""
+
+
 def _joined(received: bytes, spans: list[tuple[int, int]], part_bytes: int) -> Iterator[bytes]:
     part: list[bytes] = []
     size = 0
