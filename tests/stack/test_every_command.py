@@ -19,6 +19,7 @@ NO_VIEWS = ("--views", f"{NOWHERE}.yaml")
 VIEWS = ("--views", "../views.yaml")
 HISTORY = ("--history", f"user={NOWHERE}.parquet")
 LOGS = ("--log-dir", NOWHERE)
+PLAIN = ("--log-ids", "plain")
 MODEL = ("--model", "fraud")
 AWAY = ("--registry", "127.0.0.1:1")
 DRILL = ("--level", "L3", "--reason", "r", "--state-dir", NOWHERE)
@@ -44,9 +45,10 @@ READING: list[tuple[tuple[str, ...], int]] = [
     (("features", "get", "u1", "--view", "user", *VIEWS, *LMDB), USAGE),
     (("features", "freshness", *VIEWS, *LMDB), USAGE),
     (("features", "history", f"{NOWHERE}.parquet", "out.parquet", *VIEWS, *HISTORY), USAGE),
-    (("features", "audit", "--log", f"{NOWHERE}.parquet", *VIEWS, *HISTORY), USAGE),
+    (("features", "audit", "--log", f"{NOWHERE}.parquet", *VIEWS, *HISTORY, *PLAIN), USAGE),
     (("shadow", "compare", *LOGS, *MODEL), USAGE),
     (("shadow", "tail", *LOGS), USAGE),
+    (("shadow", "digest", "u1", "--log-key-file", NOWHERE), USAGE),
     (("shadow", "ledger", *LOGS, *MODEL), USAGE),
     (("shadow", "sql", "SELECT 1", *LOGS), USAGE),
     (("shadow", "outcomes", "import", f"{NOWHERE}.csv", *LOGS, *MODEL), USAGE),
