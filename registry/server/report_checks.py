@@ -11,7 +11,7 @@ from understudy.domain.snapshots import ScorerProcess
 from understudy.domain.versions import checked_model_name
 
 LONGEST_NAME = 200
-GREATEST_REVISION = (1 << 31) - 1  # known to a watcher: numbers after a restore continue above it
+_GREATEST_REVISION = (1 << 53) - 1  # exact in JSON too
 _LONGEST_ADDRESS = 300
 _LONGEST_TEXT = 1_000
 _GREATEST_PORT = 65_535
@@ -98,8 +98,8 @@ def _router_faults(report: RouterReport) -> Iterator[Fault]:
     yield from _belief_faults(report.belief)
     for index, state in enumerate(report.models):
         yield from _model_faults(state.model, f"models[{index}].model")
-        if state.revision > GREATEST_REVISION:
-            accepted = f"at most {GREATEST_REVISION}"
+        if state.revision > _GREATEST_REVISION:
+            accepted = f"at most {_GREATEST_REVISION}"
             yield Fault(f"models[{index}].revision", str(state.revision), accepted)
 
 

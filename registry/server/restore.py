@@ -6,10 +6,13 @@ from registry.decisions.succession import RestoreRequest, Watched
 from registry.restore_registry import Restore, Restored
 from registry.server.callers import checked_reason
 from registry.server.live_state import LiveState
-from registry.server.report_checks import GREATEST_REVISION, checked_name
+from registry.server.report_checks import checked_name
 from understudy.control.wire import deployment_to_wire
 from understudy.domain.errors import InvalidInputError
 from understudy.registry.v1 import registry_pb2 as pb
+
+# Numbers after a restore continue above the known ones, so one odd report must not use up all of them.
+_GREATEST_KNOWN = (1 << 31) - 1
 
 _log = structlog.get_logger()
 
@@ -17,10 +20,11 @@ _log = structlog.get_logger()
 def watched_by(live: LiveState) -> Watched:
     """Return the beliefs and revisions in the reports of routers and hosts."""
     routers = [heard.report for heard in live.routers()]
+    revisions = [model.revision for router in routers for model in router.models]
     beliefs = {each.router_id: each.belief for each in routers if each.belief is not None}
     return Watched(
         beliefs=beliefs | live.observed.beliefs(),
-        highest_revision=max((m.revision for r in routers for m in r.models), default=0),
+        highest_revision=max((each for each in revisions if each <= _GREATEST_KNOWN), default=0),
     )
 
 
@@ -30,9 +34,9 @@ def restore_from_wire(request: pb.RestoreRegistryRequest, actor: str, watched: W
     Raises:
         InvalidInputError: the lineage, the number or the reason is invalid.
     """
-    if request.revisions_above > GREATEST_REVISION:
+    if request.revisions_above > _GREATEST_KNOWN:
         raise InvalidInputError.of(
-            "revisions_above", read=request.revisions_above, accepted=f"0 to {GREATEST_REVISION}"
+            "revisions_above", read=request.revisions_above, accepted=f"0 to {_GREATEST_KNOWN}"
         )
     return Restore(
         RestoreRequest(

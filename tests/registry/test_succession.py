@@ -181,12 +181,15 @@ async def test_an_older_copy_is_accepted_after_it_succeeded_its_original(seeded:
 
 
 async def test_a_refused_registry_takes_no_number_that_its_watchers_know(seeded: Path) -> None:
-    served = pb.RouterModelState(model="fraud", revision=18, champion=1)
+    served = [
+        pb.RouterModelState(model="fraud", revision=18, champion=1),
+        pb.RouterModelState(model="odd", revision=1 << 31),  # would use up the numbers
+    ]
     refusing = belief_to_wire(REFUSING)
     async with running_registry(seeded) as channel:
         operator = Operator(channel)
         first = await operator.change(DeployChampion(1))
-        report = pb.ReportRouterRequest(router_id="r", models=[served], belief=refusing)
+        report = pb.ReportRouterRequest(router_id="r", models=served, belief=refusing)
         await operator.stub.ReportRouter(report)
         planned_only = await operator.change(SetThreshold(0.5), dry_run=True)
         second = await operator.change(SetThreshold(0.5))
@@ -198,7 +201,7 @@ async def test_a_refused_registry_takes_no_number_that_its_watchers_know(seeded:
 
 
 async def test_a_report_of_an_impossible_number_is_refused(operator: Operator) -> None:
-    state = pb.RouterModelState(model="fraud", revision=1 << 31)
+    state = pb.RouterModelState(model="fraud", revision=1 << 53)
     report = pb.ReportRouterRequest(router_id="r", models=[state])
 
     error = await failure_of(operator.stub.ReportRouter(report))
