@@ -20,6 +20,7 @@ from registry.server.live_state import LiveOptions, LiveState
 from registry.server.receive_artifact import UploadLimits
 from registry.server.seating import Seating
 from registry.server.service import Parts, RegistryService, add_registry
+from registry.server.state_room import StateRoom
 from registry.server.submissions import Submissions
 from registry.server.watchers import Watchers
 from registry.settings import RegistrySettings
@@ -79,9 +80,10 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         )
         await resources.enter_async_context(live.opened())
         limits = InspectionLimits(settings.inspection_timeout_s, settings.inspection_max_bytes)
+        room = StateRoom(settings.max_state_bytes, settings.standby_versions)
         parts = Parts(
             live=live,
-            changer=DeploymentChanger(engine, _utc_now),
+            changer=DeploymentChanger(engine, _utc_now, room.check),
             blocker=Blocker(engine, _utc_now),
             restorer=Restorer(engine, _utc_now),
             submissions=Submissions(

@@ -66,6 +66,7 @@ class DeploymentChanger:
 
     engine: Engine
     now: Callable[[], datetime]  # UTC
+    check_room: Callable[[Connection, Revision], None] = lambda _connection, _after: None
 
     def change(self, request: ChangeRequest) -> Changed:
         """Apply `request`, or only report its effect if it is a dry run.
@@ -73,7 +74,8 @@ class DeploymentChanger:
         Raises:
             ConflictError: the current revision is not the expected one.
             NotFoundError, RefusedError, InvalidInputError: see `apply_change`; refused too if
-                a version that would gain traffic is blocked, or its provenance has expired.
+                a version that would gain traffic is blocked, or its provenance has expired, or
+                if there is no room for the state that would result.
         """
         if request.dry_run:
             with reading(self.engine) as connection:
@@ -110,9 +112,10 @@ class DeploymentChanger:
         blocked = blocks.of_model(connection, model)
         reasons = {number: block.reason for number, block in blocked.items()}
         check_not_blocked(model, gains(before, after), reasons)
-        # Going back must always be possible: expiry only blocks the next step forward.
+        # Going back must always be possible: these only block the next step forward.
         if not isinstance(change, Rollback):
             self._check_standing(connection, model, gains(before, after))
+            self.check_room(connection, after)
         return before, after
 
     def _check_standing(self, connection: Connection, model: str, numbers: Sequence[int]) -> None:

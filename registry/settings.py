@@ -8,10 +8,14 @@ from pydantic_settings import SettingsConfigDict
 
 from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import SeatLimits
+from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES
 from understudy.runtime.settings import ProcessSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(ge=1, le=1 << 40)]
+
+
+_MARGIN_BYTES = 4 << 20  # for the names of hosts, ended models and the rest of a snapshot
 
 
 class RegistrySettings(ProcessSettings):
@@ -38,6 +42,7 @@ class RegistrySettings(ProcessSettings):
     max_watchers: Annotated[int, Field(ge=1, le=100_000)] = 4_096
     max_watchers_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 160  # from one machine
     # Reports, for the same fleet; every one reaches all watchers, or the status.
+    max_state_bytes: Annotated[int, Field(ge=1, le=LARGEST_SNAPSHOT_BYTES)] = 32 << 20  # deployed
     max_hosts: Annotated[int, Field(ge=1, le=100_000)] = 256
     max_hosts_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 16  # from one machine
     max_scorers: Annotated[int, Field(ge=1, le=1_000_000)] = 4_096  # of all hosts
@@ -75,6 +80,16 @@ class RegistrySettings(ProcessSettings):
         return RoomLimits(
             self.max_routers, share, self.max_router_models, self.max_router_report_bytes
         )
+
+    @model_validator(mode="after")
+    def _watchers_can_receive_it(self) -> Self:
+        most_bytes = self.max_state_bytes + self.max_host_report_bytes
+        if most_bytes > LARGEST_SNAPSHOT_BYTES - _MARGIN_BYTES:
+            raise ValueError(
+                f"max_state_bytes + max_host_report_bytes must leave {_MARGIN_BYTES} of the "
+                f"{LARGEST_SNAPSHOT_BYTES} bytes that watchers accept"
+            )
+        return self
 
     @model_validator(mode="after")
     def _shares_act(self) -> Self:

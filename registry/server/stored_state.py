@@ -30,13 +30,20 @@ class StoredState:
     )  # of all registered versions
 
 
-def read_stored_state(connection: Connection, *, standby_versions: int) -> StoredState:
-    """Return the state; every deployment has up to `standby_versions` former champions on standby."""
+def read_stored_state(
+    connection: Connection, *, standby_versions: int, instead: Revision | None = None
+) -> StoredState:
+    """Return the state; every deployment has up to `standby_versions` former champions on standby.
+
+    With `instead`, the state as it would be with that revision of its model.
+    """
     current = [
         revision
         for model in revisions.models_with_revisions(connection)
         if (revision := revisions.current_of(connection, model)) is not None
     ]
+    if instead is not None:
+        current = [*(each for each in current if each.model != instead.model), instead]
     acting = acting_champions.read_all(connection)
     deployed = tuple(
         _as_published(connection, each, acting.get(each.model), limit=standby_versions)

@@ -9,14 +9,13 @@ import structlog
 
 from understudy.control.belief import Belief
 from understudy.domain.errors import InvalidInputError
-from understudy.domain.snapshots import Snapshot
+from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES, Snapshot
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 
 _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 2.0
-_LARGEST_SNAPSHOT_BYTES = 64 * 1024 * 1024
 _CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", _LARGEST_SNAPSHOT_BYTES),
+    ("grpc.max_receive_message_length", LARGEST_SNAPSHOT_BYTES),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     # grpcio 1.85 also applies this limit, a minute by default, to keep-alive pings.

@@ -8,6 +8,8 @@ from understudy.domain.deployments import Deployment
 from understudy.domain.features import FeatureRef, FeatureView
 from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
 
+LARGEST_SNAPSHOT_BYTES = 64 << 20  # that watchers accept, as a message
+
 
 class ScorerState(StrEnum):
     STARTING = "starting"
