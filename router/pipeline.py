@@ -62,7 +62,7 @@ def open_pipeline(
     Pullers and mirrors run in `tasks` until `models.close()`; then `models.close_scorers()`.
     """
     now_s = ports.clocks.monotonic_s
-    gate = Gate(_row_limit_policy(settings), now_s)
+    gate = Gate(_row_limit_policy(settings), now_s, most_bytes=settings.most_outstanding_bytes)
     drill = DrillSwitch(now_s)
     counters = Counters()
     features = FeatureFetcher(

@@ -58,6 +58,7 @@ class RouterSettings(ProcessSettings):
     io_nicer: int = Field(default=10, ge=0, le=19)  # of gRPC's threads, relative to the event loop
     least_outstanding_rows: Rows = 64
     most_outstanding_rows: Rows = 4096
+    most_outstanding_bytes: int = Field(default=256 << 20, ge=1 << 20, le=1 << 40)  # of requests
     wanted_queue_s: Seconds = 0.02
     most_last_scores: int = Field(default=100_000, ge=1, le=10_000_000)
     most_connections: int = Field(default=1_024, ge=1, le=1_000_000)  # of a worker

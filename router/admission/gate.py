@@ -1,4 +1,4 @@
-"""Admission by the number of outstanding rows and the adaptive limit. The shell of `row_limit`."""
+"""Admission by outstanding rows, with the adaptive limit, and bytes. The shell of `row_limit`."""
 
 from collections.abc import Callable
 
@@ -10,31 +10,40 @@ from understudy.domain.errors import OverloadedError
 class Gate:
     """Counts rows in the router. `enter` and `leave` come in pairs, whatever happens in between."""
 
-    def __init__(self, policy: RowLimitPolicy, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, policy: RowLimitPolicy, now_s: Callable[[], float], *, most_bytes: int
+    ) -> None:
+        """`most_bytes`: of requests in the router, which are kept until they are answered."""
         self.limit = RowLimit(policy, float(policy.most_rows))
         self.outstanding_rows = 0
+        self.outstanding_bytes = 0
         self.refused_rows = 0
+        self._most_bytes = most_bytes
         self._now_s = now_s
         self._thresholds = self.limit.thresholds()
         self._mirror_threshold = self.limit.mirror_threshold()
 
-    def enter(self, rows: int, priority: Priority) -> None:
-        """Count `rows` in.
+    def enter(self, rows: int, priority: Priority, size_bytes: int = 0) -> None:
+        """Count `rows` in, whose request has `size_bytes`.
 
         Raises:
-            OverloadedError: the share of this priority is full. A call that is
+            OverloadedError: the share of this priority is full, or the bytes are. A call that is
                 larger than the limit may enter an empty router.
         """
-        self.check_room(rows, priority)
+        self.check_room(rows, priority, size_bytes)
         self.outstanding_rows += rows
+        self.outstanding_bytes += size_bytes
 
-    def check_room(self, rows: int, priority: Priority) -> None:
+    def check_room(self, rows: int, priority: Priority, size_bytes: int = 0) -> None:
         """Return if `rows` could enter now; a large call checks for one row before it is read.
 
         Raises:
             OverloadedError: as in `enter`.
         """
-        if self.outstanding_rows and self.outstanding_rows + rows > self._thresholds[priority]:
+        if self.outstanding_rows and (
+            self.outstanding_rows + rows > self._thresholds[priority]
+            or self.outstanding_bytes + size_bytes > self._most_bytes
+        ):
             self.refused_rows += rows
             raise OverloadedError(
                 "router",
@@ -45,8 +54,9 @@ class Gate:
                 ),
             )
 
-    def leave(self, rows: int) -> None:
+    def leave(self, rows: int, size_bytes: int = 0) -> None:
         self.outstanding_rows -= rows
+        self.outstanding_bytes -= size_bytes
 
     def after_batch(self, queue_s: float, outstanding_rows: int) -> None:
         """Adapt the limit after a batch.

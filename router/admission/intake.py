@@ -83,7 +83,7 @@ class Intake:
         Raises:
             OverloadedError: the share of this priority is full.
         """
-        self._gate.enter(1, call.priority)
+        self._gate.enter(1, call.priority, len(call.received))
         waiting = self._waiting
         waiting.append(call)
         count = len(waiting)
@@ -97,7 +97,7 @@ class Intake:
 
     def leave(self, call: UnreadCall) -> None:
         """Count a call out, whether answered or given up."""
-        self._gate.leave(1)
+        self._gate.leave(1, len(call.received))
         group = call.group
         if group is not None and group.left:
             group.left -= 1

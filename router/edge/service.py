@@ -117,13 +117,13 @@ class ScoringService:
             arrival = Arrival(answer, Priority.BATCH, self._now_s(), context.time_remaining())
             parted = self._batches.open(received)
             rows = max(1, parted.entries)
-            self._gate.enter(rows, Priority.BATCH)
+            self._gate.enter(rows, Priority.BATCH, len(received))
             try:
                 call = await self._batches.admit(parted, arrival)
                 call.live.submit(call)
                 return await answer
             finally:
-                self._gate.leave(rows)
+                self._gate.leave(rows, len(received))
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._count_refusal(error)
             await abort_with(context, error, rpc="ScoreBatch")
@@ -165,11 +165,11 @@ class ScoringService:
             until_s = self._until_s(context.time_remaining())
             parted = self._outcomes.open(received)
             rows = rows_of_outcomes(parted.entries)
-            self._gate.enter(rows, Priority.BATCH)
+            self._gate.enter(rows, Priority.BATCH, len(received))
             try:
                 await self._outcomes.record(parted, until_s=until_s)
             finally:
-                self._gate.leave(rows)
+                self._gate.leave(rows, len(received))
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._count_refusal(error)
             await abort_with(context, error, rpc="RecordOutcomes")

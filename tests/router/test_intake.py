@@ -36,7 +36,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         policy = RowLimitPolicy(least_rows=1, most_rows=self.most_rows, wanted_queue_s=1.0)
-        self.gate = Gate(policy, lambda: self.now_s)
+        self.gate = Gate(policy, lambda: self.now_s, most_bytes=1 << 30)
         self.intake = Intake(
             self.gate,
             most_gather_s=self.most_gather_s,

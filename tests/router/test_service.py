@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -180,6 +181,19 @@ async def test_a_full_router_refuses_every_rpc_with_the_time_of_a_retry(
     assert retry_after_ms > 0
     assert served.world.gate.outstanding_rows == 0
     assert served.world.logged == []
+
+
+async def test_answered_and_refused_calls_leave_no_bytes_in_the_gate(served: Served) -> None:
+    for method, asked in REQUESTS.items():
+        call = getattr(served.stub, method)
+        if method == "ScoreStream":
+            _ = [answer async for answer in call(iter([asked, pb.ScoreStreamRequest()]))]
+        else:
+            await call(asked)
+            with suppress(grpc.aio.AioRpcError):
+                await call(type(asked)())
+
+    assert (served.world.gate.outstanding_rows, served.world.gate.outstanding_bytes) == (0, 0)
 
 
 async def test_outcomes_are_accepted_by_model(served: Served) -> None:
