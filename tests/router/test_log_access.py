@@ -14,6 +14,10 @@ from understudy.domain.errors import InvalidInputError
 pytestmark = pytest.mark.fault
 
 
+def modes_of_sockets(folder: Path) -> list[int]:
+    return [path.stat().st_mode for path in folder.glob("*.sock")]
+
+
 async def test_the_group_reads_the_logs_and_may_not_use_the_sockets(tmp_path: Path) -> None:
     shared = {"log_mode": "0750", "log_group": str(os.getgid())}
     async with (
@@ -21,7 +25,7 @@ async def test_the_group_reads_the_logs_and_may_not_use_the_sockets(tmp_path: Pa
         AsyncScoringClient(router.address, timeout_s=60.0) as client,
     ):
         await client.score(MODEL, {"user": USERS[0]})
-        sockets = [path.stat().st_mode for path in tmp_path.glob("*.sock")]
+        sockets = modes_of_sockets(tmp_path)
         await router.stop()
 
     logs = tmp_path / "logs"
