@@ -74,5 +74,8 @@ class FakeFeatureStore:
     def read_mark(self, load_id: str) -> int:
         return self.marks.get(load_id, 0)
 
+    def holds_any(self, view: FeatureView, entity_ids: Sequence[str]) -> bool:
+        return any((str(view), each) in self.records for each in entity_ids)
+
     def close_now(self) -> None:
         self.why_down = "closed"

@@ -30,6 +30,9 @@ class RemoteWriter:
     def read_mark(self, load_id: str) -> int:
         return self._process.submit(_read_mark, self._url, load_id).result(_WAIT_S)
 
+    def holds_any(self, view: FeatureView, entity_ids: Sequence[str]) -> bool:
+        return self._process.submit(_holds_any, self._url, view, entity_ids).result(_WAIT_S)
+
     def close_now(self) -> None:
         """Do nothing: no store stays open between calls."""
 
@@ -48,5 +51,13 @@ def _read_mark(url: str, load_id: str) -> int:
     writer = open_writer(url)
     try:
         return writer.read_mark(load_id)
+    finally:
+        writer.close_now()
+
+
+def _holds_any(url: str, view: FeatureView, entity_ids: Sequence[str]) -> bool:
+    writer = open_writer(url)
+    try:
+        return writer.holds_any(view, entity_ids)
     finally:
         writer.close_now()

@@ -197,6 +197,35 @@ def test_loading_again_changes_nothing_even_with_other_chunks(tmp_path: Path) ->
     assert (anew.written, anew.older) == (0, 25)
 
 
+@pytest.mark.parametrize("chunk_rows", [7, 10, 8192])
+def test_a_load_into_a_truncated_store_writes_everything_again_and_says_so(
+    tmp_path: Path, chunk_rows: int
+) -> None:
+    path = _write(tmp_path, user=[f"u{number}" for number in range(25)])
+    store = FakeFeatureStore()
+    first, _ = _load(path, store, chunk_rows=10)
+    store.records.clear()  # the mark stays, as in a set of its own
+
+    again, _ = _load(path, store, chunk_rows=chunk_rows)
+    at_last, _ = _load(path, store, chunk_rows=chunk_rows)
+
+    assert (first.reloaded, first.written) == (False, 25)
+    assert (again.reloaded, again.written, again.skipped) == (True, 25, 0)
+    assert (at_last.reloaded, at_last.written, at_last.skipped) == (False, 0, 25)
+
+
+def test_records_that_have_expired_are_not_written_again(tmp_path: Path) -> None:
+    path = _write(tmp_path, user=["u1", "u2"])
+    view = a_view("user", MIXED, ttl_s=60.0)
+    store = FakeFeatureStore()
+    _load(path, store, view=view)
+    store.records.clear()
+
+    again, _ = _load(path, store, view=view)
+
+    assert (again.reloaded, again.written, again.skipped) == (False, 0, 2)
+
+
 def test_unsigned_numbers_do_not_turn_negative(tmp_path: Path) -> None:
     view = a_view("user", (Feature("n", FeatureDtype.INT64), Feature("x", FeatureDtype.FLOAT64)))
     numbers = pa.array([2**63 - 1, 2**63, 2**64 - 1], pa.uint64())

@@ -284,6 +284,17 @@ async def test_a_mark_is_kept_with_its_rows(store: Opened) -> None:
     assert store.writer.read_mark(load_id + "x") == 0
 
 
+async def test_a_writer_knows_whether_one_of_several_records_is_there(store: Opened) -> None:
+    view = store.view()
+    assert not store.writer.holds_any(view, ["u1", "u2"])
+
+    store.writer.write(view, [("u2", a_record(view))], mark=None)
+
+    assert store.writer.holds_any(view, ["u1", "u2"])
+    assert not store.writer.holds_any(view, ["u1"])
+    assert not store.writer.holds_any(view, [])
+
+
 async def test_a_large_batch_is_read_completely(store: Opened) -> None:
     view = store.view()
     records = [(f"u{n}", a_record(view, {"age": n, "city": "c" * 200})) for n in range(1500)]

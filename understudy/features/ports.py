@@ -134,6 +134,14 @@ class FeatureWriter(Protocol):
         """Return the number of rows that a load with this id has written; 0 for a new load."""
         ...
 
+    def holds_any(self, view: FeatureView, entity_ids: Sequence[str]) -> bool:
+        """Return whether the store has a record of one of the entities.
+
+        Raises:
+            UnavailableError: the store did not answer.
+        """
+        ...
+
     def close_now(self) -> None: ...
 
 

@@ -89,6 +89,17 @@ class AerospikeWriter:
             raise self._unavailable(error) from error
         return int(bins[_ROWS_BIN])
 
+    def holds_any(self, view: FeatureView, entity_ids: Sequence[str]) -> bool:
+        set_name = set_of(self._options, view)
+        try:
+            found = [
+                self._client.exists((self._options.namespace, set_name, each))
+                for each in entity_ids
+            ]
+        except aerospike_errors.AerospikeError as error:
+            raise self._unavailable(error) from error
+        return any(meta is not None for _, meta in found)
+
     def close_now(self) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._client.close()

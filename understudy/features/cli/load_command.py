@@ -116,6 +116,8 @@ def _print_done(view: FeatureView, done: "LoadProgress", told_rejects: int) -> N
         f"{view}: {done.rows} rows: {done.written} written, {done.older} not newer than stored "
         f"ones, {done.rejected} rejected, {done.skipped} written before"
     )
+    if done.reloaded:
+        Screen().say("the store no longer had what an earlier run wrote, so it was written again")
 
 
 def _in_ms(moment: datetime) -> int:

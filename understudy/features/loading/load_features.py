@@ -1,7 +1,7 @@
 """Loading of a Parquet or CSV file into a feature store: streamed, checked, resumable."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from understudy.features.loading.source_files import open_chunks
 from understudy.features.ports import FeatureWriter, LoadMark, WriteCounts
 
 EVENT_TIME_COLUMN = "event_time"
+_SAMPLE = 32  # records of an earlier run that are looked for
 FUTURE_TOLERANCE_S = 300.0  # clocks of writers may differ by this much
 
 
@@ -50,6 +51,7 @@ class LoadProgress:
     older: int = 0
     rejected: int = 0
     skipped: int = 0  # written by an earlier run of the same load
+    reloaded: bool = False  # an earlier run wrote them, but the store no longer had them
 
 
 def load_features(
@@ -100,13 +102,13 @@ def load_features(
         open_chunks(source.path, columns, chunk_rows=chunk_rows) as chunks,
         ThreadPoolExecutor(threads, thread_name_prefix="pack") as executor,
     ):
-        done_rows = writer.read_mark(load_id)
+        earlier = _EarlierRun(writer, view, writer.read_mark(load_id))
         for chunk, packing in _ahead(
             executor, partial(_pack, source, view, latest_ms), chunks, ahead=threads
         ):
             packed = packing.result()
             end = done.rows + chunk.rows
-            is_put = end <= done_rows
+            is_put = earlier.covers(end, packed.records)
             counts = WriteCounts(0, 0)
             if not is_put:
                 # Never beyond a refused record, which a repeated load has to report again, or a
@@ -125,12 +127,39 @@ def load_features(
                 older=done.older + counts.older,
                 rejected=done.rejected + rejected,
                 skipped=done.skipped + (chunk.rows - rejected if is_put else 0),
+                reloaded=earlier.is_lost,
             )
             on_progress(done)
             if rows_per_s is not None:
                 early_s = (done.rows - done.skipped) / rows_per_s - (monotonic() - started_s)
                 sleep(max(0.0, early_s))
     return done
+
+
+class _EarlierRun:
+    """The rows that an earlier run of a load has written, as far as the store still has them.
+
+    A set may have been truncated since: then none of the first records is there, and all are
+    written again. Records that expire prove nothing.
+    """
+
+    def __init__(self, writer: FeatureWriter, view: FeatureView, rows: int) -> None:
+        self.is_lost = False
+        self._writer = writer
+        self._view = view
+        self._rows = rows
+        self._is_proven = view.ttl_s is not None
+
+    def covers(self, end: int, records: Sequence[tuple[str, bytes]]) -> bool:
+        """Return whether the chunk with `records`, which ends at row `end`, is in the store."""
+        if end > self._rows:
+            return False
+        if not self._is_proven and records:
+            self._is_proven = True
+            sample = [entity_id for entity_id, _ in records[:_SAMPLE]]
+            self.is_lost = not self._writer.holds_any(self._view, sample)
+            self._rows = 0 if self.is_lost else self._rows
+        return not self.is_lost
 
 
 def _ahead(
