@@ -12,8 +12,9 @@ from router.cli.status_output import print_explained
 from router.decisions.assignment import ArmWeight, Assigner, Split
 from router.decisions.buckets import bucket_bp
 from router.edge.explain import explain
-from tests.router.samples import MODEL, deployment, spec
+from tests.router.samples import CONTRACT, MODEL, deployment, spec
 from tests.router.world import World, open_world, two_arms
+from understudy.control.contract_wire import contract_from_wire
 from understudy.domain.deployments import Arm, Challenger
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.runtime.terminal.output_option import Format
@@ -54,6 +55,21 @@ async def test_a_champion_that_is_not_ready_names_the_acting_version() -> None:
     assert (answer.assigned.version, answer.answering.version) == (3, 1)
     assert answer.answering.version == scored.served_by.version
     assert shares_of(answer) == [(3, 10_000, 0, NOT_READY), (1, 0, 10_000, ACTS)]
+
+
+async def test_an_explanation_shows_what_requests_must_and_may_have(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with open_world() as world:
+        await deploy_with_ready(world, 1, champion=1)
+
+        answer = explained(world, "u1")
+        print_explained("u1", answer, Format.TABLE)
+
+    told = capsys.readouterr().out
+    assert contract_from_wire(answer.contract) == CONTRACT
+    assert "requests must have: user" in told
+    assert "2 features; unit key: user" in told
 
 
 async def test_a_challenger_that_is_not_ready_leaves_its_units_to_the_champion() -> None:
