@@ -17,6 +17,7 @@ from understudy.domain.errors import (
 )
 from understudy.domain.features import FeatureRef, FeatureView, ViewKind
 from understudy.domain.logged_ids import IdForm
+from understudy.features.cli.audit_output import print_audit
 from understudy.features.cli.options import StoreUrl, ViewsFile
 from understudy.runtime.log_key import LogIdsOption, LogKeyFile, read_logged_ids
 from understudy.runtime.terminal.json_output import print_json
@@ -25,7 +26,6 @@ from understudy.runtime.terminal.screen import Screen
 from understudy.runtime.written_files import writing
 
 if TYPE_CHECKING:
-    from understudy.features.history.audit import AuditReport
     from understudy.features.history.freshness import ViewFreshness
     from understudy.features.loading.history_files import HistorySource
 
@@ -141,7 +141,7 @@ def audit(
         tolerance=tolerance,
         worst=worst,
     )
-    _print_audit(report, output)
+    print_audit(report, output)
     if report.matched_rows == 0:
         raise InconclusiveError(
             f"none of {report.logged_rows} logged rows has its entity in the history, and "
@@ -152,41 +152,6 @@ def audit(
     )
     if faults:
         raise CheckFailedError("; ".join(faults))
-
-
-def _print_audit(report: "AuditReport", output: Format) -> None:
-    features = [
-        {**asdict(feature), "mismatch_rate": feature.mismatch_rate} for feature in report.features
-    ]
-    if output is Format.JSON:
-        print_json({**asdict(report), "mismatch_rate": report.mismatch_rate, "features": features})
-        return
-    screen = Screen()
-    screen.say(f"{report.matched_rows} of {report.logged_rows} logged rows are in the history")
-    if report.unknown_rows:
-        screen.say(f"unknown: {report.unknown_rows} rows that a version scored have no values")
-    columns = ("name", "compared", "mismatches", "mismatch_rate", "largest_difference")
-    screen.rows(features, columns=(*columns, "replaced", "unknown"))
-    _say_statuses(report, screen)
-    if report.left_out:
-        screen.say(f"not compared: {', '.join(report.left_out)}")
-    for feature in report.features:
-        for case in feature.worst:
-            screen.say(
-                f"  {feature.name}: {case.key} was served {case.served:.9g} ({case.status}), "
-                f"history has {case.expected:.9g}"
-            )
-
-
-def _say_statuses(report: "AuditReport", screen: Screen) -> None:
-    """Show the values of each status, if there is any but the usual one."""
-    rows = [
-        {"name": feature.name, **asdict(each)}
-        for feature in report.features
-        for each in feature.by_status
-    ]
-    if any(row["status"] != "present" for row in rows):
-        screen.rows(rows, columns=("name", "status", "values", "mismatches"))
 
 
 def freshness(
