@@ -74,7 +74,7 @@ def wordy(host: int, digest: str) -> pb.ReportScorersRequest:
     """Return the largest report that is legal by itself: 256 scorers with long texts."""
     process = pb.ScorerProcess(
         ref=pb.VersionRef(model="fraud", number=1),
-        address="h" * 290 + ":9000",
+        address="h" * 290 + f":{9000 + host}",  # an address belongs to one host
         state=pb.SCORER_STATE_READY,
         artifact_digest=digest,
         last_error="\N{EARTH GLOBE EUROPE-AFRICA}" * 1000,
