@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from router.decisions.priority import Priority
-from router.decisions.row_limit import RowLimit, RowLimitPolicy, retry_after_ms
+from router.decisions.row_limit import RowLimit, RowLimitPolicy, retry_after_ms, seen_rows
 from understudy.domain.errors import OverloadedError
 
 
@@ -17,6 +17,7 @@ class Gate:
         self.limit = RowLimit(policy, float(policy.most_rows))
         self.outstanding_rows = 0
         self.outstanding_bytes = 0
+        self._rows = [0 for _ in Priority]  # outstanding, by priority
         self.refused_rows = 0
         self._most_bytes = most_bytes
         self._now_s = now_s
@@ -33,6 +34,7 @@ class Gate:
         self.check_room(rows, priority, size_bytes)
         self.outstanding_rows += rows
         self.outstanding_bytes += size_bytes
+        self._rows[priority] += rows
 
     def check_room(self, rows: int, priority: Priority, size_bytes: int = 0) -> None:
         """Return if `rows` could enter now; a large call checks for one row before it is read.
@@ -41,7 +43,7 @@ class Gate:
             OverloadedError: as in `enter`.
         """
         if self.outstanding_rows and (
-            self.outstanding_rows + rows > self._thresholds[priority]
+            seen_rows(self._rows, self._thresholds, priority) + rows > self._thresholds[priority]
             or self.outstanding_bytes + size_bytes > self._most_bytes
         ):
             self.refused_rows += rows
@@ -54,9 +56,10 @@ class Gate:
                 ),
             )
 
-    def leave(self, rows: int, size_bytes: int = 0) -> None:
+    def leave(self, rows: int, priority: Priority, size_bytes: int = 0) -> None:
         self.outstanding_rows -= rows
         self.outstanding_bytes -= size_bytes
+        self._rows[priority] -= rows
 
     def after_batch(self, queue_s: float, outstanding_rows: int) -> None:
         """Adapt the limit after a batch.

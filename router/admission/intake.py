@@ -97,7 +97,7 @@ class Intake:
 
     def leave(self, call: UnreadCall) -> None:
         """Count a call out, whether answered or given up."""
-        self._gate.leave(1, len(call.received))
+        self._gate.leave(1, call.priority, len(call.received))
         group = call.group
         if group is not None and group.left:
             group.left -= 1

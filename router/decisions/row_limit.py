@@ -6,6 +6,7 @@ is forgotten with time: an overload must not cause refusals of large calls for h
 Pure; one decision per batch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from router.decisions.priority import Priority
@@ -61,6 +62,23 @@ class RowLimit:
 
     def mirror_threshold(self) -> int:
         return int(self.rows * MIRROR_SHARE)
+
+
+def seen_rows(rows: Sequence[int], thresholds: Sequence[int], priority: Priority) -> int:
+    """Return the outstanding rows that count against a call of `priority`.
+
+    Rows of lower priorities count up to their own share only: a ScoreBatch of 10,000 may enter an
+    empty router, and must not fill it for all others until it is answered.
+
+    Args:
+        rows: outstanding, by priority.
+        thresholds: see `RowLimit.thresholds`.
+        priority: of the call.
+    """
+    lower = 0
+    for each in range(len(rows) - 1, priority, -1):
+        lower = min(lower + rows[each], thresholds[each])
+    return lower + sum(rows[: priority + 1])
 
 
 def retry_after_ms(*, outstanding_rows: int, limit_rows: float, wanted_queue_s: float) -> int:

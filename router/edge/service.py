@@ -123,7 +123,7 @@ class ScoringService:
                 call.live.submit(call)
                 return await answer
             finally:
-                self._gate.leave(rows, len(received))
+                self._gate.leave(rows, Priority.BATCH, len(received))
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._count_refusal(error)
             await abort_with(context, error, rpc="ScoreBatch")
@@ -169,7 +169,7 @@ class ScoringService:
             try:
                 await self._outcomes.record(parted, until_s=until_s)
             finally:
-                self._gate.leave(rows, len(received))
+                self._gate.leave(rows, Priority.BATCH, len(received))
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._count_refusal(error)
             await abort_with(context, error, rpc="RecordOutcomes")

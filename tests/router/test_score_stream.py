@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
+from router.decisions.priority import Priority
 from tests.router.fakes import FakeScorer
 from tests.router.samples import MODEL
 from tests.router.served import LIMITS, Served, open_served
@@ -176,7 +177,7 @@ async def test_a_full_router_refuses_each_message_with_a_time_to_retry(
     served: Served,
 ) -> None:
     caller = Caller(requests(3))
-    served.world.gate.outstanding_rows = 100_000
+    served.world.gate.enter(100_000, Priority.LIVE)
 
     async with caller.streaming(served) as call:
         await call

@@ -175,7 +175,7 @@ async def test_a_full_router_refuses_every_rpc_with_the_time_of_a_retry(
         error = await status_of(call(REQUESTS[method]))
         status = error.code().value[0]
         retry_after_ms = int(dict(error.trailing_metadata() or ())[PUSHBACK_KEY])
-    served.world.gate.leave(1_000)
+    served.world.gate.leave(1_000, Priority.LIVE)
 
     assert status == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
     assert retry_after_ms > 0
@@ -376,7 +376,7 @@ async def test_bytes_that_are_not_a_request_never_reach_the_model(served: Served
 
 
 async def test_a_full_router_refuses_at_once_with_a_time_to_retry(served: Served) -> None:
-    served.world.gate.outstanding_rows = 100_000
+    served.world.gate.enter(100_000, Priority.LIVE)
 
     error = await status_of(served.stub.Score(request()))
 
