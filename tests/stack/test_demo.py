@@ -99,7 +99,7 @@ async def test_a_demo_that_cannot_start_reports_the_cause(tmp_path: Path) -> Non
     async with running("demo", "--dir", str(tmp_path / "d"), ROUTER_WORKERSS="2") as process:
         output = await output_of(process)
 
-    assert process.returncode == exit_codes.UNAVAILABLE
+    assert process.returncode == exit_codes.USAGE
     assert "ROUTER_WORKERSS" in output
 
 
