@@ -1,4 +1,4 @@
-"""Commands that block a version, and lift the block."""
+"""Commands that take something out by hand: a version, or a host that is gone."""
 
 from typing import Annotated
 
@@ -56,6 +56,28 @@ def unblock(
     with RegistryClient(registry, actor=actor) as client:
         done = client.set_block(_request(ref, reason, dry_run=dry_run))
         _print(ref, done, output, is_block=False)
+
+
+@app.command("forget-host")
+def forget_host(
+    host_id: Annotated[str, typer.Argument(help="name of a silent host, as in the status")],
+    *,
+    reason: Reason,
+    dry_run: DryRun = False,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Say that a silent scorer host is gone, so that routers stop asking its scorers."""
+    request = pb.ForgetHostRequest(host_id=host_id, reason=reason, dry_run=dry_run)
+    with RegistryClient(registry, actor=actor) as client:
+        done = client.forget_host(request)
+    if output is Format.JSON:
+        print_json(message_value(done))
+        return
+    verb = "is" if done.applied else "would be"
+    gone = [f"{each.ref.model}@{each.ref.number} at {each.address}" for each in done.scorers]
+    Screen().say(f"{host_id} {verb} forgotten; its scorers: {', '.join(gone) or 'none'}")
 
 
 def _request(ref: VersionRef, reason: str, *, dry_run: bool) -> pb.SetBlockRequest:

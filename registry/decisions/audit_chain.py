@@ -111,7 +111,7 @@ def discrepancies(recorded: Sequence[RecordedRow], present: Iterable[Effect]) ->
     """
     logged: Counter[Effect | None] = Counter()
     for entry in recorded:
-        if entry.row.action == Action.DRILL:
+        if entry.row.action in {Action.DRILL, Action.FORGET_HOST}:  # which leave no object
             continue
         try:
             effect = effect_of(entry.row)

@@ -98,6 +98,10 @@ class Observed:
             for name, heard in self._routers.items()
         }
 
+    def host(self, host_id: str) -> Heard[ScorersReport] | None:
+        """Return the last report of a host, or None if there is none."""
+        return self._hosts.get(host_id)
+
     def hosts(self) -> tuple[ScorerHost, ...]:
         """Return all hosts, in order of their names."""
         return tuple(

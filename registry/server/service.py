@@ -24,6 +24,7 @@ from registry.server.deployment_change import (
     changed_to_wire,
     log_change,
 )
+from registry.server.forget_host import forget_host
 from registry.server.live_state import LiveState
 from registry.server.report_wire import (
     router_report_from_wire,
@@ -233,6 +234,15 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
                     event, version=str(asked.ref), actor=asked.actor, audit_digest=done.audit_digest
                 )
             return block_to_wire(done)
+
+    async def ForgetHost(  # noqa: N802
+        self, request: pb.ForgetHostRequest, context: Context
+    ) -> pb.ForgetHostResponse:
+        async with answering(context, "ForgetHost"):
+            changer = self._parts.changer
+            return await forget_host(
+                request, context, self._live, engine=changer.engine, now=changer.now
+            )
 
     async def ReportScorers(  # noqa: N802
         self, request: pb.ReportScorersRequest, context: Context

@@ -15,6 +15,8 @@ from tests.registry.operator import (
     rows_of,
     running_registry,
 )
+from tests.registry.samples import ACTOR
+from understudy.control.identity import ACTOR_KEY
 from understudy.domain.changes import DeployChampion
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.scoring.v1.scoring_pb2 import ARM_CHALLENGER, WITHHELD_REASON_NOT_READY
@@ -98,6 +100,29 @@ async def test_a_host_that_falls_silent_keeps_its_scorers_and_is_named(seeded: P
         restarted = await Operator(channel).seen(lambda _: True)
 
     assert restarted.scorers == snapshot.scorers
+
+
+async def test_a_host_that_is_gone_is_taken_out_by_an_audited_act(seeded: Path) -> None:
+    metadata = ((ACTOR_KEY, ACTOR),)
+    request = pb.ForgetHostRequest(host_id="host-1", reason="its machine is scrapped")
+    async with running_registry(seeded, silent_after_s=0.3) as channel:
+        operator = Operator(channel)
+        await operator.change(DeployChampion(1))
+        unknown = await failure_of(operator.stub.ForgetHost(request, metadata=metadata))
+        await operator.stub.ReportScorers(await report_of(operator, "host-1"))
+        reports = await failure_of(operator.stub.ForgetHost(request, metadata=metadata))
+        await operator.seen(lambda seen: [h.news for h in seen.hosts] == [SILENT])
+
+        done = await operator.stub.ForgetHost(request, metadata=metadata)
+
+        snapshot = await operator.seen(lambda seen: not seen.scorers)
+        audit = await operator.audit()
+    assert unknown.code() is Status.NOT_FOUND
+    assert reports.code() is Status.FAILED_PRECONDITION
+    assert (done.applied, [each.host_id for each in done.scorers]) == (True, ["host-1"])
+    assert [host.host_id for host in snapshot.hosts] == ["host-1"], "routers need to know"
+    assert audit.chain_intact, audit.faults
+    assert audit.entries[-1].action == pb.ACTION_FORGET_HOST
 
 
 async def test_a_silent_host_is_forgotten_when_no_deployment_needs_it(seeded: Path) -> None:

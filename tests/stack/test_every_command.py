@@ -176,7 +176,7 @@ def test_a_command_that_needs_a_place_asks_for_it(
 def test_no_command_that_reads_is_forgotten() -> None:
     tried = {words for words, _ in READING}
     changing = {"deploy", "undeploy", "shadow", "canary", "promote", "rollback"}
-    changing |= {"fallback", "threshold", "restore", "block", "unblock"}
+    changing |= {"fallback", "threshold", "restore", "block", "unblock", "forget-host"}
     forgotten = [
         path
         for path in COMMANDS

@@ -130,6 +130,10 @@ class RegistryClient:
         """Block a version, lift its block, or report the effect of that."""
         return self._call(self._stub.SetBlock, request)
 
+    def forget_host(self, request: pb.ForgetHostRequest) -> pb.ForgetHostResponse:
+        """Declare that a silent scorer host is gone, or report the effect of that."""
+        return self._call(self._stub.ForgetHost, request)
+
     def record_drill(self, drill: pb.RecordDrillRequest) -> pb.RecordDrillResponse:
         return self._call(self._stub.RecordDrill, drill)
 

@@ -106,6 +106,7 @@ class Action(StrEnum):
     RESTORE = "restore"  # a registry, which succeeds another one
     BLOCK = "block"  # a version, which takes no part from then on
     UNBLOCK = "unblock"
+    FORGET_HOST = "forget_host"  # a silent scorer host that will not come back
 
 
 ACTIONS: dict[type[Change], Action] = {

@@ -116,6 +116,8 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """A version was blocked."""
     ACTION_UNBLOCK: _Action.ValueType  # 17
     """The block of a version was lifted."""
+    ACTION_FORGET_HOST: _Action.ValueType  # 18
+    """A silent scorer host was declared gone."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """Action of an operator. The digests of the audit log are computed over these names in lower case,
@@ -158,6 +160,8 @@ ACTION_BLOCK: Action.ValueType  # 16
 """A version was blocked."""
 ACTION_UNBLOCK: Action.ValueType  # 17
 """The block of a version was lifted."""
+ACTION_FORGET_HOST: Action.ValueType  # 18
+"""A silent scorer host was declared gone."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 class _ScorerState:
@@ -2578,6 +2582,64 @@ class SetBlockResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetBlockResponse: _TypeAlias = SetBlockResponse  # noqa: Y015
+
+@_typing.final
+class ForgetHostRequest(_message.Message):
+    """Request of ForgetHost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    host_id: _builtins.str
+    """Name of the host, as in the status."""
+    reason: _builtins.str
+    """Reason, for the audit log. 1 to 2000 printable characters."""
+    dry_run: _builtins.bool
+    """True: the effect is returned, but nothing is changed."""
+    def __init__(
+        self,
+        *,
+        host_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "host_id", b"host_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetHostRequest: _TypeAlias = ForgetHostRequest  # noqa: Y015
+
+@_typing.final
+class ForgetHostResponse(_message.Message):
+    """Response of ForgetHost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCORERS_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    applied: _builtins.bool
+    """True: the change was made. False: it was a dry run."""
+    @_builtins.property
+    def scorers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScorerProcess]:
+        """Processes of its last report, which leave the state."""
+
+    def __init__(
+        self,
+        *,
+        scorers: _abc.Iterable[Global___ScorerProcess] | None = ...,
+        applied: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "scorers", b"scorers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetHostResponse: _TypeAlias = ForgetHostResponse  # noqa: Y015
 
 @_typing.final
 class RecordDrillRequest(_message.Message):

@@ -100,6 +100,11 @@ class RegistryServiceStub(object):
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetBlockRequest.SerializeToString,
                 response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetBlockResponse.FromString,
                 _registered_method=True)
+        self.ForgetHost = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/ForgetHost',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ForgetHostRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ForgetHostResponse.FromString,
+                _registered_method=True)
         self.ReportScorers = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/ReportScorers',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ReportScorersRequest.SerializeToString,
@@ -258,6 +263,17 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ForgetHost(self, request, context):
+        """Declares that a silent scorer host is gone: its scorers leave the state that routers follow, until
+        the host reports again.
+
+        INVALID_ARGUMENT: no reason. PERMISSION_DENIED: the call names no actor. NOT_FOUND: no report of
+        that host is known. FAILED_PRECONDITION: the host reports.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReportScorers(self, request, context):
         """Accepts the report of a scorer host on its processes. It replaces the host's previous report.
 
@@ -354,6 +370,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.SetBlock,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetBlockRequest.FromString,
                     response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetBlockResponse.SerializeToString,
+            ),
+            'ForgetHost': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetHost,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ForgetHostRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ForgetHostResponse.SerializeToString,
             ),
             'ReportScorers': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportScorers,
@@ -723,6 +744,33 @@ class RegistryService(object):
             '/understudy.registry.v1.RegistryService/SetBlock',
             understudy_dot_registry_dot_v1_dot_registry__pb2.SetBlockRequest.SerializeToString,
             understudy_dot_registry_dot_v1_dot_registry__pb2.SetBlockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetHost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/ForgetHost',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ForgetHostRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ForgetHostResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -131,6 +131,13 @@ class RegistryServiceStub:
     NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or no version or
     declared fallback would be left to answer.
     """
+    ForgetHost: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ForgetHostRequest, _registry_pb2.ForgetHostResponse]
+    """Declares that a silent scorer host is gone: its scorers leave the state that routers follow, until
+    the host reports again.
+
+    INVALID_ARGUMENT: no reason. PERMISSION_DENIED: the call names no actor. NOT_FOUND: no report of
+    that host is known. FAILED_PRECONDITION: the host reports.
+    """
     ReportScorers: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ReportScorersRequest, _registry_pb2.ReportScorersResponse]
     """Accepts the report of a scorer host on its processes. It replaces the host's previous report.
 
@@ -238,6 +245,13 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     INVALID_ARGUMENT: no reason, or not a valid version. PERMISSION_DENIED: the call names no actor.
     NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or no version or
     declared fallback would be left to answer.
+    """
+    ForgetHost: _aio.UnaryUnaryMultiCallable[_registry_pb2.ForgetHostRequest, _registry_pb2.ForgetHostResponse]  # type: ignore[assignment]
+    """Declares that a silent scorer host is gone: its scorers leave the state that routers follow, until
+    the host reports again.
+
+    INVALID_ARGUMENT: no reason. PERMISSION_DENIED: the call names no actor. NOT_FOUND: no report of
+    that host is known. FAILED_PRECONDITION: the host reports.
     """
     ReportScorers: _aio.UnaryUnaryMultiCallable[_registry_pb2.ReportScorersRequest, _registry_pb2.ReportScorersResponse]  # type: ignore[assignment]
     """Accepts the report of a scorer host on its processes. It replaces the host's previous report.
@@ -421,6 +435,19 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT: no reason, or not a valid version. PERMISSION_DENIED: the call names no actor.
         NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or no version or
         declared fallback would be left to answer.
+        """
+
+    @_abc_1.abstractmethod
+    def ForgetHost(
+        self,
+        request: _registry_pb2.ForgetHostRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ForgetHostResponse, _abc.Awaitable[_registry_pb2.ForgetHostResponse]]:
+        """Declares that a silent scorer host is gone: its scorers leave the state that routers follow, until
+        the host reports again.
+
+        INVALID_ARGUMENT: no reason. PERMISSION_DENIED: the call names no actor. NOT_FOUND: no report of
+        that host is known. FAILED_PRECONDITION: the host reports.
         """
 
     @_abc_1.abstractmethod
