@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from tests.logs.builders import AT_US, outcome_batch, score_batch, shadow_batch, wait_until
 from understudy.comparison.cli.commands import app
 from understudy.domain.errors import UnavailableError
+from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.logs.import_outcomes import OutcomeColumns, import_outcomes
 from understudy.logs.reader import open_logs
 from understudy.logs.writer import LogWriter, WriterLimits
@@ -154,6 +155,32 @@ def test_a_log_that_cannot_be_read_is_unavailable(run: Run, log_dir: Path) -> No
 
     assert code == exit_codes.UNAVAILABLE
     assert "bad.parquet" in err
+
+
+def test_a_digest_under_a_key_that_no_file_has_is_refused(run: Run, tmp_path: Path) -> None:
+    keys = {name: f"a key of the logs, {name}" for name in ("ours", "old", "lost")}
+    for name, key in keys.items():
+        (tmp_path / name).write_text(key)
+        (tmp_path / name).chmod(0o600)
+    for name in ("ours", "old"):
+        with LogWriter(tmp_path / "logs", ids=LoggedIds(IdForm.KEYED, keys[name].encode())) as log:
+            log.offer(score_batch(1))
+    key_ids = {n: LoggedIds(IdForm.KEYED, key.encode()).key_id for n, key in keys.items()}
+    chosen = ("digest", "u0", "--output", "json", "--log-key-file")
+
+    code, shown, _ = run(*chosen, tmp_path / "ours", "--log-dir", tmp_path / "logs")
+    assert code == exit_codes.OK
+    files = json.loads(shown)["files"]
+    assert (files["matching"], files["unstated"]) == (1, 0)
+    assert [each["key_id"] for each in files["others"]] == [key_ids["old"]]
+
+    code, shown, failure = run(*chosen, tmp_path / "lost", "--log-dir", tmp_path / "logs")
+    assert (code, shown) == (exit_codes.USAGE, "")
+    assert all(key_ids[name] in failure for name in keys)
+
+    code, shown, _ = run(*chosen, tmp_path / "lost")
+    assert code == exit_codes.OK
+    assert json.loads(shown)["files"] is None
 
 
 def labels_in(log_dir: Path) -> list[tuple[str, float, str]]:

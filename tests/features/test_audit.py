@@ -313,6 +313,23 @@ def test_the_log_that_routers_write_can_be_audited(
     assert shares[2].defaulted == 0.25
 
 
+def test_files_of_another_key_are_left_out_and_named_or_refused_if_there_are_no_others(
+    tmp_path: Path, sources: dict[str, HistorySource]
+) -> None:
+    other = LoggedIds(IdForm.KEYED, b"the key of last year")
+    for keys, ids in ((KEYED, ["a", "b"]), (other, ["a"])):
+        with LogWriter(tmp_path / keys.key_id, ids=keys) as writer:
+            assert writer.offer(_answered(ids, [[0.2, 7.0, 2.0, 2.0]] * len(ids), None))
+    score = "score/model=m/*/*.parquet"
+
+    report = _audit(ScoreLog(str(tmp_path / "*" / score)), sources)
+
+    assert (report.logged_rows, report.matched_rows) == (2, 2)
+    assert [(each.key_id, each.files) for each in report.other_ids] == [(other.key_id, 1)]
+    with pytest.raises(InvalidInputError, match=f"--log-key-file.*{other.key_id}"):
+        _audit(ScoreLog(str(tmp_path / other.key_id / score)), sources)
+
+
 def _answered(
     ids: list[str], vectors: list[list[float]], statuses: list[list[int]] | None
 ) -> ScoreBatchLog:

@@ -4,12 +4,14 @@ The digest of an id hides it only from readers who cannot list all ids and hash 
 prevents that, so ids are keyed unless an operator declares another form.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 
 LEAST_KEY_BYTES, MOST_KEY_BYTES = 16, 64  # of BLAKE2b; a shorter key could be guessed
+ID_FORM_KEY = b"id_form"  # metadata of a file: the form of `unit_key` and `candidate_id`
+LOG_KEY_ID_KEY = b"log_key_id"  # metadata of a file: the name of the key of their digests
 _DIGEST_BYTES = 16
 _KEY_ID_BYTES = 8
 _KEY_ID_OF = b"understudy log key"
@@ -21,6 +23,26 @@ class IdForm(StrEnum):
     KEYED = "keyed"  # BLAKE2b digests of 128 bits under a secret key
     UNKEYED = "unkeyed"  # the same without a key: an id that can be guessed can be recognised
     PLAIN = "plain"  # the ids themselves
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StatedIds:
+    """The form and key of ids as a file states them, or as a command was given them."""
+
+    form: str  # an IdForm; another word if a later version of this software wrote the file
+    key_id: str  # empty if there is no key
+
+    def __str__(self) -> str:
+        return f"{self.form} under key {self.key_id}" if self.key_id else self.form
+
+
+def stated_ids(metadata: Mapping[bytes, bytes]) -> StatedIds | None:
+    """Return the form and key that the metadata of a file states; None if it states none."""
+    form = metadata.get(ID_FORM_KEY)
+    if form is None:  # not a file of ours
+        return None
+    key_id = metadata.get(LOG_KEY_ID_KEY, b"")
+    return StatedIds(form.decode(errors="replace"), key_id.decode(errors="replace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +71,11 @@ class LoggedIds:
         if not self.key:
             return ""
         return blake2b(_KEY_ID_OF, digest_size=_KEY_ID_BYTES, key=self.key).hexdigest()
+
+    @property
+    def stated(self) -> StatedIds:
+        """The form and key as the metadata of a file states them."""
+        return StatedIds(self.form.value, self.key_id)
 
     def written(self, ids: Sequence[str]) -> Sequence[str]:
         """Return `ids` as they are written, in their order."""

@@ -9,14 +9,12 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from understudy.domain.logged_ids import LoggedIds
+from understudy.domain.logged_ids import ID_FORM_KEY, LOG_KEY_ID_KEY, LoggedIds
 
 SCHEMA_VERSION = "2"  # grows when a column changes its meaning; new columns need no new number
 
 VERSION_KEY = b"understudy_log_version"
 FEATURE_NAMES_KEY = b"feature_names"  # JSON list, in the order of `features`
-ID_FORM_KEY = b"id_form"  # of `unit_key` and `candidate_id`
-LOG_KEY_ID_KEY = b"log_key_id"  # name of the key of their digests
 
 
 class LogKind(StrEnum):

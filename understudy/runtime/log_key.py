@@ -10,8 +10,9 @@ from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.runtime.secret_files import read_secret
 
 LOG_KEY_FILE = "--log-key-file"
+LOG_IDS = "--log-ids"
 LogIdsOption = Annotated[
-    IdForm, typer.Option("--log-ids", help="form of the ids in the log, as ROUTER_LOG_IDS")
+    IdForm, typer.Option(LOG_IDS, help="form of the ids in the log, as ROUTER_LOG_IDS")
 ]
 LogKeyFile = Annotated[
     Path | None,

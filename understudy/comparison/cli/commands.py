@@ -135,10 +135,24 @@ def digest(
     *,
     log_ids: LogIdsOption = IdForm.KEYED,
     log_key_file: LogKeyFile = None,
+    log_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--log-dir",
+            envvar="UNDERSTUDY_LOG_DIR",
+            help="folder of logs whose form and key of ids must be these [not compared]",
+        ),
+    ] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Show ids as the columns unit_key and candidate_id contain them, for queries."""
-    print_ids(ids, read_logged_ids(log_ids, log_key_file), output)
+    rule = read_logged_ids(log_ids, log_key_file)
+    compared = None
+    if log_dir is not None:
+        from understudy.logs.ids_in_logs import compare_ids  # noqa: PLC0415 - others start faster
+
+        compared = compare_ids(log_dir, rule)
+    print_ids(ids, rule, compared, output)
 
 
 @outcomes.command("import")

@@ -21,6 +21,8 @@ def print_audit(report: "AuditReport", output: Format) -> None:
         return
     screen = Screen()
     screen.say(f"{report.matched_rows} of {report.logged_rows} logged rows are in the history")
+    for other in report.other_ids:
+        screen.say(f"left out, because ids are written in another way: {other}")
     if report.unknown_rows:
         screen.say(f"unknown: {report.unknown_rows} rows that a version scored have no values")
     columns = ("name", "compared", "mismatches", "mismatch_rate", "largest_difference")

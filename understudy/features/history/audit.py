@@ -21,6 +21,7 @@ from understudy.features.decisions.parity import UNKNOWN, FeatureParity, parity_
 from understudy.features.history.history import AT_COLUMN, get_historical_features
 from understudy.features.history.log_files import LoggedRows, open_log, quoted
 from understudy.features.loading.history_files import HistorySource, entity_ids_in
+from understudy.runtime.files_by_ids import FilesOfIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class AuditReport:
     logged_rows: int  # with a vector
     unknown_rows: int  # without one, although a version answered: nothing can be said of them
     matched_rows: int  # rows whose entity is in the history
+    other_ids: tuple[FilesOfIds, ...]  # files left out: they state another form or key of ids
     features: tuple[FeatureParity, ...]
     left_out: tuple[str, ...]  # features that were not compared, each with the reason
 
@@ -79,10 +81,11 @@ def audit_features(
         worst: number of cases to keep per feature.
 
     Raises:
-        InvalidInputError: the log lacks these columns, or its vectors have another width.
+        InvalidInputError: the log lacks these columns, or its vectors have another width, or all of
+            its files state another form or key of ids than `keys`.
         NotFoundError: there are no log files, or there is no history.
     """
-    logged, unknown_rows = _read_log(log, max_rows)
+    logged, unknown_rows, other_ids = _read_log(log, keys, max_rows)
     names = column_names(feature_set)
     why_not = [_why_not_compared(ref, views, entity) for ref in feature_set]
     compared = [place for place, why in enumerate(why_not) if why is None]
@@ -104,6 +107,7 @@ def audit_features(
         logged_rows=len(logged),
         unknown_rows=unknown_rows,
         matched_rows=len(rows),
+        other_ids=other_ids,
         features=tuple(
             parity_of(
                 names[place],
@@ -145,8 +149,10 @@ def audit_faults(
     return [f"{kind}: {', '.join(names)}" for kind, names in found.items() if names]
 
 
-def _read_log(log: ScoreLog, max_rows: int) -> tuple[pa.Table, int]:
-    """Return sampled rows with a vector, and the number of all rows that should have one."""
+def _read_log(
+    log: ScoreLog, keys: LoggedIds, max_rows: int
+) -> tuple[pa.Table, int, tuple[FilesOfIds, ...]]:
+    """Return sampled rows with a vector, the number of rows that lack one, and the files left out."""
     vector = quoted(log.vector_column)
     columns = f"""
         CAST({quoted(log.key_column)} AS VARCHAR) AS key, {quoted(log.time_column)} AS at_utc,
@@ -155,7 +161,8 @@ def _read_log(log: ScoreLog, max_rows: int) -> tuple[pa.Table, int]:
     """
     condition = f"AND ({log.where})" if log.where else ""
     rows = f"FROM log WHERE {vector} IS NOT NULL {condition}"
-    with open_log(log.files) as logged:
+    with open_log(log.files, keys) as logged:
+        other_ids = tuple(logged.other_ids)
         (count,) = logged.table(f"SELECT count(*) AS n {rows}")["n"].to_pylist()
         without = f"FROM log WHERE {vector} IS NULL {condition} {_of_versions(logged)}"
         (unknown,) = logged.table(f"SELECT count(*) AS n {without}")["n"].to_pylist()
@@ -166,7 +173,7 @@ def _read_log(log: ScoreLog, max_rows: int) -> tuple[pa.Table, int]:
                 SELECT {columns}, row_number() OVER () - 1 AS __row {rows}
             ) WHERE __row % {step} = 0
         """)  # noqa: S608 - as above
-    return sampled, unknown
+    return sampled, unknown, other_ids
 
 
 def _of_versions(logged: LoggedRows) -> str:

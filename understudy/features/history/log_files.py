@@ -1,6 +1,6 @@
 """The score log as read by DuckDB, with our errors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,9 @@ import duckdb
 import pyarrow as pa
 
 from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.domain.logged_ids import LoggedIds
 from understudy.features.loading.source_files import matching_files
+from understudy.runtime.files_by_ids import FilesOfIds, files_by_ids
 from understudy.runtime.in_memory_sql import open_in_memory, text_literal
 
 
@@ -19,6 +21,7 @@ class LoggedRows:
 
     connection: duckdb.DuckDBPyConnection
     files: str
+    other_ids: Sequence[FilesOfIds] = ()  # files that are left out: their ids cannot be found
 
     def table(self, query: str) -> pa.Table:
         """Return the rows of `query`.
@@ -33,18 +36,27 @@ class LoggedRows:
 
 
 @contextmanager
-def open_log(files: str) -> Iterator[LoggedRows]:
+def open_log(files: str, ids: LoggedIds | None = None) -> Iterator[LoggedRows]:
     """Open Parquet files of a score log, a path or a glob.
 
     Folders named `model=` and `date=` are columns, as written by a router; others are only names.
 
+    Args:
+        files: the path or glob.
+        ids: the rule by which ids will be looked up: files that state another form or key are left
+            out. None for queries that look none up.
+
     Raises:
         NotFoundError: there are no such files.
-        InvalidInputError: a file is unreadable.
+        InvalidInputError: a file is unreadable, or all files state another form or key of ids.
     """
     paths = matching_files(files)
     if not paths:
         raise NotFoundError("score log", files)
+    other_ids: Sequence[FilesOfIds] = ()
+    if ids is not None:
+        found = files_by_ids(paths, ids)
+        paths, other_ids = list(found.searchable), found.others
     is_ours = all(_is_partitioned(path) for path in paths)
     listed = ", ".join(text_literal(str(path.resolve())) for path in paths)
     options = f"union_by_name = true, hive_partitioning = {str(is_ours).lower()}"
@@ -58,7 +70,7 @@ def open_log(files: str) -> Iterator[LoggedRows]:
             )
         except duckdb.Error as error:
             raise _fault_of(files, error) from error
-        yield LoggedRows(connection, files)
+        yield LoggedRows(connection, files, other_ids)
 
 
 def quoted(name: str) -> str:
