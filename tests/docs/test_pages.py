@@ -22,12 +22,20 @@ FILES = [
 ]
 NAMED = re.compile(r"`((?:[\w.-]+/)+[\w.*-]+\.(?:py|proto|toml|lock|in))`")
 LINKED = re.compile(r"\]\((?!https?:)([^)#]+)")
+ANCHORED = re.compile(r"\]\((?!https?:)([^)#]*)#([^)]+)\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def is_there(name: str) -> bool:
     if "*" in name:
         return any(Path(file).match(name) for file in FILES)
     return (ROOT / name).is_file() or any(file.endswith(f"/{name}") for file in FILES)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, by GitHub's rule."""
+    kept = (re.sub(r"[^\w\- ]", "", each.lower()) for each in HEADING.findall(page.read_text()))
+    return {each.strip().replace(" ", "-") for each in kept}
 
 
 @pytest.mark.parametrize("page", LIVING, ids=lambda page: page.name)
@@ -42,3 +50,12 @@ def test_every_link_of_a_page_has_a_target(page: Path) -> None:
     linked = {target.strip() for target in LINKED.findall(page.read_text())}
 
     assert [target for target in sorted(linked) if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_anchor_of_a_link_is_a_heading(page: Path) -> None:
+    linked = set(ANCHORED.findall(page.read_text()))
+
+    targets = {(page.parent / path if path else page, anchor) for path, anchor in linked}
+    missing = [f"{target}#{anchor}" for target, anchor in targets if anchor not in anchors(target)]
+    assert missing == []
