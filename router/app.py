@@ -57,7 +57,9 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     router_id = f"{socket.gethostname()}-{worker}-{os.getpid()}"
     async with AsyncExitStack() as resources:
-        store = await resources.enter_async_context(isolated_store(settings.features, log=_log))
+        store = await resources.enter_async_context(
+            isolated_store(settings.features, log=_log, ids=settings.logged_ids)
+        )
         logs = _log_writer(settings)
         logs.start()
         resources.push_async_callback(_close, "the logs", _in_thread(logs.close, _LOG_CLOSE_S))

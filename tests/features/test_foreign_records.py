@@ -18,6 +18,7 @@ from tests.router.world import open_world
 from tests.stack.waiting import until
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import BinsLayout, FeatureView
+from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.features.adapters.aerospike_client import AerospikeOptions
 from understudy.features.adapters.isolated_store import reading_process
 from understudy.features.adapters.withheld_ids import (
@@ -39,6 +40,8 @@ PEOPLE = a_view("people", bins=BinsLayout("people", "event_ms"))
 WIDE = a_view("wide", floats(70), entity="user", bins=BinsLayout("wide"))
 JOHN = a_record(PEOPLE)
 IDS = [f"u{number}" for number in range(12)]
+CANARY = "canary-entity"
+LOGGED = LoggedIds(IdForm.KEYED, b"a key of the logs")
 
 
 @pytest.fixture
@@ -144,16 +147,17 @@ async def test_a_foreign_bin_that_a_view_does_not_name_costs_only_views_that_rea
 
 @pytest.mark.fault
 async def test_a_record_that_ends_readers_costs_a_router_one_level_of_its_own_entity(
-    node: AerospikeNode,
+    node: AerospikeNode, capfd: pytest.CaptureFixture[str]
 ) -> None:
     view = FeatureView("scored", 1, "user", VIEW.features, bins=BinsLayout("scored", "event_ms"))
     record = pack_record(
         record_format(view), {"amount": 2.0, "count": 1.0}, event_time_ms=round(UTC_S * 1000)
     )
     writer = open_writer(node.url)
-    writer.write(view, [(each, record) for each in IDS], mark=None)
+    ids = [*IDS, CANARY]
+    writer.write(view, [(each, record) for each in ids], mark=None)
     writer.close_now()
-    put_bins(node.port, node.namespace, "scored", "u7", {"amount": (TEXT, LATIN_1)})
+    put_bins(node.port, node.namespace, "scored", CANARY, {"amount": (TEXT, LATIN_1)})
     with capture_logs() as lines:
         async with (
             reading_process(
@@ -162,6 +166,7 @@ async def test_a_record_that_ends_readers_costs_a_router_one_level_of_its_own_en
                 options_of(node),
                 lambda: None,
                 log=structlog.get_logger(),
+                ids=LOGGED,
                 puts_aside=True,
             ) as store,
             open_world(read_from=store, feature_slow_s=WAIT_S) as world,
@@ -170,23 +175,29 @@ async def test_a_record_that_ends_readers_costs_a_router_one_level_of_its_own_en
 
             async def levels() -> dict[str, int]:
                 answers = await asyncio.gather(
-                    *[world.score(each, remaining_s=WAIT_S) for each in IDS]
+                    *[world.score(each, remaining_s=WAIT_S) for each in ids]
                 )
                 return {
                     each: int(answer.degradation.level)
-                    for each, answer in zip(IDS, answers, strict=True)
+                    for each, answer in zip(ids, answers, strict=True)
                 }
 
             async def are_read() -> bool:
                 full = pb.DEGRADATION_LEVEL_FULL
-                return {each for each, level in (await levels()).items() if level != full} == {"u7"}
+                return {each for each, level in (await levels()).items() if level != full} == {
+                    CANARY
+                }
 
             await until(are_read)
             assert world.counters.failures.total() == 0
             assert world.counters.degraded[MODEL, STORE_ANSWERED_IN_PART] > 0
 
     named = [each for each in lines if each["event"] == "entity_put_aside"]
-    assert [(each["view"], each["entity_id"]) for each in named] == [("scored@1", "u7")]
+    (digest,) = LOGGED.written([CANARY])
+    assert [(each["view"], each["logged_as"], each["log_key_id"]) for each in named] == [
+        ("scored@1", digest, LOGGED.key_id)
+    ]
+    assert CANARY not in f"{lines}{capfd.readouterr()}"
 
 
 @given(st.sets(st.integers(0, 299), max_size=5), st.integers(1, 300))

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from understudy.domain.errors import InvalidInputError
+from understudy.domain.logged_ids import LoggedIds
 from understudy.features.ports import FeatureWriter, InspectableStore
 from understudy.features.serving.cached_store import CachedStore
 
@@ -44,12 +45,12 @@ def open_store(url: str) -> InspectableStore:
 
 @asynccontextmanager
 async def isolated_store(
-    url: str, *, log: "StoreLog | None" = None
+    url: str, *, log: "StoreLog | None" = None, ids: LoggedIds | None = None
 ) -> AsyncIterator[InspectableStore]:
     """Open the store at `url` for reading through a process of its own, and close it.
 
     Whatever the store contains, or if it does not exist: only reads fail, until it is well.
-    `log` receives its faults; `InspectableStore.troubles` lists those of the moment.
+    `log` receives its faults, with ids by the rule `ids` or without them; `InspectableStore.troubles` lists those of the moment.
 
     Raises:
         InvalidInputError: `url` names no known kind of store, or a setting is invalid.
@@ -60,7 +61,13 @@ async def isolated_store(
     # Damage of an LMDB file is found when it is opened; a foreign record only when it is read.
     puts_aside = _lmdb_path(url) is None
     async with reading_process(
-        url, _READER, _opening_of(url), _signature_of(url), log=log, puts_aside=puts_aside
+        url,
+        _READER,
+        _opening_of(url),
+        _signature_of(url),
+        log=log,
+        ids=ids,
+        puts_aside=puts_aside,
     ) as store:
         yield _cached(url, store)
 

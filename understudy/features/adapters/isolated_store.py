@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
+from understudy.domain.logged_ids import LoggedIds
 from understudy.domain.restarts import RestartPolicy
 from understudy.features.adapters.prober import Prober
 from understudy.features.adapters.quarantine import AGAIN_AFTER_S, Quarantine
@@ -43,6 +44,7 @@ async def reading_process(
     signature: Callable[[], Hashable],
     *,
     log: StoreLog | None = None,
+    ids: LoggedIds | None = None,
     puts_aside: bool = False,
     again_after_s: float = AGAIN_AFTER_S,
 ) -> AsyncIterator["IsolatedStore"]:
@@ -54,6 +56,7 @@ async def reading_process(
         opening: sent to the reader, for it to open the store.
         signature: changes when a store that could not be opened is worth another try.
         log: receives faults; None if they are only of interest to reads.
+        ids: the rule by which `log` contains ids; None if it contains none.
         puts_aside: find the ids whose records end the reader, and read them no more.
         again_after_s: the interval between trials of ids put aside.
     """
@@ -61,7 +64,9 @@ async def reading_process(
     program = ReaderProgram(module, url, opening)
     heard = log or NoLog()
     quarantine = (
-        Quarantine(url, Prober(program), heard, again_after_s=again_after_s) if puts_aside else None
+        Quarantine(url, Prober(program), heard, ids=ids, again_after_s=again_after_s)
+        if puts_aside
+        else None
     )
     store = IsolatedStore(url, heard, quarantine)
     keeping = asyncio.ensure_future(store.keep(program, signature, stop))

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Final
 
 from understudy.domain.errors import UnavailableError
+from understudy.domain.logged_ids import LoggedIds
 from understudy.features.adapters.prober import Prober
 from understudy.features.adapters.store_log import StoreLog
 from understudy.features.adapters.withheld_ids import Suspect, WithheldIds, suspects_in
@@ -20,14 +21,24 @@ class Quarantine:
     """Withholds all ids of the reads that were pending when a reader ended, until they are judged.
 
     Each is read by a probe, a process of its own. Those that end it are put aside: they are not
-    read, and named in the log. From time to time one of them is tried again.
+    read, and reported in the log. From time to time one of them is tried again.
     """
 
-    def __init__(self, url: str, prober: Prober, log: StoreLog, *, again_after_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        prober: Prober,
+        log: StoreLog,
+        *,
+        ids: LoggedIds | None,
+        again_after_s: float,
+    ) -> None:
+        """`ids` is the rule by which `log` contains ids; None if it contains none."""
         self.withheld = WithheldIds()
         self._url = url
         self._prober = prober
         self._log = log
+        self._ids = ids
         self._again_after_s = again_after_s
         self._has_suspects = asyncio.Event()
 
@@ -63,8 +74,15 @@ class Quarantine:
         before = self.withheld.put_aside()
         self.withheld.judge(suspects, guilty)
         after = self.withheld.put_aside()
-        # The id is needed to mend its record: the one exception to hashed ids in logs.
         for view, entity_id in sorted(after - before):
-            self._log.error("entity_put_aside", store=self._url, view=view, entity_id=entity_id)
+            self._log.error("entity_put_aside", **self._facts(view, entity_id))
         for view, entity_id in sorted(before - after):
-            self._log.info("entity_read_again", store=self._url, view=view, entity_id=entity_id)
+            self._log.info("entity_read_again", **self._facts(view, entity_id))
+
+    def _facts(self, view: str, entity_id: str) -> dict[str, object]:
+        # An operator who must mend the record reads its id in the router's status.
+        facts: dict[str, object] = {"store": self._url, "view": view}
+        if self._ids is None:
+            return facts
+        (logged_as,) = self._ids.written([entity_id])
+        return {**facts, "logged_as": logged_as, "log_key_id": self._ids.key_id or None}

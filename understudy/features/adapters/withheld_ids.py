@@ -10,7 +10,7 @@ from understudy.features.ports import UNANSWERED, ViewRead
 
 MOST_SUSPECTS: Final = 10_000  # the rows of one request
 MOST_PUT_ASIDE: Final = 1_000
-_SHOWN: Final = 3
+_SHOWN: Final = 20  # in the status, the only place that has the ids themselves
 
 Name = tuple[str, str]  # view, id
 
