@@ -63,7 +63,7 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
         logs = _log_writer(settings)
         logs.start()
         resources.push_async_callback(_close, "the logs", _in_thread(logs.close, _LOG_CLOSE_S))
-        belief = Belief(settings.state_dir / "last-snapshot.pb")
+        belief = Belief(settings.state_dir / "last-snapshot")
         channel = open_registry_channel(settings.registry)
         resources.push_async_callback(_close, "the registry's channel", channel.close)
         async with asyncio.TaskGroup() as tasks:

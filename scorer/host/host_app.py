@@ -42,7 +42,7 @@ async def host(settings: HostSettings) -> int:
         server = new_server()
         health = add_health_and_reflection(server, ())
         _log.info("bound", listen=settings.listen, port=bind(server, settings.listen))
-        belief = Belief(settings.dir / "snapshot.pb")
+        belief = Belief(settings.dir / "last-snapshot")
         cache = ArtifactCache(
             settings.dir, channel, timeout_s=_FETCH_TIMEOUT_S, keep_s=settings.keep_artifacts_s
         )

@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from understudy.control.belief import Belief
+from understudy.control.sealed_state import unsealed
 from understudy.control.wire import snapshot_from_wire, snapshot_to_wire
 from understudy.domain.belief import RefusalReason
 from understudy.domain.deployments import Deployment
@@ -52,7 +56,8 @@ def test_a_state_is_remembered_as_it_was_received(tmp_path: Path) -> None:
     assert accepted is not None
     belief.remember(accepted)
 
-    assert pb.Snapshot.FromString((tmp_path / "s.pb").read_bytes()) == message
+    content = unsealed((tmp_path / "s.pb").read_bytes())
+    assert pb.Snapshot.FromString(content) == message
 
 
 def test_a_refused_state_is_not_remembered(tmp_path: Path) -> None:
@@ -101,14 +106,46 @@ def test_each_change_of_the_refusal_is_logged_once(tmp_path: Path) -> None:
     assert belief.refusal is None
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00damaged"])
-def test_a_damaged_file_is_not_a_state(tmp_path: Path, content: bytes) -> None:
+@given(place=st.integers(0, 10_000), flipped=st.none() | st.integers(1, 255))
+def test_a_file_that_is_cut_or_differs_in_a_bit_is_no_state_and_reported(
+    place: int, flipped: int | None
+) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "s.pb"
+        believing(OURS, path)
+        whole = path.read_bytes()
+        at = place % len(whole)
+        damaged = bytearray(whole if flipped is not None else whole[:at])
+        if flipped is not None:
+            damaged[at] ^= flipped
+        path.write_bytes(damaged)
+
+        with capture_logs() as lines:
+            belief = Belief(path)
+
+        assert belief.snapshot is None
+        assert belief.file_refused
+        assert [each["event"] for each in lines] == ["remembered_snapshot_refused"]
+        accepted = belief.take(snapshot_to_wire(THEIRS))  # as a process without a state does
+        assert accepted == THEIRS
+        belief.remember(THEIRS)
+        assert Belief(path).snapshot == THEIRS
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00damaged", snapshot_to_wire(OURS).SerializeToString()]
+)
+def test_a_file_without_length_and_digest_is_no_state(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "s.pb").write_bytes(content)
 
     belief = Belief(tmp_path / "s.pb")
 
     assert belief.snapshot is None
-    assert belief.take(snapshot_to_wire(THEIRS)) == THEIRS
+    assert belief.file_refused
+
+
+def test_an_absent_file_is_not_refused(tmp_path: Path) -> None:
+    assert not Belief(tmp_path / "s.pb").file_refused
 
 
 def test_an_empty_message_is_not_a_state() -> None:

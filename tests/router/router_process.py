@@ -21,6 +21,7 @@ from tests.router.samples import VIEW, ready_processes, spec
 from tests.router.scorer_stream import answering_each
 from tests.stack.waiting import until
 from understudy.control import wire
+from understudy.control.sealed_state import sealed
 from understudy.domain.deployments import Deployment
 from understudy.domain.snapshots import Snapshot, VersionSpec
 from understudy.features.decisions.record_format import pack_record, record_format
@@ -240,4 +241,4 @@ def _remember(
 ) -> None:
     snapshot = Snapshot("a test", 1, (deployment,), tuple(specs), ready_processes(ready))
     message = wire.snapshot_to_wire(snapshot)
-    (root / "last-snapshot.pb").write_bytes(message.SerializeToString())
+    (root / "last-snapshot").write_bytes(sealed(message.SerializeToString()))

@@ -13,6 +13,7 @@ from router.app import serve
 from router.settings import RouterSettings
 from router.workers import reserved
 from tests.router.test_metrics import scrape
+from understudy.control.sealed_state import sealed
 from understudy.domain.logged_ids import IdForm
 from understudy.features.stores import open_writer
 from understudy.registry.v1 import registry_pb2
@@ -25,7 +26,7 @@ from understudy.scoring.v1 import scoring_pb2_grpc
 async def open_router(root: Path, **settings: Any) -> AsyncIterator[grpc.aio.Channel]:
     """Run a router without a registry, with a stored snapshot that has no deployment."""
     snapshot = registry_pb2.Snapshot(lineage="a test", sequence=1)
-    (root / "last-snapshot.pb").write_bytes(snapshot.SerializeToString())
+    (root / "last-snapshot").write_bytes(sealed(snapshot.SerializeToString()))
     open_writer(f"lmdb:{root / 'features.lmdb'}").close_now()
     stop = asyncio.Event()
     with reserved("127.0.0.1:0") as address:

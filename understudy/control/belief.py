@@ -6,9 +6,10 @@ from pathlib import Path
 import structlog
 from google.protobuf.message import DecodeError
 
+from understudy.control.sealed_state import sealed, unsealed
 from understudy.control.wire import snapshot_from_wire, snapshot_to_wire
 from understudy.domain.belief import Refusal, WatcherBelief, judge
-from understudy.domain.errors import InvalidInputError
+from understudy.domain.errors import CorruptedError, InvalidInputError
 from understudy.domain.snapshots import Snapshot
 from understudy.registry.v1 import registry_pb2
 
@@ -20,13 +21,17 @@ class Belief:
 
     Args:
         remember_at: file with the last state in effect; None for a process that remembers none. If
-            it exists, its state is in effect from the start, also while the registry is away.
+            it exists, its state is in effect from the start, also while the registry is away. A
+            damaged file is reported in the log and by `file_refused`, and counts as none.
     """
 
     def __init__(self, remember_at: Path | None = None) -> None:
         self._remember_at = remember_at
         self._message: registry_pb2.Snapshot | None = None  # of the state in effect, if received
-        self.snapshot = None if remember_at is None else _read(remember_at)
+        self.snapshot: Snapshot | None = None
+        self.file_refused = False  # at the start: it was there and could not be used
+        if remember_at is not None:
+            self.snapshot, self.file_refused = _read(remember_at)
         self.refusal: Refusal | None = None  # of the latest received state; None if it was accepted
         self.refused_states = 0  # received and refused since the start
         if self.snapshot is not None:
@@ -81,17 +86,21 @@ class Belief:
         message = self._message if acting is self.snapshot else None
         if message is None:  # not as received: parts of an earlier state act
             message = snapshot_to_wire(acting)
-        _write(self._remember_at, message.SerializeToString())
+        _write(self._remember_at, sealed(message.SerializeToString()))
 
 
-def _read(path: Path) -> Snapshot | None:
+def _read(path: Path) -> tuple[Snapshot | None, bool]:
+    """Return the remembered state, if it can be used, and whether there is a file that cannot."""
     try:
-        return snapshot_from_wire(registry_pb2.Snapshot.FromString(path.read_bytes()))
+        content = unsealed(path.read_bytes())
+        return snapshot_from_wire(registry_pb2.Snapshot.FromString(content)), False
     except FileNotFoundError:
-        return None
+        return None, False
+    except CorruptedError as error:
+        _log.error("remembered_snapshot_refused", path=str(path), why=str(error))
     except (OSError, DecodeError, InvalidInputError, ValueError, KeyError):
-        _log.exception("remembered_snapshot_unreadable", path=str(path))
-        return None
+        _log.exception("remembered_snapshot_refused", path=str(path))
+    return None, True
 
 
 def _write(path: Path, content: bytes) -> None:
