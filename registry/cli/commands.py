@@ -117,7 +117,7 @@ def check(
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Say what keeps a version from being registered; register nothing."""
+    """Show the gate's findings about a version; register nothing."""
     with RegistryClient(registry, actor=actor) as client:
         version = _new_version(model, artifact, provenance, views, score_output, "check")
         response = client.check(version)
@@ -193,7 +193,7 @@ def status(
     registry: Registry = DEFAULT_REGISTRY,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show what is declared and what is observed."""
+    """Show the declared state next to the reports of hosts and routers."""
     with RegistryClient(registry) as client:
         print_status(client.get_status(model or None), output)
 
@@ -204,7 +204,7 @@ def audit(
     registry: Registry = DEFAULT_REGISTRY,
     output: Output = Format.TABLE,
 ) -> None:
-    """List who changed what, when and why; fails when the log was tampered with."""
+    """List all changes with actor, time and reason; fails if the log was tampered with."""
     with RegistryClient(registry) as client:
         response = client.list_audit(model or None)
         print_audit(response, output)

@@ -47,7 +47,7 @@ def contract(
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show which entities and features requests must and may have, or change that on purpose."""
+    """Show the entities and features that requests must and may have, or change them on purpose."""
     change = ContractChange(
         require_entities=tuple(require),
         release_entities=tuple(release),

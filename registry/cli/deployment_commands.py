@@ -159,7 +159,7 @@ def rollback(
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Undo the last change, whatever it was, or return to a revision: by a new one equal to it."""
+    """Undo the last change of any kind, or return to a revision, by a new one equal to it."""
     how = _How(reason, dry_run, expect_revision, registry, actor, output)
     _change(checked_model_name(model), Rollback(to_revision), how)
 
@@ -199,7 +199,7 @@ def fallback(
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Say what answers when the model cannot; replaces the whole ladder, no option clears it."""
+    """Set the answers for a model that fails; replaces the whole ladder, no option clears it."""
     how = _How(reason, dry_run, expect_revision, registry, actor, output)
     ladder = Fallback(
         version=version,

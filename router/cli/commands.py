@@ -127,7 +127,7 @@ def worker(
 
 @app.command()
 def status(state_dir: StateDir, output: Output = Format.TABLE) -> None:
-    """Show what each worker serves, answered, mirrored and logged, and any problems."""
+    """Show the state, answers, mirrors and logs of each worker, and any problems."""
     answers = ask_workers(state_dir, get_status)
     print_status(list(answers.by_worker.values()), output)
     answers.require_all()
