@@ -19,7 +19,7 @@ from router.books.request_log import RequestLogLines
 from router.edge.admin_service import SERVICE as ADMIN_SERVICE
 from router.edge.admin_service import RouterAdminService, add_router_admin, model_states
 from router.edge.answers import ProtobufResponder
-from router.edge.metrics import RouterCollector, serve_metrics
+from router.edge.metrics import RouterCollector
 from router.edge.score_stream import OpenLimits
 from router.edge.service import SERVICE, ScoringService, ServiceLimits
 from router.pipeline import Pipeline, PipelinePorts, open_pipeline
@@ -36,6 +36,7 @@ from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.io_threads import keep_io_threads_back
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, within
+from understudy.runtime.metrics_endpoint import serve_metrics
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import ServerGroup, add_health_and_reflection, bind, new_server
 

@@ -125,6 +125,10 @@ class HostSettings(ProcessSettings):
         "unix", description="unix for sockets below dir, or the IP that scorers bind"
     )
 
+    metrics_port: int | None = Field(
+        None, ge=1, le=65_535, description="the host's own Prometheus port; none for no metrics"
+    )
+    metrics_ip: str = Field("127.0.0.1", description="address of the host's own metrics")
     first_metrics_port: int | None = Field(
         None, ge=1, le=65_000, description="metrics port of the first scorer; the others follow"
     )
@@ -188,4 +192,16 @@ class HostSettings(ProcessSettings):
             raise ValueError("drain_grace_s must be below kill_after_s")
         if self.first_back_off_s > self.longest_back_off_s:
             raise ValueError("first_back_off_s must be at most longest_back_off_s")
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_act(self) -> Self:
+        own, first = self.metrics_port, self.first_metrics_port
+        if own is not None and first is not None and own >= first:
+            raise ValueError(
+                f"metrics_port is {own} and must be below first_metrics_port, {first}: "
+                "the ports from there on are for scorers"
+            )
+        if own is None and "metrics_ip" in self.model_fields_set:
+            raise ValueError("metrics_ip has no effect without metrics_port")
         return self

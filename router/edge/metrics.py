@@ -1,10 +1,8 @@
 """The counters as Prometheus metrics. They are read on a scrape, without any work per request."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -18,11 +16,8 @@ from router.edge.explain import withheld_bp
 from router.pipeline import Pipeline
 from router.revision.live_model import LiveModel
 from understudy.control.belief import Belief
-from understudy.domain.belief import RefusalReason
-from understudy.domain.errors import UnavailableError
+from understudy.control.belief_metrics import belief_metrics
 from understudy.domain.snapshots import News
-
-_LONGEST_READ_S = 5.0  # limit on a scrape's wait for the event loop; then it fails
 
 
 class RouterCollector(Collector):
@@ -73,7 +68,7 @@ class RouterCollector(Collector):
             int(self._features.is_open),
         )
         yield from self._troubles()
-        yield from self._registry()
+        yield from belief_metrics("understudy_router", self._belief)
         yield from self._live()
         yield from self._reported()
         yield from self._mirrors()
@@ -128,24 +123,6 @@ class RouterCollector(Collector):
                     where = (live.deployment.model, str(number), puller.address)
                     breakers.add_metric(where, int(not puller.guarded.is_closed))
         yield breakers
-
-    def _registry(self) -> Iterator[Metric]:
-        refused = GaugeMetricFamily(
-            "understudy_router_registry_refused",
-            "1 while the latest state of the registry is refused and an earlier one is in effect",
-            labels=("reason",),
-        )
-        refusal = self._belief.refusal
-        for reason in RefusalReason:
-            refused.add_metric(
-                (reason.value,), int(refusal is not None and refusal.reason is reason)
-            )
-        yield refused
-        yield CounterMetricFamily(
-            "understudy_router_refused_snapshots",
-            "States of the registry that were received and refused",
-            self._belief.refused_states,
-        )
 
     def _store(self) -> Metric:
         events = CounterMetricFamily(
@@ -250,46 +227,3 @@ def _acting(model: LiveModel) -> tuple[str, str, str, str]:
         "none" if version is None else str(version),
         "" if because is None else because.value,
     )
-
-
-def serve_metrics(host: str, port: int, collector: Collector) -> Callable[[], None]:
-    """Serve /metrics on `host:port` from daemon threads; return a function that stops it.
-
-    Call it inside the event loop whose thread changes the state that `collector` reads, and call
-    the returned function outside of it.
-
-    Raises:
-        UnavailableError: the address cannot be bound, e.g. the port is in use.
-    """
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_ReadInLoop(collector, asyncio.get_running_loop()))
-    try:
-        server, thread = start_http_server(port, addr=host, registry=registry)
-    except OSError as error:
-        raise UnavailableError(f"metrics address {host}:{port}", str(error)) from error
-
-    def close() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return close
-
-
-class _ReadInLoop(Collector):
-    """Collects in the event loop's thread: its dicts change while other threads iterate them."""
-
-    def __init__(self, collector: Collector, loop: asyncio.AbstractEventLoop) -> None:
-        self._collector = collector
-        self._loop = loop
-
-    def collect(self) -> Iterator[Metric]:
-        async def read() -> list[Metric]:
-            return list(self._collector.collect())
-
-        reading = asyncio.run_coroutine_threadsafe(read(), self._loop)
-        try:
-            return iter(reading.result(_LONGEST_READ_S))
-        except TimeoutError:
-            reading.cancel()
-            raise

@@ -13,6 +13,7 @@ from scorer.decisions.fleet import undescribed_versions, wanted_places
 from scorer.host.addresses import Addresses
 from scorer.host.artifact_cache import ArtifactCache
 from scorer.host.fleet import Fleet
+from scorer.host.metrics import metrics_served
 from scorer.settings import HostSettings
 from understudy.control.belief import Belief
 from understudy.control.registry_watch import follow, open_registry_channel
@@ -43,6 +44,7 @@ async def host(settings: HostSettings) -> int:
         health = add_health_and_reflection(server, ())
         _log.info("bound", listen=settings.listen, port=bind(server, settings.listen))
         belief = Belief(settings.dir / "last-snapshot")
+        await resources.enter_async_context(metrics_served(settings, belief))
         cache = ArtifactCache(
             settings.dir, channel, timeout_s=_FETCH_TIMEOUT_S, keep_s=settings.keep_artifacts_s
         )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from understudy.control.belief import Belief
+from understudy.control.belief_metrics import belief_metrics
 from understudy.control.sealed_state import unsealed
 from understudy.control.wire import snapshot_from_wire, snapshot_to_wire
 from understudy.domain.belief import RefusalReason
@@ -142,6 +143,25 @@ def test_a_file_without_length_and_digest_is_no_state(tmp_path: Path, content: b
 
     assert belief.snapshot is None
     assert belief.file_refused
+
+
+def test_routers_and_scorer_hosts_have_the_same_metrics_of_a_refusal(tmp_path: Path) -> None:
+    (tmp_path / "damaged").write_bytes(b"")
+    belief = Belief(tmp_path / "damaged")
+    belief.take(snapshot_to_wire(OURS))
+    belief.take(snapshot_to_wire(THEIRS))
+
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for metric in belief_metrics("understudy_scorer_host", belief)
+        for sample in metric.samples
+    }
+
+    assert {name: value for name, value in found.items() if value} == {
+        ("understudy_scorer_host_registry_refused", "another_lineage"): 1,
+        ("understudy_scorer_host_refused_snapshots_total",): 1,
+        ("understudy_scorer_host_remembered_state_refused",): 1,
+    }
 
 
 def test_an_absent_file_is_not_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from router.edge.metrics import RouterCollector, serve_metrics
+from router.edge.metrics import RouterCollector
 from tests.router.command_line import run_router
 from tests.router.samples import MODEL, deployment, spec
 from tests.router.world import World, open_world, two_arms
@@ -26,6 +26,7 @@ from understudy.domain.snapshots import Snapshot
 from understudy.features.stores import open_writer
 from understudy.runtime.exit_codes import UNAVAILABLE
 from understudy.runtime.free_port import free_port
+from understudy.runtime.metrics_endpoint import serve_metrics
 
 pytestmark = pytest.mark.stopped_clock
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
