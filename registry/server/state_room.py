@@ -1,4 +1,4 @@
-"""Room for what is deployed: the stored part of the state that every watcher receives."""
+"""Room for deployments: the stored part of the state that every watcher receives."""
 
 from dataclasses import dataclass
 

@@ -197,7 +197,7 @@ def test_equal_event_times_have_one_winner_in_any_order_of_loading(desk: Desk) -
 
 
 def _online(desk: Desk) -> list[float]:
-    """Return what the store answers for `u1`, by the library as a service uses it."""
+    """Return the store's answer for `u1`, by the library as a service uses it."""
 
     async def read() -> list[float]:
         store = open_store(desk.store)

@@ -25,7 +25,7 @@ def test_the_standard_package_is_not_registered_in_this_process() -> None:
 
 
 def call_by_reflection(address: str) -> tuple[list[str], bytes]:
-    """Do what grpcurl does: call without a .proto file, only from the server's descriptions."""
+    """Call as grpcurl does, without a .proto file, only from the server's descriptions."""
     with grpc.insecure_channel(address) as channel:
         database = ProtoReflectionDescriptorDatabase(channel)
         services = list(database.get_services())

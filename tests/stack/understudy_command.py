@@ -50,6 +50,6 @@ async def lines_until(process: Process, text: str) -> list[str]:
 
 
 async def output_of(process: Process) -> str:
-    """Return what the process prints from now to its end."""
+    """Return the output of the process from now to its end."""
     output, _ = await while_progress(process.communicate())
     return output.decode()

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 async def while_progress(work: Awaitable[T], *, limit_s: float = LIMIT_S) -> T:
-    """Return what `work` returns.
+    """Return the result of `work`.
 
     Raises:
         TimeoutError: for `limit_s` neither `work` ended nor did the processes that this one

@@ -83,7 +83,7 @@ def _open(url: str) -> "LmdbStore | AerospikeStore":
 
 
 def _opening_of(url: str) -> "Path | AerospikeOptions":
-    """Return what a reader needs to open the store; it starts faster than settings are read."""
+    """Return the folder or options of the store: a reader that reads no settings starts faster."""
     return _lmdb_path(url) or _aerospike_options(url, _aerospike_settings())
 
 

@@ -54,13 +54,13 @@ def access_of(root: Path) -> LogAccess:
 
 
 def keep_from_group(root: Path) -> None:
-    """Undo `share_with_group` for what is written from now on."""
+    """Undo `share_with_group` for files written from now on."""
     if root.exists() and root.stat().st_mode & stat.S_ISGID:
         root.chmod(_OWN_FOLDER)
 
 
 def share_with_group(root: Path, group: str) -> None:
-    """Let `group` (a name or a number) read what is written below `root` from now on.
+    """Let `group` (a name or a number) read the files written below `root` from now on.
 
     Raises:
         InvalidInputError: there is no such group, or this process may not give files to it.

@@ -17,7 +17,7 @@ from understudy.runtime.exit_codes import FAILED, OK
 from understudy.runtime.terminal.failures import Failure, failure_of, failure_of_several, report
 from understudy.runtime.terminal.output_option import requested_format
 
-_OURS_ALONE = 0o077  # what a command or a process creates is accessible only to its user
+_OURS_ALONE = 0o077  # files of a command or a process are accessible only to its user
 DEBUG = "UNDERSTUDY_DEBUG"
 
 

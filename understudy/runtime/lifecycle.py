@@ -57,7 +57,7 @@ def stop_on_signals(*, longest_s: float) -> asyncio.Event:
 
 
 def _end_overdue(longest_s: float) -> None:
-    """End the process at once. For a thread: the event loop may be what does not return."""
+    """End the process at once. For a thread: the event loop itself may not return."""
     _log.error("stop_overran", limit_s=longest_s)
     os._exit(FAILED)
 

@@ -176,7 +176,7 @@ class IsolatedStore:
         self.troubled(why)
 
     def told(self, told: Told, body: bytes) -> None:
-        """Receive what belongs to no read."""
+        """Receive a message that belongs to no read."""
         text = body.decode(errors="replace")
         if told is Told.FAILED:
             self._log.error("feature_reader_failed", store=self._url, why=text)

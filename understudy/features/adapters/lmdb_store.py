@@ -26,7 +26,7 @@ _HASHED = b"#sha256:"
 
 
 class LmdbStore:
-    """Reads from the environment in folder `path`; each read sees what a loader has committed.
+    """Reads from the environment in folder `path`; each read sees all commits of loaders.
 
     LMDB maps its file: a file that is cut short or damaged can end the process that reads it.
     Production code therefore reads through `understudy.features.reader`.

@@ -86,7 +86,7 @@ async def _record_of(url: str, view: "FeatureView", entity_id: str) -> bytes | N
 def stored_record(
     view: "FeatureView", entity_id: str, record: bytes | None, *, now_s: float
 ) -> StoredRecord:
-    """Return what a store's record of an entity says at `now_s`, UTC.
+    """Return the content of a store's record of an entity at `now_s`, UTC.
 
     Raises:
         NotFoundError: there is no record.

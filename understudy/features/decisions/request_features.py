@@ -10,7 +10,7 @@ _LARGEST_FLOAT32: Final = 3.4028234663852886e38
 
 
 def fault_of_value(dtype: FeatureDtype, value: FeatureScalar) -> str | None:
-    """Return what would be accepted in place of `value`, or None if it is accepted."""
+    """Return the accepted values in place of `value`, or None if it is accepted."""
     match dtype:
         case FeatureDtype.STRING:
             return None if isinstance(value, str) else "a string"
