@@ -1,8 +1,6 @@
 """Every command has one manner: help, output, how it fails, and what it leaves alone."""
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +91,7 @@ PLACELESS: list[tuple[tuple[str, ...], str]] = [
 
 
 @pytest.fixture
-def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder `here`; return the folder around it, which holds a file of views."""
     here = tmp_path / "here"
     here.mkdir()
@@ -103,10 +101,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(here)
     for name in ("UNDERSTUDY_LOG_DIR", "UNDERSTUDY_ROUTER_STATE_DIR"):
         monkeypatch.delenv(name, raising=False)
-    mask = os.umask(0o022)
-    os.umask(mask)
-    yield tmp_path
-    os.umask(mask)  # servers keep others from their files
+    return tmp_path
 
 
 def files_in(folder: Path) -> list[str]:
