@@ -1,9 +1,14 @@
-"""The reference names every setting, with its default."""
+"""The reference names every setting, with its default, and every metric, with its kind."""
 
 import re
 from pathlib import Path
 
+import pytest
+
+from router.edge.metrics import RouterCollector
 from router.settings import RouterSettings
+from tests.router.world import open_world
+from understudy.control.belief import Belief
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "router.md"
 
@@ -31,3 +36,18 @@ def test_every_setting_is_in_the_reference() -> None:
         shown = documented[name].replace("empty", "")
         is_number = isinstance(default, int | float) and not isinstance(default, bool)
         assert float(shown) == default if is_number else shown.lower() == str(default).lower()
+
+
+@pytest.mark.stopped_clock
+async def test_every_metric_is_in_the_reference_with_its_kind() -> None:
+    metrics_part = PAGE.read_text().split("## Metrics")[1].split("\n## ")[0]
+    documented = {
+        (name, kind)
+        for names, kind in re.findall(r"^\| (`.+?) \| (\w+) \|", metrics_part, re.MULTILINE)
+        for name in re.findall(r"`(\w+)", names)
+    }
+    async with open_world() as world:
+        families = [*RouterCollector(world.pipeline, dict, list, Belief()).collect()]
+
+    served = {(each.name.removeprefix("understudy_router_"), each.type) for each in families}
+    assert documented == served
