@@ -1,4 +1,6 @@
-"""The registry's gRPC service: translate, delegate, report each failure once."""
+"""The registry's gRPC service: translate, and delegate."""
+
+# ruff: noqa: ARG002 - gRPC gives each method a context, and the boundary answers failures
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -57,7 +59,7 @@ from understudy.domain.changes import Ended
 from understudy.domain.errors import NotFoundError
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
-from understudy.runtime.rpc_boundary import TakesHandlers, add_bounded, answering, peer_of
+from understudy.runtime.rpc_boundary import TakesHandlers, add_bounded, peer_of
 
 _log = structlog.get_logger()
 
@@ -75,7 +77,7 @@ class Parts:
 
 
 class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
-    """The servicer. Its methods have the names of the protocol."""
+    """The servicer; `add_registry` converts failures. Its methods have the names of the protocol."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -85,195 +87,174 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     async def CheckVersion(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.CheckVersionRequest], context: Context
     ) -> pb.CheckVersionResponse:
-        async with answering(context, "CheckVersion"):
-            report, _ = await self._parts.submissions.take(
-                request_iterator, actor_of(context), peer_of(context), register=False
-            )
-            return pb.CheckVersionResponse(report=report_to_wire(report))
+        report, _ = await self._parts.submissions.take(
+            request_iterator, actor_of(context), peer_of(context), register=False
+        )
+        return pb.CheckVersionResponse(report=report_to_wire(report))
 
     async def RegisterVersion(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.RegisterVersionRequest], context: Context
     ) -> pb.RegisterVersionResponse:
-        async with answering(context, "RegisterVersion"):
-            report, registered = await self._parts.submissions.take(
-                request_iterator, actor_of(context), peer_of(context), register=True
-            )
-            return pb.RegisterVersionResponse(
-                report=report_to_wire(report),
-                version=(
-                    None
-                    if registered is None
-                    else stored_version_to_wire(registered.version, with_record=True)
-                ),
-            )
+        report, registered = await self._parts.submissions.take(
+            request_iterator, actor_of(context), peer_of(context), register=True
+        )
+        return pb.RegisterVersionResponse(
+            report=report_to_wire(report),
+            version=(
+                None
+                if registered is None
+                else stored_version_to_wire(registered.version, with_record=True)
+            ),
+        )
 
     async def ListVersions(  # noqa: N802
         self, request: pb.ListVersionsRequest, context: Context
     ) -> pb.ListVersionsResponse:
-        async with answering(context, "ListVersions"):
-            model = model_of(request)
-            found = await self._read(lambda c: versions.list_versions(c, model))
-            return pb.ListVersionsResponse(
-                versions=[stored_version_to_wire(each, with_record=False) for each in found]
-            )
+        model = model_of(request)
+        found = await self._read(lambda c: versions.list_versions(c, model))
+        return pb.ListVersionsResponse(
+            versions=[stored_version_to_wire(each, with_record=False) for each in found]
+        )
 
     async def GetVersion(  # noqa: N802
         self, request: pb.GetVersionRequest, context: Context
     ) -> pb.GetVersionResponse:
-        async with answering(context, "GetVersion"):
-            ref = ref_from_wire(request.ref)
-            found = await self._read(lambda c: versions.get_version(c, ref))
-            return pb.GetVersionResponse(version=stored_version_to_wire(found, with_record=True))
+        ref = ref_from_wire(request.ref)
+        found = await self._read(lambda c: versions.get_version(c, ref))
+        return pb.GetVersionResponse(version=stored_version_to_wire(found, with_record=True))
 
     async def FetchArtifactFile(  # noqa: N802
         self, request: pb.FetchArtifactFileRequest, context: Context
     ) -> AsyncIterator[pb.FetchArtifactFileResponse]:
-        async with answering(context, "FetchArtifactFile"):
-            pieces = self._parts.artifacts.read(request.sha256)
-            while piece := await self._live.run(lambda: next(pieces, b"")):
-                yield pb.FetchArtifactFileResponse(data=piece)
+        pieces = self._parts.artifacts.read(request.sha256)
+        while piece := await self._live.run(lambda: next(pieces, b"")):
+            yield pb.FetchArtifactFileResponse(data=piece)
 
     async def ChangeDeployment(  # noqa: N802
         self, request: pb.ChangeDeploymentRequest, context: Context
     ) -> pb.ChangeDeploymentResponse:
-        async with answering(context, "ChangeDeployment"):
-            asked = change_request_from_wire(request, actor_of(context), watched_by(self._live))
-            run = self._live.run if asked.dry_run else self._live.change
-            changed = await run(lambda: self._parts.changer.change(asked))
-            log_change(asked, changed)
-            return changed_to_wire(changed)
+        asked = change_request_from_wire(request, actor_of(context), watched_by(self._live))
+        run = self._live.run if asked.dry_run else self._live.change
+        changed = await run(lambda: self._parts.changer.change(asked))
+        log_change(asked, changed)
+        return changed_to_wire(changed)
 
     async def GetDeployment(  # noqa: N802
         self, request: pb.GetDeploymentRequest, context: Context
     ) -> pb.GetDeploymentResponse:
-        async with answering(context, "GetDeployment"):
-            model, number = request.model, value_or_none(request, "revision")
-            if number is None:
-                current = self._live.deployments(model)
-                if not current:
-                    raise NotFoundError("deployment of", model)
-                return pb.GetDeploymentResponse(deployment=deployment_to_wire(current[0]))
-            found = await self._read(lambda c: revisions.revision_of(c, model, number))
-            if found is None:
-                raise NotFoundError("revision", f"{number} of {model}")
-            if isinstance(found, Ended):
-                raise NotFoundError("deployment", f"of {model} in revision {number}, its end,")
-            return pb.GetDeploymentResponse(deployment=deployment_to_wire(found))
+        model, number = request.model, value_or_none(request, "revision")
+        if number is None:
+            current = self._live.deployments(model)
+            if not current:
+                raise NotFoundError("deployment of", model)
+            return pb.GetDeploymentResponse(deployment=deployment_to_wire(current[0]))
+        found = await self._read(lambda c: revisions.revision_of(c, model, number))
+        if found is None:
+            raise NotFoundError("revision", f"{number} of {model}")
+        if isinstance(found, Ended):
+            raise NotFoundError("deployment", f"of {model} in revision {number}, its end,")
+        return pb.GetDeploymentResponse(deployment=deployment_to_wire(found))
 
     async def ListRevisions(  # noqa: N802
         self, request: pb.ListRevisionsRequest, context: Context
     ) -> pb.ListRevisionsResponse:
-        async with answering(context, "ListRevisions"):
-            history = await self._read(lambda c: revisions.history_of(c, request.model))
-            if not history:
-                raise NotFoundError("deployment of", request.model)
-            return pb.ListRevisionsResponse(revisions=[revision_to_wire(e) for e in history])
+        history = await self._read(lambda c: revisions.history_of(c, request.model))
+        if not history:
+            raise NotFoundError("deployment of", request.model)
+        return pb.ListRevisionsResponse(revisions=[revision_to_wire(e) for e in history])
 
     async def ListAudit(  # noqa: N802
         self, request: pb.ListAuditRequest, context: Context
     ) -> pb.ListAuditResponse:
-        async with answering(context, "ListAudit"):
-            model = model_of(request)
-            verified = await self._read(verify_audit)
-            if verified.faults:
-                _log.error("audit_log_broken", faults=verified.faults)
-            return pb.ListAuditResponse(
-                entries=[
-                    audit_to_wire(each)
-                    for each in verified.recorded
-                    if model is None or concerns(each.row, model)
-                ],
-                chain_intact=not verified.faults,
-                faults=verified.faults,
-            )
+        model = model_of(request)
+        verified = await self._read(verify_audit)
+        if verified.faults:
+            _log.error("audit_log_broken", faults=verified.faults)
+        return pb.ListAuditResponse(
+            entries=[
+                audit_to_wire(each)
+                for each in verified.recorded
+                if model is None or concerns(each.row, model)
+            ],
+            chain_intact=not verified.faults,
+            faults=verified.faults,
+        )
 
     async def GetStatus(  # noqa: N802
         self, request: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
-        async with answering(context, "GetStatus"):
-            model = model_of(request)
-            status = status_of(self._live, model)
-            if model is not None and not (status.deployments or status.scorers):
-                await self._check_registered(model)
-            return status
+        model = model_of(request)
+        status = status_of(self._live, model)
+        if model is not None and not (status.deployments or status.scorers):
+            await self._check_registered(model)
+        return status
 
     async def RestoreRegistry(  # noqa: N802
         self, request: pb.RestoreRegistryRequest, context: Context
     ) -> pb.RestoreRegistryResponse:
-        async with answering(context, "RestoreRegistry"):
-            asked = restore_from_wire(request, actor_of(context), watched_by(self._live))
-            run = self._live.run if asked.dry_run else self._live.change
-            restored = await run(lambda: self._parts.restorer.restore(asked))
-            log_restore(asked, restored)
-            return restored_to_wire(restored)
+        asked = restore_from_wire(request, actor_of(context), watched_by(self._live))
+        run = self._live.run if asked.dry_run else self._live.change
+        restored = await run(lambda: self._parts.restorer.restore(asked))
+        log_restore(asked, restored)
+        return restored_to_wire(restored)
 
     async def RecordDrill(  # noqa: N802
         self, request: pb.RecordDrillRequest, context: Context
     ) -> pb.RecordDrillResponse:
-        async with answering(context, "RecordDrill"):
-            drill = drill_from_wire(request, actor_of(context))
-            changer = self._parts.changer
-            digest = await self._live.run(
-                lambda: record_drill(changer.engine, drill, changer.now())
-            )
-            _log.info(
-                "drill_recorded", actor=drill.actor, level=drill.level.name, audit_digest=digest
-            )
-            return pb.RecordDrillResponse(audit_digest=digest)
+        drill = drill_from_wire(request, actor_of(context))
+        changer = self._parts.changer
+        digest = await self._live.run(lambda: record_drill(changer.engine, drill, changer.now()))
+        _log.info("drill_recorded", actor=drill.actor, level=drill.level.name, audit_digest=digest)
+        return pb.RecordDrillResponse(audit_digest=digest)
 
     async def SetBlock(  # noqa: N802
         self, request: pb.SetBlockRequest, context: Context
     ) -> pb.SetBlockResponse:
-        async with answering(context, "SetBlock"):
-            asked = block_from_wire(request, actor_of(context), self._live)
-            run = self._live.run if asked.dry_run else self._live.change
-            done = await run(lambda: self._parts.blocker.set_block(asked))
-            if done.audit_digest:
-                event = "version_blocked" if asked.is_block else "version_unblocked"
-                _log.info(
-                    event, version=str(asked.ref), actor=asked.actor, audit_digest=done.audit_digest
-                )
-            return block_to_wire(done)
+        asked = block_from_wire(request, actor_of(context), self._live)
+        run = self._live.run if asked.dry_run else self._live.change
+        done = await run(lambda: self._parts.blocker.set_block(asked))
+        if done.audit_digest:
+            event = "version_blocked" if asked.is_block else "version_unblocked"
+            _log.info(
+                event, version=str(asked.ref), actor=asked.actor, audit_digest=done.audit_digest
+            )
+        return block_to_wire(done)
 
     async def ForgetHost(  # noqa: N802
         self, request: pb.ForgetHostRequest, context: Context
     ) -> pb.ForgetHostResponse:
-        async with answering(context, "ForgetHost"):
-            changer = self._parts.changer
-            return await forget_host(
-                request, context, self._live, engine=changer.engine, now=changer.now
-            )
+        changer = self._parts.changer
+        return await forget_host(
+            request, context, self._live, engine=changer.engine, now=changer.now
+        )
 
     async def ReportScorers(  # noqa: N802
         self, request: pb.ReportScorersRequest, context: Context
     ) -> pb.ReportScorersResponse:
-        async with answering(context, "ReportScorers"):
-            report = scorers_report_from_wire(request)
-            await self._live.report_scorers(report, peer_of(context))
-            return pb.ReportScorersResponse()
+        report = scorers_report_from_wire(request)
+        await self._live.report_scorers(report, peer_of(context))
+        return pb.ReportScorersResponse()
 
     async def ReportRouter(  # noqa: N802
         self, request: pb.ReportRouterRequest, context: Context
     ) -> pb.ReportRouterResponse:
-        async with answering(context, "ReportRouter"):
-            report = router_report_from_wire(request)
-            await self._live.report_router(report, peer_of(context))
-            return pb.ReportRouterResponse()
+        report = router_report_from_wire(request)
+        await self._live.report_router(report, peer_of(context))
+        return pb.ReportRouterResponse()
 
     async def Watch(  # type: ignore[override]  # noqa: N802 - bytes: serialised once for all watchers
         self, request: pb.WatchRequest, context: Context
     ) -> AsyncIterator[bytes]:
-        async with answering(context, "Watch"):
-            watcher, peer = request.watcher[:LONGEST_ACTOR], peer_of(context)
-            watchers = self._live.watchers
-            _log.info("watch_started", watcher=watcher, peer=peer, watchers=watchers.count)
-            try:
-                # Closed here and not by the garbage collector: the slot must be free at once.
-                async with aclosing(watchers.watch(peer)) as snapshots:
-                    async for snapshot in snapshots:
-                        yield self._messages.written(snapshot)
-            finally:
-                _log.info("watch_ended", watcher=watcher)
+        watcher, peer = request.watcher[:LONGEST_ACTOR], peer_of(context)
+        watchers = self._live.watchers
+        _log.info("watch_started", watcher=watcher, peer=peer, watchers=watchers.count)
+        try:
+            # Closed here and not by the garbage collector: the slot must be free at once.
+            async with aclosing(watchers.watch(peer)) as snapshots:
+                async for snapshot in snapshots:
+                    yield self._messages.written(snapshot)
+        finally:
+            _log.info("watch_ended", watcher=watcher)
 
     async def _read(self, query: Any) -> Any:
         def read() -> Any:
