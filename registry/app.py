@@ -16,6 +16,7 @@ from registry.change_deployment import DeploymentChanger
 from registry.decisions.upload_pace import PaceLimits
 from registry.register_version import Registrar
 from registry.restore_registry import Restorer
+from registry.server.fetches import Fetches
 from registry.server.live_state import LiveOptions, LiveState
 from registry.server.receive_artifact import UploadLimits
 from registry.server.seating import Seating
@@ -94,7 +95,11 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
                 limits=_upload_limits(settings),
                 seating=Seating("uploads", settings.upload_seats),
             ),
-            artifacts=artifacts,
+            fetches=Fetches(
+                live=live,
+                artifacts=artifacts,
+                seating=Seating("fetches of artifact files", settings.fetch_seats),
+            ),
         )
         server = new_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
         add_registry(RegistryService(parts), server)

@@ -38,6 +38,9 @@ class RegistrySettings(ProcessSettings):
     upload_period_s: Seconds = 30.0  # of waiting for a sender
     upload_period_bytes: Bytes = 1 << 20  # to be received in it; an upload that is slower is ended
     upload_timeout_s: Seconds = 900.0  # limit for all bytes of one upload
+    # Defaults for 32 machines whose hosts fetch 4 files at a time, while one restarts.
+    max_fetches: Annotated[int, Field(ge=1, le=10_000)] = 256  # of artifact files, at a time
+    max_fetches_per_peer: Annotated[int, Field(ge=1, le=10_000)] = 16  # to one machine
     # Defaults for 32 machines of 64 router workers and a scorer host each, while one restarts.
     max_watchers: Annotated[int, Field(ge=1, le=100_000)] = 4_096
     max_watchers_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 160  # from one machine
@@ -61,6 +64,11 @@ class RegistrySettings(ProcessSettings):
     def upload_seats(self) -> SeatLimits:
         """The seats of uploads."""
         return SeatLimits(self.max_uploads, min(self.max_uploads, self.max_uploads_per_peer))
+
+    @property
+    def fetch_seats(self) -> SeatLimits:
+        """The seats of fetches of artifact files."""
+        return SeatLimits(self.max_fetches, min(self.max_fetches, self.max_fetches_per_peer))
 
     @property
     def watch_seats(self) -> SeatLimits:
@@ -93,7 +101,7 @@ class RegistrySettings(ProcessSettings):
 
     @model_validator(mode="after")
     def _shares_act(self) -> Self:
-        for total in ("max_uploads", "max_watchers", "max_hosts", "max_routers"):
+        for total in ("max_uploads", "max_fetches", "max_watchers", "max_hosts", "max_routers"):
             share = f"{total}_per_peer"
             # A total below the default share is no contradiction: the share was not set.
             if share in self.model_fields_set and getattr(self, share) > getattr(self, total):

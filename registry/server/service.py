@@ -26,6 +26,7 @@ from registry.server.deployment_change import (
     changed_to_wire,
     log_change,
 )
+from registry.server.fetches import Fetches
 from registry.server.forget_host import forget_host
 from registry.server.live_state import LiveState
 from registry.server.report_wire import (
@@ -50,7 +51,6 @@ from registry.server.wire import (
     stored_version_to_wire,
 )
 from registry.store import revisions, versions
-from registry.store.artifacts import ArtifactStore
 from registry.store.database import reading
 from registry.verify_audit import verify_audit
 from understudy.control.wire import deployment_to_wire
@@ -73,7 +73,7 @@ class Parts:
     blocker: Blocker
     restorer: Restorer
     submissions: Submissions
-    artifacts: ArtifactStore
+    fetches: Fetches
 
 
 class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
@@ -126,9 +126,12 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     async def FetchArtifactFile(  # noqa: N802
         self, request: pb.FetchArtifactFileRequest, context: Context
     ) -> AsyncIterator[pb.FetchArtifactFileResponse]:
-        pieces = self._parts.artifacts.read(request.sha256)
-        while piece := await self._live.run(lambda: next(pieces, b"")):
-            yield pb.FetchArtifactFileResponse(data=piece)
+        # Closed here and not by the garbage collector: the seat must be free at once.
+        async with aclosing(
+            self._parts.fetches.pieces_of(request.sha256, peer_of(context))
+        ) as pieces:
+            async for piece in pieces:
+                yield pb.FetchArtifactFileResponse(data=piece)
 
     async def ChangeDeployment(  # noqa: N802
         self, request: pb.ChangeDeploymentRequest, context: Context

@@ -21,6 +21,8 @@ from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import ArtifactFile
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 
+MOST_FETCHES = 4  # at a time; a registry has seats for a fleet of such hosts
+
 _log = structlog.get_logger()
 
 
@@ -42,6 +44,7 @@ class ArtifactCache:
         self._keep_s = keep_s
         self._named: tuple[VersionSpec, ...] | None = None  # None: not known yet
         self._fetching: dict[str, asyncio.Lock] = {}
+        self._places = asyncio.Semaphore(MOST_FETCHES)
 
     async def folder_of(self, version: VersionSpec) -> Path:
         """Return a folder with the files of `version`, fetching missing ones.
@@ -86,7 +89,8 @@ class ArtifactCache:
         stored = self._files / file.sha256
         async with self._fetching.setdefault(file.sha256, asyncio.Lock()):
             if not stored.is_file() or stored.stat().st_size != file.size_bytes:
-                await self._fetch(file, stored)
+                async with self._places:
+                    await self._fetch(file, stored)
         return stored
 
     async def _fetch(self, file: ArtifactFile, stored: Path) -> None:

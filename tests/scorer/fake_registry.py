@@ -22,6 +22,7 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
         self.address = ""
         self.files: dict[str, bytes] = {}
         self.fetched: list[str] = []
+        self.fetches = self.most_fetches = 0  # in progress: now, and at most so far
         self.sends = asyncio.Event()  # cleared: accepts fetches but sends nothing
         self.sends.set()
         self.snapshot = pb.Snapshot(lineage="a test", sequence=1)
@@ -116,7 +117,10 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
         async with self._fetching:
             self.fetched.append(request.sha256)
             self._fetching.notify_all()
+        self.fetches += 1
+        self.most_fetches = max(self.most_fetches, self.fetches)
         await self.sends.wait()
+        self.fetches -= 1
         for start in range(0, len(content), _CHUNK_BYTES):
             yield pb.FetchArtifactFileResponse(data=content[start : start + _CHUNK_BYTES])
 

@@ -1,5 +1,6 @@
 """The host's cache of artifacts: entries that stay, and entries that are deleted."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,9 +9,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from scorer.host.artifact_cache import ArtifactCache
+from scorer.host.artifact_cache import MOST_FETCHES, ArtifactCache
 from tests.artifact.models import doubling_artifact
 from tests.scorer.fake_registry import FakeRegistry
+from tests.stack.waiting import until
 from understudy.control.wire import version_from_wire
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import VersionRef
@@ -114,3 +116,22 @@ async def test_an_artifact_that_cannot_be_deleted_is_left_without_harm(
         cache.evict([version])
 
         assert stored(folder) == needed_by(version) | {"dangling"}
+
+
+async def test_files_of_many_versions_are_fetched_a_few_at_a_time(
+    registry: FakeRegistry, tmp_path: Path
+) -> None:
+    versions = [registered(registry, tmp_path, number) for number in range(1, 3 * MOST_FETCHES)]
+    async with open_cache(registry, tmp_path / "cache") as cache:
+        await cache.folder_of(versions[0])  # the model, which all share
+        registry.sends.clear()
+        fetching = asyncio.gather(*[cache.folder_of(version) for version in versions])
+
+        async def is_full() -> bool:
+            return registry.fetches >= MOST_FETCHES
+
+        await until(is_full)
+        registry.sends.set()
+        await fetching
+
+    assert registry.most_fetches == MOST_FETCHES
