@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -12,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.features.builders import a_record, a_view
+from tests.logs.builders import wait_until
+from tests.virtual_time import skip, turns
 from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.features.adapters.reader_wire import (
     Asked,
@@ -122,3 +126,50 @@ async def test_a_store_of_no_known_kind_is_refused_before_a_process_is_started()
     with pytest.raises(InvalidInputError, match="lmdb:FOLDER or aerospike"):
         async with isolated_store("redis:x"):
             pass
+
+
+@pytest.mark.fault
+@pytest.mark.stopped_clock
+async def test_a_reader_that_hangs_is_replaced(tmp_path: Path) -> None:
+    url = _store(tmp_path)
+    async with isolated_store(url) as store:
+        assert await _find(store, ["u"]) == [RECORD]
+        hung = _reader_pid(url)
+        os.kill(hung, signal.SIGSTOP)
+
+        try:
+            await _skip_until(lambda: not psutil.pid_exists(hung))
+        finally:
+            with suppress(ProcessLookupError):  # otherwise the store could not be closed
+                os.kill(hung, signal.SIGKILL)
+        await _skip_until(lambda: store.counters()["reader_restarts"] == 1)
+
+        await asyncio.to_thread(wait_until, lambda: not store.troubles(), what="the next reader")
+        assert await _find(store, ["u"]) == [RECORD]
+
+
+@pytest.mark.fault
+@pytest.mark.stopped_clock
+async def test_a_reader_that_hangs_while_it_opens_the_store_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    os.mkfifo(tmp_path / "store" / "data.mdb")  # an open for reading waits for a writer
+    async with AsyncExitStack() as resources:
+        opening = asyncio.ensure_future(
+            resources.enter_async_context(isolated_store(f"lmdb:{tmp_path / 'store'}"))
+        )
+        await _skip_until(opening.done)
+        store = opening.result()
+
+        await _skip_until(lambda: "did not open the store" in " ".join(store.troubles()))
+
+        with pytest.raises(UnavailableError, match=r"no progress for 6\d s"):
+            await _find(store, ["u"])
+
+
+async def _skip_until(claim: Callable[[], bool]) -> None:
+    """Let time pass on the loop's clock until `claim` holds; processes run in real time."""
+    end_s = time.monotonic() + WAIT_S
+    while not claim():
+        assert time.monotonic() < end_s
+        skip(0.5)
+        await turns()

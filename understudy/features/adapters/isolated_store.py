@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
 from understudy.domain.logged_ids import LoggedIds
+from understudy.domain.progress import Patience, Wait
 from understudy.domain.restarts import RestartPolicy
 from understudy.features.adapters.prober import Prober
 from understudy.features.adapters.quarantine import AGAIN_AFTER_S, Quarantine
@@ -22,6 +23,7 @@ from understudy.features.adapters.reader_wire import Asked, Told, unpacked_recor
 from understudy.features.adapters.store_log import NoLog, StoreLog
 from understudy.features.adapters.withheld_ids import WithheldIds, with_unanswered
 from understudy.features.ports import ViewRead
+from understudy.runtime.supervision.cpu_time import cpu_s_of_tree
 from understudy.runtime.supervision.keeper import Care, Keeper
 from understudy.runtime.unless_stopped import unless_stopped
 
@@ -93,6 +95,7 @@ class IsolatedStore:
         self._process: ReaderProcess | None = None
         self._trouble = "its reader has not started"
         self._is_settled = asyncio.Event()
+        self._opening: tuple[int, Wait] | None = None  # pid of a reader that is opening the store
         self._counters: Mapping[str, int] = {}
         self._views: dict[FeatureView, int] = {}
         self._known: dict[int, tuple[FeatureView, int]] = {}  # by id: hashing a view is slow
@@ -229,6 +232,7 @@ class IsolatedStore:
             connection = self._connection
             if connection is None:
                 misses = 0
+                self._look_at_opening()
                 continue
             try:
                 body = await connection.ask(Asked.CONDITION, None, timeout_s=_LOOK_LIMIT_S)
@@ -242,3 +246,19 @@ class IsolatedStore:
             if misses >= _MOST_MISSES and self._process is not None:
                 self._process.kill("it does not answer")
                 misses = 0
+
+    def _look_at_opening(self) -> None:
+        """End a reader that makes no progress in opening its store."""
+        process = self._process
+        pid = None if process is None else process.opening_pid
+        if process is None or pid is None:
+            self._opening = None
+            return
+        now_s = asyncio.get_running_loop().time()
+        known, wait = self._opening or (None, None)
+        if wait is None or known != pid:
+            wait = Wait(Patience(), now_s)
+        wait = wait.after_look(now_s, cpu_s=cpu_s_of_tree(pid))
+        self._opening = (pid, wait)
+        if wait.given_up:
+            process.kill(f"it did not open the store: {wait.given_up}")

@@ -61,6 +61,7 @@ class ReaderProcess(Kept):
             return None
         self._stop = stop
         self._was_open, self._why = False, ""
+        self._child = None
         self._signature_at_start = self._signature()
         connection = ReaderConnection(
             f"feature store {self._program.url}", tell=self._told, lost=self._lost
@@ -69,6 +70,13 @@ class ReaderProcess(Kept):
         self._child = await start_reader(self._program, connection)
         self.starts += 1
         return self._child
+
+    @property
+    def opening_pid(self) -> int | None:
+        """The process that is opening the store; None if it is open, or no process runs."""
+        if self._child is None or self._connection is None or self._was_open:
+            return None
+        return self._child.pid
 
     def kill(self, why: str) -> None:
         """End the process, which is then restarted."""
