@@ -56,6 +56,12 @@ def levels(traffic: Traffic, *, since: int = 0) -> Counter[DegradationLevel]:
     return Counter(DegradationLevel(call.level) for call in traffic.calls[since:])
 
 
+@pytest.fixture(autouse=True)
+def _features_may_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no level tell of the machine: these faults are of scorers, workers and revisions."""
+    monkeypatch.setenv("ROUTER_FEATURE_SLOW_S", "60")
+
+
 async def until_all_full(traffic: Traffic, *, calls: int = CALLS) -> None:
     async def is_full() -> bool:
         return set(levels(traffic, since=-calls)) == {DegradationLevel.FULL}
