@@ -40,10 +40,10 @@ $(CLIENTS_READY): requirements/clients.lock
 	@touch $@
 
 test: $(READY) $(CLIENTS_READY) $(PROTOS_READY) ## the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist worksteal
 
 test-long: $(READY) $(CLIENTS_READY) ## what is long by nature (fuzzing, soaks), under an hour
-	$(BIN)/python -m pytest -m long --timeout 3600 --session-timeout 3600 --durations 20
+	$(BIN)/python -m pytest -n logical --dist worksteal -m long --timeout 3600 --session-timeout 3600 --durations 20
 
 check: $(READY) lint types arch protos-check protos-breaking ## format, lint, types, import rules, generated code
 

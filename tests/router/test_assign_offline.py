@@ -106,7 +106,7 @@ def test_an_edited_revision_is_refused(saved: Path) -> None:
     assert "digest" in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_revision_of_the_registry_assigns_like_its_routers(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         await deployed.operator.until_settled(

@@ -9,7 +9,7 @@ from tests.stack.deployed import Deployed, open_deployed
 from understudy.client.scoring_client import AsyncScoringClient
 from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_FULL
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 Scores = dict[str, tuple[float, int]]
 

@@ -130,6 +130,7 @@ async def test_a_demo_leaves_a_folder_with_files_alone(tmp_path: Path) -> None:
     assert "a new or empty folder" in output
 
 
+@pytest.mark.long
 @pytest.mark.fault
 async def test_ctrl_c_in_the_middle_of_a_demo_stops_every_process(tmp_path: Path) -> None:
     async with running("demo", "--dir", str(tmp_path / "d")) as process:

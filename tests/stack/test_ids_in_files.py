@@ -16,7 +16,7 @@ from understudy.client.scoring_client import AsyncScoringClient
 from understudy.comparison.cli.commands import app
 from understudy.logs.reader import open_logs
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 ENTITY, CANDIDATE, UNIT_KEY, TEXT = (f"canary-{kind}" for kind in ("entity", "candidate", "u", "t"))
 REQUEST_ID = "findable-request"  # request ids are written: they join logs, answers and outcomes
 

@@ -17,7 +17,7 @@ from understudy.domain.changes import SetThreshold
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_FULL
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow]
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 CALLS = 150
 EMPTY = "nothing"
 
@@ -103,7 +103,6 @@ async def test_a_wiped_or_older_registry_costs_no_call(tmp_path: Path) -> None:
         assert deployed.scorer(1).pid == scorer.pid
 
 
-@pytest.mark.long
 async def test_everything_starts_again_over_a_wiped_registry(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
         stack = deployed.stack

@@ -31,7 +31,7 @@ from understudy.domain.changes import (
 from understudy.logs.reader import open_logs
 from understudy.scoring.v1 import scoring_pb2 as pb
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 BOTH = {"user": "u1", "merchant": "m1"}
 CALLS = 20  # of each caller under each revision
 _PAUSE_S = 0.02  # between the calls of a caller
