@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from understudy.domain.canonical import digest_of
-from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.errors import Fault, InvalidInputError, repeats
 from understudy.domain.features import FeatureDtype
 from understudy.domain.request_contract import RequestContract
 from understudy.domain.versions import checked_model_name
@@ -227,7 +227,7 @@ def _faults(deployment: Deployment) -> Iterator[Fault]:
     if threshold is not None and not isfinite(threshold):
         yield Fault("decision_threshold", str(threshold), "a finite number")
     yield from _rule_faults(deployment.rules)
-    yield from _repeats("rules", (rule.name for rule in deployment.rules))
+    yield from repeats("rules", (rule.name for rule in deployment.rules))
 
 
 def _weight_faults(deployment: Deployment) -> Iterator[Fault]:
@@ -237,7 +237,7 @@ def _weight_faults(deployment: Deployment) -> Iterator[Fault]:
             yield Fault(f"{path}.weight_bp", str(challenger.weight_bp), "1 to 10000 basis points")
         if challenger.version == deployment.champion:
             yield Fault(f"{path}.version", str(challenger.version), "a version other than champion")
-    yield from _repeats("challengers", (c.version for c in deployment.challengers))
+    yield from repeats("challengers", (c.version for c in deployment.challengers))
     total_bp = sum(challenger.weight_bp for challenger in deployment.challengers)
     if total_bp > FULL_SHARE_BP:
         yield Fault("challengers", f"{total_bp} basis points together", "at most 10000")
@@ -250,7 +250,7 @@ def _shadow_faults(deployment: Deployment) -> Iterator[Fault]:
             yield Fault(f"{path}.sample_bp", str(shadow.sample_bp), "1 to 10000 basis points")
         if shadow.version == deployment.champion:
             yield Fault(f"{path}.version", str(shadow.version), "a version other than champion")
-    yield from _repeats("shadows", (s.version for s in deployment.shadows))
+    yield from repeats("shadows", (s.version for s in deployment.shadows))
 
 
 def _fallback_faults(fallback: Fallback) -> Iterator[Fault]:
@@ -267,11 +267,3 @@ def _rule_faults(rules: Iterable[Rule]) -> Iterator[Fault]:
         for name, number in (("value", rule.value), ("score", rule.score)):
             if not isfinite(number):
                 yield Fault(f"rules[{index}].{name}", str(number), "a finite number")
-
-
-def _repeats(path: str, keys: Iterable[object]) -> Iterator[Fault]:
-    seen: set[object] = set()
-    for key in keys:
-        if key in seen:
-            yield Fault(path, f"{key} twice", "each at most once")
-        seen.add(key)

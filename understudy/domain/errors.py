@@ -3,7 +3,7 @@
 The class decides who should retry: `understudy.runtime.grpc_errors` maps each to a gRPC status.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -31,6 +31,15 @@ class Fault:
     def __str__(self) -> str:
         read, accepted = _cut(self.read), _cut(self.accepted, _ACCEPTED_CHARACTERS)
         return f"{_cut(self.field)}: read {read}; accepted: {accepted}"
+
+
+def repeats(field: str, keys: Iterable[object]) -> Iterator[Fault]:
+    """Yield a fault of `field` for each key that stands in it already."""
+    seen: set[object] = set()
+    for key in keys:
+        if key in seen:
+            yield Fault(field, f"{key} twice", "each at most once")
+        seen.add(key)
 
 
 class InvalidInputError(UnderstudyError):

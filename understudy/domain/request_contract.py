@@ -4,12 +4,12 @@ It belongs to the deployment and not to a version, so that no rollout changes it
 version reads beyond a request is filled with declared defaults.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from understudy.domain.canonical import digest_of
-from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.errors import Fault, InvalidInputError, repeats
 from understudy.domain.features import FeatureDtype
 
 _FLOATS = frozenset({FeatureDtype.FLOAT32, FeatureDtype.FLOAT64})
@@ -151,15 +151,7 @@ def _faults(contract: RequestContract) -> Iterator[Fault]:
             yield Fault("required_entities", repr(entity), f"an accepted entity: {known}")
     if contract.unit_entity is not None and contract.unit_entity not in contract.entities:
         yield Fault("unit_entity", repr(contract.unit_entity), f"an accepted entity: {known}")
-    yield from _repeats("required_entities", contract.required_entities)
-    yield from _repeats("entities", contract.entities)
-    yield from _repeats("features", (each.name for each in contract.features))
-    yield from _repeats("outputs", contract.outputs)
-
-
-def _repeats(field: str, names: Iterable[str]) -> Iterator[Fault]:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            yield Fault(field, f"{name!r} twice", "each at most once")
-        seen.add(name)
+    yield from repeats("required_entities", map(repr, contract.required_entities))
+    yield from repeats("entities", map(repr, contract.entities))
+    yield from repeats("features", (repr(each.name) for each in contract.features))
+    yield from repeats("outputs", map(repr, contract.outputs))
