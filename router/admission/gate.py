@@ -1,6 +1,7 @@
 """Admission by outstanding rows, with the adaptive limit, and bytes. The shell of `row_limit`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from router.decisions.priority import Priority
 from router.decisions.row_limit import RowLimit, RowLimitPolicy, retry_after_ms, seen_rows
@@ -60,6 +61,15 @@ class Gate:
         self.outstanding_rows -= rows
         self.outstanding_bytes -= size_bytes
         self._rows[priority] -= rows
+
+    @contextmanager
+    def holding(self, rows: int, priority: Priority, size_bytes: int) -> Iterator[None]:
+        """Count `rows` in until the block ends. Raises the error of `enter`."""
+        self.enter(rows, priority, size_bytes)
+        try:
+            yield
+        finally:
+            self.leave(rows, priority, size_bytes)
 
     def after_batch(self, queue_s: float, outstanding_rows: int) -> None:
         """Adapt the limit after a batch.

@@ -116,14 +116,10 @@ class ScoringService:
             answer = _new_answer()
             arrival = Arrival(answer, Priority.BATCH, self._now_s(), context.time_remaining())
             parted = self._batches.open(received)
-            rows = max(1, parted.entries)
-            self._gate.enter(rows, Priority.BATCH, len(received))
-            try:
+            with self._gate.holding(max(1, parted.entries), Priority.BATCH, len(received)):
                 call = await self._batches.admit(parted, arrival)
                 call.live.submit(call)
                 return await answer
-            finally:
-                self._gate.leave(rows, Priority.BATCH, len(received))
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._count_refusal(error)
             await abort_with(context, error, rpc="ScoreBatch")
@@ -165,11 +161,8 @@ class ScoringService:
             until_s = self._until_s(context.time_remaining())
             parted = self._outcomes.open(received)
             rows = rows_of_outcomes(parted.entries)
-            self._gate.enter(rows, Priority.BATCH, len(received))
-            try:
+            with self._gate.holding(rows, Priority.BATCH, len(received)):
                 await self._outcomes.record(parted, until_s=until_s)
-            finally:
-                self._gate.leave(rows, Priority.BATCH, len(received))
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._count_refusal(error)
             await abort_with(context, error, rpc="RecordOutcomes")
