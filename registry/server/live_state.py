@@ -112,6 +112,10 @@ class LiveState:
         self._owned.create_task(self._change(work, outcome))
         return await outcome
 
+    async def change_or_plan(self, work: Callable[[], ResultT], *, dry_run: bool) -> ResultT:
+        """Run `work`; unless it is a dry run, it changes the database, and the result is published."""
+        return await (self.run(work) if dry_run else self.change(work))
+
     async def report_scorers(self, report: ScorersReport, peer: str) -> None:
         """Take a checked report from `peer`; publish and keep it when it says something new.
 

@@ -137,8 +137,9 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.ChangeDeploymentRequest, context: Context
     ) -> pb.ChangeDeploymentResponse:
         asked = change_request_from_wire(request, actor_of(context), watched_by(self._live))
-        run = self._live.run if asked.dry_run else self._live.change
-        changed = await run(lambda: self._parts.changer.change(asked))
+        changed = await self._live.change_or_plan(
+            lambda: self._parts.changer.change(asked), dry_run=asked.dry_run
+        )
         log_change(asked, changed)
         return changed_to_wire(changed)
 
@@ -196,8 +197,9 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.RestoreRegistryRequest, context: Context
     ) -> pb.RestoreRegistryResponse:
         asked = restore_from_wire(request, actor_of(context), watched_by(self._live))
-        run = self._live.run if asked.dry_run else self._live.change
-        restored = await run(lambda: self._parts.restorer.restore(asked))
+        restored = await self._live.change_or_plan(
+            lambda: self._parts.restorer.restore(asked), dry_run=asked.dry_run
+        )
         log_restore(asked, restored)
         return restored_to_wire(restored)
 
@@ -214,8 +216,9 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.SetBlockRequest, context: Context
     ) -> pb.SetBlockResponse:
         asked = block_from_wire(request, actor_of(context), self._live)
-        run = self._live.run if asked.dry_run else self._live.change
-        done = await run(lambda: self._parts.blocker.set_block(asked))
+        done = await self._live.change_or_plan(
+            lambda: self._parts.blocker.set_block(asked), dry_run=asked.dry_run
+        )
         if done.audit_digest:
             event = "version_blocked" if asked.is_block else "version_unblocked"
             _log.info(
