@@ -2,7 +2,6 @@
 
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,8 @@ OURS = str(os.getgid())
 
 
 @pytest.fixture(autouse=True)
-def _umask_of_our_processes() -> Iterator[None]:
-    before = os.umask(0o077)
-    yield
-    os.umask(before)
+def _umask_of_our_processes() -> None:
+    os.umask(0o077)  # undone after each test; see tests/conftest.py
 
 
 def modes_below(root: Path) -> dict[str, set[int]]:
