@@ -93,10 +93,9 @@ def run_demo(directory: Path | None, options: DemoOptions) -> int:
     report = DemoReport(options.output)
     files = _new_directory(directory, options.features)
     report.prepared(files)
+    prepared = prepare(files, report)
 
     async def main() -> int:
-        # In a thread: a library's callback may swallow the exception of Ctrl-C in this one.
-        prepared = await asyncio.to_thread(prepare, files, report)
         async with open_stack(files, loopback_addresses(), workers=WORKERS) as stack:
             report.started(stack)
             facts, comparison = await perform(
