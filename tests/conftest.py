@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
@@ -23,6 +24,15 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the processes that tests start, which inherit a signal that is ignored.
+
+    Shells start the jobs of scripts that run in the background with SIGINT ignored.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_asyncio_loop_factories(
