@@ -169,8 +169,7 @@ class FeatureFetcher:
             )
         filled = memory.fill(reads, records, now_s=self._now_s())
         memory.remember(reads, records, now_s=self._now_s())
-        is_partial = any(mask is not None for mask in filled.from_memory)
-        gap = STORE_ANSWERED_IN_PART if is_partial else ""
+        gap = STORE_ANSWERED_IN_PART if filled.is_from_memory else ""
         return Fetched(filled.records, request_features, gap, filled.from_memory)
 
     def _record(self, permit: Permit, *, succeeded: bool, why: str) -> None:

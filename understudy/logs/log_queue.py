@@ -55,7 +55,8 @@ class LogQueue:
 
     def offer_together(self, batches: Sequence[LogBatch]) -> bool:
         """Take all of `batches`, or none, and then count them as dropped."""
-        rows = sum(batch.rows for batch in batches)
+        counts = [len(batch.request_ids) for batch in batches]
+        rows = sum(counts)
         size_bytes = sum(batch.size_bytes for batch in batches)
         with self._lock:
             is_taken = (
@@ -63,11 +64,11 @@ class LogQueue:
                 and self._rows + rows <= self.max_rows
                 and self._bytes + size_bytes <= self.max_bytes
             )
-            for batch in batches:
+            for batch, count in zip(batches, counts, strict=True):
                 tally = self._tallies[_KIND_OF[type(batch)]]
-                tally.offered += batch.rows
+                tally.offered += count
                 if not is_taken:
-                    tally.dropped += batch.rows
+                    tally.dropped += count
             if not is_taken:
                 return False
             self._batches += batches

@@ -19,6 +19,11 @@ class Recalled:
     records: list[list[bytes | None]]
     from_memory: list[npt.NDArray[np.bool_] | None]  # per read, shape (n,); None: no row
 
+    @property
+    def is_from_memory(self) -> bool:
+        """Whether any record comes from memory."""
+        return any(mask is not None for mask in self.from_memory)
+
 
 class LastKnownRecords:
     """Remembers the records of whole batches, and forgets the least recently seen.
