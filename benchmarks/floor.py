@@ -10,8 +10,9 @@ from typing import Any
 
 import grpc
 
+from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.lifecycle import DrainTimes, run, serve_until_stopped, stop_on_signals
-from understudy.runtime.serving import add_health_and_reflection, bind, new_server
+from understudy.runtime.serving import add_health_and_reflection
 from understudy.scoring.v1 import scoring_pb2
 
 SERVICE = "understudy.scoring.v1.ScoringService"

@@ -30,7 +30,8 @@ from understudy.domain.versions import (
 )
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
-from understudy.runtime.serving import add_health_and_reflection, bind, new_server
+from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.serving import add_health_and_reflection
 
 _CHUNK_BYTES = 1 << 20
 

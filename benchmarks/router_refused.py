@@ -16,7 +16,7 @@ from benchmarks.model import ENTITY, MODEL
 from benchmarks.request_path import SCORE_METHOD, RequestPath, open_request_path, request_of
 from benchmarks.router_overload import Probes, probing
 from benchmarks.rows import Effort, Row, Scenario
-from understudy.runtime.serving import bind, new_server
+from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 _SERVICE = "/understudy.scoring.v1.ScoringService/"

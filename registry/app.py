@@ -30,9 +30,10 @@ from registry.store.database import open_database
 from registry.store.directory_lock import locked
 from understudy.provenance.inspection import InspectionLimits, Inspector
 from understudy.registry.v1 import registry_pb2
+from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
-from understudy.runtime.serving import add_health_and_reflection, bind, new_server
+from understudy.runtime.serving import add_health_and_reflection
 
 SERVICE_NAME = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
 _DATABASE_FILE = "registry.sqlite"

@@ -33,12 +33,13 @@ from understudy.features.ports import FeatureStore
 from understudy.features.stores import isolated_store
 from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
+from understudy.runtime.front.grpc_server import ServerGroup, bind, new_server
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.io_threads import keep_io_threads_back
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, within
 from understudy.runtime.metrics_endpoint import serve_metrics
 from understudy.runtime.open_streams import StreamLimits
-from understudy.runtime.serving import ServerGroup, add_health_and_reflection, bind, new_server
+from understudy.runtime.serving import add_health_and_reflection
 
 _REPORT_S = 1.0
 _LOG_CLOSE_S = 10.0

@@ -20,9 +20,10 @@ from understudy.domain.progress import Patience
 from understudy.domain.restarts import GiveUp, Restart, RestartPolicy
 from understudy.logs.access import keep_from_group, share_with_group
 from understudy.runtime.exit_codes import FAILED, OK, UNAVAILABLE, USAGE
+from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.health import Health
 from understudy.runtime.lifecycle import stop_on_signals, within
-from understudy.runtime.serving import add_health, bind, new_server
+from understudy.runtime.serving import add_health
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import Ending
 from understudy.runtime.supervision.keeper import Care, HealthCheck, Keeper, Kept

@@ -25,8 +25,8 @@ from understudy.domain.errors import (
 )
 from understudy.domain.snapshots import VersionSpec
 from understudy.oip import inference_pb2 as oip
+from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
 from understudy.runtime.protobuf_bytes import length_delimited
-from understudy.runtime.serving import MAX_MESSAGE_BYTES
 
 _MODEL_STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
 _RAW_INPUT_FIELD = oip.ModelInferRequest.DESCRIPTOR.fields_by_name["raw_input_contents"].number

@@ -22,9 +22,10 @@ from understudy.domain.reports import ScorersReport
 from understudy.domain.snapshots import Snapshot
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.exit_codes import OK
+from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.health import Health, HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
-from understudy.runtime.serving import add_health_and_reflection, bind, new_server
+from understudy.runtime.serving import add_health_and_reflection
 
 _REPORT_TIMEOUT_S = 2.0
 _FETCH_TIMEOUT_S = 120.0

@@ -29,10 +29,11 @@ from understudy.artifact.session_options import SessionOptions
 from understudy.domain.errors import UnavailableError, UnderstudyError
 from understudy.domain.versions import VersionRef
 from understudy.runtime.exit_codes import ARTIFACT_REFUSED, OK
+from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.health import Health
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.open_streams import StreamLimits
-from understudy.runtime.serving import add_health, bind, new_server
+from understudy.runtime.serving import add_health
 from understudy.runtime.unless_stopped import unless_stopped
 
 _CLOSE_S = 5.0  # from the end of the drain to the exit

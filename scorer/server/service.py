@@ -22,6 +22,7 @@ from understudy.domain.errors import (
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb
 from understudy.runtime.distribution import serving_version
+from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
 from understudy.runtime.grpc_errors import abort_with, detail_of, retry_after_ms_of, status_of
 from understudy.runtime.open_streams import (
     MOST_ID_CHARACTERS,
@@ -32,7 +33,6 @@ from understudy.runtime.open_streams import (
 from understudy.runtime.parsing import RequestForm, parsed
 from understudy.runtime.protobuf_bytes import length_delimited
 from understudy.runtime.rpc_boundary import Context, peer_of
-from understudy.runtime.serving import MAX_MESSAGE_BYTES
 
 SERVICE = "inference.GRPCInferenceService"
 _INFER_PATH = f"/{SERVICE}/ModelInfer"

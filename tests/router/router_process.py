@@ -29,7 +29,7 @@ from understudy.features.stores import open_writer
 from understudy.oip import inference_pb2 as oip
 from understudy.router.v1 import router_pb2
 from understudy.runtime.free_port import free_port
-from understudy.runtime.serving import bind, new_server
+from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 
 NODE = "aerospike"

@@ -13,9 +13,10 @@ from tests.router.samples import CONTRACT, MODEL, VIEW, spec
 from tests.router.world import World, open_world
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
 from understudy.logs.batches import LogBatch
+from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.open_streams import StreamLimits
-from understudy.runtime.serving import add_health_and_reflection, bind, new_server
+from understudy.runtime.serving import add_health_and_reflection
 from understudy.scoring.v1 import scoring_pb2_grpc
 
 LIMITS = ServiceLimits(

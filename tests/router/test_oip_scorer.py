@@ -20,7 +20,7 @@ from understudy.domain.errors import (
     UnavailableError,
 )
 from understudy.oip import inference_pb2 as oip
-from understudy.runtime.serving import bind, new_server
+from understudy.runtime.front.grpc_server import bind, new_server
 
 ROWS = (np.ones((3, 2), np.float32),)
 LONG_S = 60.0

@@ -22,7 +22,8 @@ from tests.router.world import World
 from tests.scorer.serving import open_service
 from understudy.control.belief import Belief
 from understudy.logs.writer import LogWriter
-from understudy.runtime.serving import add_health_and_reflection, bind, new_server
+from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.serving import add_health_and_reflection
 
 
 @dataclass(frozen=True)

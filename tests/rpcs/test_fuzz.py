@@ -17,7 +17,7 @@ from tests.rpcs.served_rpcs import ServedRpc, open_every_rpc
 from tests.rpcs.wire_messages import any_bytes, too_many
 from understudy.control.identity import ACTOR_KEY
 from understudy.oip import inference_pb2 as oip
-from understudy.runtime.serving import MAX_MESSAGE_BYTES
+from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
 from understudy.scoring.v1 import scoring_pb2
 
 _SEED = 20

@@ -10,9 +10,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.runtime.raw_http2 import call_without_reading
+from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.health import Health, HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
-from understudy.runtime.serving import add_health, bind, new_server
+from understudy.runtime.serving import add_health
 
 States = health_pb2.HealthCheckResponse
 LIMIT_S = 60.0

@@ -7,8 +7,8 @@ from typing import NoReturn
 import pytest
 from structlog.testing import capture_logs
 
+from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.io_threads import keep_io_threads_back
-from understudy.runtime.serving import bind, new_server
 
 
 def forbid(_which: int, _who: int, _priority: int) -> NoReturn:

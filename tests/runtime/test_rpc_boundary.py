@@ -12,10 +12,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from understudy.domain.errors import OverloadedError
+from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.grpc_errors import PUSHBACK_KEY
 from understudy.runtime.parsing import RequestForm
 from understudy.runtime.rpc_boundary import Context, add_bounded
-from understudy.runtime.serving import add_health_and_reflection, bind, new_server
+from understudy.runtime.serving import add_health_and_reflection
 
 NO_MESSAGE = b"\x0a\x05abc"
 CHECK = "/grpc.health.v1.Health/Check"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.domain.errors import InvalidInputError
-from understudy.runtime.serving import MAX_MESSAGE_BYTES
+from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
 
 POISON = 13.0
 

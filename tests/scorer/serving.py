@@ -22,8 +22,9 @@ from tests.artifact.checked import CHECKS
 from understudy.artifact.expectation import Expectation
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb
+from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.open_streams import StreamLimits
-from understudy.runtime.serving import add_health, bind, new_server
+from understudy.runtime.serving import add_health
 
 REF = VersionRef("doubler", 1)
 OPTIONS = LoadOptions(CHECKS, warm_rows=8)

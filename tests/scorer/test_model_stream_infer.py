@@ -23,8 +23,8 @@ from tests.scorer.fakes import DoublingRunner, Gate, WideRunner
 from tests.scorer.serving import IN_WORKER_S, LIMITS, array_of, infer_request, load, open_service
 from tests.scorer.test_service import ROWS
 from understudy.oip import inference_pb2 as pb
+from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
 from understudy.runtime.open_streams import StreamLimits
-from understudy.runtime.serving import MAX_MESSAGE_BYTES
 
 Code = grpc.StatusCode
 WITHIN_S = 60.0

@@ -17,8 +17,8 @@ import structlog
 import uvloop
 
 from understudy.runtime.exit_codes import FAILED
+from understudy.runtime.front.port import Server
 from understudy.runtime.health import Health, HealthSwitch
-from understudy.runtime.serving import Server
 
 _CANCEL_S = 5.0  # after the grace: cancelled calls end
 _log = structlog.get_logger()

@@ -1,78 +1,15 @@
-"""The gRPC server that all our processes open: bounded messages, health, reflection."""
+"""The services that all our servers offer: health and reflection."""
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-import grpc
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from understudy.domain.errors import UnavailableError
+from understudy.runtime.front.port import Server
 from understudy.runtime.health import SERVICE_NAME as HEALTH
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.rpc_boundary import add_bounded
-
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-_LEAST_PING_INTERVAL_MS = 5_000
-
-
-class ServerGroup:
-    """Several gRPC servers of one process on one port that act as one server.
-
-    A grpc.aio server has exactly one accept outstanding, and each accept costs a round trip between
-    gRPC's thread and the event loop. With several servers, which share the connections, calls are
-    accepted side by side. For servers created with `reuse_port`.
-    """
-
-    def __init__(self, servers: Sequence[grpc.aio.Server]) -> None:
-        self._servers = servers
-
-    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        for server in self._servers:
-            server.add_generic_rpc_handlers(handlers)
-
-    def add_insecure_port(self, address: str) -> int:
-        """Bind all servers to the port that the first one gets; return it."""
-        first, *others = self._servers
-        port = first.add_insecure_port(address)
-        host, _, _ = address.rpartition(":")
-        for server in others:
-            server.add_insecure_port(f"{host}:{port}")
-        return port
-
-    async def start(self) -> None:
-        for server in self._servers:
-            await server.start()
-
-    async def stop(self, grace: float | None) -> None:
-        await asyncio.gather(*(server.stop(grace) for server in self._servers))
-
-
-Server = grpc.aio.Server | ServerGroup
-
-
-def new_server(
-    *, reuse_port: bool = False, max_message_bytes: int = MAX_MESSAGE_BYTES, **options: Any
-) -> grpc.aio.Server:
-    """Return a server without services.
-
-    `reuse_port` lets several processes share one port; without it a port in use is an error.
-    `options`: grpc-core channel arguments by short name, which override ours.
-    """
-    chosen = {
-        "so_reuseport": int(reuse_port),
-        "enable_channelz": 0,  # statistics on each call, for a service that we do not offer
-        "max_receive_message_length": max_message_bytes,
-        "max_send_message_length": max_message_bytes,
-        # Clients ping on idle streams (Watch, ScoreStream). By default a server treats that
-        # as abuse and ends the connection with too_many_pings after some minutes.
-        "http2.min_ping_interval_without_data_ms": _LEAST_PING_INTERVAL_MS,
-        "keepalive_permit_without_calls": 1,
-        **options,  # each name once: gRPC uses the first of two equal ones
-    }
-    return grpc.aio.server(options=[(f"grpc.{name}", value) for name, value in chosen.items()])
 
 
 def add_health(server: Server, services: Sequence[str] = ()) -> HealthSwitch:
@@ -104,18 +41,3 @@ def add_reflection(
     add_bounded(
         server, partial(reflection_pb2_grpc.add_ServerReflectionServicer_to_server, servicer)
     )
-
-
-def bind(server: Server, listen: str) -> int:
-    """Bind `listen` (host:port, port 0 picks one, or unix:/path) and return the port.
-
-    Raises:
-        UnavailableError: the address cannot be bound, e.g. the port is in use.
-    """
-    try:
-        port = server.add_insecure_port(listen)
-    except RuntimeError as error:
-        raise UnavailableError(f"address {listen}", "cannot be bound; is it in use?") from error
-    if port == 0:
-        raise UnavailableError(f"address {listen}", "cannot be bound; is it in use?")
-    return port

@@ -8,13 +8,9 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from understudy.runtime.front.grpc_server import ServerGroup, bind, new_server
 from understudy.runtime.health import Health
-from understudy.runtime.serving import (
-    ServerGroup,
-    add_health_and_reflection,
-    bind,
-    new_server,
-)
+from understudy.runtime.serving import add_health_and_reflection
 
 CALLS = 24
 
