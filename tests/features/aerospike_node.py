@@ -46,6 +46,7 @@ class AerospikeNode:
         self.is_forming = False  # True behaves like a server in its first two seconds
         self.copies = 1  # of each record, as told to clients; this node has them all
         self.requests = 0  # data messages received, answered or not
+        self.durable_deletes = 0  # of a record that was there or not
         self.records: dict[bytes, wire.Record] = {}
         self._utc_now_s = utc_now_s
         self._awake = threading.Event()
@@ -196,6 +197,7 @@ class AerospikeNode:
         digest = request.fields[wire.DIGEST_FIELD]
         record = self._find(digest)
         if request.info2 & wire.DELETE:
+            self.durable_deletes += bool(request.info2 & wire.DURABLE_DELETE)
             return wire.reply(wire.OK if self.records.pop(digest, None) else wire.NOT_FOUND)
         condition = request.fields.get(wire.FILTER_FIELD)
         if condition and record is not None and not wire.holds(condition, record.bins):

@@ -77,5 +77,8 @@ class FakeFeatureStore:
     def holds_any(self, view: FeatureView, entity_ids: Sequence[str]) -> bool:
         return any((str(view), each) in self.records for each in entity_ids)
 
+    def delete(self, view: FeatureView, entity_id: str) -> bool:
+        return self.records.pop((str(view), entity_id), None) is not None
+
     def close_now(self) -> None:
         self.why_down = "closed"

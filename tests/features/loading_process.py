@@ -33,6 +33,9 @@ class RemoteWriter:
     def holds_any(self, view: FeatureView, entity_ids: Sequence[str]) -> bool:
         return self._process.submit(_holds_any, self._url, view, entity_ids).result(_WAIT_S)
 
+    def delete(self, view: FeatureView, entity_id: str) -> bool:
+        return self._process.submit(_delete, self._url, view, entity_id).result(_WAIT_S)
+
     def close_now(self) -> None:
         """Do nothing: no store stays open between calls."""
 
@@ -59,5 +62,13 @@ def _holds_any(url: str, view: FeatureView, entity_ids: Sequence[str]) -> bool:
     writer = open_writer(url)
     try:
         return writer.holds_any(view, entity_ids)
+    finally:
+        writer.close_now()
+
+
+def _delete(url: str, view: FeatureView, entity_id: str) -> bool:
+    writer = open_writer(url)
+    try:
+        return writer.delete(view, entity_id)
     finally:
         writer.close_now()

@@ -295,6 +295,33 @@ async def test_a_writer_knows_whether_one_of_several_records_is_there(store: Ope
     assert not store.writer.holds_any(view, [])
 
 
+async def test_a_deleted_record_is_gone_and_the_others_stay(store: Opened) -> None:
+    view, other = store.view(), store.view("other")
+    for each in (view, other):
+        records = [(entity_id, a_record(each)) for entity_id in ("u1", "u2", "x" * 600)]
+        store.writer.write(each, records, mark=None)
+
+    assert store.writer.delete(view, "u1")
+    assert store.writer.delete(view, "x" * 600)
+
+    assert await store.find(view, "u1", "x" * 600, "u2") == [None, None, a_record(view)]
+    assert await store.find(other, "u1") == [a_record(other)]
+    assert not store.writer.delete(view, "u1")
+    assert not store.writer.delete(view, "nobody")
+
+
+async def test_an_older_record_can_be_loaded_after_a_deletion(store: Opened) -> None:
+    view = store.view()
+    store.writer.write(view, [("u", a_record(view))], mark=None)
+    store.writer.delete(view, "u")
+    older = a_record(view, event_time_ms=NOW_MS - 1)
+
+    counts = store.writer.write(view, [("u", older)], mark=None)
+
+    assert counts.written == 1
+    assert await store.find(view, "u") == [older]
+
+
 async def test_a_large_batch_is_read_completely(store: Opened) -> None:
     view = store.view()
     records = [(f"u{n}", a_record(view, {"age": n, "city": "c" * 200})) for n in range(1500)]

@@ -142,6 +142,16 @@ class FeatureWriter(Protocol):
         """
         ...
 
+    def delete(self, view: FeatureView, entity_id: str) -> bool:
+        """Delete the record of one entity; return whether there was one.
+
+        The record is not read, because what it contains may end the process.
+
+        Raises:
+            UnavailableError: the store did not confirm the deletion; repeating it is harmless.
+        """
+        ...
+
     def close_now(self) -> None: ...
 
 

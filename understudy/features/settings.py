@@ -35,6 +35,7 @@ class AerospikeSettings(ProcessSettings):
     max_connections: int = Field(default=16, ge=1, le=1000)
     write_timeout_ms: int = Field(default=1000, ge=10, le=60_000)
     write_threads: int = Field(default=8, ge=1, le=256)
+    durable_deletes: bool = False
     cache_ttl_s: float = Field(default=0.0, ge=0, le=3600)  # 0: no cache
     cache_records: int = Field(default=10_000, ge=2, le=100_000_000)
 

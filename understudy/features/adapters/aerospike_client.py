@@ -36,6 +36,7 @@ _REASONS: Final = {
     18: "device overloaded",
     20: "namespace does not exist",
     22: "forbidden",
+    25: "a feature of the Enterprise Edition",
     51: "the server has no users, but a user is set",
     52: "security is disabled on the server, but a user is set",
     60: "unknown user",
@@ -88,6 +89,7 @@ class AerospikeOptions:
     max_connections: int = 16
     write_timeout_ms: int = 1000
     write_threads: int = 8
+    durable_deletes: bool = False
 
     @property
     def dependency(self) -> str:
@@ -176,7 +178,12 @@ def _config(options: AerospikeOptions) -> dict[str, Any]:
         "max_conns_per_node": options.max_connections,
         "max_error_rate": options.max_error_rate,
         "rack_aware": options.rack_id is not None,
-        "policies": {"read": read, "batch": {**read, "concurrent": False}, "write": write},
+        "policies": {
+            "read": read,
+            "batch": {**read, "concurrent": False},
+            "write": write,
+            "remove": write,
+        },
     }
     if options.rack_id is not None:
         config["rack_id"] = options.rack_id

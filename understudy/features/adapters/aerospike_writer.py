@@ -100,6 +100,18 @@ class AerospikeWriter:
             raise self._unavailable(error) from error
         return any(meta is not None for _, meta in found)
 
+    def delete(self, view: FeatureView, entity_id: str) -> bool:
+        _check_ids([entity_id])
+        key = (self._options.namespace, set_of(self._options, view), entity_id)
+        policy = {"durable_delete": self._options.durable_deletes}
+        try:
+            self._client.remove(key, policy=policy)
+        except aerospike_errors.RecordNotFound:
+            return False
+        except aerospike_errors.AerospikeError as error:
+            raise self._unavailable(error) from error
+        return True
+
     def close_now(self) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._client.close()

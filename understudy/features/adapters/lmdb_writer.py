@@ -46,6 +46,13 @@ class LmdbWriter:
         with self._environment.begin() as transaction:
             return any(transaction.get(key_of(prefix, each)) is not None for each in entity_ids)
 
+    def delete(self, view: FeatureView, entity_id: str) -> bool:
+        try:
+            with self._environment.begin(write=True) as transaction:
+                return transaction.delete(key_of(key_prefix(view), entity_id))
+        except lmdb.Error as error:
+            raise UnavailableError(f"feature store lmdb:{self._path}", str(error)) from error
+
     def close_now(self) -> None:
         self._environment.close()
 

@@ -13,7 +13,7 @@ from understudy.domain.errors import (
     NotFoundError,
     RefusedError,
 )
-from understudy.features.cli import get_command, history_commands, load_command
+from understudy.features.cli import delete_command, get_command, history_commands, load_command
 from understudy.features.cli.options import StoreUrl, ViewsFile
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.terminal.json_output import print_json
@@ -24,7 +24,7 @@ from understudy.runtime.terminal.screen import Screen
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="Feature views and stores: check, load, compare, audit.",
+    help="Feature views and stores: check, load, show, delete, compare, audit.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -32,6 +32,7 @@ app = typer.Typer(
 _DIGEST_SHOWN = 12
 app.command("load")(load_command.load)
 app.command("get")(get_command.get)
+app.command("delete")(delete_command.delete)
 app.command("history")(history_commands.history)
 app.command("audit")(history_commands.audit)
 app.command("freshness")(history_commands.freshness)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from understudy.domain.errors import CheckFailedError, NotFoundError, UnavailableError
-from understudy.features.cli.options import StoreUrl, ViewsFile
+from understudy.features.cli.options import StoredView, StoreUrl, ViewsFile
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.terminal.screen import Screen
@@ -34,8 +34,8 @@ class StoredRecord:
 
     view: str
     entity_id: str
-    event_time: datetime
-    age_s: float  # of the event time; negative in the future
+    event_time: datetime | None  # None: unknown, in a record of bins of another tool
+    age_s: float | None  # of the event time; negative in the future
     created_time: datetime | None
     is_expired: bool  # older than the view's ttl_s, so it counts as absent
     values: tuple[StoredValue, ...]
@@ -45,9 +45,7 @@ def get(
     entity_id: Annotated[str, typer.Argument(metavar="ENTITY", help="Id of the entity.")],
     store: StoreUrl,
     views: ViewsFile,
-    view: Annotated[
-        str | None, typer.Option(help="NAME or NAME@VERSION; by default the only stored view.")
-    ] = None,
+    view: StoredView = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Show the stored record of an entity with its age."""
@@ -57,7 +55,7 @@ def get(
 
     require_store(store)
     chosen = stored_view(load_views(views), view)
-    record = asyncio.run(_record_of(store, chosen, entity_id))
+    record = asyncio.run(record_of(store, chosen, entity_id))
     found = stored_record(chosen, entity_id, record, now_s=datetime.now(UTC).timestamp())
     if output is Format.JSON:
         print_json(found)
@@ -65,14 +63,16 @@ def get(
     screen = Screen()
     created = "" if found.created_time is None else f", created {found.created_time}"
     expired = ", expired: it counts as absent" if found.is_expired else ""
-    screen.say(
-        f"{found.view} {found.entity_id}: event time {found.event_time}, "
-        f"{found.age_s:.0f} s old{created}{expired}"
-    )
+    screen.say(f"{found.view} {found.entity_id}: {_shown_time(found)}{created}{expired}")
     screen.rows([asdict(each) for each in found.values], columns=("feature", "value", "status"))
 
 
-async def _record_of(url: str, view: "FeatureView", entity_id: str) -> bytes | None:
+async def record_of(url: str, view: "FeatureView", entity_id: str) -> bytes | None:
+    """Read the record of one entity through a reader of its own.
+
+    Raises:
+        UnavailableError: the store, or its reader, did not answer for this entity.
+    """
     from understudy.features.ports import UNANSWERED, ViewRead  # noqa: PLC0415 - slow import
     from understudy.features.stores import isolated_store  # noqa: PLC0415 - slow import
 
@@ -110,12 +110,13 @@ def stored_record(
         )
     event_ms, created_ms = event_time_ms_of(form, record), created_time_ms_of(form, record)
     age_s = now_s - event_ms / 1000
+    is_timed = _has_event_time(view, event_ms)
     values = unpack_record(form, record)
     return StoredRecord(
         view=str(view),
         entity_id=entity_id,
-        event_time=_time_of(event_ms),
-        age_s=round(age_s, 3),
+        event_time=_time_of(event_ms) if is_timed else None,
+        age_s=round(age_s, 3) if is_timed else None,
         created_time=_time_of(created_ms) if created_ms else None,
         is_expired=view.ttl_s is not None and age_s > view.ttl_s,
         values=tuple(
@@ -127,6 +128,21 @@ def stored_record(
             for feature in view.features
         ),
     )
+
+
+def _has_event_time(view: "FeatureView", event_ms: int) -> bool:
+    """Return whether the event time of a record is its own, and could be read.
+
+    Without a bin for it, a record of bins is as new as its reading; with an unreadable one, it is
+    as old as possible.
+    """
+    return view.bins is None or (bool(view.bins.event_time_bin) and event_ms != 0)
+
+
+def _shown_time(found: StoredRecord) -> str:
+    if found.event_time is None or found.age_s is None:
+        return "event time unknown"
+    return f"event time {found.event_time}, {found.age_s:.0f} s old"
 
 
 def _status_of(value: object, max_age_s: float | None, age_s: float) -> str:

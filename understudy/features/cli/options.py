@@ -9,3 +9,7 @@ ViewsFile = Annotated[Path, typer.Option("--views", help="YAML file with the fea
 StoreUrl = Annotated[
     str, typer.Option("--store", help="lmdb:FOLDER or aerospike://HOST:PORT/NAMESPACE.")
 ]
+StoredView = Annotated[
+    str | None,
+    typer.Option("--view", help="NAME or NAME@VERSION; by default the only stored view."),
+]

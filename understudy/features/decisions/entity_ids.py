@@ -17,6 +17,11 @@ ACCEPTED_ID = (
 _INEXACT_FROM = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**53}
 
 
+def is_id(text: str) -> bool:
+    """Return whether a text is an id that every store can hold."""
+    return is_storable_id(text) and 0 < len(text.encode()) <= _LONGEST_ID_BYTES
+
+
 def id_texts(column: pa.Array | pa.ChunkedArray) -> list[str | None]:
     """Return the ids in a column as strings; None for a value that is not an id.
 
@@ -31,8 +36,7 @@ def id_texts(column: pa.Array | pa.ChunkedArray) -> list[str | None]:
 def _id_text(value: Any, inexact_from: int | None) -> str | None:
     match value:
         case str():
-            is_id = is_storable_id(value) and 0 < len(value.encode()) <= _LONGEST_ID_BYTES
-            return value if is_id else None
+            return value if is_id(value) else None
         case bool():
             return None
         case int():
