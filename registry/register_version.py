@@ -17,6 +17,7 @@ from understudy.domain.features import FeatureRef, FeatureView
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import ArtifactFile, ScoreOutput, VersionRef
 from understudy.gate.artifact_checks import tensor_spec
+from understudy.gate.feature_checks import column_inputs
 from understudy.gate.gate import GateReport, examine
 from understudy.gate.submission import Submission, Surroundings
 from understudy.provenance.inspection import Inspection
@@ -118,6 +119,8 @@ class Registrar:
             feature_views=registration.views,
             score_output=registration.score_output,
             golden_tolerance=report.artifact.golden.tolerance,
+            column_inputs=column_inputs(report.features.columns),
+            joins_rows=True,
         )
         at_ns = round(self.now().timestamp() * 1e9)
         return StoredVersion(spec, report.record_json, registration.actor, at_ns)

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     DDL,
     BigInteger,
+    Boolean,
     Column,
     Float,
     Integer,
@@ -13,7 +14,7 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 metadata = MetaData()
 
@@ -40,6 +41,8 @@ versions = Table(
     Column("score_output", Text, nullable=False),
     Column("score_column", Integer, nullable=False),
     Column("golden_tolerance", Float, nullable=False),
+    Column("column_inputs_json", Text, nullable=False),
+    Column("joins_rows", Boolean, nullable=False),
     Column("registered_by", Text, nullable=False),
     Column("registered_at_ns", BigInteger, nullable=False),
 )

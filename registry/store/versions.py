@@ -109,6 +109,8 @@ def _columns(version: StoredVersion) -> dict[str, Any]:
         "score_output": spec.score_output.output,
         "score_column": spec.score_output.column,
         "golden_tolerance": spec.golden_tolerance,
+        "column_inputs_json": canonical_json(list(spec.column_inputs)),
+        "joins_rows": spec.joins_rows,
         "registered_by": version.registered_by,
         "registered_at_ns": version.registered_at_ns,
     }
@@ -145,6 +147,8 @@ def _from_row(row: Any, views: dict[tuple[str, int], FeatureView]) -> StoredVers
         ),
         score_output=ScoreOutput(row["score_output"], row["score_column"]),
         golden_tolerance=row["golden_tolerance"],
+        column_inputs=tuple(json.loads(row["column_inputs_json"])),
+        joins_rows=row["joins_rows"],
     )
     return StoredVersion(
         spec, row["provenance_json"], row["registered_by"], row["registered_at_ns"]

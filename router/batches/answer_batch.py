@@ -132,7 +132,7 @@ class VersionStages:
                 rows=len(inferred.scores),
             ),
             rule_rows=prepared.rule_rows,
-            matrix=matrix_of(prepared.tensors),
+            matrix=self.version.plan.reader.matrix(prepared.tensors),
             marks=marks,
             gap=prepared.gap,
             wrong_digests=prepared.wrong_digests,
@@ -171,16 +171,6 @@ def levels_of(
     return levels.astype(np.uint8), marks
 
 
-def matrix_of(tensors: tuple[NDArray[Any], ...]) -> NDArray[np.float32] | None:
-    """Return the features as (n, width) float32 for the log; None for models with string inputs."""
-    if len(tensors) == 1:
-        first = tensors[0]
-        return first.astype(np.float32, copy=False) if first.dtype.kind != "O" else None
-    if any(tensor.dtype.kind == "O" for tensor in tensors):
-        return None
-    return np.concatenate(tensors, axis=1).astype(np.float32, copy=False)
-
-
 def _spread(values: NDArray[np.generic], scored: NDArray[np.bool_]) -> NDArray[np.generic]:
     """Return `values` at the scored rows, and zeros at the others."""
     spread = np.zeros((len(scored), *values.shape[1:]), dtype=values.dtype)
@@ -204,18 +194,12 @@ def _rule_columns(
     for rule in rules:
         place = version.plan.place_of(rule.feature)
         if place is not None:
-            columns[rule.feature] = _column(assembled, place)
+            columns[rule.feature] = version.plan.reader.column(assembled.tensors, place)
         elif fetched.request_features is not None:
             columns[rule.feature] = np.array(
                 [_number((row or {}).get(rule.feature)) for row in fetched.request_features]
             )
     return {name: column for name, column in columns.items() if column.dtype.kind in "fiub"}
-
-
-def _column(assembled: Assembled, place: int) -> NDArray[Any]:
-    if len(assembled.tensors) == 1:
-        return assembled.tensors[0][:, place]
-    return assembled.tensors[place][:, 0]
 
 
 def _number(value: object) -> float:

@@ -38,9 +38,15 @@ class Copy:
 
 def reads_the_same(shadow: VersionSpec, champion: VersionSpec) -> bool:
     """Return whether the champion's tensors are also the shadow's."""
-    return shadow.feature_set == champion.feature_set and [
-        (tensor.datatype, tensor.shape[1:]) for tensor in shadow.inputs
-    ] == [(tensor.datatype, tensor.shape[1:]) for tensor in champion.inputs]
+    return shadow.feature_set == champion.feature_set and _layout(shadow) == _layout(champion)
+
+
+def _layout(spec: VersionSpec) -> tuple[object, ...]:
+    """Return the facts that decide the place of each feature; equal ones mean equal tensors."""
+    # The name of a single input decides nothing; those of several do.
+    names = [tensor.name for tensor in spec.inputs] if len(spec.inputs) > 1 else []
+    forms = [(tensor.datatype, tensor.shape[1:]) for tensor in spec.inputs]
+    return names, forms, spec.column_inputs if names else ()
 
 
 def tensors_of(tensors: Tensors, keep: NDArray[np.bool_] | None) -> Tensors:

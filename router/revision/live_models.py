@@ -222,7 +222,9 @@ class LiveModels:
     def _plan(self, spec: VersionSpec) -> VersionPlan:
         key = (spec.ref, spec.artifact_digest)
         if key not in self._plans:
-            plan = compile_plan(spec.feature_set, spec.feature_views, spec.inputs)
+            plan = compile_plan(
+                spec.feature_set, spec.feature_views, spec.inputs, spec.column_inputs
+            )
             self._plans[key] = VersionPlan(spec, plan)
         return self._plans[key]
 

@@ -197,9 +197,9 @@ def test_named_inputs_get_a_column_each_and_strings_are_bytes() -> None:
     assert city.tolist() == ["Zürich".encode(), b"", b""]
 
 
-def test_inputs_of_several_columns_take_them_in_turn() -> None:
-    refs = [FeatureRef("user", 1, name) for name in ("age", "amount", "country")]
-    inputs = [TensorSpec("numbers", "FP64", (-1, 2)), TensorSpec("words", "BYTES", (-1, 1))]
+def test_an_input_of_several_columns_takes_the_rest_in_order() -> None:
+    refs = [FeatureRef("user", 1, name) for name in ("age", "country", "amount")]
+    inputs = [TensorSpec("numbers", "FP64", (-1, 2)), TensorSpec("country", "BYTES", (-1, 1))]
     plan = compile_plan(refs, [USER], inputs)
 
     numbers, words = plan.assemble([[a_record(USER)]], None, now_s=NOW_S).tensors
@@ -263,16 +263,24 @@ def test_names_are_as_short_as_they_can_be() -> None:
     [
         (["user@1:nope", "user@2:age"], MATRIX, "feature_set\\[1\\]"),
         (["user@1:age", "user@1:age"], MATRIX, "twice"),
-        (["user@1:city"], [TensorSpec("x", "FP32", (-1, 1))], "BYTES for string"),
-        (["user@1:amount"], [TensorSpec("x", "INT64", (-1, 1))], "INT64 for feature amount"),
-        (["user@1:age"], [TensorSpec("x", "INT32", (-1, 1))], "INT32 for feature age"),
-        (["user@1:age"], [TensorSpec("x", "FP32", (-1, 2))], "x.shape"),
-        (["user@1:age"], [TensorSpec("x", "FP16", (-1, 1))], "FP16"),
-        (["user@1:age"], [TensorSpec("x", "FP32", (-1, 1, 1))], "x.shape"),
+        (
+            ["user@1:city"],
+            [TensorSpec("x", "FP32", (-1, 1))],
+            "FP32 for string of city; accepted: BYTES",
+        ),
+        (["user@1:amount"], [TensorSpec("x", "INT64", (-1, 1))], "INT64 for float32 of amount"),
+        (["user@1:age"], [TensorSpec("x", "INT32", (-1, 1))], "INT32 for int64 of age"),
+        (["user@1:age"], [TensorSpec("x", "UINT8", (-1, 1))], "UINT8 for int64 of age"),
+        (["user@1:age"], [TensorSpec("x", "FP32", (-1, 2))], "1 columns; accepted: 2"),
+        (["user@1:age"], [TensorSpec("x", "FP16", (-1, 1))], "FP16 for int64 of age"),
+        (["user@1:age"], [TensorSpec("x", "FP32", (-1, 1, 1))], "'x' shape"),
+        (["user@1:age"], [TensorSpec("x", "FP32", ())], "'x' shape"),
+        (["user@1:age"], [TensorSpec("x", "FP32", (4, 1))], "open number of rows"),
+        (["user@1:age", "user@1:amount"], [TensorSpec("x", "FP32", (-1,))], "2 columns"),
         (
             ["user@1:age"],
             [TensorSpec("x", "FP32", (-1, 1)), TensorSpec("y", "FP32", (-1, 1))],
-            "1 features for inputs of 2 columns",
+            "'y': read no feature of this name",
         ),
     ],
 )

@@ -20,7 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from tests.artifact.models import doubling_artifact
 from understudy.domain.canonical import canonical_json, digest_of_text
 from understudy.domain.errors import InvalidInputError
-from understudy.provenance.capture import artifact_facts, compare_with_champion, conversion_facts
+from understudy.provenance.artifact_facts import artifact_facts
+from understudy.provenance.capture import compare_with_champion, conversion_facts
 from understudy.provenance.code_facts import InstalledCode, code_source
 from understudy.provenance.content import content_of
 from understudy.provenance.environment_facts import environment_facts

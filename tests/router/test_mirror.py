@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from router.batches.mirrored import reads_the_same
 from router.decisions.priority import Priority
 from tests.router.fakes import RemoteStore
 from tests.router.samples import MODEL, VIEW, deployment, spec
@@ -16,6 +17,7 @@ from understudy.domain.deployments import (
     RuleOperator,
     Shadow,
 )
+from understudy.domain.versions import DYNAMIC, TensorSpec, VersionRef
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 pytestmark = pytest.mark.virtual_time
@@ -178,3 +180,15 @@ async def test_a_shadow_does_not_score_defaults() -> None:
 
         assert world.shadow_logs[0].status == "error"
         assert not world.scorers["three"].batches
+
+
+def test_a_shadow_with_exchanged_inputs_assembles_its_own_tensors() -> None:
+    """Equal shapes are not equal columns: several inputs take columns by name or declaration."""
+    inputs = tuple(TensorSpec(name, "FP32", (DYNAMIC, 1)) for name in ("amount", "count"))
+    champion = replace(spec(1), inputs=inputs)
+    declared = replace(champion, column_inputs=("count", "amount"))
+
+    assert reads_the_same(replace(champion, ref=VersionRef(MODEL, 2)), champion)
+    assert not reads_the_same(replace(champion, inputs=inputs[::-1]), champion)
+    assert not reads_the_same(declared, champion)
+    assert reads_the_same(replace(spec(1), inputs=(replace(spec(1).inputs[0], name="y"),)), spec(1))

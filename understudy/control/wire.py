@@ -174,6 +174,8 @@ def version_from_wire(message: pb.Version) -> VersionSpec:
         feature_views=tuple(_view_of(view.canonical_json) for view in message.feature_views),
         score_output=ScoreOutput(message.score_output.output, message.score_output.column),
         golden_tolerance=message.golden_tolerance,
+        column_inputs=tuple(message.column_inputs),
+        joins_rows=message.joins_rows,
     )
 
 
@@ -192,6 +194,8 @@ def version_to_wire(spec: VersionSpec) -> pb.Version:
             output=spec.score_output.output, column=spec.score_output.column
         ),
         golden_tolerance=spec.golden_tolerance,
+        column_inputs=spec.column_inputs,
+        joins_rows=spec.joins_rows,
     )
 
 

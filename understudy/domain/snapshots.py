@@ -75,6 +75,9 @@ class VersionSpec:
     feature_views: tuple[FeatureView, ...]
     score_output: ScoreOutput
     golden_tolerance: float
+    # Name of the input that reads each feature, "" where none is declared; () if none is at all.
+    column_inputs: tuple[str, ...] = ()
+    joins_rows: bool = True  # False: each row runs alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from understudy.domain.canonical import canonical_json, digest_of_text
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import Feature, FeatureRef, FeatureView, written_default
 from understudy.domain.versions import MODEL_FILE
+from understudy.features.serving.assembly import compile_plan
+from understudy.gate.artifact_checks import tensor_spec
 from understudy.gate.submission import Submission
 from understudy.provenance.findings import NOTHING, Finding, shown
-from understudy.provenance.record import FeatureColumn, Features, Tensor
-
-_MATRIX = 2  # dimensions of a tensor with a row per entity
+from understudy.provenance.record import FeatureColumn, Features
 
 
 def feature_findings(
@@ -20,7 +20,8 @@ def feature_findings(
     yield from _redefinitions(submission.views, known_digests)
     if declared is None:
         return
-    yield from _column_findings(declared, submission.views)
+    of_columns = [*_column_findings(declared, submission.views)]
+    yield from of_columns
     digest = columns_digest(declared.columns)
     if digest != declared.digest:
         yield Finding("features.digest", declared.digest, f"{digest}, by features.columns")
@@ -33,13 +34,28 @@ def feature_findings(
     transform = declared.transform
     if transform.where == "in_model" and transform.digest != model:
         yield Finding("features.transform.digest", transform.digest, f"{model}, of {MODEL_FILE}")
-    if submission.inspection.inputs:
-        yield from _input_findings(declared.columns, submission.inspection.inputs)
+    # A column without a feature has no plan, and its finding already.
+    if submission.inspection.inputs and not any(f.field.endswith(".ref") for f in of_columns):
+        yield from _plan_findings(submission, declared)
 
 
 def columns_digest(columns: tuple[FeatureColumn, ...]) -> str:
     """Return the digest of an ordered feature set."""
-    return digest_of_text(canonical_json([column.model_dump(mode="json") for column in columns]))
+    return digest_of_text(canonical_json([_written(column) for column in columns]))
+
+
+def column_inputs(columns: tuple[FeatureColumn, ...]) -> tuple[str, ...]:
+    """Return the declared input of each column, "" where there is none; () if none has one."""
+    names = tuple(column.input or "" for column in columns)
+    return names if any(names) else ()
+
+
+def _written(column: FeatureColumn) -> dict[str, object]:
+    """Return a column as the digest covers it: an input only if it is declared."""
+    written = column.model_dump(mode="json")
+    if column.input is None:
+        del written["input"]
+    return written
 
 
 def _redefinitions(
@@ -87,28 +103,14 @@ def _definition_findings(path: str, column: FeatureColumn, feature: Feature) -> 
             yield Finding(f"{path}.{name}", shown(claim), f"{shown(fact)}, as in the view")
 
 
-def _input_findings(
-    columns: tuple[FeatureColumn, ...], inputs: tuple[Tensor, ...]
-) -> Iterator[Finding]:
-    for tensor in inputs:
-        if len(tensor.shape) != _MATRIX or tensor.shape[0] != -1:
-            yield Finding(
-                "artifact.inputs", f"{tensor.name} {list(tensor.shape)}", "[any rows, columns]"
-            )
-    width = sum(tensor.shape[1] for tensor in inputs if len(tensor.shape) == _MATRIX)
-    if width != len(columns) or (len(inputs) > 1 and len(inputs) != len(columns)):
-        yield Finding(
-            "features.columns",
-            f"{len(columns)} columns",
-            f"as many as the model reads: {width}, in {len(inputs)} inputs "
-            "(one input with all columns, or one input of width 1 for each)",
+def _plan_findings(submission: Submission, declared: Features) -> Iterator[Finding]:
+    """Yield the router's reasons against a plan for this version."""
+    try:
+        compile_plan(
+            [FeatureRef.parse(column.ref) for column in declared.columns],
+            submission.views,
+            [tensor_spec(each) for each in submission.inspection.inputs],
+            column_inputs(declared.columns),
         )
-        return
-    for index, column in enumerate(columns):
-        tensor = inputs[0] if len(inputs) == 1 else inputs[index]
-        if (column.dtype == "string") != (tensor.datatype == "BYTES"):
-            yield Finding(
-                f"features.columns[{index}].dtype",
-                f"{column.dtype} into {tensor.name} {tensor.datatype}",
-                "strings into BYTES, numbers into the others",
-            )
+    except InvalidInputError as error:
+        yield from map(Finding.of, error.faults)

@@ -21,11 +21,8 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.artifact.digests import digest_and_size
-from understudy.domain.canonical import canonical_json, digest_of_text
-from understudy.domain.errors import Fault, InvalidInputError
-from understudy.domain.features import FeatureRef, FeatureView, written_default
-from understudy.domain.versions import MODEL_FILE
+from understudy.domain.features import FeatureView
+from understudy.provenance.artifact_facts import artifact_facts, feature_facts
 from understudy.provenance.code_facts import InstalledCode, code_source
 from understudy.provenance.content import content_of
 from understudy.provenance.environment_facts import environment_facts
@@ -156,6 +153,7 @@ def capture_provenance(
     lockfile: Path | None = None,
     parent: str = FROM_SCRATCH,
     seeds: Mapping[str, int] | None = None,
+    column_inputs: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the record of a model that has just been trained and converted, as JSON values.
 
@@ -181,6 +179,8 @@ def capture_provenance(
         lockfile: the lockfile of the training environment.
         parent: "from scratch", or the version that it was derived from.
         seeds: additional seeds, e.g. of the split.
+        column_inputs: name of the model's input by column of `feature_set`, for columns that names
+            and datatypes leave open.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -191,7 +191,7 @@ def capture_provenance(
             "command_line": list(sys.orig_argv),
         },
         "data": {"training": dict(training), "evaluation": dict(evaluation), "split": dict(split)},
-        "features": feature_facts(feature_set, views, artifact_dir),
+        "features": feature_facts(feature_set, views, artifact_dir, column_inputs),
         "parameters": parameter_facts(estimator),
         "seeds": seed_facts(estimator, dict(seeds or {})),
         "environment": environment_facts(lockfile),
@@ -210,73 +210,6 @@ def capture_provenance(
         "people": dict(people),
         "policy": {name: _plain(value) for name, value in policy.items()},
     }
-
-
-def artifact_facts(artifact_dir: Path, golden_tolerance: float) -> dict[str, Any]:
-    """Return the `artifact` group, read from the files themselves.
-
-    Raises:
-        InvalidInputError: the model cannot be opened; the message is the gate's.
-    """
-    from understudy.provenance.inspect_artifact import (  # noqa: PLC0415 - loads ONNX Runtime
-        inspect_directory,
-    )
-
-    seen = inspect_directory(artifact_dir)
-    if not seen.inputs:  # an incomplete record would hide the reason
-        raise InvalidInputError(
-            [Fault(each.field, each.read, each.wanted) for each in seen.problems]
-        )
-    return {
-        "files": [
-            _file_fact(artifact_dir, path)
-            for path in sorted(artifact_dir.rglob("*"))
-            if path.is_file()
-        ],
-        "opsets": seen.opsets,
-        "ir_version": seen.ir_version,
-        "producer": seen.producer,
-        "inputs": [tensor.model_dump(mode="json") for tensor in seen.inputs],
-        "outputs": [tensor.model_dump(mode="json") for tensor in seen.outputs],
-        "golden": {"rows": seen.golden_rows, "tolerance": golden_tolerance},
-    }
-
-
-def feature_facts(
-    feature_set: Sequence[str], views: Sequence[FeatureView], artifact_dir: Path
-) -> dict[str, Any]:
-    """Return the `features` group of a model whose transforms are inside model.onnx.
-
-    Raises:
-        InvalidInputError: a column does not have the form `view@version:feature`.
-        KeyError: a column names a feature that is in none of `views`.
-    """
-    known = {(view.name, view.version): view for view in views}
-    columns: list[dict[str, Any]] = []
-    for text in feature_set:
-        ref = FeatureRef.parse(text)
-        features = {each.name: each for each in known[ref.view, ref.view_version].features}
-        feature = features[ref.feature]
-        columns.append(
-            {
-                "ref": text,
-                "dtype": feature.dtype.value,
-                "default": written_default(feature.default),
-                "max_age_s": feature.max_age_s,
-            }
-        )
-    model_digest, _ = digest_and_size(artifact_dir / MODEL_FILE)
-    return {
-        "columns": columns,
-        "digest": digest_of_text(canonical_json(columns)),
-        "view_digests": {str(view): view.digest for view in views},
-        "transform": {"where": "in_model", "digest": model_digest},
-    }
-
-
-def _file_fact(root: Path, path: Path) -> dict[str, Any]:
-    digest, size_bytes = digest_and_size(path)
-    return {"path": path.relative_to(root).as_posix(), "sha256": digest, "size_bytes": size_bytes}
 
 
 def _plain(value: Any) -> Any:

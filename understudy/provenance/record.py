@@ -136,6 +136,10 @@ class FeatureColumn(Part):
     dtype: Literal["float32", "float64", "int64", "bool", "string"] = _d("as in the feature view")
     default: float | int | bool | str | None = _d("as in the feature view; null for none")
     max_age_s: float | None = _d("as in the feature view; null for never stale")
+    input: Text | None = _d(
+        "name of the model's input that reads it; null if names or datatypes leave no other",
+        default=None,
+    )
 
 
 class Transform(Part):

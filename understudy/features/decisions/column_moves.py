@@ -89,7 +89,9 @@ def plan_moves(
 def may_overflow(moves: Sequence[BlockMove], datatypes: Sequence[str]) -> bool:
     """Return whether a copy can encounter a number that its tensor cannot hold."""
     return any(
-        move.dtype is FeatureDtype.FLOAT64 and datatypes[move.tensor] == "FP32" for move in moves
+        datatypes[move.tensor] == "FP16"
+        or (move.dtype is FeatureDtype.FLOAT64 and datatypes[move.tensor] == "FP32")
+        for move in moves
     )
 
 

@@ -9,18 +9,37 @@ import numpy.typing as npt
 
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureScalar
-from understudy.domain.versions import TensorSpec
-from understudy.features.decisions.feature_columns import column_names
+from understudy.domain.versions import DYNAMIC, TensorSpec
+from understudy.features.decisions.feature_columns import shortened
+from understudy.features.decisions.input_shares import Share, Shares, share_columns
 
 ARRAY_DTYPES: dict[str, np.dtype[Any]] = {  # by datatype of the Open Inference Protocol
+    "FP16": np.dtype("float16"),
     "FP32": np.dtype("float32"),
     "FP64": np.dtype("float64"),
-    "INT64": np.dtype("int64"),
+    "INT8": np.dtype("int8"),
+    "INT16": np.dtype("int16"),
     "INT32": np.dtype("int32"),
+    "INT64": np.dtype("int64"),
+    "UINT8": np.dtype("uint8"),
+    "UINT16": np.dtype("uint16"),
+    "UINT32": np.dtype("uint32"),
+    "UINT64": np.dtype("uint64"),
     "BOOL": np.dtype("bool"),
     "BYTES": np.dtype("object"),
 }
-_MATRIX_RANK = 2
+_ROWS, _MATRIX = 1, 2  # number of dimensions of a tensor of one column, and of several
+_NUMBERS = frozenset(FeatureDtype) - {FeatureDtype.STRING}
+_FLOATS = frozenset((FeatureDtype.FLOAT32, FeatureDtype.FLOAT64, FeatureDtype.BOOL))
+# Feature dtypes all of whose values a datatype can hold; floating point may round them.
+_HELD: dict[str, frozenset[FeatureDtype]] = {
+    "BYTES": frozenset((FeatureDtype.STRING,)),
+    "FP64": _NUMBERS,
+    "FP32": _NUMBERS,
+    "FP16": _FLOATS,  # it rounds integers from 2049 on
+    "INT64": frozenset((FeatureDtype.INT64, FeatureDtype.BOOL)),
+}
+_ONLY_BOOL = frozenset((FeatureDtype.BOOL,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +52,37 @@ class TensorColumns:
 
 
 def lay_out(
-    inputs: Sequence[TensorSpec], refs: Sequence[FeatureRef], features: Sequence[Feature]
+    inputs: Sequence[TensorSpec],
+    refs: Sequence[FeatureRef],
+    features: Sequence[Feature],
+    declared: Sequence[str] = (),
 ) -> tuple[TensorColumns, ...]:
     """Return the tensors that a model reads over its feature set.
 
-    A single input takes all columns. Several inputs take the columns of their own names if each
-    is named like a feature; otherwise each takes the next columns, as many as its last dimension.
+    Args:
+        inputs: of the model, in its order.
+        refs: the feature set.
+        features: one per ref.
+        declared: name of the input of each column, "" where none is declared; empty if none is.
 
     Raises:
         InvalidInputError: the columns do not fit the inputs; all faults are reported.
     """
-    names = column_names(refs)
-    by_name = {name: (place,) for place, name in enumerate(names)}
-    if len(inputs) == 1:
-        shares: list[tuple[int, ...]] = [tuple(range(len(refs)))]
-    elif all(spec.name in by_name for spec in inputs):
-        shares = [by_name[spec.name] for spec in inputs]
-    else:
-        shares = _in_turn(inputs)
-    if faults := [
-        *_share_faults(inputs, shares, len(refs)),
-        *_datatype_faults(inputs, shares, features),
-    ]:
+    if faults := [*_shape_faults(inputs)]:
+        raise InvalidInputError(faults)
+    shares = share_columns(
+        [Share(spec.name, _width(spec), _held(spec.datatype)) for spec in inputs],
+        refs,
+        [feature.dtype for feature in features],
+        declared,
+    )
+    if not isinstance(shares, Shares):
+        raise InvalidInputError(shares)
+    if faults := [*_datatype_faults(inputs, shares.places, features)]:
         raise InvalidInputError(faults)
     return tuple(
-        TensorColumns(spec.datatype, share, is_flat=len(spec.shape) == 1)
-        for spec, share in zip(inputs, shares, strict=True)
+        TensorColumns(spec.datatype, share, is_flat=len(spec.shape) == _ROWS)
+        for spec, share in zip(inputs, shares.places, strict=True)
     )
 
 
@@ -70,38 +94,30 @@ def values_when_absent(
     absent: FeatureScalar = float("nan") if dtype.kind == "f" else "" if dtype.kind == "O" else 0
     values = [features[place].default for place in tensor.places]
     chosen = [absent if value is None else value for value in values]
-    return np.array(
-        [value.encode() if isinstance(value, str) else value for value in chosen], dtype=dtype
-    )
-
-
-def _in_turn(inputs: Sequence[TensorSpec]) -> list[tuple[int, ...]]:
-    shares: list[tuple[int, ...]] = []
-    start = 0
-    for spec in inputs:
-        width = spec.shape[-1] if len(spec.shape) == _MATRIX_RANK and spec.shape[-1] > 0 else 1
-        shares.append(tuple(range(start, start + width)))
-        start += width
-    return shares
-
-
-def _share_faults(
-    inputs: Sequence[TensorSpec], shares: Sequence[tuple[int, ...]], width: int
-) -> Iterator[Fault]:
-    used = sorted(place for share in shares for place in share)
-    if used != list(range(width)):
-        yield Fault(
-            "feature_set",
-            f"{width} features for inputs of {len(used)} columns",
-            "each feature in one column of one input",
+    with np.errstate(over="ignore"):
+        return np.array(
+            [value.encode() if isinstance(value, str) else value for value in chosen], dtype=dtype
         )
-    for spec, share in zip(inputs, shares, strict=True):
-        declared = spec.shape[-1] if len(spec.shape) == _MATRIX_RANK else -1
-        if len(spec.shape) > _MATRIX_RANK or declared not in {-1, len(share)}:
+
+
+def _width(spec: TensorSpec) -> int | None:
+    """Return the number of columns of an input; None if it is open."""
+    if len(spec.shape) == _ROWS:
+        return 1
+    return None if spec.shape[1] == DYNAMIC else spec.shape[1]
+
+
+def _held(datatype: str) -> frozenset[FeatureDtype]:
+    return _HELD.get(datatype, _ONLY_BOOL)
+
+
+def _shape_faults(inputs: Sequence[TensorSpec]) -> Iterator[Fault]:
+    for spec in inputs:
+        if len(spec.shape) not in {_ROWS, _MATRIX} or spec.shape[0] != DYNAMIC:
             yield Fault(
-                f"inputs.{spec.name}.shape",
-                f"{list(spec.shape)} for {len(share)} features",
-                f"[-1, {len(share)}]",
+                f"model inputs {spec.name!r} shape",
+                str(list(spec.shape)),
+                "[n, columns] or, for one column, [n], with an open number of rows n",
             )
 
 
@@ -109,26 +125,19 @@ def _datatype_faults(
     inputs: Sequence[TensorSpec], shares: Sequence[tuple[int, ...]], features: Sequence[Feature]
 ) -> Iterator[Fault]:
     for spec, share in zip(inputs, shares, strict=True):
-        if spec.datatype not in ARRAY_DTYPES:
+        held = _held(spec.datatype)
+        unfit: dict[FeatureDtype, list[str]] = {}
+        for feature in (features[place] for place in share):
+            if feature.dtype not in held:
+                unfit.setdefault(feature.dtype, []).append(feature.name)
+        for dtype, names in unfit.items():
             yield Fault(
-                f"inputs.{spec.name}.datatype", spec.datatype, f"one of {', '.join(ARRAY_DTYPES)}"
+                f"model inputs {spec.name!r} datatype",
+                f"{spec.datatype} for {dtype.value} of {shortened(names)}",
+                _datatypes_for(dtype),
             )
-            continue
-        for feature in (features[place] for place in share if place < len(features)):
-            if not _fits(feature.dtype, spec.datatype):
-                yield Fault(
-                    f"inputs.{spec.name}.datatype",
-                    f"{spec.datatype} for feature {feature.name} of {feature.dtype.value}",
-                    "BYTES for string, FP32 or FP64 for numbers, INT64 for int64 and bool",
-                )
 
 
-def _fits(dtype: FeatureDtype, datatype: str) -> bool:
-    """Return whether `datatype` can hold every value of `dtype`; float64 may lose digits."""
-    if datatype == "BYTES":
-        return dtype is FeatureDtype.STRING
-    if datatype in {"FP32", "FP64"}:
-        return dtype is not FeatureDtype.STRING
-    if datatype == "INT64":
-        return dtype in {FeatureDtype.INT64, FeatureDtype.BOOL}
-    return dtype is FeatureDtype.BOOL  # an int64 could overflow in INT32
+def _datatypes_for(dtype: FeatureDtype) -> str:
+    holding = [name for name in ARRAY_DTYPES if dtype in _held(name)]
+    return f"{' or '.join(holding)}: it can hold every {dtype.value}"

@@ -41,6 +41,7 @@ from understudy.features.decisions.tensor_columns import (
     values_when_absent,
 )
 from understudy.features.serving.computed import ComputedFeature, compile_computed, compute
+from understudy.features.serving.tensor_reader import TensorReader
 
 Tensor = npt.NDArray[np.generic]
 Statuses = npt.NDArray[np.uint8]
@@ -78,6 +79,7 @@ class AssemblyPlan:
         self._tensors = tensors
         self._places = [np.array(tensor.places, dtype=np.intp) for tensor in tensors]
         self._targets = targets_of(tensors)
+        self.reader = TensorReader(self._targets, tensors)  # of the tensors that it assembles
         stored = [
             (column, target)
             for column, target in zip(columns, self._targets, strict=True)
@@ -240,24 +242,20 @@ class AssemblyPlan:
             target = self._targets[place]
             with np.errstate(over="ignore"):
                 tensors[target.tensor][rows, target.column] = values
+                lost = np.array(rows)[_beyond_float32(values, self._features[place])]
             statuses[rows, place] = FeatureStatus.FROM_REQUEST
-            if self._features[place].dtype is FeatureDtype.FLOAT32:
-                self._drop_overflown(tensors, statuses, np.array(rows), place)
+            if lost.size:
+                self._drop(tensors, statuses, lost, place)
         return statuses
 
-    def _drop_overflown(
+    def _drop(
         self, tensors: Sequence[Tensor], statuses: Statuses, rows: npt.NDArray[np.intp], place: int
     ) -> None:
-        """Treat values beyond float32 as missing: the contract may have the name as float64."""
+        """Treat the values of these rows as missing."""
         target = self._targets[place]
-        column = tensors[target.tensor][:, target.column]
-        lost = rows[np.isinf(column[rows].astype(np.float64))]
-        if lost.size:
-            column[lost] = self._defaults[target.tensor][target.column]
-            has_default = self._features[place].default is not None
-            statuses[lost, place] = (
-                FeatureStatus.DEFAULTED if has_default else FeatureStatus.MISSING
-            )
+        tensors[target.tensor][rows, target.column] = self._defaults[target.tensor][target.column]
+        has_default = self._features[place].default is not None
+        statuses[rows, place] = FeatureStatus.DEFAULTED if has_default else FeatureStatus.MISSING
 
     def _request_faults(self, features: RequestFeatures) -> Iterator[Fault]:
         for name, value in features.items():
@@ -280,14 +278,21 @@ def compile_plan(
     feature_set: Sequence[FeatureRef],
     views: Sequence[FeatureView],
     inputs: Sequence[TensorSpec],
+    column_inputs: Sequence[str] = (),
 ) -> AssemblyPlan:
     """Return the plan for a model that reads `feature_set` through `inputs`.
+
+    Args:
+        feature_set: in the order of the model's columns.
+        views: that define the features.
+        inputs: of the model, in its order.
+        column_inputs: name of the input of each feature, "" where none is declared; see `lay_out`.
 
     Raises:
         InvalidInputError: a feature has no view, or does not fit its input; all faults reported.
     """
     columns = columns_of(feature_set, views)
-    tensors = lay_out(inputs, feature_set, [column.feature for column in columns])
+    tensors = lay_out(inputs, feature_set, [column.feature for column in columns], column_inputs)
     computed, refs = compile_computed(columns, views)
     read = dict.fromkeys(column.view for column in columns if column.is_stored)
     if not computed:
@@ -299,6 +304,15 @@ def compile_plan(
     return AssemblyPlan(
         all_read, columns, tensors, computed=ComputedColumns(computed, plan, places)
     )
+
+
+def _beyond_float32(
+    values: Sequence[FeatureScalar | bytes], feature: Feature
+) -> npt.NDArray[np.bool_]:
+    """Mark values of a float32 feature that it cannot hold: the contract may have it as float64."""
+    if feature.dtype is not FeatureDtype.FLOAT32:
+        return np.zeros(len(values), dtype=np.bool_)
+    return np.isinf(np.array(values, dtype=np.float64).astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -443,6 +443,8 @@ class Version(_message.Message):
     GOLDEN_TOLERANCE_FIELD_NUMBER: _builtins.int
     REGISTERED_BY_FIELD_NUMBER: _builtins.int
     REGISTERED_AT_FIELD_NUMBER: _builtins.int
+    COLUMN_INPUTS_FIELD_NUMBER: _builtins.int
+    JOINS_ROWS_FIELD_NUMBER: _builtins.int
     artifact_digest: _builtins.str
     """Digest over path, sha256 and size of each file, in hexadecimal."""
     provenance_digest: _builtins.str
@@ -453,6 +455,8 @@ class Version(_message.Message):
     """Largest absolute difference allowed for golden vectors."""
     registered_by: _builtins.str
     """Actor who registered it. Empty in snapshots."""
+    joins_rows: _builtins.bool
+    """Whether a run of the model may join rows of several calls. If not, each row runs alone."""
     @_builtins.property
     def ref(self) -> Global___VersionRef:
         """Model and number of the version."""
@@ -485,6 +489,12 @@ class Version(_message.Message):
     def registered_at(self) -> _timestamp_pb2.Timestamp:
         """Time of registration. Not set in snapshots."""
 
+    @_builtins.property
+    def column_inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Input of the model that reads each feature of the feature set, by name; an empty name where
+        the record declares none. Empty if it declares no input at all.
+        """
+
     def __init__(
         self,
         *,
@@ -501,10 +511,12 @@ class Version(_message.Message):
         golden_tolerance: _builtins.float = ...,
         registered_by: _builtins.str = ...,
         registered_at: _timestamp_pb2.Timestamp | None = ...,
+        column_inputs: _abc.Iterable[_builtins.str] | None = ...,
+        joins_rows: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "score_output", b"score_output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "artifact_digest", b"artifact_digest", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "golden_tolerance", b"golden_tolerance", "inputs", b"inputs", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "score_output", b"score_output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "artifact_digest", b"artifact_digest", "column_inputs", b"column_inputs", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "golden_tolerance", b"golden_tolerance", "inputs", b"inputs", "joins_rows", b"joins_rows", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "score_output", b"score_output"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__provenance_json: _TypeAlias = _typing.Literal["provenance_json"]  # noqa: Y015
     _WhichOneofArgType__provenance_json: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json"]  # noqa: Y015
