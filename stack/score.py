@@ -9,7 +9,7 @@ from understudy.client.request_values import FeatureScalar
 from understudy.client.scoring_client import ScoringClient
 from understudy.control.wire_enums import LEVEL_OF, shown_name
 from understudy.domain.errors import Fault, InvalidInputError
-from understudy.runtime.grpc_errors import error_of
+from understudy.runtime.grpc_errors import error_of_call
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.message_values import message_value
 from understudy.runtime.terminal.output_option import Format
@@ -38,7 +38,7 @@ def run_score(
             answer = client.score(model, by_type, features=values, include_digests=True)
     except grpc.RpcError as error:
         dependency = f"router {router}"
-        raise error_of(error.code(), error.details(), dependency=dependency) from error
+        raise error_of_call(error, dependency=dependency) from error
     if output is Format.JSON:
         print_json(message_value(answer.message))
     else:

@@ -25,7 +25,7 @@ from understudy.registry.v1 import registry_pb2
 from understudy.router.v1 import router_pb2
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.exit_codes import OK
-from understudy.runtime.grpc_errors import error_of
+from understudy.runtime.grpc_errors import error_of_call
 from understudy.runtime.lifecycle import run, stop_on_signals
 from understudy.runtime.logs import configure_logs
 from understudy.runtime.settings import load_settings, show_settings
@@ -208,7 +208,7 @@ def explain(
             found = stub.ExplainAssignment(request, timeout=5.0)
         except grpc.RpcError as error:
             dependency = f"router {router}"
-            raise error_of(error.code(), error.details(), dependency=dependency) from error
+            raise error_of_call(error, dependency=dependency) from error
     print_explained(unit_key, found, output)
 
 

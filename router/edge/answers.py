@@ -10,15 +10,16 @@ from router.calls.answered import Answered, Served, level_of_call, reasons_of_ca
 from router.calls.call import Call, Candidates
 from router.decisions.rules import NO_RULE
 from router.edge.joined_answers import join_answers
+from router.edge.wire_errors import error_message
 from understudy.control.wire_enums import ARMS, LEVELS, REASONS
 from understudy.domain.deployments import Arm, DegradationLevel, Deployment
+from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.domain.features import FeatureStatus
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 _LEVELS = [LEVELS[level] for level in sorted(LEVELS)]  # by number of DegradationLevel
 _REASONS = {reason.value: number for reason, number in REASONS.items()}
-_INVALID_ARGUMENT = 3  # google.rpc.Code
-_UNAVAILABLE = 14
+_NOT_FINITE = UnavailableError("score", "the model's is not a finite number")
 
 
 class ProtobufResponder:
@@ -214,16 +215,12 @@ def _failed(candidates: Candidates, not_finite: Sequence[int]) -> list[pb.Candid
     """Return the results of candidates that have no score, in request order."""
     failed = [
         pb.CandidateResult(
-            id=candidates.ids[row],
-            index=candidates.indices[row],
-            error=pb.Error(code=_UNAVAILABLE, message="the model's score is not a finite number"),
+            id=candidates.ids[row], index=candidates.indices[row], error=error_message(_NOT_FINITE)
         )
         for row in not_finite
     ]
     failed += [
-        pb.CandidateResult(
-            id=name, index=place, error=pb.Error(code=_INVALID_ARGUMENT, message=str(fault))
-        )
+        pb.CandidateResult(id=name, index=place, error=error_message(InvalidInputError([fault])))
         for place, (name, fault) in candidates.refused.items()
     ]
     return sorted(failed, key=_place)

@@ -21,8 +21,9 @@ import structlog
 from router.admission.intake import Intake, UnreadCall
 from router.calls.call import Call
 from router.decisions.priority import Priority
+from router.edge.wire_errors import error_message
 from understudy.domain.errors import OverloadedError
-from understudy.runtime.grpc_errors import detail_of, retry_after_ms_of, status_of
+from understudy.runtime.grpc_errors import status_of
 from understudy.runtime.open_streams import Write, id_to_tell
 from understudy.runtime.protobuf_bytes import length_delimited
 from understudy.scoring.v1 import scoring_pb2 as pb
@@ -155,17 +156,9 @@ class ScoreStream:
 
     def _put_error(self, request_id: str, error: Exception) -> None:
         self._on_error(error)
-        status = status_of(error)
-        if status is grpc.StatusCode.INTERNAL:
+        if status_of(error) is grpc.StatusCode.INTERNAL:
             _log.error("message_failed", exc_info=error)
-        message = pb.ScoreStreamResponse(
-            request_id=request_id,
-            error=pb.Error(
-                code=status.value[0],
-                message=detail_of(error),
-                retry_after_ms=retry_after_ms_of(error) or None,
-            ),
-        )
+        message = pb.ScoreStreamResponse(request_id=request_id, error=error_message(error))
         self._put(message.SerializeToString())
 
     def _put(self, message: bytes) -> None:

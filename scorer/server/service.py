@@ -22,6 +22,7 @@ from understudy.domain.errors import (
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb
 from understudy.runtime.distribution import serving_version
+from understudy.runtime.error_details import reason_of
 from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
 from understudy.runtime.grpc_errors import abort_with, detail_of, retry_after_ms_of, status_of
 from understudy.runtime.open_streams import (
@@ -247,6 +248,7 @@ def _failure_message(request_id: str, error: Exception) -> pb.ModelStreamInferRe
     failure = pb.ModelStreamInferResponse(error_message=detail_of(error))
     failure.infer_response.id = id_to_tell(request_id)
     failure.infer_response.parameters["grpc_status"].int64_param = status.value[0]
+    failure.infer_response.parameters["reason"].string_param = reason_of(error)
     if after_ms := retry_after_ms_of(error):
         failure.infer_response.parameters["retry_after_ms"].int64_param = after_ms
     return failure

@@ -18,6 +18,7 @@ from tests.router.served import Served, open_served
 from tests.router.world import until
 from tests.virtual_time import skip, turns
 from understudy.logs.batches import OutcomeBatchLog
+from understudy.runtime.error_details import faults_in
 from understudy.runtime.grpc_errors import PUSHBACK_KEY
 from understudy.scoring.v1 import scoring_pb2 as pb
 
@@ -148,7 +149,8 @@ async def test_a_large_call_with_faults_from_the_start_is_refused_before_it_is_c
         error = await status_of(call(received + no_message))
 
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert fault in str(error.details())
+        *_, last = faults_in(error.trailing_metadata() or ())
+        assert last.field == fault
 
 
 REQUESTS: dict[str, Any] = {

@@ -25,6 +25,8 @@ from understudy.logs.writer import LogWriter
 from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.serving import add_health_and_reflection
 
+NOT_OFFERED = "/grpc.health.v1.Health/List"  # in their protocol, and in no servicer of ours
+
 
 @dataclass(frozen=True)
 class ServedRpc:

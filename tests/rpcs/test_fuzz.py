@@ -13,7 +13,7 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from tests.rpcs.served_rpcs import ServedRpc, open_every_rpc
+from tests.rpcs.served_rpcs import NOT_OFFERED, ServedRpc, open_every_rpc
 from tests.rpcs.wire_messages import any_bytes, too_many
 from understudy.control.identity import ACTOR_KEY
 from understudy.oip import inference_pb2 as oip
@@ -23,7 +23,6 @@ from understudy.scoring.v1 import scoring_pb2
 _SEED = 20
 _AT_ONCE = 16
 _LIMIT_S = 60.0  # of a call that ends by itself
-_NOT_OFFERED = "/grpc.health.v1.Health/List"  # in their protocol, and in no servicer of ours
 _NEVER = {
     grpc.StatusCode.INTERNAL,
     grpc.StatusCode.UNKNOWN,
@@ -84,7 +83,7 @@ async def fuzz(rpcs: list[ServedRpc], random: Random, messages: int) -> None:
 
 
 def _defects(rpc: ServedRpc, statuses: list[grpc.StatusCode]) -> set[grpc.StatusCode]:
-    return _NEVER.intersection(statuses) if rpc.path != _NOT_OFFERED else set()
+    return _NEVER.intersection(statuses) if rpc.path != NOT_OFFERED else set()
 
 
 def _requests(rpc: ServedRpc, random: Random) -> list[bytes]:

@@ -18,7 +18,7 @@ from understudy.domain.features import FeatureView
 from understudy.domain.versions import ArtifactFile, ScoreOutput
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
-from understudy.runtime.grpc_errors import error_of
+from understudy.runtime.grpc_errors import error_of_call
 
 DEFAULT_REGISTRY = "127.0.0.1:8500"
 _CHUNK_BYTES = 1 << 20
@@ -211,4 +211,4 @@ def _translated(target: str) -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        raise error_of(error.code(), error.details(), dependency=f"registry {target}") from error
+        raise error_of_call(error, dependency=f"registry {target}") from error

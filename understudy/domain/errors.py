@@ -28,9 +28,13 @@ class Fault:
     def of(cls, field: str, *, read: object, accepted: str) -> "Fault":
         return cls(field, _shown(read), accepted)
 
+    def cut(self) -> "Fault":
+        """Return the fault with texts that are short enough for an answer."""
+        return Fault(_cut(self.field), _cut(self.read), _cut(self.accepted, _LONG_CHARACTERS))
+
     def __str__(self) -> str:
-        read, accepted = _cut(self.read), _cut(self.accepted, _ACCEPTED_CHARACTERS)
-        return f"{_cut(self.field)}: read {read}; accepted: {accepted}"
+        cut = self.cut()
+        return f"{cut.field}: read {cut.read}; accepted: {cut.accepted}"
 
 
 def repeats(field: str, keys: Iterable[object]) -> Iterator[Fault]:
@@ -83,7 +87,7 @@ class NotFoundError(UnderstudyError):
     """The named object does not exist."""
 
     def __init__(self, kind: str, name: object) -> None:
-        super().__init__(f"{kind} {_cut(str(name), _ACCEPTED_CHARACTERS)} does not exist")
+        super().__init__(f"{kind} {_cut(str(name), _LONG_CHARACTERS)} does not exist")
         self.kind = kind
         self.name = str(name)
 
@@ -187,8 +191,23 @@ def failure_kind_of(error: BaseException) -> FailureKind:
     return next(kinds, FailureKind.INTERNAL)
 
 
+_FACTS_OF: dict[type[BaseException], tuple[str, ...]] = {
+    NotFoundError: ("kind", "name"),
+    OverloadedError: ("what",),
+    DeadlinePassedError: ("stage",),
+    UnavailableError: ("dependency", "why"),
+}
+
+
+def facts_of(error: BaseException) -> dict[str, str]:
+    """Return the facts of an error of ours by name, for programs; none of an error that is not ours."""
+    names = next((_FACTS_OF[each] for each in type(error).__mro__ if each in _FACTS_OF), ())
+    facts = {name: _cut(str(getattr(error, name)), _LONG_CHARACTERS) for name in names}
+    return {name: fact for name, fact in facts.items() if fact}
+
+
 _SHOWN_CHARACTERS = 80
-_ACCEPTED_CHARACTERS = 400
+_LONG_CHARACTERS = 400
 
 
 _ACCEPTED = "; accepted: "

@@ -19,6 +19,12 @@ from understudy.domain.errors import (
     UnavailableError,
     UnderstudyError,
 )
+from understudy.runtime.error_details import (
+    DETAILS_KEY,
+    faults_in,
+    status_bytes,
+    text_within_bounds,
+)
 
 # The trailer by which gRPC clients know when to retry; grpc-core's retry policy honours it too.
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
@@ -72,9 +78,18 @@ def error_of(status: grpc.StatusCode, details: str | None, *, dependency: str) -
     return UnavailableError(dependency, why if is_away else f"{status.name}: {why}")
 
 
+def error_of_call(failed: grpc.RpcError, *, dependency: str) -> UnderstudyError:
+    """Return the error of a call to `dependency` that failed, with the faults that it names."""
+    error = error_of(failed.code(), failed.details(), dependency=dependency)
+    faults = faults_in(failed.trailing_metadata() or ())
+    return InvalidInputError(faults) if faults and type(error) is InvalidInputError else error
+
+
 def detail_of(error: BaseException) -> str:
-    """Return text that is safe to show to a caller: ours verbatim, a bug's never."""
-    return str(error) if isinstance(error, UnderstudyError) else "internal error"
+    """Return text that is safe to show to a caller: ours, cut if it is long, and a bug's never."""
+    return text_within_bounds(
+        str(error) if isinstance(error, UnderstudyError) else "internal error"
+    )
 
 
 def retry_after_ms_of(error: BaseException) -> int:
@@ -89,6 +104,7 @@ async def abort_with(
     status = status_of(error)
     if status is grpc.StatusCode.INTERNAL:
         _log.error("rpc_failed", rpc=rpc, status=status.name, exc_info=error)
-    pushback_ms = retry_after_ms_of(error)
-    trailers = ((PUSHBACK_KEY, str(pushback_ms)),) if pushback_ms else ()
-    await context.abort(status, detail_of(error), trailers)
+    text, retry_after_ms = detail_of(error), retry_after_ms_of(error)
+    details = status_bytes(error, status, text, retry_after_ms=retry_after_ms)
+    pushback = ((PUSHBACK_KEY, str(retry_after_ms)),) if retry_after_ms else ()
+    await context.abort(status, text, ((DETAILS_KEY, details), *pushback))

@@ -9,6 +9,12 @@ call may be repeated. The comment of each RPC lists its other statuses. A RESOUR
 may be repeated carries the trailer `grpc-retry-pushback-ms` (milliseconds until the next
 attempt); without that trailer, the message itself is too large.
 
+Details. A call that the server fails carries a google.rpc.Status in `grpc-status-details-bin`:
+an ErrorInfo of the domain "understudy" with a stable reason (INVALID_INPUT, NOT_FOUND,
+OVERLOADED, DEADLINE_PASSED, UNAVAILABLE, INTERNAL), a BadRequest with the faulty fields of an
+INVALID_ARGUMENT, and a RetryInfo if a repetition may help after a while. Statuses that gRPC
+itself sets, such as that of a message which is too large, have none.
+
 Presence. The comment of an `optional` field says what its absence means. A zero value is not
 absence: an empty string or a zero without a meaning is refused.
 """
@@ -964,6 +970,32 @@ class ScoreBatchResponse(_message.Message):
 Global___ScoreBatchResponse: _TypeAlias = ScoreBatchResponse  # noqa: Y015
 
 @_typing.final
+class FieldViolation(_message.Message):
+    """Faulty field of a request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Path of the field, e.g. `features[amount]`."""
+    description: _builtins.str
+    """Value that was read and the values that are accepted, for people."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FieldViolation: _TypeAlias = FieldViolation  # noqa: Y015
+
+@_typing.final
 class Error(_message.Message):
     """Failure of a part of a call."""
 
@@ -972,22 +1004,34 @@ class Error(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FIELD_VIOLATIONS_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """Number of the gRPC status with which a separate call would have ended (google.rpc.Code)."""
     message: _builtins.str
     """Description of the failure, for people."""
     retry_after_ms: _builtins.int
     """Milliseconds until a retry may help. Not set: do not retry."""
+    reason: _builtins.str
+    """Stable word for the kind of failure, e.g. "INVALID_INPUT": the reason that the ErrorInfo of a
+    separate call would have.
+    """
+    @_builtins.property
+    def field_violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldViolation]:
+        """Faulty fields of the request: all, or the first ones of many. Empty for other failures."""
+
     def __init__(
         self,
         *,
         code: _builtins.int = ...,
         message: _builtins.str = ...,
         retry_after_ms: _builtins.int | None = ...,
+        reason: _builtins.str = ...,
+        field_violations: _abc.Iterable[Global___FieldViolation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_retry_after_ms", b"_retry_after_ms", "retry_after_ms", b"retry_after_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_retry_after_ms", b"_retry_after_ms", "code", b"code", "message", b"message", "retry_after_ms", b"retry_after_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_retry_after_ms", b"_retry_after_ms", "code", b"code", "field_violations", b"field_violations", "message", b"message", "reason", b"reason", "retry_after_ms", b"retry_after_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__retry_after_ms: _TypeAlias = _typing.Literal["retry_after_ms"]  # noqa: Y015
     _WhichOneofArgType__retry_after_ms: _TypeAlias = _typing.Literal["_retry_after_ms", b"_retry_after_ms"]  # noqa: Y015

@@ -9,6 +9,12 @@ call may be repeated. The comment of each RPC lists its other statuses. A RESOUR
 may be repeated carries the trailer `grpc-retry-pushback-ms` (milliseconds until the next
 attempt); without that trailer, the message itself is too large.
 
+Details. A call that the server fails carries a google.rpc.Status in `grpc-status-details-bin`:
+an ErrorInfo of the domain "understudy" with a stable reason (INVALID_INPUT, NOT_FOUND,
+OVERLOADED, DEADLINE_PASSED, UNAVAILABLE, INTERNAL), a BadRequest with the faulty fields of an
+INVALID_ARGUMENT, and a RetryInfo if a repetition may help after a while. Statuses that gRPC
+itself sets, such as that of a message which is too large, have none.
+
 Presence. The comment of an `optional` field says what its absence means. A zero value is not
 absence: an empty string or a zero without a meaning is refused.
 """
