@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from tests.logs.builders import AT_US, outcome_batch, score_batch, shadow_batch, wait_until
 from understudy.comparison.cli.commands import app
+from understudy.comparison.decisions.outcome_values import OutcomeColumns
+from understudy.comparison.import_outcomes import import_outcomes
 from understudy.domain.errors import UnavailableError
 from understudy.domain.logged_ids import IdForm, LoggedIds
-from understudy.logs.import_outcomes import OutcomeColumns, import_outcomes
 from understudy.logs.reader import open_logs
 from understudy.logs.writer import LogWriter, WriterLimits
 from understudy.runtime import exit_codes
@@ -193,12 +194,16 @@ def test_outcomes_are_imported_from_csv_with_any_column_names(run: Run, tmp_path
     file = tmp_path / "truth.csv"
     file.write_text("id,fraud,seen\n007,true,2026-11-18 12:00:00+01:00\n12,0,2026-11-18T11:30:00\n")
 
+    with LogWriter(tmp_path / "logs") as writer:
+        writer.offer(score_batch(2, request_ids=["007", "13"]))
+
     code, told, _ = run(
         "outcomes", "import", file, "--log-dir", tmp_path / "logs", "--model", "fraud",
         "--request-id", "id", "--label", "fraud", "--observed-at", "seen",
     )  # fmt: skip
 
-    assert (code, told) == (exit_codes.OK, "2 outcomes of fraud imported\n")
+    shown = "2 outcomes of fraud imported, 0 known already; 1 match requests in the score log, 1 do"
+    assert (code, told) == (exit_codes.OK, f"{shown} not\n")
     assert labels_in(tmp_path / "logs") == [
         ("007", 1.0, "2026-11-18T11:00:00"),
         ("12", 0.0, "2026-11-18T11:30:00"),
@@ -212,6 +217,8 @@ def test_outcomes_are_imported_from_parquet_and_json_lines(
     lines.write_text('{"request_id": "r1", "label": 1}\n{"request_id": "r2", "label": 0.5}\n')
     parquet = next((log_dir / "outcomes").rglob("*.parquet"))
 
+    with LogWriter(tmp_path / "new") as writer:
+        writer.offer(score_batch(8, model="m"))
     for file in (lines, parquet):
         code, *_ = run("outcomes", "import", file, "--log-dir", tmp_path / "new", "--model", "m")
         assert code == exit_codes.OK
@@ -223,11 +230,14 @@ def test_outcomes_are_imported_from_parquet_and_json_lines(
     ("name", "content", "code", "told"),
     [
         ("a.csv", "request_id,label\na,1\n,1\nb,much\n", exit_codes.USAGE,
-         "understudy: column label: read 1 rows without a usable value; accepted: a value in every row"),
+         "column label: read 1 unusable, the first in row 2: much; accepted: a finite number, true"),
         ("a.csv", "id,value\na,1\n", exit_codes.USAGE,
-         "understudy: column request_id: read no such column; accepted: one of id, value\n"),
-        ("a.xlsx", "", exit_codes.USAGE, "accepted: .csv, .json, .jsonl, .ndjson, .parquet"),
-        ("a.parquet", "no parquet", exit_codes.USAGE, "in the format of its extension"),
+         "a.csv: read columns id, value; accepted: a file that also has request_id, label\n"),
+        ("a.jsonl", '{"id": 1}', exit_codes.USAGE,
+         "a.jsonl: read columns id; accepted: a file that also has request_id, label\n"),
+        ("a.jsonl", '{"id": 1, "id": 2}', exit_codes.USAGE, "a name twice in one object: id, id"),
+        ("a.xlsx", "", exit_codes.USAGE, "accepted: .csv, .json, .jsonl, .ndjson, .parquet, .tsv"),
+        ("a.parquet", "no parquet", exit_codes.USAGE, "a Parquet or CSV file"),
     ],
 )  # fmt: skip
 def test_a_file_with_any_invalid_row_is_not_imported_at_all(
@@ -258,9 +268,13 @@ def test_a_long_file_is_imported_completely(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "truth.csv"
     file.write_text("request_id,label\n" + "".join(f"r{n},{n % 2}\n" for n in range(rows)))
 
+    with LogWriter(tmp_path / "logs") as writer:
+        writer.offer(score_batch(5, model="m"))
+
     code, told, _ = run("outcomes", "import", file, "--log-dir", tmp_path / "logs", "--model", "m")
 
-    assert (code, told) == (exit_codes.OK, f"{rows} outcomes of m imported\n")
+    assert code == exit_codes.OK
+    assert told.startswith(f"{rows} outcomes of m imported, 0 known already; 5 match")
     with open_logs(tmp_path / "logs") as reader:
         assert reader.rows(
             "SELECT count(DISTINCT request_id) AS n, sum(label) AS s FROM outcomes"

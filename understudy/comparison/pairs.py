@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from understudy.domain.errors import InconclusiveError
 from understudy.logs.reader import LogReader
 
+_REPEAT_S = 60  # repeated calls follow each other within a deadline, and with few pauses
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -42,6 +44,7 @@ class RowCensus:
     not_finite: int  # rows with a score that is not finite, which no statistic can use
     pairs: int
     requests: int
+    reused_ids: int  # further requests under the id of an earlier one, by their time
     units: int
 
 
@@ -51,11 +54,12 @@ class OutcomeCensus:
 
     matched: int
     unmatched_pairs: int
-    duplicates: int  # repeated reports for a request; the latest is used
+    duplicates: int  # further reports for a request; the one observed last is used
     conflicting: int  # requests with reports that disagree
     observed_before_answer: int  # by clocks that may differ; used nevertheless
     not_binary: int  # left out of rankings and calibration
     of_candidates: int  # pairs whose request has candidates: the outcome's candidate is unknown
+    of_several_units: int  # pairs whose request id is used for other units at about the same time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +96,9 @@ def read_pairs(
 ) -> tuple[PairedRows, RowCensus, OutcomeCensus]:
     """Return the rows that both versions of `pair` scored, one per request, and the counts."""
     parameters = _parameters(question) | {"shadow": pair.shadow, "champion": pair.champion}
-    reader.keep("asked", _ASKED, parameters)
+    reader.keep("logged", _LOGGED, parameters)
+    reader.keep("uses", _USES, {"model": question.model, "since": question.since})
+    reader.keep("asked", _ASKED, {})
     reader.keep("truth", _TRUTH, {"model": question.model})
     reader.keep("paired", _PAIRED, {})
     census = RowCensus(**reader.rows(_ROW_CENSUS)[0])
@@ -101,7 +107,7 @@ def read_pairs(
         """
         SELECT champion_score, shadow_score, dense_rank() OVER (ORDER BY unit_key) AS unit,
                coalesce(label, 'nan'::DOUBLE) AS label
-        FROM paired ORDER BY request_id, candidate_id NULLS FIRST
+        FROM paired ORDER BY request_id, use, candidate_id NULLS FIRST, unit_key
         """
     )
     return (
@@ -125,31 +131,75 @@ def _parameters(question: Question) -> dict[str, object]:
     }
 
 
-# `rank` 1 is the latest row of a request: a caller that repeated it acted on that answer.
-_ASKED = """
+# Callers may use a request id again. Answers of one id that follow each other within `_REPEAT_S`
+# are one use of it, with repeated calls; each use is a request of its own.
+_USES = f"""
+    WITH answers AS (
+        SELECT request_id, at_utc, date FROM shadow WHERE model = $model
+        UNION ALL SELECT request_id, at_utc, date FROM score WHERE model = $model
+    ),
+    spaced AS (
+        SELECT request_id, at_utc, at_utc - lag(at_utc) OVER (
+            PARTITION BY request_id ORDER BY at_utc
+        ) AS pause
+        FROM answers SEMI JOIN logged USING (request_id)
+        WHERE $since IS NULL OR date >= $since::DATE - 1
+    )
+    SELECT request_id, at_utc AS started_at_utc,
+           row_number() OVER (PARTITION BY request_id ORDER BY at_utc) AS use
+    FROM spaced WHERE pause IS NULL OR pause > INTERVAL {_REPEAT_S} SECOND
+"""  # noqa: S608 - a number of ours
+
+_LOGGED = """
     SELECT request_id, candidate_id, unit_key, at_utc, status, champion_score, shadow_score,
-           status = 'ok' AND isfinite(champion_score) AND isfinite(shadow_score) AS usable,
-           row_number() OVER (
-               PARTITION BY request_id, candidate_id, status
-               ORDER BY at_utc DESC, champion_score, shadow_score
-           ) AS rank
+           status = 'ok' AND isfinite(champion_score) AND isfinite(shadow_score) AS usable
     FROM shadow
     WHERE model = $model AND shadow_version = $shadow AND champion_version = $champion
       AND ($since IS NULL OR (date >= $since::DATE AND at_utc >= $since::TIMESTAMP))
 """
 
+# `rank` 1 is the latest row of a request: a caller that repeated it acted on that answer.
+_ASKED = """
+    SELECT logged.*, use,
+           row_number() OVER (
+               PARTITION BY logged.request_id, use, unit_key, candidate_id, status
+               ORDER BY at_utc DESC, champion_score, shadow_score
+           ) AS rank
+    FROM logged ASOF JOIN uses
+      ON logged.request_id = uses.request_id AND logged.at_utc >= uses.started_at_utc
+"""
+
+# An outcome belongs to the latest use before it was observed, or to the first one. The one observed
+# last counts; of those, the one reported last, where an outcome imported again keeps its first report.
 _TRUTH = """
-    SELECT request_id, first(label ORDER BY at_utc DESC, label) AS label,
-           first(observed_at_utc ORDER BY at_utc DESC, label) AS observed_at_utc,
-           count(*) AS reports, count(DISTINCT label) > 1 AS conflicts
-    FROM outcomes WHERE model = $model GROUP BY request_id
+    WITH reported AS (
+        SELECT request_id, label, observed_at_utc, min(at_utc) AS at_utc, count(*) AS reports
+        FROM outcomes WHERE model = $model GROUP BY request_id, label, observed_at_utc
+    ),
+    placed AS (
+        SELECT reported.*, coalesce(use, 1) AS use
+        FROM reported ASOF LEFT JOIN uses
+          ON reported.request_id = uses.request_id
+         AND reported.observed_at_utc >= uses.started_at_utc
+    )
+    SELECT request_id, use,
+           first(label ORDER BY observed_at_utc DESC, at_utc DESC, label DESC) AS label,
+           max(observed_at_utc) AS observed_at_utc,
+           sum(reports)::BIGINT AS reports, count(DISTINCT label) > 1 AS conflicts
+    FROM placed GROUP BY request_id, use
 """
 
 _PAIRED = """
-    SELECT asked.*, reports, conflicts, observed_at_utc,
-           CASE WHEN candidate_id IS NULL THEN label END AS label
-    FROM asked LEFT JOIN truth USING (request_id)
-    WHERE usable AND rank = 1
+    WITH rows AS (
+        SELECT asked.*, reports, conflicts, observed_at_utc, label,
+               count(*) OVER (PARTITION BY request_id, use) > 1 AND candidate_id IS NULL
+                   AS is_of_several_units
+        FROM asked LEFT JOIN truth USING (request_id, use)
+        WHERE usable AND rank = 1
+    )
+    SELECT * EXCLUDE (label),
+           CASE WHEN candidate_id IS NULL AND NOT is_of_several_units THEN label END AS label
+    FROM rows
 """
 
 _ROW_CENSUS = """
@@ -160,7 +210,9 @@ _ROW_CENSUS = """
            count(*) FILTER (status = 'ok' AND rank = 1 AND NOT coalesce(usable, false))
                AS not_finite,
            count(*) FILTER (usable AND rank = 1) AS pairs,
-           count(DISTINCT request_id) FILTER (usable AND rank = 1) AS requests,
+           count(DISTINCT (request_id, use)) FILTER (usable AND rank = 1) AS requests,
+           count(DISTINCT (request_id, use)) FILTER (usable AND rank = 1)
+               - count(DISTINCT request_id) FILTER (usable AND rank = 1) AS reused_ids,
            count(DISTINCT unit_key) FILTER (usable AND rank = 1) AS units
     FROM asked
 """
@@ -173,7 +225,8 @@ _OUTCOME_CENSUS = """
            count(*) FILTER (label IS NOT NULL AND observed_at_utc < at_utc)
                AS observed_before_answer,
            count(*) FILTER (label IS NOT NULL AND label NOT IN (0, 1)) AS not_binary,
-           count(*) FILTER (candidate_id IS NOT NULL AND reports IS NOT NULL) AS of_candidates
+           count(*) FILTER (candidate_id IS NOT NULL AND reports IS NOT NULL) AS of_candidates,
+           count(*) FILTER (is_of_several_units AND reports IS NOT NULL) AS of_several_units
     FROM paired
 """
 

@@ -67,6 +67,10 @@ class LogReader:
         with _own_errors():
             self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}", parameters)
 
+    def add(self, name: str, table: pa.Table) -> None:
+        """Add a table of the caller to those that queries read, until this reader is closed."""
+        self._connection.register(name, table)
+
     def rows(
         self, query: str, parameters: Mapping[str, object] | None = None
     ) -> list[dict[str, Any]]:

@@ -8,17 +8,15 @@ from typing import Annotated
 import typer
 
 from understudy.comparison.cli.ids import print_ids
-from understudy.comparison.cli.output import print_books, print_rows
+from understudy.comparison.cli.output import print_books, print_imported, print_rows
 from understudy.comparison.decisions.periods import parse_since
-from understudy.domain.errors import InconclusiveError
+from understudy.domain.errors import CheckFailedError, InconclusiveError
 from understudy.domain.logged_ids import IdForm
 from understudy.domain.versions import checked_model_name
 from understudy.logs.schema import LogKind
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.log_key import LogIdsOption, LogKeyFile, read_logged_ids
-from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
-from understudy.runtime.terminal.screen import Screen
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -166,18 +164,23 @@ def import_file(
     observed_at: Annotated[str | None, typer.Option(help="name of the column [now]")] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Write the outcomes in a file to the log: all of them, or none."""
-    from understudy.logs.import_outcomes import OutcomeColumns, import_outcomes  # noqa: PLC0415 - as above
+    """Write the outcomes in a file to the log, all or none; those that it has are not repeated.
+
+    Exits 1 if none of them is of a request in the score log: the ids or the model may be wrong.
+    """
+    from understudy.comparison.decisions.outcome_values import OutcomeColumns  # noqa: PLC0415 - as above
+    from understudy.comparison.import_outcomes import import_outcomes  # noqa: PLC0415 - as above
 
     at_us = time.time_ns() // 1000
-    rows = import_outcomes(
+    done = import_outcomes(
         file,
         log_dir,
         model,
         columns=OutcomeColumns(request_id, label, observed_at),
         at_us=at_us,
     )
-    if output is Format.JSON:
-        print_json({"model": model, "imported": rows})
-    else:
-        Screen().say(f"{rows} outcomes of {model} imported")
+    print_imported(model, done, output)
+    if not done.matched:
+        raise CheckFailedError(
+            f"none of {done.unmatched} outcomes is of a request in the score log of {model}"
+        )

@@ -43,10 +43,12 @@ def _row_facts(report: ComparisonReport) -> Facts:
         f"{outcomes.matched} pairs with, {outcomes.unmatched_pairs} without; "
         f"{outcomes.duplicates} repeated, {outcomes.conflicting} conflicting, "
         f"{outcomes.observed_before_answer} observed before the answer, "
-        f"{outcomes.not_binary} not 0 or 1, {outcomes.of_candidates} of candidates"
+        f"{outcomes.not_binary} not 0 or 1, {outcomes.of_candidates} of candidates, "
+        f"{outcomes.of_several_units} of several units"
     )
     return [
         ("compared", f"{rows.pairs} pairs of {rows.requests} requests, {rows.units} units"),
+        ("ids used again", f"{rows.reused_ids} requests"),
         ("shadow failed", f"{rows.error} errors, {rows.timeout} timeouts"),
         ("left out", f"{rows.duplicates} duplicates, {rows.not_finite} not finite"),
         ("outcomes", truth),

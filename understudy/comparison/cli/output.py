@@ -1,12 +1,16 @@
 """Output of the commands' results: a table for people, JSON for programs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from understudy.logs.books import ModelBooks
 from understudy.runtime.terminal.json_output import print_json, print_json_lines
 from understudy.runtime.terminal.output_option import Format
 from understudy.runtime.terminal.screen import Screen
+
+if TYPE_CHECKING:
+    from understudy.comparison.import_outcomes import ImportedOutcomes
 
 _BOOKS = ("shadow", "sent", "ok", "error", "timeout", "share of answered", "unanswered")
 
@@ -21,6 +25,21 @@ def print_books(books: ModelBooks, form: Format) -> None:
         counts = (one.shadow, one.ledger.sent, one.ok, one.error, one.timeout)
         rows.append((*counts, share, one.unanswered))
     Screen().table(_BOOKS, rows, title=f"{books.model}: {books.answered} rows answered")
+
+
+def print_imported(model: str, done: "ImportedOutcomes", form: Format) -> None:
+    if form is Format.JSON:
+        print_json({"model": model, **asdict(done)})
+        return
+    screen = Screen()
+    screen.say(
+        f"{done.imported} outcomes of {model} imported, {done.repeated} known already; "
+        f"{done.matched} match requests in the score log, {done.unmatched} do not"
+    )
+    if done.conflicting:
+        screen.say(f"{done.conflicting} conflict: another label of the same request and time")
+    if done.from_future:
+        screen.say(f"{done.from_future} were observed in the future, and count as the latest")
 
 
 def print_rows(

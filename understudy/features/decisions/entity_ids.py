@@ -30,10 +30,11 @@ def id_texts(column: pa.Array | pa.ChunkedArray) -> list[str | None]:
     """
     array = plain(column)
     bound = _INEXACT_FROM.get(array.type)
-    return [_id_text(each, bound) for each in array.to_pylist()]
+    return [id_text(each, bound) for each in array.to_pylist()]
 
 
-def _id_text(value: Any, inexact_from: int | None) -> str | None:
+def id_text(value: Any, inexact_from: int | None = None) -> str | None:
+    """Return a value as an id, or None; a float is one below `inexact_from`."""
     match value:
         case str():
             return value if is_id(value) else None
