@@ -26,7 +26,7 @@ from benchmarks.request_path import (
 )
 from benchmarks.router_score import open_floor_target
 from benchmarks.rows import Effort, Row, Scenario
-from understudy.client.scoring_client import batch_request
+from understudy.client.requests import batch_request
 from understudy.scoring.v1 import scoring_pb2
 
 MOST_LATENCY_TIMES = 3.2

@@ -42,7 +42,7 @@ from stack.training import (
     write_views,
 )
 from stack.up import run_until_interrupted, stay
-from understudy.client.scoring_client import AsyncScoringClient
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.comparison.compare import ComparisonReport, compare
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion, Promote, Rollback, SetCanary, SetShadow

@@ -9,8 +9,8 @@ import grpc
 
 from stack.decisions.demo_checks import Call
 from understudy.client.answers import ScoreAnswer
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.client.request_ids import new_request_id
-from understudy.client.scoring_client import AsyncScoringClient
 from understudy.control.wire_enums import ARM_OF, LEVEL_OF
 
 _MOST_IN_FLIGHT = 64

@@ -14,13 +14,9 @@ from typing import Any
 import grpc
 import pytest
 
-from understudy.client.scoring_client import (
-    AsyncScoringClient,
-    ScoringClient,
-    batch_request,
-    outcomes_request,
-    score_request,
-)
+from understudy.client.async_scoring_client import AsyncScoringClient
+from understudy.client.requests import batch_request, outcomes_request, score_request
+from understudy.client.scoring_client import ScoringClient
 from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
 

@@ -9,8 +9,9 @@ import pytest
 
 from tests.client.test_client import PUSHBACK_MS, ScriptedService, served
 from understudy.client.answers import ScoreAnswer
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.client.repeats import MOST_ATTEMPTS
-from understudy.client.scoring_client import AsyncScoringClient, ScoringClient
+from understudy.client.scoring_client import ScoringClient
 
 LIMIT_BYTES = 16 * 1024
 LARGE = {"text": "x" * 2 * LIMIT_BYTES}

@@ -7,7 +7,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from understudy.client.scoring_client import batch_request, outcomes_request, score_request
+from understudy.client.requests import batch_request, outcomes_request, score_request
 
 SERIAL = UUID("6f9619ff-8b86-d011-b42d-00c04fc964ff")
 

@@ -13,8 +13,11 @@ from itertools import islice
 import grpc
 import pytest
 
-from understudy.client.scoring_client import AsyncScoringClient, ScoringClient, score_request
-from understudy.client.streams import ThreadedStream, UnansweredError
+from understudy.client.async_scoring_client import AsyncScoringClient
+from understudy.client.requests import score_request
+from understudy.client.scoring_client import ScoringClient
+from understudy.client.threaded_stream import ThreadedStream
+from understudy.client.unanswered import UnansweredError
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 # Until the client is done: grpc.aio hides the server's status if its own write coincides with the end.

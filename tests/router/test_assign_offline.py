@@ -12,7 +12,7 @@ from tests.router.command_line import run_router
 from tests.router.samples import deployment, spec
 from tests.router.world import open_world
 from tests.stack.deployed import open_deployed
-from understudy.client.scoring_client import AsyncScoringClient
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.control.wire import deployment_to_wire
 from understudy.domain.changes import SetCanary
 from understudy.domain.deployments import Challenger

@@ -13,7 +13,7 @@ from stack.processes import REGISTRY
 from tests.router.command_line import run_router
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until_gone
-from understudy.client.scoring_client import AsyncScoringClient
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.control.wire_enums import LEVEL_OF
 from understudy.domain.changes import SetFallback
 from understudy.domain.deployments import Fallback

@@ -21,7 +21,7 @@ from stack.traffic import Traffic, open_traffic
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import refuses_connections, until, until_gone
 from tests.virtual_time import turns
-from understudy.client.scoring_client import AsyncScoringClient
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.domain.changes import SetCanary, SetFallback
 from understudy.domain.deployments import DegradationLevel, Fallback
 from understudy.scoring.v1 import scoring_pb2, scoring_pb2_grpc

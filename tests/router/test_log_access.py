@@ -8,7 +8,7 @@ import pytest
 
 from tests.router.router_process import USERS, ServedScorer, open_router_process
 from tests.router.samples import MODEL, deployment
-from understudy.client.scoring_client import AsyncScoringClient
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.domain.errors import InvalidInputError
 
 pytestmark = pytest.mark.fault

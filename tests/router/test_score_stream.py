@@ -15,7 +15,7 @@ from tests.router.samples import MODEL
 from tests.router.served import LIMITS, Served, open_served
 from tests.router.world import until
 from understudy.client.answers import StreamAnswer
-from understudy.client.scoring_client import AsyncScoringClient
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.domain.errors import FailureKind
 from understudy.runtime.grpc_errors import PUSHBACK_KEY
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped

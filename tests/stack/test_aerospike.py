@@ -6,7 +6,7 @@ import pytest
 
 from tests.features.aerospike_node import running_node
 from tests.stack.deployed import Deployed, open_deployed
-from understudy.client.scoring_client import AsyncScoringClient
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_FULL
 
 pytestmark = pytest.mark.long

@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 
 from tests.stack.understudy_command import lines_until, output_of, running
 from tests.stack.waiting import is_running, until_gone, while_progress
-from understudy.client.scoring_client import AsyncScoringClient
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.logs.reader import open_logs
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.runtime import exit_codes

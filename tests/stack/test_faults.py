@@ -11,7 +11,7 @@ from stack.processes import REGISTRY, ROUTER, registry_process
 from stack.traffic import open_traffic
 from tests.stack.deployed import open_deployed
 from tests.stack.waiting import until, until_gone
-from understudy.client.scoring_client import AsyncScoringClient
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.domain.changes import SetFallback, SetShadow
 from understudy.domain.deployments import DegradationLevel, Fallback
 from understudy.registry.v1 import registry_pb2 as pb

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from stack.processes import Stack
 from tests.stack.deployed import open_deployed
-from understudy.client.scoring_client import AsyncScoringClient
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.comparison.cli.commands import app
 from understudy.logs.reader import open_logs
 

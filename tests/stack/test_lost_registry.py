@@ -12,7 +12,7 @@ from stack.router_books import read_books
 from stack.traffic import Traffic, open_traffic
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until
-from understudy.client.scoring_client import AsyncScoringClient
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.domain.changes import SetThreshold
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_FULL

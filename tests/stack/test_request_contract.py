@@ -17,7 +17,7 @@ from stack.router_books import read_books
 from tests.stack.loan import AUTHOR, MODEL, Loan
 from tests.stack.waiting import until
 from understudy.client.answers import ScoreAnswer
-from understudy.client.scoring_client import AsyncScoringClient
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.control.client import NewVersion, RegistryClient
 from understudy.domain.changes import (
     Change,

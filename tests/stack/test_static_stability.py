@@ -14,7 +14,7 @@ from stack.processes import REGISTRY, ROUTER, SCORERS, router_process
 from stack.traffic import Traffic, open_traffic
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until, until_gone
-from understudy.client.scoring_client import AsyncScoringClient
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.control.report_wire import acting_from_wire
 from understudy.control.wire_enums import LEVEL_OF
 from understudy.domain.acting import WithheldReason

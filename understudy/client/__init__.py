@@ -5,16 +5,12 @@ Failures are raised as `grpc.RpcError`.
 """
 
 from understudy.client.answers import Decision, ScoreAnswer, StreamAnswer
+from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.client.request_ids import new_request_id
 from understudy.client.request_values import Features, FeatureScalar
-from understudy.client.scoring_client import (
-    AsyncScoringClient,
-    BatchOptions,
-    ScoreOptions,
-    ScoringClient,
-    score_request,
-)
-from understudy.client.streams import UnansweredError
+from understudy.client.requests import BatchOptions, ScoreOptions, score_request
+from understudy.client.scoring_client import ScoringClient
+from understudy.client.unanswered import UnansweredError
 from understudy.scoring.v1.scoring_pb2 import (
     AppliedRule,
     Arm,
