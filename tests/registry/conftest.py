@@ -2,13 +2,15 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.registry.commands import end, start
 from tests.registry.operator import Operator, running_registry
-from tests.registry.samples import new_version
+from tests.registry.samples import ACTOR, new_version
+from understudy.runtime.exit_codes import OK
 
 
 @pytest.fixture
@@ -44,3 +46,31 @@ async def deployer(seeded: Path) -> AsyncIterator[Operator]:
     """Yield a client of the registry in `seeded`, which has fraud@1 and fraud@2."""
     async with running_registry(seeded) as channel:
         yield Operator(channel)
+
+
+@pytest.fixture
+def registry(seeded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Yield the address of a process with fraud@1 and fraud@2, which commands use by default."""
+    process, target = start(seeded)
+    monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
+    monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
+    yield target
+    assert end(process) == OK
+
+
+@pytest.fixture(scope="module")
+def _unchanged_process(
+    two_versions: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    directory = tmp_path_factory.mktemp("unchanged") / "registry"
+    process, target = start(Path(shutil.copytree(two_versions, directory)))
+    yield target
+    assert end(process) == OK
+
+
+@pytest.fixture
+def unchanged(_unchanged_process: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a shared `registry`, for tests that change nothing."""
+    monkeypatch.setenv("UNDERSTUDY_REGISTRY", _unchanged_process)
+    monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
+    return _unchanged_process

@@ -1,114 +1,26 @@
 """The operators' commands against a registry process."""
 
-import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
 
 from registry.change_deployment import ChangeRequest, DeploymentChanger
-from registry.cli.commands import app
 from registry.cli.output import print_audit
 from registry.store.database import open_database
-from tests.registry.operator import LIMIT_S
-from tests.registry.samples import ACTOR, VIEW, record_with, trained
+from tests.registry.commands import REASON, command, json_of, registration
+from tests.registry.samples import ACTOR, record_with, trained
 from understudy.control.client import RegistryClient
 from understudy.control.identity import ACTOR_KEY
-from understudy.domain.changes import DeployChampion, SetCanary
+from understudy.domain.changes import DeployChampion
 from understudy.domain.errors import CorruptedError
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.exit_codes import CONFLICT, OK, REFUSED, UNAVAILABLE, USAGE
 from understudy.runtime.terminal.output_option import Format
 from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_CONSTANT, DEGRADATION_LEVEL_FULL
-
-REASON = ("--reason", "a test")
-
-
-def start(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a registry process; return it and its address once it serves."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "registry", "serve", "--dir", directory, "--listen", "127.0.0.1:0"],
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        event = json.loads(line)
-        if event["event"] == "registry_opened":
-            return process, f"127.0.0.1:{event['port']}"
-    raise AssertionError(f"the registry ended with {process.wait()}")
-
-
-def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
-    process.send_signal(number)
-    process.communicate(timeout=LIMIT_S)
-    return process.returncode
-
-
-@pytest.fixture
-def registry(seeded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Yield the address of a process with fraud@1 and fraud@2, which commands use by default."""
-    process, target = start(seeded)
-    monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
-    monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
-    yield target
-    assert end(process) == OK
-
-
-@pytest.fixture(scope="module")
-def _unchanged_process(
-    two_versions: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    directory = tmp_path_factory.mktemp("unchanged") / "registry"
-    process, target = start(Path(shutil.copytree(two_versions, directory)))
-    yield target
-    assert end(process) == OK
-
-
-@pytest.fixture
-def unchanged(_unchanged_process: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return a shared `registry`, for tests that change nothing."""
-    monkeypatch.setenv("UNDERSTUDY_REGISTRY", _unchanged_process)
-    monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
-    return _unchanged_process
-
-
-def command(*words: str) -> Result:
-    return CliRunner().invoke(app, words)
-
-
-def json_of(*words: str) -> Any:
-    result = command(*words, "--output", "json")
-    assert result.exit_code == OK, result.stderr
-    return json.loads(result.stdout)
-
-
-def registration(tmp_path: Path, record: dict[str, Any]) -> tuple[str, ...]:
-    provenance = tmp_path / "provenance.json"
-    provenance.write_text(json.dumps(record))
-    features = [
-        {"name": f.name, "dtype": f.dtype.value, "default": f.default} for f in VIEW.features
-    ]
-    view = {"name": "patient", "version": 1, "entity": "patient", "features": features}
-    views = tmp_path / "views.yaml"
-    views.write_text(yaml.safe_dump({"views": [view]}))
-    return (
-        "fraud",
-        *("--artifact", str(trained().artifact_dir)),
-        *("--provenance", str(provenance)),
-        *("--views", str(views)),
-        *("--score-output", "probabilities:1"),
-    )
 
 
 def test_a_version_goes_from_registration_to_rollback(registry: str, tmp_path: Path) -> None:
@@ -381,86 +293,6 @@ def test_the_audit_distinguishes_the_start_of_a_drill_from_its_end(registry: str
     assert deployed not in shown
 
 
-def test_a_skeleton_is_written_once(tmp_path: Path) -> None:
-    file = tmp_path / "provenance.json"
-
-    first = command("provenance", "init", str(file), "--dir", str(tmp_path), "--actor", ACTOR)
-    second = command("provenance", "init", str(file), "--dir", str(tmp_path))
-
-    assert first.exit_code == OK
-    assert json.loads(file.read_text())["people"]["author"] == ACTOR
-    assert second.exit_code == USAGE
-
-
-@pytest.mark.fault
-def test_a_killed_registry_keeps_answered_changes(seeded: Path) -> None:
-    process, target = start(seeded)
-    with RegistryClient(target, actor=ACTOR) as client:
-        client.wait_until_reachable()
-        client.change("fraud", DeployChampion(1), reason="a test")
-        answered = client.change("fraud", SetCanary(2, 100), reason="a test")
-    end(process, signal.SIGKILL)
-
-    process, target = start(seeded)
-    with RegistryClient(target, actor=ACTOR) as client:
-        kept = client.get_deployment("fraud")
-        log = client.list_audit()
-    assert end(process) == OK
-    assert kept.digest == answered.after.digest
-    assert log.chain_intact
-
-
-def test_an_open_watch_does_not_delay_the_shutdown(seeded: Path) -> None:
-    process, target = start(seeded)
-    with RegistryClient(target, actor=ACTOR) as client:
-        watch = client.watch("test")
-        assert next(watch).sequence
-
-        assert end(process) == OK
-        assert list(watch) == []
-
-
-@pytest.mark.parametrize(
-    ("variables", "says"),
-    [
-        ({"REGISTRY_WORKERS": "0"}, "REGISTRY_WORKERS: read '0'; accepted: greater"),
-        (
-            {"REGISTRY_LISTN": "x"},
-            "REGISTRY_LISTN: read an unknown setting; accepted: REGISTRY_LISTEN",
-        ),
-    ],
-)
-def test_bad_settings_end_before_a_port_is_bound(
-    tmp_path: Path, variables: dict[str, str], says: str
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "registry", "serve", "--dir", str(tmp_path / "data")],
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT_S,
-    )
-
-    assert done.returncode == USAGE
-    assert says in done.stderr
-    assert not (tmp_path / "data").exists()
-
-
-def test_a_port_in_use_is_reported_in_one_line(unchanged: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "registry", "serve", "--dir", str(tmp_path), "--listen", unchanged],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT_S,
-    )
-
-    assert done.returncode == UNAVAILABLE
-    assert "cannot be bound" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stdout + done.stderr
-
-
 def test_a_corrupted_file_is_reported_to_its_reader(registry: str, seeded: Path) -> None:
     with RegistryClient(registry) as client:
         digest = client.get_version("fraud", 1).files[0].sha256
@@ -517,35 +349,6 @@ def test_unreadable_rules_are_told(unchanged: str, tmp_path: Path, text: str, fa
     assert any(line.startswith(fault) for line in result.stderr.splitlines()), result.stderr
 
 
-def test_a_version_is_exported_for_other_tools(unchanged: str) -> None:
-    result = command("export", "fraud@1")
-
-    statement = json.loads(result.stdout)
-    version = json_of("show", "fraud@1")
-    build = statement["predicate"]["buildDefinition"]
-    run = statement["predicate"]["runDetails"]
-    assert statement["_type"] == "https://in-toto.io/Statement/v1"
-    assert {subject["digest"]["sha256"] for subject in statement["subject"]} == {
-        file["sha256"] for file in version["files"]
-    }
-    assert build["externalParameters"]["parameters"]["C"] == 1.0
-    assert [each["name"] for each in build["resolvedDependencies"]] == ["code", "train", "kept"]
-    assert run["byproducts"][0]["digest"]["sha256"] == version["provenance_digest"]
-    assert run["builder"]["id"] == "urn:understudy:builder:pytest"
-
-
-def test_a_version_is_exported_as_a_bill_of_materials(unchanged: str) -> None:
-    bom = json.loads(command("export", "fraud", "2", "--format", "cyclonedx").stdout)
-
-    component = bom["metadata"]["component"]
-    version = json_of("show", "fraud@2")
-    digests = {file["path"]: file["sha256"] for file in version["files"]}
-    assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
-    assert component["hashes"] == [{"alg": "SHA-256", "content": digests["model.onnx"]}]
-    metrics = component["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
-    assert [metric["type"] for metric in metrics] == ["auc", "brier", "accuracy"]
-
-
 def test_text_cannot_control_the_terminal(registry: str, seeded: Path) -> None:
     hostile = "why [red]not[/red] \x1b[2J\x07"
 
@@ -563,13 +366,3 @@ def test_text_cannot_control_the_terminal(registry: str, seeded: Path) -> None:
     assert "why [red]not[/red]" in shown
     assert "\x1b" not in shown
     assert json_of("history", "fraud")[0]["reason"] == hostile
-
-
-def test_the_files_of_a_registry_are_accessible_only_to_its_user(tmp_path: Path) -> None:
-    directory = tmp_path / "registry"
-    process, _ = start(directory)
-    assert end(process) == OK
-
-    kept = [directory, *directory.rglob("*")]
-    assert {"registry.sqlite", "artifacts"} <= {path.name for path in kept}
-    assert [str(path) for path in kept if path.stat().st_mode & 0o077] == []

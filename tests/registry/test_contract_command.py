@@ -9,8 +9,8 @@ import pytest
 from registry.decisions.refused_requests import Counted
 from registry.sent_requests import count_refused
 from tests.logs.builders import score_batch
+from tests.registry.commands import REASON, command, end, json_of, start
 from tests.registry.samples import ACTOR
-from tests.registry.test_commands import REASON, command, end, json_of, start
 from understudy.domain.request_contract import RequestContract
 from understudy.logs.writer import LogWriter
 from understudy.runtime.exit_codes import OK, REFUSED, USAGE
