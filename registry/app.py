@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version as installed_version
 from time import monotonic
 
 import grpc
@@ -16,9 +17,12 @@ from registry.change_deployment import DeploymentChanger
 from registry.decisions.upload_pace import PaceLimits
 from registry.register_version import Registrar
 from registry.restore_registry import Restorer
+from registry.server.deployment_change import Changes
 from registry.server.fetches import Fetches
 from registry.server.live_state import LiveOptions, LiveState
+from registry.server.preflight import Preflight
 from registry.server.receive_artifact import UploadLimits
+from registry.server.rollback_targets import RollbackTargets
 from registry.server.seating import Seating
 from registry.server.service import Parts, RegistryService, add_registry
 from registry.server.state_room import StateRoom
@@ -50,6 +54,7 @@ class OpenRegistry:
     health: HealthSwitch
     port: int  # 0 for a unix socket
     watchers: Watchers
+    rollback_targets: RollbackTargets
 
 
 @asynccontextmanager
@@ -82,16 +87,24 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         )
         await resources.enter_async_context(live.opened())
         limits = InspectionLimits(settings.inspection_timeout_s, settings.inspection_max_bytes)
+        inspector = Inspector(limits, at_once=settings.max_inspections)
         room = StateRoom(settings.max_state_bytes, settings.standby_versions)
+        changer = DeploymentChanger(engine, _utc_now, room.check)
+        preflight = Preflight(live, engine, artifacts, inspector, installed_version("onnxruntime"))
+        rollback_targets = RollbackTargets(
+            live, changer, preflight, review_every_s=settings.rollback_review_every_s
+        )
         parts = Parts(
             live=live,
-            changer=DeploymentChanger(engine, _utc_now, room.check),
+            changer=changer,
+            changes=Changes(live, changer, preflight),
+            rollback_targets=rollback_targets,
             blocker=Blocker(engine, _utc_now),
             restorer=Restorer(engine, _utc_now),
             submissions=Submissions(
                 live=live,
                 registrar=Registrar(engine, artifacts, _utc_now),
-                inspector=Inspector(limits, at_once=settings.max_inspections),
+                inspector=inspector,
                 artifacts=artifacts,
                 limits=_upload_limits(settings),
                 seating=Seating("uploads", settings.upload_seats),
@@ -105,7 +118,9 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         server = new_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
         add_registry(RegistryService(parts), server)
         health = add_health_and_reflection(server, [SERVICE_NAME])
-        yield OpenRegistry(server, health, bind(server, settings.listen), live.watchers)
+        yield OpenRegistry(
+            server, health, bind(server, settings.listen), live.watchers, rollback_targets
+        )
 
 
 async def serve(settings: RegistrySettings) -> None:
@@ -117,6 +132,7 @@ async def serve(settings: RegistrySettings) -> None:
     stop = stop_on_signals(longest_s=settings.unready_delay_s + settings.drain_grace_s + _CLOSE_S)
     async with open_registry(settings) as opened, asyncio.TaskGroup() as owned:
         owned.create_task(_end_watches(stop, opened.watchers))
+        review = owned.create_task(opened.rollback_targets.review())
         _log.info("registry_opened", listen=settings.listen, port=opened.port)
         await serve_until_stopped(
             opened.server,
@@ -124,6 +140,7 @@ async def serve(settings: RegistrySettings) -> None:
             stop,
             DrainTimes(settings.unready_delay_s, settings.drain_grace_s),
         )
+        review.cancel()
 
 
 async def _end_watches(stop: asyncio.Event, watchers: Watchers) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 
 from registry.decisions.blocking import check_not_blocked
 from registry.decisions.changes import apply_change, needed_revision
+from registry.decisions.preflight import targets
 from registry.decisions.request_contract import ModelVersions
 from registry.decisions.traffic import gains
 from registry.store import blocks, lineage, revisions, versions
@@ -42,6 +43,7 @@ class ChangeRequest:
     expect_revision: int | None  # None: any; 0: never deployed
     dry_run: bool
     numbers_taken: int = 0  # the new revision exceeds this number, which watchers know
+    able: frozenset[int] | None = None  # versions that a preflight found able to act; None: any
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class DeploymentChanger:
         """Apply `request`, or only report its effect if it is a dry run.
 
         Raises:
-            ConflictError: the current revision is not the expected one.
+            ConflictError: the current revision is not the expected one, or the change has become
+                one that hands a part to a version that was not checked.
             NotFoundError, RefusedError, InvalidInputError: see `apply_change`; refused too if
                 a version that would gain traffic is blocked, or its provenance has expired, or
                 if there is no room for the state that would result.
@@ -112,6 +115,8 @@ class DeploymentChanger:
         blocked = blocks.of_model(connection, model)
         reasons = {number: block.reason for number, block in blocked.items()}
         check_not_blocked(model, gains(before, after), reasons)
+        if request.able is not None and not targets(before, after) <= request.able:
+            raise ConflictError(f"{model} was changed while the artifacts were checked")
         # Going back must always be possible: these only block the next step forward.
         if not isinstance(change, Rollback):
             self._check_standing(connection, model, gains(before, after))

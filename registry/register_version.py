@@ -7,7 +7,7 @@ from importlib.metadata import version as installed_version
 
 from sqlalchemy import Connection, Engine
 
-from registry.store import audit_log, revisions, versions
+from registry.store import audit_log, loads, revisions, versions
 from registry.store.artifacts import ArtifactStore, Staging
 from registry.store.database import reading, writing
 from registry.store.versions import StoredVersion
@@ -87,6 +87,7 @@ class Registrar:
             stored = versions.add_version(
                 connection, self._version(registration, submission, report)
             )
+            loads.add(connection, report.artifact_digest, submission.inspection.onnxruntime)
             audit_digest = audit_log.append(connection, self._event(registration, stored))
         return report, Registered(stored, audit_digest)
 

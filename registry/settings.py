@@ -30,6 +30,7 @@ class RegistrySettings(ProcessSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     workers: Annotated[int, Field(ge=1, le=64)] = 4  # threads for database and files
     silent_after_s: Seconds = 30.0  # a host or router counts as silent if its report is this old
+    rollback_review_every_s: Seconds = 600.0  # pause between checks of the rollback targets
     standby_versions: Annotated[int, Field(ge=0, le=8)] = 1  # former champions kept warm, per model
     max_artifact_bytes: Bytes = 2 << 30
     max_artifact_files: Annotated[int, Field(ge=2, le=10_000)] = 64

@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from registry.cli import block_commands, contract_commands, deployment_commands, provenance_commands
+from registry.cli import (
+    block_commands,
+    contract_commands,
+    deployment_commands,
+    provenance_commands,
+    rollback_command,
+)
 from registry.cli.arguments import parse_version
 from registry.cli.options import (
     Actor,
@@ -244,6 +250,7 @@ def restore(
 
 
 app.add_typer(deployment_commands.app)
+app.add_typer(rollback_command.app)
 app.add_typer(contract_commands.app)
 app.add_typer(block_commands.app)
 app.add_typer(provenance_commands.app, name="provenance")

@@ -1,6 +1,5 @@
 """Commands that create a deployment's next revision."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from registry.cli.arguments import parse_share, parse_version
+from registry.cli.make_change import ChangeOptions, make_change
 from registry.cli.options import (
     Actor,
     DryRun,
@@ -19,15 +19,12 @@ from registry.cli.options import (
     Reason,
     Registry,
 )
-from registry.cli.output import print_change
-from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
+from understudy.control.client import DEFAULT_REGISTRY
 from understudy.domain.changes import (
-    Change,
     DeployChampion,
     Promote,
     RemoveCanary,
     RemoveShadow,
-    Rollback,
     SetCanary,
     SetFallback,
     SetRules,
@@ -45,18 +42,6 @@ from understudy.runtime.validation import faults_of
 app = typer.Typer()
 
 
-@dataclass(frozen=True, slots=True)
-class _How:
-    """The options common to these commands."""
-
-    reason: str
-    dry_run: bool
-    expect_revision: int | None
-    registry: str
-    actor: str | None
-    output: Format
-
-
 @app.command()
 def deploy(
     model: ModelOrVersion,
@@ -71,8 +56,8 @@ def deploy(
 ) -> None:
     """Make a version the champion."""
     ref = parse_version(model, version)
-    how = _How(reason, dry_run, expect_revision, registry, actor, output)
-    _change(ref.model, DeployChampion(ref.number), how)
+    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
+    make_change(ref.model, DeployChampion(ref.number), how)
 
 
 @app.command()
@@ -96,10 +81,10 @@ def shadow(
 ) -> None:
     """Let a version rehearse on mirrored traffic, unseen by callers."""
     ref = parse_version(model, version)
-    how = _How(reason, dry_run, expect_revision, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
     share_bp, number = parse_share(sample, "--sample"), ref.number
     change = SetShadow(number, share_bp, refuse_defaults) if share_bp else RemoveShadow(number)
-    _change(ref.model, change, how)
+    make_change(ref.model, change, how)
 
 
 @app.command()
@@ -119,9 +104,9 @@ def canary(
 ) -> None:
     """Give a challenger a share of live traffic."""
     ref = parse_version(model, version)
-    how = _How(reason, dry_run, expect_revision, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
     share_bp, number = parse_share(weight, "--weight"), ref.number
-    _change(ref.model, SetCanary(number, share_bp) if share_bp else RemoveCanary(number), how)
+    make_change(ref.model, SetCanary(number, share_bp) if share_bp else RemoveCanary(number), how)
 
 
 @app.command()
@@ -137,31 +122,12 @@ def promote(
     output: Output = Format.TABLE,
 ) -> None:
     """Make a challenger the champion; without a version, the only one."""
-    how = _How(reason, dry_run, expect_revision, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
     if version is None and "@" not in model:
-        _change(checked_model_name(model), Promote(), how)
+        make_change(checked_model_name(model), Promote(), how)
     else:
         ref = parse_version(model, version)
-        _change(ref.model, Promote(ref.number), how)
-
-
-@app.command()
-def rollback(
-    model: Model,
-    *,
-    to_revision: Annotated[
-        int | None, typer.Option(min=1, help="revision to return to [before the last change]")
-    ] = None,
-    reason: Reason,
-    dry_run: DryRun = False,
-    expect_revision: Expect = None,
-    registry: Registry = DEFAULT_REGISTRY,
-    actor: Actor = None,
-    output: Output = Format.TABLE,
-) -> None:
-    """Undo the last change of any kind, or return to a revision, by a new one equal to it."""
-    how = _How(reason, dry_run, expect_revision, registry, actor, output)
-    _change(checked_model_name(model), Rollback(to_revision), how)
+        make_change(ref.model, Promote(ref.number), how)
 
 
 @app.command()
@@ -176,8 +142,8 @@ def undeploy(
     output: Output = Format.TABLE,
 ) -> None:
     """End a deployment: callers get NOT_FOUND, its scorers end. A rollback begins it again."""
-    how = _How(reason, dry_run, expect_revision, registry, actor, output)
-    _change(checked_model_name(model), Undeploy(), how)
+    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
+    make_change(checked_model_name(model), Undeploy(), how)
 
 
 @app.command()
@@ -200,13 +166,13 @@ def fallback(
     output: Output = Format.TABLE,
 ) -> None:
     """Set the answers for a model that fails; replaces the whole ladder, no option clears it."""
-    how = _How(reason, dry_run, expect_revision, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
     ladder = Fallback(
         version=version,
         last_score_max_age_s=last_score_max_age_s,
         constant_score=constant_score,
     )
-    _change(checked_model_name(model), SetFallback(ladder), how)
+    make_change(checked_model_name(model), SetFallback(ladder), how)
 
 
 @app.command()
@@ -222,8 +188,8 @@ def threshold(
     output: Output = Format.TABLE,
 ) -> None:
     """Set the score from which callers decide, or take it away."""
-    how = _How(reason, dry_run, expect_revision, registry, actor, output)
-    _change(checked_model_name(model), SetThreshold(value), how)
+    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
+    make_change(checked_model_name(model), SetThreshold(value), how)
 
 
 @app.command()
@@ -239,8 +205,8 @@ def rules(
     output: Output = Format.TABLE,
 ) -> None:
     """Replace the rules that decide before the model."""
-    how = _How(reason, dry_run, expect_revision, registry, actor, output)
-    _change(checked_model_name(model), SetRules(_load_rules(file)), how)
+    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
+    make_change(checked_model_name(model), SetRules(_load_rules(file)), how)
 
 
 class _RuleText(BaseModel):
@@ -277,15 +243,3 @@ def _load_rules(file: Path) -> tuple[Rule, ...]:
         )
         for each in texts
     )
-
-
-def _change(model: str, change: Change, how: _How) -> None:
-    with RegistryClient(how.registry, actor=how.actor) as client:
-        response = client.change(
-            model,
-            change,
-            reason=how.reason,
-            dry_run=how.dry_run,
-            expect_revision=how.expect_revision,
-        )
-    print_change(response, how.output, is_rollback=isinstance(change, Rollback))

@@ -127,14 +127,25 @@ def needed_revision(past: Sequence[PastRevision], change: Change) -> int | None:
     return past[1].revision if len(past) > 1 else None
 
 
-def _candidates(past: Sequence[PastRevision]) -> str:
-    """Return the latest revisions that differ from the current one, each content once."""
+def rollback_targets(past: Sequence[PastRevision]) -> list[PastRevision]:
+    """Return the latest few revisions that differ from the current one, each content once.
+
+    Args:
+        past: the model's revisions, the current one first; may be truncated.
+    """
     latest: dict[str, PastRevision] = {}
     for each in past:
         if each.action != Action.UNDEPLOY:
             latest.setdefault(each.digest, each)
-    others = [each for each in latest.values() if each.digest != past[0].digest]
-    return ", ".join(f"{each.revision} (champion @{each.champion})" for each in others[:_NAMED])
+    is_ended = bool(past) and past[0].action == Action.UNDEPLOY
+    current = past[0].digest if past and not is_ended else None
+    return [each for each in latest.values() if each.digest != current][:_NAMED]
+
+
+def _candidates(past: Sequence[PastRevision]) -> str:
+    return ", ".join(
+        f"{each.revision} (champion @{each.champion})" for each in rollback_targets(past)
+    )
 
 
 def _first(change: ContentChange, model: str, salt: str) -> Deployment:

@@ -1,10 +1,15 @@
-"""The messages of ChangeDeployment, and the log of changes that were made."""
+"""Changes of deployments: planned, checked, made, logged; and their messages."""
+
+from dataclasses import dataclass, replace
 
 import structlog
 
-from registry.change_deployment import Changed, ChangeRequest
+from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
+from registry.decisions.preflight import targets
 from registry.decisions.succession import Watched, numbers_taken
 from registry.server.callers import checked_reason
+from registry.server.live_state import LiveState
+from registry.server.preflight import Preflight
 from understudy.control.change_wire import change_from_wire
 from understudy.control.wire import deployment_to_wire
 from understudy.control.wire_values import value_or_none
@@ -14,6 +19,32 @@ from understudy.domain.versions import checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 
 _log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class Changes:
+    """Makes changes whose versions can act. Nothing is locked while these are checked."""
+
+    live: LiveState
+    changer: DeploymentChanger
+    preflight: Preflight
+
+    async def change(self, asked: ChangeRequest) -> Changed:
+        """Make the change, or return its effect if it is a dry run.
+
+        Raises:
+            RefusedError: a version that the change gives a part cannot act.
+            UnderstudyError: see `DeploymentChanger.change`.
+        """
+        planned = await self.live.run(lambda: self.changer.change(replace(asked, dry_run=True)))
+        able = targets(planned.before, planned.after)
+        await self.preflight.check(asked.model, able)
+        if asked.dry_run:
+            return planned
+        checked = replace(asked, able=able)
+        changed = await self.live.change(lambda: self.changer.change(checked))
+        _log_change(asked, changed)
+        return changed
 
 
 def change_request_from_wire(
@@ -48,16 +79,14 @@ def _deployed(revision: Revision | None) -> pb.Deployment | None:
     return deployment_to_wire(revision) if isinstance(revision, Deployment) else None
 
 
-def log_change(asked: ChangeRequest, changed: Changed) -> None:
-    """Log a change that was made; a dry run is no event."""
-    if changed.applied:
-        _log.info(
-            "deployment_changed",
-            model=asked.model,
-            actor=asked.actor,
-            change=type(asked.change).__name__,
-            from_revision=changed.from_revision,
-            to_revision=changed.after.revision,
-            digest=changed.after.digest,
-            audit_digest=changed.audit_digest,  # stored elsewhere too, it reveals a rewritten log
-        )
+def _log_change(asked: ChangeRequest, changed: Changed) -> None:
+    _log.info(
+        "deployment_changed",
+        model=asked.model,
+        actor=asked.actor,
+        change=type(asked.change).__name__,
+        from_revision=changed.from_revision,
+        to_revision=changed.after.revision,
+        digest=changed.after.digest,
+        audit_digest=changed.audit_digest,  # stored elsewhere too, it reveals a rewritten log
+    )

@@ -22,9 +22,9 @@ from registry.server.callers import (
     actor_of,
 )
 from registry.server.deployment_change import (
+    Changes,
     change_request_from_wire,
     changed_to_wire,
-    log_change,
 )
 from registry.server.fetches import Fetches
 from registry.server.forget_host import forget_host
@@ -39,6 +39,7 @@ from registry.server.restore import (
     restored_to_wire,
     watched_by,
 )
+from registry.server.rollback_targets import RollbackTargets, target_to_wire
 from registry.server.status import status_of
 from registry.server.submissions import Submissions
 from registry.server.watch_messages import WatchMessages
@@ -57,6 +58,7 @@ from understudy.control.wire import deployment_to_wire
 from understudy.control.wire_values import ref_from_wire, value_or_none
 from understudy.domain.changes import Ended
 from understudy.domain.errors import NotFoundError
+from understudy.domain.versions import checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.rpc_boundary import TakesHandlers, add_bounded, peer_of
@@ -70,6 +72,8 @@ class Parts:
 
     live: LiveState
     changer: DeploymentChanger
+    changes: Changes
+    rollback_targets: RollbackTargets
     blocker: Blocker
     restorer: Restorer
     submissions: Submissions
@@ -137,11 +141,13 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.ChangeDeploymentRequest, context: Context
     ) -> pb.ChangeDeploymentResponse:
         asked = change_request_from_wire(request, actor_of(context), watched_by(self._live))
-        changed = await self._live.change_or_plan(
-            lambda: self._parts.changer.change(asked), dry_run=asked.dry_run
-        )
-        log_change(asked, changed)
-        return changed_to_wire(changed)
+        return changed_to_wire(await self._parts.changes.change(asked))
+
+    async def ListRollbackTargets(  # noqa: N802
+        self, request: pb.ListRollbackTargetsRequest, context: Context
+    ) -> pb.ListRollbackTargetsResponse:
+        found = await self._parts.rollback_targets.of_model(checked_model_name(request.model))
+        return pb.ListRollbackTargetsResponse(targets=[target_to_wire(each) for each in found])
 
     async def GetDeployment(  # noqa: N802
         self, request: pb.GetDeploymentRequest, context: Context

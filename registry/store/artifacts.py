@@ -48,7 +48,7 @@ class ArtifactStore:
         """
         if not _DIGEST.fullmatch(digest):
             raise InvalidInputError.of("sha256", read=digest, accepted="64 lower-case hex digits")
-        path = self._objects / digest[:2] / digest
+        path = self._place_of(digest)
         if not path.is_file():
             raise NotFoundError("artifact file", digest)
         return path
@@ -73,6 +73,32 @@ class ArtifactStore:
         if held:
             yield held
 
+    def faults_of(self, files: Iterable[ArtifactFile]) -> Iterator[str]:
+        """Hash every byte of the files again, and yield the damaged and missing ones.
+
+        Raises:
+            UnavailableError: a file that is there cannot be read.
+        """
+        for file in files:
+            with _translated():
+                try:
+                    digest, size_bytes = digest_and_size(self._place_of(file.sha256))
+                except FileNotFoundError:
+                    yield f"{file.path} is missing from the artifact store (sha256 {file.sha256})"
+                    continue
+            if size_bytes != file.size_bytes:
+                yield f"{file.path} has {size_bytes} bytes, registered were {file.size_bytes}"
+            elif digest != file.sha256:
+                yield f"{file.path} reads as sha256 {digest}, registered was {file.sha256}"
+
+    def link_into(self, staging: "Staging", files: Iterable[ArtifactFile]) -> None:
+        """Let `staging` have the stored files under their paths, without copies of their bytes."""
+        with _translated():
+            for file in files:
+                path = staging.directory / file.path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.hardlink_to(self._place_of(file.sha256))
+
     def stage(self) -> "Staging":
         """Return a directory for one upload, which is removed after the `with` block."""
         with _translated():
@@ -82,12 +108,15 @@ class ArtifactStore:
         """Move staged files to their final places, except those already there."""
         with _translated():
             for file in files:
-                final = self._objects / file.sha256[:2] / file.sha256
+                final = self._place_of(file.sha256)
                 final.parent.mkdir(exist_ok=True)
                 if not self._holds(final, file):
                     (staging.directory / file.path).replace(final)
                     final.chmod(0o400)
                 _sync_directory(final.parent)
+
+    def _place_of(self, digest: str) -> Path:
+        return self._objects / digest[:2] / digest
 
     def _holds(self, final: Path, file: ArtifactFile) -> bool:
         # A damaged copy is replaced by the intact one that has just arrived.

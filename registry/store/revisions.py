@@ -90,6 +90,12 @@ def revision_of(connection: Connection, model: str, number: int) -> Revision | N
     return None if row is None else _from_row(row).content
 
 
+def entry_of(connection: Connection, model: str, number: int) -> StoredRevision:
+    """Return one existing revision with its origin."""
+    query = select(revisions).where(revisions.c.model == model, revisions.c.revision == number)
+    return _from_row(connection.execute(query).mappings().one())
+
+
 def champions_of(connection: Connection, model: str) -> tuple[int, ...]:
     """Return every current or former champion of the model, each once, the latest first."""
     query = (

@@ -130,6 +130,15 @@ acting = Table(
     Column("since_ns", BigInteger, nullable=False),
 )
 
+# Artifacts that loaded here, and the version of ONNX Runtime that loaded them: found by the registry
+# itself, and found again after a loss.
+loads = Table(
+    "loads",
+    metadata,
+    Column("artifact_digest", String(64), primary_key=True),
+    Column("onnxruntime", String(64), primary_key=True),
+)
+
 # Versions that must not act, whatever revisions declare.
 blocks = Table(
     "blocks",

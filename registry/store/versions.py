@@ -1,7 +1,7 @@
 """Registered versions and the feature views they read. Every function runs in a transaction."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from registry.store.schema import feature_views, versions
 from understudy.domain.canonical import canonical_json
-from understudy.domain.errors import NotFoundError
+from understudy.domain.errors import CorruptedError, NotFoundError
 from understudy.domain.features import FeatureRef, FeatureView, view_from_canonical_json
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
@@ -85,6 +85,7 @@ def get_version(connection: Connection, ref: VersionRef) -> StoredVersion:
 
     Raises:
         NotFoundError: it does not exist.
+        CorruptedError: one of its feature views is not stored.
     """
     query = select(versions).where(versions.c.model == ref.model, versions.c.number == ref.number)
     rows = connection.execute(query).mappings().all()
@@ -142,9 +143,7 @@ def _from_row(row: Any, views: dict[tuple[str, int], FeatureView]) -> StoredVers
         inputs=_tensors(row["inputs_json"]),
         outputs=_tensors(row["outputs_json"]),
         feature_set=tuple(FeatureRef.parse(t) for t in json.loads(row["feature_set_json"])),
-        feature_views=tuple(
-            views[name, version] for name, version in json.loads(row["view_names_json"])
-        ),
+        feature_views=tuple(_views_of(row, views)),
         score_output=ScoreOutput(row["score_output"], row["score_column"]),
         golden_tolerance=row["golden_tolerance"],
         column_inputs=tuple(json.loads(row["column_inputs_json"])),
@@ -153,6 +152,15 @@ def _from_row(row: Any, views: dict[tuple[str, int], FeatureView]) -> StoredVers
     return StoredVersion(
         spec, row["provenance_json"], row["registered_by"], row["registered_at_ns"]
     )
+
+
+def _views_of(row: Any, views: dict[tuple[str, int], FeatureView]) -> Iterator[FeatureView]:
+    for name, version in json.loads(row["view_names_json"]):
+        view = views.get((name, version))
+        if view is None:
+            ref = VersionRef(row["model"], row["number"])
+            raise CorruptedError(f"{ref} reads the view {name}@{version}, which is not stored")
+        yield view
 
 
 def _tensors(text: str) -> tuple[TensorSpec, ...]:

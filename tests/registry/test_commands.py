@@ -256,6 +256,32 @@ def test_a_rollback_that_changes_the_champion_does_not_report_it_unchanged(regis
     assert "--to-revision: 3 (champion @2), 2 (champion @2)" in again.stderr
 
 
+def test_the_targets_of_a_rollback_are_listed_with_their_readiness(
+    registry: str, seeded: Path
+) -> None:
+    command("deploy", "fraud@1", *REASON)
+    command("deploy", "fraud@2", "--reason", "a better one")
+    ready = json_of("rollback", "fraud", "--list")
+    (next((seeded / "artifacts" / "sha256").rglob("*/*"))).unlink()
+
+    listed = command("rollback", "fraud", "--list").stdout
+    refused = command("rollback", "fraud", *REASON)
+
+    assert [(each["is_default"], each["faults"]) for each in ready] == [(True, [])]
+    assert "1 (default)" in listed
+    assert "NO: fraud@1" in listed
+    assert (refused.exit_code, refused.stdout) == (REFUSED, "")
+    assert "is missing from the artifact store" in refused.stderr
+    assert json_of("status")["deployments"][0]["revision"] == 2
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--list", "--to-revision", "1"), ("--list", "--expect-revision", "1")]
+)
+def test_a_rollback_has_a_reason_or_only_lists(words: tuple[str, ...]) -> None:
+    assert command("rollback", "fraud", *words).exit_code == USAGE
+
+
 @pytest.mark.parametrize("details", ["", "{", "[1]", '"L3"', '{"level": {"a": 1}, "b": null}'])
 def test_forged_details_are_shown(details: str, capsys: pytest.CaptureFixture[str]) -> None:
     entry = pb.AuditEntry(sequence=1, action=pb.ACTION_DRILL, details_json=details, reason="forged")

@@ -24,6 +24,7 @@ DEFAULT_REGISTRY = "127.0.0.1:8500"
 _CHUNK_BYTES = 1 << 20
 _CONNECT_TIMEOUT_S = 10.0
 _CALL_TIMEOUT_S = 30.0
+_CHECK_TIMEOUT_S = 300.0  # of calls in which the registry hashes artifacts, and may load them
 _UPLOAD_TIMEOUT_S = 600.0
 
 
@@ -97,7 +98,7 @@ class RegistryClient:
         field, message = change_to_wire(change)
         getattr(request, field).CopyFrom(message)
         getattr(request, field).SetInParent()  # an empty message is also a change
-        return self._call(self._stub.ChangeDeployment, request)
+        return self._call(self._stub.ChangeDeployment, request, timeout_s=_CHECK_TIMEOUT_S)
 
     def restore(self, request: pb.RestoreRegistryRequest) -> pb.RestoreRegistryResponse:
         """Make the registry the successor of another one, or plan that."""
@@ -119,6 +120,11 @@ class RegistryClient:
     def list_revisions(self, model: str) -> list[pb.RevisionEntry]:
         request = pb.ListRevisionsRequest(model=model)
         return list(self._call(self._stub.ListRevisions, request).revisions)
+
+    def list_rollback_targets(self, model: str) -> pb.ListRollbackTargetsResponse:
+        """Return the revisions that a rollback can return to, and the reasons against each."""
+        request = pb.ListRollbackTargetsRequest(model=model)
+        return self._call(self._stub.ListRollbackTargets, request, timeout_s=_CHECK_TIMEOUT_S)
 
     def list_audit(self, model: str | None = None) -> pb.ListAuditResponse:
         return self._call(self._stub.ListAudit, pb.ListAuditRequest(model=model))
@@ -158,9 +164,15 @@ class RegistryClient:
                 upload_parts(version, part), timeout=_UPLOAD_TIMEOUT_S, metadata=self._metadata
             )
 
-    def _call(self, method: "Callable[..., AnswerT]", request: object) -> AnswerT:
+    def _call(
+        self,
+        method: "Callable[..., AnswerT]",
+        request: object,
+        *,
+        timeout_s: float = _CALL_TIMEOUT_S,
+    ) -> AnswerT:
         with _translated(self._target):
-            return method(request, timeout=_CALL_TIMEOUT_S, metadata=self._metadata)
+            return method(request, timeout=timeout_s, metadata=self._metadata)
 
 
 def artifact_paths(directory: Path) -> list[Path]:

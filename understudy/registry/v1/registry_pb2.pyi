@@ -1748,6 +1748,86 @@ class ListRevisionsResponse(_message.Message):
 Global___ListRevisionsResponse: _TypeAlias = ListRevisionsResponse  # noqa: Y015
 
 @_typing.final
+class ListRollbackTargetsRequest(_message.Message):
+    """Request of ListRollbackTargets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Name of the model."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRollbackTargetsRequest: _TypeAlias = ListRollbackTargetsRequest  # noqa: Y015
+
+@_typing.final
+class RollbackTarget(_message.Message):
+    """A revision to which a rollback can return."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    is_default: _builtins.bool
+    """True: a rollback that names no revision returns to this one."""
+    @_builtins.property
+    def revision(self) -> Global___RevisionEntry:
+        """The revision."""
+
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Reasons for which a rollback to it would be refused now. Empty: it is ready."""
+
+    def __init__(
+        self,
+        *,
+        revision: Global___RevisionEntry | None = ...,
+        is_default: _builtins.bool = ...,
+        faults: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "is_default", b"is_default", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackTarget: _TypeAlias = RollbackTarget  # noqa: Y015
+
+@_typing.final
+class ListRollbackTargetsResponse(_message.Message):
+    """Response of ListRollbackTargets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGETS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___RollbackTarget]:
+        """At most 5, latest first."""
+
+    def __init__(
+        self,
+        *,
+        targets: _abc.Iterable[Global___RollbackTarget] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["targets", b"targets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRollbackTargetsResponse: _TypeAlias = ListRollbackTargetsResponse  # noqa: Y015
+
+@_typing.final
 class ListAuditRequest(_message.Message):
     """Request of ListAudit."""
 

@@ -75,6 +75,11 @@ class RegistryServiceStub(object):
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRevisionsRequest.SerializeToString,
                 response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRevisionsResponse.FromString,
                 _registered_method=True)
+        self.ListRollbackTargets = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/ListRollbackTargets',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRollbackTargetsRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRollbackTargetsResponse.FromString,
+                _registered_method=True)
         self.ListAudit = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/ListAudit',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditRequest.SerializeToString,
@@ -205,6 +210,16 @@ class RegistryServiceServicer(object):
         """Lists a deployment's revisions, oldest first.
 
         NOT_FOUND: the model was never deployed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRollbackTargets(self, request, context):
+        """Lists the revisions to which a rollback can return, latest first, each content once, and the
+        reasons against each: they are checked anew, every byte of their artifacts included.
+
+        INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: the model was never deployed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -345,6 +360,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListRevisions,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRevisionsRequest.FromString,
                     response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRevisionsResponse.SerializeToString,
+            ),
+            'ListRollbackTargets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRollbackTargets,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRollbackTargetsRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRollbackTargetsResponse.SerializeToString,
             ),
             'ListAudit': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAudit,
@@ -609,6 +629,33 @@ class RegistryService(object):
             '/understudy.registry.v1.RegistryService/ListRevisions',
             understudy_dot_registry_dot_v1_dot_registry__pb2.ListRevisionsRequest.SerializeToString,
             understudy_dot_registry_dot_v1_dot_registry__pb2.ListRevisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRollbackTargets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/ListRollbackTargets',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ListRollbackTargetsRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ListRollbackTargetsResponse.FromString,
             options,
             channel_credentials,
             insecure,

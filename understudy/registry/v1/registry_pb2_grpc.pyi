@@ -98,6 +98,12 @@ class RegistryServiceStub:
 
     NOT_FOUND: the model was never deployed.
     """
+    ListRollbackTargets: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListRollbackTargetsRequest, _registry_pb2.ListRollbackTargetsResponse]
+    """Lists the revisions to which a rollback can return, latest first, each content once, and the
+    reasons against each: they are checked anew, every byte of their artifacts included.
+
+    INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: the model was never deployed.
+    """
     ListAudit: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListAuditRequest, _registry_pb2.ListAuditResponse]
     """Lists the audit log, oldest first, after verifying all of it.
 
@@ -212,6 +218,12 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Lists a deployment's revisions, oldest first.
 
     NOT_FOUND: the model was never deployed.
+    """
+    ListRollbackTargets: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRollbackTargetsRequest, _registry_pb2.ListRollbackTargetsResponse]  # type: ignore[assignment]
+    """Lists the revisions to which a rollback can return, latest first, each content once, and the
+    reasons against each: they are checked anew, every byte of their artifacts included.
+
+    INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: the model was never deployed.
     """
     ListAudit: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListAuditRequest, _registry_pb2.ListAuditResponse]  # type: ignore[assignment]
     """Lists the audit log, oldest first, after verifying all of it.
@@ -372,6 +384,18 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists a deployment's revisions, oldest first.
 
         NOT_FOUND: the model was never deployed.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRollbackTargets(
+        self,
+        request: _registry_pb2.ListRollbackTargetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListRollbackTargetsResponse, _abc.Awaitable[_registry_pb2.ListRollbackTargetsResponse]]:
+        """Lists the revisions to which a rollback can return, latest first, each content once, and the
+        reasons against each: they are checked anew, every byte of their artifacts included.
+
+        INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: the model was never deployed.
         """
 
     @_abc_1.abstractmethod
