@@ -30,16 +30,18 @@ class Faults:
 
 
 class AerospikeNode:
-    """One node, one namespace, all partitions. Records outlive `stop` and `start`."""
+    """One node, all partitions. Records outlive `stop` and `start`."""
 
     def __init__(
         self,
         namespace: str = "features",
         *,
+        others: tuple[str, ...] = (),
         port: int = 0,
         utc_now_s: Callable[[], float] = lambda: datetime.now(UTC).timestamp(),
     ) -> None:
-        self.namespace = namespace
+        self.namespace = namespace  # of the URL
+        self._namespaces = (namespace, *others)
         self.faults = Faults()
         self.port = port
         self.lets_expire = True  # False behaves like `nsup-period 0`
@@ -47,7 +49,8 @@ class AerospikeNode:
         self.copies = 1  # of each record, as told to clients; this node has them all
         self.requests = 0  # data messages received, answered or not
         self.durable_deletes = 0  # of a record that was there or not
-        self.records: dict[bytes, wire.Record] = {}
+        self.records: dict[tuple[str, bytes], wire.Record] = {}  # by namespace and digest
+        self.asked_names: set[str] = set()  # in requests for information
         self._utc_now_s = utc_now_s
         self._awake = threading.Event()
         self._awake.set()
@@ -122,6 +125,7 @@ class AerospikeNode:
             self._connections.discard(connection)
 
     def _info(self, body: bytes) -> bytes:
+        replicas = f"0,{self.copies}" + f",{_ALL_PARTITIONS}" * self.copies
         values = {
             "node": "A1",
             "build": "8.1.2.0",
@@ -129,13 +133,15 @@ class AerospikeNode:
             "partition-generation": "-1" if self.is_forming else "0",
             "peers-generation": "0",
             "peers-clear-std": "0,3000,[]",
+            "peers-clear-alt": "0,3000,[]",
             "service-clear-std": f"127.0.0.1:{self.port}",
-            "replicas": f"{self.namespace}:0,{self.copies}" + f",{_ALL_PARTITIONS}" * self.copies,
-            "namespaces": self.namespace,
+            "replicas": ";".join(f"{name}:{replicas}" for name in self._namespaces),
         }
+        names = body.decode().splitlines()
+        self.asked_names.update(names)
         lines = [
             f"{name}\t{values.get(name, 'ok' if name.startswith('user-agent') else '')}\n"
-            for name in body.decode().splitlines()
+            for name in names
         ]
         return "".join(lines).encode()
 
@@ -169,10 +175,10 @@ class AerospikeNode:
         yield wire.reply(wire.OK, info3=wire.LAST)
 
     def _read(self, row: wire.BatchRow, faults: Faults) -> bytes:
-        record = self._find(row.digest)
+        record = self._find((row.namespace, row.digest))
         if faults.row_result_code is not None:
             return wire.reply(faults.row_result_code, index=row.index)
-        if row.namespace != self.namespace:
+        if row.namespace not in self._namespaces:
             return wire.reply(wire.NO_NAMESPACE, index=row.index)
         if record is None:
             return wire.reply(wire.NOT_FOUND, index=row.index)
@@ -182,23 +188,24 @@ class AerospikeNode:
     def _single(self, request: wire.Request, faults: Faults) -> bytes:
         if faults.result_code is not None:
             return wire.reply(faults.result_code)
-        if request.fields[wire.NAMESPACE_FIELD].decode() != self.namespace:
+        namespace = request.fields[wire.NAMESPACE_FIELD].decode()
+        if namespace not in self._namespaces:
             return wire.reply(wire.NO_NAMESPACE)
+        key = (namespace, request.fields[wire.DIGEST_FIELD])
         with self._lock:
             if request.info2 & wire.WRITE:
-                return self._write(request)
-        record = self._find(request.fields[wire.DIGEST_FIELD])
+                return self._write(key, request)
+        record = self._find(key)
         if record is None:
             return wire.reply(wire.NOT_FOUND)
         names = tuple(operation.name for operation in request.operations)
         return wire.reply(wire.OK, record, _chosen(record, request.info1, names))
 
-    def _write(self, request: wire.Request) -> bytes:
-        digest = request.fields[wire.DIGEST_FIELD]
-        record = self._find(digest)
+    def _write(self, key: tuple[str, bytes], request: wire.Request) -> bytes:
+        record = self._find(key)
         if request.info2 & wire.DELETE:
             self.durable_deletes += bool(request.info2 & wire.DURABLE_DELETE)
-            return wire.reply(wire.OK if self.records.pop(digest, None) else wire.NOT_FOUND)
+            return wire.reply(wire.OK if self.records.pop(key, None) else wire.NOT_FOUND)
         condition = request.fields.get(wire.FILTER_FIELD)
         if condition and record is not None and not wire.holds(condition, record.bins):
             return wire.reply(wire.FILTERED_OUT)
@@ -208,13 +215,13 @@ class AerospikeNode:
         if sum(len(value) for _, value in bins.values()) > _LARGEST_RECORD_BYTES:
             return wire.reply(wire.TOO_BIG)
         if not bins:  # a record without bins does not exist
-            return wire.reply(wire.OK if self.records.pop(digest, None) else wire.NOT_FOUND)
+            return wire.reply(wire.OK if self.records.pop(key, None) else wire.NOT_FOUND)
         record = record or wire.Record()
         record.bins = bins
         record.generation += 1
         expires = request.ttl_s not in {0, wire.NEVER_EXPIRE}
         record.expires_at_s = int(self._utc_now_s()) + request.ttl_s if expires else None
-        self.records[digest] = record
+        self.records[key] = record
         return wire.reply(wire.OK, record)
 
     def _why_refused(self, request: wire.Request, record: wire.Record | None) -> int:
@@ -232,17 +239,17 @@ class AerospikeNode:
             return wire.FORBIDDEN
         return wire.BAD_REQUEST if request.ttl_s > _LONGEST_TTL_S else wire.OK
 
-    def _find(self, digest: bytes) -> wire.Record | None:
-        record = self.records.get(digest)
+    def _find(self, key: tuple[str, bytes]) -> wire.Record | None:
+        record = self.records.get(key)
         if record is None or record.expires_at_s is None:
             return record
         return record if record.expires_at_s >= int(self._utc_now_s()) else None
 
 
 @contextmanager
-def running_node(namespace: str = "features") -> Iterator[AerospikeNode]:
-    """Yield a started node and stop it at the end."""
-    node = AerospikeNode(namespace)
+def running_node(*others: str) -> Iterator[AerospikeNode]:
+    """Yield a started node, with `others` as further namespaces, and stop it at the end."""
+    node = AerospikeNode(others=others)
     node.start()
     try:
         yield node

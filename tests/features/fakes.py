@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
+from understudy.features.decisions.entity_keys import check_ids
 from understudy.features.decisions.record_format import event_time_ms_of, is_of, record_format
 from understudy.features.decisions.record_order import is_later
 from understudy.features.ports import LoadMark, ViewRead, WriteCounts
@@ -59,6 +60,7 @@ class FakeFeatureStore:
     def write(
         self, view: FeatureView, records: Sequence[tuple[str, bytes]], *, mark: LoadMark | None
     ) -> WriteCounts:
+        check_ids(view.key, [entity_id for entity_id, _ in records])
         form = record_format(view)
         written = 0
         for entity_id, record in records:
@@ -78,6 +80,7 @@ class FakeFeatureStore:
         return any((str(view), each) in self.records for each in entity_ids)
 
     def delete(self, view: FeatureView, entity_id: str) -> bool:
+        check_ids(view.key, [entity_id])
         return self.records.pop((str(view), entity_id), None) is not None
 
     def close_now(self) -> None:

@@ -21,7 +21,7 @@ from understudy.features.adapters.aerospike_writer import AerospikeWriter
 from understudy.features.decisions.record_format import record_format
 from understudy.features.decisions.row_values import Reject
 from understudy.features.loading.load_features import SourceFile, load_features
-from understudy.features.ports import LoadMark
+from understudy.features.ports import UNANSWERED, LoadMark, ViewRead
 
 LONGEST_TTL_S = 10 * 365 * 86_400.0
 
@@ -38,6 +38,21 @@ async def test_a_namespace_that_does_not_exist_is_named(options: AerospikeOption
 
     writer.close_now()
     await reader.close()
+
+
+async def test_a_view_in_a_namespace_that_does_not_exist_costs_no_other_view(
+    server: Server, name: str
+) -> None:
+    view = a_view(name)
+    lost = replace(a_view(f"{name}_lost"), namespace="elsewhere")
+    server.writer.write(view, [("u", a_record(view))], mark=None)
+
+    reads = [ViewRead(lost, ["u"]), ViewRead(view, ["u"])]
+    found = await server.reader.read(reads, timeout_s=WAIT_S)
+
+    assert found == [[UNANSWERED], [a_record(view)]]
+    with pytest.raises(UnavailableError, match="namespace does not exist"):
+        server.writer.write(lost, [("u", a_record(lost))], mark=None)
 
 
 async def test_a_record_beyond_the_servers_limit_is_refused_and_the_others_are_written(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.features.aerospike_node import running_node
 from tests.features.builders import a_view, floats
 from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.features.adapters.aerospike_client import AerospikeOptions, open_client, set_of
@@ -39,6 +40,10 @@ def test_settings_become_plain_options(monkeypatch: pytest.MonkeyPatch) -> None:
         ("USER", "router"),  # without a password
         ("PASSWORD", "secret"),  # without a user
         ("AUTH_MODE", "pki"),  # without a certificate
+        ("AUTH_MODE", "external"),  # without a user
+        ("TLS_NAME", "features.example"),  # without TLS
+        ("RACK_ID", "1"),  # with replicas by sequence
+        ("REPLICA", "prefer_rack"),  # of no rack
         ("TOTAL_TIMEOUT_MS", "20"),  # no such setting
     ],
 )
@@ -93,6 +98,17 @@ def test_a_certificate_logs_in_without_a_user() -> None:
 
     with pytest.raises(UnavailableError, match="TLS is required"):  # the client applied the mode
         open_client(options)
+
+
+def test_alternate_addresses_of_peers_are_asked_for() -> None:
+    with running_node() as node:
+        options = AerospikeOptions((("127.0.0.1", node.port),), "features")
+        open_client(options, must_connect=True).close()
+        assert "peers-clear-alt" not in node.asked_names
+
+        open_client(replace(options, use_services_alternate=True), must_connect=True).close()
+
+        assert "peers-clear-alt" in node.asked_names
 
 
 def test_long_names_of_views_fit_a_set() -> None:

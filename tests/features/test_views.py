@@ -7,7 +7,13 @@ from textwrap import dedent
 import pytest
 
 from understudy.domain.errors import InvalidInputError, NotFoundError
-from understudy.domain.features import FeatureDtype, FeatureRef, ViewKind
+from understudy.domain.features import (
+    FeatureDtype,
+    FeatureRef,
+    KeyKind,
+    ViewKind,
+    view_from_canonical_json,
+)
 from understudy.features.views import find_view, load_views, parse_views, views_of
 
 WHOLE = dedent("""
@@ -25,6 +31,8 @@ WHOLE = dedent("""
         version: 1
         entity: merchant
         layout: bins
+        key: integer
+        namespace: archive
         bins: {set: merchants, event_time: ts, names: {chargebacks_per_month: cb_month}}
         features:
           - {name: chargebacks_per_month, dtype: float64}
@@ -53,6 +61,8 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         FeatureDtype.INT64, FeatureDtype.FLOAT32, FeatureDtype.STRING, FeatureDtype.BOOL,
     ]  # fmt: skip
     assert isinstance(user.features[1].default, float)
+    assert (merchant.key, merchant.namespace) == (KeyKind.INTEGER, "archive")
+    assert view_from_canonical_json(merchant.canonical_json) == merchant
     assert merchant.bins is not None
     assert merchant.bins.names == (("chargebacks_per_month", "cb_month"),)
     assert basket.kind is ViewKind.REQUEST
@@ -115,6 +125,8 @@ CONTRADICTORY = dedent("""
         kind: request
         entity: user
         ttl_s: 5
+        key: text
+        namespace: fast
         features: [{name: amount, dtype: float64, max_age_s: 3}]
       - name: derived
         version: 1
@@ -145,6 +157,8 @@ def test_contradictions_are_reported_all_at_once() -> None:
         "views[3].entity",
         "views[4].entity",
         "views[4].ttl_s",
+        "views[4].key",
+        "views[4].namespace",
         "views[4].features[0].max_age_s",
         "views[5].inputs.a",
         "views[5].inputs.b",
@@ -170,6 +184,9 @@ def test_only_the_texts_do_not_change_the_digest() -> None:
     described = replace(user, features=(replace(first, description="x"), *user.features[1:]))
     changed = replace(user, features=(replace(first, default=31), *user.features[1:]))
 
+    in_integers, elsewhere = replace(user, key=KeyKind.INTEGER), replace(user, namespace="fast")
+
+    assert len({user.digest, in_integers.digest, elsewhere.digest}) == 3
     assert described.digest == user.digest
     assert changed.digest != user.digest
 

@@ -43,6 +43,14 @@ class ViewKind(StrEnum):
     COMPUTED = "computed"  # by expressions over other features, at the time of the request
 
 
+class KeyKind(StrEnum):
+    """The type of the keys of a view's records; ids are texts in any case."""
+
+    TEXT = "text"
+    INTEGER = "integer"  # int64; the id is its decimal digits
+    BYTES = "bytes"  # the id is lower-case hexadecimal
+
+
 @dataclass(frozen=True, slots=True)
 class BinsLayout:
     """The layout of a view with one bin per feature, as other tools write it, instead of packed."""
@@ -75,6 +83,8 @@ class FeatureView:
     kind: ViewKind = ViewKind.STORED
     bins: BinsLayout | None = None
     inputs: tuple[tuple[str, str], ...] = ()  # in a computed view: name, `view@version:feature`
+    key: KeyKind = KeyKind.TEXT
+    namespace: str = ""  # of the records in Aerospike; "" for that of the store's URL
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
@@ -100,6 +110,10 @@ class FeatureView:
             }
         if self.inputs:
             content["inputs"] = [list(pair) for pair in self.inputs]
+        if self.key is not KeyKind.TEXT:
+            content["key"] = self.key.value
+        if self.namespace:
+            content["namespace"] = self.namespace
         return canonical_document("feature_view/1", content)
 
     @property
@@ -170,6 +184,8 @@ def view_from_canonical_json(text: str) -> FeatureView:
         kind=ViewKind(content.get("kind", ViewKind.STORED)),
         bins=_bins_of(content["bins"]) if "bins" in content else None,
         inputs=tuple((name, ref) for name, ref in content.get("inputs", ())),
+        key=KeyKind(content.get("key", KeyKind.TEXT)),
+        namespace=content.get("namespace", ""),
     )
 
 

@@ -125,6 +125,7 @@ class FeatureWriter(Protocol):
         The mark is not moved if a record is refused, so that a repeated load reports it again.
 
         Raises:
+            InvalidInputError: an id does not fit the keys of the view.
             UnavailableError: the store did not accept the records; part of them may have been
                 written, and repeating the same call completes the write.
         """
@@ -148,6 +149,7 @@ class FeatureWriter(Protocol):
         The record is not read, because what it contains may end the process.
 
         Raises:
+            InvalidInputError: the id does not fit the keys of the view.
             UnavailableError: the store did not confirm the deletion; repeating it is harmless.
         """
         ...

@@ -24,6 +24,7 @@ class AerospikeSettings(ProcessSettings):
     tls_ca_file: str = ""
     tls_cert_file: str = ""
     tls_key_file: str = ""
+    use_services_alternate: bool = False
     rack_id: int | None = Field(default=None, ge=0, le=1_000_000)
     replica: Literal["master", "any", "sequence", "prefer_rack", "random"] = "sequence"
     connect_timeout_ms: int = Field(default=500, ge=10, le=60_000)
@@ -49,7 +50,18 @@ class AerospikeSettings(ProcessSettings):
             raise ValueError("auth_mode pki takes tls_cert_file and no user")
         if self.max_connections < self.threads:
             raise ValueError("max_connections must be at least threads")
+        self._check_that_each_acts()
         return self
+
+    def _check_that_each_acts(self) -> None:
+        names_of_tls = ("tls_name", "tls_ca_file", "tls_cert_file", "tls_key_file")
+        idle = [name for name in names_of_tls if getattr(self, name)]
+        if idle and not self.tls:
+            raise ValueError(f"{' and '.join(idle)} take effect only with tls")
+        if (self.rack_id is None) is (self.replica == "prefer_rack"):
+            raise ValueError("rack_id and replica prefer_rack take effect only together")
+        if self.auth_mode in {"external", "external_insecure"} and not self.user:
+            raise ValueError(f"auth_mode {self.auth_mode} takes effect only with a user")
 
     def options(self, hosts: tuple[tuple[str, int], ...], namespace: str) -> AerospikeOptions:
         """Return the options as plain values for the adapter."""

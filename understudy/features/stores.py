@@ -13,6 +13,7 @@ from understudy.features.ports import FeatureWriter, InspectableStore
 from understudy.features.serving.cached_store import CachedStore
 
 if TYPE_CHECKING:
+    from understudy.domain.features import FeatureView
     from understudy.features.adapters.aerospike_client import AerospikeOptions
     from understudy.features.adapters.aerospike_store import AerospikeStore
     from understudy.features.adapters.lmdb_store import LmdbStore
@@ -119,6 +120,17 @@ def check_store(url: str) -> None:
     """
     if not _lmdb_path(url):
         _aerospike_options(url, _aerospike_settings())
+
+
+def check_view(url: str, view: "FeatureView") -> None:
+    """Refuse a view with a setting that has no effect in the store at `url`.
+
+    Raises:
+        InvalidInputError: the view has a namespace, and the store has none.
+    """
+    if view.namespace and _lmdb_path(url):
+        accepted = "none: an LMDB store has no namespaces"
+        raise InvalidInputError.of(f"namespace of {view}", read=view.namespace, accepted=accepted)
 
 
 def require_store(url: str) -> None:

@@ -24,6 +24,7 @@ from understudy.domain.features import (
     FeatureRef,
     FeatureScalar,
     FeatureView,
+    KeyKind,
     ViewKind,
 )
 from understudy.features.decisions.view_rules import LONGEST_BIN_NAME, contradictions
@@ -34,6 +35,7 @@ _NO_ENTITY = "request"
 _LONGEST_S = 10 * 365 * 86_400.0  # Aerospike refuses a longer time to live
 _SECONDS = Annotated[float, Field(gt=0, le=_LONGEST_S)]
 _VIEW_NAME = r"^[a-z][a-z0-9_]{0,62}$"
+_NAMESPACE = r"^[A-Za-z0-9_-]{1,31}$"
 _SET_NAME = r"^[A-Za-z0-9_.-]{1,63}$"
 _INPUT_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 _FEATURE_NAME = r"^[A-Za-z_][A-Za-z0-9_ .-]{0,127}$"
@@ -67,6 +69,8 @@ class _ViewText(BaseModel):
     entity: Annotated[str, Field(pattern=_VIEW_NAME)] = ""
     ttl_s: _SECONDS | None = None
     kind: ViewKind = ViewKind.STORED
+    key: KeyKind = KeyKind.TEXT
+    namespace: Annotated[str, Field(pattern=_NAMESPACE)] = ""
     layout: Literal["packed", "bins"] = "packed"
     bins: _BinsText = _BinsText()
     inputs: dict[Annotated[str, Field(pattern=_INPUT_NAME)], str] = {}
@@ -164,6 +168,8 @@ def _view_of(text: _ViewText) -> FeatureView:
         kind=text.kind,
         bins=_bins_of(text) if text.layout == "bins" else None,
         inputs=tuple(text.inputs.items()),
+        key=text.key,
+        namespace=text.namespace,
         features=tuple(
             Feature(
                 name=feature.name,
@@ -211,6 +217,10 @@ def _layout_faults(views: Sequence[_ViewText]) -> Iterator[Fault]:
     for place, view in enumerate(views):
         if view.layout == "packed" and "bins" in view.model_fields_set:
             yield Fault(f"views[{place}].bins", "bins of a packed view", "`layout: bins`")
+        for name in ("key", "namespace"):
+            if view.kind is not ViewKind.STORED and name in view.model_fields_set:
+                accepted = f"none, for a {view.kind.value} view"
+                yield Fault(f"views[{place}].{name}", str(getattr(view, name)), accepted)
 
 
 def _faults_of(error: ValidationError) -> Iterator[Fault]:

@@ -78,6 +78,7 @@ class AerospikeOptions:
     tls_ca_file: str = ""
     tls_cert_file: str = ""
     tls_key_file: str = ""
+    use_services_alternate: bool = False
     rack_id: int | None = None
     replica: str = "sequence"
     connect_timeout_ms: int = 500
@@ -132,6 +133,11 @@ def set_of(options: AerospikeOptions, view: FeatureView) -> str:
     return f"{name[: _LONGEST_SET_NAME - 17]}.{view.digest[:16]}"
 
 
+def place_of(options: AerospikeOptions, view: FeatureView) -> tuple[str, str]:
+    """Return the namespace and the set of a view's records."""
+    return (view.namespace or options.namespace, set_of(options, view))
+
+
 def newest_key(options: AerospikeOptions, view: FeatureView) -> tuple[str, str, str]:
     """Return the key of the newest event time among a view's records."""
     return (options.namespace, options.set_prefix + LOADS_SET, f"newest:{view}")
@@ -177,6 +183,7 @@ def _config(options: AerospikeOptions) -> dict[str, Any]:
         "min_conns_per_node": options.threads,  # so that the first reads do not wait for a connection
         "max_conns_per_node": options.max_connections,
         "max_error_rate": options.max_error_rate,
+        "use_services_alternate": options.use_services_alternate,
         "rack_aware": options.rack_id is not None,
         "policies": {
             "read": read,

@@ -19,13 +19,13 @@ from understudy.features.adapters.aerospike_client import (
     AerospikeOptions,
     newest_key,
     open_client,
+    place_of,
     reason_of,
     reason_of_error,
-    set_of,
 )
 from understudy.features.adapters.aerospike_replicas import ReplicaCount
 from understudy.features.decisions.attempts import plan_attempts
-from understudy.features.decisions.storable_ids import storable_ids
+from understudy.features.decisions.entity_keys import StoreKey, store_keys
 from understudy.features.ports import UNANSWERED, ViewRead
 
 _OK = 0
@@ -36,7 +36,7 @@ _NOT_A_RECORD = b"?"  # matches no view, so the decoder counts it
 _LONGEST_READ_S = 1.0  # of a read without a limit of its own
 
 T = TypeVar("T")
-_Key = tuple[str, str, str]
+_Key = tuple[str, str, StoreKey]
 _Row = dict[str, Any] | bytes | None  # bins, UNANSWERED, no record
 
 
@@ -147,12 +147,12 @@ class AerospikeStore:
         """Read all views, packed and unpacked, in one request."""
         if os.getpid() != self._owner_pid:
             raise self._unavailable("the client was opened in another process")
-        ids = [storable_ids(read.entity_ids) for read in reads]
+        ids = [store_keys(read.view.key, read.entity_ids) for read in reads]
         codecs = [self._codec_of(read.view) for read in reads]
-        namespace = self._options.namespace
+        places = [place_of(self._options, read.view) for read in reads]
         keys = [
             (namespace, set_name, each)
-            for set_name, some in zip(map(self._set_of, reads), ids, strict=True)
+            for (namespace, set_name), some in zip(places, ids, strict=True)
             for each in some
             if each is not None
         ]
@@ -179,9 +179,6 @@ class AerospikeStore:
         if codec is None:
             codec = self._codecs[view] = BinsCodec(view, view.bins)
         return codec
-
-    def _set_of(self, read: ViewRead) -> str:
-        return set_of(self._options, read.view)
 
     def _batch(self, keys: list[_Key], bins: list[str] | None, timeout_s: float) -> list[_Row]:
         """Read `keys`. The client returns failures per row and raises only for invalid input."""

@@ -7,8 +7,8 @@ from typing import Any
 from aerospike import exception as aerospike_errors
 from aerospike_helpers import expressions as exp
 
-from understudy.domain.errors import InvalidInputError, UnavailableError
-from understudy.domain.features import BinsLayout, FeatureView
+from understudy.domain.errors import UnavailableError
+from understudy.domain.features import BinsLayout, FeatureView, KeyKind
 from understudy.features.adapters.aerospike_bins import BinsCodec
 from understudy.features.adapters.aerospike_client import (
     CREATED_TIME_BIN,
@@ -20,9 +20,10 @@ from understudy.features.adapters.aerospike_client import (
     AerospikeOptions,
     newest_key,
     open_client,
+    place_of,
     reason_of_error,
-    set_of,
 )
+from understudy.features.decisions.entity_keys import StoreKey, check_ids, store_keys
 from understudy.features.decisions.record_format import (
     created_time_ms_of,
     event_time_ms_of,
@@ -31,11 +32,11 @@ from understudy.features.decisions.record_format import (
 )
 from understudy.features.decisions.record_order import fingerprint_of, places_of_latest
 from understudy.features.decisions.refused_record import RefusedRecord
-from understudy.features.decisions.storable_ids import storable_ids
 from understudy.features.ports import LoadMark, WriteCounts
 
 _ROWS_BIN = "rows"
 _LARGEST = "a record within the namespace's max-record-size (1 MiB by default)"
+_Key = tuple[str, str, StoreKey | None]
 _Put = tuple[int, str, dict[str, Any], Any]  # index of the record, entity id, bins, condition
 
 
@@ -58,31 +59,30 @@ class AerospikeWriter:
             InvalidInputError: the server cannot store one of the ids.
             UnavailableError: the server did not accept all records.
         """
-        _check_ids([entity_id for entity_id, _ in records])
+        check_ids(view.key, [entity_id for entity_id, _ in records])
         puts = (
             _packed_puts(view, records)
             if view.bins is None
             else _bins_puts(view, view.bins, records)
         )
-        set_name = set_of(self._options, view)
+        place = place_of(self._options, view)
         ttl_s = None if view.ttl_s is None else max(1, round(view.ttl_s))
         share = -(-len(puts) // self._options.write_threads) or 1
         starts = range(0, len(puts), share)
         parts = self._executor.map(
-            lambda start: self._put_all(set_name, puts[start : start + share], ttl_s), starts
+            lambda start: self._put_all(place, view.key, puts[start : start + share], ttl_s), starts
         )
         counts = _added([WriteCounts(0, len(records) - len(puts)), *parts])
         refused = {each.place for each in counts.refused}
         if kept := [each for place, each in enumerate(records) if place not in refused]:
             self._note_newest(view, kept)
         if mark is not None and not refused:
-            self._put(LOADS_SET, mark.load_id, {_ROWS_BIN: mark.rows}, {})
+            self._put(self._mark_key(mark.load_id), {_ROWS_BIN: mark.rows}, {})
         return counts
 
     def read_mark(self, load_id: str) -> int:
-        key = (self._options.namespace, self._options.set_prefix + LOADS_SET, load_id)
         try:
-            _, _, bins = self._client.get(key)
+            _, _, bins = self._client.get(self._mark_key(load_id))
         except aerospike_errors.RecordNotFound:
             return 0
         except aerospike_errors.AerospikeError as error:
@@ -90,22 +90,20 @@ class AerospikeWriter:
         return int(bins[_ROWS_BIN])
 
     def holds_any(self, view: FeatureView, entity_ids: Sequence[str]) -> bool:
-        set_name = set_of(self._options, view)
+        place = place_of(self._options, view)
+        keys = store_keys(view.key, entity_ids)
         try:
-            found = [
-                self._client.exists((self._options.namespace, set_name, each))
-                for each in entity_ids
-            ]
+            found = [self._client.exists((*place, key)) for key in keys if key is not None]
         except aerospike_errors.AerospikeError as error:
             raise self._unavailable(error) from error
         return any(meta is not None for _, meta in found)
 
     def delete(self, view: FeatureView, entity_id: str) -> bool:
-        _check_ids([entity_id])
-        key = (self._options.namespace, set_of(self._options, view), entity_id)
+        check_ids(view.key, [entity_id])
+        (key,) = store_keys(view.key, [entity_id])
         policy = {"durable_delete": self._options.durable_deletes}
         try:
-            self._client.remove(key, policy=policy)
+            self._client.remove((*place_of(self._options, view), key), policy=policy)
         except aerospike_errors.RecordNotFound:
             return False
         except aerospike_errors.AerospikeError as error:
@@ -119,29 +117,34 @@ class AerospikeWriter:
     def _note_newest(self, view: FeatureView, records: Sequence[tuple[str, bytes]]) -> None:
         form = record_format(view)
         newest_ms = max(event_time_ms_of(form, record) for _, record in records)
-        _, _, key = newest_key(self._options, view)
         condition = _is_newer(EVENT_TIME_BIN, newest_ms).compile()
-        self._put(LOADS_SET, key, {EVENT_TIME_BIN: newest_ms}, {"expressions": condition})
+        key = newest_key(self._options, view)
+        self._put(key, {EVENT_TIME_BIN: newest_ms}, {"expressions": condition})
 
-    def _put_all(self, set_name: str, puts: Sequence[_Put], ttl_s: int | None) -> WriteCounts:
+    def _mark_key(self, load_id: str) -> _Key:
+        return (self._options.namespace, self._options.set_prefix + LOADS_SET, load_id)
+
+    def _put_all(
+        self, place: tuple[str, str], kind: KeyKind, puts: Sequence[_Put], ttl_s: int | None
+    ) -> WriteCounts:
         limits = {} if ttl_s is None else {"ttl": ttl_s}
         written = older = 0
         refused: list[RefusedRecord] = []
-        for place, entity_id, bins, condition in puts:
+        keys = store_keys(kind, [entity_id for _, entity_id, _, _ in puts])
+        for key, (index, entity_id, bins, condition) in zip(keys, puts, strict=True):
             policy = limits if condition is None else {**limits, "expressions": condition}
             try:
-                is_written = self._put(set_name, entity_id, bins, policy)
+                is_written = self._put((*place, key), bins, policy)
             except aerospike_errors.RecordTooBig:
-                refused.append(RefusedRecord(place, f"the record of {entity_id!r}", _LARGEST))
+                refused.append(RefusedRecord(index, f"the record of {entity_id!r}", _LARGEST))
                 continue
             written += is_written
             older += not is_written
         return WriteCounts(written, older, tuple(refused))
 
-    def _put(self, set_name: str, key: str, bins: dict[str, Any], policy: dict[str, Any]) -> bool:
-        prefix = self._options.set_prefix if set_name == LOADS_SET else ""
+    def _put(self, key: _Key, bins: dict[str, Any], policy: dict[str, Any]) -> bool:
         try:
-            self._client.put((self._options.namespace, prefix + set_name, key), bins, policy=policy)
+            self._client.put(key, bins, policy=policy)
         except aerospike_errors.FilteredOut:
             return False
         except aerospike_errors.RecordNotFound:
@@ -167,14 +170,6 @@ def _added(parts: Sequence[WriteCounts]) -> WriteCounts:
         sum(part.older for part in parts),
         tuple(each for part in parts for each in part.refused),
     )
-
-
-def _check_ids(ids: Sequence[str]) -> None:
-    for kept, entity_id in zip(storable_ids(ids), ids, strict=True):
-        if kept is None:
-            raise InvalidInputError.of(
-                "entity id", read=repr(entity_id), accepted="UTF-8 without NUL"
-            )
 
 
 def _packed_puts(view: FeatureView, records: Sequence[tuple[str, bytes]]) -> list[_Put]:

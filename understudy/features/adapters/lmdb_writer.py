@@ -10,6 +10,7 @@ from understudy.domain.features import FeatureView
 from understudy.features.adapters.lmdb_environment import open_environment
 from understudy.features.adapters.lmdb_sealed import sealed, unsealed
 from understudy.features.adapters.lmdb_store import key_of, key_prefix, mark_key, newest_key
+from understudy.features.decisions.entity_keys import check_ids
 from understudy.features.decisions.record_format import event_time_ms_of, is_of, record_format
 from understudy.features.decisions.record_order import is_later
 from understudy.features.ports import LoadMark, WriteCounts
@@ -47,6 +48,7 @@ class LmdbWriter:
             return any(transaction.get(key_of(prefix, each)) is not None for each in entity_ids)
 
     def delete(self, view: FeatureView, entity_id: str) -> bool:
+        check_ids(view.key, [entity_id])
         try:
             with self._environment.begin(write=True) as transaction:
                 return transaction.delete(key_of(key_prefix(view), entity_id))
@@ -59,6 +61,7 @@ class LmdbWriter:
     def _write(
         self, view: FeatureView, records: Sequence[tuple[str, bytes]], mark: LoadMark | None
     ) -> WriteCounts:
+        check_ids(view.key, [entity_id for entity_id, _ in records])
         form = record_format(view)
         prefix = key_prefix(view)
         written = 0

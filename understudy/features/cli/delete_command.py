@@ -53,11 +53,14 @@ def delete(
     A record of bins is deleted whole, with the bins that no view names. Files of the history and
     logs keep their rows, and a load of an older file writes the record again.
     """
-    from understudy.features.stores import open_writer, require_store  # noqa: PLC0415 - slow import
+    from understudy.features.decisions.entity_keys import check_ids  # noqa: PLC0415 - slow import
+    from understudy.features.stores import check_view, open_writer, require_store  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
     chosen = views_of_entity(load_views(views), entity, view)
-    check_id(entity_id)
+    for each in chosen:
+        check_ids(each.key, [entity_id], field="ID")
+        check_view(store, each)
     require_store(store)
     found = [_found(store, each, entity_id) for each in chosen]
     writer = open_writer(store)
@@ -91,18 +94,6 @@ def views_of_entity(
         types = ", ".join(dict.fromkeys(view.entity for view in considered)) or "none"
         raise InvalidInputError.of("ENTITY", read=entity, accepted=f"the entity of a view: {types}")
     return chosen
-
-
-def check_id(entity_id: str) -> None:
-    """Check that a store can hold records of this id.
-
-    Raises:
-        InvalidInputError: it cannot.
-    """
-    from understudy.features.decisions.entity_ids import ACCEPTED_ID, is_id  # noqa: PLC0415 - slow import
-
-    if not is_id(entity_id):
-        raise InvalidInputError.of("ID", read=entity_id, accepted=ACCEPTED_ID)
 
 
 def _found(url: str, view: "FeatureView", entity_id: str) -> DeletedRecord:

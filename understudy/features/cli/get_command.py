@@ -50,11 +50,14 @@ def get(
 ) -> None:
     """Show the stored record of an entity with its age."""
     from understudy.features.cli.stored_view import stored_view  # noqa: PLC0415 - slow import
-    from understudy.features.stores import require_store  # noqa: PLC0415 - slow import
+    from understudy.features.decisions.entity_keys import check_ids  # noqa: PLC0415 - slow import
+    from understudy.features.stores import check_view, require_store  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
-    require_store(store)
     chosen = stored_view(load_views(views), view)
+    check_ids(chosen.key, [entity_id], field="ENTITY")
+    check_view(store, chosen)
+    require_store(store)
     record = asyncio.run(record_of(store, chosen, entity_id))
     found = stored_record(chosen, entity_id, record, now_s=datetime.now(UTC).timestamp())
     if output is Format.JSON:

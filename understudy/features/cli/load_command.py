@@ -71,7 +71,7 @@ def load(
     """
     from understudy.features.cli.stored_view import stored_view  # noqa: PLC0415 - slow import
     from understudy.features.loading.load_features import SourceFile, load_features  # noqa: PLC0415 - slow import
-    from understudy.features.stores import open_writer  # noqa: PLC0415 - slow import
+    from understudy.features.stores import check_view, open_writer  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
     known = load_views(views)
@@ -84,6 +84,7 @@ def load(
     )
     if not file.is_file():  # before the store is created
         raise NotFoundError("file", file)
+    check_view(store, chosen)
     writer = open_writer(store)
     first_rejects: list[Reject] = []
     try:

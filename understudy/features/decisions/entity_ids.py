@@ -5,39 +5,42 @@ from typing import Any
 
 import pyarrow as pa
 
+from understudy.domain.features import KeyKind
 from understudy.features.decisions.arrow_columns import plain
-from understudy.features.decisions.storable_ids import is_storable_id
+from understudy.features.decisions.entity_keys import is_id
 
-_LONGEST_ID_BYTES = 4096
-ACCEPTED_ID = (
-    f"text of 1 to {_LONGEST_ID_BYTES} bytes without NUL, an integer, or a float that holds "
-    "an integer exactly"
-)
 # From these bounds on, neighbouring integers share a float, so it may be another id, rounded.
 _INEXACT_FROM = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**53}
 
 
-def is_id(text: str) -> bool:
-    """Return whether a text is an id that every store can hold."""
-    return is_storable_id(text) and 0 < len(text.encode()) <= _LONGEST_ID_BYTES
-
-
-def id_texts(column: pa.Array | pa.ChunkedArray) -> list[str | None]:
-    """Return the ids in a column as strings; None for a value that is not an id.
+def id_texts(column: pa.Array | pa.ChunkedArray, kind: KeyKind = KeyKind.TEXT) -> list[str | None]:
+    """Return the ids in a column as strings; None for a value that is no id of this kind of key.
 
     Text is an id unchanged, an integer by its digits. A float that holds an integer exactly is
-    that integer: pandas converts a column of integers to floats if a value is missing.
+    that integer: pandas converts a column of integers to floats if a value is missing. Only for
+    keys of bytes, bytes are an id, by their hexadecimal digits, and numbers are none.
     """
     array = plain(column)
     bound = _INEXACT_FROM.get(array.type)
-    return [id_text(each, bound) for each in array.to_pylist()]
+    texts = (
+        [_hexadecimal(each) for each in array.to_pylist()]
+        if kind is KeyKind.BYTES
+        else [id_text(each, bound) for each in array.to_pylist()]
+    )
+    if kind is KeyKind.TEXT:
+        return texts
+    return [each if each is not None and is_id(kind, each) else None for each in texts]
+
+
+def _hexadecimal(value: Any) -> str | None:
+    return value.hex() if isinstance(value, bytes) else value if isinstance(value, str) else None
 
 
 def id_text(value: Any, inexact_from: int | None = None) -> str | None:
     """Return a value as an id, or None; a float is one below `inexact_from`."""
     match value:
         case str():
-            return value if is_id(value) else None
+            return value if is_id(KeyKind.TEXT, value) else None
         case bool():
             return None
         case int():

@@ -10,7 +10,8 @@ import pyarrow as pa
 from understudy.domain.features import FeatureView
 from understudy.features.decisions.arrow_columns import shown
 from understudy.features.decisions.column_values import ColumnValues, column_values
-from understudy.features.decisions.entity_ids import ACCEPTED_ID, id_texts
+from understudy.features.decisions.entity_ids import id_texts
+from understudy.features.decisions.entity_keys import accepted_id
 from understudy.features.decisions.event_times import ACCEPTED_TIME, not_future, times_of
 from understudy.features.decisions.record_format import pack_columns, record_format
 from understudy.features.decisions.refused_record import RefusedRecord
@@ -87,9 +88,9 @@ def check_rows(
         latest_ms: the latest time that a row may have, UTC ms; None for no limit.
     """
     rejects = _Rejects(row_numbers)
-    ids = id_texts(batch.column(columns.entity))
+    ids = id_texts(batch.column(columns.entity), view.key)
     is_no_id = np.fromiter((each is None for each in ids), dtype=np.bool_, count=len(ids))
-    rejects.add(columns.entity, batch, is_no_id, ACCEPTED_ID)
+    rejects.add(columns.entity, batch, is_no_id, accepted_id(view.key))
     if isinstance(columns.event_times, int):
         times_ms = np.full(len(batch), columns.event_times, dtype=np.int64)
     else:

@@ -38,6 +38,8 @@ def _changes_of(old: FeatureView, new: FeatureView) -> list[ViewChange]:
             ("entity", old.entity, new.entity),
             ("ttl_s", old.ttl_s, new.ttl_s),
             ("kind", old.kind.value, new.kind.value),
+            ("key", old.key.value, new.key.value),
+            ("namespace", old.namespace, new.namespace),
             ("bins", old.bins, new.bins),
             ("inputs", old.inputs, new.inputs),
         )

@@ -19,11 +19,13 @@ from understudy.domain.features import (
     FeatureScalar,
     FeatureStatus,
     FeatureView,
+    KeyKind,
     ViewKind,
 )
 from understudy.features.decisions.arrow_columns import plain, shown
 from understudy.features.decisions.column_values import column_values
-from understudy.features.decisions.entity_ids import ACCEPTED_ID, id_texts
+from understudy.features.decisions.entity_ids import id_texts
+from understudy.features.decisions.entity_keys import accepted_id
 from understudy.features.decisions.event_times import ACCEPTED_TIME, times_of
 from understudy.features.decisions.feature_columns import columns_of
 from understudy.features.decisions.statuses import status_when_absent
@@ -97,19 +99,19 @@ def _records_at(
     view: FeatureView, rows: pa.Table, at_ms: npt.NDArray[np.int64], source: HistorySource
 ) -> list[bytes | None]:
     """Return the packed record of each row's entity at the time of the row; None if there is none."""
-    return latest_records(view, _asked_ids(rows, view.entity), at_ms, source)
+    return latest_records(view, _asked_ids(rows, view), at_ms, source)
 
 
-def _asked_ids(rows: pa.Table, entity: str) -> list[str | None]:
+def _asked_ids(rows: pa.Table, view: FeatureView) -> list[str | None]:
     """Return the id of each row; None if it is absent, or no record can have it."""
-    column = plain(rows[entity])
-    ids = id_texts(column)
-    if pa.types.is_string(column.type):
+    column = plain(rows[view.entity])
+    ids = id_texts(column, view.key)
+    if pa.types.is_string(column.type) and view.key is KeyKind.TEXT:
         return ids
     absent = column.is_null(nan_is_null=True).to_pylist()
     lost = [row for row, each in enumerate(ids) if each is None and not absent[row]]
     if lost:
-        raise InvalidInputError([_fault_of_rows(entity, column, lost, ACCEPTED_ID)])
+        raise InvalidInputError([_fault_of_rows(view.entity, column, lost, accepted_id(view.key))])
     return ids
 
 

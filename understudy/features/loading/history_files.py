@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from understudy.domain.errors import InvalidInputError, NotFoundError
@@ -46,9 +45,8 @@ def entity_ids_in(view: FeatureView, source: HistorySource) -> set[str]:
     for path in _paths(view, source):
         with open_chunks(path, [source.entity_column], chunk_rows=_CHUNK_ROWS) as chunks:
             for chunk in chunks:
-                if len(chunk.batch):
-                    ids = id_texts(chunk.batch.column(source.entity_column))
-                    found.update(each for each in ids if each is not None)
+                ids = _ids_of(view, chunk, source.entity_column)
+                found.update(each for each in ids if each is not None)
     return found
 
 
@@ -72,7 +70,10 @@ def packed_rows_of(
     for path in paths:
         with open_chunks(path, columns, chunk_rows=_CHUNK_ROWS, may_lack=may_lack) as chunks:
             for chunk in chunks:
-                asked = _rows_of(chunk, source.entity_column, entities)
+                ids = _ids_of(view, chunk, source.entity_column)
+                asked = np.fromiter(
+                    (each in entities for each in ids), dtype=np.bool_, count=len(ids)
+                )
                 if asked.any():
                     yield pack_rows(
                         view,
@@ -82,11 +83,10 @@ def packed_rows_of(
                     )
 
 
-def _rows_of(chunk: Chunk, entity_column: str, entities: Collection[str]) -> npt.NDArray[np.bool_]:
+def _ids_of(view: FeatureView, chunk: Chunk, entity_column: str) -> list[str | None]:
     if not len(chunk.batch):
-        return np.zeros(0, dtype=np.bool_)
-    ids = id_texts(chunk.batch.column(entity_column))
-    return np.fromiter((each in entities for each in ids), dtype=np.bool_, count=len(ids))
+        return []
+    return id_texts(chunk.batch.column(entity_column), view.key)
 
 
 def _paths(view: FeatureView, source: HistorySource) -> list[Path]:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from understudy.domain.errors import InvalidInputError
-from understudy.domain.features import FeatureRef, FeatureScalar, FeatureView
+from understudy.domain.features import FeatureRef, FeatureScalar, FeatureView, KeyKind
+from understudy.features.decisions.entity_keys import check_ids
 from understudy.features.ports import FeatureStore, ViewRead
 from understudy.features.serving.assembly import AssemblyPlan, compile_plan
 from understudy.features.serving.feature_values import FeatureValues, column_specs, values_of
@@ -47,11 +48,15 @@ class OnlineFeatures:
             timeout_s: limit on the read.
 
         Raises:
-            InvalidInputError: an entity type is missing, the numbers of ids differ, or a
-                request-time value is invalid for its feature.
+            InvalidInputError: an entity type is missing, the numbers of ids differ, an id does not
+                fit the integer or bytes keys of a view, or a request-time value is invalid for
+                its feature.
             UnavailableError: the store did not answer.
         """
         rows = self._rows(entities, request_features)
+        for view in self._plan.views:
+            if view.key is not KeyKind.TEXT:
+                check_ids(view.key, entities[view.entity], field=f"entities.{view.entity}")
         faults = [
             fault
             for given in request_features or ()
