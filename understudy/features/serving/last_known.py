@@ -21,7 +21,7 @@ class Recalled:
 
     @property
     def is_from_memory(self) -> bool:
-        """Whether any record comes from memory."""
+        """True if any record comes from memory."""
         return any(mask is not None for mask in self.from_memory)
 
 
