@@ -6,7 +6,7 @@ from itertools import chain
 
 from understudy.domain.belief import WatcherBelief
 from understudy.domain.errors import Fault, InvalidInputError, raise_any
-from understudy.domain.reports import RouterReport, ScorersReport
+from understudy.domain.reports import RouterReport, ScorersReport, WithheldPart
 from understudy.domain.snapshots import ScorerProcess
 from understudy.domain.versions import checked_model_name
 
@@ -44,7 +44,8 @@ def checked_router_report(
         InvalidInputError: with all faults, up to a limit.
     """
     raise_any(chain(already_found, _router_faults(report)))
-    return replace(report, belief=_shown_belief(report.belief))
+    models = tuple(replace(each, withheld=_shown_parts(each.withheld)) for each in report.models)
+    return replace(report, models=models, belief=_shown_belief(report.belief))
 
 
 def checked_name(text: str, field: str) -> str:
@@ -62,6 +63,10 @@ def _shown_belief(belief: WatcherBelief | None) -> WatcherBelief | None:
     if belief is None or belief.refusal is None:
         return belief
     return replace(belief, refusal=replace(belief.refusal, why=_shown_text(belief.refusal.why)))
+
+
+def _shown_parts(parts: tuple[WithheldPart, ...]) -> tuple[WithheldPart, ...]:
+    return tuple(replace(each, why=_shown_text(each.why)) if each.why else each for each in parts)
 
 
 def _shown_process(process: ScorerProcess) -> ScorerProcess:

@@ -20,6 +20,7 @@ _WITHHELD = {
     scoring_pb2.WITHHELD_REASON_NOT_READY: "no ready scorer",
     scoring_pb2.WITHHELD_REASON_NO_ANSWER: "no scorer answers",
     scoring_pb2.WITHHELD_REASON_BLOCKED: "blocked",
+    scoring_pb2.WITHHELD_REASON_UNSERVABLE: "not servable; `router status` says why",
 }
 _ANSWERED = ("router", "model", "version", "arm", "level", "rows")
 _FATES = (

@@ -4,9 +4,10 @@ A version is ready if a scorer host reports a ready scorer. The report may be ol
 last word on the champion: a ready version whose scorers do not answer gives way to one that does.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from understudy.domain.acting import WithheldReason
 from understudy.domain.deployments import Arm, Deployment
@@ -22,6 +23,7 @@ class Effective:
     withheld: tuple[WithheldPart, ...]  # declared parts that are not in effect
     awaited: tuple[int, ...] = ()  # before the acting champion in line: ready, but no answer now
     stand_in: int | None = None  # after it in line: answers if nothing else can
+    unservable: tuple[int, ...] = ()  # versions of the revision whose inputs cannot be assembled
 
     @property
     def champion_withheld(self) -> WithheldReason | None:
@@ -34,6 +36,7 @@ def decide_effective(
     ready: AbstractSet[int],
     acting: Sequence[int],
     unanswering: AbstractSet[int] = frozenset(),
+    unservable: Mapping[int, str] = MappingProxyType({}),
 ) -> Effective:
     """Return the versions that answer now.
 
@@ -44,8 +47,10 @@ def decide_effective(
             stays while the declared one warms up, so that a deployment never replaces a working
             model by a missing one.
         unanswering: ready versions none of whose scorers answers this router now.
+        unservable: reason by version whose inputs this router cannot assemble. The other parts of
+            the revision are in effect without it: a shadow never takes the champion along.
     """
-    ready = ready - set(deployment.blocked)
+    ready = ready - set(deployment.blocked) - unservable.keys()
     line = [number for number in _line(deployment, acting) if number in ready]
     answering = [number for number in line if number not in unanswering]
     champion = next(iter(answering or line), None)
@@ -53,9 +58,10 @@ def decide_effective(
     return Effective(
         champion,
         tuple(c.version for c in deployment.challengers if c.version in ready),
-        tuple(_withheld(deployment, ready, champion)),
+        tuple(_withheld(deployment, ready, champion, unservable)),
         awaited=tuple(line[:at]),
         stand_in=next((number for number in answering if number != champion), None),
+        unservable=tuple(sorted(unservable)),
     )
 
 
@@ -65,20 +71,31 @@ def _line(deployment: Deployment, acting: Sequence[int]) -> list[int]:
 
 
 def _withheld(
-    deployment: Deployment, ready: AbstractSet[int], champion: int | None
+    deployment: Deployment,
+    ready: AbstractSet[int],
+    champion: int | None,
+    unservable: Mapping[int, str],
 ) -> Iterator[WithheldPart]:
-    def why(number: int) -> WithheldReason:
-        return WithheldReason.BLOCKED if number in deployment.blocked else WithheldReason.NOT_READY
-
+    declared: list[tuple[Arm, int, int | None]] = [
+        *((Arm.CHALLENGER, each.version, each.weight_bp) for each in deployment.challengers),
+        *((Arm.SHADOW, each.version, each.sample_bp) for each in deployment.shadows),
+    ]
+    absent = [each for each in declared if each[1] not in ready]
     if champion != deployment.champion:
-        is_ready = deployment.champion in ready
-        reason = WithheldReason.NO_ANSWER if is_ready else why(deployment.champion)
-        yield WithheldPart(Arm.CHAMPION, deployment.champion, reason)
-    for challenger in deployment.challengers:
-        if challenger.version not in ready:
-            yield WithheldPart(
-                Arm.CHALLENGER, challenger.version, why(challenger.version), challenger.weight_bp
-            )
-    for shadow in deployment.shadows:
-        if shadow.version not in ready:
-            yield WithheldPart(Arm.SHADOW, shadow.version, why(shadow.version), shadow.sample_bp)
+        absent = [(Arm.CHAMPION, deployment.champion, None), *absent]
+    for arm, number, declared_bp in absent:
+        reason, why = _reason(deployment, ready, number, unservable)
+        yield WithheldPart(arm, number, reason, declared_bp, why)
+
+
+def _reason(
+    deployment: Deployment, ready: AbstractSet[int], number: int, unservable: Mapping[int, str]
+) -> tuple[WithheldReason, str]:
+    """Return the reason why a version takes no part, with an explanation if there is more to say."""
+    if number in ready:
+        return WithheldReason.NO_ANSWER, ""
+    if number in deployment.blocked:
+        return WithheldReason.BLOCKED, ""
+    if number in unservable:
+        return WithheldReason.UNSERVABLE, unservable[number]
+    return WithheldReason.NOT_READY, ""

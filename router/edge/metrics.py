@@ -140,7 +140,7 @@ class RouterCollector(Collector):
         )
         withheld = GaugeMetricFamily(
             "understudy_router_withheld_parts",
-            "Declared parts not in effect because a version is not ready",
+            "Declared parts not in effect the status says why",
             labels=("model",),
         )
         share = GaugeMetricFamily(
@@ -153,7 +153,14 @@ class RouterCollector(Collector):
             "1 for the version that acts as champion; because: why the declared one does not",
             labels=("model", "declared", "acting", "because"),
         )
+        unservable = GaugeMetricFamily(
+            "understudy_router_unservable_versions",
+            "1 for a version of the revision whose inputs cannot be assembled",
+            labels=("model", "version"),
+        )
         for model in self._models:
+            for number in model.effective.unservable:
+                unservable.add_metric((model.deployment.model, str(number)), 1)
             acting.add_metric(_acting(model), 1)
             name = (model.deployment.model,)
             revision.add_metric(name, model.deployment.revision)
@@ -163,6 +170,7 @@ class RouterCollector(Collector):
         yield withheld
         yield share
         yield acting
+        yield unservable
 
     def _reported(self) -> Iterator[Metric]:
         """Yield the reports of scorer hosts, as this router received them."""

@@ -15,12 +15,12 @@ from router.ports import ClosableScorer, DrillState
 from router.revision.acting_memory import ActingMemory
 from router.revision.live_model import LiveModel, Shared
 from router.revision.open_scorers import OpenScorers
+from router.revision.version_plans import VersionPlans
 from understudy.domain.belief import with_deployments
 from understudy.domain.deployments import Deployment, versions_to_run
 from understudy.domain.errors import UnderstudyError
 from understudy.domain.snapshots import News, ScorerState, Snapshot, VersionSpec
 from understudy.domain.versions import VersionRef
-from understudy.features.serving.assembly import compile_plan
 
 _TICK_S = 0.002
 _log = structlog.get_logger()
@@ -61,7 +61,7 @@ class LiveModels:
         self.live: dict[str, LiveModel] = {}  # by model name; only `apply` changes it
         self._inputs: dict[str, _Inputs] = {}
         self._retired: list[LiveModel] = []
-        self._plans: dict[tuple[VersionRef, str], VersionPlan] = {}
+        self._plans = VersionPlans()
         self._scorers = OpenScorers(
             open_scorer, breaker, gone_after_s=shared.scorer_timeout_s, turned=self._turned
         )
@@ -94,7 +94,9 @@ class LiveModels:
             versions=[spec for each in not_applied for spec in each.specs],
         )
         self.lineage, self.sequence = snapshot.lineage, snapshot.sequence
-        self._forget_plans()
+        self._plans.keep_only(
+            spec for each in self._inputs.values() for spec in (*each.specs, *snapshot.versions)
+        )
         await self._close_unused()
         return self.in_effect()
 
@@ -161,11 +163,14 @@ class LiveModels:
         of_model = {
             ref.number: found for ref, found in ready.items() if ref.model == model and ref in known
         }
+        acting = self.acting.versions(model, snapshot)
+        plans, unservable = self._plans.of(
+            known[ref]
+            for number in {*versions_to_run(deployment), *acting}
+            if (ref := VersionRef(model, number)) in known
+        )
         effective = decide_effective(
-            deployment,
-            of_model.keys(),
-            self.acting.versions(model, snapshot),
-            self._scorers.unanswering(of_model),
+            deployment, of_model.keys(), acting, self._scorers.unanswering(of_model), unservable
         )
         numbers = {*versions_to_run(deployment), effective.champion or deployment.champion}
         refs = [VersionRef(model, number) for number in sorted(numbers)]
@@ -177,7 +182,7 @@ class LiveModels:
         )
         if self._inputs.get(model) == inputs:
             return
-        plans = {spec.ref.number: self._plan(spec) for spec in inputs.specs}
+        plans = {number: plan for number, plan in plans.items() if number in numbers}
         mirrors = self._mirrors(deployment, plans, of_model)
         live = LiveModel(
             deployment, effective, plans, mirrors, self._shared, self._drill, self._spawn
@@ -201,6 +206,8 @@ class LiveModels:
             challengers=effective.challengers,
             withheld=[str(part) for part in effective.withheld],
         )
+        for number, why in unservable.items():
+            _log.error("version_unservable", version=f"{model}@{number}", why=why)
 
     def _turned(self) -> None:
         """Decide again which versions act, because a breaker has opened or closed; once for many."""
@@ -218,15 +225,6 @@ class LiveModels:
 
     def _spawn(self, call: Coroutine[None, None, None]) -> None:
         self._tasks.create_task(call)
-
-    def _plan(self, spec: VersionSpec) -> VersionPlan:
-        key = (spec.ref, spec.artifact_digest)
-        if key not in self._plans:
-            plan = compile_plan(
-                spec.feature_set, spec.feature_views, spec.inputs, spec.column_inputs
-            )
-            self._plans[key] = VersionPlan(spec, plan)
-        return self._plans[key]
 
     def _mirrors(
         self,
@@ -256,15 +254,6 @@ class LiveModels:
     def _retire(self, model: LiveModel) -> None:
         model.close()
         self._retired.append(model)
-
-    def _forget_plans(self) -> None:
-        """Keep the compiled plans only of served versions, because versions come and go for years."""
-        served = {
-            (spec.ref, spec.artifact_digest)
-            for inputs in self._inputs.values()
-            for spec in inputs.specs
-        }
-        self._plans = {key: plan for key, plan in self._plans.items() if key in served}
 
     async def _close_unused(self) -> None:
         """Close scorers that no live model, retired model or mirror uses."""

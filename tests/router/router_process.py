@@ -106,21 +106,29 @@ async def open_router_process(
     root: Path,
     deployment: Deployment,
     scorers: Mapping[int, Sequence[ServedScorer]],
+    specs: Sequence[VersionSpec] | None = None,
+    /,
     *,
     features: str = "",
     **settings: object,
 ) -> AsyncIterator[RouterProcess]:
     """Serve `deployment` with the scorers of each version.
 
-    `features`: URL of a store that has the features of `USERS`; by default LMDB below `root`.
+    Args:
+        root: folder of the process.
+        deployment: in effect from the start.
+        scorers: by version; all of them are reported as ready.
+        specs: of the versions; by default those of `samples.spec`.
+        features: URL of a store that has the features of `USERS`; by default LMDB below `root`.
+        settings: of the router.
     """
     if not features:
         features = f"lmdb:{root / 'features.lmdb'}"
         load_users(features)
     async with Supervisor(root / "process-logs") as supervisor, serving(scorers):
         ready = {number: [each.address for each in group] for number, group in scorers.items()}
-        specs = [spec(number) for number in scorers]
-        _remember(root, deployment, specs, ready)
+        usual = [spec(number) for number in scorers]
+        _remember(root, deployment, usual if specs is None else specs, ready)
         address = f"127.0.0.1:{free_port()}"
         arguments = (
             *("-m", "router", "serve", "--listen", address, "--registry", "127.0.0.1:1"),

@@ -4,32 +4,75 @@ from dataclasses import replace
 
 import pytest
 
-from tests.router.samples import MODEL, deployment, ready_processes, spec
+from tests.router.samples import deployment, ready_processes, spec
 from tests.router.world import open_world
 from understudy.domain.acting import WithheldReason
-from understudy.domain.deployments import Challenger
+from understudy.domain.deployments import Challenger, Fallback, Shadow
 from understudy.domain.features import FeatureRef
-from understudy.domain.snapshots import Snapshot
+from understudy.domain.snapshots import Snapshot, VersionSpec
 
 pytestmark = pytest.mark.stopped_clock
 
 
-async def test_a_revision_that_cannot_be_compiled_does_not_act() -> None:
+@pytest.mark.parametrize("odd_number", [1, 2, 3, 4, 5])
+async def test_a_version_that_cannot_be_assembled_takes_no_other_along(odd_number: int) -> None:
+    """Before any revision was in effect too, as after a restart."""
+    parts = deployment(
+        champion=1,
+        challengers=(Challenger(2, 1_000),),
+        shadows=(Shadow(3, 10_000),),
+        fallback=Fallback(version=4, constant_score=0.25),
+        standby=(5,),
+    )
+    numbers = range(1, 6)
+    specs = [odd(number) if number == odd_number else spec(number) for number in numbers]
+    async with open_world() as world:
+        await world.deploy(parts, ready={n: [f"at{n}"] for n in numbers}, specs=specs)
+
+        effective = world.live().effective
+        answer = await world.score("u1")
+
+    assert effective.champion == (5 if odd_number == 1 else 1)
+    assert effective.challengers == (() if odd_number == 2 else (2,))
+    assert effective.unservable == (odd_number,)
+    told = {(part.version, part.reason) for part in effective.withheld}
+    declared = {odd_number} - {4, 5}  # a fallback and a standby are no shares of traffic
+    assert told == {(number, WithheldReason.UNSERVABLE) for number in declared}
+    assert all("user@1:absent" in str(part) for part in effective.withheld)
+    assert answer.served_by.version in {1, 2, 5}
+
+
+async def test_an_unservable_champion_leaves_the_former_one_in_its_place() -> None:
     ready = ready_processes({1: ["a"], 2: ["b"]})
-    odd = replace(spec(2), feature_set=(FeatureRef("user", 1, "absent"),))
     first = Snapshot("a test", 1, (deployment(),), (spec(1),), ready)
-    second = Snapshot("a test", 2, (deployment(revision=2, champion=2),), (odd,), ready)
+    second = Snapshot("a test", 2, (deployment(revision=2, champion=2),), (odd(2),), ready)
     async with open_world() as world:
         before = await world.models.apply(first)
 
-        acting = await world.models.apply(second)
+        in_effect = await world.models.apply(second)
 
-        assert world.live().deployment.revision == 1
+        assert world.live().deployment.revision == 2
+        assert world.live().effective.champion == 1
+        assert world.live().effective.champion_withheld is WithheldReason.UNSERVABLE
+        assert (await world.score("u1")).served_by.version == 1
     assert replace(before, acting=()) == first
-    assert replace(acting, acting=()) == replace(
-        second, deployments=first.deployments, versions=(odd, spec(1))
-    )
-    assert MODEL in {each.model for each in acting.deployments}
+    assert replace(in_effect, acting=()) == second
+
+
+async def test_a_plan_is_compiled_again_only_for_another_artifact() -> None:
+    async with open_world() as world:
+        await world.deploy(deployment(), ready={1: ["a"]}, specs=[odd(1)])
+        assert world.live().effective.unservable == (1,)
+
+        mended = replace(spec(1), artifact_digest="m" * 64)
+        await world.deploy(deployment(revision=2), ready={1: ["a"]}, specs=[mended])
+
+        assert world.live().effective.unservable == ()
+        assert (await world.score("u1")).served_by.version == 1
+
+
+def odd(number: int) -> VersionSpec:
+    return replace(spec(number), feature_set=(FeatureRef("user", 1, "absent"),))
 
 
 async def test_a_restarted_router_lets_the_version_act_that_acted_before() -> None:

@@ -185,6 +185,7 @@ def model_state_to_wire(state: RouterModelState) -> pb.RouterModelState:
                 version=part.version,
                 declared_bp=part.declared_bp,
                 reason=WITHHELD_REASONS[part.reason],
+                why=part.why,
             )
             for part in state.withheld
         ],
@@ -202,4 +203,5 @@ def withheld_from_wire(message: pb.WithheldPart) -> WithheldPart:
         version=message.version,
         reason=WITHHELD_REASON_OF[message.reason],
         declared_bp=value_or_none(message, "declared_bp"),
+        why=message.why,
     )

@@ -16,6 +16,7 @@ class WithheldReason(StrEnum):
     NOT_READY = "not_ready"  # its version has no ready scorer
     NO_ANSWER = "no_answer"  # hosts report ready scorers, but none answers the router
     BLOCKED = "blocked"  # an operator said that it must not act
+    UNSERVABLE = "unservable"  # the router cannot assemble its inputs
 
     def of(self, version: int) -> str:
         """Return the reason as a clause about `version`, for operators."""
@@ -26,6 +27,7 @@ _CLAUSES = {
     WithheldReason.NOT_READY: "is not ready",
     WithheldReason.NO_ANSWER: "does not answer",
     WithheldReason.BLOCKED: "is blocked",
+    WithheldReason.UNSERVABLE: "cannot be served",
 }
 
 

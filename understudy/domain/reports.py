@@ -32,10 +32,12 @@ class WithheldPart:
     version: int
     reason: WithheldReason
     declared_bp: int | None = None  # None for the champion, which has the remainder
+    why: str = ""  # for operators; "" if the reason says everything
 
     def __str__(self) -> str:
+        why = f" ({self.why})" if self.why else ""
         consequence = _CONSEQUENCES[self.arm].format(bp=self.declared_bp)
-        return f"{self.arm.value} {self.reason.of(self.version)}{consequence}"
+        return f"{self.arm.value} {self.reason.of(self.version)}{why}{consequence}"
 
 
 @dataclass(frozen=True, slots=True)

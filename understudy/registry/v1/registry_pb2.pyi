@@ -2174,6 +2174,7 @@ class WithheldPart(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     DECLARED_BP_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
     arm: _scoring_pb2.Arm.ValueType
     """Role of the version."""
     version: _builtins.int
@@ -2184,6 +2185,8 @@ class WithheldPart(_message.Message):
     """
     reason: _scoring_pb2.WithheldReason.ValueType
     """Reason why it is not in effect."""
+    why: _builtins.str
+    """Explanation for operators. At most 1000 characters. Empty: the reason says everything."""
     def __init__(
         self,
         *,
@@ -2191,10 +2194,11 @@ class WithheldPart(_message.Message):
         version: _builtins.int = ...,
         declared_bp: _builtins.int | None = ...,
         reason: _scoring_pb2.WithheldReason.ValueType = ...,
+        why: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_declared_bp", b"_declared_bp", "declared_bp", b"declared_bp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_declared_bp", b"_declared_bp", "arm", b"arm", "declared_bp", b"declared_bp", "reason", b"reason", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_declared_bp", b"_declared_bp", "arm", b"arm", "declared_bp", b"declared_bp", "reason", b"reason", "version", b"version", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__declared_bp: _TypeAlias = _typing.Literal["declared_bp"]  # noqa: Y015
     _WhichOneofArgType__declared_bp: _TypeAlias = _typing.Literal["_declared_bp", b"_declared_bp"]  # noqa: Y015

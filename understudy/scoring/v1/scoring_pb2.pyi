@@ -208,6 +208,8 @@ class _WithheldReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Withhe
     """Scorers of the version are reported as ready, but none answers the router."""
     WITHHELD_REASON_BLOCKED: _WithheldReason.ValueType  # 3
     """An operator blocked the version."""
+    WITHHELD_REASON_UNSERVABLE: _WithheldReason.ValueType  # 4
+    """The router cannot assemble the version's inputs."""
 
 class WithheldReason(_WithheldReason, metaclass=_WithheldReasonEnumTypeWrapper):
     """Reason why a declared share of traffic is not in effect."""
@@ -220,6 +222,8 @@ WITHHELD_REASON_NO_ANSWER: WithheldReason.ValueType  # 2
 """Scorers of the version are reported as ready, but none answers the router."""
 WITHHELD_REASON_BLOCKED: WithheldReason.ValueType  # 3
 """An operator blocked the version."""
+WITHHELD_REASON_UNSERVABLE: WithheldReason.ValueType  # 4
+"""The router cannot assemble the version's inputs."""
 Global___WithheldReason: _TypeAlias = WithheldReason  # noqa: Y015
 
 class _FeatureDtype:
