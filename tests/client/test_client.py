@@ -30,21 +30,24 @@ class ScriptedService(scoring_pb2_grpc.ScoringServiceServicer):
     status: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
     failures: int = 0
     pushback_ms: int = 0
+    trailers: tuple[tuple[str, bytes], ...] = ()  # of failed calls
     calls: Counter[str] = field(default_factory=Counter)
     scored: list[pb.ScoreRequest] = field(default_factory=list)
     batches: list[pb.ScoreBatchRequest] = field(default_factory=list)
     outcomes: list[pb.Outcome] = field(default_factory=list)
     peers: set[str] = field(default_factory=set)
+    metadata: list[dict[str, Any]] = field(default_factory=list)
     seconds_left: list[float] = field(default_factory=list)
     entered_s: list[float] = field(default_factory=list)  # monotonic
     answer_may_go: threading.Event = field(default_factory=threading.Event)
     holds_answers: bool = False
+    held: frozenset[int] = frozenset()  # numbers of Score calls whose answers are held
     counting: threading.Lock = field(default_factory=threading.Lock)
 
     def Score(self, request, context):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, N802
         self._enter("Score", context)
         self.scored.append(request)
-        if self.holds_answers:
+        if self.holds_answers or self.calls["Score"] in self.held:
             self.answer_may_go.wait(120)
         return pb.ScoreResponse(request_id=request.request_id, score=0.25)
 
@@ -79,13 +82,16 @@ class ScriptedService(scoring_pb2_grpc.ScoringServiceServicer):
             number = self.calls[name]
         self.peers.add(context.peer())
         self.entered_s.append(monotonic())
+        self.metadata.append(dict(context.invocation_metadata()))
         remaining_s = context.time_remaining()
         if remaining_s is not None:
             self.seconds_left.append(remaining_s)
         if number <= self.failures:
             if self.pushback_ms:
-                trailers = (("grpc-retry-pushback-ms", str(self.pushback_ms)),)
-                context.set_trailing_metadata(trailers)
+                pushback = (("grpc-retry-pushback-ms", str(self.pushback_ms)),)
+                context.set_trailing_metadata(pushback)
+            elif self.trailers:
+                context.set_trailing_metadata(self.trailers)
             context.abort(self.status, "scripted")
 
 
@@ -98,6 +104,7 @@ def served(
     *,
     options: Sequence[tuple[str, int]] = (),
     interceptors: Sequence[grpc.ServerInterceptor] = (),
+    credentials: grpc.ServerCredentials | None = None,
 ) -> Iterator[str]:
     server = grpc.server(
         ThreadPoolExecutor(4),
@@ -105,7 +112,11 @@ def served(
         interceptors=list(interceptors),
     )
     scoring_pb2_grpc.add_ScoringServiceServicer_to_server(service, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = (
+        server.add_insecure_port("127.0.0.1:0")
+        if credentials is None
+        else server.add_secure_port("127.0.0.1:0", credentials)
+    )
     server.start()
     try:
         yield f"127.0.0.1:{port}"

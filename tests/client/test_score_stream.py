@@ -276,7 +276,12 @@ class EndingStub:
     threads: list[threading.Thread] = field(default_factory=list)
     stuck: list[bool] = field(default_factory=list)  # of ended calls except the first
 
-    def ScoreStream(self, sent: Iterator[pb.ScoreRequest], timeout: float | None) -> EndedCall:  # noqa: N802 - gRPC's name
+    def ScoreStream(  # noqa: N802 - gRPC's name
+        self,
+        sent: Iterator[pb.ScoreRequest],
+        timeout: float | None,
+        metadata: object,
+    ) -> EndedCall:
         if len(self.threads) == 8:
             for thread in self.threads[1:]:
                 thread.join(60.0)
@@ -293,7 +298,7 @@ def test_calls_that_end_while_the_iterator_waits_keep_a_single_thread() -> None:
     source = WaitingSource()
     stub = EndingStub(source)
 
-    answers = list(ThreadedStream(source, lambda: "new").answers(stub, timeout_s=120.0))
+    answers = list(ThreadedStream(source, lambda: "new").answers(stub, 120.0, ()))
 
     assert answers == []
     assert stub.stuck == [False] * 7

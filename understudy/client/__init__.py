@@ -1,11 +1,25 @@
 """The client of the scoring service, sync and asyncio. It needs only grpcio and protobuf.
 
 All public names are here: the clients, their options and answers, and the messages in them.
-Failures are raised as `grpc.RpcError`.
+Failures are raised as `ScoringError` and its subclasses.
 """
 
 from understudy.client.answers import Decision, ScoreAnswer, StreamAnswer
 from understudy.client.async_scoring_client import AsyncScoringClient
+from understudy.client.channels import Metadata, tls_credentials
+from understudy.client.error_details import Violation
+from understudy.client.errors import (
+    AccessRefusedError,
+    CannotConnectError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    NotFoundError,
+    OverloadedError,
+    RequestTooLargeError,
+    ScoringError,
+    UnavailableError,
+    error_in,
+)
 from understudy.client.request_ids import new_request_id
 from understudy.client.request_values import Features, FeatureScalar
 from understudy.client.requests import BatchOptions, ScoreOptions, score_request
@@ -39,6 +53,7 @@ from understudy.scoring.v1.scoring_pb2 import (
 )
 
 __all__ = [
+    "AccessRefusedError",
     "AppliedRule",
     "Arm",
     "ArmShare",
@@ -46,6 +61,8 @@ __all__ = [
     "AsyncScoringClient",
     "BatchOptions",
     "CandidateResult",
+    "CannotConnectError",
+    "DeadlineExceededError",
     "Decision",
     "Degradation",
     "DegradationLevel",
@@ -57,9 +74,14 @@ __all__ = [
     "FeatureValue",
     "Features",
     "FieldViolation",
+    "InvalidRequestError",
+    "Metadata",
+    "NotFoundError",
     "Output",
+    "OverloadedError",
     "RequestContract",
     "RequestFeature",
+    "RequestTooLargeError",
     "ScoreAnswer",
     "ScoreBatchResponse",
     "ScoreOptions",
@@ -67,12 +89,17 @@ __all__ = [
     "ScoreResponse",
     "ScoreStreamResponse",
     "ScoringClient",
+    "ScoringError",
     "ServedBy",
     "ServedDigests",
     "StreamAnswer",
     "Timing",
     "UnansweredError",
+    "UnavailableError",
+    "Violation",
     "WithheldReason",
+    "error_in",
     "new_request_id",
     "score_request",
+    "tls_credentials",
 ]

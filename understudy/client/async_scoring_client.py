@@ -1,15 +1,23 @@
 """The client of the scoring service for asyncio; `ScoringClient` is the same for threads."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 import grpc
 
 from understudy.client.answers import ScoreAnswer, StreamAnswer
 from understudy.client.asyncio_stream import AsyncioStream
-from understudy.client.channels import CHANNEL_OPTIONS, DEFAULT_TIMEOUT_S, OUTCOMES_TIMEOUT_S
+from understudy.client.channels import (
+    CHANNEL_OPTIONS,
+    DEFAULT_TIMEOUT_S,
+    OUTCOMES_TIMEOUT_S,
+    Metadata,
+)
+from understudy.client.errors import ScoringError, error_of
+from understudy.client.hedges import hedged_async
 from understudy.client.repeats import call_repeatedly_async
 from understudy.client.request_ids import new_request_id
 from understudy.client.request_values import Features, id_text
@@ -27,11 +35,33 @@ from understudy.scoring.v1 import scoring_pb2_grpc
 class AsyncScoringClient:
     """A client for asyncio, bound to one event loop. Close it, or use it in an `async with` block."""
 
-    def __init__(self, target: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Connect to `target` (host:port) on first use; `timeout_s` bounds each call."""
-        self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
-        self._stub = scoring_pb2_grpc.ScoringServiceStub(self._channel)
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Metadata = (),
+        interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
+        hedge_after_s: float | None = None,
+    ) -> None:
+        """Connect to `target` on first use; the arguments are those of `ScoringClient`."""
+        self._target = target
         self._timeout_s = timeout_s
+        self._metadata = tuple(metadata)
+        self._channel = (
+            grpc.aio.insecure_channel(target, CHANNEL_OPTIONS, interceptors=interceptors)
+            if credentials is None
+            else grpc.aio.secure_channel(
+                target, credentials, CHANNEL_OPTIONS, interceptors=interceptors
+            )
+        )
+        self._stub: Any = scoring_pb2_grpc.ScoringServiceStub(self._channel)
+        self._score: Any = self._stub.Score
+        self._score_batch: Any = self._stub.ScoreBatch
+        if hedge_after_s is not None:
+            self._score = hedged_async(self._score, hedge_after_s)
+            self._score_batch = hedged_async(self._score_batch, hedge_after_s)
 
     async def __aenter__(self) -> Self:
         return self
@@ -53,13 +83,17 @@ class AsyncScoringClient:
         entities: Mapping[str, str],
         *,
         timeout_s: float | None = None,
+        metadata: Metadata = (),
         **options: Unpack[ScoreOptions],
     ) -> ScoreAnswer:
-        """Score one unit; see `ScoreOptions`."""
+        """Score one unit; see `ScoreOptions`.
+
+        Raises:
+            ScoringError: the call failed; see its subclasses.
+            TypeError, ValueError: as `score_request`.
+        """
         request = score_request(model, entities, **options)
-        return ScoreAnswer(
-            await call_repeatedly_async(self._stub.Score, request, timeout_s or self._timeout_s)
-        )
+        return ScoreAnswer(await self._call(self._score, request, timeout_s, metadata))
 
     async def score_batch(
         self,
@@ -67,36 +101,61 @@ class AsyncScoringClient:
         candidates: Mapping[str, Features] | Sequence[str],
         *,
         timeout_s: float | None = None,
+        metadata: Metadata = (),
         **options: Unpack[BatchOptions],
     ) -> pb.ScoreBatchResponse:
-        """Score candidates in one call; see `BatchOptions`."""
+        """Score candidates in one call; see `BatchOptions`. Raises the errors of `score`."""
         request = batch_request(model, candidates, **options)
-        return await call_repeatedly_async(
-            self._stub.ScoreBatch, request, timeout_s or self._timeout_s
+        answer: pb.ScoreBatchResponse = await self._call(
+            self._score_batch, request, timeout_s, metadata
         )
+        return answer
 
-    def score_stream(
+    async def score_stream(
         self,
         requests: AsyncIterator[pb.ScoreRequest] | Iterable[pb.ScoreRequest],
         *,
         timeout_s: float | None = None,
+        metadata: Metadata = (),
     ) -> AsyncIterator[StreamAnswer]:
         """Score `requests` as one stream; answers come in any order, by request id.
 
         If the router ends the call or is lost, unanswered requests are sent again on another call;
         each answer is returned once. `timeout_s` bounds the whole stream; with None it may stay open.
-        Each request in it has the router's own deadline. The stream ends when the iterator is closed.
+        Each request in it has the router's own deadline. The stream begins when the first answer is
+        requested, and ends when the iterator is closed.
+
+        Raises:
+            ScoringError: a call failed and another would not help, or five consecutive calls
+                failed or ended without an answer to a pending request.
         """
-        return AsyncioStream(requests, new_request_id).answers(self._stub, timeout_s)
+        stream = AsyncioStream(requests, new_request_id)
+        sent = (*self._metadata, *metadata)
+        try:
+            async with aclosing(stream.answers(self._stub, timeout_s, sent)) as answers:
+                async for answer in answers:
+                    yield answer
+        except grpc.RpcError as error:
+            raise self._error_of(error) from error
 
     async def explain(
-        self, model: str, unit_key: str, *, timeout_s: float | None = None
+        self,
+        model: str,
+        unit_key: str,
+        *,
+        timeout_s: float | None = None,
+        metadata: Metadata = (),
     ) -> pb.ExplainAssignmentResponse:
-        """Return which arm answers `unit_key`, and why, without scoring."""
-        return await self._stub.ExplainAssignment(
-            pb.ExplainAssignmentRequest(model=model, unit_key=id_text(unit_key, "unit_key")),
-            timeout=timeout_s or self._timeout_s,
+        """Return which arm answers `unit_key`, and why, without scoring.
+
+        Raises:
+            ScoringError: the call failed.
+        """
+        request = pb.ExplainAssignmentRequest(model=model, unit_key=id_text(unit_key, "unit_key"))
+        answer: pb.ExplainAssignmentResponse = await self._call(
+            self._stub.ExplainAssignment, request, timeout_s, metadata
         )
+        return answer
 
     async def record_outcomes(
         self,
@@ -105,11 +164,33 @@ class AsyncScoringClient:
         *,
         observed_at: datetime | None = None,
         timeout_s: float = OUTCOMES_TIMEOUT_S,
+        metadata: Metadata = (),
     ) -> int:
         """Report the ground truth (request id to label), all or none; return how many.
 
         `observed_at` (with a time zone) is the time when it became known, by default now.
+
+        Raises:
+            ScoringError: the call failed.
         """
         request = outcomes_request(model, labels, observed_at=observed_at)
-        answer = await call_repeatedly_async(self._stub.RecordOutcomes, request, timeout_s)
-        return answer.accepted
+        answer = await self._call(self._stub.RecordOutcomes, request, timeout_s, metadata)
+        accepted: int = answer.accepted
+        return accepted
+
+    async def _call(
+        self, method: Any, request: object, timeout_s: float | None, metadata: Metadata
+    ) -> Any:
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        try:
+            return await call_repeatedly_async(
+                method, request, limit_s, metadata=(*self._metadata, *metadata)
+            )
+        except grpc.RpcError as error:
+            raise self._error_of(error) from error
+
+    def _error_of(self, failed: grpc.RpcError) -> ScoringError:
+        return error_of(failed, self._target, may_be_connected=self._may_be_connected)
+
+    def _may_be_connected(self) -> bool:
+        return self._channel.get_state() is grpc.ChannelConnectivity.READY

@@ -1,12 +1,13 @@
 """A score stream for asyncio, over as many calls as necessary; see `unanswered`."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from typing import Any
 
 import grpc
 
 from understudy.client.answers import StreamAnswer
+from understudy.client.channels import Metadata
 from understudy.client.unanswered import NewRequestId, Patience, Unanswered, with_id
 from understudy.scoring.v1 import scoring_pb2 as pb
 
@@ -26,14 +27,16 @@ class AsyncioStream:
         self._is_exhausted = False
         self._failure: Exception | None = None  # raised by the caller's iterator
 
-    async def answers(self, stub: Any, timeout_s: float | None) -> AsyncIterator[StreamAnswer]:
+    async def answers(
+        self, stub: Any, timeout_s: float | None, metadata: Metadata
+    ) -> AsyncGenerator[StreamAnswer, None]:
         """Yield each answer, like `ThreadedStream.answers`."""
         patience = Patience(timeout_s)
         taking = asyncio.ensure_future(self._take())
         try:
             while True:
                 error: grpc.RpcError | None = None
-                call = stub.ScoreStream(timeout=patience.left_s())
+                call = stub.ScoreStream(timeout=patience.left_s(), metadata=metadata)
                 sending = asyncio.ensure_future(self._send(call))
                 try:
                     async for answer in call:

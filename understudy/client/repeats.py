@@ -11,14 +11,17 @@ from typing import Any, TypeVar
 
 import grpc
 
+from understudy.client.error_details import details_of
+
 MOST_ATTEMPTS = 5
-_PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
 RequestT = TypeVar("RequestT")
 AnswerT = TypeVar("AnswerT")
 
 
-def call_repeatedly(call: Callable[..., AnswerT], request: RequestT, timeout_s: float) -> AnswerT:
+def call_repeatedly(
+    call: Callable[..., AnswerT], request: RequestT, timeout_s: float, **options: Any
+) -> AnswerT:
     """Return the answer; a refused call is repeated if the server allows it.
 
     Raises:
@@ -27,7 +30,7 @@ def call_repeatedly(call: Callable[..., AnswerT], request: RequestT, timeout_s: 
     attempts = _Attempts(timeout_s)
     while True:
         try:
-            return call(request, timeout=attempts.remaining_s)
+            return call(request, timeout=attempts.remaining_s, **options)
         except grpc.RpcError as error:
             wait_s = attempts.wait_before_next_s(error)
             if wait_s is None:
@@ -36,13 +39,13 @@ def call_repeatedly(call: Callable[..., AnswerT], request: RequestT, timeout_s: 
 
 
 async def call_repeatedly_async(
-    call: Callable[..., Awaitable[AnswerT]], request: RequestT, timeout_s: float
+    call: Callable[..., Awaitable[AnswerT]], request: RequestT, timeout_s: float, **options: Any
 ) -> AnswerT:
     """Do the same without blocking the event loop."""
     attempts = _Attempts(timeout_s)
     while True:
         try:
-            return await call(request, timeout=attempts.remaining_s)
+            return await call(request, timeout=attempts.remaining_s, **options)
         except grpc.RpcError as error:
             wait_s = attempts.wait_before_next_s(error)
             if wait_s is None:
@@ -68,16 +71,5 @@ class _Attempts:
         self._left -= 1
         if not self._left or error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
             return None
-        wait_s = _pushback_s(error)
+        wait_s = details_of(error).retry_after_s
         return wait_s if wait_s is not None and wait_s < self.remaining_s else None
-
-
-def _pushback_s(error: grpc.RpcError) -> float | None:
-    """Return when the server wants to be called again, or None if it gives no time or refuses."""
-    trailers: Any = error.trailing_metadata()  # its type differs between the two kinds of client
-    said = dict(trailers or ()).get(_PUSHBACK_KEY)
-    try:
-        pushback_ms = int(said) if said is not None else -1
-    except ValueError:  # by gRPC's rules an unreadable value means never
-        return None
-    return pushback_ms / 1000 if pushback_ms >= 0 else None

@@ -8,19 +8,27 @@
 A client keeps one connection: open it once and share it. Every call has a deadline. Safe calls
 are repeated, a few times, on UNAVAILABLE and on CANCELLED from the server (which a flooded server
 returns for calls that it has not read), and on RESOURCE_EXHAUSTED if the server gives a time to
-retry (`grpc-retry-pushback-ms`) and the deadline allows it: without that time, the request itself
-is too large. Other failures are raised at once as `grpc.RpcError`.
+retry and the deadline allows it: without that time, the request itself is too large. Other
+failures are raised at once, as the classes of `errors`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 import grpc
 
 from understudy.client.answers import ScoreAnswer, StreamAnswer
-from understudy.client.channels import CHANNEL_OPTIONS, DEFAULT_TIMEOUT_S, OUTCOMES_TIMEOUT_S
+from understudy.client.channels import (
+    CHANNEL_OPTIONS,
+    DEFAULT_TIMEOUT_S,
+    OUTCOMES_TIMEOUT_S,
+    Metadata,
+    may_be_connected,
+)
+from understudy.client.errors import ScoringError, error_of
+from understudy.client.hedges import hedged
 from understudy.client.repeats import call_repeatedly
 from understudy.client.request_ids import new_request_id
 from understudy.client.request_values import Features, id_text
@@ -35,15 +43,50 @@ from understudy.client.threaded_stream import ThreadedStream
 from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
 
+Interceptor = grpc.UnaryUnaryClientInterceptor | grpc.StreamStreamClientInterceptor
+
 
 class ScoringClient:
     """A client for threads, which may share it. Close it, or use it in a `with` block."""
 
-    def __init__(self, target: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Connect to `target` (host:port) on first use; `timeout_s` bounds each call."""
-        self._channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
-        self._stub = scoring_pb2_grpc.ScoringServiceStub(self._channel)
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Metadata = (),
+        interceptors: Sequence[Interceptor] = (),
+        hedge_after_s: float | None = None,
+    ) -> None:
+        """Connect to `target` (host:port, or any name that gRPC resolves) on first use.
+
+        Args:
+            target: address of the router.
+            timeout_s: bounds each call that has no limit of its own.
+            credentials: of a connection with TLS, see `tls_credentials`; None for plain text.
+            metadata: sent with every call; names in lower case.
+            interceptors: of gRPC, the first one outermost.
+            hedge_after_s: sends Score and ScoreBatch once more if there is no answer after this
+                time, and takes the earlier one. Both may be logged, under one request id. None:
+                never.
+        """
+        self._target = target
         self._timeout_s = timeout_s
+        self._metadata = tuple(metadata)
+        self._channel = (
+            grpc.insecure_channel(target, CHANNEL_OPTIONS)
+            if credentials is None
+            else grpc.secure_channel(target, credentials, CHANNEL_OPTIONS)
+        )
+        self._stub = scoring_pb2_grpc.ScoringServiceStub(
+            grpc.intercept_channel(self._channel, *interceptors)
+        )
+        self._score: Any = self._stub.Score
+        self._score_batch: Any = self._stub.ScoreBatch
+        if hedge_after_s is not None:
+            self._score = hedged(self._score, hedge_after_s)
+            self._score_batch = hedged(self._score_batch, hedge_after_s)
 
     def __enter__(self) -> Self:
         return self
@@ -65,11 +108,17 @@ class ScoringClient:
         entities: Mapping[str, str],
         *,
         timeout_s: float | None = None,
+        metadata: Metadata = (),
         **options: Unpack[ScoreOptions],
     ) -> ScoreAnswer:
-        """Score one unit; see `ScoreOptions`."""
+        """Score one unit; see `ScoreOptions`.
+
+        Raises:
+            ScoringError: the call failed; see its subclasses.
+            TypeError, ValueError: as `score_request`.
+        """
         request = score_request(model, entities, **options)
-        return ScoreAnswer(call_repeatedly(self._stub.Score, request, timeout_s or self._timeout_s))
+        return ScoreAnswer(self._call(self._score, request, timeout_s, metadata))
 
     def score_batch(
         self,
@@ -77,14 +126,20 @@ class ScoringClient:
         candidates: Mapping[str, Features] | Sequence[str],
         *,
         timeout_s: float | None = None,
+        metadata: Metadata = (),
         **options: Unpack[BatchOptions],
     ) -> pb.ScoreBatchResponse:
-        """Score candidates in one call; see `BatchOptions`."""
+        """Score candidates in one call; see `BatchOptions`. Raises the errors of `score`."""
         request = batch_request(model, candidates, **options)
-        return call_repeatedly(self._stub.ScoreBatch, request, timeout_s or self._timeout_s)
+        answer: pb.ScoreBatchResponse = self._call(self._score_batch, request, timeout_s, metadata)
+        return answer
 
     def score_stream(
-        self, requests: Iterable[pb.ScoreRequest], *, timeout_s: float | None = None
+        self,
+        requests: Iterable[pb.ScoreRequest],
+        *,
+        timeout_s: float | None = None,
+        metadata: Metadata = (),
     ) -> Iterator[StreamAnswer]:
         """Score `requests` as one stream; answers come in any order, by request id.
 
@@ -92,17 +147,35 @@ class ScoringClient:
         each answer is returned once. `timeout_s` bounds the whole stream; with None it may stay open.
         Each request in it has the router's own deadline. The stream begins when the first answer is
         requested, and ends when the iterator is closed.
+
+        Raises:
+            ScoringError: a call failed and another would not help, or five consecutive calls
+                failed or ended without an answer to a pending request.
         """
-        return ThreadedStream(requests, new_request_id).answers(self._stub, timeout_s)
+        stream = ThreadedStream(requests, new_request_id)
+        try:
+            yield from stream.answers(self._stub, timeout_s, (*self._metadata, *metadata))
+        except grpc.RpcError as error:
+            raise self._error_of(error) from error
 
     def explain(
-        self, model: str, unit_key: str, *, timeout_s: float | None = None
+        self,
+        model: str,
+        unit_key: str,
+        *,
+        timeout_s: float | None = None,
+        metadata: Metadata = (),
     ) -> pb.ExplainAssignmentResponse:
-        """Return which arm answers `unit_key`, and why, without scoring."""
-        return self._stub.ExplainAssignment(
-            pb.ExplainAssignmentRequest(model=model, unit_key=id_text(unit_key, "unit_key")),
-            timeout=timeout_s or self._timeout_s,
+        """Return which arm answers `unit_key`, and why, without scoring.
+
+        Raises:
+            ScoringError: the call failed.
+        """
+        request = pb.ExplainAssignmentRequest(model=model, unit_key=id_text(unit_key, "unit_key"))
+        answer: pb.ExplainAssignmentResponse = self._call(
+            self._stub.ExplainAssignment, request, timeout_s, metadata
         )
+        return answer
 
     def record_outcomes(
         self,
@@ -111,10 +184,29 @@ class ScoringClient:
         *,
         observed_at: datetime | None = None,
         timeout_s: float = OUTCOMES_TIMEOUT_S,
+        metadata: Metadata = (),
     ) -> int:
         """Report the ground truth (request id to label), all or none; return how many.
 
         `observed_at` (with a time zone) is the time when it became known, by default now.
+
+        Raises:
+            ScoringError: the call failed.
         """
         request = outcomes_request(model, labels, observed_at=observed_at)
-        return call_repeatedly(self._stub.RecordOutcomes, request, timeout_s).accepted
+        accepted: int = self._call(self._stub.RecordOutcomes, request, timeout_s, metadata).accepted
+        return accepted
+
+    def _call(
+        self, method: Any, request: object, timeout_s: float | None, metadata: Metadata
+    ) -> Any:
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        try:
+            return call_repeatedly(method, request, limit_s, metadata=(*self._metadata, *metadata))
+        except grpc.RpcError as error:
+            raise self._error_of(error) from error
+
+    def _error_of(self, failed: grpc.RpcError) -> ScoringError:
+        return error_of(
+            failed, self._target, may_be_connected=lambda: may_be_connected(self._channel)
+        )

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from understudy.client.answers import StreamAnswer
+from understudy.client.channels import Metadata
 from understudy.client.unanswered import NewRequestId, Patience, Unanswered, with_id
 from understudy.scoring.v1 import scoring_pb2 as pb
 
@@ -28,7 +29,9 @@ class ThreadedStream:
         self._lock = threading.Lock()  # for all of these
         self._changed = threading.Condition(self._lock)  # the call has ended, or the reading has
 
-    def answers(self, stub: Any, timeout_s: float | None) -> Iterator[StreamAnswer]:
+    def answers(
+        self, stub: Any, timeout_s: float | None, metadata: Metadata
+    ) -> Iterator[StreamAnswer]:
         """Yield each answer, over as many calls as necessary.
 
         Raises:
@@ -38,7 +41,9 @@ class ThreadedStream:
         patience = Patience(timeout_s)
         while True:
             error: grpc.RpcError | None = None
-            call = stub.ScoreStream(self._begin_call(), timeout=patience.left_s())
+            call = stub.ScoreStream(
+                self._begin_call(), timeout=patience.left_s(), metadata=metadata
+            )
             try:
                 for answer in call:
                     with self._lock:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import grpc
 
+from understudy.client.errors import ScoringError, error_in
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4)  # before the next call, by number of consecutive failures
@@ -22,23 +23,19 @@ _REPEATABLE = frozenset(
         grpc.StatusCode.INTERNAL,  # grpc.aio's status for its own write that coincides with the end
     }
 )
-_STATUSES = {status.value[0]: status for status in grpc.StatusCode if status.value[0]}
+_UNAVAILABLE = grpc.StatusCode.UNAVAILABLE.value[0]
 NewRequestId = Callable[[], str]
 
 
-class UnansweredError(grpc.RpcError):
+class UnansweredError(ScoringError):
     """Consecutive calls ended with OK without answering any pending request."""
 
     def __init__(self, last: pb.Error) -> None:
-        self._code = _STATUSES.get(last.code, grpc.StatusCode.UNAVAILABLE)
-        self._details = last.message or "calls end without an answer"
-        super().__init__(f"{self._code.name}: {self._details}")
-
-    def code(self) -> grpc.StatusCode:
-        return self._code
-
-    def details(self) -> str:
-        return self._details
+        """`last`: the failure in the last answer without a pending request."""
+        if not last.code:
+            last = pb.Error(code=_UNAVAILABLE, message="calls end without an answer")
+        error = error_in(last)
+        super().__init__(error.status, error.text, error.details_of_call)
 
 
 class Unanswered:
