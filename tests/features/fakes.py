@@ -76,8 +76,8 @@ class FakeFeatureStore:
     def read_mark(self, load_id: str) -> int:
         return self.marks.get(load_id, 0)
 
-    def holds_any(self, view: FeatureView, entity_ids: Sequence[str]) -> bool:
-        return any((str(view), each) in self.records for each in entity_ids)
+    def count_held(self, view: FeatureView, entity_ids: Sequence[str]) -> int:
+        return sum((str(view), each) in self.records for each in entity_ids)
 
     def delete(self, view: FeatureView, entity_id: str) -> bool:
         check_ids(view.key, [entity_id])

@@ -30,8 +30,8 @@ class RemoteWriter:
     def read_mark(self, load_id: str) -> int:
         return self._process.submit(_read_mark, self._url, load_id).result(_WAIT_S)
 
-    def holds_any(self, view: FeatureView, entity_ids: Sequence[str]) -> bool:
-        return self._process.submit(_holds_any, self._url, view, entity_ids).result(_WAIT_S)
+    def count_held(self, view: FeatureView, entity_ids: Sequence[str]) -> int:
+        return self._process.submit(_count_held, self._url, view, entity_ids).result(_WAIT_S)
 
     def delete(self, view: FeatureView, entity_id: str) -> bool:
         return self._process.submit(_delete, self._url, view, entity_id).result(_WAIT_S)
@@ -58,10 +58,10 @@ def _read_mark(url: str, load_id: str) -> int:
         writer.close_now()
 
 
-def _holds_any(url: str, view: FeatureView, entity_ids: Sequence[str]) -> bool:
+def _count_held(url: str, view: FeatureView, entity_ids: Sequence[str]) -> int:
     writer = open_writer(url)
     try:
-        return writer.holds_any(view, entity_ids)
+        return writer.count_held(view, entity_ids)
     finally:
         writer.close_now()
 

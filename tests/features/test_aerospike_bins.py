@@ -8,9 +8,9 @@ import pytest
 from tests.features.aerospike_node import running_node
 from tests.features.aerospike_servers import WAIT_S, Server, patient_options
 from tests.features.builders import MIXED, NOW_MS, NOW_S, a_record, a_view, floats
-from understudy.domain.features import BinsLayout, Feature, FeatureDtype, FeatureScalar
+from understudy.domain.features import BinsLayout, Feature, FeatureDtype, FeatureScalar, TimeUnit
 from understudy.features.adapters.aerospike_store import AerospikeStore
-from understudy.features.ports import ViewRead
+from understudy.features.ports import LoadMark, ViewRead
 
 
 async def test_a_record_whose_values_are_all_absent_does_not_exist(
@@ -131,8 +131,9 @@ async def test_each_bin_is_checked_separately(
     [
         (NOW_MS, NOW_MS),
         (NOW_S, NOW_MS),
-        (0, 0),
-        (-1.5, -1500),
+        (100_000_000_000, 100_000_000_000),
+        (99_999_999_999, None),
+        *((each, None) for each in (0, -1.5, int(NOW_S), NOW_MS * 1000, float(NOW_MS), 1.7e308)),
         *((each, None) for each in ([NOW_MS], {"ms": NOW_MS}, b"x", str(NOW_MS), True)),
         *((each, None) for each in (1.7e18, math.nan, -math.inf, NOW_MS * 10**6, -(2**63))),
     ],
@@ -150,6 +151,50 @@ async def test_an_unreadable_event_time_counts_as_the_oldest(
         a_record(view, {"f0": 2.0}, event_time_ms=NOW_MS),
     ]
     assert server.reader.counts.unusable_values == (1 if event_time_ms is None else 0)
+
+
+@pytest.mark.parametrize("unit", TimeUnit)
+async def test_an_event_time_is_read_and_loaded_in_the_declared_unit(
+    server: Server, name: str, unit: TimeUnit
+) -> None:
+    per_s = {TimeUnit.S: 1, TimeUnit.MS: 10**3, TimeUnit.US: 10**6, TimeUnit.NS: 10**9}[unit]
+    view = a_view(name, floats(1), bins=BinsLayout(name, "ts", event_time_unit=unit))
+    server.client.put(server.key(name, "u"), {"f0": 1.0, "ts": int(NOW_S) * per_s})
+    for other in set(TimeUnit) - {unit}:
+        wrong = int(NOW_S) * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[other]
+        server.client.put(server.key(name, other.value), {"f0": 1.0, "ts": wrong})
+    later = a_record(view, {"f0": 2.0}, event_time_ms=NOW_MS + 1000)
+
+    found = await server.find(view, "u", *set(TimeUnit) - {unit})
+    written = server.writer.write(view, [("u", later)], mark=None)
+    again = server.writer.write(view, [("u", a_record(view, {"f0": 3.0}))], mark=None)
+
+    assert found[0] == a_record(view, {"f0": 1.0}, event_time_ms=NOW_MS)
+    assert found[1:] == [a_record(view, {"f0": 1.0}, event_time_ms=0)] * 3
+    assert server.reader.counts.unusable_values == 3
+    assert (written.written, again.older) == (1, 1)
+    assert await server.find(view, "u") == [later]
+    assert server.client.get(server.key(name, "u"))[2]["ts"] == (int(NOW_S) + 1) * per_s
+
+
+async def test_a_time_that_the_bin_cannot_hold_is_refused(server: Server, name: str) -> None:
+    layout = BinsLayout(name, "ts", event_time_unit=TimeUnit.S)
+    view = a_view(name, floats(1), bins=layout)
+    times_ms = {"whole": NOW_MS, "finer": NOW_MS + 1, "old": 1000}
+    records = [
+        (each, a_record(view, {"f0": 1.0}, event_time_ms=times_ms[each])) for each in times_ms
+    ]
+
+    counts = server.writer.write(view, records, mark=LoadMark(name, 3))
+
+    assert (counts.written, counts.older) == (1, 0)
+    assert [(each.place, each.read) for each in counts.refused] == [
+        (1, f"event time {NOW_MS + 1} ms of 'finer'"),
+        (2, "event time 1000 ms of 'old'"),
+    ]
+    assert "in whole seconds" in counts.refused[0].accepted
+    assert await server.find(view, *times_ms) == [records[0][1], None, None]
+    assert server.writer.read_mark(name) == 0
 
 
 async def test_columns_of_numbers_are_converted_at_once_and_checked_alike(

@@ -59,7 +59,7 @@ class Stored:
     def holds(self, name: str, entity_id: str) -> bool:
         writer = open_writer(self.url)
         try:
-            return writer.holds_any(self.views[name], [entity_id])
+            return writer.count_held(self.views[name], [entity_id]) == 1
         finally:
             writer.close_now()
 

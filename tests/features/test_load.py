@@ -226,6 +226,35 @@ def test_records_that_have_expired_are_not_written_again(tmp_path: Path) -> None
     assert (again.reloaded, again.written, again.skipped) == (False, 0, 2)
 
 
+@pytest.mark.parametrize(("deleted", "is_lost"), [(16, False), (17, True)])
+def test_a_set_that_lost_most_records_is_loaded_again_and_one_with_deletions_is_not(
+    tmp_path: Path, deleted: int, *, is_lost: bool
+) -> None:
+    users = [f"u{number}" for number in range(32)]
+    path = _write(tmp_path, user=users)
+    store = FakeFeatureStore()
+    _load(path, store)
+    for each in users[:deleted]:
+        store.delete(VIEW, each)
+
+    again, _ = _load(path, store)
+
+    assert (again.reloaded, again.skipped) == (is_lost, 0 if is_lost else 32)
+
+
+def test_lost_records_within_their_time_to_live_are_loaded_again(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    view = a_view("user", MIXED, ttl_s=3600.0)
+    path = _write(tmp_path, user=["expired", "lost"], event_time=[now - timedelta(hours=2), now])
+    store = FakeFeatureStore()
+    _load(path, store, view=view)
+    store.records.clear()
+
+    again, _ = _load(path, store, view=view)
+
+    assert (again.reloaded, again.written, again.skipped) == (True, 2, 0)
+
+
 def test_unsigned_numbers_do_not_turn_negative(tmp_path: Path) -> None:
     view = a_view("user", (Feature("n", FeatureDtype.INT64), Feature("x", FeatureDtype.FLOAT64)))
     numbers = pa.array([2**63 - 1, 2**63, 2**64 - 1], pa.uint64())

@@ -284,15 +284,15 @@ async def test_a_mark_is_kept_with_its_rows(store: Opened) -> None:
     assert store.writer.read_mark(load_id + "x") == 0
 
 
-async def test_a_writer_knows_whether_one_of_several_records_is_there(store: Opened) -> None:
+async def test_a_writer_counts_the_entities_that_have_a_record(store: Opened) -> None:
     view = store.view()
-    assert not store.writer.holds_any(view, ["u1", "u2"])
+    assert store.writer.count_held(view, ["u1", "u2"]) == 0
 
     store.writer.write(view, [("u2", a_record(view))], mark=None)
 
-    assert store.writer.holds_any(view, ["u1", "u2"])
-    assert not store.writer.holds_any(view, ["u1"])
-    assert not store.writer.holds_any(view, [])
+    assert store.writer.count_held(view, ["u1", "u2"]) == 1
+    assert store.writer.count_held(view, ["u1"]) == 0
+    assert store.writer.count_held(view, []) == 0
 
 
 async def test_a_deleted_record_is_gone_and_the_others_stay(store: Opened) -> None:

@@ -11,6 +11,7 @@ from understudy.domain.features import (
     FeatureDtype,
     FeatureRef,
     KeyKind,
+    TimeUnit,
     ViewKind,
     view_from_canonical_json,
 )
@@ -33,7 +34,7 @@ WHOLE = dedent("""
         layout: bins
         key: integer
         namespace: archive
-        bins: {set: merchants, event_time: ts, names: {chargebacks_per_month: cb_month}}
+        bins: {set: merchants, event_time: ts, event_time_unit: us, names: {chargebacks_per_month: cb_month}}
         features:
           - {name: chargebacks_per_month, dtype: float64}
       - name: basket
@@ -64,6 +65,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     assert (merchant.key, merchant.namespace) == (KeyKind.INTEGER, "archive")
     assert view_from_canonical_json(merchant.canonical_json) == merchant
     assert merchant.bins is not None
+    assert merchant.bins.event_time_unit is TimeUnit.US
     assert merchant.bins.names == (("chargebacks_per_month", "cb_month"),)
     assert basket.kind is ViewKind.REQUEST
     assert derived.features[0].expression == "amount / max(mean, 1)"
@@ -169,6 +171,13 @@ def test_contradictions_are_reported_all_at_once() -> None:
         "views[5].features[1].expression",
         "views[5].features[2].expression",
     }
+
+
+def test_a_unit_without_a_bin_for_the_event_time_is_refused() -> None:
+    text = WHOLE.replace("event_time: ts, ", "")
+
+    with pytest.raises(InvalidInputError, match=r"bins\.event_time_unit: read us"):
+        parse_views(text, where="views.yaml")
 
 
 @pytest.mark.parametrize("text", ["", "views: []", "[1, 2]", "views: {a: 1}", "a: [", "\0"])

@@ -51,13 +51,34 @@ class KeyKind(StrEnum):
     BYTES = "bytes"  # the id is lower-case hexadecimal
 
 
+class TimeUnit(StrEnum):
+    """The unit of a time that another tool writes as a number since 1970."""
+
+    S = "s"
+    MS = "ms"
+    US = "us"
+    NS = "ns"
+
+
 @dataclass(frozen=True, slots=True)
 class BinsLayout:
     """The layout of a view with one bin per feature, as other tools write it, instead of packed."""
 
     set_name: str
-    event_time_bin: str = ""  # whole UTC ms or fractional UTC s; "" for the time of reading
+    event_time_bin: str = ""  # "" for the time of reading
     names: tuple[tuple[str, str], ...] = ()  # feature, bin; the default bin is the feature's name
+    event_time_unit: TimeUnit | None = None  # None: integers are in ms, floats in s
+
+    @property
+    def canonical_content(self) -> dict[str, Any]:
+        """The members in digested documents; a unit that is not declared is left out."""
+        content = {
+            "set_name": self.set_name,
+            "event_time_bin": self.event_time_bin,
+            "names": [list(pair) for pair in self.names],
+        }
+        unit = self.event_time_unit
+        return content if unit is None else {**content, "event_time_unit": unit.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +124,7 @@ class FeatureView:
         if self.kind is not ViewKind.STORED:
             content["kind"] = self.kind.value
         if self.bins is not None:
-            content["bins"] = {
-                "set_name": self.bins.set_name,
-                "event_time_bin": self.bins.event_time_bin,
-                "names": [list(pair) for pair in self.bins.names],
-            }
+            content["bins"] = self.bins.canonical_content
         if self.inputs:
             content["inputs"] = [list(pair) for pair in self.inputs]
         if self.key is not KeyKind.TEXT:
@@ -215,5 +232,6 @@ def _bins_of(content: dict[str, Any]) -> BinsLayout:
     return BinsLayout(
         set_name=content["set_name"],
         event_time_bin=content["event_time_bin"],
+        event_time_unit=TimeUnit(unit) if (unit := content.get("event_time_unit")) else None,
         names=tuple((feature, name) for feature, name in content["names"]),
     )

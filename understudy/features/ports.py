@@ -135,8 +135,8 @@ class FeatureWriter(Protocol):
         """Return the number of rows that a load with this id has written; 0 for a new load."""
         ...
 
-    def holds_any(self, view: FeatureView, entity_ids: Sequence[str]) -> bool:
-        """Return whether the store has a record of one of the entities.
+    def count_held(self, view: FeatureView, entity_ids: Sequence[str]) -> int:
+        """Return the number of these entities that have a record.
 
         Raises:
             UnavailableError: the store did not answer.

@@ -25,6 +25,7 @@ from understudy.domain.features import (
     FeatureScalar,
     FeatureView,
     KeyKind,
+    TimeUnit,
     ViewKind,
 )
 from understudy.features.decisions.view_rules import LONGEST_BIN_NAME, contradictions
@@ -58,6 +59,7 @@ class _BinsText(BaseModel):
 
     set: Annotated[str, Field(pattern=_SET_NAME)] | None = None  # by default the name of the view
     event_time: Annotated[str, Field(max_length=LONGEST_BIN_NAME)] = ""
+    event_time_unit: TimeUnit | None = None
     names: dict[str, Annotated[str, Field(min_length=1, max_length=LONGEST_BIN_NAME)]] = {}
 
 
@@ -189,6 +191,7 @@ def _bins_of(text: _ViewText) -> BinsLayout:
     return BinsLayout(
         set_name=text.bins.set or text.name,
         event_time_bin=text.bins.event_time,
+        event_time_unit=text.bins.event_time_unit,
         names=tuple(text.bins.names.items()),
     )
 

@@ -1,13 +1,13 @@
 """Conversion between packed records and records of one bin per feature, as other tools write them."""
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from understudy.domain.features import BinsLayout, FeatureDtype, FeatureScalar, FeatureView
+from understudy.features.decisions.bin_times import bin_time_ms, bin_time_of
 from understudy.features.decisions.record_format import pack_columns, record_format
 from understudy.features.decisions.request_features import fault_of_value
 from understudy.features.decisions.view_rules import bin_names
@@ -16,7 +16,6 @@ Bins = Mapping[str, Any]
 _NAN = float("nan")
 _FLOATS = {FeatureDtype.FLOAT32, FeatureDtype.FLOAT64}
 _NUMBERS = frozenset((int, float))
-_LATEST_MS = 253_402_300_799_999  # the end of the year 9999; a later time is in another unit
 # The server searches the whole record for each name: reading 200 of 200 bins of 64 records took
 # 16 ms by name and 2 ms without names. Up to this many names, naming the bins is no slower.
 _MOST_BINS_BY_NAME = 64
@@ -46,6 +45,7 @@ class BinsCodec:
         self._features = view.features
         self._names = bin_names(view, layout)
         self._event_time_bin = layout.event_time_bin
+        self._event_time_unit = layout.event_time_unit
         self._floats = [place for place, dtype in enumerate(self._form.dtypes) if dtype in _FLOATS]
         self.bins = [*self._names, *([layout.event_time_bin] if layout.event_time_bin else [])]
 
@@ -76,7 +76,7 @@ class BinsCodec:
             for feature, name in zip(self._features, self._names, strict=True)
         }
         if self._event_time_bin:
-            bins[self._event_time_bin] = event_time_ms
+            bins[self._event_time_bin] = bin_time_of(event_time_ms, self._event_time_unit)
         return bins
 
     def _fill_floats(
@@ -124,18 +124,7 @@ class BinsCodec:
     def _event_time_ms(self, record: Bins, now_ms: int) -> int | None:
         """Return the event time of the record, UTC ms, or None if it cannot be read."""
         given = record.get(self._event_time_bin) if self._event_time_bin else None
-        match given:
-            case bool():
-                return None
-            case int():
-                time_ms = given
-            case float() if isfinite(given):
-                time_ms = round(given * 1000)
-            case None:
-                return now_ms
-            case _:
-                return None
-        return time_ms if abs(time_ms) <= _LATEST_MS else None
+        return now_ms if given is None else bin_time_ms(given, self._event_time_unit)
 
 
 def _usable(dtype: FeatureDtype, value: Any) -> FeatureScalar | None:

@@ -23,6 +23,7 @@ from understudy.features.adapters.aerospike_client import (
     place_of,
     reason_of_error,
 )
+from understudy.features.decisions.bin_times import bin_time_of, writable_times
 from understudy.features.decisions.entity_keys import StoreKey, check_ids, store_keys
 from understudy.features.decisions.record_format import (
     created_time_ms_of,
@@ -60,8 +61,8 @@ class AerospikeWriter:
             UnavailableError: the server did not accept all records.
         """
         check_ids(view.key, [entity_id for entity_id, _ in records])
-        puts = (
-            _packed_puts(view, records)
+        puts, unwritable = (
+            (_packed_puts(view, records), ())
             if view.bins is None
             else _bins_puts(view, view.bins, records)
         )
@@ -72,7 +73,8 @@ class AerospikeWriter:
         parts = self._executor.map(
             lambda start: self._put_all(place, view.key, puts[start : start + share], ttl_s), starts
         )
-        counts = _added([WriteCounts(0, len(records) - len(puts)), *parts])
+        surpassed = len(records) - len(puts) - len(unwritable)  # by others of this write
+        counts = _added([WriteCounts(0, surpassed, tuple(unwritable)), *parts])
         refused = {each.place for each in counts.refused}
         if kept := [each for place, each in enumerate(records) if place not in refused]:
             self._note_newest(view, kept)
@@ -89,14 +91,14 @@ class AerospikeWriter:
             raise self._unavailable(error) from error
         return int(bins[_ROWS_BIN])
 
-    def holds_any(self, view: FeatureView, entity_ids: Sequence[str]) -> bool:
+    def count_held(self, view: FeatureView, entity_ids: Sequence[str]) -> int:
         place = place_of(self._options, view)
         keys = store_keys(view.key, entity_ids)
         try:
             found = [self._client.exists((*place, key)) for key in keys if key is not None]
         except aerospike_errors.AerospikeError as error:
             raise self._unavailable(error) from error
-        return any(meta is not None for _, meta in found)
+        return sum(meta is not None for _, meta in found)
 
     def delete(self, view: FeatureView, entity_id: str) -> bool:
         check_ids(view.key, [entity_id])
@@ -192,24 +194,42 @@ def _packed_puts(view: FeatureView, records: Sequence[tuple[str, bytes]]) -> lis
 
 def _bins_puts(
     view: FeatureView, layout: BinsLayout, records: Sequence[tuple[str, bytes]]
-) -> list[_Put]:
+) -> tuple[list[_Put], list[RefusedRecord]]:
     form = record_format(view)
     codec = BinsCodec(view, layout)
+    times = _bin_times(layout, [event_time_ms_of(form, record) for _, record in records])
+    refused = [
+        RefusedRecord(
+            index,
+            f"event time {event_time_ms_of(form, records[index][1])} ms of {records[index][0]!r}",
+            writable_times(layout.event_time_unit),
+        )
+        for index, time in enumerate(times)
+        if time is None
+    ]
     puts: list[_Put] = []
+    usable = [index for index, time in enumerate(times) if time is not None]
     # Among equal event times within a write the order of records decides, as everywhere; between
     # writes the first stays, because these bins have no room for the rest of the order.
-    for place in places_of_latest(form, records):
-        entity_id, record = records[place]
-        event_time_ms = event_time_ms_of(form, record)
-        bins = codec.bins_of(unpack_record(form, record), event_time_ms)
+    for place in places_of_latest(form, [records[index] for index in usable]):
+        index = usable[place]
+        entity_id, record = records[index]
+        bins = codec.bins_of(unpack_record(form, record), event_time_ms_of(form, record))
         # Without an event time bin the newer record cannot be determined: the last write wins.
         condition = (
-            _is_newer(layout.event_time_bin, event_time_ms).compile()
+            _is_newer(layout.event_time_bin, bins[layout.event_time_bin]).compile()
             if layout.event_time_bin
             else None
         )
-        puts.append((place, entity_id, dict(bins), condition))
-    return puts
+        puts.append((index, entity_id, dict(bins), condition))
+    return puts, refused
+
+
+def _bin_times(layout: BinsLayout, times_ms: Sequence[int]) -> Sequence[int | None]:
+    """Return the content of the event time bin for each time; None if there is none."""
+    if not layout.event_time_bin:
+        return times_ms
+    return [bin_time_of(time_ms, layout.event_time_unit) for time_ms in times_ms]
 
 
 def _is_later(order: Sequence[tuple[str, int]]) -> Any:

@@ -42,10 +42,10 @@ class LmdbWriter:
             stored = transaction.get(mark_key(load_id))
         return int.from_bytes(stored, "little") if stored is not None else 0
 
-    def holds_any(self, view: FeatureView, entity_ids: Sequence[str]) -> bool:
+    def count_held(self, view: FeatureView, entity_ids: Sequence[str]) -> int:
         prefix = key_prefix(view)
         with self._environment.begin() as transaction:
-            return any(transaction.get(key_of(prefix, each)) is not None for each in entity_ids)
+            return sum(transaction.get(key_of(prefix, each)) is not None for each in entity_ids)
 
     def delete(self, view: FeatureView, entity_id: str) -> bool:
         check_ids(view.key, [entity_id])

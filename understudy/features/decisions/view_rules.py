@@ -88,6 +88,9 @@ def _feature_kind_faults(path: str, view: FeatureView) -> Iterator[Fault]:
 
 
 def _bin_faults(path: str, view: FeatureView, layout: BinsLayout) -> Iterator[Fault]:
+    if layout.event_time_unit is not None and not layout.event_time_bin:
+        unit = layout.event_time_unit.value
+        yield Fault(f"{path}.bins.event_time_unit", unit, "none without `event_time`")
     known = {feature.name for feature in view.features}
     for name in dict(layout.names):
         if name not in known:

@@ -12,6 +12,7 @@ from time import monotonic, sleep
 from understudy.domain.canonical import digest_of
 from understudy.domain.features import FeatureView
 from understudy.features.decisions.event_times import check_not_future
+from understudy.features.decisions.record_format import event_time_ms_of, record_format
 from understudy.features.decisions.row_values import (
     PackedRows,
     Reject,
@@ -139,8 +140,9 @@ def load_features(
 class _EarlierRun:
     """The rows that an earlier run of a load has written, as far as the store still has them.
 
-    A set may have been truncated since: then none of the first records is there, and all are
-    written again. Records that expire prove nothing.
+    A set may have been truncated since: then most of the first records are not there, and all are
+    written again. A few may be absent because their entities were deleted, or there because other
+    files have them too. Records beyond their time to live prove nothing.
     """
 
     def __init__(self, writer: FeatureWriter, view: FeatureView, rows: int) -> None:
@@ -148,18 +150,32 @@ class _EarlierRun:
         self._writer = writer
         self._view = view
         self._rows = rows
-        self._is_proven = view.ttl_s is not None
+        self._is_proven = False
+        self._form = record_format(view)
 
     def covers(self, end: int, records: Sequence[tuple[str, bytes]]) -> bool:
         """Return whether the chunk with `records`, which ends at row `end`, is in the store."""
         if end > self._rows:
             return False
-        if not self._is_proven and records:
+        if not self._is_proven and (
+            sample := list(dict.fromkeys(self._lasting(records)))[:_SAMPLE]
+        ):
             self._is_proven = True
-            sample = [entity_id for entity_id, _ in records[:_SAMPLE]]
-            self.is_lost = not self._writer.holds_any(self._view, sample)
+            held = self._writer.count_held(self._view, sample)
+            self.is_lost = 2 * held < len(sample)
             self._rows = 0 if self.is_lost else self._rows
         return not self.is_lost
+
+    def _lasting(self, records: Sequence[tuple[str, bytes]]) -> list[str]:
+        """Return the entities whose records have not expired."""
+        if self._view.ttl_s is None:
+            return [entity_id for entity_id, _ in records]
+        oldest_ms = (datetime.now(UTC).timestamp() - self._view.ttl_s) * 1000
+        return [
+            entity_id
+            for entity_id, record in records
+            if event_time_ms_of(self._form, record) > oldest_ms
+        ]
 
 
 def _ahead(
