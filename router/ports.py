@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import UnavailableError
 from understudy.domain.snapshots import VersionSpec
+from understudy.domain.versions import VersionRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,5 +71,14 @@ class Scorer(Protocol):
 
 class ClosableScorer(Scorer, Protocol):
     """A scorer as seen by its opener."""
+
+    async def require_ready(self, ref: VersionRef, *, timeout_s: float) -> None:
+        """Return once the process has answered that it serves `ref`.
+
+        Raises:
+            UnavailableError: it did not answer within `timeout_s`, is not ready, or serves another
+                version.
+        """
+        ...
 
     async def close(self) -> None: ...

@@ -20,7 +20,6 @@ from understudy.control.report_wire import withheld_from_wire
 from understudy.domain.errors import UnavailableError, UnderstudyError
 from understudy.domain.features import view_from_canonical_json
 from understudy.domain.restarts import GiveUp, Restart, RestartHistory, RestartPolicy
-from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime import exit_codes
 from understudy.runtime.free_port import free_port
 from understudy.runtime.terminal.json_output import print_json
@@ -81,14 +80,13 @@ async def wait_until_ready(stack: Stack) -> tuple[str, ...]:
     """Return () once everything deployed is served, or the open points, without further progress."""
     with RegistryClient(stack.addresses.registry) as registry:
         return await until_settled(
-            partial(_open_points, stack, registry), partial(cpu_s_of_loading, registry)
+            partial(_open_points, stack), partial(cpu_s_of_loading, registry)
         )
 
 
-async def _open_points(stack: Stack, registry: RegistryClient) -> tuple[str, ...]:
+async def _open_points(stack: Stack) -> tuple[str, ...]:
     try:
         books = await read_books(stack.directory.router)
-        status = await asyncio.to_thread(registry.get_status)
     except UnavailableError as error:  # a worker that is starting
         return (str(error),)
     withheld = {
@@ -97,24 +95,7 @@ async def _open_points(stack: Stack, registry: RegistryClient) -> tuple[str, ...
         for model in each.models
         for part in model.withheld
     }
-    return tuple(sorted(withheld | _champions_without_scorer(status)))
-
-
-def _champions_without_scorer(status: pb.GetStatusResponse) -> set[str]:
-    """Return the champions for which no scorer has reported that it is ready.
-
-    A router also counts the scorers that it remembers, until it has called them.
-    """
-    ready = {
-        (each.ref.model, each.ref.number)
-        for each in status.scorers
-        if each.state == pb.SCORER_STATE_READY
-    }
-    return {
-        f"{each.model}: no scorer of @{each.champion} is ready"
-        for each in status.deployments
-        if (each.model, each.champion) not in ready
-    }
+    return tuple(sorted(withheld))
 
 
 async def stay(stack: Stack, restarts: RestartPolicy = _RESTARTS) -> int:

@@ -24,11 +24,13 @@ from understudy.domain.errors import (
     UnavailableError,
 )
 from understudy.domain.snapshots import VersionSpec
+from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as oip
 from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
 from understudy.runtime.protobuf_bytes import length_delimited
 
 _MODEL_STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
+_MODEL_READY = "/inference.GRPCInferenceService/ModelReady"
 _RAW_INPUT_FIELD = oip.ModelInferRequest.DESCRIPTOR.fields_by_name["raw_input_contents"].number
 _STATUS_OF = {status.value[0]: status for status in grpc.StatusCode}
 _NUMPY_OF = {
@@ -111,6 +113,25 @@ class OipScorer:
         if counts != {rows}:
             raise CorruptedError(f"answer of {spec.ref} has {sorted(counts)} rows, not {rows}")
         return decoded
+
+    async def require_ready(self, ref: VersionRef, *, timeout_s: float) -> None:
+        request = oip.ModelReadyRequest(name=ref.model, version=str(ref.number))
+        ask: grpc.aio.UnaryUnaryMultiCallable[oip.ModelReadyRequest, oip.ModelReadyResponse] = (
+            self._channel.unary_unary(
+                _MODEL_READY,
+                request_serializer=oip.ModelReadyRequest.SerializeToString,
+                response_deserializer=oip.ModelReadyResponse.FromString,
+            )
+        )
+        try:
+            answer = await ask(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            why = f"{error.code().name.lower()}: {error.details()}"
+            raise UnavailableError(f"scorer {self.address}", why) from error
+        except grpc.aio.UsageError as error:  # its channel was closed
+            raise UnavailableError(f"scorer {self.address}", str(error)) from error
+        if not answer.ready:
+            raise UnavailableError(f"scorer {self.address}", "it is not ready")
 
     async def close(self) -> None:
         """Close the channel; no request may be in flight, because one on a new stream would hang."""

@@ -21,6 +21,7 @@ _WITHHELD = {
     scoring_pb2.WITHHELD_REASON_NO_ANSWER: "no scorer answers",
     scoring_pb2.WITHHELD_REASON_BLOCKED: "blocked",
     scoring_pb2.WITHHELD_REASON_UNSERVABLE: "not servable; `router status` says why",
+    scoring_pb2.WITHHELD_REASON_UNPROVEN: "no scorer has answered yet",
 }
 _ANSWERED = ("router", "model", "version", "arm", "level", "rows")
 _FATES = (
@@ -147,6 +148,12 @@ def troubles(found: Sequence[Status]) -> list[str]:
             f"({scorer.address}): {scorer.last_failure}"
             for scorer in each.scorers
             if scorer.breaker_open
+        ]
+        lines += [
+            f"{each.router_id}: {scorer.model}@{scorer.version} ({scorer.address}) has not answered "
+            f"yet: {scorer.last_failure or 'it is being asked'}"
+            for scorer in each.scorers
+            if scorer.unproven
         ]
         if each.feature_breaker_open:
             lines.append(f"{each.router_id}: the feature store's breaker is open")

@@ -1,7 +1,7 @@
 """The shares in effect: a declared share applies only to a version that is ready; never silently.
 
-A version is ready if a scorer host reports a ready scorer. The report may be old, so it is not the
-last word on the champion: a ready version whose scorers do not answer gives way to one that does.
+A version is ready if a scorer host reports a ready scorer, and that scorer has answered this router
+at least once. A ready version whose scorers stop to answer gives way, as champion, to one that does.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,28 +37,31 @@ def decide_effective(
     acting: Sequence[int],
     unanswering: AbstractSet[int] = frozenset(),
     unservable: Mapping[int, str] = MappingProxyType({}),
+    unproven: AbstractSet[int] = frozenset(),
 ) -> Effective:
     """Return the versions that answer now.
 
     Args:
         deployment: the current revision.
-        ready: version numbers with a ready and warm scorer.
+        ready: version numbers with a ready and warm scorer, which has answered.
         acting: the versions that acted as champion last, the first choice first; one of them
             stays while the declared one warms up, so that a deployment never replaces a working
             model by a missing one.
         unanswering: ready versions none of whose scorers answers this router now.
         unservable: reason by version whose inputs this router cannot assemble. The other parts of
             the revision are in effect without it: a shadow never takes the champion along.
+        unproven: versions that are said to be ready; none of their scorers has answered yet.
     """
     ready = ready - set(deployment.blocked) - unservable.keys()
     line = [number for number in _line(deployment, acting) if number in ready]
     answering = [number for number in line if number not in unanswering]
     champion = next(iter(answering or line), None)
+    reasons = _reasons(deployment, ready, unservable, unproven)
     at = 0 if champion is None else line.index(champion)
     return Effective(
         champion,
         tuple(c.version for c in deployment.challengers if c.version in ready),
-        tuple(_withheld(deployment, ready, champion, unservable)),
+        tuple(_withheld(deployment, ready, champion, reasons)),
         awaited=tuple(line[:at]),
         stand_in=next((number for number in answering if number != champion), None),
         unservable=tuple(sorted(unservable)),
@@ -74,7 +77,7 @@ def _withheld(
     deployment: Deployment,
     ready: AbstractSet[int],
     champion: int | None,
-    unservable: Mapping[int, str],
+    reasons: Mapping[int, tuple[WithheldReason, str]],
 ) -> Iterator[WithheldPart]:
     declared: list[tuple[Arm, int, int | None]] = [
         *((Arm.CHALLENGER, each.version, each.weight_bp) for each in deployment.challengers),
@@ -84,18 +87,23 @@ def _withheld(
     if champion != deployment.champion:
         absent = [(Arm.CHAMPION, deployment.champion, None), *absent]
     for arm, number, declared_bp in absent:
-        reason, why = _reason(deployment, ready, number, unservable)
+        reason, why = reasons.get(number, (WithheldReason.NOT_READY, ""))
         yield WithheldPart(arm, number, reason, declared_bp, why)
 
 
-def _reason(
-    deployment: Deployment, ready: AbstractSet[int], number: int, unservable: Mapping[int, str]
-) -> tuple[WithheldReason, str]:
-    """Return the reason why a version takes no part, with an explanation if there is more to say."""
-    if number in ready:
-        return WithheldReason.NO_ANSWER, ""
-    if number in deployment.blocked:
-        return WithheldReason.BLOCKED, ""
-    if number in unservable:
-        return WithheldReason.UNSERVABLE, unservable[number]
-    return WithheldReason.NOT_READY, ""
+def _reasons(
+    deployment: Deployment,
+    ready: AbstractSet[int],
+    unservable: Mapping[int, str],
+    unproven: AbstractSet[int],
+) -> dict[int, tuple[WithheldReason, str]]:
+    """Return the reason why a version takes no part, with an explanation if there is more to say.
+
+    Versions that are only not ready are left out.
+    """
+    return {  # of several reasons the last one counts
+        **dict.fromkeys(unproven, (WithheldReason.UNPROVEN, "")),
+        **{number: (WithheldReason.UNSERVABLE, why) for number, why in unservable.items()},
+        **dict.fromkeys(deployment.blocked, (WithheldReason.BLOCKED, "")),
+        **dict.fromkeys(ready, (WithheldReason.NO_ANSWER, "")),
+    }

@@ -137,7 +137,7 @@ def _drill(running: RunningDrill | None) -> router_pb2.RunningDrill | None:
 
 
 def _scorers(models: LiveModels) -> list[router_pb2.UsedScorer]:
-    return [
+    used = [
         router_pb2.UsedScorer(
             model=model.deployment.model,
             version=number,
@@ -148,6 +148,16 @@ def _scorers(models: LiveModels) -> list[router_pb2.UsedScorer]:
         for model in models
         for number, of_version in model.lanes.items()
         for puller in of_version.pullers
+    ]
+    return used + [
+        router_pb2.UsedScorer(
+            model=each.scorer.ref.model,
+            version=each.scorer.ref.number,
+            address=each.scorer.address,
+            last_failure=each.why or None,
+            unproven=True,
+        )
+        for each in models.unproven()
     ]
 
 

@@ -192,8 +192,17 @@ class RouterCollector(Collector):
             by_news = Counter(host.news for host in snapshot.hosts)
             for news in News:
                 hosts.add_metric((news.value,), by_news[news])
+        unproven = GaugeMetricFamily(
+            "understudy_router_unproven_scorers",
+            "Scorers said to be ready that have not answered this router yet",
+            labels=("model", "version"),
+        )
+        by_ref = Counter(each.scorer.ref for each in self._models.unproven())
+        for ref, count in sorted(by_ref.items()):
+            unproven.add_metric((ref.model, str(ref.number)), count)
         yield scorers
         yield hosts
+        yield unproven
 
     def _mirrors(self) -> Iterator[Metric]:
         rows = CounterMetricFamily(

@@ -13,13 +13,19 @@ from router.decisions.effective import Effective, decide_effective
 from router.lanes.version_lane import VersionLane
 from router.ports import ClosableScorer, DrillState
 from router.revision.acting_memory import ActingMemory
+from router.revision.first_answers import (
+    FirstAnswers,
+    UnprovenScorer,
+    reported_addresses,
+    reported_scorers,
+)
 from router.revision.live_model import LiveModel, Shared
 from router.revision.open_scorers import OpenScorers
 from router.revision.version_plans import VersionPlans
 from understudy.domain.belief import with_deployments
 from understudy.domain.deployments import Deployment, versions_to_run
 from understudy.domain.errors import UnderstudyError
-from understudy.domain.snapshots import News, ScorerState, Snapshot, VersionSpec
+from understudy.domain.snapshots import Snapshot, VersionSpec
 from understudy.domain.versions import VersionRef
 
 _TICK_S = 0.002
@@ -65,6 +71,7 @@ class LiveModels:
         self._scorers = OpenScorers(
             open_scorer, breaker, gone_after_s=shared.scorer_timeout_s, turned=self._turned
         )
+        self._first_answers = FirstAnswers(self._scorers.closable_at, tasks, answered=self._turned)
         self._has_turned = False  # a breaker, since it was last decided which versions act
         self._is_closed = False
         self.snapshot: Snapshot | None = None  # in use; None before the first one
@@ -78,10 +85,11 @@ class LiveModels:
         return iter(self.live.values())
 
     async def apply(self, snapshot: Snapshot) -> Snapshot:
-        """Serve the snapshot; return the state that acts.
+        """Serve the snapshot, once its new scorers were asked; return the state that acts.
 
         A deployment that cannot be compiled keeps its old model, and acts in its old revision.
         """
+        await self._first_answers.ask(reported_scorers(snapshot))
         self.snapshot = snapshot
         not_applied = self._apply_all(snapshot)
         for gone in self.live.keys() - {each.model for each in snapshot.deployments}:
@@ -108,11 +116,11 @@ class LiveModels:
         """Compile the changed deployments; return the inputs of models that could not be replaced."""
         self._has_turned = False
         specs = {spec.ref: spec for spec in snapshot.versions}
-        ready = _ready_addresses(snapshot)
+        reported = reported_addresses(snapshot)
         not_applied: list[_Inputs] = []
         for deployment in snapshot.deployments:
             try:
-                self._apply_one(deployment, specs, ready, snapshot)
+                self._apply_one(deployment, specs, reported, snapshot)
             except UnderstudyError as error:
                 _log.error(
                     "revision_not_applied",
@@ -122,6 +130,10 @@ class LiveModels:
                 )
                 not_applied += [self._inputs[n] for n in [deployment.model] if n in self._inputs]
         return not_applied
+
+    def unproven(self) -> Iterable[UnprovenScorer]:
+        """Return the scorers that are said to be ready, and have not answered yet."""
+        return self._first_answers.unproven()
 
     async def sweep_forever(self) -> None:
         """Answer late calls from the ladder, hedge, and release drained models, periodically."""
@@ -141,6 +153,7 @@ class LiveModels:
     def close(self) -> None:
         """Stop admitting calls; mirrors end once their queued rows are sent."""
         self._is_closed = True
+        self._first_answers.close()
         for model in (*self.live.values(), *self._retired):
             model.close_at_once()
         for mirror in self.mirrors.values():
@@ -153,16 +166,15 @@ class LiveModels:
         self,
         deployment: Deployment,
         specs: dict[VersionRef, VersionSpec],
-        ready: dict[VersionRef, tuple[str, ...]],
+        reported: dict[VersionRef, tuple[str, ...]],
         snapshot: Snapshot,
     ) -> None:
         model = deployment.model
         before = self.live.get(model)
         # A version that acts until its successor is ready may no longer be named.
         known = {each.version.spec.ref: each.version.spec for each in _lanes_of(before)} | specs
-        of_model = {
-            ref.number: found for ref, found in ready.items() if ref.model == model and ref in known
-        }
+        said = {ref: each for ref, each in reported.items() if ref.model == model and ref in known}
+        of_model = {ref.number: each for ref, each in self._first_answers.proven(said).items()}
         acting = self.acting.versions(model, snapshot)
         plans, unservable = self._plans.of(
             known[ref]
@@ -170,7 +182,12 @@ class LiveModels:
             if (ref := VersionRef(model, number)) in known
         )
         effective = decide_effective(
-            deployment, of_model.keys(), acting, self._scorers.unanswering(of_model), unservable
+            deployment,
+            of_model.keys(),
+            acting,
+            self._scorers.unanswering(of_model),
+            unservable,
+            unproven={ref.number for ref in said},
         )
         numbers = {*versions_to_run(deployment), effective.champion or deployment.champion}
         refs = [VersionRef(model, number) for number in sorted(numbers)]
@@ -256,8 +273,8 @@ class LiveModels:
         self._retired.append(model)
 
     async def _close_unused(self) -> None:
-        """Close scorers that no live model, retired model or mirror uses."""
-        used: set[str] = set()
+        """Close scorers that no live model, retired model or mirror uses, and that are not asked."""
+        used = {each.scorer.address for each in self.unproven()}
         for model in (*self.live.values(), *self._retired):
             used |= model.addresses()
         for mirror in self.mirrors.values():
@@ -267,14 +284,3 @@ class LiveModels:
 
 def _lanes_of(model: LiveModel | None) -> Iterable[VersionLane]:
     return () if model is None else model.lanes.values()
-
-
-def _ready_addresses(snapshot: Snapshot) -> dict[VersionRef, tuple[str, ...]]:
-    """Return the addresses of ready scorers, those of hosts that report first."""
-    reporting = {host.host_id for host in snapshot.hosts if host.news is News.REPORTING}
-    found: dict[VersionRef, list[tuple[bool, str]]] = {}
-    for process in snapshot.scorers:
-        if process.state is ScorerState.READY and process.address:
-            by_hearsay = process.host_id not in reporting
-            found.setdefault(process.ref, []).append((by_hearsay, process.address))
-    return {ref: tuple(address for _, address in sorted(each)) for ref, each in found.items()}

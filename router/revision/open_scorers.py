@@ -27,13 +27,11 @@ class OpenScorers:
         self._open: dict[str, tuple[ClosableScorer, GuardedScorer]] = {}
 
     def at(self, address: str) -> GuardedScorer:
-        if address not in self._open:
-            opened = self._open_scorer(address)
-            guarded = GuardedScorer(
-                opened, self._breaker, gone_after_s=self._gone_after_s, turned=self._turned
-            )
-            self._open[address] = (opened, guarded)
-        return self._open[address][1]
+        return self._opened(address)[1]
+
+    def closable_at(self, address: str) -> ClosableScorer:
+        """Return the scorer without its breaker."""
+        return self._opened(address)[0]
 
     def unanswering(self, ready: Mapping[int, Sequence[str]]) -> frozenset[int]:
         """Return the versions all of whose scorers have an open breaker.
@@ -58,3 +56,12 @@ class OpenScorers:
         for address in [each for each in self._open if each not in used]:
             closable, _ = self._open.pop(address)
             await closable.close()
+
+    def _opened(self, address: str) -> tuple[ClosableScorer, GuardedScorer]:
+        if address not in self._open:
+            opened = self._open_scorer(address)
+            guarded = GuardedScorer(
+                opened, self._breaker, gone_after_s=self._gone_after_s, turned=self._turned
+            )
+            self._open[address] = (opened, guarded)
+        return self._open[address]

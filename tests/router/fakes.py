@@ -12,6 +12,7 @@ from tests.router.samples import UTC_S
 from understudy.domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
 from understudy.domain.features import FeatureView
 from understudy.domain.snapshots import VersionSpec
+from understudy.domain.versions import VersionRef
 from understudy.features.decisions.record_format import pack_record, record_format
 from understudy.features.ports import UNANSWERED, ViewRead
 
@@ -90,6 +91,8 @@ class FakeScorer:
         self.failing = False
         self.fails_after: int | None = None  # batches
         self.is_closed = False
+        self.is_gone = False  # does not even answer that it is ready
+        self.asked = 0  # how often it was asked for that
         self.refuses: float | None = None  # refuses a batch with this in its first column
         self.answers_nan_for: float | None = None
         self.answers_inf_for: float | None = None
@@ -130,6 +133,11 @@ class FakeScorer:
         if self.failing or (self.fails_after is not None and len(self.batches) >= self.fails_after):
             raise UnavailableError(f"scorer {self.address}", "told to fail")
         await asyncio.sleep(0)
+
+    async def require_ready(self, ref: VersionRef, *, timeout_s: float) -> None:
+        self.asked += 1
+        if self.is_gone:
+            raise UnavailableError(f"scorer {self.address}", "told to be gone")
 
     async def close(self) -> None:
         self.is_closed = True

@@ -1,8 +1,10 @@
-"""ModelStreamInfer under a test's control."""
+"""ModelStreamInfer under a test's control; ModelReady answers that every version is ready."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc
+
+from understudy.oip import inference_pb2 as oip
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -22,6 +24,11 @@ def serving_streams(
 ) -> grpc.GenericRpcHandler:
     """Serve each stream with `serve`."""
     method: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(serve)
+    ready: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(_ready)
     return grpc.method_handlers_generic_handler(
-        "inference.GRPCInferenceService", {"ModelStreamInfer": method}
+        "inference.GRPCInferenceService", {"ModelStreamInfer": method, "ModelReady": ready}
     )
+
+
+async def _ready(_request: bytes, _context: Context) -> bytes:
+    return oip.ModelReadyResponse(ready=True).SerializeToString()

@@ -112,6 +112,19 @@ def test_a_version_of_the_line_acts_whenever_one_answers(
         assert len(answering) < 2 or effective.champion not in answering
 
 
+@given(ready=VERSIONS, unproven=VERSIONS, acting=st.lists(st.integers(1, 6), max_size=2))
+def test_a_version_that_has_not_answered_yet_does_not_act_and_is_withheld_as_such(
+    ready: set[int], unproven: set[int], acting: list[int]
+) -> None:
+    effective = decide_effective(DEPLOYMENT, ready, acting, unproven=unproven)
+
+    assert effective.champion is None or effective.champion in ready
+    assert set(effective.challengers) <= ready
+    for part in effective.withheld:
+        is_unproven = part.version in unproven - ready
+        assert part.reason is (WithheldReason.UNPROVEN if is_unproven else WithheldReason.NOT_READY)
+
+
 @given(
     ready=VERSIONS,
     unanswering=VERSIONS,

@@ -56,6 +56,7 @@ async def test_neither_death_nor_silence_costs_a_call_while_another_process_answ
 ) -> None:
     """One stack for all faults, because its start takes longest. No fallback is declared."""
     monkeypatch.setenv("REGISTRY_SILENT_AFTER_S", "1")
+    monkeypatch.setenv("ROUTER_FEATURE_SLOW_S", "60")  # levels must not tell of the machine
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         await deployed.operator.change(SetCanary(2, 1_000), reason="a challenger")
         await deployed.operator.until_settled(

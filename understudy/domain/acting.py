@@ -17,6 +17,7 @@ class WithheldReason(StrEnum):
     NO_ANSWER = "no_answer"  # hosts report ready scorers, but none answers the router
     BLOCKED = "blocked"  # an operator said that it must not act
     UNSERVABLE = "unservable"  # the router cannot assemble its inputs
+    UNPROVEN = "unproven"  # scorers are said to be ready; none has answered the router yet
 
     def of(self, version: int) -> str:
         """Return the reason as a clause about `version`, for operators."""
@@ -28,6 +29,7 @@ _CLAUSES = {
     WithheldReason.NO_ANSWER: "does not answer",
     WithheldReason.BLOCKED: "is blocked",
     WithheldReason.UNSERVABLE: "cannot be served",
+    WithheldReason.UNPROVEN: "has not answered yet",
 }
 
 

@@ -279,6 +279,7 @@ class UsedScorer(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     BREAKER_OPEN_FIELD_NUMBER: _builtins.int
     LAST_FAILURE_FIELD_NUMBER: _builtins.int
+    UNPROVEN_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     version: _builtins.int
@@ -289,6 +290,8 @@ class UsedScorer(_message.Message):
     """True: the scorer is not asked at present, because it failed too often."""
     last_failure: _builtins.str
     """Reason of the last failure. Not set: there was none."""
+    unproven: _builtins.bool
+    """True: it is said to be ready, has not answered this router yet, and gets no calls until it has."""
     def __init__(
         self,
         *,
@@ -297,10 +300,11 @@ class UsedScorer(_message.Message):
         address: _builtins.str = ...,
         breaker_open: _builtins.bool = ...,
         last_failure: _builtins.str | None = ...,
+        unproven: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure", "last_failure", b"last_failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure", "address", b"address", "breaker_open", b"breaker_open", "last_failure", b"last_failure", "model", b"model", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure", "address", b"address", "breaker_open", b"breaker_open", "last_failure", b"last_failure", "model", b"model", "unproven", b"unproven", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__last_failure: _TypeAlias = _typing.Literal["last_failure"]  # noqa: Y015
     _WhichOneofArgType__last_failure: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure"]  # noqa: Y015

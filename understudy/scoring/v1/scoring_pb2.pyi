@@ -210,6 +210,8 @@ class _WithheldReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Withhe
     """An operator blocked the version."""
     WITHHELD_REASON_UNSERVABLE: _WithheldReason.ValueType  # 4
     """The router cannot assemble the version's inputs."""
+    WITHHELD_REASON_UNPROVEN: _WithheldReason.ValueType  # 5
+    """Scorers of the version are said to be ready, and none has answered the router yet."""
 
 class WithheldReason(_WithheldReason, metaclass=_WithheldReasonEnumTypeWrapper):
     """Reason why a declared share of traffic is not in effect."""
@@ -224,6 +226,8 @@ WITHHELD_REASON_BLOCKED: WithheldReason.ValueType  # 3
 """An operator blocked the version."""
 WITHHELD_REASON_UNSERVABLE: WithheldReason.ValueType  # 4
 """The router cannot assemble the version's inputs."""
+WITHHELD_REASON_UNPROVEN: WithheldReason.ValueType  # 5
+"""Scorers of the version are said to be ready, and none has answered the router yet."""
 Global___WithheldReason: _TypeAlias = WithheldReason  # noqa: Y015
 
 class _FeatureDtype:

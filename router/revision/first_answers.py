@@ -1,0 +1,154 @@
+"""The scorers that have answered this router. Others are unproven: a report alone makes none ready.
+
+A report may be old: a registry names silent hosts, and a router remembers scorers over its own
+restarts. So each reported scorer is asked once before it gets a call, and again until it answers.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+import structlog
+
+from router.ports import ClosableScorer
+from understudy.domain.errors import UnderstudyError
+from understudy.domain.snapshots import News, ScorerState, Snapshot
+from understudy.domain.versions import VersionRef
+
+_ASK_LIMIT_S = 1.0
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedScorer:
+    """A scorer that is said to be ready."""
+
+    ref: VersionRef
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnprovenScorer:
+    """A scorer that is said to be ready, and has not answered yet."""
+
+    scorer: ReportedScorer
+    why: str  # the last failure; "" before the first one
+
+
+class _Asking:
+    """The asking of one scorer, until it answers."""
+
+    def __init__(self) -> None:
+        self.was_asked = asyncio.Event()
+        self.why = ""
+        self.task: asyncio.Task[None] | None = None
+
+
+class FirstAnswers:
+    """Asks reported scorers whether they serve their versions."""
+
+    def __init__(
+        self,
+        scorer_at: Callable[[str], ClosableScorer],
+        tasks: asyncio.TaskGroup,
+        *,
+        answered: Callable[[], None],
+    ) -> None:
+        """`answered` is called when a scorer has answered for the first time."""
+        self._scorer_at = scorer_at
+        self._tasks = tasks
+        self._answered = answered
+        self._proven: frozenset[ReportedScorer] = frozenset()
+        self._asking: dict[ReportedScorer, _Asking] = {}
+
+    async def ask(self, reported: AbstractSet[ReportedScorer]) -> None:
+        """Ask scorers that are new in `reported`; return when each of them was asked once.
+
+        That takes at most a second. Scorers that do not answer are asked again in the background;
+        those that are no longer reported are forgotten.
+        """
+        self._forget_all_but(reported)
+        new = reported - self._proven - self._asking.keys()
+        for scorer in new:
+            self._asking[scorer] = asking = _Asking()
+            name = f"first answer:{scorer.ref}"
+            asking.task = self._tasks.create_task(self._until_answered(scorer, asking), name=name)
+        for asking in [self._asking[scorer] for scorer in new]:
+            await asking.was_asked.wait()
+
+    def proven(
+        self, reported: Mapping[VersionRef, Sequence[str]]
+    ) -> dict[VersionRef, tuple[str, ...]]:
+        """Return the addresses in `reported` that have answered; versions without one are left out."""
+        found = {
+            ref: tuple(each for each in addresses if ReportedScorer(ref, each) in self._proven)
+            for ref, addresses in reported.items()
+        }
+        return {ref: addresses for ref, addresses in found.items() if addresses}
+
+    def unproven(self) -> Iterator[UnprovenScorer]:
+        for scorer, asking in self._asking.items():
+            yield UnprovenScorer(scorer, asking.why)
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._forget_all_but(frozenset())
+
+    async def _until_answered(self, scorer: ReportedScorer, asking: _Asking) -> None:
+        pause_s = _FIRST_PAUSE_S
+        try:
+            while (why := await self._failure(scorer)) is not None:
+                if not asking.why:
+                    _log.warning(
+                        "scorer_unproven", version=str(scorer.ref), address=scorer.address, why=why
+                    )
+                asking.why = why
+                asking.was_asked.set()
+                await asyncio.sleep(pause_s)
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+            self._proven |= {scorer}
+            del self._asking[scorer]
+            self._answered()
+        finally:
+            asking.was_asked.set()
+
+    async def _failure(self, scorer: ReportedScorer) -> str | None:
+        """Ask once; return the reason if the scorer does not answer that it is ready."""
+        try:
+            at = self._scorer_at(scorer.address)
+            await at.require_ready(scorer.ref, timeout_s=_ASK_LIMIT_S)
+        except UnderstudyError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - boundary: a bug must not end the other tasks
+            _log.exception("first_answer_failed", address=scorer.address)
+            return type(error).__name__
+        return None
+
+    def _forget_all_but(self, reported: AbstractSet[ReportedScorer]) -> None:
+        self._proven &= reported
+        for gone in self._asking.keys() - reported:
+            if (task := self._asking.pop(gone).task) is not None:
+                task.cancel()
+
+
+def reported_addresses(snapshot: Snapshot) -> dict[VersionRef, tuple[str, ...]]:
+    """Return the addresses of scorers said to be ready, those of hosts that report first."""
+    reporting = {host.host_id for host in snapshot.hosts if host.news is News.REPORTING}
+    found: dict[VersionRef, list[tuple[bool, str]]] = {}
+    for process in snapshot.scorers:
+        if process.state is ScorerState.READY and process.address:
+            by_hearsay = process.host_id not in reporting
+            found.setdefault(process.ref, []).append((by_hearsay, process.address))
+    return {ref: tuple(address for _, address in sorted(each)) for ref, each in found.items()}
+
+
+def reported_scorers(snapshot: Snapshot) -> frozenset[ReportedScorer]:
+    """Return the scorers said to be ready."""
+    return frozenset(
+        ReportedScorer(ref, address)
+        for ref, addresses in reported_addresses(snapshot).items()
+        for address in addresses
+    )
