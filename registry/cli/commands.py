@@ -30,10 +30,9 @@ from registry.cli.output import (
     print_history,
     print_report,
     print_restore,
-    print_version,
-    print_versions,
 )
 from registry.cli.status_output import print_status
+from registry.cli.version_output import print_version, print_versions
 from understudy.control.client import DEFAULT_REGISTRY, NewVersion, RegistryClient
 from understudy.control.wire import file_from_wire
 from understudy.domain.errors import CheckFailedError, Fault, InvalidInputError, RefusedError
@@ -136,9 +135,10 @@ def list_(
     registry: Registry = DEFAULT_REGISTRY,
     output: Output = Format.TABLE,
 ) -> None:
-    """List versions."""
+    """List versions with their parts."""
     with RegistryClient(registry) as client:
-        print_versions(client.list_versions(model or None), output)
+        found = client.list_versions(model or None)
+        print_versions(found, client.get_status(model or None), output)
 
 
 @app.command()
@@ -148,10 +148,11 @@ def show(
     registry: Registry = DEFAULT_REGISTRY,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show a version with its provenance record."""
+    """Show a version with its part and its provenance record."""
     with RegistryClient(registry) as client:
         ref = parse_version(model, version)
-        print_version(client.get_version(ref.model, ref.number), output)
+        found = client.get_version(ref.model, ref.number)
+        print_version(found, client.get_status(ref.model), output)
 
 
 class ExportFormat(StrEnum):

@@ -1,12 +1,14 @@
 """`understudy registry contract`: show the request contract, or change it on purpose."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from registry.cli.contract_output import print_contract, print_contract_change
-from registry.cli.options import Actor, DryRun, Expect, Model, Registry
+from registry.cli.make_change import report_change
+from registry.cli.options import Actor, DryRun, Expect, Model, Registry, Wait
 from registry.decisions.refused_requests import Counted
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.control.contract_wire import contract_from_wire
@@ -43,6 +45,7 @@ def contract(
     reason: Annotated[str | None, typer.Option(help="why; goes to the audit log")] = None,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
@@ -79,7 +82,14 @@ def contract(
             response = client.change(
                 name, ChangeContract(change), reason=reason, expect_revision=expected
             )
-    print_contract_change(response, counted, output)
+        report_change(
+            client,
+            response,
+            output,
+            wait=wait,
+            print_table=lambda: print_contract_change(response, counted),
+            more={"logged_requests": None if counted is None else asdict(counted)},
+        )
 
 
 def _count(logs: Path, model: str, response: pb.ChangeDeploymentResponse) -> Counted:

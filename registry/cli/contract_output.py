@@ -1,7 +1,6 @@
 """Output of request contracts and of their changes."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from registry.decisions.refused_requests import Counted
 from understudy.control.wire import version_from_wire
@@ -26,14 +25,8 @@ def print_contract(deployment: pb.Deployment, output: Format) -> None:
     screen.table(("part", "names"), contract_rows(deployment.contract, most_names=None))
 
 
-def print_contract_change(
-    response: pb.ChangeDeploymentResponse, counted: Counted | None, output: Format
-) -> None:
-    """Print both contracts and the logged requests that the new one refuses."""
-    if output is Format.JSON:
-        content = message_value(response)
-        print_json({**content, "logged_requests": None if counted is None else asdict(counted)})
-        return
+def print_contract_change(response: pb.ChangeDeploymentResponse, counted: Counted | None) -> None:
+    """Print both contracts and the logged requests that the new one refuses, for people."""
     before, after, screen = response.before, response.after, Screen()
     verb = "" if response.applied else " would be"
     screen.say(f"{after.model}: revision {before.revision} ->{verb} revision {after.revision}")

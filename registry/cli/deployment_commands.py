@@ -18,6 +18,7 @@ from registry.cli.options import (
     Number,
     Reason,
     Registry,
+    Wait,
 )
 from understudy.control.client import DEFAULT_REGISTRY
 from understudy.domain.changes import (
@@ -50,13 +51,14 @@ def deploy(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Make a version the champion."""
     ref = parse_version(model, version)
-    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
     make_change(ref.model, DeployChampion(ref.number), how)
 
 
@@ -75,13 +77,14 @@ def shadow(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Let a version rehearse on mirrored traffic, unseen by callers."""
     ref = parse_version(model, version)
-    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
     share_bp, number = parse_share(sample, "--sample"), ref.number
     change = SetShadow(number, share_bp, refuse_defaults) if share_bp else RemoveShadow(number)
     make_change(ref.model, change, how)
@@ -98,13 +101,14 @@ def canary(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Give a challenger a share of live traffic."""
     ref = parse_version(model, version)
-    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
     share_bp, number = parse_share(weight, "--weight"), ref.number
     make_change(ref.model, SetCanary(number, share_bp) if share_bp else RemoveCanary(number), how)
 
@@ -117,12 +121,13 @@ def promote(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Make a challenger the champion; without a version, the only one."""
-    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
     if version is None and "@" not in model:
         make_change(checked_model_name(model), Promote(), how)
     else:
@@ -137,12 +142,13 @@ def undeploy(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """End a deployment: callers get NOT_FOUND, its scorers end. A rollback begins it again."""
-    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
     make_change(checked_model_name(model), Undeploy(), how)
 
 
@@ -161,12 +167,13 @@ def fallback(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Set the answers for a model that fails; replaces the whole ladder, no option clears it."""
-    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
     ladder = Fallback(
         version=version,
         last_score_max_age_s=last_score_max_age_s,
@@ -183,12 +190,13 @@ def threshold(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Set the score from which callers decide, or take it away."""
-    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
     make_change(checked_model_name(model), SetThreshold(value), how)
 
 
@@ -200,12 +208,13 @@ def rules(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Replace the rules that decide before the model."""
-    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
     make_change(checked_model_name(model), SetRules(_load_rules(file)), how)
 
 

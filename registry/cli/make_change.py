@@ -1,11 +1,22 @@
-"""The way in which all commands make a change of a deployment."""
+"""The way in which all commands make a change of a deployment, and report its effect."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from registry.cli.await_effect import (
+    Effect,
+    await_effect,
+    awaited_change,
+    looking_at,
+)
 from registry.cli.output import print_change
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import Change, Rollback
+from understudy.registry.v1 import registry_pb2 as pb
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.message_values import message_value
 from understudy.runtime.terminal.output_option import Format
+from understudy.runtime.terminal.screen import Screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +26,19 @@ class ChangeOptions:
     reason: str
     dry_run: bool
     expect_revision: int | None
+    wait: bool
     registry: str
     actor: str | None
     output: Format
 
 
 def make_change(model: str, change: Change, how: ChangeOptions) -> None:
-    """Make the change, or plan it, and print its effect."""
+    """Make the change, or plan it, and print its effect.
+
+    Raises:
+        LaggingError: it was made, but is not in effect after 60 seconds.
+        UnderstudyError: see `RegistryClient.change`.
+    """
     with RegistryClient(how.registry, actor=how.actor) as client:
         response = client.change(
             model,
@@ -30,4 +47,58 @@ def make_change(model: str, change: Change, how: ChangeOptions) -> None:
             dry_run=how.dry_run,
             expect_revision=how.expect_revision,
         )
-    print_change(response, how.output, is_rollback=isinstance(change, Rollback))
+        is_rollback = isinstance(change, Rollback)
+        report_change(
+            client,
+            response,
+            how.output,
+            wait=how.wait,
+            print_table=lambda: print_change(response, is_rollback=is_rollback),
+        )
+
+
+def report_change(
+    client: RegistryClient,
+    response: pb.ChangeDeploymentResponse,
+    output: Format,
+    *,
+    wait: bool,
+    print_table: Callable[[], None],
+    more: Mapping[str, object] | None = None,
+) -> None:
+    """Print a change at once, and its effect after the wait; JSON is printed once, at the end.
+
+    Args:
+        client: of the registry that answered.
+        response: its answer.
+        output: table or JSON.
+        wait: whether to wait for the effect; a dry run has none.
+        print_table: prints the change for people.
+        more: further content of the JSON document.
+
+    Raises:
+        LaggingError: the change was made, but is not in effect after 60 seconds.
+    """
+    if output is Format.TABLE:
+        print_table()
+    awaited, effect = awaited_change(response), None
+    try:
+        if wait and response.applied:
+            look = looking_at(client, awaited.model)
+            effect = await_effect(awaited, look, Screen(stderr=True))
+    finally:  # also if the wait is interrupted: the change was made
+        if output is Format.JSON:
+            print_json({**message_value(response), **(more or {}), "effect": effect})
+    if effect is None:
+        return
+    if output is Format.TABLE and not effect.lagging:
+        Screen().say(_shown_effect(effect))
+    effect.check(awaited)
+
+
+def _shown_effect(effect: Effect) -> str:
+    silent = f"; silent, not waited for: {', '.join(effect.silent)}" if effect.silent else ""
+    if not effect.routers:
+        return f"declared; no router reports, so no call is answered by it{silent}"
+    routers = "1 router" if effect.routers == 1 else f"{effect.routers} routers"
+    return f"in effect in {routers} after {effect.waited_s:.1f} s{silent}"

@@ -16,6 +16,10 @@ Expect = Annotated[
     int | None,
     typer.Option("--expect-revision", min=0, help="refuse unless this is the current revision"),
 ]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait/--no-wait", help="wait until routers and hosts act on it, at most 60 s"),
+]
 Model = Annotated[str, typer.Argument(help="name of the model")]
 AnyModel = Annotated[str, typer.Argument(help="name of the model [all]")]
 ModelOrVersion = Annotated[str, typer.Argument(help="MODEL, or MODEL@NUMBER without a version")]

@@ -4,17 +4,15 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from registry.cli.contract_output import contract_rows, needs_rows
+from registry.cli.contract_output import contract_rows
 from understudy.control.wire_enums import shown_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.message_values import message_value
 from understudy.runtime.terminal.output_option import Format
-from understudy.runtime.terminal.plain_text import shown
 from understudy.runtime.terminal.screen import Screen
 
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -44,56 +42,8 @@ def print_report(
         screen.say("complete: the gate finds nothing; nothing was registered")
 
 
-def print_versions(versions: Sequence[pb.Version], output: Format) -> None:
-    if output is Format.JSON:
-        print_json([_version_dict(each) for each in versions])
-        return
-    Screen().table(
-        ("version", "artifact", "provenance", "registered", "by"),
-        [
-            (
-                f"{each.ref.model}@{each.ref.number}",
-                each.artifact_digest[:DIGEST_SHOWN],
-                each.provenance_digest[:DIGEST_SHOWN],
-                shown_time(each.registered_at),
-                each.registered_by,
-            )
-            for each in versions
-        ],
-    )
-
-
-def print_version(version: pb.Version, output: Format) -> None:
-    if output is Format.JSON:
-        print_json(_version_dict(version))
-        return
-    score = version.score_output
-    Screen().table(
-        ("field", "value"),
-        [
-            ("version", f"{version.ref.model}@{version.ref.number}"),
-            (
-                "registered",
-                f"{shown(shown_time(version.registered_at))} by {version.registered_by}",
-            ),
-            ("artifact", version.artifact_digest),
-            ("provenance", version.provenance_digest),
-            ("inputs", _tensors(version.inputs)),
-            ("outputs", _tensors(version.outputs)),
-            ("score", f"{score.output}, column {score.column}"),
-            ("features", "\n".join(version.feature_set)),
-            *needs_rows(version),
-            ("record", json.dumps(json.loads(version.provenance_json), indent=1)),
-        ],
-    )
-
-
-def print_change(
-    response: pb.ChangeDeploymentResponse, output: Format, *, is_rollback: bool
-) -> None:
-    if output is Format.JSON:
-        print_json(message_value(response))
-        return
+def print_change(response: pb.ChangeDeploymentResponse, *, is_rollback: bool) -> None:
+    """Print a change of a deployment as a table."""
     before, after, screen = response.before, response.after, Screen()
     current = f"revision {before.revision}" if response.HasField("before") else "not deployed"
     verb = "" if response.applied else " would be"
@@ -241,15 +191,5 @@ def _fallback(fallback: pb.Fallback) -> str:
     return ", ".join(steps)
 
 
-def _tensors(tensors: Iterable[pb.TensorSpec]) -> str:
-    return "\n".join(f"{t.name} {t.datatype} {list(t.shape)}" for t in tensors)
-
-
 def shown_time(at: Timestamp) -> datetime:
     return at.ToDatetime(tzinfo=UTC).replace(microsecond=0)
-
-
-def _version_dict(version: pb.Version) -> dict[str, Any]:
-    content = message_value(version)
-    content["provenance"] = json.loads(content.pop("provenance_json") or "null")
-    return content

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from registry.cli.make_change import ChangeOptions, make_change
-from registry.cli.options import Actor, DryRun, Expect, Model, Registry
+from registry.cli.options import Actor, DryRun, Expect, Model, Registry, Wait
 from registry.cli.output import deployment_parts, shown_time
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.domain.changes import Rollback
@@ -36,6 +36,7 @@ def rollback(
     ] = None,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
@@ -56,7 +57,7 @@ def rollback(
         return
     if reason is None:
         raise InvalidInputError.of("--reason", read=None, accepted="the reason of the rollback")
-    how = ChangeOptions(reason, dry_run, expect_revision, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
     make_change(name, Rollback(to_revision), how)
 
 

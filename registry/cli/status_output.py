@@ -100,14 +100,48 @@ def _standby(deployment: pb.Deployment) -> str:
     return ", ".join(f"@{number}" for number in deployment.standby)
 
 
+def parts_of(ref: pb.VersionRef, status: pb.GetStatusResponse) -> list[str]:
+    """Return the parts of a version: those that its deployment declares, and the one it acts in."""
+    declared = [
+        part
+        for each in status.deployments
+        if each.model == ref.model
+        for part in _declared_parts(each, ref.number)
+    ]
+    acting = [
+        f"acts as champion: {_acting(deployment, status)}"
+        for deployment in status.deployments
+        for each in status.acting
+        if deployment.model == each.model == ref.model and each.version == ref.number
+    ]
+    return [*declared, *acting]
+
+
+def _declared_parts(deployment: pb.Deployment, number: int) -> Iterator[str]:
+    if deployment.champion == number:
+        yield "champion"
+    for name, shares in (
+        ("challenger", [(c.version, c.weight_bp) for c in deployment.challengers]),
+        ("shadow", [(s.version, s.sample_bp) for s in deployment.shadows]),
+    ):
+        yield from (f"{name} {bp / 100:g}%" for version, bp in shares if version == number)
+    if deployment.fallback.HasField("version") and deployment.fallback.version == number:
+        yield "fallback"
+    if number in deployment.standby:
+        yield "standby"
+    if number in deployment.blocked:
+        yield "blocked"
+
+
 def _acting(deployment: pb.Deployment, status: pb.GetStatusResponse) -> str:
     """Return the version that acts as champion, and why it is not the declared one."""
     found = [each for each in status.acting if each.model == deployment.model]
     if not found:
         return "not reported"
     acting = acting_from_wire(found[0])
+    since = shown(shown_time(found[0].since))
     if acting.because is None:
-        return f"@{acting.version}"
+        return f"@{acting.version} since {since}"
     errors = [
         each.last_error
         for each in status.scorers
@@ -115,7 +149,6 @@ def _acting(deployment: pb.Deployment, status: pb.GetStatusResponse) -> str:
         and each.last_error
     ]
     why = f": {errors[0]}" if errors else ""
-    since = shown(shown_time(found[0].since))
     return f"@{acting.version} since {since}, because {acting.because.of(deployment.champion)}{why}"
 
 

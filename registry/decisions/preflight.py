@@ -62,4 +62,4 @@ def scorer_faults(processes: Sequence[ScorerProcess]) -> Iterator[str]:
     for each in processes:
         if each.state in _FAILED:
             why = f": {each.last_error}" if each.last_error else ""
-            yield f"its scorer on {each.host_id} is {each.state.value.replace('_', ' ')}{why}"
+            yield f"its scorer on {each.host_id} has state {each.state.value}{why}"

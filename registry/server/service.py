@@ -116,6 +116,8 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     ) -> pb.ListVersionsResponse:
         model = model_of(request)
         found = await self._read(lambda c: versions.list_versions(c, model))
+        if model is not None and not found:
+            raise NotFoundError("model", model)
         return pb.ListVersionsResponse(
             versions=[stored_version_to_wire(each, with_record=False) for each in found]
         )

@@ -99,6 +99,7 @@ def test_a_dry_run_prints_and_changes_nothing(unchanged: str, tmp_path: Path) ->
         (("rollback", "FRAUD", *REASON), USAGE, "model"),
         (("history", "absent"), USAGE, "does not exist"),
         (("status", "absent"), USAGE, "model absent does not exist"),
+        (("list", "absent"), USAGE, "model absent does not exist"),
         (("show", "fraud@9"), USAGE, "does not exist"),
     ],
 )

@@ -137,6 +137,16 @@ class UnavailableError(UnderstudyError):
         self.why = why
 
 
+class LaggingError(UnavailableError):
+    """A change was made and stays made, but it is not in effect everywhere in time."""
+
+    def __init__(self, subject: str, *, waited_s: float, lagging: Sequence[str]) -> None:
+        listed = "; ".join(lagging)
+        super().__init__(subject, listed)
+        self.args = (f"{subject} was made, but is not in effect after {waited_s:.0f} s: {listed}",)
+        self.lagging = tuple(lagging)
+
+
 class CorruptedError(UnderstudyError):
     """The bytes do not match their digest. Nothing was done with them."""
 

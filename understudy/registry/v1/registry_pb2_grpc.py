@@ -156,7 +156,8 @@ class RegistryServiceServicer(object):
     def ListVersions(self, request, context):
         """Lists versions, without their provenance records.
 
-        INVALID_ARGUMENT: not a valid name of a model.
+        INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the named model is
+        registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

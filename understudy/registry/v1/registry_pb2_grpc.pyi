@@ -63,7 +63,8 @@ class RegistryServiceStub:
     ListVersions: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListVersionsRequest, _registry_pb2.ListVersionsResponse]
     """Lists versions, without their provenance records.
 
-    INVALID_ARGUMENT: not a valid name of a model.
+    INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the named model is
+    registered.
     """
     GetVersion: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetVersionRequest, _registry_pb2.GetVersionResponse]
     """Returns one version with its provenance record.
@@ -184,7 +185,8 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     ListVersions: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListVersionsRequest, _registry_pb2.ListVersionsResponse]  # type: ignore[assignment]
     """Lists versions, without their provenance records.
 
-    INVALID_ARGUMENT: not a valid name of a model.
+    INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the named model is
+    registered.
     """
     GetVersion: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetVersionRequest, _registry_pb2.GetVersionResponse]  # type: ignore[assignment]
     """Returns one version with its provenance record.
@@ -320,7 +322,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_pb2.ListVersionsResponse, _abc.Awaitable[_registry_pb2.ListVersionsResponse]]:
         """Lists versions, without their provenance records.
 
-        INVALID_ARGUMENT: not a valid name of a model.
+        INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the named model is
+        registered.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,79 @@
+"""Output of registered versions, each with the part that it plays."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from registry.cli.contract_output import needs_rows
+from registry.cli.output import DIGEST_SHOWN, shown_time
+from registry.cli.status_output import parts_of
+from understudy.registry.v1 import registry_pb2 as pb
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.message_values import message_value
+from understudy.runtime.terminal.output_option import Format
+from understudy.runtime.terminal.plain_text import shown
+from understudy.runtime.terminal.screen import Screen
+
+
+def print_versions(
+    versions: Sequence[pb.Version], status: pb.GetStatusResponse, output: Format
+) -> None:
+    """Print versions with their parts."""
+    if output is Format.JSON:
+        print_json([_version_dict(each, status) for each in versions])
+        return
+    Screen().table(
+        ("version", "part", "artifact", "provenance", "registered", "by"),
+        [
+            (
+                f"{each.ref.model}@{each.ref.number}",
+                _shown_parts(each, status),
+                each.artifact_digest[:DIGEST_SHOWN],
+                each.provenance_digest[:DIGEST_SHOWN],
+                shown_time(each.registered_at),
+                each.registered_by,
+            )
+            for each in versions
+        ],
+    )
+
+
+def print_version(version: pb.Version, status: pb.GetStatusResponse, output: Format) -> None:
+    """Print one version with its parts and its record."""
+    if output is Format.JSON:
+        print_json(_version_dict(version, status))
+        return
+    score = version.score_output
+    Screen().table(
+        ("field", "value"),
+        [
+            ("version", f"{version.ref.model}@{version.ref.number}"),
+            ("part", _shown_parts(version, status)),
+            (
+                "registered",
+                f"{shown(shown_time(version.registered_at))} by {version.registered_by}",
+            ),
+            ("artifact", version.artifact_digest),
+            ("provenance", version.provenance_digest),
+            ("inputs", _tensors(version.inputs)),
+            ("outputs", _tensors(version.outputs)),
+            ("score", f"{score.output}, column {score.column}"),
+            ("features", "\n".join(version.feature_set)),
+            *needs_rows(version),
+            ("record", json.dumps(json.loads(version.provenance_json), indent=1)),
+        ],
+    )
+
+
+def _shown_parts(version: pb.Version, status: pb.GetStatusResponse) -> str:
+    return "; ".join(parts_of(version.ref, status)) or "none"
+
+
+def _tensors(tensors: Iterable[pb.TensorSpec]) -> str:
+    return "\n".join(f"{t.name} {t.datatype} {list(t.shape)}" for t in tensors)
+
+
+def _version_dict(version: pb.Version, status: pb.GetStatusResponse) -> dict[str, Any]:
+    content = message_value(version)
+    content["provenance"] = json.loads(content.pop("provenance_json") or "null")
+    return {**content, "parts": parts_of(version.ref, status)}
