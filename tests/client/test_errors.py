@@ -76,7 +76,6 @@ def detailed(code: grpc.StatusCode, *details: Any) -> tuple[tuple[str, bytes], .
         (Code.UNAUTHENTICATED, AccessRefusedError),
         (Code.RESOURCE_EXHAUSTED, RequestTooLargeError),  # a full server gives a time
         (Code.DEADLINE_EXCEEDED, DeadlineExceededError),
-        (Code.INTERNAL, ScoringError),
     ],
 )
 async def test_the_class_of_an_error_says_who_must_act(
@@ -88,9 +87,18 @@ async def test_the_class_of_an_error_says_who_must_act(
         await score(target, 60.0)
 
     error = failed.value
-    if status is not Code.INTERNAL or "streaming" not in score.__name__:  # a stream repeats it
-        assert type(error) is kind
+    assert type(error) is kind
     assert (error.code(), error.details()) == (status, "scripted")
+
+
+@both_clients
+async def test_a_defect_of_the_server_has_no_class_of_its_own(score: Score) -> None:
+    service = ScriptedService(status=Code.INTERNAL, failures=100)
+
+    with served(service) as target, pytest.raises(ScoringError) as failed:
+        await score(target, 60.0)
+
+    assert type(failed.value) is ScoringError
 
 
 @both_clients
