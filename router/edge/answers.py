@@ -48,7 +48,7 @@ class ProtobufResponder:
             else:
                 message.request_id = call.request_id
                 message.score = scores[at]
-                message.decision = _decision(scores[at], call, deployment)
+                message.decision = _decision(scores[at], _threshold(call, deployment))
                 named = _special_served_by(answered.served, call) or plain
                 if named is not set_now:
                     message.served_by.CopyFrom(named)
@@ -91,8 +91,11 @@ def _special_served_by(served: Served, call: Call) -> pb.ServedBy | None:
     return served_by(served, (assigned.arm, assigned.version), digests=call.include_digests)
 
 
-def _decision(score: float, call: Call, deployment: Deployment) -> pb.Decision.ValueType:
-    threshold = call.threshold if call.threshold is not None else deployment.decision_threshold
+def _threshold(call: Call, deployment: Deployment) -> float | None:
+    return call.threshold if call.threshold is not None else deployment.decision_threshold
+
+
+def _decision(score: float, threshold: float | None) -> pb.Decision.ValueType:
     if threshold is None:
         return pb.DECISION_UNSPECIFIED
     return pb.DECISION_AT_OR_ABOVE if score >= threshold else pb.DECISION_BELOW
@@ -136,7 +139,10 @@ def _set_rule(
 
 
 def _set_outputs(
-    message: pb.ScoreResponse, answered: Answered, wanted: Sequence[str], row: int
+    message: pb.ScoreResponse | pb.CandidateResult,
+    answered: Answered,
+    wanted: Sequence[str],
+    row: int,
 ) -> None:
     message.ClearField("outputs")
     if answered.rule_rows is not None and answered.rule_rows[row] != NO_RULE:
@@ -182,18 +188,31 @@ def _add_results(
     scored = scored[: candidates.top_k]
     rows = scored.tolist()
     _add_scored(message, candidates, rows, scores[scored].tolist())
-    if answered.levels is not None:
-        for result, level in zip(
-            message.results, answered.levels[at + scored].tolist(), strict=True
-        ):
-            result.level = _LEVELS[level]
-    if answered.rule_rows is not None:
-        for result, row in zip(message.results, rows, strict=True):
-            _set_rule(result, answered, deployment, at + row)
+    _set_details(message.results, answered, deployment, call, at + scored)
     failed = _failed(candidates, np.flatnonzero(~is_finite).tolist())
     message.results.extend(failed)
     if failed and not is_ranked:
         message.results.sort(key=_place)
+
+
+def _set_details(
+    results: Sequence[pb.CandidateResult],
+    answered: Answered,
+    deployment: Deployment,
+    call: Call,
+    rows: NDArray[np.intp],
+) -> None:
+    """Set the fields that most calls do not need, of the results of `rows` of the batch."""
+    if answered.levels is not None:
+        for result, level in zip(results, answered.levels[rows].tolist(), strict=True):
+            result.level = _LEVELS[level]
+    if (threshold := _threshold(call, deployment)) is not None:
+        for result in results:
+            result.decision = _decision(result.score, threshold)
+    if answered.rule_rows is not None or call.outputs:
+        for result, row in zip(results, rows.tolist(), strict=True):
+            _set_rule(result, answered, deployment, row)
+            _set_outputs(result, answered, call.outputs, row)
 
 
 def _add_scored(

@@ -6,7 +6,7 @@ from typing import Any
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureScalar
 
-MOST_ENTRIES = {"entities": 32, "features": 4096}  # of a row
+MOST_IN_A_REQUEST = {"entities": 32, "features": 4096, "outputs": 64}  # entries
 
 
 def check_sizes(request: Any, most: Mapping[str, int]) -> None:

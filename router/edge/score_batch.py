@@ -8,7 +8,7 @@ from router.admission.candidates import CandidateChecks
 from router.admission.turns import in_turns
 from router.calls.call import Arrival, Call
 from router.decisions.budget import answer_by_s
-from router.edge.request_values import MOST_ENTRIES, check_sizes, scalars, text_of, texts
+from router.edge.request_values import MOST_IN_A_REQUEST, check_sizes, scalars, text_of, texts
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureScalar
 from understudy.runtime.parsing_in_parts import Parted, PartedForm
@@ -35,7 +35,10 @@ class BatchReader:
             pb.ScoreBatchRequest,
             "candidates",
             admission.most_candidates,
-            most_in_part={**MOST_ENTRIES, "candidates.features": MOST_ENTRIES["features"]},
+            most_in_part={
+                **MOST_IN_A_REQUEST,
+                "candidates.features": MOST_IN_A_REQUEST["features"],
+            },
             most_others=_MOST_OTHER_FIELDS,
         )
 
@@ -62,13 +65,18 @@ class BatchReader:
             DeadlinePassedError: reading took as long as the call has.
         """
         request = parted.message
-        check_sizes(request, MOST_ENTRIES)
+        check_sizes(request, MOST_IN_A_REQUEST)
         asked = Asked(
             model=request.model,
             request_id=text_of(request, "request_id"),
             unit_key=text_of(request, "unit_key"),
             entities=texts(request.entities),
             features=scalars(request.features),
+            threshold=(
+                request.decision_threshold if request.HasField("decision_threshold") else None
+            ),
+            outputs=request.outputs,
+            include_digests=request.include_digests,
         )
         wanted = AskedCandidates(
             entity=request.candidate_entity,

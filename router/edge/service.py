@@ -14,7 +14,7 @@ from router.calls.call import Arrival, Call
 from router.decisions.priority import Priority
 from router.edge.explain import explain
 from router.edge.outcomes import OutcomeRecorder, rows_of_outcomes
-from router.edge.request_values import MOST_ENTRIES, check_sizes, scalars, text_of, texts
+from router.edge.request_values import MOST_IN_A_REQUEST, check_sizes, scalars, text_of, texts
 from router.edge.score_batch import BatchReader
 from router.edge.score_stream import OpenLimits, ScoreStream
 from router.pipeline import Pipeline
@@ -26,13 +26,11 @@ from understudy.runtime.rpc_boundary import Context, peer_of
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
-_MOST_OUTPUTS = 64
-_MOST_IN_A_ROW = {**MOST_ENTRIES, "outputs": _MOST_OUTPUTS}
 _MOST_FIELDS_OF_A_ROW = 8_192
-_SCORE_FORM = RequestForm(pb.ScoreRequest, _MOST_IN_A_ROW, most_fields=_MOST_FIELDS_OF_A_ROW)
+_SCORE_FORM = RequestForm(pb.ScoreRequest, MOST_IN_A_REQUEST, most_fields=_MOST_FIELDS_OF_A_ROW)
 _STREAM_FORM = RequestForm(
     pb.ScoreStreamRequest,
-    {f"request.{path}": most for path, most in _MOST_IN_A_ROW.items()},
+    {f"request.{path}": most for path, most in MOST_IN_A_REQUEST.items()},
     most_fields=_MOST_FIELDS_OF_A_ROW,
 )
 
@@ -177,7 +175,7 @@ class ScoringService:
     def _admit_request(self, request: pb.ScoreRequest, call: UnreadCall) -> Call:
         call.request_id = request.request_id
         if request.features or request.outputs or len(request.entities) > 1:
-            check_sizes(request, _MOST_IN_A_ROW)
+            check_sizes(request, MOST_IN_A_REQUEST)
         return self._admission.admit(
             Asked(
                 model=request.model,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from understudy.client.answers import Decision, ScoreAnswer, StreamAnswer
+from understudy.client.answers import BatchAnswer, Decision, ScoreAnswer, StreamAnswer
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 
@@ -43,6 +43,29 @@ def test_an_answer_shows_the_content_of_its_message() -> None:
     assert (answer.degradation.level, answer.timing.total_us) == (pb.DEGRADATION_LEVEL_FULL, 900)
     assert answer.rule == pb.AppliedRule(name="large", action="review")
     assert answer.outputs == {"probabilities": (0.75, 0.25)}
+
+
+def test_the_decision_of_a_candidate_refuses_to_be_a_truth_value_too() -> None:
+    result = pb.CandidateResult(id="a", score=0.5, decision=pb.DECISION_BELOW)
+    (candidate,) = BatchAnswer(pb.ScoreBatchResponse(results=[result])).results
+
+    with pytest.raises(TypeError, match=r"answer\.decision is Decision\.BELOW"):
+        _ = not candidate.decision
+
+    assert candidate.decision is Decision.BELOW
+
+
+def test_a_candidate_has_a_score_or_an_error() -> None:
+    results = [
+        pb.CandidateResult(id="a", score=0.0, outputs=[pb.Output(name="why", values=[1.0])]),
+        pb.CandidateResult(id="b", index=1, error=pb.Error(code=3)),
+    ]
+    scored, failed = BatchAnswer(pb.ScoreBatchResponse(results=results)).results
+
+    assert (scored.id, scored.score, scored.error) == ("a", 0.0, None)
+    assert scored.outputs == {"why": (1.0,)}
+    assert (failed.index, failed.score, failed.error) == (1, None, pb.Error(code=3))
+    assert failed.decision is Decision.UNSPECIFIED
 
 
 def test_an_answer_without_a_deciding_rule_has_none() -> None:

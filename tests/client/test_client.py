@@ -294,12 +294,17 @@ def test_a_batch_asks_for_each_candidate_with_its_own_features() -> None:
             entities={"user": "u1"},
             top_k=1,
             sort=True,
+            decision_threshold=0.4,
+            outputs=("why",),
+            include_digests=True,
         )
 
     (asked,) = service.batches
     assert [result.id for result in answer.results] == ["a", "b"]
     assert asked.candidates[0].features["price"].number == 1.5
     assert (asked.candidate_entity, asked.top_k, asked.sort) == ("item", 1, True)
+    assert (asked.decision_threshold, list(asked.outputs)) == (0.4, ["why"])
+    assert asked.include_digests
 
 
 def test_candidates_may_be_plain_ids() -> None:

@@ -86,3 +86,28 @@ async def test_candidates_at_full_level_are_not_degraded_by_others() -> None:
         ("u1", pb.DEGRADATION_LEVEL_FULL),
         ("nobody", pb.DEGRADATION_LEVEL_FEATURES),
     ]
+
+
+@pytest.mark.parametrize("own_threshold", [None, 40.0])
+async def test_a_candidate_is_answered_like_a_call_of_its_own(own_threshold: float | None) -> None:
+    rule = Rule("large", "amount", RuleOperator.GREATER, 7.0, "review", 1.0)
+    units = ["u3", "u9", "u7", "u2"]
+    async with open_world() as world:
+        await two_arms(world, challengers=(), rules=(rule,), decision_threshold=25.0)
+
+        answer = await world.score_batch(
+            units, threshold=own_threshold, outputs=("score",), include_digests=True
+        )
+        singles = [
+            await world.score(
+                unit, threshold=own_threshold, outputs=("score",), include_digests=True
+            )
+            for unit in units
+        ]
+
+    assert [(r.score, r.decision, r.rule, list(r.outputs)) for r in answer.results] == [
+        (s.score, s.decision, s.rule, list(s.outputs)) for s in singles
+    ]
+    assert len({result.decision for result in answer.results}) == 2
+    assert answer.served_by == singles[0].served_by
+    assert answer.served_by.digests.artifact

@@ -93,10 +93,16 @@ async def test_candidates_share_one_call(served: Served) -> None:
             candidates=[pb.Candidate(id=f"u{index}") for index in range(60)],
             unit_key="page-1",
             sort=True,
+            decision_threshold=1e9,
+            outputs=["score"],
+            include_digests=True,
         )
     )
 
     assert [result.id for result in answer.results] == [f"u{i}" for i in reversed(range(60))]
+    assert {result.decision for result in answer.results} == {pb.DECISION_BELOW}
+    assert all(list(r.outputs[0].values) == [r.score] for r in answer.results)
+    assert answer.served_by.digests.artifact
     assert answer.timing.batch_rows == 60
 
 

@@ -30,7 +30,9 @@ async def answered(
     async with open_world(most_batch_rows=most_batch_rows) as world:
         await two_arms(world, challengers=())
         world.scorers["one"].answers_inf_for = 7.0
-        answer = await world.score_batch(ids, top_k=top_k, is_sorted=is_sorted)
+        answer = await world.score_batch(
+            ids, top_k=top_k, is_sorted=is_sorted, threshold=50.0, outputs=("score",)
+        )
         assert max(world.scorers["one"].batches) <= most_batch_rows
         assert sum(batch.rows for batch in world.score_logs) == sum(map(bool, ids))
         answer.ClearField("timing")

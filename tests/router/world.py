@@ -130,16 +130,22 @@ class World:
         return answers
 
     async def score_batch(
-        self, ids: Sequence[str], *, features: Sequence[Any] | None = None, **wanted: Any
+        self,
+        ids: Sequence[str],
+        *,
+        features: Sequence[Any] | None = None,
+        top_k: int | None = None,
+        is_sorted: bool = False,
+        **asked_for: Any,
     ) -> pb.ScoreBatchResponse:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         admission = self.pipeline.admission
-        asked = Asked(model=MODEL, request_id="b", unit_key="unit", entities={}, features={})
+        asked = Asked(MODEL, "b", "unit", entities={}, features={}, **asked_for)
         candidates = AskedCandidates(
             entity="user",
             count=len(ids),
-            top_k=wanted.get("top_k"),
-            is_sorted=wanted.get("is_sorted", False),
+            top_k=top_k,
+            is_sorted=is_sorted,
         )
         live = admission.check_batch(asked, candidates)
         checks = CandidateChecks(live)

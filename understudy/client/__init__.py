@@ -4,7 +4,13 @@ All public names are here: the clients, their options and answers, and the messa
 Failures are raised as `ScoringError` and its subclasses.
 """
 
-from understudy.client.answers import Decision, ScoreAnswer, StreamAnswer
+from understudy.client.answers import (
+    BatchAnswer,
+    CandidateAnswer,
+    Decision,
+    ScoreAnswer,
+    StreamAnswer,
+)
 from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.client.channels import Metadata, tls_credentials
 from understudy.client.error_details import Violation
@@ -59,7 +65,9 @@ __all__ = [
     "ArmShare",
     "ArmVersion",
     "AsyncScoringClient",
+    "BatchAnswer",
     "BatchOptions",
+    "CandidateAnswer",
     "CandidateResult",
     "CannotConnectError",
     "DeadlineExceededError",

@@ -5,7 +5,7 @@ with this test approves requests without any decision. Here a decision raises an
 used as a truth value, so such code fails at its first call.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import NoReturn
@@ -69,7 +69,79 @@ class ScoreAnswer:
     @property
     def outputs(self) -> Mapping[str, tuple[float, ...]]:
         """The requested outputs by name, without those that the version lacks."""
-        return {output.name: tuple(output.values) for output in self.message.outputs}
+        return _by_name(self.message.outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateAnswer:
+    """The result for one candidate of a batch: a score, or an error in its place."""
+
+    message: pb.CandidateResult
+
+    @property
+    def id(self) -> str:
+        return self.message.id
+
+    @property
+    def index(self) -> int:
+        """The position of the candidate in the request, from 0."""
+        return self.message.index
+
+    @property
+    def score(self) -> float | None:
+        """The score, or None if there is an error."""
+        return self.message.score if self.message.HasField("score") else None
+
+    @property
+    def decision(self) -> Decision:
+        return Decision(self.message.decision)
+
+    @property
+    def level(self) -> pb.DegradationLevel.ValueType:
+        return self.message.level
+
+    @property
+    def error(self) -> pb.Error | None:
+        """The reason for a missing score, or None; `error_in` makes an exception of it."""
+        return self.message.error if self.message.HasField("error") else None
+
+    @property
+    def rule(self) -> pb.AppliedRule | None:
+        """The rule that decided before the model, or None."""
+        return self.message.rule if self.message.HasField("rule") else None
+
+    @property
+    def outputs(self) -> Mapping[str, tuple[float, ...]]:
+        """The requested outputs by name, without those that the version lacks."""
+        return _by_name(self.message.outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """The answer to one batch. `message` is the server's message."""
+
+    message: pb.ScoreBatchResponse
+
+    @property
+    def request_id(self) -> str:
+        return self.message.request_id
+
+    @property
+    def results(self) -> tuple[CandidateAnswer, ...]:
+        """The results in request order, or as `sort` and `top_k` require."""
+        return tuple(CandidateAnswer(each) for each in self.message.results)
+
+    @property
+    def served_by(self) -> pb.ServedBy:
+        return self.message.served_by
+
+    @property
+    def degradation(self) -> pb.Degradation:
+        return self.message.degradation
+
+    @property
+    def timing(self) -> pb.Timing:
+        return self.message.timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +163,7 @@ class StreamAnswer:
     def error(self) -> pb.Error | None:
         """The reason for a missing answer, or None."""
         return self.message.error if self.message.HasField("error") else None
+
+
+def _by_name(outputs: Iterable[pb.Output]) -> Mapping[str, tuple[float, ...]]:
+    return {output.name: tuple(output.values) for output in outputs}

@@ -8,7 +8,7 @@ from typing import Any, Self, Unpack
 
 import grpc
 
-from understudy.client.answers import ScoreAnswer, StreamAnswer
+from understudy.client.answers import BatchAnswer, ScoreAnswer, StreamAnswer
 from understudy.client.asyncio_stream import AsyncioStream
 from understudy.client.channels import (
     CHANNEL_OPTIONS,
@@ -103,13 +103,10 @@ class AsyncScoringClient:
         timeout_s: float | None = None,
         metadata: Metadata = (),
         **options: Unpack[BatchOptions],
-    ) -> pb.ScoreBatchResponse:
+    ) -> BatchAnswer:
         """Score candidates in one call; see `BatchOptions`. Raises the errors of `score`."""
         request = batch_request(model, candidates, **options)
-        answer: pb.ScoreBatchResponse = await self._call(
-            self._score_batch, request, timeout_s, metadata
-        )
-        return answer
+        return BatchAnswer(await self._call(self._score_batch, request, timeout_s, metadata))
 
     async def score_stream(
         self,

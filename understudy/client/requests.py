@@ -39,6 +39,9 @@ class BatchOptions(TypedDict, total=False):
     unit_key: str
     top_k: int  # number of best candidates to keep, at least 1; by default all
     sort: bool  # by score, descending
+    decision_threshold: float  # of all candidates; overrides the deployment's
+    outputs: Sequence[str]  # names of model outputs to return for each candidate
+    include_digests: bool  # digests of artifact, provenance and deployment
 
 
 def score_request(
@@ -101,6 +104,9 @@ def batch_request(
         ],
         top_k=options.get("top_k"),
         sort=options.get("sort", False),
+        decision_threshold=options.get("decision_threshold"),
+        outputs=options.get("outputs", ()),
+        include_digests=options.get("include_digests", False),
     )
 
 

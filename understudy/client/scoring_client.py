@@ -19,7 +19,7 @@ from typing import Any, Self, Unpack
 
 import grpc
 
-from understudy.client.answers import ScoreAnswer, StreamAnswer
+from understudy.client.answers import BatchAnswer, ScoreAnswer, StreamAnswer
 from understudy.client.channels import (
     CHANNEL_OPTIONS,
     DEFAULT_TIMEOUT_S,
@@ -128,11 +128,10 @@ class ScoringClient:
         timeout_s: float | None = None,
         metadata: Metadata = (),
         **options: Unpack[BatchOptions],
-    ) -> pb.ScoreBatchResponse:
+    ) -> BatchAnswer:
         """Score candidates in one call; see `BatchOptions`. Raises the errors of `score`."""
         request = batch_request(model, candidates, **options)
-        answer: pb.ScoreBatchResponse = self._call(self._score_batch, request, timeout_s, metadata)
-        return answer
+        return BatchAnswer(self._call(self._score_batch, request, timeout_s, metadata))
 
     def score_stream(
         self,

@@ -823,6 +823,9 @@ class ScoreBatchRequest(_message.Message):
     CANDIDATES_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
     SORT_FIELD_NUMBER: _builtins.int
+    DECISION_THRESHOLD_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    INCLUDE_DIGESTS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     request_id: _builtins.str
@@ -837,6 +840,10 @@ class ScoreBatchRequest(_message.Message):
     """
     sort: _builtins.bool
     """True: results are sorted by score, descending; failed candidates come last, in request order."""
+    decision_threshold: _builtins.float
+    """As in ScoreRequest; one threshold for all candidates."""
+    include_digests: _builtins.bool
+    """As in ScoreRequest."""
     @_builtins.property
     def entities(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Entity type to entity id, shared by all candidates."""
@@ -848,6 +855,10 @@ class ScoreBatchRequest(_message.Message):
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
         """Candidates, at least one."""
+
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in ScoreRequest; each result carries its own values."""
 
     def __init__(
         self,
@@ -861,17 +872,24 @@ class ScoreBatchRequest(_message.Message):
         candidates: _abc.Iterable[Global___Candidate] | None = ...,
         top_k: _builtins.int | None = ...,
         sort: _builtins.bool = ...,
+        decision_threshold: _builtins.float | None = ...,
+        outputs: _abc.Iterable[_builtins.str] | None = ...,
+        include_digests: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "_top_k", b"_top_k", "_unit_key", b"_unit_key", "request_id", b"request_id", "top_k", b"top_k", "unit_key", b"unit_key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "_request_id", b"_request_id", "_top_k", b"_top_k", "_unit_key", b"_unit_key", "decision_threshold", b"decision_threshold", "request_id", b"request_id", "top_k", b"top_k", "unit_key", b"unit_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "_top_k", b"_top_k", "_unit_key", b"_unit_key", "candidate_entity", b"candidate_entity", "candidates", b"candidates", "entities", b"entities", "features", b"features", "model", b"model", "request_id", b"request_id", "sort", b"sort", "top_k", b"top_k", "unit_key", b"unit_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "_request_id", b"_request_id", "_top_k", b"_top_k", "_unit_key", b"_unit_key", "candidate_entity", b"candidate_entity", "candidates", b"candidates", "decision_threshold", b"decision_threshold", "entities", b"entities", "features", b"features", "include_digests", b"include_digests", "model", b"model", "outputs", b"outputs", "request_id", b"request_id", "sort", b"sort", "top_k", b"top_k", "unit_key", b"unit_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__decision_threshold: _TypeAlias = _typing.Literal["decision_threshold"]  # noqa: Y015
+    _WhichOneofArgType__decision_threshold: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold"]  # noqa: Y015
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
     _WhichOneofReturnType__top_k: _TypeAlias = _typing.Literal["top_k"]  # noqa: Y015
     _WhichOneofArgType__top_k: _TypeAlias = _typing.Literal["_top_k", b"_top_k"]  # noqa: Y015
     _WhichOneofReturnType__unit_key: _TypeAlias = _typing.Literal["unit_key"]  # noqa: Y015
     _WhichOneofArgType__unit_key: _TypeAlias = _typing.Literal["_unit_key", b"_unit_key"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__decision_threshold) -> _WhichOneofReturnType__decision_threshold | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__request_id) -> _WhichOneofReturnType__request_id | None: ...
     @_typing.overload
@@ -893,6 +911,8 @@ class CandidateResult(_message.Message):
     LEVEL_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the candidate."""
     index: _builtins.int
@@ -901,6 +921,8 @@ class CandidateResult(_message.Message):
     """Score, always finite. Not set: the candidate failed, see `error`."""
     level: Global___DegradationLevel.ValueType
     """Level from which the score comes; UNSPECIFIED if the candidate failed."""
+    decision: Global___Decision.ValueType
+    """Side of the threshold on which the score lies; UNSPECIFIED also if the candidate failed."""
     @_builtins.property
     def error(self) -> Global___Error:
         """Reason why this candidate could not be scored; the others are not affected."""
@@ -908,6 +930,10 @@ class CandidateResult(_message.Message):
     @_builtins.property
     def rule(self) -> Global___AppliedRule:
         """Rule that decided. Not set: none did."""
+
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Output]:
+        """Requested outputs, as in ScoreResponse."""
 
     def __init__(
         self,
@@ -918,10 +944,12 @@ class CandidateResult(_message.Message):
         level: Global___DegradationLevel.ValueType = ...,
         error: Global___Error | None = ...,
         rule: Global___AppliedRule | None = ...,
+        decision: Global___Decision.ValueType = ...,
+        outputs: _abc.Iterable[Global___Output] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "error", b"error", "rule", b"rule", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "error", b"error", "id", b"id", "index", b"index", "level", b"level", "rule", b"rule", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "decision", b"decision", "error", b"error", "id", b"id", "index", b"index", "level", b"level", "outputs", b"outputs", "rule", b"rule", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
