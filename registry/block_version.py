@@ -58,8 +58,9 @@ class Blocker:
         with writing(self.engine) as connection:
             deployment = _planned(connection, asked)
             at_ns = round(self.now().timestamp() * 1e9)
+            block = Block(asked.ref, asked.actor, asked.reason, at_ns)
             if asked.is_block:
-                blocks.add(connection, Block(asked.ref, asked.actor, asked.reason, at_ns))
+                blocks.add(connection, block)
             else:
                 blocks.remove(connection, asked.ref)
             event = audit_log.Event(
@@ -68,7 +69,7 @@ class Blocker:
                 action=Action.BLOCK if asked.is_block else Action.UNBLOCK,
                 model=asked.ref.model,
                 reason=asked.reason,
-                details_json=canonical_json({"version": str(asked.ref)}),
+                details_json=canonical_json({"version": str(asked.ref), "digest": block.digest}),
             )
             return BlockSet(deployment, audit_log.append(connection, event))
 

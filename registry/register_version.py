@@ -15,6 +15,7 @@ from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action
 from understudy.domain.features import FeatureRef, FeatureView
 from understudy.domain.snapshots import VersionSpec
+from understudy.domain.version_content import content_digest_of
 from understudy.domain.versions import ArtifactFile, ScoreOutput, VersionRef
 from understudy.gate.artifact_checks import tensor_spec
 from understudy.gate.feature_checks import column_inputs
@@ -131,6 +132,8 @@ class Registrar:
             "version": str(stored.spec.ref),
             "artifact_digest": stored.spec.artifact_digest,
             "provenance_digest": stored.spec.provenance_digest,
+            "content_digest": content_digest_of(stored.spec),
+            "digest": stored.digest,
         }
         return audit_log.Event(
             at_ns=stored.registered_at_ns,

@@ -82,7 +82,9 @@ class Restorer:
                 action=Action.RESTORE,
                 model="",
                 reason=asked.reason,
-                details_json=canonical_json(lineage.content_of(stored)),
+                details_json=canonical_json(
+                    {**lineage.content_of(stored), "digest": stored.digest}
+                ),
             ),
         )
         for deployment in plan.restored:

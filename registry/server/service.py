@@ -53,7 +53,7 @@ from registry.server.wire import (
 )
 from registry.store import revisions, versions
 from registry.store.database import reading
-from registry.verify_audit import verify_audit
+from registry.verify_registry import verify_database
 from understudy.control.wire import deployment_to_wire
 from understudy.control.wire_values import ref_from_wire, value_or_none
 from understudy.domain.changes import Ended
@@ -179,7 +179,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.ListAuditRequest, context: Context
     ) -> pb.ListAuditResponse:
         model = model_of(request)
-        verified = await self._read(verify_audit)
+        verified = await self._read(verify_database)
         if verified.faults:
             _log.error("audit_log_broken", faults=verified.faults)
         return pb.ListAuditResponse(

@@ -4,8 +4,9 @@ from dataclasses import dataclass, fields
 
 from sqlalchemy import Connection, select
 
-from registry.decisions.audit_chain import GENESIS, AuditRow, RecordedRow
-from registry.store.schema import audit
+from registry.decisions.audit_chain import AuditRow, RecordedRow
+from registry.store import lineage
+from registry.store.schema import Row, audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def append(connection: Connection, event: Event) -> str:
         from_revision=event.from_revision,
         to_revision=event.to_revision,
         details_json=event.details_json,
-        previous_digest=GENESIS if last is None else last.digest,
+        previous_digest=lineage.first(connection).digest if last is None else last.digest,
     )
     values = {field.name: getattr(row, field.name) for field in fields(AuditRow)}
     digest = row.digest
@@ -47,6 +48,15 @@ def append(connection: Connection, event: Event) -> str:
 
 def read_all(connection: Connection) -> list[RecordedRow]:
     """Return the whole log in order of sequence."""
-    names = [field.name for field in fields(AuditRow)]
     rows = connection.execute(select(audit).order_by(audit.c.sequence)).mappings()
-    return [RecordedRow(AuditRow(**{n: row[n] for n in names}), row["digest"]) for row in rows]
+    return [entry_from_row(row) for row in rows]
+
+
+def entry_from_row(row: Row) -> RecordedRow:
+    """Return a row as it is stored, sound or not.
+
+    Raises:
+        KeyError: a column is missing.
+    """
+    names = [field.name for field in fields(AuditRow)]
+    return RecordedRow(AuditRow(**{name: row[name] for name in names}), row["digest"])

@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, func, insert, select
 
-from registry.store.schema import audit, epochs, lineages
+from registry.decisions.recorded_objects import lineage_digest
+from registry.store.schema import Row, audit, epochs, lineages
 from understudy.domain.canonical import canonical_json
 from understudy.domain.snapshots import Epoch
 
@@ -39,6 +40,10 @@ class StoredLineage:
     revision: int  # number of the restored revisions; later ones are greater; 0 for the first
     ended: tuple[str, ...]  # other models, which end with that number
 
+    @property
+    def digest(self) -> str:
+        return lineage_digest(content_of(self))
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -57,30 +62,45 @@ def begin(connection: Connection) -> None:
 
 def add(connection: Connection, lineage: StoredLineage) -> None:
     """Append a lineage; it is in effect from now on."""
-    connection.execute(
-        insert(lineages).values(
-            place=lineage.place,
-            id=lineage.id,
-            successor_of=lineage.successor_of,
-            revision=lineage.revision,
-            ended_json=canonical_json(list(lineage.ended)),
-        )
-    )
+    connection.execute(insert(lineages).values(**row_of(lineage)))
 
 
 def read_all(connection: Connection) -> list[StoredLineage]:
     """Return all lineages of the database, oldest first."""
-    return [
-        StoredLineage(
-            row.place, row.id, row.successor_of, row.revision, tuple(json.loads(row.ended_json))
-        )
-        for row in connection.execute(select(lineages).order_by(lineages.c.place))
-    ]
+    rows = connection.execute(select(lineages).order_by(lineages.c.place)).mappings()
+    return [lineage_from_row(row) for row in rows]
 
 
 def latest(connection: Connection) -> StoredLineage:
     """Return the lineage in effect."""
     return read_all(connection)[-1]
+
+
+def first(connection: Connection) -> StoredLineage:
+    """Return the lineage that was made with the database."""
+    query = select(lineages).order_by(lineages.c.place).limit(1)
+    return lineage_from_row(connection.execute(query).mappings().one())
+
+
+def row_of(lineage: StoredLineage) -> dict[str, Any]:
+    """Return the columns of a lineage."""
+    return {
+        "place": lineage.place,
+        "id": lineage.id,
+        "successor_of": lineage.successor_of,
+        "revision": lineage.revision,
+        "ended_json": canonical_json(list(lineage.ended)),
+    }
+
+
+def lineage_from_row(row: Row) -> StoredLineage:
+    """Return the lineage that `row_of` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError: no registry wrote the row.
+    """
+    ended = tuple(json.loads(row["ended_json"]))
+    return StoredLineage(row["place"], row["id"], row["successor_of"], row["revision"], ended)
 
 
 def content_of(lineage: StoredLineage) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def record_revision(connection: Connection, before: Revision | None, stored: Sto
         "from_digest": None if before is None else before.digest,
         "to_digest": deployment.digest,
         "to_contract": deployment.contract.digest,
+        "digest": stored.digest,
     }
     return audit_log.append(
         connection,

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, func, select
 
 from registry.decisions.changes import PastRevision
-from registry.store.schema import revisions
+from registry.decisions.recorded_objects import Act, RevisionFacts
+from registry.store.schema import Row, revisions
 from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action, Ended, Revision
 from understudy.domain.deployments import (
@@ -33,29 +35,28 @@ class StoredRevision:
         """The deployment, or its end."""
         return Ended(self.deployment) if self.action == Action.UNDEPLOY else self.deployment
 
+    @property
+    def digest(self) -> str:
+        """A digest of everything in the revision, with its author and time."""
+        facts = RevisionFacts(
+            self.deployment.model,
+            self.deployment.revision,
+            self.action,
+            self.reason,
+            self.deployment.digest,
+            self.deployment.contract.digest,
+        )
+        return facts.digest(Act(self.actor, self.at_ns))
+
 
 def add_revision(connection: Connection, stored: StoredRevision) -> None:
-    deployment = stored.deployment
-    connection.execute(
-        revisions.insert().values(
-            model=deployment.model,
-            revision=deployment.revision,
-            champion=deployment.champion,
-            digest=deployment.digest,
-            content_json=canonical_json(content_of(deployment)),
-            contract_json=canonical_json(contract_content(deployment.contract)),
-            actor=stored.actor,
-            action=stored.action,
-            reason=stored.reason,
-            at_ns=stored.at_ns,
-        )
-    )
+    connection.execute(revisions.insert().values(**row_of(stored)))
 
 
 def history_of(connection: Connection, model: str) -> list[StoredRevision]:
     """Return every revision of a model, oldest first; empty if it was never deployed."""
     query = select(revisions).where(revisions.c.model == model).order_by(revisions.c.revision)
-    return [_from_row(row) for row in connection.execute(query).mappings()]
+    return [revision_from_row(row) for row in connection.execute(query).mappings()]
 
 
 def current_of(connection: Connection, model: str) -> Revision | None:
@@ -67,7 +68,7 @@ def current_of(connection: Connection, model: str) -> Revision | None:
         .limit(1)
     )
     row = connection.execute(query).mappings().first()
-    return None if row is None else _from_row(row).content
+    return None if row is None else revision_from_row(row).content
 
 
 def past_of(connection: Connection, model: str, *, limit: int) -> list[PastRevision]:
@@ -87,13 +88,13 @@ def revision_of(connection: Connection, model: str, number: int) -> Revision | N
         return None
     query = select(revisions).where(revisions.c.model == model, revisions.c.revision == number)
     row = connection.execute(query).mappings().first()
-    return None if row is None else _from_row(row).content
+    return None if row is None else revision_from_row(row).content
 
 
 def entry_of(connection: Connection, model: str, number: int) -> StoredRevision:
     """Return one existing revision with its origin."""
     query = select(revisions).where(revisions.c.model == model, revisions.c.revision == number)
-    return _from_row(connection.execute(query).mappings().one())
+    return revision_from_row(connection.execute(query).mappings().one())
 
 
 def champions_of(connection: Connection, model: str) -> tuple[int, ...]:
@@ -119,7 +120,29 @@ def models_with_revisions(connection: Connection) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
-def _from_row(row: RowMapping) -> StoredRevision:
+def row_of(stored: StoredRevision) -> dict[str, Any]:
+    """Return the columns of a revision."""
+    deployment = stored.deployment
+    return {
+        "model": deployment.model,
+        "revision": deployment.revision,
+        "champion": deployment.champion,
+        "digest": deployment.digest,
+        "content_json": canonical_json(content_of(deployment)),
+        "contract_json": canonical_json(contract_content(deployment.contract)),
+        "actor": stored.actor,
+        "action": stored.action,
+        "reason": stored.reason,
+        "at_ns": stored.at_ns,
+    }
+
+
+def revision_from_row(row: Row) -> StoredRevision:
+    """Return the revision that `row_of` wrote.
+
+    Raises:
+        InvalidInputError, ValueError, KeyError, TypeError: no registry wrote the row.
+    """
     return StoredRevision(
         deployment_from_content(
             json.loads(row["content_json"]),

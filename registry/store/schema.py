@@ -1,5 +1,8 @@
 """Tables of the registry. The database enforces that versions, revisions and audit are written once."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import (
     DDL,
     BigInteger,
@@ -8,6 +11,7 @@ from sqlalchemy import (
     Float,
     Integer,
     MetaData,
+    RowMapping,
     String,
     Table,
     Text,
@@ -17,6 +21,7 @@ from sqlalchemy import (
 SCHEMA_VERSION = 4
 
 metadata = MetaData()
+Row = Mapping[str, Any] | RowMapping  # of a table, by column
 
 settings = Table(
     "registry",

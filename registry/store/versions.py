@@ -1,18 +1,20 @@
 """Registered versions and the feature views they read. Every function runs in a transaction."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from registry.store.schema import feature_views, versions
+from registry.decisions.recorded_objects import Act, version_digest
+from registry.store.schema import Row, feature_views, versions
 from understudy.domain.canonical import canonical_json
 from understudy.domain.errors import CorruptedError, NotFoundError
 from understudy.domain.features import FeatureRef, FeatureView, view_from_canonical_json
 from understudy.domain.snapshots import VersionSpec
+from understudy.domain.version_content import content_digest_of
 from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
 
 
@@ -22,6 +24,12 @@ class StoredVersion:
     provenance_json: str  # canonical
     registered_by: str
     registered_at_ns: int  # UTC, since 1970
+
+    @property
+    def digest(self) -> str:
+        """A digest of everything in the version, with its author and time."""
+        act = Act(self.registered_by, self.registered_at_ns)
+        return version_digest(self.spec.ref, content_digest_of(self.spec), act)
 
 
 def add_version(connection: Connection, version: StoredVersion) -> StoredVersion:
@@ -34,16 +42,9 @@ def add_version(connection: Connection, version: StoredVersion) -> StoredVersion
     numbered = replace(version, spec=replace(spec, ref=VersionRef(spec.ref.model, number)))
     for view in spec.feature_views:
         connection.execute(
-            insert(feature_views)
-            .values(
-                name=view.name,
-                version=view.version,
-                digest=view.digest,
-                canonical_json=view.canonical_json,
-            )
-            .on_conflict_do_nothing()
+            insert(feature_views).values(**view_row_of(view)).on_conflict_do_nothing()
         )
-    connection.execute(versions.insert().values(**_columns(numbered)))
+    connection.execute(versions.insert().values(**row_of(numbered)))
     return numbered
 
 
@@ -94,7 +95,8 @@ def get_version(connection: Connection, ref: VersionRef) -> StoredVersion:
     return _stored(connection, rows)[0]
 
 
-def _columns(version: StoredVersion) -> dict[str, Any]:
+def row_of(version: StoredVersion) -> dict[str, Any]:
+    """Return the columns of a version."""
     spec = version.spec
     return {
         "model": spec.ref.model,
@@ -117,11 +119,21 @@ def _columns(version: StoredVersion) -> dict[str, Any]:
     }
 
 
+def view_row_of(view: FeatureView) -> dict[str, Any]:
+    """Return the columns of a feature view."""
+    return {
+        "name": view.name,
+        "version": view.version,
+        "digest": view.digest,
+        "canonical_json": view.canonical_json,
+    }
+
+
 def _json(parts: Iterable[ArtifactFile | TensorSpec]) -> str:
     return canonical_json([asdict(part) for part in parts])
 
 
-def _stored(connection: Connection, rows: Sequence[Any]) -> list[StoredVersion]:
+def _stored(connection: Connection, rows: Sequence[Row]) -> list[StoredVersion]:
     if not rows:
         return []
     table = feature_views.c
@@ -131,10 +143,16 @@ def _stored(connection: Connection, rows: Sequence[Any]) -> list[StoredVersion]:
             select(table.name, table.version, table.canonical_json)
         )
     }
-    return [_from_row(row, views) for row in rows]
+    return [version_from_row(row, views) for row in rows]
 
 
-def _from_row(row: Any, views: dict[tuple[str, int], FeatureView]) -> StoredVersion:
+def version_from_row(row: Row, views: Mapping[tuple[str, int], FeatureView]) -> StoredVersion:
+    """Return the version that `row_of` wrote.
+
+    Raises:
+        InvalidInputError, ValueError, KeyError, TypeError: no registry wrote the row.
+        CorruptedError: a view that it names is not among `views`.
+    """
     spec = VersionSpec(
         ref=VersionRef(row["model"], row["number"]),
         artifact_digest=row["artifact_digest"],
@@ -147,14 +165,14 @@ def _from_row(row: Any, views: dict[tuple[str, int], FeatureView]) -> StoredVers
         score_output=ScoreOutput(row["score_output"], row["score_column"]),
         golden_tolerance=row["golden_tolerance"],
         column_inputs=tuple(json.loads(row["column_inputs_json"])),
-        joins_rows=row["joins_rows"],
+        joins_rows=bool(row["joins_rows"]),
     )
     return StoredVersion(
         spec, row["provenance_json"], row["registered_by"], row["registered_at_ns"]
     )
 
 
-def _views_of(row: Any, views: dict[tuple[str, int], FeatureView]) -> Iterator[FeatureView]:
+def _views_of(row: Row, views: Mapping[tuple[str, int], FeatureView]) -> Iterator[FeatureView]:
     for name, version in json.loads(row["view_names_json"]):
         view = views.get((name, version))
         if view is None:

@@ -60,6 +60,13 @@ class Operator:
         )
         return await self.stub.RecordDrill(request, metadata=self._metadata, timeout=LIMIT_S)
 
+    async def set_block(
+        self, number: int, *, blocked: bool = True, **options: bool
+    ) -> pb.SetBlockResponse:
+        ref = pb.VersionRef(model="fraud", number=number)
+        request = pb.SetBlockRequest(ref=ref, blocked=blocked, reason="a test", **options)
+        return await self.stub.SetBlock(request, metadata=self._metadata, timeout=LIMIT_S)
+
     async def audit(self) -> pb.ListAuditResponse:
         return await self.stub.ListAudit(pb.ListAuditRequest())
 

@@ -1,14 +1,11 @@
 """Blocks of versions: they act at once, are audited, and outlive revisions."""
 
 import sqlite3
-from collections.abc import Awaitable
 from pathlib import Path
 
 import grpc
 
 from tests.registry.operator import Operator, failure_of, running_registry
-from tests.registry.samples import ACTOR
-from understudy.control.identity import ACTOR_KEY
 from understudy.domain.changes import DeployChampion, Rollback, SetCanary, SetFallback
 from understudy.domain.deployments import Fallback
 from understudy.registry.v1 import registry_pb2 as pb
@@ -16,19 +13,11 @@ from understudy.registry.v1 import registry_pb2 as pb
 REFUSED = grpc.StatusCode.FAILED_PRECONDITION
 
 
-def set_block(
-    operator: Operator, number: int, *, blocked: bool = True, **options: bool
-) -> Awaitable[pb.SetBlockResponse]:
-    ref = pb.VersionRef(model="fraud", number=number)
-    request = pb.SetBlockRequest(ref=ref, blocked=blocked, reason="a test", **options)
-    return operator.stub.SetBlock(request, metadata=((ACTOR_KEY, ACTOR),), timeout=20.0)
-
-
 async def test_a_blocked_version_is_published_and_run_by_no_host(deployer: Operator) -> None:
     await deployer.change(DeployChampion(1))
     await deployer.change(DeployChampion(2))
 
-    done = await set_block(deployer, 1)
+    done = await deployer.set_block(1)
 
     snapshot = await deployer.seen(lambda _: True)
     assert done.applied
@@ -43,14 +32,14 @@ async def test_a_blocked_version_is_published_and_run_by_no_host(deployer: Opera
 async def test_no_change_gives_traffic_to_a_blocked_version(deployer: Operator) -> None:
     await deployer.change(DeployChampion(1))
     await deployer.change(DeployChampion(2))
-    await set_block(deployer, 1)
+    await deployer.set_block(1)
 
     for change in (DeployChampion(1), Rollback(), SetCanary(1, 100), SetFallback(Fallback(1))):
         error = await failure_of(deployer.change(change))
         assert error.code() is REFUSED
         assert "fraud@1 is blocked: a test" in str(error.details())
 
-    await set_block(deployer, 1, blocked=False)
+    await deployer.set_block(1, blocked=False)
     assert (await deployer.change(Rollback())).after.champion == 1
     audit = await deployer.audit()
     assert audit.chain_intact, audit.faults
@@ -61,10 +50,10 @@ async def test_the_last_version_that_answers_is_blocked_only_on_purpose(
 ) -> None:
     await deployer.change(DeployChampion(1))
 
-    error = await failure_of(set_block(deployer, 1))
-    planned = await set_block(deployer, 1, allow_errors=True, dry_run=True)
+    error = await failure_of(deployer.set_block(1))
+    planned = await deployer.set_block(1, allow_errors=True, dry_run=True)
     await deployer.change(SetFallback(Fallback(constant_score=0.5)))
-    done = await set_block(deployer, 1)
+    done = await deployer.set_block(1)
 
     assert error.code() is REFUSED
     assert "every call would fail" in str(error.details())
@@ -73,10 +62,10 @@ async def test_the_last_version_that_answers_is_blocked_only_on_purpose(
 
 
 async def test_a_block_that_changes_nothing_is_refused(deployer: Operator) -> None:
-    free = await failure_of(set_block(deployer, 1, blocked=False))
-    await set_block(deployer, 1)
-    again = await failure_of(set_block(deployer, 1))
-    unknown = await failure_of(set_block(deployer, 9))
+    free = await failure_of(deployer.set_block(1, blocked=False))
+    await deployer.set_block(1)
+    again = await failure_of(deployer.set_block(1))
+    unknown = await failure_of(deployer.set_block(9))
 
     assert free.code() is again.code() is REFUSED
     assert unknown.code() is grpc.StatusCode.NOT_FOUND
@@ -84,7 +73,7 @@ async def test_a_block_that_changes_nothing_is_refused(deployer: Operator) -> No
 
 async def test_a_block_removed_without_the_log_is_found(seeded: Path) -> None:
     async with running_registry(seeded) as channel:
-        await set_block(Operator(channel), 1)
+        await Operator(channel).set_block(1)
     with sqlite3.connect(seeded / "registry.sqlite") as database:
         database.execute("DELETE FROM blocks")
     database.close()
@@ -92,4 +81,4 @@ async def test_a_block_removed_without_the_log_is_found(seeded: Path) -> None:
     async with running_registry(seeded) as channel:
         audit = await Operator(channel).audit()
 
-    assert list(audit.faults) == ["the block of fraud@1 is only in the log"]
+    assert list(audit.faults) == ["block of fraud@1 is missing; row 3 of the audit log records it"]

@@ -1887,7 +1887,7 @@ class AuditEntry(_message.Message):
     digest: _builtins.str
     """Digest over this row and the digest of the row before it, in hexadecimal."""
     previous_digest: _builtins.str
-    """Digest of the row before it; 64 zeros for the first row."""
+    """Digest of the row before it; of the registry's first lineage for the first row."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """Time."""

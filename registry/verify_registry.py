@@ -1,0 +1,195 @@
+"""Verification of the registry: every row against the audit log, every artifact byte against its row.
+
+The tables are judged as plain rows, so that an export can be judged without the registry.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from registry.decisions.audit_chain import RecordedRow, first_break
+from registry.decisions.recorded_objects import Kind, Subject, discrepancies, objects_of
+from registry.store import audit_log, blocks, lineage, revisions, schema, versions
+from registry.store.artifacts import ArtifactStore
+from registry.store.raw_rows import altered_objects, raw_rows
+from registry.store.schema import Row
+from registry.store.versions import StoredVersion
+from understudy.domain.canonical import digest_of_text
+from understudy.domain.errors import CorruptedError, InvalidInputError
+from understudy.domain.features import FeatureView, view_from_canonical_json
+from understudy.domain.versions import artifact_digest
+
+Tables = Callable[[str], Iterable[Mapping[str, Any]]]  # the rows of a table, by its name
+_UNREADABLE = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+    CorruptedError,
+    InvalidInputError,
+)
+# Not covered by the log: reports of other processes, openings of the database, and loads that the
+# registry tries again after a loss.
+VOLATILE_TABLES = frozenset({"acting", "epochs", "host_reports", "loads"})
+
+
+class _Digested(Protocol):
+    @property
+    def digest(self) -> str: ...
+
+
+DigestedT = TypeVar("DigestedT", bound=_Digested)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedTables:
+    """The log, the readable versions, and all faults; no faults if the registry is intact."""
+
+    recorded: tuple[RecordedRow, ...]
+    versions: tuple[StoredVersion, ...]
+    revisions: int  # that were read
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedFiles:
+    """The artifact files of some versions, each once."""
+
+    files: int
+    size_bytes: int  # as registered
+    faults: tuple[str, ...]
+
+
+def verify_database(connection: Connection) -> VerifiedTables:
+    """Verify the tables of a database, and that it has these tables and their triggers."""
+    found = verify_tables(lambda table: raw_rows(connection, table))
+    altered = [f"{each} is not that of the schema" for each in altered_objects(connection)]
+    return VerifiedTables(
+        found.recorded, found.versions, found.revisions, (*found.faults, *altered)
+    )
+
+
+def verify_tables(tables: Tables) -> VerifiedTables:
+    """Verify the chain of the log, and all other tables against it."""
+    return _Judge(tables).verified()
+
+
+def verify_artifacts(artifacts: ArtifactStore, stored: Iterable[StoredVersion]) -> VerifiedFiles:
+    """Read and hash every file of the versions anew; blocks.
+
+    Raises:
+        UnavailableError: a file that is there cannot be read.
+    """
+    done: dict[str, int] = {}
+    faults: list[str] = []
+    for version in stored:
+        files = [file for file in version.spec.files if file.sha256 not in done]
+        done |= {file.sha256: file.size_bytes for file in files}
+        faults += [f"{version.spec.ref}: {fault}" for fault in artifacts.faults_of(files)]
+    return VerifiedFiles(len(done), sum(done.values()), tuple(faults))
+
+
+@dataclass(slots=True)
+class _Judge:
+    tables: Tables
+    faults: list[str] = field(default_factory=list)
+    present: dict[Subject, str] = field(default_factory=dict)
+
+    def verified(self) -> VerifiedTables:
+        self._settings()
+        lineages = self._read("lineage", lineage.lineage_from_row, lineage.row_of)
+        for each in lineages[1:]:  # the log itself continues the first
+            self.present[Subject(Kind.LINEAGE, "", each.place)] = each.digest
+        stored = self._versions()
+        for block in self._read("blocks", blocks.block_from_row, blocks.row_of):
+            self.present[Subject(Kind.BLOCK, block.ref.model, block.ref.number)] = block.digest
+        count = self._revisions()
+        recorded = tuple(audit_log.entry_from_row(row) for row in self.tables("audit"))
+        self._compare(recorded, lineages[0].digest if lineages else "")
+        return VerifiedTables(recorded, tuple(stored), count, tuple(self.faults))
+
+    def _compare(self, recorded: Sequence[RecordedRow], genesis: str) -> None:
+        ledger = objects_of(recorded)
+        broken_at = first_break(recorded, genesis)
+        if broken_at is not None:
+            self.faults.insert(0, f"the chain breaks at row {broken_at}")
+        self.faults += [*ledger.faults, *discrepancies(ledger.objects, self.present)]
+
+    def _settings(self) -> None:
+        found = [(row["name"], row["value"]) for row in self.tables("registry")]
+        if found != [("schema_version", schema.SCHEMA_VERSION)]:
+            accepted = f"schema_version {schema.SCHEMA_VERSION}"
+            self.faults.append(f"table registry: read {found}; accepted: {accepted}")
+
+    def _versions(self) -> list[StoredVersion]:
+        views = {
+            (view.name, view.version): view
+            for view in self._read("feature_views", _view_from_row, versions.view_row_of)
+        }
+        found = self._read(
+            "versions", lambda row: versions.version_from_row(row, views), versions.row_of
+        )
+        for each in found:
+            spec = each.spec
+            self.present[Subject(Kind.VERSION, spec.ref.model, spec.ref.number)] = each.digest
+            if artifact_digest(spec.files) != spec.artifact_digest:
+                self.faults.append(f"version {spec.ref}: files_json is not the artifact's")
+            if digest_of_text(each.provenance_json) != spec.provenance_digest:
+                self.faults.append(f"version {spec.ref}: provenance_json is not the record")
+        read = {(view.name, view.version) for each in found for view in each.spec.feature_views}
+        unread = sorted(views.keys() - read)
+        self.faults += [f"feature view {name}@{n} is read by no version" for name, n in unread]
+        return found
+
+    def _revisions(self) -> int:
+        found = self._read("revisions", revisions.revision_from_row, revisions.row_of)
+        for each in found:
+            deployment = each.deployment
+            subject = Subject(Kind.REVISION, deployment.model, deployment.revision)
+            self.present[subject] = each.digest
+        return len(found)
+
+    def _read(
+        self,
+        table: str,
+        decode: Callable[[Row], DigestedT],
+        encode: Callable[[DigestedT], dict[str, Any]],
+    ) -> list[DigestedT]:
+        """Return the readable rows of a table; add a fault for each that no registry wrote."""
+        found = []
+        for row in self.tables(table):
+            try:
+                _check_plain(row)
+                value = decode(row)
+                written = encode(value)
+                _ = value.digest  # of any value that a registry wrote
+            except _UNREADABLE:
+                self.faults.append(f"{_named(table, row)} cannot be read")
+                continue
+            if odd := [name for name in row if (name, row[name]) not in written.items()]:
+                self.faults.append(f"{_named(table, row)}: {', '.join(odd)} not as written")
+            found.append(value)
+        return found
+
+
+def _check_plain(row: Row) -> None:
+    """Raise ValueError or TypeError if a column has bytes, no value, or text that is not Unicode."""
+    for name, value in row.items():
+        if isinstance(value, str):
+            value.encode()
+        elif not isinstance(value, int | float):
+            raise TypeError(f"{name}: read {type(value).__name__}; accepted: text or a number")
+
+
+def _view_from_row(row: Row) -> FeatureView:
+    return view_from_canonical_json(row["canonical_json"])
+
+
+def _named(table: str, row: Row) -> str:
+    keys = [str(row.get(column.name)) for column in schema.metadata.tables[table].primary_key]
+    return f"row {'@'.join(keys)} of table {table}"
