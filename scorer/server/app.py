@@ -18,7 +18,6 @@ from scorer.server.batcher import Batcher, BatchLimits
 from scorer.server.coming_calls import ComingCalls
 from scorer.server.load_model import LoadedModel, LoadOptions, load_model
 from scorer.server.metrics import ScorerMetrics
-from scorer.server.reflection import SERVICE, add_reflection
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.served_model import ServedModel
 from scorer.server.service import InferenceService
@@ -28,6 +27,7 @@ from understudy.artifact.load_checks import CheckOptions
 from understudy.artifact.session_options import SessionOptions
 from understudy.domain.errors import UnavailableError, UnderstudyError
 from understudy.domain.versions import VersionRef
+from understudy.inference.reflection import SERVICE, add_reflection
 from understudy.runtime.exit_codes import ARTIFACT_REFUSED, OK
 from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.health import Health

@@ -2,17 +2,15 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from scorer.server.batcher import Arrays, Batcher
 from scorer.server.request_reader import ReadRequest, RequestReader
 from scorer.server.response_writer import ResponseWriter
 from understudy.artifact.signature import Signature
-from understudy.domain.errors import InvalidInputError
+from understudy.inference.request_parameters import timeout_s_of
 from understudy.oip import inference_pb2 as pb
 
 _TYPED_ANSWER_PARAMETER = "binary_data_output"  # as in the protocol's HTTP extension
-_TIMEOUT_PARAMETER = "timeout"  # microseconds, as in Triton
 
 
 class ServedModel:
@@ -35,7 +33,7 @@ class ServedModel:
         """
         wants_typed = False
         if request.parameters:
-            remaining_s = _least(remaining_s, _timeout_s_of(request))
+            remaining_s = _least(remaining_s, timeout_s_of(request))
             wants_typed = _wants_typed(request)
         deadline_s = None if remaining_s is None else time.monotonic() + remaining_s
         return ModelRequest(self, request.id, self._reader.read(request), deadline_s, wants_typed)
@@ -79,22 +77,6 @@ class ModelRequest:
 
 def _least(one_s: float | None, other_s: float | None) -> float | None:
     return min((each for each in (one_s, other_s) if each is not None), default=None)
-
-
-def _timeout_s_of(request: pb.ModelInferRequest) -> float | None:
-    """Return the request's own time limit in seconds, or None without one."""
-    chosen = request.parameters.get(_TIMEOUT_PARAMETER)
-    if chosen is None:
-        return None
-    kind = chosen.WhichOneof("parameter_choice")
-    timeout_us: Any = getattr(chosen, kind) if kind else "no value"
-    if kind not in {"int64_param", "uint64_param"} or timeout_us < 0:
-        raise InvalidInputError.of(
-            f"parameters[{_TIMEOUT_PARAMETER}]",
-            read=timeout_us,
-            accepted="whole microseconds, int64_param or uint64_param; 0 for none",
-        )
-    return timeout_us / 1e6 if timeout_us else None
 
 
 def _wants_typed(request: pb.ModelInferRequest) -> bool:

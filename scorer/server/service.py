@@ -9,7 +9,6 @@ import structlog
 from google.protobuf.message import Message
 
 from scorer.server.coming_calls import ComingCalls
-from scorer.server.infer_stream import InferStream
 from scorer.server.served_model import ModelRequest, ServedModel
 from understudy.artifact.digests import LOADED_DIGEST_PROPERTY
 from understudy.domain.errors import (
@@ -20,19 +19,17 @@ from understudy.domain.errors import (
     UnavailableError,
 )
 from understudy.domain.versions import VersionRef
+from understudy.inference.infer_stream import InferStream, answer_message, failure_message
 from understudy.oip import inference_pb2 as pb
 from understudy.runtime.distribution import serving_version
-from understudy.runtime.error_details import reason_of
 from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
-from understudy.runtime.grpc_errors import abort_with, detail_of, retry_after_ms_of, status_of
+from understudy.runtime.grpc_errors import abort_with, status_of
 from understudy.runtime.open_streams import (
     MOST_ID_CHARACTERS,
     OpenStreams,
     StreamLimits,
-    id_to_tell,
 )
 from understudy.runtime.parsing import RequestForm, parsed
-from understudy.runtime.protobuf_bytes import length_delimited
 from understudy.runtime.rpc_boundary import Context, peer_of
 
 SERVICE = "inference.GRPCInferenceService"
@@ -40,7 +37,6 @@ _INFER_PATH = f"/{SERVICE}/ModelInfer"
 _STREAM_INFER_PATH = f"/{SERVICE}/ModelStreamInfer"
 _SERVER_NAME = "understudy"
 _PLATFORM = "onnxruntime_onnx"  # Triton's name for it; clients compare this string
-_ANSWER_FIELD = pb.ModelStreamInferResponse.DESCRIPTOR.fields_by_name["infer_response"].number
 
 # Typed contents: numbers are packed, and take at most 8 bytes of memory each. Larger tensors, and
 # more texts, are sent in raw_input_contents.
@@ -159,14 +155,14 @@ class InferenceService(grpc.GenericRpcHandler):
             return self._failure(read.request_id, error)
 
     def _message(self, answer: bytes) -> bytes:
-        message = length_delimited(_ANSWER_FIELD, len(answer)) + answer
+        message = answer_message(answer)
         _check_size(message)
         self._observer.answered()
         return message
 
     def _failure(self, request_id: str, error: Exception) -> bytes:
         self._observer.failed(status_of(error))
-        return _failure_message(request_id, error).SerializeToString()
+        return failure_message(request_id, error)
 
     def _read(self, request: pb.ModelInferRequest, remaining_s: float | None) -> ModelRequest:
         if self._served is None:
@@ -238,17 +234,3 @@ def _check_size(message: bytes) -> None:
             read=f"an answer of {len(message)} bytes",
             accepted=f"at most {MAX_MESSAGE_BYTES}: fewer rows, or fewer outputs",
         )
-
-
-def _failure_message(request_id: str, error: Exception) -> pb.ModelStreamInferResponse:
-    """Return a stream's message for a failed request; a bug is logged with its stack trace."""
-    status = status_of(error)
-    if status is grpc.StatusCode.INTERNAL:
-        _log.error("message_failed", rpc="ModelStreamInfer", exc_info=error)
-    failure = pb.ModelStreamInferResponse(error_message=detail_of(error))
-    failure.infer_response.id = id_to_tell(request_id)
-    failure.infer_response.parameters["grpc_status"].int64_param = status.value[0]
-    failure.infer_response.parameters["reason"].string_param = reason_of(error)
-    if after_ms := retry_after_ms_of(error):
-        failure.infer_response.parameters["retry_after_ms"].int64_param = after_ms
-    return failure

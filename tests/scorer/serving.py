@@ -14,13 +14,13 @@ from scorer.server.batcher import Batcher, BatchLimits, Runner
 from scorer.server.coming_calls import ComingCalls
 from scorer.server.load_model import LoadedModel, LoadOptions, load_model
 from scorer.server.metrics import ScorerMetrics
-from scorer.server.reflection import add_reflection
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.served_model import ServedModel
 from scorer.server.service import SERVICE, InferenceService
 from tests.artifact.checked import CHECKS
 from understudy.artifact.expectation import Expectation
 from understudy.domain.versions import VersionRef
+from understudy.inference.reflection import add_reflection
 from understudy.oip import inference_pb2 as pb
 from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.open_streams import StreamLimits

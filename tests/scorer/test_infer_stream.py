@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scorer.server.infer_stream import InferStream
+from understudy.inference.infer_stream import InferStream
 
 WITHIN_S = 60.0
 

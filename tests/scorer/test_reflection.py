@@ -13,8 +13,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from scorer.server.reflection import RPCS, SERVICE, inference_pool
 from tests.scorer.conftest import StartScorer
+from understudy.inference.reflection import RPCS, SERVICE, inference_pool
 
 
 def test_the_standard_package_is_not_registered_in_this_process() -> None:

@@ -13,10 +13,20 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from understudy.runtime.open_streams import Write
+import grpc
+import structlog
+
+from understudy.oip import inference_pb2 as pb
+from understudy.runtime.error_details import reason_of
+from understudy.runtime.grpc_errors import detail_of, retry_after_ms_of, status_of
+from understudy.runtime.open_streams import Write, id_to_tell
+from understudy.runtime.protobuf_bytes import length_delimited
+
+_ANSWER_FIELD = pb.ModelStreamInferResponse.DESCRIPTOR.fields_by_name["infer_response"].number
 
 _MOST_OPEN = 256  # open requests; at this number no more are read until answers are written
 _MOST_OPEN_BYTES = 16 << 20  # of open requests and their answers; one request more may be read
+_log = structlog.get_logger()
 
 # The answer to a request, now or later; it never raises.
 AnswerRequest = Callable[[bytes], bytes | Coroutine[Any, Any, bytes]]
@@ -118,3 +128,23 @@ def _done(answer: bytes) -> asyncio.Future[bytes]:
     done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     done.set_result(answer)
     return done
+
+
+def answer_message(answer: bytes) -> bytes:
+    """Return a stream's message with a serialised ModelInferResponse."""
+    return length_delimited(_ANSWER_FIELD, len(answer)) + answer
+
+
+def failure_message(request_id: str, error: Exception) -> bytes:
+    """Return a stream's message for a failed request; a bug is logged with its stack trace."""
+    status = status_of(error)
+    if status is grpc.StatusCode.INTERNAL:
+        _log.error("message_failed", rpc="ModelStreamInfer", exc_info=error)
+    failure = pb.ModelStreamInferResponse(error_message=detail_of(error))
+    failure.infer_response.id = id_to_tell(request_id)
+    parameters = failure.infer_response.parameters
+    parameters["grpc_status"].int64_param = status.value[0]
+    parameters["reason"].string_param = reason_of(error)
+    if after_ms := retry_after_ms_of(error):
+        parameters["retry_after_ms"].int64_param = after_ms
+    return failure.SerializeToString()

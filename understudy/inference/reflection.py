@@ -6,13 +6,17 @@ standard names, so a separate pool holds a copy of our file under the standard p
 service, and the files of the other services.
 """
 
-import grpc
+from collections.abc import Sequence
+from typing import Any
+
 from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from understudy.oip import inference_pb2
 from understudy.runtime import serving
+from understudy.runtime.front.port import Server
 
 PACKAGE = "inference"
 _SERVICE_NAME = "GRPCInferenceService"
@@ -28,19 +32,30 @@ RPCS = {  # each with whether it streams in both directions
 }
 
 
-def add_reflection(server: grpc.aio.Server) -> None:
-    """Add reflection for the protocol under its standard names, and for health."""
-    names = (SERVICE, *_services_of(health_pb2), *_services_of(reflection_pb2))
-    serving.add_reflection(server, names, inference_pool())
+def add_reflection(server: Server, files: Sequence[FileDescriptor] = ()) -> None:
+    """Add reflection for the protocol under its standard names, for health, and for `files`."""
+    described: tuple[Any, ...] = (*files, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR)
+    names = [service.full_name for each in described for service in _services_of(each)]
+    serving.add_reflection(server, (SERVICE, *names), inference_pool(described))
 
 
-def inference_pool() -> descriptor_pool.DescriptorPool:
-    """Return a pool in which the protocol has its standard names."""
+def inference_pool(files: Sequence[FileDescriptor] = ()) -> descriptor_pool.DescriptorPool:
+    """Return a pool of `files` in which the protocol has its standard names."""
     pool = descriptor_pool.DescriptorPool()
-    for module in (health_pb2, reflection_pb2):
-        pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
+    added: set[str] = set()
+    for each in files:
+        _add(pool, each, added)
     pool.AddSerializedFile(_standard_file().SerializeToString())
     return pool
+
+
+def _add(pool: descriptor_pool.DescriptorPool, file: FileDescriptor, added: set[str]) -> None:
+    """Add `file` after the files that it imports, each once."""
+    if file.name not in added:
+        added.add(file.name)
+        for imported in file.dependencies:
+            _add(pool, imported, added)
+        pool.AddSerializedFile(file.serialized_pb)
 
 
 def _standard_file() -> descriptor_pb2.FileDescriptorProto:
@@ -73,6 +88,5 @@ def _rename_types(message: descriptor_pb2.DescriptorProto, old: str, new: str) -
         _rename_types(nested, old, new)
 
 
-def _services_of(module: object) -> tuple[str, ...]:
-    descriptor = module.DESCRIPTOR  # type: ignore[attr-defined]  # every generated module has it
-    return tuple(each.full_name for each in descriptor.services_by_name.values())
+def _services_of(file: FileDescriptor) -> tuple[ServiceDescriptor, ...]:
+    return tuple(file.services_by_name.values())

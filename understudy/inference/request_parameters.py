@@ -1,0 +1,28 @@
+"""The parameters of a ModelInfer request that our servers know."""
+
+from typing import Any
+
+from understudy.domain.errors import InvalidInputError
+from understudy.oip import inference_pb2 as pb
+
+_TIMEOUT_PARAMETER = "timeout"  # microseconds, as in Triton
+
+
+def timeout_s_of(request: pb.ModelInferRequest) -> float | None:
+    """Return the request's own time limit in seconds, or None without one.
+
+    Raises:
+        InvalidInputError: it is not a number of whole microseconds.
+    """
+    chosen = request.parameters.get(_TIMEOUT_PARAMETER)
+    if chosen is None:
+        return None
+    kind = chosen.WhichOneof("parameter_choice")
+    timeout_us: Any = getattr(chosen, kind) if kind else "no value"
+    if kind not in {"int64_param", "uint64_param"} or timeout_us < 0:
+        raise InvalidInputError.of(
+            f"parameters[{_TIMEOUT_PARAMETER}]",
+            read=timeout_us,
+            accepted="whole microseconds, int64_param or uint64_param; 0 for none",
+        )
+    return timeout_us / 1e6 if timeout_us else None
