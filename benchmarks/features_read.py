@@ -17,7 +17,8 @@ import numpy as np
 
 from benchmarks.features_aerospike import open_aerospike
 from benchmarks.rows import Effort, Row, Scenario
-from understudy.domain.features import BinsLayout, Feature, FeatureDtype, FeatureRef, FeatureView
+from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
+from understudy.domain.record_layouts import BinsLayout
 from understudy.domain.versions import TensorSpec
 from understudy.features.decisions.record_format import pack_columns, record_format
 from understudy.features.ports import FeatureStore, ViewRead
@@ -126,7 +127,7 @@ def _view(bins: BinsLayout | None = None) -> FeatureView:
         Feature(f"f{number:03d}", FeatureDtype.FLOAT32, default=0.0, max_age_s=86_400.0)
         for number in range(WIDTH)
     )
-    return FeatureView("bench", 1, "user", features, bins=bins)
+    return FeatureView("bench", 1, "user", features, layout=bins)
 
 
 def _load(url: str, view: FeatureView) -> None:

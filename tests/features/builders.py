@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from understudy.domain.features import BinsLayout, Feature, FeatureDtype, FeatureScalar, FeatureView
+from understudy.domain.features import Feature, FeatureDtype, FeatureScalar, FeatureView
+from understudy.domain.record_layouts import RecordLayout
 from understudy.features.decisions.record_format import pack_record, record_format
 
 NOW_S = 1_764_000_000.0
@@ -33,9 +34,9 @@ def a_view(
     version: int = 1,
     entity: str = "user",
     ttl_s: float | None = None,
-    bins: BinsLayout | None = None,
+    layout: RecordLayout | None = None,
 ) -> FeatureView:
-    return FeatureView(name, version, entity, tuple(features), ttl_s=ttl_s, bins=bins)
+    return FeatureView(name, version, entity, tuple(features), ttl_s=ttl_s, layout=layout)
 
 
 def floats(count: int, *, max_age_s: float | None = None) -> tuple[Feature, ...]:

@@ -8,7 +8,8 @@ import pytest
 from tests.features.aerospike_node import running_node
 from tests.features.aerospike_servers import WAIT_S, Server, patient_options
 from tests.features.builders import MIXED, NOW_MS, NOW_S, a_record, a_view, floats
-from understudy.domain.features import BinsLayout, Feature, FeatureDtype, FeatureScalar, TimeUnit
+from understudy.domain.features import Feature, FeatureDtype, FeatureScalar
+from understudy.domain.record_layouts import BinsLayout, TimeUnit
 from understudy.features.adapters.aerospike_store import AerospikeStore
 from understudy.features.ports import LoadMark, ViewRead
 
@@ -17,7 +18,7 @@ async def test_a_record_whose_values_are_all_absent_does_not_exist(
     server: Server, name: str
 ) -> None:
     # An Aerospike record needs a bin; without one for the event time this record has none left.
-    view = a_view(name, floats(2), bins=BinsLayout(name))
+    view = a_view(name, floats(2), layout=BinsLayout(name))
     there = a_record(view, {"f0": 1.0})
     server.writer.write(view, [("there", there), ("other", there)], mark=None)
 
@@ -31,7 +32,7 @@ async def test_a_record_whose_values_are_all_absent_does_not_exist(
 
 
 async def test_a_number_as_key_is_another_record(server: Server, name: str) -> None:
-    view = a_view(name, MIXED, bins=BinsLayout(name))
+    view = a_view(name, MIXED, layout=BinsLayout(name))
     server.client.put(server.key(name, 77), {"age": 3})
     server.client.put(server.key(name, "78"), {"age": 4})
 
@@ -41,7 +42,7 @@ async def test_a_number_as_key_is_another_record(server: Server, name: str) -> N
 
 
 async def test_records_of_other_tools_are_read_by_bins(server: Server, name: str) -> None:
-    view = a_view(name, MIXED, bins=BinsLayout(name, "ts", (("balance", "bal"),)))
+    view = a_view(name, MIXED, layout=BinsLayout(name, "ts", (("balance", "bal"),)))
     good = {"age": 3, "amount": 2, "bal": 0.25, "is_new": 1, "country": "LI", "ts": NOW_S - 5}
     odd = {
         "age": 1.5,
@@ -104,7 +105,7 @@ FITS = {
 async def test_each_bin_is_checked_separately(
     server: Server, name: str, feature: str, odd: str
 ) -> None:
-    view = a_view(name, MIXED, bins=BinsLayout(name))
+    view = a_view(name, MIXED, layout=BinsLayout(name))
     good: dict[str, Any] = {
         "age": 3,
         "amount": 0.5,
@@ -142,7 +143,7 @@ async def test_each_bin_is_checked_separately(
 async def test_an_unreadable_event_time_counts_as_the_oldest(
     server: Server, name: str, given: Any, event_time_ms: int | None
 ) -> None:
-    view = a_view(name, floats(1), bins=BinsLayout(name, "ts"))
+    view = a_view(name, floats(1), layout=BinsLayout(name, "ts"))
     server.client.put(server.key(name, "odd"), {"f0": 1.0, "ts": given})
     server.client.put(server.key(name, "good"), {"f0": 2.0, "ts": NOW_MS})
 
@@ -158,7 +159,7 @@ async def test_an_event_time_is_read_and_loaded_in_the_declared_unit(
     server: Server, name: str, unit: TimeUnit
 ) -> None:
     per_s = {TimeUnit.S: 1, TimeUnit.MS: 10**3, TimeUnit.US: 10**6, TimeUnit.NS: 10**9}[unit]
-    view = a_view(name, floats(1), bins=BinsLayout(name, "ts", event_time_unit=unit))
+    view = a_view(name, floats(1), layout=BinsLayout(name, "ts", event_time_unit=unit))
     server.client.put(server.key(name, "u"), {"f0": 1.0, "ts": int(NOW_S) * per_s})
     for other in set(TimeUnit) - {unit}:
         wrong = int(NOW_S) * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[other]
@@ -179,7 +180,7 @@ async def test_an_event_time_is_read_and_loaded_in_the_declared_unit(
 
 async def test_a_time_that_the_bin_cannot_hold_is_refused(server: Server, name: str) -> None:
     layout = BinsLayout(name, "ts", event_time_unit=TimeUnit.S)
-    view = a_view(name, floats(1), bins=layout)
+    view = a_view(name, floats(1), layout=layout)
     times_ms = {"whole": NOW_MS, "finer": NOW_MS + 1, "old": 1000}
     records = [
         (each, a_record(view, {"f0": 1.0}, event_time_ms=times_ms[each])) for each in times_ms
@@ -201,7 +202,7 @@ async def test_columns_of_numbers_are_converted_at_once_and_checked_alike(
     server: Server, name: str
 ) -> None:
     features = (*floats(2), Feature("wide", FeatureDtype.FLOAT64))
-    view = a_view(name, features, bins=BinsLayout(name))
+    view = a_view(name, features, layout=BinsLayout(name))
     server.client.put(server.key(name, "a"), {"f0": 1.5, "f1": 1e300, "wide": 1e300})
     server.client.put(server.key(name, "b"), {"f0": -math.inf, "f1": 2.0, "wide": math.inf})
 
@@ -216,7 +217,7 @@ async def test_columns_of_numbers_are_converted_at_once_and_checked_alike(
 async def test_bins_that_the_view_does_not_name_are_left_alone(
     server: Server, name: str, width: int
 ) -> None:
-    view = a_view(name, floats(width), bins=BinsLayout(name))
+    view = a_view(name, floats(width), layout=BinsLayout(name))
     values: dict[str, FeatureScalar | None] = {f"f{number}": number / 2 for number in range(width)}
     strangers = {"more": 1.0, "text": "x", "list": [1, 2], "map": {"a": 1}, "blob": b"x"}
     server.client.put(server.key(name, "u"), {**strangers, **values})
@@ -237,8 +238,8 @@ async def test_views_of_both_layouts_are_read_together_and_kept_apart(
     server: Server, name: str, width: int
 ) -> None:
     packed = a_view(f"{name}_packed")
-    small = a_view(f"{name}_small", (Feature("v", FeatureDtype.FLOAT32),), bins=BinsLayout(name))
-    wide = a_view(f"{name}_wide", floats(width), bins=BinsLayout(f"{name}_wide", "t"))
+    small = a_view(f"{name}_small", (Feature("v", FeatureDtype.FLOAT32),), layout=BinsLayout(name))
+    wide = a_view(f"{name}_wide", floats(width), layout=BinsLayout(f"{name}_wide", "t"))
     wide_record = a_record(wide, {"f0": 3.0})
     server.writer.write(packed, [("u", a_record(packed))], mark=None)
     server.client.put(server.key(name, "u"), {"v": 2.0, "f0": 9.0})
@@ -256,7 +257,7 @@ async def test_views_of_both_layouts_cost_one_request() -> None:
     with running_node() as node:
         store = AerospikeStore(patient_options("127.0.0.1", node.port, node.namespace))
         layouts = [None, BinsLayout("one"), BinsLayout("two", "ts")]
-        views = [a_view(f"v{place}", bins=bins) for place, bins in enumerate(layouts)]
+        views = [a_view(f"v{place}", layout=bins) for place, bins in enumerate(layouts)]
         await store.ping(timeout_s=WAIT_S)
         before = node.requests
 

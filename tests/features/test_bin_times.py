@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.domain.features import TimeUnit
+from understudy.domain.record_layouts import TimeUnit
 from understudy.features.decisions.bin_times import bin_time_ms, bin_time_of
 
 PER_S = {TimeUnit.S: 1, TimeUnit.MS: 10**3, TimeUnit.US: 10**6, TimeUnit.NS: 10**9}

@@ -17,8 +17,9 @@ from tests.router.samples import MODEL, UTC_S, VIEW, deployment, spec
 from tests.router.world import open_world
 from tests.stack.waiting import until
 from understudy.domain.errors import UnavailableError
-from understudy.domain.features import BinsLayout, FeatureView
+from understudy.domain.features import FeatureView
 from understudy.domain.logged_ids import IdForm, LoggedIds
+from understudy.domain.record_layouts import BinsLayout
 from understudy.features.adapters.aerospike_client import AerospikeOptions
 from understudy.features.adapters.isolated_store import reading_process
 from understudy.features.adapters.withheld_ids import (
@@ -36,8 +37,8 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 
 READER = "understudy.features.reader"
 WAIT_S = 60.0
-PEOPLE = a_view("people", bins=BinsLayout("people", "event_ms"))
-WIDE = a_view("wide", floats(70), entity="user", bins=BinsLayout("wide"))
+PEOPLE = a_view("people", layout=BinsLayout("people", "event_ms"))
+WIDE = a_view("wide", floats(70), entity="user", layout=BinsLayout("wide"))
 JOHN = a_record(PEOPLE)
 IDS = [f"u{number}" for number in range(12)]
 CANARY = "canary-entity"
@@ -149,7 +150,7 @@ async def test_a_foreign_bin_that_a_view_does_not_name_costs_only_views_that_rea
 async def test_a_record_that_ends_readers_costs_a_router_one_level_of_its_own_entity(
     node: AerospikeNode, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    view = FeatureView("scored", 1, "user", VIEW.features, bins=BinsLayout("scored", "event_ms"))
+    view = FeatureView("scored", 1, "user", VIEW.features, layout=BinsLayout("scored", "event_ms"))
     record = pack_record(
         record_format(view), {"amount": 2.0, "count": 1.0}, event_time_ms=round(UTC_S * 1000)
     )

@@ -15,7 +15,8 @@ from router.batches.fetch_features import STORE_UNAVAILABLE
 from tests.features.aerospike_node import AerospikeNode, Faults, running_node
 from tests.router.samples import MODEL, UTC_S, VIEW, deployment, spec
 from tests.router.world import World, open_world
-from understudy.domain.features import BinsLayout, Feature, FeatureDtype, FeatureRef, FeatureView
+from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
+from understudy.domain.record_layouts import BinsLayout
 from understudy.domain.snapshots import VersionSpec
 from understudy.features.adapters.aerospike_client import AerospikeOptions
 from understudy.features.adapters.aerospike_store import AerospikeStore
@@ -263,7 +264,7 @@ async def test_a_missing_namespace_degrades_and_answers(node: AerospikeNode) -> 
 async def test_odd_values_in_bins_become_the_default(
     node: AerospikeNode, bins: dict[str, Any], score: float
 ) -> None:
-    view = FeatureView("others", 1, "user", VIEW.features, bins=BinsLayout("others"))
+    view = FeatureView("others", 1, "user", VIEW.features, layout=BinsLayout("others"))
     put_bins(node, bins)
     async with router_over(node, view=view, trip_s=5.0) as router:
         answers = await router.scores()
@@ -287,7 +288,7 @@ async def test_odd_values_in_bins_become_the_default(
 async def test_one_odd_record_costs_only_its_own_values(
     node: AerospikeNode, odd: dict[str, Any], score: float, level: int
 ) -> None:
-    view = FeatureView("others", 1, "user", VIEW.features, bins=BinsLayout("others", "ts"))
+    view = FeatureView("others", 1, "user", VIEW.features, layout=BinsLayout("others", "ts"))
     put_bins(node, {"amount": 3.0, "count": 1.0})
     put_bins(node, {**odd, "count": 1.0}, users=USERS[:1])
     async with router_over(node, view=view, trip_s=5.0) as router:

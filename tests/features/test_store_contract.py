@@ -23,7 +23,8 @@ from tests.features.loading_process import RemoteWriter
 from tests.features.poison import LATIN_1, TEXT, put_bins
 from tests.stack.waiting import until
 from understudy.domain.errors import UnavailableError
-from understudy.domain.features import BinsLayout, FeatureScalar, FeatureView
+from understudy.domain.features import FeatureScalar, FeatureView
+from understudy.domain.record_layouts import BinsLayout
 from understudy.features.decisions.record_format import record_format, unpack_record
 from understudy.features.decisions.record_order import fingerprint_of
 from understudy.features.ports import (
@@ -56,7 +57,7 @@ class Opened:
         """Return a view that no other test uses, in the layout under test."""
         unique = f"{name}_{uuid4().hex[:12]}"
         bins = BinsLayout(f"set_{unique}", "event_ms") if self.kind.endswith("bins") else None
-        return a_view(unique, version=version, bins=bins)
+        return a_view(unique, version=version, layout=bins)
 
     async def find(self, view: FeatureView, *ids: str | None) -> list[bytes | None]:
         (records,) = await self.reader.read([ViewRead(view, ids)], timeout_s=TIMEOUT_S)
@@ -372,8 +373,8 @@ async def test_a_record_that_ends_its_reader_costs_no_other_record(store: Opened
     store.writer.write(view, [(each, a_record(view)) for each in ids], mark=None)
 
     set_name, bin_name = f"{view}".replace("@", "."), "v"
-    if view.bins is not None:
-        set_name, bin_name = view.bins.set_name, "city"
+    if view.layout is not None:
+        set_name, bin_name = view.layout.set_name, "city"
     poison = {bin_name: (TEXT, LATIN_1)}
     put_bins(store.node.port, store.node.namespace, set_name, "u2", poison)
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from understudy.domain.canonical import canonical_document, digest_of_text, exact_integer
 from understudy.domain.errors import InvalidInputError
+from understudy.domain.record_layouts import RecordLayout, bins_from_content
 
 FeatureScalar = float | int | bool | str
 
@@ -51,36 +52,6 @@ class KeyKind(StrEnum):
     BYTES = "bytes"  # the id is lower-case hexadecimal
 
 
-class TimeUnit(StrEnum):
-    """The unit of a time that another tool writes as a number since 1970."""
-
-    S = "s"
-    MS = "ms"
-    US = "us"
-    NS = "ns"
-
-
-@dataclass(frozen=True, slots=True)
-class BinsLayout:
-    """The layout of a view with one bin per feature, as other tools write it, instead of packed."""
-
-    set_name: str
-    event_time_bin: str = ""  # "" for the time of reading
-    names: tuple[tuple[str, str], ...] = ()  # feature, bin; the default bin is the feature's name
-    event_time_unit: TimeUnit | None = None  # None: integers are in ms, floats in s
-
-    @property
-    def canonical_content(self) -> dict[str, Any]:
-        """The members in digested documents; a unit that is not declared is left out."""
-        content = {
-            "set_name": self.set_name,
-            "event_time_bin": self.event_time_bin,
-            "names": [list(pair) for pair in self.names],
-        }
-        unit = self.event_time_unit
-        return content if unit is None else {**content, "event_time_unit": unit.value}
-
-
 @dataclass(frozen=True, slots=True)
 class Feature:
     name: str
@@ -102,7 +73,7 @@ class FeatureView:
     features: tuple[Feature, ...]
     ttl_s: float | None = None  # how long the store keeps a record; None: for ever
     kind: ViewKind = ViewKind.STORED
-    bins: BinsLayout | None = None
+    layout: RecordLayout | None = None  # None: packed records
     inputs: tuple[tuple[str, str], ...] = ()  # in a computed view: name, `view@version:feature`
     key: KeyKind = KeyKind.TEXT
     namespace: str = ""  # of the records in Aerospike; "" for that of the store's URL
@@ -123,8 +94,8 @@ class FeatureView:
         # Members that a plain stored view lacks are left out, to keep its digest stable.
         if self.kind is not ViewKind.STORED:
             content["kind"] = self.kind.value
-        if self.bins is not None:
-            content["bins"] = self.bins.canonical_content
+        if self.layout is not None:
+            content["bins"] = self.layout.canonical_content
         if self.inputs:
             content["inputs"] = [list(pair) for pair in self.inputs]
         if self.key is not KeyKind.TEXT:
@@ -199,7 +170,7 @@ def view_from_canonical_json(text: str) -> FeatureView:
             for feature in content["features"]
         ),
         kind=ViewKind(content.get("kind", ViewKind.STORED)),
-        bins=_bins_of(content["bins"]) if "bins" in content else None,
+        layout=bins_from_content(content["bins"]) if "bins" in content else None,
         inputs=tuple((name, ref) for name, ref in content.get("inputs", ())),
         key=KeyKind(content.get("key", KeyKind.TEXT)),
         namespace=content.get("namespace", ""),
@@ -226,12 +197,3 @@ def _read_default(dtype: FeatureDtype, value: FeatureScalar | None) -> FeatureSc
 
 def _seconds(value: float | None) -> float | None:
     return None if value is None else float(value)
-
-
-def _bins_of(content: dict[str, Any]) -> BinsLayout:
-    return BinsLayout(
-        set_name=content["set_name"],
-        event_time_bin=content["event_time_bin"],
-        event_time_unit=TimeUnit(unit) if (unit := content.get("event_time_unit")) else None,
-        names=tuple((feature, name) for feature, name in content["names"]),
-    )

@@ -18,16 +18,15 @@ from pydantic import (
 
 from understudy.domain.errors import Fault, InvalidInputError, NotFoundError
 from understudy.domain.features import (
-    BinsLayout,
     Feature,
     FeatureDtype,
     FeatureRef,
     FeatureScalar,
     FeatureView,
     KeyKind,
-    TimeUnit,
     ViewKind,
 )
+from understudy.domain.record_layouts import BinsLayout, TimeUnit
 from understudy.features.decisions.view_rules import LONGEST_BIN_NAME, contradictions
 from understudy.features.serving.functions import deployed_functions
 from understudy.runtime.validation import accepted
@@ -168,7 +167,7 @@ def _view_of(text: _ViewText) -> FeatureView:
         entity=text.entity or _NO_ENTITY,
         ttl_s=text.ttl_s,
         kind=text.kind,
-        bins=_bins_of(text) if text.layout == "bins" else None,
+        layout=_bins_of(text) if text.layout == "bins" else None,
         inputs=tuple(text.inputs.items()),
         key=text.key,
         namespace=text.namespace,

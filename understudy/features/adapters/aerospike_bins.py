@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from understudy.domain.features import BinsLayout, FeatureDtype, FeatureScalar, FeatureView
+from understudy.domain.features import FeatureDtype, FeatureScalar, FeatureView
+from understudy.domain.record_layouts import BinsLayout
 from understudy.features.decisions.bin_times import bin_time_ms, bin_time_of
 from understudy.features.decisions.record_format import pack_columns, record_format
 from understudy.features.decisions.request_features import fault_of_value

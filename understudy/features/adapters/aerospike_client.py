@@ -125,8 +125,8 @@ def reason_of(code: int) -> str:
 
 def set_of(options: AerospikeOptions, view: FeatureView) -> str:
     """Return the set that holds a view's records."""
-    if view.bins is not None:
-        return view.bins.set_name
+    if view.layout is not None:
+        return view.layout.set_name
     name = f"{options.set_prefix}{view.name}.{view.version}"
     if len(name) <= _LONGEST_SET_NAME:
         return name

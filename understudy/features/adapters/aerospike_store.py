@@ -173,11 +173,11 @@ class AerospikeStore:
 
     def _codec_of(self, view: FeatureView) -> BinsCodec | None:
         """Return the codec of a view stored as bins, or None if its records are packed."""
-        if view.bins is None:
+        if view.layout is None:
             return None
         codec = self._codecs.get(view)
         if codec is None:
-            codec = self._codecs[view] = BinsCodec(view, view.bins)
+            codec = self._codecs[view] = BinsCodec(view, view.layout)
         return codec
 
     def _batch(self, keys: list[_Key], bins: list[str] | None, timeout_s: float) -> list[_Row]:

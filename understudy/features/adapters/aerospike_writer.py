@@ -8,7 +8,8 @@ from aerospike import exception as aerospike_errors
 from aerospike_helpers import expressions as exp
 
 from understudy.domain.errors import UnavailableError
-from understudy.domain.features import BinsLayout, FeatureView, KeyKind
+from understudy.domain.features import FeatureView, KeyKind
+from understudy.domain.record_layouts import BinsLayout
 from understudy.features.adapters.aerospike_bins import BinsCodec
 from understudy.features.adapters.aerospike_client import (
     CREATED_TIME_BIN,
@@ -63,8 +64,8 @@ class AerospikeWriter:
         check_ids(view.key, [entity_id for entity_id, _ in records])
         puts, unwritable = (
             (_packed_puts(view, records), ())
-            if view.bins is None
-            else _bins_puts(view, view.bins, records)
+            if view.layout is None
+            else _bins_puts(view, view.layout, records)
         )
         place = place_of(self._options, view)
         ttl_s = None if view.ttl_s is None else max(1, round(view.ttl_s))

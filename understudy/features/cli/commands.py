@@ -92,7 +92,7 @@ def list_views(views: ViewsFile, output: Output = Format.TABLE) -> None:
             "kind": view.kind.value,
             "entity": view.entity,
             "features": len(view.features),
-            "layout": "packed" if view.bins is None else "bins",
+            "layout": "packed" if view.layout is None else "bins",
             "ttl_s": view.ttl_s,
             "digest": view.digest,
         }

@@ -8,7 +8,7 @@ outside, so a wrong unit makes a time unknown and never another time.
 
 from typing import Final
 
-from understudy.domain.features import TimeUnit
+from understudy.domain.record_layouts import TimeUnit
 
 _EARLIEST_MS: Final = 10**11
 _END_MS: Final = 10**14

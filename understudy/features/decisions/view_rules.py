@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from understudy.domain.errors import Fault, InvalidInputError
-from understudy.domain.features import BinsLayout, FeatureDtype, FeatureRef, FeatureView, ViewKind
+from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, ViewKind
+from understudy.domain.record_layouts import BinsLayout
 from understudy.features.decisions.expressions import NOW, Function, compile_expression
 from understudy.features.decisions.request_features import fault_of_value
 
@@ -28,8 +29,8 @@ def contradictions(
         seen.add(str(view))
         faults += _feature_faults(path, view)
         faults += _kind_faults(path, view)
-        if view.bins is not None:
-            faults += _bin_faults(path, view, view.bins)
+        if view.layout is not None:
+            faults += _bin_faults(path, view, view.layout)
         if view.kind is ViewKind.COMPUTED:
             faults += _input_faults(path, view, views)
             faults += _expression_faults(path, view, functions)
@@ -62,7 +63,7 @@ def _kind_faults(path: str, view: FeatureView) -> Iterator[Fault]:
         yield Fault(f"{path}.entity", "none", "the entity type of the records")
     if not is_stored and view.entity != "request":
         yield Fault(f"{path}.entity", view.entity, f"none, for a {view.kind.value} view")
-    if not is_stored and view.bins is not None:
+    if not is_stored and view.layout is not None:
         yield Fault(f"{path}.layout", "bins", f"none, for a {view.kind.value} view")
     if not is_stored and view.ttl_s is not None:
         yield Fault(f"{path}.ttl_s", str(view.ttl_s), f"none, for a {view.kind.value} view")
