@@ -7,7 +7,8 @@ import pytest
 from tests.features.aerospike_node import running_node
 from tests.features.builders import a_view, floats
 from understudy.domain.errors import InvalidInputError, UnavailableError
-from understudy.features.adapters.aerospike_client import AerospikeOptions, open_client, set_of
+from understudy.features.adapters.aerospike_client import AerospikeOptions, open_client
+from understudy.features.adapters.aerospike_keys import set_of
 from understudy.features.settings import AerospikeSettings
 from understudy.features.stores import open_store
 

@@ -14,7 +14,7 @@ from understudy.domain.features import (
     ViewKind,
     view_from_canonical_json,
 )
-from understudy.domain.record_layouts import TimeUnit
+from understudy.domain.record_layouts import BinsLayout, TimeUnit
 from understudy.features.views import find_view, load_views, parse_views, views_of
 
 WHOLE = dedent("""
@@ -64,7 +64,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     assert isinstance(user.features[1].default, float)
     assert (merchant.key, merchant.namespace) == (KeyKind.INTEGER, "archive")
     assert view_from_canonical_json(merchant.canonical_json) == merchant
-    assert merchant.layout is not None
+    assert isinstance(merchant.layout, BinsLayout)
     assert merchant.layout.event_time_unit is TimeUnit.US
     assert merchant.layout.names == (("chargebacks_per_month", "cb_month"),)
     assert basket.kind is ViewKind.REQUEST

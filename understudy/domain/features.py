@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from understudy.domain.canonical import canonical_document, digest_of_text, exact_integer
 from understudy.domain.errors import InvalidInputError
-from understudy.domain.record_layouts import RecordLayout, bins_from_content
+from understudy.domain.record_layouts import RecordLayout, layout_content, layout_from_content
 
 FeatureScalar = float | int | bool | str
 
@@ -94,8 +94,7 @@ class FeatureView:
         # Members that a plain stored view lacks are left out, to keep its digest stable.
         if self.kind is not ViewKind.STORED:
             content["kind"] = self.kind.value
-        if self.layout is not None:
-            content["bins"] = self.layout.canonical_content
+        content |= layout_content(self.layout)
         if self.inputs:
             content["inputs"] = [list(pair) for pair in self.inputs]
         if self.key is not KeyKind.TEXT:
@@ -170,7 +169,7 @@ def view_from_canonical_json(text: str) -> FeatureView:
             for feature in content["features"]
         ),
         kind=ViewKind(content.get("kind", ViewKind.STORED)),
-        layout=bins_from_content(content["bins"]) if "bins" in content else None,
+        layout=layout_from_content(content),
         inputs=tuple((name, ref) for name, ref in content.get("inputs", ())),
         key=KeyKind(content.get("key", KeyKind.TEXT)),
         namespace=content.get("namespace", ""),

@@ -126,8 +126,13 @@ def check_view(url: str, view: "FeatureView") -> None:
     """Refuse a view with a setting that has no effect in the store at `url`.
 
     Raises:
-        InvalidInputError: the view has a namespace, and the store has none.
+        InvalidInputError: the view has a namespace or Feast's layout, and the store is not Aerospike.
     """
+    from understudy.domain.record_layouts import FeastLayout  # noqa: PLC0415 - see above
+
+    if isinstance(view.layout, FeastLayout) and _lmdb_path(url):
+        accepted = "packed or bins: an LMDB store has no records of Feast"
+        raise InvalidInputError.of(f"layout of {view}", read="feast", accepted=accepted)
     if view.namespace and _lmdb_path(url):
         accepted = "none: an LMDB store has no namespaces"
         raise InvalidInputError.of(f"namespace of {view}", read=view.namespace, accepted=accepted)

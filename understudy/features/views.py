@@ -26,8 +26,18 @@ from understudy.domain.features import (
     KeyKind,
     ViewKind,
 )
-from understudy.domain.record_layouts import BinsLayout, TimeUnit
-from understudy.features.decisions.view_rules import LONGEST_BIN_NAME, contradictions
+from understudy.domain.record_layouts import (
+    BinsLayout,
+    FeastKeyType,
+    FeastLayout,
+    RecordLayout,
+    TimeUnit,
+)
+from understudy.features.decisions.view_rules import (
+    DEFAULT_KEY_TYPES,
+    LONGEST_BIN_NAME,
+    contradictions,
+)
 from understudy.features.serving.functions import deployed_functions
 from understudy.runtime.validation import accepted
 
@@ -37,6 +47,7 @@ _SECONDS = Annotated[float, Field(gt=0, le=_LONGEST_S)]
 _VIEW_NAME = r"^[a-z][a-z0-9_]{0,62}$"
 _NAMESPACE = r"^[A-Za-z0-9_-]{1,31}$"
 _SET_NAME = r"^[A-Za-z0-9_.-]{1,63}$"
+_FEAST_NAME = Annotated[str, Field(min_length=1, max_length=255)]
 _INPUT_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 _FEATURE_NAME = r"^[A-Za-z_][A-Za-z0-9_ .-]{0,127}$"
 
@@ -62,6 +73,16 @@ class _BinsText(BaseModel):
     names: dict[str, Annotated[str, Field(min_length=1, max_length=LONGEST_BIN_NAME)]] = {}
 
 
+class _FeastText(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    set: Annotated[str, Field(pattern=_SET_NAME)]
+    view: _FEAST_NAME | None = None  # by default the name of the view
+    join_key: _FEAST_NAME | None = None  # by default the entity
+    key_type: FeastKeyType | None = None  # by default that of `key`
+    names: dict[str, _FEAST_NAME] = {}
+
+
 class _ViewText(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -72,8 +93,9 @@ class _ViewText(BaseModel):
     kind: ViewKind = ViewKind.STORED
     key: KeyKind = KeyKind.TEXT
     namespace: Annotated[str, Field(pattern=_NAMESPACE)] = ""
-    layout: Literal["packed", "bins"] = "packed"
+    layout: Literal["packed", "bins", "feast"] = "packed"
     bins: _BinsText = _BinsText()
+    feast: _FeastText | None = None
     inputs: dict[Annotated[str, Field(pattern=_INPUT_NAME)], str] = {}
     features: Annotated[list[_FeatureText], Field(min_length=1, max_length=10_000)]
 
@@ -167,7 +189,7 @@ def _view_of(text: _ViewText) -> FeatureView:
         entity=text.entity or _NO_ENTITY,
         ttl_s=text.ttl_s,
         kind=text.kind,
-        layout=_bins_of(text) if text.layout == "bins" else None,
+        layout=_layout_of(text),
         inputs=tuple(text.inputs.items()),
         key=text.key,
         namespace=text.namespace,
@@ -186,13 +208,23 @@ def _view_of(text: _ViewText) -> FeatureView:
     )
 
 
-def _bins_of(text: _ViewText) -> BinsLayout:
-    return BinsLayout(
-        set_name=text.bins.set or text.name,
-        event_time_bin=text.bins.event_time,
-        event_time_unit=text.bins.event_time_unit,
-        names=tuple(text.bins.names.items()),
-    )
+def _layout_of(text: _ViewText) -> RecordLayout | None:
+    if text.layout == "bins":
+        return BinsLayout(
+            set_name=text.bins.set or text.name,
+            event_time_bin=text.bins.event_time,
+            event_time_unit=text.bins.event_time_unit,
+            names=tuple(text.bins.names.items()),
+        )
+    if text.layout == "feast" and text.feast is not None:
+        return FeastLayout(
+            set_name=text.feast.set,
+            view_name=text.feast.view or text.name,
+            join_key=text.feast.join_key or text.entity,
+            key_type=text.feast.key_type or DEFAULT_KEY_TYPES[text.key],
+            names=tuple(text.feast.names.items()),
+        )
+    return None
 
 
 def _as_dtype(dtype: FeatureDtype, value: FeatureScalar | None) -> FeatureScalar | None:
@@ -217,8 +249,12 @@ def _is_whole(value: FeatureScalar | None) -> TypeGuard[int]:
 
 def _layout_faults(views: Sequence[_ViewText]) -> Iterator[Fault]:
     for place, view in enumerate(views):
-        if view.layout == "packed" and "bins" in view.model_fields_set:
-            yield Fault(f"views[{place}].bins", "bins of a packed view", "`layout: bins`")
+        for name in ("bins", "feast"):
+            if view.layout != name and name in view.model_fields_set:
+                read = f"{name} of a view with `layout: {view.layout}`"
+                yield Fault(f"views[{place}].{name}", read, f"`layout: {name}`")
+        if view.layout == "feast" and view.feast is None:
+            yield Fault(f"views[{place}].feast", "nothing", "`feast`, with the set of the records")
         for name in ("key", "namespace"):
             if view.kind is not ViewKind.STORED and name in view.model_fields_set:
                 accepted = f"none, for a {view.kind.value} view"

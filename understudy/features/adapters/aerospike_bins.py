@@ -1,7 +1,7 @@
 """Conversion between packed records and records of one bin per feature, as other tools write them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,14 @@ _NUMBERS = frozenset((int, float))
 _MOST_BINS_BY_NAME = 64
 
 
-def bins_to_ask(codecs: Sequence["BinsCodec | None"], *, packed: Sequence[str]) -> list[str] | None:
+class NamesBins(Protocol):
+    """A codec as the reading of records sees it."""
+
+    @property
+    def bins(self) -> Sequence[str]: ...
+
+
+def bins_to_ask(codecs: Sequence["NamesBins | None"], *, packed: Sequence[str]) -> list[str] | None:
     """Return the bins to name in one request for records of several views, or None for all bins.
 
     A request has one list of bins for all of its records. A second request costs more than reading

@@ -10,7 +10,6 @@ import aerospike
 from aerospike import exception as aerospike_errors
 
 from understudy.domain.errors import UnavailableError
-from understudy.domain.features import FeatureView
 
 RECORD_BIN: Final = "v"  # the packed record
 EVENT_TIME_BIN: Final = "t"  # UTC ms, read by the condition of a write
@@ -19,7 +18,6 @@ FINGERPRINT_BIN: Final = "f"  # of the record, breaks ties of created times
 DIGEST_BIN: Final = "d"  # of the view, read by the same condition
 LOADS_SET: Final = "_loads"  # the progress of loads, and the newest event times
 
-_LONGEST_SET_NAME: Final = 63
 _REASONS: Final = {
     -16: "some rows failed",
     -15: "no response",
@@ -121,26 +119,6 @@ def open_client(options: AerospikeOptions, *, must_connect: bool = False) -> Any
 def reason_of(code: int) -> str:
     """Return a description of a result code of the client or the server."""
     return _REASONS.get(code, f"result code {code}")
-
-
-def set_of(options: AerospikeOptions, view: FeatureView) -> str:
-    """Return the set that holds a view's records."""
-    if view.layout is not None:
-        return view.layout.set_name
-    name = f"{options.set_prefix}{view.name}.{view.version}"
-    if len(name) <= _LONGEST_SET_NAME:
-        return name
-    return f"{name[: _LONGEST_SET_NAME - 17]}.{view.digest[:16]}"
-
-
-def place_of(options: AerospikeOptions, view: FeatureView) -> tuple[str, str]:
-    """Return the namespace and the set of a view's records."""
-    return (view.namespace or options.namespace, set_of(options, view))
-
-
-def newest_key(options: AerospikeOptions, view: FeatureView) -> tuple[str, str, str]:
-    """Return the key of the newest event time among a view's records."""
-    return (options.namespace, options.set_prefix + LOADS_SET, f"newest:{view}")
 
 
 def reason_of_error(error: aerospike_errors.AerospikeError) -> str:

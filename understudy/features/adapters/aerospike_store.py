@@ -12,20 +12,21 @@ from aerospike import exception as aerospike_errors
 
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
+from understudy.domain.record_layouts import BinsLayout
 from understudy.features.adapters.aerospike_bins import BinsCodec, bins_to_ask
 from understudy.features.adapters.aerospike_client import (
     EVENT_TIME_BIN,
     RECORD_BIN,
     AerospikeOptions,
-    newest_key,
     open_client,
-    place_of,
     reason_of,
     reason_of_error,
 )
+from understudy.features.adapters.aerospike_feast import FeastCodec
+from understudy.features.adapters.aerospike_keys import newest_key, place_of, record_keys
 from understudy.features.adapters.aerospike_replicas import ReplicaCount
 from understudy.features.decisions.attempts import plan_attempts
-from understudy.features.decisions.entity_keys import StoreKey, store_keys
+from understudy.features.decisions.entity_keys import StoreKey
 from understudy.features.ports import UNANSWERED, ViewRead
 
 _OK = 0
@@ -37,6 +38,7 @@ _LONGEST_READ_S = 1.0  # of a read without a limit of its own
 
 T = TypeVar("T")
 _Key = tuple[str, str, StoreKey]
+_Codec = BinsCodec | FeastCodec
 _Row = dict[str, Any] | bytes | None  # bins, UNANSWERED, no record
 
 
@@ -68,7 +70,7 @@ class AerospikeStore:
         self._replicas = ReplicaCount(self._client, options.namespace)
         self._owner_pid = os.getpid()
         self._executor = ThreadPoolExecutor(options.threads, thread_name_prefix="aerospike-read")
-        self._codecs: dict[FeatureView, BinsCodec] = {}
+        self._codecs: dict[FeatureView, _Codec] = {}
 
     @property
     def copies(self) -> int:
@@ -147,7 +149,7 @@ class AerospikeStore:
         """Read all views, packed and unpacked, in one request."""
         if os.getpid() != self._owner_pid:
             raise self._unavailable("the client was opened in another process")
-        ids = [store_keys(read.view.key, read.entity_ids) for read in reads]
+        ids = [record_keys(read.view, read.entity_ids) for read in reads]
         codecs = [self._codec_of(read.view) for read in reads]
         places = [place_of(self._options, read.view) for read in reads]
         keys = [
@@ -162,7 +164,7 @@ class AerospikeStore:
             for codec, some in zip(codecs, ids, strict=True)
         ]
 
-    def _records_of(self, codec: BinsCodec | None, rows: Sequence[_Row]) -> list[bytes | None]:
+    def _records_of(self, codec: _Codec | None, rows: Sequence[_Row]) -> list[bytes | None]:
         if codec is None:
             return [_record_of(row) for row in rows]
         found = [row for row in rows if isinstance(row, dict)]
@@ -171,13 +173,17 @@ class AerospikeStore:
         records = iter(packed)
         return [next(records) if isinstance(row, dict) else row for row in rows]
 
-    def _codec_of(self, view: FeatureView) -> BinsCodec | None:
-        """Return the codec of a view stored as bins, or None if its records are packed."""
+    def _codec_of(self, view: FeatureView) -> _Codec | None:
+        """Return the codec of a view of another layout, or None if its records are packed."""
         if view.layout is None:
             return None
         codec = self._codecs.get(view)
         if codec is None:
-            codec = self._codecs[view] = BinsCodec(view, view.layout)
+            codec = self._codecs[view] = (
+                BinsCodec(view, view.layout)
+                if isinstance(view.layout, BinsLayout)
+                else FeastCodec(view, view.layout)
+            )
         return codec
 
     def _batch(self, keys: list[_Key], bins: list[str] | None, timeout_s: float) -> list[_Row]:

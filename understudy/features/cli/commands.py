@@ -84,6 +84,7 @@ def _validated(path: Path) -> FileReport:
 @app.command("list")
 def list_views(views: ViewsFile, output: Output = Format.TABLE) -> None:
     """List the feature views of a file."""
+    from understudy.domain.record_layouts import layout_content  # noqa: PLC0415 - see above
     from understudy.features.views import load_views  # noqa: PLC0415 - see above
 
     rows = [
@@ -92,7 +93,7 @@ def list_views(views: ViewsFile, output: Output = Format.TABLE) -> None:
             "kind": view.kind.value,
             "entity": view.entity,
             "features": len(view.features),
-            "layout": "packed" if view.layout is None else "bins",
+            "layout": next(iter(layout_content(view.layout)), "packed"),
             "ttl_s": view.ttl_s,
             "digest": view.digest,
         }

@@ -139,7 +139,11 @@ def _has_event_time(view: "FeatureView", event_ms: int) -> bool:
     Without a bin for it, a record of bins is as new as its reading; with an unreadable one, it is
     as old as possible.
     """
-    return view.layout is None or (bool(view.layout.event_time_bin) and event_ms != 0)
+    from understudy.domain.record_layouts import BinsLayout  # noqa: PLC0415 - slow import
+
+    if isinstance(view.layout, BinsLayout) and not view.layout.event_time_bin:
+        return False
+    return view.layout is None or event_ms != 0
 
 
 def _shown_time(found: StoredRecord) -> str:

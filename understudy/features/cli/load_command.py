@@ -70,6 +70,7 @@ def load(
     Rows with an unusable value are rejected. Exits 1 if there are more than --max-rejects.
     """
     from understudy.features.cli.stored_view import stored_view  # noqa: PLC0415 - slow import
+    from understudy.features.decisions.view_rules import check_writable  # noqa: PLC0415 - slow import
     from understudy.features.loading.load_features import SourceFile, load_features  # noqa: PLC0415 - slow import
     from understudy.features.stores import check_view, open_writer  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
@@ -84,6 +85,7 @@ def load(
     )
     if not file.is_file():  # before the store is created
         raise NotFoundError("file", file)
+    check_writable(chosen)
     check_view(store, chosen)
     writer = open_writer(store)
     first_rejects: list[Reject] = []

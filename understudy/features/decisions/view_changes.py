@@ -40,7 +40,7 @@ def _changes_of(old: FeatureView, new: FeatureView) -> list[ViewChange]:
             ("kind", old.kind.value, new.kind.value),
             ("key", old.key.value, new.key.value),
             ("namespace", old.namespace, new.namespace),
-            ("bins", old.layout, new.layout),
+            ("layout", old.layout, new.layout),
             ("inputs", old.inputs, new.inputs),
         )
         if before != after

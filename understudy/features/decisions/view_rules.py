@@ -3,12 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from understudy.domain.errors import Fault, InvalidInputError
-from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, ViewKind
-from understudy.domain.record_layouts import BinsLayout
+from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, KeyKind, ViewKind
+from understudy.domain.record_layouts import BinsLayout, FeastKeyType, FeastLayout, RecordLayout
 from understudy.features.decisions.expressions import NOW, Function, compile_expression
 from understudy.features.decisions.request_features import fault_of_value
 
 LONGEST_BIN_NAME = 15  # bytes, a limit of the Aerospike server
+_KEY_TYPES = {
+    KeyKind.TEXT: (FeastKeyType.STRING,),
+    KeyKind.INTEGER: (FeastKeyType.INT64, FeastKeyType.INT32),
+    KeyKind.BYTES: (FeastKeyType.BYTES,),
+}
+DEFAULT_KEY_TYPES = {kind: types[0] for kind, types in _KEY_TYPES.items()}
 
 
 def contradictions(
@@ -29,16 +35,32 @@ def contradictions(
         seen.add(str(view))
         faults += _feature_faults(path, view)
         faults += _kind_faults(path, view)
-        if view.layout is not None:
-            faults += _bin_faults(path, view, view.layout)
+        match view.layout:
+            case BinsLayout():
+                faults += _bin_faults(path, view, view.layout)
+            case FeastLayout():
+                faults += _feast_faults(path, view, view.layout)
+            case None:
+                pass
         if view.kind is ViewKind.COMPUTED:
             faults += _input_faults(path, view, views)
             faults += _expression_faults(path, view, functions)
     return faults
 
 
-def bin_names(view: FeatureView, layout: BinsLayout) -> list[str]:
-    """Return the bin of each feature of a view."""
+def check_writable(view: FeatureView) -> None:
+    """Check that Understudy writes the records of a view.
+
+    Raises:
+        InvalidInputError: another tool does, in a layout that is only read.
+    """
+    if isinstance(view.layout, FeastLayout):
+        accepted = "packed or bins: only Feast writes records in its layout"
+        raise InvalidInputError.of(f"layout of {view}", read="feast", accepted=accepted)
+
+
+def bin_names(view: FeatureView, layout: RecordLayout) -> list[str]:
+    """Return the name of each feature of a view in its bins, or in Feast."""
     names = dict(layout.names)
     return [names.get(feature.name, feature.name) for feature in view.features]
 
@@ -64,7 +86,8 @@ def _kind_faults(path: str, view: FeatureView) -> Iterator[Fault]:
     if not is_stored and view.entity != "request":
         yield Fault(f"{path}.entity", view.entity, f"none, for a {view.kind.value} view")
     if not is_stored and view.layout is not None:
-        yield Fault(f"{path}.layout", "bins", f"none, for a {view.kind.value} view")
+        read = "bins" if isinstance(view.layout, BinsLayout) else "feast"
+        yield Fault(f"{path}.layout", read, f"none, for a {view.kind.value} view")
     if not is_stored and view.ttl_s is not None:
         yield Fault(f"{path}.ttl_s", str(view.ttl_s), f"none, for a {view.kind.value} view")
     if view.kind is not ViewKind.COMPUTED and view.inputs:
@@ -92,10 +115,7 @@ def _bin_faults(path: str, view: FeatureView, layout: BinsLayout) -> Iterator[Fa
     if layout.event_time_unit is not None and not layout.event_time_bin:
         unit = layout.event_time_unit.value
         yield Fault(f"{path}.bins.event_time_unit", unit, "none without `event_time`")
-    known = {feature.name for feature in view.features}
-    for name in dict(layout.names):
-        if name not in known:
-            yield Fault(f"{path}.bins.names.{name}", name, "names of this view's features")
+    yield from _name_faults(f"{path}.bins", view, layout)
     taken: set[str] = {layout.event_time_bin} if layout.event_time_bin else set()
     for feature, name in zip(view.features, bin_names(view, layout), strict=True):
         if len(name.encode()) > LONGEST_BIN_NAME:
@@ -104,6 +124,24 @@ def _bin_faults(path: str, view: FeatureView, layout: BinsLayout) -> Iterator[Fa
         if name in taken:
             yield Fault(f"{path}.bins.names.{feature.name}", f"{name} twice", "each bin once")
         taken.add(name)
+
+
+def _feast_faults(path: str, view: FeatureView, layout: FeastLayout) -> Iterator[Fault]:
+    yield from _name_faults(f"{path}.feast", view, layout)
+    names = bin_names(view, layout)
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Fault(f"{path}.feast.names", f"{name} twice", "each name once")
+    fitting = _KEY_TYPES[view.key]
+    if layout.key_type not in fitting:
+        accepted = f"{' or '.join(fitting)}, with `key: {view.key}`"
+        yield Fault(f"{path}.feast.key_type", layout.key_type.value, accepted)
+
+
+def _name_faults(path: str, view: FeatureView, layout: RecordLayout) -> Iterator[Fault]:
+    known = {feature.name for feature in view.features}
+    for name in dict(layout.names):
+        if name not in known:
+            yield Fault(f"{path}.names.{name}", name, "names of this view's features")
 
 
 def _input_faults(path: str, view: FeatureView, views: Sequence[FeatureView]) -> Iterator[Fault]:

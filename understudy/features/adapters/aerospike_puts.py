@@ -1,0 +1,140 @@
+"""The writes of records to Aerospike, each with the condition under which the server applies it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from aerospike_helpers import expressions as exp
+
+from understudy.domain.features import FeatureView
+from understudy.domain.record_layouts import BinsLayout, FeastLayout
+from understudy.features.adapters.aerospike_bins import BinsCodec
+from understudy.features.adapters.aerospike_client import (
+    CREATED_TIME_BIN,
+    DIGEST_BIN,
+    EVENT_TIME_BIN,
+    FINGERPRINT_BIN,
+    RECORD_BIN,
+)
+from understudy.features.adapters.aerospike_keys import record_keys
+from understudy.features.decisions.bin_times import bin_time_of, writable_times
+from understudy.features.decisions.entity_keys import StoreKey
+from understudy.features.decisions.record_format import (
+    created_time_ms_of,
+    event_time_ms_of,
+    record_format,
+    unpack_record,
+)
+from understudy.features.decisions.record_order import fingerprint_of, places_of_latest
+from understudy.features.decisions.refused_record import RefusedRecord
+from understudy.features.decisions.view_rules import check_writable
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A write of one record."""
+
+    index: int  # among the records of the write
+    entity_id: str
+    key: StoreKey | None
+    bins: dict[str, Any]
+    condition: Any  # a compiled expression; None: unconditional
+
+
+def puts_of(
+    view: FeatureView, records: Sequence[tuple[str, bytes]]
+) -> tuple[list[Put], list[RefusedRecord]]:
+    """Return the writes of (entity id, packed record) pairs, and those that no bin can hold.
+
+    Raises:
+        InvalidInputError: another tool writes the records of the view.
+    """
+    check_writable(view)
+    keys = record_keys(view, [entity_id for entity_id, _ in records])
+    match view.layout:
+        case None:
+            return _packed_puts(view, keys, records), []
+        case BinsLayout():
+            return _bins_puts(view, view.layout, keys, records)
+        case FeastLayout():
+            raise AssertionError("it is not writable")
+        case _:
+            assert_never(view.layout)
+
+
+def is_newer(name: str, time: int) -> Any:
+    """Return the condition that a record has no time in bin `name`, or an earlier one."""
+    return exp.Or(exp.Not(exp.BinExists(name)), exp.LT(exp.IntBin(name), time))
+
+
+def _packed_puts(
+    view: FeatureView, keys: Sequence[StoreKey | None], records: Sequence[tuple[str, bytes]]
+) -> list[Put]:
+    form = record_format(view)
+    digest = form.digest.hex()
+    other_digest = exp.NE(exp.StrBin(DIGEST_BIN), digest)
+    puts: list[Put] = []
+    for index, (entity_id, record) in enumerate(records):
+        order = {
+            EVENT_TIME_BIN: event_time_ms_of(form, record),
+            CREATED_TIME_BIN: created_time_ms_of(form, record),
+            FINGERPRINT_BIN: fingerprint_of(record),
+        }
+        condition = exp.Or(_is_later(list(order.items())), other_digest).compile()
+        bins = {RECORD_BIN: record, DIGEST_BIN: digest, **order}
+        puts.append(Put(index, entity_id, keys[index], bins, condition))
+    return puts
+
+
+def _bins_puts(
+    view: FeatureView,
+    layout: BinsLayout,
+    keys: Sequence[StoreKey | None],
+    records: Sequence[tuple[str, bytes]],
+) -> tuple[list[Put], list[RefusedRecord]]:
+    form = record_format(view)
+    codec = BinsCodec(view, layout)
+    refused = _without_bin_time(view, layout, records)
+    lost = {each.place for each in refused}
+    usable = [index for index in range(len(records)) if index not in lost]
+    puts: list[Put] = []
+    # Among equal event times within a write the order of records decides, as everywhere; between
+    # writes the first stays, because these bins have no room for the rest of the order.
+    for place in places_of_latest(form, [records[index] for index in usable]):
+        index = usable[place]
+        entity_id, record = records[index]
+        bins = dict(codec.bins_of(unpack_record(form, record), event_time_ms_of(form, record)))
+        # Without an event time bin the newer record cannot be determined: the last write wins.
+        condition = (
+            is_newer(layout.event_time_bin, bins[layout.event_time_bin]).compile()
+            if layout.event_time_bin
+            else None
+        )
+        puts.append(Put(index, entity_id, keys[index], bins, condition))
+    return puts, refused
+
+
+def _without_bin_time(
+    view: FeatureView, layout: BinsLayout, records: Sequence[tuple[str, bytes]]
+) -> list[RefusedRecord]:
+    """Return the records whose event time the bin for it cannot hold."""
+    if not layout.event_time_bin:
+        return []
+    form = record_format(view)
+    accepted = writable_times(layout.event_time_unit)
+    refused: list[RefusedRecord] = []
+    for index, (entity_id, record) in enumerate(records):
+        time_ms = event_time_ms_of(form, record)
+        if bin_time_of(time_ms, layout.event_time_unit) is None:
+            read = f"event time {time_ms} ms of {entity_id!r}"
+            refused.append(RefusedRecord(index, read, accepted))
+    return refused
+
+
+def _is_later(order: Sequence[tuple[str, int]]) -> Any:
+    """Return the condition that a record comes before `order`, bin after bin."""
+    (name, value), *rest = order
+    newer = is_newer(name, value)
+    if not rest:
+        return newer
+    return exp.Or(newer, exp.And(exp.Eq(exp.IntBin(name), value), _is_later(rest)))
