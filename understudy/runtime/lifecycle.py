@@ -20,6 +20,7 @@ from understudy.runtime.exit_codes import FAILED
 from understudy.runtime.front.port import Server
 from understudy.runtime.health import Health, HealthSwitch
 
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _CANCEL_S = 5.0  # after the grace: cancelled calls end
 _log = structlog.get_logger()
 
@@ -41,8 +42,32 @@ def stop_on_signals(*, longest_s: float) -> asyncio.Event:
 
     `longest_s` after the first signal the process is ended, wherever its stop has got to.
     """
-    stop = asyncio.Event()
+    stop, begin_stop = _stop(longest_s)
     loop = asyncio.get_running_loop()
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, begin_stop)
+    return stop
+
+
+def stop_on_blocked_signals(*, longest_s: float) -> asyncio.Event:
+    """Return the event of `stop_on_signals`, in a process that blocks these signals.
+
+    For one whose main thread is not Python's, so that Python cannot handle signals.
+    """
+    stop, begin_stop = _stop(longest_s)
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        signal.sigwait(_STOP_SIGNALS)
+        loop.call_soon_threadsafe(begin_stop)
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
+    return stop
+
+
+def _stop(longest_s: float) -> tuple[asyncio.Event, Callable[[], None]]:
+    """Return the event, and the function that sets it and starts the limit."""
+    stop = asyncio.Event()
     overdue = threading.Timer(longest_s, _end_overdue, (longest_s,))
     overdue.daemon = True
 
@@ -51,9 +76,7 @@ def stop_on_signals(*, longest_s: float) -> asyncio.Event:
             stop.set()
             overdue.start()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, begin_stop)
-    return stop
+    return stop, begin_stop
 
 
 def _end_overdue(longest_s: float) -> None:

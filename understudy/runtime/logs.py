@@ -6,7 +6,7 @@ A line that cannot be written is lost: a full disk below the log must not end th
 import io
 import logging
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -30,6 +30,7 @@ def configure_logs(process: str, *, level: str = "info", unlimited: Collection[s
     structlog.configure(
         processors=[
             limit,  # first: a line that is left out costs nothing more
+            _Named(process),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -40,8 +41,20 @@ def configure_logs(process: str, *, level: str = "info", unlimited: Collection[s
         logger_factory=structlog.WriteLoggerFactory(file=stdout),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(process=process)
-    _log_libraries_likewise(stdout, limit)
+    _log_libraries_likewise(stdout, limit, _Named(process))
+
+
+class _Named:
+    """Adds the process to each line. Not a context variable: other threads would not have it."""
+
+    def __init__(self, process: str) -> None:
+        self._process = process
+
+    def __call__(
+        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event["process"] = self._process
+        return event
 
 
 class _LossyFile(io.RawIOBase):
@@ -67,13 +80,14 @@ def _lossy(stream: TextIO) -> TextIO:
     )
 
 
-def _log_libraries_likewise(stdout: TextIO, limit: LineLimit) -> None:
+def _log_libraries_likewise(stdout: TextIO, limit: LineLimit, named: _Named) -> None:
     """Let libraries that use logging (grpc, asyncio) write the same kind of lines."""
     handler = logging.StreamHandler(stdout)
     handler.addFilter(LibraryLines(limit))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[
+                named,
                 structlog.contextvars.merge_contextvars,
                 structlog.stdlib.add_logger_name,
                 structlog.processors.add_log_level,

@@ -16,13 +16,12 @@ ODD_TEXT = "100 % of it: Zürich\n日本 \x01"
 
 
 class SampleService:
-    """Answers with what it was asked; `begun` and `cancelled` count calls of `hold`."""
+    """Answers with its requests; `begun` and `cancelled` count calls that wait to be ended."""
 
     def __init__(self) -> None:
         self.begun = 0
         self.cancelled = 0
         self.release = asyncio.Event()
-        self.changed = asyncio.Condition()
 
     def handlers(self) -> grpc.GenericRpcHandler:
         methods: dict[str, Any] = {
@@ -76,21 +75,20 @@ class SampleService:
         return f"{self.begun} {self.cancelled}".encode()
 
     async def hold(self, request: bytes, _context: Context) -> bytes:
-        await self._count(begun=1)
+        self.begun += 1
         try:
             await self.release.wait()
         except asyncio.CancelledError:
-            await self._count(cancelled=1)
+            self.cancelled += 1
             raise
         return request
 
     async def hold_stream(self, request: bytes, _context: Context) -> AsyncIterator[bytes]:
-        yield request
         try:
+            yield request
             await self.release.wait()
-        except asyncio.CancelledError:
-            await self._count(cancelled=1)
-            raise
+        finally:
+            self.cancelled += 1
 
     async def repeat(self, request: bytes, _context: Context) -> AsyncIterator[bytes]:
         for place in range(int(request)):
@@ -109,16 +107,9 @@ class SampleService:
         try:
             async for request in requests:
                 await context.write(request)
-        except asyncio.CancelledError:
-            await self._count(cancelled=1)
-            raise
+        finally:  # grpc.aio may let the requests end instead of cancelling the handler
+            self.cancelled += 1
 
     async def fail_late(self, request: bytes, context: Context) -> AsyncIterator[bytes]:
         yield request
         await context.abort(grpc.StatusCode.DATA_LOSS, "half of it is lost")
-
-    async def _count(self, *, begun: int = 0, cancelled: int = 0) -> None:
-        self.begun += begun
-        self.cancelled += cancelled
-        async with self.changed:
-            self.changed.notify_all()

@@ -1,0 +1,57 @@
+"""A process that serves the sample service: `FRONT PORT FOLDER GRACE_S ENDING`."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from tests.runtime.front.sample_application import serve
+from tests.runtime.front.samples import MOST_BYTES, SERVICE
+from understudy.runtime.front.choice import Front
+from understudy.runtime.front.envoy_config import EnvoyFront
+from understudy.runtime.front.envoy_files import EnvoyFiles, find_envoy_files
+from understudy.runtime.front.envoy_worker import become_envoy
+from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.health import SERVICE_NAME as HEALTH
+from understudy.runtime.lifecycle import run, stop_on_signals
+
+STREAMS = ("HoldStream", "Mirror", "MirrorByWriting")
+MOST_CALLS = 8
+STOP_LIMIT_S = 60.0
+
+
+def sample_front(port: int, folder: str, module_file: str) -> EnvoyFront:
+    return EnvoyFront(
+        host="127.0.0.1",
+        port=port,
+        admin_socket=f"{folder}/envoy.sock",
+        application="tests.runtime.front.sample_application:application",
+        module_file=module_file,
+        stream_paths=[f"/{HEALTH}/Watch", *(f"/{SERVICE}/{name}" for name in STREAMS)],
+        most_calls=MOST_CALLS,
+        most_streams=64,
+        most_connections=1_024,
+        most_calls_per_connection=1_024,
+        max_connection_age_s=300.0,
+    )
+
+
+def main() -> None:
+    kind, port, folder, grace_s, ending = sys.argv[1:]
+    if kind == Front.GRPC:
+        sys.exit(run(lambda: _serve_by_grpc(port, grace_s)))
+    files = find_envoy_files()
+    assert isinstance(files, EnvoyFiles), files
+    front = sample_front(int(port), folder, files.module)
+    arguments = {"grace_s": grace_s, "ending": ending}
+    become_envoy(files, front, Path(folder) / "envoy.json", arguments)
+
+
+async def _serve_by_grpc(port: str, grace_s: str) -> int:
+    stop: asyncio.Event = stop_on_signals(longest_s=STOP_LIMIT_S)
+    server = new_server(max_message_bytes=MOST_BYTES)
+    bind(server, f"127.0.0.1:{port}")
+    return await serve(server, stop, grace_s=float(grace_s))
+
+
+if __name__ == "__main__":
+    main()
