@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from understudy.domain.features import Feature, FeatureDtype, FeatureScalar, FeatureView
 from understudy.domain.record_layouts import RecordLayout
+from understudy.features.decisions.ingestion_times import with_ingestion_time
 from understudy.features.decisions.record_format import pack_record, record_format
 
 NOW_S = 1_764_000_000.0
@@ -51,8 +52,9 @@ def a_record(
     *,
     event_time_ms: int = NOW_MS,
     created_time_ms: int = 0,
+    ingestion_time_ms: int = 0,
 ) -> bytes:
     given = MIXED_VALUES if values is None else values
-    return pack_record(
-        record_format(view), given, event_time_ms=event_time_ms, created_time_ms=created_time_ms
-    )
+    form = record_format(view)
+    record = pack_record(form, given, event_time_ms=event_time_ms, created_time_ms=created_time_ms)
+    return with_ingestion_time(form, record, ingestion_time_ms)

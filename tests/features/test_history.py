@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.features.builders import NOW_S, a_view
+from tests.features.builders import NOW_MS, NOW_S, a_record, a_view
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import (
     Feature,
@@ -22,6 +22,8 @@ from understudy.domain.features import (
     FeatureView,
     ViewKind,
 )
+from understudy.features.decisions.record_format import record_format
+from understudy.features.decisions.record_order import fingerprint_of
 from understudy.features.history.history import get_historical_features
 from understudy.features.loading.history_files import HistorySource
 from understudy.features.serving.feature_values import FeatureValues
@@ -112,14 +114,20 @@ def test_each_row_gets_the_latest_usable_record_at_or_before_its_time(
 
 
 def _latest(rows: list[Row], car: str, at_s: int) -> Row | None:
-    """Return the latest accepted row at or before `at_s`, one row at a time; first of equals."""
-    best: Row | None = None
-    for row in rows:
-        usable = row.speed is None or not np.isinf(row.speed)
-        known = row.car == car and row.at_s <= at_s
-        if usable and known and (best is None or row.at_s > best.at_s):
-            best = row
-    return best
+    """Return the latest accepted row at or before `at_s`; the fingerprint breaks ties."""
+    known = [
+        row
+        for row in rows
+        if row.car == car and row.at_s <= at_s and (row.speed is None or not np.isinf(row.speed))
+    ]
+    return max(known, key=lambda row: (row.at_s, _fingerprint_of(row)), default=None)
+
+
+def _fingerprint_of(row: Row) -> int:
+    speed = None if row.speed is None or np.isnan(row.speed) else row.speed
+    values = {"speed": speed, "count": row.count, "name": row.name}
+    record = a_record(VIEW, values, event_time_ms=NOW_MS + 1000 * row.at_s)
+    return fingerprint_of(record_format(VIEW), record)
 
 
 def test_a_value_past_its_max_age_is_not_in_the_training_data(tmp_path: Path) -> None:

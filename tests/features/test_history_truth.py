@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from tests.features.builders import a_record, a_view
 from tests.features.loading_process import RemoteWriter
 from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus
+from understudy.features.decisions.record_format import record_format
 from understudy.features.decisions.record_order import fingerprint_of
 from understudy.features.history.history import get_historical_features
 from understudy.features.loading.history_files import HistorySource
@@ -32,6 +33,7 @@ from understudy.features.stores import open_store
 
 START = datetime(2025, 11, 1, 12, tzinfo=UTC)
 VIEW = a_view("user", (Feature("n", FeatureDtype.INT64),), entity="user")
+FORM = record_format(VIEW)
 REFS = [FeatureRef("user", 1, "n")]
 IDS = [1, 2, 17]
 ID_TYPES = [pa.string(), pa.large_string(), pa.int64(), pa.uint8(), pa.float64(), pa.float32()]
@@ -128,7 +130,7 @@ async def test_history_online_and_a_search_agree(
 def _searched(files: list[DrawnFile], entity: int, asked_ms: int) -> int | None:
     """Return the right answer, one event at a time."""
     known = [
-        ((event.at_us // 1000, event.created, fingerprint_of(_record(event))), event.n)
+        ((event.at_us // 1000, event.created, fingerprint_of(FORM, _record(event))), event.n)
         for file in files
         for event in file.events
         if event.entity == entity and event.at_us // 1000 <= asked_ms

@@ -1,5 +1,6 @@
 """Loading of files: checked row by row, resumable, idempotent, in bounded chunks."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,12 @@ from understudy.domain.errors import InvalidInputError, NotFoundError, Unavailab
 from understudy.domain.features import Feature, FeatureDtype, FeatureView
 from understudy.features.decisions.record_format import record_format, unpack_record
 from understudy.features.decisions.row_values import Reject
-from understudy.features.loading.load_features import LoadProgress, SourceFile, load_features
+from understudy.features.loading.load_features import (
+    LoadProgress,
+    SourceFile,
+    load_features,
+    utc_now_ms,
+)
 from understudy.features.loading.write_through import WriteThrough
 from understudy.features.ports import LoadMark, WriteCounts
 
@@ -39,7 +45,12 @@ class _FailingWriter(FakeFeatureStore):
 
 
 def _load(
-    path: Path, store: FakeFeatureStore, *, view: FeatureView = VIEW, chunk_rows: int = 8192
+    path: Path,
+    store: FakeFeatureStore,
+    *,
+    view: FeatureView = VIEW,
+    chunk_rows: int = 8192,
+    now_ms: Callable[[], int] = utc_now_ms,
 ) -> tuple[LoadProgress, list[Reject]]:
     rejects: list[Reject] = []
     steps: list[LoadProgress] = []
@@ -48,6 +59,7 @@ def _load(
         view,
         store,
         chunk_rows=chunk_rows,
+        now_ms=now_ms,
         on_reject=rejects.append,
         on_progress=steps.append,
     )
@@ -343,7 +355,8 @@ def test_many_features_are_packed_alike(tmp_path: Path) -> None:
 
 def test_rows_written_through_are_the_same_in_history_and_store(tmp_path: Path) -> None:
     store = FakeFeatureStore()
-    through = WriteThrough(VIEW, store, tmp_path)
+    now_ms = utc_now_ms()
+    through = WriteThrough(VIEW, store, tmp_path, now_ms=lambda: now_ms)
 
     written = through.write(_table(user=["a", "bad"], age=pa.array([1.0, 1.5])))
     nothing = through.write(_table(user=["bad"], age=pa.array([1.5])))
@@ -354,7 +367,7 @@ def test_rows_written_through_are_the_same_in_history_and_store(tmp_path: Path) 
     assert written.path is not None
     assert pq.read_table(written.path)["user"].to_pylist() == ["a"]
     again = FakeFeatureStore()
-    done, _ = _load(written.path, again)
+    done, _ = _load(written.path, again, now_ms=lambda: now_ms)
     assert done.written == 1
     assert again.records == store.records
     with pytest.raises(InvalidInputError, match="age, once each"):

@@ -78,7 +78,7 @@ def _packed_puts(
         order = {
             EVENT_TIME_BIN: event_time_ms_of(form, record),
             CREATED_TIME_BIN: created_time_ms_of(form, record),
-            FINGERPRINT_BIN: fingerprint_of(record),
+            FINGERPRINT_BIN: fingerprint_of(form, record),
         }
         condition = exp.Or(_is_later(list(order.items())), other_digest).compile()
         bins = {RECORD_BIN: record, DIGEST_BIN: digest, **order}

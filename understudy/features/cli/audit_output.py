@@ -25,8 +25,13 @@ def print_audit(report: "AuditReport", output: Format) -> None:
         screen.say(f"left out, because ids are written in another way: {other}")
     if report.unknown_rows:
         screen.say(f"unknown: {report.unknown_rows} rows that a version scored have no values")
+    if report.rows_of_unknown_ingestion:
+        screen.say(
+            f"ingestion time unknown in {report.rows_of_unknown_ingestion} rows: "
+            "a record that was loaded late counts there as a mismatch"
+        )
     columns = ("name", "compared", "mismatches", "mismatch_rate", "largest_difference")
-    screen.rows(features, columns=(*columns, "replaced", "unknown"))
+    screen.rows(features, columns=(*columns, "late", "replaced", "unknown"))
     _say_statuses(report, screen)
     if report.left_out:
         screen.say(f"not compared: {', '.join(report.left_out)}")

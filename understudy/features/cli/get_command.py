@@ -37,6 +37,7 @@ class StoredRecord:
     event_time: datetime | None  # None: unknown, in a record of bins of another tool
     age_s: float | None  # of the event time; negative in the future
     created_time: datetime | None
+    ingestion_time: datetime | None  # when the store got the record; None if unknown
     is_expired: bool  # older than the view's ttl_s, so it counts as absent
     values: tuple[StoredValue, ...]
 
@@ -65,8 +66,11 @@ def get(
         return
     screen = Screen()
     created = "" if found.created_time is None else f", created {found.created_time}"
+    ingested = "unknown" if found.ingestion_time is None else found.ingestion_time
     expired = ", expired: it counts as absent" if found.is_expired else ""
-    screen.say(f"{found.view} {found.entity_id}: {_shown_time(found)}{created}{expired}")
+    screen.say(
+        f"{found.view} {found.entity_id}: {_shown_time(found)}{created}, ingested {ingested}{expired}"
+    )
     screen.rows([asdict(each) for each in found.values], columns=("feature", "value", "status"))
 
 
@@ -95,6 +99,7 @@ def stored_record(
         NotFoundError: there is no record.
         CheckFailedError: it was written under another definition of the view.
     """
+    from understudy.features.decisions.ingestion_times import ingestion_time_ms_of  # noqa: PLC0415 - slow import
     from understudy.features.decisions.record_format import (  # noqa: PLC0415 - slow import
         created_time_ms_of,
         event_time_ms_of,
@@ -112,6 +117,7 @@ def stored_record(
             "so it counts as absent; load it again"
         )
     event_ms, created_ms = event_time_ms_of(form, record), created_time_ms_of(form, record)
+    ingested_ms = ingestion_time_ms_of(form, record)
     age_s = now_s - event_ms / 1000
     is_timed = _has_event_time(view, event_ms)
     values = unpack_record(form, record)
@@ -121,6 +127,7 @@ def stored_record(
         event_time=_time_of(event_ms) if is_timed else None,
         age_s=round(age_s, 3) if is_timed else None,
         created_time=_time_of(created_ms) if created_ms else None,
+        ingestion_time=_time_of(ingested_ms) if ingested_ms else None,
         is_expired=view.ttl_s is not None and age_s > view.ttl_s,
         values=tuple(
             StoredValue(

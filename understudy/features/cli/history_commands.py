@@ -1,7 +1,6 @@
 """`understudy features history|audit|freshness`: historical values, skew and freshness."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +11,23 @@ import typer
 from understudy.domain.errors import (
     CheckFailedError,
     InconclusiveError,
-    InvalidInputError,
-    NotFoundError,
 )
-from understudy.domain.features import FeatureRef, FeatureView, ViewKind
 from understudy.domain.logged_ids import IdForm
 from understudy.features.cli.audit_output import print_audit
+from understudy.features.cli.history_options import (
+    CreatedTimeColumn,
+    EntityColumn,
+    EventTimeColumn,
+    FeatureSetFile,
+    HistoryFiles,
+    IngestionTimeColumn,
+    LogFiles,
+    Where,
+    existing,
+    feature_set_of,
+    only_entity,
+    sources_of,
+)
 from understudy.features.cli.options import StoreUrl, ViewsFile
 from understudy.runtime.log_key import LogIdsOption, LogKeyFile, read_logged_ids
 from understudy.runtime.terminal.json_output import print_json
@@ -27,33 +37,6 @@ from understudy.runtime.written_files import writing
 
 if TYPE_CHECKING:
     from understudy.features.history.freshness import ViewFreshness
-    from understudy.features.loading.history_files import HistorySource
-
-FeatureSetFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--feature-set",
-        help="Text file, one view@version:feature per line, in the order of the model; "
-        "all features of the views by default.",
-    ),
-]
-HistoryFiles = Annotated[
-    list[str],
-    typer.Option(
-        "--history", help="VIEW=FILES, Parquet path or glob of a view's records; once per view."
-    ),
-]
-EntityColumn = Annotated[
-    str | None,
-    typer.Option(help="Column of entity ids in the history; the entity's type by default."),
-]
-CreatedTimeColumn = Annotated[
-    str | None,
-    typer.Option(help="Column that breaks ties of event times; the same as for loading."),
-]
-EventTimeColumn = Annotated[str, typer.Option(help="Column of event times in the history.")]
-LogFiles = Annotated[str | None, typer.Option("--log", help="Score log: Parquet path or glob.")]
-Where = Annotated[str, typer.Option(help="SQL condition over the log, e.g. 'version = 3'.")]
 
 
 def history(
@@ -66,6 +49,14 @@ def history(
     entity_column: EntityColumn = None,
     event_time_column: EventTimeColumn = "event_time",
     created_time_column: CreatedTimeColumn = None,
+    ingestion_time_column: IngestionTimeColumn = None,
+    as_known_at: Annotated[
+        str | None,
+        typer.Option(
+            help="Use only records that a store had got by then: `row`, the time of each row, or a "
+            "UTC time for all rows."
+        ),
+    ] = None,
     use_stale: Annotated[
         bool, typer.Option("--use-stale", help="Keep values older than their max age.")
     ] = False,
@@ -74,25 +65,36 @@ def history(
     """Write the values that features had for each row at the time of the row."""
     import pyarrow.parquet as pq  # noqa: PLC0415 - slow import
 
-    from understudy.features.history.history import get_historical_features  # noqa: PLC0415 - slow import
+    from understudy.features.decisions.ingestion_times import parse_known_at  # noqa: PLC0415 - slow import
+    from understudy.features.history.history import read_history  # noqa: PLC0415 - slow import
     from understudy.features.loading.source_files import read_rows  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
     known = load_views(views)
-    asked = read_rows(_existing(rows))
-    found = get_historical_features(
+    asked = read_rows(existing(rows))
+    columns = (entity_column, event_time_column, created_time_column)
+    found = read_history(
         asked,
-        _feature_set(feature_set, known),
+        feature_set_of(feature_set, known),
         known,
-        _sources(history, known, (entity_column, event_time_column, created_time_column)),
+        sources_of(
+            history, known, columns, ingestion_time_column, is_needed=as_known_at is not None
+        ),
         use_stale=use_stale,
+        known_at=None if as_known_at is None else parse_known_at(as_known_at, "--as-known-at"),
     )
     with writing(out, option="OUT"):
-        pq.write_table(found.table(asked), out)
+        pq.write_table(found.values.table(asked), out)
+    features, unknown = len(found.values.names), found.rows_of_unknown_ingestion
     if output is Format.JSON:
-        print_json({"file": out, "rows": len(asked), "features": len(found.names)})
-    else:
-        Screen().say(f"{out}: {len(asked)} rows, {len(found.names)} features")
+        counts = {"rows": len(asked), "features": features, "rows_of_unknown_ingestion": unknown}
+        print_json({"file": out, **counts})
+        return
+    Screen().say(f"{out}: {len(asked)} rows, {features} features")
+    if as_known_at is not None and unknown:
+        Screen().say(
+            f"ingestion time unknown in {unknown} rows: counted as known at the event time"
+        )
 
 
 def audit(
@@ -104,6 +106,11 @@ def audit(
     entity_column: EntityColumn = None,
     event_time_column: EventTimeColumn = "event_time",
     created_time_column: CreatedTimeColumn = None,
+    ingestion_time_column: IngestionTimeColumn = None,
+    visible_after_s: Annotated[
+        float,
+        typer.Option(min=0, help="Longest time from a record's ingestion until stores answer it."),
+    ] = 5.0,
     entity: Annotated[str | None, typer.Option(help="Entity type of the log's unit keys.")] = None,
     where: Where = "",
     log_ids: LogIdsOption = IdForm.KEYED,
@@ -130,16 +137,18 @@ def audit(
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
     known = load_views(views)
+    columns = (entity_column, event_time_column, created_time_column)
     report = audit_features(
         ScoreLog(log, where=where),
-        _feature_set(feature_set, known),
+        feature_set_of(feature_set, known),
         known,
-        _sources(history, known, (entity_column, event_time_column, created_time_column)),
-        entity=entity or _only_entity(known),
+        sources_of(history, known, columns, ingestion_time_column),
+        entity=entity or only_entity(known),
         keys=read_logged_ids(log_ids, log_key_file),
         max_rows=max_rows,
         tolerance=tolerance,
         worst=worst,
+        visible_after_s=visible_after_s,
     )
     print_audit(report, output)
     if report.matched_rows == 0:
@@ -194,7 +203,7 @@ def freshness(
 
     known = load_views(views)
     found = asyncio.run(ages())
-    refs = _feature_set(feature_set, known)
+    refs = feature_set_of(feature_set, known)
     shares = feature_shares(log, refs, where=where) if log else ()
     if textfile is not None:
         with writing(textfile, option="--textfile"):
@@ -214,54 +223,3 @@ def freshness(
     )
     if faults:
         raise CheckFailedError("; ".join(faults))
-
-
-def _feature_set(path: Path | None, views: Sequence[FeatureView]) -> list[FeatureRef]:
-    if path is None:
-        return [
-            FeatureRef(view.name, view.version, feature.name)
-            for view in views
-            for feature in view.features
-        ]
-    lines = [line.strip() for line in _existing(path).read_text(encoding="utf-8").splitlines()]
-    return [
-        FeatureRef.parse(line, f"{path}:{number}")
-        for number, line in enumerate(lines, start=1)
-        if line and not line.startswith("#")
-    ]
-
-
-def _sources(
-    texts: Sequence[str],
-    views: Sequence[FeatureView],
-    columns: tuple[str | None, str, str | None],
-) -> dict[str, "HistorySource"]:
-    from understudy.features.loading.history_files import HistorySource  # noqa: PLC0415 - slow import
-    from understudy.features.views import find_view  # noqa: PLC0415 - slow import
-
-    entity_column, event_time_column, created_time_column = columns
-    sources: dict[str, HistorySource] = {}
-    for text in texts:
-        name, separator, files = text.partition("=")
-        if not (separator and files):
-            raise InvalidInputError.of("--history", read=text, accepted="VIEW=FILES")
-        view = find_view(views, name)
-        sources[str(view)] = HistorySource(
-            files, entity_column or view.entity, event_time_column, created_time_column
-        )
-    return sources
-
-
-def _only_entity(views: Sequence[FeatureView]) -> str:
-    entities = dict.fromkeys(view.entity for view in views if view.kind is ViewKind.STORED)
-    if len(entities) != 1:
-        raise InvalidInputError.of(
-            "--entity", read="nothing", accepted=f"one of {', '.join(entities)}"
-        )
-    return next(iter(entities))
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise NotFoundError("file", path)
-    return path

@@ -41,6 +41,7 @@ class FeatureParity:
     name: str
     compared: int  # values read from the store, and replaced ones that the history lacks as well
     mismatches: int  # among those
+    late: int  # compared: equal to the history as it was known then, but not as it is known now
     replaced: int  # by a default or a last-known value, although the history has another value
     from_request: int  # sent with the request, so not part of the history
     unknown: int  # values without a known status, of which nothing can be said
@@ -64,6 +65,7 @@ def parity_of(
     statuses: npt.NDArray[np.uint8],
     *,
     expected: npt.NDArray[np.float32],
+    known: npt.NDArray[np.float32],
     keys: Sequence[str],
     tolerance: float,
     worst: int,
@@ -75,20 +77,19 @@ def parity_of(
         served: shape (n,).
         statuses: the FeatureStatus of each value, shape (n,).
         expected: shape (n,); NaN where there is no value. Two NaN count as equal.
+        known: the same, of the records that had been ingested by the time of each row.
         keys: entity ids, which name the worst cases.
         tolerance: relative difference up to which two numbers count as equal.
         worst: number of cases to keep: first absent against present, then the largest differences.
     """
-    with np.errstate(invalid="ignore"):
-        differences = np.abs(served.astype(np.float64) - expected.astype(np.float64))
-        limits = tolerance * np.maximum(np.abs(served), np.abs(expected))
-        equal = (differences <= limits) | (served == expected)
-    equal |= np.isnan(served) & np.isnan(expected)
+    differences, equal = _compared(served, expected, tolerance)
     is_from_request = statuses == FeatureStatus.FROM_REQUEST
     is_unknown = ~np.isin(statuses, list(FeatureStatus))
-    is_replaced = ~(np.isin(statuses, _FROM_STORE) | is_from_request | is_unknown | equal)
+    is_late = _compared(served, known, tolerance)[1] & ~(equal | is_from_request | is_unknown)
+    explained = equal | is_late
+    is_replaced = ~(np.isin(statuses, _FROM_STORE) | is_from_request | is_unknown | explained)
     is_compared = ~(is_from_request | is_unknown | is_replaced)
-    differs = is_compared & ~equal
+    differs = is_compared & ~explained
     finite = differences[differs & np.isfinite(differences)]
     ranked = np.where(np.isnan(differences), np.inf, differences)
     places = np.flatnonzero(differs)
@@ -97,12 +98,13 @@ def parity_of(
         name=name,
         compared=int(is_compared.sum()),
         mismatches=int(differs.sum()),
+        late=int(is_late.sum()),
         replaced=int(is_replaced.sum()),
         from_request=int(is_from_request.sum()),
         unknown=int(is_unknown.sum()),
         largest_difference=float(finite.max()) if len(finite) else 0.0,
         by_status=tuple(
-            StatusParity(status.name.lower(), int(of.sum()), int((of & ~equal).sum()))
+            StatusParity(status.name.lower(), int(of.sum()), int((of & ~explained).sum()))
             for status in FeatureStatus
             if (of := statuses == status).any() and status is not FeatureStatus.FROM_REQUEST
         ),
@@ -116,3 +118,14 @@ def parity_of(
             for place in order.tolist()
         ),
     )
+
+
+def _compared(
+    served: npt.NDArray[np.float32], expected: npt.NDArray[np.float32], tolerance: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return the differences, and a mask of the values that count as equal."""
+    with np.errstate(invalid="ignore"):
+        differences = np.abs(served.astype(np.float64) - expected.astype(np.float64))
+        limits = tolerance * np.maximum(np.abs(served), np.abs(expected))
+        equal = (differences <= limits) | (served == expected)
+    return differences, equal | (np.isnan(served) & np.isnan(expected))

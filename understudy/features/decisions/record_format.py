@@ -1,6 +1,6 @@
 """The packed record: one view's values of one entity, little-endian, decoded a batch at a time.
 
-    | digest 8 B | presence bitmap, 64-bit words | event time, created time, int64 ms each |
+    | digest 8 B | presence bitmap, 64-bit words | event, created, ingestion time, int64 ms each |
     | float64 | int64 | float32 | string lengths, uint32 | bool | padding to 8 B |
     || strings, UTF-8, back to back |
 
@@ -21,7 +21,7 @@ from understudy.domain.features import FeatureDtype, FeatureScalar, FeatureView
 
 WORD_BYTES = 8
 _DIGEST, _HEAD, _PRESENCE = "digest", "head", "presence"
-_EVENT_TIME, _CREATED_TIME = "event_time", "created_time"
+_EVENT_TIME, _CREATED_TIME, _INGESTION_TIME = "event_time", "created_time", "ingestion_time"
 _BLOCKS = (  # in the order of the record, by falling alignment
     (FeatureDtype.FLOAT64, "<f8"),
     (FeatureDtype.INT64, "<i8"),
@@ -42,7 +42,7 @@ class RecordFormat:
     dtypes: tuple[FeatureDtype, ...]
     digest: bytes
     size_bytes: int
-    event_time_offset: int  # bytes
+    event_time_offset: int  # bytes; the other times follow
     string_lengths_offset: int  # bytes
     fixed: "np.dtype[np.void]"  # the fixed part as a structure: head, presence, times, blocks
     block_columns: tuple[int, ...]  # of each feature, inside the block of its dtype
@@ -79,15 +79,15 @@ def record_format(view: FeatureView) -> RecordFormat:
     """Return the record format of `view`."""
     dtypes = tuple(feature.dtype for feature in view.features)
     presence_bytes = -(-len(dtypes) // 64) * WORD_BYTES
-    event_time_offset = WORD_BYTES + presence_bytes
+    event_time_offset = offset = WORD_BYTES + presence_bytes
     fields: dict[str, tuple[str | tuple[str, tuple[int]], int]] = {
         _DIGEST: ("<i8", 0),
         _HEAD: (f"V{event_time_offset}", 0),
         _PRESENCE: (("u1", (presence_bytes,)), WORD_BYTES),
-        _EVENT_TIME: ("<i8", event_time_offset),
-        _CREATED_TIME: ("<i8", event_time_offset + WORD_BYTES),
     }
-    offset = event_time_offset + 2 * WORD_BYTES
+    for time in (_EVENT_TIME, _CREATED_TIME, _INGESTION_TIME):
+        fields[time] = ("<i8", offset)
+        offset += WORD_BYTES
     for dtype, element in _BLOCKS:
         fields[dtype.value] = ((element, (dtypes.count(dtype),)), offset)
         offset += dtypes.count(dtype) * np.dtype(element).itemsize
@@ -153,6 +153,7 @@ def pack_columns(
     present: npt.NDArray[np.bool_],
     event_times_ms: npt.NDArray[np.int64],
     created_times_ms: npt.NDArray[np.int64] | int = 0,
+    ingestion_times_ms: npt.NDArray[np.int64] | int = 0,
 ) -> list[bytes]:
     """Return one record per row.
 
@@ -162,6 +163,7 @@ def pack_columns(
         present: shape (n, features).
         event_times_ms: shape (n,), UTC milliseconds since 1970.
         created_times_ms: the same for the times at which the values were created; 0 if unknown.
+        ingestion_times_ms: the same for the times at which a store got them; 0 if unknown.
     """
     rows = len(event_times_ms)
     parts = np.zeros(rows, dtype=form.fixed)
@@ -171,6 +173,7 @@ def pack_columns(
     parts[_PRESENCE] = np.packbits(bits, axis=1, bitorder="little")
     parts[_EVENT_TIME] = event_times_ms
     parts[_CREATED_TIME] = created_times_ms
+    parts[_INGESTION_TIME] = ingestion_times_ms
     for place, column in enumerate(columns):
         values = (
             np.fromiter(map(len, column), dtype="<u4", count=rows)

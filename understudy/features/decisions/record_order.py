@@ -8,6 +8,7 @@ history keep the same record, whatever the order in which files are loaded.
 from collections.abc import Iterable
 from hashlib import blake2b
 
+from understudy.features.decisions.ingestion_times import with_ingestion_time
 from understudy.features.decisions.record_format import (
     RecordFormat,
     created_time_ms_of,
@@ -17,9 +18,13 @@ from understudy.features.decisions.record_format import (
 _FINGERPRINT_BYTES = 8
 
 
-def fingerprint_of(record: bytes) -> int:
-    """Return 64 bits of a record's digest as a signed integer, which every store can compare."""
-    digest = blake2b(record, digest_size=_FINGERPRINT_BYTES).digest()
+def fingerprint_of(form: RecordFormat, record: bytes) -> int:
+    """Return 64 bits of a record's digest as a signed integer, which every store can compare.
+
+    The ingestion time is left out, or the order of loading would decide.
+    """
+    content = with_ingestion_time(form, record, 0)
+    digest = blake2b(content, digest_size=_FINGERPRINT_BYTES).digest()
     return int.from_bytes(digest, "big", signed=True)
 
 
@@ -29,7 +34,7 @@ def is_later(form: RecordFormat, record: bytes, than: bytes) -> bool:
     others = (event_time_ms_of(form, than), created_time_ms_of(form, than))
     if times != others:
         return times > others
-    return fingerprint_of(record) > fingerprint_of(than)
+    return fingerprint_of(form, record) > fingerprint_of(form, than)
 
 
 def places_of_latest(form: RecordFormat, records: Iterable[tuple[str, bytes]]) -> list[int]:

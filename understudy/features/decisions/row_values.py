@@ -13,6 +13,7 @@ from understudy.features.decisions.column_values import ColumnValues, column_val
 from understudy.features.decisions.entity_ids import id_texts
 from understudy.features.decisions.entity_keys import accepted_id
 from understudy.features.decisions.event_times import ACCEPTED_TIME, not_future, times_of
+from understudy.features.decisions.ingestion_times import with_ingestion_time
 from understudy.features.decisions.record_format import pack_columns, record_format
 from understudy.features.decisions.refused_record import RefusedRecord
 
@@ -24,9 +25,11 @@ class RowColumns:
     entity: str
     event_times: str | int = "event_time"  # a column, or one time for all rows in UTC ms
     created_times: str | None = None  # when a row's values were created; breaks ties
+    ingestion_times: str | None = None  # when a store got the row; unknown if there is no such time
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The columns that a file must have."""
         times = (each for each in (self.event_times, self.created_times) if isinstance(each, str))
         return tuple(dict.fromkeys((self.entity, *times)))
 
@@ -50,6 +53,14 @@ class PackedRows:
     has_future: bool = False  # a rejected row may be accepted later
 
 
+def ingested(
+    view: FeatureView, records: Sequence[tuple[str, bytes]], at_ms: int
+) -> list[tuple[str, bytes]]:
+    """Return the records with the time at which they are written, UTC ms since 1970."""
+    form = record_format(view)
+    return [(entity_id, with_ingestion_time(form, each, at_ms)) for entity_id, each in records]
+
+
 def rejects_of(packed: PackedRows, refused: Sequence[RefusedRecord]) -> list[Reject]:
     """Return the records that a store refused, as rejects with rows of the file."""
     return [
@@ -64,6 +75,7 @@ class CheckedRows:
     ids: Sequence[str]
     times_ms: npt.NDArray[np.int64]  # UTC
     created_ms: npt.NDArray[np.int64]  # UTC; 0 if unknown
+    ingested_ms: npt.NDArray[np.int64]  # UTC; 0 if unknown
     columns: Sequence[ColumnValues]  # per feature
     kept: npt.NDArray[np.bool_]
     rejects: list[Reject]
@@ -106,6 +118,7 @@ def check_rows(
         texts,
         times_ms,
         created_ms,
+        _ingested_ms(batch, columns),
         values,
         ~rejects.rejected,
         rejects.found,
@@ -137,6 +150,7 @@ def packed_of(
         np.column_stack([column.present for column in checked.columns]),
         checked.times_ms,
         checked.created_ms,
+        checked.ingested_ms,
     )
     keep = checked.kept.tolist()
     records = [(i, r) for i, r, kept in zip(checked.ids, packed, keep, strict=True) if kept]
@@ -144,6 +158,13 @@ def packed_of(
     return PackedRows(
         records, rows, checked.rejects, len(packed) - len(records), checked.has_future
     )
+
+
+def _ingested_ms(batch: pa.RecordBatch, columns: RowColumns) -> npt.NDArray[np.int64]:
+    """Return the ingestion times. A fact about the row and no value of it: none is a reject."""
+    if columns.ingestion_times is None:
+        return np.zeros(len(batch), dtype=np.int64)
+    return times_of(batch.column(columns.ingestion_times)).ms
 
 
 class _Rejects:

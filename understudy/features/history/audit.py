@@ -16,12 +16,16 @@ from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, ViewKind
 from understudy.domain.logged_ids import LoggedIds
 from understudy.features.decisions.arrow_columns import plain
+from understudy.features.decisions.event_times import times_of
 from understudy.features.decisions.feature_columns import column_names
+from understudy.features.decisions.ingestion_times import KnownWhenAsked
 from understudy.features.decisions.parity import UNKNOWN, FeatureParity, parity_of
-from understudy.features.history.history import AT_COLUMN, get_historical_features
+from understudy.features.history.history import AT_COLUMN, HistoricalFeatures, read_history
 from understudy.features.history.log_files import LoggedRows, open_log, quoted
 from understudy.features.loading.history_files import HistorySource, entity_ids_in
 from understudy.runtime.files_by_ids import FilesOfIds
+
+VISIBLE_AFTER_S = 5.0  # a store needs this long at most to answer with what was written
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class AuditReport:
     logged_rows: int  # with a vector
     unknown_rows: int  # without one, although a version answered: nothing can be said of them
     matched_rows: int  # rows whose entity is in the history
+    rows_of_unknown_ingestion: int  # matched rows in which a late record would count as skew
     other_ids: tuple[FilesOfIds, ...]  # files left out: they state another form or key of ids
     features: tuple[FeatureParity, ...]
     left_out: tuple[str, ...]  # features that were not compared, each with the reason
@@ -65,8 +70,12 @@ def audit_features(
     max_rows: int = 100_000,
     tolerance: float = 0.0,
     worst: int = 3,
+    visible_after_s: float = VISIBLE_AFTER_S,
 ) -> AuditReport:
     """Compare served values with the values that the history gives for the same time.
+
+    A value that equals the history as known then, without the records that were ingested later,
+    is late and no skew.
 
     Args:
         log: the log of one model version; its vectors have the columns of `feature_set`.
@@ -79,6 +88,7 @@ def audit_features(
         max_rows: the largest number of rows to compare, spread evenly over the log.
         tolerance: relative difference up to which two numbers count as equal.
         worst: number of cases to keep per feature.
+        visible_after_s: a record may be answered from its ingestion on, and is by this much later.
 
     Raises:
         InvalidInputError: the log lacks these columns, or its vectors have another width, or all of
@@ -102,18 +112,22 @@ def audit_features(
         }
     )
     refs = [feature_set[place] for place in compared]
-    history = get_historical_features(rows, refs, views, sources, use_stale=True)
+    history = read_history(rows, refs, views, sources, use_stale=True, known_at=None)
+    expected = [_as_served(column) for column in history.values.columns]
+    known = _known_then(history, expected, rows, refs, views, sources, visible_after_s)
     return AuditReport(
         logged_rows=len(logged),
         unknown_rows=unknown_rows,
         matched_rows=len(rows),
+        rows_of_unknown_ingestion=history.rows_of_unknown_ingestion,
         other_ids=other_ids,
         features=tuple(
             parity_of(
                 names[place],
                 served[matched, place],
                 statuses[matched, place],
-                expected=_as_served(history.columns[at]),
+                expected=expected[at],
+                known=known[at],
                 keys=rows[entity].to_pylist(),
                 tolerance=tolerance,
                 worst=worst,
@@ -124,6 +138,39 @@ def audit_features(
             f"{name} ({why})" for name, why in zip(names, why_not, strict=True) if why is not None
         ),
     )
+
+
+def _known_then(
+    history: HistoricalFeatures,
+    expected: Sequence[npt.NDArray[np.float32]],
+    rows: pa.Table,
+    refs: Sequence[FeatureRef],
+    views: Sequence[FeatureView],
+    sources: Mapping[str, HistorySource],
+    visible_after_s: float,
+) -> list[npt.NDArray[np.float32]]:
+    """Return the expected values as known at the time of each row.
+
+    They can differ only where a record was ingested after it: only these rows are read again.
+    """
+    at_ms = times_of(rows[AT_COLUMN]).ms
+    delay_ms = round(visible_after_s * 1000)
+    known = [column.copy() for column in expected]
+    is_late = np.zeros(len(rows), dtype=np.bool_)
+    for ingested_ms in history.ingested_ms.values():
+        is_late |= ingested_ms > at_ms - delay_ms
+    if is_late.any():
+        then = read_history(
+            rows.filter(pa.array(is_late)),
+            refs,
+            views,
+            sources,
+            use_stale=True,
+            known_at=KnownWhenAsked(delay_ms),
+        )
+        for column, found in zip(known, then.values.columns, strict=True):
+            column[is_late] = _as_served(found)
+    return known
 
 
 def audit_faults(

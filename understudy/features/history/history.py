@@ -5,6 +5,7 @@ the code that serves requests, so training reads exactly what serving would have
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,31 @@ from understudy.features.decisions.entity_ids import id_texts
 from understudy.features.decisions.entity_keys import accepted_id
 from understudy.features.decisions.event_times import ACCEPTED_TIME, times_of
 from understudy.features.decisions.feature_columns import columns_of
+from understudy.features.decisions.ingestion_times import KnownAt, ingestion_time_ms_of
+from understudy.features.decisions.record_format import record_format
 from understudy.features.decisions.statuses import status_when_absent
 from understudy.features.loading.history_files import HistorySource
 from understudy.features.loading.latest_records import latest_records
 from understudy.features.serving.assembly import AssemblyPlan, compile_plan
 from understudy.features.serving.feature_values import FeatureValues, column_specs, values_of
 
+UNKNOWN_MS = 0  # of an ingestion time
+NO_RECORD = -1
 AT_COLUMN = "event_time"  # the column with the time for which values are asked
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HistoricalFeatures:
+    """The values of a feature set at times in the past, and the ingestion of their records."""
+
+    values: FeatureValues
+    ingested_ms: Mapping[str, npt.NDArray[np.int64]]  # by view, per row; UNKNOWN_MS, NO_RECORD
+
+    @property
+    def rows_of_unknown_ingestion(self) -> int:
+        """The number of rows with a record of which the ingestion time is unknown."""
+        unknown = [times == UNKNOWN_MS for times in self.ingested_ms.values()]
+        return int(np.any(unknown, axis=0).sum()) if unknown else 0
 
 
 def get_historical_features(
@@ -44,6 +63,7 @@ def get_historical_features(
     sources: Mapping[str, HistorySource],
     *,
     use_stale: bool = False,
+    known_at: KnownAt | None = None,
 ) -> FeatureValues:
     """Return the values that `feature_set` had for each row at the time of the row.
 
@@ -56,17 +76,42 @@ def get_historical_features(
         sources: by view, written `name@version`.
         use_stale: keep a value older than its max age together with its status, as serving does;
             otherwise the default replaces it, or it is missing.
+        known_at: the time by which records must have been ingested, for which some file of each
+            view must have ingestion times; a record without one counts as known at its event time.
+            None for no limit: a record counts from its event time on, however late it was loaded.
 
     Raises:
         InvalidInputError: a column is missing or duplicated, a value of the rows or a file of
             the history is unusable, or the feature set does not fit the views.
         NotFoundError: a view has no source, or its files do not exist.
     """
+    if known_at is not None:
+        sources = {
+            name: replace(source, needs_ingestion_times=True) for name, source in sources.items()
+        }
+    return read_history(
+        rows, feature_set, views, sources, use_stale=use_stale, known_at=known_at
+    ).values
+
+
+def read_history(
+    rows: pa.Table,
+    feature_set: Sequence[FeatureRef],
+    views: Sequence[FeatureView],
+    sources: Mapping[str, HistorySource],
+    *,
+    use_stale: bool,
+    known_at: KnownAt | None,
+) -> HistoricalFeatures:
+    """Return the values of `get_historical_features`, with the ingestion of their records."""
     features = [column.feature for column in columns_of(feature_set, views)]
     plan = compile_plan(feature_set, views, column_specs(feature_set, views))
     _check_columns(rows, plan)
     at_ms = _times_ms(rows)
-    records = [_records_at(view, rows, at_ms, _source_of(view, sources)) for view in plan.views]
+    records = [
+        latest_records(view, _asked_ids(rows, view), at_ms, _source_of(view, sources), known_at)
+        for view in plan.views
+    ]
     assembled = plan.assemble(
         records,
         _request_features(rows, plan, views),
@@ -77,7 +122,19 @@ def get_historical_features(
     if not use_stale:
         for place, feature in enumerate(features):
             _replace_stale(feature, found.columns[place], found.statuses[:, place])
-    return found
+    return HistoricalFeatures(
+        found,
+        {
+            str(view): _ingested_ms(view, of_view)
+            for view, of_view in zip(plan.views, records, strict=True)
+        },
+    )
+
+
+def _ingested_ms(view: FeatureView, records: Sequence[bytes | None]) -> npt.NDArray[np.int64]:
+    form = record_format(view)
+    times = (NO_RECORD if each is None else ingestion_time_ms_of(form, each) for each in records)
+    return np.fromiter(times, dtype=np.int64, count=len(records))
 
 
 def _replace_stale(
@@ -93,13 +150,6 @@ def _replace_stale(
         column[stale] = default.encode() if isinstance(default, str) else default
     elif column.dtype.kind == "f":
         column[stale] = np.nan
-
-
-def _records_at(
-    view: FeatureView, rows: pa.Table, at_ms: npt.NDArray[np.int64], source: HistorySource
-) -> list[bytes | None]:
-    """Return the packed record of each row's entity at the time of the row; None if there is none."""
-    return latest_records(view, _asked_ids(rows, view), at_ms, source)
 
 
 def _asked_ids(rows: pa.Table, view: FeatureView) -> list[str | None]:

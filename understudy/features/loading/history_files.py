@@ -1,13 +1,13 @@
 """The files with a view's history, read by the code that loads them into stores."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.domain.errors import Fault, InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureView
 from understudy.features.decisions.entity_ids import id_texts
 from understudy.features.decisions.row_values import PackedRows, RowColumns, pack_rows
@@ -18,6 +18,7 @@ from understudy.features.loading.source_files import (
     open_chunks,
 )
 
+INGESTION_TIME_COLUMN = "ingestion_time"  # as write-through names it
 _CHUNK_ROWS = 8192
 
 
@@ -29,10 +30,16 @@ class HistorySource:
     entity_column: str
     event_time_column: str = "event_time"
     created_time_column: str | None = None
+    ingestion_time_column: str = INGESTION_TIME_COLUMN  # unknown where a file lacks it
+    needs_ingestion_times: bool = False  # some file must have them
 
-    @property
-    def columns(self) -> RowColumns:
-        return RowColumns(self.entity_column, self.event_time_column, self.created_time_column)
+    def columns_for(self, view: FeatureView) -> RowColumns:
+        """Return the columns besides the features; a feature is never the ingestion time."""
+        given = RowColumns(self.entity_column, self.event_time_column, self.created_time_column)
+        taken = {*given.names, *(feature.name for feature in view.features)}
+        if self.ingestion_time_column in taken:
+            return given
+        return replace(given, ingestion_times=self.ingestion_time_column)
 
 
 def entity_ids_in(view: FeatureView, source: HistorySource) -> set[str]:
@@ -56,7 +63,7 @@ def packed_rows_of(
     """Yield the records of `entities` in the history of a view, chunk by chunk.
 
     Rows that loading rejects have no record. A file may lack features, which are absent in its
-    rows, but each feature must be in some file.
+    rows, but each feature must be in some file; so must ingestion times, if the source needs them.
 
     Raises:
         InvalidInputError: a file is not readable, or lacks columns.
@@ -64,9 +71,17 @@ def packed_rows_of(
     """
     paths = _paths(view, source)
     features = [feature.name for feature in view.features]
-    _check_features(source, paths, features)
-    columns = list(dict.fromkeys([*source.columns.names, *features]))
-    may_lack = [name for name in features if name not in source.columns.names]
+    of_rows = source.columns_for(view)
+    if source.needs_ingestion_times and of_rows.ingestion_times is None:
+        read = f"{source.ingestion_time_column}, which is another column of {view}"
+        raise InvalidInputError([Fault("ingestion time column", read, "a column of its own")])
+    ingestion = [str(of_rows.ingestion_times)] if source.needs_ingestion_times else []
+    _check_columns(source, paths, [*features, *ingestion])
+    columns = list(dict.fromkeys([*of_rows.names, *features]))
+    may_lack = [name for name in features if name not in of_rows.names]
+    if of_rows.ingestion_times is not None:
+        columns.append(of_rows.ingestion_times)
+        may_lack.append(of_rows.ingestion_times)
     for path in paths:
         with open_chunks(path, columns, chunk_rows=_CHUNK_ROWS, may_lack=may_lack) as chunks:
             for chunk in chunks:
@@ -78,7 +93,7 @@ def packed_rows_of(
                     yield pack_rows(
                         view,
                         chunk.batch.filter(pa.array(asked)),
-                        columns=source.columns,
+                        columns=of_rows,
                         row_numbers=chunk.row_numbers[asked],
                     )
 
@@ -96,13 +111,13 @@ def _paths(view: FeatureView, source: HistorySource) -> list[Path]:
     return paths
 
 
-def _check_features(source: HistorySource, paths: Sequence[Path], features: Sequence[str]) -> None:
+def _check_columns(source: HistorySource, paths: Sequence[Path], wanted: Sequence[str]) -> None:
     known: set[str] = set()
     for path in paths:
         known.update(column_names(path))
-        if known.issuperset(features):
+        if known.issuperset(wanted):
             return
-    missing = ", ".join(name for name in features if name not in known)
+    missing = ", ".join(name for name in wanted if name not in known)
     raise InvalidInputError.of(
-        source.files, read=f"no column {missing}", accepted="a column per feature in some file"
+        source.files, read=f"no column {missing}", accepted="each column in some file"
     )

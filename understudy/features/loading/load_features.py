@@ -4,10 +4,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic, sleep, time_ns
 
 from understudy.domain.canonical import digest_of
 from understudy.domain.features import FeatureView
@@ -17,6 +16,7 @@ from understudy.features.decisions.row_values import (
     PackedRows,
     Reject,
     RowColumns,
+    ingested,
     pack_rows,
     rejects_of,
 )
@@ -27,6 +27,16 @@ from understudy.features.ports import FeatureWriter, LoadMark, WriteCounts
 EVENT_TIME_COLUMN = "event_time"
 _SAMPLE = 32  # records of an earlier run that are looked for
 FUTURE_TOLERANCE_S = 300.0  # clocks of writers may differ by this much
+
+
+def utc_now_ms() -> int:
+    """Return the time by the clock of this machine, UTC ms since 1970."""
+    return time_ns() // 1_000_000
+
+
+def latest_time_ms(now_ms: int, future_tolerance_s: float) -> int:
+    """Return the latest time that a row may have, UTC ms since 1970."""
+    return now_ms + round(future_tolerance_s * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ def load_features(
     threads: int = 2,
     rows_per_s: float | None = None,
     future_tolerance_s: float = FUTURE_TOLERANCE_S,
+    now_ms: Callable[[], int] = utc_now_ms,
     on_reject: Callable[[Reject], None],
     on_progress: Callable[[LoadProgress], None],
 ) -> LoadProgress:
@@ -83,6 +94,8 @@ def load_features(
         rows_per_s: the limit on the rate of writes; None for no limit.
         future_tolerance_s: rows with a time further ahead of this machine's clock are rejected:
             one typing error would otherwise hide all later rows of its entity for years.
+        now_ms: this machine's clock, UTC ms since 1970; the ingestion time of a record is the time
+            right before its write.
         on_reject: called for each value because of which a row is rejected.
         on_progress: called after each chunk.
 
@@ -95,7 +108,7 @@ def load_features(
     done = LoadProgress()
     is_marked = True
     started_s = monotonic()
-    latest_ms = latest_time_ms(future_tolerance_s)
+    latest_ms = latest_time_ms(now_ms(), future_tolerance_s)
     if isinstance(source.event_times, int):
         check_not_future(source.event_times, latest_ms)
     columns = _columns(source, view)
@@ -116,7 +129,8 @@ def load_features(
                 # row from the future, which it may accept.
                 is_marked = is_marked and not packed.has_future
                 mark = LoadMark(load_id, end) if is_marked else None
-                counts = writer.write(view, packed.records, mark=mark)
+                records = ingested(view, packed.records, now_ms())
+                counts = writer.write(view, records, mark=mark)
                 is_marked = is_marked and not counts.refused
             for reject in (*chunk.broken, *packed.rejects, *rejects_of(packed, counts.refused)):
                 on_reject(reject)
@@ -170,7 +184,7 @@ class _EarlierRun:
         """Return the entities whose records have not expired."""
         if self._view.ttl_s is None:
             return [entity_id for entity_id, _ in records]
-        oldest_ms = (datetime.now(UTC).timestamp() - self._view.ttl_s) * 1000
+        oldest_ms = utc_now_ms() - self._view.ttl_s * 1000
         return [
             entity_id
             for entity_id, record in records
@@ -192,11 +206,6 @@ def _ahead(
         if len(waiting) > ahead:
             yield waiting.popleft()
     yield from waiting
-
-
-def latest_time_ms(future_tolerance_s: float) -> int:
-    """Return the latest time that a row may have, UTC ms, by the clock of this machine."""
-    return round((datetime.now(UTC).timestamp() + future_tolerance_s) * 1000)
 
 
 def _pack(source: SourceFile, view: FeatureView, latest_ms: int, chunk: Chunk) -> PackedRows:

@@ -1,5 +1,6 @@
 """One writer for the online store and the offline history, so that both hold the same values."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +17,16 @@ from understudy.features.decisions.row_values import (
     Reject,
     RowColumns,
     check_rows,
+    ingested,
     packed_of,
     rejects_of,
 )
-from understudy.features.loading.load_features import FUTURE_TOLERANCE_S, latest_time_ms
+from understudy.features.loading.history_files import INGESTION_TIME_COLUMN
+from understudy.features.loading.load_features import (
+    FUTURE_TOLERANCE_S,
+    latest_time_ms,
+    utc_now_ms,
+)
 from understudy.features.ports import FeatureWriter, WriteCounts
 
 _ARROW_TYPES = {
@@ -53,16 +60,34 @@ class WriteThrough:
         entity_column: str | None = None,
         event_time_column: str = "event_time",
         created_time_column: str | None = None,
+        ingestion_time_column: str = INGESTION_TIME_COLUMN,
         future_tolerance_s: float = FUTURE_TOLERANCE_S,
+        now_ms: Callable[[], int] = utc_now_ms,
     ) -> None:
-        """Write below `folder`; for the other arguments see `SourceFile` and `load_features`."""
+        """Write below `folder`; for the other arguments see `SourceFile` and `load_features`.
+
+        `ingestion_time_column` is a column of the history that rows do not have.
+
+        Raises:
+            InvalidInputError: another column has that name.
+        """
         self._view = view
         self._writer = writer
         self._folder = folder / f"view={view}"
         self._columns = RowColumns(
             entity_column or view.entity, event_time_column, created_time_column
         )
+        self._ingestion_time_column = ingestion_time_column
         self._future_tolerance_s = future_tolerance_s
+        self._now_ms = now_ms
+        if ingestion_time_column in self._names:
+            raise InvalidInputError.of(
+                "ingestion_time_column", read=ingestion_time_column, accepted="a name of its own"
+            )
+
+    @property
+    def _names(self) -> list[str]:
+        return [*self._columns.names, *(feature.name for feature in self._view.features)]
 
     def write(self, rows: pa.Table) -> WrittenThrough:
         """Write the usable rows, history first, so that every served value is in the history.
@@ -73,7 +98,7 @@ class WriteThrough:
             InvalidInputError: a column is missing or duplicated.
             UnavailableError: the store did not accept the rows; the history has them.
         """
-        names = [*self._columns.names, *(feature.name for feature in self._view.features)]
+        names = self._names
         if wrong := [name for name in names if rows.column_names.count(name) != 1]:
             raise InvalidInputError.of(
                 "rows", read=", ".join(rows.column_names), accepted=f"{', '.join(wrong)}, once each"
@@ -82,28 +107,32 @@ class WriteThrough:
         if not batches:
             return WrittenThrough(WriteCounts(0, 0), (), None)
         row_numbers = np.arange(len(rows))
+        now_ms = self._now_ms()
         checked = check_rows(
             self._view,
             batches[0],
             columns=self._columns,
             row_numbers=row_numbers,
-            latest_ms=latest_time_ms(self._future_tolerance_s),
+            latest_ms=latest_time_ms(now_ms, self._future_tolerance_s),
         )
-        usable = self._table_of(checked)
+        usable = self._table_of(checked, now_ms)
         path = self._write_history(usable) if len(usable) else None
         packed = packed_of(self._view, checked, row_numbers)
-        counts = self._writer.write(self._view, packed.records, mark=None)
+        records = ingested(self._view, packed.records, now_ms)
+        counts = self._writer.write(self._view, records, mark=None)
         rejects = (*packed.rejects, *rejects_of(packed, counts.refused))
         return WrittenThrough(counts, rejects, path)
 
-    def _table_of(self, checked: CheckedRows) -> pa.Table:
-        """Return the usable rows, with the values and dtypes that the store gets."""
+    def _table_of(self, checked: CheckedRows, now_ms: int) -> pa.Table:
+        """Return the usable rows, with the values, dtypes and ingestion time that the store gets."""
         columns = {
             self._columns.entity: pa.array(checked.ids, pa.string()),
             str(self._columns.event_times): pa.array(checked.times_ms, _TIME_TYPE),
         }
         if self._columns.created_times is not None:
             columns[self._columns.created_times] = pa.array(checked.created_ms, _TIME_TYPE)
+        ingested_ms = np.full(len(checked.times_ms), now_ms)
+        columns[self._ingestion_time_column] = pa.array(ingested_ms, _TIME_TYPE)
         for feature, column in zip(self._view.features, checked.columns, strict=True):
             values = pa.array(column.values, mask=~column.present)
             columns[feature.name] = values.cast(_ARROW_TYPES[feature.dtype])
