@@ -88,7 +88,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         await resources.enter_async_context(live.opened())
         limits = InspectionLimits(settings.inspection_timeout_s, settings.inspection_max_bytes)
         inspector = Inspector(limits, at_once=settings.max_inspections)
-        room = StateRoom(settings.max_state_bytes, settings.standby_versions)
+        room = StateRoom(settings.max_state_bytes, settings.standby_versions, lambda: live.stored)
         changer = DeploymentChanger(engine, _utc_now, room.check)
         preflight = Preflight(live, engine, artifacts, inspector, installed_version("onnxruntime"))
         rollback_targets = RollbackTargets(

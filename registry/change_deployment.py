@@ -101,7 +101,8 @@ class DeploymentChanger:
         number = 0 if before is None else before.revision
         if request.expect_revision not in {None, number}:
             raise ConflictError(f"{model} is at revision {number}, not {request.expect_revision}")
-        past = revisions.past_of(connection, model, limit=_PAST_REVISIONS)
+        looks_back = isinstance(change, Rollback)
+        past = revisions.past_of(connection, model, limit=_PAST_REVISIONS) if looks_back else ()
         needed = needed_revision(past, change)
         after = apply_change(
             before,

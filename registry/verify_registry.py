@@ -17,6 +17,7 @@ from registry.store.raw_rows import altered_objects, raw_rows
 from registry.store.schema import Row
 from registry.store.versions import StoredVersion
 from understudy.domain.canonical import digest_of_text
+from understudy.domain.deployments import Deployment
 from understudy.domain.errors import CorruptedError, InvalidInputError
 from understudy.domain.features import FeatureView, view_from_canonical_json
 from understudy.domain.versions import artifact_digest
@@ -152,7 +153,17 @@ class _Judge:
             deployment = each.deployment
             subject = Subject(Kind.REVISION, deployment.model, deployment.revision)
             self.present[subject] = each.digest
+        self._names(each.deployment for each in found)
         return len(found)
+
+    def _names(self, history: Iterable[Deployment]) -> None:
+        written = revisions.names_in(history)
+        for row in self.tables("named_versions"):
+            content = tuple(row.values())
+            if written.pop(content[:2], None) != content[2]:
+                self.faults.append(f"{_named('named_versions', row)}: not that of the revisions")
+        missing = (f"{model}@{number}" for model, number in written)
+        self.faults += [f"{each} is missing in table named_versions" for each in missing]
 
     def _read(
         self,

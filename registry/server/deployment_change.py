@@ -42,7 +42,7 @@ class Changes:
         if asked.dry_run:
             return planned
         checked = replace(asked, able=able)
-        changed = await self.live.change(lambda: self.changer.change(checked))
+        changed = await self.live.change(lambda: self.changer.change(checked), models=[asked.model])
         _log_change(asked, changed)
         return changed
 

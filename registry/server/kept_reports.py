@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 import structlog
+from sqlalchemy import Engine
 
 from registry.server.report_checks import LONGEST_NAME, checked_scorers_report
-from registry.store import host_reports
+from registry.store import host_reports, lineage
+from registry.store.database import reading, writing
+from registry.store.lineage import OpenedEpoch
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.reports import ScorersReport
 
@@ -25,3 +28,28 @@ def sound_reports(kept: Mapping[str, str]) -> Iterator[ScorersReport]:
             )
         else:
             yield report
+
+
+def open_epoch(engine: Engine) -> OpenedEpoch:
+    """Begin the epoch of this process; the reports in a copy of a database are forgotten."""
+    with writing(engine) as connection:
+        opened = lineage.open_epoch(connection)
+        if not opened.continues_file:
+            # The scorers of the reports in a copy are those of the original.
+            host_reports.forget_all(connection)
+        return opened
+
+
+def read_reports(engine: Engine) -> dict[str, str]:
+    with reading(engine) as connection:
+        return host_reports.read_all(connection)
+
+
+def save_report(engine: Engine, report: ScorersReport) -> None:
+    with writing(engine) as connection:
+        host_reports.save(connection, report)
+
+
+def forget_reports(engine: Engine, host_ids: tuple[str, ...]) -> None:
+    with writing(engine) as connection:
+        host_reports.forget(connection, host_ids)

@@ -4,12 +4,11 @@ Changes run one after the other, and each is published before the next one begin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -18,16 +17,21 @@ from sqlalchemy import Engine
 from registry.decisions.acting import acting_changes, is_known
 from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import SeatLimits
-from registry.server.kept_reports import sound_reports
+from registry.server.kept_reports import (
+    forget_reports,
+    open_epoch,
+    read_reports,
+    save_report,
+    sound_reports,
+)
 from registry.server.observed import Heard, Observed
 from registry.server.report_lines import log_ignored, log_refusal, log_review
 from registry.server.report_rooms import ReportRoom
 from registry.server.report_sizes import size_of_router_report, size_of_scorers_report
-from registry.server.stored_state import StoredState, read_stored_state
+from registry.server.stored_state import StoredState, read_stored_state, reread
 from registry.server.watchers import Watchers
-from registry.store import acting, host_reports, lineage
+from registry.store import acting
 from registry.store.database import reading, writing
-from registry.store.lineage import OpenedEpoch
 from understudy.domain.acting import ActingChampion
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import UnavailableError
@@ -78,16 +82,16 @@ class LiveState:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["LiveState"]:
         """Read the state, then maintain it until the block ends; started changes are finished."""
-        epoch = await self.run(self._open_epoch)
+        epoch = await self.run(lambda: open_epoch(self._engine))
         self.watchers.publish(Snapshot("", epoch.first_sequence))
-        kept = await self.run(self._read_reports)
+        kept = await self.run(lambda: read_reports(self._engine))
         sound = list(sound_reports(kept))
         self.observed.restore(sound, at=self._now(), now_s=self._now_s())
         for report in sound:
             self._host_room.restore(report.host_id, size_of_scorers_report(report))
         if odd := tuple(kept.keys() - {report.host_id for report in sound}):
             await self._forget_kept(odd)
-        await self._reload()
+        await self._reload(models=None)
         failure: Exception | None = None
         async with self._owned:
             reviews = self._owned.create_task(self._review_reports())
@@ -103,18 +107,26 @@ class LiveState:
         """Run blocking `work` in a worker thread."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    async def change(self, work: Callable[[], ResultT]) -> ResultT:
+    async def change(
+        self, work: Callable[[], ResultT], *, models: Collection[str] | None
+    ) -> ResultT:
         """Run `work`, which changes the database, and publish the result.
 
         A cancelled caller does not stop it: committed changes are published.
+
+        Args:
+            work: blocks; for a worker thread.
+            models: those that it changes, which are read again; None: all.
         """
         outcome: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._owned.create_task(self._change(work, outcome))
+        self._owned.create_task(self._change(work, models, outcome))
         return await outcome
 
-    async def change_or_plan(self, work: Callable[[], ResultT], *, dry_run: bool) -> ResultT:
+    async def change_or_plan(
+        self, work: Callable[[], ResultT], *, models: Collection[str] | None, dry_run: bool
+    ) -> ResultT:
         """Run `work`; unless it is a dry run, it changes the database, and the result is published."""
-        return await (self.run(work) if dry_run else self.change(work))
+        return await (self.run(work) if dry_run else self.change(work, models=models))
 
     async def report_scorers(self, report: ScorersReport, peer: str) -> None:
         """Take a checked report from `peer`; publish and keep it when it says something new.
@@ -131,7 +143,7 @@ class LiveState:
         log_ignored(report.host_id, ignored)
         self._publish()
         async with self._saving:
-            await self.run(lambda: self._save_report(report))
+            await self.run(lambda: save_report(self._engine, report))
 
     async def report_router(self, report: RouterReport, peer: str) -> None:
         """Take a checked report; keep and publish the acting champions if they changed.
@@ -154,8 +166,14 @@ class LiveState:
             now_ns=round(now.timestamp() * 1e9),
         )
         if changed:
-            await self.change(lambda: self._save_acting(changed))
+            models = {each.model for each in changed}
+            await self.change(lambda: self._save_acting(changed), models=models)
             _log.info("acting_champions_changed", acting=[str(each) for each in changed])
+
+    @property
+    def stored(self) -> StoredState:
+        """The published part of the database."""
+        return self._stored
 
     @property
     def snapshot(self) -> Snapshot:
@@ -178,12 +196,15 @@ class LiveState:
         return self.observed.routers()
 
     async def _change(
-        self, work: Callable[[], ResultT], outcome: "asyncio.Future[ResultT]"
+        self,
+        work: Callable[[], ResultT],
+        models: Collection[str] | None,
+        outcome: "asyncio.Future[ResultT]",
     ) -> None:
         async with self._changing:
             try:
                 result = await self.run(work)
-                await self._reload()
+                await self._reload(models)
             except Exception as error:  # noqa: BLE001 - handed to the caller, who reports it
                 if not outcome.cancelled():
                     outcome.set_exception(error)
@@ -191,9 +212,9 @@ class LiveState:
         if not outcome.cancelled():
             outcome.set_result(result)
 
-    async def _reload(self) -> None:
+    async def _reload(self, models: Collection[str] | None) -> None:
         before = self._stored.identity.lineage
-        self._stored = await self.run(self._read)
+        self._stored = await self.run(lambda: self._read(models))
         if before in {"", self._stored.identity.lineage}:
             self._publish()
             return
@@ -225,7 +246,7 @@ class LiveState:
         )
 
     def _is_of_what_is_registered(self, process: ScorerProcess) -> bool:
-        return process.artifact_digest == self._stored.artifact_digests.get(process.ref)
+        return process.artifact_digest == self._stored.artifact_digest_of(process.ref)
 
     def _may_serve(self, process: ScorerProcess) -> bool:
         """Return whether a process runs a registered artifact, as far as it reports."""
@@ -240,33 +261,16 @@ class LiveState:
             for each in report.processes
         )
 
-    def _read(self) -> StoredState:
+    def _read(self, models: Collection[str] | None) -> StoredState:
+        standby = self._options.standby_versions
         with reading(self._engine) as connection:
-            return read_stored_state(connection, standby_versions=self._options.standby_versions)
-
-    def _open_epoch(self) -> OpenedEpoch:
-        with writing(self._engine) as connection:
-            opened = lineage.open_epoch(connection)
-            if not opened.continues_file:
-                # The scorers of the reports in a copy are those of the original.
-                host_reports.forget_all(connection)
-            return opened
-
-    def _read_reports(self) -> dict[str, str]:
-        with reading(self._engine) as connection:
-            return host_reports.read_all(connection)
-
-    def _save_report(self, report: ScorersReport) -> None:
-        with writing(self._engine) as connection:
-            host_reports.save(connection, report)
+            if models is None:
+                return read_stored_state(connection, standby_versions=standby)
+            return reread(connection, self._stored, models, standby_versions=standby)
 
     def _save_acting(self, records: tuple[ActingChampion, ...]) -> None:
         with writing(self._engine) as connection:
             acting.save(connection, records)
-
-    def _forget_reports(self, host_ids: tuple[str, ...]) -> None:
-        with writing(self._engine) as connection:
-            host_reports.forget(connection, host_ids)
 
     async def _review_reports(self) -> None:
         pause_s = self._options.silent_after_s / _REVIEWS_PER_TERM
@@ -288,7 +292,7 @@ class LiveState:
     async def _forget_kept(self, hosts: tuple[str, ...]) -> None:
         try:
             async with self._saving:
-                await self.run(partial(self._forget_reports, hosts))
+                await self.run(lambda: forget_reports(self._engine, hosts))
         except UnavailableError:
             # They are gone from the published state; a later start will find them and wait.
             _log.exception("host_reports_not_forgotten")

@@ -206,7 +206,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     ) -> pb.RestoreRegistryResponse:
         asked = restore_from_wire(request, actor_of(context), watched_by(self._live))
         restored = await self._live.change_or_plan(
-            lambda: self._parts.restorer.restore(asked), dry_run=asked.dry_run
+            lambda: self._parts.restorer.restore(asked), models=None, dry_run=asked.dry_run
         )
         log_restore(asked, restored)
         return restored_to_wire(restored)
@@ -225,7 +225,9 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     ) -> pb.SetBlockResponse:
         asked = block_from_wire(request, actor_of(context), self._live)
         done = await self._live.change_or_plan(
-            lambda: self._parts.blocker.set_block(asked), dry_run=asked.dry_run
+            lambda: self._parts.blocker.set_block(asked),
+            models=[asked.ref.model],
+            dry_run=asked.dry_run,
         )
         if done.audit_digest:
             event = "version_blocked" if asked.is_block else "version_unblocked"

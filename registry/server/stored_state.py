@@ -1,7 +1,8 @@
-"""The content of the database that watchers need, read in one transaction."""
+"""The content of the database that watchers need, by model, so that a change reads one model only."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -9,6 +10,7 @@ from registry.decisions.traffic import standby_of
 from registry.store import acting as acting_champions
 from registry.store import blocks, lineage, revisions, versions
 from registry.store.lineage import Identity, StoredLineage
+from understudy.control.wire import deployment_to_wire, version_to_wire
 from understudy.domain.acting import ActingChampion
 from understudy.domain.changes import Revision
 from understudy.domain.deployments import Deployment, versions_to_run
@@ -17,55 +19,93 @@ from understudy.domain.versions import VersionRef
 
 
 @dataclass(frozen=True, slots=True)
+class StoredModel:
+    """One model, as far as watchers need it."""
+
+    current: Revision | None = None  # with its standby; None: never deployed
+    acting: ActingChampion | None = None
+    versions: tuple[VersionSpec, ...] = ()  # those that the deployment needs
+    artifact_digests: Mapping[int, str] = field(default_factory=dict)  # of all registered versions
+    size_bytes: int = 0  # of deployment and versions, in what watchers receive
+
+
+@dataclass(frozen=True, slots=True)
 class StoredState:
-    """Deployments, their versions, and the identity of the database."""
+    """All models, and the identity of the database."""
 
     identity: Identity = field(default_factory=lambda: Identity("", (), ()))
+    lineages: tuple[StoredLineage, ...] = ()
+    models: Mapping[str, StoredModel] = field(default_factory=dict)  # in order of their names
     deployments: tuple[Deployment, ...] = ()  # with their standby
     acting: tuple[ActingChampion, ...] = ()  # of deployed models
-    undeployed: tuple[Undeployed, ...] = ()
     versions: tuple[VersionSpec, ...] = ()  # the versions that the deployments need
-    artifact_digests: Mapping[VersionRef, str] = field(
-        default_factory=dict
-    )  # of all registered versions
+    undeployed: tuple[Undeployed, ...] = ()
+
+    def artifact_digest_of(self, ref: VersionRef) -> str | None:
+        """Return the artifact's digest of a registered version, or None if there is none."""
+        model = self.models.get(ref.model)
+        return None if model is None else model.artifact_digests.get(ref.number)
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all deployments and the versions that they need, in what watchers receive."""
+        return sum(each.size_bytes for each in self.models.values())
 
 
-def read_stored_state(
-    connection: Connection, *, standby_versions: int, instead: Revision | None = None
+def read_stored_state(connection: Connection, *, standby_versions: int) -> StoredState:
+    """Return the state; every deployment has up to `standby_versions` former champions on standby."""
+    names = sorted({*revisions.models_with_revisions(connection), *versions.models(connection)})
+    return reread(connection, StoredState(), names, standby_versions=standby_versions)
+
+
+def reread(
+    connection: Connection, before: StoredState, names: Iterable[str], *, standby_versions: int
 ) -> StoredState:
-    """Return the state; every deployment has up to `standby_versions` former champions on standby.
-
-    With `instead`, the state as it would be with that revision of its model.
-    """
-    current = [
-        revision
-        for model in revisions.models_with_revisions(connection)
-        if (revision := revisions.current_of(connection, model)) is not None
-    ]
-    if instead is not None:
-        current = [*(each for each in current if each.model != instead.model), instead]
-    acting = acting_champions.read_all(connection)
-    deployed = tuple(
-        _as_published(connection, each, acting.get(each.model), limit=standby_versions)
-        for each in current
-        if isinstance(each, Deployment)
-    )
+    """Return `before` with the named models and the identity read anew."""
+    read = {
+        name: read_stored_model(connection, name, standby_versions=standby_versions)
+        for name in names
+    }
+    lineages = tuple(lineage.read_all(connection))
+    models = dict(sorted({**before.models, **read}.items()))
+    deployed = [each for each in models.values() if isinstance(each.current, Deployment)]
     return StoredState(
         identity=lineage.identity_of(connection),
-        deployments=deployed,
-        acting=tuple(acting[each.model] for each in deployed if each.model in acting),
-        undeployed=_undeployed(current, lineage.read_all(connection)),
-        versions=tuple(versions.get_version(connection, ref).spec for ref in _needed(deployed)),
-        artifact_digests=versions.artifact_digests(connection),
+        lineages=lineages,
+        models=MappingProxyType(models),
+        deployments=tuple(
+            each.current for each in deployed if isinstance(each.current, Deployment)
+        ),
+        acting=tuple(each.acting for each in deployed if each.acting is not None),
+        versions=tuple(spec for each in deployed for spec in each.versions),
+        undeployed=_undeployed([each.current for each in models.values()], lineages),
     )
+
+
+def read_stored_model(
+    connection: Connection, model: str, *, standby_versions: int, instead: Revision | None = None
+) -> StoredModel:
+    """Return one model; with `instead`, as it would be with that as its current revision."""
+    current = instead or revisions.current_of(connection, model)
+    acting = acting_champions.read(connection, model)
+    digests = versions.artifact_digests(connection, model)
+    if not isinstance(current, Deployment):
+        return StoredModel(current, acting, artifact_digests=digests)
+    deployment = _as_published(connection, current, acting, limit=standby_versions)
+    specs = versions.specs_of(connection, model, versions_to_run(deployment))
+    size_bytes = deployment_to_wire(deployment).ByteSize()
+    size_bytes += sum(version_to_wire(each).ByteSize() for each in specs)
+    return StoredModel(deployment, acting, specs, digests, size_bytes)
 
 
 def _undeployed(
-    current: Sequence[Revision], lineages: Sequence[StoredLineage]
+    current: Sequence[Revision | None], lineages: Sequence[StoredLineage]
 ) -> tuple[Undeployed, ...]:
     """Return the ended models: by an undeploy here, or by a restore."""
     at = {model: each.revision for each in lineages for model in each.ended}
     for revision in current:
+        if revision is None:
+            continue
         at[revision.model] = max(at.get(revision.model, 0), revision.revision)
         if isinstance(revision, Deployment):
             del at[revision.model]
@@ -85,9 +125,3 @@ def _as_published(
         acting=None if acting is None or acting.version in blocked else acting.version,
     )
     return replace(deployment, standby=standby, blocked=blocked)
-
-
-def _needed(deployments: tuple[Deployment, ...]) -> Iterator[VersionRef]:
-    for deployment in deployments:
-        for number in versions_to_run(deployment):
-            yield VersionRef(deployment.model, number)

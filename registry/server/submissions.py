@@ -66,7 +66,7 @@ class Submissions:
             if not register:
                 return await self.live.run(lambda: self.registrar.check(asked, submission)), None
             report, registered = await self.live.change(
-                lambda: self.registrar.register(asked, submission, staging)
+                lambda: self.registrar.register(asked, submission, staging), models=[asked.model]
             )
         _log_outcome(asked.model, actor, report, registered)
         return report, registered

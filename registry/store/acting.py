@@ -24,16 +24,15 @@ def save(connection: Connection, records: Iterable[ActingChampion]) -> None:
         )
 
 
-def read_all(connection: Connection) -> dict[str, ActingChampion]:
-    """Return the records by model."""
-    rows = connection.execute(select(acting).order_by(acting.c.model))
-    return {
-        row.model: ActingChampion(
-            model=row.model,
-            version=row.version,
-            revision=row.revision,
-            since_ns=row.since_ns,
-            because=None if row.because is None else WithheldReason(row.because),
-        )
-        for row in rows
-    }
+def read(connection: Connection, model: str) -> ActingChampion | None:
+    """Return the record of a model, or None if no router has reported one."""
+    row = connection.execute(select(acting).where(acting.c.model == model)).first()
+    if row is None:
+        return None
+    return ActingChampion(
+        model=row.model,
+        version=row.version,
+        revision=row.revision,
+        since_ns=row.since_ns,
+        because=None if row.because is None else WithheldReason(row.because),
+    )

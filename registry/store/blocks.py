@@ -33,15 +33,11 @@ def remove(connection: Connection, ref: VersionRef) -> None:
     )
 
 
-def read_all(connection: Connection) -> tuple[Block, ...]:
-    """Return all blocks, by model and number."""
-    rows = connection.execute(select(blocks).order_by(blocks.c.model, blocks.c.number))
-    return tuple(block_from_row(row) for row in rows.mappings())
-
-
 def of_model(connection: Connection, model: str) -> dict[int, Block]:
     """Return the blocks of a model by version number."""
-    return {each.ref.number: each for each in read_all(connection) if each.ref.model == model}
+    query = select(blocks).where(blocks.c.model == model).order_by(blocks.c.number)
+    found = (block_from_row(row) for row in connection.execute(query).mappings())
+    return {each.ref.number: each for each in found}
 
 
 def row_of(block: Block) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """Deployments as numbered revisions. Every function runs in a transaction."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert
 
 from registry.decisions.changes import PastRevision
 from registry.decisions.recorded_objects import Act, RevisionFacts
-from registry.store.schema import Row, revisions
+from registry.store.schema import Row, named_versions, revisions
 from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action, Ended, Revision
 from understudy.domain.deployments import (
@@ -51,6 +53,8 @@ class StoredRevision:
 
 def add_revision(connection: Connection, stored: StoredRevision) -> None:
     connection.execute(revisions.insert().values(**row_of(stored)))
+    for number in versions_in_use(stored.deployment):
+        _name(connection, stored.deployment, number)
 
 
 def history_of(connection: Connection, model: str) -> list[StoredRevision]:
@@ -99,25 +103,50 @@ def entry_of(connection: Connection, model: str, number: int) -> StoredRevision:
 
 def champions_of(connection: Connection, model: str) -> tuple[int, ...]:
     """Return every current or former champion of the model, each once, the latest first."""
+    table = named_versions.c
     query = (
-        select(revisions.c.champion)
-        .where(revisions.c.model == model)
-        .group_by(revisions.c.champion)
-        .order_by(func.max(revisions.c.revision).desc())
+        select(table.number)
+        .where(table.model == model, table.champion_in > 0)
+        .order_by(table.champion_in.desc())
     )
     return tuple(connection.execute(query).scalars())
 
 
 def versions_named(connection: Connection, model: str) -> frozenset[int]:
     """Return the versions in use in any revision of the model."""
-    history = history_of(connection, model)
-    return frozenset(n for stored in history for n in versions_in_use(stored.deployment))
+    query = select(named_versions.c.number).where(named_versions.c.model == model)
+    return frozenset(connection.execute(query).scalars())
+
+
+def names_in(history: Iterable[Deployment]) -> dict[tuple[str, int], int]:
+    """Return the content of `named_versions` by its key, as revisions in their order have written it."""
+    names: dict[tuple[str, int], int] = {}
+    for deployment in history:
+        for number in versions_in_use(deployment):
+            names.setdefault((deployment.model, number), 0)
+        names[deployment.model, deployment.champion] = deployment.revision
+    return names
 
 
 def models_with_revisions(connection: Connection) -> list[str]:
     """Return every model that was ever deployed, in order."""
     query = select(revisions.c.model).distinct().order_by(revisions.c.model)
     return list(connection.execute(query).scalars())
+
+
+def _name(connection: Connection, deployment: Deployment, number: int) -> None:
+    is_champion = number == deployment.champion
+    naming = insert(named_versions).values(
+        model=deployment.model,
+        number=number,
+        champion_in=deployment.revision if is_champion else 0,
+    )
+    keys = [named_versions.c.model, named_versions.c.number]
+    connection.execute(
+        naming.on_conflict_do_update(index_elements=keys, set_={"champion_in": deployment.revision})
+        if is_champion
+        else naming.on_conflict_do_nothing(index_elements=keys)
+    )
 
 
 def row_of(stored: StoredRevision) -> dict[str, Any]:

@@ -76,6 +76,16 @@ revisions = Table(
     Column("at_ns", BigInteger, nullable=False),
 )
 
+# The versions that revisions of a model have named, kept with them so that a change need not read
+# all revisions; the verification of the audit log compares it with these.
+named_versions = Table(
+    "named_versions",
+    metadata,
+    Column("model", String(63), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("champion_in", Integer, nullable=False),  # latest revision with it as champion; 0: none
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
 from registry.decisions.recorded_objects import Act, version_digest
@@ -16,6 +16,8 @@ from understudy.domain.features import FeatureRef, FeatureView, view_from_canoni
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.version_content import content_digest_of
 from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
+
+_MOST_NAMED_VIEWS = 500  # in one statement; beyond it, all are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,35 @@ def all_refs(connection: Connection) -> frozenset[VersionRef]:
     return frozenset(VersionRef(model, number) for model, number in rows)
 
 
-def artifact_digests(connection: Connection) -> dict[VersionRef, str]:
-    """Return the artifact's digest of every registered version."""
-    columns = versions.c.model, versions.c.number, versions.c.artifact_digest
-    return {
-        VersionRef(model, n): digest for model, n, digest in connection.execute(select(*columns))
-    }
+def models(connection: Connection) -> list[str]:
+    """Return every model with a registered version, in order."""
+    query = select(versions.c.model).distinct().order_by(versions.c.model)
+    return list(connection.execute(query).scalars())
+
+
+def artifact_digests(connection: Connection, model: str) -> dict[int, str]:
+    """Return the artifact's digest of every registered version of a model."""
+    columns = versions.c.number, versions.c.artifact_digest
+    rows = connection.execute(select(*columns).where(versions.c.model == model))
+    return {row.number: row.artifact_digest for row in rows}
+
+
+def specs_of(connection: Connection, model: str, numbers: Sequence[int]) -> tuple[VersionSpec, ...]:
+    """Return versions of a model, in order of their numbers.
+
+    Raises:
+        NotFoundError: one of them does not exist.
+        CorruptedError: one of their feature views is not stored.
+    """
+    query = (
+        select(versions)
+        .where(versions.c.model == model, versions.c.number.in_(numbers))
+        .order_by(versions.c.number)
+    )
+    found = _stored(connection, connection.execute(query).mappings().all())
+    if missing := set(numbers) - {each.spec.ref.number for each in found}:
+        raise NotFoundError("version", VersionRef(model, min(missing)))
+    return tuple(each.spec for each in found)
 
 
 def numbers_of(connection: Connection, model: str) -> frozenset[int]:
@@ -137,11 +162,14 @@ def _stored(connection: Connection, rows: Sequence[Row]) -> list[StoredVersion]:
     if not rows:
         return []
     table = feature_views.c
+    named = {(name, v) for row in rows for name, v in json.loads(row["view_names_json"])}
+    query = select(table.name, table.version, table.canonical_json)
+    if len(named) <= _MOST_NAMED_VIEWS:
+        query = query.where(tuple_(table.name, table.version).in_(sorted(named)))
     views = {
         (name, version): view_from_canonical_json(text)
-        for name, version, text in connection.execute(
-            select(table.name, table.version, table.canonical_json)
-        )
+        for name, version, text in connection.execute(query)
+        if (name, version) in named
     }
     return [version_from_row(row, views) for row in rows]
 

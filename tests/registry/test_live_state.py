@@ -77,7 +77,7 @@ async def test_a_change_is_published_even_if_its_caller_disconnects(seeded: Path
             assert may_end.wait(LIMIT_S)
             changer.change(asked(DeployChampion(1)))
 
-        caller = asyncio.ensure_future(live.change(slow_change))
+        caller = asyncio.ensure_future(live.change(slow_change, models=None))
         assert await asyncio.to_thread(begun.wait, LIMIT_S)
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -96,9 +96,9 @@ async def test_a_change_is_published_even_if_its_caller_disconnects(seeded: Path
 async def test_a_failed_change_reaches_its_caller_without_affecting_others(seeded: Path) -> None:
     async with live_over(seeded) as (live, changer):
         with pytest.raises(RefusedError):
-            await live.change(lambda: changer.change(asked(SetCanary(1, 10))))
+            await live.change(lambda: changer.change(asked(SetCanary(1, 10))), models=["fraud"])
 
-        await live.change(lambda: changer.change(asked(DeployChampion(1))))
+        await live.change(lambda: changer.change(asked(DeployChampion(1))), models=["fraud"])
 
         assert [each.champion for each in live.deployments()] == [1]
         assert live.deployments("other") == []

@@ -29,6 +29,7 @@ NAMES = {
     "audit": "row 1",
     "lineage": "row 1",
     "blocks": "fraud@2",
+    "named_versions": "table named_versions",
 }
 
 
