@@ -28,7 +28,7 @@ from benchmarks.model import make_files
 from benchmarks.rows import Effort, Row, Scenario
 from benchmarks.scorer_floor import SERVICE
 from scorer.decisions.run_place import RunPlace
-from scorer.server.load_model import LoadedModel, LoadOptions, load_model
+from scorer.server.load_model import LoadedModel, load_model
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.response_writer import ResponseWriter
 from understudy.artifact.expectation import Expectation
@@ -238,9 +238,8 @@ def _ms(measured: Sequence[Measured]) -> str:
 
 def _overhead_row(artifact: Path, measured: Mapping[str, Sequence[Measured]]) -> Row:
     """Report the cost of a call over a bare `session.run` of the same row, one at a time."""
-    checks = CheckOptions(SessionOptions(), golden_tolerance=1e-4, require_golden=True)
-    options = LoadOptions(checks, warm_rows=1)
-    loaded = load_model(artifact, VersionRef(_MODEL, 1), Expectation(), options, RunPlace(1.0))
+    checks = CheckOptions(SessionOptions(), golden_tolerance=1e-4, require_golden=True, warm_rows=1)
+    loaded = load_model(artifact, VersionRef(_MODEL, 1), Expectation(), checks, RunPlace(1.0))
     bare_us, own_us = _bare_and_own_us(loaded)
     lone, floor = _pair(measured, LONE)
     call_us = median(each.counted.mean_latency_s for each in lone) * 1e6

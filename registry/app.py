@@ -32,7 +32,7 @@ from registry.settings import RegistrySettings
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
 from registry.store.directory_lock import locked
-from understudy.provenance.inspection import InspectionLimits, Inspector
+from understudy.gate.inspection import InspectionLimits, Inspector
 from understudy.registry.v1 import registry_pb2
 from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.health import HealthSwitch

@@ -122,7 +122,7 @@ class Registrar:
             score_output=registration.score_output,
             golden_tolerance=report.artifact.golden.tolerance,
             column_inputs=column_inputs(report.features.columns),
-            joins_rows=True,
+            joins_rows=report.artifact.joins_rows,
         )
         at_ns = round(self.now().timestamp() * 1e9)
         return StoredVersion(spec, report.record_json, registration.actor, at_ns)

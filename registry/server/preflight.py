@@ -13,7 +13,9 @@ from registry.store.database import reading, writing
 from understudy.domain.errors import CorruptedError, RefusedError
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import VersionRef
-from understudy.provenance.inspection import Inspection, Inspector
+from understudy.gate.inspection import Inspector
+from understudy.gate.trial import trial_of_version
+from understudy.provenance.inspection import Inspection
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +74,7 @@ class Preflight:
     async def _load(self, spec: VersionSpec) -> list[str]:
         with self.artifacts.stage() as staging:
             await self.live.run(lambda: self.artifacts.link_into(staging, spec.files))
-            inspection = await self.inspector.inspect(staging.directory)
+            inspection = await self.inspector.inspect(staging.directory, trial_of_version(spec))
         faults = [*_load_faults(inspection, spec.golden_tolerance)]
         if not faults:
             await self.live.run(lambda: self._record(spec, inspection))

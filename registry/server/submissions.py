@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from registry.register_version import Registered, Registrar
+from registry.register_version import Registered, Registrar, Registration
 from registry.server.callers import checked_reason
 from registry.server.live_state import LiveState
 from registry.server.receive_artifact import PacedParts, UploadLimits, receive_files
@@ -14,7 +14,9 @@ from registry.server.wire import UploadPart, registration_from_wire
 from registry.store.artifacts import ArtifactStore
 from understudy.domain.errors import InvalidInputError
 from understudy.gate.gate import GateReport
-from understudy.provenance.inspection import Inspection, Inspector
+from understudy.gate.inspection import Inspector
+from understudy.gate.trial import Trial, trial_of_record
+from understudy.provenance.inspection import Inspection
 
 _log = structlog.get_logger()
 
@@ -60,7 +62,9 @@ class Submissions:
             received = await receive_files(asked.files, parts, staging, self.live.run, self.limits)
             # Without files there is nothing to inspect; the findings name their absence.
             inspection = (
-                await self.inspector.inspect(staging.directory) if received else Inspection()
+                await self.inspector.inspect(staging.directory, trial_of(asked))
+                if received
+                else Inspection()
             )
             submission = self.registrar.prepare(asked, received, inspection)
             if not register:
@@ -70,6 +74,10 @@ class Submissions:
             )
         _log_outcome(asked.model, actor, report, registered)
         return report, registered
+
+
+def trial_of(asked: Registration) -> Trial:
+    return trial_of_record(asked.record_json, asked.views, asked.score_output)
 
 
 def _log_outcome(model: str, actor: str, report: GateReport, registered: Registered | None) -> None:

@@ -16,7 +16,7 @@ from scorer.machine.cgroup import cgroup_cpus
 from scorer.refusal_file import write_refusal
 from scorer.server.batcher import Batcher, BatchLimits
 from scorer.server.coming_calls import ComingCalls
-from scorer.server.load_model import LoadedModel, LoadOptions, load_model
+from scorer.server.load_model import LoadedModel, load_model
 from scorer.server.metrics import ScorerMetrics
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.served_model import ServedModel
@@ -124,23 +124,21 @@ def _leave_while_loading(task: ServeTask) -> NoReturn:
 
 
 async def _load(task: ServeTask, settings: ScorerSettings, place: RunPlace) -> LoadedModel:
-    options = LoadOptions(
-        CheckOptions(
-            session=SessionOptions(
-                intra_op_threads=settings.intra_op_threads or cgroup_cpus(task.cpus),
-                inter_op_threads=settings.inter_op_threads,
-                spin=settings.spin,
-                arena=settings.arena,
-                memory_pattern=settings.memory_pattern,
-            ),
-            golden_tolerance=settings.golden_tolerance,
-            require_golden=settings.require_golden,
+    checks = CheckOptions(
+        session=SessionOptions(
+            intra_op_threads=settings.intra_op_threads or cgroup_cpus(task.cpus),
+            inter_op_threads=settings.inter_op_threads,
+            spin=settings.spin,
+            arena=settings.arena,
+            memory_pattern=settings.memory_pattern,
         ),
+        golden_tolerance=settings.golden_tolerance,
+        require_golden=settings.require_golden,
         warm_rows=settings.max_batch_rows,
     )
     # In a thread, so that health checks are answered in the meantime.
     loaded = await asyncio.to_thread(
-        load_model, task.source, task.ref, task.expected, options, place
+        load_model, task.source, task.ref, task.expected, checks, place
     )
     _log.info(
         "model_loaded",

@@ -7,7 +7,7 @@ from understudy.artifact.load_checks import CheckedArtifact, CheckOptions, check
 from understudy.artifact.session_options import SessionOptions
 
 SESSION = SessionOptions(arena=True)
-CHECKS = CheckOptions(session=SESSION, golden_tolerance=1e-4, require_golden=False)
+CHECKS = CheckOptions(session=SESSION, golden_tolerance=1e-4, require_golden=False, warm_rows=2)
 
 
 def check(source: Path, expected: Expectation | None = None) -> CheckedArtifact:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from scorer.decisions.run_place import RunPlace
-from scorer.server.load_model import LoadOptions, load_model
+from scorer.server.load_model import load_model
 from scorer.settings import ScorerSettings
 from tests.artifact.artifacts import ARTIFACTS, TOLERANCE, Make, doubled
 from tests.artifact.checked import CHECKS
@@ -29,12 +29,14 @@ from understudy.artifact.session_options import SessionOptions
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.versions import ScoreOutput
 from understudy.gate.artifact_checks import artifact_findings, tensor_spec
+from understudy.gate.inspection import InspectionLimits, inspect
 from understudy.gate.submission import Submission
+from understudy.gate.trial import Trial
 from understudy.provenance.inspect_artifact import inspect_directory
-from understudy.provenance.inspection import Inspection, InspectionLimits, inspect
+from understudy.provenance.inspection import Inspection
 from understudy.provenance.record import Artifact, FileFact, Golden
 
-OPTIONS = LoadOptions(replace(CHECKS, golden_tolerance=TOLERANCE, require_golden=True), warm_rows=2)
+OPTIONS = replace(CHECKS, golden_tolerance=TOLERANCE, require_golden=True)
 
 
 # Required files and the score output are not checked by a scorer.
@@ -128,7 +130,7 @@ async def test_the_gates_process_gives_the_result_of_its_function(
     folder.mkdir()
     make(folder)
 
-    seen = await inspect(folder, InspectionLimits(timeout_s=60.0, max_bytes=8 << 30))
+    seen = await inspect(folder, Trial(), InspectionLimits(timeout_s=60.0, max_bytes=8 << 30))
 
     assert seen == inspect_directory(folder)
 

@@ -73,7 +73,8 @@ def test_the_inspecting_process_reports_mixed_rows(tmp_path: Path) -> None:
     folder = artifact(tmp_path, NEIGHBOUR, np.ones((1, 3)))
 
     done = subprocess.run(
-        [sys.executable, "-m", "understudy.provenance.inspect_artifact", str(folder), str(8 << 30)],
+        [sys.executable, "-m", "understudy.gate.try_version", str(folder), str(8 << 30)],
+        input=b"{}",
         capture_output=True,
         check=True,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from scorer.decisions.run_place import RunPlace
 from scorer.server.batcher import Batcher, BatchLimits, Runner
 from scorer.server.coming_calls import ComingCalls
-from scorer.server.load_model import LoadedModel, LoadOptions, load_model
+from scorer.server.load_model import LoadedModel, load_model
 from scorer.server.metrics import ScorerMetrics
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.served_model import ServedModel
@@ -27,7 +28,7 @@ from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health
 
 REF = VersionRef("doubler", 1)
-OPTIONS = LoadOptions(CHECKS, warm_rows=8)
+OPTIONS = replace(CHECKS, warm_rows=8)
 INLINE_S = 60.0  # with this, every run is on the loop, however busy the machine is
 IN_WORKER_S = -1.0  # `inline_run_s` with which every run leaves the loop
 STREAMS = StreamLimits(most=100, most_per_caller=100)

@@ -118,11 +118,11 @@ async def test_a_ranker_gives_each_query_the_raw_scores_of_its_own_candidates(
     assert output_of(responses[2], "score", np.float32).min() < 0
 
 
-def test_zipmap_is_refused_with_the_option_that_avoids_it(tmp_path: Path) -> None:
+def test_zipmap_is_refused_with_the_function_that_takes_it_off(tmp_path: Path) -> None:
     model = LogisticRegression().fit(ROWS, LABELS)
     path = save(model, tmp_path / "m.onnx", X=ROWS[:1])
 
-    with pytest.raises(InvalidInputError, match=r"output_probability.*'zipmap': False"):
+    with pytest.raises(InvalidInputError, match=r"output_probability.*take_off_zipmap"):
         load(path)
 
 

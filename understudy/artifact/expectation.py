@@ -18,10 +18,13 @@ class Expectation:
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     golden_tolerance: float | None = None  # None: use the setting
+    joins_rows: bool = True  # False: each row runs alone
 
 
 def expectation_of(version: VersionSpec) -> Expectation:
-    return Expectation(version.files, version.inputs, version.outputs, version.golden_tolerance)
+    return Expectation(
+        version.files, version.inputs, version.outputs, version.golden_tolerance, version.joins_rows
+    )
 
 
 def write_expectation(path: Path, expectation: Expectation) -> None:
@@ -31,6 +34,7 @@ def write_expectation(path: Path, expectation: Expectation) -> None:
         "inputs": [_written(spec) for spec in expectation.inputs],
         "outputs": [_written(spec) for spec in expectation.outputs],
         "golden_tolerance": expectation.golden_tolerance,
+        "joins_rows": expectation.joins_rows,
     }
     scratch = path.with_name(f"{path.name}.new")
     scratch.write_text(json.dumps(content))
@@ -50,6 +54,7 @@ def read_expectation(path: Path) -> Expectation:
             inputs=tuple(_read(entry) for entry in content["inputs"]),
             outputs=tuple(_read(entry) for entry in content["outputs"]),
             golden_tolerance=content["golden_tolerance"],
+            joins_rows=content["joins_rows"],
         )
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InvalidInputError.of(

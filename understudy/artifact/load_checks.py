@@ -1,6 +1,6 @@
 """The checks that an artifact must pass at registration and at each load.
 
-digests -> external data -> session -> signature -> golden vectors -> independent rows.
+digests -> external data -> session -> signature -> golden vectors -> independent rows -> warm-up.
 Each step raises an error with the reason for refusing the artifact.
 """
 
@@ -17,12 +17,15 @@ from understudy.artifact.artifact import (
 from understudy.artifact.expectation import Expectation
 from understudy.artifact.golden import Golden, read_golden
 from understudy.artifact.onnx_model import OnnxModel, open_model, out_of_memory
+from understudy.artifact.onnx_wire import operator_types
 from understudy.artifact.replay import replay, tolerance_faults
-from understudy.artifact.row_independence import INDEPENDENT_ROWS, mixed_rows
+from understudy.artifact.row_by_row import RowByRow, ServableModel
+from understudy.artifact.row_independence import INDEPENDENT_ROWS, mixed_rows, named_cause
 from understudy.artifact.sample import blank_inputs
 from understudy.artifact.session_options import SessionOptions
 from understudy.artifact.signature import Arrays, has_row_axis
 from understudy.artifact.signature_match import signature_faults
+from understudy.artifact.warm_up import warm_up
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.versions import GOLDEN_FILE, MODEL_FILE, ArtifactFile, artifact_digest
 
@@ -32,13 +35,14 @@ class CheckOptions:
     session: SessionOptions
     golden_tolerance: float  # largest absolute difference if none is registered; may be infinite
     require_golden: bool
+    warm_rows: int  # rows of the largest batch of the warm-up
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedArtifact:
-    """A model that may be served."""
+    """A model that may be served, and is warm."""
 
-    model: OnnxModel
+    model: ServableModel
     digest: str
     golden_rows: int  # replayed rows; 0 if the artifact has no golden vectors
     sample: Arrays  # golden rows, or zeros and "" if there are none
@@ -57,6 +61,9 @@ class Witness:
 
     def replayed(self, golden: Golden, differences: Mapping[str, float]) -> None:
         """Receive the differences of the golden outputs before they are judged."""
+
+    def ran(self, rows: int, run_s: float) -> None:
+        """Receive rows and duration in seconds of a run of the warm-up."""
 
 
 def check_artifact(
@@ -85,14 +92,16 @@ def check_artifact(
         model = open_model(path, options.session)
         told.opened(model)
         _check_signature(model, expected)
-        golden = _replayed(root, files, model, expected, options, told)
-        sample = golden.inputs if golden is not None else blank_inputs(model.inputs)
         joins_rows = has_row_axis(model.inputs)
-        not_run = _check_rows(model, sample) if joins_rows else ()
+        served = RowByRow(model) if joins_rows and not expected.joins_rows else model
+        golden = _replayed(root, files, served, expected, options, told)
+        sample = golden.inputs if golden is not None else blank_inputs(model.inputs)
+        not_run = _check_rows(path, served, sample) if joins_rows else ()
+        not_run += _warmed_up(served, sample, golden, options.warm_rows if joins_rows else 1, told)
     except MemoryError as error:
         raise out_of_memory() from error
     rows = golden.rows if golden is not None else 0
-    return CheckedArtifact(model, digest, rows, sample, joins_rows, not_run)
+    return CheckedArtifact(served, digest, rows, sample, joins_rows, not_run)
 
 
 def _files(source: Path, root: Path, expected: Expectation) -> tuple[tuple[ArtifactFile, ...], str]:
@@ -115,7 +124,7 @@ def _check_signature(model: OnnxModel, expected: Expectation) -> None:
 def _replayed(
     root: Path,
     files: tuple[ArtifactFile, ...],
-    model: OnnxModel,
+    model: ServableModel,
     expected: Expectation,
     options: CheckOptions,
     told: Witness,
@@ -135,7 +144,7 @@ def _replayed(
     return golden
 
 
-def _check_rows(model: OnnxModel, sample: Arrays) -> tuple[str, ...]:
+def _check_rows(path: Path, model: ServableModel, sample: Arrays) -> tuple[str, ...]:
     """Refuse a model that cannot run rows of several callers together.
 
     Returns the errors of rows that the model could not compute. They do not refuse the model: the
@@ -151,5 +160,20 @@ def _check_rows(model: OnnxModel, sample: Arrays) -> tuple[str, ...]:
             return None
 
     if why := mixed_rows(run, sample):
-        raise InvalidInputError([Fault(f"{MODEL_FILE} rows", why, INDEPENDENT_ROWS)])
+        cause = named_cause(operator_types(path.read_bytes()))
+        raise InvalidInputError([Fault(f"{MODEL_FILE} rows", f"{why}{cause}", INDEPENDENT_ROWS)])
     return tuple(failures)
+
+
+def _warmed_up(
+    model: ServableModel, sample: Arrays, golden: Golden | None, most_rows: int, told: Witness
+) -> tuple[str, ...]:
+    """Warm the model up; return the error if it cannot compute a sample of zeros."""
+    try:
+        warm_up(model, sample, most_rows, told.ran)
+    except InvalidInputError as error:
+        if golden is not None:
+            raise
+        # Without golden vectors the sample is zeros and "", which the model may refuse.
+        return (str(error),)
+    return ()

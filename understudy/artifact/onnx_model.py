@@ -15,7 +15,7 @@ from understudy.domain.errors import Fault, InvalidInputError, OverloadedError
 from understudy.domain.versions import DYNAMIC, TensorSpec
 
 _RETRY_AFTER_MS = 100
-_OUT_OF_MEMORY = ("failed to allocate memory", "bad allocation", "bad_alloc")
+_OUT_OF_MEMORY = ("failed to allocate memory", "bad allocation", "bad_alloc", "memoryerror")
 _ERRORS_ONLY = 3
 # The exceptions that a run raises by itself; anything else is a bug of ours.
 _RUN_ERRORS: tuple[type[Exception], ...] = (
@@ -34,8 +34,8 @@ _NOISE = re.compile(
 )
 _MOST_CHARACTERS = 500
 _ZIPMAP_ACCEPTED = (
-    "a tensor; ZipMap produces maps, convert without it: "
-    "skl2onnx.to_onnx(..., options={'zipmap': False})"
+    "a tensor; ZipMap makes a map of each row, and understudy.provenance.zipmap.take_off_zipmap "
+    "takes it off the file of any exporter"
 )
 
 
@@ -155,6 +155,9 @@ def _run_error(error: Exception) -> InvalidInputError | OverloadedError:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or any(
-        mark in str(error).lower() for mark in _OUT_OF_MEMORY
-    )
+    return isinstance(error, MemoryError) or is_out_of_memory_text(str(error))
+
+
+def is_out_of_memory_text(text: str) -> bool:
+    """Return whether a library, or a process at its end, says in `text` that memory is lacking."""
+    return any(mark in text.lower() for mark in _OUT_OF_MEMORY)

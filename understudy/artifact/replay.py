@@ -15,13 +15,14 @@ from understudy.artifact.golden import (
     output_field,
     write_golden,
 )
-from understudy.artifact.onnx_model import OnnxModel, open_model
+from understudy.artifact.onnx_model import open_model
+from understudy.artifact.row_by_row import RowByRow, ServableModel
 from understudy.artifact.session_options import SessionOptions
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.versions import GOLDEN_FILE, MODEL_FILE
 
 
-def replay(model: OnnxModel, golden: Golden) -> dict[str, float]:
+def replay(model: ServableModel, golden: Golden) -> dict[str, float]:
     """Run the golden inputs; return the largest absolute difference of each golden output.
 
     Strings, integers and booleans must be equal, and NaN and infinity must be in the same places.
@@ -81,13 +82,21 @@ def difference(name: str, found: NDArray[Any], expected: NDArray[Any]) -> float 
     return float(apart.max(initial=0.0))
 
 
-def record_golden(folder: Path, inputs: Mapping[str, NDArray[Any]]) -> None:
+def record_golden(
+    folder: Path, inputs: Mapping[str, NDArray[Any]], *, joins_rows: bool = True
+) -> None:
     """Write golden vectors of the model in `folder`: `inputs` and its outputs for them.
+
+    Args:
+        folder: contains model.onnx.
+        inputs: values by name of the input.
+        joins_rows: False if each row runs alone.
 
     Raises:
         InvalidInputError: the model cannot be opened, has other inputs, or cannot compute them.
     """
-    model = open_model(folder / MODEL_FILE, SessionOptions())
+    opened = open_model(folder / MODEL_FILE, SessionOptions())
+    model = opened if joins_rows else RowByRow(opened)
     takes = [spec.name for spec in model.inputs]
     if set(takes) != set(inputs):
         raise InvalidInputError.of("inputs", read=sorted(inputs), accepted=f"{takes}, all of them")

@@ -4,7 +4,7 @@ The router joins rows of different callers into one run, so a model whose answer
 on the other rows would reveal one caller's data to another.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from understudy.artifact.signature import Arrays
 Run = Callable[[Arrays], Arrays | None]  # None: the model cannot compute these values
 
 INDEPENDENT_ROWS = (
-    "one row per input row, equal to its result alone: the router joins rows of different callers"
+    "one row per input row, equal to its result alone, because the router joins rows of different "
+    "callers; or artifact.joins_rows: false, and each row runs alone"
 )
 
 _MOST_GIVEN_ROWS = 4
@@ -25,6 +26,17 @@ _RELATIVE_TOLERANCE = 1e-3  # a different number of rows may be summed in anothe
 _HALF_PRECISION_TOLERANCE = 1e-2
 _SMALLEST_SCALE = 1e-2  # 1 - p for p near 1 has the rounding error of 1
 _ROWS_ON_A_TIE = 1  # whose label may flip with the last bit of a sum
+# Rows of other callers may have any size: a scale taken from all rows leaves nothing of small ones.
+_COMPANY = (1e3, 1e6, -1e6, float("nan"))
+# Operators that take one scale from the whole tensor, also those that ONNX Runtime fuses.
+_SCALED_BY_ALL_ROWS = frozenset(
+    (
+        "DynamicQuantizeLinear",
+        "DynamicQuantizeMatMul",
+        "DynamicQuantizeLSTM",
+        "MatMulIntegerToFloat",
+    )
+)
 
 
 def mixed_rows(run: Run, sample: Arrays) -> str:
@@ -55,8 +67,15 @@ def mixed_rows(run: Run, sample: Arrays) -> str:
     expected = [np.concatenate(outputs) for outputs in zip(*answers, strict=True)]
     known = [array[kept] for array in rows]
     return next(
-        (why for order in _orders(len(kept)) if (why := _seen(run, known, expected, order))), ""
-    )
+        (why for order in _orders(len(kept)) if (why := _seen(run, known, expected, order))),
+        "",
+    ) or next((why for size in _COMPANY if (why := _beside(run, known, expected, size))), "")
+
+
+def named_cause(operators: Iterable[str]) -> str:
+    """Return a clause that names the operators that are known to mix rows; "" if there is none."""
+    found = sorted(_SCALED_BY_ALL_ROWS & set(operators))
+    return f": {', '.join(found)} takes one scale from all rows" if found else ""
 
 
 def distinct_rows(sample: Arrays) -> list[NDArray[Any]]:
@@ -124,6 +143,32 @@ def _seen(run: Run, rows: Arrays, expected: Arrays, order: NDArray[np.intp]) -> 
         if wrong := _rows_apart(found, wanted):
             return f"{wrong} of {len(order)} rows have other answers than alone"
     return ""
+
+
+def _beside(run: Run, rows: Arrays, expected: Arrays, size: float) -> str:
+    """Describe how rows depend on company of another size; "" if they do not."""
+    others = [_scaled(array, size) for array in rows]
+    if all(array is other for array, other in zip(rows, others, strict=True)):
+        return ""
+    joined = [np.concatenate([array, other]) for array, other in zip(rows, others, strict=True)]
+    together = run(joined)
+    if together is None:  # the company itself may be beyond what the model computes
+        return ""
+    count = len(rows[0])
+    for found, alone in zip(together, expected, strict=True):
+        wanted = alone[:count]
+        if len(found) == 2 * count and (wrong := _rows_apart(found[:count], wanted)):
+            company = "missing values" if np.isnan(size) else f"values {abs(size):g} times as large"
+            return f"{wrong} of {count} rows have other answers beside rows with {company}"
+    return ""
+
+
+def _scaled(array: NDArray[Any], size: float) -> NDArray[Any]:
+    """Return floating-point rows of another size; others as they are: they may be categories."""
+    if array.dtype.kind != "f":
+        return array
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (array.astype(np.float64) * size).astype(array.dtype)
 
 
 def _rows_apart(found: NDArray[Any], wanted: NDArray[Any]) -> int:

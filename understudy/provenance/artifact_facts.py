@@ -11,7 +11,9 @@ from understudy.domain.features import FeatureRef, FeatureView, written_default
 from understudy.domain.versions import MODEL_FILE
 
 
-def artifact_facts(artifact_dir: Path, golden_tolerance: float) -> dict[str, Any]:
+def artifact_facts(
+    artifact_dir: Path, golden_tolerance: float, *, joins_rows: bool = True
+) -> dict[str, Any]:
     """Return the `artifact` group, read from the files themselves.
 
     Raises:
@@ -21,7 +23,7 @@ def artifact_facts(artifact_dir: Path, golden_tolerance: float) -> dict[str, Any
         inspect_directory,
     )
 
-    seen = inspect_directory(artifact_dir)
+    seen = inspect_directory(artifact_dir, joins_rows=joins_rows)
     if not seen.inputs:  # an incomplete record would hide the reason
         raise InvalidInputError(
             [Fault(each.field, each.read, each.wanted) for each in seen.problems]
@@ -38,6 +40,7 @@ def artifact_facts(artifact_dir: Path, golden_tolerance: float) -> dict[str, Any
         "inputs": [tensor.model_dump(mode="json") for tensor in seen.inputs],
         "outputs": [tensor.model_dump(mode="json") for tensor in seen.outputs],
         "golden": {"rows": seen.golden_rows, "tolerance": golden_tolerance},
+        "joins_rows": joins_rows,
     }
 
 

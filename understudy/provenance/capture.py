@@ -120,8 +120,15 @@ def compare_with_champion(
     }
 
 
-def write_golden(artifact_dir: Path, inputs: Mapping[str, NDArray[Any]]) -> None:
+def write_golden(
+    artifact_dir: Path, inputs: Mapping[str, NDArray[Any]], *, joins_rows: bool = True
+) -> None:
     """Write golden.npz: `inputs`, and the answers of the model in `artifact_dir`.
+
+    Args:
+        artifact_dir: contains model.onnx.
+        inputs: values by name of the input.
+        joins_rows: False if an answer may depend on the other rows of a run: each runs alone.
 
     Raises:
         InvalidInputError: the model cannot be opened, has other inputs, or cannot compute them.
@@ -130,7 +137,7 @@ def write_golden(artifact_dir: Path, inputs: Mapping[str, NDArray[Any]]) -> None
         record_golden,
     )
 
-    record_golden(artifact_dir, inputs)
+    record_golden(artifact_dir, inputs, joins_rows=joins_rows)
 
 
 def capture_provenance(
@@ -154,6 +161,7 @@ def capture_provenance(
     parent: str = FROM_SCRATCH,
     seeds: Mapping[str, int] | None = None,
     column_inputs: Mapping[str, str] | None = None,
+    joins_rows: bool = True,
 ) -> dict[str, Any]:
     """Return the record of a model that has just been trained and converted, as JSON values.
 
@@ -181,10 +189,11 @@ def capture_provenance(
         seeds: additional seeds, e.g. of the split.
         column_inputs: name of the model's input by column of `feature_set`, for columns that names
             and datatypes leave open.
+        joins_rows: False if an answer may depend on the other rows of a run: each runs alone.
     """
     return {
         "schema_version": SCHEMA_VERSION,
-        "artifact": artifact_facts(artifact_dir, golden_tolerance),
+        "artifact": artifact_facts(artifact_dir, golden_tolerance, joins_rows=joins_rows),
         "code": {
             "source": code_source(code.directory, code.installed),
             "entry_point": code.entry_point,

@@ -1,14 +1,12 @@
-"""A child process that runs the load checks and the gate's own checks on an artifact.
+"""The load checks and the gate's own checks on an artifact.
 
-It prints an Inspection as JSON. The load checks are those of `understudy.artifact.load_checks`; the
-gate also restricts operators and their versions, before the model is loaded.
+The load checks are those of `understudy.artifact.load_checks`; the gate also restricts operators and
+their versions, before the model is loaded. Foreign models never load in the registry: it runs this
+in a child process, `understudy.gate.try_version`.
 """
 
 import math
-import os
-import resource
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,8 @@ from onnxruntime.capi.onnxruntime_pybind11_state import get_all_operator_schema
 
 from understudy.artifact.expectation import Expectation
 from understudy.artifact.golden import Golden
-from understudy.artifact.load_checks import CheckOptions, Witness, check_artifact
-from understudy.artifact.onnx_model import OnnxModel, reason_of
+from understudy.artifact.load_checks import CheckedArtifact, CheckOptions, Witness, check_artifact
+from understudy.artifact.onnx_model import OnnxModel, out_of_memory, reason_of
 from understudy.artifact.session_options import SessionOptions
 from understudy.domain.errors import Fault, InvalidInputError, OverloadedError, UnderstudyError
 from understudy.domain.versions import MODEL_FILE, TensorSpec
@@ -28,20 +26,38 @@ from understudy.provenance.inspection import Inspection
 from understudy.provenance.operators import Name, operator_faults
 from understudy.provenance.record import Tensor
 
-_NICE = 10  # serving processes on this machine have priority
+TOO_LARGE = Finding(
+    MODEL_FILE,
+    "more memory than the inspection has",
+    "a model that fits, or a higher REGISTRY_INSPECTION_MAX_BYTES",
+)
 # The tolerance is in the record, so the gate compares the differences with it, by the same rule.
-_OPTIONS = CheckOptions(SessionOptions(), golden_tolerance=math.inf, require_golden=True)
+# The rows are those of a scorer with default settings.
+_OPTIONS = CheckOptions(
+    SessionOptions(), golden_tolerance=math.inf, require_golden=True, warm_rows=256
+)
+
+Try = Callable[[CheckedArtifact], Iterable[Finding]]
 
 
-def inspect_directory(directory: Path) -> Inspection:
-    """Return the facts about the artifact in `directory`; problems are values, not errors."""
+def inspect_directory(
+    directory: Path, *, joins_rows: bool = True, try_out: Try = lambda _: ()
+) -> Inspection:
+    """Return the facts about the artifact in `directory`; problems are values, not errors.
+
+    Args:
+        directory: contains the artifact.
+        joins_rows: as declared; False if each row runs alone.
+        try_out: tries the loaded model; its findings are problems too.
+    """
     observed = _Observed()
     try:
-        check_artifact(directory, Expectation(), _OPTIONS, observed)
+        checked = check_artifact(directory, Expectation(joins_rows=joins_rows), _OPTIONS, observed)
         _check_form(directory / MODEL_FILE)
+        problems = tuple(try_out(checked))
     except UnderstudyError as error:
-        return Inspection(problems=tuple(_findings(error)), **observed.facts)
-    return Inspection(**observed.facts)
+        problems = tuple(_findings(error))
+    return Inspection(problems=problems, **observed.facts)
 
 
 class _Observed(Witness):
@@ -53,6 +69,8 @@ class _Observed(Witness):
     def located(self, model: Path) -> None:
         try:
             parsed = onnx.load(model, load_external_data=False)
+        except MemoryError:
+            raise
         except Exception as error:  # protobuf raises many kinds, which all mean the same here
             raise InvalidInputError(
                 [Fault(MODEL_FILE, reason_of(error), "an ONNX model")]
@@ -81,6 +99,8 @@ def _check_form(model: Path) -> None:
     """
     try:
         onnx.checker.check_model(str(model), full_check=True)
+    except MemoryError as error:
+        raise out_of_memory() from error
     except Exception as error:  # the checker's own errors and protobuf's
         fault = Fault(MODEL_FILE, reason_of(error), "onnx.checker accepts it")
         raise InvalidInputError([fault]) from error
@@ -91,8 +111,7 @@ def _findings(error: UnderstudyError) -> list[Finding]:
         case InvalidInputError():
             return [Finding.of(fault) for fault in error.faults]
         case OverloadedError():
-            wanted = "a model that fits, or a higher REGISTRY_INSPECTION_MAX_BYTES"
-            return [Finding(MODEL_FILE, "more memory than the inspection has", wanted)]
+            return [TOO_LARGE]
         case _:
             return [Finding(MODEL_FILE, str(error), "a complete artifact")]
 
@@ -104,14 +123,3 @@ def _built_in() -> frozenset[Name]:
 
 def _tensor(spec: TensorSpec) -> Tensor:
     return Tensor(name=spec.name, datatype=spec.datatype, shape=spec.shape)
-
-
-def _confine(max_bytes: int) -> None:
-    os.nice(_NICE)
-    resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-if __name__ == "__main__":
-    _confine(int(sys.argv[2]))
-    sys.stdout.write(inspect_directory(Path(sys.argv[1])).model_dump_json())

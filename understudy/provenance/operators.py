@@ -12,7 +12,7 @@ import onnx
 from understudy.domain.errors import Fault
 
 ALLOWED_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
-OLDEST_OPSET = {"": 9, "ai.onnx": 9, "ai.onnx.ml": 1}
+OLDEST_OPSET = {"": 7, "ai.onnx": 7, "ai.onnx.ml": 1}  # ONNX Runtime runs the main domain from 7
 _PATH = "artifact.opsets"
 _DOMAINS = f"one of {list(ALLOWED_DOMAINS)}"
 
@@ -27,12 +27,14 @@ def operator_faults(model: onnx.ModelProto, built_in: AbstractSet[Name]) -> Iter
         built_in: names of the operators that ONNX Runtime has itself.
     """
     defined = {(each.domain, each.name, each.overload) for each in model.functions}
-    local = {each.domain for each in model.functions}
+    used = {_standard(node.domain) for node in nodes_of(model)}
     imports = [*model.opset_import]
     for function in model.functions:
         imports += function.opset_import
     for domain, version in dict.fromkeys((each.domain, each.version) for each in imports):
-        yield from _opset_faults(domain, version, local)
+        # Exporters import sets of which they use no operator, of any domain and any age.
+        if domain in ALLOWED_DOMAINS:
+            yield from _opset_faults(domain, version, is_used=_standard(domain) in used)
     foreign = {
         (node.domain, node.op_type)
         for node in nodes_of(model)
@@ -75,17 +77,13 @@ def _nodes_in(attributes: Iterable[onnx.AttributeProto]) -> Iterator[onnx.NodePr
             yield from _nodes_below(graph.node)
 
 
-def _opset_faults(domain: str, version: int, local: AbstractSet[str]) -> Iterator[Fault]:
-    if domain not in ALLOWED_DOMAINS:
-        if domain not in local:
-            yield Fault(_PATH, f"operator domain {domain!r}", _DOMAINS)
-        return
+def _opset_faults(domain: str, version: int, *, is_used: bool) -> Iterator[Fault]:
     newest = (
         onnx.defs.onnx_ml_opset_version()
         if domain == "ai.onnx.ml"
         else onnx.defs.onnx_opset_version()
     )
-    if not OLDEST_OPSET[domain] <= version <= newest:
+    if version > newest or (is_used and version < OLDEST_OPSET[domain]):
         accepted = f"{OLDEST_OPSET[domain]} to {newest}"
         yield Fault(_PATH, f"opset {version} of {domain!r}", accepted)
 

@@ -55,6 +55,10 @@ class Artifact(Part):
     inputs: tuple[Tensor, ...] = _d("the model's inputs, in order", min_length=1)
     outputs: tuple[Tensor, ...] = _d("the model's outputs, in order", min_length=1)
     golden: Golden = _d("golden vectors: rows and tolerance")
+    joins_rows: bool = _d(
+        "false if an answer may depend on other rows of its run: each row then runs alone",
+        default=True,
+    )
 
 
 class GitSource(Part):
