@@ -22,6 +22,7 @@ from router.edge.answers import ProtobufResponder
 from router.edge.metrics import RouterCollector
 from router.edge.score_stream import OpenLimits
 from router.edge.service import SERVICE, ScoringService, ServiceLimits
+from router.orphans import serve_on, working
 from router.pipeline import Pipeline, PipelinePorts, open_pipeline
 from router.ports import Clocks
 from router.revision.live_models import LiveModels
@@ -49,8 +50,12 @@ _CLOCKS = Clocks(monotonic_s=time.monotonic, utc_s=lambda: time.time_ns() / 1e9)
 _log = structlog.get_logger()
 
 
-async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> None:
+async def serve(
+    settings: RouterSettings, worker: int, stop: asyncio.Event, lost: asyncio.Event
+) -> None:
     """Serve as one worker until `stop` is set, then drain.
+
+    Once `lost` is set, because the supervising process has died, it serves on as an orphan.
 
     Raises:
         UnavailableError: the port cannot be opened.
@@ -59,6 +64,7 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     router_id = f"{socket.gethostname()}-{worker}-{os.getpid()}"
     async with AsyncExitStack() as resources:
+        resources.enter_context(working(settings.state_dir))
         store = await resources.enter_async_context(
             isolated_store(settings.features, log=_log, ids=settings.logged_ids)
         )
@@ -72,23 +78,44 @@ async def serve(settings: RouterSettings, worker: int, stop: asyncio.Event) -> N
             pipeline = open_pipeline(settings, _ports(settings, store, logs), tasks)
             # Pushed onto the stack, so that it runs after the tasks that use the scorers have ended.
             resources.push_async_callback(_close, "the scorers", pipeline.models.close_scorers)
+            # The addresses of this worker alone, which its successor needs.
+            own = await resources.enter_async_context(AsyncExitStack())
             if settings.metrics_port:
                 port = settings.metrics_port + worker
                 collector = RouterCollector(pipeline, store.counters, store.troubles, belief)
                 close = serve_metrics(settings.metrics_host, port, collector)
-                resources.push_async_callback(_close, "the metrics", _in_thread(close))
+                own.push_async_callback(_close, "the metrics", _in_thread(close))
             admin = RouterAdminService(router_id, pipeline, logs, store.troubles, belief)
             health = HealthSwitch((SERVICE, ADMIN_SERVICE))
+            await own.enter_async_context(
+                _admin_server(settings.admin_address(worker), admin, health)
+            )
             async with (
                 _in_background(
                     settings, channel, belief, router_id, pipeline.models, tasks
                 ) as first,
-                _admin_server(settings.admin_address(worker), admin, health),
+                _orphaned_by(lost, settings, own, tasks),
             ):
                 await _first_of(first, stop)
                 if not stop.is_set():  # otherwise it would serve for a moment without a snapshot
                     await _listen_and_drain(settings, pipeline, health, stop)
             pipeline.models.close()
+
+
+@asynccontextmanager
+async def _orphaned_by(
+    lost: asyncio.Event, settings: RouterSettings, own: AsyncExitStack, tasks: asyncio.TaskGroup
+) -> AsyncIterator[None]:
+    """Serve on once `lost` is set, without the addresses in `own`."""
+
+    async def outlive() -> None:
+        await lost.wait()
+        await own.aclose()
+        await serve_on(settings)
+
+    task = tasks.create_task(outlive())
+    yield
+    task.cancel()
 
 
 def _in_thread(close: Callable[..., object], *arguments: object) -> Callable[[], Awaitable[object]]:

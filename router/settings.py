@@ -91,6 +91,10 @@ class RouterSettings(ProcessSettings):
         default=3, ge=1, le=100
     )  # consecutive misses after which a worker is replaced
 
+    workers_outlive_s: Annotated[float, Field(ge=0, le=600)] = (
+        60.0  # how long workers serve on after their supervising process was killed
+    )
+
     unready_delay_s: Annotated[float, Field(ge=0, le=600)] = 0.2
     drain_grace_s: Seconds = 10.0
     termination_s: Seconds = 30.0  # time from the platform before SIGKILL

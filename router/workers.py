@@ -7,23 +7,24 @@ restarted; the others keep serving, so of several that hang one at a time is rep
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import structlog
 from pydantic import SecretStr
 
+from router.orphans import supervising
 from router.settings import RouterSettings
-from understudy.domain.errors import UnavailableError
+from understudy.domain.errors import RefusedError, UnavailableError
 from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
 from understudy.domain.restarts import GiveUp, Restart, RestartPolicy
 from understudy.logs.access import keep_from_group, share_with_group
 from understudy.runtime.exit_codes import FAILED, OK, UNAVAILABLE, USAGE
 from understudy.runtime.front.grpc_server import bind, new_server
-from understudy.runtime.health import Health
+from understudy.runtime.health import Health, HealthSwitch
 from understudy.runtime.lifecycle import stop_on_signals, within
-from understudy.runtime.serving import add_health
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import Ending
 from understudy.runtime.supervision.keeper import Care, HealthCheck, Keeper, Kept
@@ -54,28 +55,52 @@ async def supervise(settings: RouterSettings) -> int:
         share_with_group(settings.log_dir, settings.log_group)
     else:
         keep_from_group(settings.log_dir)
-    for left_over in settings.state_dir.glob("worker-*.sock"):  # of killed workers
-        left_over.unlink()
     try:
-        if settings.metrics_port:
-            for index in range(settings.workers):
-                _check_free(settings.metrics_host, settings.metrics_port + index)
-        with reserved(settings.listen) as address:
-            codes = await _keep_workers(settings, address, stop)
-    except UnavailableError as error:
+        with supervising(settings.state_dir) as has_orphans:
+            codes = await _supervise(settings, stop, has_orphans=has_orphans)
+    except (UnavailableError, RefusedError) as error:
         _log.error("router_not_started", why=str(error))
         return UNAVAILABLE
     return _exit_code_of(codes)
 
 
+async def _supervise(
+    settings: RouterSettings, stop: asyncio.Event, *, has_orphans: bool
+) -> set[int]:
+    """Bind the port and keep the workers running; return their exit codes.
+
+    Raises:
+        UnavailableError: an address is in use, by others than orphans.
+    """
+    if has_orphans:
+        _log.warning("orphans_serve_on", state_dir=str(settings.state_dir))
+    for left_over in settings.state_dir.glob("worker-*.sock"):  # of killed workers
+        left_over.unlink()
+    if settings.metrics_port and not has_orphans:  # orphans have released theirs, or do so now
+        for index in range(settings.workers):
+            _check_free(settings.metrics_host, settings.metrics_port + index)
+    with reserved(settings.listen, is_shared=has_orphans) as address:
+        return await _keep_workers(settings, address, stop)
+
+
 async def _keep_workers(settings: RouterSettings, address: str, stop: asyncio.Event) -> set[int]:
     """Keep the workers running, and answer health checks of this process; return exit codes."""
     hung = HungChildren()
-    async with _health_served(settings.supervisor_address), asyncio.TaskGroup() as tasks:
+    health = HealthSwitch()
+    waiting = set(range(settings.workers))  # indices of workers that have not served yet
+
+    def serves(index: int) -> None:
+        waiting.discard(index)
+        if not waiting and health.current is Health.NOT_SERVING:
+            health.turn(Health.SERVING)
+
+    async with _health_served(settings.supervisor_address, health), asyncio.TaskGroup() as tasks:
         keepers = [
             tasks.create_task(
                 Keeper(
-                    _Worker(settings, index, address), _care_of(settings, index, hung), stop
+                    _Worker(settings, index, address, partial(serves, index)),
+                    _care_of(settings, index, hung),
+                    stop,
                 ).run()
             )
             for index in range(settings.workers)
@@ -84,13 +109,15 @@ async def _keep_workers(settings: RouterSettings, address: str, stop: asyncio.Ev
 
 
 @asynccontextmanager
-async def _health_served(address: str) -> AsyncIterator[None]:
-    """Answer health checks: the port of the workers says nothing about their supervisor."""
+async def _health_served(address: str, health: HealthSwitch) -> AsyncIterator[None]:
+    """Answer health checks: the port of the workers says nothing about their supervisor.
+
+    It is SERVING once all its workers have served; orphans end then.
+    """
     server = new_server()
-    health = add_health(server)
+    server.add_generic_rpc_handlers((health.handlers(),))
     bind(server, address)
     await server.start()
-    health.turn(Health.SERVING)
     try:
         yield
     finally:
@@ -114,10 +141,11 @@ def _exit_code_of(codes: set[int]) -> int:
 
 
 @contextmanager
-def reserved(listen: str) -> Iterator[str]:
+def reserved(listen: str, *, is_shared: bool = False) -> Iterator[str]:
     """Hold a port for all workers, so that port 0 is one port and a port in use is refused at once.
 
-    The socket never listens, so it takes no connections from the workers.
+    The socket never listens, so it takes no connections from the workers. With `is_shared` orphans
+    may listen on the port.
 
     Raises:
         UnavailableError: the port is in use.
@@ -127,7 +155,7 @@ def reserved(listen: str) -> Iterator[str]:
     family = socket.AF_INET6 if ":" in bare else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as holder:
         try:
-            if _is_listening(family, bare, int(port)):
+            if not is_shared and _is_listening(family, bare, int(port)):
                 raise UnavailableError(f"address {listen}", "another process listens on it")
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             holder.bind((bare, int(port)))
@@ -167,8 +195,12 @@ def _check_free(host: str, port: int) -> None:
 class _Worker(Kept):
     """One worker of the port; the others keep serving while it is down."""
 
-    def __init__(self, settings: RouterSettings, index: int, address: str) -> None:
+    def __init__(
+        self, settings: RouterSettings, index: int, address: str, served: Callable[[], None]
+    ) -> None:
+        """`served` is called whenever the worker is found to serve."""
         self.name = f"worker {index}"
+        self._served = served
         self._index = index
         self._spec = ChildSpec(
             ("-m", "router", "worker", "--index", str(index), "--listen", address),
@@ -177,6 +209,9 @@ class _Worker(Kept):
 
     async def start(self, stop: asyncio.Event) -> Child | None:
         return None if stop.is_set() else await start_child(self._spec)
+
+    def serves(self) -> None:
+        self._served()
 
     def starts_again(self, ending: Ending, plan: Restart) -> None:
         _log.error(

@@ -98,6 +98,7 @@ def router_process(
         ),
         health_target=addresses.router,
         serves_by_children=True,
+        is_outlived=True,
         environment=log_key_environment(directory.log_key, os.environ),
         liveness_target=f"unix:{directory.router.resolve() / 'router.sock'}",
     )

@@ -1,5 +1,6 @@
 """The operators' commands of the router: serve, status, drill, explain, assign."""
 
+import asyncio
 import sys
 from pathlib import Path
 from socket import gethostname
@@ -29,6 +30,7 @@ from understudy.runtime.grpc_errors import error_of_call
 from understudy.runtime.lifecycle import run, stop_on_signals
 from understudy.runtime.logs import configure_logs
 from understudy.runtime.settings import load_settings, show_settings
+from understudy.runtime.supervision.outliving import outlive_parent
 from understudy.runtime.terminal.failures import failure_of_several
 from understudy.runtime.terminal.json_output import print_json, print_json_lines
 from understudy.runtime.terminal.output_option import Format, Output
@@ -114,8 +116,11 @@ def worker(
     async def main() -> int:
         exit_code = OK
         stop = stop_on_signals(longest_s=settings.stop_limit_s)
+        lost = asyncio.Event()
+        if settings.workers_outlive_s:
+            lost = outlive_parent(longest_s=settings.workers_outlive_s + settings.stop_limit_s)
         try:
-            await serve_worker(settings, index, stop)
+            await serve_worker(settings, index, stop, lost)
         except* UnderstudyError as errors:  # a task group wraps exceptions in a group
             failure = failure_of_several(errors)
             _log.error("worker_not_started", why="; ".join(failure.lines))

@@ -138,7 +138,9 @@ async def open_router_process(
             f"ROUTER_{name.upper()}": str(value)
             for name, value in {"log_ids": "unkeyed", **settings}.items()
         }
-        await supervisor.start(ProcessSpec(ROUTER, arguments, address, environment))
+        await supervisor.start(
+            ProcessSpec(ROUTER, arguments, address, environment, is_outlived=True)
+        )
         yield RouterProcess(address, root, supervisor)
 
 

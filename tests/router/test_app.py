@@ -42,7 +42,7 @@ async def open_router(root: Path, **settings: Any) -> AsyncIterator[grpc.aio.Cha
             **settings,
         )
         async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(chosen, 0, stop))
+            tasks.create_task(serve(chosen, 0, stop, asyncio.Event()))
             async with grpc.aio.insecure_channel(address) as channel:
                 await channel.channel_ready()
                 yield channel

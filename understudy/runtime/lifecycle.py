@@ -81,8 +81,10 @@ def _stop(longest_s: float) -> tuple[asyncio.Event, Callable[[], None]]:
 
 def _end_overdue(longest_s: float) -> None:
     """End the process at once. For a thread: the event loop itself may not return."""
-    _log.error("stop_overran", limit_s=longest_s)
-    os._exit(FAILED)
+    try:
+        _log.error("stop_overran", limit_s=longest_s)
+    finally:  # also if nothing reads our output any more
+        os._exit(FAILED)
 
 
 async def within(limit_s: float, step: str, work: Awaitable[object]) -> None:

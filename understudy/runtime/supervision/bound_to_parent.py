@@ -10,14 +10,14 @@ import ctypes
 import os
 import sys
 
-_PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     parent_pid, signal_number, *command = sys.argv[1:]
     if sys.platform == "linux":
         # Sent when the thread that started this process ends: with asyncio the main thread.
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal_number), 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal_number), 0, 0, 0)
         if os.getppid() != int(parent_pid):  # it died before we asked
             sys.exit(1)
     os.execv(command[0], command)  # noqa: S606 - the supervisor's own argument list, no shell

@@ -69,6 +69,9 @@ class Kept:
     async def became_ready(self, child: Child) -> None:
         """Called when the child is ready."""
 
+    def serves(self) -> None:
+        """Called at each liveness probe that is answered with SERVING."""
+
     async def before_stop(self) -> None:
         """Called before SIGTERM is sent."""
 
@@ -167,12 +170,16 @@ class Keeper:
             return
         await until_hung(
             *(child, health.probe, health.liveness, self._stop),
-            *(self._may_replace, self._no_longer_replaced),
+            *(self._may_replace, self._serves),
         )
 
     def _may_replace(self) -> bool:
         hung = self._care.hung
         return hung is None or hung.may_replace(self._kept.name)
+
+    def _serves(self) -> None:
+        self._no_longer_replaced()
+        self._kept.serves()
 
     def _no_longer_replaced(self) -> None:
         if self._care.hung is not None:

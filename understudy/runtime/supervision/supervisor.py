@@ -3,16 +3,19 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from understudy.domain.errors import Fault, InvalidInputError, UnavailableError
 from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
-from understudy.runtime.supervision.children_run import all_children_run
+from understudy.runtime.supervision.children_run import all_children_run, members_of_session
 from understudy.runtime.supervision.ending import ChildFailedError, Ending, ending_of
 from understudy.runtime.supervision.liveness import until_hung
 from understudy.runtime.supervision.probe import Probe
@@ -36,6 +39,7 @@ class ProcessSpec:
     environment: Mapping[str, str] = field(default_factory=dict)  # in addition to ours
     liveness_target: str | None = None
     serves_by_children: bool = False  # they answer callers, also while it hangs
+    is_outlived: bool = False  # by its children, which serve until its successor's do
 
     @property
     def alive_at(self) -> str | None:
@@ -77,6 +81,7 @@ class Supervisor:
         self._patience = patience or Patience()
         self._liveness = liveness or LivenessPolicy()
         self._running: dict[str, _Running] = {}
+        self._orphans: list[psutil.Process] = []
 
     async def __aenter__(self) -> Self:
         self._log_dir.mkdir(parents=True, exist_ok=True)
@@ -93,6 +98,7 @@ class Supervisor:
         finally:
             for each in self._running.values():
                 each.child.send_kill()
+            self._kill_orphans()
 
     async def start(self, spec: ProcessSpec) -> None:
         """Start `spec` and return once it is healthy.
@@ -134,10 +140,19 @@ class Supervisor:
             await self.stop(name)
 
     async def restart(self, name: str) -> None:
-        """Stop process `name`, then start it again with the same arguments."""
-        spec = self._running[name].spec
-        await self.stop(name)
-        await self.start(spec)
+        """Stop process `name`, then start it again with the same arguments.
+
+        Children that outlive a process which has died are left to serve until they end by
+        themselves; they are killed at the next restart, and with this supervisor.
+        """
+        running = self._running[name]
+        self._kill_orphans()  # of an earlier restart
+        if running.spec.is_outlived and running.child.exit_code is not None:
+            self._orphans = members_of_session(running.child.pid)
+            del self._running[name]
+        else:
+            await self.stop(name)
+        await self.start(running.spec)
 
     async def until_one_ends(self, tell: Callable[[str], None] = lambda _: None) -> Ended:
         """Wait until a process ends by itself or hangs; return its name and the reason.
@@ -174,6 +189,12 @@ class Supervisor:
         except ChildFailedError as failed:
             return failed.ending
         raise AssertionError(f"the wait for {running.spec.name} ended without a reason")
+
+    def _kill_orphans(self) -> None:
+        for orphan in self._orphans:
+            with suppress(psutil.NoSuchProcess):  # also if its id now names another process
+                orphan.kill()
+        self._orphans = []
 
     def pids(self) -> dict[str, int]:
         return {name: each.child.pid for name, each in self._running.items()}
