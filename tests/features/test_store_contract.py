@@ -184,15 +184,13 @@ async def test_of_equal_event_times_one_record_stays_in_whatever_order_they_arri
     corrected = a_record(view, {"age": 1}, created_time_ms=NOW_MS)
     records = [a_record(view, {"age": 2}), a_record(view, {"age": 3}), corrected]
     written = [("u", records[place]) for place in order]
-    if store.kind.endswith("bins"):  # between writes nothing but the event time is kept
-        store.writer.write(view, written, mark=None)
-        expected = a_record(view, {"age": 1})
-    else:
-        for each in written:
-            store.writer.write(view, [each], mark=None)
-        expected = corrected
 
-    assert await store.find(view, "u") == [expected]
+    for each in written:
+        store.writer.write(view, [each], mark=None)
+
+    found = await store.find(view, "u")
+    # Serving does not need the created time of records in bins, so it is not read.
+    assert found == [a_record(view, {"age": 1}) if store.kind.endswith("bins") else corrected]
 
 
 @pytest.mark.parametrize("ages", [(2, 3), (3, 2)])
@@ -202,10 +200,11 @@ async def test_of_equal_event_and_created_times_the_same_record_stays(
     view = store.view()
     records = [("u", a_record(view, {"age": age})) for age in ages]
 
-    store.writer.write(view, records, mark=None)
+    for each in records:
+        store.writer.write(view, [each], mark=None)
 
     form = record_format(view)
-    latest = max((each for _, each in records), key=lambda each: fingerprint_of(form, each))
+    latest = max((record for _, record in records), key=lambda each: fingerprint_of(form, each))
     assert await store.find(view, "u") == [latest]
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, assert_never
 
+OWN_BIN_PREFIX = "_us_"  # of the bins that our loader adds to records in bins
+
 
 class TimeUnit(StrEnum):
     """The unit of a time that another tool writes as a number since 1970."""
@@ -22,6 +24,7 @@ class BinsLayout:
     event_time_bin: str = ""  # "" for the time of reading
     names: tuple[tuple[str, str], ...] = ()  # feature, bin; the default bin is the feature's name
     event_time_unit: TimeUnit | None = None  # None: integers are in ms, floats in s
+    reads_own_times: bool = False  # created and ingestion time too; no part of the definition
 
 
 class FeastKeyType(StrEnum):

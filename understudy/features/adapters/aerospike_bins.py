@@ -8,6 +8,11 @@ import numpy.typing as npt
 
 from understudy.domain.features import FeatureDtype, FeatureScalar, FeatureView
 from understudy.domain.record_layouts import BinsLayout
+from understudy.features.adapters.own_bins import (
+    OWN_CREATED_BIN,
+    OWN_EVENT_BIN,
+    OWN_INGESTED_BIN,
+)
 from understudy.features.decisions.bin_times import bin_time_ms, bin_time_of
 from understudy.features.decisions.record_format import pack_columns, record_format
 from understudy.features.decisions.request_features import fault_of_value
@@ -55,7 +60,10 @@ class BinsCodec:
         self._event_time_bin = layout.event_time_bin
         self._event_time_unit = layout.event_time_unit
         self._floats = [place for place, dtype in enumerate(self._form.dtypes) if dtype in _FLOATS]
-        self.bins = [*self._names, *([layout.event_time_bin] if layout.event_time_bin else [])]
+        self._reads_own_times = layout.reads_own_times
+        own = (OWN_EVENT_BIN, OWN_CREATED_BIN, OWN_INGESTED_BIN) if layout.reads_own_times else ()
+        times = (layout.event_time_bin,) if layout.event_time_bin else ()
+        self.bins = [*self._names, *times, *own]
 
     def packed(self, records: Sequence[Bins], *, now_ms: int) -> tuple[list[bytes], int]:
         """Return the packed records, and the number of unusable values, which count as absent.
@@ -75,7 +83,9 @@ class BinsCodec:
         unusable += times_ms.count(None)
         # Unreadable event time: assume the oldest, so that every value with a max age is stale.
         known_ms = np.array([time_ms or 0 for time_ms in times_ms], dtype=np.int64)
-        return pack_columns(self._form, columns, present, known_ms), unusable
+        created_ms, ingested_ms = self._own_times_ms(records, known_ms)
+        packed = pack_columns(self._form, columns, present, known_ms, created_ms, ingested_ms)
+        return packed, unusable
 
     def bins_of(self, values: Mapping[str, FeatureScalar | None], event_time_ms: int) -> Bins:
         """Return the bins to write; a bin of None removes the value from the record."""
@@ -86,6 +96,18 @@ class BinsCodec:
         if self._event_time_bin:
             bins[self._event_time_bin] = bin_time_of(event_time_ms, self._event_time_unit)
         return bins
+
+    def _own_times_ms(
+        self, records: Sequence[Bins], times_ms: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return created and ingestion times, UTC ms; 0 if unknown, or of an earlier write."""
+        created_ms, ingested_ms = np.zeros_like(times_ms), np.zeros_like(times_ms)
+        for place, record in enumerate(records) if self._reads_own_times else ():
+            created, ingested = record.get(OWN_CREATED_BIN), record.get(OWN_INGESTED_BIN)
+            is_ours = record.get(OWN_EVENT_BIN) == times_ms[place] or not self._event_time_bin
+            if is_ours and isinstance(created, int) and isinstance(ingested, int):
+                created_ms[place], ingested_ms[place] = created, ingested
+        return created_ms, ingested_ms
 
     def _fill_floats(
         self, records: Sequence[Bins], columns: list[Any], present: npt.NDArray[np.bool_]

@@ -1,6 +1,6 @@
 """The writes of records to Aerospike, each with the condition under which the server applies it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -17,8 +17,15 @@ from understudy.features.adapters.aerospike_client import (
     RECORD_BIN,
 )
 from understudy.features.adapters.aerospike_keys import record_keys
+from understudy.features.adapters.own_bins import (
+    OWN_CREATED_BIN,
+    OWN_EVENT_BIN,
+    OWN_FINGERPRINT_BIN,
+    OWN_INGESTED_BIN,
+)
 from understudy.features.decisions.bin_times import bin_time_of, writable_times
 from understudy.features.decisions.entity_keys import StoreKey
+from understudy.features.decisions.ingestion_times import ingestion_time_ms_of
 from understudy.features.decisions.record_format import (
     created_time_ms_of,
     event_time_ms_of,
@@ -98,18 +105,17 @@ def _bins_puts(
     lost = {each.place for each in refused}
     usable = [index for index in range(len(records)) if index not in lost]
     puts: list[Put] = []
-    # Among equal event times within a write the order of records decides, as everywhere; between
-    # writes the first stays, because these bins have no room for the rest of the order.
     for place in places_of_latest(form, [records[index] for index in usable]):
         index = usable[place]
         entity_id, record = records[index]
-        bins = dict(codec.bins_of(unpack_record(form, record), event_time_ms_of(form, record)))
-        # Without an event time bin the newer record cannot be determined: the last write wins.
-        condition = (
-            is_newer(layout.event_time_bin, bins[layout.event_time_bin]).compile()
-            if layout.event_time_bin
-            else None
-        )
+        own = {
+            OWN_EVENT_BIN: event_time_ms_of(form, record),
+            OWN_CREATED_BIN: created_time_ms_of(form, record),
+            OWN_FINGERPRINT_BIN: fingerprint_of(form, record),
+        }
+        bins = dict(codec.bins_of(unpack_record(form, record), own[OWN_EVENT_BIN]))
+        condition = _is_later_in_bins(layout.event_time_bin, bins, own).compile()
+        bins |= {**own, OWN_INGESTED_BIN: ingestion_time_ms_of(form, record)}
         puts.append(Put(index, entity_id, keys[index], bins, condition))
     return puts, refused
 
@@ -129,6 +135,26 @@ def _without_bin_time(
             read = f"event time {time_ms} ms of {entity_id!r}"
             refused.append(RefusedRecord(index, read, accepted))
     return refused
+
+
+def _is_later_in_bins(event_time_bin: str, bins: Mapping[str, Any], own: Mapping[str, int]) -> Any:
+    """Return the condition under which a record of bins gives way, by the order of all records.
+
+    Of equal event times, a record that another tool has written gives way: it has no created time.
+    Without a bin of event times only records of our own are compared.
+    """
+    order = list(own.items())
+    if not event_time_bin:
+        return _is_later(order)
+    time = bins[event_time_bin]
+    (own_event_bin, event_time_ms), *ties = order
+    is_of_others = exp.Or(
+        exp.Not(exp.BinExists(own_event_bin)), exp.NE(exp.IntBin(own_event_bin), event_time_ms)
+    )
+    is_tie = exp.Eq(exp.IntBin(event_time_bin), time)
+    return exp.Or(
+        is_newer(event_time_bin, time), exp.And(is_tie, exp.Or(is_of_others, _is_later(ties)))
+    )
 
 
 def _is_later(order: Sequence[tuple[str, int]]) -> Any:

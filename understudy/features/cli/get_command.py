@@ -1,13 +1,14 @@
 """`understudy features get`: the record of one entity as serving reads it, with its age."""
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from understudy.domain.errors import CheckFailedError, NotFoundError, UnavailableError
+from understudy.domain.record_layouts import BinsLayout
 from understudy.features.cli.options import StoredView, StoreUrl, ViewsFile
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
@@ -84,10 +85,18 @@ async def record_of(url: str, view: "FeatureView", entity_id: str) -> bytes | No
     from understudy.features.stores import isolated_store  # noqa: PLC0415 - slow import
 
     async with isolated_store(url) as store:
-        ((record,),) = await store.read([ViewRead(view, [entity_id])], timeout_s=_LIMIT_S)
+        asked = ViewRead(_with_own_times(view), [entity_id])
+        ((record,),) = await store.read([asked], timeout_s=_LIMIT_S)
     if record == UNANSWERED:
         raise UnavailableError(f"feature store {url}", "no answer for this entity")
     return record
+
+
+def _with_own_times(view: "FeatureView") -> "FeatureView":
+    """Return the view with the times that serving does not need, so that its reads include them."""
+    if isinstance(view.layout, BinsLayout):
+        return replace(view, layout=replace(view.layout, reads_own_times=True))
+    return view
 
 
 def stored_record(
@@ -146,8 +155,6 @@ def _has_event_time(view: "FeatureView", event_ms: int) -> bool:
     Without a bin for it, a record of bins is as new as its reading; with an unreadable one, it is
     as old as possible.
     """
-    from understudy.domain.record_layouts import BinsLayout  # noqa: PLC0415 - slow import
-
     if isinstance(view.layout, BinsLayout) and not view.layout.event_time_bin:
         return False
     return view.layout is None or event_ms != 0

@@ -4,10 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, KeyKind, ViewKind
-from understudy.domain.record_layouts import BinsLayout, FeastKeyType, FeastLayout, RecordLayout
+from understudy.domain.record_layouts import (
+    OWN_BIN_PREFIX,
+    BinsLayout,
+    FeastKeyType,
+    FeastLayout,
+    RecordLayout,
+)
 from understudy.features.decisions.expressions import NOW, Function, compile_expression
 from understudy.features.decisions.request_features import fault_of_value
 
+_NOT_OURS = f"a name that does not begin with {OWN_BIN_PREFIX}, as the bins of our loader do"
 LONGEST_BIN_NAME = 15  # bytes, a limit of the Aerospike server
 _KEY_TYPES = {
     KeyKind.TEXT: (FeastKeyType.STRING,),
@@ -116,6 +123,8 @@ def _bin_faults(path: str, view: FeatureView, layout: BinsLayout) -> Iterator[Fa
         unit = layout.event_time_unit.value
         yield Fault(f"{path}.bins.event_time_unit", unit, "none without `event_time`")
     yield from _name_faults(f"{path}.bins", view, layout)
+    if layout.event_time_bin.startswith(OWN_BIN_PREFIX):
+        yield Fault(f"{path}.bins.event_time", layout.event_time_bin, _NOT_OURS)
     taken: set[str] = {layout.event_time_bin} if layout.event_time_bin else set()
     for feature, name in zip(view.features, bin_names(view, layout), strict=True):
         if len(name.encode()) > LONGEST_BIN_NAME:
@@ -123,6 +132,8 @@ def _bin_faults(path: str, view: FeatureView, layout: BinsLayout) -> Iterator[Fa
             yield Fault(where, name, f"a bin name of at most {LONGEST_BIN_NAME} bytes")
         if name in taken:
             yield Fault(f"{path}.bins.names.{feature.name}", f"{name} twice", "each bin once")
+        if name.startswith(OWN_BIN_PREFIX):
+            yield Fault(f"{path}.bins.names.{feature.name}", name, _NOT_OURS)
         taken.add(name)
 
 
