@@ -23,7 +23,11 @@ _MOUNTED = {
         "understudy.features.cli.commands",
         "Feature views and stores: check, load, compare.",
     ),
-    "shadow": ("understudy.comparison.cli.commands", "Read the logs; compare champion and shadow."),
+    "compare": (
+        "understudy.comparison.cli.compare_command",
+        "Compare a shadow with the version that answered.",
+    ),
+    "shadow": ("understudy.comparison.cli.commands", "Read the logs."),
 }
 
 # By import name. They are an extra, because no serving process needs them.

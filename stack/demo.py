@@ -20,6 +20,7 @@ from stack.evidence import (
 )
 from stack.processes import ROUTER, Stack, loopback_addresses, open_stack, router_process
 from stack.provenance import (
+    MARGINS,
     THRESHOLD,
     Champion,
     auc_of,
@@ -44,6 +45,8 @@ from stack.training import (
 from stack.up import run_until_interrupted, stay
 from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.comparison.compare import ComparisonReport, compare
+from understudy.comparison.evidence.rows import Question
+from understudy.comparison.plan import Plan
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion, Promote, Rollback, SetCanary, SetShadow
 from understudy.domain.errors import Fault, InvalidInputError, UnderstudyError
@@ -171,8 +174,8 @@ async def perform(
         audit_intact=audit_intact,
         gate_refused=gate_refused,
     )
-    comparison = compare(logs, MODEL, shadow=SHADOW, champion=CHAMPION, threshold=THRESHOLD)
-    return facts, comparison
+    question = Question(MODEL, shadow=SHADOW, champion=CHAMPION)
+    return facts, compare(logs, question, Plan(threshold=THRESHOLD, margins=MARGINS))
 
 
 async def _register(operator: Operator, prepared: Prepared, report: DemoReport) -> bool:

@@ -15,6 +15,7 @@ from stack.traffic import Traffic
 from stack.training import CONVERSION_TOLERANCE, MODEL, Patients, Trained
 from stack.up import show_addresses
 from understudy.comparison.compare import ComparisonReport
+from understudy.comparison.render.measures import number_text
 from understudy.domain.deployments import DegradationLevel
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format
@@ -147,9 +148,7 @@ class DemoReport:
         files = directory.logs / "score/*/*/*.parquet"
         query = _QUERY.replace("FILES", f"'{files}'")
         self._screen.say(f'DuckDB: python -c "import duckdb; duckdb.sql(\\"{query}\\").show()"')
-        self._screen.say(
-            f"compare: understudy shadow compare --model {MODEL} --log-dir {directory.logs}"
-        )
+        self._screen.say(f"compare: understudy compare --model {MODEL} --log-dir {directory.logs}")
 
     def verdict(self, directory: DataDirectory, facts: Facts, checks: Sequence[Check]) -> None:
         self.begin("Checks")
@@ -200,23 +199,20 @@ def _comparison_facts(comparison: ComparisonReport) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [
         ("requests scored by both", f"{comparison.rows.pairs:,}"),
     ]
-    scores = comparison.scores
-    if scores is not None and scores.difference is not None:
-        low, high = scores.difference.lower, scores.difference.upper
-        difference = f"{scores.difference.estimate:+.4f} (95 %: {low:+.4f} to {high:+.4f})"
-        facts.append(("mean difference", difference))
-    if scores is not None and scores.flips is not None:
-        flips = scores.flips
+    if comparison.scores is not None:
+        facts.append(("mean difference", number_text(comparison.scores.mean.difference, "+")))
+    if comparison.flips is not None:
+        flips = comparison.flips
         counts = (
-            f"{flips.to_positive + flips.to_negative:,} ({flips.rate:.2%}): "
-            f"{flips.to_positive:,} to positive, {flips.to_negative:,} to negative"
+            f"{flips.to_positive + flips.to_negative:,}: {flips.to_positive:,} to positive, "
+            f"{flips.to_negative:,} to negative; share {number_text(flips.rate)}"
         )
         facts.append((f"decision flips at {flips.threshold:g}", counts))
-    auc = comparison.on_outcomes.auc if comparison.on_outcomes is not None else None
-    if auc is not None:
-        areas = (
-            f"champion {auc.champion.estimate:.4f}, shadow {auc.shadow.estimate:.4f} "
-            f"({comparison.outcomes.matched:,} outcomes)"
-        )
-        facts.append(("AUC on outcomes", areas))
+    classes = comparison.quality.classes if comparison.quality is not None else None
+    if classes is not None and classes.auc is not None:
+        difference = number_text(classes.auc.difference, "+")
+        facts.append((f"AUC on {classes.rows:,} outcomes, difference", difference))
+    verdict = comparison.verdict
+    if verdict is not None:
+        facts.append(("verdict", f"{verdict.outcome}: {verdict.why}"))
     return facts

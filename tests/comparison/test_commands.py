@@ -42,35 +42,6 @@ def log_dir(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_comparison_is_shown_with_its_intervals(run: Run, log_dir: Path) -> None:
-    code, shown, _ = run("compare", "--log-dir", log_dir, "--model", "fraud", "--threshold", "0.65")
-
-    assert code == exit_codes.OK
-    for text in (
-        "shadow 9 against 7",
-        "8 pairs of 8 requests, 8 units",
-        "+0.050000 [+0.050000, +0.050000] over 8 units",
-        "1 flips (1 to positive, 0 to negative)",
-        "AUC",
-        "log loss",
-    ):
-        assert text in shown
-
-
-def test_a_comparison_is_json_for_programs(run: Run, log_dir: Path) -> None:
-    code, text, _ = run(
-        "compare", "--log-dir", log_dir, "--model", "fraud", "--shadow", "9", "--champion", "7",
-        "--since", "2026-11-18", "--output", "json",
-    )  # fmt: skip
-
-    report = json.loads(text)
-    assert code == exit_codes.OK
-    assert report["pair"]["first_at"] == "2026-11-18T11:06:40"
-    assert report["rows"]["pairs"] == 8
-    assert report["scores"]["difference"]["estimate"] == pytest.approx(0.05)
-    assert report["on_outcomes"]["auc"]["positives"] == 4
-
-
 def test_tail_shows_the_newest_rows_of_finished_and_unfinished_files(
     run: Run, log_dir: Path
 ) -> None:
@@ -132,9 +103,6 @@ def test_sql_runs_over_the_views(run: Run, log_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("compare", "--model", "churn"), exit_codes.INCONCLUSIVE, "no row of churn that fits"),
-        (("compare", "--model", "No!"), exit_codes.USAGE, "understudy: model: read 'No!'"),
-        (("compare", "--model", "fraud", "--since", "soon"), exit_codes.USAGE, "since: read"),
         (("sql", "SELEC 1"), exit_codes.USAGE, "syntax error"),
     ],
 )

@@ -9,8 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.comparison.reports import classes_of, scores_of
 from tests.logs.builders import AT_US, DATE, DAY_US, outcome_batch, score_batch, shadow_batch
 from understudy.comparison.compare import compare
+from understudy.comparison.evidence.rows import Question
+from understudy.comparison.plan import Plan
 from understudy.domain.errors import (
     InconclusiveError,
     InvalidInputError,
@@ -22,8 +25,10 @@ from understudy.logs.books import read_books
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind, schema_of_kind
 from understudy.logs.writer import LogWriter, WriterLimits
-from understudy.statistics.paired import mean_difference
+from understudy.statistics.measures import Number
+from understudy.statistics.paired import mean_scores
 from understudy.statistics.ranking import compare_auc
+from understudy.statistics.units import units_of
 
 Write = Callable[..., Path]
 SECOND_US = 1_000_000
@@ -54,36 +59,41 @@ def test_the_numbers_are_those_of_the_statistics_over_the_logged_rows(write: Wri
         shadow_batch(champion, shadow, entity_ids=users),  # type: ignore[arg-type]  # arrays do
         outcome_batch(labels),  # type: ignore[arg-type]  # as above
     )
-    report = compare(log_dir, "fraud", threshold=0.5, confidence=0.9)
+    report = compare(log_dir, Question("fraud"), Plan(threshold=0.5, confidence=0.9))
 
     assert (report.pair.shadow, report.pair.champion) == (9, 7)
     assert (report.rows.pairs, report.rows.requests, report.rows.units) == (400, 400, 90)
-    assert report.scores is not None
-    expected = mean_difference(champion, shadow, clusters=units, confidence=0.9)
-    found = report.scores.difference
-    assert found is not None
-    assert (found.estimate, found.lower, found.upper) == pytest.approx(
-        (expected.estimate, expected.lower, expected.upper)
-    )
-    assert report.scores.flips is not None
-    assert report.scores.flips.to_positive == np.count_nonzero((champion < 0.5) & (shadow >= 0.5))
-    assert report.on_outcomes is not None
-    assert report.on_outcomes.auc is not None
+    expected = mean_scores(champion, shadow, units=units_of(units), confidence=0.9)
+    assert_near(scores_of(report).mean.difference, expected.difference)
+    assert report.flips is not None
+    assert report.flips.to_positive == np.count_nonzero((champion < 0.5) & (shadow >= 0.5))
+    classes = classes_of(report)
+    assert classes.auc is not None
     areas = compare_auc(labels == 1, champion, shadow, clusters=units, confidence=0.9)
-    assert report.on_outcomes.auc.difference.lower == pytest.approx(areas.difference.lower)
-    assert report.on_outcomes.champion is not None
-    assert report.on_outcomes.champion.brier == pytest.approx(np.mean((champion - labels) ** 2))
+    assert_near(classes.auc.difference, areas.difference)
+    assert classes.calibration is not None
+    brier = classes.calibration.brier.champion.estimate
+    assert brier == pytest.approx(np.mean((champion - labels) ** 2))
+    assert classes.decisions is not None
+    recall = np.mean(shadow[labels == 1] >= 0.5)
+    assert classes.decisions.recall.shadow.estimate == pytest.approx(recall)
     assert report.outcomes.matched == 400
+
+
+def assert_near(found: Number, expected: Number) -> None:
+    ends = (found.estimate, found.lower, found.upper)
+    assert ends == pytest.approx((expected.estimate, expected.lower, expected.upper))
 
 
 def test_a_repeated_request_counts_once_with_its_latest_scores(write: Write) -> None:
     again = shadow_batch([0.9], [0.8], first=1, at_us=AT_US + SECOND_US)
 
-    report = compare(write(shadow_batch([0.1, 0.2, 0.3], [0.1, 0.2, 0.3]), again), "fraud")
+    report = compare(
+        write(shadow_batch([0.1, 0.2, 0.3], [0.1, 0.2, 0.3]), again), Question("fraud")
+    )
 
     assert (report.rows.ok, report.rows.duplicates, report.rows.pairs) == (4, 1, 3)
-    assert report.scores is not None
-    assert report.scores.champion_mean == pytest.approx((0.1 + 0.9 + 0.3) / 3)
+    assert scores_of(report).mean.champion.estimate == pytest.approx((0.1 + 0.9 + 0.3) / 3)
 
 
 def test_a_row_that_failed_first_and_was_answered_later_is_compared(write: Write) -> None:
@@ -91,7 +101,7 @@ def test_a_row_that_failed_first_and_was_answered_later_is_compared(write: Write
     failed = shadow_batch([0.1, 0.2], [nan, nan], status="error")
     late = shadow_batch([0.1], [nan], first=5, status="timeout")
 
-    report = compare(write(failed, late, shadow_batch([0.1, 0.2], [0.3, 0.4])), "fraud")
+    report = compare(write(failed, late, shadow_batch([0.1, 0.2], [0.3, 0.4])), Question("fraud"))
 
     census = report.rows
     assert (census.ok, census.error, census.timeout, census.pairs) == (2, 2, 1, 2)
@@ -102,19 +112,19 @@ def test_candidates_of_one_request_are_separate_rows_without_an_outcome(write: W
         [0.1, 0.2, 0.3], request_ids=["one"] * 3, entity_ids=["u"] * 3, candidate_ids=list("abc")
     )
 
-    report = compare(write(batch, outcome_batch([1.0], request_ids=["one"])), "fraud")
+    report = compare(write(batch, outcome_batch([1.0], request_ids=["one"])), Question("fraud"))
 
     assert (report.rows.pairs, report.rows.requests, report.rows.duplicates) == (3, 1, 0)
     assert (report.outcomes.matched, report.outcomes.of_candidates) == (0, 3)
-    assert report.scores is not None
-    assert report.scores.difference is None  # one unit allows no valid interval
-    assert report.on_outcomes is None
+    difference = scores_of(report).mean.difference
+    assert (difference.lower, difference.why) == (None, "all its rows are of one unit")
+    assert report.quality is None
 
 
 def test_scores_that_are_not_finite_are_left_out_and_counted(write: Write) -> None:
     batch = shadow_batch([0.1, float("inf"), 0.3, float("nan")], [0.1, 0.2, float("nan"), 0.4])
 
-    report = compare(write(batch, shadow_batch([0.5], first=9)), "fraud")
+    report = compare(write(batch, shadow_batch([0.5], first=9)), Question("fraud"))
 
     assert (report.rows.ok, report.rows.not_finite, report.rows.pairs) == (5, 3, 2)
 
@@ -128,58 +138,106 @@ def test_the_latest_report_of_an_outcome_wins_and_conflicts_are_counted(write: W
         outcome_batch([1.0], first=77),  # of a request that was not mirrored
     )
 
-    report = compare(log_dir, "fraud")
+    report = compare(log_dir, Question("fraud"))
 
     census = report.outcomes
     assert (census.matched, census.unmatched_pairs) == (3, 1)
     assert (census.duplicates, census.conflicting) == (2, 1)
-    assert report.on_outcomes is not None
-    assert report.on_outcomes.champion is not None
-    assert report.on_outcomes.champion.brier == pytest.approx(np.mean([0.1**2, 0.8**2, 0.2**2]))
+    calibration = classes_of(report).calibration
+    assert calibration is not None
+    brier = calibration.brier.champion.estimate
+    assert brier == pytest.approx(np.mean([0.1**2, 0.8**2, 0.2**2]))
 
 
 def test_outcomes_seen_before_the_answer_are_used_and_counted(write: Write) -> None:
     early = outcome_batch([0.0, 1.0], observed_at_us=np.array([AT_US - 1, AT_US + 1]))
 
-    report = compare(write(shadow_batch([0.1, 0.9]), early), "fraud")
+    report = compare(write(shadow_batch([0.1, 0.9]), early), Question("fraud"))
 
     assert (report.outcomes.matched, report.outcomes.observed_before_answer) == (2, 1)
 
 
-def test_outcomes_that_are_not_binary_are_matched_but_excluded_from_rankings(write: Write) -> None:
-    report = compare(write(shadow_batch([0.1, 0.9]), outcome_batch([12.5, 1.0])), "fraud")
+def test_outcomes_that_are_numbers_are_judged_by_errors(write: Write) -> None:
+    log_dir = write(shadow_batch([10.0, 1.0], [12.5, 2.0]), outcome_batch([12.5, 1.0]))
+
+    report = compare(log_dir, Question("fraud"))
 
     assert (report.outcomes.matched, report.outcomes.not_binary) == (2, 1)
-    assert report.on_outcomes is not None
-    assert report.on_outcomes.auc is None
+    assert report.quality is not None
+    assert report.quality.classes is None
+    assert report.quality.numbers is not None
+    absolute = report.quality.numbers.absolute
+    assert (absolute.champion.estimate, absolute.shadow.estimate) == (1.25, 0.5)
 
 
-def test_the_pair_seen_last_is_compared_and_the_others_are_named(write: Write) -> None:
+def test_outcomes_of_rows_that_are_too_young_do_not_count(write: Write) -> None:
+    log_dir = write(
+        shadow_batch([0.1, 0.2]),
+        shadow_batch([0.3, 0.4], first=2, at_us=AT_US + DAY_US),
+        outcome_batch([0.0, 1.0, 1.0, 1.0], observed_at_us=np.full(4, AT_US + 2 * DAY_US)),
+    )
+    matured_before = datetime(2026, 11, 19)  # noqa: DTZ001 - as in the logs
+
+    report = compare(log_dir, Question("fraud", matured_before=matured_before))
+
+    assert (report.outcomes.matched, report.outcomes.immature) == (2, 2)
+    assert classes_of(report).rows == 2
+
+
+def test_several_pairs_are_named_and_none_is_guessed(write: Write) -> None:
     log_dir = write(
         shadow_batch([0.1, 0.2]),
         shadow_batch([0.3] * 5, shadow_version=11, at_us=AT_US + DAY_US),
         shadow_batch([0.4] * 3, first=50, champion_version=8, arm="challenger"),
     )
 
-    latest, chosen = compare(log_dir, "fraud"), compare(log_dir, "fraud", shadow=9, champion=8)
+    with pytest.raises(InvalidInputError) as refused:
+        compare(log_dir, Question("fraud"))
+    chosen = compare(log_dir, Question("fraud", shadow=9, champion=8))
 
-    assert (latest.pair.shadow, latest.pair.champion, latest.rows.pairs) == (11, 7, 5)
-    assert {(p.shadow, p.champion, p.rows) for p in latest.other_pairs} == {(9, 7, 2), (9, 8, 3)}
-    assert (chosen.rows.pairs, chosen.other_pairs) == (3, ())
+    for shadow, champion, rows in ((11, 7, 5), (9, 7, 2), (9, 8, 3)):
+        assert f"--shadow {shadow} --champion {champion} ({rows} rows" in str(refused.value)
+    assert chosen.rows.pairs == 3
 
 
-def test_rows_before_since_are_left_out(write: Write) -> None:
+def test_rows_that_differ_most_are_named(write: Write) -> None:
+    report = compare(
+        write(shadow_batch([0.1, 0.5, 0.9], [0.2, 0.0, 0.9]), outcome_batch([0.0, 1.0])),
+        Question("fraud"),
+    )
+
+    assert [(each.request_id, each.label) for each in report.worst] == [
+        ("r1", 1.0),
+        ("r0", 0.0),
+        ("r2", None),
+    ]
+
+
+def test_each_day_has_its_own_difference(write: Write) -> None:
+    log_dir = write(
+        shadow_batch([0.1, 0.2], [0.2, 0.4]),
+        shadow_batch([0.3], [0.1], first=2, at_us=AT_US + DAY_US),
+    )
+
+    days = scores_of(compare(log_dir, Question("fraud"))).days
+
+    assert [(day.day, day.pairs) for day in days] == [("2026-11-18", 2), ("2026-11-19", 1)]
+    assert [day.mean_difference for day in days] == pytest.approx([0.15, -0.2])
+
+
+def test_rows_before_since_and_after_until_are_left_out(write: Write) -> None:
     log_dir = write(
         shadow_batch([0.1, 0.2]), shadow_batch([0.3] * 3, first=10, at_us=AT_US + 60 * SECOND_US)
     )
 
-    report = compare(log_dir, "fraud", since=datetime(2026, 11, 18, 11, 7))  # noqa: DTZ001 - as in the logs
+    moment = datetime(2026, 11, 18, 11, 7)  # noqa: DTZ001 - as in the logs
 
-    assert report.rows.pairs == 3
+    assert compare(log_dir, Question("fraud", since=moment)).rows.pairs == 3
+    assert compare(log_dir, Question("fraud", until=moment)).rows.pairs == 2
 
 
 def test_a_single_pair_gives_a_census_and_no_statistics(write: Write) -> None:
-    report = compare(write(shadow_batch([0.1])), "fraud", threshold=0.5)
+    report = compare(write(shadow_batch([0.1])), Question("fraud"), Plan(threshold=0.5))
 
     assert report.rows.pairs == 1
     assert report.scores is None
@@ -189,9 +247,9 @@ def test_no_rows_are_inconclusive_and_no_log_is_not_found(write: Write, tmp_path
     log_dir = write(shadow_batch([0.1, 0.2]))
 
     with pytest.raises(InconclusiveError, match="no row of churn"):
-        compare(log_dir, "churn")
+        compare(log_dir, Question("churn"))
     with pytest.raises(NotFoundError, match="log directory"):
-        compare(tmp_path / "nowhere", "fraud")
+        compare(tmp_path / "nowhere", Question("fraud"))
 
 
 def test_files_of_other_versions_are_read_for_the_columns_they_have(
@@ -218,7 +276,7 @@ def test_a_file_that_is_not_parquet_is_reported_and_not_skipped(write: Write) ->
     (log_dir / "shadow" / "model=fraud" / f"date={DATE}" / "bad.parquet").write_bytes(b"none")
 
     with pytest.raises(UnavailableError, match=r"bad\.parquet"):
-        compare(log_dir, "fraud")
+        compare(log_dir, Question("fraud"))
 
 
 def test_a_directory_whose_name_looks_like_a_pattern_is_read(tmp_path: Path) -> None:
@@ -226,7 +284,7 @@ def test_a_directory_whose_name_looks_like_a_pattern_is_read(tmp_path: Path) -> 
     with LogWriter(root) as writer:
         writer.offer(shadow_batch([0.1, 0.2]))
 
-    assert compare(root, "fraud").rows.pairs == 2
+    assert compare(root, Question("fraud")).rows.pairs == 2
 
 
 def test_an_invalid_query_is_reported(write: Write) -> None:

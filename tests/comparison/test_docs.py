@@ -28,6 +28,7 @@ def test_every_command_is_in_the_reference() -> None:
         if command.callback
     ]
 
-    assert {"compare", "sql"} < set(names)
+    assert {"ledger", "sql"} < set(names)
     for name in (*names, "outcomes import"):
         assert f"`understudy shadow {name}" in REFERENCE
+    assert "`understudy compare " in REFERENCE

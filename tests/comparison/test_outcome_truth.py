@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from tests.comparison.reports import classes_of
 from tests.logs.builders import AT_US, DAY_US, outcome_batch, score_batch, shadow_batch
 from understudy.comparison.cli.commands import app
 from understudy.comparison.compare import ComparisonReport, compare
+from understudy.comparison.evidence.rows import Question
 from understudy.logs.batches import LogBatch
 from understudy.logs.reader import open_logs
 from understudy.logs.writer import LogWriter
@@ -57,9 +59,10 @@ class Desk:
 
 
 def _brier(report: ComparisonReport) -> float:
-    assert report.on_outcomes is not None
-    assert report.on_outcomes.champion is not None
-    return report.on_outcomes.champion.brier
+    classes = classes_of(report)
+    assert classes.calibration is not None
+    assert classes.calibration.brier.champion.estimate is not None
+    return classes.calibration.brier.champion.estimate
 
 
 @pytest.fixture
@@ -79,7 +82,7 @@ def test_the_outcome_observed_last_counts_whatever_the_order_of_rows(
 
     desk.load(file, "--observed-at", "seen")
 
-    report = compare(desk.logs, "fraud")
+    report = compare(desk.logs, Question("fraud"))
     assert _brier(report) == 1.0
     assert (report.outcomes.matched, report.outcomes.conflicting) == (1, 1)
 
@@ -93,7 +96,7 @@ def test_an_old_file_imported_again_changes_nothing(desk: Desk) -> None:
     done = [desk.load(files[place], "--observed-at", "observed") for place in (0, 1, 0, 1)]
 
     assert [(each["imported"], each["repeated"]) for each in done] == [(1, 0)] * 2 + [(0, 1)] * 2
-    assert _brier(compare(desk.logs, "fraud")) == 1.0
+    assert _brier(compare(desk.logs, Question("fraud"))) == 1.0
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
@@ -109,7 +112,7 @@ def test_of_equal_times_of_observation_the_first_report_of_the_last_correction_c
 
     desk.log(shadow_batch([0.0, 0.0]), *(reports[place] for place in order))
 
-    assert _brier(compare(desk.logs, "fraud")) == 1.0
+    assert _brier(compare(desk.logs, Question("fraud"))) == 1.0
 
 
 def test_without_times_a_label_that_the_log_has_is_no_correction(desk: Desk) -> None:
@@ -119,7 +122,7 @@ def test_without_times_a_label_that_the_log_has_is_no_correction(desk: Desk) -> 
     done = [desk.load(file) for file in (first, corrected, first)]
 
     assert [each["repeated"] for each in done] == [0, 0, 1]
-    assert _brier(compare(desk.logs, "fraud")) == 1.0
+    assert _brier(compare(desk.logs, Question("fraud"))) == 1.0
 
 
 UUID = "6F9619FF-8B86-D011-B42D-00C04FC964FF"
@@ -183,7 +186,7 @@ def test_a_label_is_a_finite_number_in_one_grammar(
     desk.load(file, exits=exit_codes.USAGE if expected is None else exit_codes.OK)
 
     if expected is not None:
-        assert _brier(compare(desk.logs, "fraud")) == expected
+        assert _brier(compare(desk.logs, Question("fraud"))) == expected
 
 
 def test_an_import_tells_how_many_outcomes_match_and_fails_if_none_does(desk: Desk) -> None:
@@ -224,7 +227,7 @@ def test_ids_that_are_used_again_are_requests_of_their_own(
     desk = Desk(tmp_path)
     desk.log(*_used_again(again_us=again_us))
 
-    rows = compare(desk.logs, "fraud").rows
+    rows = compare(desk.logs, Question("fraud")).rows
 
     assert (rows.pairs, rows.requests, rows.reused_ids) == (pairs, pairs, reused)
     assert rows.duplicates == 3 - pairs
@@ -242,7 +245,7 @@ def test_an_outcome_belongs_to_the_latest_use_before_it(
     seen = outcome_batch([1.0], observed_at_us=np.array([AT_US + seen_us]))
     desk.log(first, second, seen)
 
-    report = compare(desk.logs, "fraud")
+    report = compare(desk.logs, Question("fraud"))
 
     assert (report.outcomes.matched, report.outcomes.unmatched_pairs) == (matched, 1)
     assert _brier(report) == (1.0 if seen_us < DAY_US else 0.75**2)
@@ -254,7 +257,7 @@ def test_a_use_that_was_not_mirrored_takes_its_outcome(tmp_path: Path) -> None:
     seen = outcome_batch([1.0], observed_at_us=np.array([AT_US + 2 * DAY_US]))
     desk.log(shadow_batch([0.1, 0.2]), answered, seen)
 
-    outcomes = compare(desk.logs, "fraud").outcomes
+    outcomes = compare(desk.logs, Question("fraud")).outcomes
 
     assert (outcomes.matched, outcomes.unmatched_pairs) == (0, 2)
 
@@ -264,7 +267,7 @@ def test_one_id_for_several_units_takes_no_outcome(tmp_path: Path) -> None:
     shared = shadow_batch([0.1, 0.2, 0.3], request_ids=["one"] * 3)
     desk.log(shared, outcome_batch([1.0], request_ids=["one"]))
 
-    report = compare(desk.logs, "fraud")
+    report = compare(desk.logs, Question("fraud"))
 
     assert (report.rows.pairs, report.rows.duplicates) == (3, 0)
     assert (report.outcomes.matched, report.outcomes.of_several_units) == (0, 3)

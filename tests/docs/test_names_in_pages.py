@@ -22,6 +22,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs" / "how-to").glob("*.md")])
 PAGES += sorted((ROOT / "docs" / "reference").glob("*.md"))
 PAGES.remove(ROOT / "CHANGELOG.md")
 GROUPS = {
+    "compare": "understudy.comparison.cli.compare_command",
     "registry": "registry.cli.commands",
     "router": "router.cli.commands",
     "scorer": "scorer.commands",

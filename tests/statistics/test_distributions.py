@@ -17,6 +17,7 @@ from understudy.statistics.distributions import (
     ks_distance,
     population_stability_index,
 )
+from understudy.statistics.units import Units, units_of
 
 SAMPLES = hnp.arrays(np.float64, st.integers(2, 40), elements=st.integers(0, 20).map(float))
 
@@ -38,13 +39,35 @@ def test_the_stability_index_equals_its_sum_written_out() -> None:
     counts = [40, 7, 7, 7, 7, 7, 7, 7, 7, 4]
     index = sum((n / 100 - 0.1) * log(n / 100 / 0.1) for n in counts)
 
-    assert population_stability_index(expected, actual) == pytest.approx(index)
+    found, bins = population_stability_index(expected, actual)
+
+    assert found == pytest.approx(index)
+    assert bins == 10
 
 
-def test_an_empty_bin_counts_as_a_share_of_a_ten_thousandth() -> None:
-    found = population_stability_index(np.array([0.0, 1.0]), np.array([0.0, 0.0]), bins=2)
+def test_an_empty_bin_counts_as_half_a_row() -> None:
+    found, bins = population_stability_index(np.array([0.0, 1.0]), np.zeros(4), bins=2)
 
-    assert found == pytest.approx(0.5 * log(2) + (1e-4 - 0.5) * log(1e-4 / 0.5))
+    assert bins == 2
+    assert found == pytest.approx(0.5 * log(2) + (0.125 - 0.5) * log(0.125 / 0.5))
+
+
+def test_two_different_constants_are_far_apart() -> None:
+    found = distribution_shift(np.full(100, 0.3), np.full(100, 0.7))
+
+    assert found.ks_distance == 1
+    assert found.psi > 5
+
+
+@pytest.mark.parametrize("rows", [50, 2_000])
+def test_samples_of_one_distribution_seldom_exceed_the_index_by_chance(rows: int) -> None:
+    random = np.random.default_rng(rows)
+    shifts = [distribution_shift(*random.random((2, rows))) for _ in range(400)]
+
+    exceeding = sum(each.psi > each.psi_by_chance for each in shifts)
+
+    assert 4 <= exceeding <= 40  # 5 % of 400; somewhat more in small samples
+    assert (shifts[0].psi_by_chance > 0.25) == (rows == 50)  # the usual limit for a major shift
 
 
 def test_equal_samples_have_no_distance_even_if_constant() -> None:
@@ -58,44 +81,82 @@ def test_an_empty_sample_is_refused() -> None:
         distribution_shift(np.array([]), np.ones(3))
 
 
+def alone(rows: int) -> Units:
+    return units_of(np.arange(rows))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_scoring_rules_equal_those_of_scikit_learn(seed: int) -> None:
     random = np.random.default_rng(seed)
-    labels, scores = random.random(200) < 0.3, random.random(200)
+    labels, champion, shadow = random.random(200) < 0.3, random.random(200), random.random(200)
 
-    found = calibration_of(labels, scores)
+    found = calibration_of(labels, champion, shadow, units=alone(200))
 
     assert found is not None
-    assert found.brier == pytest.approx(brier_score_loss(labels, scores))
-    assert found.log_loss == pytest.approx(log_loss(labels, scores))
+    for measure, reference in ((found.brier, brier_score_loss), (found.log_loss, log_loss)):
+        one, two = reference(labels, champion), reference(labels, shadow)
+        assert measure.champion.estimate == pytest.approx(one, abs=1e-9)
+        assert measure.difference.estimate == pytest.approx(two - one, abs=1e-9)
+
+
+def test_the_difference_of_briers_has_the_interval_of_the_paired_t_test() -> None:
+    random = np.random.default_rng(4)
+    labels, champion, shadow = random.random(99) < 0.3, random.random(99), random.random(99)
+    truth = labels.astype(float)
+    reference = stats.ttest_rel((shadow - truth) ** 2, (champion - truth) ** 2)
+
+    found = calibration_of(labels, champion, shadow, units=alone(99))
+
+    assert found is not None
+    difference, expected = found.brier.difference, reference.confidence_interval(0.95)
+    assert (difference.lower, difference.upper) == pytest.approx((expected.low, expected.high))
 
 
 def test_calibration_error_is_the_mean_difference_over_rows() -> None:
     labels = np.array([False, True, True, True])
     scores = np.array([0.05, 0.05, 0.95, 1.0])
 
-    found = calibration_of(labels, scores)
+    found = calibration_of(labels, scores, scores, units=alone(4))
 
     assert found is not None
-    assert [(b.lower, b.rows, b.positive_share) for b in found.bins] == [(0.0, 2, 0.5), (0.9, 2, 1)]
-    assert found.expected_calibration_error == pytest.approx((2 * 0.45 + 2 * 0.025) / 4)
+    bins = found.champion.bins
+    assert [(b.lower, b.rows, b.positive_share) for b in bins] == [(0.0, 2, 0.5), (0.9, 2, 1)]
+    assert found.champion.expected_calibration_error == pytest.approx((2 * 0.45 + 2 * 0.025) / 4)
 
 
 def test_a_wrong_score_of_certainty_has_a_large_but_finite_loss() -> None:
-    found = calibration_of(np.array([True, False]), np.array([0.0, 1.0]))
+    scores = np.array([0.0, 1.0])
+    found = calibration_of(np.array([True, False]), scores, scores, units=alone(2))
 
     assert found is not None
-    assert found.brier == 1.0
-    assert 30 < found.log_loss < 40
+    assert found.brier.champion.estimate == 1.0
+    assert found.log_loss.champion.estimate is not None
+    assert 30 < found.log_loss.champion.estimate < 40
 
 
 def test_scores_outside_0_to_1_have_no_calibration() -> None:
-    labels = np.array([True, False])
+    labels, well = np.array([True, False]), np.array([0.5, 0.2])
 
-    assert calibration_of(labels, np.array([0.5, 1.2])) is None
-    assert calibration_of(labels, np.array([-0.1, 0.2])) is None
+    assert calibration_of(labels, np.array([0.5, 1.2]), well, units=alone(2)) is None
+    assert calibration_of(labels, well, np.array([-0.1, 0.2]), units=alone(2)) is None
+
+
+def test_a_score_that_was_rounded_above_1_is_counted_and_costs_nothing_else() -> None:
+    labels = np.arange(1_000) % 2 == 1
+    scores = np.linspace(0, 1, 1_000)
+    exact = calibration_of(labels, scores, scores, units=alone(1_000))
+    scores = np.where(scores == 1, 1.0000001, scores)
+
+    found = calibration_of(labels, scores, scores, units=alone(1_000))
+
+    assert found is not None
+    assert exact is not None
+    assert (exact.champion.clipped, found.champion.clipped) == (0, 1)
+    assert found.brier == exact.brier
 
 
 def test_no_rows_are_refused() -> None:
+    nothing = np.array([])
+
     with pytest.raises(ValueError, match="with rows"):
-        calibration_of(np.array([], bool), np.array([]))
+        calibration_of(np.array([], bool), nothing, nothing, units=units_of(nothing))

@@ -8,13 +8,14 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy import stats
 
-from understudy.statistics.flips import decision_flips, wilson_interval
 from understudy.statistics.paired import (
     absolute_quantiles,
+    agreement,
     correlate,
-    mean_difference,
+    mean_scores,
     paired_differences,
 )
+from understudy.statistics.units import Units, units_of
 
 Scores = NDArray[np.float64]
 
@@ -25,18 +26,9 @@ def pairs_of(seed: int, rows: int = 60) -> tuple[Scores, Scores]:
     return champion, champion + random.normal(0.05, 0.2, rows)
 
 
-def alone(rows: int) -> NDArray[np.int64]:
-    """Label each row as its own cluster."""
-    return np.arange(rows)
-
-
-def clustered_differences(
-    random: np.random.Generator, clusters: int, rows_each: int
-) -> tuple[Scores, NDArray[np.int64]]:
-    """Draw differences of mean 0.1 whose rows share an effect per cluster."""
-    effects = random.normal(0, 1, clusters).repeat(rows_each)
-    labels = np.arange(clusters).repeat(rows_each)
-    return 0.1 + effects + random.normal(0, 0.5, clusters * rows_each), labels
+def alone(rows: int) -> Units:
+    """Make each row its own unit."""
+    return units_of(np.arange(rows))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -44,41 +36,50 @@ def test_with_one_row_per_cluster_the_interval_equals_that_of_the_paired_t_test(
     champion, shadow = pairs_of(seed)
     reference = stats.ttest_rel(shadow, champion).confidence_interval(0.9)
 
-    found = mean_difference(champion, shadow, clusters=alone(60), confidence=0.9)
+    found = mean_scores(champion, shadow, units=alone(60), confidence=0.9)
 
-    assert found.estimate == pytest.approx((shadow - champion).mean())
-    assert (found.lower, found.upper) == pytest.approx((reference.low, reference.high))
-    assert (found.pairs, found.clusters) == (60, 60)
-
-
-def test_the_clustered_variance_equals_the_formula_written_out() -> None:
-    random = np.random.default_rng(3)
-    differences, labels = clustered_differences(random, 12, 4)
-    estimate = sum(differences) / 48
-    total = 0.0
-    for cluster in range(12):
-        residuals = [d - estimate for d, c in zip(differences, labels, strict=True) if c == cluster]
-        total += sum(residuals) ** 2
-    error = (12 / 11 * total) ** 0.5 / 48
-
-    found = mean_difference(np.zeros(48), differences, clusters=labels)
-
-    assert found.upper - found.estimate == pytest.approx(error * stats.t.ppf(0.975, 11))
+    assert found.champion.estimate == pytest.approx(champion.mean())
+    assert found.difference.estimate == pytest.approx((shadow - champion).mean())
+    ends = found.difference.lower, found.difference.upper
+    assert ends == pytest.approx((reference.low, reference.high))
+    assert found.difference.effective_units == pytest.approx(60)
 
 
-def test_the_interval_covers_the_mean_of_clustered_rows_at_its_confidence() -> None:
+def covered_share(sizes: NDArray[np.int64], draws: int, *, as_units: bool = True) -> float:
+    """Return how often the interval of a mean of 0.1 holds it, for rows that share effects."""
     random = np.random.default_rng(20261121)
-    covered = covered_by_naive = 0
-    for _ in range(2_000):
-        differences, labels = clustered_differences(random, 30, 6)
-        zeros = np.zeros(180)
-        found = mean_difference(zeros, differences, clusters=labels)
-        naive = mean_difference(zeros, differences, clusters=alone(180))
+    count, rows = sizes.size, int(sizes.sum())
+    units = units_of(np.arange(count).repeat(sizes)) if as_units else alone(rows)
+    covered = 0
+    for _ in range(draws):
+        effects = random.normal(0, 1, count).repeat(sizes)
+        differences = 0.1 + effects + random.normal(0, 0.5, rows)
+        found = mean_scores(np.zeros(rows), differences, units=units).difference
+        assert found.lower is not None
+        assert found.upper is not None
         covered += found.lower <= 0.1 <= found.upper
-        covered_by_naive += naive.lower <= 0.1 <= naive.upper
+    return covered / draws
 
-    assert 0.935 <= covered / 2_000 <= 0.965
-    assert covered_by_naive / 2_000 < 0.7  # the error of treating dependent rows as independent
+
+def test_the_interval_covers_the_mean_of_rows_of_units_at_its_confidence() -> None:
+    sizes = np.full(30, 6)
+
+    assert 0.91 <= covered_share(sizes, 400) <= 0.98
+    assert covered_share(sizes, 100, as_units=False) < 0.75  # dependent rows as independent ones
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        np.array([200, *[1] * 50]),  # one unit has 80 % of the rows
+        np.array([100, 100, *[1] * 50]),
+        np.maximum(1, (1000 * (np.arange(200) + 10.0) ** -1.1).astype(np.int64)),
+    ],
+)
+def test_the_interval_covers_the_mean_where_a_few_units_have_most_rows(
+    sizes: NDArray[np.int64],
+) -> None:
+    assert covered_share(sizes, 200) >= 0.91
 
 
 @pytest.mark.parametrize(
@@ -98,9 +99,22 @@ def test_rows_that_cannot_be_paired_are_refused(
         paired_differences(champion, shadow)
 
 
-def test_one_cluster_gives_no_interval() -> None:
-    with pytest.raises(ValueError, match="at least 2 clusters"):
-        mean_difference(np.zeros(3), np.ones(3), clusters=np.zeros(3, np.int64))
+def test_one_unit_gives_no_interval_and_the_reason() -> None:
+    found = mean_scores(np.zeros(3), np.ones(3), units=units_of(np.zeros(3))).difference
+
+    assert (found.estimate, found.lower, found.upper) == (1.0, None, None)
+    assert found.why == "all its rows are of one unit"
+
+
+def test_limits_of_agreement_hold_95_percent_of_normal_differences() -> None:
+    champion = np.zeros(100_000)
+    shadow = np.random.default_rng(1).normal(0.3, 2, 100_000)
+
+    found = agreement(champion, shadow)
+
+    assert ((found.lower <= shadow) & (shadow <= found.upper)).mean() == pytest.approx(
+        0.95, abs=0.005
+    )
 
 
 def test_quantiles_of_the_distance_equal_those_of_the_sorted_distances() -> None:
@@ -127,89 +141,15 @@ def test_a_constant_score_correlates_with_nothing(constant: float) -> None:
     assert (found.pearson, found.spearman) == (None, None)
 
 
-@pytest.mark.parametrize(
-    ("successes", "trials", "lower", "upper"),
-    [  # Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_wilsons_interval_is_the_published_one(
-    successes: int, trials: int, lower: float, upper: float
-) -> None:
-    assert wilson_interval(successes / trials, trials) == pytest.approx((lower, upper), abs=5e-5)
-
-
-@given(trials=st.integers(1, 500), share=st.floats(0, 1), confidence=st.floats(0.5, 0.999))
-def test_wilsons_interval_equals_that_of_scipy(
-    trials: int, share: float, confidence: float
-) -> None:
-    successes = round(share * trials)
-    reference = stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
-
-    found = wilson_interval(successes / trials, trials, confidence=confidence)
-
-    assert found == pytest.approx((reference.low, reference.high), abs=1e-9)
-
-
-@pytest.mark.parametrize(("share", "trials"), [(-0.1, 5), (1.1, 5), (0.5, 0)])
-def test_an_impossible_proportion_is_refused(share: float, trials: float) -> None:
-    with pytest.raises(ValueError, match="share in"):
-        wilson_interval(share, trials)
-
-
-def test_flips_are_counted_by_direction_and_the_threshold_itself_is_positive() -> None:
-    champion = np.array([0.5, 0.4, 0.9, 0.1, 0.5, 0.49])
-    shadow = np.array([0.4, 0.5, 0.9, 0.1, 0.49, 0.5])
-
-    found = decision_flips(champion, shadow, threshold=0.5, clusters=alone(6))
-
-    assert (found.to_positive, found.to_negative, found.rate) == (2, 2, 4 / 6)
-
-
-def test_flips_of_independent_rows_have_the_plain_interval() -> None:
-    champion, shadow = pairs_of(1, 300)
-    is_flip = (champion >= 0.5) != (shadow >= 0.5)
-    inflation = 300 / 299  # the sample variance behind deff has n - 1
-
-    found = decision_flips(champion, shadow, threshold=0.5, clusters=alone(300))
-
-    assert (found.lower, found.upper) == pytest.approx(
-        wilson_interval(is_flip.mean(), 300 / inflation)
-    )
-
-
-@pytest.mark.parametrize("shadow", [np.zeros(40), np.ones(40)])
-def test_without_variance_each_cluster_counts_once(shadow: Scores) -> None:
-    found = decision_flips(np.zeros(40), shadow, threshold=0.5, clusters=np.arange(4).repeat(10))
-
-    assert (found.lower, found.upper) == wilson_interval(shadow[0], 4)
-
-
-def test_the_interval_covers_the_flip_rate_of_clustered_rows_at_its_confidence() -> None:
-    random = np.random.default_rng(20261121)
-    covered = 0
-    for _ in range(2_000):
-        rates = random.beta(2, 6, 50).repeat(8)  # mean 0.25
-        shadow = (random.random(400) < rates).astype(np.float64)
-        found = decision_flips(
-            np.zeros(400), shadow, threshold=0.5, clusters=np.arange(50).repeat(8)
-        )
-        covered += found.lower <= 0.25 <= found.upper
-
-    assert 0.935 <= covered / 2_000 <= 0.965
-
-
 @given(hnp.arrays(np.float64, st.tuples(st.just(2), st.integers(2, 40)), elements=st.floats(0, 1)))
 def test_exchanging_the_versions_reverses_the_signs(scores: Scores) -> None:
     champion, shadow = scores
     rows = alone(champion.size)
 
-    there = mean_difference(champion, shadow, clusters=rows)
-    back = mean_difference(shadow, champion, clusters=rows)
+    there = mean_scores(champion, shadow, units=rows).difference
+    back = mean_scores(shadow, champion, units=rows).difference
 
-    assert (back.estimate, back.lower, back.upper) == pytest.approx(
-        (-there.estimate, -there.upper, -there.lower)
+    assert None not in (there.estimate, there.lower, there.upper)
+    assert (back.estimate, back.upper, back.lower) == pytest.approx(
+        tuple(-1 * (each or 0.0) for each in (there.estimate, there.lower, there.upper))
     )

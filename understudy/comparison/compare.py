@@ -1,157 +1,142 @@
 """Comparison of a shadow with the version that answered, from the logs."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
-from understudy.comparison.pairs import (
+from understudy.comparison.decisions.margins import Measure
+from understudy.comparison.decisions.verdict import Shown, Verdict, verdict_of
+from understudy.comparison.evidence.pairs import read_evidence, require_pair, version_pairs
+from understudy.comparison.evidence.rows import (
     OutcomeCensus,
     PairedRows,
     Question,
     RowCensus,
     VersionPair,
-    read_pairs,
-    require_pair,
-    version_pairs,
+    WorstPair,
 )
+from understudy.comparison.plan import Plan
+from understudy.comparison.sections.coverage import Coverage, coverage_of
+from understudy.comparison.sections.quality import ClassQuality, Quality, compare_quality
+from understudy.comparison.sections.scores import ScoreComparison, compare_scores
 from understudy.logs.reader import open_logs
-from understudy.statistics.calibration import Calibration, calibration_of
-from understudy.statistics.distributions import DistributionShift, distribution_shift
-from understudy.statistics.flips import Flips, decision_flips
-from understudy.statistics.paired import (
-    MIN_PAIRS,
-    Correlation,
-    MeanDifference,
-    absolute_quantiles,
-    correlate,
-    mean_difference,
-)
-from understudy.statistics.ranking import AucComparison, can_compare_auc, compare_auc
-
-QUANTILE_LEVELS = (0.5, 0.9, 0.99, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreComparison:
-    """The differences between the scores, regardless of outcomes."""
-
-    champion_mean: float
-    shadow_mean: float
-    difference: MeanDifference | None  # None: fewer than two units
-    absolute_quantiles: dict[str, float]  # of |shadow - champion|, e.g. "p99"
-    correlation: Correlation
-    shift: DistributionShift
-    flips: Flips | None  # None: no threshold was given, or fewer than two units
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeComparison:
-    """The quality of the scores on outcomes. None: too few outcomes, or scores not in [0, 1]."""
-
-    auc: AucComparison | None
-    champion: Calibration | None
-    shadow: Calibration | None
+from understudy.statistics.decisions import Flips, decision_flips
+from understudy.statistics.units import Estimate, units_of
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonReport:
     """Champion against shadow on the same requests."""
 
-    model: str
+    question: Question
     pair: VersionPair
-    other_pairs: tuple[VersionPair, ...]  # pairs that also fit the question, not compared here
-    since: datetime | None
-    confidence: float
+    plan: Plan
     rows: RowCensus
+    coverage: Coverage
     scores: ScoreComparison | None  # None: fewer than two pairs
+    flips: Flips | None  # None: no threshold was given, or fewer than two pairs
     outcomes: OutcomeCensus
-    on_outcomes: OutcomeComparison | None  # None: no pair has a binary outcome
+    quality: Quality | None  # None: no pair has an outcome
+    worst: tuple[WorstPair, ...]
+    verdict: Verdict | None  # None: no margins were given
 
 
-def compare(
-    log_dir: Path,
-    model: str,
-    *,
-    shadow: int | None = None,
-    champion: int | None = None,
-    since: datetime | None = None,
-    threshold: float | None = None,
-    confidence: float = 0.95,
-) -> ComparisonReport:
-    """Compare the logged scores of `shadow` and `champion` (by default the most recent pair).
+def compare(log_dir: Path, question: Question, plan: Plan | None = None) -> ComparisonReport:
+    """Compare the logged scores of a shadow and the version that answered.
 
     Args:
         log_dir: the directory of the routers' log writers.
-        model: name of the deployment.
-        shadow: version number of the shadow.
-        champion: number of the version that answered, in whichever arm.
-        since: UTC, without a zone; rows answered before it are left out.
-        threshold: the lowest score that is a positive decision.
-        confidence: coverage of every interval, in (0, 1).
+        question: the rows to compare.
+        plan: how to judge them. None: without threshold and verdict.
 
     Raises:
         NotFoundError: the directory does not exist.
         InconclusiveError: it holds no row that fits.
+        InvalidInputError: several pairs of versions fit.
         UnavailableError: the logs cannot be read.
     """
-    question = Question(model, shadow, champion, since)
+    plan = plan or Plan()
     with open_logs(log_dir) as reader:
-        pairs = version_pairs(reader, question)
-        pair = require_pair(pairs, question)
-        rows, census, outcome_census = read_pairs(reader, question, pair)
+        pair = require_pair(version_pairs(reader, question), question)
+        evidence = read_evidence(reader, question, pair)
+    rows = evidence.rows
+    coverage = coverage_of(evidence.sent, least_kept=plan.least_kept)
+    scores = compare_scores(rows, confidence=plan.confidence)
+    flips = None if scores is None else _flips(rows, plan)
+    quality = compare_quality(rows, plan)
     return ComparisonReport(
-        model=model,
+        question=question,
         pair=pair,
-        other_pairs=pairs[1:],
-        since=since,
-        confidence=confidence,
-        rows=census,
-        scores=_compare_scores(rows, threshold, confidence),
-        outcomes=outcome_census,
-        on_outcomes=_compare_on_outcomes(rows, confidence),
+        plan=plan,
+        rows=evidence.census,
+        coverage=coverage,
+        scores=scores,
+        flips=flips,
+        outcomes=evidence.outcomes,
+        quality=quality,
+        worst=evidence.worst,
+        verdict=_verdict(plan, coverage, shown_of(scores, flips, quality)),
     )
 
 
-def _compare_scores(
-    rows: PairedRows, threshold: float | None, confidence: float
-) -> ScoreComparison | None:
-    if rows.champion.size < MIN_PAIRS:
+def _flips(rows: PairedRows, plan: Plan) -> Flips | None:
+    if plan.threshold is None:
         return None
-    champion, shadow, unit = rows.champion, rows.shadow, rows.unit
-    has_units = np.unique(unit).size >= MIN_PAIRS
-    quantiles = absolute_quantiles(champion, shadow, QUANTILE_LEVELS)
-    return ScoreComparison(
-        champion_mean=float(champion.mean()),
-        shadow_mean=float(shadow.mean()),
-        difference=mean_difference(champion, shadow, clusters=unit, confidence=confidence)
-        if has_units
-        else None,
-        absolute_quantiles={
-            f"p{level * 100:g}": value
-            for level, value in zip(QUANTILE_LEVELS, quantiles, strict=True)
-        },
-        correlation=correlate(champion, shadow),
-        shift=distribution_shift(champion, shadow),
-        flips=decision_flips(
-            champion, shadow, threshold=threshold, clusters=unit, confidence=confidence
-        )
-        if has_units and threshold is not None
-        else None,
+    return decision_flips(
+        rows.champion,
+        rows.shadow,
+        threshold=plan.threshold,
+        units=units_of(rows.unit),
+        confidence=plan.confidence,
     )
 
 
-def _compare_on_outcomes(rows: PairedRows, confidence: float) -> OutcomeComparison | None:
-    is_binary = (rows.label == 0) | (rows.label == 1)
-    if not is_binary.any():
+def _verdict(plan: Plan, coverage: Coverage, shown: dict[Measure, Shown]) -> Verdict | None:
+    if plan.margins is None:
         return None
-    labels, unit = rows.label[is_binary] == 1, rows.unit[is_binary]
-    champion, shadow = rows.champion[is_binary], rows.shadow[is_binary]
-    return OutcomeComparison(
-        auc=compare_auc(labels, champion, shadow, clusters=unit, confidence=confidence)
-        if can_compare_auc(labels, unit)
-        else None,
-        champion=calibration_of(labels, champion),
-        shadow=calibration_of(labels, shadow),
+    return verdict_of(
+        shown,
+        plan.margins,
+        threshold=plan.threshold,
+        confidence=plan.confidence,
+        refusals=coverage.refusals,
     )
+
+
+def shown_of(
+    scores: ScoreComparison | None, flips: Flips | None, quality: Quality | None
+) -> dict[Measure, Shown]:
+    """Return the differences that a verdict may rest on, of the measures that were computed."""
+    shown: dict[Measure, Shown] = {}
+    pairs = 0 if scores is None else sum(day.pairs for day in scores.days)
+    if scores is not None:
+        shown[Measure.MEAN_SCORE] = Shown(scores.mean.estimate, pairs)
+    if flips is not None:
+        shown[Measure.POSITIVE_SHARE] = Shown(flips.positive_share.estimate, flips.pairs)
+    if quality is not None and quality.classes is not None:
+        rows = quality.classes.rows
+        found = _of_classes(quality.classes)
+        shown |= {measure: Shown(estimate, rows) for measure, estimate in found.items()}
+    if quality is not None and quality.numbers is not None:
+        numbers = quality.numbers
+        shown[Measure.ABSOLUTE_ERROR] = Shown(numbers.absolute.estimate, numbers.rows)
+        shown[Measure.SQUARED_ERROR] = Shown(numbers.squared.estimate, numbers.rows)
+    return shown
+
+
+def _of_classes(classes: ClassQuality) -> dict[Measure, Estimate]:
+    found: dict[Measure, Estimate] = {}
+    if classes.auc is not None:
+        found[Measure.AUC] = classes.auc.estimate
+    if classes.calibration is not None:
+        found[Measure.BRIER] = classes.calibration.brier.estimate
+        found[Measure.LOG_LOSS] = classes.calibration.log_loss.estimate
+    decisions = classes.decisions
+    if decisions is not None:
+        found[Measure.RECALL] = decisions.recall.estimate
+        found[Measure.PRECISION] = decisions.precision.estimate
+        found[Measure.FALSE_POSITIVE_RATE] = decisions.false_positive_rate.estimate
+        if decisions.cost is not None:
+            found[Measure.COST] = decisions.cost.estimate
+        if decisions.matched is not None:
+            found[Measure.RECALL_AT_EQUAL_ALARMS] = decisions.matched.recall.estimate
+    return found

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.statistics.measures import PairedMeasure, paired_mean
+from understudy.statistics.paired import mean_of
+from understudy.statistics.units import Units
+
 RELIABILITY_BINS = 10
+CLIPPED_BY = 1e-5  # float32 rounds sums of probabilities by less
 _CLIP = 1e-15  # a wrong probability of 0 or 1 would have an infinite logarithmic score
 
 
@@ -19,39 +24,86 @@ class ReliabilityBin:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """The calibration of one version on labelled rows; all three numbers are better if lower."""
+class Reliability:
+    """The distance of one version's scores from the shares of positives; lower is better."""
 
-    brier: float
-    log_loss: float
-    expected_calibration_error: float
+    expected_calibration_error: float  # no interval: it is biased upwards, more so with few rows
     bins: tuple[ReliabilityBin, ...]  # only bins with rows
+    clipped: int  # scores outside [0, 1] by no more than CLIPPED_BY, counted as 0 or 1
 
 
-def calibration_of(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> Calibration | None:
-    """Evaluate `scores` as probabilities of a positive; None if they are not in [0, 1].
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Both versions' scores as probabilities of a positive, on the same labelled rows."""
+
+    brier: PairedMeasure  # lower is better, as of log loss
+    log_loss: PairedMeasure
+    champion: Reliability
+    shadow: Reliability
+
+
+def are_probabilities(scores: NDArray[np.float64]) -> bool:
+    """Return whether all scores are in [0, 1], but for rounding errors of at most CLIPPED_BY."""
+    return bool(scores.min() >= -CLIPPED_BY and scores.max() <= 1 + CLIPPED_BY)
+
+
+def calibration_of(
+    labels: NDArray[np.bool_],
+    champion: NDArray[np.float64],
+    shadow: NDArray[np.float64],
+    *,
+    units: Units,
+    confidence: float = 0.95,
+) -> Calibration | None:
+    """Evaluate scores as probabilities of a positive; None if a version's are none.
 
     Brier 1950, "Verification of forecasts expressed in terms of probability": mean squared
     error. Logarithmic score: Good 1952, "Rational decisions", in nats. Expected calibration
     error over equal-width bins: Naeini, Cooper and Hauskrecht 2015.
 
+    Args:
+        labels: true class per row, shape (n,).
+        champion: score per row, shape (n,), finite.
+        shadow: the same rows in the same order, shape (n,), finite.
+        units: of the rows.
+        confidence: coverage of each interval, in (0, 1).
+
     Raises:
         ValueError: the shapes differ, or there are no rows.
     """
-    if labels.shape != scores.shape or labels.size == 0:
-        raise ValueError(f"expected equal shapes with rows, got {labels.shape} and {scores.shape}")
-    if scores.min() < 0 or scores.max() > 1:
+    if not labels.shape == champion.shape == shadow.shape or labels.size == 0:
+        raise ValueError(f"expected equal shapes with rows, got {labels.shape}, {champion.shape}")
+    if not (are_probabilities(champion) and are_probabilities(shadow)):
         return None
     truth = labels.astype(np.float64)
-    safe = np.clip(scores, _CLIP, 1 - _CLIP)
-    bins = _reliability(truth, scores)
-    gaps = sum(b.rows * abs(b.mean_score - b.positive_share) for b in bins)
-    return Calibration(
-        brier=float(np.mean((scores - truth) ** 2)),
-        log_loss=float(-np.mean(truth * np.log(safe) + (1 - truth) * np.log1p(-safe))),
-        expected_calibration_error=gaps / labels.size,
-        bins=bins,
+    one, two = np.clip(champion, 0, 1), np.clip(shadow, 0, 1)
+    sums = units.sums(
+        np.ones(truth.size),
+        (one - truth) ** 2,
+        (two - truth) ** 2,
+        _log_losses(truth, one),
+        _log_losses(truth, two),
     )
+    return Calibration(
+        brier=paired_mean(sums, mean_of(1), mean_of(2), confidence=confidence),
+        log_loss=paired_mean(sums, mean_of(3), mean_of(4), confidence=confidence),
+        champion=_reliability_of(truth, champion),
+        shadow=_reliability_of(truth, shadow),
+    )
+
+
+def _log_losses(truth: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    safe = np.clip(scores, _CLIP, 1 - _CLIP)
+    losses: NDArray[np.float64] = -(truth * np.log(safe) + (1 - truth) * np.log1p(-safe))
+    return losses
+
+
+def _reliability_of(truth: NDArray[np.float64], scores: NDArray[np.float64]) -> Reliability:
+    inside = np.clip(scores, 0, 1)
+    bins = _reliability(truth, inside)
+    gaps = sum(each.rows * abs(each.mean_score - each.positive_share) for each in bins)
+    clipped = int(np.count_nonzero(inside != scores))
+    return Reliability(gaps / truth.size, bins, clipped)
 
 
 def _reliability(

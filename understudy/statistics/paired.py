@@ -7,18 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from understudy.statistics.measures import OfTotals, PairedMeasure, paired_mean
+from understudy.statistics.units import Units, ratio
+
 MIN_PAIRS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class MeanDifference:
-    """The mean of shadow minus champion, in units of the score, with a two-sided interval."""
+class Agreement:
+    """Limits of agreement: the range of 95 % of the differences of single rows, if normal."""
 
-    estimate: float
     lower: float
     upper: float
-    pairs: int
-    clusters: int  # independent units; with few of them the interval is too narrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,50 +29,47 @@ class Correlation:
     spearman: float | None
 
 
-def mean_difference(
+def mean_scores(
     champion: NDArray[np.float64],
     shadow: NDArray[np.float64],
     *,
-    clusters: NDArray[np.int64],
+    units: Units,
     confidence: float = 0.95,
-) -> MeanDifference:
-    """Estimate the mean of shadow minus champion over paired rows.
+) -> PairedMeasure:
+    """Estimate both mean scores and the mean of shadow minus champion over paired rows.
 
-    Rows of one cluster (a user's requests, a request's candidates) need not be independent, so
-    the variance is the cluster-robust one with the G/(G-1) correction (Liang and Zeger 1986,
-    "Longitudinal data analysis using generalized linear models"; Cameron and Miller 2015,
-    "A practitioner's guide to cluster-robust inference", eq. 11 for a mean). With one row
-    per cluster it is the usual s^2/n. The quantile is Student's t with G-1 degrees of freedom.
+    With one row per unit the interval of the difference is that of the paired t-test.
 
     Args:
         champion: score per row, shape (n,), finite.
         shadow: the same rows in the same order, shape (n,), finite.
-        clusters: label of each row's cluster, shape (n,).
-        confidence: coverage of the interval, in (0, 1).
+        units: of the rows.
+        confidence: coverage of the intervals, in (0, 1).
 
     Raises:
-        ValueError: the shapes differ, there are fewer than MIN_PAIRS clusters, or a score is not
-            finite.
+        ValueError: as in `paired_differences`.
+    """
+    paired_differences(champion, shadow)
+    sums = units.sums(np.ones(champion.size), champion, shadow)
+    return paired_mean(sums, mean_of(1), mean_of(2), confidence=confidence)
+
+
+def mean_of(column: int) -> OfTotals:
+    """Return the mean of a column of sums whose column 0 is the number of rows."""
+    return OfTotals(
+        lambda totals: ratio(totals[..., column], totals[..., 0]), lambda sums: sums[:, 0]
+    )
+
+
+def agreement(champion: NDArray[np.float64], shadow: NDArray[np.float64]) -> Agreement:
+    """Return the mean difference plus and minus 1.96 standard deviations of single differences.
+
+    Bland and Altman 1986, "Statistical methods for assessing agreement between two methods of
+    clinical measurement". Raises the errors of `paired_differences`.
     """
     differences = paired_differences(champion, shadow)
-    estimate = float(differences.mean())
-    variance, count = mean_variance(differences, clusters)
-    margin = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * variance**0.5
-    return MeanDifference(estimate, estimate - margin, estimate + margin, differences.size, count)
-
-
-def mean_variance(values: NDArray[np.float64], clusters: NDArray[np.int64]) -> tuple[float, int]:
-    """Return the cluster-robust variance of the mean of `values`, and the number of clusters.
-
-    Raises:
-        ValueError: there are fewer than MIN_PAIRS clusters.
-    """
-    labels, cluster_of = np.unique(clusters, return_inverse=True)
-    count = labels.size
-    if count < MIN_PAIRS:
-        raise ValueError(f"expected rows of at least {MIN_PAIRS} clusters, got {count}")
-    residuals = np.bincount(cluster_of, weights=values - values.mean(), minlength=count)
-    return count / (count - 1) * float(residuals @ residuals) / values.size**2, count
+    mean, spread = float(differences.mean()), 1.96 * float(differences.std(ddof=1))
+    return Agreement(mean - spread, mean + spread)
 
 
 def paired_differences(

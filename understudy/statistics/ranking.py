@@ -1,32 +1,42 @@
 """Ranking quality: the area under the ROC curve, and its difference between two versions. Pure."""
 
 from dataclasses import dataclass
-from statistics import NormalDist
+from math import sqrt
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
-MIN_CLUSTERS = 2  # the least for a variance
+from understudy.statistics.intervals import Interval, difference_interval, interval_of
+from understudy.statistics.measures import Number, number_of
+from understudy.statistics.units import (
+    MIN_UNITS,
+    Estimate,
+    Floats,
+    Units,
+    effective_units,
+    jackknife_variance,
+    ratio,
+    units_of,
+)
 
+FEW_IN_CLASS = 10  # effective units: below, a variance of the difference is not believed
 
-@dataclass(frozen=True, slots=True)
-class Auc:
-    """Area under the ROC curve with a two-sided interval."""
-
-    estimate: float
-    lower: float
-    upper: float
+AucMethod = Literal["jackknife", "recovery"]
+_TINY = 1e-12  # distance from 0 and 1
 
 
 @dataclass(frozen=True, slots=True)
 class AucComparison:
     """Both versions on the same labelled rows; `difference` is shadow minus champion."""
 
-    champion: Auc
-    shadow: Auc
-    difference: Auc
-    p_value: float | None  # of no difference; None if both rank alike, so that there is no variance
+    champion: Number
+    shadow: Number
+    difference: Number
+    areas: tuple[float, float]
+    estimate: Estimate  # of the difference
+    method: AucMethod  # of the interval of the difference; "recovery" for few rows of a class
     positives: int
     negatives: int
 
@@ -39,49 +49,69 @@ def compare_auc(
     clusters: NDArray[np.int64],
     confidence: float = 0.95,
 ) -> AucComparison:
-    """Estimate both areas and their difference, with the covariance for clustered rows.
+    """Estimate both areas and their difference, for rows of units.
 
-    The structural components of the areas are those of DeLong, DeLong and Clarke-Pearson 1988
-    ("Comparing the areas under two or more correlated receiver operating characteristic
-    curves"), computed from midranks in O(n log n) as in Sun and Xu 2014. The covariance is that
-    of Obuchowski 1997 ("Nonparametric analysis of clustered ROC curve data"), which sums the
-    components within clusters; with one row per cluster it is DeLong's. Intervals of the areas
-    are computed on the logit scale and stay inside (0, 1); that of the difference is normal.
+    Variances are those of the jackknife over units, exact and in O(n log n) from midranks; with
+    one row per unit they are DeLong's (DeLong, DeLong and Clarke-Pearson 1988, "Comparing the
+    areas under two or more correlated receiver operating characteristic curves") but for terms
+    of the order 1/n. Intervals of the areas are pseudo-score intervals, which also hold for few
+    positives and perfect rankings (`area_interval`). That of the difference is Student's; with
+    fewer than FEW_IN_CLASS effective units in a class, or with no variance, it is recovered from
+    the intervals of both areas (`difference_interval`).
 
     Args:
         labels: true class per row, shape (n,).
         champion: score per row, shape (n,), finite.
         shadow: the same rows in the same order, shape (n,), finite.
-        clusters: label of each row's cluster, shape (n,).
+        clusters: label of each row's unit, shape (n,).
         confidence: coverage of the intervals, in (0, 1).
 
     Raises:
-        ValueError: the shapes differ, or a class has rows of fewer than two clusters.
+        ValueError: the shapes differ, or a class has rows of fewer than two units.
     """
     if not labels.shape == champion.shape == shadow.shape == clusters.shape:
         raise ValueError(
             f"expected equal shapes, got {labels.shape}, {champion.shape}, {shadow.shape}"
         )
     if not can_compare_auc(labels, clusters):
-        raise ValueError(f"expected rows of {MIN_CLUSTERS} clusters in each class")
-    areas, covariance = _areas(labels, [champion, shadow], clusters)
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    difference = float(areas[1] - areas[0])
-    variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    error = max(variance, 0.0) ** 0.5
+        raise ValueError(f"expected rows of {MIN_UNITS} clusters in each class")
+    units = units_of(clusters)
+    sizes = [effective_units(units.sums(rows)[:, 0]) for rows in (labels, ~labels)]
+    (one, without_one), (two, without_two) = (
+        _areas_without(labels, scores, units) for scores in (champion, shadow)
+    )
+    intervals = [
+        area_interval(
+            area,
+            positives=sizes[0],
+            negatives=sizes[1],
+            variance=jackknife_variance(area, without),
+            confidence=confidence,
+        )
+        for area, without in ((one, without_one), (two, without_two))
+    ]
+    variance = jackknife_variance(two - one, without_two - without_one)
+    estimate = Estimate(two - one, variance, min(sizes))
+    method: AucMethod = "jackknife"
+    interval = interval_of(estimate, confidence=confidence)
+    if interval is None or estimate.effective_units < FEW_IN_CLASS or not variance:
+        method = "recovery"
+        interval = difference_interval((one, intervals[0]), (two, intervals[1]))
     return AucComparison(
-        champion=_with_logit_interval(float(areas[0]), float(covariance[0, 0]), z),
-        shadow=_with_logit_interval(float(areas[1]), float(covariance[1, 1]), z),
-        difference=Auc(difference, difference - z * error, difference + z * error),
-        p_value=2 * NormalDist().cdf(-abs(difference) / error) if error > 0 else None,
+        champion=number_of(Estimate(one, None, min(sizes)), intervals[0]),
+        shadow=number_of(Estimate(two, None, min(sizes)), intervals[1]),
+        difference=number_of(estimate, interval),
+        areas=(one, two),
+        estimate=estimate,
+        method=method,
         positives=int(labels.sum()),
         negatives=int((~labels).sum()),
     )
 
 
 def can_compare_auc(labels: NDArray[np.bool_], clusters: NDArray[np.int64]) -> bool:
-    """Return whether a variance can be estimated: each class has rows of two clusters."""
-    return all(np.unique(clusters[rows]).size >= MIN_CLUSTERS for rows in (labels, ~labels))
+    """Return whether a variance can be estimated: each class has rows of two units."""
+    return all(np.unique(clusters[rows]).size >= MIN_UNITS for rows in (labels, ~labels))
 
 
 def auc_and_variance(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[float, float]:
@@ -93,39 +123,88 @@ def auc_and_variance(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> 
         labels: true class per row, shape (n,), both classes present.
         scores: score per row, shape (n,), finite.
     """
-    areas, covariance = _areas(labels, [scores], np.arange(labels.size))
-    return float(areas[0]), float(covariance[0, 0])
-
-
-def _areas(
-    labels: NDArray[np.bool_],
-    scores: list[NDArray[np.float64]],
-    clusters: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the area of each score, shape (k,), and their covariance, shape (k, k)."""
-    _, cluster_of = np.unique(clusters, return_inverse=True)
-    count = int(cluster_of.max()) + 1
-    parts = [_placements(labels, each) for each in scores]
-    areas = np.array([of_positives.mean() for of_positives, _ in parts])
-    sums = []
-    for side, rows in enumerate((labels, ~labels)):
-        centred = np.stack([part[side] for part in parts]) - areas[:, None]
-        of_rows = cluster_of[rows]
-        per_cluster = np.stack(
-            [np.bincount(of_rows, weights=each, minlength=count) for each in centred]
-        )
-        present = np.unique(of_rows).size
-        # With a single cluster the centred sum is 0, whatever the scale.
-        sums.append((per_cluster, present / max(present - 1, 1), rows.sum()))
-    (above, above_scale, positives), (below, below_scale, negatives) = sums
-    cross = count / (count - 1) * (above @ below.T) / (positives * negatives)
-    covariance = (
-        above_scale * (above @ above.T) / positives**2
-        + below_scale * (below @ below.T) / negatives**2
-        + cross
-        + cross.T
+    of_positives, of_negatives = _placements(labels, scores)
+    variance = sum(
+        float(np.var(each, ddof=1)) / each.size
+        for each in (of_positives, of_negatives)
+        if each.size > 1
     )
-    return areas, covariance
+    return float(of_positives.mean()), variance
+
+
+def area_interval(
+    area: float, *, positives: float, negatives: float, variance: float, confidence: float
+) -> Interval:
+    """Return the pseudo-score interval of an area under the ROC curve.
+
+    Method 5 of Newcombe 2006, "Confidence intervals for an effect size measure based on the
+    Mann-Whitney statistic. Part 2": all areas whose distance to the estimate is at most z of
+    their own standard errors, by the variance of Hanley and McNeil 1982 with the mean of both
+    sizes. It has a width at areas of 0 and 1. Where the variance seen is larger than that
+    model's, because rows of a unit are alike, both sizes shrink by the ratio of the two.
+
+    Args:
+        area: the estimate, in [0, 1].
+        positives: effective units with a positive row, above 0.
+        negatives: the same for negative rows.
+        variance: of the estimate, as seen; 0 at areas of 0 and 1.
+        confidence: coverage of the interval, in (0, 1).
+    """
+    modelled = _modelled_variance(area, positives, negatives)
+    shrink = max(1.0, variance / modelled) if modelled > 0 else 1.0
+    sizes = positives / shrink, negatives / shrink
+    z = float(stats.norm.ppf((1 + confidence) / 2))
+
+    def excess(other: float) -> float:
+        return abs(other - area) - z * sqrt(_modelled_variance(other, *sizes))
+
+    # At areas of 0 and 1 the excess is 0 as well: the other root is wanted.
+    inside = min(max(area, _TINY), 1 - _TINY)
+    lower = 0.0 if excess(0.0) <= 0 else float(optimize.brentq(excess, 0.0, inside))
+    upper = 1.0 if excess(1.0) <= 0 else float(optimize.brentq(excess, inside, 1.0))
+    return Interval(lower, upper)
+
+
+def _modelled_variance(area: float, positives: float, negatives: float) -> float:
+    mean_size = max((positives + negatives) / 2 - 1, 0.0)
+    factor = 1 + mean_size * ((1 - area) / (2 - area) + area / (1 + area))
+    return area * (1 - area) * factor / (positives * negatives)
+
+
+def _areas_without(
+    labels: NDArray[np.bool_], scores: NDArray[np.float64], units: Units
+) -> tuple[float, Floats]:
+    """Return the area, and the area without each unit, shape (units,); exact.
+
+    The pairs of a positive and a negative row that are ordered well, less those of which a
+    unit has the positive, less those of which it has the negative, plus those within it.
+    """
+    of_positives, of_negatives = _placements(labels, scores)
+    positives, negatives = float(of_positives.size), float(of_negatives.size)
+    wins = np.empty(labels.size)
+    wins[labels] = of_positives * negatives
+    wins[~labels] = of_negatives * positives
+    lost, own_positives, rows = units.sums(wins, labels, np.ones(labels.size)).T
+    left = float(of_positives.sum()) * negatives - lost + _wins_within(labels, scores, units)
+    without = ratio(left, (positives - own_positives) * (negatives - (rows - own_positives)))
+    return float(of_positives.mean()), without
+
+
+def _wins_within(
+    labels: NDArray[np.bool_], scores: NDArray[np.float64], units: Units
+) -> NDArray[np.float64]:
+    """Return per unit its own pairs that are ordered well, ties half, shape (units,)."""
+    ranks = stats.rankdata(scores, method="dense").astype(np.int64)
+    keys = units.of_row * (int(ranks.max()) + 1) + ranks  # orders rows by unit, then by score
+    among_all = stats.rankdata(keys) - _starts(units.rows)[units.of_row]
+    own, positives = units.of_row[labels], units.sums(labels)[:, 0]
+    among_positives = stats.rankdata(keys[labels]) - _starts(positives)[own]
+    wins = among_all[labels] - among_positives
+    return np.bincount(own, weights=wins, minlength=units.count).astype(np.float64)
+
+
+def _starts(sizes: Floats) -> Floats:
+    return np.cumsum(sizes) - sizes
 
 
 def _placements(
@@ -133,19 +212,11 @@ def _placements(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return per positive the share of negatives below it, and per negative of positives above it.
 
-    Ties count half.
+    Ties count half. Computed from midranks: Sun and Xu 2014, "Fast implementation of DeLong's
+    algorithm for comparing the areas under correlated receiver operating characteristic curves".
     """
     above, below = scores[labels], scores[~labels]
     ranks = stats.rankdata(np.concatenate([above, below]))
     of_positives = (ranks[: above.size] - stats.rankdata(above)) / below.size
     of_negatives = 1 - (ranks[above.size :] - stats.rankdata(below)) / above.size
     return of_positives, of_negatives
-
-
-def _with_logit_interval(area: float, variance: float, z: float) -> Auc:
-    if not 0 < area < 1:
-        return Auc(area, area, area)  # for a perfect ranking the estimated variance is 0
-    variance = max(variance, 0.0)
-    logit = np.log(area / (1 - area))
-    margin = z * variance**0.5 / (area * (1 - area))
-    return Auc(area, *(float(1 / (1 + np.exp(-(logit + side * margin)))) for side in (-1, 1)))

@@ -1,16 +1,15 @@
 """The analysts' commands: `understudy shadow …`."""
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from understudy.comparison.cli.ids import print_ids
+from understudy.comparison.cli.options import LogDir, Model
 from understudy.comparison.cli.output import print_books, print_imported, print_rows
-from understudy.comparison.decisions.periods import parse_since
-from understudy.domain.errors import CheckFailedError, InconclusiveError
+from understudy.domain.errors import CheckFailedError
 from understudy.domain.logged_ids import IdForm
 from understudy.domain.versions import checked_model_name
 from understudy.logs.schema import LogKind
@@ -20,7 +19,7 @@ from understudy.runtime.terminal.output_option import Format, Output
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="Read the logs; compare champion and shadow.",
+    help="Read the logs of scores, shadows and outcomes.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -28,46 +27,8 @@ app = typer.Typer(
 outcomes = typer.Typer(no_args_is_help=True, help="Ground truth that arrives later.")
 app.add_typer(outcomes, name="outcomes")
 
-LogDir = Annotated[
-    Path, typer.Option("--log-dir", envvar="UNDERSTUDY_LOG_DIR", help="folder of the routers' logs")
-]
-Model = Annotated[str, typer.Option("--model", help="name of the deployment")]
 _FOLLOW_S = 1.0
 _FOLLOWED_ROWS = 10_000  # at most this many a second
-
-
-@app.command()
-def compare(
-    log_dir: LogDir,
-    model: Model,
-    *,
-    shadow: Annotated[int | None, typer.Option(min=1, help="version [the latest]")] = None,
-    champion: Annotated[int | None, typer.Option(min=1, help="version [the latest]")] = None,
-    since: Annotated[str | None, typer.Option(help="90m, 2h, 7d, or a UTC time")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="lowest score that is a positive decision")
-    ] = None,
-    confidence: Annotated[
-        float, typer.Option(min=0.5, max=0.9999, help="confidence level of intervals")
-    ] = 0.95,
-    output: Output = Format.TABLE,
-) -> None:
-    """Compare a shadow with the version that answered, on the same requests."""
-    from understudy.comparison.cli.comparison_output import print_comparison  # noqa: PLC0415 - as above
-    from understudy.comparison.compare import compare as compare_versions  # noqa: PLC0415 - others start faster
-
-    report = compare_versions(
-        log_dir,
-        checked_model_name(model),
-        shadow=shadow,
-        champion=champion,
-        since=None if since is None else parse_since(since, now=datetime.now(UTC)),
-        threshold=threshold,
-        confidence=confidence,
-    )
-    print_comparison(report, output)
-    if report.scores is None:
-        raise InconclusiveError(f"{report.rows.pairs} pairs are too few to compare")
 
 
 @app.command()
@@ -83,7 +44,7 @@ def tail(
     output: Output = Format.TABLE,
 ) -> None:
     """Show the newest rows, including those of unfinished files."""
-    from understudy.logs.latest import Follower  # noqa: PLC0415 - as above
+    from understudy.logs.latest import Follower  # noqa: PLC0415 - others start faster
 
     log = Follower(log_dir, kind, model)
     found = log.next_rows(at_most=rows)
@@ -99,7 +60,7 @@ def tail(
 @app.command()
 def ledger(log_dir: LogDir, model: Model, *, output: Output = Format.TABLE) -> None:
     """Show the logged rows of each shadow; `router status` has the rows that were never sent."""
-    from understudy.logs.books import read_books  # noqa: PLC0415 - as above
+    from understudy.logs.books import read_books  # noqa: PLC0415 - others start faster
 
     books = read_books(log_dir, checked_model_name(model))
     print_books(books, output)
@@ -120,7 +81,7 @@ def sql(
     output: Output = Format.TABLE,
 ) -> None:
     """Run a DuckDB query over the logs. It reaches no file and no network but those logs."""
-    from understudy.logs.reader import open_logs_to_any_query, open_logs_unsafely  # noqa: PLC0415 - as above
+    from understudy.logs.reader import open_logs_to_any_query, open_logs_unsafely  # noqa: PLC0415 - others start faster
 
     opened = open_logs_unsafely if unsafe else open_logs_to_any_query
     with opened(log_dir) as reader:
@@ -168,8 +129,8 @@ def import_file(
 
     Exits 1 if none of them is of a request in the score log: the ids or the model may be wrong.
     """
-    from understudy.comparison.decisions.outcome_values import OutcomeColumns  # noqa: PLC0415 - as above
-    from understudy.comparison.import_outcomes import import_outcomes  # noqa: PLC0415 - as above
+    from understudy.comparison.decisions.outcome_values import OutcomeColumns  # noqa: PLC0415 - others start faster
+    from understudy.comparison.import_outcomes import import_outcomes  # noqa: PLC0415 - others start faster
 
     at_us = time.time_ns() // 1000
     done = import_outcomes(

@@ -1,75 +1,24 @@
 """The rows in the logs that both versions scored, with their outcomes where known."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 
-import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from understudy.domain.errors import InconclusiveError
+from understudy.comparison.evidence.rows import (
+    Evidence,
+    OutcomeCensus,
+    PairedRows,
+    Question,
+    RowCensus,
+    SentRows,
+    VersionPair,
+    WorstPair,
+)
+from understudy.domain.errors import InconclusiveError, InvalidInputError
 from understudy.logs.reader import LogReader
 
 _REPEAT_S = 60  # repeated calls follow each other within a deadline, and with few pauses
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """The rows to compare. None: the most recent pair of versions, or no bound."""
-
-    model: str
-    shadow: int | None = None
-    champion: int | None = None
-    since: datetime | None = None  # UTC, without a zone
-
-
-@dataclass(frozen=True, slots=True)
-class VersionPair:
-    """A shadow and the version that answered the same requests, with their rows in the log."""
-
-    shadow: int
-    champion: int
-    rows: int
-    first_at: datetime
-    last_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class RowCensus:
-    """The rows of one pair of versions in the log, and how many of them were compared."""
-
-    ok: int
-    error: int
-    timeout: int
-    duplicates: int  # repeats of a request (and candidate); the latest row is compared
-    not_finite: int  # rows with a score that is not finite, which no statistic can use
-    pairs: int
-    requests: int
-    reused_ids: int  # further requests under the id of an earlier one, by their time
-    units: int
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeCensus:
-    """The outcomes in the log for the pairs, and how many of them were used."""
-
-    matched: int
-    unmatched_pairs: int
-    duplicates: int  # further reports for a request; the one observed last is used
-    conflicting: int  # requests with reports that disagree
-    observed_before_answer: int  # by clocks that may differ; used nevertheless
-    not_binary: int  # left out of rankings and calibration
-    of_candidates: int  # pairs whose request has candidates: the outcome's candidate is unknown
-    of_several_units: int  # pairs whose request id is used for other units at about the same time
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PairedRows:
-    """Columns of equal length n, ordered by request."""
-
-    champion: NDArray[np.float64]
-    shadow: NDArray[np.float64]
-    unit: NDArray[np.int64]  # label of the unit key
-    label: NDArray[np.float64]  # NaN if there is no outcome
 
 
 def version_pairs(reader: LogReader, question: Question) -> tuple[VersionPair, ...]:
@@ -83,6 +32,7 @@ def version_pairs(reader: LogReader, question: Question) -> tuple[VersionPair, .
           AND ($shadow IS NULL OR shadow_version = $shadow)
           AND ($champion IS NULL OR champion_version = $champion)
           AND ($since IS NULL OR (date >= $since::DATE AND at_utc >= $since::TIMESTAMP))
+          AND ($until IS NULL OR (date <= $until::DATE AND at_utc < $until::TIMESTAMP))
         GROUP BY ALL
         ORDER BY last_at DESC, shadow DESC, champion DESC
         """,
@@ -91,35 +41,25 @@ def version_pairs(reader: LogReader, question: Question) -> tuple[VersionPair, .
     return tuple(VersionPair(**row) for row in found)
 
 
-def read_pairs(
-    reader: LogReader, question: Question, pair: VersionPair
-) -> tuple[PairedRows, RowCensus, OutcomeCensus]:
+def read_evidence(reader: LogReader, question: Question, pair: VersionPair) -> Evidence:
     """Return the rows that both versions of `pair` scored, one per request, and the counts."""
     parameters = _parameters(question) | {"shadow": pair.shadow, "champion": pair.champion}
     reader.keep("logged", _LOGGED, parameters)
     reader.keep("uses", _USES, {"model": question.model, "since": question.since})
     reader.keep("asked", _ASKED, {})
     reader.keep("truth", _TRUTH, {"model": question.model})
-    reader.keep("paired", _PAIRED, {})
-    census = RowCensus(**reader.rows(_ROW_CENSUS)[0])
-    outcomes = OutcomeCensus(**reader.rows(_OUTCOME_CENSUS)[0])
-    columns = reader.table(
-        """
-        SELECT champion_score, shadow_score, dense_rank() OVER (ORDER BY unit_key) AS unit,
-               coalesce(label, 'nan'::DOUBLE) AS label
-        FROM paired ORDER BY request_id, use, candidate_id NULLS FIRST, unit_key
-        """
+    reader.keep("paired", _PAIRED, {"matured_before": question.matured_before})
+    return Evidence(
+        rows=PairedRows(**_arrays(reader.table(_COLUMNS))),
+        census=RowCensus(**reader.rows(_ROW_CENSUS)[0]),
+        outcomes=OutcomeCensus(**reader.rows(_OUTCOME_CENSUS)[0]),
+        sent=SentRows(**_arrays(reader.table(_SENT, {"matured_before": question.matured_before}))),
+        worst=tuple(WorstPair(**row) for row in reader.rows(_WORST)),
     )
-    return (
-        PairedRows(
-            champion=columns["champion_score"].to_numpy(),
-            shadow=columns["shadow_score"].to_numpy(),
-            unit=columns["unit"].to_numpy(),
-            label=columns["label"].to_numpy(),
-        ),
-        census,
-        outcomes,
-    )
+
+
+def _arrays(table: pa.Table) -> dict[str, NDArray[Any]]:
+    return {name: table[name].to_numpy() for name in table.column_names}
 
 
 def _parameters(question: Question) -> dict[str, object]:
@@ -128,6 +68,7 @@ def _parameters(question: Question) -> dict[str, object]:
         "shadow": question.shadow,
         "champion": question.champion,
         "since": question.since,
+        "until": question.until,
     }
 
 
@@ -156,6 +97,7 @@ _LOGGED = """
     FROM shadow
     WHERE model = $model AND shadow_version = $shadow AND champion_version = $champion
       AND ($since IS NULL OR (date >= $since::DATE AND at_utc >= $since::TIMESTAMP))
+      AND ($until IS NULL OR (date <= $until::DATE AND at_utc < $until::TIMESTAMP))
 """
 
 # `rank` 1 is the latest row of a request: a caller that repeated it acted on that answer.
@@ -189,16 +131,19 @@ _TRUTH = """
     FROM placed GROUP BY request_id, use
 """
 
+# The outcome of a row that is too young is left out: those that have arrived are not typical.
 _PAIRED = """
     WITH rows AS (
         SELECT asked.*, reports, conflicts, observed_at_utc, label,
                count(*) OVER (PARTITION BY request_id, use) > 1 AND candidate_id IS NULL
-                   AS is_of_several_units
+                   AS is_of_several_units,
+               coalesce(asked.at_utc >= $matured_before::TIMESTAMP, false) AS is_immature
         FROM asked LEFT JOIN truth USING (request_id, use)
         WHERE usable AND rank = 1
     )
     SELECT * EXCLUDE (label),
-           CASE WHEN candidate_id IS NULL AND NOT is_of_several_units THEN label END AS label
+           CASE WHEN candidate_id IS NULL AND NOT is_of_several_units AND NOT is_immature
+                THEN label END AS label
     FROM rows
 """
 
@@ -226,17 +171,58 @@ _OUTCOME_CENSUS = """
                AS observed_before_answer,
            count(*) FILTER (label IS NOT NULL AND label NOT IN (0, 1)) AS not_binary,
            count(*) FILTER (candidate_id IS NOT NULL AND reports IS NOT NULL) AS of_candidates,
-           count(*) FILTER (is_of_several_units AND reports IS NOT NULL) AS of_several_units
+           count(*) FILTER (is_of_several_units AND reports IS NOT NULL) AS of_several_units,
+           count(*) FILTER (is_immature) AS immature
     FROM paired
+"""
+
+_COLUMNS = """
+    SELECT champion_score AS champion, shadow_score AS shadow,
+           dense_rank() OVER (ORDER BY unit_key) AS unit,
+           coalesce(label, 'nan'::DOUBLE) AS label,
+           datediff('day', DATE '1970-01-01', at_utc::DATE) AS day
+    FROM paired ORDER BY request_id, use, candidate_id NULLS FIRST, unit_key
+"""
+
+# Per request and candidate: lost, if no row of it can be compared. The champion's score is known.
+_SENT = """
+    SELECT NOT bool_or(coalesce(usable, false)) AS is_lost,
+           arg_max(champion_score, at_utc) AS champion,
+           dense_rank() OVER (ORDER BY unit_key) AS unit,
+           coalesce(first(label) FILTER (
+               candidate_id IS NULL AND NOT coalesce(asked.at_utc >= $matured_before::TIMESTAMP, false)
+           ), 'nan'::DOUBLE) AS label
+    FROM asked LEFT JOIN truth USING (request_id, use)
+    WHERE isfinite(champion_score)
+    GROUP BY request_id, use, candidate_id, unit_key
+    ORDER BY request_id, use, candidate_id NULLS FIRST, unit_key
+"""
+
+_WORST = """
+    SELECT request_id, candidate_id, at_utc AS at, champion_score AS champion,
+           shadow_score AS shadow, label
+    FROM paired
+    ORDER BY abs(shadow_score - champion_score) DESC, request_id, use, candidate_id NULLS FIRST
+    LIMIT 10
 """
 
 
 def require_pair(pairs: tuple[VersionPair, ...], question: Question) -> VersionPair:
-    """Return the pair to compare, which is the most recent one.
+    """Return the only pair that fits.
 
     Raises:
         InconclusiveError: the log holds no row that fits the question.
+        InvalidInputError: several pairs fit; the question must name one.
     """
     if not pairs:
         raise InconclusiveError(f"the shadow log holds no row of {question.model} that fits")
+    if len(pairs) > 1:
+        found = "; ".join(
+            f"--shadow {each.shadow} --champion {each.champion} "
+            f"({each.rows} rows, the last at {each.last_at:%Y-%m-%d %H:%M})"
+            for each in pairs
+        )
+        raise InvalidInputError.of(
+            "pair", read=f"{len(pairs)} pairs of versions that fit", accepted=f"one of {found}"
+        )
     return pairs[0]

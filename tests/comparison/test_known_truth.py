@@ -1,0 +1,200 @@
+"""Verdicts on data whose truth is known: right ones, refusals, and few false alarms."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from understudy.comparison.compare import shown_of
+from understudy.comparison.decisions.margins import Margins, Measure
+from understudy.comparison.decisions.verdict import Outcome, Verdict, verdict_of
+from understudy.comparison.evidence.rows import PairedRows, SentRows
+from understudy.comparison.plan import Plan
+from understudy.comparison.sections.coverage import coverage_of
+from understudy.comparison.sections.quality import compare_quality
+from understudy.comparison.sections.scores import compare_scores
+
+Floats = NDArray[np.float64]
+MARGINS = Margins(Measure.AUC, {Measure.AUC: 0.02, Measure.RECALL: 0.05, Measure.BRIER: 0.01})
+PLAN = Plan(threshold=0.5, margins=MARGINS)
+RUNS = 200
+MOST_FALSE_ALARMS = 20  # of RUNS at a nominal 5 %: three standard errors above
+
+
+@dataclass(frozen=True)
+class World:
+    """Rows of units; the champion sees the truth through noise."""
+
+    random: np.random.Generator
+    rows: int
+    unit: NDArray[np.int64]
+    truth: NDArray[np.bool_]
+    champion: Floats
+    _noise: Floats = field(repr=False)
+
+    def seen(self, signal: float = 1.0, own_noise: float = 0.15) -> Floats:
+        """Return another score of the same rows, with the champion's noise in part."""
+        noise = 0.5 * self._noise + 0.5 * self.random.normal(0, own_noise * 2, self.rows)
+        return np.clip(0.3 + 0.35 * signal * self.truth + noise, 0, 1)
+
+
+def world(seed: int, rows: int = 2_000, *, positives: float = 0.3, rows_each: int = 2) -> World:
+    random = np.random.default_rng(seed)
+    unit = np.arange(rows) // rows_each
+    truth = random.random(rows) < positives
+    noise = random.normal(0, 0.15, rows)
+    champion = np.clip(0.3 + 0.35 * truth + noise, 0, 1)
+    return World(random, rows, unit, truth, champion, noise)
+
+
+def verdict(
+    one: World, shadow: Floats, *, is_lost: NDArray[np.bool_] | None = None, plan: Plan = PLAN
+) -> Verdict:
+    lost = np.zeros(one.rows, bool) if is_lost is None else is_lost
+    label = one.truth.astype(np.float64)
+    day = np.zeros(one.rows, np.int64)
+    rows = PairedRows(one.champion, shadow, one.unit, label, day).where(~lost)
+    coverage = coverage_of(
+        SentRows(lost, one.champion, one.unit, label), least_kept=plan.least_kept
+    )
+    shown = shown_of(compare_scores(rows, confidence=0.95), None, compare_quality(rows, plan))
+    assert plan.margins is not None
+    return verdict_of(
+        shown,
+        plan.margins,
+        threshold=plan.threshold,
+        confidence=0.95,
+        refusals=coverage.refusals,
+    )
+
+
+@pytest.mark.long
+def test_shadows_that_differ_only_by_noise_are_seldom_called_better_or_worse() -> None:
+    # Both scores are the truth plus noise of one law: neither is better.
+    def run(seed: int) -> Verdict:
+        one = world(seed, 1_000)
+        fresh = one.random.normal(0, 0.15, one.rows)
+        return verdict(one, np.clip(0.3 + 0.35 * one.truth + fresh, 0, 1))
+
+    found = [run(seed).outcome for seed in range(RUNS)]
+
+    assert found.count(Outcome.WORSE) + found.count(Outcome.BETTER) <= MOST_FALSE_ALARMS
+
+
+def test_an_equal_shadow_is_equivalent() -> None:
+    one = world(1, 20_000)
+
+    assert verdict(one, one.champion).outcome is Outcome.EQUIVALENT
+
+
+def test_a_recalibrated_shadow_ranks_alike_and_is_worse_where_decisions_change() -> None:
+    one = world(2, 20_000)
+
+    found = verdict(one, one.champion**2)
+
+    outcomes = {each.measure: each.outcome for each in found.judged}
+    assert outcomes[Measure.AUC] is Outcome.EQUIVALENT
+    assert outcomes[Measure.RECALL] is Outcome.WORSE
+    assert found.outcome is Outcome.WORSE
+
+
+def test_a_shadow_that_ranks_worse_is_worse() -> None:
+    one = world(3, 20_000)
+
+    assert verdict(one, one.seen(signal=0.6)).outcome is Outcome.WORSE
+
+
+def test_a_better_shadow_is_better() -> None:
+    one = world(4, 20_000)
+    shadow = np.clip(0.3 + 0.35 * one.truth + one.random.normal(0, 0.11, one.rows), 0, 1)
+
+    assert verdict(one, shadow).outcome is Outcome.BETTER
+
+
+def test_a_better_area_with_a_worse_threshold_is_worse() -> None:
+    one = world(5, 20_000)
+    shadow = np.clip(0.2 + 0.35 * one.truth + one.random.normal(0, 0.11, one.rows), 0, 1)
+
+    found = verdict(one, shadow)
+
+    outcomes = {each.measure: each.outcome for each in found.judged}
+    assert outcomes[Measure.AUC] is Outcome.BETTER
+    assert outcomes[Measure.RECALL] is Outcome.WORSE
+    assert (found.outcome, found.threshold) == (Outcome.WORSE, 0.5)
+
+
+def test_a_shadow_that_fails_where_it_errs_is_not_called_better() -> None:
+    def run(seed: int) -> Verdict:
+        one = world(seed, 4_000)
+        shadow = one.seen(signal=0.6)
+        error = np.abs(shadow - one.truth)
+        return verdict(one, shadow, is_lost=error > np.quantile(error, 0.92))
+
+    found = [run(seed) for seed in range(8)]
+
+    assert all(each.outcome is Outcome.INCONCLUSIVE for each in found)
+    assert all("rows were lost by their" in each.why for each in found)
+
+
+def test_a_loss_by_chance_allows_a_conclusion() -> None:
+    one = world(6, 20_000)
+
+    found = verdict(one, one.champion, is_lost=one.random.random(one.rows) < 0.05)
+
+    assert found.outcome is Outcome.EQUIVALENT
+
+
+@pytest.mark.long
+def test_a_loss_by_chance_is_seldom_called_a_dependent_one() -> None:
+    refusals = 0
+    for seed in range(RUNS):
+        one = world(seed, 1_000)
+        lost = one.random.random(one.rows) < 0.08
+        sent = SentRows(lost, one.champion, one.unit, one.truth.astype(np.float64))
+        refusals += bool(coverage_of(sent, least_kept=0.5).refusals)
+
+    assert refusals <= MOST_FALSE_ALARMS
+
+
+def test_one_unit_with_most_rows_decides_nothing() -> None:
+    one = world(7, 5_000)
+    unit = np.where(np.arange(one.rows) < 4_000, 0, one.unit)
+    dominated = World(one.random, one.rows, unit, one.truth, one.champion, one.champion)
+
+    found = verdict(dominated, np.clip(dominated.champion + 0.001, 0, 1))
+
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert all("effective units" in each.why for each in found.judged)
+
+
+@pytest.mark.long
+def test_rare_positives_are_seldom_called_better_or_worse() -> None:
+    def run(seed: int) -> Verdict:
+        one = world(seed, 1_000, positives=0.02, rows_each=1)
+        fresh = one.random.normal(0, 0.15, one.rows)
+        return verdict(one, np.clip(0.3 + 0.35 * one.truth + fresh, 0, 1))
+
+    found = [run(seed).outcome for seed in range(RUNS)]
+
+    assert found.count(Outcome.WORSE) + found.count(Outcome.BETTER) <= MOST_FALSE_ALARMS
+    assert Outcome.EQUIVALENT not in found
+
+
+@pytest.mark.long
+def test_a_verdict_that_is_asked_for_every_day_is_seldom_wrong_on_any_day() -> None:
+    ever, looks = 0, 12
+    for seed in range(RUNS):
+        one = world(seed, 1_200)
+        fresh = one.random.normal(0, 0.15, one.rows)
+        shadow = np.clip(0.3 + 0.35 * one.truth + fresh, 0, 1)
+        for look in range(1, looks + 1):
+            end = one.rows * look // looks
+            part = World(
+                one.random, end, one.unit[:end], one.truth[:end], one.champion[:end], fresh[:end]
+            )
+            if verdict(part, shadow[:end]).outcome in {Outcome.WORSE, Outcome.BETTER}:
+                ever += 1
+                break
+
+    assert ever <= MOST_FALSE_ALARMS

@@ -1,0 +1,139 @@
+"""`understudy compare`: a shadow against the version that answered, with a verdict if asked for."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+
+from understudy.comparison.cli.options import LogDir, Model
+from understudy.comparison.decisions.periods import parse_period, parse_since
+from understudy.domain.errors import CheckFailedError, InconclusiveError, InvalidInputError
+from understudy.domain.versions import checked_model_name
+from understudy.runtime.command_line import CommandGroup
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.output_option import Format, Output
+
+if TYPE_CHECKING:
+    from understudy.comparison.compare import ComparisonReport
+    from understudy.statistics.decisions import Costs
+
+app = typer.Typer(cls=CommandGroup, add_completion=False, pretty_exceptions_enable=False)
+_COST = re.compile(r"fp=(?P<fp>[0-9.]+),fn=(?P<fn>[0-9.]+)")
+_ACCEPTED_COST = "fp=1,fn=25: the cost of a false positive and of a false negative"
+
+
+@app.command()
+def compare(
+    log_dir: LogDir,
+    model: Model,
+    *,
+    shadow: Annotated[int | None, typer.Option(min=1, help="version [the only one]")] = None,
+    champion: Annotated[int | None, typer.Option(min=1, help="version [the only one]")] = None,
+    since: Annotated[str | None, typer.Option(help="90m, 2h, 7d, or a UTC time")] = None,
+    until: Annotated[str | None, typer.Option(help="the same [now]")] = None,
+    maturity: Annotated[
+        str | None,
+        typer.Option(help="90m, 2h, 7d: outcomes count for rows answered this long ago"),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="lowest score that is a positive decision")
+    ] = None,
+    cost: Annotated[str | None, typer.Option(help="of wrong decisions: fp=1,fn=25")] = None,
+    margins: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="YAML with margins; asks for a verdict"),
+    ] = None,
+    least_kept: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="share of sent rows without which nothing is concluded"),
+    ] = 0.9,
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=0.9999, help="confidence level of intervals")
+    ] = 0.95,
+    output: Output = Format.TABLE,
+) -> None:
+    """Compare a shadow with the version that answered, on the same requests.
+
+    Exit code 1: the verdict is WORSE. 3: it is INCONCLUSIVE, rows are too few, or too many lost.
+    """
+    from understudy.comparison.compare import compare as compare_versions  # noqa: PLC0415 - others start faster
+    from understudy.comparison.evidence.rows import Question  # noqa: PLC0415 - as above
+    from understudy.comparison.plan import Plan  # noqa: PLC0415 - as above
+
+    now = datetime.now(UTC)
+    end = now.replace(tzinfo=None) if until is None else parse_since(until, now=now, field="until")
+    question = Question(
+        checked_model_name(model),
+        shadow,
+        champion,
+        since=None if since is None else parse_since(since, now=now),
+        until=None if until is None else end,
+        matured_before=None if maturity is None else end - parse_period(maturity, field="maturity"),
+    )
+    costs = None if cost is None else _costs(cost)
+    plan = Plan(
+        threshold=threshold,
+        costs=costs,
+        margins=None
+        if margins is None
+        else _margins(margins, has_threshold=threshold is not None, has_costs=costs is not None),
+        confidence=confidence,
+        least_kept=least_kept,
+    )
+    report = compare_versions(log_dir, question, plan)
+    _print(report, output)
+    _conclude(report)
+
+
+def _print(report: "ComparisonReport", output: Format) -> None:
+    from understudy.comparison.render.table import print_comparison  # noqa: PLC0415 - as above
+
+    if output is Format.JSON:
+        print_json(report)
+    else:
+        print_comparison(report)
+
+
+def _conclude(report: "ComparisonReport") -> None:
+    from understudy.comparison.decisions.verdict import Outcome  # noqa: PLC0415 - as above
+
+    if report.coverage.refusals:
+        raise InconclusiveError("; ".join(report.coverage.refusals))
+    if report.scores is None:
+        raise InconclusiveError(f"{report.rows.pairs} pairs are too few to compare")
+    if report.verdict is None:
+        return
+    if report.verdict.outcome is Outcome.INCONCLUSIVE:
+        raise InconclusiveError(report.verdict.why)
+    if report.verdict.outcome is Outcome.WORSE:
+        raise CheckFailedError(report.verdict.why)
+
+
+def _costs(text: str) -> "Costs":
+    from understudy.statistics.decisions import Costs  # noqa: PLC0415 - as above
+
+    found = _COST.fullmatch(text.replace(" ", ""))
+    try:
+        numbers = None if found is None else (float(found["fp"]), float(found["fn"]))
+    except ValueError:
+        numbers = None
+    if numbers is None:
+        raise InvalidInputError.of("cost", read=text, accepted=_ACCEPTED_COST)
+    return Costs(*numbers)
+
+
+def _margins(file: Path, *, has_threshold: bool, has_costs: bool) -> Any:
+    from understudy.comparison.decisions.margins import read_margins  # noqa: PLC0415 - as above
+
+    try:
+        text = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise InvalidInputError.of("margins", read=str(error), accepted="a YAML file") from error
+    if not isinstance(text, dict):
+        raise InvalidInputError.of(
+            "margins", read=type(text).__name__, accepted="a mapping with primary and margins"
+        )
+    return read_margins(text, has_threshold=has_threshold, has_costs=has_costs)

@@ -1,0 +1,108 @@
+"""The rows of a comparison, and their counts."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The rows to compare. None: the only pair of versions, or no bound."""
+
+    model: str
+    shadow: int | None = None
+    champion: int | None = None
+    since: datetime | None = None  # UTC, without a zone; rows answered then or later
+    until: datetime | None = None  # the same; rows answered before
+    matured_before: datetime | None = None  # outcomes count for rows answered before this
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPair:
+    """A shadow and the version that answered the same requests, with their rows in the log."""
+
+    shadow: int
+    champion: int
+    rows: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RowCensus:
+    """The rows of one pair of versions in the log, and how many of them were compared."""
+
+    ok: int
+    error: int
+    timeout: int
+    duplicates: int  # repeats of a request (and candidate); the latest row is compared
+    not_finite: int  # rows with a score that is not finite, which no statistic can use
+    pairs: int
+    requests: int
+    reused_ids: int  # further requests under the id of an earlier one, by their time
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCensus:
+    """The outcomes in the log for the pairs, and how many of them were used."""
+
+    matched: int
+    unmatched_pairs: int
+    duplicates: int  # further reports for a request; the one observed last is used
+    conflicting: int  # requests with reports that disagree
+    observed_before_answer: int  # by clocks that may differ; used nevertheless
+    not_binary: int  # left out of rankings and calibration
+    of_candidates: int  # pairs whose request has candidates: the outcome's candidate is unknown
+    of_several_units: int  # pairs whose request id is used for other units at about the same time
+    immature: int  # pairs answered too late for their outcome to count; it is left out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairedRows:
+    """Columns of equal length n, ordered by request."""
+
+    champion: NDArray[np.float64]
+    shadow: NDArray[np.float64]
+    unit: NDArray[np.int64]  # label of the unit key
+    label: NDArray[np.float64]  # NaN if there is no outcome
+    day: NDArray[np.int64]  # of the answer, since 1970, UTC
+
+    def where(self, chosen: NDArray[np.bool_]) -> "PairedRows":
+        """Return the chosen rows."""
+        return PairedRows(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SentRows:
+    """The rows that were sent to the shadow, answered or not, in columns of equal length n."""
+
+    is_lost: NDArray[np.bool_]  # an error or a timeout, and no later answer
+    champion: NDArray[np.float64]
+    unit: NDArray[np.int64]
+    label: NDArray[np.float64]  # NaN if there is no outcome
+
+
+@dataclass(frozen=True, slots=True)
+class WorstPair:
+    """A row on which the two versions differ most."""
+
+    request_id: str
+    candidate_id: str | None
+    at: datetime  # UTC, without a zone
+    champion: float
+    shadow: float
+    label: float | None  # None: no outcome
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """The contents of the logs on one pair of versions."""
+
+    rows: PairedRows
+    census: RowCensus
+    outcomes: OutcomeCensus
+    sent: SentRows
+    worst: tuple[WorstPair, ...]

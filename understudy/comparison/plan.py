@@ -1,0 +1,17 @@
+"""The plan of a comparison, written down before it is made."""
+
+from dataclasses import dataclass
+
+from understudy.comparison.decisions.margins import Margins
+from understudy.statistics.decisions import Costs
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The rules by which the rows of a pair are judged."""
+
+    threshold: float | None = None  # the lowest score that is a positive decision
+    costs: Costs | None = None
+    margins: Margins | None = None  # None: no verdict is asked for
+    confidence: float = 0.95
+    least_kept: float = 0.9  # of the rows sent to the shadow; below, nothing is concluded

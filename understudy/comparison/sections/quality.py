@@ -1,0 +1,73 @@
+"""Quality: both versions against outcomes, at the threshold that acts and without one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.comparison.evidence.rows import PairedRows
+from understudy.comparison.plan import Plan
+from understudy.statistics.calibration import Calibration, calibration_of
+from understudy.statistics.decisions import DecisionQuality, decision_quality
+from understudy.statistics.errors import ErrorComparison, compare_errors
+from understudy.statistics.ranking import AucComparison, can_compare_auc, compare_auc
+from understudy.statistics.units import units_of
+
+
+@dataclass(frozen=True, slots=True)
+class ClassQuality:
+    """On outcomes that are 0 or 1."""
+
+    rows: int
+    auc: AucComparison | None  # None: a class has rows of fewer than two units
+    calibration: Calibration | None  # None: scores are no probabilities
+    decisions: DecisionQuality | None  # None: no threshold was given
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """On matured outcomes. Outcomes that are all 0 or 1 are classes, others numbers."""
+
+    classes: ClassQuality | None
+    numbers: ErrorComparison | None
+
+
+def compare_quality(rows: PairedRows, plan: Plan) -> Quality | None:
+    """Return the quality on outcomes; None if no pair has one."""
+    labelled = rows.where(~np.isnan(rows.label))
+    if labelled.label.size == 0:
+        return None
+    is_class: NDArray[np.bool_] = (labelled.label == 0) | (labelled.label == 1)
+    if is_class.all():
+        return Quality(classes=_compare_classes(labelled, plan), numbers=None)
+    return Quality(
+        classes=None,
+        numbers=compare_errors(
+            labelled.label,
+            labelled.champion,
+            labelled.shadow,
+            units=units_of(labelled.unit),
+            confidence=plan.confidence,
+        ),
+    )
+
+
+def _compare_classes(rows: PairedRows, plan: Plan) -> ClassQuality:
+    labels, units = rows.label == 1, units_of(rows.unit)
+    champion, shadow, confidence = rows.champion, rows.shadow, plan.confidence
+    auc = None
+    if can_compare_auc(labels, rows.unit):
+        auc = compare_auc(labels, champion, shadow, clusters=rows.unit, confidence=confidence)
+    decisions = None
+    if plan.threshold is not None:
+        decisions = decision_quality(
+            labels,
+            champion,
+            shadow,
+            threshold=plan.threshold,
+            units=units,
+            costs=plan.costs,
+            confidence=confidence,
+        )
+    calibration = calibration_of(labels, champion, shadow, units=units, confidence=confidence)
+    return ClassQuality(labels.size, auc, calibration, decisions)

@@ -1,0 +1,115 @@
+"""A number of each of two versions, and the difference, each with an interval or a reason. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from understudy.statistics.intervals import (
+    Interval,
+    difference_interval,
+    interval_of,
+    share_interval,
+)
+from understudy.statistics.units import Estimate, Floats, Statistic, jackknife
+
+FEW_UNITS = 10  # effective: below, a variance of a difference of shares is not believed
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """An estimate with a two-sided interval; where one is None, `why` has the reason."""
+
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+    effective_units: float
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedMeasure:
+    """One measure of both versions on the same rows; the difference is shadow minus champion."""
+
+    champion: Number
+    shadow: Number
+    difference: Number
+    estimate: Estimate  # of the difference, for intervals of other kinds
+
+
+@dataclass(frozen=True, slots=True)
+class OfTotals:
+    """A measure as a function of totals, and the rows that it is over.
+
+    `weights` are taken from sums per unit, shape (units, k) to (units,).
+    """
+
+    statistic: Statistic
+    weights: Callable[[Floats], Floats]
+
+
+def paired_mean(
+    sums: Floats, champion: OfTotals, shadow: OfTotals, *, confidence: float
+) -> PairedMeasure:
+    """Return a measure that is no share, e.g. a mean score or a loss, of both versions.
+
+    Args:
+        sums: of columns over units, shape (units, k).
+        champion: the measure of the champion.
+        shadow: the same of the shadow.
+        confidence: coverage of each interval, in (0, 1).
+    """
+    numbers = []
+    for each in (champion, shadow):
+        estimate = jackknife(sums, each.statistic, weights=each.weights(sums))
+        numbers.append(number_of(estimate, interval_of(estimate, confidence=confidence)))
+    difference = _difference_of(sums, champion, shadow)
+    interval = interval_of(difference, confidence=confidence)
+    return PairedMeasure(numbers[0], numbers[1], number_of(difference, interval), difference)
+
+
+def paired_share(
+    sums: Floats, champion: OfTotals, shadow: OfTotals, *, confidence: float
+) -> PairedMeasure:
+    """Return a share of rows, e.g. recall, of both versions; the arguments of `paired_mean`.
+
+    With few units, or without a variance, the interval of the difference is recovered from
+    those of both shares.
+    """
+    numbers, intervals = [], []
+    for each in (champion, shadow):
+        weights = each.weights(sums)
+        estimate = jackknife(sums, each.statistic, weights=weights)
+        rows = float(weights.sum())
+        interval = share_interval(estimate, rows=rows, confidence=confidence)
+        numbers.append(number_of(estimate, interval))
+        intervals.append((estimate.value, interval))
+    difference = _difference_of(sums, champion, shadow)
+    is_believed = difference.effective_units >= FEW_UNITS and bool(difference.variance)
+    if is_believed:
+        found = interval_of(difference, confidence=confidence)
+    else:
+        found = _recovered(*intervals)
+    if found is not None:
+        found = found.within(-1.0, 1.0)
+    return PairedMeasure(numbers[0], numbers[1], number_of(difference, found), difference)
+
+
+def number_of(estimate: Estimate, interval: Interval | None) -> Number:
+    """Return the estimate with its interval."""
+    if interval is None:
+        return Number(estimate.value, None, None, estimate.effective_units, estimate.why)
+    return Number(estimate.value, interval.lower, interval.upper, estimate.effective_units)
+
+
+def _difference_of(sums: Floats, champion: OfTotals, shadow: OfTotals) -> Estimate:
+    def difference(totals: Floats) -> Floats:
+        return shadow.statistic(totals) - champion.statistic(totals)
+
+    return jackknife(sums, difference, weights=champion.weights(sums) + shadow.weights(sums))
+
+
+def _recovered(
+    first: tuple[float | None, Interval | None], second: tuple[float | None, Interval | None]
+) -> Interval | None:
+    if first[0] is None or first[1] is None or second[0] is None or second[1] is None:
+        return None
+    return difference_interval((first[0], first[1]), (second[0], second[1]))
