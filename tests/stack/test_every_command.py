@@ -44,7 +44,7 @@ READING: list[tuple[tuple[str, ...], int]] = [
     (("features", "freshness", *VIEWS, *LMDB), USAGE),
     (("features", "history", f"{NOWHERE}.parquet", "out.parquet", *VIEWS, *HISTORY), USAGE),
     (("features", "audit", "--log", f"{NOWHERE}.parquet", *VIEWS, *HISTORY, *PLAIN), USAGE),
-    (("shadow", "compare", *LOGS, *MODEL), USAGE),
+    (("compare", *LOGS, *MODEL), USAGE),
     (("shadow", "tail", *LOGS), USAGE),
     (("shadow", "digest", "u1", "--log-key-file", NOWHERE), USAGE),
     (("shadow", "ledger", *LOGS, *MODEL), USAGE),
@@ -181,6 +181,7 @@ def test_no_command_that_reads_is_forgotten() -> None:
         not in {
             *(("demo",), ("up",), ("scorer", "host"), ("router", "serve")),
             ("registry", "provenance", "fields"),
+            ("features", "delete"),
         }
     ]
 

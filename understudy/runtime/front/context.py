@@ -17,7 +17,7 @@ _OK_TRAILERS: Headers = ((b"grpc-status", b"0"),)
 
 
 class CallEnd(Enum):
-    """Why a call was ended from outside its handler."""
+    """The reason for which a call was ended from outside its handler."""
 
     DEADLINE = "the deadline has passed"
     GONE = "the caller has disconnected"
