@@ -16,6 +16,7 @@ _ALL_PARTITIONS = b64encode(b"\xff" * 512).decode()
 _LARGEST_RECORD_BYTES = 1024 * 1024
 _LONGEST_TTL_S = 10 * 365 * 24 * 3600
 _LONGEST_WAIT_S = 300.0
+_Key = tuple[str, bytes]  # namespace, digest
 
 
 @dataclass
@@ -49,7 +50,7 @@ class AerospikeNode:
         self.copies = 1  # of each record, as told to clients; this node has them all
         self.requests = 0  # data messages received, answered or not
         self.durable_deletes = 0  # of a record that was there or not
-        self.records: dict[tuple[str, bytes], wire.Record] = {}  # by namespace and digest
+        self.records: dict[_Key, wire.Record] = {}
         self.asked_names: set[str] = set()  # in requests for information
         self._utc_now_s = utc_now_s
         self._awake = threading.Event()
@@ -166,7 +167,7 @@ class AerospikeNode:
         rows = list(wire.read_batch(request.fields[wire.BATCH_FIELD]))
         part = b""
         for row in rows[: faults.answer_rows]:
-            part += self._read(row, faults)
+            part += self._row(row, faults)
             if len(part) > 128 * 1024:
                 yield part
                 part = b""
@@ -174,16 +175,19 @@ class AerospikeNode:
             yield part
         yield wire.reply(wire.OK, info3=wire.LAST)
 
-    def _read(self, row: wire.BatchRow, faults: Faults) -> bytes:
-        record = self._find((row.namespace, row.digest))
+    def _row(self, row: wire.BatchRow, faults: Faults) -> bytes:
+        key = (row.namespace, row.digest)
         if faults.row_result_code is not None:
             return wire.reply(faults.row_result_code, index=row.index)
         if row.namespace not in self._namespaces:
             return wire.reply(wire.NO_NAMESPACE, index=row.index)
+        if row.request.info2 & wire.WRITE:
+            with self._lock:
+                return wire.reply(*self._written(key, row.request), index=row.index)
+        record = self._find(key)
         if record is None:
             return wire.reply(wire.NOT_FOUND, index=row.index)
-        bins = _chosen(record, row.info1, row.names)
-        return wire.reply(wire.OK, record, bins, index=row.index)
+        return wire.reply(wire.OK, record, wire.chosen(record, row.request), index=row.index)
 
     def _single(self, request: wire.Request, faults: Faults) -> bytes:
         if faults.result_code is not None:
@@ -194,35 +198,37 @@ class AerospikeNode:
         key = (namespace, request.fields[wire.DIGEST_FIELD])
         with self._lock:
             if request.info2 & wire.WRITE:
-                return self._write(key, request)
+                return wire.reply(*self._written(key, request))
         record = self._find(key)
         if record is None:
             return wire.reply(wire.NOT_FOUND)
-        names = tuple(operation.name for operation in request.operations)
-        return wire.reply(wire.OK, record, _chosen(record, request.info1, names))
+        return wire.reply(wire.OK, record, wire.chosen(record, request))
 
-    def _write(self, key: tuple[str, bytes], request: wire.Request) -> bytes:
+    def _written(self, key: _Key, request: wire.Request) -> tuple[int, wire.Record | None]:
         record = self._find(key)
         if request.info2 & wire.DELETE:
             self.durable_deletes += bool(request.info2 & wire.DURABLE_DELETE)
-            return wire.reply(wire.OK if self.records.pop(key, None) else wire.NOT_FOUND)
+            return self._removed(key), None
         condition = request.fields.get(wire.FILTER_FIELD)
         if condition and record is not None and not wire.holds(condition, record.bins):
-            return wire.reply(wire.FILTERED_OUT)
+            return wire.FILTERED_OUT, None
         if refused := self._why_refused(request, record):
-            return wire.reply(refused)
+            return refused, None
         bins = wire.bins_after(record.bins if record else {}, request.operations)
         if sum(len(value) for _, value in bins.values()) > _LARGEST_RECORD_BYTES:
-            return wire.reply(wire.TOO_BIG)
+            return wire.TOO_BIG, None
         if not bins:  # a record without bins does not exist
-            return wire.reply(wire.OK if self.records.pop(key, None) else wire.NOT_FOUND)
+            return self._removed(key), None
         record = record or wire.Record()
         record.bins = bins
         record.generation += 1
         expires = request.ttl_s not in {0, wire.NEVER_EXPIRE}
         record.expires_at_s = int(self._utc_now_s()) + request.ttl_s if expires else None
         self.records[key] = record
-        return wire.reply(wire.OK, record)
+        return wire.OK, record
+
+    def _removed(self, key: _Key) -> int:
+        return wire.OK if self.records.pop(key, None) else wire.NOT_FOUND
 
     def _why_refused(self, request: wire.Request, record: wire.Record | None) -> int:
         """Return the result code of a refused write, or 0."""
@@ -239,7 +245,7 @@ class AerospikeNode:
             return wire.FORBIDDEN
         return wire.BAD_REQUEST if request.ttl_s > _LONGEST_TTL_S else wire.OK
 
-    def _find(self, key: tuple[str, bytes]) -> wire.Record | None:
+    def _find(self, key: _Key) -> wire.Record | None:
         record = self.records.get(key)
         if record is None or record.expires_at_s is None:
             return record
@@ -255,14 +261,6 @@ def running_node(*others: str) -> Iterator[AerospikeNode]:
         yield node
     finally:
         node.stop()
-
-
-def _chosen(record: wire.Record, info1: int, names: tuple[str, ...]) -> dict[str, wire.Bin]:
-    if info1 & wire.NO_BIN_DATA:
-        return {}
-    if info1 & wire.GET_ALL:
-        return record.bins
-    return {name: record.bins[name] for name in names if name in record.bins}
 
 
 def _receive(connection: socket.socket, length: int) -> bytes:

@@ -41,4 +41,5 @@ def patient_options(host: str, port: int, namespace: str) -> AerospikeOptions:
         ((host, port),),
         namespace,
         connect_timeout_ms=10_000,
+        write_timeout_ms=60_000,
     )

@@ -49,9 +49,11 @@ class Request:
 class BatchRow:
     index: int
     digest: bytes
-    info1: int
-    namespace: str
-    names: tuple[str, ...]
+    request: Request  # without the digest
+
+    @property
+    def namespace(self) -> str:
+        return self.request.fields[NAMESPACE_FIELD].decode()
 
 
 def frame(kind: int, body: bytes) -> bytes:
@@ -69,22 +71,26 @@ def read_request(body: bytes) -> Request:
 def read_batch(body: bytes) -> Iterator[BatchRow]:
     (rows,) = unpack_from(">I", body)
     offset = 5
-    info1, namespace = 0, ""
-    names: tuple[str, ...] = ()
+    request = Request(0, 0, 0, 0, {}, [])
     for _ in range(rows):
         (index,) = unpack_from(">I", body, offset)
         digest, kind = body[offset + 4 : offset + 24], body[offset + 24]
         offset += 25
         if not kind & 0x01:  # otherwise the same as in the row before
-            info1 = body[offset]
-            offset += 3 + (1 if kind & 0x10 else 0) + (2 if kind & 0x04 else 0)
-            offset += 4 if kind & 0x08 else 0
+            info1, info2 = body[offset], body[offset + 1]
+            offset += 3 + (1 if kind & 0x10 else 0)
+            generation = ttl_s = 0
+            if kind & 0x04:
+                (generation,) = unpack_from(">H", body, offset)
+                offset += 2
+            if kind & 0x08:
+                (ttl_s,) = unpack_from(">I", body, offset)
+                offset += 4
             fields, operations = unpack_from(">HH", body, offset)
             found, offset = _read_fields(body, offset + 4, fields)
             parsed, offset = _read_operations(body, offset, operations)
-            namespace = found[NAMESPACE_FIELD].decode()
-            names = tuple(operation.name for operation in parsed)
-        yield BatchRow(index, digest, info1, namespace, names)
+            request = Request(info1, info2, generation, ttl_s, found, parsed)
+        yield BatchRow(index, digest, request)
 
 
 def reply(
@@ -118,6 +124,16 @@ def reply(
         len(bins or {}),
     )
     return header + operations
+
+
+def chosen(record: Record, request: Request) -> dict[str, Bin]:
+    """Return the bins that a read asks for."""
+    if request.info1 & NO_BIN_DATA:
+        return {}
+    if request.info1 & GET_ALL:
+        return record.bins
+    names = [operation.name for operation in request.operations]
+    return {name: record.bins[name] for name in names if name in record.bins}
 
 
 def bins_after(bins: dict[str, Bin], operations: list[Operation]) -> dict[str, Bin]:

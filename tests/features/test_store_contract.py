@@ -114,8 +114,10 @@ async def stores(
     tmp_path_factory: pytest.TempPathFactory, loading_process: ProcessPoolExecutor
 ) -> AsyncIterator[OpenedStores]:
     opened = OpenedStores(tmp_path_factory.mktemp("stores"), loading_process)
-    yield opened
-    await opened.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEATURES_AEROSPIKE_WRITE_TIMEOUT_MS", "60000")  # of a node in Python
+        yield opened
+        await opened.close()
 
 
 @pytest_asyncio.fixture(params=KINDS, loop_scope="module")

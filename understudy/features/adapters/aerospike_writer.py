@@ -1,10 +1,12 @@
-"""Writes records to Aerospike: many single puts in flight, each applied only if it is newer."""
+"""Writes records to Aerospike in batches; the server applies each only if it is later."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aerospike import exception as aerospike_errors
+from aerospike_helpers.batch import records as batch_records
+from aerospike_helpers.operations import operations as operation
 
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
@@ -13,10 +15,11 @@ from understudy.features.adapters.aerospike_client import (
     LOADS_SET,
     AerospikeOptions,
     open_client,
+    reason_of,
     reason_of_error,
 )
 from understudy.features.adapters.aerospike_keys import newest_key, place_of, record_keys
-from understudy.features.adapters.aerospike_puts import Put, is_newer, puts_of
+from understudy.features.adapters.aerospike_puts import Put, batches_of, is_newer, puts_of
 from understudy.features.decisions.entity_keys import StoreKey, check_ids
 from understudy.features.decisions.record_format import event_time_ms_of, record_format
 from understudy.features.decisions.refused_record import RefusedRecord
@@ -24,11 +27,16 @@ from understudy.features.ports import LoadMark, WriteCounts
 
 _ROWS_BIN = "rows"
 _LARGEST = "a record within the namespace's max-record-size (1 MiB by default)"
+_ROWS_PER_LIMIT = 16
+_NOT_FOUND, _TOO_BIG, _FORBIDDEN, _FILTERED_OUT = 2, 13, 22, 27
+# Not found: every value is absent, and no record exists to remove bins from.
+_ROW_ANSWERS = {0, _NOT_FOUND, _TOO_BIG, _FILTERED_OUT}
+_PARTIAL = {0, -16}  # codes of a batch whose rows carry their own results
 _Key = tuple[str, str, StoreKey | None]
 
 
 class AerospikeWriter:
-    """Puts records from several threads; a condition on the server keeps the later event."""
+    """Puts batches from several threads; a condition on the server keeps the later record."""
 
     def __init__(self, options: AerospikeOptions) -> None:
         self._options = options
@@ -40,7 +48,7 @@ class AerospikeWriter:
     def write(
         self, view: FeatureView, records: Sequence[tuple[str, bytes]], *, mark: LoadMark | None
     ) -> WriteCounts:
-        """Put each record separately, then the mark.
+        """Put all records, then the mark.
 
         Raises:
             InvalidInputError: an id does not fit the keys of the view, or another tool writes it.
@@ -49,12 +57,9 @@ class AerospikeWriter:
         check_ids(view.key, [entity_id for entity_id, _ in records])
         puts, unwritable = puts_of(view, records)
         place = place_of(self._options, view)
-        ttl_s = None if view.ttl_s is None else max(1, round(view.ttl_s))
-        share = -(-len(puts) // self._options.write_threads) or 1
-        starts = range(0, len(puts), share)
-        parts = self._executor.map(
-            lambda start: self._put_all(place, puts[start : start + share], ttl_s), starts
-        )
+        policy = {} if view.ttl_s is None else {"ttl": max(1, round(view.ttl_s))}
+        batches = batches_of(puts)
+        parts = self._executor.map(lambda batch: self._put_batch(place, batch, policy), batches)
         surpassed = len(records) - len(puts) - len(unwritable)  # by others of this write
         counts = _added([WriteCounts(0, surpassed, tuple(unwritable)), *parts])
         refused = {each.place for each in counts.refused}
@@ -110,44 +115,55 @@ class AerospikeWriter:
     def _mark_key(self, load_id: str) -> _Key:
         return (self._options.namespace, self._options.set_prefix + LOADS_SET, load_id)
 
-    def _put_all(
-        self, place: tuple[str, str], puts: Sequence[Put], ttl_s: int | None
+    def _put_batch(
+        self, place: tuple[str, str], puts: Sequence[Put], policy: Mapping[str, int]
     ) -> WriteCounts:
-        limits = {} if ttl_s is None else {"ttl": ttl_s}
-        written = older = 0
-        refused: list[RefusedRecord] = []
-        for put in puts:
-            policy = limits if put.condition is None else {**limits, "expressions": put.condition}
-            try:
-                is_written = self._put((*place, put.key), put.bins, policy)
-            except aerospike_errors.RecordTooBig:
-                read = f"the record of {put.entity_id!r}"
-                refused.append(RefusedRecord(put.index, read, _LARGEST))
-                continue
-            written += is_written
-            older += not is_written
-        return WriteCounts(written, older, tuple(refused))
+        """Put records in one request; the server applies, filters and refuses each separately."""
+        rows = batch_records.BatchRecords([_row(place, put, policy) for put in puts])
+        try:
+            self._client.batch_write(rows, self._limits(len(puts)))
+        except aerospike_errors.AerospikeError as error:
+            raise self._unavailable(error) from error
+        results = [row.result for row in rows.batch_records]
+        if failed := [result for result in results if result not in _ROW_ANSWERS]:
+            code = rows.result if rows.result not in _PARTIAL else failed[0]
+            raise UnavailableError(self._options.dependency, _why(code, policy))
+        refused = tuple(
+            RefusedRecord(put.index, f"the record of {put.entity_id!r}", _LARGEST)
+            for put, result in zip(puts, results, strict=True)
+            if result == _TOO_BIG
+        )
+        older = results.count(_FILTERED_OUT)
+        return WriteCounts(len(results) - older - len(refused), older, refused)
 
-    def _put(self, key: _Key, bins: dict[str, Any], policy: dict[str, Any]) -> bool:
+    def _limits(self, rows: int) -> dict[str, int]:
+        """Return the time limits of a batch: a server under load applies its rows one by one."""
+        total_ms = self._options.write_timeout_ms * -(-rows // _ROWS_PER_LIMIT)
+        return {"total_timeout": total_ms, "socket_timeout": total_ms // 2}
+
+    def _put(self, key: _Key, bins: dict[str, Any], policy: dict[str, Any]) -> None:
+        """Put one record, unless its condition fails: then a later one is there."""
         try:
             self._client.put(key, bins, policy=policy)
         except aerospike_errors.FilteredOut:
-            return False
-        except aerospike_errors.RecordNotFound:
-            return True  # every value is absent, and no record exists to remove bins from
-        except aerospike_errors.RecordTooBig:
-            raise  # the record is at fault, not the server
-        except aerospike_errors.ForbiddenError as error:
-            why = "forbidden"
-            if "ttl" in policy:
-                why += "; a time to live needs nsup-period above 0 in the namespace"
-            raise UnavailableError(self._options.dependency, why) from error
+            return
         except aerospike_errors.AerospikeError as error:
             raise self._unavailable(error) from error
-        return True
 
     def _unavailable(self, error: aerospike_errors.AerospikeError) -> UnavailableError:
         return UnavailableError(self._options.dependency, reason_of_error(error))
+
+
+def _row(place: tuple[str, str], put: Put, policy: Mapping[str, int]) -> Any:
+    operations = [operation.write(name, value) for name, value in put.bins.items()]
+    conditional = policy if put.condition is None else {**policy, "expressions": put.condition}
+    return batch_records.Write((*place, put.key), operations, policy=conditional)
+
+
+def _why(code: int, policy: Mapping[str, int]) -> str:
+    if code == _FORBIDDEN and "ttl" in policy:
+        return "forbidden; a time to live needs nsup-period above 0 in the namespace"
+    return reason_of(code)
 
 
 def _added(parts: Sequence[WriteCounts]) -> WriteCounts:
