@@ -35,6 +35,7 @@ class Operator:
     def __init__(self, registry: RegistryClient, router_state: Path) -> None:
         self._registry = registry
         self._router_state = router_state
+        self._revision = 0  # the demo begins with an empty registry
 
     async def check(
         self, artifact: Path, record: dict[str, Any], view: FeatureView
@@ -62,8 +63,13 @@ class Operator:
     async def change(self, change: Change, *, reason: str) -> int:
         """Create the next revision; return its number."""
         answer = await asyncio.to_thread(
-            self._registry.change, MODEL, change, reason=f"demo: {reason}"
+            self._registry.change,
+            MODEL,
+            change,
+            reason=f"demo: {reason}",
+            expect_revision=self._revision,
         )
+        self._revision = answer.revision
         return answer.revision
 
     async def until_settled(self, revision: int) -> None:

@@ -131,14 +131,14 @@ def check(
 
 @app.command("list")
 def list_(
-    model: AnyModel = "",
+    model: AnyModel = None,
     registry: Registry = DEFAULT_REGISTRY,
     output: Output = Format.TABLE,
 ) -> None:
     """List versions with their parts."""
     with RegistryClient(registry) as client:
-        found = client.list_versions(model or None)
-        print_versions(found, client.get_status(model or None), output)
+        found = client.list_versions(model)
+        print_versions(found, client.get_status(model), output)
 
 
 @app.command()
@@ -196,24 +196,24 @@ def history(
 
 @app.command()
 def status(
-    model: AnyModel = "",
+    model: AnyModel = None,
     registry: Registry = DEFAULT_REGISTRY,
     output: Output = Format.TABLE,
 ) -> None:
     """Show the declared state next to the reports of hosts and routers."""
     with RegistryClient(registry) as client:
-        print_status(client.get_status(model or None), output)
+        print_status(client.get_status(model), output)
 
 
 @app.command()
 def audit(
-    model: AnyModel = "",
+    model: AnyModel = None,
     registry: Registry = DEFAULT_REGISTRY,
     output: Output = Format.TABLE,
 ) -> None:
     """List all changes with actor, time and reason; fails if the log was tampered with."""
     with RegistryClient(registry) as client:
-        response = client.list_audit(model or None)
+        response = client.list_audit(model)
         print_audit(response, output)
         if not response.chain_intact:
             broken = [CheckFailedError(f"audit log: {fault}") for fault in response.faults]

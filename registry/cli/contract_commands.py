@@ -1,12 +1,14 @@
 """`understudy registry contract`: show the request contract, or change it on purpose."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from registry.cli.contract_output import print_contract, print_contract_change
+from registry.cli.expected_revision import confirmed_revision
 from registry.cli.make_change import report_change
 from registry.cli.options import Actor, DryRun, Expect, Model, Registry, Wait
 from registry.decisions.refused_requests import Counted
@@ -18,6 +20,7 @@ from understudy.domain.request_contract import ContractChange
 from understudy.domain.versions import checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.output_option import Format, Output
+from understudy.runtime.terminal.screen import Screen
 
 app = typer.Typer()
 Names = list[str]
@@ -77,8 +80,10 @@ def contract(
         counted = None if logs is None else _count(logs, name, response)
         if not dry_run:
             _check(counted, refuse_callers=refuse_callers)
-            # The revision that was counted for, or none.
-            expected = response.before.revision
+            planned, expected = response, expect_revision
+            if expected is None:
+                show = partial(print_contract_change, counted=counted)
+                expected = confirmed_revision(lambda: planned, show)
             response = client.change(
                 name, ChangeContract(change), reason=reason, expect_revision=expected
             )
@@ -87,7 +92,7 @@ def contract(
             response,
             output,
             wait=wait,
-            print_table=lambda: print_contract_change(response, counted),
+            print_table=lambda: print_contract_change(response, Screen(), counted),
             more={"logged_requests": None if counted is None else asdict(counted)},
         )
 

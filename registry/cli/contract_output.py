@@ -25,9 +25,11 @@ def print_contract(deployment: pb.Deployment, output: Format) -> None:
     screen.table(("part", "names"), contract_rows(deployment.contract, most_names=None))
 
 
-def print_contract_change(response: pb.ChangeDeploymentResponse, counted: Counted | None) -> None:
+def print_contract_change(
+    response: pb.ChangeDeploymentResponse, screen: Screen, counted: Counted | None
+) -> None:
     """Print both contracts and the logged requests that the new one refuses, for people."""
-    before, after, screen = response.before, response.after, Screen()
+    before, after = response.before, response.after
     verb = "" if response.applied else " would be"
     screen.say(f"{after.model}: revision {before.revision} ->{verb} revision {after.revision}")
     both = zip(contract_rows(before.contract), contract_rows(after.contract), strict=True)

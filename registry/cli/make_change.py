@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from registry.cli.await_effect import (
     Effect,
@@ -9,6 +10,7 @@ from registry.cli.await_effect import (
     awaited_change,
     looking_at,
 )
+from registry.cli.expected_revision import confirmed_revision
 from registry.cli.output import print_change
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import Change, Rollback
@@ -40,20 +42,22 @@ def make_change(model: str, change: Change, how: ChangeOptions) -> None:
         UnderstudyError: see `RegistryClient.change`.
     """
     with RegistryClient(how.registry, actor=how.actor) as client:
-        response = client.change(
-            model,
-            change,
-            reason=how.reason,
-            dry_run=how.dry_run,
-            expect_revision=how.expect_revision,
-        )
         is_rollback = isinstance(change, Rollback)
+        expected = how.expect_revision
+        if expected is None and not how.dry_run:
+            expected = confirmed_revision(
+                lambda: client.change(model, change, reason=how.reason, dry_run=True),
+                partial(print_change, is_rollback=is_rollback),
+            )
+        response = client.change(
+            model, change, reason=how.reason, dry_run=how.dry_run, expect_revision=expected
+        )
         report_change(
             client,
             response,
             how.output,
             wait=how.wait,
-            print_table=lambda: print_change(response, is_rollback=is_rollback),
+            print_table=lambda: print_change(response, Screen(), is_rollback=is_rollback),
         )
 
 

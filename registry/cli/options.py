@@ -14,13 +14,17 @@ Reason = Annotated[str, typer.Option("--reason", help="why; goes to the audit lo
 DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would change, change nothing")]
 Expect = Annotated[
     int | None,
-    typer.Option("--expect-revision", min=0, help="refuse unless this is the current revision"),
+    typer.Option(
+        "--expect-revision",
+        min=0,
+        help="refuse unless this is the current revision; 0: never deployed [a terminal asks]",
+    ),
 ]
 Wait = Annotated[
     bool,
     typer.Option("--wait/--no-wait", help="wait until routers and hosts act on it, at most 60 s"),
 ]
 Model = Annotated[str, typer.Argument(help="name of the model")]
-AnyModel = Annotated[str, typer.Argument(help="name of the model [all]")]
+AnyModel = Annotated[str | None, typer.Argument(help="name of the model [all]")]
 ModelOrVersion = Annotated[str, typer.Argument(help="MODEL, or MODEL@NUMBER without a version")]
 Number = Annotated[str | None, typer.Argument(help="version: 7 or MODEL@7")]

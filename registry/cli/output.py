@@ -42,9 +42,11 @@ def print_report(
         screen.say("complete: the gate finds nothing; nothing was registered")
 
 
-def print_change(response: pb.ChangeDeploymentResponse, *, is_rollback: bool) -> None:
+def print_change(
+    response: pb.ChangeDeploymentResponse, screen: Screen, *, is_rollback: bool
+) -> None:
     """Print a change of a deployment as a table."""
-    before, after, screen = response.before, response.after, Screen()
+    before, after = response.before, response.after
     current = f"revision {before.revision}" if response.HasField("before") else "not deployed"
     verb = "" if response.applied else " would be"
     if not response.HasField("after"):

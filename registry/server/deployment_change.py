@@ -72,6 +72,7 @@ def changed_to_wire(changed: Changed) -> pb.ChangeDeploymentResponse:
         after=_deployed(changed.after),
         applied=changed.applied,
         revision=changed.after.revision,
+        from_revision=changed.from_revision,
     )
 
 

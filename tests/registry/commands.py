@@ -1,6 +1,7 @@
 """A registry process, and the operators' commands against it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,9 +14,17 @@ from typer.testing import CliRunner, Result
 from registry.cli.commands import app
 from tests.registry.operator import LIMIT_S
 from tests.registry.samples import VIEW, trained
+from understudy.control.client import RegistryClient
+from understudy.domain.errors import UnderstudyError
 from understudy.runtime.exit_codes import OK
 
 REASON = ("--reason", "a test")
+CHANGES = frozenset(
+    {
+        *("deploy", "shadow", "canary", "promote", "rollback", "undeploy"),
+        *("fallback", "threshold", "rules", "contract"),
+    }
+)
 
 
 def start(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
@@ -39,7 +48,20 @@ def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
 
 
 def command(*words: str) -> Result:
+    """Run a command; a change is bound to the current revision, as after a look at the status."""
+    is_bound = {"--dry-run", "--list", "--expect-revision"} & {*words}
+    if words[0] in CHANGES and "--reason" in words and not is_bound:
+        words = (*words, "--expect-revision", str(current_revision(words[1])))
     return CliRunner().invoke(app, words)
+
+
+def current_revision(text: str) -> int:
+    """Return the number of the newest revision, 0 if there is none."""
+    with RegistryClient(os.environ.get("UNDERSTUDY_REGISTRY", "127.0.0.1:1")) as client:
+        try:
+            return client.list_revisions(text.partition("@")[0])[-1].deployment.revision
+        except UnderstudyError:
+            return 0  # the command will report it
 
 
 def json_of(*words: str) -> Any:

@@ -57,7 +57,7 @@ class RegistryClient:
             target, options=[("grpc.max_receive_message_length", 64 << 20)]
         )
         self._stub = registry_pb2_grpc.RegistryServiceStub(self._channel)
-        self._metadata = ((ACTOR_KEY, actor or default_actor()),)
+        self._metadata = ((ACTOR_KEY, default_actor() if actor is None else actor),)
 
     def __enter__(self) -> Self:
         return self

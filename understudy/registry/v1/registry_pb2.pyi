@@ -1577,10 +1577,13 @@ class ChangeDeploymentResponse(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     APPLIED_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    FROM_REVISION_FIELD_NUMBER: _builtins.int
     applied: _builtins.bool
     """True: the change was made. False: it was a dry run."""
     revision: _builtins.int
     """Number of the revision that the change makes, also if it ends the deployment."""
+    from_revision: _builtins.int
+    """Number of the revision before it, also if that ended the deployment; 0: never deployed."""
     @_builtins.property
     def before(self) -> Global___Deployment:
         """Deployment before the change. Not set: the model was not deployed."""
@@ -1598,10 +1601,11 @@ class ChangeDeploymentResponse(_message.Message):
         after: Global___Deployment | None = ...,
         applied: _builtins.bool = ...,
         revision: _builtins.int = ...,
+        from_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "applied", b"applied", "before", b"before", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "applied", b"applied", "before", b"before", "from_revision", b"from_revision", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
