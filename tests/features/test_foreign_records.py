@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 
+import psutil
 import pytest
 import structlog
 from hypothesis import given
@@ -15,7 +17,7 @@ from tests.features.builders import a_record, a_view, floats
 from tests.features.poison import LATIN_1, TEXT, put_bins
 from tests.router.samples import MODEL, UTC_S, VIEW, deployment, spec
 from tests.router.world import open_world
-from tests.stack.waiting import until
+from tests.stack.waiting import until, until_gone
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
 from understudy.domain.logged_ids import IdForm, LoggedIds
@@ -128,6 +130,53 @@ async def test_an_id_is_read_again_once_its_record_is_mended(
 
     await until_put_aside(store, 0)
     assert await found(store, ["u7"]) == [JOHN]
+
+
+@pytest.mark.fault
+async def test_with_a_spare_reader_a_foreign_record_costs_one_read(node: AerospikeNode) -> None:
+    poison(node, "u7")
+    async with reading_process(
+        node.url, READER, options_of(node), lambda: None, puts_aside=True, spare_after_s=0.0
+    ) as store:
+
+        async def has_spare() -> bool:
+            return store.counters()["spare_readers"] == 1
+
+        await until(has_spare)
+        with pytest.raises(UnavailableError):
+            await store.read([ViewRead(PEOPLE, ["u7"])], timeout_s=WAIT_S)
+
+        at_once = await store.read([ViewRead(PEOPLE, ["u8", "u7"])], timeout_s=WAIT_S)
+
+        assert at_once == [[JOHN, UNANSWERED]], "it is read without a wait, but for the suspect"
+        await until(has_spare)
+        assert store.counters()["reader_restarts"] == 1
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("is_used", [True, False])
+async def test_a_killed_reader_of_two_costs_no_later_read(
+    node: AerospikeNode, *, is_used: bool
+) -> None:
+    async with reading_process(
+        node.url, READER, options_of(node), lambda: None, puts_aside=True, spare_after_s=0.0
+    ) as store:
+
+        async def has_spare() -> bool:
+            return store.counters()["spare_readers"] == 1
+
+        await until(has_spare)
+        readers = [each for each in psutil.Process().children() if node.url in each.cmdline()]
+        first, second = sorted(readers, key=psutil.Process.create_time)
+        killed = first if is_used else second
+        killed.kill()
+        await until_gone([killed.pid])
+        if is_used:  # its end is noticed by a read at the latest
+            with suppress(UnavailableError):
+                await store.read([ViewRead(PEOPLE, ["u1"])], timeout_s=WAIT_S)
+
+        assert await store.read([ViewRead(PEOPLE, ["u8"])], timeout_s=WAIT_S) == [[JOHN]]
+        assert not store.troubles()
 
 
 @pytest.mark.fault

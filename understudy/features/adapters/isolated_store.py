@@ -5,25 +5,26 @@ tried again when its file has changed, and from time to time.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
 from understudy.domain.logged_ids import LoggedIds
-from understudy.domain.progress import Patience, Wait
 from understudy.domain.restarts import RestartPolicy
 from understudy.features.adapters.prober import Prober
 from understudy.features.adapters.quarantine import AGAIN_AFTER_S, Quarantine
 from understudy.features.adapters.reader_connection import ReaderConnection
 from understudy.features.adapters.reader_process import ReaderProcess, ReaderProgram
+from understudy.features.adapters.reader_watch import ReaderWatch
 from understudy.features.adapters.reader_wire import Asked, Told, unpacked_records
 from understudy.features.adapters.store_log import NoLog, StoreLog
 from understudy.features.adapters.withheld_ids import WithheldIds, with_unanswered
 from understudy.features.ports import ViewRead
-from understudy.runtime.supervision.cpu_time import cpu_s_of_tree
 from understudy.runtime.supervision.keeper import Care, Keeper
 from understudy.runtime.unless_stopped import unless_stopped
 
@@ -32,9 +33,7 @@ _CARE = Care(
     kill_after_s=1.0,
 )
 _OPENING_LIMIT_S = 10.0  # then its user starts without it
-_LOOK_EVERY_S = 1.0
-_LOOK_LIMIT_S = 2.0
-_MOST_MISSES = 3  # then it is hung, and replaced
+_SPARE_AFTER_S = 10.0
 _MOST_VIEWS = 4096  # known to one reader; then a new one takes its place
 
 
@@ -49,6 +48,7 @@ async def reading_process(
     ids: LoggedIds | None = None,
     puts_aside: bool = False,
     again_after_s: float = AGAIN_AFTER_S,
+    spare_after_s: float = _SPARE_AFTER_S,
 ) -> AsyncIterator["IsolatedStore"]:
     """Run a reader of the store at `url` while the block runs.
 
@@ -59,8 +59,10 @@ async def reading_process(
         signature: changes when a store that could not be opened is worth another try.
         log: receives faults; None if they are only of interest to reads.
         ids: the rule by which `log` contains ids; None if it contains none.
-        puts_aside: find the ids whose records end the reader, and read them no more.
+        puts_aside: find the ids whose records end the reader, and read them no more. A spare reader
+            takes the place of one that ends: no record damages the store itself.
         again_after_s: the interval between trials of ids put aside.
+        spare_after_s: delay of the spare's start, so that it does not compete with other starts.
     """
     stop = asyncio.Event()
     program = ReaderProgram(module, url, opening)
@@ -70,7 +72,7 @@ async def reading_process(
         if puts_aside
         else None
     )
-    store = IsolatedStore(url, heard, quarantine)
+    store = IsolatedStore(url, heard, quarantine, spare_after_s=spare_after_s)
     keeping = asyncio.ensure_future(store.keep(program, signature, stop))
     try:
         await store.settled()
@@ -80,22 +82,35 @@ async def reading_process(
         await keeping
 
 
+@dataclass(frozen=True, slots=True)
+class _Spare:
+    """A reader whose store is open, and that is not used."""
+
+    process: ReaderProcess
+    connection: ReaderConnection
+    note: str  # of its store; "" if that is well
+
+
 class IsolatedStore:
     """Sends reads to the reader; while there is none, every read is unavailable."""
 
     inline = False
 
-    def __init__(self, url: str, log: StoreLog, quarantine: Quarantine | None) -> None:
+    def __init__(
+        self, url: str, log: StoreLog, quarantine: Quarantine | None, *, spare_after_s: float
+    ) -> None:
         self._url = url
         self._log = log
         self._quarantine = quarantine
         self._withheld = WithheldIds() if quarantine is None else quarantine.withheld
         self._dependency = f"feature store {url}"
         self._connection: ReaderConnection | None = None
-        self._process: ReaderProcess | None = None
+        self._processes: list[ReaderProcess] = []
+        self._used: ReaderProcess | None = None
+        self._spare: _Spare | None = None
+        self._spare_after_s = spare_after_s
         self._trouble = "its reader has not started"
         self._is_settled = asyncio.Event()
-        self._opening: tuple[int, Wait] | None = None  # pid of a reader that is opening the store
         self._counters: Mapping[str, int] = {}
         self._views: dict[FeatureView, int] = {}
         self._known: dict[int, tuple[FeatureView, int]] = {}  # by id: hashing a view is slow
@@ -103,13 +118,30 @@ class IsolatedStore:
     async def keep(
         self, program: ReaderProgram, signature: Callable[[], Hashable], stop: asyncio.Event
     ) -> None:
-        """Keep a reader running until `stop` is set."""
-        self._process = ReaderProcess(program, self, signature)
+        """Keep a reader running until `stop` is set, and a spare one if records can end readers."""
+
+        def kept() -> ReaderProcess:
+            self._processes.append(ReaderProcess(program, self, signature))
+            return self._processes[-1]
+
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(Keeper(self._process, _CARE, stop).run())
-            tasks.create_task(self._look(stop))
+            tasks.create_task(self._keep(kept(), stop))
             if self._quarantine is not None:
                 tasks.create_task(self._quarantine.run(stop))
+                await self._is_settled.wait()
+                await unless_stopped(stop, asyncio.sleep(self._spare_after_s))
+                tasks.create_task(self._keep(kept(), stop))
+
+    async def _keep(self, process: ReaderProcess, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(Keeper(process, _CARE, stop).run())
+            watch = ReaderWatch(process, partial(self._is_told, process))
+            tasks.create_task(watch.run(stop))
+
+    def _is_told(self, process: ReaderProcess, condition: dict[str, Any]) -> None:
+        if process is self._used:
+            self._counters = condition["counters"]
+            self.troubled(condition["note"])
 
     async def settled(self) -> None:
         """Return when the store is open, is known to be unusable, or has taken too long."""
@@ -139,10 +171,10 @@ class IsolatedStore:
         raise NotImplementedError("it is not inline")
 
     def counters(self) -> Mapping[str, int]:
-        restarts = self._process.starts - 1 if self._process is not None else 0
         return {
             **self._counters,
-            "reader_restarts": max(0, restarts),
+            "reader_restarts": sum(max(0, each.starts - 1) for each in self._processes),
+            "spare_readers": int(self._spare is not None),
             "ids_put_aside": len(self._withheld),
         }
 
@@ -164,27 +196,41 @@ class IsolatedStore:
     async def close(self) -> None:
         """Do nothing: `reading_process` ends the reader."""
 
-    def opened(self, connection: ReaderConnection, note: str) -> None:
-        """Use a reader whose store is open."""
+    def opened(self, process: ReaderProcess, connection: ReaderConnection, note: str) -> None:
+        """Use a reader whose store is open; while another one is used, it is the spare."""
+        if self._used is not None:
+            self._spare = _Spare(process, connection, note)
+            return
         self._views.clear()
         self._known.clear()
-        self._connection = connection
+        self._used, self._connection = process, connection
         self.troubled(note)
 
-    def lost(self, why: str) -> None:
-        """Stop using the reader. Of the reads that it leaves unanswered one may have ended it."""
+    def lost(self, process: ReaderProcess, why: str) -> None:
+        """Stop using a reader; the spare takes its place at once.
+
+        Of the reads that it leaves unanswered one may have ended it.
+        """
+        if self._spare is not None and self._spare.process is process:
+            self._spare = None
+        if self._used not in {None, process}:
+            return
         if self._quarantine is not None and self._connection is not None:
             self._quarantine.suspect(self._connection.unanswered_reads())
-        self._connection = None
-        self.troubled(why)
+        self._used = self._connection = None
+        if (spare := self._spare) is None:
+            self.troubled(why)
+            return
+        self._spare = None
+        self.opened(spare.process, spare.connection, spare.note)
 
-    def told(self, told: Told, body: bytes) -> None:
+    def told(self, process: ReaderProcess, told: Told, body: bytes) -> None:
         """Receive a message that belongs to no read."""
         text = body.decode(errors="replace")
         if told is Told.FAILED:
             self._log.error("feature_reader_failed", store=self._url, why=text)
         elif told is Told.UNUSABLE:
-            self.lost(text)
+            self.lost(process, text)
 
     def ended(self, why: str, again_s: float) -> None:
         """Report a reader that will be restarted."""
@@ -223,42 +269,3 @@ class IsolatedStore:
             self._known.clear()
         self._known[id(view)] = (view, number)  # kept, so that the id is not used again
         return number
-
-    async def _look(self, stop: asyncio.Event) -> None:
-        """Ask the reader how it is, and end one that does not answer."""
-        misses = 0
-        while not stop.is_set():
-            await unless_stopped(stop, asyncio.sleep(_LOOK_EVERY_S))
-            connection = self._connection
-            if connection is None:
-                misses = 0
-                self._look_at_opening()
-                continue
-            try:
-                body = await connection.ask(Asked.CONDITION, None, timeout_s=_LOOK_LIMIT_S)
-            except UnavailableError:
-                misses += 1
-            else:
-                misses = 0
-                condition = json.loads(body)
-                self._counters = condition["counters"]
-                self.troubled(condition["note"])
-            if misses >= _MOST_MISSES and self._process is not None:
-                self._process.kill("it does not answer")
-                misses = 0
-
-    def _look_at_opening(self) -> None:
-        """End a reader that makes no progress in opening its store."""
-        process = self._process
-        pid = None if process is None else process.opening_pid
-        if process is None or pid is None:
-            self._opening = None
-            return
-        now_s = asyncio.get_running_loop().time()
-        known, wait = self._opening or (None, None)
-        if wait is None or known != pid:
-            wait = Wait(Patience(), now_s)
-        wait = wait.after_look(now_s, cpu_s=cpu_s_of_tree(pid))
-        self._opening = (pid, wait)
-        if wait.given_up:
-            process.kill(f"it did not open the store: {wait.given_up}")

@@ -30,11 +30,11 @@ class ReaderProgram:
 class ReaderUser(Protocol):
     """The side that reads."""
 
-    def opened(self, connection: ReaderConnection, note: str) -> None: ...
+    def opened(self, process: "ReaderProcess", connection: ReaderConnection, note: str) -> None: ...
 
-    def lost(self, why: str) -> None: ...
+    def lost(self, process: "ReaderProcess", why: str) -> None: ...
 
-    def told(self, told: Told, body: bytes) -> None: ...
+    def told(self, process: "ReaderProcess", told: Told, body: bytes) -> None: ...
 
     def ended(self, why: str, again_s: float) -> None: ...
 
@@ -78,6 +78,11 @@ class ReaderProcess(Kept):
             return None
         return self._child.pid
 
+    @property
+    def open_connection(self) -> ReaderConnection | None:
+        """The connection to a reader whose store is open; None if there is none."""
+        return self._connection if self._was_open else None
+
     def kill(self, why: str) -> None:
         """End the process, which is then restarted."""
         self._why = why
@@ -94,14 +99,14 @@ class ReaderProcess(Kept):
         why = self._why or f"its reader {ending.why}"
         if not self._was_open and not self._why:
             why += " while it opened the store"
-        self._user.lost(why)
+        self._user.lost(self, why)
         return Ending(why, ending.exit_code, refused=not self._was_open)
 
     def starts_again(self, ending: Ending, plan: Restart) -> None:
         self._user.ended(ending.why, plan.after_s)
 
     def starts_later(self, why: str, plan: Restart) -> None:  # noqa: ARG002 - it is soon
-        self._user.lost(why)
+        self._user.lost(self, why)
 
     async def rests(self, ending: Ending, given_up: GiveUp | None) -> bool:  # noqa: ARG002 - already told
         """Return when the store is worth another try, or on a stop."""
@@ -118,16 +123,16 @@ class ReaderProcess(Kept):
 
     def _lost(self) -> None:
         if not self._stop.is_set():
-            self._user.lost(self._why or "its reader has ended")
+            self._user.lost(self, self._why or "its reader has ended")
 
     def _told(self, told: Told, body: bytes) -> None:
         if told is Told.READY and self._connection is not None:
             self._was_open = True
-            self._user.opened(self._connection, body.decode(errors="replace"))
+            self._user.opened(self, self._connection, body.decode(errors="replace"))
             return
         if told is Told.UNUSABLE:
             self._why = body.decode(errors="replace")
-        self._user.told(told, body)
+        self._user.told(self, told, body)
 
 
 async def start_reader(program: ReaderProgram, connection: ReaderConnection) -> Child:
