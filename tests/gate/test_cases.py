@@ -6,7 +6,7 @@ ONNX Runtime for the same row alone. Ensembles are cut to eight trees.
 
 import json
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copy
@@ -17,6 +17,8 @@ import onnx
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
+from skl2onnx import to_onnx
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from scorer.decisions.run_place import RunPlace
 from scorer.server.load_model import load_model
@@ -37,7 +39,9 @@ from understudy.gate.submission import Submission, Surroundings
 from understudy.gate.trial import trial_of_record
 from understudy.gate.try_version import try_version
 from understudy.provenance.artifact_facts import artifact_facts, feature_facts
-from understudy.provenance.capture import write_golden
+from understudy.provenance.capture import producer_of, write_golden
+from understudy.provenance.environment_facts import environment_facts
+from understudy.provenance.forests import mend_missing
 from understudy.provenance.zipmap import take_off_zipmap
 
 CASES = Path(__file__).parent / "cases"
@@ -67,6 +71,8 @@ class Case:
     def record(self) -> dict[str, Any]:
         record = deepcopy(trained().record)
         record["artifact"] = artifact_facts(self.folder, 1e-5, joins_rows=self.joins_rows)
+        record["environment"] = environment_facts(None, **producer_of(self.folder / "model.onnx"))
+        record["environment"]["lockfile_sha256"] = "ab" * 32
         record["features"] = feature_facts(
             self.columns, self.views, self.folder, dict(self.column_inputs)
         )
@@ -276,3 +282,46 @@ async def test_wide_inputs_of_two_datatypes_register_and_score(tmp_path: Path) -
     ]
     (scores,) = served(case, features)
     assert np.array_equal(scores, alone(case, "prob"))
+
+
+def test_a_forest_that_sends_missing_values_wrongly_needs_defaults(tmp_path: Path) -> None:
+    case = case_of("forest_nan", tmp_path)
+    write_golden(case.folder, case.rows)
+
+    (finding,) = case.judged(ScoreOutput("probabilities", 1))
+
+    assert finding.startswith("features.columns: read no default for")
+    assert "mend_missing" in finding
+    wrong = alone(case, "probabilities")[:, 1] - np.load(CASES / "forest_nan" / "ref.npy")
+    assert np.abs(wrong).max() > 0.1
+
+    view = replace(
+        case.views[0],
+        features=tuple(replace(feature, default=0.0) for feature in case.views[0].features),
+    )
+    assert replace(case, views=(view,)).judged(ScoreOutput("probabilities", 1)) == []
+
+
+@pytest.mark.parametrize("kind", [RandomForestClassifier, ExtraTreesClassifier])
+def test_a_mended_forest_agrees_with_scikit_learn_on_missing_values(
+    kind: Any, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(5)
+    x = random.normal(size=(300, 6)).astype(np.float32)
+    y = (x[:, 0] + x[:, 1] ** 2 > 1).astype(int)
+    x[random.random(x.shape) < 0.15] = np.nan
+    model = kind(8, max_depth=5, random_state=0, n_jobs=1).fit(x, y)
+    case = case_of("forest_nan", tmp_path)
+    file = case.folder / "model.onnx"
+    onnx.save(to_onnx(model, x[:1], options={"zipmap": False}, target_opset=18), file)
+    case = replace(case, rows={"X": x[:64]})
+
+    def apart() -> float:
+        given = model.predict_proba(x[:64])[:, 1] - alone(case, "probabilities")[:, 1]
+        return float(np.abs(given).max())
+
+    assert apart() > 0.05
+    assert mend_missing(file, model) > 0
+    assert apart() < 1e-6
+    write_golden(case.folder, case.rows)
+    assert case.judged(ScoreOutput("probabilities", 1)) == []

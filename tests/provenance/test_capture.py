@@ -24,9 +24,10 @@ from understudy.provenance.artifact_facts import artifact_facts
 from understudy.provenance.capture import compare_with_champion, conversion_facts
 from understudy.provenance.code_facts import InstalledCode, code_source
 from understudy.provenance.content import content_of
-from understudy.provenance.environment_facts import environment_facts
+from understudy.provenance.environment_facts import environment_facts, installed
 from understudy.provenance.estimator_facts import parameter_facts, seed_facts
 from understudy.provenance.metrics import auc_interval, classifier_metrics, mean_interval
+from understudy.provenance.producer import UNNAMED, names_producer
 from understudy.runtime.distribution import SERVING
 
 US = InstalledCode(SERVING, ("understudy.domain",))
@@ -199,8 +200,57 @@ def test_the_environment_describes_this_process(tmp_path: Path) -> None:
 
     assert facts["lockfile_sha256"] is None
     assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert set(facts["packages"]) >= {"numpy", "onnxruntime"}
-    assert facts["converter"]["version"]
+    assert set(facts["packages"]) >= {"numpy", "onnxruntime", "pytest"}
+    assert "lightgbm" not in facts["packages"], "it has not been imported"
+    assert facts["converter"] == {"name": UNNAMED, "version": UNNAMED}
+
+
+@pytest.mark.parametrize(
+    ("producer", "written", "converter", "package"),
+    [
+        ("skl2onnx", "1.20.0", "1.20.0", ("skl2onnx", "1.20.0")),
+        ("OnnxMLTools", "1.16.0", "1.16.0", ("onnxmltools", "1.16.0")),
+        ("pytorch", "2.9.0", "2.9.0", ("torch", "2.9.0")),
+        ("CatBoost", "Git info:\n Branch: tags/v1.2.10\n Rev 9", "1.2.10", ("catboost", "1.2.10")),
+    ],
+)
+def test_the_converter_is_the_one_that_the_file_names(
+    producer: str, written: str, converter: str, package: tuple[str, str]
+) -> None:
+    facts = environment_facts(None, producer=producer, producer_version=written)
+
+    assert facts["converter"] == {"name": producer, "version": converter}
+    assert package in facts["packages"].items()
+
+
+def test_a_text_without_a_version_gives_that_of_the_installed_package() -> None:
+    def version(producer: str) -> object:
+        facts = environment_facts(None, producer=producer, producer_version="Git info: b1")
+        return facts["converter"]["version"]
+
+    assert version("absent") == ""
+    assert version("skl2onnx") == installed("skl2onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "producer", "is_named"),
+    [
+        ("skl2onnx", "1.20.0", "skl2onnx 1.20.0", True),
+        ("skl2onnx", "1.20.0", "OnnxMLTools 1.16.0", False),
+        ("onnxmltools", "1.16.0", "OnnxMLTools 1.16.0", True),
+        ("OnnxMLTools", "1.1", "OnnxMLTools 1.16.0", False),
+        ("torch", "2.9.0", "pytorch 2.9.0", True),
+        ("CatBoost", "1.2.10", "CatBoost Git info: Branch: tags/v1.2.10", True),
+        ("CatBoost", "1.2.1", "CatBoost Git info: Branch: tags/v1.2.10", False),
+        ("anything", "1", UNNAMED, True),
+        ("mine", UNNAMED, "mine", True),
+        ("mine", UNNAMED, "mine 2", False),
+    ],
+)
+def test_a_converter_is_compared_with_the_producer_in_the_file(
+    name: str, version: str, producer: str, is_named: bool
+) -> None:
+    assert names_producer(name, version, producer) == is_named
 
 
 def scored(random: np.random.Generator, n: int = 60) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from understudy.domain.canonical import canonical_json, digest_of_text
 from understudy.domain.versions import artifact_digest
 from understudy.gate.artifact_checks import artifact_findings
+from understudy.gate.fact_checks import fact_findings
 from understudy.gate.feature_checks import feature_findings
 from understudy.gate.record_checks import record_findings
 from understudy.gate.submission import Submission, Surroundings
@@ -34,6 +35,7 @@ def examine(submission: Submission, around: Surroundings) -> GateReport:
         *record_findings(read.groups, around, submission.model),
         *artifact_findings(submission, read.groups.get("artifact")),
         *feature_findings(submission, read.groups.get("features"), around.view_digests),
+        *fact_findings(read.groups, submission.inspection),
     ]
     text = canonical_json(read.values) if read.values is not None else ""
     return GateReport(

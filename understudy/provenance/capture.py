@@ -22,11 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.domain.features import FeatureView
+from understudy.domain.versions import MODEL_FILE
 from understudy.provenance.artifact_facts import artifact_facts, feature_facts
 from understudy.provenance.code_facts import InstalledCode, code_source
 from understudy.provenance.content import content_of
 from understudy.provenance.environment_facts import environment_facts
 from understudy.provenance.estimator_facts import parameter_facts, seed_facts
+from understudy.provenance.producer import UNNAMED
 from understudy.provenance.record import SCHEMA_VERSION
 
 FROM_SCRATCH = "from scratch"
@@ -120,6 +122,17 @@ def compare_with_champion(
     }
 
 
+def producer_of(model_file: Path) -> dict[str, str]:
+    """Return `producer` and `producer_version` as a model names them, for `environment_facts`."""
+    import onnx  # noqa: PLC0415 - callers that register no model need not have it
+
+    model = onnx.load(model_file, load_external_data=False)
+    return {
+        "producer": model.producer_name or UNNAMED,
+        "producer_version": model.producer_version or UNNAMED,
+    }
+
+
 def write_golden(
     artifact_dir: Path, inputs: Mapping[str, NDArray[Any]], *, joins_rows: bool = True
 ) -> None:
@@ -203,7 +216,7 @@ def capture_provenance(
         "features": feature_facts(feature_set, views, artifact_dir, column_inputs),
         "parameters": parameter_facts(estimator),
         "seeds": seed_facts(estimator, dict(seeds or {})),
-        "environment": environment_facts(lockfile),
+        "environment": environment_facts(lockfile, **producer_of(artifact_dir / MODEL_FILE)),
         "run": {
             "id": run.id,
             "builder": run.builder,

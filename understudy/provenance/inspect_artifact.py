@@ -22,8 +22,10 @@ from understudy.artifact.session_options import SessionOptions
 from understudy.domain.errors import Fault, InvalidInputError, OverloadedError, UnderstudyError
 from understudy.domain.versions import MODEL_FILE, TensorSpec
 from understudy.provenance.findings import Finding
+from understudy.provenance.forests import sends_missing_right
 from understudy.provenance.inspection import Inspection
 from understudy.provenance.operators import Name, operator_faults
+from understudy.provenance.producer import written_producer
 from understudy.provenance.record import Tensor
 
 TOO_LARGE = Finding(
@@ -78,7 +80,8 @@ class _Observed(Witness):
         self.facts |= {
             "opsets": {entry.domain: entry.version for entry in parsed.opset_import},
             "ir_version": parsed.ir_version,
-            "producer": f"{parsed.producer_name} {parsed.producer_version}".strip(),
+            "producer": written_producer(parsed.producer_name, parsed.producer_version),
+            "sends_missing_right": sends_missing_right(parsed),
         }
         if faults := [*operator_faults(parsed, _built_in())]:
             raise InvalidInputError(faults)

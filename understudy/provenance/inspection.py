@@ -14,7 +14,8 @@ class Inspection(BaseModel):
     problems: tuple[Finding, ...] = ()
     opsets: dict[str, int] = {}
     ir_version: int = 0
-    producer: str = ""
+    producer: str = ""  # as `written_producer`; "" if the model could not be read
+    sends_missing_right: bool = False  # trees that disagree with scikit-learn on missing values
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     golden_rows: int = 0

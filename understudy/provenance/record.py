@@ -50,7 +50,8 @@ class Artifact(Part):
     opsets: dict[str, int] = _d("opset version by operator domain ('' is ai.onnx)", min_length=1)
     ir_version: Count = _d("the model's ONNX IR version")
     producer: Text = _d(
-        "the program that wrote the model: name and version, e.g. 'skl2onnx 1.20.0'"
+        "the program that wrote the model: name and version as in its file, e.g. 'skl2onnx 1.20.0', "
+        "or 'not named in the file'"
     )
     inputs: tuple[Tensor, ...] = _d("the model's inputs, in order", min_length=1)
     outputs: tuple[Tensor, ...] = _d("the model's outputs, in order", min_length=1)
@@ -166,8 +167,8 @@ class Parameters(Part):
 
 
 class Converter(Part):
-    name: Text = _d("the program that wrote the ONNX file, e.g. skl2onnx")
-    version: Text = _d("version of that program")
+    name: Text = _d("the program that wrote the ONNX file, as artifact.producer names it")
+    version: Text = _d("version of that program, as in artifact.producer")
 
 
 class Environment(Part):
@@ -181,7 +182,10 @@ class Environment(Part):
     gpu: Text = _d("accelerator; 'no GPU' if there is none")
     onnxruntime: Annotated[str, Field(pattern=r"^\d+\.\d+")] = _d("version of ONNX Runtime")
     converter: Converter = _d("converter {name, version}")
-    packages: dict[str, str] = _d("version by package, of all packages involved", min_length=1)
+    packages: dict[str, str] = _d(
+        "version by package, of all packages involved: those of the estimator and the converter too",
+        min_length=1,
+    )
 
 
 class Run(Part):
@@ -243,6 +247,9 @@ class Conversion(Part):
     rows: Count = _d("rows on which original and ONNX were compared, at least 1")
     max_abs_difference: NotNegative = _d("largest absolute difference from the original")
     tolerance: NotNegative = _d("largest difference accepted")
+    columns_with_missing: tuple[Text, ...] = _d(
+        "view@version:feature of each column that was missing in some of these rows", default=()
+    )
 
 
 class Parent(Part):

@@ -1,0 +1,77 @@
+"""Checks across a record's groups and the model's file: one fact, said the same everywhere."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from understudy.provenance.findings import NOTHING, Finding, shown
+from understudy.provenance.inspection import Inspection
+from understudy.provenance.producer import (
+    UNNAMED,
+    names_producer,
+    package_of_estimator,
+    package_of_producer,
+)
+from understudy.provenance.record import Environment, Features, Parameters, Parent
+
+_NO_NAN = frozenset({"string", "bool", "int64"})  # dtypes whose missing value is no NaN
+
+
+def fact_findings(groups: Mapping[str, Any], inspection: Inspection) -> Iterator[Finding]:
+    """Yield facts of the record that contradict the model's file, or one another."""
+    environment: Environment | None = groups.get("environment")
+    if environment is not None:
+        if inspection.producer:
+            yield from _converter_findings(environment, inspection.producer)
+        yield from _package_findings(environment, groups.get("parameters"), inspection.producer)
+    features: Features | None = groups.get("features")
+    if inspection.sends_missing_right and features is not None:
+        yield from _missing_findings(features, groups.get("parent"))
+
+
+def _converter_findings(environment: Environment, producer: str) -> Iterator[Finding]:
+    converter = environment.converter
+    if not names_producer(converter.name, converter.version, producer):
+        read = f"{converter.name} {converter.version}"
+        yield Finding("environment.converter", read, f"{shown(producer)}, as in the model")
+
+
+def _package_findings(
+    environment: Environment, parameters: Parameters | None, producer: str
+) -> Iterator[Finding]:
+    packages = {name.casefold(): version for name, version in environment.packages.items()}
+    field = "environment.packages"
+    claimed = packages.get("onnxruntime", environment.onnxruntime)
+    if claimed != environment.onnxruntime:
+        wanted = f"{environment.onnxruntime}, as environment.onnxruntime"
+        yield Finding(f"{field}.onnxruntime", claimed, wanted)
+    estimator = "" if parameters is None else str(parameters.values.get("estimator", ""))
+    needed = {package_of_estimator(estimator): f"of the estimator {estimator}"}
+    if producer and producer != UNNAMED:
+        converter = environment.converter
+        name = package_of_producer(converter.name)
+        needed[name] = "the converter"
+        found = packages.get(name, converter.version)
+        if names_producer(name, converter.version, producer) and found != converter.version:
+            wanted = f"{converter.version}, as environment.converter"
+            yield Finding(f"{field}.{name}", found, wanted)
+    for name, why in needed.items():
+        if name and name not in packages:
+            yield Finding(f"{field}.{name}", NOTHING, f"the version of {name}, {why}")
+
+
+def _missing_findings(features: Features, parent: Parent | None) -> Iterator[Finding]:
+    """Yield a finding if trees of skl2onnx would be asked with values that they send wrongly."""
+    proven = set() if parent is None else set(parent.conversion.columns_with_missing)
+    open_columns = [
+        column.ref
+        for column in features.columns
+        if column.default is None and column.dtype not in _NO_NAN and column.ref not in proven
+    ]
+    if open_columns:
+        yield Finding(
+            "features.columns",
+            f"no default for {shown(open_columns)}",
+            "a default for each: skl2onnx sends missing values in trees another way than "
+            "scikit-learn; or understudy.provenance.forests.mend_missing, and a comparison on rows "
+            "with missing values (parent.conversion.columns_with_missing)",
+        )
