@@ -12,21 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.features.builders import NOW_MS, NOW_S, a_record, a_view, floats
-from tests.features.fakes import FakeFeatureStore
+from tests.features.builders import NOW_S, a_view, floats
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import (
     Feature,
     FeatureDtype,
     FeatureRef,
-    FeatureStatus,
     FeatureView,
     ViewKind,
 )
 from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.features.history.audit import AuditReport, ScoreLog, audit_faults, audit_features
-from understudy.features.history.freshness import FeatureShares, feature_shares, view_freshness
-from understudy.features.history.freshness_metrics import write_metrics
+from understudy.features.history.freshness import feature_shares
 from understudy.features.loading.history_files import HistorySource
 from understudy.logs.batches import NO_DECISION, ScoreBatchLog
 from understudy.logs.writer import LogWriter
@@ -235,54 +232,20 @@ def test_vectors_of_another_width_are_refused(
         _audit(ScoreLog(str(tmp_path / "none.parquet")), sources)
 
 
-async def test_freshness_is_the_age_of_the_newest_record() -> None:
-    store = FakeFeatureStore()
-    store.write(USER, [("a", a_record(USER, {}, event_time_ms=NOW_MS - 5000))], mark=None)
+def test_values_of_the_store_without_a_history_are_unknown(
+    tmp_path: Path, sources: dict[str, HistorySource]
+) -> None:
+    honest: Row = (_key("a"), 5, [0.1, 7.0, 1.0, 1.0], None)
+    lacking: Row = (_key("stranger"), 5, [0.1, 7.0, 1.0, 1.0], [5, 0, 0, 5])
+    unknown: Row = (_key("unknown"), 5, [NAN, 7.0, 4.0, NAN], [5, 0, 3, 5])
 
-    user, shop = await view_freshness(store, [USER, SHOP], now_s=NOW_S, timeout_s=1.0)
+    report = _audit(_log(tmp_path, [honest, lacking, unknown]), sources)
 
-    assert (user.view, user.newest_age_s) == ("user@1", 5.0)
-    assert shop.newest_age_s is None
-
-
-def test_shares_are_over_all_logged_rows(tmp_path: Path) -> None:
-    stale, defaulted = int(FeatureStatus.STALE), int(FeatureStatus.DEFAULTED)
-    rows: list[tuple[str, float, list[float], list[int] | None]] = [
-        ("k", 0, [1.0, 1.0], [stale, 0]),
-        ("k", 0, [1.0, 1.0], [stale, defaulted]),
-        ("k", 0, [1.0, 1.0], None),
-        ("k", 0, [1.0, 1.0], []),
-    ]
-    log = _log(tmp_path, rows)
-
-    first, second = feature_shares(log.files, REFS[:2])
-
-    assert [(each.view, each.name) for each in (first, second)] == [
-        ("user@1", "f0"),
-        ("shop@1", "f0"),
-    ]
-    assert (first.rows, first.stale, first.defaulted) == (4, 0.5, 0.0)
-    assert (second.stale, second.defaulted, second.missing) == (0.0, 0.25, 0.0)
-    with pytest.raises(InvalidInputError, match="statuses of 2 features"):
-        feature_shares(log.files, REFS[:1])
-    with pytest.raises(NotFoundError):
-        feature_shares(str(tmp_path / "none"), REFS)
-
-
-def test_metrics_distinguish_features_of_the_same_name(tmp_path: Path) -> None:
-    path = tmp_path / "features.prom"
-    shares = [
-        FeatureShares(
-            view, "f0", rows=4, stale=stale, defaulted=0, last_known=0, missing=0, unknown=0
-        )
-        for view, stale in (("user@1", 0.5), ("shop@1", 0.25))
-    ]
-
-    write_metrics(path, [], shares)
-
-    text = path.read_text()
-    for view, stale in (("user@1", 0.5), ("shop@1", 0.25)):
-        assert f'share{{feature="f0",status="stale",view="{view}"}} {stale}' in text
+    assert (report.matched_rows, report.unmatched_rows) == (1, 1)
+    told = audit_faults(report, max_mismatch_rate=0.0, max_unknown_rate=0.0)
+    kind = "rows with values of the store whose entity is not in the history"
+    assert told == [f"{kind}: 1 of 3"]
+    assert audit_faults(report, max_mismatch_rate=0.0, max_unknown_rate=0.4) == []
 
 
 @pytest.mark.parametrize("keys", [KEYED, LoggedIds(IdForm.PLAIN)])

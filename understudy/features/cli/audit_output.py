@@ -23,13 +23,7 @@ def print_audit(report: "AuditReport", output: Format) -> None:
     screen.say(f"{report.matched_rows} of {report.logged_rows} logged rows are in the history")
     for other in report.other_ids:
         screen.say(f"left out, because ids are written in another way: {other}")
-    if report.unknown_rows:
-        screen.say(f"unknown: {report.unknown_rows} rows that a version scored have no values")
-    if report.rows_of_unknown_ingestion:
-        screen.say(
-            f"ingestion time unknown in {report.rows_of_unknown_ingestion} rows: "
-            "a record that was loaded late counts there as a mismatch"
-        )
+    _say_unknown(report, screen)
     columns = ("name", "compared", "mismatches", "mismatch_rate", "largest_difference")
     screen.rows(features, columns=(*columns, "late", "replaced", "unknown"))
     _say_statuses(report, screen)
@@ -41,6 +35,18 @@ def print_audit(report: "AuditReport", output: Format) -> None:
                 f"  {feature.name}: {case.key} was served {case.served:.9g} ({case.status}), "
                 f"history has {case.expected:.9g}"
             )
+
+
+def _say_unknown(report: "AuditReport", screen: Screen) -> None:
+    if report.unmatched_rows:
+        screen.say(f"unknown: {report.unmatched_rows} others have values of the store")
+    if report.unknown_rows:
+        screen.say(f"unknown: {report.unknown_rows} rows that a version scored have no values")
+    if report.rows_of_unknown_ingestion:
+        screen.say(
+            f"ingestion time unknown in {report.rows_of_unknown_ingestion} rows: "
+            "a record that was loaded late counts there as a mismatch"
+        )
 
 
 def _say_statuses(report: "AuditReport", screen: Screen) -> None:

@@ -177,6 +177,9 @@ def freshness(
         float,
         typer.Option(min=0, max=1, help="Exit 1 if a feature was stale or unknown more often."),
     ] = 1.0,
+    max_unknown_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Exit 1 if a status was unknown more often.")
+    ] = 0.0,
     future_tolerance_s: Annotated[
         float, typer.Option(min=0, help="Exit 1 if a newest record is further in the future.")
     ] = 300.0,
@@ -219,6 +222,7 @@ def freshness(
         shares,
         max_age_s=max_age_s,
         max_stale_share=max_stale_share,
+        max_unknown_share=max_unknown_share,
         future_tolerance_s=future_tolerance_s,
     )
     if faults:

@@ -59,6 +59,12 @@ class FeatureParity:
         return self.mismatches / self.compared if self.compared else 0.0
 
 
+def has_values_of_store(statuses: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Return a mask of the rows with a value that the store has had; statuses of shape (n, k)."""
+    is_of_store = np.isin(statuses, (*_FROM_STORE, FeatureStatus.LAST_KNOWN))
+    return np.asarray(is_of_store.any(axis=1), dtype=np.bool_)
+
+
 def parity_of(
     name: str,
     served: npt.NDArray[np.float32],

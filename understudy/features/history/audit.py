@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, ViewKind
 from understudy.domain.logged_ids import LoggedIds
@@ -19,9 +18,14 @@ from understudy.features.decisions.arrow_columns import plain
 from understudy.features.decisions.event_times import times_of
 from understudy.features.decisions.feature_columns import column_names
 from understudy.features.decisions.ingestion_times import KnownWhenAsked
-from understudy.features.decisions.parity import UNKNOWN, FeatureParity, parity_of
+from understudy.features.decisions.parity import (
+    UNKNOWN,
+    FeatureParity,
+    has_values_of_store,
+    parity_of,
+)
 from understudy.features.history.history import AT_COLUMN, HistoricalFeatures, read_history
-from understudy.features.history.log_files import LoggedRows, open_log, quoted
+from understudy.features.history.log_files import condition_of_scored, open_log, quoted
 from understudy.features.loading.history_files import HistorySource, entity_ids_in
 from understudy.runtime.files_by_ids import FilesOfIds
 
@@ -47,6 +51,7 @@ class AuditReport:
     logged_rows: int  # with a vector
     unknown_rows: int  # without one, although a version answered: nothing can be said of them
     matched_rows: int  # rows whose entity is in the history
+    unmatched_rows: int  # others with values of the store: which entity they are of is not known
     rows_of_unknown_ingestion: int  # matched rows in which a late record would count as skew
     other_ids: tuple[FilesOfIds, ...]  # files left out: they state another form or key of ids
     features: tuple[FeatureParity, ...]
@@ -119,6 +124,7 @@ def audit_features(
         logged_rows=len(logged),
         unknown_rows=unknown_rows,
         matched_rows=len(rows),
+        unmatched_rows=int(has_values_of_store(statuses[:, compared])[~matched].sum()),
         rows_of_unknown_ingestion=history.rows_of_unknown_ingestion,
         other_ids=other_ids,
         features=tuple(
@@ -191,6 +197,9 @@ def audit_faults(
             if each.unknown > max_unknown_rate * report.matched_rows
         ],
     }
+    if report.unmatched_rows > max_unknown_rate * report.logged_rows:
+        read = f"{report.unmatched_rows} of {report.logged_rows}"
+        found["rows with values of the store whose entity is not in the history"] = [read]
     if report.unknown_rows > max_unknown_rate * rows:
         found["rows without values"] = [f"{report.unknown_rows} of {rows}"]
     return [f"{kind}: {', '.join(names)}" for kind, names in found.items() if names]
@@ -211,7 +220,7 @@ def _read_log(
     with open_log(log.files, keys) as logged:
         other_ids = tuple(logged.other_ids)
         (count,) = logged.table(f"SELECT count(*) AS n {rows}")["n"].to_pylist()
-        without = f"FROM log WHERE {vector} IS NULL {condition} {_of_versions(logged)}"
+        without = f"FROM log WHERE {vector} IS NULL {condition} AND {condition_of_scored(logged)}"
         (unknown,) = logged.table(f"SELECT count(*) AS n {without}")["n"].to_pylist()
         step = -(-count // max_rows) or 1
         # Rows are numbered as they stream by, so rows that are not sampled are never held.
@@ -221,14 +230,6 @@ def _read_log(
             ) WHERE __row % {step} = 0
         """)  # noqa: S608 - as above
     return sampled, unknown, other_ids
-
-
-def _of_versions(logged: LoggedRows) -> str:
-    """Return a condition for rows that a version scored; the ladder's own answers read nothing."""
-    if "level" not in logged.table("SELECT * FROM log LIMIT 0").column_names:
-        return ""
-    level = f"coalesce(TRY_CAST({quoted('level')} AS INTEGER), 0)"
-    return f"AND {level} < {DegradationLevel.FALLBACK.value}"
 
 
 def _vectors(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import FeatureRef, FeatureStatus, FeatureView, ViewKind
-from understudy.features.history.log_files import open_log, quoted
+from understudy.features.history.log_files import condition_of_scored, open_log, quoted
 from understudy.features.ports import InspectableStore
 
 
@@ -28,7 +28,7 @@ class FeatureShares:
     defaulted: float
     last_known: float
     missing: float
-    unknown: float  # rows with neither statuses nor values in the log
+    unknown: float  # of which the log does not say the status, or not one that is known
 
 
 def freshness_faults(
@@ -37,6 +37,7 @@ def freshness_faults(
     *,
     max_age_s: float | None,
     max_stale_share: float,
+    max_unknown_share: float,
     future_tolerance_s: float,
 ) -> list[str]:
     """Return the violations of the limits, one text per kind. Unknown is never fresh.
@@ -55,7 +56,7 @@ def freshness_faults(
             for each in views
             if each.newest_age_s is not None and each.newest_age_s < -future_tolerance_s
         ],
-        "unknown": [each.name for each in shares if each.unknown == 1.0],
+        "unknown too often": [each.name for each in shares if each.unknown > max_unknown_share],
         "stale or unknown too often": [
             each.name for each in shares if each.stale + each.unknown > max_stale_share
         ],
@@ -90,6 +91,8 @@ def feature_shares(
 ) -> tuple[FeatureShares, ...]:
     """Return the statuses with which each feature was served, from a score log.
 
+    Rows that the ladder answered without a version read nothing and are left out.
+
     Args:
         files: the log's Parquet files, a path or a glob.
         feature_set: in the order of the vectors in the log.
@@ -102,25 +105,26 @@ def feature_shares(
         InvalidInputError: the log lacks these columns, or holds statuses of more features.
         NotFoundError: there are no log files.
     """
-    condition = f"WHERE {where}" if where else ""
-    query = f"""
-        WITH chosen AS (
-            SELECT CAST({quoted(statuses_column)} AS UTINYINT[]) AS statuses,
-                {quoted(vector_column)} IS NULL AS is_unread
-            FROM log {condition}
-        ),
-        each AS (
-            SELECT unnest(statuses) AS status, generate_subscripts(statuses, 1) AS place FROM chosen
-        )
-        SELECT place, status, count(*) AS n FROM each GROUP BY ALL
-        UNION ALL SELECT 0, 0, count(*) FROM chosen
-        UNION ALL SELECT 0, 1, count(*) FROM chosen
-            WHERE is_unread AND coalesce(len(statuses), 0) = 0
-    """  # noqa: S608 - the operator's own condition on their own files
     with open_log(files) as logged:
+        condition = condition_of_scored(logged) + (f" AND ({where})" if where else "")
+        query = f"""
+            WITH chosen AS (
+                SELECT CAST({quoted(statuses_column)} AS UTINYINT[]) AS statuses,
+                    {quoted(vector_column)} IS NULL AS is_unread
+                FROM log WHERE {condition}
+            ),
+            each AS (
+                SELECT unnest(statuses) AS status, generate_subscripts(statuses, 1) AS place
+                FROM chosen
+            )
+            SELECT place, status, count(*) AS n FROM each GROUP BY ALL
+            UNION ALL SELECT 0, 0, count(*) FROM chosen
+            UNION ALL SELECT 0, 1, count(*) FROM chosen
+                WHERE NOT is_unread AND coalesce(len(statuses), 0) = 0
+        """  # noqa: S608 - the operator's own condition on their own files
         counted = logged.table(query).to_pylist()
     counts = {(each["place"], each["status"]): each["n"] for each in counted}
-    rows, unknown = counts[0, 0], counts[0, 1]
+    rows, all_present = counts[0, 0], counts[0, 1]
     beyond = max((place for place, _ in counts), default=0)
     if beyond > len(feature_set):
         raise InvalidInputError.of(
@@ -129,6 +133,10 @@ def feature_shares(
 
     def share(place: int, status: FeatureStatus) -> float:
         return counts.get((place, int(status)), 0) / rows if rows else 0.0
+
+    def unknown(place: int) -> float:
+        known = all_present + sum(counts.get((place, int(each)), 0) for each in FeatureStatus)
+        return (rows - known) / rows if rows else 1.0
 
     return tuple(
         FeatureShares(
@@ -139,7 +147,7 @@ def feature_shares(
             defaulted=share(place, FeatureStatus.DEFAULTED),
             last_known=share(place, FeatureStatus.LAST_KNOWN),
             missing=share(place, FeatureStatus.MISSING),
-            unknown=unknown / rows if rows else 1.0,
+            unknown=unknown(place),
         )
         for place, ref in enumerate(feature_set, start=1)
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.logged_ids import LoggedIds
 from understudy.features.loading.source_files import matching_files
@@ -71,6 +72,14 @@ def open_log(files: str, ids: LoggedIds | None = None) -> Iterator[LoggedRows]:
         except duckdb.Error as error:
             raise _fault_of(files, error) from error
         yield LoggedRows(connection, files, other_ids)
+
+
+def condition_of_scored(logged: LoggedRows) -> str:
+    """Return a condition for rows that a version scored; the ladder's own answers read nothing."""
+    if "level" not in logged.table("SELECT * FROM log LIMIT 0").column_names:
+        return "true"
+    level = f"coalesce(TRY_CAST({quoted('level')} AS INTEGER), 0)"
+    return f"{level} < {DegradationLevel.FALLBACK.value}"
 
 
 def quoted(name: str) -> str:
