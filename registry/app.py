@@ -1,6 +1,7 @@
 """The registry's process: opens resources and the server, and closes them in reverse order."""
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,13 +15,16 @@ import structlog
 
 from registry.block_version import Blocker
 from registry.change_deployment import DeploymentChanger
+from registry.decisions.seats import SeatLimits
 from registry.decisions.upload_pace import PaceLimits
 from registry.register_version import Registrar
 from registry.restore_registry import Restorer
+from registry.server.anchors import AnchorPlaces, Anchors
 from registry.server.deployment_change import Changes
 from registry.server.fetches import Fetches
 from registry.server.live_state import LiveOptions, LiveState
 from registry.server.preflight import Preflight
+from registry.server.proofs import Proofs
 from registry.server.receive_artifact import UploadLimits
 from registry.server.rollback_targets import RollbackTargets
 from registry.server.seating import Seating
@@ -43,6 +47,7 @@ SERVICE_NAME = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_
 _DATABASE_FILE = "registry.sqlite"
 _ARTIFACTS_DIRECTORY = "artifacts"
 _MOST_RECEIVED_BYTES = 8 << 20  # per message; files are sent in chunks
+_PROOF_SEATS = SeatLimits(2, 2)  # each reads the whole database
 _CLOSE_S = 15.0  # from the end of the drain to the exit; started changes are finished
 
 _log = structlog.get_logger()
@@ -55,6 +60,7 @@ class OpenRegistry:
     port: int  # 0 for a unix socket
     watchers: Watchers
     rollback_targets: RollbackTargets
+    anchors: Anchors | None  # None: heads of the audit log are not handed over
 
 
 @asynccontextmanager
@@ -114,12 +120,26 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
                 artifacts=artifacts,
                 seating=Seating("fetches of artifact files", settings.fetch_seats),
             ),
+            proofs=Proofs(
+                live=live,
+                engine=engine,
+                artifacts=artifacts,
+                seating=Seating("verifications and exports", _PROOF_SEATS),
+                keys=settings.signing_keys,
+                directory=settings.dir,
+                now=_utc_now,
+            ),
         )
         server = new_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
         add_registry(RegistryService(parts), server)
         health = add_health_and_reflection(server, [SERVICE_NAME])
         yield OpenRegistry(
-            server, health, bind(server, settings.listen), live.watchers, rollback_targets
+            server,
+            health,
+            bind(server, settings.listen),
+            live.watchers,
+            rollback_targets,
+            _anchors(settings, parts.proofs),
         )
 
 
@@ -132,7 +152,9 @@ async def serve(settings: RegistrySettings) -> None:
     stop = stop_on_signals(longest_s=settings.unready_delay_s + settings.drain_grace_s + _CLOSE_S)
     async with open_registry(settings) as opened, asyncio.TaskGroup() as owned:
         owned.create_task(_end_watches(stop, opened.watchers))
-        review = owned.create_task(opened.rollback_targets.review())
+        tasks = [owned.create_task(opened.rollback_targets.review())]
+        if opened.anchors is not None:
+            tasks.append(owned.create_task(opened.anchors.keep_anchored()))
         _log.info("registry_opened", listen=settings.listen, port=opened.port)
         await serve_until_stopped(
             opened.server,
@@ -140,12 +162,20 @@ async def serve(settings: RegistrySettings) -> None:
             stop,
             DrainTimes(settings.unready_delay_s, settings.drain_grace_s),
         )
-        review.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 async def _end_watches(stop: asyncio.Event, watchers: Watchers) -> None:
     await stop.wait()
     watchers.close()
+
+
+def _anchors(settings: RegistrySettings, proofs: Proofs) -> Anchors | None:
+    command = tuple(shlex.split(settings.anchor_command or ""))
+    if settings.anchor_path is None and not command:
+        return None
+    return Anchors(proofs, AnchorPlaces(settings.anchor_every_s, settings.anchor_path, command))
 
 
 def _upload_limits(settings: RegistrySettings) -> UploadLimits:

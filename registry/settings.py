@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import SeatLimits
 from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES
+from understudy.provenance.signing_keys import SigningKeys
 from understudy.runtime.settings import ProcessSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -58,6 +59,12 @@ class RegistrySettings(ProcessSettings):
     max_inspections: Annotated[int, Field(ge=1, le=16)] = 2  # concurrent; others wait
     inspection_timeout_s: Seconds = 120.0  # limit on loading and replaying golden vectors
     inspection_max_bytes: Bytes = 2 << 30  # address space of the inspecting process
+    signing_key: SecretStr | None = None  # Ed25519, PEM; signs heads of the audit log
+    anchor_path: Path | None = None  # receives a signed head of the log on schedule
+    anchor_command: Annotated[str, Field(min_length=1)] | None = (
+        None  # is given a signed head on its standard input on schedule
+    )
+    anchor_every_s: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = 3_600.0
     unready_delay_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 0.0
     drain_grace_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2.0
 
@@ -97,6 +104,25 @@ class RegistrySettings(ProcessSettings):
             raise ValueError(
                 f"max_state_bytes + max_host_report_bytes must leave {_MARGIN_BYTES} of the "
                 f"{LARGEST_SNAPSHOT_BYTES} bytes that watchers accept"
+            )
+        return self
+
+    @property
+    def signing_keys(self) -> SigningKeys | None:
+        """The keys that sign; None without one."""
+        if self.signing_key is None:
+            return None
+        return SigningKeys.read(self.signing_key.get_secret_value(), "REGISTRY_SIGNING_KEY")
+
+    @model_validator(mode="after")
+    def _heads_are_signed_and_anchored(self) -> Self:
+        _ = self.signing_keys  # refused here if it is none
+        is_anchored = self.anchor_path is not None or self.anchor_command is not None
+        if is_anchored and self.signing_key is None:
+            raise ValueError("anchor_path and anchor_command need signing_key")
+        if not is_anchored and "anchor_every_s" in self.model_fields_set:
+            raise ValueError(
+                "anchor_every_s needs anchor_path or anchor_command: it would never act"
             )
         return self
 

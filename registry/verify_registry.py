@@ -23,7 +23,7 @@ from understudy.domain.features import FeatureView, view_from_canonical_json
 from understudy.domain.versions import artifact_digest
 
 Tables = Callable[[str], Iterable[Mapping[str, Any]]]  # the rows of a table, by its name
-_UNREADABLE = (
+UNREADABLE = (
     ValueError,
     KeyError,
     IndexError,
@@ -34,9 +34,6 @@ _UNREADABLE = (
     CorruptedError,
     InvalidInputError,
 )
-# Not covered by the log: reports of other processes, openings of the database, and loads that the
-# registry tries again after a loss.
-VOLATILE_TABLES = frozenset({"acting", "epochs", "host_reports", "loads"})
 
 
 class _Digested(Protocol):
@@ -179,7 +176,7 @@ class _Judge:
                 value = decode(row)
                 written = encode(value)
                 _ = value.digest  # of any value that a registry wrote
-            except _UNREADABLE:
+            except UNREADABLE:
                 self.faults.append(f"{_named(table, row)} cannot be read")
                 continue
             if odd := [name for name in row if (name, row[name]) not in written.items()]:

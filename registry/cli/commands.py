@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from registry.cli import (
+    audit_commands,
     block_commands,
     contract_commands,
     deployment_commands,
@@ -26,7 +27,6 @@ from registry.cli.options import (
     Registry,
 )
 from registry.cli.output import (
-    print_audit,
     print_history,
     print_report,
     print_restore,
@@ -35,7 +35,7 @@ from registry.cli.status_output import print_status
 from registry.cli.version_output import print_version, print_versions
 from understudy.control.client import DEFAULT_REGISTRY, NewVersion, RegistryClient
 from understudy.control.wire import file_from_wire
-from understudy.domain.errors import CheckFailedError, Fault, InvalidInputError, RefusedError
+from understudy.domain.errors import Fault, InvalidInputError, RefusedError
 from understudy.domain.versions import ScoreOutput, checked_model_name
 from understudy.provenance.bill_of_materials import ml_bom
 from understudy.provenance.statement import in_toto_statement
@@ -206,21 +206,6 @@ def status(
 
 
 @app.command()
-def audit(
-    model: AnyModel = None,
-    registry: Registry = DEFAULT_REGISTRY,
-    output: Output = Format.TABLE,
-) -> None:
-    """List all changes with actor, time and reason; fails if the log was tampered with."""
-    with RegistryClient(registry) as client:
-        response = client.list_audit(model)
-        print_audit(response, output)
-        if not response.chain_intact:
-            broken = [CheckFailedError(f"audit log: {fault}") for fault in response.faults]
-            raise ExceptionGroup("the audit log is broken", broken)
-
-
-@app.command()
 def restore(
     *,
     successor_of: Annotated[
@@ -254,6 +239,8 @@ app.add_typer(deployment_commands.app)
 app.add_typer(rollback_command.app)
 app.add_typer(contract_commands.app)
 app.add_typer(block_commands.app)
+app.add_typer(audit_commands.verify_app)
+app.add_typer(audit_commands.app, name="audit")
 app.add_typer(provenance_commands.app, name="provenance")
 
 

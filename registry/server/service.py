@@ -29,6 +29,7 @@ from registry.server.deployment_change import (
 from registry.server.fetches import Fetches
 from registry.server.forget_host import forget_host
 from registry.server.live_state import LiveState
+from registry.server.proofs import Proofs
 from registry.server.report_wire import (
     router_report_from_wire,
     scorers_report_from_wire,
@@ -78,6 +79,7 @@ class Parts:
     restorer: Restorer
     submissions: Submissions
     fetches: Fetches
+    proofs: Proofs
 
 
 class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
@@ -191,6 +193,24 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             chain_intact=not verified.faults,
             faults=verified.faults,
         )
+
+    async def VerifyRegistry(  # noqa: N802
+        self, request: pb.VerifyRegistryRequest, context: Context
+    ) -> pb.VerifyRegistryResponse:
+        ref = ref_from_wire(request.ref) if request.HasField("ref") else None
+        return await self._parts.proofs.verify(ref, peer_of(context))
+
+    async def ExportAudit(  # noqa: N802
+        self, request: pb.ExportAuditRequest, context: Context
+    ) -> AsyncIterator[pb.ExportAuditResponse]:
+        async with aclosing(self._parts.proofs.export(peer_of(context))) as pieces:
+            async for piece in pieces:
+                yield pb.ExportAuditResponse(data=piece)
+
+    async def GetAuditHead(  # noqa: N802
+        self, request: pb.GetAuditHeadRequest, context: Context
+    ) -> pb.GetAuditHeadResponse:
+        return await self._parts.proofs.head()
 
     async def GetStatus(  # noqa: N802
         self, request: pb.GetStatusRequest, context: Context

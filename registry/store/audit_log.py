@@ -25,11 +25,9 @@ class Event:
 
 def append(connection: Connection, event: Event) -> str:
     """Append a row to the chain and return its digest. The transaction must hold the write lock."""
-    last = connection.execute(
-        select(audit.c.sequence, audit.c.digest).order_by(audit.c.sequence.desc()).limit(1)
-    ).first()
+    sequence, previous_digest = last(connection)
     row = AuditRow(
-        sequence=1 if last is None else last.sequence + 1,
+        sequence=sequence + 1,
         at_ns=event.at_ns,
         actor=event.actor,
         action=event.action,
@@ -38,12 +36,19 @@ def append(connection: Connection, event: Event) -> str:
         from_revision=event.from_revision,
         to_revision=event.to_revision,
         details_json=event.details_json,
-        previous_digest=lineage.first(connection).digest if last is None else last.digest,
+        previous_digest=previous_digest,
     )
     values = {field.name: getattr(row, field.name) for field in fields(AuditRow)}
     digest = row.digest
     connection.execute(audit.insert().values(**values, digest=digest))
     return digest
+
+
+def last(connection: Connection) -> tuple[int, str]:
+    """Return number and digest of the last row; of an empty log, 0 and the digest that it begins with."""
+    query = select(audit.c.sequence, audit.c.digest).order_by(audit.c.sequence.desc()).limit(1)
+    row = connection.execute(query).first()
+    return (0, lineage.first(connection).digest) if row is None else (row.sequence, row.digest)
 
 
 def read_all(connection: Connection) -> list[RecordedRow]:

@@ -16,9 +16,11 @@ from understudy.control.client import RegistryClient
 from understudy.control.identity import ACTOR_KEY
 from understudy.domain.changes import DeployChampion
 from understudy.domain.errors import CorruptedError
+from understudy.provenance.dsse import AUDIT_HEAD_TYPE
+from understudy.provenance.signing_keys import SigningKeys
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
-from understudy.runtime.exit_codes import CONFLICT, OK, REFUSED, UNAVAILABLE, USAGE
+from understudy.runtime.exit_codes import CONFLICT, FAILED, OK, REFUSED, UNAVAILABLE, USAGE
 from understudy.runtime.terminal.output_option import Format
 from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_CONSTANT, DEGRADATION_LEVEL_FULL
 
@@ -51,14 +53,20 @@ def test_a_version_goes_from_registration_to_rollback(registry: str, tmp_path: P
 def test_every_command_prints_a_table_and_json(registry: str) -> None:
     command("deploy", "fraud@1", *REASON)
 
-    for words in (("list",), ("show", "fraud@1"), ("history", "fraud"), ("status",), ("audit",)):
+    for words in (
+        ("list",),
+        ("show", "fraud@1"),
+        ("history", "fraud"),
+        ("status",),
+        ("audit", "list"),
+    ):
         table = command(*words)
         assert table.exit_code == OK, table.stderr
         assert "fraud" in table.stdout or words[0] == "history"
         assert json_of(*words)
     assert json_of("show", "fraud", "1")["provenance"]["people"]["author"] == ACTOR
     assert json_of("status", "fraud")["deployments"][0]["revision"] == 1
-    assert json_of("audit", "fraud")["entries"][-1]["reason"] == "a test"
+    assert json_of("audit", "list", "fraud")["entries"][-1]["reason"] == "a test"
 
 
 def test_a_refused_registration_prints_every_finding(unchanged: str, tmp_path: Path) -> None:
@@ -196,7 +204,38 @@ def test_a_block_reports_its_effect_and_refuses_the_way_back(registry: str) -> N
     assert "fraud@1 is blocked: " in refused.stderr
     assert "allow errors explicitly" in last.stderr
     assert "fraud@1 is no longer blocked" in lifted.stdout
-    assert command("audit", "fraud").exit_code == 0
+    assert command("audit", "list", "fraud").exit_code == 0
+
+
+def test_an_auditor_verifies_an_export_with_heads_and_keys(registry: str, tmp_path: Path) -> None:
+    export, key, heads = tmp_path / "export", tmp_path / "key", tmp_path / "heads"
+    assert command("audit", "new-key", str(key)).exit_code == 0
+    keys = SigningKeys.read(key.read_text(), "key")
+    document = command("audit", "head").stdout.strip()
+    heads.write_text(keys.signed(AUDIT_HEAD_TYPE, document.encode()).json_line)
+    kept = ("--head", str(heads), "--trusted-key", f"{key}.pub")
+
+    exported = command("audit", "export", str(export))
+    offline = command("audit", "verify", "--export", str(export), *kept)
+    online = json_of("audit", "verify", *kept)
+    version = command("verify", "fraud@1")
+    export.write_text("".join(export.read_text().splitlines(keepends=True)[:-1]))
+    cut = command("audit", "verify", "--export", str(export), *kept)
+
+    assert (key.stat().st_mode & 0o777, exported.exit_code, offline.exit_code) == (0o600, 0, 0)
+    assert online["faults"] == []
+    assert (online["audit_rows"], online["versions"]) == (2, 2)
+    assert version.exit_code == 0
+    assert "2 rows of the log" in version.stdout
+    assert cut.exit_code == FAILED
+    assert "missing" in cut.stderr
+
+
+def test_a_head_without_a_key_is_refused(registry: str, tmp_path: Path) -> None:
+    refused = command("audit", "verify", "--head", str(tmp_path))
+
+    assert refused.exit_code == USAGE
+    assert "--trusted-key" in refused.stderr
 
 
 def test_a_restore_reports_its_lineage_and_number(registry: str) -> None:
@@ -309,7 +348,7 @@ def test_the_audit_distinguishes_the_start_of_a_drill_from_its_end(registry: str
                 metadata=((ACTOR_KEY, ACTOR),),
             )
 
-    shown = " ".join(command("audit", "fraud").stdout.replace("\u2502", " ").split())
+    shown = " ".join(command("audit", "list", "fraud").stdout.replace("\u2502", " ").split())
 
     deployed = json_of("history", "fraud")[0]["deployment"]["digest"]
     assert "level L3" in shown

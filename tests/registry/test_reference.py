@@ -10,8 +10,10 @@ UNITS = {"": 1, " MiB": 1 << 20, " GiB": 1 << 30}
 
 
 def value_of(text: str) -> object:
-    """Return the default that a cell shows: a number with its unit, a text, or "required"."""
+    """Return the default that a cell shows: a number with its unit, a text, "required" or "none"."""
     number = re.fullmatch(r"([0-9.]+)( [MG]iB|)", text)
+    if text == "none":
+        return None
     return float(number[1]) * UNITS[number[2]] if number else text.strip("`")
 
 

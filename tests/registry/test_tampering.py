@@ -14,8 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database, reading
+from registry.store.schema import VOLATILE_TABLES
 from registry.store.versions import StoredVersion, list_versions
-from registry.verify_registry import VOLATILE_TABLES, verify_artifacts, verify_database
+from registry.verify_registry import verify_artifacts, verify_database
 from tests.registry.operator import Operator, running_registry
 from understudy.domain.changes import Change, DeployChampion, SetCanary, Undeploy
 from understudy.domain.deployments import DegradationLevel

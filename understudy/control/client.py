@@ -15,7 +15,7 @@ from understudy.control.wire import file_to_wire, view_to_wire
 from understudy.domain.changes import Change
 from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.domain.features import FeatureView
-from understudy.domain.versions import ArtifactFile, ScoreOutput
+from understudy.domain.versions import ArtifactFile, ScoreOutput, VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.grpc_errors import error_of_call
@@ -128,6 +128,22 @@ class RegistryClient:
 
     def list_audit(self, model: str | None = None) -> pb.ListAuditResponse:
         return self._call(self._stub.ListAudit, pb.ListAuditRequest(model=model))
+
+    def verify(self, ref: VersionRef | None = None) -> pb.VerifyRegistryResponse:
+        """Let the registry verify all rows, and the artifact of one version, or of all."""
+        named = None if ref is None else pb.VersionRef(model=ref.model, number=ref.number)
+        request = pb.VerifyRegistryRequest(ref=named)
+        return self._call(self._stub.VerifyRegistry, request, timeout_s=_UPLOAD_TIMEOUT_S)
+
+    def export_audit(self) -> Iterator[bytes]:
+        """Yield the bytes of an export; the pieces do not end with lines."""
+        with _translated(self._target):
+            request = pb.ExportAuditRequest()
+            for piece in self._stub.ExportAudit(request, timeout=_UPLOAD_TIMEOUT_S):
+                yield piece.data
+
+    def get_audit_head(self) -> pb.GetAuditHeadResponse:
+        return self._call(self._stub.GetAuditHead, pb.GetAuditHeadRequest())
 
     def get_status(self, model: str | None = None) -> pb.GetStatusResponse:
         return self._call(self._stub.GetStatus, pb.GetStatusRequest(model=model))

@@ -1965,6 +1965,162 @@ class ListAuditResponse(_message.Message):
 Global___ListAuditResponse: _TypeAlias = ListAuditResponse  # noqa: Y015
 
 @_typing.final
+class VerifyRegistryRequest(_message.Message):
+    """Request of VerifyRegistry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ref(self) -> Global___VersionRef:
+        """Version whose artifact is read. Not set: the artifacts of all versions."""
+
+    def __init__(
+        self,
+        *,
+        ref: Global___VersionRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ref", b"_ref", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ref", b"_ref", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ref: _TypeAlias = _typing.Literal["ref"]  # noqa: Y015
+    _WhichOneofArgType__ref: _TypeAlias = _typing.Literal["_ref", b"_ref"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ref) -> _WhichOneofReturnType__ref | None: ...
+
+Global___VerifyRegistryRequest: _TypeAlias = VerifyRegistryRequest  # noqa: Y015
+
+@_typing.final
+class VerifyRegistryResponse(_message.Message):
+    """Response of VerifyRegistry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FAULTS_FIELD_NUMBER: _builtins.int
+    AUDIT_ROWS_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    REVISIONS_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    audit_rows: _builtins.int
+    """Number of rows of the audit log."""
+    versions: _builtins.int
+    """Number of versions that could be read."""
+    revisions: _builtins.int
+    """Number of revisions that could be read."""
+    files: _builtins.int
+    """Number of artifact files that were hashed, each content once."""
+    size_bytes: _builtins.int
+    """Bytes of these files, as registered."""
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Faults, each with the row or the file that it is about; empty if the registry is intact."""
+
+    def __init__(
+        self,
+        *,
+        faults: _abc.Iterable[_builtins.str] | None = ...,
+        audit_rows: _builtins.int = ...,
+        versions: _builtins.int = ...,
+        revisions: _builtins.int = ...,
+        files: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_rows", b"audit_rows", "faults", b"faults", "files", b"files", "revisions", b"revisions", "size_bytes", b"size_bytes", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyRegistryResponse: _TypeAlias = VerifyRegistryResponse  # noqa: Y015
+
+@_typing.final
+class ExportAuditRequest(_message.Message):
+    """Request of ExportAudit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportAuditRequest: _TypeAlias = ExportAuditRequest  # noqa: Y015
+
+@_typing.final
+class ExportAuditResponse(_message.Message):
+    """Response of ExportAudit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """Next bytes of the export."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportAuditResponse: _TypeAlias = ExportAuditResponse  # noqa: Y015
+
+@_typing.final
+class GetAuditHeadRequest(_message.Message):
+    """Request of GetAuditHead."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAuditHeadRequest: _TypeAlias = GetAuditHeadRequest  # noqa: Y015
+
+@_typing.final
+class GetAuditHeadResponse(_message.Message):
+    """Response of GetAuditHead."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    ENVELOPE_JSON_FIELD_NUMBER: _builtins.int
+    document: _builtins.str
+    """Canonical JSON of the head: lineage, sequence and digest of the last row, and the time."""
+    envelope_json: _builtins.str
+    """The document in a DSSE envelope, signed with the registry's key, as JSON. Not set: the registry has
+    no key.
+    """
+    def __init__(
+        self,
+        *,
+        document: _builtins.str = ...,
+        envelope_json: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_envelope_json", b"_envelope_json", "envelope_json", b"envelope_json"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_envelope_json", b"_envelope_json", "document", b"document", "envelope_json", b"envelope_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__envelope_json: _TypeAlias = _typing.Literal["envelope_json"]  # noqa: Y015
+    _WhichOneofArgType__envelope_json: _TypeAlias = _typing.Literal["_envelope_json", b"_envelope_json"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__envelope_json) -> _WhichOneofReturnType__envelope_json | None: ...
+
+Global___GetAuditHeadResponse: _TypeAlias = GetAuditHeadResponse  # noqa: Y015
+
+@_typing.final
 class ScorerProcess(_message.Message):
     """One scorer process, as seen by its host."""
 

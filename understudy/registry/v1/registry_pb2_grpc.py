@@ -85,6 +85,21 @@ class RegistryServiceStub(object):
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditRequest.SerializeToString,
                 response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditResponse.FromString,
                 _registered_method=True)
+        self.VerifyRegistry = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/VerifyRegistry',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.VerifyRegistryRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.VerifyRegistryResponse.FromString,
+                _registered_method=True)
+        self.ExportAudit = channel.unary_stream(
+                '/understudy.registry.v1.RegistryService/ExportAudit',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ExportAuditRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ExportAuditResponse.FromString,
+                _registered_method=True)
+        self.GetAuditHead = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/GetAuditHead',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetAuditHeadRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetAuditHeadResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/GetStatus',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetStatusRequest.SerializeToString,
@@ -235,6 +250,35 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyRegistry(self, request, context):
+        """Verifies the registry: the chain of the audit log, every row of every table against it, and every
+        byte of the artifacts, all hashed anew. Faults are not an error. It may take minutes.
+
+        INVALID_ARGUMENT: not a valid version. NOT_FOUND: no such version. RESOURCE_EXHAUSTED: too many
+        verifications and exports are in progress.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportAudit(self, request, context):
+        """Returns all rows that the audit log covers, in one state of the database, as JSON lines in UTF-8;
+        they can be verified without the registry. The pieces do not end with lines.
+
+        RESOURCE_EXHAUSTED: too many verifications and exports are in progress.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAuditHead(self, request, context):
+        """Returns the head of the audit log, which stands for all its rows, signed if the registry has a
+        key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """Returns the declared and the observed state.
 
@@ -371,6 +415,21 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListAudit,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditRequest.FromString,
                     response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditResponse.SerializeToString,
+            ),
+            'VerifyRegistry': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyRegistry,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.VerifyRegistryRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.VerifyRegistryResponse.SerializeToString,
+            ),
+            'ExportAudit': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportAudit,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ExportAuditRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ExportAuditResponse.SerializeToString,
+            ),
+            'GetAuditHead': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAuditHead,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetAuditHeadRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetAuditHeadResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -684,6 +743,87 @@ class RegistryService(object):
             '/understudy.registry.v1.RegistryService/ListAudit',
             understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditRequest.SerializeToString,
             understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyRegistry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/VerifyRegistry',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.VerifyRegistryRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.VerifyRegistryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/ExportAudit',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ExportAuditRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ExportAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAuditHead(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/GetAuditHead',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.GetAuditHeadRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.GetAuditHeadResponse.FromString,
             options,
             channel_credentials,
             insecure,

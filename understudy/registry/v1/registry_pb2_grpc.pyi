@@ -110,6 +110,23 @@ class RegistryServiceStub:
 
     INVALID_ARGUMENT: not a valid name of a model.
     """
+    VerifyRegistry: _grpc.UnaryUnaryMultiCallable[_registry_pb2.VerifyRegistryRequest, _registry_pb2.VerifyRegistryResponse]
+    """Verifies the registry: the chain of the audit log, every row of every table against it, and every
+    byte of the artifacts, all hashed anew. Faults are not an error. It may take minutes.
+
+    INVALID_ARGUMENT: not a valid version. NOT_FOUND: no such version. RESOURCE_EXHAUSTED: too many
+    verifications and exports are in progress.
+    """
+    ExportAudit: _grpc.UnaryStreamMultiCallable[_registry_pb2.ExportAuditRequest, _registry_pb2.ExportAuditResponse]
+    """Returns all rows that the audit log covers, in one state of the database, as JSON lines in UTF-8;
+    they can be verified without the registry. The pieces do not end with lines.
+
+    RESOURCE_EXHAUSTED: too many verifications and exports are in progress.
+    """
+    GetAuditHead: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetAuditHeadRequest, _registry_pb2.GetAuditHeadResponse]
+    """Returns the head of the audit log, which stands for all its rows, signed if the registry has a
+    key.
+    """
     GetStatus: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetStatusRequest, _registry_pb2.GetStatusResponse]
     """Returns the declared and the observed state.
 
@@ -231,6 +248,23 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Lists the audit log, oldest first, after verifying all of it.
 
     INVALID_ARGUMENT: not a valid name of a model.
+    """
+    VerifyRegistry: _aio.UnaryUnaryMultiCallable[_registry_pb2.VerifyRegistryRequest, _registry_pb2.VerifyRegistryResponse]  # type: ignore[assignment]
+    """Verifies the registry: the chain of the audit log, every row of every table against it, and every
+    byte of the artifacts, all hashed anew. Faults are not an error. It may take minutes.
+
+    INVALID_ARGUMENT: not a valid version. NOT_FOUND: no such version. RESOURCE_EXHAUSTED: too many
+    verifications and exports are in progress.
+    """
+    ExportAudit: _aio.UnaryStreamMultiCallable[_registry_pb2.ExportAuditRequest, _registry_pb2.ExportAuditResponse]  # type: ignore[assignment]
+    """Returns all rows that the audit log covers, in one state of the database, as JSON lines in UTF-8;
+    they can be verified without the registry. The pieces do not end with lines.
+
+    RESOURCE_EXHAUSTED: too many verifications and exports are in progress.
+    """
+    GetAuditHead: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetAuditHeadRequest, _registry_pb2.GetAuditHeadResponse]  # type: ignore[assignment]
+    """Returns the head of the audit log, which stands for all its rows, signed if the registry has a
+    key.
     """
     GetStatus: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetStatusRequest, _registry_pb2.GetStatusResponse]  # type: ignore[assignment]
     """Returns the declared and the observed state.
@@ -410,6 +444,41 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the audit log, oldest first, after verifying all of it.
 
         INVALID_ARGUMENT: not a valid name of a model.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyRegistry(
+        self,
+        request: _registry_pb2.VerifyRegistryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.VerifyRegistryResponse, _abc.Awaitable[_registry_pb2.VerifyRegistryResponse]]:
+        """Verifies the registry: the chain of the audit log, every row of every table against it, and every
+        byte of the artifacts, all hashed anew. Faults are not an error. It may take minutes.
+
+        INVALID_ARGUMENT: not a valid version. NOT_FOUND: no such version. RESOURCE_EXHAUSTED: too many
+        verifications and exports are in progress.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportAudit(
+        self,
+        request: _registry_pb2.ExportAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_registry_pb2.ExportAuditResponse], _abc.AsyncIterator[_registry_pb2.ExportAuditResponse]]:
+        """Returns all rows that the audit log covers, in one state of the database, as JSON lines in UTF-8;
+        they can be verified without the registry. The pieces do not end with lines.
+
+        RESOURCE_EXHAUSTED: too many verifications and exports are in progress.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAuditHead(
+        self,
+        request: _registry_pb2.GetAuditHeadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.GetAuditHeadResponse, _abc.Awaitable[_registry_pb2.GetAuditHeadResponse]]:
+        """Returns the head of the audit log, which stands for all its rows, signed if the registry has a
+        key.
         """
 
     @_abc_1.abstractmethod
