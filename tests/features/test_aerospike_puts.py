@@ -34,7 +34,7 @@ def test_a_filled_in_condition_is_the_compiled_one(first: int, second: int) -> N
 
 @given(st.lists(st.integers(0, 700_000), max_size=200))
 def test_batches_are_bounded_and_keep_every_write_in_order(sizes: list[int]) -> None:
-    puts = [Put(index, "u", "u", {"v": bytes(size)}, None) for index, size in enumerate(sizes)]
+    puts = [Put(index, "u", "u", {"v": bytes(size)}, []) for index, size in enumerate(sizes)]
 
     batches = batches_of(puts)
 

@@ -53,7 +53,7 @@ class Put:
     entity_id: str
     key: StoreKey | None
     bins: dict[str, Any]
-    condition: Any  # a compiled expression; None: unconditional
+    condition: Any  # a compiled expression
 
 
 def puts_of(

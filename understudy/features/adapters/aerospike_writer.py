@@ -156,7 +156,7 @@ class AerospikeWriter:
 
 def _row(place: tuple[str, str], put: Put, policy: Mapping[str, int]) -> Any:
     operations = [operation.write(name, value) for name, value in put.bins.items()]
-    conditional = policy if put.condition is None else {**policy, "expressions": put.condition}
+    conditional = {**policy, "expressions": put.condition}
     return batch_records.Write((*place, put.key), operations, policy=conditional)
 
 
