@@ -70,7 +70,7 @@ def open_pipeline(
         policy=_breaker_policy(settings, settings.feature_trip_after),
         slow_s=settings.feature_slow_s,
         now_s=now_s,
-        memory=None if ports.store.inline else _memory(settings),
+        memory=_memory(settings),
         drill=drill,
     )
     delivery = Delivery(

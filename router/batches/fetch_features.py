@@ -40,8 +40,7 @@ class Fetched:
 class FeatureFetcher:
     """Reads behind a breaker that trips on errors and on reads slower than `slow_s`.
 
-    Answers of a remote store are remembered, within bounds, and used while it does not answer.
-    An embedded store needs no such memory: it fails only together with this process.
+    Its answers are remembered, within bounds, and used while it does not answer.
     """
 
     def __init__(
@@ -121,11 +120,8 @@ class FeatureFetcher:
         try:
             if self._drill is not None and self._drill.is_on:
                 self._check_drill(self._drill)
-            if self._store.inline:
-                records = self._store.read_now(reads)
-            else:
-                timeout_s = fetch_timeout_s(slow_s=self._slow_s, left_s=answer_by_s - started_s)
-                records = await self._store.read(reads, timeout_s=timeout_s)
+            timeout_s = fetch_timeout_s(slow_s=self._slow_s, left_s=answer_by_s - started_s)
+            records = await self._store.read(reads, timeout_s=timeout_s)
         except UnavailableError as error:
             self._record_failure(permit, error.why, started_s, answer_by_s)
             return None

@@ -13,14 +13,17 @@ from understudy.features.ports import LoadMark, ViewRead, WriteCounts
 class FakeFeatureStore:
     """A reader and writer of a store. `why_down` makes reads fail."""
 
-    def __init__(self, *, inline: bool = True) -> None:
-        self.inline = inline
+    def __init__(self) -> None:
         self.why_down: str | None = None
         self.records: dict[tuple[str, str], bytes] = {}
         self.marks: dict[str, int] = {}
         self.reads = 0
 
-    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
+    async def read(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
+        if timeout_s <= 0:
+            raise UnavailableError("fake feature store", "no time left")
         if self.why_down is not None:
             raise UnavailableError("fake feature store", self.why_down)
         self.reads += 1
@@ -31,13 +34,6 @@ class FakeFeatureStore:
             ]
             for read in reads
         ]
-
-    async def read(
-        self, reads: Sequence[ViewRead], *, timeout_s: float
-    ) -> list[list[bytes | None]]:
-        if timeout_s <= 0:
-            raise UnavailableError("fake feature store", "no time left")
-        return self.read_now(reads)
 
     def counters(self) -> Mapping[str, int]:
         return {"reads": self.reads}

@@ -94,7 +94,7 @@ async def test_the_cache_answers_until_its_records_expire() -> None:
     }
 
     now_s = 5.1
-    assert cache.read_now(read) == [[b"changed", None, None]]
+    assert await cache.read(read, timeout_s=1.0) == [[b"changed", None, None]]
     await cache.ping(timeout_s=1.0)
     await cache.close()
     with pytest.raises(UnavailableError):

@@ -17,6 +17,7 @@ from understudy.features.adapters.lmdb_writer import LmdbWriter
 from understudy.features.ports import ViewRead
 from understudy.features.stores import open_store, open_writer, require_store
 
+WAIT_S = 60.0
 TEXT = a_view("text", (Feature("text", FeatureDtype.STRING),))
 
 
@@ -37,12 +38,12 @@ async def test_a_reader_sees_a_load_that_grew_the_map(
 ) -> None:
     assert loading_process.submit(_grow, tmp_path, 1).result(30) == 1
     store = LmdbStore(tmp_path)
-    (first,) = store.read_now([ViewRead(TEXT, ["u0", "u40"])])
+    (first,) = store.read_blocking([ViewRead(TEXT, ["u0", "u40"])], timeout_s=WAIT_S)
     assert first[1] is None
 
     assert loading_process.submit(_grow, tmp_path, 41).result(30) == 40
 
-    (records,) = store.read_now([ViewRead(TEXT, ["u0", "u40"])])
+    (records,) = store.read_blocking([ViewRead(TEXT, ["u0", "u40"])], timeout_s=WAIT_S)
     assert records[0] == first[0]
     assert records[1] == a_record(TEXT, {"text": "x" * 100_000})
     await store.close()
@@ -55,17 +56,17 @@ async def test_a_reader_sees_the_first_load(
     open_writer(url).close_now()
     store = open_store(url)
     read = [ViewRead(TEXT, ["u"])]
-    assert store.read_now(read) == [[None]]
+    assert await store.read(read, timeout_s=WAIT_S) == [[None]]
 
     record = a_record(TEXT, {"text": "t"})
     RemoteWriter(loading_process, url).write(TEXT, [("u", record)], mark=None)
 
-    assert store.read_now(read) == [[record]]
+    assert await store.read(read, timeout_s=WAIT_S) == [[record]]
     await store.close()
 
 
 def _read_in(path: Path, ids: list[str]) -> list[bytes | None]:
-    (records,) = LmdbStore(path).read_now([ViewRead(TEXT, ids)])
+    (records,) = LmdbStore(path).read_blocking([ViewRead(TEXT, ids)], timeout_s=WAIT_S)
     return records
 
 
@@ -122,4 +123,4 @@ async def test_a_closed_store_is_unavailable(tmp_path: Path) -> None:
     await store.close()
 
     with pytest.raises(UnavailableError):
-        store.read_now([ViewRead(TEXT, ["u"])])
+        store.read_blocking([ViewRead(TEXT, ["u"])], timeout_s=WAIT_S)

@@ -39,11 +39,7 @@ def store() -> FakeFeatureStore:
     return store
 
 
-@pytest.mark.parametrize("inline", [True, False])
-async def test_views_of_several_entities_are_read_together(
-    store: FakeFeatureStore, *, inline: bool
-) -> None:
-    store.inline = inline
+async def test_views_of_several_entities_are_read_together(store: FakeFeatureStore) -> None:
     features = OnlineFeatures(store, REFS, [USER, SHOP, ASK])
     assert features.entities == ("user", "shop")
 

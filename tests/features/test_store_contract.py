@@ -362,7 +362,7 @@ async def test_a_read_on_the_event_loop_gives_the_same_records(store: Opened) ->
     view = store.view()
     store.writer.write(view, [("u", a_record(view))], mark=None)
 
-    assert store.reader.read_now([ViewRead(view, ["u"])]) == [[a_record(view)]]
+    assert await store.reader.read([ViewRead(view, ["u"])], timeout_s=60.0) == [[a_record(view)]]
 
 
 async def test_a_record_that_ends_its_reader_costs_no_other_record(store: Opened) -> None:

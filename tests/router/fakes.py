@@ -20,8 +20,6 @@ from understudy.features.ports import UNANSWERED, ViewRead
 class FakeStore:
     """A `FeatureStore` in memory. `failing` makes every read unavailable."""
 
-    inline = True
-
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], bytes] = {}
         self.failing = False
@@ -33,7 +31,9 @@ class FakeStore:
             form, values, event_time_ms=round(UTC_S * 1000)
         )
 
-    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
+    async def read(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
         if self.failing:
             raise UnavailableError("feature store", "told to fail")
         self.reads.append(reads)
@@ -41,11 +41,6 @@ class FakeStore:
             [self.records.get((str(read.view), each or "")) for each in read.entity_ids]
             for read in reads
         ]
-
-    async def read(
-        self, reads: Sequence[ViewRead], *, timeout_s: float
-    ) -> list[list[bytes | None]]:
-        return self.read_now(reads)
 
     async def ping(self, *, timeout_s: float) -> None:
         if self.failing:
@@ -55,9 +50,7 @@ class FakeStore:
 
 
 class RemoteStore(FakeStore):
-    """A store that is read off the loop, and may hang or leave keys unanswered."""
-
-    inline = False
+    """A store that may hang or leave keys unanswered."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +71,9 @@ class RemoteStore(FakeStore):
                 UNANSWERED if name in self.silent else record
                 for name, record in zip(read.entity_ids, answered, strict=True)
             ]
-            for read, answered in zip(reads, self.read_now(reads), strict=True)
+            for read, answered in zip(
+                reads, await super().read(reads, timeout_s=timeout_s), strict=True
+            )
         ]
 
 

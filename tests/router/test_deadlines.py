@@ -240,9 +240,11 @@ async def test_a_call_on_which_both_arms_hang_is_tried_by_the_fallback_version()
 
 async def test_the_stores_time_does_not_count_against_the_scorer() -> None:
     class SlowStore(FakeStore):
-        def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
-            skip(0.03)  # as if pages of the file were not in memory
-            return super().read_now(reads)
+        async def read(
+            self, reads: Sequence[ViewRead], *, timeout_s: float
+        ) -> list[list[bytes | None]]:
+            skip(0.03)  # as if the loop had been busy meanwhile
+            return await super().read(reads, timeout_s=timeout_s)
 
     async with open_world(read_from=SlowStore(), cool_down_s=5.0) as world:
         await two_arms(world, challengers=())

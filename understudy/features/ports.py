@@ -27,15 +27,6 @@ class FeatureStore(Protocol):
     UnavailableError: there was no answer at all.
     """
 
-    @property
-    def inline(self) -> bool:
-        """True if `read_now` may be called on the event loop; otherwise await `read`."""
-        ...
-
-    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
-        """Read without a time limit."""
-        ...
-
     async def read(
         self, reads: Sequence[ViewRead], *, timeout_s: float
     ) -> list[list[bytes | None]]:

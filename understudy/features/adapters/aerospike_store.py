@@ -34,7 +34,6 @@ _NOT_FOUND = 2
 _ANSWERED = {_OK, _NOT_FOUND}
 _PARTIAL = {_OK, -16}  # codes of a batch whose rows carry their own results
 _NOT_A_RECORD = b"?"  # matches no view, so the decoder counts it
-_LONGEST_READ_S = 1.0  # of a read without a limit of its own
 
 T = TypeVar("T")
 _Key = tuple[str, str, StoreKey]
@@ -56,8 +55,6 @@ def utc_now_s() -> float:
 
 class AerospikeStore:
     """Reads packed records, and converts records of one bin per feature to packed ones."""
-
-    inline = False  # the client blocks; it releases the GIL while it waits
 
     def __init__(
         self, options: AerospikeOptions, *, now_s: Callable[[], float] = utc_now_s
@@ -84,9 +81,6 @@ class AerospikeStore:
         if timeout_s <= 0:
             raise self._unavailable("no time left to read")
         return await self._hop(lambda: self.read_blocking(reads, timeout_s=timeout_s), timeout_s)
-
-    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
-        return self.read_blocking(reads, timeout_s=_LONGEST_READ_S)
 
     def counters(self) -> Mapping[str, int]:
         return asdict(self.counts)

@@ -94,8 +94,6 @@ class _Spare:
 class IsolatedStore:
     """Sends reads to the reader; while there is none, every read is unavailable."""
 
-    inline = False
-
     def __init__(
         self, url: str, log: StoreLog, quarantine: Quarantine | None, *, spare_after_s: float
     ) -> None:
@@ -166,9 +164,6 @@ class IsolatedStore:
         )
         records = unpacked_records(body, counts)
         return records if sent is reads else with_unanswered(reads, sent, records)
-
-    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
-        raise NotImplementedError("it is not inline")
 
     def counters(self) -> Mapping[str, int]:
         return {

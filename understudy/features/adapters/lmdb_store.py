@@ -32,7 +32,6 @@ class LmdbStore:
     Production code therefore reads through `understudy.features.reader`.
     """
 
-    inline = True  # a read takes a few microseconds of memory access
     threads = 1  # reading holds the GIL
 
     def __init__(self, path: Path) -> None:
@@ -55,7 +54,12 @@ class LmdbStore:
         except lmdb.Error as error:
             raise self._unusable(f"its file is damaged: {error}") from error
 
-    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
+    def read_blocking(
+        self, reads: Sequence[ViewRead], *, timeout_s: float
+    ) -> list[list[bytes | None]]:
+        """Read, whatever the limit: the records are in memory."""
+        if timeout_s <= 0:
+            raise UnavailableError(self._dependency, "no time left to read")
         try:
             return self._read(reads)
         except lmdb.MapResizedError:
@@ -64,14 +68,6 @@ class LmdbStore:
             return self._read(reads)
         except lmdb.Error as error:
             raise self._unusable(str(error)) from error
-
-    def read_blocking(
-        self, reads: Sequence[ViewRead], *, timeout_s: float
-    ) -> list[list[bytes | None]]:
-        """Read, whatever the limit: the records are in memory."""
-        if timeout_s <= 0:
-            raise UnavailableError(self._dependency, "no time left to read")
-        return self.read_now(reads)
 
     async def read(
         self, reads: Sequence[ViewRead], *, timeout_s: float

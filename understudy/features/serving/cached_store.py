@@ -22,7 +22,7 @@ class CacheCounts:
 class CachedStore:
     """Caches records for `ttl_s`; a change in the store becomes visible after that.
 
-    If the store fails, an awaited read with hits returns them, and `UNANSWERED` for its misses.
+    If the store fails, a read with hits returns them, and `UNANSWERED` for its misses.
     Such a read counts as answered and opens no breaker. For a second after a failure, reads of the
     same views therefore do not query the store, unless the failed read had a short limit (see
     `StoreRest`). A read without hits always queries the store, and fails if the store does.
@@ -37,15 +37,10 @@ class CachedStore:
         monotonic_s: Callable[[], float],
     ) -> None:
         self.counts = CacheCounts()
-        self.inline = store.inline
         self._store = store
         self._monotonic_s = monotonic_s
         self._rests: dict[tuple[str, ...], StoreRest] = {}  # by the views read together
         self._seen = LastKnownRecords(max_records=max_records, max_age_s=ttl_s)
-
-    def read_now(self, reads: Sequence[ViewRead]) -> list[list[bytes | None]]:
-        known, missing = self._look_up(reads)
-        return self._merged(known, missing, self._store.read_now(missing))
 
     async def read(
         self, reads: Sequence[ViewRead], *, timeout_s: float

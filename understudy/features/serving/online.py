@@ -65,12 +65,7 @@ class OnlineFeatures:
         if faults:
             raise InvalidInputError(faults)
         reads = [ViewRead(view, entities[view.entity]) for view in self._plan.views]
-        if not reads:
-            records: list[list[bytes | None]] = []
-        elif self._store.inline:
-            records = self._store.read_now(reads)
-        else:
-            records = await self._store.read(reads, timeout_s=timeout_s)
+        records = await self._store.read(reads, timeout_s=timeout_s) if reads else []
         assembled = self._plan.assemble(records, request_features, now_s=now_s, rows=rows)
         return values_of(self._plan.names, assembled, rows)
 
