@@ -34,7 +34,8 @@ from understudy.features.ports import FeatureStore
 from understudy.features.stores import isolated_store
 from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
-from understudy.runtime.front.grpc_server import ServerGroup, bind, new_server
+from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.port import Server
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.io_threads import keep_io_threads_back
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, within
@@ -45,13 +46,19 @@ from understudy.runtime.serving import add_health_and_reflection
 _REPORT_S = 1.0
 _LOG_CLOSE_S = 10.0
 _CLOSE_S = _LOG_CLOSE_S + 2.0  # of any one resource
-_SPARED_SHARE = 0.95  # of the most unread calls: below this none is cancelled
 _CLOCKS = Clocks(monotonic_s=time.monotonic, utc_s=lambda: time.time_ns() / 1e9)
 _log = structlog.get_logger()
 
 
+OpenFront = Callable[[RouterSettings], Server]  # UnavailableError: the port cannot be opened
+
+
 async def serve(
-    settings: RouterSettings, worker: int, stop: asyncio.Event, lost: asyncio.Event
+    settings: RouterSettings,
+    worker: int,
+    stop: asyncio.Event,
+    lost: asyncio.Event,
+    open_front: OpenFront,
 ) -> None:
     """Serve as one worker until `stop` is set, then drain.
 
@@ -98,7 +105,8 @@ async def serve(
             ):
                 await _first_of(first, stop)
                 if not stop.is_set():  # otherwise it would serve for a moment without a snapshot
-                    await _listen_and_drain(settings, pipeline, health, stop)
+                    server = open_front(settings)
+                    await _listen_and_drain(settings, pipeline, server, health, stop)
             pipeline.models.close()
 
 
@@ -168,14 +176,16 @@ async def _in_background(
 
 
 async def _listen_and_drain(
-    settings: RouterSettings, pipeline: Pipeline, health: HealthSwitch, stop: asyncio.Event
+    settings: RouterSettings,
+    pipeline: Pipeline,
+    server: Server,
+    health: HealthSwitch,
+    stop: asyncio.Event,
 ) -> None:
     service = ScoringService(pipeline, service_limits(settings))
-    server = ServerGroup([_one_server(settings) for _ in range(settings.listeners)])
     server.add_generic_rpc_handlers((service.handlers(),))
     add_health_and_reflection(server, (SERVICE,), health)
-    port = bind(server, settings.listen)
-    _log.info("listening", address=settings.listen, port=port)
+    _log.info("listening", address=settings.listen)
     drain = DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
     await serve_until_stopped(server, health, stop, drain, end_streams=service.end_streams)
 
@@ -186,35 +196,6 @@ def service_limits(settings: RouterSettings) -> ServiceLimits:
         open_per_stream=OpenLimits(settings.most_stream_messages, settings.most_stream_bytes),
         most_stream_age_s=settings.max_connection_age_s,
     )
-
-
-def _one_server(settings: RouterSettings) -> grpc.aio.Server:
-    return new_server(
-        reuse_port=True,
-        max_message_bytes=settings.largest_request_bytes,
-        max_allowed_incoming_connections=max(1, settings.most_connections // settings.listeners),
-        max_concurrent_streams=settings.most_calls_per_connection,
-        **_backlog(settings.most_unread_calls // settings.listeners),
-        max_connection_age_ms=round(settings.max_connection_age_s * 1000),
-        # A stream does not see its connection's age, so it has its own age limit of the same length:
-        # the last stream to begin may reach it, and then has as long as any call to finish.
-        max_connection_age_grace_ms=round(
-            (settings.max_connection_age_s + settings.largest_deadline_s) * 1000
-        ),
-    )
-
-
-def _backlog(most_unread_calls: int) -> dict[str, int]:
-    """Return the limits on calls that gRPC holds before Python sees them, by channel argument.
-
-    Above the first limit it cancels some new calls, above the second all of them. Accepting a call
-    is most of its cost, so in a flood the queue is there, and the answer to a call that has
-    waited too long would be lost.
-    """
-    return {
-        "server.max_pending_requests": round(most_unread_calls * _SPARED_SHARE),
-        "server.max_pending_requests_hard_limit": most_unread_calls,
-    }
 
 
 async def _follow(

@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from router.books.request_log import RequestLines
 from understudy.domain.logged_ids import IdForm, LoggedIds
+from understudy.runtime.front.choice import Front
 from understudy.runtime.settings import ProcessSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -15,6 +16,10 @@ _MOST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7), without its final zero
 _LAST_PORT = 65_535
 _CLOSING_SHARE = 0.8  # of the time after the drain
 Rows = Annotated[int, Field(ge=1, le=1_000_000)]
+_ONLY_ON = {  # settings that act on the other front only
+    Front.ENVOY: frozenset({"listeners", "most_unread_calls"}),
+    Front.GRPC: frozenset({"most_open_calls"}),
+}
 
 
 class RouterSettings(ProcessSettings):
@@ -29,6 +34,7 @@ class RouterSettings(ProcessSettings):
     features: str  # lmdb:PATH or aerospike://HOST:PORT/NAMESPACE
     log_dir: Path  # score, shadow and outcome logs
     state_dir: Path  # last snapshot, admin sockets
+    front: Front = Front.GRPC  # auto: envoy where it can run
     workers: int = Field(default=1, ge=1, le=64)
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(
@@ -55,6 +61,7 @@ class RouterSettings(ProcessSettings):
     largest_request_bytes: int = Field(default=4 << 20, ge=1024, le=1 << 30)
     listeners: int = Field(default=2, ge=1, le=8)  # of a worker: each accepts one call at a time
     most_unread_calls: int = Field(default=136, ge=16, le=65_536)  # of a worker, over its listeners
+    most_open_calls: int = Field(default=256, ge=8, le=65_536)  # of a worker behind Envoy
     io_nicer: int = Field(default=10, ge=0, le=19)  # of gRPC's threads, relative to the event loop
     least_outstanding_rows: Rows = 64
     most_outstanding_rows: Rows = 4096
@@ -123,6 +130,21 @@ class RouterSettings(ProcessSettings):
         """Return the gRPC target of a worker's admin socket."""
         return f"unix:{self.state_dir.resolve() / f'worker-{worker}.sock'}"
 
+    def envoy_path(self, worker: int, pid: int, kind: str) -> Path:
+        """Return the path of a file of a worker's Envoy: its admin socket or its configuration.
+
+        It has the pid, since an orphan must not drain the worker that has taken its place.
+        """
+        return self.state_dir.resolve() / f"envoy-{worker}-{pid}.{kind}"
+
+    @model_validator(mode="after")
+    def _acts_on_its_front(self) -> Self:
+        idle = _ONLY_ON.get(self.front, frozenset()) & self.model_fields_set
+        if idle:
+            names = " and ".join(sorted(idle))
+            raise ValueError(f"{names} would not act: front is {self.front.value}")
+        return self
+
     @model_validator(mode="after")
     def _ends_in_time(self) -> Self:
         if self.drained_after_s >= self.termination_s:
@@ -140,7 +162,8 @@ class RouterSettings(ProcessSettings):
                 f"metrics_port + workers is too large: the last worker would listen on port "
                 f"{self.metrics_port + self.workers - 1}, and the last port is {_LAST_PORT}"
             )
-        socket_bytes = len(bytes(self.state_dir.resolve() / "worker-63.sock"))
+        socket = "worker-63.sock" if self.front is Front.GRPC else "envoy-63-4194304.sock"
+        socket_bytes = len(bytes(self.state_dir.resolve() / socket))
         if socket_bytes > _MOST_SOCKET_PATH_BYTES:
             raise ValueError(
                 f"state_dir is too deep: an admin socket in it has a path of {socket_bytes} bytes, "

@@ -22,6 +22,8 @@ from understudy.domain.progress import Patience
 from understudy.domain.restarts import GiveUp, Restart, RestartPolicy
 from understudy.logs.access import keep_from_group, share_with_group
 from understudy.runtime.exit_codes import FAILED, OK, UNAVAILABLE, USAGE
+from understudy.runtime.front.choice import Front, chosen_front
+from understudy.runtime.front.envoy_files import find_envoy_files
 from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.health import Health, HealthSwitch
 from understudy.runtime.lifecycle import stop_on_signals, within
@@ -47,8 +49,10 @@ async def supervise(settings: RouterSettings) -> int:
     It ends earlier if all workers refuse their settings.
 
     Raises:
-        InvalidInputError: the log folder cannot be shared with the group of the settings.
+        InvalidInputError: the log folder cannot be shared with the group of the settings, or they
+            want Envoy where it cannot run.
     """
+    front = _front_of(settings)
     stop = stop_on_signals(longest_s=settings.termination_s)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     if settings.log_group:
@@ -57,7 +61,7 @@ async def supervise(settings: RouterSettings) -> int:
         keep_from_group(settings.log_dir)
     try:
         with supervising(settings.state_dir) as has_orphans:
-            codes = await _supervise(settings, stop, has_orphans=has_orphans)
+            codes = await _supervise(settings, front, stop, has_orphans=has_orphans)
     except (UnavailableError, RefusedError) as error:
         _log.error("router_not_started", why=str(error))
         return UNAVAILABLE
@@ -65,7 +69,7 @@ async def supervise(settings: RouterSettings) -> int:
 
 
 async def _supervise(
-    settings: RouterSettings, stop: asyncio.Event, *, has_orphans: bool
+    settings: RouterSettings, front: Front, stop: asyncio.Event, *, has_orphans: bool
 ) -> set[int]:
     """Bind the port and keep the workers running; return their exit codes.
 
@@ -80,10 +84,12 @@ async def _supervise(
         for index in range(settings.workers):
             _check_free(settings.metrics_host, settings.metrics_port + index)
     with reserved(settings.listen, is_shared=has_orphans) as address:
-        return await _keep_workers(settings, address, stop)
+        return await _keep_workers(settings, address, front, stop)
 
 
-async def _keep_workers(settings: RouterSettings, address: str, stop: asyncio.Event) -> set[int]:
+async def _keep_workers(
+    settings: RouterSettings, address: str, front: Front, stop: asyncio.Event
+) -> set[int]:
     """Keep the workers running, and answer health checks of this process; return exit codes."""
     hung = HungChildren()
     health = HealthSwitch()
@@ -98,7 +104,7 @@ async def _keep_workers(settings: RouterSettings, address: str, stop: asyncio.Ev
         keepers = [
             tasks.create_task(
                 Keeper(
-                    _Worker(settings, index, address, partial(serves, index)),
+                    _Worker(settings, index, address, front, partial(serves, index)),
                     _care_of(settings, index, hung),
                     stop,
                 ).run()
@@ -106,6 +112,19 @@ async def _keep_workers(settings: RouterSettings, address: str, stop: asyncio.Ev
             for index in range(settings.workers)
         ]
     return {keeper.result() for keeper in keepers}
+
+
+def _front_of(settings: RouterSettings) -> Front:
+    """Return the front of all workers, and log why it is not Envoy if that was to be tried."""
+    found = find_envoy_files() if settings.front is not Front.GRPC else ""
+    why_no_envoy = found if isinstance(found, str) else ""
+    front = chosen_front(settings.front, why_no_envoy)
+    _log.info("front_chosen", front=front.value, **({"why": why_no_envoy} if why_no_envoy else {}))
+    return front
+
+
+def _options(index: int, address: str, front: Front) -> tuple[str, ...]:
+    return ("--index", str(index), "--listen", address, "--front", front.value)
 
 
 @asynccontextmanager
@@ -196,14 +215,19 @@ class _Worker(Kept):
     """One worker of the port; the others keep serving while it is down."""
 
     def __init__(
-        self, settings: RouterSettings, index: int, address: str, served: Callable[[], None]
+        self,
+        settings: RouterSettings,
+        index: int,
+        address: str,
+        front: Front,
+        served: Callable[[], None],
     ) -> None:
         """`served` is called whenever the worker is found to serve."""
         self.name = f"worker {index}"
         self._served = served
         self._index = index
         self._spec = ChildSpec(
-            ("-m", "router", "worker", "--index", str(index), "--listen", address),
+            ("-m", "router", "worker", *_options(index, address, front)),
             environment=worker_environment(settings),
         )
 
@@ -237,6 +261,7 @@ def worker_environment(settings: RouterSettings) -> dict[str, str]:
     Secrets are not written: the worker inherits them, and a dump masks them.
     """
     secrets = {name for name, value in settings if isinstance(value, SecretStr)}
-    values = settings.model_dump(mode="json", exclude={"listen", *secrets})
+    # Only those that were given: a default that does not act on the chosen front is no wish.
+    values = settings.model_dump(mode="json", exclude={"listen", *secrets}, exclude_unset=True)
     own = {f"ROUTER_{name.upper()}": str(value) for name, value in values.items()}
     return {**os.environ, **own}

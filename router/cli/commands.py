@@ -1,6 +1,5 @@
 """The operators' commands of the router: serve, status, drill, explain, assign."""
 
-import asyncio
 import sys
 from pathlib import Path
 from socket import gethostname
@@ -10,7 +9,6 @@ import grpc
 import structlog
 import typer
 
-from router.books.request_log import REQUEST_EVENTS
 from router.cli.ask_workers import ask_workers, get_status
 from router.cli.assign_offline import assigned_arms, fetch_deployment, read_deployment
 from router.cli.status_output import print_explained, print_status
@@ -25,13 +23,11 @@ from understudy.features.stores import check_store
 from understudy.registry.v1 import registry_pb2
 from understudy.router.v1 import router_pb2
 from understudy.runtime.command_line import CommandGroup
-from understudy.runtime.exit_codes import OK
+from understudy.runtime.front.choice import Front
 from understudy.runtime.grpc_errors import error_of_call
 from understudy.runtime.lifecycle import run, stop_on_signals
 from understudy.runtime.logs import configure_logs
 from understudy.runtime.settings import load_settings, show_settings
-from understudy.runtime.supervision.outliving import outlive_parent
-from understudy.runtime.terminal.failures import failure_of_several
 from understudy.runtime.terminal.json_output import print_json, print_json_lines
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.terminal.plain_text import harmless
@@ -106,28 +102,20 @@ def serve(
 def worker(
     index: Annotated[int, typer.Option()],
     listen: Annotated[str, typer.Option()],
+    front: Annotated[Front, typer.Option()],
 ) -> None:
     """Serve as one worker of `serve`, which passes the settings on as ROUTER_* variables."""
-    from router.app import serve as serve_worker  # noqa: PLC0415 - the other commands start faster
+    from router.worker import configure_worker_logs, run_worker  # noqa: PLC0415 - the other commands start faster
 
     settings = load_settings(RouterSettings, {"listen": listen})
-    configure_logs(f"router-{index}", level=settings.log_level, unlimited=REQUEST_EVENTS)
+    configure_worker_logs(settings, index)
+    if front is Front.ENVOY:
+        from router.embedded import become_envoy_worker  # noqa: PLC0415 - as above
 
-    async def main() -> int:
-        exit_code = OK
-        stop = stop_on_signals(longest_s=settings.stop_limit_s)
-        lost = asyncio.Event()
-        if settings.workers_outlive_s:
-            lost = outlive_parent(longest_s=settings.workers_outlive_s + settings.stop_limit_s)
-        try:
-            await serve_worker(settings, index, stop, lost)
-        except* UnderstudyError as errors:  # a task group wraps exceptions in a group
-            failure = failure_of_several(errors)
-            _log.error("worker_not_started", why="; ".join(failure.lines))
-            exit_code = failure.exit_code
-        return exit_code
-
-    sys.exit(run(main))
+        become_envoy_worker(settings, index)
+    sys.exit(
+        run(lambda: run_worker(settings, index, stop_on_signals(longest_s=settings.stop_limit_s)))
+    )
 
 
 @app.command()

@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from router.app import serve
+from router.grpc_front import open_grpc_front
 from router.settings import RouterSettings
 from router.workers import reserved
 from tests.router.test_metrics import scrape
@@ -42,7 +43,7 @@ async def open_router(root: Path, **settings: Any) -> AsyncIterator[grpc.aio.Cha
             **settings,
         )
         async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(chosen, 0, stop, asyncio.Event()))
+            tasks.create_task(serve(chosen, 0, stop, asyncio.Event(), open_grpc_front))
             async with grpc.aio.insecure_channel(address) as channel:
                 await channel.channel_ready()
                 yield channel

@@ -18,7 +18,7 @@ from understudy.runtime.grpc_errors import abort_with
 from understudy.runtime.parsing import parsed
 
 SERVICE_NAME = health.SERVICE_NAME
-_MOST_WATCHES = 1_000  # of a process; a balancer needs one per connection
+MOST_WATCHES = 1_000  # of a process; a balancer needs one per connection
 _RETRY_AFTER_MS = 1_000
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -78,7 +78,7 @@ class HealthSwitch:
     async def _watch(self, received: bytes, context: _Context) -> AsyncIterator[bytes]:
         try:
             service = parsed(health_pb2.HealthCheckRequest, received).service
-            if self.watches >= _MOST_WATCHES:
+            if self.watches >= MOST_WATCHES:
                 raise OverloadedError(
                     "the number of health watches", retry_after_ms=_RETRY_AFTER_MS
                 )

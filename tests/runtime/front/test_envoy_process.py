@@ -124,7 +124,7 @@ def test_it_listens_on_no_other_port(front: ServedFront) -> None:
 
 @pytest.mark.fault
 @pytest.mark.parametrize("kind", FRONTS)
-def test_a_drain_lets_open_calls_finish_and_tells_watchers(kind: str) -> None:
+def test_a_drain_closes_the_port_tells_watchers_and_lets_open_calls_finish(kind: str) -> None:
     with served_front(kind) as served, grpc.insecure_channel(served.address) as channel:
         mirror: Any = channel.stream_stream(f"/{SERVICE}/Mirror")
         may_end = threading.Event()
@@ -136,11 +136,20 @@ def test_a_drain_lets_open_calls_finish_and_tells_watchers(kind: str) -> None:
 
         served.process.send_signal(signal.SIGTERM)
         last_states = [answer.status for answer in watch]
+        until(lambda: refuses_connections(served.port))
         may_end.set()
 
         assert last_states[-1] == health_pb2.HealthCheckResponse.NOT_SERVING
         assert list(call) == [b"last"]
         assert served.process.wait(LIMIT_S) == 0
+
+
+def refuses_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def _asked_until(may_end: threading.Event) -> Iterator[bytes]:

@@ -31,9 +31,13 @@ class EnvoyAdmin:
         found = _OPEN_CALLS.search(await self._ask("GET", f"/stats?filter={OPEN_CALLS_STAT}"))
         return 0 if found is None else int(found[1])  # it does not exist before the first call
 
-    async def drain(self) -> None:
-        """Tell callers to connect elsewhere; after the drain time, accept no connection."""
+    async def begin_drain(self) -> None:
+        """Tell callers, with their next answers, to connect elsewhere."""
         await self._post("/drain_listeners?graceful&skip_exit")
+
+    async def stop_listening(self) -> None:
+        """Accept no more connections; those that are open stay."""
+        await self._post("/drain_listeners")
 
     async def quit(self) -> None:
         """End Envoy, which then ends the application."""

@@ -53,8 +53,9 @@ class EnvoyServer:
         """
         try:
             async with asyncio.timeout(grace or 0.0):
-                await self._admin.drain()
-                await asyncio.sleep(DRAIN_S)  # Envoy accepts connections until then
+                await self._admin.begin_drain()
+                await asyncio.sleep(DRAIN_S)
+                await self._admin.stop_listening()
                 await self._until_quiet()
         except TimeoutError:
             _log.debug("calls_cancelled", calls=self._calls.open_calls)

@@ -21,6 +21,12 @@ from understudy.runtime.supervision.bound_to_parent import PR_SET_PDEATHSIG
 _log = structlog.get_logger()
 
 
+def unbind_from_parent() -> None:
+    """Let the kernel send no signal when the parent dies. For the main thread, whose bond it is."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0)
+
+
 def outlive_parent(*, longest_s: float) -> asyncio.Event:
     """Return an event that is set once the parent has died. Call inside the running loop.
 
@@ -36,7 +42,7 @@ def outlive_parent(*, longest_s: float) -> asyncio.Event:
     except OSError as error:  # an old kernel, or a sandbox
         _log.warning("parent_not_watched", why=str(error))
         return lost
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0)
+    unbind_from_parent()
     if os.getppid() != parent_pid:  # it died just before, and so ends this process as usual
         os.kill(os.getpid(), signal.SIGTERM)
     loop = asyncio.get_running_loop()

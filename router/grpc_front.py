@@ -1,0 +1,49 @@
+"""The servers of grpc.aio of one worker, with their limits."""
+
+import grpc
+
+from router.settings import RouterSettings
+from understudy.runtime.front.grpc_server import ServerGroup, bind, new_server
+from understudy.runtime.front.port import Server
+
+_SPARED_SHARE = 0.95  # of the most unread calls: below this none is cancelled
+
+
+def open_grpc_front(settings: RouterSettings) -> Server:
+    """Return the servers of grpc.aio on the port of the settings.
+
+    Raises:
+        UnavailableError: the port cannot be opened.
+    """
+    server = ServerGroup([_one_server(settings) for _ in range(settings.listeners)])
+    bind(server, settings.listen)
+    return server
+
+
+def _one_server(settings: RouterSettings) -> grpc.aio.Server:
+    return new_server(
+        reuse_port=True,
+        max_message_bytes=settings.largest_request_bytes,
+        max_allowed_incoming_connections=max(1, settings.most_connections // settings.listeners),
+        max_concurrent_streams=settings.most_calls_per_connection,
+        **_backlog(settings.most_unread_calls // settings.listeners),
+        max_connection_age_ms=round(settings.max_connection_age_s * 1000),
+        # A stream does not see its connection's age, so it has its own age limit of the same length:
+        # the last stream to begin may reach it, and then has as long as any call to finish.
+        max_connection_age_grace_ms=round(
+            (settings.max_connection_age_s + settings.largest_deadline_s) * 1000
+        ),
+    )
+
+
+def _backlog(most_unread_calls: int) -> dict[str, int]:
+    """Return the limits on calls that gRPC holds before Python sees them, by channel argument.
+
+    Above the first limit it cancels some new calls, above the second all of them. Accepting a call
+    is most of its cost, so in a flood the queue is there, and the answer to a call that has
+    waited too long would be lost.
+    """
+    return {
+        "server.max_pending_requests": round(most_unread_calls * _SPARED_SHARE),
+        "server.max_pending_requests_hard_limit": most_unread_calls,
+    }
