@@ -154,8 +154,8 @@ class Delivery:
             rules=_rules(answered, deployment),
             candidate_ids=candidate_ids,
             features=answered.matrix,
-            feature_names=answered.feature_names if answered.matrix is not None else (),
-            statuses=answered.statuses if answered.matrix is not None else None,
+            feature_names=answered.feature_names,
+            statuses=answered.statuses,
             sent_entities=sent_entities_of(calls),
             sent_features=sent_features_of(calls),
         )

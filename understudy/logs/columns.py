@@ -100,7 +100,7 @@ def warm_up() -> None:
 
 def schema_of(key: FileKey, ids: LoggedIds) -> pa.Schema:
     """Return the schema of the file for `key`, with its metadata."""
-    schema = schema_of_kind(key.kind, width=len(key.feature_names))
+    schema = schema_of_kind(key.kind)
     return with_facts(schema, ids=ids, feature_names=key.feature_names)
 
 
@@ -148,12 +148,8 @@ def _score_columns(
         "total_us": pa.array(np.concatenate([b.total_us for b in batches])),
         "sent_entities": written_names([b.sent_entities for b in batches], rows),
         "sent_features": written_names([b.sent_features for b in batches], rows),
-        "features": _vectors(
-            [b.features for b in batches if b.features is not None],
-            schema.field("features").type,
-            int(rows.sum()),
-        ),
-        "statuses": _statuses(batches, rows, schema.field("statuses").type),
+        "features": _lists([b.features for b in batches], rows, schema.field("features").type),
+        "statuses": _lists([b.statuses for b in batches], rows, schema.field("statuses").type),
     }
 
 
@@ -243,24 +239,19 @@ def _times(at_us: NDArray[np.int64]) -> Any:
     return pa.array(at_us.astype(np.int64, copy=False)).view(pa.timestamp("us"))
 
 
-def _vectors(matrices: Sequence[NDArray[np.float32]], kind: pa.DataType, rows: int) -> Any:
-    if not matrices:
-        return pa.nulls(rows, kind)
-    values = pa.array(np.concatenate(matrices).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(values, type=kind)
-
-
-def _statuses(batches: Sequence[ScoreBatchLog], rows: NDArray[np.int64], kind: pa.DataType) -> Any:
-    """Return a list per row, null where every value was present: the usual case costs nothing."""
-    matrices = [b.statuses for b in batches if b.statuses is not None]
-    if not matrices:
+def _lists(
+    matrices: Sequence[NDArray[Any] | None], rows: NDArray[np.int64], kind: pa.DataType
+) -> Any:
+    """Return a list per row; null in batches without a matrix, which cost nothing."""
+    given = [matrix for matrix in matrices if matrix is not None]
+    if not given:
         return pa.nulls(int(rows.sum()), kind)
-    is_given = np.repeat(np.array([b.statuses is not None for b in batches]), rows)
-    lengths = is_given * matrices[0].shape[1]
+    is_given = np.repeat(np.array([matrix is not None for matrix in matrices]), rows)
+    lengths = is_given * given[0].shape[1]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     return pa.ListArray.from_arrays(
         pa.array(offsets),
-        pa.array(np.concatenate(matrices).reshape(-1)),
+        pa.array(np.concatenate(given).reshape(-1)),
         type=kind,
-        mask=pa.array(~is_given),
+        mask=None if is_given.all() else pa.array(~is_given),
     )

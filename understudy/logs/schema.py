@@ -47,6 +47,15 @@ _SCORE_FIELDS = (
     pa.field("sent_features", pa.string()),
 )
 
+_SCORE_SCHEMA = pa.schema(
+    [
+        *_SCORE_FIELDS,
+        # Of variable length, although a file has one: readers of several files need one type.
+        pa.field("features", pa.list_(pa.field("element", pa.float32(), nullable=False))),
+        pa.field("statuses", pa.list_(pa.field("element", pa.uint8(), nullable=False))),
+    ]
+)
+
 _SHADOW_SCHEMA = pa.schema(
     [
         pa.field("request_id", pa.string(), nullable=False),
@@ -74,14 +83,11 @@ _OUTCOMES_SCHEMA = pa.schema(
 )
 
 
-def schema_of_kind(kind: LogKind, *, width: int = 0) -> pa.Schema:
-    """Return the columns of a log; a score log has vectors of `width` features.
-
-    With width 0 a score file holds no vectors; this is also the schema for reading any file.
-    """
+def schema_of_kind(kind: LogKind) -> pa.Schema:
+    """Return the columns of a log, the same in every file, so that readers can join the files."""
     match kind:
         case LogKind.SCORE:
-            return _score_schema(width)
+            return _SCORE_SCHEMA
         case LogKind.SHADOW:
             return _SHADOW_SCHEMA
         case LogKind.OUTCOMES:
@@ -99,15 +105,4 @@ def with_facts(
             LOG_KEY_ID_KEY: ids.key_id,
             FEATURE_NAMES_KEY: json.dumps(feature_names),
         }
-    )
-
-
-def _score_schema(width: int) -> pa.Schema:
-    vector = pa.list_(pa.field("element", pa.float32(), nullable=False), width or -1)
-    return pa.schema(
-        [
-            *_SCORE_FIELDS,
-            pa.field("features", vector, nullable=width == 0),
-            pa.field("statuses", pa.list_(pa.field("element", pa.uint8(), nullable=False))),
-        ]
     )

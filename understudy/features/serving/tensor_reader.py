@@ -14,7 +14,8 @@ class TensorReader:
 
     def __init__(self, targets: Sequence[Target], tensors: Sequence[TensorColumns]) -> None:
         self._targets = tuple(targets)
-        self._has_texts = any(tensor.datatype == "BYTES" for tensor in tensors)
+        self._texts = tuple(tensor.datatype == "BYTES" for tensor in tensors)
+        self._has_texts = any(self._texts)
         starts = np.cumsum([0, *(len(tensor.places) for tensor in tensors)])
         order = np.array([starts[each.tensor] + each.column for each in targets], dtype=np.intp)
         # None if the tensors side by side have the order of the feature set.
@@ -26,13 +27,13 @@ class TensorReader:
         tensor = tensors[target.tensor]
         return tensor if tensor.ndim == 1 else tensor[:, target.column]
 
-    def matrix(self, tensors: Sequence[NDArray[np.generic]]) -> NDArray[np.float32] | None:
-        """Return the values in the order of the feature set, shape (n, width).
-
-        None for models with texts.
-        """
+    def matrix(self, tensors: Sequence[NDArray[np.generic]]) -> NDArray[np.float32]:
+        """Return the values in the order of the feature set, shape (n, width); NaN for texts."""
         if self._has_texts:
-            return None
+            tensors = [
+                np.full(tensor.shape, np.nan, dtype=np.float32) if is_text else tensor
+                for tensor, is_text in zip(tensors, self._texts, strict=True)
+            ]
         if len(tensors) == 1 and tensors[0].ndim > 1:
             return tensors[0].astype(np.float32, copy=False)
         side_by_side = np.concatenate(
