@@ -11,6 +11,7 @@ import typer
 from registry.cli.arguments import parse_version
 from registry.cli.options import AnyModel, ModelOrVersion, Number, Registry
 from registry.cli.output import print_audit
+from registry.cli.paging import Limit, say_more
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.domain.errors import CheckFailedError, Fault, InvalidInputError
 from understudy.domain.versions import VersionRef
@@ -39,13 +40,24 @@ Trusted = Annotated[
 @app.command("list")
 def list_(
     model: AnyModel = None,
+    *,
+    limit: Limit = 100,
+    before: Annotated[
+        int | None, typer.Option(min=1, help="number of a row; list those before it")
+    ] = None,
+    verified: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="verify all of the log first")
+    ] = True,
     registry: Registry = DEFAULT_REGISTRY,
     output: Output = Format.TABLE,
 ) -> None:
-    """List all changes with actor, time and reason; fails if the log was tampered with."""
+    """List the last changes with actor, time and reason; fails if the log was tampered with."""
+    request = pb.ListAuditRequest(model=model, limit=limit, before=before, unverified=not verified)
     with RegistryClient(registry) as client:
-        response = client.list_audit(model)
+        response = client.audit_page(request)
     print_audit(response, output)
+    if response.has_more:
+        say_more(f"--before {response.entries[0].sequence}")
     _fail_by(response.faults)
 
 

@@ -13,12 +13,12 @@ from registry.cli import (
     contract_commands,
     deployment_commands,
     provenance_commands,
+    read_commands,
     rollback_command,
 )
 from registry.cli.arguments import parse_version
 from registry.cli.options import (
     Actor,
-    AnyModel,
     DryRun,
     Model,
     ModelOrVersion,
@@ -27,12 +27,9 @@ from registry.cli.options import (
     Registry,
 )
 from registry.cli.output import (
-    print_history,
     print_report,
     print_restore,
 )
-from registry.cli.status_output import print_status
-from registry.cli.version_output import print_version, print_versions
 from understudy.control.client import DEFAULT_REGISTRY, NewVersion, RegistryClient
 from understudy.control.wire import file_from_wire
 from understudy.domain.errors import Fault, InvalidInputError, RefusedError
@@ -129,32 +126,6 @@ def check(
         _conclude(response, output)
 
 
-@app.command("list")
-def list_(
-    model: AnyModel = None,
-    registry: Registry = DEFAULT_REGISTRY,
-    output: Output = Format.TABLE,
-) -> None:
-    """List versions with their parts."""
-    with RegistryClient(registry) as client:
-        found = client.list_versions(model)
-        print_versions(found, client.get_status(model), output)
-
-
-@app.command()
-def show(
-    model: ModelOrVersion,
-    version: Number = None,
-    registry: Registry = DEFAULT_REGISTRY,
-    output: Output = Format.TABLE,
-) -> None:
-    """Show a version with its part and its provenance record."""
-    with RegistryClient(registry) as client:
-        ref = parse_version(model, version)
-        found = client.get_version(ref.model, ref.number)
-        print_version(found, client.get_status(ref.model), output)
-
-
 class ExportFormat(StrEnum):
     IN_TOTO = "in-toto"
     CYCLONEDX = "cyclonedx"
@@ -181,28 +152,6 @@ def export(
             provenance_digest=found.provenance_digest,
         )
         print_json(written)
-
-
-@app.command()
-def history(
-    model: Model,
-    registry: Registry = DEFAULT_REGISTRY,
-    output: Output = Format.TABLE,
-) -> None:
-    """List a deployment's revisions."""
-    with RegistryClient(registry) as client:
-        print_history(client.list_revisions(model), output)
-
-
-@app.command()
-def status(
-    model: AnyModel = None,
-    registry: Registry = DEFAULT_REGISTRY,
-    output: Output = Format.TABLE,
-) -> None:
-    """Show the declared state next to the reports of hosts and routers."""
-    with RegistryClient(registry) as client:
-        print_status(client.get_status(model), output)
 
 
 @app.command()
@@ -235,6 +184,7 @@ def restore(
         print_restore(client.restore(request), successor_of, output)
 
 
+app.add_typer(read_commands.app)
 app.add_typer(deployment_commands.app)
 app.add_typer(rollback_command.app)
 app.add_typer(contract_commands.app)

@@ -2,17 +2,17 @@
 
 # ruff: noqa: ARG002 - gRPC gives each method a context, and the boundary answers failures
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
 from registry.block_version import Blocker
 from registry.change_deployment import DeploymentChanger
-from registry.decisions.audit_chain import concerns
 from registry.record_drill import record_drill
 from registry.restore_registry import Restorer
 from registry.server.block import block_from_wire, block_to_wire
@@ -28,6 +28,7 @@ from registry.server.deployment_change import (
 )
 from registry.server.fetches import Fetches
 from registry.server.forget_host import forget_host
+from registry.server.lists import audit_page, revisions_page, versions_page
 from registry.server.live_state import LiveState
 from registry.server.proofs import Proofs
 from registry.server.report_wire import (
@@ -45,11 +46,9 @@ from registry.server.status import status_of
 from registry.server.submissions import Submissions
 from registry.server.watch_messages import WatchMessages
 from registry.server.wire import (
-    audit_to_wire,
     drill_from_wire,
     model_of,
     report_to_wire,
-    revision_to_wire,
     stored_version_to_wire,
 )
 from registry.store import revisions, versions
@@ -65,6 +64,7 @@ from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.rpc_boundary import TakesHandlers, add_bounded, peer_of
 
 _log = structlog.get_logger()
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     async def ListVersions(  # noqa: N802
         self, request: pb.ListVersionsRequest, context: Context
     ) -> pb.ListVersionsResponse:
-        model = model_of(request)
-        found = await self._read(lambda c: versions.list_versions(c, model))
-        if model is not None and not found:
-            raise NotFoundError("model", model)
-        return pb.ListVersionsResponse(
-            versions=[stored_version_to_wire(each, with_record=False) for each in found]
-        )
+        return await self._read(lambda c: versions_page(c, request))
 
     async def GetVersion(  # noqa: N802
         self, request: pb.GetVersionRequest, context: Context
@@ -172,27 +166,20 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     async def ListRevisions(  # noqa: N802
         self, request: pb.ListRevisionsRequest, context: Context
     ) -> pb.ListRevisionsResponse:
-        history = await self._read(lambda c: revisions.history_of(c, request.model))
-        if not history:
-            raise NotFoundError("deployment of", request.model)
-        return pb.ListRevisionsResponse(revisions=[revision_to_wire(e) for e in history])
+        return await self._read(lambda c: revisions_page(c, request))
 
     async def ListAudit(  # noqa: N802
         self, request: pb.ListAuditRequest, context: Context
     ) -> pb.ListAuditResponse:
-        model = model_of(request)
+        page = await self._read(lambda c: audit_page(c, request))
+        if request.unverified:
+            return page
         verified = await self._read(verify_database)
         if verified.faults:
             _log.error("audit_log_broken", faults=verified.faults)
-        return pb.ListAuditResponse(
-            entries=[
-                audit_to_wire(each)
-                for each in verified.recorded
-                if model is None or concerns(each.row, model)
-            ],
-            chain_intact=not verified.faults,
-            faults=verified.faults,
-        )
+        page.chain_intact = not verified.faults
+        page.faults.extend(verified.faults)
+        return page
 
     async def VerifyRegistry(  # noqa: N802
         self, request: pb.VerifyRegistryRequest, context: Context
@@ -292,8 +279,8 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         finally:
             _log.info("watch_ended", watcher=watcher)
 
-    async def _read(self, query: Any) -> Any:
-        def read() -> Any:
+    async def _read(self, query: Callable[[Connection], ResultT]) -> ResultT:
+        def read() -> ResultT:
             with reading(self._parts.changer.engine) as connection:
                 return query(connection)
 

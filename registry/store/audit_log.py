@@ -8,6 +8,8 @@ from registry.decisions.audit_chain import AuditRow, RecordedRow
 from registry.store import lineage
 from registry.store.schema import Row, audit
 
+_GREATEST_STORED = (1 << 63) - 1  # limit of an integer in SQLite; a message may have a larger one
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -49,6 +51,29 @@ def last(connection: Connection) -> tuple[int, str]:
     query = select(audit.c.sequence, audit.c.digest).order_by(audit.c.sequence.desc()).limit(1)
     row = connection.execute(query).first()
     return (0, lineage.first(connection).digest) if row is None else (row.sequence, row.digest)
+
+
+def page_of(
+    connection: Connection, model: str | None, *, before: int | None, limit: int
+) -> list[RecordedRow]:
+    """Return the last `limit` rows, or the last below `before`, the newest first.
+
+    Of a model: its own rows, and those that concern no single model.
+    """
+    query = select(audit).order_by(audit.c.sequence.desc()).limit(limit)
+    if before is not None:
+        query = query.where(audit.c.sequence < min(before, _GREATEST_STORED))
+    # One query for each name, so that both follow the index and end after `limit` rows.
+    names = [None] if model is None else [model, ""]
+    rows = [
+        row
+        for name in names
+        for row in connection.execute(
+            query if name is None else query.where(audit.c.model == name)
+        ).mappings()
+    ]
+    rows.sort(key=lambda row: -row["sequence"])
+    return [entry_from_row(row) for row in rows[:limit]]
 
 
 def read_all(connection: Connection) -> list[RecordedRow]:

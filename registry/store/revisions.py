@@ -63,6 +63,17 @@ def history_of(connection: Connection, model: str) -> list[StoredRevision]:
     return [revision_from_row(row) for row in connection.execute(query).mappings()]
 
 
+def page_of(
+    connection: Connection, model: str, *, before: int | None, limit: int
+) -> list[StoredRevision]:
+    """Return the last `limit` revisions, or the last below `before`, the newest first."""
+    query = select(revisions).where(revisions.c.model == model)
+    if before is not None:
+        query = query.where(revisions.c.revision < min(before, _GREATEST_STORED))
+    query = query.order_by(revisions.c.revision.desc()).limit(limit)
+    return [revision_from_row(row) for row in connection.execute(query).mappings()]
+
+
 def current_of(connection: Connection, model: str) -> Revision | None:
     """Return the newest revision, or None if the model was never deployed."""
     query = (

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Float,
+    Index,
     Integer,
     MetaData,
     RowMapping,
@@ -100,6 +101,7 @@ audit = Table(
     Column("details_json", Text, nullable=False),
     Column("previous_digest", String(64), nullable=False),
     Column("digest", String(64), nullable=False),
+    Index("audit_of_model", "model", "sequence"),
 )
 
 # Ids of the registry; the latest is in effect. The first is made with the database, and is the same

@@ -106,6 +106,19 @@ def list_versions(connection: Connection, model: str | None = None) -> list[Stor
     return _stored(connection, rows)
 
 
+def page_of(
+    connection: Connection, model: str | None, *, after: VersionRef | None, limit: int
+) -> list[StoredVersion]:
+    """Return the first `limit` versions, or the first after `after`, by model and number."""
+    query = select(versions).order_by(versions.c.model, versions.c.number).limit(limit)
+    if model is not None:
+        query = query.where(versions.c.model == model)
+    if after is not None:
+        key = tuple_(versions.c.model, versions.c.number)
+        query = query.where(key > tuple_(after.model, after.number))
+    return _stored(connection, connection.execute(query).mappings().all())
+
+
 def get_version(connection: Connection, ref: VersionRef) -> StoredVersion:
     """Return a version.
 

@@ -105,8 +105,16 @@ class RegistryClient:
         return self._call(self._stub.RestoreRegistry, request)
 
     def list_versions(self, model: str | None = None) -> list[pb.Version]:
-        found = self._call(self._stub.ListVersions, pb.ListVersionsRequest(model=model))
-        return list(found.versions)
+        """Return all versions, page by page."""
+        page = self.versions_page(pb.ListVersionsRequest(model=model))
+        found = list(page.versions)
+        while page.has_more:
+            page = self.versions_page(pb.ListVersionsRequest(model=model, after=found[-1].ref))
+            found += page.versions
+        return found
+
+    def versions_page(self, request: pb.ListVersionsRequest) -> pb.ListVersionsResponse:
+        return self._call(self._stub.ListVersions, request)
 
     def get_version(self, model: str, number: int) -> pb.Version:
         ref = pb.VersionRef(model=model, number=number)
@@ -117,9 +125,18 @@ class RegistryClient:
         request = pb.GetDeploymentRequest(model=model, revision=revision)
         return self._call(self._stub.GetDeployment, request).deployment
 
+    def revisions_page(self, request: pb.ListRevisionsRequest) -> pb.ListRevisionsResponse:
+        return self._call(self._stub.ListRevisions, request)
+
     def list_revisions(self, model: str) -> list[pb.RevisionEntry]:
-        request = pb.ListRevisionsRequest(model=model)
-        return list(self._call(self._stub.ListRevisions, request).revisions)
+        """Return all revisions, oldest first, page by page."""
+        page = self.revisions_page(pb.ListRevisionsRequest(model=model))
+        found = list(page.revisions)
+        while page.has_more:
+            before = found[0].deployment.revision
+            page = self.revisions_page(pb.ListRevisionsRequest(model=model, before=before))
+            found = [*page.revisions, *found]
+        return found
 
     def list_rollback_targets(self, model: str) -> pb.ListRollbackTargetsResponse:
         """Return the revisions that a rollback can return to, and the reasons against each."""
@@ -127,7 +144,11 @@ class RegistryClient:
         return self._call(self._stub.ListRollbackTargets, request, timeout_s=_CHECK_TIMEOUT_S)
 
     def list_audit(self, model: str | None = None) -> pb.ListAuditResponse:
-        return self._call(self._stub.ListAudit, pb.ListAuditRequest(model=model))
+        """Return the last 1000 rows of the audit log, after a verification of all of it."""
+        return self.audit_page(pb.ListAuditRequest(model=model))
+
+    def audit_page(self, request: pb.ListAuditRequest) -> pb.ListAuditResponse:
+        return self._call(self._stub.ListAudit, request, timeout_s=_CHECK_TIMEOUT_S)
 
     def verify(self, ref: VersionRef | None = None) -> pb.VerifyRegistryResponse:
         """Let the registry verify all rows, and the artifact of one version, or of all."""

@@ -169,9 +169,9 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListVersions(self, request, context):
-        """Lists versions, without their provenance records.
+        """Lists a page of versions, without their provenance records.
 
-        INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the named model is
+        INVALID_ARGUMENT: not a valid name of a model, or limit is out of range. NOT_FOUND: no version of the named model is
         registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -223,9 +223,9 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListRevisions(self, request, context):
-        """Lists a deployment's revisions, oldest first.
+        """Lists a page of a deployment's revisions, oldest first.
 
-        NOT_FOUND: the model was never deployed.
+        INVALID_ARGUMENT: limit is out of range. NOT_FOUND: the model was never deployed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -242,9 +242,9 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListAudit(self, request, context):
-        """Lists the audit log, oldest first, after verifying all of it.
+        """Lists a page of the audit log, oldest first, after verifying all of it, unless that is skipped.
 
-        INVALID_ARGUMENT: not a valid name of a model.
+        INVALID_ARGUMENT: not a valid name of a model, or limit is out of range.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -61,9 +61,9 @@ class RegistryServiceStub:
     Statuses as for CheckVersion; INVALID_ARGUMENT also if the reason is empty or a placeholder.
     """
     ListVersions: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListVersionsRequest, _registry_pb2.ListVersionsResponse]
-    """Lists versions, without their provenance records.
+    """Lists a page of versions, without their provenance records.
 
-    INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the named model is
+    INVALID_ARGUMENT: not a valid name of a model, or limit is out of range. NOT_FOUND: no version of the named model is
     registered.
     """
     GetVersion: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetVersionRequest, _registry_pb2.GetVersionResponse]
@@ -95,9 +95,9 @@ class RegistryServiceStub:
     deployment.
     """
     ListRevisions: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListRevisionsRequest, _registry_pb2.ListRevisionsResponse]
-    """Lists a deployment's revisions, oldest first.
+    """Lists a page of a deployment's revisions, oldest first.
 
-    NOT_FOUND: the model was never deployed.
+    INVALID_ARGUMENT: limit is out of range. NOT_FOUND: the model was never deployed.
     """
     ListRollbackTargets: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListRollbackTargetsRequest, _registry_pb2.ListRollbackTargetsResponse]
     """Lists the revisions to which a rollback can return, latest first, each content once, and the
@@ -106,9 +106,9 @@ class RegistryServiceStub:
     INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: the model was never deployed.
     """
     ListAudit: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListAuditRequest, _registry_pb2.ListAuditResponse]
-    """Lists the audit log, oldest first, after verifying all of it.
+    """Lists a page of the audit log, oldest first, after verifying all of it, unless that is skipped.
 
-    INVALID_ARGUMENT: not a valid name of a model.
+    INVALID_ARGUMENT: not a valid name of a model, or limit is out of range.
     """
     VerifyRegistry: _grpc.UnaryUnaryMultiCallable[_registry_pb2.VerifyRegistryRequest, _registry_pb2.VerifyRegistryResponse]
     """Verifies the registry: the chain of the audit log, every row of every table against it, and every
@@ -200,9 +200,9 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     Statuses as for CheckVersion; INVALID_ARGUMENT also if the reason is empty or a placeholder.
     """
     ListVersions: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListVersionsRequest, _registry_pb2.ListVersionsResponse]  # type: ignore[assignment]
-    """Lists versions, without their provenance records.
+    """Lists a page of versions, without their provenance records.
 
-    INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the named model is
+    INVALID_ARGUMENT: not a valid name of a model, or limit is out of range. NOT_FOUND: no version of the named model is
     registered.
     """
     GetVersion: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetVersionRequest, _registry_pb2.GetVersionResponse]  # type: ignore[assignment]
@@ -234,9 +234,9 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     deployment.
     """
     ListRevisions: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRevisionsRequest, _registry_pb2.ListRevisionsResponse]  # type: ignore[assignment]
-    """Lists a deployment's revisions, oldest first.
+    """Lists a page of a deployment's revisions, oldest first.
 
-    NOT_FOUND: the model was never deployed.
+    INVALID_ARGUMENT: limit is out of range. NOT_FOUND: the model was never deployed.
     """
     ListRollbackTargets: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRollbackTargetsRequest, _registry_pb2.ListRollbackTargetsResponse]  # type: ignore[assignment]
     """Lists the revisions to which a rollback can return, latest first, each content once, and the
@@ -245,9 +245,9 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: the model was never deployed.
     """
     ListAudit: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListAuditRequest, _registry_pb2.ListAuditResponse]  # type: ignore[assignment]
-    """Lists the audit log, oldest first, after verifying all of it.
+    """Lists a page of the audit log, oldest first, after verifying all of it, unless that is skipped.
 
-    INVALID_ARGUMENT: not a valid name of a model.
+    INVALID_ARGUMENT: not a valid name of a model, or limit is out of range.
     """
     VerifyRegistry: _aio.UnaryUnaryMultiCallable[_registry_pb2.VerifyRegistryRequest, _registry_pb2.VerifyRegistryResponse]  # type: ignore[assignment]
     """Verifies the registry: the chain of the audit log, every row of every table against it, and every
@@ -354,9 +354,9 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_pb2.ListVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.ListVersionsResponse, _abc.Awaitable[_registry_pb2.ListVersionsResponse]]:
-        """Lists versions, without their provenance records.
+        """Lists a page of versions, without their provenance records.
 
-        INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the named model is
+        INVALID_ARGUMENT: not a valid name of a model, or limit is out of range. NOT_FOUND: no version of the named model is
         registered.
         """
 
@@ -418,9 +418,9 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_pb2.ListRevisionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.ListRevisionsResponse, _abc.Awaitable[_registry_pb2.ListRevisionsResponse]]:
-        """Lists a deployment's revisions, oldest first.
+        """Lists a page of a deployment's revisions, oldest first.
 
-        NOT_FOUND: the model was never deployed.
+        INVALID_ARGUMENT: limit is out of range. NOT_FOUND: the model was never deployed.
         """
 
     @_abc_1.abstractmethod
@@ -441,9 +441,9 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_pb2.ListAuditRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.ListAuditResponse, _abc.Awaitable[_registry_pb2.ListAuditResponse]]:
-        """Lists the audit log, oldest first, after verifying all of it.
+        """Lists a page of the audit log, oldest first, after verifying all of it, unless that is skipped.
 
-        INVALID_ARGUMENT: not a valid name of a model.
+        INVALID_ARGUMENT: not a valid name of a model, or limit is out of range.
         """
 
     @_abc_1.abstractmethod

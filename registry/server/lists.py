@@ -1,0 +1,94 @@
+"""Pages of versions, revisions and the audit log: no list grows with the registry."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from registry.server.wire import (
+    audit_to_wire,
+    model_of,
+    revision_to_wire,
+    stored_version_to_wire,
+)
+from registry.store import audit_log, revisions, versions
+from understudy.control.wire_values import ref_from_wire, value_or_none
+from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.registry.v1 import registry_pb2 as pb
+
+_MOST_VERSIONS = 100  # of up to 74 kB each
+_MOST_ROWS = 1_000
+
+ItemT = TypeVar("ItemT")
+
+
+def versions_page(
+    connection: Connection, request: pb.ListVersionsRequest
+) -> pb.ListVersionsResponse:
+    """Return a page of versions.
+
+    Raises:
+        InvalidInputError: the model's name or the limit is invalid.
+        NotFoundError: no version of the named model is registered.
+    """
+    model, limit = model_of(request), _limit_of(request, _MOST_VERSIONS)
+    after = ref_from_wire(request.after) if request.HasField("after") else None
+    found, has_more = _cut(versions.page_of(connection, model, after=after, limit=limit + 1), limit)
+    if model is not None and not found and not versions.numbers_of(connection, model):
+        raise NotFoundError("model", model)
+    return pb.ListVersionsResponse(
+        versions=[stored_version_to_wire(each, with_record=False) for each in found],
+        has_more=has_more,
+    )
+
+
+def revisions_page(
+    connection: Connection, request: pb.ListRevisionsRequest
+) -> pb.ListRevisionsResponse:
+    """Return a page of a model's revisions, oldest first.
+
+    Raises:
+        InvalidInputError: the limit is invalid.
+        NotFoundError: the model was never deployed.
+    """
+    limit = _limit_of(request, _MOST_ROWS)
+    before = value_or_none(request, "before")
+    found, has_more = _cut(
+        revisions.page_of(connection, request.model, before=before, limit=limit + 1), limit
+    )
+    if not found and revisions.current_of(connection, request.model) is None:
+        raise NotFoundError("deployment of", request.model)
+    return pb.ListRevisionsResponse(
+        revisions=[revision_to_wire(each) for each in reversed(found)], has_more=has_more
+    )
+
+
+def audit_page(connection: Connection, request: pb.ListAuditRequest) -> pb.ListAuditResponse:
+    """Return a page of the audit log, oldest first, without a verification.
+
+    Raises:
+        InvalidInputError: the model's name or the limit is invalid.
+    """
+    limit = _limit_of(request, _MOST_ROWS)
+    before = value_or_none(request, "before")
+    found, has_more = _cut(
+        audit_log.page_of(connection, model_of(request), before=before, limit=limit + 1), limit
+    )
+    return pb.ListAuditResponse(
+        entries=[audit_to_wire(each) for each in reversed(found)], has_more=has_more
+    )
+
+
+def _cut(found: Sequence[ItemT], limit: int) -> tuple[Sequence[ItemT], bool]:
+    return found[:limit], len(found) > limit
+
+
+def _limit_of(
+    request: pb.ListVersionsRequest | pb.ListRevisionsRequest | pb.ListAuditRequest, most: int
+) -> int:
+    limit: int | None = value_or_none(request, "limit")
+    if limit is None:
+        return most
+    if not 1 <= limit <= most:
+        raise InvalidInputError.of("limit", read=limit, accepted=f"1 to {most}")
+    return limit

@@ -1,0 +1,101 @@
+"""Pages of lists: complete, without gaps or repeats, and read by themselves."""
+
+from pathlib import Path
+
+import grpc
+import pytest
+
+from registry.store import audit_log, revisions
+from registry.store.database import open_database, reading
+from tests.registry.commands import REASON, command, json_of
+from tests.registry.operator import Operator, failure_of
+from tests.registry.test_cost_of_a_change import add_history, counted, deployed
+from understudy.domain.changes import DeployChampion, SetThreshold
+from understudy.registry.v1 import registry_pb2 as pb
+
+
+async def test_pages_of_revisions_and_rows_make_up_the_whole(deployer: Operator) -> None:
+    await deployer.change(DeployChampion(1))
+    for number in range(6):
+        await deployer.change(SetThreshold(number / 10))
+
+    revisions_read: list[int] = []
+    rows_read: list[int] = []
+    before, row = None, None
+    while True:
+        page = await deployer.stub.ListRevisions(
+            pb.ListRevisionsRequest(model="fraud", limit=3, before=before)
+        )
+        rows = await deployer.stub.ListAudit(
+            pb.ListAuditRequest(model="fraud", limit=3, before=row, unverified=True)
+        )
+        revisions_read = [*(e.deployment.revision for e in page.revisions), *revisions_read]
+        rows_read = [*(e.sequence for e in rows.entries), *rows_read]
+        assert not rows.HasField("chain_intact")
+        if not page.has_more:
+            break
+        before, row = page.revisions[0].deployment.revision, rows.entries[0].sequence
+
+    assert revisions_read == list(range(1, 8))
+    assert rows_read == list(range(1, 10))  # two registrations, seven changes
+    assert not rows.has_more
+
+
+async def test_pages_of_versions_make_up_the_whole(deployer: Operator) -> None:
+    first = await deployer.stub.ListVersions(pb.ListVersionsRequest(limit=1))
+    after = pb.VersionRef(model="fraud", number=1)
+    second = await deployer.stub.ListVersions(pb.ListVersionsRequest(limit=1, after=after))
+    end = pb.VersionRef(model="fraud", number=2)
+    none = await deployer.stub.ListVersions(pb.ListVersionsRequest(model="fraud", after=end))
+
+    assert [each.ref.number for each in (*first.versions, *second.versions)] == [1, 2]
+    assert (first.has_more, second.has_more, none.has_more) == (True, False, False)
+    assert not none.versions
+
+
+@pytest.mark.parametrize("limit", [0, 1001])
+async def test_a_limit_out_of_range_is_refused(deployer: Operator, limit: int) -> None:
+    await deployer.change(DeployChampion(1))
+
+    for call in (
+        deployer.stub.ListVersions(pb.ListVersionsRequest(limit=limit)),
+        deployer.stub.ListRevisions(pb.ListRevisionsRequest(model="fraud", limit=limit)),
+        deployer.stub.ListAudit(pb.ListAuditRequest(limit=limit)),
+    ):
+        refused = await failure_of(call)
+        assert refused.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "limit: read" in str(refused.details())
+
+
+async def test_a_page_costs_the_same_after_a_long_history(seeded: Path) -> None:
+    await deployed(seeded)
+
+    def steps() -> int:
+        engine = open_database(seeded / "registry.sqlite")
+        with counted(engine) as work, reading(engine) as connection:
+            assert len(revisions.page_of(connection, "fraud", before=None, limit=20)) == 20
+            assert len(audit_log.page_of(connection, "fraud", before=None, limit=20)) == 20
+        engine.dispose()
+        return work.steps
+
+    add_history(seeded, 60)
+    few = steps()
+    add_history(seeded, 20_000)
+
+    assert steps() <= 1.2 * few
+
+
+def test_commands_list_pages_and_say_how_to_go_on(registry: str) -> None:
+    command("deploy", "fraud@1", *REASON)
+    command("threshold", "fraud", "--value", "0.5", *REASON)
+
+    history = command("history", "fraud", "--limit", "1")
+    older = json_of("history", "fraud", "--before", "2")
+    versions = command("list", "--limit", "1")
+    rows = command("audit", "list", "fraud", "--limit", "2", "--no-verify")
+
+    assert "there are more: --before 2" in history.stderr
+    assert [each["deployment"]["revision"] for each in older] == [1]
+    assert "there are more: --after fraud@1" in versions.stderr
+    assert len(json_of("list", "--after", "fraud@1")) == 1
+    assert "there are more: --before 3" in rows.stderr
