@@ -19,6 +19,7 @@ from router.books.request_log import RequestLogLines
 from router.edge.admin_service import SERVICE as ADMIN_SERVICE
 from router.edge.admin_service import RouterAdminService, add_router_admin, model_states
 from router.edge.answers import ProtobufResponder
+from router.edge.inference_service import InferenceService
 from router.edge.metrics import RouterCollector
 from router.edge.score_stream import OpenLimits
 from router.edge.service import SERVICE, ScoringService, ServiceLimits
@@ -32,6 +33,8 @@ from understudy.control.registry_watch import follow, open_registry_channel
 from understudy.control.report_wire import belief_to_wire
 from understudy.features.ports import FeatureStore
 from understudy.features.stores import isolated_store
+from understudy.inference.reflection import SERVICE as INFERENCE
+from understudy.inference.reflection import add_reflection
 from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.runtime.front.grpc_server import bind, new_server
@@ -42,6 +45,7 @@ from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, within
 from understudy.runtime.metrics_endpoint import serve_metrics
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health_and_reflection
+from understudy.scoring.v1 import scoring_pb2
 
 _REPORT_S = 1.0
 _LOG_CLOSE_S = 10.0
@@ -93,7 +97,7 @@ async def serve(
                 close = serve_metrics(settings.metrics_host, port, collector)
                 own.push_async_callback(_close, "the metrics", _in_thread(close))
             admin = RouterAdminService(router_id, pipeline, logs, store.troubles, belief)
-            health = HealthSwitch((SERVICE, ADMIN_SERVICE))
+            health = HealthSwitch((SERVICE, INFERENCE, ADMIN_SERVICE))
             await own.enter_async_context(
                 _admin_server(settings.admin_address(worker), admin, health)
             )
@@ -183,8 +187,10 @@ async def _listen_and_drain(
     stop: asyncio.Event,
 ) -> None:
     service = ScoringService(pipeline, service_limits(settings))
-    server.add_generic_rpc_handlers((service.handlers(),))
-    add_health_and_reflection(server, (SERVICE,), health)
+    inference = InferenceService(pipeline, service, is_ready=health.is_serving)
+    handlers = (service.handlers(), inference.handlers(), health.handlers())
+    server.add_generic_rpc_handlers(handlers)
+    add_reflection(server, (scoring_pb2.DESCRIPTOR,))
     _log.info("listening", address=settings.listen)
     drain = DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
     await serve_until_stopped(server, health, stop, drain, end_streams=service.end_streams)

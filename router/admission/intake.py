@@ -10,7 +10,7 @@ pauses for a turn of the loop if it has taken long.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -84,6 +84,28 @@ class Intake:
             OverloadedError: the share of this priority is full.
         """
         self._gate.enter(1, call.priority, len(call.received))
+        self._wait(call)
+
+    def put_together(self, calls: Sequence[UnreadCall]) -> None:
+        """Count calls of one priority in, all or none, and schedule their reading.
+
+        Raises:
+            OverloadedError: the share of this priority is full; none was counted.
+        """
+        size_bytes = sum(len(call.received) for call in calls)
+        self._gate.enter(len(calls), calls[0].priority, size_bytes)
+        for call in calls:
+            self._wait(call)
+
+    def leave(self, call: UnreadCall) -> None:
+        """Count a call out, whether answered or given up."""
+        self._gate.leave(1, call.priority, len(call.received))
+        group = call.group
+        if group is not None and group.left:
+            group.left -= 1
+            self._away -= 1
+
+    def _wait(self, call: UnreadCall) -> None:
         waiting = self._waiting
         waiting.append(call)
         count = len(waiting)
@@ -94,14 +116,6 @@ class Intake:
             self._begin(call.arrived_s)
         if count >= self._wanted or self._is_hurried(call):
             self._read_all()
-
-    def leave(self, call: UnreadCall) -> None:
-        """Count a call out, whether answered or given up."""
-        self._gate.leave(1, call.priority, len(call.received))
-        group = call.group
-        if group is not None and group.left:
-            group.left -= 1
-            self._away -= 1
 
     def _is_hurried(self, call: UnreadCall) -> bool:
         remaining_s = call.remaining_s

@@ -57,8 +57,8 @@ class ScoringService:
         self._live = pipeline.models.live
         self._now_s = pipeline.clocks.monotonic_s
         self._refusal_lines = RefusalLines()
-        self._limits = limits
-        self._streams = OpenStreams(limits.streams)
+        self.limits = limits
+        self.streams = OpenStreams(limits.streams)
         self._batches = BatchReader(
             pipeline.admission,
             most_values=pipeline.admission.most_candidate_features,
@@ -105,7 +105,7 @@ class ScoringService:
             finally:
                 self._intake.leave(call)
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
-            self._count_refusal(error)
+            self.count_refusal(error)
             await abort_with(context, error, rpc="Score")
 
     async def score_batch(self, received: bytes, context: Context) -> bytes:
@@ -119,7 +119,7 @@ class ScoringService:
                 call.live.submit(call)
                 return await answer
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
-            self._count_refusal(error)
+            self.count_refusal(error)
             await abort_with(context, error, rpc="ScoreBatch")
 
     async def score_stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
@@ -127,20 +127,20 @@ class ScoringService:
         stream = ScoreStream(
             self._admit_streamed,
             self._intake,
-            self._count_refusal,
-            limits=self._limits.open_per_stream,
-            most_age_s=self._limits.most_stream_age_s,
+            self.count_refusal,
+            limits=self.limits.open_per_stream,
+            most_age_s=self.limits.most_stream_age_s,
             now_s=self._now_s,
         )
         try:
-            await self._streams.run(stream, requests, context.write, caller=peer_of(context))
+            await self.streams.run(stream, requests, context.write, caller=peer_of(context))
         except OverloadedError as error:
-            self._count_refusal(error)
+            self.count_refusal(error)
             await abort_with(context, error, rpc="ScoreStream")
 
     def end_streams(self) -> None:
         """Let every stream, including future ones, answer the messages it has read and end with OK."""
-        self._streams.end()
+        self.streams.end()
 
     async def explain_assignment(
         self, received: bytes, context: Context
@@ -150,7 +150,7 @@ class ScoringService:
             request = parsed(pb.ExplainAssignmentRequest, received)
             return explain(request.model, request.unit_key, self._live.get(request.model))
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
-            self._count_refusal(error)
+            self.count_refusal(error)
             await abort_with(context, error, rpc="ExplainAssignment")
 
     async def record_outcomes(self, received: bytes, context: Context) -> pb.RecordOutcomesResponse:
@@ -162,7 +162,7 @@ class ScoringService:
             with self._gate.holding(rows, Priority.BATCH, len(received)):
                 await self._outcomes.record(parted, until_s=until_s)
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
-            self._count_refusal(error)
+            self.count_refusal(error)
             await abort_with(context, error, rpc="RecordOutcomes")
         return pb.RecordOutcomesResponse(accepted=parted.entries)
 
@@ -197,7 +197,7 @@ class ScoringService:
         largest_s = self._admission.budget.largest_s
         return self._now_s() + (largest_s if remaining_s is None else min(remaining_s, largest_s))
 
-    def _count_refusal(self, error: Exception) -> None:
+    def count_refusal(self, error: Exception) -> None:
         self._counters.refused[failure_kind_of(error)] += 1
         self._refusal_lines.count(error)
 

@@ -31,7 +31,7 @@ def split_call(
     if candidates is None or call.rows <= most_rows:
         return [call]
     starts = range(0, call.rows, most_rows)
-    whole = _Whole(
+    whole = Whole(
         call.answer,
         len(starts),
         join=lambda answers: join(answers, candidates),
@@ -40,7 +40,7 @@ def split_call(
     return [
         replace(
             call,
-            answer=_Part(whole, place),
+            answer=Part(whole, place),
             rows=min(most_rows, call.rows - start),
             is_later_part=start > 0,
             progress=Progress(tried_champion=call.progress.tried_champion),
@@ -61,8 +61,8 @@ def _part_of(candidates: Candidates, start: int, end: int) -> Candidates:
     )
 
 
-class _Whole:
-    """The common state of the parts: the call's answer, and the parts answered so far."""
+class Whole:
+    """The common state of parts: the answer of all, and the parts answered so far."""
 
     def __init__(
         self,
@@ -90,12 +90,12 @@ class _Whole:
             self.answer.set_result(joined)
 
 
-class _Part:
+class Part:
     """The destination of the answer of one part."""
 
     __slots__ = ("_is_set", "_place", "_whole")
 
-    def __init__(self, whole: _Whole, place: int) -> None:
+    def __init__(self, whole: Whole, place: int) -> None:
         self._whole = whole
         self._place = place
         self._is_set = False

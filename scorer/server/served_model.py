@@ -7,10 +7,8 @@ from scorer.server.batcher import Arrays, Batcher
 from scorer.server.request_reader import ReadRequest, RequestReader
 from scorer.server.response_writer import ResponseWriter
 from understudy.artifact.signature import Signature
-from understudy.inference.request_parameters import timeout_s_of
+from understudy.inference.request_parameters import timeout_s_of, wants_typed
 from understudy.oip import inference_pb2 as pb
-
-_TYPED_ANSWER_PARAMETER = "binary_data_output"  # as in the protocol's HTTP extension
 
 
 class ServedModel:
@@ -31,12 +29,12 @@ class ServedModel:
         Raises:
             InvalidInputError: naming the field, the value read and the values accepted.
         """
-        wants_typed = False
+        is_typed = False
         if request.parameters:
             remaining_s = _least(remaining_s, timeout_s_of(request))
-            wants_typed = _wants_typed(request)
+            is_typed = wants_typed(request)
         deadline_s = None if remaining_s is None else time.monotonic() + remaining_s
-        return ModelRequest(self, request.id, self._reader.read(request), deadline_s, wants_typed)
+        return ModelRequest(self, request.id, self._reader.read(request), deadline_s, is_typed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +75,3 @@ class ModelRequest:
 
 def _least(one_s: float | None, other_s: float | None) -> float | None:
     return min((each for each in (one_s, other_s) if each is not None), default=None)
-
-
-def _wants_typed(request: pb.ModelInferRequest) -> bool:
-    chosen = request.parameters.get(_TYPED_ANSWER_PARAMETER)
-    return (
-        chosen is not None
-        and chosen.WhichOneof("parameter_choice") == "bool_param"
-        and not chosen.bool_param
-    )

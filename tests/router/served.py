@@ -7,17 +7,19 @@ from typing import Any
 
 import grpc
 
+from router.edge.inference_service import InferenceService
 from router.edge.score_stream import OpenLimits
 from router.edge.service import SERVICE, ScoringService, ServiceLimits
 from tests.router.samples import CONTRACT, MODEL, VIEW, spec
 from tests.router.world import World, open_world
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
+from understudy.inference.reflection import SERVICE as INFERENCE
+from understudy.inference.reflection import add_reflection
 from understudy.logs.batches import LogBatch
 from understudy.runtime.front.grpc_server import bind, new_server
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.open_streams import StreamLimits
-from understudy.runtime.serving import add_health_and_reflection
-from understudy.scoring.v1 import scoring_pb2_grpc
+from understudy.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 
 LIMITS = ServiceLimits(
     streams=StreamLimits(256, 64),
@@ -78,8 +80,11 @@ async def open_served(
 
         service = ScoringService(world.pipeline, limits)
         server = new_server(reuse_port=reuse_port, **options)
-        server.add_generic_rpc_handlers((service.handlers(),))
-        health = add_health_and_reflection(server, (SERVICE,))
+        health = HealthSwitch((SERVICE, INFERENCE))
+        inference = InferenceService(world.pipeline, service, is_ready=health.is_serving)
+        handlers = (service.handlers(), inference.handlers(), health.handlers())
+        server.add_generic_rpc_handlers(handlers)
+        add_reflection(server, (scoring_pb2.DESCRIPTOR,))
         port = bind(server, listen)
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

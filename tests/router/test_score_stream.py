@@ -381,7 +381,7 @@ async def test_a_stream_at_its_age_limit_ends_with_ok_after_its_connections_age(
 
 def end_as_of_age(served: Served) -> list[Any]:
     """End the open streams as at their age limit, at the least expected time."""
-    streams = list(served.service._streams._streams)
+    streams = list(served.service.streams._streams)
     for each in streams:
         each.stop_reading()
     return streams

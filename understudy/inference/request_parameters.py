@@ -5,6 +5,7 @@ from typing import Any
 from understudy.domain.errors import InvalidInputError
 from understudy.oip import inference_pb2 as pb
 
+_TYPED_ANSWER_PARAMETER = "binary_data_output"  # as in the protocol's HTTP extension
 _TIMEOUT_PARAMETER = "timeout"  # microseconds, as in Triton
 
 
@@ -26,3 +27,13 @@ def timeout_s_of(request: pb.ModelInferRequest) -> float | None:
             accepted="whole microseconds, int64_param or uint64_param; 0 for none",
         )
     return timeout_us / 1e6 if timeout_us else None
+
+
+def wants_typed(request: pb.ModelInferRequest) -> bool:
+    """Return whether the answer is to have typed contents in place of raw bytes."""
+    chosen = request.parameters.get(_TYPED_ANSWER_PARAMETER)
+    return (
+        chosen is not None
+        and chosen.WhichOneof("parameter_choice") == "bool_param"
+        and not chosen.bool_param
+    )

@@ -46,6 +46,9 @@ class HealthSwitch:
         self.current = state
         self._wake()
 
+    def is_serving(self) -> bool:
+        return self.current is Health.SERVING
+
     def end_watches(self) -> None:
         """End every watch with OK, including future ones, once it has told the last state.
 

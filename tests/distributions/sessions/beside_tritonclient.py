@@ -1,7 +1,6 @@
 """A session of tritonclient and our client in one process. Prints JSON.
 
-Usage: beside_tritonclient.py ADDRESS, of a router that serves version 1 of the model "fraud". A
-router does not serve the inference protocol, so the answer to tritonclient is a status.
+Usage: beside_tritonclient.py ADDRESS, of a router that serves version 1 of the model "fraud".
 """
 
 import json
@@ -13,10 +12,6 @@ from understudy.client import ScoringClient
 
 address = sys.argv[1]
 with triton.InferenceServerClient(address) as other, ScoringClient(address, timeout_s=30.0) as ours:
-    status = "none"
-    try:
-        other.is_server_live()
-    except triton.InferenceServerException as error:
-        status = error.status()
+    live = other.is_server_live()
     version = ours.score("fraud", {"user": "u1"}).served_by.version
-json.dump({"status": status, "version": version}, sys.stdout)
+json.dump({"live": live, "version": version}, sys.stdout)
