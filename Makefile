@@ -91,7 +91,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header 
 	--python-version 3.11 --no-emit-package understudy-client
 
 lock: $(READY) ## resolve the dependencies anew
-	$(COMPILE) --universal pyproject.toml -o requirements/runtime.lock
+	$(COMPILE) --universal pyproject.toml --extra envoy -o requirements/runtime.lock
 	$(COMPILE) --universal pyproject.toml --all-extras --group dev -c requirements/runtime.lock -o requirements/dev.lock
 	$(COMPILE) requirements/clients.in -o requirements/clients.lock
 	$(COMPILE) --universal requirements/protos.in -o requirements/protos.lock

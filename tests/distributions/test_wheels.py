@@ -83,7 +83,11 @@ def test_every_package_below_understudy_is_marked_as_typed(built: Wheel) -> None
 
 def test_the_licence_comes_along(built: Wheel) -> None:
     assert built.metadata()["License-Expression"] == "Apache-2.0"
-    assert built.licences == {"LICENSE": (ROOT / "LICENSE").read_text()}
+    assert built.licences["LICENSE"] == (ROOT / "LICENSE").read_text()
+
+
+def test_the_notice_comes_along_with_the_services(wheels: Wheels) -> None:
+    assert wheels.serving.licences["NOTICE"] == (ROOT / "NOTICE").read_text()
 
 
 @pytest.mark.parametrize("name", PROJECTS)

