@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, TypeVar
 
 from aerospike import exception as aerospike_errors
@@ -33,6 +34,7 @@ _OK = 0
 _NOT_FOUND = 2
 _ANSWERED = {_OK, _NOT_FOUND}
 _PARTIAL = {_OK, -16}  # codes of a batch whose rows carry their own results
+_UNDECODABLE = -1
 _NOT_A_RECORD = b"?"  # matches no view, so the decoder counts it
 
 T = TypeVar("T")
@@ -46,6 +48,7 @@ class AerospikeCounts:
     """Counts of results that are neither a record nor a missing record."""
 
     unanswered_keys: int = 0
+    undecodable_records: int = 0
     unusable_values: int = 0
 
 
@@ -184,22 +187,14 @@ class AerospikeStore:
         """Read `keys`. The client returns failures per row and raises only for invalid input."""
         if not keys:
             return []
-        attempts = plan_attempts(
-            timeout_s, replicas=self.copies, most=self._options.max_retries + 1
-        )
-        policy = {"total_timeout": attempts.total_ms, "socket_timeout": attempts.each_ms}
-        try:
-            answer = (
-                self._client.batch_read(keys, policy=policy)
-                if bins is None
-                else self._client.batch_read(keys, bins, policy)
-            )
-        except aerospike_errors.AerospikeError as error:
-            raise self._unavailable(reason_of_error(error)) from error
+        deadline_s = monotonic() + timeout_s
+        answer = self._answer(keys, bins, timeout_s)
         rows = answer.batch_records
         if len(rows) != len(keys):  # an empty cluster returns no rows
             raise self._unavailable(reason_of(answer.result))
         failed = [row.result for row in rows if row.result not in _ANSWERED]
+        if answer.result == _UNDECODABLE and len(failed) < max(2, len(rows)):
+            return self._in_halves(keys, bins, deadline_s)
         if len(failed) == len(rows):
             code = answer.result if answer.result not in _PARTIAL else failed[0]
             raise self._unavailable(reason_of(code))
@@ -207,6 +202,36 @@ class AerospikeStore:
         return [
             row.record[2] if row.result == _OK else None if row.result == _NOT_FOUND else UNANSWERED
             for row in rows
+        ]
+
+    def _answer(self, keys: list[_Key], bins: list[str] | None, timeout_s: float) -> Any:
+        if timeout_s <= 0:
+            raise self._unavailable("no time left to read")
+        attempts = plan_attempts(
+            timeout_s, replicas=self.copies, most=self._options.max_retries + 1
+        )
+        policy = {"total_timeout": attempts.total_ms, "socket_timeout": attempts.each_ms}
+        try:
+            if bins is None:
+                return self._client.batch_read(keys, policy=policy)
+            return self._client.batch_read(keys, bins, policy)
+        except aerospike_errors.AerospikeError as error:
+            raise self._unavailable(reason_of_error(error)) from error
+
+    def _in_halves(self, keys: list[_Key], bins: list[str] | None, deadline_s: float) -> list[_Row]:
+        """Read keys among which is a record that the client cannot decode.
+
+        The client answers such a record as one that lacks the broken value and those behind it,
+        and no record behind it. Alone it is known to be the one.
+        """
+        if len(keys) == 1:
+            self.counts.undecodable_records += 1
+            return [UNANSWERED]
+        middle = len(keys) // 2
+        return [
+            row
+            for half in (keys[:middle], keys[middle:])
+            for row in self._batch(half, bins, deadline_s - monotonic())
         ]
 
     def _unavailable(self, why: str) -> UnavailableError:
