@@ -9,6 +9,16 @@ from understudy.domain.features import KeyKind
 from understudy.features.decisions.arrow_columns import plain
 from understudy.features.decisions.entity_keys import is_id
 
+_ID_TYPES = (
+    pa.types.is_string,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+)
 # From these bounds on, neighbouring integers share a float, so it may be another id, rounded.
 _INEXACT_FROM = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**53}
 
@@ -21,6 +31,8 @@ def id_texts(column: pa.Array | pa.ChunkedArray, kind: KeyKind = KeyKind.TEXT) -
     keys of bytes, bytes are an id, by their hexadecimal digits, and numbers are none.
     """
     array = plain(column)
+    if not any(holds(array.type) for holds in _ID_TYPES):
+        return [None] * len(array)  # Python lacks some values of other types, such as times in ns
     bound = _INEXACT_FROM.get(array.type)
     texts = (
         [_hexadecimal(each) for each in array.to_pylist()]
