@@ -8,7 +8,7 @@ CLIENTS_READY := $(CLIENTS)/.ready
 PROTOS := .venv-protos
 PROTOS_READY := $(PROTOS)/.ready
 
-.PHONY: help setup clients demo test test-long check format lint types arch protos protos-check protos-breaking protos-baseline bench lock wheel clean
+.PHONY: help setup clients demo test test-long check format lint types arch protos protos-check protos-breaking protos-baseline protos-archive bench lock wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -69,10 +69,10 @@ $(PROTOS_READY): requirements/protos.lock
 	@touch $@
 
 protos: $(PROTOS_READY) ## generate the code of protos/
-	$(PROTOS)/bin/python tools/generate_protos.py
+	$(PROTOS)/bin/python -m tools.generate_protos
 
 protos-check: $(PROTOS_READY) ## the committed code of protos/ is up to date
-	$(PROTOS)/bin/python tools/generate_protos.py --check
+	$(PROTOS)/bin/python -m tools.generate_protos --check
 
 # Effect of a breaking change: `report` prints it, `fail` ends the build. Before 0.1.0 nothing is
 # promised; at 0.1.0 this becomes `fail`, and each release renews the baseline.
@@ -95,6 +95,9 @@ lock: $(READY) ## resolve the dependencies anew
 	$(COMPILE) --universal pyproject.toml --all-extras --group dev -c requirements/runtime.lock -o requirements/dev.lock
 	$(COMPILE) requirements/clients.in -o requirements/clients.lock
 	$(COMPILE) --universal requirements/protos.in -o requirements/protos.lock
+
+protos-archive: $(READY) ## pack the protos for other languages into dist/
+	$(BIN)/python tools/protos_archive.py
 
 wheel: $(READY) ## build the wheels of both distributions into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist ./packaging/client .

@@ -1,4 +1,4 @@
-"""The generator of the Python code of protos/ in understudy/, and the check that it is current.
+"""The generator of the code and the page of protos/, and the check that both are current.
 
 It runs in the environment of requirements/protos.lock, which `make protos` creates.
 """
@@ -12,6 +12,8 @@ from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 from grpc_tools import protoc
+
+from tools.api_page import PAGE, api_page
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "protos"
@@ -82,10 +84,15 @@ def _generated_below(root: Path) -> set[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing, fail when stale")
+    page = api_page(SOURCES, str(files("grpc_tools") / "_proto"))
     if not parser.parse_args().check:
         generate(ROOT)
+        (ROOT / PAGE).write_text(page)
         return
-    if stale := stale_files():
+    stale = stale_files()
+    if (ROOT / PAGE).read_text() != page:
+        stale.append(str(PAGE))
+    if stale:
         sys.exit("generated code is stale (run `make protos`): " + ", ".join(stale))
 
 

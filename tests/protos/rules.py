@@ -53,6 +53,7 @@ def _file(file: FileDescriptorProto) -> Iterator[Offence]:
         yield Offence("PACKAGE_VERSION_SUFFIX", package, "no version at its end")
     if not _LOWER_SNAKE.fullmatch(file.name.rpartition("/")[2].removesuffix(".proto")):
         yield Offence("FILE_LOWER_SNAKE_CASE", file.name, "the file's name")
+    yield from _languages(file)
     for message in file.message_type:
         yield from _message(message, f"{package}.{message.name}")
     for enum in file.enum_type:
@@ -60,6 +61,16 @@ def _file(file: FileDescriptorProto) -> Iterator[Offence]:
     for service in file.service:
         yield from _service(service, package)
     yield from _comments(file)
+
+
+def _languages(file: FileDescriptorProto) -> Iterator[Offence]:
+    """Yield the options that code in other languages lacks: its packages."""
+    package, options = file.package, file.options
+    go_package, _, go_name = options.go_package.partition(";")
+    if go_package != package.replace(".", "/") or not go_name:
+        yield Offence("GO_PACKAGE", file.name, f"go_package {options.go_package!r}")
+    if options.java_package != package or not options.java_multiple_files:
+        yield Offence("JAVA_PACKAGE", file.name, f"java_package {options.java_package!r}")
 
 
 def _message(message: DescriptorProto, place: str) -> Iterator[Offence]:

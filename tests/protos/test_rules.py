@@ -13,6 +13,9 @@ ALLOWED = {("PACKAGE_VERSION_SUFFIX", "understudy.oip")}
 SOUND = """
 syntax = "proto3";
 package shop.v1;
+option go_package = "shop/v1;shopv1";
+option java_multiple_files = true;
+option java_package = "shop.v1";
 // Sells fruit.
 service FruitService {
   // Buys one.
@@ -65,7 +68,13 @@ def test_a_sound_file_has_no_offence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sound", "spoilt", "rules"),
     [
-        ("package shop.v1;", "package store.v1;", {"PACKAGE_DIRECTORY_MATCH"}),
+        (
+            "package shop.v1;",
+            "package store.v1;",
+            {"PACKAGE_DIRECTORY_MATCH", "GO_PACKAGE", "JAVA_PACKAGE"},
+        ),
+        ('"shop/v1;shopv1"', '"shop/v1"', {"GO_PACKAGE"}),
+        ("option java_multiple_files = true;\n", "", {"JAVA_PACKAGE"}),
         ("FruitService {", "Fruits {", {"SERVICE_SUFFIX"}),
         ("  // Buys one.\n", "", {"COMMENT_RPC"}),
         ("// Sells fruit.\n", "", {"COMMENT_SERVICE"}),
@@ -104,6 +113,8 @@ def test_each_offence_is_found_under_its_name(
 
 
 def test_a_package_without_a_version_and_a_file_in_capitals_are_found(tmp_path: Path) -> None:
-    found = found_in(SOUND.replace("shop.v1", "shop"), tmp_path, "shop/Fruit.proto")
+    found = found_in(SOUND.replace("package shop.v1", "package shop"), tmp_path, "shop/Fruit.proto")
 
-    assert {each.rule for each in found} == {"PACKAGE_VERSION_SUFFIX", "FILE_LOWER_SNAKE_CASE"}
+    assert {each.rule for each in found} == {
+        *("PACKAGE_VERSION_SUFFIX", "FILE_LOWER_SNAKE_CASE", "GO_PACKAGE", "JAVA_PACKAGE")
+    }
