@@ -72,12 +72,15 @@ class Scorer(Protocol):
 class ClosableScorer(Scorer, Protocol):
     """A scorer as seen by its opener."""
 
-    async def require_ready(self, ref: VersionRef, *, timeout_s: float) -> None:
-        """Return once the process has answered that it serves `ref`.
+    async def require_ready(
+        self, ref: VersionRef, artifact_digest: str, *, timeout_s: float
+    ) -> None:
+        """Return once the process has answered that it serves `ref`, and from this artifact.
 
         Raises:
             UnavailableError: it did not answer within `timeout_s`, is not ready, or serves another
                 version.
+            CorruptedError: it loaded another artifact, or does not say which.
         """
         ...
 

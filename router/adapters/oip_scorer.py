@@ -9,14 +9,16 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
+from typing import TypeVar
 
 import grpc
 import numpy as np
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
 from router.adapters.time_limit import TimeLimit
 from router.ports import Inferred
+from understudy.artifact.digests import LOADED_DIGEST_PROPERTY
 from understudy.domain.errors import (
     CorruptedError,
     DeadlinePassedError,
@@ -29,8 +31,11 @@ from understudy.oip import inference_pb2 as oip
 from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
 from understudy.runtime.protobuf_bytes import length_delimited
 
+AnswerT = TypeVar("AnswerT", bound=Message)
+
 _MODEL_STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
 _MODEL_READY = "/inference.GRPCInferenceService/ModelReady"
+_MODEL_METADATA = "/inference.GRPCInferenceService/ModelMetadata"
 _RAW_INPUT_FIELD = oip.ModelInferRequest.DESCRIPTOR.fields_by_name["raw_input_contents"].number
 _STATUS_OF = {status.value[0]: status for status in grpc.StatusCode}
 _NUMPY_OF = {
@@ -114,24 +119,39 @@ class OipScorer:
             raise CorruptedError(f"answer of {spec.ref} has {sorted(counts)} rows, not {rows}")
         return decoded
 
-    async def require_ready(self, ref: VersionRef, *, timeout_s: float) -> None:
-        request = oip.ModelReadyRequest(name=ref.model, version=str(ref.number))
-        ask: grpc.aio.UnaryUnaryMultiCallable[oip.ModelReadyRequest, oip.ModelReadyResponse] = (
-            self._channel.unary_unary(
-                _MODEL_READY,
-                request_serializer=oip.ModelReadyRequest.SerializeToString,
-                response_deserializer=oip.ModelReadyResponse.FromString,
+    async def require_ready(
+        self, ref: VersionRef, artifact_digest: str, *, timeout_s: float
+    ) -> None:
+        named = {"name": ref.model, "version": str(ref.number)}
+        asked = oip.ModelReadyRequest(**named), oip.ModelMetadataRequest(**named)
+        ready, metadata = await asyncio.gather(
+            self._answer(_MODEL_READY, asked[0], oip.ModelReadyResponse, timeout_s),
+            self._answer(_MODEL_METADATA, asked[1], oip.ModelMetadataResponse, timeout_s),
+        )
+        if not ready.ready:
+            raise UnavailableError(f"scorer {self.address}", "it is not ready")
+        loaded = metadata.properties.get(LOADED_DIGEST_PROPERTY, "no artifact")
+        if loaded != artifact_digest:
+            raise CorruptedError(
+                f"scorer {self.address} of {ref} says that it loaded {loaded}; registered is "
+                f"{artifact_digest}"
             )
+
+    async def _answer(
+        self, rpc: str, request: Message, kind: type[AnswerT], timeout_s: float
+    ) -> AnswerT:
+        ask: grpc.aio.UnaryUnaryMultiCallable[Message, AnswerT] = self._channel.unary_unary(
+            rpc,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=kind.FromString,
         )
         try:
-            answer = await ask(request, timeout=timeout_s)
+            return await ask(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             why = f"{error.code().name.lower()}: {error.details()}"
             raise UnavailableError(f"scorer {self.address}", why) from error
         except grpc.aio.UsageError as error:  # its channel was closed
             raise UnavailableError(f"scorer {self.address}", str(error)) from error
-        if not answer.ready:
-            raise UnavailableError(f"scorer {self.address}", "it is not ready")
 
     async def close(self) -> None:
         """Close the channel; no request may be in flight, because one on a new stream would hang."""

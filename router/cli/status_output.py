@@ -153,7 +153,13 @@ def troubles(found: Sequence[Status]) -> list[str]:
             f"{each.router_id}: {scorer.model}@{scorer.version} ({scorer.address}) has not answered "
             f"yet: {scorer.last_failure or 'it is being asked'}"
             for scorer in each.scorers
-            if scorer.unproven
+            if scorer.unproven and not scorer.has_other_artifact
+        ]
+        lines += [
+            f"{each.router_id}: {scorer.model}@{scorer.version} ({scorer.address}) gets no calls, "
+            f"because it loaded ANOTHER ARTIFACT: {scorer.last_failure}"
+            for scorer in each.scorers
+            if scorer.has_other_artifact
         ]
         if each.feature_breaker_open:
             lines.append(f"{each.router_id}: the feature store's breaker is open")

@@ -156,6 +156,7 @@ def _scorers(models: LiveModels) -> list[router_pb2.UsedScorer]:
             address=each.scorer.address,
             last_failure=each.why or None,
             unproven=True,
+            has_other_artifact=each.has_other_artifact,
         )
         for each in models.unproven()
     ]

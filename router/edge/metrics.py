@@ -197,12 +197,23 @@ class RouterCollector(Collector):
             "Scorers said to be ready that have not answered this router yet",
             labels=("model", "version"),
         )
-        by_ref = Counter(each.scorer.ref for each in self._models.unproven())
-        for ref, count in sorted(by_ref.items()):
-            unproven.add_metric((ref.model, str(ref.number)), count)
+        foreign = GaugeMetricFamily(
+            "understudy_router_other_artifact_scorers",
+            "Scorers that loaded another artifact than the registered one; they get no calls",
+            labels=("model", "version"),
+        )
+        found = list(self._models.unproven())
+        for family, those in (
+            (unproven, found),
+            (foreign, [each for each in found if each.has_other_artifact]),
+        ):
+            by_ref = Counter(each.scorer.ref for each in those)
+            for ref, count in sorted(by_ref.items()):
+                family.add_metric((ref.model, str(ref.number)), count)
         yield scorers
         yield hosts
         yield unproven
+        yield foreign
 
     def _mirrors(self) -> Iterator[Metric]:
         rows = CounterMetricFamily(

@@ -1,7 +1,8 @@
 """The scorers that have answered this router. Others are unproven: a report alone makes none ready.
 
 A report may be old: a registry names silent hosts, and a router remembers scorers over its own
-restarts. So each reported scorer is asked once before it gets a call, and again until it answers.
+restarts. So each reported scorer is asked once before it gets a call, and again until it answers:
+that it serves its version, and from the registered artifact.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from router.ports import ClosableScorer
-from understudy.domain.errors import UnderstudyError
+from understudy.domain.errors import CorruptedError, UnderstudyError
 from understudy.domain.snapshots import News, ScorerState, Snapshot
 from understudy.domain.versions import VersionRef
 
@@ -28,6 +29,7 @@ class ReportedScorer:
 
     ref: VersionRef
     address: str
+    artifact_digest: str  # of the registered artifact
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class UnprovenScorer:
 
     scorer: ReportedScorer
     why: str  # the last failure; "" before the first one
+    has_other_artifact: bool  # it answers, but loaded another artifact than the registered one
 
 
 class _Asking:
@@ -44,7 +47,20 @@ class _Asking:
     def __init__(self) -> None:
         self.was_asked = asyncio.Event()
         self.why = ""
+        self.has_other_artifact = False
         self.task: asyncio.Task[None] | None = None
+
+    def take(self, scorer: ReportedScorer, failure: Exception) -> None:
+        """Take the reason of an unsuccessful question; log it if it is the first of its kind."""
+        why = str(failure) if isinstance(failure, UnderstudyError) else type(failure).__name__
+        facts = {"version": str(scorer.ref), "address": scorer.address, "why": why}
+        has_other_artifact = isinstance(failure, CorruptedError)
+        if has_other_artifact and not self.has_other_artifact:
+            _log.error("scorer_loaded_other_artifact", **facts)
+        elif not self.why:
+            _log.warning("scorer_unproven", **facts)
+        self.why, self.has_other_artifact = why, has_other_artifact
+        self.was_asked.set()
 
 
 class FirstAnswers:
@@ -83,15 +99,16 @@ class FirstAnswers:
         self, reported: Mapping[VersionRef, Sequence[str]]
     ) -> dict[VersionRef, tuple[str, ...]]:
         """Return the addresses in `reported` that have answered; versions without one are left out."""
+        proven = {(each.ref, each.address) for each in self._proven}
         found = {
-            ref: tuple(each for each in addresses if ReportedScorer(ref, each) in self._proven)
+            ref: tuple(each for each in addresses if (ref, each) in proven)
             for ref, addresses in reported.items()
         }
         return {ref: addresses for ref, addresses in found.items() if addresses}
 
     def unproven(self) -> Iterator[UnprovenScorer]:
         for scorer, asking in self._asking.items():
-            yield UnprovenScorer(scorer, asking.why)
+            yield UnprovenScorer(scorer, asking.why, asking.has_other_artifact)
 
     def close(self) -> None:
         """Ask no more."""
@@ -100,13 +117,8 @@ class FirstAnswers:
     async def _until_answered(self, scorer: ReportedScorer, asking: _Asking) -> None:
         pause_s = _FIRST_PAUSE_S
         try:
-            while (why := await self._failure(scorer)) is not None:
-                if not asking.why:
-                    _log.warning(
-                        "scorer_unproven", version=str(scorer.ref), address=scorer.address, why=why
-                    )
-                asking.why = why
-                asking.was_asked.set()
+            while (failure := await self._failure(scorer)) is not None:
+                asking.take(scorer, failure)
                 await asyncio.sleep(pause_s)
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
             self._proven |= {scorer}
@@ -115,16 +127,16 @@ class FirstAnswers:
         finally:
             asking.was_asked.set()
 
-    async def _failure(self, scorer: ReportedScorer) -> str | None:
+    async def _failure(self, scorer: ReportedScorer) -> Exception | None:
         """Ask once; return the reason if the scorer does not answer that it is ready."""
         try:
             at = self._scorer_at(scorer.address)
-            await at.require_ready(scorer.ref, timeout_s=_ASK_LIMIT_S)
+            await at.require_ready(scorer.ref, scorer.artifact_digest, timeout_s=_ASK_LIMIT_S)
         except UnderstudyError as error:
-            return str(error)
+            return error
         except Exception as error:  # noqa: BLE001 - boundary: a bug must not end the other tasks
             _log.exception("first_answer_failed", address=scorer.address)
-            return type(error).__name__
+            return error
         return None
 
     def _forget_all_but(self, reported: AbstractSet[ReportedScorer]) -> None:
@@ -146,9 +158,10 @@ def reported_addresses(snapshot: Snapshot) -> dict[VersionRef, tuple[str, ...]]:
 
 
 def reported_scorers(snapshot: Snapshot) -> frozenset[ReportedScorer]:
-    """Return the scorers said to be ready."""
+    """Return the scorers said to be ready, each with the artifact that it must have loaded."""
+    declared = {spec.ref: spec.artifact_digest for spec in snapshot.versions}
     return frozenset(
-        ReportedScorer(ref, address)
-        for ref, addresses in reported_addresses(snapshot).items()
-        for address in addresses
+        ReportedScorer(each.ref, each.address, declared.get(each.ref, each.artifact_digest))
+        for each in snapshot.scorers
+        if each.state is ScorerState.READY and each.address
     )

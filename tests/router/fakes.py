@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 
 from router.ports import Inferred
 from tests.router.samples import UTC_S
-from understudy.domain.errors import DeadlinePassedError, InvalidInputError, UnavailableError
+from understudy.domain.errors import (
+    CorruptedError,
+    DeadlinePassedError,
+    InvalidInputError,
+    UnavailableError,
+)
 from understudy.domain.features import FeatureView
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import VersionRef
@@ -87,6 +92,7 @@ class FakeScorer:
         self.fails_after: int | None = None  # batches
         self.is_closed = False
         self.is_gone = False  # does not even answer that it is ready
+        self.loaded: str | None = None  # digest of its artifact; None for the registered one
         self.asked = 0  # how often it was asked for that
         self.refuses: float | None = None  # refuses a batch with this in its first column
         self.answers_nan_for: float | None = None
@@ -129,8 +135,12 @@ class FakeScorer:
             raise UnavailableError(f"scorer {self.address}", "told to fail")
         await asyncio.sleep(0)
 
-    async def require_ready(self, ref: VersionRef, *, timeout_s: float) -> None:
+    async def require_ready(
+        self, ref: VersionRef, artifact_digest: str, *, timeout_s: float
+    ) -> None:
         self.asked += 1
+        if self.loaded is not None and self.loaded != artifact_digest:
+            raise CorruptedError(f"scorer {self.address} loaded {self.loaded}")
         if self.is_gone:
             raise UnavailableError(f"scorer {self.address}", "told to be gone")
 

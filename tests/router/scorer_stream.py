@@ -1,9 +1,11 @@
-"""ModelStreamInfer under a test's control; ModelReady answers that every version is ready."""
+"""ModelStreamInfer under a test's control; every version of `spec` is ready, from its artifact."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc
 
+from tests.router.samples import spec
+from understudy.artifact.digests import LOADED_DIGEST_PROPERTY
 from understudy.oip import inference_pb2 as oip
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -25,10 +27,18 @@ def serving_streams(
     """Serve each stream with `serve`."""
     method: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(serve)
     ready: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(_ready)
+    metadata: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(_metadata)
     return grpc.method_handlers_generic_handler(
-        "inference.GRPCInferenceService", {"ModelStreamInfer": method, "ModelReady": ready}
+        "inference.GRPCInferenceService",
+        {"ModelStreamInfer": method, "ModelReady": ready, "ModelMetadata": metadata},
     )
 
 
 async def _ready(_request: bytes, _context: Context) -> bytes:
     return oip.ModelReadyResponse(ready=True).SerializeToString()
+
+
+async def _metadata(request: bytes, _context: Context) -> bytes:
+    number = int(oip.ModelMetadataRequest.FromString(request).version)
+    properties = {LOADED_DIGEST_PROPERTY: spec(number).artifact_digest}
+    return oip.ModelMetadataResponse(properties=properties).SerializeToString()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -51,8 +52,46 @@ async def test_a_remembered_scorer_that_never_answered_gets_no_call() -> None:
         assert world.scorers["one"].batches == []
         assert world.live().effective.champion_withheld is WithheldReason.UNPROVEN
         (unproven,) = world.models.unproven()
-        assert unproven.scorer == ReportedScorer(VersionRef(MODEL, 1), "one")
+        assert unproven.scorer == ReportedScorer(
+            VersionRef(MODEL, 1), "one", spec(1).artifact_digest
+        )
         assert "told to be gone" in unproven.why
+
+
+@pytest.mark.fault
+@pytest.mark.virtual_time
+async def test_a_scorer_of_another_artifact_gets_no_call_and_raises_the_alarm() -> None:
+    async with open_world() as world:
+        for address in ("planted", "alone"):
+            world.scorers[address] = FakeScorer(address)
+            world.scorers[address].loaded = "f" * 64
+        with capture_logs() as logs:
+            await world.models.apply(remembered({1: ["one", "planted"], 2: ["alone"]}))
+
+        answers = [await world.score(f"u{index}") for index in range(20)]
+
+        assert {answer.served_by.version for answer in answers} == {1}
+        assert world.scorers["planted"].batches == world.scorers["alone"].batches == []
+        assert {each.scorer.address for each in world.models.unproven()} == {"planted", "alone"}
+        assert all(each.has_other_artifact for each in world.models.unproven())
+        alarms = [each for each in logs if each["event"] == "scorer_loaded_other_artifact"]
+        assert {each["address"] for each in alarms} == {"planted", "alone"}
+
+
+@pytest.mark.virtual_time
+async def test_a_version_registered_with_another_artifact_is_proven_anew() -> None:
+    async with open_world() as world:
+        await world.models.apply(remembered({1: ["one"]}))
+        world.scorers["one"].loaded = spec(1).artifact_digest
+        changed = replace(spec(1), artifact_digest="e" * 64)
+
+        await world.models.apply(
+            replace(remembered({1: ["one"]}, sequence=2), versions=(changed, spec(2)))
+        )
+
+        (unproven,) = world.models.unproven()
+        assert unproven.has_other_artifact
+        assert world.live().effective.champion is None
 
 
 @pytest.mark.virtual_time
@@ -160,6 +199,6 @@ async def test_a_scorer_that_cannot_be_reached_does_not_count_as_ready() -> None
     scorer = OipScorer(f"127.0.0.1:{free_port()}")
 
     with pytest.raises(UnavailableError, match="unavailable"):
-        await scorer.require_ready(VersionRef(MODEL, 1), timeout_s=60.0)
+        await scorer.require_ready(VersionRef(MODEL, 1), "a" * 64, timeout_s=60.0)
 
     await scorer.close()

@@ -10,11 +10,13 @@ import grpc
 import numpy as np
 import pytest
 
+from router.adapters.oip_scorer import OipScorer
 from tests.artifact.models import doubling_model
 from tests.scorer.fakes import DoublingRunner, Gate, WideRunner
 from tests.scorer.serving import IN_WORKER_S, LIMITS, array_of, infer_request, open_service
 from understudy.artifact.artifact import describe_artifact
-from understudy.domain.versions import artifact_digest
+from understudy.domain.errors import CorruptedError
+from understudy.domain.versions import VersionRef, artifact_digest
 from understudy.oip import inference_pb2 as pb
 
 Code = grpc.StatusCode
@@ -202,6 +204,20 @@ async def test_the_metadata_names_the_artifact_that_was_loaded(
         told = await served.call("ModelMetadata", pb.ModelMetadataRequest(name="doubler"))
 
     assert dict(told.properties) == {"artifact_digest": artifact_digest(files)}
+
+
+async def test_a_router_refuses_a_scorer_that_loaded_another_artifact(
+    doubler: Path, tmp_path: Path
+) -> None:
+    _, files = describe_artifact(doubler)
+    ref = VersionRef("doubler", 1)
+
+    async with open_service(doubler, tmp_path):
+        scorer = OipScorer(f"unix:{tmp_path}/t.sock")
+        await scorer.require_ready(ref, artifact_digest(files), timeout_s=WITHIN_S)
+        with pytest.raises(CorruptedError, match=artifact_digest(files)):
+            await scorer.require_ready(ref, "f" * 64, timeout_s=WITHIN_S)
+        await scorer.close()
 
 
 async def test_before_the_model_is_loaded_calls_are_unavailable(

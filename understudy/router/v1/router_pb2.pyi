@@ -280,6 +280,7 @@ class UsedScorer(_message.Message):
     BREAKER_OPEN_FIELD_NUMBER: _builtins.int
     LAST_FAILURE_FIELD_NUMBER: _builtins.int
     UNPROVEN_FIELD_NUMBER: _builtins.int
+    HAS_OTHER_ARTIFACT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     version: _builtins.int
@@ -292,6 +293,8 @@ class UsedScorer(_message.Message):
     """Reason of the last failure. Not set: there was none."""
     unproven: _builtins.bool
     """True: it is said to be ready, has not answered this router yet, and gets no calls until it has."""
+    has_other_artifact: _builtins.bool
+    """True: it answers, but loaded another artifact than the registered one; it is unproven for that."""
     def __init__(
         self,
         *,
@@ -301,10 +304,11 @@ class UsedScorer(_message.Message):
         breaker_open: _builtins.bool = ...,
         last_failure: _builtins.str | None = ...,
         unproven: _builtins.bool = ...,
+        has_other_artifact: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure", "last_failure", b"last_failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure", "address", b"address", "breaker_open", b"breaker_open", "last_failure", b"last_failure", "model", b"model", "unproven", b"unproven", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure", "address", b"address", "breaker_open", b"breaker_open", "has_other_artifact", b"has_other_artifact", "last_failure", b"last_failure", "model", b"model", "unproven", b"unproven", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__last_failure: _TypeAlias = _typing.Literal["last_failure"]  # noqa: Y015
     _WhichOneofArgType__last_failure: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure"]  # noqa: Y015
