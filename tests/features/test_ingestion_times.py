@@ -30,7 +30,7 @@ from understudy.features.decisions.record_order import fingerprint_of, is_later
 from understudy.features.history.audit import AuditReport, ScoreLog, audit_faults, audit_features
 from understudy.features.history.history import get_historical_features, read_history
 from understudy.features.loading.history_files import HistorySource
-from understudy.features.loading.load_features import SourceFile, load_features
+from understudy.features.loading.load_features import SourceFile, load_features, utc_now_ms
 from understudy.features.loading.write_through import WriteThrough
 from understudy.runtime import exit_codes
 
@@ -248,6 +248,43 @@ def test_without_ingestion_times_the_audit_says_that_it_cannot_know(tmp_path: Pa
 
     assert (report.features[0].late, report.features[0].mismatches) == (0, 1)
     assert report.rows_of_unknown_ingestion == 2
+
+
+def test_the_store_tells_the_ingestion_of_records_whose_history_does_not(tmp_path: Path) -> None:
+    now_ms = utc_now_ms()
+    views = tmp_path / "views.yaml"
+    views.write_text(
+        "views: [{name: user, version: 1, entity: user, features: [{name: n, dtype: int64}]}]"
+    )
+    ages = {"early": ("a", 60, 1), "late": ("a", 20, 2)}  # entity, age in minutes, value
+    for name, (entity, age, n) in ages.items():
+        at = pa.array([now_ms - age * MINUTE_MS], MOMENTS)
+        pq.write_table(
+            pa.table({"user": [entity], "event_time": at, "n": [n]}), tmp_path / f"h-{name}.parquet"
+        )
+    log = {
+        "unit_key": ["a", "a"],
+        "at_utc": pa.array([(now_ms - 10 * MINUTE_MS) * 1000] * 2, pa.timestamp("us")),
+        "features": pa.array([[1.0], [1.0]], pa.list_(pa.float32())),
+        "statuses": pa.array([None, None], pa.list_(pa.uint8())),
+    }
+    pq.write_table(pa.table(log), tmp_path / "log.parquet")
+    store = f"lmdb:{tmp_path / 'store'}"
+
+    def run(*words: str, exits: int = exit_codes.OK) -> str:
+        result = CliRunner().invoke(app, [*words, "--views", str(views)])
+        assert result.exit_code == exits, result.output
+        return result.stdout
+
+    for name in ages:  # the second one now, 20 minutes late
+        run("load", f"{tmp_path}/h-{name}.parquet", "--store", store)
+    files = ("--log", f"{tmp_path}/log.parquet", "--history", f"user={tmp_path}/h-*.parquet")
+    audit = ("audit", *files, "--log-ids", "plain", "--output", "json")
+    blind = json.loads(run(*audit, exits=exit_codes.FAILED))
+    told = json.loads(run(*audit, "--store", store))
+
+    assert (blind["rows_of_unknown_ingestion"], blind["features"][0]["mismatches"]) == (2, 2)
+    assert (told["rows_of_unknown_ingestion"], told["features"][0]["late"]) == (0, 2)
 
 
 def _history(folder: Path, *options: str, exits: int = exit_codes.OK) -> dict[str, int] | str:

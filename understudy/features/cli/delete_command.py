@@ -1,6 +1,5 @@
 """`understudy features delete`: removes the records of one entity from a store."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -14,8 +13,9 @@ from understudy.domain.errors import (
     NotFoundError,
     UnavailableError,
 )
-from understudy.features.cli.get_command import record_of, stored_record
+from understudy.features.cli.get_command import stored_record
 from understudy.features.cli.options import StoreUrl, ViewsFile
+from understudy.features.cli.stored_records import stored_records
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.terminal.screen import Screen
@@ -99,7 +99,7 @@ def views_of_entity(
 def _found(url: str, view: "FeatureView", entity_id: str) -> DeletedRecord:
     """Describe the record before its deletion; one that cannot be read is deleted all the same."""
     try:
-        record = asyncio.run(record_of(url, view, entity_id))
+        (record,) = stored_records(url, view, [entity_id])
         stored = stored_record(view, entity_id, record, now_s=datetime.now(UTC).timestamp())
     except NotFoundError:
         return DeletedRecord(str(view), _NOTHING, None, None, deleted=False)

@@ -1,23 +1,21 @@
 """`understudy features get`: the record of one entity as serving reads it, with its age."""
 
-import asyncio
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from understudy.domain.errors import CheckFailedError, NotFoundError, UnavailableError
+from understudy.domain.errors import CheckFailedError, NotFoundError
 from understudy.domain.record_layouts import BinsLayout
 from understudy.features.cli.options import StoredView, StoreUrl, ViewsFile
+from understudy.features.cli.stored_records import stored_records
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.terminal.screen import Screen
 
 if TYPE_CHECKING:
     from understudy.domain.features import FeatureView
-
-_LIMIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ def get(
     check_ids(chosen.key, [entity_id], field="ENTITY")
     check_view(store, chosen)
     require_store(store)
-    record = asyncio.run(record_of(store, chosen, entity_id))
+    (record,) = stored_records(store, chosen, [entity_id])
     found = stored_record(chosen, entity_id, record, now_s=datetime.now(UTC).timestamp())
     if output is Format.JSON:
         print_json(found)
@@ -73,30 +71,6 @@ def get(
         f"{found.view} {found.entity_id}: {_shown_time(found)}{created}, ingested {ingested}{expired}"
     )
     screen.rows([asdict(each) for each in found.values], columns=("feature", "value", "status"))
-
-
-async def record_of(url: str, view: "FeatureView", entity_id: str) -> bytes | None:
-    """Read the record of one entity through a reader of its own.
-
-    Raises:
-        UnavailableError: the store, or its reader, did not answer for this entity.
-    """
-    from understudy.features.ports import UNANSWERED, ViewRead  # noqa: PLC0415 - slow import
-    from understudy.features.stores import isolated_store  # noqa: PLC0415 - slow import
-
-    async with isolated_store(url) as store:
-        asked = ViewRead(_with_own_times(view), [entity_id])
-        ((record,),) = await store.read([asked], timeout_s=_LIMIT_S)
-    if record == UNANSWERED:
-        raise UnavailableError(f"feature store {url}", "no answer for this entity")
-    return record
-
-
-def _with_own_times(view: "FeatureView") -> "FeatureView":
-    """Return the view with the times that serving does not need, so that its reads include them."""
-    if isinstance(view.layout, BinsLayout):
-        return replace(view, layout=replace(view.layout, reads_own_times=True))
-    return view
 
 
 def stored_record(

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,7 @@ from understudy.features.cli.history_options import (
     sources_of,
 )
 from understudy.features.cli.options import StoreUrl, ViewsFile
+from understudy.features.cli.stored_records import stored_records
 from understudy.runtime.log_key import LogIdsOption, LogKeyFile, read_logged_ids
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
@@ -111,6 +113,10 @@ def audit(
         float,
         typer.Option(min=0, help="Longest time from a record's ingestion until stores answer it."),
     ] = 5.0,
+    store: Annotated[
+        str | None,
+        typer.Option(help="Store with the ingestion times of records whose history has none."),
+    ] = None,
     entity: Annotated[str | None, typer.Option(help="Entity type of the log's unit keys.")] = None,
     where: Where = "",
     log_ids: LogIdsOption = IdForm.KEYED,
@@ -134,8 +140,11 @@ def audit(
         audit_faults,
         audit_features,
     )
+    from understudy.features.stores import require_store  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
+    if store is not None:
+        require_store(store)
     known = load_views(views)
     columns = (entity_column, event_time_column, created_time_column)
     report = audit_features(
@@ -149,6 +158,7 @@ def audit(
         tolerance=tolerance,
         worst=worst,
         visible_after_s=visible_after_s,
+        read_stored=None if store is None else partial(stored_records, store),
     )
     print_audit(report, output)
     if report.matched_rows == 0:

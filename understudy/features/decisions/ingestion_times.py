@@ -71,5 +71,15 @@ def with_ingestion_time(form: RecordFormat, record: bytes, ingestion_time_ms: in
     return b"".join((record[:start], time, record[start + WORD_BYTES :]))
 
 
+def with_time_of(form: RecordFormat, record: bytes, stored: bytes | None) -> bytes:
+    """Return a record of a file with its ingestion time in a store, where only the store has it.
+
+    The stored record must be the same one, apart from this time.
+    """
+    if not stored or ingestion_time_ms_of(form, record):
+        return record
+    return stored if with_ingestion_time(form, stored, 0) == record else record
+
+
 def _offset(form: RecordFormat) -> int:
     return form.event_time_offset + 2 * WORD_BYTES

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from understudy.domain.errors import InvalidInputError, NotFoundError
-from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, ViewKind
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.features import FeatureRef, FeatureView
 from understudy.domain.logged_ids import LoggedIds
 from understudy.features.decisions.arrow_columns import plain
 from understudy.features.decisions.event_times import times_of
@@ -24,8 +24,10 @@ from understudy.features.decisions.parity import (
     has_values_of_store,
     parity_of,
 )
+from understudy.features.history.compared_features import why_not_compared
 from understudy.features.history.history import AT_COLUMN, HistoricalFeatures, read_history
 from understudy.features.history.log_files import condition_of_scored, open_log, quoted
+from understudy.features.history.stored_times import ReadStored, with_stored_times
 from understudy.features.loading.history_files import HistorySource, entity_ids_in
 from understudy.runtime.files_by_ids import FilesOfIds
 
@@ -76,6 +78,7 @@ def audit_features(
     tolerance: float = 0.0,
     worst: int = 3,
     visible_after_s: float = VISIBLE_AFTER_S,
+    read_stored: ReadStored | None = None,
 ) -> AuditReport:
     """Compare served values with the values that the history gives for the same time.
 
@@ -94,6 +97,7 @@ def audit_features(
         tolerance: relative difference up to which two numbers count as equal.
         worst: number of cases to keep per feature.
         visible_after_s: a record may be answered from its ingestion on, and is by this much later.
+        read_stored: reads records of a store, for ingestion times that the history lacks.
 
     Raises:
         InvalidInputError: the log lacks these columns, or its vectors have another width, or all of
@@ -102,7 +106,7 @@ def audit_features(
     """
     logged, unknown_rows, other_ids = _read_log(log, keys, max_rows)
     names = column_names(feature_set)
-    why_not = [_why_not_compared(ref, views, entity) for ref in feature_set]
+    why_not = [why_not_compared(ref, views, entity) for ref in feature_set]
     compared = [place for place, why in enumerate(why_not) if why is None]
     if not compared:
         raise InvalidInputError.of("entity", read=entity, accepted="an entity of the feature set")
@@ -116,6 +120,8 @@ def audit_features(
             AT_COLUMN: logged["at_utc"].filter(pa.array(matched)),
         }
     )
+    if read_stored is not None:
+        sources = with_stored_times(sources, views, entity, rows[entity].to_pylist(), read_stored)
     refs = [feature_set[place] for place in compared]
     history = read_history(rows, refs, views, sources, use_stale=True, known_at=None)
     expected = [_as_served(column) for column in history.values.columns]
@@ -270,26 +276,6 @@ def _ids_by_key(
             ids |= entity_ids_in(view, source)
     listed = list(ids)
     return dict(zip(keys.written(listed), listed, strict=True))
-
-
-def _why_not_compared(ref: FeatureRef, views: Sequence[FeatureView], entity: str) -> str | None:
-    view = _view_of(ref, views)
-    if view.kind is not ViewKind.STORED:
-        return "from the request" if view.kind is ViewKind.REQUEST else "computed"
-    if view.entity != entity:
-        return f"of entity {view.entity}"
-    for feature in view.features:
-        if feature.name == ref.feature and feature.dtype is FeatureDtype.STRING:
-            return "a text, and the log holds numbers"
-    return None
-
-
-def _view_of(ref: FeatureRef, views: Sequence[FeatureView]) -> FeatureView:
-    name = f"{ref.view}@{ref.view_version}"
-    for view in views:
-        if str(view) == name:
-            return view
-    raise NotFoundError("feature view", name)
 
 
 def _as_served(column: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """The files with a view's history, read by the code that loads them into stores."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,8 @@ class HistorySource:
     created_time_column: str | None = None
     ingestion_time_column: str = INGESTION_TIME_COLUMN  # unknown where a file lacks it
     needs_ingestion_times: bool = False  # some file must have them
+    # Records of a store by entity id, whose ingestion times the same records of the files get.
+    stored: Mapping[str, bytes | None] = field(default_factory=dict)
 
     def columns_for(self, view: FeatureView) -> RowColumns:
         """Return the columns besides the features; a feature is never the ingestion time."""

@@ -17,6 +17,7 @@ from understudy.features.decisions.ingestion_times import (
     KnownBy,
     KnownWhenAsked,
     known_from_ms,
+    with_time_of,
 )
 from understudy.features.decisions.record_format import (
     created_time_ms_of,
@@ -126,7 +127,7 @@ def latest_records(
     with open_in_memory() as connection:
         connection.execute(_CREATE)
         for packed in packed_rows_of(view, source, entities):
-            _keep(connection, view, packed, known_at)
+            _keep(connection, view, packed, source, known_at)
         connection.register("asked", asked)
         query, parameters = _query_of(known_at)
         for batch in connection.sql(query, params=parameters).to_arrow_reader(_ROWS_AT_A_TIME):
@@ -152,10 +153,11 @@ def _keep(
     connection: duckdb.DuckDBPyConnection,
     view: FeatureView,
     packed: PackedRows,
+    source: HistorySource,
     known_at: KnownAt | None,
 ) -> None:
     form = record_format(view)
-    records = [record for _, record in packed.records]
+    records = [with_time_of(form, each, source.stored.get(name)) for name, each in packed.records]
     table = pa.table(
         [
             [entity_id for entity_id, _ in packed.records],

@@ -1,0 +1,31 @@
+"""The features that an audit can compare: stored numbers of the entity that the log has keys of."""
+
+from collections.abc import Sequence
+
+from understudy.domain.errors import NotFoundError
+from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, ViewKind
+
+
+def why_not_compared(ref: FeatureRef, views: Sequence[FeatureView], entity: str) -> str | None:
+    """Return the reason for which a feature is not compared, or None.
+
+    Raises:
+        NotFoundError: its view is not among `views`.
+    """
+    view = _view_of(ref, views)
+    if view.kind is not ViewKind.STORED:
+        return "from the request" if view.kind is ViewKind.REQUEST else "computed"
+    if view.entity != entity:
+        return f"of entity {view.entity}"
+    for feature in view.features:
+        if feature.name == ref.feature and feature.dtype is FeatureDtype.STRING:
+            return "a text, and the log holds numbers"
+    return None
+
+
+def _view_of(ref: FeatureRef, views: Sequence[FeatureView]) -> FeatureView:
+    name = f"{ref.view}@{ref.view_version}"
+    for view in views:
+        if str(view) == name:
+            return view
+    raise NotFoundError("feature view", name)
