@@ -60,11 +60,25 @@ class Admission:
             InvalidInputError: with all faults.
             NotFoundError: no deployment of that model.
         """
-        live = self._live(asked.model)
+        live = self.live_of(asked.model)
         faults = _faults(asked, live, without=None)
         if faults:
             raise InvalidInputError(faults)
         return self._call(asked, live, arrival)
+
+    def live_of(self, model: str) -> LiveModel:
+        """Return the revision of a model that answers now.
+
+        Raises:
+            InvalidInputError: no model is named.
+            NotFoundError: no deployment of that model.
+        """
+        live = self.live.get(model)
+        if live is None:
+            if not model:
+                raise InvalidInputError.of("model", read=model, accepted="a deployed model's name")
+            raise NotFoundError("deployment of model", model)
+        return live
 
     def check_batch(self, asked: Asked, candidates: AskedCandidates) -> LiveModel:
         """Return the revision that would answer, before any candidate is read.
@@ -73,7 +87,7 @@ class Admission:
             InvalidInputError: with all faults of the request apart from its candidates.
             NotFoundError: no deployment of that model.
         """
-        live = self._live(asked.model)
+        live = self.live_of(asked.model)
         faults = [
             *_faults(asked, live, without=candidates.entity),
             *self._candidate_faults(candidates, live),
@@ -87,14 +101,6 @@ class Admission:
     ) -> Call:
         """Return the call of checked candidates, which `live` answers."""
         return self._call(asked, live, arrival, candidates)
-
-    def _live(self, model: str) -> LiveModel:
-        live = self.live.get(model)
-        if live is None:
-            if not model:
-                raise InvalidInputError.of("model", read=model, accepted="a deployed model's name")
-            raise NotFoundError("deployment of model", model)
-        return live
 
     def _call(
         self,

@@ -14,8 +14,9 @@ from understudy.runtime.open_streams import MOST_ID_CHARACTERS
 class CandidateChecks:
     """Checks the candidates of one call, in their order, against one revision."""
 
-    def __init__(self, live: LiveModel) -> None:
-        self._names = live.names
+    def __init__(self, live: LiveModel | None) -> None:
+        """`live`: the revision; None to check ids only."""
+        self._names = None if live is None else live.names
         self._ids: list[str] = []
         self._indices: list[int] = []
         self._features: list[RequestFeatures] = []
@@ -63,7 +64,7 @@ class CandidateChecks:
         if not 1 <= len(name) <= MOST_ID_CHARACTERS:
             accepted = f"1 to {MOST_ID_CHARACTERS} characters"
             return Fault(f"candidates[{place}].id", repr(name[:20]), accepted)
-        if not features:
+        if not features or self._names is None:
             return None
         fault = next(feature_faults(features, self._names), None)
         return fault and Fault(f"candidates[{place}].{fault.field}", fault.read, fault.accepted)

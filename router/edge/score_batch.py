@@ -48,10 +48,12 @@ class BatchReader:
         Raises:
             InvalidInputError: it has too many values, or the bytes are no message, or its first
                 `MOST_FAULTS` candidates are all faulty.
+            NotFoundError: no deployment of the model that the first fields name.
         """
         first = self._form.first(received)
-        if first is not None and (live := self._admission.live.get(first.model)) is not None:
-            checks = CandidateChecks(live)
+        if first is not None:
+            # The model usually comes first, but it may come last as well.
+            checks = CandidateChecks(self._admission.live_of(first.model) if first.model else None)
             for candidate in first.candidates:
                 checks.add(candidate.id, scalars(candidate.features))
         return self._form.open(received)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.domain.test_wire_counts import BATCHES
-from understudy.domain.wire_counts import UNREADABLE, TooMany
+from understudy.domain.wire_counts import UNREADABLE, TooMany, field_spans
 from understudy.domain.wire_parts import CountedList, MessageParts, split_message
 from understudy.scoring.v1 import scoring_pb2 as pb
 
@@ -59,6 +59,22 @@ def test_one_entry_too_many_is_refused_by_name_and_one_other_field_as_such() -> 
     assert isinstance(split(two, most=2, most_others=1), MessageParts)
     assert split(two, most=1, most_others=1) == TooMany("candidates", 1)
     assert split(two + two, most=4, most_others=1) == TooMany("", 1)
+
+
+@given(BATCHES, st.integers(0, 6), st.integers(0, 8))
+def test_entries_are_counted_before_their_places_are_kept(
+    message: pb.ScoreBatchRequest, most: int, most_others: int
+) -> None:
+    received = message.SerializeToString()
+    others = len(field_spans(received, most=MANY)) - len(message.candidates)
+
+    found = split(received, most=most, most_others=most_others)
+
+    if len(message.candidates) > most and others <= most_others:
+        assert found == TooMany("candidates", most)
+    assert isinstance(found, MessageParts) == (
+        len(message.candidates) <= most and others <= most_others
+    )
 
 
 def test_counting_ends_at_the_bound() -> None:

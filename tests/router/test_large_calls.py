@@ -12,7 +12,7 @@ from router.decisions.priority import Priority
 from router.edge.score_batch import BatchReader
 from tests.router.samples import MODEL, deployment, spec
 from tests.router.world import World, open_world, two_arms
-from understudy.domain.errors import DeadlinePassedError, InvalidInputError
+from understudy.domain.errors import DeadlinePassedError, InvalidInputError, NotFoundError
 from understudy.runtime.parsing_in_parts import Parted
 from understudy.scoring.v1 import scoring_pb2 as pb
 
@@ -178,3 +178,42 @@ async def test_a_revision_that_arrives_between_the_parts_checks_and_answers_the_
         assert call.candidates is not None
         assert list(call.candidates.ids) == ["u2"]
         assert sorted(call.candidates.refused) == [1]
+
+
+NO_MESSAGE = b"\x0f"  # a wire type that does not exist
+MANY = 20_000
+
+
+async def test_empty_candidates_of_no_model_are_refused_before_they_are_counted() -> None:
+    received = pb.ScoreBatchRequest(candidates=[pb.Candidate()] * MANY).SerializeToString()
+    async with open_world() as world:
+        await two_arms(world)
+
+        with pytest.raises(InvalidInputError) as refused:
+            batches(world).open(received + NO_MESSAGE)
+
+    assert [fault.field for fault in refused.value.faults] == [
+        f"candidates[{place}].id" for place in range(20)
+    ]
+
+
+async def test_a_large_call_of_a_model_without_a_deployment_is_refused_before_it_is_counted() -> (
+    None
+):
+    request = pb.ScoreBatchRequest(model="strange", candidates=[SOUND] * MANY)
+    async with open_world() as world:
+        await two_arms(world)
+
+        with pytest.raises(NotFoundError, match="strange"):
+            batches(world).open(request.SerializeToString() + NO_MESSAGE)
+
+
+async def test_the_model_may_come_after_the_candidates() -> None:
+    candidates = pb.ScoreBatchRequest(candidates=[SOUND] * 1_000).SerializeToString()
+    others = pb.ScoreBatchRequest(model=MODEL, candidate_entity="user").SerializeToString()
+    async with open_world() as world:
+        await two_arms(world)
+
+        call = await batches(world).admit(batches(world).open(candidates + others), arrival(world))
+
+    assert call.rows == 1_000

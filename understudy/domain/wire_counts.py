@@ -110,22 +110,53 @@ def field_spans(received: bytes, *, most: int) -> list[tuple[int, int, int]]:
     spans: list[tuple[int, int, int]] = []
     at, end = 0, len(received)
     while at < end and len(spans) < most:
-        begin, tag = at, received[at]
-        at += 1
-        if tag >= _CONTINUES:
-            tag, at = _varint(received, begin)
-        if tag & 7 == LENGTH_DELIMITED:
-            size = received[at]
-            at += 1
-            if size >= _CONTINUES:
-                size, at = _varint(received, at - 1)
-            at += size
-        else:
-            at = _after_number(received, at, tag & 7)
+        begin = at
+        tag, at = _after_field(received, at)
         spans.append((tag, begin, at))
     if at > end:
         raise ValueError("a value ends beyond its message")
     return spans
+
+
+def places_by_tag(
+    received: bytes, tag: int, *, most: int, most_others: int
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return begin and end of the fields of this tag, and of the other fields, without reading inside.
+
+    It ends at the first one above `most` or `most_others`. `tag` has one byte.
+
+    Raises:
+        ValueError, IndexError: the bytes are no message.
+    """
+    places: list[tuple[int, int]] = []
+    others: list[tuple[int, int]] = []
+    at, end = 0, len(received)
+    while at < end and len(places) <= most and len(others) <= most_others:
+        begin = at
+        if received[at] == tag and (size := received[at + 1]) < _CONTINUES:
+            at += 2 + size
+            places.append((begin, at))
+        else:
+            found, at = _after_field(received, at)
+            (places if found == tag else others).append((begin, at))
+    if at > end:
+        raise ValueError("a value ends beyond its message")
+    return places, others
+
+
+def _after_field(received: bytes, at: int) -> tuple[int, int]:
+    """Return the tag of the field that begins at `at`, and the place after it."""
+    tag = received[at]
+    at += 1
+    if tag >= _CONTINUES:
+        tag, at = _varint(received, at - 1)
+    if tag & 7 != LENGTH_DELIMITED:
+        return tag, _after_number(received, at, tag & 7)
+    size = received[at]
+    at += 1
+    if size >= _CONTINUES:
+        size, at = _varint(received, at - 1)
+    return tag, at + size
 
 
 def _entries(received: bytes, begin: int, end: int, field: CountedField) -> int:

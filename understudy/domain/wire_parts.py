@@ -12,6 +12,7 @@ from understudy.domain.wire_counts import (
     TooMany,
     Unreadable,
     field_spans,
+    places_by_tag,
 )
 
 
@@ -42,17 +43,16 @@ def split_message(
         most_others: number of other fields.
         part_bytes: largest size of a part that has more than one entry.
     """
+    tag = field.number << 3 | LENGTH_DELIMITED
     try:
-        spans = field_spans(received, most=field.most + most_others + 1)
+        entries, others = places_by_tag(received, tag, most=field.most, most_others=most_others)
     except (IndexError, ValueError):  # the bytes end within a value, or contradict each other
         return UNREADABLE
-    tag = field.number << 3 | LENGTH_DELIMITED
-    entries = [(begin, end) for each, begin, end in spans if each == tag]
     if len(entries) > field.most:
         return TooMany(field.name, field.most)
-    if len(spans) - len(entries) > most_others:
+    if len(others) > most_others:
         return TooMany("", most_others)
-    rest = b"".join(received[begin:end] for each, begin, end in spans if each != tag)
+    rest = b"".join(received[begin:end] for begin, end in others)
     return MessageParts(rest, tuple(_joined(received, entries, part_bytes)), len(entries))
 
 
