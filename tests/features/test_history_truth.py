@@ -6,11 +6,12 @@ drawn: types of ids and times, zones, ties, names of folders, orders of rows, fi
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from random import Random
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -19,10 +20,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.features.aerospike_servers import Server
 from tests.features.builders import a_record, a_view
 from tests.features.loading_process import RemoteWriter
-from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus
-from understudy.features.decisions.record_format import record_format
+from understudy.domain.features import (
+    Feature,
+    FeatureDtype,
+    FeatureRef,
+    FeatureStatus,
+    FeatureView,
+)
+from understudy.domain.record_layouts import BinsLayout
+from understudy.features.decisions.record_format import record_format, unpack_record
 from understudy.features.decisions.record_order import fingerprint_of
 from understudy.features.history.history import get_historical_features
 from understudy.features.loading.history_files import HistorySource
@@ -33,7 +42,7 @@ from understudy.features.stores import open_store
 
 START = datetime(2025, 11, 1, 12, tzinfo=UTC)
 VIEW = a_view("user", (Feature("n", FeatureDtype.INT64),), entity="user")
-FORM = record_format(VIEW)
+START_MS = round(START.timestamp() * 1000)
 REFS = [FeatureRef("user", 1, "n")]
 IDS = [1, 2, 17]
 ID_TYPES = [pa.string(), pa.large_string(), pa.int64(), pa.uint8(), pa.float64(), pa.float32()]
@@ -127,10 +136,63 @@ async def test_history_online_and_a_search_agree(
     assert online == [_searched(files, each, 10**6) for each in IDS]
 
 
-def _searched(files: list[DrawnFile], entity: int, asked_ms: int) -> int | None:
+@settings(max_examples=10, suppress_health_check=list(HealthCheck), deadline=None)
+@given(
+    files=st.lists(drawn_files, min_size=1, max_size=3),
+    order=st.randoms(use_true_random=False),
+    chunk_rows=st.integers(1, 4),
+    latest_ms=st.integers(0, 5),
+    event_time_bin=st.sampled_from(["ts", ""]),
+)
+async def test_bins_loaded_in_any_order_and_a_search_agree(
+    server: Server,
+    folders: Iterator[Path],
+    files: list[DrawnFile],
+    order: Random,
+    chunk_rows: int,
+    latest_ms: int,
+    event_time_bin: str,
+) -> None:
+    root = next(folders)
+    view = a_view(
+        "user", VIEW.features, entity="user", layout=BinsLayout(uuid4().hex, event_time_bin)
+    )
+    paths = [_written(each, root, number) for number, each in enumerate(files)]
+    order.shuffle(paths)
+    for path in paths:
+        load_features(
+            SourceFile(path, "user", created_time_column="created"),
+            view,
+            server.writer,
+            chunk_rows=chunk_rows,
+            future_tolerance_s=0.0,
+            now_ms=lambda: START_MS + latest_ms,  # later rows are from the future
+            on_reject=lambda _: None,
+            on_progress=lambda _: None,
+        )
+
+    found = await server.find(view, *map(str, IDS))
+
+    form = record_format(view)
+    values = [None if each is None else unpack_record(form, each)["n"] for each in found]
+    past = [
+        replace(file, events=[event for event in file.events if _is_past(event, latest_ms)])
+        for file in files
+    ]
+    assert values == [_searched(past, each, 10**6, view) for each in IDS]
+
+
+def _is_past(event: Event, latest_ms: int) -> bool:
+    return max(event.at_us // 1000, event.created) <= latest_ms
+
+
+def _searched(
+    files: list[DrawnFile], entity: int, asked_ms: int, view: FeatureView = VIEW
+) -> int | None:
     """Return the right answer, one event at a time."""
+    form = record_format(view)
     known = [
-        ((event.at_us // 1000, event.created, fingerprint_of(FORM, _record(event))), event.n)
+        ((event.at_us // 1000, event.created, fingerprint_of(form, _record(event, view))), event.n)
         for file in files
         for event in file.events
         if event.entity == entity and event.at_us // 1000 <= asked_ms
@@ -138,13 +200,12 @@ def _searched(files: list[DrawnFile], entity: int, asked_ms: int) -> int | None:
     return max(known)[1] if known else None
 
 
-def _record(event: Event) -> bytes:
-    start_ms = round(START.timestamp() * 1000)
+def _record(event: Event, view: FeatureView) -> bytes:
     return a_record(
-        VIEW,
+        view,
         {"n": event.n},
-        event_time_ms=start_ms + event.at_us // 1000,
-        created_time_ms=start_ms + event.created,
+        event_time_ms=START_MS + event.at_us // 1000,
+        created_time_ms=START_MS + event.created,
     )
 
 
