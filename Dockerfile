@@ -23,6 +23,12 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="understudy" \
       org.opencontainers.image.description="Champion/challenger scoring over gRPC"
+# Operators on texts (StringNormalizer, of skl2onnx's vectorizers) ask for this locale and fail without it.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends locales \
+    && echo 'en_US.UTF-8 UTF-8' > /etc/locale.gen \
+    && locale-gen \
+    && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 understudy \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/understudy understudy \
     && install --directory --owner=10001 --group=10001 /var/lib/understudy

@@ -1,5 +1,6 @@
 """`understudy score`: one call from the shell, like that of any client."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 import grpc
@@ -80,15 +81,15 @@ def parse_pair(text: str, option: str) -> tuple[str, str]:
 
 
 def parse_scalar(text: str) -> FeatureScalar:
-    """Read a feature value: true, false, an integer, a number, otherwise a string."""
-    if text in {"true", "false"}:
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    """Read a feature value: a JSON boolean, number or string, otherwise the text as it is.
+
+    So `01` and `1_000` are texts, as they are no JSON numbers, and `"1"` in quotes is one.
+    """
+    try:
+        value = json.loads(text, parse_constant=str)  # NaN and Infinity
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | int | float | str) else text
 
 
 def _show(answer: ScoreAnswer) -> None:

@@ -7,7 +7,7 @@ from scorer.server.batcher import Arrays, Batcher
 from scorer.server.request_reader import ReadRequest, RequestReader
 from scorer.server.response_writer import ResponseWriter
 from understudy.artifact.signature import Signature
-from understudy.inference.request_parameters import timeout_s_of, wants_typed
+from understudy.inference.request_parameters import check_no_sequence, timeout_s_of, wants_typed
 from understudy.oip import inference_pb2 as pb
 
 
@@ -31,6 +31,7 @@ class ServedModel:
         """
         is_typed = False
         if request.parameters:
+            check_no_sequence(request)
             remaining_s = _least(remaining_s, timeout_s_of(request))
             is_typed = wants_typed(request)
         deadline_s = None if remaining_s is None else time.monotonic() + remaining_s

@@ -154,3 +154,15 @@ def test_one_label_on_a_tie_may_flip() -> None:
     sample = [np.ones((1, 1))]
     assert mixed_rows(labels(1), sample) == ""
     assert mixed_rows(labels(2), sample) != ""
+
+
+@pytest.mark.parametrize(
+    "values", [np.array(["a"] * 3, np.object_), np.array([0, 1, 255], np.uint8)]
+)
+def test_inputs_of_one_column_may_have_one_dimension(values: Any) -> None:
+    """A row of such an array is a scalar."""
+    rows = distinct_rows([values])[0]
+
+    assert rows.dtype == values.dtype
+    assert rows.shape == (9,)
+    assert len(set(rows.tolist())) > 2

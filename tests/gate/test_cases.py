@@ -8,6 +8,7 @@ import json
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from shutil import copy
 from typing import Any
@@ -71,8 +72,7 @@ class Case:
     def record(self) -> dict[str, Any]:
         record = deepcopy(trained().record)
         record["artifact"] = artifact_facts(self.folder, 1e-5, joins_rows=self.joins_rows)
-        record["environment"] = environment_facts(None, **producer_of(self.folder / "model.onnx"))
-        record["environment"]["lockfile_sha256"] = "ab" * 32
+        record["environment"] = environment(**producer_of(self.folder / "model.onnx"))
         record["features"] = feature_facts(
             self.columns, self.views, self.folder, dict(self.column_inputs)
         )
@@ -85,6 +85,12 @@ class Case:
         _, files = describe_artifact(self.folder)
         submission = Submission("m", files, text, self.views, score, seen)
         return [str(each) for each in examine(submission, around()).findings]
+
+
+@cache  # it reads the files of all installed packages
+def environment(producer: str, producer_version: str) -> dict[str, Any]:
+    facts = environment_facts(None, producer=producer, producer_version=producer_version)
+    return {**facts, "lockfile_sha256": "ab" * 32}
 
 
 def case_of(name: str, tmp_path: Path, *columns: str, **changes: Any) -> Case:

@@ -276,6 +276,21 @@ async def test_a_lone_caller_never_waits(doubler: Path, tmp_path: Path) -> None:
     assert served.counted("queue_seconds_sum") == 0
 
 
+@pytest.mark.parametrize("name", ["sequence_id", "sequence_start", "sequence_end"])
+async def test_a_request_of_a_sequence_is_refused_and_not_run_without_its_state(
+    doubler: Path, tmp_path: Path, name: str
+) -> None:
+    request = infer_request(ROWS)
+    request.parameters[name].int64_param = 7
+
+    async with open_service(doubler, tmp_path) as served:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await served.call("ModelInfer", request)
+
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert f"parameters[{name}]" in str(refused.value.details())
+
+
 async def test_other_rpcs_are_answered_while_a_long_run_is_in_progress(
     doubler: Path, tmp_path: Path
 ) -> None:

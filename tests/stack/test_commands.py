@@ -111,7 +111,11 @@ def test_scoring_with_bad_arguments_is_one_line_and_exit_64(arguments: tuple[str
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("true", True), ("false", False), ("17", 17), ("-2.5", -2.5), ("1e3", 1000.0), ("NL", "NL")],
+    [
+        *(("true", True), ("false", False), ("17", 17), ("-2.5", -2.5), ("1e3", 1000.0)),
+        *(("NL", "NL"), ("01", "01"), ("1_000", "1_000"), ("NaN", "NaN"), ("Infinity", "Infinity")),
+        *(('"1"', "1"), ('"', '"'), ("[1]", "[1]"), ("null", "null"), (" 1", 1)),
+    ],
 )
 def test_a_feature_value_is_parsed_by_its_form(text: str, value: object) -> None:
     read = parse_scalar(text)

@@ -86,13 +86,18 @@ def distinct_rows(sample: Arrays) -> list[NDArray[Any]]:
     if given == 0:
         return []
     copies = [
-        [_changed(array[number % given], number) for number in range(len(_SHIFTS))]
+        [_changed(_row(array, number % given), number) for number in range(len(_SHIFTS))]
         for array in sample
     ]
     return [
         np.ascontiguousarray(np.concatenate([array[:given], np.stack(changed)]))
         for array, changed in zip(sample, copies, strict=True)
     ]
+
+
+def _row(array: NDArray[Any], number: int) -> NDArray[Any]:
+    """Return a row as an array; the row of an array of one dimension would be a scalar."""
+    return array[number : number + 1].reshape(array.shape[1:])
 
 
 def _changed(values: NDArray[Any], number: int) -> NDArray[Any]:
@@ -112,7 +117,8 @@ def _changed(values: NDArray[Any], number: int) -> NDArray[Any]:
             return np.asarray(values != (number % 2 == 1))
         case "i" | "u" if number % 2 == 1:
             top, step = np.iinfo(values.dtype).max, values.dtype.type(number)
-            return np.asarray(np.where(values > top - step, values - step, values + step))
+            with np.errstate(over="ignore"):  # of the side that is not chosen
+                return np.asarray(np.where(values > top - step, values - step, values + step))
         case "O" if number % 4 > 1:
             texts = [f"{text}~{number}" if isinstance(text, str) else text for text in values.flat]
             other = np.empty(values.size, dtype=np.object_)

@@ -7,6 +7,23 @@ from understudy.oip import inference_pb2 as pb
 
 _TYPED_ANSWER_PARAMETER = "binary_data_output"  # as in the protocol's HTTP extension
 _TIMEOUT_PARAMETER = "timeout"  # microseconds, as in Triton
+# Of Triton's stateful models. Their callers rely on state between requests, which no server here has.
+_OF_SEQUENCES = ("sequence_id", "sequence_start", "sequence_end")
+
+
+def check_no_sequence(request: pb.ModelInferRequest) -> None:
+    """Refuse a request that is part of a sequence.
+
+    Raises:
+        InvalidInputError: naming the parameter.
+    """
+    for name in _OF_SEQUENCES:
+        if name in request.parameters:
+            raise InvalidInputError.of(
+                f"parameters[{name}]",
+                read="a request of a sequence",
+                accepted="requests without state: models here keep none from one to the next",
+            )
 
 
 def timeout_s_of(request: pb.ModelInferRequest) -> float | None:
