@@ -113,9 +113,12 @@ def worker(
         from router.embedded import become_envoy_worker  # noqa: PLC0415 - as above
 
         become_envoy_worker(settings, index)
-    sys.exit(
-        run(lambda: run_worker(settings, index, stop_on_signals(longest_s=settings.stop_limit_s)))
-    )
+
+    async def main() -> int:
+        stop = stop_on_signals(longest_s=settings.stop_limit_s)
+        return await run_worker(settings, index, stop)
+
+    sys.exit(run(main))
 
 
 @app.command()
