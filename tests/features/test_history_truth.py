@@ -79,16 +79,29 @@ class DrawnFile:
 events = st.builds(
     Event, st.sampled_from(IDS), st.integers(0, 4000), st.integers(0, 2), st.integers(0, 9)
 )
-drawn_files = st.builds(
-    DrawnFile,
-    st.sampled_from(NAMES),
-    st.lists(events, min_size=1, max_size=6),
-    st.sampled_from(ID_TYPES),
-    st.sampled_from(TIME_TYPES),
-    st.sampled_from(NUMBER_TYPES),
-    st.booleans(),
-    st.booleans(),
+tied_events = st.builds(
+    Event,
+    st.sampled_from(IDS[:2]),
+    st.sampled_from([0, 900, 1000]),
+    st.integers(0, 1),
+    st.integers(0, 9),
 )
+
+
+def files_of(drawn: st.SearchStrategy[Event]) -> st.SearchStrategy[DrawnFile]:
+    return st.builds(
+        DrawnFile,
+        st.sampled_from(NAMES),
+        st.lists(drawn, min_size=1, max_size=6),
+        st.sampled_from(ID_TYPES),
+        st.sampled_from(TIME_TYPES),
+        st.sampled_from(NUMBER_TYPES),
+        st.booleans(),
+        st.booleans(),
+    )
+
+
+drawn_files = files_of(events)
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +149,12 @@ async def test_history_online_and_a_search_agree(
     assert online == [_searched(files, each, 10**6) for each in IDS]
 
 
-@settings(max_examples=10, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=30, suppress_health_check=list(HealthCheck), deadline=None)
 @given(
-    files=st.lists(drawn_files, min_size=1, max_size=3),
+    files=st.lists(drawn_files | files_of(tied_events), min_size=2, max_size=3),
     order=st.randoms(use_true_random=False),
     chunk_rows=st.integers(1, 4),
-    latest_ms=st.integers(0, 5),
+    latest_ms=st.sampled_from([0, 1, 5, 5]),
     event_time_bin=st.sampled_from(["ts", ""]),
 )
 async def test_bins_loaded_in_any_order_and_a_search_agree(
