@@ -38,6 +38,7 @@ def decide_effective(
     unanswering: AbstractSet[int] = frozenset(),
     unservable: Mapping[int, str] = MappingProxyType({}),
     unproven: AbstractSet[int] = frozenset(),
+    unsteady: Mapping[int, str] = MappingProxyType({}),
 ) -> Effective:
     """Return the versions that answer now.
 
@@ -50,13 +51,16 @@ def decide_effective(
         unanswering: ready versions none of whose scorers answers this router now.
         unservable: reason by version whose inputs this router cannot assemble. The other parts of
             the revision are in effect without it: a shadow never takes the champion along.
+        unsteady: reason by ready version that answers again, and has not for long enough to act
+            while another one of the line answers.
         unproven: versions that are said to be ready; none of their scorers has answered yet.
     """
     ready = ready - set(deployment.blocked) - unservable.keys()
     line = [number for number in _line(deployment, acting) if number in ready]
     answering = [number for number in line if number not in unanswering]
-    champion = next(iter(answering or line), None)
-    reasons = _reasons(deployment, ready, unservable, unproven)
+    steady = [number for number in answering if number not in unsteady]
+    champion = next(iter(steady or answering or line), None)
+    reasons = _reasons(deployment, ready, unservable, unproven, unsteady)
     at = 0 if champion is None else line.index(champion)
     return Effective(
         champion,
@@ -96,6 +100,7 @@ def _reasons(
     ready: AbstractSet[int],
     unservable: Mapping[int, str],
     unproven: AbstractSet[int],
+    unsteady: Mapping[int, str],
 ) -> dict[int, tuple[WithheldReason, str]]:
     """Return the reason why a version takes no part, with an explanation if there is more to say.
 
@@ -105,5 +110,5 @@ def _reasons(
         **dict.fromkeys(unproven, (WithheldReason.UNPROVEN, "")),
         **{number: (WithheldReason.UNSERVABLE, why) for number, why in unservable.items()},
         **dict.fromkeys(deployment.blocked, (WithheldReason.BLOCKED, "")),
-        **dict.fromkeys(ready, (WithheldReason.NO_ANSWER, "")),
+        **{number: (WithheldReason.NO_ANSWER, unsteady.get(number, "")) for number in ready},
     }

@@ -21,6 +21,7 @@ from router.revision.first_answers import (
 )
 from router.revision.live_model import LiveModel, Shared
 from router.revision.open_scorers import OpenScorers
+from router.revision.steady_versions import SteadyVersions
 from router.revision.version_plans import VersionPlans
 from understudy.domain.belief import with_deployments
 from understudy.domain.deployments import Deployment, versions_to_run
@@ -72,6 +73,7 @@ class LiveModels:
             open_scorer, breaker, gone_after_s=shared.scorer_timeout_s, turned=self._turned
         )
         self._first_answers = FirstAnswers(self._scorers.closable_at, tasks, answered=self._turned)
+        self._steady = SteadyVersions(shared.clocks.monotonic_s, look_again=self._turned)
         self._has_turned = False  # a breaker, since it was last decided which versions act
         self._is_closed = False
         self.snapshot: Snapshot | None = None  # in use; None before the first one
@@ -181,13 +183,11 @@ class LiveModels:
             for number in {*versions_to_run(deployment), *acting}
             if (ref := VersionRef(model, number)) in known
         )
+        unanswering = self._scorers.unanswering(of_model)
         effective = decide_effective(
-            deployment,
-            of_model.keys(),
-            acting,
-            self._scorers.unanswering(of_model),
-            unservable,
+            *(deployment, of_model.keys(), acting, unanswering, unservable),
             unproven={ref.number for ref in said},
+            unsteady=self._steady.held(model, of_model, unanswering),
         )
         numbers = {*versions_to_run(deployment), effective.champion or deployment.champion}
         refs = [VersionRef(model, number) for number in sorted(numbers)]

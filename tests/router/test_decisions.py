@@ -112,6 +112,33 @@ def test_a_version_of_the_line_acts_whenever_one_answers(
         assert len(answering) < 2 or effective.champion not in answering
 
 
+@given(
+    ready=VERSIONS,
+    unanswering=VERSIONS,
+    unsteady=VERSIONS,
+    acting=st.lists(st.integers(1, 6), max_size=2),
+)
+def test_an_unsteady_version_acts_only_if_no_steady_one_answers(
+    ready: set[int], unanswering: set[int], unsteady: set[int], acting: list[int]
+) -> None:
+    line = {DEPLOYMENT.champion, *acting, *DEPLOYMENT.standby} & ready
+
+    effective = decide_effective(
+        DEPLOYMENT, ready, acting, unanswering & ready, unsteady=dict.fromkeys(unsteady, "why")
+    )
+
+    answering = line - unanswering
+    for best in (answering - unsteady, answering, line):
+        if best:
+            assert effective.champion in best
+            break
+    else:
+        assert effective.champion is None
+    for part in effective.withheld:
+        if part.reason is WithheldReason.NO_ANSWER:
+            assert part.why == ("why" if part.version in unsteady else "")
+
+
 @given(ready=VERSIONS, unproven=VERSIONS, acting=st.lists(st.integers(1, 6), max_size=2))
 def test_a_version_that_has_not_answered_yet_does_not_act_and_is_withheld_as_such(
     ready: set[int], unproven: set[int], acting: list[int]
