@@ -1,7 +1,9 @@
 """The client of the scoring service for asyncio; `ScoringClient` is the same for threads."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -33,7 +35,10 @@ from understudy.scoring.v1 import scoring_pb2_grpc
 
 
 class AsyncScoringClient:
-    """A client for asyncio, bound to one event loop. Close it, or use it in an `async with` block."""
+    """A client for asyncio. Close it, or use it in an `async with` block.
+
+    It belongs to the event loop that uses it first.
+    """
 
     def __init__(
         self,
@@ -49,19 +54,10 @@ class AsyncScoringClient:
         self._target = target
         self._timeout_s = timeout_s
         self._metadata = tuple(metadata)
-        self._channel = (
-            grpc.aio.insecure_channel(target, CHANNEL_OPTIONS, interceptors=interceptors)
-            if credentials is None
-            else grpc.aio.secure_channel(
-                target, credentials, CHANNEL_OPTIONS, interceptors=interceptors
-            )
-        )
-        self._stub: Any = scoring_pb2_grpc.ScoringServiceStub(self._channel)
-        self._score: Any = self._stub.Score
-        self._score_batch: Any = self._stub.ScoreBatch
-        if hedge_after_s is not None:
-            self._score = hedged_async(self._score, hedge_after_s)
-            self._score_batch = hedged_async(self._score_batch, hedge_after_s)
+        self._credentials = credentials
+        self._interceptors = interceptors
+        self._hedge_after_s = hedge_after_s
+        self._connection: _Connection | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,7 +71,8 @@ class AsyncScoringClient:
         await self.close()
 
     async def close(self) -> None:
-        await self._channel.close()
+        if self._connection is not None:
+            await self._connection.channel.close()
 
     async def score(
         self,
@@ -91,9 +88,10 @@ class AsyncScoringClient:
         Raises:
             ScoringError: the call failed; see its subclasses.
             TypeError, ValueError: as `score_request`.
+            RuntimeError: another event loop has used this client.
         """
         request = score_request(model, entities, **options)
-        return ScoreAnswer(await self._call(self._score, request, timeout_s, metadata))
+        return ScoreAnswer(await self._call(self._connected().score, request, timeout_s, metadata))
 
     async def score_batch(
         self,
@@ -106,7 +104,9 @@ class AsyncScoringClient:
     ) -> BatchAnswer:
         """Score candidates in one call; see `BatchOptions`. Raises the errors of `score`."""
         request = batch_request(model, candidates, **options)
-        return BatchAnswer(await self._call(self._score_batch, request, timeout_s, metadata))
+        return BatchAnswer(
+            await self._call(self._connected().score_batch, request, timeout_s, metadata)
+        )
 
     async def score_stream(
         self,
@@ -129,7 +129,7 @@ class AsyncScoringClient:
         stream = AsyncioStream(requests, new_request_id)
         sent = (*self._metadata, *metadata)
         try:
-            async with aclosing(stream.answers(self._stub, timeout_s, sent)) as answers:
+            async with aclosing(stream.answers(self._connected().stub, timeout_s, sent)) as answers:
                 async for answer in answers:
                     yield answer
         except grpc.RpcError as error:
@@ -150,7 +150,7 @@ class AsyncScoringClient:
         """
         request = pb.ExplainAssignmentRequest(model=model, unit_key=id_text(unit_key, "unit_key"))
         answer: pb.ExplainAssignmentResponse = await self._call(
-            self._stub.ExplainAssignment, request, timeout_s, metadata
+            self._connected().stub.ExplainAssignment, request, timeout_s, metadata
         )
         return answer
 
@@ -171,7 +171,9 @@ class AsyncScoringClient:
             ScoringError: the call failed.
         """
         request = outcomes_request(model, labels, observed_at=observed_at)
-        answer = await self._call(self._stub.RecordOutcomes, request, timeout_s, metadata)
+        answer = await self._call(
+            self._connected().stub.RecordOutcomes, request, timeout_s, metadata
+        )
         accepted: int = answer.accepted
         return accepted
 
@@ -190,4 +192,48 @@ class AsyncScoringClient:
         return error_of(failed, self._target, may_be_connected=self._may_be_connected)
 
     def _may_be_connected(self) -> bool:
-        return self._channel.get_state() is grpc.ChannelConnectivity.READY
+        channel = self._connected().channel
+        return channel.get_state() is grpc.ChannelConnectivity.READY
+
+    def _connected(self) -> "_Connection":
+        """Return the connection of the running event loop.
+
+        grpc.aio binds a channel to the loop of its creation, and outside of any loop to one that never
+        runs. So the first use opens it: a client may be the global of a module.
+        """
+        loop = asyncio.get_running_loop()
+        if self._connection is None:
+            self._connection = self._open(loop)
+        if self._connection.loop is not loop:
+            raise RuntimeError(
+                "another event loop has used this AsyncScoringClient; open a client in each loop"
+            )
+        return self._connection
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> "_Connection":
+        channel = (
+            grpc.aio.insecure_channel(
+                self._target, CHANNEL_OPTIONS, interceptors=self._interceptors
+            )
+            if self._credentials is None
+            else grpc.aio.secure_channel(
+                self._target, self._credentials, CHANNEL_OPTIONS, interceptors=self._interceptors
+            )
+        )
+        stub: Any = scoring_pb2_grpc.ScoringServiceStub(channel)
+        score, score_batch = stub.Score, stub.ScoreBatch
+        if self._hedge_after_s is not None:
+            score = hedged_async(score, self._hedge_after_s)
+            score_batch = hedged_async(score_batch, self._hedge_after_s)
+        return _Connection(loop, channel, stub, score, score_batch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """A channel and its methods, bound to one event loop."""
+
+    loop: asyncio.AbstractEventLoop
+    channel: grpc.aio.Channel
+    stub: Any
+    score: Any  # hedged if the client is
+    score_batch: Any
