@@ -90,6 +90,7 @@ def test_views_are_listed_and_shown(folder: Path) -> None:
     assert "user@1" in stdout
     listed = _json(folder, "list", "--views", "@@views.yaml")
     assert [each["kind"] for each in listed] == ["stored", "computed"]
+    assert [each["key"] for each in listed] == ["text", None]
 
     shown = _json(folder, "show", "user", "--views", "@@views.yaml")
     assert [each["name"] for each in shown["features"]] == ["age", "amount"]

@@ -19,6 +19,7 @@ from understudy.domain.features import FeatureScalar, FeatureView, KeyKind, view
 from understudy.domain.record_layouts import BinsLayout, FeastKeyType, FeastLayout
 from understudy.features.adapters.aerospike_keys import record_keys
 from understudy.features.cli.commands import app
+from understudy.features.loading.write_through import WriteThrough
 from understudy.features.ports import ViewRead
 from understudy.features.views import load_views, parse_views
 from understudy.runtime import exit_codes
@@ -164,11 +165,15 @@ async def test_all_layouts_are_read_together_and_features_may_have_other_names(
     assert found == [[records[bins], None], [drivers, None], [records[packed], None]]
 
 
-def test_a_load_is_refused_because_feast_writes_the_records(server: Server, name: str) -> None:
+def test_writes_are_refused_because_feast_writes_the_records(
+    server: Server, name: str, tmp_path: Path
+) -> None:
     view = feast_view(name)
 
     with pytest.raises(InvalidInputError, match="layout of stats@1: read 'feast'"):
         server.writer.write(view, [("1", a_record(view))], mark=None)
+    with pytest.raises(InvalidInputError, match="layout of stats@1: read 'feast'"):
+        WriteThrough(view, server.writer, tmp_path)
 
 
 ON_FILE = """

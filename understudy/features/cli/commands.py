@@ -84,6 +84,7 @@ def _validated(path: Path) -> FileReport:
 @app.command("list")
 def list_views(views: ViewsFile, output: Output = Format.TABLE) -> None:
     """List the feature views of a file."""
+    from understudy.domain.features import ViewKind  # noqa: PLC0415 - see above
     from understudy.domain.record_layouts import layout_content  # noqa: PLC0415 - see above
     from understudy.features.views import load_views  # noqa: PLC0415 - see above
 
@@ -92,8 +93,10 @@ def list_views(views: ViewsFile, output: Output = Format.TABLE) -> None:
             "view": str(view),
             "kind": view.kind.value,
             "entity": view.entity,
+            "key": view.key.value if view.kind is ViewKind.STORED else None,
             "features": len(view.features),
             "layout": next(iter(layout_content(view.layout)), "packed"),
+            "namespace": view.namespace or None,
             "ttl_s": view.ttl_s,
             "digest": view.digest,
         }
@@ -112,6 +115,7 @@ def show(
     output: Output = Format.TABLE,
 ) -> None:
     """Show one feature view with its features."""
+    from understudy.domain.features import ViewKind  # noqa: PLC0415 - see above
     from understudy.features.views import find_view, load_views  # noqa: PLC0415 - see above
 
     chosen = find_view(load_views(views), view)
@@ -119,7 +123,9 @@ def show(
         print_json({**asdict(chosen), "digest": chosen.digest})
         return
     screen = Screen()
-    screen.say(f"{chosen} of {chosen.entity}, digest {chosen.digest}")
+    keys = f", key: {chosen.key.value}" if chosen.kind is ViewKind.STORED else ""
+    namespace = f", namespace: {chosen.namespace}" if chosen.namespace else ""
+    screen.say(f"{chosen} of {chosen.entity}{keys}{namespace}, digest {chosen.digest}")
     columns = ["name", "dtype", "default", "max_age_s", "owner", "description"]
     if chosen.inputs:
         columns.append("expression")

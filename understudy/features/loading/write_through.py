@@ -21,6 +21,7 @@ from understudy.features.decisions.row_values import (
     packed_of,
     rejects_of,
 )
+from understudy.features.decisions.view_rules import check_writable
 from understudy.features.loading.history_files import INGESTION_TIME_COLUMN
 from understudy.features.loading.load_features import (
     FUTURE_TOLERANCE_S,
@@ -69,8 +70,9 @@ class WriteThrough:
         `ingestion_time_column` is a column of the history that rows do not have.
 
         Raises:
-            InvalidInputError: another column has that name.
+            InvalidInputError: another column has that name, or another tool writes the records.
         """
+        check_writable(view)
         self._view = view
         self._writer = writer
         self._folder = folder / f"view={view}"
