@@ -7,9 +7,10 @@ from datetime import date, datetime
 from sqlalchemy import Connection, Engine
 
 from registry.decisions.blocking import check_not_blocked
-from registry.decisions.changes import apply_change, needed_revision
+from registry.decisions.changes import apply_change
 from registry.decisions.preflight import targets
 from registry.decisions.request_contract import ModelVersions
+from registry.decisions.rollback import needed_revision
 from registry.decisions.traffic import gains
 from registry.store import blocks, lineage, revisions, versions
 from registry.store.database import reading, writing

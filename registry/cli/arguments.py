@@ -1,6 +1,7 @@
 """Arguments of operators: versions as 7 or fraud@7, shares as 10% or 250bp."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from understudy.domain.deployments import FULL_SHARE_BP
@@ -9,6 +10,9 @@ from understudy.domain.versions import VersionRef, checked_model_name
 
 _SHARE = re.compile(r"(?P<number>\d{1,5}(?:\.\d{1,4})?)(?P<unit>%|bp)")
 _BP_PER_PERCENT = 100
+_NS_PER_S = 1_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FRACTION = re.compile(r"[.,](\d+)")
 
 
 def parse_version(model: str, version: str | None) -> VersionRef:
@@ -25,6 +29,27 @@ def parse_version(model: str, version: str | None) -> VersionRef:
     if ref.model != name:
         raise InvalidInputError.of("version", read=version, accepted=f"a version of {name}")
     return ref
+
+
+def parse_time_ns(text: str, field: str) -> int:
+    """Return the end of the time that an ISO 8601 text names, in ns since 1970.
+
+    Without a zone it is UTC. Without a fraction it is the end of that second, because tables show
+    times in seconds, and the moment itself would come before the change that is meant.
+
+    Raises:
+        InvalidInputError: it is no time.
+    """
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        accepted = "ISO 8601, e.g. 2026-03-01T03:00 (UTC) or 2026-03-01T03:00+01:00"
+        raise InvalidInputError.of(field, read=text, accepted=accepted) from error
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    since_s = (at - _EPOCH) // timedelta(seconds=1)
+    fraction = _FRACTION.search(text)
+    fraction_ns = int(fraction[1].ljust(9, "0")[:9]) if fraction else _NS_PER_S - 1
+    return since_s * _NS_PER_S + fraction_ns
 
 
 def parse_share(text: str, field: str) -> int:

@@ -112,6 +112,27 @@ def print_history(entries: Sequence[pb.RevisionEntry], output: Format) -> None:
     )
 
 
+def print_state(entry: pb.RevisionEntry, output: Format) -> None:
+    """Print one revision with its origin: the declared parts, not the acting version."""
+    if output is Format.JSON:
+        print_json(message_value(entry))
+        return
+    deployment, screen = entry.deployment, Screen()
+    ended = " (its end)" if entry.action == pb.ACTION_UNDEPLOY else ""
+    screen.say(f"{deployment.model}: revision {deployment.revision}{ended}, as declared then")
+    screen.table(
+        ("field", "value"),
+        [
+            ("since", shown_time(entry.at)),
+            ("by", entry.actor),
+            ("action", _action(entry.action)),
+            ("reason", entry.reason),
+            ("digest", deployment.digest),
+            *deployment_parts(deployment),
+        ],
+    )
+
+
 def print_audit(response: pb.ListAuditResponse, output: Format) -> None:
     if output is Format.JSON:
         print_json(message_value(response))

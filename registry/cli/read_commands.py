@@ -3,15 +3,17 @@
 from typing import Annotated
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from registry.cli.arguments import parse_version
+from registry.cli.arguments import parse_time_ns, parse_version
 from registry.cli.options import AnyModel, Model, ModelOrVersion, Number, Registry
-from registry.cli.output import print_history
+from registry.cli.output import print_history, print_state
 from registry.cli.paging import Limit, say_more
 from registry.cli.status_output import print_status
 from registry.cli.version_output import print_version, print_versions
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.control.wire_values import ref_to_wire
+from understudy.domain.errors import NotFoundError
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.output_option import Format, Output
@@ -72,6 +74,25 @@ def history(
     print_history(page.revisions, output)
     if page.has_more:
         say_more(f"--before {page.revisions[0].deployment.revision}")
+
+
+@app.command()
+def state(
+    model: Model,
+    *,
+    at: Annotated[str, typer.Option(help="time, ISO 8601; without a zone it is UTC")],
+    registry: Registry = DEFAULT_REGISTRY,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show the revision that was declared at a time, with its author and reason."""
+    until = Timestamp()
+    until.FromNanoseconds(parse_time_ns(at, "--at"))
+    request = pb.ListRevisionsRequest(model=model, limit=1, until=until)
+    with RegistryClient(registry) as client:
+        page = client.revisions_page(request)
+    if not page.revisions:
+        raise NotFoundError("deployment of", f"{model} at {at}")
+    print_state(page.revisions[0], output)
 
 
 @app.command()

@@ -28,6 +28,10 @@ def rollback(
     to_revision: Annotated[
         int | None, typer.Option(min=1, help="revision to return to [before the last change]")
     ] = None,
+    champion: Annotated[
+        bool,
+        typer.Option("--champion", help="take back the last change of champion, and nothing else"),
+    ] = False,
     list_targets: Annotated[
         bool, typer.Option("--list", help="list the revisions to return to, and change nothing")
     ] = False,
@@ -44,7 +48,11 @@ def rollback(
     """Undo the last change of any kind, or return to a revision, by a new one equal to it."""
     name = checked_model_name(model)
     if list_targets:
-        given = {"--to-revision": to_revision, "--expect-revision": expect_revision}
+        given = {
+            "--to-revision": to_revision,
+            "--expect-revision": expect_revision,
+            "--champion": champion or None,
+        }
         faults = [
             Fault(option, str(value), "no value with --list, which changes nothing")
             for option, value in given.items()
@@ -58,7 +66,7 @@ def rollback(
     if reason is None:
         raise InvalidInputError.of("--reason", read=None, accepted="the reason of the rollback")
     how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
-    make_change(name, Rollback(to_revision), how)
+    make_change(name, Rollback(to_revision, champion), how)
 
 
 def _print_targets(response: pb.ListRollbackTargetsResponse, output: Format) -> None:

@@ -1,14 +1,11 @@
 """The next revision of a deployment. Pure: history and change in, revision out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
 from registry.decisions.request_contract import ModelVersions, next_contract
 from registry.decisions.rule_features import check_rules
 from understudy.domain.changes import (
-    ACTIONS,
-    Action,
     Change,
     ChangeContract,
     ContentChange,
@@ -34,18 +31,6 @@ from understudy.domain.deployments import (
 )
 from understudy.domain.errors import NotFoundError, RefusedError
 from understudy.domain.versions import VersionRef
-
-_NAMED = 5  # number of suggested revisions
-
-
-@dataclass(frozen=True, slots=True)
-class PastRevision:
-    """The facts about a revision that a refused rollback suggests from."""
-
-    revision: int
-    champion: int
-    digest: str
-    action: str  # the change that made it, one of `ACTIONS`
 
 
 def apply_change(
@@ -99,53 +84,6 @@ def apply_change(
             why = "; a rollback leaves the request contract as it is"
         raise RefusedError(f"{model} is already in this state at revision {current.revision}{why}")
     return changed
-
-
-def needed_revision(past: Sequence[PastRevision], change: Change) -> int | None:
-    """Return the number of the earlier revision that `change` returns to, or None.
-
-    Args:
-        past: the model's revisions, the current one first; may be truncated.
-        change: the requested change.
-
-    Raises:
-        RefusedError: a rollback names no revision and the last change was also a rollback:
-            undoing that would restore the state that was just left.
-    """
-    if not isinstance(change, Rollback):
-        return None
-    if change.to_revision is not None:
-        return change.to_revision
-    past = [each for each in past if each.action != Action.RESTORE]  # it changed only the number
-    if not past:
-        return None
-    if past[0].action == ACTIONS[Rollback]:
-        raise RefusedError(
-            f"revision {past[0].revision} is itself a rollback, and undoing it would restore the "
-            f"state that was left; name one with --to-revision: {_candidates(past)}"
-        )
-    return past[1].revision if len(past) > 1 else None
-
-
-def rollback_targets(past: Sequence[PastRevision]) -> list[PastRevision]:
-    """Return the latest few revisions that differ from the current one, each content once.
-
-    Args:
-        past: the model's revisions, the current one first; may be truncated.
-    """
-    latest: dict[str, PastRevision] = {}
-    for each in past:
-        if each.action != Action.UNDEPLOY:
-            latest.setdefault(each.digest, each)
-    is_ended = bool(past) and past[0].action == Action.UNDEPLOY
-    current = past[0].digest if past and not is_ended else None
-    return [each for each in latest.values() if each.digest != current][:_NAMED]
-
-
-def _candidates(past: Sequence[PastRevision]) -> str:
-    return ", ".join(
-        f"{each.revision} (champion @{each.champion})" for each in rollback_targets(past)
-    )
 
 
 def _first(change: ContentChange, model: str, salt: str) -> Deployment:
@@ -286,6 +224,8 @@ def _promotable(current: Deployment, version: int | None) -> int:
 
 
 def _returned(current: Deployment, change: Rollback, earlier: Revision | None) -> Deployment:
+    if isinstance(earlier, Deployment) and change.only_champion:
+        return _with_champion(current, earlier.champion)
     if isinstance(earlier, Deployment):
         return earlier
     if isinstance(earlier, Ended):

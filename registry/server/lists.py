@@ -53,9 +53,11 @@ def revisions_page(
     """
     limit = _limit_of(request, _MOST_ROWS)
     before = value_or_none(request, "before")
-    found, has_more = _cut(
-        revisions.page_of(connection, request.model, before=before, limit=limit + 1), limit
+    until_ns = request.until.ToNanoseconds() if request.HasField("until") else None
+    page = revisions.page_of(
+        connection, request.model, before=before, limit=limit + 1, until_ns=until_ns
     )
+    found, has_more = _cut(page, limit)
     if not found and revisions.current_of(connection, request.model) is None:
         raise NotFoundError("deployment of", request.model)
     return pb.ListRevisionsResponse(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from registry.change_deployment import ChangeRequest, DeploymentChanger
-from registry.decisions.changes import needed_revision, rollback_targets
 from registry.decisions.preflight import targets
+from registry.decisions.rollback import needed_revision, rollback_targets
 from registry.server.live_state import LiveState
 from registry.server.preflight import Preflight
 from registry.server.wire import revision_to_wire

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
-from registry.decisions.changes import PastRevision
 from registry.decisions.recorded_objects import Act, RevisionFacts
+from registry.decisions.rollback import PastRevision
 from registry.store.schema import Row, named_versions, revisions
 from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action, Ended, Revision
@@ -64,10 +64,25 @@ def history_of(connection: Connection, model: str) -> list[StoredRevision]:
 
 
 def page_of(
-    connection: Connection, model: str, *, before: int | None, limit: int
+    connection: Connection,
+    model: str,
+    *,
+    before: int | None,
+    limit: int,
+    until_ns: int | None = None,
 ) -> list[StoredRevision]:
-    """Return the last `limit` revisions, or the last below `before`, the newest first."""
+    """Return the last `limit` revisions below `before` that were made until then, the newest first.
+
+    Args:
+        connection: of the transaction.
+        model: the model's name.
+        before: number of a revision; None for no bound.
+        limit: how many to return at most.
+        until_ns: UTC, since 1970; None for no bound.
+    """
     query = select(revisions).where(revisions.c.model == model)
+    if until_ns is not None:
+        query = query.where(revisions.c.at_ns <= min(until_ns, _GREATEST_STORED))
     if before is not None:
         query = query.where(revisions.c.revision < min(before, _GREATEST_STORED))
     query = query.order_by(revisions.c.revision.desc()).limit(limit)

@@ -8,12 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.decisions.changes import (
-    PastRevision,
-    apply_change,
-    needed_revision,
-)
+from registry.decisions.changes import apply_change
 from registry.decisions.request_contract import ModelVersions
+from registry.decisions.rollback import PastRevision, needed_revision
 from registry.decisions.traffic import gains, standby_of
 from understudy.domain.changes import (
     ACTIONS,

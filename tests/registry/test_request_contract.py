@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.decisions.changes import apply_change, needed_revision
+from registry.decisions.changes import apply_change
 from registry.decisions.request_contract import ModelVersions
+from registry.decisions.rollback import needed_revision
 from tests.registry.test_changes import History
 from understudy.domain.changes import (
     Change,

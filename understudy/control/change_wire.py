@@ -52,8 +52,8 @@ def change_to_wire(change: Change) -> tuple[str, Message]:
     match change:
         case Promote(version=number):
             return "promote", pb.Promote(version=number)
-        case Rollback(to_revision=number):
-            return "rollback", pb.Rollback(to_revision=number)
+        case Rollback(to_revision=number, only_champion=only_champion):
+            return "rollback", pb.Rollback(to_revision=number, only_champion=only_champion)
         case DeployChampion(version=version):
             return "deploy_champion", pb.DeployChampion(version=version)
         case SetShadow() | RemoveShadow() | SetCanary() | RemoveCanary():
@@ -129,7 +129,9 @@ _READERS: dict[str, Callable[[Any], Change]] = {
     "set_canary": lambda message: SetCanary(message.version, message.weight_bp),
     "remove_canary": lambda message: RemoveCanary(message.version),
     "promote": lambda message: Promote(value_or_none(message, "version")),
-    "rollback": lambda message: Rollback(value_or_none(message, "to_revision")),
+    "rollback": lambda message: Rollback(
+        value_or_none(message, "to_revision"), message.only_champion
+    ),
     "set_fallback": lambda message: SetFallback(fallback_from_wire(message.fallback)),
     "set_rules": _rules,
     "set_threshold": _threshold,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from understudy.domain.deployments import Deployment, Fallback, Rule
+from understudy.domain.errors import InvalidInputError
 from understudy.domain.request_contract import ContractChange
 
 
@@ -42,7 +43,20 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
+    """The way back to an earlier revision, or only to the champion before.
+
+    Raises:
+        InvalidInputError: on construction, if it names a revision and only the champion.
+    """
+
     to_revision: int | None = None  # None: undo the last change, of whatever kind
+    only_champion: bool = False  # take back the last change of champion; all else stays
+
+    def __post_init__(self) -> None:
+        if self.only_champion and self.to_revision is not None:
+            raise InvalidInputError.of(
+                "to_revision", read=self.to_revision, accepted="no number with only_champion"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1301,18 +1301,25 @@ class Rollback(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TO_REVISION_FIELD_NUMBER: _builtins.int
+    ONLY_CHAMPION_FIELD_NUMBER: _builtins.int
     to_revision: _builtins.int
     """Number of the earlier revision. Not set: the one before the current one; refused if the current
     one is itself a rollback.
+    """
+    only_champion: _builtins.bool
+    """True: only the champion is taken back, to the one before the last change of champion; all other
+    parts stay, and the champion that is left takes none. Refused with to_revision, and if the last
+    change of champion was itself a rollback.
     """
     def __init__(
         self,
         *,
         to_revision: _builtins.int | None = ...,
+        only_champion: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_to_revision", b"_to_revision", "to_revision", b"to_revision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_to_revision", b"_to_revision", "to_revision", b"to_revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_to_revision", b"_to_revision", "only_champion", b"only_champion", "to_revision", b"to_revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__to_revision: _TypeAlias = _typing.Literal["to_revision"]  # noqa: Y015
     _WhichOneofArgType__to_revision: _TypeAlias = _typing.Literal["_to_revision", b"_to_revision"]  # noqa: Y015
@@ -1691,22 +1698,28 @@ class ListRevisionsRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     before: _builtins.int
     """Number of the revision before which the page ends. Not set: it ends with the newest."""
     limit: _builtins.int
     """Largest number of revisions, 1 to 1000; the latest of them are listed. Not set: 1000."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Time until which the revisions were made. Not set: now."""
+
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         before: _builtins.int | None = ...,
         limit: _builtins.int | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "_limit", b"_limit", "before", b"before", "limit", b"limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "_limit", b"_limit", "before", b"before", "limit", b"limit", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "_limit", b"_limit", "before", b"before", "limit", b"limit", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "_limit", b"_limit", "before", b"before", "limit", b"limit", "model", b"model", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__before: _TypeAlias = _typing.Literal["before"]  # noqa: Y015
     _WhichOneofArgType__before: _TypeAlias = _typing.Literal["_before", b"_before"]  # noqa: Y015
