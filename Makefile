@@ -8,7 +8,7 @@ CLIENTS_READY := $(CLIENTS)/.ready
 PROTOS := .venv-protos
 PROTOS_READY := $(PROTOS)/.ready
 
-.PHONY: help setup clients demo test test-long check format lint types arch protos protos-check protos-breaking protos-baseline protos-archive bench lock wheel clean
+.PHONY: command-reference command-reference-check help setup clients demo test test-long check format lint types arch protos protos-check protos-breaking protos-baseline protos-archive bench lock wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -45,7 +45,7 @@ test: $(READY) $(CLIENTS_READY) $(PROTOS_READY) ## the test suite
 test-long: $(READY) $(CLIENTS_READY) ## what is long by nature (fuzzing, soaks), under an hour
 	$(BIN)/python -m pytest -n logical --dist worksteal -m long --timeout 3600 --session-timeout 3600 --durations 20
 
-check: $(READY) lint types arch protos-check protos-breaking ## format, lint, types, import rules, generated code
+check: $(READY) lint types arch protos-check protos-breaking command-reference-check ## format, lint, types, import rules, generated code
 
 format: $(READY) ## rewrite the code in the house style
 	$(BIN)/ruff format .
@@ -67,6 +67,12 @@ $(PROTOS_READY): requirements/protos.lock
 	$(PROTOS)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/protos.lock
 	$(PROTOS)/bin/python -m pip check --quiet
 	@touch $@
+
+command-reference: $(READY) ## write docs/reference/registry-commands.md from the code
+	$(BIN)/python -m tools.command_reference
+
+command-reference-check: $(READY) ## the page of the registry's commands is up to date
+	$(BIN)/python -m tools.command_reference --check
 
 protos: $(PROTOS_READY) ## generate the code of protos/
 	$(PROTOS)/bin/python -m tools.generate_protos
