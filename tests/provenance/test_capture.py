@@ -21,7 +21,12 @@ from tests.artifact.models import doubling_artifact
 from understudy.domain.canonical import canonical_json, digest_of_text
 from understudy.domain.errors import InvalidInputError
 from understudy.provenance.artifact_facts import artifact_facts
-from understudy.provenance.capture import compare_with_champion, conversion_facts
+from understudy.provenance.capture import (
+    CodeFacts,
+    compare_with_champion,
+    conversion_facts,
+    start_run,
+)
 from understudy.provenance.code_facts import InstalledCode, code_source
 from understudy.provenance.content import content_of
 from understudy.provenance.environment_facts import environment_facts, installed
@@ -72,6 +77,33 @@ def test_a_checkout_without_a_remote_is_named_by_its_path(checkout: Path) -> Non
 def test_a_dirty_checkout_is_recorded_as_dirty(checkout: Path, name: str) -> None:
     (checkout / name).write_text("other()\n")
 
+    assert code_source(checkout)["dirty"] is True
+
+
+def test_a_dirty_checkout_names_its_files(checkout: Path) -> None:
+    (checkout / "train.py").write_text("fit_more()\n")
+    (checkout / "new file.txt").write_text("x")
+    git(checkout, "mv", "-f", "train.py", "training.py")
+
+    assert sorted(code_source(checkout)["changed_files"]) == ["new file.txt", "training.py"]
+
+
+def test_of_many_changed_files_the_first_are_named(checkout: Path) -> None:
+    for number in range(30):
+        (checkout / f"n{number:02}").write_text("x")
+
+    files = code_source(checkout)["changed_files"]
+
+    assert (files[0], files[-1], len(files)) == ("n00", "and 10 more", 21)
+
+
+def test_outputs_of_the_run_do_not_make_its_checkout_dirty(checkout: Path) -> None:
+    run = start_run("nightly", code=CodeFacts(checkout, "train"))
+
+    (checkout / "model.onnx").write_bytes(b"written by the run")
+
+    assert run.source is not None
+    assert run.source["dirty"] is False
     assert code_source(checkout)["dirty"] is True
 
 

@@ -39,6 +39,7 @@ class StartedRun:
     id: str
     builder: str
     started_at: datetime  # UTC
+    source: Mapping[str, Any] | None = None  # the code at that time; None: looked up at the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,19 @@ class EvaluationFacts:
     comparison: Mapping[str, Any] | None = None  # None: there is no champion yet
 
 
-def start_run(builder: str, run_id: str | None = None) -> StartedRun:
-    """Record the start of a training."""
-    return StartedRun(run_id or str(uuid4()), builder, datetime.now(UTC))
+def start_run(
+    builder: str, run_id: str | None = None, *, code: CodeFacts | None = None
+) -> StartedRun:
+    """Record the start of a training.
+
+    Args:
+        builder: orchestrator or builder identity.
+        run_id: an id by which the run can be found; a new one by default.
+        code: where to find the training code. Given here, its state is that of the start, so that
+            files that the run itself writes into the checkout do not make it dirty.
+    """
+    source = None if code is None else code_source(code.directory, code.installed)
+    return StartedRun(run_id or str(uuid4()), builder, datetime.now(UTC), source)
 
 
 def dataset_facts(
@@ -208,7 +219,7 @@ def capture_provenance(
         "schema_version": SCHEMA_VERSION,
         "artifact": artifact_facts(artifact_dir, golden_tolerance, joins_rows=joins_rows),
         "code": {
-            "source": code_source(code.directory, code.installed),
+            "source": dict(run.source or code_source(code.directory, code.installed)),
             "entry_point": code.entry_point,
             "command_line": list(sys.orig_argv),
         },

@@ -12,6 +12,8 @@ from typing import Any
 from understudy.domain.canonical import canonical_json, digest_of_text
 
 _GIT_TIMEOUT_S = 20.0
+_STATUS_CHARACTERS = 3  # "XY " before the name of a file
+_MOST_NAMED = 20
 _LEFT_OUT = frozenset({"__pycache__", ".pyc", ".pyo"})
 
 
@@ -82,13 +84,30 @@ def _git_source(directory: Path) -> dict[str, Any]:
         return {"why": f"no git checkout with a commit at {directory}"}
     remote = _git(directory, "config", "--get", "remote.origin.url")
     root = _git(directory, "rev-parse", "--show-toplevel")
-    changes = _git(directory, "status", "--porcelain")
-    return {
+    changes = _changed_files(directory)
+    source = {
         "kind": "git",
         "repository": remote or Path(root or directory).resolve().as_uri(),
         "commit": commit,
         "dirty": changes is None or bool(changes),
     }
+    return {**source, "changed_files": changes} if changes else source
+
+
+def _changed_files(directory: Path) -> list[str] | None:
+    """Return the files with changes that are not committed, bounded; None if git does not answer."""
+    status = _git(directory, "status", "--porcelain", "-z")
+    if status is None:
+        return None
+    entries = iter(status.split("\0"))
+    files: list[str] = []
+    for entry in entries:
+        if entry:
+            files.append(entry[_STATUS_CHARACTERS:])
+            if entry[0] in "RC":  # the name before the rename or copy follows
+                next(entries, None)
+    named = files[:_MOST_NAMED]
+    return named if len(files) == len(named) else [*named, f"and {len(files) - len(named)} more"]
 
 
 def _git(directory: Path, *arguments: str) -> str | None:
@@ -102,4 +121,4 @@ def _git(directory: Path, *arguments: str) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return done.stdout.rstrip() if done.returncode == 0 else None

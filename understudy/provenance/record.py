@@ -68,7 +68,12 @@ class GitSource(Part):
     kind: Literal["git"] = _d("git")
     repository: Text = _d("URL of the repository")
     commit: Commit = _d("the commit that was checked out: 40 or 64 hex digits")
-    dirty: Literal[False] = _d("false: no uncommitted changes. Commit, then train again")
+    dirty: Literal[False] = _d(
+        "false: no uncommitted changes at the start of the training. Commit, then train again"
+    )
+    changed_files: Annotated[tuple[Text, ...], Field(max_length=0)] = _d(
+        "empty: files with uncommitted changes at the start of the training", default=()
+    )
 
 
 class PackageSource(Part):
