@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,7 +16,8 @@ from stack.traffic import Traffic
 from stack.training import CONVERSION_TOLERANCE, MODEL, Patients, Trained
 from stack.up import show_addresses
 from understudy.comparison.compare import ComparisonReport
-from understudy.comparison.render.measures import number_text
+from understudy.comparison.render.page import page_of
+from understudy.comparison.render.texts import number_text
 from understudy.domain.deployments import DegradationLevel
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format
@@ -124,7 +126,7 @@ class DemoReport:
         with Progress(*columns, console=console) as bar:
             yield StageProgress(self._screen, bar, total)
 
-    def results(self, facts: Facts, comparison: ComparisonReport) -> None:
+    def results(self, facts: Facts, comparison: ComparisonReport, *, page: Path) -> None:
         self.begin("Results")
         columns = ("revision", "arm", "version", "requests", "p50 ms", "p99 ms")
         self._screen.table(columns, _call_rows(facts.calls))
@@ -141,6 +143,8 @@ class DemoReport:
         pair = comparison.pair
         title = f"shadow @{pair.shadow} against champion @{pair.champion}"
         self._screen.facts(_comparison_facts(comparison), title=title)
+        page.write_text(page_of(comparison), encoding="utf-8")
+        self._screen.say(f"with figures: {page}")
 
     def logs(self, directory: DataDirectory) -> None:
         self._screen.say("")

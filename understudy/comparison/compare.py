@@ -16,6 +16,7 @@ from understudy.comparison.evidence.rows import (
 )
 from understudy.comparison.plan import Plan
 from understudy.comparison.sections.coverage import Coverage, coverage_of
+from understudy.comparison.sections.curves import Curves, curves_of
 from understudy.comparison.sections.quality import ClassQuality, Quality, compare_quality
 from understudy.comparison.sections.scores import ScoreComparison, compare_scores
 from understudy.logs.reader import open_logs
@@ -37,6 +38,7 @@ class ComparisonReport:
     outcomes: OutcomeCensus
     quality: Quality | None  # None: no pair has an outcome
     worst: tuple[WorstPair, ...]
+    curves: Curves | None  # None: fewer than two pairs
     verdict: Verdict | None  # None: no margins were given
 
 
@@ -74,6 +76,7 @@ def compare(log_dir: Path, question: Question, plan: Plan | None = None) -> Comp
         outcomes=evidence.outcomes,
         quality=quality,
         worst=evidence.worst,
+        curves=curves_of(rows),
         verdict=_verdict(plan, coverage, shown_of(scores, flips, quality)),
     )
 

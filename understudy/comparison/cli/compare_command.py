@@ -10,7 +10,12 @@ import yaml
 
 from understudy.comparison.cli.options import LogDir, Model
 from understudy.comparison.decisions.periods import parse_period, parse_since
-from understudy.domain.errors import CheckFailedError, InconclusiveError, InvalidInputError
+from understudy.domain.errors import (
+    CheckFailedError,
+    InconclusiveError,
+    InvalidInputError,
+    UnavailableError,
+)
 from understudy.domain.versions import checked_model_name
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.terminal.json_output import print_json
@@ -53,6 +58,9 @@ def compare(
     confidence: Annotated[
         float, typer.Option(min=0.5, max=0.9999, help="confidence level of intervals")
     ] = 0.95,
+    page: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="HTML file to write, with figures")
+    ] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Compare a shadow with the version that answered, on the same requests.
@@ -84,6 +92,8 @@ def compare(
         least_kept=least_kept,
     )
     report = compare_versions(log_dir, question, plan)
+    if page is not None:
+        _write_page(report, page)
     _print(report, output)
     _conclude(report)
 
@@ -95,6 +105,15 @@ def _print(report: "ComparisonReport", output: Format) -> None:
         print_json(report)
     else:
         print_comparison(report)
+
+
+def _write_page(report: "ComparisonReport", file: Path) -> None:
+    from understudy.comparison.render.page import page_of  # noqa: PLC0415 - as above
+
+    try:
+        file.write_text(page_of(report), encoding="utf-8")
+    except OSError as error:
+        raise UnavailableError(f"page {file}", str(error)) from error
 
 
 def _conclude(report: "ComparisonReport") -> None:

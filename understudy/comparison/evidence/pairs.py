@@ -206,6 +206,19 @@ _WORST = """
     LIMIT 10
 """
 
+QUERIES = {
+    "rows of the pair": _LOGGED,
+    "uses of request ids": _USES,
+    "rows by use": _ASKED,
+    "outcomes by use": _TRUTH,
+    "pairs": _PAIRED,
+    "counts of rows": _ROW_CENSUS,
+    "counts of outcomes": _OUTCOME_CENSUS,
+    "columns": _COLUMNS,
+    "rows sent to the shadow": _SENT,
+    "largest differences": _WORST,
+}
+
 
 def require_pair(pairs: tuple[VersionPair, ...], question: Question) -> VersionPair:
     """Return the only pair that fits.

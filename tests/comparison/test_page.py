@@ -1,0 +1,162 @@
+"""The page of a comparison: complete without a network, safe, the same for the same logs."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from tests.logs.builders import AT_US, DAY_US, outcome_batch, shadow_batch
+from understudy.comparison.compare import ComparisonReport, compare
+from understudy.comparison.decisions.margins import Margins, Measure
+from understudy.comparison.evidence.rows import PairedRows, Question
+from understudy.comparison.plan import Plan
+from understudy.comparison.render.page import page_of
+from understudy.comparison.render.svg import Chart, Mark, Series, svg_of, ticks
+from understudy.comparison.sections.curves import curves_of
+from understudy.logs.writer import LogWriter
+
+ROWS = 400
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PLAN = Plan(threshold=0.5, margins=Margins(Measure.AUC, {Measure.AUC: 0.02}))
+
+
+def rows(seed: int = 1, *, ties: bool = False) -> PairedRows:
+    random = np.random.default_rng(seed)
+    label = (random.random(ROWS) < 0.4).astype(np.float64)
+    champion, shadow = np.clip(0.3 * label + random.random((2, ROWS)) * 0.7, 0, 1)
+    if ties:
+        champion, shadow = np.round(champion, 1), np.round(shadow, 1)
+    number = np.arange(ROWS)
+    return PairedRows(champion, shadow, number, label, number // 200)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> ComparisonReport:
+    root, data = tmp_path_factory.mktemp("logs"), rows()
+    ids = [f"r{number}" for number in range(ROWS - 1)] + ["<script>alert(1)</script>"]
+    shadow = data.shadow.copy()
+    shadow[-1] = 5.0  # among the largest differences, so that its id is shown
+    with LogWriter(root) as writer:
+        for day in range(2):
+            part = slice(200 * day, 200 * (day + 1))
+            batch = shadow_batch(
+                list(data.champion[part]), list(shadow[part]),
+                request_ids=ids[part], entity_ids=ids[part], at_us=AT_US + day * DAY_US,
+            )  # fmt: skip
+            assert writer.offer(batch)
+        assert writer.offer(outcome_batch(list(data.label), request_ids=ids))
+    return compare(root, Question("fraud"), PLAN)
+
+
+def test_a_page_needs_no_network_and_runs_no_code(report: ComparisonReport) -> None:
+    page = page_of(report)
+
+    assert not re.search(r"https?://|src=|@import|url\(|<script", page)
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_the_same_report_gives_the_same_bytes(report: ComparisonReport) -> None:
+    assert page_of(report) == page_of(report)
+
+
+def test_a_page_has_the_verdict_each_table_each_figure_and_the_queries(
+    report: ComparisonReport,
+) -> None:
+    page = page_of(report)
+
+    assert report.verdict is not None
+    for text in (report.verdict.outcome, "coverage", "on outcomes", "Largest differences"):
+        assert text in page
+    figures = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert len(figures) == 6  # calibration is missing: a score is 5.0
+    for figure in figures:
+        assert ET.fromstring(figure).tag == "svg"  # noqa: S314 - ours
+    assert "FROM shadow" in page
+
+
+@pytest.mark.long
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize("width", [360, 1100])
+def test_a_browser_shows_the_page_without_a_sideways_scroll(
+    report: ComparisonReport, tmp_path: Path, width: int
+) -> None:
+    assert CHROMIUM is not None
+    probe = "<script>document.title = document.documentElement.scrollWidth - innerWidth</script>"
+    page = page_of(report).replace("</body>", f"{probe}</body>")
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'u'}"]
+    options += [f"--window-size={width},900", "--dump-dom", f"file://{tmp_path / 'page.html'}"]
+
+    shown = subprocess.run(
+        [CHROMIUM, *options], check=False, capture_output=True, text=True, timeout=300
+    )
+
+    title = re.search(r"<title>(-?\d+)</title>", shown.stdout)
+    assert title is not None, shown.stderr
+    assert int(title[1]) <= 0
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_area_below_the_curve_is_the_area_of_the_scores(*, ties: bool) -> None:
+    data = rows(3, ties=ties)
+
+    curves = curves_of(data)
+
+    assert curves is not None
+    assert curves.champion is not None
+    alarms, recall = np.array(curves.champion.roc).T
+    area = np.trapezoid(recall, alarms)
+    # Of the points of many scores only some are kept.
+    assert area == pytest.approx(
+        roc_auc_score(data.label, data.champion), abs=1e-12 if ties else 0.01
+    )
+
+
+def test_the_curve_of_flips_is_the_share_that_changes_at_each_threshold() -> None:
+    data = rows(4, ties=True)
+
+    curves = curves_of(data)
+
+    assert curves is not None
+    for threshold, share in curves.flips_up:
+        flips = (data.champion < threshold) & (data.shadow >= threshold)
+        assert share == pytest.approx(flips.mean())
+    for threshold, share in curves.flips_down:
+        flips = (data.champion >= threshold) & (data.shadow < threshold)
+        assert share == pytest.approx(flips.mean())
+
+
+def test_every_row_is_in_the_histogram() -> None:
+    nothing = np.zeros(9)
+    equal = PairedRows(nothing, nothing, np.arange(9), nothing, np.arange(9))
+    for data in (rows(5), equal):
+        curves = curves_of(data)
+        assert curves is not None
+        assert sum(curves.difference_counts) == data.champion.size
+
+
+@given(low=st.floats(-1e6, 1e6), width=st.floats(1e-6, 1e6))
+def test_ticks_are_few_and_inside_their_range(low: float, width: float) -> None:
+    high = low + width
+    if high - low < 1e-9 * abs(low):
+        return
+
+    found = ticks(low, high)
+
+    assert 2 <= len(found) <= 11
+    slack = 1e-6 * width + 1e-9 * abs(low)
+    assert all(low - slack <= tick <= high + slack for tick in found)
+    assert found == sorted(set(found))
+
+
+def test_a_chart_without_extent_is_drawn() -> None:
+    chart = Chart("t & t", "x", "y", [Series("", ((1.0, 2.0),), kind="dots")], [Mark(1.0, "<m>")])
+
+    assert ET.fromstring(svg_of(chart)).tag == "svg"  # noqa: S314 - ours

@@ -1,0 +1,244 @@
+"""The contents of a comparison as rows of text: the same in a terminal and in a page."""
+
+from collections.abc import Iterable
+
+from understudy.comparison.compare import ComparisonReport
+from understudy.comparison.decisions.verdict import Judged
+from understudy.comparison.evidence.rows import WorstPair
+from understudy.comparison.sections.coverage import Coverage
+from understudy.comparison.sections.quality import ClassQuality
+from understudy.comparison.sections.scores import ScoreComparison
+from understudy.runtime.terminal.plain_text import shown
+from understudy.statistics.calibration import Calibration
+from understudy.statistics.decisions import DecisionQuality, Flips
+from understudy.statistics.errors import ErrorComparison
+from understudy.statistics.loss import LossDependence
+from understudy.statistics.measures import Number, PairedMeasure
+
+Row = tuple[str, str, str, str]  # name, answered, shadow, difference
+Facts = list[tuple[str, object]]
+MEASURES = ("", "answered", "shadow", "shadow - answered")
+JUDGED = ("measure", "margin", "shadow - answered", "conclusion", "rows", "rows needed")
+WORST = ("request", "candidate", "answered at", "answered", "shadow", "outcome")
+
+
+def fact_tables(report: ComparisonReport) -> list[tuple[str, Facts]]:
+    """Return titles and facts of the sections that are not measures of both versions."""
+    tables = [("rows", _row_facts(report)), ("coverage", _coverage_facts(report.coverage))]
+    if report.scores is not None:
+        tables.append(("differences of single rows", _distance_facts(report.scores)))
+    if report.flips is not None:
+        tables.append((f"decisions at {report.flips.threshold:g}", flip_facts(report.flips)))
+    return tables
+
+
+def measure_tables(report: ComparisonReport) -> list[tuple[str, list[Row]]]:
+    """Return titles and rows of the sections that are measures of both versions."""
+    tables: list[tuple[str, list[Row]]] = []
+    if report.scores is not None:
+        tables.append(("scores", score_rows(report.scores)))
+    quality = report.quality
+    if quality is not None and quality.classes is not None:
+        rows = class_rows(quality.classes)
+        if quality.classes.decisions is not None:
+            rows += decision_rows(quality.classes.decisions)
+        tables.append(("on outcomes", rows))
+    if quality is not None and quality.numbers is not None:
+        tables.append(("on outcomes that are numbers", number_rows(quality.numbers)))
+    return tables
+
+
+def score_rows(scores: ScoreComparison) -> list[Row]:
+    return [measure_row("mean score", scores.mean)]
+
+
+def class_rows(quality: ClassQuality) -> list[Row]:
+    rows: list[Row] = []
+    auc = quality.auc
+    if auc is None:
+        rows.append(("AUC", "a class has rows of fewer than two units", "", ""))
+    else:
+        note = " (from both intervals: few rows of a class)" if auc.method == "recovery" else ""
+        rows.append(
+            (
+                "AUC",
+                number_text(auc.champion),
+                number_text(auc.shadow),
+                number_text(auc.difference, sign="+") + note,
+            )
+        )
+        rows.append(("positives, negatives", f"{auc.positives}, {auc.negatives}", "", ""))
+    if quality.calibration is None:
+        rows.append(("calibration", "the scores are no probabilities", "", ""))
+        return rows
+    return rows + _calibration_rows(quality.calibration)
+
+
+def _calibration_rows(calibration: Calibration) -> list[Row]:
+    champion, shadow = calibration.champion, calibration.shadow
+    change = shadow.expected_calibration_error - champion.expected_calibration_error
+    rows = [
+        measure_row("Brier", calibration.brier),
+        measure_row("log loss", calibration.log_loss),
+        (
+            "calibration error",
+            f"{champion.expected_calibration_error:.6f}",
+            f"{shadow.expected_calibration_error:.6f}",
+            f"{change:+.6f} (biased upwards: no interval)",
+        ),
+    ]
+    if champion.clipped or shadow.clipped:
+        clipped = (f"{champion.clipped}", f"{shadow.clipped}", "")
+        rows.append(("scores rounded to 0 or 1", *clipped))
+    return rows
+
+
+def decision_rows(quality: DecisionQuality) -> list[Row]:
+    rows = [
+        measure_row("recall", quality.recall),
+        measure_row("precision", quality.precision),
+        measure_row("false positive rate", quality.false_positive_rate),
+    ]
+    if quality.cost is not None:
+        rows.append(measure_row("cost per row", quality.cost))
+    if quality.matched is not None:
+        name = f"recall at equal alarms (shadow at {quality.matched.threshold:.6g})"
+        rows.append(measure_row(name, quality.matched.recall))
+    return rows
+
+
+def number_rows(errors: ErrorComparison) -> list[Row]:
+    return [
+        measure_row("mean absolute error", errors.absolute),
+        measure_row("mean squared error", errors.squared),
+        measure_row("bias", errors.bias),
+    ]
+
+
+def flip_facts(flips: Flips) -> Facts:
+    share = flips.positive_share
+    flipped = (
+        f"{flips.to_positive + flips.to_negative} of {flips.pairs} ({flips.to_positive} to "
+        f"positive, {flips.to_negative} to negative), {number_text(flips.rate)}"
+    )
+    p_value = "no row flips" if flips.p_value is None else f"{flips.p_value:.3g}"
+    return [
+        ("flips", flipped),
+        ("positive, answered", number_text(share.champion)),
+        ("positive, shadow", number_text(share.shadow)),
+        ("difference", number_text(share.difference, sign="+")),
+        ("p of equal shares", p_value),
+    ]
+
+
+def measure_row(name: str, measure: PairedMeasure) -> Row:
+    return (
+        name,
+        number_text(measure.champion),
+        number_text(measure.shadow),
+        number_text(measure.difference, sign="+"),
+    )
+
+
+def number_text(number: Number, sign: str = "") -> str:
+    """Return the estimate with its interval, or with the reason for which it has none."""
+    found = interval_text(number.estimate, number.lower, number.upper, sign=sign)
+    if found is not None:
+        return found
+    if number.estimate is None:
+        return number.why
+    return f"{number.estimate:{sign}.6f} (no interval: {number.why})"
+
+
+def interval_text(
+    estimate: float | None, lower: float | None, upper: float | None, sign: str = ""
+) -> str | None:
+    """Return "estimate [lower, upper]"; None if one of them is unknown."""
+    if estimate is None or lower is None or upper is None:
+        return None
+    return f"{estimate:{sign}.6f} [{lower:{sign}.6f}, {upper:{sign}.6f}]"
+
+
+def optional_text(value: float | None, otherwise: str = "undefined") -> str:
+    return otherwise if value is None else f"{value:.6f}"
+
+
+def judged_row(each: Judged) -> tuple[str, ...]:
+    return (
+        each.measure.value,
+        f"{each.margin:g}",
+        interval_text(each.difference, each.lower, each.upper, sign="+") or each.why,
+        each.outcome.value,
+        f"{each.rows:,}",
+        "" if each.rows_needed is None else f"about {each.rows_needed:,}",
+    )
+
+
+def _row_facts(report: ComparisonReport) -> Facts:
+    rows, outcomes = report.rows, report.outcomes
+    truth = (
+        f"{outcomes.matched} pairs with, {outcomes.unmatched_pairs} without "
+        f"({outcomes.immature} of them too young); "
+        f"{outcomes.duplicates} repeated, {outcomes.conflicting} conflicting, "
+        f"{outcomes.observed_before_answer} observed before the answer, "
+        f"{outcomes.not_binary} not 0 or 1, {outcomes.of_candidates} of candidates, "
+        f"{outcomes.of_several_units} of several units"
+    )
+    return [
+        ("compared", f"{rows.pairs} pairs of {rows.requests} requests, {rows.units} units"),
+        ("ids used again", f"{rows.reused_ids} requests"),
+        ("shadow failed", f"{rows.error} errors, {rows.timeout} timeouts"),
+        ("left out", f"{rows.duplicates} duplicates, {rows.not_finite} not finite"),
+        ("outcomes", truth),
+    ]
+
+
+def _coverage_facts(coverage: Coverage) -> Facts:
+    share = "none was sent" if coverage.kept_share is None else f"{coverage.kept_share:.2%}"
+    facts: Facts = [
+        ("answered by the shadow", f"{coverage.kept} of {coverage.sent} sent rows ({share})"),
+        ("lost by score", _loss_text(coverage.by_score)),
+        ("lost by outcome", _loss_text(coverage.by_outcome)),
+        ("effective units", f"{coverage.effective_units:.1f}"),
+    ]
+    facts += [("REFUSED", reason) for reason in coverage.refusals]
+    facts += [("warning", reason) for reason in coverage.warnings]
+    return facts
+
+
+def _loss_text(loss: LossDependence) -> str:
+    chance = loss.chance
+    found = interval_text(chance.estimate, chance.lower, chance.upper)
+    if found is None:
+        return chance.why
+    return f"chance {found} that a lost row has the higher one; 0.5 if neutral"
+
+
+def _distance_facts(scores: ScoreComparison) -> Facts:
+    quantiles = ", ".join(f"{k} {v:.6f}" for k, v in scores.absolute_quantiles.items())
+    pearson, spearman = scores.correlation.pearson, scores.correlation.spearman
+    limits, shift = scores.agreement, scores.shift
+    distances = (
+        f"KS {shift.ks_distance:.4f}, PSI {shift.psi:.4f} "
+        f"(independent samples of one distribution: up to {shift.psi_by_chance:.4f})"
+    )
+    return [
+        ("|difference|", quantiles),
+        ("limits of agreement", f"{limits.lower:+.6f} to {limits.upper:+.6f}"),
+        ("correlation", f"Pearson {optional_text(pearson)}, Spearman {optional_text(spearman)}"),
+        ("distributions", distances),
+    ]
+
+
+def worst_rows(worst: Iterable[WorstPair]) -> list[tuple[str, ...]]:
+    return [
+        (
+            each.request_id,
+            each.candidate_id or "",
+            shown(each.at),
+            f"{each.champion:.6f}",
+            f"{each.shadow:.6f}",
+            "" if each.label is None else f"{each.label:g}",
+        )
+        for each in worst
+    ]
