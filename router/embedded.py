@@ -13,6 +13,7 @@ from router.edge.service import SERVICE
 from router.settings import RouterSettings
 from router.worker import configure_worker_logs, run_worker
 from understudy.domain.errors import UnavailableError
+from understudy.inference.reflection import SERVICE as INFERENCE
 from understudy.runtime.exit_codes import UNAVAILABLE
 from understudy.runtime.front.embedded_process import EmbeddedProcess, OpenServer
 from understudy.runtime.front.embedding import Embedding
@@ -27,6 +28,7 @@ from understudy.runtime.supervision.outliving import unbind_from_parent
 
 _STREAMS = (
     f"/{SERVICE}/ScoreStream",
+    f"/{INFERENCE}/ModelStreamInfer",
     f"/{HEALTH}/Watch",
     f"/{reflection.SERVICE_NAME}/ServerReflectionInfo",
 )

@@ -236,6 +236,21 @@ async def test_a_caller_that_has_gone_after_its_request_ends_its_call(method: st
 
 
 @pytest.mark.virtual_time
+@pytest.mark.parametrize("parts", [(), (frame(b"abc")[:3],)])
+async def test_a_message_that_does_not_arrive_ends_its_call(parts: tuple[bytes, ...]) -> None:
+    server, _ = sample_server()
+    await server.start()
+    call = Exchange(ECHO).give(*parts, more=True)
+
+    await call.answered_by(server)
+
+    assert call.grpc_status[0] == number_of(Code.DEADLINE_EXCEEDED)
+    assert "within 30 s" in call.grpc_status[1]
+    assert 30 <= asyncio.get_running_loop().time() <= 32
+    await server.stop(None)
+
+
+@pytest.mark.virtual_time
 async def test_a_caller_that_goes_in_the_middle_of_its_stream_ends_its_call() -> None:
     server, service = sample_server()
     call = Exchange(MIRROR).give(frame(b"a"), more=True)

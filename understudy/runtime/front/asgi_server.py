@@ -19,6 +19,7 @@ from understudy.runtime.front.requests import Head, NotGrpc, Receive, RequestRea
 from understudy.runtime.front.stream_writer import START_HEADERS, Headers, Send, StreamWriter
 
 _LOOK_EVERY_S = 1.0  # for callers that have disconnected
+_MOST_LOOKS = 30  # at a call whose one message has not arrived
 _LONGEST_TIMER_S = 86_400.0
 _FULL_START = {
     "type": "http.response.start",
@@ -29,6 +30,7 @@ _FULL_START = {
 _ENDS = {
     CallEnd.DEADLINE: grpc.StatusCode.DEADLINE_EXCEEDED,
     CallEnd.GONE: grpc.StatusCode.CANCELLED,
+    CallEnd.SLOW: grpc.StatusCode.DEADLINE_EXCEEDED,
     CallEnd.SHUTDOWN: grpc.StatusCode.UNAVAILABLE,
 }
 _log = structlog.get_logger()
@@ -149,14 +151,20 @@ class AsgiServer:
             await self._is_idle.wait()
 
     def _look_later(self) -> None:
-        self._look = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._look_for_gone)
+        self._look = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._look_at_calls)
 
-    def _look_for_gone(self) -> None:
-        """End the calls of callers that have disconnected after their last message.
+    def _look_at_calls(self) -> None:
+        """End calls that no event would end.
 
-        ASGI sends no event for that. But `receive`, which returns at once after the last message,
-        then returns that the caller has disconnected.
+        A caller that sends its one message slowly holds a place of the cap. Of one that has
+        disconnected after its last message ASGI tells nothing; but `receive`, which returns at once
+        after the last message, then returns that.
         """
+        for context, reader in self._open.items():
+            if reader.is_due and not reader.has_ended:
+                reader.looks += 1
+                if reader.looks > _MOST_LOOKS:
+                    context.cancel(CallEnd.SLOW)
         waiting = {context for context, reader in self._open.items() if reader.has_ended}
         for context in waiting & self._were_open:
             receiving = asyncio.ensure_future(self._open[context].receive())

@@ -21,6 +21,7 @@ class CallEnd(Enum):
 
     DEADLINE = "the deadline has passed"
     GONE = "the caller has disconnected"
+    SLOW = "the request has not arrived within 30 s"
     SHUTDOWN = "the server is shutting down"
 
 

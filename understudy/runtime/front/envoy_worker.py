@@ -46,8 +46,9 @@ def become_envoy(
     config.touch(0o600)
     config.write_text(json.dumps(envoy_config(front)))
     # pyvoy searches the working directory for modules first; this folder has none.
+    command = envoy_command(files.envoy, config)
     os.chdir(config.parent)
-    os.execve(files.envoy, envoy_command(files.envoy, config), environment)  # noqa: S606 - no shell
+    os.execve(files.envoy, command, environment)  # noqa: S606 - no shell
 
 
 def envoy_command(envoy: str, config: Path) -> list[str]:

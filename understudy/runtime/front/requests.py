@@ -87,6 +87,8 @@ class RequestReader:
         """`most_bytes`: of a message, compressed or not."""
         self.receive = receive
         self.has_ended = False  # then `receive` tells only that the caller has disconnected
+        self.is_due = False  # one message is to arrive, within the server's limit
+        self.looks = 0  # of the server, at a message that is due
         self._context = context
         self._encoding = encoding
         self._most_bytes = most_bytes
@@ -101,6 +103,7 @@ class RequestReader:
         Raises:
             grpc.aio.AbortError: the call has the status of its fault.
         """
+        self.is_due = True
         event = await self.receive()
         if event["type"] == _BODY and not event["more_body"]:
             message = only_message(event["body"])
