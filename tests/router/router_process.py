@@ -139,7 +139,11 @@ async def open_router_process(
             for name, value in {"log_ids": "unkeyed", **settings}.items()
         }
         await supervisor.start(
-            ProcessSpec(ROUTER, arguments, address, environment, is_outlived=True)
+            ProcessSpec(
+                *(ROUTER, arguments, address, environment),
+                liveness_target=f"unix:{root / 'router.sock'}",
+                is_outlived=True,
+            )
         )
         yield RouterProcess(address, root, supervisor)
 

@@ -65,8 +65,12 @@ def worker_pids(router: RouterProcess) -> set[int]:
 
 
 @pytest.mark.slow
-async def test_a_killed_supervising_process_fails_no_call_and_leaves_no_orphan(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    "fault",
+    [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.long, id="hangs")],
+)
+async def test_a_lost_supervising_process_fails_no_call_and_leaves_no_orphan(
+    fault: signal.Signals, tmp_path: Path
 ) -> None:
     async with (
         open_router_process(
@@ -89,8 +93,8 @@ async def test_a_killed_supervising_process_fails_no_call_and_leaves_no_orphan(
     ):
         await traffic.until_ended(CALLS)
         orphans = worker_pids(router)
-        os.kill(router.supervisor.pids()[ROUTER], signal.SIGKILL)
-        await router.supervisor.until_one_ends()
+        os.kill(router.supervisor.pids()[ROUTER], fault)
+        await router.supervisor.until_one_ends()  # kills it if it hangs
         await traffic.until_ended(traffic.ended + CALLS)  # by orphans alone
 
         await router.supervisor.restart(ROUTER)

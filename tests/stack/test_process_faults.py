@@ -54,7 +54,7 @@ KINDS: dict[str, PidOf] = {
     "scorer host": supervised(SCORERS),
     "registry": supervised(REGISTRY),
 }
-SERVE_BY_CHILDREN = {KINDS["router parent"], KINDS["scorer host"]}
+SERVE_BY_CHILDREN = {KINDS["scorer host"]}
 SIGNALS = {"killed": signal.SIGKILL, "hangs": signal.SIGSTOP}
 
 
@@ -156,8 +156,7 @@ async def test_each_kind_of_process_is_replaced_and_its_faults_fail_few_calls(
 
     for (kind, fault, declared), counted in found.items():
         others_answer = (
-            kind == "registry"
-            or (kind == "router parent" and fault == "killed")
+            kind in {"registry", "router parent"}
             or (fault == "hangs" and KINDS[kind] in SERVE_BY_CHILDREN)
             or (declared == "with" and kind in {"scorer", "scorer host"})
         )

@@ -75,6 +75,15 @@ class Child:
     async def kill(self) -> int:
         """Kill it, and the rest of its own session; return the exit code."""
         self.send_kill()
+        return await self._reaped()
+
+    async def kill_alone(self) -> int:
+        """Kill it, and leave the rest of its own session alone; return the exit code."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        return await self._reaped()
+
+    async def _reaped(self) -> int:
         with suppress(TimeoutError):  # stuck in the kernel, e.g. on a disk that does not answer
             async with asyncio.timeout(_REAP_LIMIT_S):
                 await self.ended()

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from understudy.runtime.supervision.probe import Probe
 from understudy.runtime.supervision.readiness import until_ready
 
 _TAIL_BYTES = 64 * 1024
+_MOST_ORPHANED_S = 900.0  # above every limit that orphans may have themselves
 _TOLD = "understudy: "  # begins each line of a report of a failure
 
 
@@ -98,7 +99,7 @@ class Supervisor:
         finally:
             for each in self._running.values():
                 each.child.send_kill()
-            self._kill_orphans()
+            self._kill_orphans(self._orphans)
 
     async def start(self, spec: ProcessSpec) -> None:
         """Start `spec` and return once it is healthy.
@@ -143,12 +144,14 @@ class Supervisor:
         """Stop process `name`, then start it again with the same arguments.
 
         Children that outlive a process which has died are left to serve until they end by
-        themselves; they are killed at the next restart, and with this supervisor.
+        themselves; they are killed at the next restart, with this supervisor, or after 15 minutes.
         """
         running = self._running[name]
-        self._kill_orphans()  # of an earlier restart
+        self._kill_orphans(self._orphans)  # of an earlier restart
         if running.spec.is_outlived and running.child.exit_code is not None:
             self._orphans = members_of_session(running.child.pid)
+            loop = asyncio.get_running_loop()
+            loop.call_later(_MOST_ORPHANED_S, self._kill_orphans, self._orphans)
             del self._running[name]
         else:
             await self.stop(name)
@@ -157,7 +160,7 @@ class Supervisor:
     async def until_one_ends(self, tell: Callable[[str], None] = lambda _: None) -> Ended:
         """Wait until a process ends by itself or hangs; return its name and the reason.
 
-        A process that hangs is killed, unless its children serve: they would end with it. Then
+        A process that hangs is killed, unless its children serve and would end with it. Then
         `tell` is called, and it is killed once one of them has ended.
         """
         names = tuple(self._running)
@@ -174,7 +177,8 @@ class Supervisor:
         first = done.pop()
         ending, name = first.result(), waits[first]
         if ending.exit_code is None:
-            await self._running[name].child.kill()
+            running = self._running[name]
+            await (running.child.kill_alone if running.spec.is_outlived else running.child.kill)()
         return Ended(name, self._told(name, ending), ending.refused)
 
     async def _ending_of(self, running: _Running, tell: Callable[[str], None]) -> Ending:
@@ -190,11 +194,11 @@ class Supervisor:
             return failed.ending
         raise AssertionError(f"the wait for {running.spec.name} ended without a reason")
 
-    def _kill_orphans(self) -> None:
-        for orphan in self._orphans:
+    @staticmethod
+    def _kill_orphans(orphans: Sequence[psutil.Process]) -> None:
+        for orphan in orphans:
             with suppress(psutil.NoSuchProcess):  # also if its id now names another process
                 orphan.kill()
-        self._orphans = []
 
     def pids(self) -> dict[str, int]:
         return {name: each.child.pid for name, each in self._running.items()}
@@ -232,7 +236,7 @@ class _ServingChildren:
     def have_ended(self) -> bool:
         """Return whether the hung process may be killed; tell once if not."""
         spec, pid = self._running.spec, self._running.child.pid
-        if not (spec.serves_by_children and all_children_run(pid)):
+        if spec.is_outlived or not (spec.serves_by_children and all_children_run(pid)):
             return True
         if not self._has_told:
             self._has_told = True
