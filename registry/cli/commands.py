@@ -32,15 +32,19 @@ from registry.cli.output import (
 )
 from understudy.control.client import DEFAULT_REGISTRY, NewVersion, RegistryClient
 from understudy.control.wire import file_from_wire
+from understudy.domain.canonical import canonical_json
 from understudy.domain.errors import Fault, InvalidInputError, RefusedError
 from understudy.domain.versions import ScoreOutput, checked_model_name
 from understudy.provenance.bill_of_materials import ml_bom
+from understudy.provenance.dsse import IN_TOTO_TYPE
+from understudy.provenance.signing_keys import SigningKeys
 from understudy.provenance.statement import in_toto_statement
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.exit_codes import OK
 from understudy.runtime.lifecycle import run
 from understudy.runtime.logs import configure_logs
+from understudy.runtime.secret_files import read_secret
 from understudy.runtime.settings import load_settings, show_settings
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
@@ -137,10 +141,16 @@ def export(
     version: Number = None,
     *,
     form: Annotated[ExportFormat, typer.Option("--format")] = ExportFormat.IN_TOTO,
+    signing_key: Annotated[
+        Path | None, typer.Option(help="Ed25519 key, PEM: sign the statement as a DSSE envelope")
+    ] = None,
     registry: Registry = DEFAULT_REGISTRY,
     output: Output = Format.TABLE,  # noqa: ARG001 - for a failure; what is printed is JSON
 ) -> None:
     """Print a version's provenance for other tools: in-toto Statement v1 or CycloneDX ML-BOM."""
+    if signing_key is not None and form is not ExportFormat.IN_TOTO:
+        raise InvalidInputError.of("--signing-key", read=form.value, accepted="--format in-toto")
+    keys = None if signing_key is None else _signing_keys(signing_key)
     write = in_toto_statement if form is ExportFormat.IN_TOTO else ml_bom
     with RegistryClient(registry) as client:
         ref = parse_version(model, version)
@@ -151,7 +161,13 @@ def export(
             json.loads(found.provenance_json),
             provenance_digest=found.provenance_digest,
         )
+        if keys is not None:
+            written = keys.signed(IN_TOTO_TYPE, canonical_json(written).encode()).content
         print_json(written)
+
+
+def _signing_keys(file: Path) -> SigningKeys:
+    return SigningKeys.read(read_secret(file, variable="--signing-key"), "--signing-key")
 
 
 @app.command()

@@ -1,11 +1,18 @@
 """The content of a record in the forms of in-toto and CycloneDX."""
 
+import json
 from typing import Any
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from tests.registry.samples import record_with, trained
 from understudy.domain.versions import VersionRef
 from understudy.provenance.bill_of_materials import ml_bom
 from understudy.provenance.statement import in_toto_statement
+
+GIT_SOURCE = {"kind": "git", "repository": "https://e.org/r", "commit": "ab" * 20, "dirty": False}
 
 
 def dependencies_of(path: str, value: object) -> list[dict[str, object]]:
@@ -19,9 +26,7 @@ def dependencies_of(path: str, value: object) -> list[dict[str, object]]:
 
 
 def test_a_commit_is_a_git_dependency() -> None:
-    source = {"kind": "git", "repository": "https://e.org/r", "commit": "ab" * 20, "dirty": False}
-
-    code = dependencies_of("code.source", source)[0]
+    code = dependencies_of("code.source", GIT_SOURCE)[0]
 
     assert code["uri"] == f"git+https://e.org/r@{'ab' * 20}"
     assert code["digest"] == {"gitCommit": "ab" * 20}
@@ -60,3 +65,18 @@ def test_a_snapshot_is_the_version_of_its_data() -> None:
 
     assert training["version"] == "4711"
     assert "hashes" not in training
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("people.owner", "risk team"),
+        ("code.source", GIT_SOURCE),
+        ("policy.licence", "see the wiki, page 7"),
+        ("data.training.content", "snapshot:2026-01-01"),
+    ],
+)
+def test_the_bill_of_materials_is_valid_by_the_schema_of_cyclonedx(path: str, value: Any) -> None:
+    bom = json.dumps(bom_of(path, value))
+
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bom) is None

@@ -1,5 +1,6 @@
 """The operators' commands against a registry process."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from understudy.control.client import RegistryClient
 from understudy.control.identity import ACTOR_KEY
 from understudy.domain.changes import DeployChampion
 from understudy.domain.errors import CorruptedError
-from understudy.provenance.dsse import AUDIT_HEAD_TYPE
-from understudy.provenance.signing_keys import SigningKeys
+from understudy.provenance.dsse import AUDIT_HEAD_TYPE, IN_TOTO_TYPE, envelope_from_json
+from understudy.provenance.signing_keys import SigningKeys, TrustedKeys
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.exit_codes import CONFLICT, FAILED, OK, REFUSED, UNAVAILABLE, USAGE
@@ -229,6 +230,22 @@ def test_an_auditor_verifies_an_export_with_heads_and_keys(registry: str, tmp_pa
     assert "2 rows of the log" in version.stdout
     assert cut.exit_code == FAILED
     assert "missing" in cut.stderr
+
+
+def test_an_exported_statement_is_signed_on_request(registry: str, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    command("audit", "new-key", str(key))
+    trusted = TrustedKeys.read(Path(f"{key}.pub").read_text(), "key")
+
+    plain = json_of("export", "fraud@1")
+    signed = command("export", "fraud@1", "--signing-key", str(key)).stdout
+
+    payload = trusted.payload_of(envelope_from_json(signed), IN_TOTO_TYPE)
+    assert json.loads(payload) == plain
+    assert (
+        command("export", "fraud@1", "--format", "cyclonedx", "--signing-key", str(key)).exit_code
+        == USAGE
+    )
 
 
 def test_a_head_without_a_key_is_refused(registry: str, tmp_path: Path) -> None:

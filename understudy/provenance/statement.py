@@ -1,6 +1,6 @@
 """A version as an in-toto Statement v1 with a SLSA Provenance v1 predicate, for other tools.
 
-The statement contains the record's content in another form; it is not signed. `byproducts` names
+The statement contains the record's content in another form; `dsse` signs it. `byproducts` names
 the record itself by its digest, so that a reader can look up every detail.
 """
 
