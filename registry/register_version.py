@@ -42,7 +42,12 @@ class Registered:
     """A version that passed the gate."""
 
     version: StoredVersion
-    audit_digest: str  # digest of its audit row
+    audit_digest: str  # digest of its audit row; empty if it was registered before
+
+    @property
+    def is_new(self) -> bool:
+        """False: the model has a version with this content already, and nothing was registered."""
+        return bool(self.audit_digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,10 @@ class Registrar:
     def register(
         self, registration: Registration, submission: Submission, staging: Staging
     ) -> tuple[GateReport, Registered | None]:
-        """Register under the next number if the gate finds nothing; otherwise change nothing."""
+        """Register under the next number if the gate finds nothing; otherwise change nothing.
+
+        Content that the model has already is not registered again: its version is returned.
+        """
         report = self.check(registration, submission)
         if not report.complete:
             return report, None
@@ -85,9 +93,10 @@ class Registrar:
             report = self._examine(connection, registration, submission)
             if not report.complete:
                 return report, None
-            stored = versions.add_version(
-                connection, self._version(registration, submission, report)
-            )
+            version = self._version(registration, submission, report)
+            if (before := versions.with_content_of(connection, version.spec)) is not None:
+                return report, Registered(before, audit_digest="")
+            stored = versions.add_version(connection, version)
             loads.add(connection, report.artifact_digest, submission.inspection.onnxruntime)
             audit_digest = audit_log.append(connection, self._event(registration, stored))
         return report, Registered(stored, audit_digest)

@@ -34,8 +34,11 @@ def print_report(
         )
     elif isinstance(response, pb.RegisterVersionResponse) and response.HasField("version"):
         ref = response.version.ref
+        state = (
+            "nothing new: the content is that of" if response.already_registered else "registered"
+        )
         screen.say(
-            f"registered {ref.model}@{ref.number}, artifact {report.artifact_digest[:DIGEST_SHOWN]}, "
+            f"{state} {ref.model}@{ref.number}, artifact {report.artifact_digest[:DIGEST_SHOWN]}, "
             f"provenance {report.provenance_digest[:DIGEST_SHOWN]}"
         )
     else:

@@ -111,6 +111,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
                 if registered is None
                 else stored_version_to_wire(registered.version, with_record=True)
             ),
+            already_registered=registered is not None and not registered.is_new,
         )
 
     async def ListVersions(  # noqa: N802

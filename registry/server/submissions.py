@@ -91,7 +91,7 @@ def _log_outcome(model: str, actor: str, report: GateReport, registered: Registe
         )
         return
     _log.info(
-        "version_registered",
+        "version_registered" if registered.is_new else "version_was_registered_before",
         version=str(registered.version.spec.ref),
         actor=actor,
         artifact_digest=report.artifact_digest,

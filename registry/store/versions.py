@@ -50,6 +50,22 @@ def add_version(connection: Connection, version: StoredVersion) -> StoredVersion
     return numbered
 
 
+def with_content_of(connection: Connection, spec: VersionSpec) -> StoredVersion | None:
+    """Return the model's first version with the same content, or None if there is none."""
+    query = (
+        select(versions)
+        .where(
+            versions.c.model == spec.ref.model,
+            versions.c.artifact_digest == spec.artifact_digest,
+            versions.c.provenance_digest == spec.provenance_digest,
+        )
+        .order_by(versions.c.number)
+    )
+    content = content_digest_of(spec)
+    found = _stored(connection, connection.execute(query).mappings().all())
+    return next((each for each in found if content_digest_of(each.spec) == content), None)
+
+
 def all_refs(connection: Connection) -> frozenset[VersionRef]:
     rows = connection.execute(select(versions.c.model, versions.c.number))
     return frozenset(VersionRef(model, number) for model, number in rows)

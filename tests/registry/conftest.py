@@ -9,7 +9,7 @@ import pytest
 
 from tests.registry.commands import end, start
 from tests.registry.operator import Operator, running_registry
-from tests.registry.samples import ACTOR, new_version
+from tests.registry.samples import ACTOR, new_version, record_with
 from understudy.runtime.exit_codes import OK
 
 
@@ -27,8 +27,9 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     async def fill() -> None:
         async with running_registry(directory) as channel:
-            for _ in range(2):
-                response = await Operator(channel).register(new_version())
+            for contact in ("first@lab", "second@lab"):
+                record = record_with("people.contact", contact)
+                response = await Operator(channel).register(new_version(record))
                 assert response.report.complete, response.report
 
     asyncio.run(fill())

@@ -1,12 +1,13 @@
 """Registering versions and reading them back, over real gRPC and real files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
 import pytest
 
 from tests.registry.operator import Operator, failure_of, registration_parts, rows_of, version_1
-from tests.registry.samples import ACTOR, new_version, record_with, trained
+from tests.registry.samples import ACTOR, SCORE, new_version, record_with, trained
 from understudy.domain.versions import ScoreOutput
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -16,12 +17,39 @@ DEEP = "[" * 50_000 + "]" * 50_000
 
 async def test_versions_are_numbered_by_the_registry(operator: Operator) -> None:
     first = (await operator.register(new_version())).version
-    second = (await operator.register(new_version())).version
+    other = new_version(record_with("people.contact", "another@lab"))
+    second = (await operator.register(other)).version
 
     assert (first.ref.number, second.ref.number) == (1, 2)
     assert first.registered_by == ACTOR
     assert list(first.feature_set) == ["patient@1:f0", "patient@1:f1", "patient@1:f2"]
     assert first.artifact_digest == second.artifact_digest
+
+
+async def test_the_same_content_is_the_same_version(operator: Operator, tmp_path: Path) -> None:
+    first = await operator.register(new_version())
+    rows = rows_of(tmp_path, "versions"), rows_of(tmp_path, "audit")
+
+    again = await operator.register(new_version(reason="another reason"))
+    other_column = await operator.register(new_version(score_output=replace(SCORE, column=0)))
+
+    assert (first.already_registered, again.already_registered) == (False, True)
+    assert again.version == first.version
+    assert other_column.version.ref.number == 2
+    assert not other_column.already_registered
+    assert len(rows_of(tmp_path, "versions")) == len(rows[0]) + 1
+    assert len(rows_of(tmp_path, "audit")) == len(rows[1]) + 1
+
+
+async def test_the_same_content_of_another_model_is_a_version_of_its_own(
+    operator: Operator,
+) -> None:
+    await operator.register(new_version())
+
+    other = await operator.register(new_version(model="churn"))
+
+    assert (other.version.ref.model, other.version.ref.number) == ("churn", 1)
+    assert not other.already_registered
 
 
 async def test_a_refused_version_leaves_nothing(operator: Operator, tmp_path: Path) -> None:

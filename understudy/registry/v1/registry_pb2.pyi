@@ -664,6 +664,9 @@ class RegisterVersionResponse(_message.Message):
 
     REPORT_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    ALREADY_REGISTERED_FIELD_NUMBER: _builtins.int
+    already_registered: _builtins.bool
+    """True: the model had this version with the same content already; nothing was registered."""
     @_builtins.property
     def report(self) -> Global___GateReport:
         """Findings of the gate."""
@@ -677,10 +680,11 @@ class RegisterVersionResponse(_message.Message):
         *,
         report: Global___GateReport | None = ...,
         version: Global___Version | None = ...,
+        already_registered: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["report", b"report", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_registered", b"already_registered", "report", b"report", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
