@@ -41,6 +41,7 @@ class RequestPath:
     folder: Path
     registry: InMemoryRegistry
     supervisor: Supervisor
+    router: ProcessSpec
 
     async def score(self, entity_id: str) -> scoring_pb2.ScoreResponse:
         """Make one call, like any client."""
@@ -162,7 +163,7 @@ async def open_request_path(
             await registry.wait_until_ready(versions)
             router = _router(folder, f"127.0.0.1:{port}", address, workers, features)
             await supervisor.start(router)
-            yield RequestPath(address, folder, registry, supervisor)
+            yield RequestPath(address, folder, registry, supervisor, router)
     finally:
         await server.stop(None)
 
