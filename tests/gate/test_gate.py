@@ -112,6 +112,7 @@ def test_complete_provenance_passes() -> None:
             "code.source.commit",
         ),
         ("code.source.sha256", "0" * 64, "code.source.sha256"),
+        ("code.source.sha256", "1" * 64, "code.source.sha256"),
         ("code.entry_point", " ", "code.entry_point"),
         ("code.command_line", [], "code.command_line"),
         ("data.training.content", SHA, "data.training.content"),

@@ -59,21 +59,27 @@ def _text(value: str) -> str:
     return value
 
 
+def _is_one_digit(value: str) -> bool:
+    """Return whether a digest was typed and not computed, as 1111 and so on."""
+    return len(set(value)) == 1
+
+
 def _sha256(value: str) -> str:
-    if not _HEX_64.fullmatch(value) or not value.strip("0"):
-        raise _fail("a sha256: 64 lower-case hex digits, not all zero")
+    if not _HEX_64.fullmatch(value) or _is_one_digit(value):
+        raise _fail("a sha256: 64 lower-case hex digits, not one digit repeated")
     return value
 
 
 def _commit(value: str) -> str:
-    if not _COMMIT.fullmatch(value) or not value.strip("0"):
-        raise _fail("a commit: 40 or 64 lower-case hex digits, not all zero")
+    if not _COMMIT.fullmatch(value) or _is_one_digit(value):
+        raise _fail("a commit: 40 or 64 lower-case hex digits, not one digit repeated")
     return value
 
 
 def _content(value: str) -> str:
-    _, _, identity = value.partition(":")
-    if not _CONTENT.fullmatch(value) or not identity.strip("0") or is_placeholder(identity):
+    kind, _, identity = value.partition(":")
+    is_typed = _is_one_digit(identity) if kind == "sha256" else not identity.strip("0")
+    if not _CONTENT.fullmatch(value) or is_typed or is_placeholder(identity):
         raise _fail("'sha256:' and 64 hex digits, or 'snapshot:' and the snapshot's id")
     return value
 
