@@ -69,7 +69,7 @@ async def test_the_demo_runs_completely_and_every_check_holds(
         "@2 is promoted",
         "rolled back",
         "mirror ledger: offered",
-        "AUC on outcomes",
+        "AUC on",
         "duckdb.sql(",
         "holds  no call failed",
     ):
