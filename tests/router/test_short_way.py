@@ -2,7 +2,7 @@
 
 from tools.trace_score import trace_score, visits_of
 
-MOST_FILES = 31
+MOST_FILES = 32
 MOST_RETURNS = 25
 
 

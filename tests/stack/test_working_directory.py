@@ -89,4 +89,10 @@ def test_only_one_module_builds_the_command_line_of_a_child() -> None:
         )
     }
 
-    assert by_hand == {"understudy/runtime/supervision/python_command.py"}
+    in_front = "understudy/runtime/front"  # hands the interpreter's path to the one inside Envoy
+    assert by_hand == {
+        "understudy/runtime/supervision/python_command.py",
+        f"{in_front}/embedded_process.py",
+        f"{in_front}/embedding.py",
+        f"{in_front}/envoy_files.py",
+    }
