@@ -102,8 +102,9 @@ async def test_all_faults_are_named_at_once_up_to_a_limit(operator: Operator) ->
     assert "processes[0].state" in str(two.details())
     assert "processes[0].address" in str(two.details())
     assert many.code() is Status.INVALID_ARGUMENT
-    # The text is cut, the faults in the details are not.
-    assert len(details_of(many).violations) == 20
+    # Of at most 20 faults, text and details name those that fit into the trailers of a call.
+    named = str(many.details()).count("accepted")
+    assert 5 <= named <= len(details_of(many).violations) <= 20
 
 
 async def test_more_processes_than_a_host_runs_are_refused(operator: Operator) -> None:
