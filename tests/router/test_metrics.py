@@ -136,7 +136,9 @@ async def test_a_metrics_port_in_use_is_unavailable() -> None:
         serve_metrics("127.0.0.1", port, ThreadTeller())
 
 
-@pytest.mark.parametrize("command", [("serve",), ("worker", "--index", "0", "--listen", "x:1", "--front", "grpc")])
+@pytest.mark.parametrize(
+    "command", [("serve",), ("worker", "--index", "0", "--listen", "x:1", "--front", "grpc")]
+)
 def test_a_router_whose_metrics_port_is_in_use_does_not_start(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
