@@ -145,6 +145,10 @@ class DemoReport:
         self._screen.facts(_comparison_facts(comparison), title=title)
         page.write_text(page_of(comparison), encoding="utf-8")
         self._screen.say(f"with figures: {page}")
+        self._screen.say(
+            f"again: understudy compare --model {MODEL} --shadow {pair.shadow} "
+            f"--champion {pair.champion} --log-dir {page.parent / 'logs'}"
+        )
 
     def logs(self, directory: DataDirectory) -> None:
         self._screen.say("")
@@ -152,7 +156,6 @@ class DemoReport:
         files = directory.logs / "score/*/*/*.parquet"
         query = _QUERY.replace("FILES", f"'{files}'")
         self._screen.say(f'DuckDB: python -c "import duckdb; duckdb.sql(\\"{query}\\").show()"')
-        self._screen.say(f"compare: understudy compare --model {MODEL} --log-dir {directory.logs}")
 
     def verdict(self, directory: DataDirectory, facts: Facts, checks: Sequence[Check]) -> None:
         self.begin("Checks")
