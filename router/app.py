@@ -1,7 +1,8 @@
 """One router process: the composition root, and the order of its start and stop.
 
 Start: settings -> store and logs -> last snapshot or registry -> listen -> ready.
-Stop:  not ready -> delay -> stop accepting -> finish -> mirrors -> logs -> close, in reverse.
+Stop:  not ready -> delay -> stop accepting -> finish -> own addresses -> mirrors -> logs
+       -> close, in reverse.
 """
 
 import asyncio
@@ -111,6 +112,7 @@ async def serve(
                 if not stop.is_set():  # otherwise it would serve for a moment without a snapshot
                     server = open_front(settings)
                     await _listen_and_drain(settings, pipeline, server, health, stop)
+            await own.aclose()  # before the mirrors end, which a hung shadow holds up
             pipeline.models.close()
 
 
