@@ -107,18 +107,19 @@ async def kill_champion(deployed: Deployed, traffic: Traffic) -> None:
 
 
 async def roll_back_to_an_unloadable_version(deployed: Deployed) -> None:
-    """Declare version 1 again, which cannot load; version 2 is its challenger, not on standby."""
-    stack, killed = deployed.stack, deployed.scorer(1)
-    sha256 = deployed.registry.get_version(MODEL, 1).files[0].sha256
-    for stored in (stack.directory.registry, stack.directory.scorers):
-        for file in stored.rglob(f"*{sha256}*"):
-            file.chmod(0o600)
-            file.write_bytes(b"damaged")
+    """Declare version 1 again, which cannot load; version 2 is its challenger, not on standby.
+
+    The registry has the artifact whole, so it accepts the change; the host cannot store it.
+    """
+    killed = deployed.scorer(1)
+    (stored,) = deployed.stack.directory.scorers.rglob(killed.artifact_digest)
+    shutil.rmtree(stored)
+    stored.write_bytes(b"a file in place of the folder")
     os.kill(killed.pid, signal.SIGKILL)
     await until_gone([killed.pid])
 
     async def is_down() -> bool:
-        return deployed.scorer(1).state not in {pb.SCORER_STATE_READY, pb.SCORER_STATE_STARTING}
+        return deployed.scorer(1).state == pb.SCORER_STATE_RESTARTING
 
     await until(is_down)
     await deployed.operator.change(Rollback(to_revision=2), reason="to a version that cannot load")
