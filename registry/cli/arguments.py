@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from understudy.control.wire_values import LATEST_S
 from understudy.domain.deployments import FULL_SHARE_BP
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.versions import VersionRef, checked_model_name
@@ -38,15 +39,17 @@ def parse_time_ns(text: str, field: str) -> int:
     times in seconds, and the moment itself would come before the change that is meant.
 
     Raises:
-        InvalidInputError: it is no time.
+        InvalidInputError: it is no time of 1970 to 9999, UTC.
     """
+    accepted = "ISO 8601, 1970 to 9999, e.g. 2026-03-01T03:00 (UTC) or 2026-03-01T03:00+01:00"
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError as error:
-        accepted = "ISO 8601, e.g. 2026-03-01T03:00 (UTC) or 2026-03-01T03:00+01:00"
         raise InvalidInputError.of(field, read=text, accepted=accepted) from error
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     since_s = (at - _EPOCH) // timedelta(seconds=1)
+    if not 0 <= since_s <= LATEST_S:
+        raise InvalidInputError.of(field, read=text, accepted=accepted)
     fraction = _FRACTION.search(text)
     fraction_ns = int(fraction[1].ljust(9, "0")[:9]) if fraction else _NS_PER_S - 1
     return since_s * _NS_PER_S + fraction_ns

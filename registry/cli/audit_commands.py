@@ -13,6 +13,7 @@ from registry.cli.options import AnyModel, ModelOrVersion, Number, Registry
 from registry.cli.output import print_audit
 from registry.cli.paging import Limit, say_more
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
+from understudy.control.wire_values import GREATEST_NUMBER
 from understudy.domain.errors import CheckFailedError, Fault, InvalidInputError
 from understudy.domain.versions import VersionRef
 from understudy.provenance.dsse import AUDIT_HEAD_TYPE, envelope_from_json
@@ -43,7 +44,8 @@ def list_(
     *,
     limit: Limit = 100,
     before: Annotated[
-        int | None, typer.Option(min=1, help="number of a row; list those before it")
+        int | None,
+        typer.Option(min=1, max=GREATEST_NUMBER, help="number of a row; list those before it"),
     ] = None,
     verified: Annotated[
         bool, typer.Option("--verify/--no-verify", help="verify all of the log first")

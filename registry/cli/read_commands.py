@@ -12,7 +12,7 @@ from registry.cli.paging import Limit, say_more
 from registry.cli.status_output import print_status
 from registry.cli.version_output import print_version, print_versions
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
-from understudy.control.wire_values import ref_to_wire
+from understudy.control.wire_values import GREATEST_NUMBER, ref_to_wire
 from understudy.domain.errors import NotFoundError
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
@@ -33,7 +33,7 @@ def list_(
     """List versions with their parts."""
     request = pb.ListVersionsRequest(model=model, limit=limit)
     if after is not None:
-        request.after.CopyFrom(ref_to_wire(VersionRef.parse(after)))
+        request.after.CopyFrom(ref_to_wire(VersionRef.parse(after, "--after")))
     with RegistryClient(registry) as client:
         page = client.versions_page(request)
         print_versions(page.versions, client.get_status(model), output)
@@ -62,7 +62,8 @@ def history(
     *,
     limit: Limit = 100,
     before: Annotated[
-        int | None, typer.Option(min=1, help="number of a revision; list those before it")
+        int | None,
+        typer.Option(min=1, max=GREATEST_NUMBER, help="number of a revision; list those before it"),
     ] = None,
     registry: Registry = DEFAULT_REGISTRY,
     output: Output = Format.TABLE,

@@ -1,6 +1,6 @@
 """Pages of versions, revisions and the audit log: no list grows with the registry."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -12,14 +12,21 @@ from registry.server.wire import (
     stored_version_to_wire,
 )
 from registry.store import audit_log, revisions, versions
-from understudy.control.wire_values import ref_from_wire, value_or_none
-from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.control.wire_values import (
+    GREATEST_NUMBER,
+    ref_from_wire,
+    time_faults,
+    value_or_none,
+)
+from understudy.domain.errors import Fault, InvalidInputError, NotFoundError, raise_any
+from understudy.domain.versions import GREATEST_VERSION, checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 
 _MOST_VERSIONS = 100  # of up to 74 kB each
 _MOST_ROWS = 1_000
 
 ItemT = TypeVar("ItemT")
+ListRequest = pb.ListVersionsRequest | pb.ListRevisionsRequest | pb.ListAuditRequest
 
 
 def versions_page(
@@ -28,9 +35,10 @@ def versions_page(
     """Return a page of versions.
 
     Raises:
-        InvalidInputError: the model's name or the limit is invalid.
+        InvalidInputError: the model's name, the limit or `after` is invalid.
         NotFoundError: no version of the named model is registered.
     """
+    raise_any(_faults_of(request, _MOST_VERSIONS))
     model, limit = model_of(request), _limit_of(request, _MOST_VERSIONS)
     after = ref_from_wire(request.after) if request.HasField("after") else None
     found, has_more = _cut(versions.page_of(connection, model, after=after, limit=limit + 1), limit)
@@ -48,9 +56,10 @@ def revisions_page(
     """Return a page of a model's revisions, oldest first.
 
     Raises:
-        InvalidInputError: the limit is invalid.
+        InvalidInputError: the limit, `before` or `until` is out of range.
         NotFoundError: the model was never deployed.
     """
+    raise_any(_faults_of(request, _MOST_ROWS))
     limit = _limit_of(request, _MOST_ROWS)
     before = value_or_none(request, "before")
     until_ns = request.until.ToNanoseconds() if request.HasField("until") else None
@@ -69,8 +78,9 @@ def audit_page(connection: Connection, request: pb.ListAuditRequest) -> pb.ListA
     """Return a page of the audit log, oldest first, without a verification.
 
     Raises:
-        InvalidInputError: the model's name or the limit is invalid.
+        InvalidInputError: the model's name, the limit or `before` is invalid.
     """
+    raise_any(_faults_of(request, _MOST_ROWS))
     limit = _limit_of(request, _MOST_ROWS)
     before = value_or_none(request, "before")
     found, has_more = _cut(
@@ -85,12 +95,31 @@ def _cut(found: Sequence[ItemT], limit: int) -> tuple[Sequence[ItemT], bool]:
     return found[:limit], len(found) > limit
 
 
-def _limit_of(
-    request: pb.ListVersionsRequest | pb.ListRevisionsRequest | pb.ListAuditRequest, most: int
-) -> int:
+def _limit_of(request: ListRequest, most: int) -> int:
     limit: int | None = value_or_none(request, "limit")
-    if limit is None:
-        return most
-    if not 1 <= limit <= most:
-        raise InvalidInputError.of("limit", read=limit, accepted=f"1 to {most}")
-    return limit
+    return most if limit is None else limit
+
+
+def _faults_of(request: ListRequest, most: int) -> Iterator[Fault]:
+    """Yield the faults of the page: limit, place and time, as far as the request has them."""
+    yield from _number_faults(value_or_none(request, "limit"), "limit", most)
+    if isinstance(request, pb.ListVersionsRequest):
+        if request.HasField("after"):
+            yield from _ref_faults(request.after, "after")
+        return
+    yield from _number_faults(value_or_none(request, "before"), "before", GREATEST_NUMBER)
+    if isinstance(request, pb.ListRevisionsRequest) and request.HasField("until"):
+        yield from time_faults(request.until, "until")
+
+
+def _number_faults(number: int | None, field: str, greatest: int) -> Iterator[Fault]:
+    if number is not None and not 1 <= number <= greatest:
+        yield Fault(field, str(number), f"1 to {greatest}")
+
+
+def _ref_faults(ref: pb.VersionRef, field: str) -> Iterator[Fault]:
+    try:
+        checked_model_name(ref.model, f"{field}.model")
+    except InvalidInputError as error:
+        yield from error.faults
+    yield from _number_faults(ref.number, f"{field}.number", GREATEST_VERSION)

@@ -8,8 +8,6 @@ from registry.decisions.audit_chain import AuditRow, RecordedRow
 from registry.store import lineage
 from registry.store.schema import Row, audit
 
-_GREATEST_STORED = (1 << 63) - 1  # limit of an integer in SQLite; a message may have a larger one
-
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -56,13 +54,13 @@ def last(connection: Connection) -> tuple[int, str]:
 def page_of(
     connection: Connection, model: str | None, *, before: int | None, limit: int
 ) -> list[RecordedRow]:
-    """Return the last `limit` rows, or the last below `before`, the newest first.
+    """Return the last `limit` rows, or the last below `before` (< 2**63), the newest first.
 
     Of a model: its own rows, and those that concern no single model.
     """
     query = select(audit).order_by(audit.c.sequence.desc()).limit(limit)
     if before is not None:
-        query = query.where(audit.c.sequence < min(before, _GREATEST_STORED))
+        query = query.where(audit.c.sequence < before)
     # One query for each name, so that both follow the index and end after `limit` rows.
     names = [None] if model is None else [model, ""]
     rows = [

@@ -76,7 +76,7 @@ def page_of(
     Args:
         connection: of the transaction.
         model: the model's name.
-        before: number of a revision; None for no bound.
+        before: number of a revision, below 2**63; None for no bound.
         limit: how many to return at most.
         until_ns: UTC, since 1970; None for no bound.
     """
@@ -84,7 +84,7 @@ def page_of(
     if until_ns is not None:
         query = query.where(revisions.c.at_ns <= min(until_ns, _GREATEST_STORED))
     if before is not None:
-        query = query.where(revisions.c.revision < min(before, _GREATEST_STORED))
+        query = query.where(revisions.c.revision < before)
     query = query.order_by(revisions.c.revision.desc()).limit(limit)
     return [revision_from_row(row) for row in connection.execute(query).mappings()]
 

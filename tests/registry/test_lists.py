@@ -1,6 +1,7 @@
 """Pages of lists: complete, without gaps or repeats, and read by themselves."""
 
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -11,6 +12,8 @@ from tests.registry.commands import REASON, command, json_of
 from tests.registry.operator import Operator, failure_of
 from tests.registry.test_cost_of_a_change import add_history, counted, deployed
 from understudy.domain.changes import DeployChampion, SetThreshold
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 
 
@@ -53,18 +56,76 @@ async def test_pages_of_versions_make_up_the_whole(deployer: Operator) -> None:
     assert not none.versions
 
 
-@pytest.mark.parametrize("limit", [0, 1001])
-async def test_a_limit_out_of_range_is_refused(deployer: Operator, limit: int) -> None:
+# By field: the values that are accepted at the ends of its range, and some beyond them.
+RANGES: dict[str, tuple[list[Any], list[Any]]] = {
+    "limit": ([1], [0, 1_001, 2**32 - 1]),
+    "before": ([1, 2**63 - 1], [0, 2**63, 2**64 - 1]),
+    "after.number": ([1, 2**32 - 1], [0]),
+    "after.model": (["fraud"], ["", "\0", "n" * 64]),
+    "until.seconds": ([0, 253_402_300_799], [-(2**63), -1, 253_402_300_800, 2**63 - 1]),
+    "until.nanos": ([0, 999_999_999], [-(2**31), -1, 1_000_000_000, 2**31 - 1]),
+}
+LISTS: dict[str, tuple[Any, list[str]]] = {
+    "ListVersions": (pb.ListVersionsRequest, ["limit", "after.number", "after.model"]),
+    "ListRevisions": (
+        pb.ListRevisionsRequest,
+        ["limit", "before", "until.seconds", "until.nanos"],
+    ),
+    "ListAudit": (pb.ListAuditRequest, ["limit", "before"]),
+}
+
+
+def asked(rpc: str, values: dict[str, Any]) -> Any:
+    request: Any = LISTS[rpc][0](model="fraud")
+    if any(path.startswith("after.") for path in values):
+        request.after.CopyFrom(pb.VersionRef(model="fraud", number=1))
+    for path, value in values.items():
+        *outer, field = path.split(".")
+        setattr(getattr(request, outer[0]) if outer else request, field, value)
+    return request
+
+
+async def test_the_ends_of_the_range_of_every_field_of_a_page_are_accepted(
+    deployer: Operator,
+) -> None:
     await deployer.change(DeployChampion(1))
 
-    for call in (
-        deployer.stub.ListVersions(pb.ListVersionsRequest(limit=limit)),
-        deployer.stub.ListRevisions(pb.ListRevisionsRequest(model="fraud", limit=limit)),
-        deployer.stub.ListAudit(pb.ListAuditRequest(limit=limit)),
-    ):
-        refused = await failure_of(call)
-        assert refused.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert "limit: read" in str(refused.details())
+    for rpc, (_, fields) in LISTS.items():
+        for field in fields:
+            for value in RANGES[field][0]:
+                await getattr(deployer.stub, rpc)(asked(rpc, {field: value}))
+
+
+async def test_a_page_out_of_range_is_refused_with_each_of_its_fields(deployer: Operator) -> None:
+    await deployer.change(DeployChampion(1))
+
+    for rpc, (_, fields) in LISTS.items():
+        alone = [{field: value} for field in fields for value in RANGES[field][1]]
+        for values in (*alone, {field: RANGES[field][1][-1] for field in fields}):
+            refused = await failure_of(getattr(deployer.stub, rpc)(asked(rpc, values)))
+            assert refused.code() is grpc.StatusCode.INVALID_ARGUMENT, (rpc, values)
+            assert all(f"{field}: read" in str(refused.details()) for field in values), (
+                rpc,
+                values,
+            )
+
+
+def test_every_field_of_every_list_has_a_range() -> None:
+    lists = {name for name in _rpcs() if name.startswith("List")} - {"ListRollbackTargets"}
+    assert lists == set(LISTS)
+    for request, fields in LISTS.values():
+        named = {field.split(".")[0] for field in fields}
+        assert named | {"model", "unverified"} >= set(request.DESCRIPTOR.fields_by_name)
+
+
+def _rpcs() -> list[str]:
+    return list(pb.DESCRIPTOR.services_by_name["RegistryService"].methods_by_name)
+
+
+@pytest.mark.parametrize("number", [str(2**32), "9" * 5_000, "0"])
+def test_a_number_of_a_version_that_no_message_carries_is_refused(number: str) -> None:
+    with pytest.raises(InvalidInputError, match="--after"):
+        VersionRef.parse(f"fraud@{number}", "--after")
 
 
 async def test_a_page_costs_the_same_after_a_long_history(seeded: Path) -> None:

@@ -102,7 +102,9 @@ def test_a_time_without_a_zone_is_utc_and_a_second_is_whole(text: str, end_ns: i
     assert parse_time_ns(text, "--at") == end_ns
 
 
-@pytest.mark.parametrize("text", ["", "now", "3 am", "2026-13-01"])
+@pytest.mark.parametrize(
+    "text", ["", "now", "3 am", "2026-13-01", "1969-12-31", "9999-12-31T23:00-02:00"]
+)
 def test_a_text_that_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="--at"):
         parse_time_ns(text, "--at")

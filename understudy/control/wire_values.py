@@ -10,14 +10,15 @@ from understudy.domain.errors import Fault
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 
-_LATEST_S = 253_402_300_799  # the last second of 9999, the latest that protobuf defines
+LATEST_S = 253_402_300_799  # the last second of 9999, the latest that protobuf defines
+GREATEST_NUMBER = (1 << 63) - 1  # of a revision or a row, because SQLite stores no greater one
 _MOST_NANOS = 999_999_999
 
 
 def time_faults(time: Timestamp, field: str) -> Iterator[Fault]:
     """Yield the faults of a received time: protobuf's conversions raise on some that it parses."""
-    if not 0 <= time.seconds <= _LATEST_S:
-        yield Fault(f"{field}.seconds", str(time.seconds), f"0 to {_LATEST_S}: 1970 to 9999")
+    if not 0 <= time.seconds <= LATEST_S:
+        yield Fault(f"{field}.seconds", str(time.seconds), f"0 to {LATEST_S}: 1970 to 9999")
     if not 0 <= time.nanos <= _MOST_NANOS:
         yield Fault(f"{field}.nanos", str(time.nanos), f"0 to {_MOST_NANOS}")
 

@@ -12,7 +12,10 @@ MODEL_FILE = "model.onnx"  # the file that is loaded from an artifact
 GOLDEN_FILE = "golden.npz"  # its golden vectors: arrays `in:<name>` and `out:<name>`
 DYNAMIC = -1  # a dimension whose size is known only at run time
 
+GREATEST_VERSION = (1 << 32) - 1  # number of a version that messages can carry
+
 _MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_NUMBER = re.compile(r"0*[1-9][0-9]{0,9}")
 _MODEL_NAME_RULE = "1 to 63 of a-z, 0-9, '_' and '-', starting with a letter or digit"
 
 
@@ -45,8 +48,9 @@ class VersionRef:
             InvalidInputError: `text` does not have this form.
         """
         model, separator, number = text.partition("@")
-        if not (separator and number.isascii() and number.isdigit() and int(number) > 0):
-            raise InvalidInputError.of(field, read=text, accepted="MODEL@NUMBER, e.g. fraud@7")
+        if not (separator and _NUMBER.fullmatch(number) and int(number) <= GREATEST_VERSION):
+            accepted = f"MODEL@NUMBER, e.g. fraud@7, with a number from 1 to {GREATEST_VERSION}"
+            raise InvalidInputError.of(field, read=text, accepted=accepted)
         return cls(checked_model_name(model, field), int(number))
 
 

@@ -1706,12 +1706,12 @@ class ListRevisionsRequest(_message.Message):
     model: _builtins.str
     """Name of the model."""
     before: _builtins.int
-    """Number of the revision before which the page ends. Not set: it ends with the newest."""
+    """Number of the revision before which the page ends, 1 to 2^63 - 1. Not set: it ends with the newest."""
     limit: _builtins.int
     """Largest number of revisions, 1 to 1000; the latest of them are listed. Not set: 1000."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """Time until which the revisions were made. Not set: now."""
+        """Time until which the revisions were made, 1970 to 9999. Not set: now."""
 
     def __init__(
         self,
@@ -1899,7 +1899,7 @@ class ListAuditRequest(_message.Message):
     model: _builtins.str
     """Name of the model; drills are listed for every model. Not set: all models."""
     before: _builtins.int
-    """Number of the row before which the page ends. Not set: it ends with the last row."""
+    """Number of the row before which the page ends, 1 to 2^63 - 1. Not set: it ends with the last row."""
     limit: _builtins.int
     """Largest number of rows, 1 to 1000; the last of them are listed. Not set: 1000."""
     unverified: _builtins.bool

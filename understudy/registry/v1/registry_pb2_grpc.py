@@ -171,8 +171,8 @@ class RegistryServiceServicer(object):
     def ListVersions(self, request, context):
         """Lists a page of versions, without their provenance records.
 
-        INVALID_ARGUMENT: not a valid name of a model, or limit is out of range. NOT_FOUND: no version of the named model is
-        registered.
+        INVALID_ARGUMENT: not a valid name of a model, or limit or after is out of range. NOT_FOUND: no
+        version of the named model is registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -225,7 +225,7 @@ class RegistryServiceServicer(object):
     def ListRevisions(self, request, context):
         """Lists a page of a deployment's revisions, oldest first.
 
-        INVALID_ARGUMENT: limit is out of range. NOT_FOUND: the model was never deployed.
+        INVALID_ARGUMENT: limit, before or until is out of range. NOT_FOUND: the model was never deployed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -244,7 +244,7 @@ class RegistryServiceServicer(object):
     def ListAudit(self, request, context):
         """Lists a page of the audit log, oldest first, after verifying all of it, unless that is skipped.
 
-        INVALID_ARGUMENT: not a valid name of a model, or limit is out of range.
+        INVALID_ARGUMENT: not a valid name of a model, or limit or before is out of range.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -63,8 +63,8 @@ class RegistryServiceStub:
     ListVersions: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListVersionsRequest, _registry_pb2.ListVersionsResponse]
     """Lists a page of versions, without their provenance records.
 
-    INVALID_ARGUMENT: not a valid name of a model, or limit is out of range. NOT_FOUND: no version of the named model is
-    registered.
+    INVALID_ARGUMENT: not a valid name of a model, or limit or after is out of range. NOT_FOUND: no
+    version of the named model is registered.
     """
     GetVersion: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetVersionRequest, _registry_pb2.GetVersionResponse]
     """Returns one version with its provenance record.
@@ -97,7 +97,7 @@ class RegistryServiceStub:
     ListRevisions: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListRevisionsRequest, _registry_pb2.ListRevisionsResponse]
     """Lists a page of a deployment's revisions, oldest first.
 
-    INVALID_ARGUMENT: limit is out of range. NOT_FOUND: the model was never deployed.
+    INVALID_ARGUMENT: limit, before or until is out of range. NOT_FOUND: the model was never deployed.
     """
     ListRollbackTargets: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListRollbackTargetsRequest, _registry_pb2.ListRollbackTargetsResponse]
     """Lists the revisions to which a rollback can return, latest first, each content once, and the
@@ -108,7 +108,7 @@ class RegistryServiceStub:
     ListAudit: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListAuditRequest, _registry_pb2.ListAuditResponse]
     """Lists a page of the audit log, oldest first, after verifying all of it, unless that is skipped.
 
-    INVALID_ARGUMENT: not a valid name of a model, or limit is out of range.
+    INVALID_ARGUMENT: not a valid name of a model, or limit or before is out of range.
     """
     VerifyRegistry: _grpc.UnaryUnaryMultiCallable[_registry_pb2.VerifyRegistryRequest, _registry_pb2.VerifyRegistryResponse]
     """Verifies the registry: the chain of the audit log, every row of every table against it, and every
@@ -202,8 +202,8 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     ListVersions: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListVersionsRequest, _registry_pb2.ListVersionsResponse]  # type: ignore[assignment]
     """Lists a page of versions, without their provenance records.
 
-    INVALID_ARGUMENT: not a valid name of a model, or limit is out of range. NOT_FOUND: no version of the named model is
-    registered.
+    INVALID_ARGUMENT: not a valid name of a model, or limit or after is out of range. NOT_FOUND: no
+    version of the named model is registered.
     """
     GetVersion: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetVersionRequest, _registry_pb2.GetVersionResponse]  # type: ignore[assignment]
     """Returns one version with its provenance record.
@@ -236,7 +236,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     ListRevisions: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRevisionsRequest, _registry_pb2.ListRevisionsResponse]  # type: ignore[assignment]
     """Lists a page of a deployment's revisions, oldest first.
 
-    INVALID_ARGUMENT: limit is out of range. NOT_FOUND: the model was never deployed.
+    INVALID_ARGUMENT: limit, before or until is out of range. NOT_FOUND: the model was never deployed.
     """
     ListRollbackTargets: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRollbackTargetsRequest, _registry_pb2.ListRollbackTargetsResponse]  # type: ignore[assignment]
     """Lists the revisions to which a rollback can return, latest first, each content once, and the
@@ -247,7 +247,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     ListAudit: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListAuditRequest, _registry_pb2.ListAuditResponse]  # type: ignore[assignment]
     """Lists a page of the audit log, oldest first, after verifying all of it, unless that is skipped.
 
-    INVALID_ARGUMENT: not a valid name of a model, or limit is out of range.
+    INVALID_ARGUMENT: not a valid name of a model, or limit or before is out of range.
     """
     VerifyRegistry: _aio.UnaryUnaryMultiCallable[_registry_pb2.VerifyRegistryRequest, _registry_pb2.VerifyRegistryResponse]  # type: ignore[assignment]
     """Verifies the registry: the chain of the audit log, every row of every table against it, and every
@@ -356,8 +356,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_pb2.ListVersionsResponse, _abc.Awaitable[_registry_pb2.ListVersionsResponse]]:
         """Lists a page of versions, without their provenance records.
 
-        INVALID_ARGUMENT: not a valid name of a model, or limit is out of range. NOT_FOUND: no version of the named model is
-        registered.
+        INVALID_ARGUMENT: not a valid name of a model, or limit or after is out of range. NOT_FOUND: no
+        version of the named model is registered.
         """
 
     @_abc_1.abstractmethod
@@ -420,7 +420,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_pb2.ListRevisionsResponse, _abc.Awaitable[_registry_pb2.ListRevisionsResponse]]:
         """Lists a page of a deployment's revisions, oldest first.
 
-        INVALID_ARGUMENT: limit is out of range. NOT_FOUND: the model was never deployed.
+        INVALID_ARGUMENT: limit, before or until is out of range. NOT_FOUND: the model was never deployed.
         """
 
     @_abc_1.abstractmethod
@@ -443,7 +443,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_pb2.ListAuditResponse, _abc.Awaitable[_registry_pb2.ListAuditResponse]]:
         """Lists a page of the audit log, oldest first, after verifying all of it, unless that is skipped.
 
-        INVALID_ARGUMENT: not a valid name of a model, or limit is out of range.
+        INVALID_ARGUMENT: not a valid name of a model, or limit or before is out of range.
         """
 
     @_abc_1.abstractmethod
