@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -24,6 +24,9 @@ from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.message_values import message_value
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.terminal.screen import Screen
+
+if TYPE_CHECKING:
+    from registry.decisions.audit_head import AuditHead
 
 app = typer.Typer(
     cls=CommandGroup, no_args_is_help=True, help="The audit log: list, verify, export, sign."
@@ -78,14 +81,14 @@ def verify(
     if (head is None) is not (trusted_key is None):
         read = "--head alone" if trusted_key is None else "--trusted-key alone"
         raise InvalidInputError.of("--head", read=read, accepted="--head with --trusted-key")
+    heads = _heads_of(head, trusted_key)
     if export is not None:
-        lines = _text_of(export, "--export").splitlines()
-        _judge_lines(lines, head, trusted_key, output)
+        _judge_lines(_text_of(export, "--export").splitlines(), heads, output)
         return
     with RegistryClient(registry) as client:
-        if head is not None:
+        if heads:
             exported = b"".join(client.export_audit()).decode().splitlines()
-            _judge_lines(exported, head, trusted_key, None)
+            _judge_lines(exported, heads, None)
         _conclude(client.verify(), output)
 
 
@@ -97,9 +100,9 @@ def export_(
 ) -> None:
     """Write every row that the log covers to a file, which can be verified without the registry."""
     size_bytes = 0
-    with RegistryClient(registry) as client, _new_file(file, 0o666) as descriptor:
+    with RegistryClient(registry) as client, _new_file(file, 0o666) as new:
         for piece in client.export_audit():
-            size_bytes += os.write(descriptor, piece)
+            size_bytes += new.write(piece)
     if output is Format.JSON:
         print_json({"file": file, "size_bytes": size_bytes})
     else:
@@ -125,12 +128,9 @@ def new_key(
     """Make an Ed25519 key with which a registry signs (REGISTRY_SIGNING_KEY_FILE)."""
     private = new_private_key()
     public_file = file.with_name(f"{file.name}.pub")
-    for path, mode, text in (
-        (public_file, 0o644, SigningKeys.read(private, "key").public_pem),
-        (file, 0o600, private),
-    ):
-        with _new_file(path, mode) as descriptor:
-            os.write(descriptor, text.encode())
+    with _new_file(public_file, 0o644) as public_new, _new_file(file, 0o600) as new:
+        public_new.write(SigningKeys.read(private, "key").public_pem.encode())
+        new.write(private.encode())
     if output is Format.JSON:
         print_json({"private": file, "public": public_file})
     else:
@@ -150,19 +150,23 @@ def verify_version(
         _conclude(client.verify(VersionRef(ref.model, ref.number)), output)
 
 
-def _judge_lines(
-    lines: Sequence[str], head: Path | None, trusted_key: Path | None, output: Format | None
-) -> None:
+def _heads_of(head: Path | None, trusted_key: Path | None) -> "list[AuditHead]":
+    if head is None or trusted_key is None:
+        return []
     from registry.decisions.audit_head import head_from_document  # noqa: PLC0415 - others start faster
-    from registry.verify_export import verify_export  # noqa: PLC0415 - as above
 
-    heads = []
-    if head is not None and trusted_key is not None:
-        trusted = TrustedKeys.read(_text_of(trusted_key, "--trusted-key"), "--trusted-key")
-        for line in _text_of(head, "--head").splitlines():
-            envelope = envelope_from_json(line, "--head")
-            payload = trusted.payload_of(envelope, AUDIT_HEAD_TYPE)
-            heads.append(head_from_document(payload.decode()))
+    trusted = TrustedKeys.read(_text_of(trusted_key, "--trusted-key"), "--trusted-key")
+    envelopes = [
+        envelope_from_json(line, "--head") for line in _text_of(head, "--head").splitlines()
+    ]
+    return [
+        head_from_document(trusted.payload_of(each, AUDIT_HEAD_TYPE).decode()) for each in envelopes
+    ]
+
+
+def _judge_lines(lines: Sequence[str], heads: "list[AuditHead]", output: Format | None) -> None:
+    from registry.verify_export import verify_export  # noqa: PLC0415 - others start faster
+
     found = verify_export(lines, heads)
     if output is Format.JSON:
         print_json({"faults": found.faults, "audit_rows": found.audit_rows, "heads": len(heads)})
@@ -197,13 +201,16 @@ def _text_of(path: Path, option: str) -> str:
 
 
 @contextmanager
-def _new_file(path: Path, mode: int) -> Iterator[int]:
+def _new_file(path: Path, mode: int) -> Iterator[BinaryIO]:
+    """Open a new file; a failure removes it, because a part would pass for the whole."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except OSError as error:
         fault = Fault("FILE", f"{path}: {error.strerror}", "a new file")
         raise InvalidInputError([fault]) from error
     try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        with os.fdopen(descriptor, "wb") as new:
+            yield new
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

@@ -20,6 +20,7 @@ LOGS = ("--log-dir", NOWHERE)
 PLAIN = ("--log-ids", "plain")
 MODEL = ("--model", "fraud")
 AWAY = ("--registry", "127.0.0.1:1")
+HEADS = ("--head", NOWHERE, "--trusted-key", NOWHERE)
 DRILL = ("--level", "L3", "--reason", "r", "--state-dir", NOWHERE)
 VERSION = (
     "--artifact",
@@ -61,7 +62,16 @@ READING: list[tuple[tuple[str, ...], int]] = [
     (("registry", "history", "fraud", *AWAY), UNAVAILABLE),
     (("registry", "status", *AWAY), UNAVAILABLE),
     (("registry", "contract", "fraud", *AWAY), UNAVAILABLE),
-    (("registry", "audit", *AWAY), UNAVAILABLE),
+    (("registry", "state", "fraud", "--at", "2026-03-01", *AWAY), UNAVAILABLE),
+    (("registry", "verify", "fraud@1", *AWAY), UNAVAILABLE),
+    (("registry", "audit", "list", *AWAY), UNAVAILABLE),
+    (("registry", "audit", "head", *AWAY), UNAVAILABLE),
+    (("registry", "audit", "verify", *AWAY), UNAVAILABLE),
+    (("registry", "audit", "verify", "--export", NOWHERE), USAGE),
+    (("registry", "audit", "verify", *HEADS, *AWAY), USAGE),
+    (("registry", "audit", "export", "new.jsonl", *AWAY), UNAVAILABLE),
+    (("registry", "audit", "export", NOWHERE, *AWAY), USAGE),
+    (("registry", "audit", "new-key", NOWHERE), USAGE),
     (("registry", "check", "fraud", *VERSION, *AWAY), USAGE),
     (
         ("registry", "rules", "fraud", "--file", f"{NOWHERE}.yaml", "--reason", "r", *AWAY),
@@ -166,6 +176,18 @@ def test_a_command_that_needs_a_place_asks_for_it(
     assert refused.exit_code == USAGE
     assert f"understudy: {option}: read nothing; accepted: " in refused.stderr
     assert files_in(outside) == before
+
+
+@pytest.mark.parametrize("taken", ["key", "key.pub"])
+def test_a_pair_of_keys_is_made_whole_or_not_at_all(outside: Path, taken: str) -> None:
+    Path(taken).write_text("kept")
+
+    refused = call("registry", "audit", "new-key", "key")
+
+    assert refused.exit_code == USAGE
+    assert taken in refused.stderr
+    assert files_in(outside / "here") == [taken]
+    assert Path(taken).read_text() == "kept"
 
 
 def test_no_command_that_reads_is_forgotten() -> None:
