@@ -32,6 +32,7 @@ from registry.cli.output import (
 )
 from understudy.control.client import DEFAULT_REGISTRY, NewVersion, RegistryClient
 from understudy.control.wire import file_from_wire
+from understudy.control.wire_values import GREATEST_NUMBER
 from understudy.domain.canonical import canonical_json
 from understudy.domain.errors import Fault, InvalidInputError, RefusedError
 from understudy.domain.versions import ScoreOutput, checked_model_name
@@ -177,7 +178,10 @@ def restore(
         str, typer.Option(help="lineage whose routers and hosts are to accept this registry")
     ],
     revisions_above: Annotated[
-        int | None, typer.Option(min=0, help="number that revisions must exceed [those reported]")
+        int | None,
+        typer.Option(
+            min=0, max=GREATEST_NUMBER, help="number that revisions must exceed [those reported]"
+        ),
     ] = None,
     ends: Annotated[
         list[str] | None, typer.Option(help="model of the predecessor that ends; repeatable")

@@ -36,7 +36,7 @@ from understudy.domain.changes import (
 from understudy.domain.deployments import Fallback, Rule, RuleOperator
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureDtype
-from understudy.domain.versions import checked_model_name
+from understudy.domain.versions import GREATEST_VERSION, checked_model_name
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.validation import faults_of
 
@@ -156,7 +156,9 @@ def undeploy(
 def fallback(
     model: Model,
     *,
-    version: Annotated[int | None, typer.Option(min=1, help="version that answers instead")] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, max=GREATEST_VERSION, help="version that answers instead")
+    ] = None,
     last_score_max_age_s: Annotated[
         float | None,
         typer.Option(help="maximum age of the entity's last score to answer with [never]"),

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from understudy.control.wire_values import GREATEST_NUMBER
+
 Registry = Annotated[
     str, typer.Option("--registry", envvar="UNDERSTUDY_REGISTRY", help="HOST:PORT of the registry")
 ]
@@ -17,6 +19,7 @@ Expect = Annotated[
     typer.Option(
         "--expect-revision",
         min=0,
+        max=GREATEST_NUMBER,
         help="refuse unless this is the current revision; 0: never deployed [a terminal asks]",
     ),
 ]

@@ -9,6 +9,7 @@ from registry.cli.make_change import ChangeOptions, make_change
 from registry.cli.options import Actor, DryRun, Expect, Model, Registry, Wait
 from registry.cli.output import deployment_parts, shown_time
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
+from understudy.control.wire_values import GREATEST_NUMBER
 from understudy.domain.changes import Rollback
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.versions import checked_model_name
@@ -26,7 +27,10 @@ def rollback(
     model: Model,
     *,
     to_revision: Annotated[
-        int | None, typer.Option(min=1, help="revision to return to [before the last change]")
+        int | None,
+        typer.Option(
+            min=1, max=GREATEST_NUMBER, help="revision to return to [before the last change]"
+        ),
     ] = None,
     champion: Annotated[
         bool,

@@ -146,6 +146,18 @@ def test_every_command_refuses_an_unknown_option_in_both_forms(words: tuple[str,
     assert told["faults"][0]["field"] == "--made-up"
 
 
+def test_every_whole_number_of_the_registrys_commands_fits_into_a_message() -> None:
+    most = {
+        (*words, each.name): each.max
+        for words, command in COMMANDS.items()
+        for each in command.params
+        if words[0] == "registry" and each.type_descriptor.annotation is int
+    }
+
+    assert ("registry", "rollback", "to_revision") in most
+    assert [option for option, limit in most.items() if limit is None] == []
+
+
 @pytest.mark.parametrize(("words", "exit_code"), READING, ids=str)
 def test_reading_what_is_not_there_is_told_and_creates_nothing(
     outside: Path, words: tuple[str, ...], exit_code: int
