@@ -98,6 +98,8 @@ class Loan:
         refs = FEATURE_SETS[number]
         random = np.random.default_rng(number)
         x = random.normal(size=(_ROWS, len(refs))).astype(np.float32)
+        is_integer = [ref.endswith(":serial") for ref in refs]
+        x[:, is_integer] = np.round(x[:, is_integer])
         y = (x.sum(axis=1) + random.normal(size=_ROWS) / 2 > 0).astype(np.int64)
         artifact = self.folder / f"loan-{number}"
         record = self._record(number, artifact, x, y, champion)
