@@ -144,14 +144,15 @@ class Supervisor:
         """Stop process `name`, then start it again with the same arguments.
 
         Children that outlive a process which has died are left to serve until they end by
-        themselves; they are killed at the next restart, with this supervisor, or after 15 minutes.
+        themselves, also if its successor dies before it serves; they are killed with this
+        supervisor, or after 15 minutes.
         """
         running = self._running[name]
-        self._kill_orphans(self._orphans)  # of an earlier restart
         if running.spec.is_outlived and running.child.exit_code is not None:
-            self._orphans = members_of_session(running.child.pid)
+            orphans = members_of_session(running.child.pid)
+            self._orphans = [*(each for each in self._orphans if each.is_running()), *orphans]
             loop = asyncio.get_running_loop()
-            loop.call_later(_MOST_ORPHANED_S, self._kill_orphans, self._orphans)
+            loop.call_later(_MOST_ORPHANED_S, self._kill_orphans, orphans)
             del self._running[name]
         else:
             await self.stop(name)
