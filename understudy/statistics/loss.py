@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.statistics.measures import Number
-from understudy.statistics.ranking import can_compare_auc, compare_auc
+from understudy.statistics.ranking import auc_of, can_compare_auc
 
 CONFIDENCE = 0.99
 
@@ -49,6 +49,5 @@ def loss_dependence(
     if not can_compare_auc(is_lost, units):
         why = "no row was lost" if lost == 0 else "too few rows were lost, or kept, to compare"
         return LossDependence(lost, kept, Number(None, None, None, 0.0, why), None)
-    found = compare_auc(is_lost, values, values, clusters=units, confidence=CONFIDENCE)
-    shift = (found.areas[0] - 0.5) * lost / is_lost.size
-    return LossDependence(lost, kept, found.champion, shift)
+    area, chance = auc_of(is_lost, values, clusters=units, confidence=CONFIDENCE)
+    return LossDependence(lost, kept, chance, (area - 0.5) * lost / is_lost.size)

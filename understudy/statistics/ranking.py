@@ -76,37 +76,46 @@ def compare_auc(
     if not can_compare_auc(labels, clusters):
         raise ValueError(f"expected rows of {MIN_UNITS} clusters in each class")
     units = units_of(clusters)
-    sizes = [effective_units(units.sums(rows)[:, 0]) for rows in (labels, ~labels)]
-    (one, without_one), (two, without_two) = (
-        _areas_without(labels, scores, units) for scores in (champion, shadow)
-    )
-    intervals = [
-        area_interval(
-            area,
-            positives=sizes[0],
-            negatives=sizes[1],
-            variance=jackknife_variance(area, without),
-            confidence=confidence,
-        )
-        for area, without in ((one, without_one), (two, without_two))
-    ]
-    variance = jackknife_variance(two - one, without_two - without_one)
-    estimate = Estimate(two - one, variance, min(sizes))
+    one, two = (_area(labels, scores, units, confidence) for scores in (champion, shadow))
+    value = two.value - one.value
+    variance = jackknife_variance(value, two.without - one.without)
+    estimate = Estimate(value, variance, one.effective_units)
     method: AucMethod = "jackknife"
     interval = interval_of(estimate, confidence=confidence)
     if interval is None or estimate.effective_units < FEW_IN_CLASS or not variance:
         method = "recovery"
-        interval = difference_interval((one, intervals[0]), (two, intervals[1]))
+        interval = difference_interval((one.value, one.interval), (two.value, two.interval))
     return AucComparison(
-        champion=number_of(Estimate(one, None, min(sizes)), intervals[0]),
-        shadow=number_of(Estimate(two, None, min(sizes)), intervals[1]),
+        champion=one.as_number(),
+        shadow=two.as_number(),
         difference=number_of(estimate, interval),
-        areas=(one, two),
+        areas=(one.value, two.value),
         estimate=estimate,
         method=method,
         positives=int(labels.sum()),
         negatives=int((~labels).sum()),
     )
+
+
+def auc_of(
+    labels: NDArray[np.bool_],
+    scores: NDArray[np.float64],
+    *,
+    clusters: NDArray[np.int64],
+    confidence: float = 0.95,
+) -> tuple[float, Number]:
+    """Estimate the area of one score, for rows of units; return it alone and with its interval.
+
+    The interval is that of `compare_auc`.
+
+    Args:
+        labels: true class per row, shape (n,), with rows of two units in each class.
+        scores: shape (n,), finite.
+        clusters: label of each row's unit, shape (n,).
+        confidence: coverage of the interval, in (0, 1).
+    """
+    area = _area(labels, scores, units_of(clusters), confidence)
+    return area.value, area.as_number()
 
 
 def can_compare_auc(labels: NDArray[np.bool_], clusters: NDArray[np.int64]) -> bool:
@@ -169,6 +178,32 @@ def _modelled_variance(area: float, positives: float, negatives: float) -> float
     mean_size = max((positives + negatives) / 2 - 1, 0.0)
     factor = 1 + mean_size * ((1 - area) / (2 - area) + area / (1 + area))
     return area * (1 - area) * factor / (positives * negatives)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Area:
+    value: float
+    without: Floats  # each unit, shape (units,)
+    interval: Interval
+    effective_units: float  # of the smaller class
+
+    def as_number(self) -> Number:
+        return number_of(Estimate(self.value, None, self.effective_units), self.interval)
+
+
+def _area(
+    labels: NDArray[np.bool_], scores: NDArray[np.float64], units: Units, confidence: float
+) -> _Area:
+    positives, negatives = (effective_units(units.sums(rows)[:, 0]) for rows in (labels, ~labels))
+    value, without = _areas_without(labels, scores, units)
+    interval = area_interval(
+        value,
+        positives=positives,
+        negatives=negatives,
+        variance=jackknife_variance(value, without),
+        confidence=confidence,
+    )
+    return _Area(value, without, interval, min(positives, negatives))
 
 
 def _areas_without(
