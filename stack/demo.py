@@ -266,7 +266,7 @@ async def _until_mirrored(stack: Stack) -> None:
 
 def _conclude(report: DemoReport, stack: Stack, facts: Facts, comparison: ComparisonReport) -> int:
     checks = judge(facts)
-    report.results(facts, comparison, page=stack.directory.root / "comparison.html")
+    report.results(facts, comparison, directory=stack.directory)
     report.logs(stack.directory)
     report.verdict(stack.directory, facts, checks)
     return exit_codes.OK if all(check.holds for check in checks) else exit_codes.FAILED

@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -126,7 +125,9 @@ class DemoReport:
         with Progress(*columns, console=console) as bar:
             yield StageProgress(self._screen, bar, total)
 
-    def results(self, facts: Facts, comparison: ComparisonReport, *, page: Path) -> None:
+    def results(
+        self, facts: Facts, comparison: ComparisonReport, *, directory: DataDirectory
+    ) -> None:
         self.begin("Results")
         columns = ("revision", "arm", "version", "requests", "p50 ms", "p99 ms")
         self._screen.table(columns, _call_rows(facts.calls))
@@ -143,11 +144,12 @@ class DemoReport:
         pair = comparison.pair
         title = f"shadow @{pair.shadow} against champion @{pair.champion}"
         self._screen.facts(_comparison_facts(comparison), title=title)
+        page = directory.root / "comparison.html"
         page.write_text(page_of(comparison), encoding="utf-8")
         self._screen.say(f"with figures: {page}")
         self._screen.say(
             f"again: understudy compare --model {MODEL} --shadow {pair.shadow} "
-            f"--champion {pair.champion} --log-dir {page.parent / 'logs'}"
+            f"--champion {pair.champion} --log-dir {directory.logs}"
         )
 
     def logs(self, directory: DataDirectory) -> None:
