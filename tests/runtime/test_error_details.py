@@ -28,7 +28,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
 MOST_TRAILER_BYTES = 8 * 1024  # grpc-java's default, and the limit from which grpc-core may refuse
 ENTRY_BYTES = 32  # that HTTP/2 counts for each header
 PLAIN = [byte for byte in range(0x20, 0x7F) if chr(byte) != "%"]  # the others are sent as %XX
-texts = st.builds(lambda character, count: character * count, st.characters(), st.integers(0, 600))
+any_character = st.characters(exclude_categories=())  # lone surrogates too
+texts = st.builds(lambda character, count: character * count, any_character, st.integers(0, 600))
 
 
 class EndedCall(grpc.RpcError):
@@ -137,6 +138,21 @@ def test_details_of_another_server_leave_the_text() -> None:
     call.trailers = ((DETAILS_KEY, b"\x0a\x05abc"),)
 
     assert str(error_of_call(call, dependency="router")) == "a: read 1; accepted: 2"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFoundError("file", "caf\udce9.onnx"),
+        UnavailableError("file", "caf\udce9.onnx"),
+        InvalidInputError([Fault("caf\udce9", "caf\udce9", "caf\udce9")]),
+    ],
+)
+def test_a_name_that_is_not_utf_8_reaches_the_caller_escaped(error: Exception) -> None:
+    call = EndedCall(error)
+
+    assert "caf\\udce9" in call.details()
+    assert call.code() is not grpc.StatusCode.INTERNAL
 
 
 def test_the_page_lists_every_reason_and_no_other() -> None:

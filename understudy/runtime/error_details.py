@@ -33,11 +33,16 @@ def reason_of(error: BaseException) -> str:
     return failure_kind_of(error).value.upper()
 
 
+def encodable(text: str) -> str:
+    """Return `text` with lone surrogates escaped, which names of files may hold and UTF-8 may not."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def text_within_bounds(text: str) -> str:
-    """Return `text`, cut where the trailers of a call would become too large."""
-    left = _MOST_TEXT_BYTES
+    """Return `text` as it can be sent, cut where the trailers of a call would become too large."""
+    text, left = encodable(text), _MOST_TEXT_BYTES
     for at, character in enumerate(text):
-        left -= sum(1 if byte in _PLAIN else 3 for byte in character.encode("utf-8", "replace"))
+        left -= sum(1 if byte in _PLAIN else 3 for byte in character.encode())
         if left < 0:
             return text[:at] + _CUT
     return text
@@ -51,9 +56,8 @@ def status_bytes(
     `retry_after_ms` is 0 if the call should not be repeated. A defect has no facts.
     """
     message = status_pb2.Status(code=status.value[0], message=text)
-    info = error_details_pb2.ErrorInfo(
-        reason=reason_of(error), domain=DOMAIN, metadata=facts_of(error)
-    )
+    facts = {name: encodable(fact) for name, fact in facts_of(error).items()}
+    info = error_details_pb2.ErrorInfo(reason=reason_of(error), domain=DOMAIN, metadata=facts)
     _add(message, info)
     if retry_after_ms:
         retry = error_details_pb2.RetryInfo()
@@ -74,11 +78,12 @@ def violations_of(error: BaseException) -> list[tuple[str, str]]:
     left = _MOST_VIOLATION_BYTES
     for fault in error.faults if isinstance(error, InvalidInputError) else ():
         cut = fault.cut()
-        description = f"{_READ}{cut.read}{_ACCEPTED}{cut.accepted}"
-        left -= len(cut.field.encode()) + len(description.encode()) + _FRAME_BYTES
+        field = encodable(cut.field)
+        description = encodable(f"{_READ}{cut.read}{_ACCEPTED}{cut.accepted}")
+        left -= len(field.encode()) + len(description.encode()) + _FRAME_BYTES
         if left < 0:
             break
-        found.append((cut.field, description))
+        found.append((field, description))
     return found
 
 
