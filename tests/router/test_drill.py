@@ -79,6 +79,7 @@ async def test_a_drill_acts_in_every_worker_and_is_in_the_audit_log(tmp_path: Pa
     assert "the drill was not started" in unrecorded.stderr
 
 
+@pytest.mark.long
 async def test_drills_of_l1_and_l2_answer_from_their_level(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         registry = deployed.stack.addresses.registry

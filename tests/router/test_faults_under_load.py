@@ -25,7 +25,7 @@ from tests.router.samples import MODEL, deployment
 from tests.stack.waiting import until
 from understudy.domain.deployments import Challenger, DegradationLevel, Fallback
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow]
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 FULL, FEATURES, CONSTANT = (
     DegradationLevel.FULL,
     DegradationLevel.FEATURES,

@@ -44,6 +44,7 @@ def open_to_others(root: Path) -> set[str]:
     return {f"{stat.filemode(mode)} {path}" for path, mode in modes.items() if mode & 0o077}
 
 
+@pytest.mark.long
 async def test_the_demo_runs_completely_and_every_check_holds(
     tmp_path: Path, unused_address: Callable[[], str]
 ) -> None:

@@ -63,6 +63,7 @@ async def test_a_champions_scorer_killed_under_load_is_restarted(tmp_path: Path)
     assert back.address == killed.address
 
 
+@pytest.mark.long
 async def test_calls_continue_without_a_registry_and_after_a_restart_of_the_router(
     tmp_path: Path,
 ) -> None:

@@ -22,7 +22,7 @@ from understudy.domain.changes import Promote, Rollback, SetCanary
 from understudy.domain.deployments import DegradationLevel
 from understudy.registry.v1 import registry_pb2 as pb
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow]
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 MODEL = "cancer"
 CALLS = 150
 
