@@ -1,6 +1,6 @@
 """Assembly of packed records into a model's tensors, a batch at a time, by a compiled plan."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,9 +10,7 @@ import numpy.typing as npt
 from understudy.domain.errors import Fault
 from understudy.domain.features import (
     Feature,
-    FeatureDtype,
     FeatureRef,
-    FeatureScalar,
     FeatureStatus,
     FeatureView,
 )
@@ -41,14 +39,12 @@ from understudy.features.decisions.tensor_columns import (
     values_when_absent,
 )
 from understudy.features.serving.computed import ComputedFeature, compile_computed, compute
+from understudy.features.serving.request_values import RequestColumns, RequestFeatures
 from understudy.features.serving.tensor_reader import TensorReader
 
 Tensor = npt.NDArray[np.generic]
 Statuses = npt.NDArray[np.uint8]
-RequestFeatures = Mapping[str, FeatureScalar]
 LastKnownRows = Sequence[npt.NDArray[np.bool_] | None]
-
-_NOTHING: RequestFeatures = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +91,9 @@ class AssemblyPlan:
         self._rules = [view_statuses(view, columns) for view in views]
         self._defaults = [values_when_absent(tensor, self._features) for tensor in tensors]
         self._place_of = places_by_name(refs)
+        self._requested = RequestColumns(
+            self._place_of, self._features, self._targets, self._defaults
+        )
         self._computed = computed
         self._shapes = [(len(tensor.places), ARRAY_DTYPES[tensor.datatype]) for tensor in tensors]
         self._has_flat_tensors = any(tensor.is_flat for tensor in tensors)
@@ -146,7 +145,7 @@ class AssemblyPlan:
             inputs = self._computed.read(records, request_features, now_s, last_known, rows)
             self._compute(self._computed, inputs, tensors, statuses, now_s)
         if request_features is not None:
-            statuses = self._override(tensors, statuses, request_features)
+            statuses = self._requested.override(tensors, statuses, request_features)
         if statuses is not None and not statuses.any():
             statuses = None
         if self._has_flat_tensors:
@@ -221,42 +220,6 @@ class AssemblyPlan:
             tensors[target.tensor][there, target.column] = values[there]
             statuses[there, feature.place] = FeatureStatus.PRESENT
 
-    def _override(
-        self,
-        tensors: Sequence[Tensor],
-        statuses: Statuses | None,
-        request_features: Sequence[RequestFeatures | None],
-    ) -> Statuses | None:
-        given: dict[str, tuple[list[int], list[FeatureScalar | bytes]]] = {}
-        for row, features in enumerate(request_features):
-            for name, value in (features or _NOTHING).items():
-                rows, values = given.setdefault(name, ([], []))
-                rows.append(row)
-                values.append(value.encode() if isinstance(value, str) else value)
-        for name, (rows, values) in given.items():
-            place = self._place_of.get(name)
-            if place is None:
-                continue
-            if statuses is None:
-                statuses = np.zeros((len(request_features), self.width), dtype=np.uint8)
-            target = self._targets[place]
-            with np.errstate(over="ignore"):
-                tensors[target.tensor][rows, target.column] = values
-                lost = np.array(rows)[_beyond_float32(values, self._features[place])]
-            statuses[rows, place] = FeatureStatus.FROM_REQUEST
-            if lost.size:
-                self._drop(tensors, statuses, lost, place)
-        return statuses
-
-    def _drop(
-        self, tensors: Sequence[Tensor], statuses: Statuses, rows: npt.NDArray[np.intp], place: int
-    ) -> None:
-        """Treat the values of these rows as missing."""
-        target = self._targets[place]
-        tensors[target.tensor][rows, target.column] = self._defaults[target.tensor][target.column]
-        has_default = self._features[place].default is not None
-        statuses[rows, place] = FeatureStatus.DEFAULTED if has_default else FeatureStatus.MISSING
-
     def _request_faults(self, features: RequestFeatures) -> Iterator[Fault]:
         for name, value in features.items():
             feature = self._request_feature(name)
@@ -304,15 +267,6 @@ def compile_plan(
     return AssemblyPlan(
         all_read, columns, tensors, computed=ComputedColumns(computed, plan, places)
     )
-
-
-def _beyond_float32(
-    values: Sequence[FeatureScalar | bytes], feature: Feature
-) -> npt.NDArray[np.bool_]:
-    """Mark values of a float32 feature that it cannot hold: the contract may have it as float64."""
-    if feature.dtype is not FeatureDtype.FLOAT32:
-        return np.zeros(len(values), dtype=np.bool_)
-    return np.isinf(np.array(values, dtype=np.float64).astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
