@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from router.batches.fetch_features import STORE_UNAVAILABLE
+from tests.features import poison
 from tests.features.aerospike_node import AerospikeNode, Faults, running_node
 from tests.router.samples import MODEL, UTC_S, VIEW, deployment, spec
 from tests.router.world import World, open_world
@@ -298,3 +299,26 @@ async def test_one_odd_record_costs_only_its_own_values(
     assert odd_one.degradation.level == level
     assert [answer.score for answer in others] == [pytest.approx(30.001)] * (len(USERS) - 1)
     assert {answer.degradation.level for answer in others} == {FULL}
+
+
+async def test_a_record_that_cannot_be_decoded_costs_its_own_entity_one_level_until_it_is_mended(
+    node: AerospikeNode,
+) -> None:
+    # No fallback is declared, so a call that the record failed would have an error.
+    view = FeatureView("others", 1, "user", VIEW.features, layout=BinsLayout("others"))
+    whole = {"amount": 3.0, "count": 1.0}
+    put_bins(node, whole)
+    a_list_that_ends_early = (20, b"\x93\x01")
+    poison.put_bins(
+        node.port, node.namespace, "others", USERS[0], {"amount": a_list_that_ends_early}
+    )
+    async with router_over(node, view=view, trip_s=PATIENT_S) as router:
+        for _ in range(5):
+            odd_one, *others = await router.scores()
+            assert odd_one.degradation.level == FEATURES
+            assert {answer.degradation.level for answer in others} == {FULL}
+
+        put_bins(node, whole, users=USERS[:1])
+
+        assert await router.levels() == {FULL}
+        assert router.world.counters.failures.total() == 0
