@@ -1,7 +1,7 @@
 """From logged rows to a report: which rows are compared, each once, and which are left out."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from understudy.domain.errors import (
     NotFoundError,
     UnavailableError,
 )
+from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.logs.batches import LogBatch
 from understudy.logs.books import read_books
 from understudy.logs.reader import open_logs
@@ -314,3 +315,18 @@ def test_the_ledger_counts_each_shadow_and_rows_without_an_answer(write: Write) 
     assert (eleven.shadow, eleven.error, eleven.unanswered) == (11, 2, 2)
     assert nine.ledger.sent == 4
     assert nine.ledger.balances()
+
+
+def test_units_under_two_keys_of_ids_are_counted_with_a_warning(tmp_path: Path) -> None:
+    rules = (LoggedIds(IdForm.KEYED, b"1" * 16), LoggedIds(IdForm.KEYED, b"2" * 16))
+    for day, ids in enumerate(rules):
+        with LogWriter(tmp_path, ids=ids) as writer:
+            assert writer.offer(shadow_batch((0.1, 0.2), at_us=AT_US + day * DAY_US, first=2 * day))
+    since = datetime.fromtimestamp(AT_US / 1e6 + 43_200, UTC).replace(tzinfo=None)
+
+    both = compare(tmp_path, Question("fraud"))
+    later = compare(tmp_path, Question("fraud", since=since))
+
+    (warning,) = [each for each in both.coverage.warnings if "forms" in each]
+    assert all(f"keyed under key {each.key_id}" in warning for each in rules)
+    assert not [each for each in later.coverage.warnings if "forms" in each]

@@ -14,6 +14,7 @@ from understudy.comparison.evidence.rows import (
     VersionPair,
     WorstPair,
 )
+from understudy.comparison.evidence.unit_forms import unit_forms
 from understudy.comparison.plan import Plan
 from understudy.comparison.sections.coverage import Coverage, coverage_of
 from understudy.comparison.sections.curves import Curves, curves_of
@@ -60,8 +61,9 @@ def compare(log_dir: Path, question: Question, plan: Plan | None = None) -> Comp
     with open_logs(log_dir) as reader:
         pair = require_pair(version_pairs(reader, question), question)
         evidence = read_evidence(reader, question, pair)
+        forms = unit_forms(log_dir, question, pair)
     rows = evidence.rows
-    coverage = coverage_of(evidence.sent, least_kept=plan.least_kept)
+    coverage = coverage_of(evidence.sent, least_kept=plan.least_kept, unit_forms=forms)
     scores = compare_scores(rows, confidence=plan.confidence)
     flips = None if scores is None else _flips(rows, plan)
     quality = compare_quality(rows, plan)

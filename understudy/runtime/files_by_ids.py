@@ -57,6 +57,16 @@ def files_by_ids(paths: Sequence[Path], ids: LoggedIds) -> FilesByIds:
     return FilesByIds(sorted(searchable), len(unstated), others)
 
 
+def forms_in(paths: Sequence[Path]) -> tuple[StatedIds, ...]:
+    """Return the forms and keys of ids that files state, each once.
+
+    Raises:
+        InvalidInputError: a file is no Parquet file.
+    """
+    stated = {each for path in paths if (each := _ids_stated_by(path)) is not None}
+    return tuple(sorted(stated))
+
+
 def _by_ids(found: tuple[StatedIds | None, list[Path]]) -> str:
     return str(found[0])
 

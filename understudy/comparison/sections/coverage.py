@@ -1,10 +1,12 @@
 """Coverage: which rows were compared, and whether the others allow a conclusion."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from understudy.comparison.evidence.rows import SentRows
+from understudy.domain.logged_ids import StatedIds
 from understudy.statistics.loss import LossDependence, loss_dependence
 from understudy.statistics.units import FEW_EFFECTIVE_UNITS, effective_units, units_of
 
@@ -26,12 +28,15 @@ class Coverage:
     warnings: tuple[str, ...]
 
 
-def coverage_of(sent: SentRows, *, least_kept: float) -> Coverage:
+def coverage_of(
+    sent: SentRows, *, least_kept: float, unit_forms: Sequence[StatedIds] = ()
+) -> Coverage:
     """Count the rows sent to the shadow, and judge whether those kept stand for all.
 
     Args:
         sent: of the pair.
         least_kept: share of the sent rows, in [0, 1].
+        unit_forms: the forms and keys of the unit keys in the files of the rows.
     """
     lost = int(np.count_nonzero(sent.is_lost))
     total = sent.is_lost.size
@@ -56,6 +61,13 @@ def coverage_of(sent: SentRows, *, least_kept: float) -> Coverage:
     if 0 < effective < FEW_EFFECTIVE_UNITS:
         warnings.append(
             f"a few units have most of the rows: they are worth {effective:.1f} equal units"
+        )
+    if len(unit_forms) > 1:
+        # The digests of one unit under two keys are equal to those of two units.
+        warnings.append(
+            f"unit keys are written in {len(unit_forms)} forms ({'; '.join(map(str, unit_forms))}): "
+            "a unit counts once for each, so intervals may be too narrow; "
+            "--since the last change of the log key avoids it"
         )
     return Coverage(
         sent=total,
