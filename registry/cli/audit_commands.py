@@ -156,9 +156,10 @@ def _heads_of(head: Path | None, trusted_key: Path | None) -> "list[AuditHead]":
     from registry.decisions.audit_head import head_from_document  # noqa: PLC0415 - others start faster
 
     trusted = TrustedKeys.read(_text_of(trusted_key, "--trusted-key"), "--trusted-key")
-    envelopes = [
-        envelope_from_json(line, "--head") for line in _text_of(head, "--head").splitlines()
-    ]
+    lines = _text_of(head, "--head").splitlines()
+    if not lines:  # it would prove nothing, and be reported as a verification
+        raise InvalidInputError.of("--head", read=f"no line in {head}", accepted="a head a line")
+    envelopes = [envelope_from_json(line, "--head") for line in lines]
     return [
         head_from_document(trusted.payload_of(each, AUDIT_HEAD_TYPE).decode()) for each in envelopes
     ]

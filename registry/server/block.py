@@ -3,9 +3,8 @@
 from registry.block_version import BlockRequest, BlockSet
 from registry.server.callers import checked_reason
 from registry.server.live_state import LiveState
+from registry.server.wire import ref_of
 from understudy.control.wire import deployment_to_wire
-from understudy.domain.errors import InvalidInputError
-from understudy.domain.versions import VersionRef, checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 
 
@@ -15,9 +14,7 @@ def block_from_wire(message: pb.SetBlockRequest, actor: str, live: LiveState) ->
     Raises:
         InvalidInputError: the version or the reason is invalid.
     """
-    ref = VersionRef(checked_model_name(message.ref.model, "ref.model"), message.ref.number)
-    if ref.number < 1:
-        raise InvalidInputError.of("ref.number", read=ref.number, accepted="a number from 1")
+    ref = ref_of(message.ref, "ref")
     deployed = live.deployments(ref.model)
     return BlockRequest(
         ref=ref,

@@ -7,7 +7,10 @@ from sqlalchemy import Connection
 
 from registry.server.wire import (
     audit_to_wire,
+    model_faults,
     model_of,
+    number_faults,
+    ref_faults,
     revision_to_wire,
     stored_version_to_wire,
 )
@@ -18,8 +21,7 @@ from understudy.control.wire_values import (
     time_faults,
     value_or_none,
 )
-from understudy.domain.errors import Fault, InvalidInputError, NotFoundError, raise_any
-from understudy.domain.versions import GREATEST_VERSION, checked_model_name
+from understudy.domain.errors import Fault, NotFoundError, raise_any
 from understudy.registry.v1 import registry_pb2 as pb
 
 _MOST_VERSIONS = 100  # of up to 74 kB each
@@ -56,7 +58,7 @@ def revisions_page(
     """Return a page of a model's revisions, oldest first.
 
     Raises:
-        InvalidInputError: the limit, `before` or `until` is out of range.
+        InvalidInputError: the model's name, the limit, `before` or `until` is invalid.
         NotFoundError: the model was never deployed.
     """
     raise_any(_faults_of(request, _MOST_ROWS))
@@ -101,25 +103,14 @@ def _limit_of(request: ListRequest, most: int) -> int:
 
 
 def _faults_of(request: ListRequest, most: int) -> Iterator[Fault]:
-    """Yield the faults of the page: limit, place and time, as far as the request has them."""
-    yield from _number_faults(value_or_none(request, "limit"), "limit", most)
+    """Yield the faults of the page: model, limit, place and time, as far as the request has them."""
+    if isinstance(request, pb.ListRevisionsRequest) or request.HasField("model"):
+        yield from model_faults(request.model, "model")
+    yield from number_faults(value_or_none(request, "limit"), "limit", most)
     if isinstance(request, pb.ListVersionsRequest):
         if request.HasField("after"):
-            yield from _ref_faults(request.after, "after")
+            yield from ref_faults(request.after, "after")
         return
-    yield from _number_faults(value_or_none(request, "before"), "before", GREATEST_NUMBER)
+    yield from number_faults(value_or_none(request, "before"), "before", GREATEST_NUMBER)
     if isinstance(request, pb.ListRevisionsRequest) and request.HasField("until"):
         yield from time_faults(request.until, "until")
-
-
-def _number_faults(number: int | None, field: str, greatest: int) -> Iterator[Fault]:
-    if number is not None and not 1 <= number <= greatest:
-        yield Fault(field, str(number), f"1 to {greatest}")
-
-
-def _ref_faults(ref: pb.VersionRef, field: str) -> Iterator[Fault]:
-    try:
-        checked_model_name(ref.model, f"{field}.model")
-    except InvalidInputError as error:
-        yield from error.faults
-    yield from _number_faults(ref.number, f"{field}.number", GREATEST_VERSION)

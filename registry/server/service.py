@@ -47,7 +47,10 @@ from registry.server.submissions import Submissions
 from registry.server.watch_messages import WatchMessages
 from registry.server.wire import (
     drill_from_wire,
+    model_faults,
     model_of,
+    number_faults,
+    ref_of,
     report_to_wire,
     stored_version_to_wire,
 )
@@ -55,9 +58,9 @@ from registry.store import revisions, versions
 from registry.store.database import reading
 from registry.verify_registry import verify_database
 from understudy.control.wire import deployment_to_wire
-from understudy.control.wire_values import ref_from_wire, value_or_none
+from understudy.control.wire_values import GREATEST_NUMBER, value_or_none
 from understudy.domain.changes import Ended
-from understudy.domain.errors import NotFoundError
+from understudy.domain.errors import NotFoundError, raise_any
 from understudy.domain.versions import checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
@@ -122,7 +125,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     async def GetVersion(  # noqa: N802
         self, request: pb.GetVersionRequest, context: Context
     ) -> pb.GetVersionResponse:
-        ref = ref_from_wire(request.ref)
+        ref = ref_of(request.ref, "ref")
         found = await self._read(lambda c: versions.get_version(c, ref))
         return pb.GetVersionResponse(version=stored_version_to_wire(found, with_record=True))
 
@@ -151,7 +154,14 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     async def GetDeployment(  # noqa: N802
         self, request: pb.GetDeploymentRequest, context: Context
     ) -> pb.GetDeploymentResponse:
-        model, number = request.model, value_or_none(request, "revision")
+        number = value_or_none(request, "revision")
+        raise_any(
+            [
+                *model_faults(request.model, "model"),
+                *number_faults(number, "revision", GREATEST_NUMBER),
+            ]
+        )
+        model = request.model
         if number is None:
             current = self._live.deployments(model)
             if not current:
@@ -185,7 +195,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     async def VerifyRegistry(  # noqa: N802
         self, request: pb.VerifyRegistryRequest, context: Context
     ) -> pb.VerifyRegistryResponse:
-        ref = ref_from_wire(request.ref) if request.HasField("ref") else None
+        ref = ref_of(request.ref, "ref") if request.HasField("ref") else None
         return await self._parts.proofs.verify(ref, peer_of(context))
 
     async def ExportAudit(  # noqa: N802

@@ -1,5 +1,7 @@
 """Translation of the registry's own messages to its values and back; see `understudy.control.wire`."""
 
+from collections.abc import Iterator
+
 from registry.decisions.audit_chain import RecordedRow
 from registry.record_drill import Drill
 from registry.register_version import Registration
@@ -9,11 +11,16 @@ from registry.store.versions import StoredVersion
 from understudy.artifact.paths import checked_path
 from understudy.control.wire import deployment_to_wire, file_from_wire, version_to_wire
 from understudy.control.wire_enums import ACTIONS, LEVEL_OF
-from understudy.control.wire_values import timestamp
+from understudy.control.wire_values import ref_from_wire, timestamp
 from understudy.domain.deployments import DegradationLevel
-from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.errors import Fault, InvalidInputError, raise_any
 from understudy.domain.features import FeatureView, view_from_canonical_json
-from understudy.domain.versions import ScoreOutput, checked_model_name
+from understudy.domain.versions import (
+    GREATEST_VERSION,
+    ScoreOutput,
+    VersionRef,
+    checked_model_name,
+)
 from understudy.gate.gate import GateReport
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -100,6 +107,35 @@ def audit_to_wire(recorded: RecordedRow) -> pb.AuditEntry:
         digest=recorded.digest,
         previous_digest=row.previous_digest,
     )
+
+
+def ref_of(message: pb.VersionRef, field: str) -> VersionRef:
+    """Return the version that a request names.
+
+    Raises:
+        InvalidInputError: the model's name or the number is invalid; with both faults.
+    """
+    raise_any(ref_faults(message, field))
+    return ref_from_wire(message)
+
+
+def ref_faults(message: pb.VersionRef, field: str) -> Iterator[Fault]:
+    """Yield the faults of a request's version: a name or a number that no version can have."""
+    yield from model_faults(message.model, f"{field}.model")
+    yield from number_faults(message.number, f"{field}.number", GREATEST_VERSION)
+
+
+def model_faults(name: str, field: str) -> Iterator[Fault]:
+    try:
+        checked_model_name(name, field)
+    except InvalidInputError as error:
+        yield from error.faults
+
+
+def number_faults(number: int | None, field: str, greatest: int) -> Iterator[Fault]:
+    """Yield the fault of a number that is set and not between 1 and `greatest`."""
+    if number is not None and not 1 <= number <= greatest:
+        yield Fault(field, str(number), f"1 to {greatest}")
 
 
 def model_of(

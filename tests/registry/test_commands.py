@@ -255,6 +255,17 @@ def test_a_head_without_a_key_is_refused(registry: str, tmp_path: Path) -> None:
     assert "--trusted-key" in refused.stderr
 
 
+def test_a_file_without_a_head_proves_nothing(tmp_path: Path) -> None:
+    key, empty = tmp_path / "key", tmp_path / "heads"
+    command("audit", "new-key", str(key))
+    empty.touch()
+
+    refused = command("audit", "verify", "--head", str(empty), "--trusted-key", f"{key}.pub")
+
+    assert refused.exit_code == USAGE
+    assert "--head: read 'no line" in refused.stderr
+
+
 def test_a_restore_reports_its_lineage_and_number(registry: str) -> None:
     command("deploy", "fraud@1", *REASON)
     lineage = json_of("status")["lineage"]

@@ -10,7 +10,9 @@ from registry.store import audit_log, revisions
 from registry.store.database import open_database, reading
 from tests.registry.commands import REASON, command, json_of
 from tests.registry.operator import Operator, failure_of
+from tests.registry.samples import ACTOR
 from tests.registry.test_cost_of_a_change import add_history, counted, deployed
+from understudy.control.identity import ACTOR_KEY
 from understudy.domain.changes import DeployChampion, SetThreshold
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.versions import VersionRef
@@ -56,22 +58,25 @@ async def test_pages_of_versions_make_up_the_whole(deployer: Operator) -> None:
     assert not none.versions
 
 
+AS_ACTOR = ((ACTOR_KEY, ACTOR),)
+BAD_NAMES = ["", "\0", "Fraud", "fraud@1", "n" * 64]
 # By field: the values that are accepted at the ends of its range, and some beyond them.
 RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "limit": ([1], [0, 1_001, 2**32 - 1]),
     "before": ([1, 2**63 - 1], [0, 2**63, 2**64 - 1]),
     "after.number": ([1, 2**32 - 1], [0]),
-    "after.model": (["fraud"], ["", "\0", "n" * 64]),
+    "after.model": (["fraud"], BAD_NAMES),
+    "model": (["fraud"], BAD_NAMES),
     "until.seconds": ([0, 253_402_300_799], [-(2**63), -1, 253_402_300_800, 2**63 - 1]),
     "until.nanos": ([0, 999_999_999], [-(2**31), -1, 1_000_000_000, 2**31 - 1]),
 }
 LISTS: dict[str, tuple[Any, list[str]]] = {
-    "ListVersions": (pb.ListVersionsRequest, ["limit", "after.number", "after.model"]),
+    "ListVersions": (pb.ListVersionsRequest, ["model", "limit", "after.number", "after.model"]),
     "ListRevisions": (
         pb.ListRevisionsRequest,
-        ["limit", "before", "until.seconds", "until.nanos"],
+        ["model", "limit", "before", "until.seconds", "until.nanos"],
     ),
-    "ListAudit": (pb.ListAuditRequest, ["limit", "before"]),
+    "ListAudit": (pb.ListAuditRequest, ["model", "limit", "before"]),
 }
 
 
@@ -115,7 +120,39 @@ def test_every_field_of_every_list_has_a_range() -> None:
     assert lists == set(LISTS)
     for request, fields in LISTS.values():
         named = {field.split(".")[0] for field in fields}
-        assert named | {"model", "unverified"} >= set(request.DESCRIPTOR.fields_by_name)
+        assert named | {"unverified"} >= set(request.DESCRIPTOR.fields_by_name)
+
+
+async def test_a_name_that_no_model_can_have_is_invalid_and_not_merely_unknown(
+    deployer: Operator,
+) -> None:
+    read: list[str] = []
+    for rpc in pb.DESCRIPTOR.services_by_name["RegistryService"].methods:
+        fields = rpc.input_type.fields_by_name
+        if rpc.client_streaming or not {"model", "ref"}.intersection(fields):
+            continue
+        for name in BAD_NAMES:
+            named = {"model": name} if "model" in fields else {"ref": {"model": name, "number": 0}}
+            more = {"reason": "a test"} if "reason" in fields else {}
+            change = {"undeploy": pb.Undeploy()} if "undeploy" in fields else {}
+            request = getattr(pb, rpc.input_type.name)(**named, **more, **change)
+            call = getattr(deployer.stub, rpc.name)(request, metadata=AS_ACTOR)
+            refused = await failure_of(call)
+            assert refused.code() is grpc.StatusCode.INVALID_ARGUMENT, (rpc.name, name)
+            assert "model: read" in str(refused.details()), (rpc.name, name)
+            assert ("ref" in fields) is ("ref.number: read 0" in str(refused.details()))
+        read.append(rpc.name)
+
+    assert {"GetVersion", "GetDeployment", "ListRevisions", "VerifyRegistry"} <= {*read}
+
+
+@pytest.mark.parametrize("revision", [0, 2**63, 2**64 - 1])
+async def test_a_revision_out_of_range_is_refused(deployer: Operator, revision: int) -> None:
+    request = pb.GetDeploymentRequest(model="fraud", revision=revision)
+    refused = await failure_of(deployer.stub.GetDeployment(request))
+
+    assert refused.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert f"revision: read {revision}" in str(refused.details())
 
 
 def _rpcs() -> list[str]:

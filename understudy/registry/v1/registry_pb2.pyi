@@ -1652,7 +1652,7 @@ class GetDeploymentRequest(_message.Message):
     model: _builtins.str
     """Name of the model."""
     revision: _builtins.int
-    """Number of the revision. Not set: the current one, with standby."""
+    """Number of the revision, 1 to 2^63 - 1. Not set: the current one, with standby."""
     def __init__(
         self,
         *,

@@ -181,7 +181,7 @@ class RegistryServiceServicer(object):
     def GetVersion(self, request, context):
         """Returns one version with its provenance record.
 
-        NOT_FOUND: it does not exist.
+        INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,8 +215,8 @@ class RegistryServiceServicer(object):
     def GetDeployment(self, request, context):
         """Returns a deployment's current revision, or an earlier one.
 
-        NOT_FOUND: the model is not deployed, or has no such revision, or the revision ended the
-        deployment.
+        INVALID_ARGUMENT: not a valid name of a model, or revision is out of range. NOT_FOUND: the model is
+        not deployed, or has no such revision, or the revision ended the deployment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -225,7 +225,8 @@ class RegistryServiceServicer(object):
     def ListRevisions(self, request, context):
         """Lists a page of a deployment's revisions, oldest first.
 
-        INVALID_ARGUMENT: limit, before or until is out of range. NOT_FOUND: the model was never deployed.
+        INVALID_ARGUMENT: not a valid name of a model, or limit, before or until is out of range.
+        NOT_FOUND: the model was never deployed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -69,7 +69,7 @@ class RegistryServiceStub:
     GetVersion: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetVersionRequest, _registry_pb2.GetVersionResponse]
     """Returns one version with its provenance record.
 
-    NOT_FOUND: it does not exist.
+    INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist.
     """
     FetchArtifactFile: _grpc.UnaryStreamMultiCallable[_registry_pb2.FetchArtifactFileRequest, _registry_pb2.FetchArtifactFileResponse]
     """Returns one file of an artifact, in pieces. The last piece is sent only if all bytes match the
@@ -91,13 +91,14 @@ class RegistryServiceStub:
     GetDeployment: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetDeploymentRequest, _registry_pb2.GetDeploymentResponse]
     """Returns a deployment's current revision, or an earlier one.
 
-    NOT_FOUND: the model is not deployed, or has no such revision, or the revision ended the
-    deployment.
+    INVALID_ARGUMENT: not a valid name of a model, or revision is out of range. NOT_FOUND: the model is
+    not deployed, or has no such revision, or the revision ended the deployment.
     """
     ListRevisions: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListRevisionsRequest, _registry_pb2.ListRevisionsResponse]
     """Lists a page of a deployment's revisions, oldest first.
 
-    INVALID_ARGUMENT: limit, before or until is out of range. NOT_FOUND: the model was never deployed.
+    INVALID_ARGUMENT: not a valid name of a model, or limit, before or until is out of range.
+    NOT_FOUND: the model was never deployed.
     """
     ListRollbackTargets: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListRollbackTargetsRequest, _registry_pb2.ListRollbackTargetsResponse]
     """Lists the revisions to which a rollback can return, latest first, each content once, and the
@@ -208,7 +209,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     GetVersion: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetVersionRequest, _registry_pb2.GetVersionResponse]  # type: ignore[assignment]
     """Returns one version with its provenance record.
 
-    NOT_FOUND: it does not exist.
+    INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist.
     """
     FetchArtifactFile: _aio.UnaryStreamMultiCallable[_registry_pb2.FetchArtifactFileRequest, _registry_pb2.FetchArtifactFileResponse]  # type: ignore[assignment]
     """Returns one file of an artifact, in pieces. The last piece is sent only if all bytes match the
@@ -230,13 +231,14 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     GetDeployment: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetDeploymentRequest, _registry_pb2.GetDeploymentResponse]  # type: ignore[assignment]
     """Returns a deployment's current revision, or an earlier one.
 
-    NOT_FOUND: the model is not deployed, or has no such revision, or the revision ended the
-    deployment.
+    INVALID_ARGUMENT: not a valid name of a model, or revision is out of range. NOT_FOUND: the model is
+    not deployed, or has no such revision, or the revision ended the deployment.
     """
     ListRevisions: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRevisionsRequest, _registry_pb2.ListRevisionsResponse]  # type: ignore[assignment]
     """Lists a page of a deployment's revisions, oldest first.
 
-    INVALID_ARGUMENT: limit, before or until is out of range. NOT_FOUND: the model was never deployed.
+    INVALID_ARGUMENT: not a valid name of a model, or limit, before or until is out of range.
+    NOT_FOUND: the model was never deployed.
     """
     ListRollbackTargets: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRollbackTargetsRequest, _registry_pb2.ListRollbackTargetsResponse]  # type: ignore[assignment]
     """Lists the revisions to which a rollback can return, latest first, each content once, and the
@@ -368,7 +370,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_pb2.GetVersionResponse, _abc.Awaitable[_registry_pb2.GetVersionResponse]]:
         """Returns one version with its provenance record.
 
-        NOT_FOUND: it does not exist.
+        INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist.
         """
 
     @_abc_1.abstractmethod
@@ -408,8 +410,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_pb2.GetDeploymentResponse, _abc.Awaitable[_registry_pb2.GetDeploymentResponse]]:
         """Returns a deployment's current revision, or an earlier one.
 
-        NOT_FOUND: the model is not deployed, or has no such revision, or the revision ended the
-        deployment.
+        INVALID_ARGUMENT: not a valid name of a model, or revision is out of range. NOT_FOUND: the model is
+        not deployed, or has no such revision, or the revision ended the deployment.
         """
 
     @_abc_1.abstractmethod
@@ -420,7 +422,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_pb2.ListRevisionsResponse, _abc.Awaitable[_registry_pb2.ListRevisionsResponse]]:
         """Lists a page of a deployment's revisions, oldest first.
 
-        INVALID_ARGUMENT: limit, before or until is out of range. NOT_FOUND: the model was never deployed.
+        INVALID_ARGUMENT: not a valid name of a model, or limit, before or until is out of range.
+        NOT_FOUND: the model was never deployed.
         """
 
     @_abc_1.abstractmethod
