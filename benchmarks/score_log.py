@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.rows import Effort, Row, Scenario
+from router.decisions.assignment import ArmWeight
+from understudy.domain.deployments import Arm
 from understudy.logs.batches import NO_DECISION, ScoreBatchLog
 from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.writer import LogWriter, WriterLimits
@@ -22,6 +24,7 @@ WIDTH = 200
 ROWS_PER_S = 5_000
 GOAL_CPU_US = 20.0  # a tenth of a core at this rate
 _TICK_S = 0.002
+_SPLIT = (ArmWeight(Arm.CHAMPION, 7, 10_000),)
 _BATCH_ROWS = (1, 6, 32)
 _PREPARED = 1_000  # batches, offered repeatedly
 
@@ -120,6 +123,8 @@ def _batches(rows: int, names: tuple[str, ...]) -> list[ScoreBatchLog]:
                 total_us=random.integers(500, 5_000, rows, np.uint32),
                 fetch_us=int(random.integers(20, 80)),
                 infer_us=int(random.integers(200, 900)),
+                split=_SPLIT,
+                seats=np.zeros(rows, np.uint16),
                 features=features,
                 feature_names=names,
             )

@@ -130,10 +130,12 @@ class Delivery:
         total_us = _microseconds(total_s)
         request_ids = [call.request_id for call in calls]
         unit_keys = [call.unit_key for call in calls]
+        seats = np.array([call.seat for call in calls], dtype=np.uint16)
         candidate_ids = None
         if any(call.candidates is not None for call in calls):  # otherwise a call is a row
             row_counts = [call.rows for call in calls]
             queue_us, total_us = np.repeat(queue_us, row_counts), np.repeat(total_us, row_counts)
+            seats = np.repeat(seats, row_counts)
             request_ids, unit_keys = per_row(request_ids, calls), per_row(unit_keys, calls)
             candidate_ids = candidate_ids_of(calls)
         return ScoreBatchLog(
@@ -151,6 +153,8 @@ class Delivery:
             total_us=total_us,
             fetch_us=answered.timing.fetch_us,
             infer_us=answered.timing.infer_us,
+            split=calls[0].live.seats,
+            seats=seats,
             rules=_rules(answered, deployment),
             candidate_ids=candidate_ids,
             features=answered.matrix,

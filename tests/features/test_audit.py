@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.features.builders import NOW_S, a_view, floats
+from tests.logs.builders import CHAMPION_ONLY
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import (
     Feature,
@@ -312,6 +313,8 @@ def _answered(
         total_us=np.zeros(rows, dtype=np.uint32),
         fetch_us=1,
         infer_us=1,
+        split=CHAMPION_ONLY,
+        seats=np.zeros(rows, dtype=np.uint16),
         features=np.array(vectors, dtype=np.float32),
         feature_names=tuple(str(ref) for ref in REFS),
         statuses=None if statuses is None else np.array(statuses, dtype=np.uint8),

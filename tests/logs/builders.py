@@ -1,6 +1,7 @@
 """Batches with valid defaults; a test states only what matters to it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Event
 from time import monotonic
 from typing import Any
@@ -12,6 +13,18 @@ from understudy.logs.batches import OutcomeBatchLog, ScoreBatchLog, ShadowBatchL
 AT_US = 1_795_000_000_000_000  # 2026-11-18T11:06:40Z
 DATE = "2026-11-18"
 DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Share:
+    """An arm of a split."""
+
+    arm: str
+    version: int
+    weight_bp: int
+
+
+CHAMPION_ONLY = (Share("champion", 7, 10_000),)
 
 
 def score_batch(rows: int = 3, *, width: int = 2, first: int = 0, **given: Any) -> ScoreBatchLog:
@@ -31,6 +44,8 @@ def score_batch(rows: int = 3, *, width: int = 2, first: int = 0, **given: Any) 
         "total_us": (numbers + 500).astype(np.uint32),
         "fetch_us": 40,
         "infer_us": 300,
+        "split": CHAMPION_ONLY,
+        "seats": np.zeros(rows, np.uint16),
     }
     if width:
         matrix = numbers[:, None] + np.arange(width) / 10

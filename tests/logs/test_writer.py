@@ -13,6 +13,7 @@ from tests.logs.builders import (
     AT_US,
     DATE,
     DAY_US,
+    Share,
     outcome_batch,
     score_batch,
     shadow_batch,
@@ -55,12 +56,16 @@ def test_every_value_of_a_score_batch_is_read_back(tmp_path: Path) -> None:
         rules=["", "too_much", ""],
         candidate_ids=["a", "b", "c"],
         statuses=np.array([[0, 3], [1, 0], [2, 2]], np.uint8),
+        split=(Share("champion", 7, 9_000), Share("challenger", 8, 1_000)),
+        seats=np.array([0, 1, 0], np.uint16),
     )
 
     written(tmp_path, batch, ids=LoggedIds(IdForm.PLAIN))
 
     with open_logs(tmp_path) as reader:
         rows = reader.rows("SELECT * FROM score ORDER BY request_id")
+    assigned = [(row["assigned_arm"], row["assigned_version"], row["assigned_bp"]) for row in rows]
+    assert assigned == [("champion", 7, 9_000), ("challenger", 8, 1_000), ("champion", 7, 9_000)]
     assert [row["request_id"] for row in rows] == ["r0", "r1", "r2"]
     assert [row["candidate_id"] for row in rows] == ["a", "b", "c"]
     assert [row["unit_key"] for row in rows] == ["u0", "u1", "u2"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.router.samples import deployment, ready_processes, spec
-from tests.router.world import open_world
+from tests.router.world import open_world, two_arms
 from understudy.domain.acting import WithheldReason
 from understudy.domain.deployments import Challenger, Fallback, Shadow
 from understudy.domain.features import FeatureRef
@@ -40,6 +40,24 @@ async def test_a_version_that_cannot_be_assembled_takes_no_other_along(odd_numbe
     assert told == {(number, WithheldReason.UNSERVABLE) for number in declared}
     assert all("user@1:absent" in str(part) for part in effective.withheld)
     assert answer.served_by.version in {1, 2, 5}
+
+
+async def test_a_row_is_logged_with_its_assigned_arm_although_the_challenger_is_withheld() -> None:
+    async with open_world() as world:
+        await two_arms(world)
+        await world.deploy(
+            deployment(challengers=(Challenger(2, 4_000),), revision=2),
+            ready={1: ["one"]},
+            specs=[spec(1), spec(2)],
+        )
+        for number in range(40):
+            await world.score(f"u{number}")
+
+        withheld = [batch for batch in world.score_logs if batch.revision == 2]
+
+    assert {batch.version for batch in withheld} == {1}
+    assigned = [batch.split[seat] for batch in withheld for seat in batch.seats.tolist()]
+    assert {(arm.version, arm.weight_bp) for arm in assigned} == {(1, 6_000), (2, 4_000)}
 
 
 async def test_an_unservable_champion_leaves_the_former_one_in_its_place() -> None:

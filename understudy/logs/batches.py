@@ -7,7 +7,7 @@ Arrow columns.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,17 @@ NO_DECISION = -1  # in `ScoreBatchLog.decisions`: neither threshold nor rule app
 
 AnsweringArm = Literal["champion", "challenger"]
 ShadowStatus = Literal["ok", "error", "timeout"]
+
+
+class ArmShare(Protocol):
+    """An arm of the declared split."""
+
+    @property
+    def arm(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def weight_bp(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,6 +53,8 @@ class ScoreBatchLog:
     total_us: NDArray[np.uint32]  # (n,)
     fetch_us: int  # for the batch
     infer_us: int  # for the batch
+    split: Sequence[ArmShare]  # the revision's declared split
+    seats: NDArray[np.uint16]  # (n,): index into `split` of the arm to which the row is assigned
     rules: Sequence[str] | None = None  # name of the deciding rule per row, "" for none
     candidate_ids: Sequence[str] | None = None  # ScoreBatch: rows share a request id
     features: NDArray[np.float32] | None = None  # (n, width), C-contiguous
@@ -60,6 +73,7 @@ class ScoreBatchLog:
             levels=self.levels,
             queue_us=self.queue_us,
             total_us=self.total_us,
+            seats=self.seats,
             rules=self.rules,
             candidate_ids=self.candidate_ids,
             sent_entities=self.sent_entities,
@@ -172,11 +186,12 @@ def rows_between(batch: BatchT, start: int, stop: int) -> BatchT:
         for field in fields(batch)
         if isinstance(column := getattr(batch, field.name), np.ndarray | Sequence)
         and not isinstance(column, str)
-        and field.name != "feature_names"
+        and field.name not in _OF_BATCH
     }
     return replace(batch, **columns)
 
 
+_OF_BATCH = frozenset({"feature_names", "split"})  # sequences that are no columns
 _NAME_BYTES = 16  # of a feature's name, which the batches of a caller share
 _ROW_BYTES = 128  # the scalars of a row, and pointers to its strings
 

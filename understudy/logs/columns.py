@@ -18,6 +18,7 @@ from understudy.domain.logged_ids import LoggedIds
 from understudy.domain.versions import checked_model_name
 from understudy.logs.batches import (
     NO_DECISION,
+    ArmShare,
     LogBatch,
     OutcomeBatchLog,
     ScoreBatchLog,
@@ -137,6 +138,9 @@ def _score_columns(
         "at_utc": _times(np.repeat(np.array([b.at_us for b in batches]), rows)),
         "version": pa.array(np.repeat(np.array([b.version for b in batches], np.int32), rows)),
         "arm": _strings(_repeated([b.arm for b in batches], rows)),
+        "assigned_version": _of_seats(batches, lambda arm: arm.version),
+        "assigned_arm": _strings(_assigned_arms(batches)),
+        "assigned_bp": _of_seats(batches, lambda arm: arm.weight_bp),
         "revision": pa.array(np.repeat(np.array([b.revision for b in batches], np.int64), rows)),
         "score": pa.array(np.concatenate([b.scores for b in batches])),
         "decision": pa.array(decisions == 1, mask=decisions == NO_DECISION),
@@ -184,6 +188,18 @@ def _outcome_columns(batches: Sequence[OutcomeBatchLog]) -> dict[str, Any]:
         "observed_at_utc": _times(np.concatenate([b.observed_at_us for b in batches])),
         "at_utc": _times(np.repeat(np.array([b.at_us for b in batches]), rows)),
     }
+
+
+def _assigned_arms(batches: Sequence[ScoreBatchLog]) -> Iterable[str]:
+    for batch in batches:
+        names = [str(arm.arm) for arm in batch.split]
+        yield from (names[seat] for seat in batch.seats.tolist())
+
+
+def _of_seats(batches: Sequence[ScoreBatchLog], fact: Callable[[ArmShare], int]) -> Any:
+    """Return a fact of the arm to which each row is assigned."""
+    facts = [np.array([fact(arm) for arm in b.split], np.int32)[b.seats] for b in batches]
+    return pa.array(np.concatenate(facts))
 
 
 def _unit_keys(batches: Sequence[ScoreBatchLog | ShadowBatchLog], ids: LoggedIds) -> Any:
