@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from understudy.comparison.decisions.margins import Margins
 from understudy.statistics.decisions import Costs
 
+LEAST_KEPT = 0.9
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -14,4 +16,4 @@ class Plan:
     costs: Costs | None = None
     margins: Margins | None = None  # None: no verdict is asked for
     confidence: float = 0.95
-    least_kept: float = 0.9  # of the rows sent to the shadow; below, nothing is concluded
+    least_kept: float = LEAST_KEPT  # of the rows sent to the shadow; below, nothing is concluded

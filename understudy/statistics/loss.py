@@ -50,4 +50,5 @@ def loss_dependence(
         why = "no row was lost" if lost == 0 else "too few rows were lost, or kept, to compare"
         return LossDependence(lost, kept, Number(None, None, None, 0.0, why), None)
     area, chance = auc_of(is_lost, values, clusters=units, confidence=CONFIDENCE)
-    return LossDependence(lost, kept, chance, (area - 0.5) * lost / is_lost.size)
+    shift = None if area.value is None else (area.value - 0.5) * lost / is_lost.size
+    return LossDependence(lost, kept, chance, shift)

@@ -103,8 +103,8 @@ def auc_of(
     *,
     clusters: NDArray[np.int64],
     confidence: float = 0.95,
-) -> tuple[float, Number]:
-    """Estimate the area of one score, for rows of units; return it alone and with its interval.
+) -> tuple[Estimate, Number]:
+    """Estimate the area of one score, for rows of units, with its variance and its interval.
 
     The interval is that of `compare_auc`.
 
@@ -115,7 +115,7 @@ def auc_of(
         confidence: coverage of the interval, in (0, 1).
     """
     area = _area(labels, scores, units_of(clusters), confidence)
-    return area.value, area.as_number()
+    return Estimate(area.value, area.variance, area.effective_units), area.as_number()
 
 
 def can_compare_auc(labels: NDArray[np.bool_], clusters: NDArray[np.int64]) -> bool:
@@ -184,6 +184,7 @@ def _modelled_variance(area: float, positives: float, negatives: float) -> float
 class _Area:
     value: float
     without: Floats  # each unit, shape (units,)
+    variance: float
     interval: Interval
     effective_units: float  # of the smaller class
 
@@ -196,14 +197,15 @@ def _area(
 ) -> _Area:
     positives, negatives = (effective_units(units.sums(rows)[:, 0]) for rows in (labels, ~labels))
     value, without = _areas_without(labels, scores, units)
+    variance = jackknife_variance(value, without)
     interval = area_interval(
         value,
         positives=positives,
         negatives=negatives,
-        variance=jackknife_variance(value, without),
+        variance=variance,
         confidence=confidence,
     )
-    return _Area(value, without, interval, min(positives, negatives))
+    return _Area(value, without, variance, interval, min(positives, negatives))
 
 
 def _areas_without(

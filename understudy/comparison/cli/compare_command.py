@@ -1,6 +1,7 @@
-"""`understudy compare`: a shadow against the version that answered, with a verdict if asked for."""
+"""`understudy compare`: a shadow or a challenger against the champion, with a verdict if asked for."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from understudy.comparison.cli.options import LogDir, Model
 from understudy.comparison.decisions.periods import parse_period, parse_since
 from understudy.domain.errors import (
     CheckFailedError,
+    Fault,
     InconclusiveError,
     InvalidInputError,
     UnavailableError,
@@ -22,7 +24,9 @@ from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
 
 if TYPE_CHECKING:
-    from understudy.comparison.compare import ComparisonReport
+    from understudy.comparison.decisions.verdict import Verdict
+    from understudy.comparison.evidence.rows import Question
+    from understudy.comparison.plan import Plan
     from understudy.statistics.decisions import Costs
 
 app = typer.Typer(cls=CommandGroup, add_completion=False, pretty_exceptions_enable=False)
@@ -36,6 +40,12 @@ def compare(
     model: Model,
     *,
     shadow: Annotated[int | None, typer.Option(min=1, help="version [the only one]")] = None,
+    arms: Annotated[
+        bool, typer.Option("--arms", help="compare live arms by assignment, not a shadow")
+    ] = False,
+    challenger: Annotated[
+        int | None, typer.Option(min=1, help="version [the only one]; implies --arms")
+    ] = None,
     champion: Annotated[int | None, typer.Option(min=1, help="version [the only one]")] = None,
     since: Annotated[str | None, typer.Option(help="90m, 2h, 7d, or a UTC time")] = None,
     until: Annotated[str | None, typer.Option(help="the same [now]")] = None,
@@ -52,9 +62,11 @@ def compare(
         typer.Option(exists=True, dir_okay=False, help="YAML with margins; asks for a verdict"),
     ] = None,
     least_kept: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="share of sent rows without which nothing is concluded"),
-    ] = 0.9,
+        float | None,
+        typer.Option(
+            min=0, max=1, help="share of sent rows without which nothing is concluded [0.9]"
+        ),
+    ] = None,
     confidence: Annotated[
         float, typer.Option(min=0.5, max=0.9999, help="confidence level of intervals")
     ] = 0.95,
@@ -63,14 +75,16 @@ def compare(
     ] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Compare a shadow with the version that answered, on the same requests.
+    """Compare a shadow with the version that answered, or a challenger's arm with the champion's.
 
     Exit code 1: the verdict is WORSE. 3: it is INCONCLUSIVE, rows are too few, or too many lost.
     """
-    from understudy.comparison.compare import compare as compare_versions  # noqa: PLC0415 - others start faster
-    from understudy.comparison.evidence.rows import Question  # noqa: PLC0415 - as above
-    from understudy.comparison.plan import Plan  # noqa: PLC0415 - as above
+    from understudy.comparison.evidence.rows import Question  # noqa: PLC0415 - others start faster
+    from understudy.comparison.plan import LEAST_KEPT, Plan  # noqa: PLC0415 - as above
 
+    is_of_arms = arms or challenger is not None
+    if is_of_arms:
+        _refuse_options_of_shadows(shadow, least_kept)
     now = datetime.now(UTC)
     end = now.replace(tzinfo=None) if until is None else parse_since(until, now=now, field="until")
     question = Question(
@@ -80,6 +94,7 @@ def compare(
         since=None if since is None else parse_since(since, now=now),
         until=None if until is None else end,
         matured_before=None if maturity is None else end - parse_period(maturity, field="maturity"),
+        challenger=challenger,
     )
     costs = None if cost is None else _costs(cost)
     plan = Plan(
@@ -89,46 +104,79 @@ def compare(
         if margins is None
         else _margins(margins, has_threshold=threshold is not None, has_costs=costs is not None),
         confidence=confidence,
-        least_kept=least_kept,
+        least_kept=LEAST_KEPT if least_kept is None else least_kept,
     )
-    report = compare_versions(log_dir, question, plan)
-    if page is not None:
-        _write_page(report, page)
-    _print(report, output)
-    _conclude(report)
+    if is_of_arms:
+        _of_arms(log_dir, question, plan, page, output)
+    else:
+        _of_shadow(log_dir, question, plan, page, output)
 
 
-def _print(report: "ComparisonReport", output: Format) -> None:
+def _of_shadow(
+    log_dir: Path, question: "Question", plan: "Plan", page: Path | None, output: Format
+) -> None:
+    from understudy.comparison.compare import compare as compare_versions  # noqa: PLC0415 - as above
+    from understudy.comparison.render.page import page_of  # noqa: PLC0415 - as above
     from understudy.comparison.render.table import print_comparison  # noqa: PLC0415 - as above
 
+    report = compare_versions(log_dir, question, plan)
+    if page is not None:
+        _write_page(page_of(report), page)
     if output is Format.JSON:
         print_json(report)
     else:
         print_comparison(report)
+    if report.scores is None and not report.coverage.refusals:
+        raise InconclusiveError(f"{report.rows.pairs} pairs are too few to compare")
+    _conclude(report.coverage.refusals, report.verdict)
 
 
-def _write_page(report: "ComparisonReport", file: Path) -> None:
-    from understudy.comparison.render.page import page_of  # noqa: PLC0415 - as above
+def _of_arms(
+    log_dir: Path, question: "Question", plan: "Plan", page: Path | None, output: Format
+) -> None:
+    from understudy.comparison.compare_arms import compare_live_arms  # noqa: PLC0415 - as above
+    from understudy.comparison.render.arm_page import arm_page_of  # noqa: PLC0415 - as above
+    from understudy.comparison.render.table import print_arms  # noqa: PLC0415 - as above
 
+    report = compare_live_arms(log_dir, question, plan)
+    if page is not None:
+        _write_page(arm_page_of(report), page)
+    if output is Format.JSON:
+        print_json(report)
+    else:
+        print_arms(report)
+    _conclude(report.comparison.refusals, report.verdict)
+
+
+def _refuse_options_of_shadows(shadow: int | None, least_kept: float | None) -> None:
+    given = {"shadow": shadow, "least_kept": least_kept}
+    faults = [
+        Fault(name, str(value), "no such option for arms, or neither --arms nor --challenger")
+        for name, value in given.items()
+        if value is not None
+    ]
+    if faults:
+        raise InvalidInputError(faults)
+
+
+def _write_page(text: str, file: Path) -> None:
     try:
-        file.write_text(page_of(report), encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UnavailableError(f"page {file}", str(error)) from error
 
 
-def _conclude(report: "ComparisonReport") -> None:
+def _conclude(refusals: Sequence[str], verdict: "Verdict | None") -> None:
     from understudy.comparison.decisions.verdict import Outcome  # noqa: PLC0415 - as above
 
-    if report.coverage.refusals:
-        raise InconclusiveError("; ".join(report.coverage.refusals))
-    if report.scores is None:
-        raise InconclusiveError(f"{report.rows.pairs} pairs are too few to compare")
-    if report.verdict is None:
+    if refusals:
+        raise InconclusiveError("; ".join(refusals))
+    if verdict is None:
         return
-    if report.verdict.outcome is Outcome.INCONCLUSIVE:
-        raise InconclusiveError(report.verdict.why)
-    if report.verdict.outcome is Outcome.WORSE:
-        raise CheckFailedError(report.verdict.why)
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        raise InconclusiveError(verdict.why)
+    if verdict.outcome is Outcome.WORSE:
+        raise CheckFailedError(verdict.why)
 
 
 def _costs(text: str) -> "Costs":

@@ -45,20 +45,23 @@ def read_evidence(reader: LogReader, question: Question, pair: VersionPair) -> E
     """Return the rows that both versions of `pair` scored, one per request, and the counts."""
     parameters = _parameters(question) | {"shadow": pair.shadow, "champion": pair.champion}
     reader.keep("logged", _LOGGED, parameters)
-    reader.keep("uses", _USES, {"model": question.model, "since": question.since})
+    reader.keep("uses", USES, {"model": question.model, "since": question.since})
     reader.keep("asked", _ASKED, {})
-    reader.keep("truth", _TRUTH, {"model": question.model})
+    reader.keep("truth", TRUTH, {"model": question.model})
     reader.keep("paired", _PAIRED, {"matured_before": question.matured_before})
     return Evidence(
-        rows=PairedRows(**_arrays(reader.table(_COLUMNS))),
+        rows=PairedRows(**arrays_of(reader.table(_COLUMNS))),
         census=RowCensus(**reader.rows(_ROW_CENSUS)[0]),
         outcomes=OutcomeCensus(**reader.rows(_OUTCOME_CENSUS)[0]),
-        sent=SentRows(**_arrays(reader.table(_SENT, {"matured_before": question.matured_before}))),
+        sent=SentRows(
+            **arrays_of(reader.table(_SENT, {"matured_before": question.matured_before}))
+        ),
         worst=tuple(WorstPair(**row) for row in reader.rows(_WORST)),
     )
 
 
-def _arrays(table: pa.Table) -> dict[str, NDArray[Any]]:
+def arrays_of(table: pa.Table) -> dict[str, NDArray[Any]]:
+    """Return the columns of a table by name."""
     return {name: table[name].to_numpy() for name in table.column_names}
 
 
@@ -74,7 +77,7 @@ def _parameters(question: Question) -> dict[str, object]:
 
 # Callers may use a request id again. Answers of one id that follow each other within `_REPEAT_S`
 # are one use of it, with repeated calls; each use is a request of its own.
-_USES = f"""
+USES = f"""
     WITH answers AS (
         SELECT request_id, at_utc, date FROM shadow WHERE model = $model
         UNION ALL SELECT request_id, at_utc, date FROM score WHERE model = $model
@@ -113,7 +116,7 @@ _ASKED = """
 
 # An outcome belongs to the latest use before it was observed, or to the first one. The one observed
 # last counts; of those, the one reported last, where an outcome imported again keeps its first report.
-_TRUTH = """
+TRUTH = """
     WITH reported AS (
         SELECT request_id, label, observed_at_utc, min(at_utc) AS at_utc, count(*) AS reports
         FROM outcomes WHERE model = $model GROUP BY request_id, label, observed_at_utc
@@ -208,9 +211,9 @@ _WORST = """
 
 QUERIES = {
     "rows of the pair": _LOGGED,
-    "uses of request ids": _USES,
+    "uses of request ids": USES,
     "rows by use": _ASKED,
-    "outcomes by use": _TRUTH,
+    "outcomes by use": TRUTH,
     "pairs": _PAIRED,
     "counts of rows": _ROW_CENSUS,
     "counts of outcomes": _OUTCOME_CENSUS,

@@ -17,6 +17,7 @@ class Question:
     since: datetime | None = None  # UTC, without a zone; rows answered then or later
     until: datetime | None = None  # the same; rows answered before
     matured_before: datetime | None = None  # outcomes count for rows answered before this
+    challenger: int | None = None  # of arms
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """A comparison as tables for a terminal."""
 
 from understudy.comparison.compare import ComparisonReport
+from understudy.comparison.compare_arms import ArmReport
 from understudy.comparison.decisions.verdict import Outcome, Verdict
-from understudy.comparison.render import texts
+from understudy.comparison.render import arm_texts, texts
 from understudy.runtime.terminal.plain_text import shown
 from understudy.runtime.terminal.screen import Screen
 
@@ -26,6 +27,23 @@ def print_comparison(report: ComparisonReport) -> None:
         screen.table(texts.MEASURES, rows, title=title)
     if report.worst:
         screen.table(texts.WORST, texts.worst_rows(report.worst), title="largest differences")
+    _print_verdict(screen, report.verdict)
+
+
+def print_arms(report: ArmReport) -> None:
+    screen, pair = Screen(), report.pair
+    screen.say(
+        (report.question.model, "bold"),
+        ": challenger ",
+        (str(pair.challenger), "bold"),
+        " against champion ",
+        (str(pair.champion), "bold"),
+        f", {shown(pair.first_at)} to {shown(pair.last_at)}; units by assigned arm, "
+        f"intervals at {report.plan.confidence:.0%}",
+    )
+    screen.facts(arm_texts.arm_facts(report), title="rows")
+    screen.table(arm_texts.STEPS, arm_texts.ratio_rows(report), title="sample ratio")
+    screen.table(arm_texts.MEASURES, arm_texts.measure_rows(report), title="measures")
     _print_verdict(screen, report.verdict)
 
 

@@ -1,0 +1,202 @@
+"""Live arms from the score log: by assignment, with the sample ratio, and refusals."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+from typer.testing import CliRunner
+
+from stack.__main__ import app
+from tests.logs.builders import AT_US, Share, outcome_batch, score_batch
+from understudy.comparison.compare_arms import ArmReport, compare_live_arms
+from understudy.comparison.evidence.rows import Question
+from understudy.comparison.plan import Plan
+from understudy.domain.errors import InconclusiveError, InvalidInputError
+from understudy.logs.batches import LogBatch
+from understudy.logs.writer import LogWriter, WriterLimits
+from understudy.runtime import exit_codes
+from understudy.statistics.arms import ArmMeasure
+
+Floats = NDArray[np.float64]
+SECOND_US = 1_000_000
+SPLIT = (Share("champion", 7, 9_000), Share("challenger", 8, 1_000))
+
+
+def written(root: Path, *batches: LogBatch) -> Path:
+    with LogWriter(root, limits=WriterLimits(gather_s=0.005)) as writer:
+        for batch in batches:
+            assert writer.offer(batch)
+    return root
+
+
+def live(seats: NDArray[np.bool_], scores: Floats, **given: object) -> LogBatch:
+    """Return answered rows; a seat is true in the challenger's arm."""
+    columns: dict[str, object] = {"split": SPLIT, "width": 0, "scores": scores}
+    columns["seats"] = seats.astype(np.uint16)
+    return score_batch(len(scores), **columns | given)  # type: ignore[arg-type]  # passed on
+
+
+def measure(report: ArmReport, name: str) -> ArmMeasure:
+    return report.comparison.measures[name]
+
+
+def test_the_numbers_are_those_of_the_rows_of_each_arm(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    seats = random.random(600) < 0.1
+    labels = (random.random(600) < 0.4).astype(np.float64)
+    scores = np.clip(0.3 * labels + random.random(600) * 0.6 + 0.02 * seats, 0, 1)
+    root = written(tmp_path, live(seats, scores), outcome_batch(list(labels)))
+
+    report = compare_live_arms(root, Question("fraud"), Plan(threshold=0.5))
+
+    assert (report.pair.challenger, report.pair.champion) == (8, 7)
+    assert (report.champion.units, report.challenger.units) == (sum(~seats), sum(seats))
+    test = stats.ttest_ind(scores[seats], scores[~seats], equal_var=False)
+    expected = test.confidence_interval(0.95)
+    found = measure(report, "mean score").difference
+    assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high), rel=1e-9)
+    chosen = seats & (labels == 1)
+    for name, value in (
+        ("Brier", np.mean((scores - labels)[seats] ** 2)),
+        ("recall", np.mean(scores[chosen] >= 0.5)),
+        ("precision", np.mean(labels[seats & (scores >= 0.5)])),
+        ("share of positive decisions", np.mean(scores[seats] >= 0.5)),
+        ("share of positive outcomes", np.mean(labels[seats])),
+    ):
+        assert measure(report, name).challenger.estimate == pytest.approx(value, rel=1e-9)
+    assert report.comparison.refusals == ()
+
+
+def test_a_unit_counts_for_its_arm_whichever_version_answers(tmp_path: Path) -> None:
+    seats = np.arange(40) % 10 == 0
+    scores = np.linspace(0, 1, 40)
+
+    report = compare_live_arms(written(tmp_path, live(seats, scores)), Question("fraud"))
+
+    # The batch was answered by version 7 alone.
+    assert (report.challenger.rows, report.challenger.answered_by_others) == (4, 4)
+    assert report.champion.answered_by_others == 0
+    found = measure(report, "mean score").challenger.estimate
+    assert found == pytest.approx(scores[seats].mean())
+
+
+def test_a_repeated_request_counts_once(tmp_path: Path) -> None:
+    seats = np.arange(40) % 10 == 0
+    first, again = live(seats, np.zeros(40)), live(seats, np.ones(40), at_us=AT_US + SECOND_US)
+
+    report = compare_live_arms(written(tmp_path, first, again), Question("fraud"))
+
+    assert report.champion.rows + report.challenger.rows == 40
+    assert measure(report, "mean score").champion.estimate == 1.0
+
+
+def test_rows_of_revisions_without_a_challenger_are_left_out(tmp_path: Path) -> None:
+    seats = np.arange(40) % 10 == 0
+    before = score_batch(30, first=100, revision=3, width=0, at_us=AT_US - SECOND_US)
+
+    report = compare_live_arms(
+        written(tmp_path, before, live(seats, np.zeros(40))), Question("fraud")
+    )
+
+    assert report.champion.rows == 36
+    assert [step.weight_bp for step in report.steps] == [1_000]
+
+
+def test_a_raised_weight_is_a_second_step_of_new_units(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    latent = random.random(900)
+    half = (Share("champion", 7, 5_000), Share("challenger", 8, 5_000))
+    # Values rise together with the weight: rows without weights would differ by 0.2.
+    first = live(latent[:600] < 0.1, random.normal(0.2, 0.1, 600))
+    second = live(
+        latent < 0.5, random.normal(0.7, 0.1, 900), split=half, revision=5,
+        at_us=AT_US + SECOND_US, request_ids=[f"s{row}" for row in range(900)],
+    )  # fmt: skip
+
+    report = compare_live_arms(written(tmp_path, first, second), Question("fraud"))
+
+    ratios = report.comparison.sample_ratio
+    assert [each.champion + each.challenger for each in ratios] == [600, 300]
+    assert [each.expected_share for each in ratios] == [0.1, 0.5]
+    found = measure(report, "mean score").difference
+    assert found.lower is not None
+    assert found.upper is not None
+    assert found.lower < 0 < found.upper
+    assert abs(found.estimate or 1.0) < 0.1
+
+
+def test_lost_units_of_an_arm_refuse_a_conclusion(tmp_path: Path) -> None:
+    seats = np.arange(4_000) % 20 == 0  # half of the declared tenth
+    root = written(tmp_path, live(seats, np.zeros(4_000)))
+
+    result = CliRunner().invoke(
+        app, ["compare", "--log-dir", str(root), "--model", "fraud", "--arms"]
+    )
+
+    assert result.exit_code == exit_codes.INCONCLUSIVE, result.stderr
+    assert "MISMATCH" in result.stdout
+    assert "the declared share is 10.00%" in result.stderr
+
+
+def test_a_unit_in_both_arms_of_one_split_refuses_a_conclusion(tmp_path: Path) -> None:
+    seats = np.arange(40) % 10 == 0
+    moved = live(~seats, np.zeros(40), request_ids=[f"s{row}" for row in range(40)])
+
+    report = compare_live_arms(
+        written(tmp_path, live(seats, np.zeros(40)), moved), Question("fraud")
+    )
+
+    assert any("in both arms" in each for each in report.comparison.refusals)
+
+
+def test_several_challengers_are_listed_and_none_is_guessed(tmp_path: Path) -> None:
+    split = (*SPLIT[:1], Share("challenger", 8, 500), Share("challenger", 9, 500))
+    seats = np.array([0] * 18 + [1, 2])
+    root = written(tmp_path, score_batch(20, split=split, seats=seats.astype(np.uint16), width=0))
+
+    with pytest.raises(InvalidInputError, match=r"--challenger 9 --champion 7.*--challenger 8"):
+        compare_live_arms(root, Question("fraud"))
+    report = compare_live_arms(root, Question("fraud", challenger=9))
+    assert (report.challenger.rows, report.champion.rows) == (1, 18)
+    assert report.comparison.sample_ratio[0].expected_share == pytest.approx(500 / 9_500)
+
+
+def test_a_log_without_a_challenger_is_inconclusive(tmp_path: Path) -> None:
+    with pytest.raises(InconclusiveError, match="assigned to a challenger"):
+        compare_live_arms(written(tmp_path, score_batch(5)), Question("fraud"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--arms", "--shadow", "3"], "shadow: read 3"),
+        (["--challenger", "8", "--least-kept", "0.5"], "least_kept: read 0.5"),
+    ],
+)
+def test_options_of_shadows_are_refused_for_arms(
+    tmp_path: Path, words: list[str], told: str
+) -> None:
+    result = CliRunner().invoke(
+        app, ["compare", "--log-dir", str(tmp_path), "--model", "fraud", *words]
+    )
+
+    assert result.exit_code == exit_codes.USAGE
+    assert told in result.stderr
+
+
+def test_a_page_and_a_document_have_the_arms(tmp_path: Path) -> None:
+    seats = np.arange(40) % 10 == 0
+    root = written(tmp_path / "logs", live(seats, np.linspace(0, 1, 40)))
+    page = tmp_path / "page.html"
+
+    result = CliRunner().invoke(
+        app,
+        ["compare", "--log-dir", str(root), "--model", "fraud", "--challenger", "8",
+         "--page", str(page), "--output", "json"],
+    )  # fmt: skip
+
+    assert result.exit_code == exit_codes.OK
+    assert '"sample_ratio"' in result.stdout
+    assert "challenger 8 against champion 7" in page.read_text()

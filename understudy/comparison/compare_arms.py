@@ -1,0 +1,72 @@
+"""Comparison of live champion and challenger, from the score log."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from understudy.comparison.decisions.verdict import Verdict, verdict_of
+from understudy.comparison.evidence.arms import (
+    ArmCensus,
+    ArmPair,
+    Step,
+    arm_pairs,
+    read_arms,
+    require_arms,
+)
+from understudy.comparison.evidence.rows import Question
+from understudy.comparison.plan import Plan
+from understudy.comparison.sections.arms import ArmComparison, compare_arms
+from understudy.logs.reader import open_logs
+
+
+@dataclass(frozen=True, slots=True)
+class ArmReport:
+    """Champion's arm against challenger's, by the arm to which each unit was assigned."""
+
+    question: Question
+    pair: ArmPair
+    plan: Plan
+    champion: ArmCensus
+    challenger: ArmCensus
+    steps: tuple[Step, ...]
+    comparison: ArmComparison
+    verdict: Verdict | None  # None: no margins were given
+
+
+def compare_live_arms(log_dir: Path, question: Question, plan: Plan | None = None) -> ArmReport:
+    """Compare the rows of units that were assigned to a challenger with the champion's.
+
+    Args:
+        log_dir: the directory of the routers' log writers.
+        question: the rows to compare.
+        plan: how to judge them. None: without threshold and verdict.
+
+    Raises:
+        NotFoundError: the directory does not exist.
+        InconclusiveError: no row in it was assigned to a challenger that fits.
+        InvalidInputError: several pairs of arms fit.
+        UnavailableError: the logs cannot be read.
+    """
+    plan = plan or Plan()
+    with open_logs(log_dir) as reader:
+        pair = require_arms(arm_pairs(reader, question), question)
+        evidence = read_arms(reader, question, pair, threshold=plan.threshold)
+    found = compare_arms(evidence, plan)
+    verdict = None
+    if plan.margins is not None:
+        verdict = verdict_of(
+            found.judged,
+            plan.margins,
+            threshold=plan.threshold,
+            confidence=plan.confidence,
+            refusals=found.refusals,
+        )
+    return ArmReport(
+        question=question,
+        pair=pair,
+        plan=plan,
+        champion=evidence.champion,
+        challenger=evidence.challenger,
+        steps=evidence.steps,
+        comparison=found,
+        verdict=verdict,
+    )

@@ -1,0 +1,26 @@
+"""A comparison of arms as one HTML page that needs no network. Pure."""
+
+from understudy.comparison.compare_arms import ArmReport
+from understudy.comparison.evidence.arms import QUERIES
+from understudy.comparison.render import arm_texts, html
+from understudy.runtime.terminal.plain_text import shown
+
+
+def arm_page_of(report: ArmReport) -> str:
+    """Return the page; equal reports give equal bytes."""
+    pair = report.pair
+    period = f"{shown(pair.first_at)} to {shown(pair.last_at)}, UTC"
+    facts = [(name, str(value)) for name, value in arm_texts.arm_facts(report)]
+    return html.document(
+        f"{report.question.model}: challenger {pair.challenger} against champion {pair.champion}",
+        f"{period}. Units count for the arm they were assigned to. "
+        f"Intervals at {report.plan.confidence:.0%}, by unit.",
+        [
+            *html.verdict_parts(report.verdict),
+            *html.refusals(report.comparison.refusals),
+            *html.table("Rows", (), facts),
+            *html.table("Sample ratio", arm_texts.STEPS, arm_texts.ratio_rows(report)),
+            *html.table("Measures", arm_texts.MEASURES, arm_texts.measure_rows(report)),
+            *html.queries(QUERIES),
+        ],
+    )

@@ -1,0 +1,69 @@
+"""The contents of a comparison of arms as rows of text."""
+
+from understudy.comparison.compare_arms import ArmReport
+from understudy.comparison.evidence.arms import ArmCensus
+from understudy.comparison.render.texts import Facts, number_text
+from understudy.runtime.terminal.plain_text import shown
+from understudy.statistics.sample_ratio import SampleRatio
+
+MEASURES = ("", "champion", "challenger", "challenger - champion")
+STEPS = ("units by their first split", "champion", "challenger", "share", "declared", "evidence")
+
+
+def arm_facts(report: ArmReport) -> Facts:
+    """Return the rows of both arms, the steps of the weight, and reasons against a conclusion."""
+    facts: Facts = [
+        ("champion's arm", _census(report.champion)),
+        ("challenger's arm", _census(report.challenger)),
+        ("weight of the challenger", _steps(report)),
+    ]
+    facts += [("REFUSED", reason) for reason in report.comparison.refusals]
+    facts += [("left out", note) for note in report.comparison.notes]
+    return facts
+
+
+def measure_rows(report: ArmReport) -> list[tuple[str, ...]]:
+    return [
+        (
+            name,
+            number_text(each.champion),
+            number_text(each.challenger),
+            number_text(each.difference, sign="+"),
+        )
+        for name, each in report.comparison.measures.items()
+    ]
+
+
+def ratio_rows(report: ArmReport) -> list[tuple[str, ...]]:
+    ratios = report.comparison.sample_ratio
+    return [_ratio_row(number, each) for number, each in enumerate(ratios, start=1)]
+
+
+def _ratio_row(number: int, each: SampleRatio) -> tuple[str, ...]:
+    share = "no unit"
+    if each.share is not None and each.lower is not None and each.upper is not None:
+        share = f"{each.share:.2%} [{each.lower:.2%}, {each.upper:.2%}]"
+    conclusion = "MISMATCH" if each.is_mismatch else "no mismatch shown"
+    return (
+        f"step {number}",
+        f"{each.champion:,}",
+        f"{each.challenger:,}",
+        share,
+        f"{each.expected_share:.2%}",
+        f"{each.evidence:.3g}, {conclusion}",
+    )
+
+
+def _census(arm: ArmCensus) -> str:
+    return (
+        f"{arm.rows:,} rows of {arm.requests:,} requests, {arm.units:,} units; "
+        f"{arm.answered_by_others:,} answered by another version, {arm.degraded:,} degraded; "
+        f"{arm.outcomes:,} outcomes"
+    )
+
+
+def _steps(report: ArmReport) -> str:
+    return ", ".join(
+        f"{each.weight_bp / 100:g} % from {shown(each.first_at)} ({each.rows:,} rows)"
+        for each in report.steps
+    )
