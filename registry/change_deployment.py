@@ -51,7 +51,7 @@ class ChangeRequest:
 class Changed:
     before: Revision | None  # None: the model was never deployed
     after: Revision
-    audit_digest: str  # digest of its audit row; empty for a dry run
+    audit_digest: str  # digest of its audit row; empty for a dry run, and without a new revision
 
     @property
     def applied(self) -> bool:
@@ -61,6 +61,11 @@ class Changed:
     def from_revision(self) -> int:
         """Number of the revision before the change; 0 if there was none."""
         return 0 if self.before is None else self.before.revision
+
+    @property
+    def is_none(self) -> bool:
+        """True if the present revision is as requested already, so that none is made."""
+        return self.after.revision == self.from_revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,9 @@ class DeploymentChanger:
         # The write lock is held from reading the current revision to the commit.
         with writing(self.engine) as connection:
             before, after = self._decide(connection, request)
+            changed = Changed(before, after, audit_digest="")
+            if changed.is_none:
+                return changed
             audit_digest = self._write(connection, request, before, after)
         return Changed(before, after, audit_digest)
 

@@ -11,6 +11,7 @@ from registry.cli import (
     audit_commands,
     block_commands,
     contract_commands,
+    declaration_commands,
     deployment_commands,
     provenance_commands,
     read_commands,
@@ -206,6 +207,7 @@ def restore(
 
 app.add_typer(read_commands.app)
 app.add_typer(deployment_commands.app)
+app.add_typer(declaration_commands.app)
 app.add_typer(rollback_command.app)
 app.add_typer(contract_commands.app)
 app.add_typer(block_commands.app)

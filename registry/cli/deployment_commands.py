@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from registry.cli.arguments import parse_share, parse_version
+from registry.cli.declaration_file import read_rules
 from registry.cli.make_change import ChangeOptions, make_change
 from registry.cli.options import (
     Actor,
@@ -33,12 +32,9 @@ from understudy.domain.changes import (
     SetThreshold,
     Undeploy,
 )
-from understudy.domain.deployments import Fallback, Rule, RuleOperator
-from understudy.domain.errors import Fault, InvalidInputError
-from understudy.domain.features import FeatureDtype
+from understudy.domain.deployments import Fallback
 from understudy.domain.versions import GREATEST_VERSION, checked_model_name
 from understudy.runtime.terminal.output_option import Format, Output
-from understudy.runtime.validation import faults_of
 
 app = typer.Typer()
 
@@ -217,40 +213,4 @@ def rules(
 ) -> None:
     """Replace the rules that decide before the model."""
     how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
-    make_change(checked_model_name(model), SetRules(_load_rules(file)), how)
-
-
-class _RuleText(BaseModel):
-    """One rule in the file: `{name, feature, operator, value, action, score, request_dtype}`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    feature: str
-    operator: RuleOperator
-    value: float
-    action: str
-    score: float
-    request_dtype: FeatureDtype | None = None
-
-
-def _load_rules(file: Path) -> tuple[Rule, ...]:
-    try:
-        texts = TypeAdapter(tuple[_RuleText, ...]).validate_python(yaml.safe_load(file.read_text()))
-    except ValidationError as error:
-        raise InvalidInputError(faults_of(error, root="rules")) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        why = " ".join(str(error).split())
-        raise InvalidInputError([Fault("--file", f"{file}: {why}", "a YAML file")]) from error
-    return tuple(
-        Rule(
-            each.name,
-            each.feature,
-            each.operator,
-            each.value,
-            each.action,
-            each.score,
-            each.request_dtype,
-        )
-        for each in texts
-    )
+    make_change(checked_model_name(model), SetRules(read_rules(file)), how)

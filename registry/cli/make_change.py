@@ -14,11 +14,14 @@ from registry.cli.expected_revision import confirmed_revision
 from registry.cli.output import print_change
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import Change, Rollback
+from understudy.domain.errors import ConflictError
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.message_values import message_value
 from understudy.runtime.terminal.output_option import Format
 from understudy.runtime.terminal.screen import Screen
+
+Show = Callable[[pb.ChangeDeploymentResponse, Screen], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +37,38 @@ class ChangeOptions:
     output: Format
 
 
-def make_change(model: str, change: Change, how: ChangeOptions) -> None:
+def make_change(
+    model: str,
+    change: Change,
+    how: ChangeOptions,
+    *,
+    show: Show | None = None,
+    made_from: int | None = None,
+) -> None:
     """Make the change, or plan it, and print its effect.
+
+    Args:
+        model: the model's name.
+        change: the requested change.
+        how: the options of the command.
+        show: prints the change for people; None for the table of its parts.
+        made_from: revision from which the change was derived; None if it fits to any.
 
     Raises:
         LaggingError: it was made, but is not in effect after 60 seconds.
+        ConflictError: another change came first.
         UnderstudyError: see `RegistryClient.change`.
     """
+    show = show or partial(print_change, is_rollback=isinstance(change, Rollback))
     with RegistryClient(how.registry, actor=how.actor) as client:
-        is_rollback = isinstance(change, Rollback)
         expected = how.expect_revision
         if expected is None and not how.dry_run:
             expected = confirmed_revision(
                 lambda: client.change(model, change, reason=how.reason, dry_run=True),
-                partial(print_change, is_rollback=is_rollback),
+                show,
             )
+        if made_from is not None and expected not in {None, made_from}:
+            raise ConflictError(f"{model} is at revision {expected}, no longer {made_from}")
         response = client.change(
             model, change, reason=how.reason, dry_run=how.dry_run, expect_revision=expected
         )
@@ -57,7 +77,7 @@ def make_change(model: str, change: Change, how: ChangeOptions) -> None:
             response,
             how.output,
             wait=how.wait,
-            print_table=lambda: print_change(response, Screen(), is_rollback=is_rollback),
+            print_table=lambda: show(response, Screen()),
         )
 
 

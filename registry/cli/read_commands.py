@@ -1,19 +1,22 @@
 """Commands that only read: versions, revisions, the state."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from registry.cli.arguments import parse_time_ns, parse_version
+from registry.cli.declaration_file import declaration_text
 from registry.cli.options import AnyModel, Model, ModelOrVersion, Number, Registry
 from registry.cli.output import print_history, print_state
 from registry.cli.paging import Limit, say_more
 from registry.cli.status_output import print_status
 from registry.cli.version_output import print_version, print_versions
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
+from understudy.control.wire import deployment_from_wire
 from understudy.control.wire_values import GREATEST_NUMBER, ref_to_wire
-from understudy.domain.errors import NotFoundError
+from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.output_option import Format, Output
@@ -96,12 +99,28 @@ def state(
     print_state(page.revisions[0], output)
 
 
+class StatusFormat(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
 @app.command()
 def status(
     model: AnyModel = None,
     registry: Registry = DEFAULT_REGISTRY,
-    output: Output = Format.TABLE,
+    output: Annotated[
+        StatusFormat,
+        typer.Option(help="table for people, json for programs, yaml: the file for `apply`"),
+    ] = StatusFormat.TABLE,
 ) -> None:
     """Show the declared state next to the reports of hosts and routers."""
     with RegistryClient(registry) as client:
-        print_status(client.get_status(model), output)
+        if output is not StatusFormat.YAML:
+            print_status(client.get_status(model), Format(output))
+        elif model is None:
+            accepted = "the name of one model with --output yaml"
+            raise InvalidInputError.of("MODEL", read=None, accepted=accepted)
+        else:
+            found = deployment_from_wire(client.get_deployment(model))
+            typer.echo(declaration_text(found), nl=False)

@@ -6,11 +6,13 @@ from typing import assert_never
 from registry.decisions.request_contract import ModelVersions, next_contract
 from registry.decisions.rule_features import check_rules
 from understudy.domain.changes import (
+    Apply,
     Change,
     ChangeContract,
     ContentChange,
     DeployChampion,
     Ended,
+    Pause,
     Promote,
     RemoveCanary,
     RemoveShadow,
@@ -29,7 +31,7 @@ from understudy.domain.deployments import (
     Shadow,
     versions_in_use,
 )
-from understudy.domain.errors import NotFoundError, RefusedError
+from understudy.domain.errors import InvalidInputError, NotFoundError, RefusedError
 from understudy.domain.versions import VersionRef
 
 
@@ -44,6 +46,8 @@ def apply_change(
     numbers_taken: int = 0,
 ) -> Revision:
     """Return the revision that follows `current` under `change`.
+
+    That is `current` itself if the change is an Apply of its content.
 
     Args:
         current: the newest revision; None if the model was never deployed.
@@ -79,17 +83,42 @@ def apply_change(
     changed = replace(changed, contract=contract, revision=revision, standby=())
     check_rules(changed, change, versions.needs)
     if isinstance(current, Deployment) and _is_the_same(current, changed, change):
-        why = ""
-        if isinstance(change, Rollback):
-            why = "; a rollback leaves the request contract as it is"
-        raise RefusedError(f"{model} is already in this state at revision {current.revision}{why}")
+        return _unchanged(current, change)
     return changed
 
 
+def _unchanged(current: Deployment, change: ContentChange) -> Deployment:
+    """Return the present revision for a declaration that it fulfils; refuse other changes."""
+    if isinstance(change, Apply):
+        return current
+    why = ""
+    if isinstance(change, Rollback):
+        why = "; a rollback leaves the request contract as it is"
+    raise RefusedError(
+        f"{current.model} is already in this state at revision {current.revision}{why}"
+    )
+
+
 def _first(change: ContentChange, model: str, salt: str) -> Deployment:
+    if isinstance(change, Apply):
+        return _declared(change, model, salt)
     if not isinstance(change, DeployChampion):
         raise _not_deployed(model)
     return Deployment(model=model, revision=1, champion=change.version, salt=salt)
+
+
+def _declared(change: Apply, model: str, salt: str) -> Deployment:
+    return Deployment(
+        model=model,
+        revision=1,
+        champion=change.champion,
+        salt=salt,
+        challengers=change.challengers,
+        shadows=change.shadows,
+        fallback=change.fallback,
+        decision_threshold=change.decision_threshold,
+        rules=change.rules,
+    )
 
 
 def _again(last: Deployment, change: ContentChange, earlier: Revision | None) -> Deployment:
@@ -125,18 +154,16 @@ def _next(current: Deployment, change: ContentChange, earlier: Revision | None) 
             return _with_champion(current, _promotable(current, version))
         case Rollback():
             return _returned(current, change, earlier)
-        case SetShadow() | RemoveShadow() | SetCanary() | RemoveCanary():
+        case SetShadow() | RemoveShadow() | SetCanary() | RemoveCanary() | Pause():
             return _with_share(current, change)
-        case SetFallback() | SetRules() | SetThreshold():
+        case SetFallback() | SetRules() | SetThreshold() | Apply() | ChangeContract():
             return _with_policy(current, change)
-        case ChangeContract():
-            return current  # the contract follows: see `next_contract`
         case _:
             assert_never(change)
 
 
 def _with_share(
-    current: Deployment, change: SetShadow | RemoveShadow | SetCanary | RemoveCanary
+    current: Deployment, change: SetShadow | RemoveShadow | SetCanary | RemoveCanary | Pause
 ) -> Deployment:
     match change:
         case SetShadow():
@@ -147,11 +174,15 @@ def _with_share(
             return _with_canary(current, change)
         case RemoveCanary(version=version):
             return _without_canary(current, version)
+        case Pause(version=number):
+            return _paused(current, number)
         case _:
             assert_never(change)
 
 
-def _with_policy(current: Deployment, change: SetFallback | SetRules | SetThreshold) -> Deployment:
+def _with_policy(
+    current: Deployment, change: SetFallback | SetRules | SetThreshold | Apply | ChangeContract
+) -> Deployment:
     match change:
         case SetFallback(fallback=fallback):
             return replace(current, fallback=fallback)
@@ -159,6 +190,10 @@ def _with_policy(current: Deployment, change: SetFallback | SetRules | SetThresh
             return replace(current, rules=rules)
         case SetThreshold(decision_threshold=threshold):
             return replace(current, decision_threshold=threshold)
+        case Apply():
+            return _declared(change, current.model, current.salt)
+        case ChangeContract():
+            return current  # the contract follows: see `next_contract`
         case _:
             assert_never(change)
 
@@ -190,6 +225,9 @@ def _without_shadow(current: Deployment, version: int) -> Deployment:
 
 
 def _with_canary(current: Deployment, change: SetCanary) -> Deployment:
+    if change.weight_bp == 0:
+        accepted = "1 to 10000 basis points; a challenger without traffic is paused or removed"
+        raise InvalidInputError.of("weight_bp", read=0, accepted=accepted)
     canary = Challenger(change.version, change.weight_bp)
     if not any(each.version == canary.version for each in current.challengers):
         return replace(current, challengers=(*current.challengers, canary))
@@ -206,6 +244,21 @@ def _without_canary(current: Deployment, version: int) -> Deployment:
     if kept == current.challengers:
         raise RefusedError(f"{current.model}@{version} is not a challenger")
     return replace(current, challengers=kept)
+
+
+def _paused(current: Deployment, version: int | None) -> Deployment:
+    challengers = [each.version for each in current.challengers]
+    if version is not None and version not in challengers:
+        raise RefusedError(f"{current.model}@{version} is not a challenger")
+    if not challengers:
+        raise RefusedError(f"{current.model} has no challenger to pause")
+    return replace(
+        current,
+        challengers=tuple(
+            replace(each, weight_bp=0) if version in {None, each.version} else each
+            for each in current.challengers
+        ),
+    )
 
 
 def _promotable(current: Deployment, version: int | None) -> int:

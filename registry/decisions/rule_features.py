@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from understudy.domain.changes import Change, Rollback, SetRules
+from understudy.domain.changes import Apply, Change, Rollback, SetRules
 from understudy.domain.deployments import Deployment, Rule, answering_versions
 from understudy.domain.errors import Fault, InvalidInputError, RefusedError
 from understudy.domain.features import FeatureDtype
@@ -27,7 +27,7 @@ def check_rules(after: Deployment, change: Change, needs: Mapping[int, VersionNe
     faults = list(_faults(after, needs))
     if not faults:
         return
-    if isinstance(change, SetRules):
+    if isinstance(change, SetRules | Apply):
         raise InvalidInputError(faults)
     raise RefusedError("a rule could not act; change the rules first: " + str(faults[0]))
 

@@ -39,11 +39,12 @@ class Changes:
         planned = await self.live.run(lambda: self.changer.change(replace(asked, dry_run=True)))
         able = targets(planned.before, planned.after)
         await self.preflight.check(asked.model, able)
-        if asked.dry_run:
+        if asked.dry_run or planned.is_none:
             return planned
         checked = replace(asked, able=able)
         changed = await self.live.change(lambda: self.changer.change(checked), models=[asked.model])
-        _log_change(asked, changed)
+        if changed.applied:
+            _log_change(asked, changed)
         return changed
 
 

@@ -21,7 +21,7 @@ from understudy.runtime.exit_codes import OK
 REASON = ("--reason", "a test")
 CHANGES = frozenset(
     {
-        *("deploy", "shadow", "canary", "promote", "rollback", "undeploy"),
+        *("deploy", "shadow", "canary", "pause", "promote", "rollback", "undeploy"),
         *("fallback", "threshold", "rules", "contract"),
     }
 )

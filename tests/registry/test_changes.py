@@ -15,9 +15,11 @@ from registry.decisions.traffic import gains, standby_of
 from understudy.domain.changes import (
     ACTIONS,
     Action,
+    Apply,
     Change,
     DeployChampion,
     Ended,
+    Pause,
     Promote,
     RemoveCanary,
     RemoveShadow,
@@ -29,6 +31,7 @@ from understudy.domain.changes import (
     SetShadow,
     SetThreshold,
     Undeploy,
+    apply_of,
 )
 from understudy.domain.deployments import (
     Challenger,
@@ -63,6 +66,13 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
     st.builds(SetFallback, st.builds(Fallback, version=st.none() | NUMBERS)),
     st.builds(SetRules, st.sampled_from([(), (RULE,), (RULE, RULE)])),
     st.builds(SetThreshold, st.none() | st.floats()),
+    st.builds(Pause, st.none() | NUMBERS),
+    st.builds(
+        Apply,
+        NUMBERS,
+        st.lists(st.builds(Challenger, NUMBERS, SHARES), max_size=2).map(tuple),
+        st.lists(st.builds(Shadow, NUMBERS, SHARES), max_size=2).map(tuple),
+    ),
     st.builds(Undeploy),
 )
 
@@ -114,9 +124,11 @@ class History:
         )
 
     def make(self, change: Change) -> Deployment:
-        """Append the next revision; return its content."""
-        self.revisions.append(self.next(change))
-        self.actions.append(ACTIONS[type(change)])
+        """Append the next revision, unless there is none; return the content of the last one."""
+        after = self.next(change)
+        if not self.revisions or after is not self.revisions[-1]:
+            self.revisions.append(after)
+            self.actions.append(ACTIONS[type(change)])
         return self[-1]
 
 
@@ -367,3 +379,52 @@ def test_only_more_traffic_is_a_gain() -> None:
     assert gains(first, second) == (2,)
     assert gains(second, first) == (1,)
     assert gains(second, third) == (3,)
+
+
+def test_a_paused_challenger_stays_declared_without_traffic_until_a_rollback() -> None:
+    history = history_after(DeployChampion(1), SetCanary(2, 1000), SetCanary(3, 2000))
+
+    one = history.after(Pause(3))
+    paused = history.make(Pause())
+    resumed = history.make(Rollback())
+
+    assert one.challengers == (Challenger(2, 1000), Challenger(3, 0))
+    assert paused.challengers == (Challenger(2, 0), Challenger(3, 0))
+    assert versions_in_use(paused) == (1, 2, 3)
+    assert resumed.challengers == (Challenger(2, 1000), Challenger(3, 2000))
+
+
+@pytest.mark.parametrize("change", [Pause(), Pause(3)])
+def test_only_a_challenger_can_be_paused(change: Pause) -> None:
+    with pytest.raises(RefusedError, match="challenger"):
+        history_after(DeployChampion(1)).after(change)
+
+
+def test_a_canary_without_a_share_is_no_pause() -> None:
+    with pytest.raises(InvalidInputError, match="paused or removed"):
+        history_after(DeployChampion(1)).after(SetCanary(2, 0))
+
+
+@given(st.lists(CHANGES, max_size=12))
+def test_declaring_the_content_of_a_revision_makes_exactly_that_content(
+    changes: list[Change],
+) -> None:
+    history = history_after(DeployChampion(1))
+    for change in changes:
+        with suppress(UnderstudyError):
+            history.make(change)
+    wanted = history[-1]
+
+    declared = apply_of(wanted)
+    again = history_after(DeployChampion(4), declared)
+
+    assert again[-1].digest == wanted.digest
+    if isinstance(history.revisions[-1], Deployment):
+        assert history.after(declared) == wanted  # it is declared already: no revision
+
+
+def test_a_first_declaration_deploys_all_its_parts() -> None:
+    first = history_after(Apply(2, (Challenger(1, 500),), (Shadow(3, 100),)))[0]
+
+    assert (first.champion, first.revision, first.salt) == (2, 1, "a salt")
+    assert versions_in_use(first) == (1, 2, 3)

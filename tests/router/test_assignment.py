@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
@@ -131,3 +132,16 @@ def test_without_challengers_nothing_is_drawn() -> None:
 
 def test_a_challenger_with_all_the_traffic_gets_all() -> None:
     assert set(assigned(split_of(deployment(10_000)))) == {10}
+
+
+@given(weights=weights, salt=salts, paused=st.integers(0, 2))
+def test_a_paused_challenger_gets_no_unit_and_moves_none_between_the_others(
+    weights: list[int], salt: str, paused: int
+) -> None:
+    weights[paused % len(weights)] = 0
+    declared = deployment(*weights, salt=salt)
+    others = tuple(each for each in declared.challengers if each.weight_bp)
+
+    found = assigned(split_of(declared), UNITS[:20])
+
+    assert found == assigned(split_of(replace(declared, challengers=others)), UNITS[:20])

@@ -1,23 +1,29 @@
 """Translation of deployment changes to the registry's messages and back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
 from google.protobuf.message import Message
 
 from understudy.control.contract_wire import contract_change_from_wire, contract_change_to_wire
 from understudy.control.wire import (
+    challengers_from_wire,
+    challengers_to_wire,
     fallback_from_wire,
     fallback_to_wire,
     rule_from_wire,
     rule_to_wire,
+    shadows_from_wire,
+    shadows_to_wire,
 )
 from understudy.control.wire_enums import DTYPE_OF, OPERATOR_OF
 from understudy.control.wire_values import value_or_none
 from understudy.domain.changes import (
+    Apply,
     Change,
     ChangeContract,
     DeployChampion,
+    Pause,
     Promote,
     RemoveCanary,
     RemoveShadow,
@@ -29,6 +35,7 @@ from understudy.domain.changes import (
     SetThreshold,
     Undeploy,
 )
+from understudy.domain.deployments import Rule
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -56,9 +63,9 @@ def change_to_wire(change: Change) -> tuple[str, Message]:
             return "rollback", pb.Rollback(to_revision=number, only_champion=only_champion)
         case DeployChampion(version=version):
             return "deploy_champion", pb.DeployChampion(version=version)
-        case SetShadow() | RemoveShadow() | SetCanary() | RemoveCanary():
+        case SetShadow() | RemoveShadow() | SetCanary() | RemoveCanary() | Pause():
             return _share_to_wire(change)
-        case SetFallback() | SetRules() | SetThreshold() | ChangeContract():
+        case SetFallback() | SetRules() | SetThreshold() | ChangeContract() | Apply():
             return _policy_to_wire(change)
         case Undeploy():
             return "undeploy", pb.Undeploy()
@@ -67,7 +74,7 @@ def change_to_wire(change: Change) -> tuple[str, Message]:
 
 
 def _share_to_wire(
-    change: SetShadow | RemoveShadow | SetCanary | RemoveCanary,
+    change: SetShadow | RemoveShadow | SetCanary | RemoveCanary | Pause,
 ) -> tuple[str, Message]:
     match change:
         case SetShadow(version=version, sample_bp=share_bp, refuses_defaults=refuses_defaults):
@@ -80,12 +87,14 @@ def _share_to_wire(
             return "set_canary", pb.SetCanary(version=version, weight_bp=share_bp)
         case RemoveCanary(version=version):
             return "remove_canary", pb.RemoveCanary(version=version)
+        case Pause(version=number):
+            return "pause", pb.Pause(version=number)
         case _:
             assert_never(change)
 
 
 def _policy_to_wire(
-    change: SetFallback | SetRules | SetThreshold | ChangeContract,
+    change: SetFallback | SetRules | SetThreshold | ChangeContract | Apply,
 ) -> tuple[str, Message]:
     match change:
         case ChangeContract(change=parts):
@@ -96,24 +105,48 @@ def _policy_to_wire(
             return "set_rules", pb.SetRules(rules=[rule_to_wire(rule) for rule in rules])
         case SetThreshold(decision_threshold=threshold):
             return "set_threshold", pb.SetThreshold(decision_threshold=threshold)
+        case Apply():
+            return "apply", _apply_to_wire(change)
         case _:
             assert_never(change)
 
 
-def _rules(message: pb.SetRules) -> SetRules:
+def _apply_to_wire(change: Apply) -> pb.Apply:
+    return pb.Apply(
+        champion=change.champion,
+        challengers=challengers_to_wire(change.challengers),
+        shadows=shadows_to_wire(change.shadows),
+        fallback=fallback_to_wire(change.fallback),
+        decision_threshold=change.decision_threshold,
+        rules=[rule_to_wire(rule) for rule in change.rules],
+    )
+
+
+def _apply(message: pb.Apply) -> Apply:
+    return Apply(
+        champion=message.champion,
+        challengers=challengers_from_wire(message.challengers),
+        shadows=shadows_from_wire(message.shadows),
+        fallback=fallback_from_wire(message.fallback),
+        decision_threshold=value_or_none(message, "decision_threshold"),
+        rules=_rules(message.rules),
+    )
+
+
+def _rules(rules: Sequence[pb.Rule]) -> tuple[Rule, ...]:
     faults = [
         Fault(f"rules[{index}].operator", str(rule.operator), _OPERATORS_ACCEPTED)
-        for index, rule in enumerate(message.rules)
+        for index, rule in enumerate(rules)
         if rule.operator not in OPERATOR_OF
     ]
     faults += [
         Fault(f"rules[{index}].request_dtype", str(rule.request_dtype), "a known dtype, or none")
-        for index, rule in enumerate(message.rules)
+        for index, rule in enumerate(rules)
         if rule.HasField("request_dtype") and rule.request_dtype not in DTYPE_OF
     ]
     if faults:
         raise InvalidInputError(faults)
-    return SetRules(tuple(rule_from_wire(rule) for rule in message.rules))
+    return tuple(rule_from_wire(rule) for rule in rules)
 
 
 def _threshold(message: pb.SetThreshold) -> SetThreshold:
@@ -133,8 +166,10 @@ _READERS: dict[str, Callable[[Any], Change]] = {
         value_or_none(message, "to_revision"), message.only_champion
     ),
     "set_fallback": lambda message: SetFallback(fallback_from_wire(message.fallback)),
-    "set_rules": _rules,
+    "set_rules": lambda message: SetRules(_rules(message.rules)),
     "set_threshold": _threshold,
     "change_contract": lambda message: ChangeContract(contract_change_from_wire(message)),
+    "pause": lambda message: Pause(value_or_none(message, "version")),
+    "apply": _apply,
     "undeploy": lambda _: Undeploy(),
 }

@@ -1,5 +1,6 @@
 """Translation of the registry's messages to domain values and back, for all of its clients."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from understudy.control.contract_wire import contract_from_wire, contract_to_wire
@@ -86,8 +87,8 @@ def deployment_from_wire(message: pb.Deployment) -> Deployment:
         revision=message.revision,
         champion=message.champion,
         salt=message.salt,
-        challengers=tuple(Challenger(c.version, c.weight_bp) for c in message.challengers),
-        shadows=tuple(Shadow(s.version, s.sample_bp, s.refuses_defaults) for s in message.shadows),
+        challengers=challengers_from_wire(message.challengers),
+        shadows=shadows_from_wire(message.shadows),
         fallback=fallback_from_wire(message.fallback),
         decision_threshold=value_or_none(message, "decision_threshold"),
         rules=tuple(rule_from_wire(rule) for rule in message.rules),
@@ -103,13 +104,8 @@ def deployment_to_wire(deployment: Deployment) -> pb.Deployment:
         revision=deployment.revision,
         digest=deployment.digest,
         champion=deployment.champion,
-        challengers=[
-            pb.Challenger(version=c.version, weight_bp=c.weight_bp) for c in deployment.challengers
-        ],
-        shadows=[
-            pb.Shadow(version=s.version, sample_bp=s.sample_bp, refuses_defaults=s.refuses_defaults)
-            for s in deployment.shadows
-        ],
+        challengers=challengers_to_wire(deployment.challengers),
+        shadows=shadows_to_wire(deployment.shadows),
         fallback=fallback_to_wire(deployment.fallback),
         salt=deployment.salt,
         decision_threshold=deployment.decision_threshold,
@@ -118,6 +114,25 @@ def deployment_to_wire(deployment: Deployment) -> pb.Deployment:
         blocked=deployment.blocked,
         contract=contract_to_wire(deployment.contract),
     )
+
+
+def challengers_from_wire(messages: Iterable[pb.Challenger]) -> tuple[Challenger, ...]:
+    return tuple(Challenger(each.version, each.weight_bp) for each in messages)
+
+
+def challengers_to_wire(challengers: Iterable[Challenger]) -> list[pb.Challenger]:
+    return [pb.Challenger(version=c.version, weight_bp=c.weight_bp) for c in challengers]
+
+
+def shadows_from_wire(messages: Iterable[pb.Shadow]) -> tuple[Shadow, ...]:
+    return tuple(Shadow(each.version, each.sample_bp, each.refuses_defaults) for each in messages)
+
+
+def shadows_to_wire(shadows: Iterable[Shadow]) -> list[pb.Shadow]:
+    return [
+        pb.Shadow(version=s.version, sample_bp=s.sample_bp, refuses_defaults=s.refuses_defaults)
+        for s in shadows
+    ]
 
 
 def rule_from_wire(message: pb.Rule) -> Rule:

@@ -1,9 +1,15 @@
 """The changes that an operator can make to a deployment, and the names of actions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from understudy.domain.deployments import Deployment, Fallback, Rule
+from understudy.domain.deployments import (
+    Challenger,
+    Deployment,
+    Fallback,
+    Rule,
+    Shadow,
+)
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.request_contract import ContractChange
 
@@ -34,6 +40,13 @@ class SetCanary:
 @dataclass(frozen=True, slots=True)
 class RemoveCanary:
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Takes the live traffic from challengers, which stay loaded."""
+
+    version: int | None = None  # None: all challengers
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,18 @@ class ChangeContract:
 
 
 @dataclass(frozen=True, slots=True)
+class Apply:
+    """All parts of a deployment at once; parts that are left out are absent. Salt and contract stay."""
+
+    champion: int
+    challengers: tuple[Challenger, ...] = ()
+    shadows: tuple[Shadow, ...] = ()
+    fallback: Fallback = field(default_factory=Fallback)
+    decision_threshold: float | None = None
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Undeploy:
     """Ends the deployment. Nothing else does: routers and hosts keep one that is merely absent."""
 
@@ -90,14 +115,28 @@ ContentChange = (
     | RemoveShadow
     | SetCanary
     | RemoveCanary
+    | Pause
     | Promote
     | Rollback
     | SetFallback
     | SetRules
     | SetThreshold
     | ChangeContract
+    | Apply
 )
 Change = ContentChange | Undeploy
+
+
+def apply_of(deployment: Deployment) -> Apply:
+    """Return the change that declares the content of `deployment`."""
+    return Apply(
+        champion=deployment.champion,
+        challengers=deployment.challengers,
+        shadows=deployment.shadows,
+        fallback=deployment.fallback,
+        decision_threshold=deployment.decision_threshold,
+        rules=deployment.rules,
+    )
 
 
 class Action(StrEnum):
@@ -121,6 +160,8 @@ class Action(StrEnum):
     BLOCK = "block"  # a version, which takes no part from then on
     UNBLOCK = "unblock"
     FORGET_HOST = "forget_host"  # a silent scorer host that will not come back
+    PAUSE = "pause"
+    APPLY = "apply"
 
 
 ACTIONS: dict[type[Change], Action] = {
@@ -129,12 +170,14 @@ ACTIONS: dict[type[Change], Action] = {
     RemoveShadow: Action.REMOVE_SHADOW,
     SetCanary: Action.CANARY,
     RemoveCanary: Action.REMOVE_CANARY,
+    Pause: Action.PAUSE,
     Promote: Action.PROMOTE,
     Rollback: Action.ROLLBACK,
     SetFallback: Action.FALLBACK,
     SetRules: Action.RULES,
     SetThreshold: Action.THRESHOLD,
     ChangeContract: Action.CONTRACT,
+    Apply: Action.APPLY,
     Undeploy: Action.UNDEPLOY,
 }
 

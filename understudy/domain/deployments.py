@@ -63,7 +63,7 @@ class RuleOperator(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Challenger:
     version: int
-    weight_bp: int
+    weight_bp: int  # 0: paused, that is, loaded without live traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +233,8 @@ def _faults(deployment: Deployment) -> Iterator[Fault]:
 def _weight_faults(deployment: Deployment) -> Iterator[Fault]:
     for index, challenger in enumerate(deployment.challengers):
         path = f"challengers[{index}]"
-        if not 1 <= challenger.weight_bp <= FULL_SHARE_BP:
-            yield Fault(f"{path}.weight_bp", str(challenger.weight_bp), "1 to 10000 basis points")
+        if not 0 <= challenger.weight_bp <= FULL_SHARE_BP:
+            yield Fault(f"{path}.weight_bp", str(challenger.weight_bp), "0 to 10000 basis points")
         if challenger.version == deployment.champion:
             yield Fault(f"{path}.version", str(challenger.version), "a version other than champion")
     yield from repeats("challengers", (c.version for c in deployment.challengers))

@@ -118,6 +118,10 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """The block of a version was lifted."""
     ACTION_FORGET_HOST: _Action.ValueType  # 18
     """A silent scorer host was declared gone."""
+    ACTION_PAUSE: _Action.ValueType  # 19
+    """The live traffic of challengers was taken from them."""
+    ACTION_APPLY: _Action.ValueType  # 20
+    """All parts of a deployment were declared."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """Action of an operator. The digests of the audit log are computed over these names in lower case,
@@ -162,6 +166,10 @@ ACTION_UNBLOCK: Action.ValueType  # 17
 """The block of a version was lifted."""
 ACTION_FORGET_HOST: Action.ValueType  # 18
 """A silent scorer host was declared gone."""
+ACTION_PAUSE: Action.ValueType  # 19
+"""The live traffic of challengers was taken from them."""
+ACTION_APPLY: Action.ValueType  # 20
+"""All parts of a deployment were declared."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 class _ScorerState:
@@ -928,7 +936,7 @@ class Challenger(_message.Message):
     version: _builtins.int
     """Number of the version."""
     weight_bp: _builtins.int
-    """Share of live traffic in basis points, 1 to 10000."""
+    """Share of live traffic in basis points, 0 to 10000; 0: it is paused, loaded without traffic."""
     def __init__(
         self,
         *,
@@ -1275,6 +1283,32 @@ class RemoveCanary(_message.Message):
 Global___RemoveCanary: _TypeAlias = RemoveCanary  # noqa: Y015
 
 @_typing.final
+class Pause(_message.Message):
+    """Takes the live traffic from challengers, which stay loaded; a rollback, or a canary with a share,
+    ends the pause.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Number of the challenger. Not set: all challengers."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
+    _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
+
+Global___Pause: _TypeAlias = Pause  # noqa: Y015
+
+@_typing.final
 class Promote(_message.Message):
     """Makes a challenger the champion."""
 
@@ -1404,6 +1438,60 @@ class SetThreshold(_message.Message):
 Global___SetThreshold: _TypeAlias = SetThreshold  # noqa: Y015
 
 @_typing.final
+class Apply(_message.Message):
+    """Declares all parts of a deployment, also of one that is not deployed; parts that are not set are
+    absent from then on. Salt and contract stay. If this is the present content, no revision is made.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAMPION_FIELD_NUMBER: _builtins.int
+    CHALLENGERS_FIELD_NUMBER: _builtins.int
+    SHADOWS_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
+    DECISION_THRESHOLD_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    champion: _builtins.int
+    """Number of the champion."""
+    decision_threshold: _builtins.float
+    """Decision threshold. Finite. Not set: answers carry no decision."""
+    @_builtins.property
+    def challengers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Challenger]:
+        """Versions that answer a share of live traffic."""
+
+    @_builtins.property
+    def shadows(self) -> _containers.RepeatedCompositeFieldContainer[Global___Shadow]:
+        """Versions that score mirrored traffic."""
+
+    @_builtins.property
+    def fallback(self) -> Global___Fallback:
+        """Answers used if the model fails. Not set, or without any step: callers get errors."""
+
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rule]:
+        """Rules before the model, in order."""
+
+    def __init__(
+        self,
+        *,
+        champion: _builtins.int = ...,
+        challengers: _abc.Iterable[Global___Challenger] | None = ...,
+        shadows: _abc.Iterable[Global___Shadow] | None = ...,
+        fallback: Global___Fallback | None = ...,
+        decision_threshold: _builtins.float | None = ...,
+        rules: _abc.Iterable[Global___Rule] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "decision_threshold", b"decision_threshold", "fallback", b"fallback"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "challengers", b"challengers", "champion", b"champion", "decision_threshold", b"decision_threshold", "fallback", b"fallback", "rules", b"rules", "shadows", b"shadows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__decision_threshold: _TypeAlias = _typing.Literal["decision_threshold"]  # noqa: Y015
+    _WhichOneofArgType__decision_threshold: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__decision_threshold) -> _WhichOneofReturnType__decision_threshold | None: ...
+
+Global___Apply: _TypeAlias = Apply  # noqa: Y015
+
+@_typing.final
 class Undeploy(_message.Message):
     """Ends the deployment: routers stop answering for the model, and its scorers end. A deployment ends
     by this change only; a model that is merely absent from a state stays in service.
@@ -1504,6 +1592,8 @@ class ChangeDeploymentRequest(_message.Message):
     SET_THRESHOLD_FIELD_NUMBER: _builtins.int
     UNDEPLOY_FIELD_NUMBER: _builtins.int
     CHANGE_CONTRACT_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    APPLY_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     reason: _builtins.str
@@ -1562,6 +1652,14 @@ class ChangeDeploymentRequest(_message.Message):
     def change_contract(self) -> Global___ChangeContract:
         """Changes the request contract."""
 
+    @_builtins.property
+    def pause(self) -> Global___Pause:
+        """Takes the live traffic from challengers, which stay loaded."""
+
+    @_builtins.property
+    def apply(self) -> Global___Apply:
+        """Declares all parts of the deployment."""
+
     def __init__(
         self,
         *,
@@ -1581,14 +1679,16 @@ class ChangeDeploymentRequest(_message.Message):
         set_threshold: Global___SetThreshold | None = ...,
         undeploy: Global___Undeploy | None = ...,
         change_contract: Global___ChangeContract | None = ...,
+        pause: Global___Pause | None = ...,
+        apply: Global___Apply | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "expect_revision", b"expect_revision", "promote", b"promote", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "apply", b"apply", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "expect_revision", b"expect_revision", "pause", b"pause", "promote", b"promote", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "dry_run", b"dry_run", "expect_revision", b"expect_revision", "model", b"model", "promote", b"promote", "reason", b"reason", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "apply", b"apply", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "dry_run", b"dry_run", "expect_revision", b"expect_revision", "model", b"model", "pause", b"pause", "promote", b"promote", "reason", b"reason", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expect_revision: _TypeAlias = _typing.Literal["expect_revision"]  # noqa: Y015
     _WhichOneofArgType__expect_revision: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision"]  # noqa: Y015
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["deploy_champion", "set_shadow", "remove_shadow", "set_canary", "remove_canary", "promote", "rollback", "set_fallback", "set_rules", "set_threshold", "undeploy", "change_contract"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["deploy_champion", "set_shadow", "remove_shadow", "set_canary", "remove_canary", "promote", "rollback", "set_fallback", "set_rules", "set_threshold", "undeploy", "change_contract", "pause", "apply"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expect_revision) -> _WhichOneofReturnType__expect_revision | None: ...
@@ -1609,9 +1709,13 @@ class ChangeDeploymentResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     FROM_REVISION_FIELD_NUMBER: _builtins.int
     applied: _builtins.bool
-    """True: the change was made. False: it was a dry run."""
+    """True: the change was made. False: it was a dry run, or an Apply of the present content, which
+    makes no revision.
+    """
     revision: _builtins.int
-    """Number of the revision that the change makes, also if it ends the deployment."""
+    """Number of the revision that the change makes, also if it ends the deployment; of the present one
+    if it makes none.
+    """
     from_revision: _builtins.int
     """Number of the revision before it, also if that ended the deployment; 0: never deployed."""
     @_builtins.property
