@@ -18,6 +18,11 @@ MIXED = (
     Feature("country", FeatureDtype.STRING, default="??"),
     Feature("city", FeatureDtype.STRING),
 )
+IN_FAMILIES = (
+    Feature("spent", FeatureDtype.FLOAT64, max_age_s=60.0, family="hourly"),
+    Feature("country", FeatureDtype.STRING, default="??", family="profile"),
+    Feature("city", FeatureDtype.STRING, max_age_s=3600.0, family="profile"),
+)
 MIXED_VALUES: dict[str, FeatureScalar | None] = {
     "age": 41,
     "amount": 1.5,

@@ -162,11 +162,11 @@ def test_a_record_of_bins_is_shown_with_its_age_and_without_one_if_its_time_is_u
         assert node is not None
         put_bins(node.port, node.namespace, "places", "odd", {"at": (TEXT, b"soon")})
 
-        code, timed = stored.run("get", "u1", "--view", "places")
+        code, (timed,) = stored.run("get", "u1", "--view", "places")
         assert code == exit_codes.OK
         assert timed["event_time"] == "2025-11-24T16:00:00+00:00"
         assert timed["age_s"] > 0
-        code, odd = stored.run("get", "odd", "--view", "places")
+        code, (odd,) = stored.run("get", "odd", "--view", "places")
         assert code == exit_codes.OK
         assert (odd["event_time"], odd["age_s"]) == (None, None)
 

@@ -152,7 +152,7 @@ def test_records_are_loaded_shown_and_deleted_under_the_keys_of_other_tools(worl
     assert world.client.get(device)[2].items() >= {"age": 1, "at": NOW_MS}.items()
     assert world.client.exists(("features", *device[1:]))[1] is None
     shown, _ = world.run("get", "00ff", "--view", "place")
-    assert shown["values"][0]["value"] == 1
+    assert shown[0]["values"][0]["value"] == 1
     deleted, _ = world.run("delete", "device", "00ff")
     assert deleted[0]["deleted"]
     assert world.client.exists(device)[1] is None

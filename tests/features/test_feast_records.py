@@ -210,8 +210,8 @@ def test_commands_show_and_delete_a_record_of_feast_and_load_none(url: str, tmp_
 
     code, shown = run("get", "1001")
     assert code == exit_codes.OK
-    assert shown["event_time"] == "2025-11-24T16:00:00+00:00"
-    assert shown["values"] == [{"feature": "age", "value": 41, "status": "present"}]
+    assert shown[0]["event_time"] == "2025-11-24T16:00:00+00:00"
+    assert shown[0]["values"] == [{"feature": "age", "value": 41, "status": "present"}]
     assert run("load", str(tmp_path / "rows.csv"))[0] == exit_codes.USAGE
     code, rows = run("delete", "driver", "1001")
     assert (code, rows[0]["deleted"]) == (exit_codes.OK, True)

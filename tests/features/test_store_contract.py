@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from tests.features.aerospike_node import AerospikeNode, running_node
-from tests.features.builders import MIXED_VALUES, NOW_MS, a_record, a_view, floats
+from tests.features.builders import IN_FAMILIES, MIXED_VALUES, NOW_MS, a_record, a_view, floats
 from tests.features.fakes import FakeFeatureStore
 from tests.features.loading_process import RemoteWriter
 from tests.features.poison import LATIN_1, TEXT, put_bins
@@ -25,6 +25,7 @@ from tests.stack.waiting import until
 from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureScalar, FeatureView
 from understudy.domain.record_layouts import BinsLayout
+from understudy.features.decisions.families import families_of
 from understudy.features.decisions.record_format import record_format, unpack_record
 from understudy.features.decisions.record_order import fingerprint_of
 from understudy.features.ports import (
@@ -389,3 +390,29 @@ async def test_a_record_that_ends_its_reader_costs_no_other_record(store: Opened
             return False
 
     await until(others_are_read)
+
+
+async def test_an_update_of_one_family_leaves_the_others_with_their_own_times(
+    store: Opened,
+) -> None:
+    spent, home = families_of(a_view(f"parts_{uuid4().hex[:12]}", IN_FAMILIES))
+    first = a_record(spent, {"spent": 1.0}, event_time_ms=NOW_MS)
+    moved = a_record(home, {"country": "LI", "city": "Vaduz"}, event_time_ms=NOW_MS - 9)
+    store.writer.write(home, [("u", moved), ("v", moved)], mark=None)
+    store.writer.write(spent, [("u", first)], mark=None)
+
+    late = a_record(spent, {"spent": 2.0}, event_time_ms=NOW_MS - 1)
+    counts = store.writer.write(spent, [("u", late)], mark=None)
+    again = a_record(spent, {"spent": 3.0}, event_time_ms=NOW_MS + 1)
+    store.writer.write(spent, [("u", again)], mark=None)
+    reads = [ViewRead(spent, ["u", "v"]), ViewRead(home, ["u", "v"])]
+    found = await store.reader.read(reads, timeout_s=TIMEOUT_S)
+    newest = [
+        await store.reader.newest_event_time_ms(each, timeout_s=TIMEOUT_S) for each in (spent, home)
+    ]
+
+    assert (counts.written, counts.older) == (0, 1)
+    assert found == [[again, None], [moved, moved]]
+    assert newest == [NOW_MS + 1, NOW_MS - 9]
+    assert store.writer.delete(spent, "u")
+    assert await store.reader.read(reads, timeout_s=TIMEOUT_S) == [[None, None], [moved, moved]]

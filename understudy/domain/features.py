@@ -61,6 +61,7 @@ class Feature:
     description: str = ""
     owner: str = ""
     expression: str = ""  # in a computed view
+    family: str = ""  # of features that are updated together; "" in a view without families
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,14 @@ class FeatureView:
     inputs: tuple[tuple[str, str], ...] = ()  # in a computed view: name, `view@version:feature`
     key: KeyKind = KeyKind.TEXT
     namespace: str = ""  # of the records in Aerospike; "" for that of the store's URL
+    family: str = ""  # in one family of a view, with the features of that family alone
 
     def __str__(self) -> str:
+        return f"{self.definition}/{self.family}" if self.family else self.definition
+
+    @property
+    def definition(self) -> str:
+        """The name by which files and feature sets refer to the view, with all its families."""
         return f"{self.name}@{self.version}"
 
     @property
@@ -101,6 +108,8 @@ class FeatureView:
             content["key"] = self.key.value
         if self.namespace:
             content["namespace"] = self.namespace
+        if self.family:
+            content["family"] = self.family
         return canonical_document("feature_view/1", content)
 
     @property
@@ -109,13 +118,17 @@ class FeatureView:
 
 
 def _content_of(feature: Feature) -> dict[str, Any]:
-    content = {
+    content: dict[str, Any] = {
         "name": feature.name,
         "dtype": feature.dtype.value,
         "default": written_default(feature.default),
         "max_age_s": feature.max_age_s,
     }
-    return {**content, "expression": feature.expression} if feature.expression else content
+    if feature.expression:
+        content["expression"] = feature.expression
+    if feature.family:
+        content["family"] = feature.family
+    return content
 
 
 _FEATURE_REF = re.compile(
@@ -165,6 +178,7 @@ def view_from_canonical_json(text: str) -> FeatureView:
                 default=_read_default(FeatureDtype(feature["dtype"]), feature["default"]),
                 max_age_s=_seconds(feature["max_age_s"]),
                 expression=feature.get("expression", ""),
+                family=feature.get("family", ""),
             )
             for feature in content["features"]
         ),
@@ -173,6 +187,7 @@ def view_from_canonical_json(text: str) -> FeatureView:
         inputs=tuple((name, ref) for name, ref in content.get("inputs", ())),
         key=KeyKind(content.get("key", KeyKind.TEXT)),
         namespace=content.get("namespace", ""),
+        family=content.get("family", ""),
     )
 
 

@@ -48,6 +48,7 @@ _VIEW_NAME = r"^[a-z][a-z0-9_]{0,62}$"
 _NAMESPACE = r"^[A-Za-z0-9_-]{1,31}$"
 _SET_NAME = r"^[A-Za-z0-9_.-]{1,63}$"
 _FEAST_NAME = Annotated[str, Field(min_length=1, max_length=255)]
+_FAMILY = r"^[a-z][a-z0-9_]{0,30}$"
 _INPUT_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 _FEATURE_NAME = r"^[A-Za-z_][A-Za-z0-9_ .-]{0,127}$"
 
@@ -62,6 +63,7 @@ class _FeatureText(BaseModel):
     description: str = ""
     owner: str = ""
     expression: str = ""
+    family: Annotated[str, Field(pattern=_FAMILY)] = ""
 
 
 class _BinsText(BaseModel):
@@ -202,6 +204,7 @@ def _view_of(text: _ViewText) -> FeatureView:
                 description=feature.description,
                 owner=feature.owner,
                 expression=feature.expression,
+                family=feature.family,
             )
             for feature in text.features
         ),

@@ -16,6 +16,8 @@ def set_of(options: AerospikeOptions, view: FeatureView) -> str:
     if view.layout is not None:
         return view.layout.set_name
     name = f"{options.set_prefix}{view.name}.{view.version}"
+    if view.family:
+        name += f".{view.family}"
     if len(name) <= _LONGEST_SET_NAME:
         return name
     return f"{name[: _LONGEST_SET_NAME - 17]}.{view.digest[:16]}"

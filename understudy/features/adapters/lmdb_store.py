@@ -164,7 +164,7 @@ def _identity(found: os.stat_result) -> tuple[int, int]:
 
 def key_prefix(view: FeatureView) -> bytes:
     """Return the common prefix of the keys of a view's records."""
-    return b"%s@%d\0" % (view.name.encode(), view.version)
+    return f"{view}\0".encode()
 
 
 def key_of(prefix: bytes, entity_id: str) -> bytes:

@@ -86,6 +86,7 @@ def list_views(views: ViewsFile, output: Output = Format.TABLE) -> None:
     """List the feature views of a file."""
     from understudy.domain.features import ViewKind  # noqa: PLC0415 - see above
     from understudy.domain.record_layouts import layout_content  # noqa: PLC0415 - see above
+    from understudy.features.decisions.families import families_of  # noqa: PLC0415 - see above
     from understudy.features.views import load_views  # noqa: PLC0415 - see above
 
     rows = [
@@ -95,6 +96,7 @@ def list_views(views: ViewsFile, output: Output = Format.TABLE) -> None:
             "entity": view.entity,
             "key": view.key.value if view.kind is ViewKind.STORED else None,
             "features": len(view.features),
+            "families": ", ".join(each.family for each in families_of(view)) or None,
             "layout": next(iter(layout_content(view.layout)), "packed"),
             "namespace": view.namespace or None,
             "ttl_s": view.ttl_s,
@@ -120,13 +122,16 @@ def show(
 
     chosen = find_view(load_views(views), view)
     if output is Format.JSON:
-        print_json({**asdict(chosen), "digest": chosen.digest})
+        content = {name: part for name, part in asdict(chosen).items() if name != "family"}
+        print_json({**content, "digest": chosen.digest})
         return
     screen = Screen()
     keys = f", key: {chosen.key.value}" if chosen.kind is ViewKind.STORED else ""
     namespace = f", namespace: {chosen.namespace}" if chosen.namespace else ""
     screen.say(f"{chosen} of {chosen.entity}{keys}{namespace}, digest {chosen.digest}")
     columns = ["name", "dtype", "default", "max_age_s", "owner", "description"]
+    if any(feature.family for feature in chosen.features):
+        columns.insert(1, "family")
     if chosen.inputs:
         columns.append("expression")
         screen.say("inputs: " + ", ".join(f"{name} = {ref}" for name, ref in chosen.inputs))

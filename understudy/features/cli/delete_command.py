@@ -54,6 +54,7 @@ def delete(
     logs keep their rows, and a load of an older file writes the record again.
     """
     from understudy.features.decisions.entity_keys import check_ids  # noqa: PLC0415 - slow import
+    from understudy.features.decisions.families import families_of  # noqa: PLC0415 - slow import
     from understudy.features.stores import check_view, open_writer, require_store  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
@@ -62,11 +63,12 @@ def delete(
         check_ids(each.key, [entity_id], field="ID")
         check_view(store, each)
     require_store(store)
-    found = [_found(store, each, entity_id) for each in chosen]
+    kinds = [family for each in chosen for family in families_of(each)]
+    found = [_found(store, each, entity_id) for each in kinds]
     writer = open_writer(store)
     rows: list[DeletedRecord] = []
     try:
-        for each, before in zip(chosen, found, strict=True):
+        for each, before in zip(kinds, found, strict=True):
             rows.append(replace(before, deleted=writer.delete(each, entity_id)))
     finally:  # if the store fails on the way, the effect so far is reported
         writer.close_now()
@@ -100,9 +102,9 @@ def _found(url: str, view: "FeatureView", entity_id: str) -> DeletedRecord:
     """Describe the record before its deletion; one that cannot be read is deleted all the same."""
     try:
         (record,) = stored_records(url, view, [entity_id])
+        if record is None:
+            return DeletedRecord(str(view), _NOTHING, None, None, deleted=False)
         stored = stored_record(view, entity_id, record, now_s=datetime.now(UTC).timestamp())
-    except NotFoundError:
-        return DeletedRecord(str(view), _NOTHING, None, None, deleted=False)
     except CheckFailedError:
         found = "a record of another definition"
         return DeletedRecord(str(view), found, None, None, deleted=False)

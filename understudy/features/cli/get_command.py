@@ -48,9 +48,10 @@ def get(
     view: StoredView = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show the stored record of an entity with its age."""
+    """Show the stored record of an entity with its age, or those of the families of its view."""
     from understudy.features.cli.stored_view import stored_view  # noqa: PLC0415 - slow import
     from understudy.features.decisions.entity_keys import check_ids  # noqa: PLC0415 - slow import
+    from understudy.features.decisions.families import families_of  # noqa: PLC0415 - slow import
     from understudy.features.stores import check_view, require_store  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
@@ -58,11 +59,27 @@ def get(
     check_ids(chosen.key, [entity_id], field="ENTITY")
     check_view(store, chosen)
     require_store(store)
-    (record,) = stored_records(store, chosen, [entity_id])
-    found = stored_record(chosen, entity_id, record, now_s=datetime.now(UTC).timestamp())
+    now_s = datetime.now(UTC).timestamp()
+    found: list[StoredRecord] = []
+    absent: list[str] = []
+    for each in families_of(chosen):
+        (record,) = stored_records(store, each, [entity_id])
+        if record is None:
+            absent.append(str(each))
+        else:
+            found.append(stored_record(each, entity_id, record, now_s=now_s))
+    if not found:
+        raise NotFoundError("record", f"{chosen} {entity_id}")
     if output is Format.JSON:
         print_json(found)
         return
+    for each_found in found:
+        _show(each_found)
+    for name in absent:
+        Screen().say(f"{name} {entity_id}: no record")
+
+
+def _show(found: StoredRecord) -> None:
     screen = Screen()
     created = "" if found.created_time is None else f", created {found.created_time}"
     ingested = "unknown" if found.ingestion_time is None else found.ingestion_time
@@ -74,12 +91,11 @@ def get(
 
 
 def stored_record(
-    view: "FeatureView", entity_id: str, record: bytes | None, *, now_s: float
+    view: "FeatureView", entity_id: str, record: bytes, *, now_s: float
 ) -> StoredRecord:
     """Return the content of a store's record of an entity at `now_s`, UTC.
 
     Raises:
-        NotFoundError: there is no record.
         CheckFailedError: it was written under another definition of the view.
     """
     from understudy.features.decisions.ingestion_times import ingestion_time_ms_of  # noqa: PLC0415 - slow import
@@ -91,8 +107,6 @@ def stored_record(
         unpack_record,
     )
 
-    if record is None:
-        raise NotFoundError("record", f"{view} {entity_id}")
     form = record_format(view)
     if not is_of(form, record):
         raise CheckFailedError(

@@ -34,6 +34,9 @@ def load(
     view: Annotated[
         str | None, typer.Option(help="View of the rows; required if there are several.")
     ] = None,
+    family: Annotated[
+        str | None, typer.Option(help="Family to update; required if the view has families.")
+    ] = None,
     entity_column: Annotated[
         str | None, typer.Option(help="Column of entity ids; the entity's type by default.")
     ] = None,
@@ -70,13 +73,14 @@ def load(
     Rows with an unusable value are rejected. Exits 1 if there are more than --max-rejects.
     """
     from understudy.features.cli.stored_view import stored_view  # noqa: PLC0415 - slow import
+    from understudy.features.decisions.families import family_of  # noqa: PLC0415 - slow import
     from understudy.features.decisions.view_rules import check_writable  # noqa: PLC0415 - slow import
     from understudy.features.loading.load_features import SourceFile, load_features  # noqa: PLC0415 - slow import
     from understudy.features.stores import check_view, open_writer  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 
     known = load_views(views)
-    chosen = stored_view(known, view)
+    chosen = family_of(stored_view(known, view), family, field="--family")
     source = SourceFile(
         file,
         entity_column or chosen.entity,

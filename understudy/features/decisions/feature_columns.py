@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import Feature, FeatureRef, FeatureView, ViewKind
+from understudy.features.decisions.families import families_of
 
 _SHOWN_NAMES = 12
 
@@ -15,7 +16,7 @@ class FeatureColumn:
     """One column of a feature set."""
 
     ref: FeatureRef
-    view: FeatureView
+    view: FeatureView  # of its records: in a view with families, one family
     feature: Feature
     place_in_view: int
 
@@ -33,24 +34,36 @@ def columns_of(
         InvalidInputError: a feature is in no view, or is named twice; all faults are reported.
     """
     by_name = {(view.name, view.version): view for view in views}
+    named = {(ref.view, ref.view_version) for ref in feature_set}
+    homes = {name: _columns_by_feature(by_name[name]) for name in named & by_name.keys()}
     faults: list[Fault] = []
     columns: list[FeatureColumn] = []
     seen: set[FeatureRef] = set()
     for place, ref in enumerate(feature_set):
-        view = by_name.get((ref.view, ref.view_version))
-        names = [feature.name for feature in view.features] if view else []
-        if view is None or ref.feature not in names:
-            accepted = shortened([str(each) for each in views] if view is None else names)
+        home = homes.get((ref.view, ref.view_version))
+        if home is None or ref.feature not in home:
+            known = list(map(str, views)) if home is None else list(home)
+            accepted = shortened(known)
             faults.append(Fault(f"feature_set[{place}]", str(ref), accepted))
         elif ref in seen:
             faults.append(Fault(f"feature_set[{place}]", f"{ref} twice", "each feature once"))
         else:
-            at = names.index(ref.feature)
+            view, at = home[ref.feature]
             columns.append(FeatureColumn(ref, view, view.features[at], at))
         seen.add(ref)
     if faults:
         raise InvalidInputError(faults)
     return tuple(columns)
+
+
+def _columns_by_feature(view: FeatureView) -> dict[str, tuple[FeatureView, int]]:
+    """Return the view of the records of each feature, and its place in it."""
+    places = {
+        feature.name: (family, place)
+        for family in families_of(view)
+        for place, feature in enumerate(family.features)
+    }
+    return {feature.name: places[feature.name] for feature in view.features}
 
 
 def column_names(refs: Sequence[FeatureRef]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from understudy.features.decisions.request_features import fault_of_value
 
 _NOT_OURS = f"a name that does not begin with {OWN_BIN_PREFIX}, as the bins of our loader do"
 LONGEST_BIN_NAME = 15  # bytes, a limit of the Aerospike server
+MOST_FAMILIES = 16
 _KEY_TYPES = {
     KeyKind.TEXT: (FeastKeyType.STRING,),
     KeyKind.INTEGER: (FeastKeyType.INT64, FeastKeyType.INT32),
@@ -42,6 +43,7 @@ def contradictions(
         seen.add(str(view))
         faults += _feature_faults(path, view)
         faults += _kind_faults(path, view)
+        faults += _family_faults(path, view)
         match view.layout:
             case BinsLayout():
                 faults += _bin_faults(path, view, view.layout)
@@ -116,6 +118,22 @@ def _feature_kind_faults(path: str, view: FeatureView) -> Iterator[Fault]:
                 str(feature.max_age_s),
                 f"none, for a {view.kind.value} view",
             )
+
+
+def _family_faults(path: str, view: FeatureView) -> Iterator[Fault]:
+    named = [feature.family for feature in view.features if feature.family]
+    if not named:
+        return
+    if view.kind is not ViewKind.STORED or view.layout is not None:
+        accepted = "none: only a stored view of packed records has families"
+        yield Fault(f"{path}.features", f"family {named[0]}", accepted)
+    for place, feature in enumerate(view.features):
+        if not feature.family:
+            accepted = "a family for each feature of the view, or for none"
+            yield Fault(f"{path}.features[{place}].family", "nothing", accepted)
+    if len(set(named)) > MOST_FAMILIES:
+        accepted = f"at most {MOST_FAMILIES}: each is one more record to read"
+        yield Fault(f"{path}.features", f"{len(set(named))} families", accepted)
 
 
 def _bin_faults(path: str, view: FeatureView, layout: BinsLayout) -> Iterator[Fault]:

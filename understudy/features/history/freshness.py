@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import FeatureRef, FeatureStatus, FeatureView, ViewKind
+from understudy.features.decisions.families import families_of
 from understudy.features.history.log_files import condition_of_scored, open_log, quoted
 from understudy.features.ports import InspectableStore
 
@@ -67,17 +68,17 @@ def freshness_faults(
 async def view_freshness(
     store: InspectableStore, views: Sequence[FeatureView], *, now_s: float, timeout_s: float
 ) -> tuple[ViewFreshness, ...]:
-    """Return the freshness of each stored view.
+    """Return the freshness of each stored view, of each of its families if it has some.
 
     Raises:
         UnavailableError: the store did not answer.
     """
     found: list[ViewFreshness] = []
-    for view in views:
-        if view.kind is ViewKind.STORED:
-            newest_ms = await store.newest_event_time_ms(view, timeout_s=timeout_s)
-            age_s = None if newest_ms is None else now_s - newest_ms / 1000
-            found.append(ViewFreshness(str(view), age_s))
+    stored = [view for view in views if view.kind is ViewKind.STORED]
+    for view in [family for each in stored for family in families_of(each)]:
+        newest_ms = await store.newest_event_time_ms(view, timeout_s=timeout_s)
+        age_s = None if newest_ms is None else now_s - newest_ms / 1000
+        found.append(ViewFreshness(str(view), age_s))
     return tuple(found)
 
 

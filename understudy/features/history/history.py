@@ -196,9 +196,11 @@ def _check_columns(rows: pa.Table, plan: AssemblyPlan) -> None:
 
 
 def _source_of(view: FeatureView, sources: Mapping[str, HistorySource]) -> HistorySource:
-    if str(view) not in sources:
-        raise NotFoundError("history source of feature view", view)
-    return sources[str(view)]
+    """Return the source of a family of its own, if it has one, or that of its whole view."""
+    source = sources.get(str(view), sources.get(view.definition))
+    if source is None:
+        raise NotFoundError("history source of feature view", view.definition)
+    return source
 
 
 def _request_features(

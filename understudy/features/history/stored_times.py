@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from understudy.domain.features import FeatureView
+from understudy.features.decisions.families import families_of
 from understudy.features.loading.history_files import HistorySource
 
 # The records of entities of a view, in their order; None where the store has none.
@@ -17,7 +18,7 @@ def with_stored_times(
     entity_ids: Sequence[str],
     read: ReadStored,
 ) -> dict[str, HistorySource]:
-    """Return the sources, those of `entity` with the records that `read` returns.
+    """Return the sources, those of `entity` with the records that `read` returns, by family.
 
     Args:
         sources: by view, written `name@version`.
@@ -30,6 +31,7 @@ def with_stored_times(
     found = dict(sources)
     for view in views:
         if view.entity == entity and str(view) in sources:
-            stored = dict(zip(ids, read(view, ids), strict=True))
-            found[str(view)] = replace(sources[str(view)], stored=stored)
+            for each in families_of(view):
+                stored = dict(zip(ids, read(each, ids), strict=True))
+                found[str(each)] = replace(sources[str(view)], stored=stored)
     return found

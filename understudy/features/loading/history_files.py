@@ -66,6 +66,7 @@ def packed_rows_of(
 
     Rows that loading rejects have no record. A file may lack features, which are absent in its
     rows, but each feature must be in some file; so must ingestion times, if the source needs them.
+    A file without any feature of a family has no records of it.
 
     Raises:
         InvalidInputError: a file is not readable, or lacks columns.
@@ -85,6 +86,8 @@ def packed_rows_of(
         columns.append(of_rows.ingestion_times)
         may_lack.append(of_rows.ingestion_times)
     for path in paths:
+        if view.family and not set(features) & set(column_names(path)):
+            continue
         with open_chunks(path, columns, chunk_rows=_CHUNK_ROWS, may_lack=may_lack) as chunks:
             for chunk in chunks:
                 ids = _ids_of(view, chunk, source.entity_column)

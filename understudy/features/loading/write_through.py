@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import FeatureDtype, FeatureView
+from understudy.features.decisions.families import family_of
 from understudy.features.decisions.row_values import (
     CheckedRows,
     Reject,
@@ -58,6 +59,7 @@ class WriteThrough:
         writer: FeatureWriter,
         folder: Path,
         *,
+        family: str | None = None,
         entity_column: str | None = None,
         event_time_column: str = "event_time",
         created_time_column: str | None = None,
@@ -67,15 +69,18 @@ class WriteThrough:
     ) -> None:
         """Write below `folder`; for the other arguments see `SourceFile` and `load_features`.
 
-        `ingestion_time_column` is a column of the history that rows do not have.
+        `family` names the features that are written, in a view that has families; the others
+        stay as they are. `ingestion_time_column` is a column of the history that rows do not have.
 
         Raises:
-            InvalidInputError: another column has that name, or another tool writes the records.
+            InvalidInputError: another column has that name, another tool writes the records, or
+                the view has no such family, or has families and none is named.
         """
         check_writable(view)
+        view = family_of(view, family, field="family")
         self._view = view
         self._writer = writer
-        self._folder = folder / f"view={view}"
+        self._folder = folder / f"view={view.definition}" / view.family
         self._columns = RowColumns(
             entity_column or view.entity, event_time_column, created_time_column
         )

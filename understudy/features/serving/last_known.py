@@ -97,7 +97,7 @@ class LastKnownRecords:
 
 
 def _name_of(read: ViewRead) -> str:
-    return f"{read.view.name}@{read.view.version}"
+    return f"{read.view.name}@{read.view.version}/{read.view.family}"
 
 
 def _count(generation: dict[str, dict[str | None, _Seen]]) -> int:
