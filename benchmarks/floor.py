@@ -10,9 +10,10 @@ from typing import Any
 
 import grpc
 
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.lifecycle import DrainTimes, run, serve_until_stopped, stop_on_signals
 from understudy.runtime.serving import add_health_and_reflection
+from understudy.runtime.transport.transport import LOCAL
 from understudy.scoring.v1 import scoring_pb2
 
 SERVICE = "understudy.scoring.v1.ScoringService"
@@ -38,7 +39,7 @@ async def serve(listen: str, response: scoring_pb2.ScoreResponse) -> int:
     server = new_server()
     server.add_generic_rpc_handlers((no_op(response),))
     health = add_health_and_reflection(server, (SERVICE,))
-    bind(server, listen)
+    LOCAL.bind(server, listen)
     await serve_until_stopped(
         server, health, stop_on_signals(longest_s=10.0), DrainTimes(unready_delay_s=0, grace_s=1)
     )

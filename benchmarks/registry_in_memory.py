@@ -30,8 +30,9 @@ from understudy.domain.versions import (
 )
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.serving import add_health_and_reflection
+from understudy.runtime.transport.transport import LOCAL
 
 _CHUNK_BYTES = 1 << 20
 
@@ -107,7 +108,7 @@ async def open_registry(registry: InMemoryRegistry, listen: str) -> tuple[grpc.a
     server = new_server()
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(registry, server)
     add_health_and_reflection(server, ())
-    port = bind(server, listen)
+    port = LOCAL.bind(server, listen)
     await server.start()
     return server, port
 

@@ -16,7 +16,8 @@ from benchmarks.model import ENTITY, MODEL
 from benchmarks.request_path import SCORE_METHOD, RequestPath, open_request_path, request_of
 from benchmarks.router_overload import Probes, probing
 from benchmarks.rows import Effort, Row, Scenario
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.transport.transport import LOCAL
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 _SERVICE = "/understudy.scoring.v1.ScoringService/"
@@ -176,7 +177,7 @@ async def _idle_server(path: str) -> AsyncIterator[str]:
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(service, {method: handler}),)
     )
-    port = bind(server, "127.0.0.1:0")
+    port = LOCAL.bind(server, "127.0.0.1:0")
     await server.start()
     try:
         yield f"127.0.0.1:{port}"

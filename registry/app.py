@@ -38,7 +38,7 @@ from registry.store.database import open_database
 from registry.store.directory_lock import locked
 from understudy.gate.inspection import InspectionLimits, Inspector
 from understudy.registry.v1 import registry_pb2
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.serving import add_health_and_reflection
@@ -136,7 +136,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         yield OpenRegistry(
             server,
             health,
-            bind(server, settings.listen),
+            settings.transport.bind(server, settings.listen),
             live.watchers,
             rollback_targets,
             _anchors(settings, parts.proofs),

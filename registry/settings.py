@@ -10,7 +10,7 @@ from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import SeatLimits
 from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES
 from understudy.provenance.signing_keys import SigningKeys
-from understudy.runtime.settings import ProcessSettings
+from understudy.runtime.transport.settings import TransportSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(ge=1, le=1 << 40)]
@@ -19,7 +19,7 @@ Bytes = Annotated[int, Field(ge=1, le=1 << 40)]
 _MARGIN_BYTES = 4 << 20  # for the names of hosts, ended models and the rest of a snapshot
 
 
-class RegistrySettings(ProcessSettings):
+class RegistrySettings(TransportSettings):
     """Environment: `REGISTRY_` and the name in capitals, e.g. `REGISTRY_LISTEN`."""
 
     model_config = SettingsConfigDict(

@@ -11,11 +11,12 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import grpc
 import structlog
 
-from router.adapters.oip_scorer import OipScorer
+from router.adapters.open_oip_scorer import open_oip_scorer
 from router.books.request_log import RequestLogLines
 from router.edge.admin_service import SERVICE as ADMIN_SERVICE
 from router.edge.admin_service import RouterAdminService, add_router_admin, model_states
@@ -38,7 +39,7 @@ from understudy.inference.reflection import SERVICE as INFERENCE
 from understudy.inference.reflection import add_reflection
 from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.front.port import Server
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.io_threads import keep_io_threads_back
@@ -46,6 +47,7 @@ from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, within
 from understudy.runtime.metrics_endpoint import serve_metrics
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health_and_reflection
+from understudy.runtime.transport.transport import LOCAL
 from understudy.scoring.v1 import scoring_pb2
 
 _REPORT_S = 1.0
@@ -84,7 +86,7 @@ async def serve(
         logs.start()
         resources.push_async_callback(_close, "the logs", _in_thread(logs.close, _LOG_CLOSE_S))
         belief = Belief(settings.state_dir / "last-snapshot")
-        channel = open_registry_channel(settings.registry)
+        channel = open_registry_channel(settings.registry, settings.transport)
         resources.push_async_callback(_close, "the registry's channel", channel.close)
         async with asyncio.TaskGroup() as tasks:
             pipeline = open_pipeline(settings, _ports(settings, store, logs), tasks)
@@ -151,7 +153,7 @@ def _ports(settings: RouterSettings, store: FeatureStore, logs: LogWriter) -> Pi
         log_together=logs.offer_together,
         request_log=RequestLogLines(settings.request_lines, settings.request_lines_sample_bp),
         responder=ProtobufResponder(),
-        open_scorer=OipScorer,
+        open_scorer=partial(open_oip_scorer, transport=settings.transport),
         clocks=_CLOCKS,
         cpu_s=time.thread_time,
     )
@@ -253,7 +255,7 @@ async def _admin_server(
     server = new_server()
     add_router_admin(admin, server)
     add_health_and_reflection(server, (ADMIN_SERVICE,), health)
-    bind(server, address)
+    LOCAL.bind(server, address)
     await server.start()
     try:
         yield

@@ -3,7 +3,7 @@
 import grpc
 
 from router.settings import RouterSettings
-from understudy.runtime.front.grpc_server import ServerGroup, bind, new_server
+from understudy.runtime.front.grpc_server import ServerGroup, new_server
 from understudy.runtime.front.port import Server
 
 _SPARED_SHARE = 0.95  # of the most unread calls: below this none is cancelled
@@ -16,7 +16,7 @@ def open_grpc_front(settings: RouterSettings) -> Server:
         UnavailableError: the port cannot be opened.
     """
     server = ServerGroup([_one_server(settings) for _ in range(settings.listeners)])
-    bind(server, settings.listen)
+    settings.callers_transport.bind(server, settings.listen)
     return server
 
 

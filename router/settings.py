@@ -9,7 +9,8 @@ from pydantic_settings import SettingsConfigDict
 from router.books.request_log import RequestLines
 from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.runtime.front.choice import Front
-from understudy.runtime.settings import ProcessSettings
+from understudy.runtime.transport.settings import TransportSettings
+from understudy.runtime.transport.transport import Transport
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 _MOST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7), without its final zero
@@ -22,7 +23,7 @@ _ONLY_ON = {  # settings that act on the other front only
 }
 
 
-class RouterSettings(ProcessSettings):
+class RouterSettings(TransportSettings):
     """Environment variables with the prefix `ROUTER_`, e.g. `ROUTER_DEFAULT_DEADLINE_S=0.05`."""
 
     model_config = SettingsConfigDict(
@@ -35,6 +36,9 @@ class RouterSettings(ProcessSettings):
     log_dir: Path  # score, shadow and outcome logs
     state_dir: Path  # last snapshot, admin sockets
     front: Front = Front.GRPC  # auto: envoy where it can run
+    plaintext_callers: bool = (
+        False  # serve callers in plaintext although the process has a certificate
+    )
     workers: int = Field(default=1, ge=1, le=64)
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(
@@ -122,6 +126,13 @@ class RouterSettings(ProcessSettings):
         return f"unix:{self.state_dir.resolve() / 'router.sock'}"
 
     @property
+    def callers_transport(self) -> Transport:
+        """The transport of the port for callers."""
+        if not self.plaintext_callers:
+            return self.transport
+        return Transport(plaintext_allowed=self.insecure)
+
+    @property
     def logged_ids(self) -> LoggedIds:
         """The rule by which the logs contain ids."""
         return LoggedIds(self.log_ids, self.log_key.get_secret_value().encode())
@@ -143,6 +154,12 @@ class RouterSettings(ProcessSettings):
         if idle:
             names = " and ".join(sorted(idle))
             raise ValueError(f"{names} would not act: front is {self.front.value}")
+        return self
+
+    @model_validator(mode="after")
+    def _callers_have_a_certificate(self) -> Self:
+        if self.plaintext_callers and (self.tls_certificate is None or self.tls_callers):
+            raise ValueError("plaintext_callers needs tls_certificate and no tls_callers")
         return self
 
     @model_validator(mode="after")

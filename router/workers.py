@@ -24,7 +24,7 @@ from understudy.logs.access import keep_from_group, share_with_group
 from understudy.runtime.exit_codes import FAILED, OK, UNAVAILABLE, USAGE
 from understudy.runtime.front.choice import Front, chosen_front
 from understudy.runtime.front.envoy_files import find_envoy_files
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.health import Health, HealthSwitch
 from understudy.runtime.lifecycle import stop_on_signals, within
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
@@ -32,6 +32,7 @@ from understudy.runtime.supervision.ending import Ending
 from understudy.runtime.supervision.keeper import Care, HealthCheck, Keeper, Kept
 from understudy.runtime.supervision.liveness import HungChildren
 from understudy.runtime.supervision.probe import Probe
+from understudy.runtime.transport.transport import LOCAL
 
 _RESTARTS = RestartPolicy(
     first_back_off_s=0.1,
@@ -49,10 +50,11 @@ async def supervise(settings: RouterSettings) -> int:
     It ends earlier if all workers refuse their settings.
 
     Raises:
-        InvalidInputError: the log folder cannot be shared with the group of the settings, or they
-            want Envoy where it cannot run.
+        InvalidInputError: the log folder cannot be shared with the group of the settings, they
+            want Envoy where it cannot run, or other machines could read along.
     """
     front = _front_of(settings)
+    settings.callers_transport.require(settings.listen, field="listen")
     stop = stop_on_signals(longest_s=settings.termination_s)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     if settings.log_group:
@@ -116,11 +118,17 @@ async def _keep_workers(
 
 def _front_of(settings: RouterSettings) -> Front:
     """Return the front of all workers, and log why it is not Envoy if that was to be tried."""
-    found = find_envoy_files() if settings.front is not Front.GRPC else ""
-    why_no_envoy = found if isinstance(found, str) else ""
+    why_no_envoy = _why_no_envoy(settings) if settings.front is not Front.GRPC else ""
     front = chosen_front(settings.front, why_no_envoy)
     _log.info("front_chosen", front=front.value, **({"why": why_no_envoy} if why_no_envoy else {}))
     return front
+
+
+def _why_no_envoy(settings: RouterSettings) -> str:
+    if settings.callers_transport.files.certificate is not None:
+        return "certificates are served by front grpc only"
+    found = find_envoy_files()
+    return found if isinstance(found, str) else ""
 
 
 def _options(index: int, address: str, front: Front) -> tuple[str, ...]:
@@ -135,7 +143,7 @@ async def _health_served(address: str, health: HealthSwitch) -> AsyncIterator[No
     """
     server = new_server()
     server.add_generic_rpc_handlers((health.handlers(),))
-    bind(server, address)
+    LOCAL.bind(server, address)
     await server.start()
     try:
         yield

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from understudy.artifact.session_options import SessionOptions
-from understudy.runtime.settings import ProcessSettings
+from understudy.runtime.transport.settings import TransportSettings
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=86_400)]
 SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False, le=86_400)]
@@ -26,7 +26,7 @@ class NanPolicy(StrEnum):
     REFUSE = "refuse"
 
 
-class ScorerSettings(ProcessSettings):
+class ScorerSettings(TransportSettings):
     """Settings of one scorer process. Environment: prefix `SCORER_`."""
 
     model_config = SettingsConfigDict(env_prefix="SCORER_", frozen=True, extra="forbid")
@@ -109,7 +109,7 @@ class ScorerSettings(ProcessSettings):
         return self
 
 
-class HostSettings(ProcessSettings):
+class HostSettings(TransportSettings):
     """Settings of the scorer host. Environment: prefix `SCORER_HOST_`."""
 
     model_config = SettingsConfigDict(env_prefix="SCORER_HOST_", frozen=True, extra="forbid")

@@ -3,13 +3,14 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stack.data_directory import EMBEDDED, DataDirectory
 from stack.log_key import log_key_environment
 from understudy.features.stores import open_writer
 from understudy.runtime.free_port import free_ports
 from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
+from understudy.runtime.transport.transport import LOCAL, Transport
 
 REGISTRY = "registry"
 SCORERS = "scorers"
@@ -41,9 +42,15 @@ def loopback_addresses() -> StackAddresses:
 
 @asynccontextmanager
 async def open_stack(
-    directory: DataDirectory, addresses: StackAddresses, *, workers: int
+    directory: DataDirectory,
+    addresses: StackAddresses,
+    *,
+    workers: int,
+    transport: Transport = LOCAL,
 ) -> AsyncIterator[Stack]:
     """Start registry, scorer host and router, in this order; stop them in reverse.
+
+    `transport`: to the processes, whose own is in the environment.
 
     Raises:
         UnavailableError: one of them did not become healthy.
@@ -58,7 +65,7 @@ async def open_stack(
             scorer_host_process(directory, addresses),
             router_process(directory, addresses, workers=workers),
         ):
-            await supervisor.start(spec)
+            await supervisor.start(replace(spec, transport=transport))
         yield Stack(directory, addresses, supervisor)
 
 

@@ -6,6 +6,7 @@ import grpc
 
 from understudy.domain.errors import UnavailableError
 from understudy.router.v1 import router_pb2, router_pb2_grpc
+from understudy.runtime.transport.transport import LOCAL
 
 _TIMEOUT_S = 5.0
 
@@ -27,7 +28,7 @@ def _sockets(state_dir: Path) -> list[Path]:
 
 
 async def _read_one(socket: Path) -> router_pb2.GetRouterStatusResponse:
-    async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
+    async with LOCAL.open_channel(f"unix:{socket}") as channel:
         stub = router_pb2_grpc.RouterAdminServiceStub(channel)
         try:
             return await stub.GetRouterStatus(

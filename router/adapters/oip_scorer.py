@@ -30,6 +30,7 @@ from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as oip
 from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
 from understudy.runtime.protobuf_bytes import length_delimited
+from understudy.runtime.transport.transport import LOCAL, Transport
 
 AnswerT = TypeVar("AnswerT", bound=Message)
 
@@ -74,9 +75,14 @@ class _NotTakenError(UnavailableError):
 class OipScorer:
     """One scorer process over its own channel, which the opener must close."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, transport: Transport = LOCAL) -> None:
+        """Open the channel.
+
+        Raises:
+            InvalidInputError: see `Transport.open_channel`.
+        """
         self.address = address
-        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._channel = transport.open_channel(address, _CHANNEL_OPTIONS, field="scorer")
         # No (de)serialisers: the request is joined from a prepared head and the raw tensors.
         self._open: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(
             _MODEL_STREAM_INFER

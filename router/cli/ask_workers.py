@@ -11,6 +11,7 @@ import grpc
 from understudy.domain.errors import NotFoundError, UnavailableError, UnderstudyError
 from understudy.router.v1 import router_pb2, router_pb2_grpc
 from understudy.runtime.grpc_errors import error_of
+from understudy.runtime.transport.transport import LOCAL
 
 if TYPE_CHECKING:  # the generated stub of grpc.aio exists only for type checkers
     from understudy.router.v1.router_pb2_grpc import RouterAdminServiceAsyncStub as Stub
@@ -46,7 +47,7 @@ def ask_workers(state_dir: Path, ask: Callable[[Stub], Awaitable[Any]]) -> Answe
         answers: dict[str, Any] = {}
         errors: list[UnderstudyError] = []
         for path in sockets:
-            async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
+            async with LOCAL.open_channel(f"unix:{path}") as channel:
                 try:
                     answers[path.stem] = await ask(router_pb2_grpc.RouterAdminServiceStub(channel))
                 except grpc.aio.AioRpcError as error:

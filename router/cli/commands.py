@@ -14,6 +14,7 @@ from router.cli.assign_offline import assigned_arms, fetch_deployment, read_depl
 from router.cli.status_output import print_explained, print_status
 from router.ladder.drill import parse_duration_s
 from router.settings import RouterSettings
+from understudy.control.access import access_of_environment
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.control.identity import default_actor
 from understudy.control.wire_enums import LEVELS as WIRE_LEVELS
@@ -198,7 +199,7 @@ def explain(
 ) -> None:
     """Show the arm of a unit key, the version that answers for it now, and the shares."""
     request = scoring_pb2.ExplainAssignmentRequest(model=model, unit_key=unit_key)
-    with grpc.insecure_channel(router) as channel:
+    with access_of_environment().transport.open_blocking_channel(router, field="router") as channel:
         stub = scoring_pb2_grpc.ScoringServiceStub(channel)
         try:
             found = stub.ExplainAssignment(request, timeout=5.0)

@@ -115,6 +115,7 @@ class Fleet:
             self._addresses.metrics_port_of(place),
             self._settings.drain_grace_s,
             len(self._allowed_cpus) or None,
+            self._settings.transport,
         )
 
     def _needed_versions(self) -> list[VersionSpec]:
@@ -143,6 +144,7 @@ def _watch_options(settings: HostSettings) -> WatchOptions:
         ),
         leave_delay_s=settings.leave_delay_s,
         kill_after_s=settings.kill_after_s,
+        transport=settings.transport,
         restarts=RestartPolicy(
             first_back_off_s=settings.first_back_off_s,
             longest_back_off_s=settings.longest_back_off_s,

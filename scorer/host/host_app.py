@@ -22,7 +22,7 @@ from understudy.domain.reports import ScorersReport
 from understudy.domain.snapshots import Snapshot
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.exit_codes import OK
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.health import Health, HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.serving import add_health_and_reflection
@@ -40,10 +40,14 @@ async def host(settings: HostSettings) -> int:
     settings.dir.mkdir(parents=True, exist_ok=True)
     host_id = settings.host_id or _default_host_id(settings.dir)
     async with AsyncExitStack() as resources:
-        channel = await resources.enter_async_context(open_registry_channel(settings.registry))
+        channel = await resources.enter_async_context(
+            open_registry_channel(settings.registry, settings.transport)
+        )
         server = new_server()
         health = add_health_and_reflection(server, ())
-        _log.info("bound", listen=settings.listen, port=bind(server, settings.listen))
+        _log.info(
+            "bound", listen=settings.listen, port=settings.transport.bind(server, settings.listen)
+        )
         belief = Belief(settings.dir / "last-snapshot")
         await resources.enter_async_context(metrics_served(settings, belief))
         cache = ArtifactCache(

@@ -13,6 +13,8 @@ from understudy.runtime.exit_codes import ARTIFACT_REFUSED, USAGE
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import Ending
 from understudy.runtime.supervision.foreign_environment import environment_for_foreign_code
+from understudy.runtime.transport.settings import environment_of
+from understudy.runtime.transport.transport import Transport
 
 _ONE_EACH = {"SCORER_LISTEN", "SCORER_METRICS_PORT"}  # scorers of a host cannot share these
 _SETTINGS = ScorerSettings.model_config.get("env_prefix", "")
@@ -26,6 +28,7 @@ class LaunchOptions:
     metrics_port: int | None
     drain_grace_s: float
     cpus: int | None  # number of CPUs while serving; None: it asks the system
+    transport: Transport
 
 
 class Launcher:
@@ -84,7 +87,10 @@ class Launcher:
             and not name.startswith(ScorerSettings.other_prefixes)
             and name not in _ONE_EACH
         }
-        own = {"SCORER_DRAIN_GRACE_S": str(self._options.drain_grace_s)}
+        own = {
+            f"{_SETTINGS}DRAIN_GRACE_S": str(self._options.drain_grace_s),
+            **environment_of(self._options.transport, prefix=_SETTINGS),
+        }
         return {**environment_for_foreign_code(os.environ), **settings, **own}
 
 

@@ -5,15 +5,18 @@ import grpc
 from understudy.artifact.digests import LOADED_DIGEST_PROPERTY
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as pb
+from understudy.runtime.transport.transport import Transport
 
 _METHOD = "/inference.GRPCInferenceService/ModelMetadata"
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1),)  # a separate connection
 
 
-async def loaded_digest(address: str, ref: VersionRef, *, timeout_s: float) -> str | None:
+async def loaded_digest(
+    address: str, ref: VersionRef, transport: Transport, *, timeout_s: float
+) -> str | None:
     """Return the digest that the scorer at `address` reports; None if it reports none."""
     request = pb.ModelMetadataRequest(name=ref.model, version=str(ref.number))
-    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+    async with transport.open_channel(address, _OPTIONS) as channel:
         ask: grpc.aio.UnaryUnaryMultiCallable[pb.ModelMetadataRequest, pb.ModelMetadataResponse] = (
             channel.unary_unary(
                 _METHOD,

@@ -33,6 +33,7 @@ from understudy.runtime.supervision.ending import ChildFailedError, Ending
 from understudy.runtime.supervision.keeper import Care, HealthCheck, Keeper, Kept
 from understudy.runtime.supervision.liveness import HungChildren
 from understudy.runtime.supervision.probe import Probe
+from understudy.runtime.transport.transport import Transport
 from understudy.runtime.unless_stopped import unless_stopped
 
 _log = structlog.get_logger()
@@ -47,11 +48,12 @@ class WatchOptions:
     liveness: LivenessPolicy
     leave_delay_s: float
     kill_after_s: float
+    transport: Transport
     restarts: RestartPolicy
 
     def care_of(self, address: str, hung: HungChildren) -> Care:
         """Return the supervision rules of the scorer at `address`."""
-        health = HealthCheck(Probe(address), self.patience, self.liveness)
+        health = HealthCheck(Probe(address, self.transport), self.patience, self.liveness)
         return Care(self.restarts, self.kill_after_s, health, hung)
 
 
@@ -175,7 +177,8 @@ class SupervisedScorer(Kept):
         self._apply_nice(child.pid, self._nice)
         self._keep_apart(apart=False)
         loaded = await loaded_digest(
-            self.state.address, self.state.ref, timeout_s=self._watch.liveness.timeout_s
+            *(self.state.address, self.state.ref, self._watch.transport),
+            timeout_s=self._watch.liveness.timeout_s,
         )
         self._change(state=ScorerState.READY, loaded_digest=loaded)
         _log.info("scorer_ready", scorer=self.name, pid=child.pid)

@@ -29,7 +29,7 @@ from understudy.domain.errors import UnavailableError, UnderstudyError
 from understudy.domain.versions import VersionRef
 from understudy.inference.reflection import SERVICE, add_reflection
 from understudy.runtime.exit_codes import ARTIFACT_REFUSED, OK
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.health import Health
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.open_streams import StreamLimits
@@ -69,7 +69,7 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
     metrics.ready.set_function(lambda: float(health.current is Health.SERVING))
     server.add_generic_rpc_handlers((service,))
     add_reflection(server)
-    port = bind(server, settings.listen)
+    port = settings.transport.bind(server, settings.listen)
     _log.info("bound", listen=settings.listen, port=port)
     async with AsyncExitStack() as resources:
         await server.start()

@@ -29,8 +29,9 @@ from understudy.features.stores import open_writer
 from understudy.oip import inference_pb2 as oip
 from understudy.router.v1 import router_pb2
 from understudy.runtime.free_port import free_port
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
+from understudy.runtime.transport.transport import LOCAL
 
 NODE = "aerospike"
 USERS = tuple(f"u{index}" for index in range(200))
@@ -172,7 +173,7 @@ async def serving(scorers: Mapping[int, Sequence[ServedScorer]]) -> AsyncIterato
     for scorer in everyone:
         server = new_server()
         server.add_generic_rpc_handlers((answering_each(scorer.infer),))
-        scorer.address = f"127.0.0.1:{bind(server, '127.0.0.1:0')}"
+        scorer.address = f"127.0.0.1:{LOCAL.bind(server, '127.0.0.1:0')}"
         await server.start()
         servers.append(server)
     try:

@@ -16,9 +16,10 @@ from understudy.domain.deployments import Challenger, Deployment, Fallback, Shad
 from understudy.inference.reflection import SERVICE as INFERENCE
 from understudy.inference.reflection import add_reflection
 from understudy.logs.batches import LogBatch
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.open_streams import StreamLimits
+from understudy.runtime.transport.transport import LOCAL
 from understudy.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 
 LIMITS = ServiceLimits(
@@ -85,7 +86,7 @@ async def open_served(
         handlers = (service.handlers(), inference.handlers(), health.handlers())
         server.add_generic_rpc_handlers(handlers)
         add_reflection(server, (scoring_pb2.DESCRIPTOR,))
-        port = bind(server, listen)
+        port = LOCAL.bind(server, listen)
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             yield Served(

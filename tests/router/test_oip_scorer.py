@@ -20,7 +20,8 @@ from understudy.domain.errors import (
     UnavailableError,
 )
 from understudy.oip import inference_pb2 as oip
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.transport.transport import LOCAL
 
 ROWS = (np.ones((3, 2), np.float32),)
 LONG_S = 60.0
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.stopped_clock
 async def scorer_of(handler: grpc.GenericRpcHandler) -> AsyncIterator[OipScorer]:
     server = new_server()
     server.add_generic_rpc_handlers((handler,))
-    port = bind(server, "127.0.0.1:0")
+    port = LOCAL.bind(server, "127.0.0.1:0")
     await server.start()
     scorer = OipScorer(f"127.0.0.1:{port}")
     try:

@@ -22,8 +22,9 @@ from tests.router.world import World
 from tests.scorer.serving import open_service
 from understudy.control.belief import Belief
 from understudy.logs.writer import LogWriter
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.serving import add_health_and_reflection
+from understudy.runtime.transport.transport import LOCAL
 
 NOT_OFFERED = "/grpc.health.v1.Health/List"  # in their protocol, and in no servicer of ours
 
@@ -83,7 +84,7 @@ async def _open_admin(world: World, folder: Path) -> AsyncIterator[grpc.aio.Chan
         add_router_admin(RouterAdminService("r", world.pipeline, logs, tuple, Belief()), server)
         add_health_and_reflection(server, (ADMIN,))
         address = f"unix:{folder / 'admin.sock'}"
-        bind(server, address)
+        LOCAL.bind(server, address)
         await server.start()
         async with grpc.aio.insecure_channel(address) as channel:
             yield channel

@@ -10,10 +10,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.runtime.raw_http2 import call_without_reading
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.health import Health, HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
 from understudy.runtime.serving import add_health
+from understudy.runtime.transport.transport import LOCAL
 
 States = health_pb2.HealthCheckResponse
 LIMIT_S = 60.0
@@ -23,7 +24,7 @@ LIMIT_S = 60.0
 async def served() -> AsyncIterator[tuple[HealthSwitch, int]]:
     server = new_server()
     health = add_health(server, ("a.Service",))
-    port = bind(server, "127.0.0.1:0")
+    port = LOCAL.bind(server, "127.0.0.1:0")
     await server.start()
     try:
         yield health, port
@@ -104,7 +105,7 @@ async def test_a_watch_of_an_unknown_service_tells_that_once() -> None:
 async def test_a_watcher_that_never_reads_does_not_hold_up_the_drain() -> None:
     server, stop = new_server(), asyncio.Event()
     health = add_health(server)
-    port = bind(server, "127.0.0.1:0")
+    port = LOCAL.bind(server, "127.0.0.1:0")
     serving = asyncio.ensure_future(serve_until_stopped(server, health, stop, DrainTimes(0.0, 0.2)))
     async with stub_at(port) as stub:
         await stub.Check(asked(""), wait_for_ready=True)  # it has started
@@ -124,7 +125,7 @@ async def test_a_watcher_that_never_reads_does_not_hold_up_the_drain() -> None:
 async def test_watchers_that_read_end_before_the_grace() -> None:
     server, stop = new_server(), asyncio.Event()
     health = add_health(server)
-    port = bind(server, "127.0.0.1:0")
+    port = LOCAL.bind(server, "127.0.0.1:0")
     forever_s = 3600.0
     serving = asyncio.ensure_future(
         serve_until_stopped(server, health, stop, DrainTimes(0.0, forever_s))

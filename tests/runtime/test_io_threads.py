@@ -7,8 +7,9 @@ from typing import NoReturn
 import pytest
 from structlog.testing import capture_logs
 
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.io_threads import keep_io_threads_back
+from understudy.runtime.transport.transport import LOCAL
 
 
 def forbid(_which: int, _who: int, _priority: int) -> NoReturn:
@@ -18,7 +19,7 @@ def forbid(_which: int, _who: int, _priority: int) -> NoReturn:
 async def test_a_system_that_forbids_it_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "setpriority", forbid)
     server = new_server()
-    bind(server, "127.0.0.1:0")
+    LOCAL.bind(server, "127.0.0.1:0")
     await server.start()  # which starts gRPC's threads
 
     with capture_logs() as lines:

@@ -12,11 +12,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from understudy.domain.errors import OverloadedError
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.grpc_errors import PUSHBACK_KEY
 from understudy.runtime.parsing import RequestForm
 from understudy.runtime.rpc_boundary import Context, add_bounded
 from understudy.runtime.serving import add_health_and_reflection
+from understudy.runtime.transport.transport import LOCAL
 
 NO_MESSAGE = b"\x0a\x05abc"
 CHECK = "/grpc.health.v1.Health/Check"
@@ -50,7 +51,7 @@ class Failing(health_pb2_grpc.HealthServicer):
 async def served(add: Callable[[grpc.aio.Server], None]) -> AsyncIterator[grpc.aio.Channel]:
     server = new_server()
     add(server)
-    port = bind(server, "127.0.0.1:0")
+    port = LOCAL.bind(server, "127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield channel

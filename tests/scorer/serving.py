@@ -23,9 +23,10 @@ from understudy.artifact.expectation import Expectation
 from understudy.domain.versions import VersionRef
 from understudy.inference.reflection import add_reflection
 from understudy.oip import inference_pb2 as pb
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health
+from understudy.runtime.transport.transport import LOCAL
 
 REF = VersionRef("doubler", 1)
 OPTIONS = replace(CHECKS, warm_rows=8)
@@ -103,7 +104,7 @@ async def open_service(
     add_health(server, (SERVICE,))
     add_reflection(server)
     address = f"unix:{folder}/t.sock"
-    bind(server, address)
+    LOCAL.bind(server, address)
     await server.start()
     loaded = load(source)
     batcher = Batcher(

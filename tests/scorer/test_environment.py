@@ -18,6 +18,7 @@ from understudy.control import wire
 from understudy.domain.versions import VersionRef
 from understudy.runtime.free_port import free_port
 from understudy.runtime.supervision.probe import Probe, ProbeAnswer
+from understudy.runtime.transport.transport import LOCAL
 
 pytestmark = pytest.mark.fault
 LIMIT_S = 60.0
@@ -30,7 +31,7 @@ async def test_a_scorer_inherits_settings_of_scorers_and_no_secrets(
         monkeypatch.setenv(name, "mine alone")
     monkeypatch.setenv("SCORER_GATHER_MS", "0.5")
     version = wire.version_from_wire(registry.version(VersionRef("doubler", 1), artifact))
-    options = LaunchOptions(f"unix:{tmp_path / 's.sock'}", None, 1.0, None)
+    options = LaunchOptions(f"unix:{tmp_path / 's.sock'}", None, 1.0, None, LOCAL)
 
     child = await Launcher("one", version, tmp_path, options).start(artifact)
     try:

@@ -16,6 +16,7 @@ from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.output_option import Format
+from understudy.runtime.transport.transport import LOCAL, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,17 @@ class Deployed:
 
 @asynccontextmanager
 async def open_deployed(
-    root: Path, *, versions: int, features_store: str = EMBEDDED
+    root: Path,
+    *,
+    versions: int,
+    features_store: str = EMBEDDED,
+    transport: Transport = LOCAL,
 ) -> AsyncIterator[Deployed]:
     """Start a stack below `root` with so many versions registered and version 1 as champion."""
     prepared = prepare(DataDirectory(root, features_store), DemoReport(Format.JSON))
-    async with open_stack(prepared.directory, loopback_addresses(), workers=2) as stack:
+    async with open_stack(
+        prepared.directory, loopback_addresses(), workers=2, transport=transport
+    ) as stack:
         with RegistryClient(stack.addresses.registry) as registry:
             operator = Operator(registry, stack.directory.router)
             await register_versions(operator, prepared, versions)

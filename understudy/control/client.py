@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 import grpc
 
 from understudy.artifact.digests import digest_and_size
+from understudy.control.access import Access, access_of_environment
 from understudy.control.change_wire import change_to_wire
 from understudy.control.identity import ACTOR_KEY, default_actor
 from understudy.control.wire import file_to_wire, view_to_wire
@@ -51,13 +52,27 @@ class RegistryClient:
     ConflictError, RefusedError, NotFoundError, InvalidInputError as returned by the registry.
     """
 
-    def __init__(self, target: str, *, actor: str | None = None) -> None:
+    def __init__(
+        self, target: str, *, actor: str | None = None, access: Access | None = None
+    ) -> None:
+        """Open the channel; nothing is sent yet.
+
+        Args:
+            target: HOST:PORT.
+            actor: by default `user@host`.
+            access: by default that of the environment.
+
+        Raises:
+            InvalidInputError: the access does not fit the target, or the environment is faulty.
+        """
         self._target = target
-        self._channel = grpc.insecure_channel(
-            target, options=[("grpc.max_receive_message_length", 64 << 20)]
+        access = access_of_environment() if access is None else access
+        self._channel = access.transport.open_blocking_channel(
+            target, [("grpc.max_receive_message_length", 64 << 20)], field="registry"
         )
         self._stub = registry_pb2_grpc.RegistryServiceStub(self._channel)
-        self._metadata = ((ACTOR_KEY, default_actor() if actor is None else actor),)
+        named = (ACTOR_KEY, default_actor() if actor is None else actor)
+        self._metadata = (named, *access.metadata)
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from understudy.control.belief import Belief
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES, Snapshot
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
+from understudy.runtime.transport.transport import Transport
 
 _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 2.0
@@ -27,9 +28,13 @@ _CHANNEL_OPTIONS = (
 _log = structlog.get_logger()
 
 
-def open_registry_channel(target: str) -> grpc.aio.Channel:
-    """Return a channel that notices a dead registry and reconnects within a second or so."""
-    return grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
+def open_registry_channel(target: str, transport: Transport) -> grpc.aio.Channel:
+    """Return a channel that notices a dead registry and reconnects within a second or so.
+
+    Raises:
+        InvalidInputError: see `Transport.open_channel`; it names `registry`.
+    """
+    return transport.open_channel(target, _CHANNEL_OPTIONS, field="registry")
 
 
 async def follow(

@@ -27,10 +27,12 @@ class ProcessSettings(BaseSettings):
     """Base of each process's settings: environment variables under the class's prefix.
 
     `other_prefixes` begin with this class's prefix and belong to another process, as
-    `SCORER_HOST_` does with `SCORER_`. A secret `NAME` may be given as `NAME_FILE`.
+    `SCORER_HOST_` does with `SCORER_`. `checked_prefixes`, if any, are those of its own variables,
+    where others share the prefix. A secret `NAME` may be given as `NAME_FILE`.
     """
 
     other_prefixes: ClassVar[tuple[str, ...]] = ()
+    checked_prefixes: ClassVar[tuple[str, ...]] = ()
 
     model_config = SettingsConfigDict(env_nested_delimiter="__", frozen=True, extra="forbid")
 
@@ -113,11 +115,11 @@ def _unknown_settings(kind: type[ProcessSettings]) -> list[Fault]:
             *(_file_variable(kind, name) for name in _secret_names(kind)),
         ]
     )
-    prefix = kind.model_config.get("env_prefix", "").upper()
+    checked = kind.checked_prefixes or (kind.model_config.get("env_prefix", "").upper(),)
     return [
         Fault(name, "an unknown setting", _suggestions(name, known))
         for name, value in sorted(os.environ.items())
-        if name.upper().startswith(prefix)
+        if name.upper().startswith(checked)
         and not name.upper().startswith(kind.other_prefixes)
         and not any(name.upper() == k or name.upper().startswith(f"{k}__") for k in known)
         and not is_service_link(name, value)

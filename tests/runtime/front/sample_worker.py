@@ -10,9 +10,10 @@ from understudy.runtime.front.choice import Front
 from understudy.runtime.front.envoy_config import EnvoyFront
 from understudy.runtime.front.envoy_files import EnvoyFiles, find_envoy_files
 from understudy.runtime.front.envoy_worker import become_envoy
-from understudy.runtime.front.grpc_server import bind, new_server
+from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.health import SERVICE_NAME as HEALTH
 from understudy.runtime.lifecycle import run, stop_on_signals
+from understudy.runtime.transport.transport import LOCAL
 
 STREAMS = ("HoldStream", "Mirror", "MirrorByWriting")
 MOST_CALLS = 8
@@ -49,7 +50,7 @@ def main() -> None:
 async def _serve_by_grpc(port: str, grace_s: str) -> int:
     stop: asyncio.Event = stop_on_signals(longest_s=STOP_LIMIT_S)
     server = new_server(max_message_bytes=MOST_BYTES)
-    bind(server, f"127.0.0.1:{port}")
+    LOCAL.bind(server, f"127.0.0.1:{port}")
     return await serve(server, stop, grace_s=float(grace_s))
 
 

@@ -8,9 +8,10 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from understudy.runtime.front.grpc_server import ServerGroup, bind, new_server
+from understudy.runtime.front.grpc_server import ServerGroup, new_server
 from understudy.runtime.health import Health
 from understudy.runtime.serving import add_health_and_reflection
+from understudy.runtime.transport.transport import LOCAL
 
 CALLS = 24
 
@@ -47,7 +48,7 @@ def hold(channel: grpc.aio.Channel, request: bytes) -> Any:
 def opened(listeners: int, held: Held) -> tuple[ServerGroup, int]:
     group = ServerGroup([new_server(reuse_port=True) for _ in range(listeners)])
     group.add_generic_rpc_handlers((held.handler(),))
-    return group, bind(group, "127.0.0.1:0")
+    return group, LOCAL.bind(group, "127.0.0.1:0")
 
 
 def listening(port: int) -> int:

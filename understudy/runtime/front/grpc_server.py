@@ -6,8 +6,6 @@ from typing import Any
 
 import grpc
 
-from understudy.domain.errors import UnavailableError
-
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _LEAST_PING_INTERVAL_MS = 5_000
 
@@ -21,27 +19,18 @@ class ServerGroup:
     """
 
     def __init__(self, servers: Sequence[grpc.aio.Server]) -> None:
-        self._servers = servers
+        self.servers = tuple(servers)
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        for server in self._servers:
+        for server in self.servers:
             server.add_generic_rpc_handlers(handlers)
 
-    def add_insecure_port(self, address: str) -> int:
-        """Bind all servers to the port that the first one gets; return it."""
-        first, *others = self._servers
-        port = first.add_insecure_port(address)
-        host, _, _ = address.rpartition(":")
-        for server in others:
-            server.add_insecure_port(f"{host}:{port}")
-        return port
-
     async def start(self) -> None:
-        for server in self._servers:
+        for server in self.servers:
             await server.start()
 
     async def stop(self, grace: float | None) -> None:
-        await asyncio.gather(*(server.stop(grace) for server in self._servers))
+        await asyncio.gather(*(server.stop(grace) for server in self.servers))
 
 
 def new_server(
@@ -64,18 +53,3 @@ def new_server(
         **options,  # each name once: gRPC uses the first of two equal ones
     }
     return grpc.aio.server(options=[(f"grpc.{name}", value) for name, value in chosen.items()])
-
-
-def bind(server: grpc.aio.Server | ServerGroup, listen: str) -> int:
-    """Bind `listen` (host:port, port 0 picks one, or unix:/path) and return the port.
-
-    Raises:
-        UnavailableError: the address cannot be bound, e.g. the port is in use.
-    """
-    try:
-        port = server.add_insecure_port(listen)
-    except RuntimeError as error:
-        raise UnavailableError(f"address {listen}", "cannot be bound; is it in use?") from error
-    if port == 0:
-        raise UnavailableError(f"address {listen}", "cannot be bound; is it in use?")
-    return port

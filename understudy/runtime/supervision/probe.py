@@ -6,6 +6,8 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from understudy.runtime.transport.transport import LOCAL, Transport
+
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1),)  # a separate connection
 
 
@@ -22,11 +24,12 @@ class Probe:
     because the socket's file was removed.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, transport: Transport = LOCAL) -> None:
         self._address = address
+        self._transport = transport
 
     async def ask(self, timeout_s: float) -> ProbeAnswer:
-        async with grpc.aio.insecure_channel(self._address, options=_OPTIONS) as channel:
+        async with self._transport.open_channel(self._address, _OPTIONS) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)  # the stub has no types
             try:
                 answer = await stub.Check(

@@ -20,6 +20,7 @@ from understudy.runtime.supervision.ending import ChildFailedError, Ending, endi
 from understudy.runtime.supervision.liveness import until_hung
 from understudy.runtime.supervision.probe import Probe
 from understudy.runtime.supervision.readiness import until_ready
+from understudy.runtime.transport.transport import LOCAL, Transport
 
 _TAIL_BYTES = 64 * 1024
 _MOST_ORPHANED_S = 900.0  # above every limit that orphans may have themselves
@@ -41,6 +42,7 @@ class ProcessSpec:
     liveness_target: str | None = None
     serves_by_children: bool = False  # they answer callers, also while it hangs
     is_outlived: bool = False  # by its children, which serve until its successor's do
+    transport: Transport = LOCAL  # to its addresses
 
     @property
     def alive_at(self) -> str | None:
@@ -122,7 +124,9 @@ class Supervisor:
             return
         never = asyncio.Event()  # a start is stopped by cancellation
         try:
-            await until_ready(child, Probe(spec.health_target), self._patience, never)
+            await until_ready(
+                child, Probe(spec.health_target, spec.transport), self._patience, never
+            )
         except ChildFailedError as failed:
             if failed.ending.refused:
                 raise self._refusal_of(self._running[spec.name]) from failed
@@ -189,7 +193,8 @@ class Supervisor:
             if (address := running.spec.alive_at) is None:
                 return ending_of(await running.child.ended())
             await until_hung(
-                *(running.child, Probe(address), self._liveness, never), serving.have_ended
+                *(running.child, Probe(address, running.spec.transport), self._liveness, never),
+                serving.have_ended,
             )
         except ChildFailedError as failed:
             return failed.ending

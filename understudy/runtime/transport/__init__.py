@@ -1,0 +1,1 @@
+"""Ports and channels: the only place that opens them, with certificates or in plaintext."""

@@ -1,0 +1,68 @@
+"""The rule for plaintext: inside a machine, and to others only where someone has allowed it."""
+
+from enum import StrEnum
+from ipaddress import ip_address
+
+from understudy.domain.errors import Fault, InvalidInputError
+
+_LOCAL_SCHEMES = ("unix", "unix-abstract", "vsock")
+_HOST_SCHEMES = ("dns", "ipv4", "ipv6")
+
+
+class Protection(StrEnum):
+    """The protection of the bytes between two processes."""
+
+    TLS = "tls"
+    SAME_MACHINE = "same_machine"  # in plaintext, and no other machine takes part
+    NONE = "none"  # in plaintext to other machines, because a setting allows it
+
+
+def stays_on_machine(address: str) -> bool:
+    """Return whether only processes of this machine can be at the other end of `address`.
+
+    Args:
+        address: a gRPC target or an address to listen on: HOST:PORT, unix:/PATH, dns:///HOST:PORT.
+            A name other than `localhost` counts as another machine, an empty host as any.
+    """
+    scheme, _, rest = address.partition(":")
+    if scheme in _LOCAL_SCHEMES:
+        return True
+    hosts = rest.lstrip("/") if scheme in _HOST_SCHEMES else address
+    return all(_is_loopback(_host_of(each)) for each in hosts.split(","))
+
+
+def protection_of(
+    address: str, *, field: str, has_certificates: bool, plaintext_allowed: bool
+) -> Protection:
+    """Return the protection of a connection to or at `address`.
+
+    Sockets of the file system have none of their own: their folder belongs to one user.
+
+    Raises:
+        InvalidInputError: other machines could read along, and no setting allows that.
+    """
+    if address.partition(":")[0] in _LOCAL_SCHEMES:
+        return Protection.SAME_MACHINE
+    if has_certificates:
+        return Protection.TLS
+    if stays_on_machine(address):
+        return Protection.SAME_MACHINE
+    if plaintext_allowed:
+        return Protection.NONE
+    accepted = "a loopback address, certificates (tls_certificate, tls_key, tls_ca), or insecure"
+    raise InvalidInputError([Fault(field, f"{address} in plaintext", accepted)])
+
+
+def _host_of(address: str) -> str:
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.rpartition(":")[0] if address.count(":") == 1 else address
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,157 @@
+"""The transport of a process: its certificates, and whether plaintext may leave the machine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import grpc
+import structlog
+
+from understudy.domain.errors import InvalidInputError, UnavailableError
+from understudy.runtime.front.grpc_server import ServerGroup
+from understudy.runtime.transport.protection import Protection, protection_of
+from understudy.runtime.transport.tls_files import TlsFiles, TlsMaterial
+
+Options = Sequence[tuple[str, int | str]]
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """The ways of a process to open ports and channels. The default one stays on this machine, in plaintext.
+
+    Attributes:
+        files: the certificates; servers use TLS if there is a certificate, channels if there is an
+            authority to trust.
+        plaintext_allowed: whether plaintext may cross machines; each use is logged as a warning.
+        asks_callers: whether servers demand a certificate of their callers, by `files.ca`.
+    """
+
+    files: TlsFiles = TlsFiles()  # noqa: RUF009 - frozen
+    plaintext_allowed: bool = False
+    asks_callers: bool = False
+
+    def require(self, address: str, *, field: str) -> None:
+        """Check an address before it is used, e.g. by a child process.
+
+        Raises:
+            InvalidInputError: other machines could read along.
+        """
+        self._protection(address, field, has_certificates=self.files.certificate is not None)
+
+    def bind(self, server: grpc.aio.Server | ServerGroup, listen: str) -> int:
+        """Bind `listen` (host:port, port 0 picks one, or unix:/path) and return the port.
+
+        All servers of a group are bound to the port that the first one gets.
+
+        Raises:
+            UnavailableError: the address cannot be bound, e.g. the port is in use.
+            InvalidInputError: other machines could read along, or the files are not usable.
+        """
+        protection = self._protection(
+            listen, "listen", has_certificates=self.files.certificate is not None
+        )
+        first, *others = server.servers if isinstance(server, ServerGroup) else (server,)
+        port = self._bind(first, listen, protection)
+        host, _, _ = listen.rpartition(":")
+        for each in others:
+            self._bind(each, f"{host}:{port}", protection)
+        return port
+
+    def open_channel(
+        self, target: str, options: Options = (), *, field: str = "target"
+    ) -> grpc.aio.Channel:
+        """Return a channel for asyncio, which the caller closes; it connects when it is used.
+
+        Raises:
+            InvalidInputError: other machines could read along, or the files are not usable; it
+                names `field`.
+        """
+        credentials = self._channel_credentials(target, field)
+        if credentials is None:
+            return grpc.aio.insecure_channel(target, options=options)
+        return grpc.aio.secure_channel(target, credentials, options=options)
+
+    def open_blocking_channel(
+        self, target: str, options: Options = (), *, field: str = "target"
+    ) -> grpc.Channel:
+        """Return a channel for threads; otherwise like `open_channel`."""
+        credentials = self._channel_credentials(target, field)
+        if credentials is None:
+            return grpc.insecure_channel(target, options=options)
+        return grpc.secure_channel(target, credentials, options=options)
+
+    def _bind(self, server: grpc.aio.Server, listen: str, protection: Protection) -> int:
+        try:
+            if protection is Protection.TLS:
+                port = server.add_secure_port(listen, self._server_credentials())
+            else:
+                port = server.add_insecure_port(listen)
+        except RuntimeError as error:
+            raise UnavailableError(f"address {listen}", "cannot be bound; is it in use?") from error
+        if port == 0:
+            raise UnavailableError(f"address {listen}", "cannot be bound; is it in use?")
+        return port
+
+    def _channel_credentials(self, target: str, field: str) -> grpc.ChannelCredentials | None:
+        protection = self._protection(target, field, has_certificates=self.files.ca is not None)
+        if protection is not Protection.TLS:
+            return None
+        read = self.files.read()
+        return grpc.ssl_channel_credentials(read.ca, read.key, read.certificate)
+
+    def _server_credentials(self) -> grpc.ServerCredentials:
+        """Return credentials that follow the files: each handshake uses their present content.
+
+        They belong to one server; gRPC takes their first content only once.
+        """
+        first = self.files.read()
+        return grpc.dynamic_ssl_server_credentials(
+            self._configuration(first),
+            _changes_of(self.files, first, self._configuration),  # type: ignore[arg-type] # None is documented
+            require_client_authentication=self.asks_callers,
+        )
+
+    def _configuration(self, read: TlsMaterial) -> grpc.ServerCertificateConfiguration:
+        assert read.key is not None and read.certificate is not None  # noqa: S101, PT018 - it serves with TLS
+        return grpc.ssl_server_certificate_configuration(
+            [(read.key, read.certificate)], read.ca if self.asks_callers else None
+        )
+
+    def _protection(self, address: str, field: str, *, has_certificates: bool) -> Protection:
+        protection = protection_of(
+            address,
+            field=field,
+            has_certificates=has_certificates,
+            plaintext_allowed=self.plaintext_allowed,
+        )
+        if protection is Protection.NONE:
+            _log.warning("plaintext_across_machines", **{field: address})
+        return protection
+
+
+LOCAL = Transport()
+
+
+def _changes_of(
+    files: TlsFiles,
+    first: TlsMaterial,
+    configuration_of: Callable[[TlsMaterial], grpc.ServerCertificateConfiguration],
+) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
+    """Return a function for gRPC, which calls it before each handshake: None for no change."""
+    used = first
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal used
+        try:
+            found = files.read()
+        except InvalidInputError as error:  # half replaced, or expired: those in use stay
+            _log.error("certificates_unusable", why=str(error))
+            return None
+        if found == used:
+            return None
+        used = found
+        _log.info("certificates_replaced")
+        return configuration_of(found)
+
+    return changed
