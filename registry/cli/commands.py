@@ -13,6 +13,7 @@ from registry.cli import (
     contract_commands,
     declaration_commands,
     deployment_commands,
+    explain_command,
     provenance_commands,
     read_commands,
     rollback_command,
@@ -211,6 +212,7 @@ app.add_typer(declaration_commands.app)
 app.add_typer(rollback_command.app)
 app.add_typer(contract_commands.app)
 app.add_typer(block_commands.app)
+app.add_typer(explain_command.app)
 app.add_typer(audit_commands.verify_app)
 app.add_typer(audit_commands.app, name="audit")
 app.add_typer(provenance_commands.app, name="provenance")

@@ -105,7 +105,7 @@ def print_history(entries: Sequence[pb.RevisionEntry], output: Format) -> None:
                 str(each.deployment.revision),
                 shown_time(each.at),
                 each.actor,
-                _action(each.action),
+                action_name(each.action),
                 *[value for _, value in deployment_parts(each.deployment)[:3]],
                 each.deployment.digest[:DIGEST_SHOWN],
                 each.reason,
@@ -128,7 +128,7 @@ def print_state(entry: pb.RevisionEntry, output: Format) -> None:
         [
             ("since", shown_time(entry.at)),
             ("by", entry.actor),
-            ("action", _action(entry.action)),
+            ("action", action_name(entry.action)),
             ("reason", entry.reason),
             ("digest", deployment.digest),
             *deployment_parts(deployment),
@@ -147,7 +147,7 @@ def print_audit(response: pb.ListAuditResponse, output: Format) -> None:
                 str(each.sequence),
                 shown_time(each.at),
                 each.actor,
-                _action(each.action),
+                action_name(each.action),
                 each.model,
                 f"{each.from_revision} -> {each.to_revision}" if each.to_revision else "",
                 _details(each.details_json),
@@ -159,7 +159,7 @@ def print_audit(response: pb.ListAuditResponse, output: Format) -> None:
     )
 
 
-def _action(action: pb.Action.ValueType) -> str:
+def action_name(action: pb.Action.ValueType) -> str:
     return shown_name(pb.Action.Name(action), "ACTION")
 
 

@@ -106,7 +106,7 @@ def parts_of(ref: pb.VersionRef, status: pb.GetStatusResponse) -> list[str]:
         part
         for each in status.deployments
         if each.model == ref.model
-        for part in _declared_parts(each, ref.number)
+        for part in declared_parts(each, ref.number)
     ]
     acting = [
         f"acts as champion: {_acting(deployment, status)}"
@@ -117,7 +117,7 @@ def parts_of(ref: pb.VersionRef, status: pb.GetStatusResponse) -> list[str]:
     return [*declared, *acting]
 
 
-def _declared_parts(deployment: pb.Deployment, number: int) -> Iterator[str]:
+def declared_parts(deployment: pb.Deployment, number: int) -> Iterator[str]:
     if deployment.champion == number:
         yield "champion"
     for name, shares in (

@@ -64,6 +64,7 @@ READING: list[tuple[tuple[str, ...], int]] = [
     (("registry", "contract", "fraud", *AWAY), UNAVAILABLE),
     (("registry", "state", "fraud", "--at", "2026-03-01", *AWAY), UNAVAILABLE),
     (("registry", "verify", "fraud@1", *AWAY), UNAVAILABLE),
+    (("registry", "explain", "r1", *LOGS, *AWAY), USAGE),
     (("registry", "audit", "list", *AWAY), UNAVAILABLE),
     (("registry", "audit", "head", *AWAY), UNAVAILABLE),
     (("registry", "audit", "verify", *AWAY), UNAVAILABLE),
@@ -98,6 +99,7 @@ PLACELESS: list[tuple[tuple[str, ...], str]] = [
     (("features", "load", "f.parquet", *VIEWS), "--store"),
     (("shadow", "tail"), "--log-dir"),
     (("shadow", "outcomes", "import", "f.csv", *MODEL), "--log-dir"),
+    (("registry", "explain", "r1"), "--log-dir"),
 ]
 
 

@@ -1,0 +1,84 @@
+"""The rows of one request in the score log, with the names of their features; unfinished files too."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from understudy.domain.errors import NotFoundError, UnavailableError
+from understudy.logs.finished_files import finished_files
+from understudy.logs.journal import JournalReader
+from understudy.logs.schema import FEATURE_NAMES_KEY, LogKind, schema_of_kind
+from understudy.logs.workspace import unfinished_journals
+
+_ID, _FILE = "request_id", "__filename"  # the second is a column that Arrow adds
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRow:
+    """One answered row, as logged."""
+
+    model: str
+    columns: dict[str, Any]  # of the score log; None for one that its file lacks
+    feature_names: tuple[str, ...]  # of `features` and `statuses`
+
+
+def rows_of_request(root: Path, request_id: str) -> list[LoggedRow]:
+    """Return all rows of a request, in order of time; candidates have one each.
+
+    Args:
+        root: the log directory.
+        request_id: as in the request, or as the router's answer named it.
+
+    Raises:
+        NotFoundError: the directory does not exist.
+        UnavailableError: a file cannot be read.
+        InvalidInputError: a link leads out of the directory.
+    """
+    if not root.is_dir():
+        raise NotFoundError("log directory", root)
+    try:
+        # Unfinished files first: one that is finished in the meantime is read twice, not skipped.
+        found = [*_unfinished(root, request_id), *_finished(root, request_id)]
+    except (OSError, pa.ArrowException) as error:
+        raise UnavailableError("log", " ".join(str(error).split())) from error
+    distinct = {json.dumps(row.columns, default=str): row for row in found}
+    return sorted(distinct.values(), key=lambda row: row.columns["at_utc"])
+
+
+def _finished(root: Path, request_id: str) -> Iterator[LoggedRow]:
+    schema = schema_of_kind(LogKind.SCORE)
+    paths = [str(path) for path in finished_files(root, LogKind.SCORE)]
+    if not paths:
+        return
+    # First the ids alone: features are most of a file, and nearly all files lack the request.
+    asked = ds.field(_ID) == request_id
+    ids = ds.dataset(paths, schema=schema, format="parquet").scanner([_FILE], filter=asked)
+    for path in sorted(set(ids.to_table()[_FILE].to_pylist())):
+        file = Path(path)
+        table = ds.dataset(path, schema=schema, format="parquet").to_table(filter=asked)
+        names = pq.read_schema(file).metadata or {}
+        yield from _rows(table, file.parent.parent.name.removeprefix("model="), names)
+
+
+def _unfinished(root: Path, request_id: str) -> Iterator[LoggedRow]:
+    for path, model in unfinished_journals(root, LogKind.SCORE):
+        try:
+            for batch in JournalReader(path):
+                found = batch.filter(pc.equal(batch[_ID], request_id))
+                yield from _rows(pa.Table.from_batches([found]), model, batch.schema.metadata or {})
+        except FileNotFoundError:
+            continue  # finished since the listing
+
+
+def _rows(table: pa.Table, model: str, metadata: dict[bytes, bytes]) -> Iterator[LoggedRow]:
+    names = tuple(json.loads(metadata.get(FEATURE_NAMES_KEY, b"[]")))
+    known = schema_of_kind(LogKind.SCORE).names
+    for row in table.to_pylist():
+        yield LoggedRow(model, {name: row.get(name) for name in known}, names)
