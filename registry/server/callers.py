@@ -6,7 +6,7 @@ import grpc
 
 from understudy.control.identity import ACTOR_KEY
 from understudy.domain.errors import InvalidInputError, PermissionRefusedError
-from understudy.provenance.fields import is_placeholder
+from understudy.provenance.meaning import is_placeholder
 
 LONGEST_ACTOR = 200
 _LONGEST_REASON = 2000

@@ -2,8 +2,9 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,18 @@ from understudy.domain.versions import ArtifactFile, ScoreOutput, VersionRef
 from understudy.gate.gate import GateReport, examine
 from understudy.gate.submission import Submission, Surroundings
 from understudy.provenance.field_table import field_table
-from understudy.provenance.fields import PLACEHOLDERS
 from understudy.provenance.inspect_artifact import inspect_directory
 from understudy.provenance.inspection import Inspection
+from understudy.provenance.meaning import PLACEHOLDERS
 from understudy.provenance.record import Tensor
 from understudy.provenance.skeleton import record_skeleton
 
-SHA = "ab" * 32
+SHA = sha256(b"another").hexdigest()
 WAIVER = {
     "absent": True,
     "reason": "a ranker decides nothing",
     "approved_by": "grace@lab",
-    "expires_on": "2099-01-01",
+    "expires_on": (datetime.now(UTC) + timedelta(days=100)).date().isoformat(),
 }
 
 

@@ -3,7 +3,7 @@
 import json
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -32,6 +32,7 @@ from understudy.runtime.distribution import SERVING
 
 ACTOR = "ada@lab"
 WIDTH = 3
+REVALIDATE_BY = datetime.now(UTC).date() + timedelta(days=900)
 VIEW = FeatureView(
     name="patient",
     version=1,
@@ -102,7 +103,7 @@ def trained(seed: int = 7) -> Trained:
             "intended_use": "tests only",
             "decision_threshold": 0.5,
             "fallback_score": 0.5,
-            "revalidate_by": "2099-01-01",
+            "revalidate_by": REVALIDATE_BY.isoformat(),
             "licence": "Apache-2.0",
         },
         golden_tolerance=1e-5,

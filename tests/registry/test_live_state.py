@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from registry.store.database import open_database, reading, writing
 from registry.store.lineage import identity_of
 from tests.registry.faults import full_disk
 from tests.registry.operator import LIMIT_S, running_registry
+from tests.registry.samples import REVALIDATE_BY
 from understudy.domain.changes import Change, DeployChampion, Rollback, SetCanary
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import (
@@ -40,7 +41,7 @@ from understudy.registry.v1 import registry_pb2 as pb
 
 ROOM = RoomLimits(reporters=8, reporters_per_peer=8, parts=100, size_bytes=100_000)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-AFTER_EXPIRY = datetime(2099, 1, 2, tzinfo=UTC)  # the samples must be revalidated by 2099-01-01
+AFTER_EXPIRY = datetime.combine(REVALIDATE_BY, time(1), UTC) + timedelta(days=1)
 
 
 def asked(change: Change) -> ChangeRequest:

@@ -179,6 +179,6 @@ def _dataset(name: str, x: Any, y: Any) -> dict[str, Any]:
         arrays=(x, y),
         rows=len(x),
         window=_WINDOW,
-        label="paid",
+        label="paid back within 90 days",
         labels_matured_at=_WINDOW[1],
     )

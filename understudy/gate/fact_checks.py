@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from understudy.domain.versions import ScoreOutput
+from understudy.gate.bounds import score_findings, tolerance_findings
 from understudy.provenance.findings import NOTHING, Finding, shown
 from understudy.provenance.inspection import Inspection
 from understudy.provenance.producer import (
@@ -11,13 +13,26 @@ from understudy.provenance.producer import (
     package_of_estimator,
     package_of_producer,
 )
-from understudy.provenance.record import Environment, Features, Parameters, Parent
+from understudy.provenance.record import (
+    Artifact,
+    Environment,
+    Evaluation,
+    Features,
+    Parameters,
+    Parent,
+    Policy,
+)
 
 _NO_NAN = frozenset({"string", "bool", "int64"})  # dtypes whose missing value is no NaN
 
 
-def fact_findings(groups: Mapping[str, Any], inspection: Inspection) -> Iterator[Finding]:
+def fact_findings(
+    groups: Mapping[str, Any], inspection: Inspection, score: ScoreOutput
+) -> Iterator[Finding]:
     """Yield facts of the record that contradict the model's file, or one another."""
+    parent: Parent | None = groups.get("parent")
+    if (answers := inspection.golden_answers.get(score.output)) is not None:
+        yield from _answer_findings(groups, *answers)
     environment: Environment | None = groups.get("environment")
     if environment is not None:
         if inspection.producer:
@@ -25,7 +40,28 @@ def fact_findings(groups: Mapping[str, Any], inspection: Inspection) -> Iterator
         yield from _package_findings(environment, groups.get("parameters"), inspection.producer)
     features: Features | None = groups.get("features")
     if inspection.sends_missing_right and features is not None:
-        yield from _missing_findings(features, groups.get("parent"))
+        yield from _missing_findings(features, parent)
+
+
+def _answer_findings(groups: Mapping[str, Any], lowest: float, highest: float) -> Iterator[Finding]:
+    """Yield tolerances and scores of the record that do not fit the model's golden answers."""
+    artifact: Artifact | None = groups.get("artifact")
+    parent: Parent | None = groups.get("parent")
+    tolerances = {}
+    if artifact is not None:
+        tolerances["artifact.golden.tolerance"] = artifact.golden.tolerance
+    if parent is not None:
+        tolerances["parent.conversion.tolerance"] = parent.conversion.tolerance
+    yield from tolerance_findings(tolerances, lowest, highest)
+    evaluation: Evaluation | None = groups.get("evaluation")
+    policy: Policy | None = groups.get("policy")
+    scores = {
+        "evaluation.threshold": None if evaluation is None else evaluation.threshold,
+        "policy.decision_threshold": None if policy is None else policy.decision_threshold,
+        "policy.fallback_score": None if policy is None else policy.fallback_score,
+    }
+    given = {field: each for field, each in scores.items() if isinstance(each, float)}
+    yield from score_findings(given, lowest, highest)
 
 
 def _converter_findings(environment: Environment, producer: str) -> Iterator[Finding]:

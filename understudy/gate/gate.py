@@ -35,7 +35,7 @@ def examine(submission: Submission, around: Surroundings) -> GateReport:
         *record_findings(read.groups, around, submission.model),
         *artifact_findings(submission, read.groups.get("artifact")),
         *feature_findings(submission, read.groups.get("features"), around.view_digests),
-        *fact_findings(read.groups, submission.inspection),
+        *fact_findings(read.groups, submission.inspection, submission.score_output),
     ]
     text = canonical_json(read.values) if read.values is not None else ""
     return GateReport(

@@ -8,11 +8,24 @@ from typing import Any
 from understudy.domain.canonical import canonical_json, digest_of_text, exact_integer
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.versions import VersionRef
+from understudy.gate.bounds import (
+    LONGEST_WAIVER,
+    far_findings,
+    horizon_findings,
+    metric_findings,
+    range_findings,
+    run_findings,
+    threshold_findings,
+    value_findings,
+    words_findings,
+)
 from understudy.gate.submission import Surroundings
 from understudy.provenance.fields import Absent, Part
 from understudy.provenance.findings import NOTHING, Finding, shown
+from understudy.provenance.meaning import is_same_person, says_nothing
 from understudy.provenance.record import (
     ChampionComparison,
+    Code,
     Data,
     Dataset,
     Environment,
@@ -37,6 +50,7 @@ def record_findings(groups: dict[str, Any], around: Surroundings, model: str) ->
     data: Data | None = groups.get("data")
     people: People | None = groups.get("people")
     checks: dict[str, Callable[[Any], Iterator[Finding]]] = {
+        "code": _code_findings,
         "data": lambda group: _data_findings(group, around.now),
         "parameters": _parameter_findings,
         "seeds": _seed_findings,
@@ -49,8 +63,12 @@ def record_findings(groups: dict[str, Any], around: Surroundings, model: str) ->
     for name, check in checks.items():
         if name in groups:  # unreadable groups already have findings
             yield from check(groups[name])
-    yield from standing_findings(groups, around.now.date())
-    yield from _waiver_findings(groups, people)
+    yield from threshold_findings(groups.get("evaluation"), groups.get("policy"))
+    today = around.now.date()
+    if "policy" in groups:
+        yield from horizon_findings(groups["policy"], today)
+    yield from standing_findings(groups, today)
+    yield from _waiver_findings(groups, people, around)
 
 
 def standing_findings(groups: dict[str, Any], today: date) -> Iterator[Finding]:
@@ -63,6 +81,10 @@ def standing_findings(groups: dict[str, Any], today: date) -> Iterator[Finding]:
             yield Finding(
                 f"{path}.expires_on", str(waiver.expires_on), f"{today} or later, or the field"
             )
+
+
+def _code_findings(code: Code) -> Iterator[Finding]:
+    yield from words_findings("code.command_line", code.command_line)
 
 
 def _data_findings(data: Data, now: datetime) -> Iterator[Finding]:
@@ -103,6 +125,7 @@ def _parameter_findings(parameters: Parameters) -> Iterator[Finding]:
     digest = digest_of_text(canonical_json(parameters.values))
     if digest != parameters.sha256:
         yield Finding("parameters.sha256", parameters.sha256, f"{digest}, by parameters.values")
+    yield from value_findings(parameters)
 
 
 def _seed_findings(seeds: Seeds) -> Iterator[Finding]:
@@ -111,6 +134,8 @@ def _seed_findings(seeds: Seeds) -> Iterator[Finding]:
     if not seeds.values:
         yield Finding("seeds.values", "{}", "at least one seed, or a waiver with the reason")
     for name, seed in seeds.values.items():
+        if says_nothing(name):
+            yield Finding("seeds.values", shown(name), "the name of each seed")
         # A seed has one spelling: a string of digits only if a JSON number would be rounded.
         if not 0 <= int(seed) < _HIGHEST_SEED or exact_integer(int(seed)) != seed:
             accepted = "an integer from 0 to 2**64 - 1, from 2**53 on as a string"
@@ -133,6 +158,7 @@ def _environment_findings(environment: Environment, onnxruntime: str) -> Iterato
 def _run_findings(run: Run, now: datetime) -> Iterator[Finding]:
     if run.ended_at <= run.started_at:
         yield Finding("run.ended_at", run.ended_at.isoformat(), "a time after run.started_at")
+    yield from run_findings(run)
     yield from _not_ahead("run.ended_at", run.ended_at, now)
 
 
@@ -167,6 +193,7 @@ def _metric_findings(path: str, metric: Metric, data: Data | None) -> Iterator[F
             f"[{interval.low:g}, {interval.high:g}]",
             f"an interval around the value {metric.value:g}",
         )
+    yield from metric_findings(path, metric)
     if data is None:
         return
     evaluated = data.evaluation
@@ -180,6 +207,8 @@ def _metric_findings(path: str, metric: Metric, data: Data | None) -> Iterator[F
 def _difference_findings(
     comparison: ChampionComparison, metrics: tuple[Metric, ...]
 ) -> Iterator[Finding]:
+    field = "evaluation.comparison.champion_value"
+    yield from range_findings(field, comparison.metric, comparison.champion_value)
     values = [metric.value for metric in metrics if metric.name == comparison.metric]
     if not values:
         yield Finding(
@@ -230,18 +259,23 @@ def _version_findings(field: str, text: str, around: Surroundings) -> Iterator[F
 def _people_findings(people: People, actor: str) -> Iterator[Finding]:
     if people.author != actor:
         yield Finding("people.author", people.author, f"{actor}, the identity that registers")
-    if people.approver.strip().casefold() in {people.author.strip().casefold(), actor.casefold()}:
+    if any(is_same_person(people.approver, each) for each in (people.author, actor)):
         yield Finding("people.approver", people.approver, "a person other than the author")
 
 
-def _waiver_findings(groups: dict[str, Any], people: People | None) -> Iterator[Finding]:
+def _waiver_findings(
+    groups: dict[str, Any], people: People | None, around: Surroundings
+) -> Iterator[Finding]:
+    authors = [around.actor] if people is None else [around.actor, people.author]
     for path, waiver in _waivers(groups):
         if not waiver.absent:
             yield Finding(f"{path}.absent", "false", "true, or the field itself")
-        if people is not None and waiver.approved_by.casefold() == people.author.casefold():
+        if any(is_same_person(waiver.approved_by, each) for each in authors):
             yield Finding(
                 f"{path}.approved_by", waiver.approved_by, "a person other than the author"
             )
+        latest = around.now.date() + LONGEST_WAIVER
+        yield from far_findings(f"{path}.expires_on", waiver.expires_on, latest)
 
 
 def _waivers(groups: dict[str, Any]) -> Iterator[tuple[str, Absent]]:

@@ -58,7 +58,7 @@ class CodeFacts:
 @dataclass(frozen=True, slots=True)
 class EvaluationFacts:
     metrics: Sequence[Mapping[str, Any]]  # see `classifier_metrics`
-    threshold: float
+    threshold: float | None  # None: no metric depends on one, as for regressors and rankers
     comparison: Mapping[str, Any] | None = None  # None: there is no champion yet
 
 

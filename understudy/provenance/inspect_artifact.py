@@ -6,10 +6,11 @@ in a child process, `understudy.gate.try_version`.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import get_all_operator_schema
@@ -91,7 +92,20 @@ class _Observed(Witness):
         self.facts["outputs"] = tuple(_tensor(spec) for spec in model.outputs)
 
     def replayed(self, golden: Golden, differences: Mapping[str, float]) -> None:
-        self.facts |= {"golden_rows": golden.rows, "golden_differences": dict(differences)}
+        self.facts |= {
+            "golden_rows": golden.rows,
+            "golden_differences": dict(differences),
+            "golden_answers": dict(_answers(golden)),
+        }
+
+
+def _answers(golden: Golden) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield least and greatest finite answer of each numeric output."""
+    for name, array in golden.outputs.items():
+        if array.dtype.kind in "fiu":
+            finite = array[np.isfinite(array)]
+            if finite.size:
+                yield name, (float(finite.min()), float(finite.max()))
 
 
 def _check_form(model: Path) -> None:

@@ -20,4 +20,5 @@ class Inspection(BaseModel):
     outputs: tuple[Tensor, ...] = ()
     golden_rows: int = 0
     golden_differences: dict[str, float] = {}  # the largest absolute difference per golden output
+    golden_answers: dict[str, tuple[float, float]] = {}  # least and greatest finite one, by output
     onnxruntime: str = ""

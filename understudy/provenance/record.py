@@ -11,8 +11,15 @@ from understudy.provenance.fields import (
     Content,
     Count,
     Finite,
+    Identifier,
+    ImageDigest,
+    Level,
+    Location,
+    Name,
     NotNegative,
     Part,
+    Release,
+    Sentence,
     Sha256,
     Text,
     Utc,
@@ -29,14 +36,14 @@ def _d(description: str, **rules: Any) -> Any:
 
 
 class FileFact(Part):
-    path: Text = _d("the file's path below the artifact, e.g. model.onnx")
+    path: Name = _d("the file's path below the artifact, e.g. model.onnx")
     sha256: Sha256 = _d("sha256 of the file's bytes")
     size_bytes: int = _d("size of the file in bytes", ge=0)
 
 
 class Tensor(Part):
-    name: Text = _d("the tensor's name in the model")
-    datatype: Text = _d("Open Inference Protocol datatype, e.g. FP32")
+    name: Name = _d("the tensor's name in the model")
+    datatype: Name = _d("Open Inference Protocol datatype, e.g. FP32")
     shape: tuple[int, ...] = _d("sizes; -1 where any size is accepted")
 
 
@@ -49,7 +56,7 @@ class Artifact(Part):
     files: tuple[FileFact, ...] = _d("every file of the artifact", min_length=1)
     opsets: dict[str, int] = _d("opset version by operator domain ('' is ai.onnx)", min_length=1)
     ir_version: Count = _d("the model's ONNX IR version")
-    producer: Text = _d(
+    producer: Name = _d(
         "the program that wrote the model: name and version as in its file, e.g. 'skl2onnx 1.20.0', "
         "or 'not named in the file'"
     )
@@ -66,7 +73,7 @@ class GitSource(Part):
     """Code identified by a commit of a clean checkout."""
 
     kind: Literal["git"] = _d("git")
-    repository: Text = _d("URL of the repository")
+    repository: Location = _d("URL of the repository")
     commit: Commit = _d("the commit that was checked out: 40 or 64 hex digits")
     dirty: Literal[False] = _d(
         "false: no uncommitted changes at the start of the training. Commit, then train again"
@@ -81,7 +88,7 @@ class PackageSource(Part):
 
     kind: Literal["package"] = _d("package")
     name: Text = _d("name of the installed distribution")
-    version: Text = _d("version of the installed distribution")
+    version: Identifier = _d("version of the installed distribution")
     sha256: Sha256 = _d("sha256 over path and sha256 of each of its source files")
     files: Count = _d("number of files that the digest covers, at least 1")
 
@@ -113,13 +120,13 @@ class Window(Part):
 
 
 class Label(Part):
-    definition: Text = _d("the meaning of the label, in a sentence")
+    definition: Sentence = _d("the meaning of the label, in a sentence")
     matured_at: Utc = _d("labels known at this time were used, later ones were not; UTC")
 
 
 class Dataset(Part):
     name: Text = _d("a name for people")
-    uri: Text = _d("location of the data")
+    uri: Location = _d("location of the data")
     content: Content = _d("'sha256:<64 hex digits>' or 'snapshot:<id>'")
     rows: Count = _d("number of rows, at least 1")
     window: Window = _d("event-time window {from, to}: bounds that contain every event")
@@ -131,7 +138,7 @@ class Split(Part):
         "temporal, random, stratified, grouped or predefined"
     )
     seed: int | None = _d("the seed of a random or stratified split; null for the others")
-    description: Text = _d("how training and evaluation rows were separated")
+    description: Sentence = _d("how training and evaluation rows were separated")
 
 
 class Data(Part):
@@ -142,11 +149,11 @@ class Data(Part):
 
 
 class FeatureColumn(Part):
-    ref: Text = _d("view@version:feature")
+    ref: Name = _d("view@version:feature")
     dtype: Literal["float32", "float64", "int64", "bool", "string"] = _d("as in the feature view")
     default: float | int | bool | str | None = _d("as in the feature view; null for none")
     max_age_s: float | None = _d("as in the feature view; null for never stale")
-    input: Text | None = _d(
+    input: Name | None = _d(
         "name of the model's input that reads it; null if names or datatypes leave no other",
         default=None,
     )
@@ -172,29 +179,29 @@ class Parameters(Part):
 
 
 class Converter(Part):
-    name: Text = _d("the program that wrote the ONNX file, as artifact.producer names it")
-    version: Text = _d("version of that program, as in artifact.producer")
+    name: Name = _d("the program that wrote the ONNX file, as artifact.producer names it")
+    version: Name = _d("version of that program, as in artifact.producer")
 
 
 class Environment(Part):
     lockfile_sha256: Sha256 | None = _d("sha256 of the lockfile; or give image_digest")
-    image_digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = _d(
+    image_digest: ImageDigest | None = _d(
         "'sha256:<64 hex>' of the container image; or give lockfile_sha256", default=None
     )
-    python: Text = _d("Python version")
+    python: Release = _d("Python version")
     os: Text = _d("operating system and release")
     cpu: Text = _d("processor, e.g. 'x86_64, 8 cores'")
     gpu: Text = _d("accelerator; 'no GPU' if there is none")
-    onnxruntime: Annotated[str, Field(pattern=r"^\d+\.\d+")] = _d("version of ONNX Runtime")
+    onnxruntime: Release = _d("version of ONNX Runtime")
     converter: Converter = _d("converter {name, version}")
-    packages: dict[str, str] = _d(
+    packages: dict[Name, Release] = _d(
         "version by package, of all packages involved: those of the estimator and the converter too",
         min_length=1,
     )
 
 
 class Run(Part):
-    id: Text = _d("an id by which the run can be found, e.g. a job id")
+    id: Identifier = _d("an id by which the run can be found, e.g. a job id")
     builder: Text = _d("orchestrator or builder identity")
     started_at: Utc = _d("start, UTC")
     ended_at: Utc = _d("end, UTC, after the start and not in the future")
@@ -203,7 +210,7 @@ class Run(Part):
 class Interval(Part):
     low: Finite = _d("lower end")
     high: Finite = _d("upper end")
-    level: Annotated[float, Field(gt=0.5, lt=1)] = _d("coverage, e.g. 0.95")
+    level: Level = _d("coverage, 0.8 to 0.999, e.g. 0.95")
     method: Text = _d("e.g. 'DeLong' or 'bootstrap, 2000 resamples, seed 7'")
 
 
@@ -221,8 +228,8 @@ class FirstVersion(Part):
 
 
 class ChampionComparison(Part):
-    champion: Text = _d("the champion of the time, e.g. fraud@3; it must exist")
-    metric: Text = _d("name of one of the metrics")
+    champion: Name = _d("the champion of the time, e.g. fraud@3; it must exist")
+    metric: Name = _d("name of one of the metrics")
     champion_value: Finite = _d("the champion's value on the same data")
     difference: Finite = _d("this version's value minus the champion's")
     dataset: Content = _d("content of the evaluation data, as under data.evaluation")
@@ -244,7 +251,9 @@ Comparison = Annotated[
 
 class Evaluation(Part):
     metrics: tuple[Metric, ...] = _d("at least one metric", min_length=1)
-    threshold: Finite = _d("the threshold that threshold-dependent metrics used")
+    threshold: Finite | None = _d(
+        "the threshold that threshold-dependent metrics used; null if none of them has one"
+    )
     comparison: Comparison = _d("with the champion of the time, or {first_version: true}")
 
 
@@ -258,7 +267,7 @@ class Conversion(Part):
 
 
 class Parent(Part):
-    version: Text = _d("'from scratch', or the parent version, e.g. fraud@3")
+    version: Name = _d("'from scratch', or the parent version, e.g. fraud@3")
     conversion: Conversion = _d("{rows, max_abs_difference, tolerance}")
 
 
@@ -270,10 +279,13 @@ class People(Part):
 
 
 class Policy(Part):
-    intended_use: Text = _d("what the score may and may not be used for")
-    decision_threshold: WaivableFloat = _d("threshold of the decision, or a waiver")
+    intended_use: Sentence = _d("what the score may and may not be used for")
+    decision_threshold: WaivableFloat | None = _d(
+        "threshold of the decision, or a waiver; null if evaluation.threshold is null, as for "
+        "regressors and rankers"
+    )
     fallback_score: WaivableFloat = _d("score if the model cannot answer, or a waiver")
-    revalidate_by: date = _d("a date in the future, YYYY-MM-DD")
+    revalidate_by: date = _d("a date in the future, at most 5 years ahead, YYYY-MM-DD")
     licence: WaivableText = _d("licence of model and data, or a waiver")
 
 
