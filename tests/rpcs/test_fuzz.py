@@ -4,18 +4,26 @@ The RPCs are those that reflection lists, so a new one is covered when it is ser
 """
 
 import asyncio
+import importlib
+import pkgutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor import FileDescriptor
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 from structlog.testing import capture_logs
 
 from tests.rpcs.served_rpcs import NOT_OFFERED, ServedRpc, open_every_rpc
 from tests.rpcs.wire_messages import any_bytes, too_many
 from understudy.control.identity import ACTOR_KEY
+from understudy.inference.reflection import RPCS
+from understudy.inference.reflection import SERVICE as INFERENCE
 from understudy.oip import inference_pb2 as oip
 from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
 from understudy.scoring.v1 import scoring_pb2
@@ -71,15 +79,16 @@ async def fuzz(rpcs: list[ServedRpc], random: Random, messages: int) -> None:
     Raises:
         AssertionError: with the first request that was answered with a status of a defect.
     """
-    sent: Counter[str] = Counter()
+    sent: Counter[ServedRpc] = Counter()
+    every = frozenset(rpcs)
     while sum(sent.values()) < messages:
         chosen = [(rpc, _requests(rpc, random)) for rpc in (*rpcs, *rpcs)[:_AT_ONCE]]
         rpcs = [*rpcs[_AT_ONCE:], *rpcs[:_AT_ONCE]]
         answers = await asyncio.gather(*(statuses_of(*each) for each in chosen))
         for (rpc, requests), statuses in zip(chosen, answers, strict=True):
             assert not _defects(rpc, statuses), (rpc.path, statuses, requests)
-            sent[rpc.path] += len(requests)
-    assert set(sent) == {rpc.path for rpc in rpcs}
+            sent[rpc] += len(requests)
+    assert set(sent) == every
 
 
 def _defects(rpc: ServedRpc, statuses: list[grpc.StatusCode]) -> set[grpc.StatusCode]:
@@ -89,6 +98,28 @@ def _defects(rpc: ServedRpc, statuses: list[grpc.StatusCode]) -> set[grpc.Status
 def _requests(rpc: ServedRpc, random: Random) -> list[bytes]:
     count = random.randint(1, 4) if rpc.method.client_streaming else 1
     return [any_bytes(rpc.method.input_type, random) for _ in range(count)]
+
+
+async def test_every_rpc_that_our_protos_declare_is_fuzzed(tmp_path: Path) -> None:
+    declared = {
+        f"/{service.full_name}/{method.name}"
+        for file in files_of_protos()
+        for service in file.services_by_name.values()
+        for method in service.methods
+    } | {f"/{INFERENCE}/{rpc}" for rpc in RPCS}  # whose messages alone are in a file of ours
+
+    async with open_every_rpc(tmp_path) as rpcs:
+        assert {rpc.path for rpc in rpcs} == declared
+        doors = [rpc for rpc in rpcs if rpc.path == f"/{INFERENCE}/ModelInfer"]
+        assert len(doors) == 2, "the protocol is served by routers and scorers"
+
+
+def files_of_protos() -> Sequence[FileDescriptor]:
+    """Return the files from which our packages generate code, and those of standard services."""
+    package = importlib.import_module("understudy")
+    names = [each.name for each in pkgutil.walk_packages(package.__path__, "understudy.")]
+    generated = [importlib.import_module(name) for name in names if name.endswith("_pb2")]
+    return [health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR, *(g.DESCRIPTOR for g in generated)]
 
 
 def defects(logged: Any) -> list[Any]:
