@@ -144,8 +144,8 @@ async def _health_served(address: str, health: HealthSwitch) -> AsyncIterator[No
     server = new_server()
     server.add_generic_rpc_handlers((health.handlers(),))
     LOCAL.bind(server, address)
-    await server.start()
     try:
+        await server.start()
         yield
     finally:
         await within(_HEALTH_STOP_S, "stop of the supervisor's health", server.stop(None))

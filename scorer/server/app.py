@@ -29,7 +29,7 @@ from understudy.domain.errors import UnavailableError, UnderstudyError
 from understudy.domain.versions import VersionRef
 from understudy.inference.reflection import SERVICE, add_reflection
 from understudy.runtime.exit_codes import ARTIFACT_REFUSED, OK
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import new_server, started
 from understudy.runtime.health import Health
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.open_streams import StreamLimits
@@ -72,8 +72,7 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
     port = settings.transport.bind(server, settings.listen)
     _log.info("bound", listen=settings.listen, port=port)
     async with AsyncExitStack() as resources:
-        await server.start()
-        resources.push_async_callback(server.stop, None)
+        await resources.enter_async_context(started(server))
         resources.enter_context(_serve_metrics(settings, metrics))
         try:
             loaded = await unless_stopped(stop, _load(task, settings, place))

@@ -7,12 +7,11 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import grpc
 import numpy as np
 
 from stack.processes import ROUTER
@@ -29,7 +28,7 @@ from understudy.features.stores import open_writer
 from understudy.oip import inference_pb2 as oip
 from understudy.router.v1 import router_pb2
 from understudy.runtime.free_port import free_port
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import new_server, started
 from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 from understudy.runtime.transport.transport import LOCAL
 
@@ -169,20 +168,17 @@ def load_users(store_url: str) -> None:
 async def serving(scorers: Mapping[int, Sequence[ServedScorer]]) -> AsyncIterator[None]:
     """Serve each scorer on a separate port; on leaving, none hangs."""
     everyone = [each for group in scorers.values() for each in group]
-    servers: list[grpc.aio.Server] = []
-    for scorer in everyone:
-        server = new_server()
-        server.add_generic_rpc_handlers((answering_each(scorer.infer),))
-        scorer.address = f"127.0.0.1:{LOCAL.bind(server, '127.0.0.1:0')}"
-        await server.start()
-        servers.append(server)
-    try:
-        yield
-    finally:
+    async with AsyncExitStack() as resources:
         for scorer in everyone:
-            scorer.resume()
-        for server in servers:
-            await server.stop(None)
+            server = new_server()
+            server.add_generic_rpc_handlers((answering_each(scorer.infer),))
+            scorer.address = f"127.0.0.1:{LOCAL.bind(server, '127.0.0.1:0')}"
+            await resources.enter_async_context(started(server))
+        try:
+            yield
+        finally:
+            for scorer in everyone:
+                scorer.resume()
 
 
 class NodeProcess:

@@ -16,7 +16,7 @@ from understudy.domain.deployments import Challenger, Deployment, Fallback, Shad
 from understudy.inference.reflection import SERVICE as INFERENCE
 from understudy.inference.reflection import add_reflection
 from understudy.logs.batches import LogBatch
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import new_server, started
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.transport.transport import LOCAL
@@ -87,8 +87,8 @@ async def open_served(
         server.add_generic_rpc_handlers(handlers)
         add_reflection(server, (scoring_pb2.DESCRIPTOR,))
         port = LOCAL.bind(server, listen)
-        await server.start()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        target = f"127.0.0.1:{port}"
+        async with started(server), grpc.aio.insecure_channel(target) as channel:
             yield Served(
                 world,
                 scoring_pb2_grpc.ScoringServiceStub(channel),
@@ -98,4 +98,3 @@ async def open_served(
                 health,
                 port,
             )
-        await server.stop(None)

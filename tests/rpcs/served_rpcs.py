@@ -22,7 +22,7 @@ from tests.router.world import World
 from tests.scorer.serving import open_service
 from understudy.control.belief import Belief
 from understudy.logs.writer import LogWriter
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import new_server, started
 from understudy.runtime.serving import add_health_and_reflection
 from understudy.runtime.transport.transport import LOCAL
 
@@ -85,10 +85,8 @@ async def _open_admin(world: World, folder: Path) -> AsyncIterator[grpc.aio.Chan
         add_health_and_reflection(server, (ADMIN,))
         address = f"unix:{folder / 'admin.sock'}"
         LOCAL.bind(server, address)
-        await server.start()
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with started(server), grpc.aio.insecure_channel(address) as channel:
             yield channel
-        await server.stop(None)
 
 
 async def rpcs_of(channel: grpc.aio.Channel) -> list[ServedRpc]:

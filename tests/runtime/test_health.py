@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.runtime.raw_http2 import call_without_reading
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import new_server, started
 from understudy.runtime.health import Health, HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
 from understudy.runtime.serving import add_health
@@ -25,11 +25,8 @@ async def served() -> AsyncIterator[tuple[HealthSwitch, int]]:
     server = new_server()
     health = add_health(server, ("a.Service",))
     port = LOCAL.bind(server, "127.0.0.1:0")
-    await server.start()
-    try:
+    async with started(server):
         yield health, port
-    finally:
-        await server.stop(None)
 
 
 @asynccontextmanager

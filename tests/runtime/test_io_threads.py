@@ -7,7 +7,7 @@ from typing import NoReturn
 import pytest
 from structlog.testing import capture_logs
 
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import new_server, started
 from understudy.runtime.io_threads import keep_io_threads_back
 from understudy.runtime.transport.transport import LOCAL
 
@@ -20,12 +20,10 @@ async def test_a_system_that_forbids_it_is_reported_once(monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "setpriority", forbid)
     server = new_server()
     LOCAL.bind(server, "127.0.0.1:0")
-    await server.start()  # which starts gRPC's threads
 
     with capture_logs() as lines:
-        async with asyncio.timeout(60):
+        async with started(server), asyncio.timeout(60):  # which starts gRPC's threads
             await keep_io_threads_back(5)
 
     assert [line["event"] for line in lines] == ["io_threads_not_set_back"]
     assert "Operation not permitted" in lines[0]["why"]
-    await server.stop(None)

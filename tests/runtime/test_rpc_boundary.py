@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from understudy.domain.errors import OverloadedError
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import new_server, started
 from understudy.runtime.grpc_errors import PUSHBACK_KEY
 from understudy.runtime.parsing import RequestForm
 from understudy.runtime.rpc_boundary import Context, add_bounded
@@ -52,10 +52,8 @@ async def served(add: Callable[[grpc.aio.Server], None]) -> AsyncIterator[grpc.a
     server = new_server()
     add(server)
     port = LOCAL.bind(server, "127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with started(server), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield channel
-    await server.stop(None)
 
 
 def add_failing(server: grpc.aio.Server, error: Exception) -> None:

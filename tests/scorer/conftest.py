@@ -15,6 +15,7 @@ from tests.artifact.models import doubling_artifact
 from tests.scorer.fake_registry import FakeRegistry
 from tests.stack.waiting import until, while_progress
 from understudy.registry.v1 import registry_pb2_grpc
+from understudy.runtime.front.grpc_server import started
 from understudy.runtime.supervision.probe import Probe, ProbeAnswer
 
 
@@ -98,10 +99,9 @@ async def registry() -> AsyncIterator[FakeRegistry]:
     server = grpc.aio.server()
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(fake, server)
     port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    fake.address = f"127.0.0.1:{port}"
-    yield fake
-    await server.stop(None)
+    async with started(server):
+        fake.address = f"127.0.0.1:{port}"
+        yield fake
 
 
 StartHost = Callable[..., Awaitable[RunningProcess]]

@@ -1,7 +1,7 @@
 """A scorer's service in the test's own process, over real gRPC."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from understudy.artifact.expectation import Expectation
 from understudy.domain.versions import VersionRef
 from understudy.inference.reflection import add_reflection
 from understudy.oip import inference_pb2 as pb
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import new_server, started
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health
 from understudy.runtime.transport.transport import LOCAL
@@ -105,7 +105,6 @@ async def open_service(
     add_reflection(server)
     address = f"unix:{folder}/t.sock"
     LOCAL.bind(server, address)
-    await server.start()
     loaded = load(source)
     batcher = Batcher(
         runner or loaded.model,
@@ -117,12 +116,13 @@ async def open_service(
     if ready:
         reader = RequestReader(loaded.signature, RequestLimits(max_request_rows, refuse_non_finite))
         service.serve(ServedModel(loaded.signature, loaded.artifact_digest, reader, batcher))
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with AsyncExitStack() as resources:
+        resources.push_async_callback(batcher.close)
+        await resources.enter_async_context(started(server))
+        channel = await resources.enter_async_context(grpc.aio.insecure_channel(address))
         served = Served(channel, service)
         served.metrics = metrics
         yield served
-    await server.stop(None)
-    await batcher.close()
 
 
 def infer_request(

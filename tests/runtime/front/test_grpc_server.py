@@ -8,7 +8,7 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from understudy.runtime.front.grpc_server import ServerGroup, new_server
+from understudy.runtime.front.grpc_server import ServerGroup, new_server, started
 from understudy.runtime.health import Health
 from understudy.runtime.serving import add_health_and_reflection
 from understudy.runtime.transport.transport import LOCAL
@@ -62,36 +62,44 @@ def listening(port: int) -> int:
 async def test_a_group_listens_on_one_port_and_drains_all_its_calls(listeners: int) -> None:
     held = Held()
     group, port = opened(listeners, held)
-    await group.start()
-    assert listening(port) == listeners
-    channels = [own_channel(port) for _ in range(CALLS)]
-    async with asyncio.timeout(120):
-        calls: list[Any] = [
-            hold(channel, str(place).encode()) for place, channel in enumerate(channels)
-        ]
-        while held.begun < CALLS:  # noqa: ASYNC110 - the server sends no event for started calls
-            await asyncio.sleep(0)
+    async with started(group):
+        assert listening(port) == listeners
+        channels = [own_channel(port) for _ in range(CALLS)]
+        async with asyncio.timeout(120):
+            calls: list[Any] = [
+                hold(channel, str(place).encode()) for place, channel in enumerate(channels)
+            ]
+            while held.begun < CALLS:  # noqa: ASYNC110 - the server sends no event for started calls
+                await asyncio.sleep(0)
 
-        stopping = asyncio.ensure_future(group.stop(60.0))
-        held.release.set()
+            stopping = asyncio.ensure_future(group.stop(60.0))
+            held.release.set()
 
-        assert [await call for call in calls] == [str(place).encode() for place in range(CALLS)]
-        await stopping
-    assert not listening(port)
-    for channel in channels:
-        await channel.close()
+            assert [await call for call in calls] == [str(place).encode() for place in range(CALLS)]
+            await stopping
+        assert not listening(port)
+        for channel in channels:
+            await channel.close()
 
 
 async def test_every_server_of_a_group_reports_the_same_health() -> None:
     group, port = opened(3, Held())
     switch = add_health_and_reflection(group, ("held.Service",))
-    await group.start()
     switch.turn(Health.SERVING)
 
-    for _ in range(12):
-        async with own_channel(port) as channel:
-            stub: Any = health_pb2_grpc.HealthStub(channel)
-            answer = await stub.Check(health_pb2.HealthCheckRequest(service="held.Service"))
-            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    async with started(group):
+        for _ in range(12):
+            async with own_channel(port) as channel:
+                stub: Any = health_pb2_grpc.HealthStub(channel)
+                answer = await stub.Check(health_pb2.HealthCheckRequest(service="held.Service"))
+                assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
-    await group.stop(None)
+
+async def test_a_server_is_stopped_although_its_block_fails() -> None:
+    group, port = opened(2, Held())
+
+    with pytest.raises(ZeroDivisionError):
+        async with started(group):
+            _ = listening(port) / 0
+
+    assert not listening(port)

@@ -1,10 +1,13 @@
 """grpc.aio servers: bounded messages, one port for several."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+
+from understudy.runtime.front.port import Server
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _LEAST_PING_INTERVAL_MS = 5_000
@@ -31,6 +34,20 @@ class ServerGroup:
 
     async def stop(self, grace: float | None) -> None:
         await asyncio.gather(*(server.stop(grace) for server in self.servers))
+
+
+@asynccontextmanager
+async def started(server: Server) -> AsyncIterator[None]:
+    """Start the server, and stop it at once on leaving, also by an error.
+
+    A grpc.aio server that is collected while it runs waits for its threads inside the collector, and
+    may wait for ever.
+    """
+    try:
+        await server.start()
+        yield
+    finally:
+        await server.stop(None)
 
 
 def new_server(
