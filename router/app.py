@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
 from functools import partial
 
 import grpc
@@ -43,7 +44,7 @@ from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.front.port import Server
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.io_threads import keep_io_threads_back
-from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, within
+from understudy.runtime.lifecycle import DrainTimes, limited, serve_until_stopped, within
 from understudy.runtime.metrics_endpoint import serve_metrics
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health_and_reflection
@@ -51,8 +52,7 @@ from understudy.runtime.transport.transport import LOCAL
 from understudy.scoring.v1 import scoring_pb2
 
 _REPORT_S = 1.0
-_LOG_CLOSE_S = 10.0
-_CLOSE_S = _LOG_CLOSE_S + 2.0  # of any one resource
+_CLOSE_S = 12.0  # of any one resource
 _CLOCKS = Clocks(monotonic_s=time.monotonic, utc_s=lambda: time.time_ns() / 1e9)
 _log = structlog.get_logger()
 
@@ -84,11 +84,14 @@ async def serve(
         )
         logs = _log_writer(settings)
         logs.start()
-        resources.push_async_callback(_close, "the logs", _in_thread(logs.close, _LOG_CLOSE_S))
+        resources.push_async_callback(_close_logs, logs, settings.log_close_s)
         belief = Belief(settings.state_dir / "last-snapshot")
         channel = open_registry_channel(settings.registry, settings.transport)
         resources.push_async_callback(_close, "the registry's channel", channel.close)
-        async with asyncio.TaskGroup() as tasks:
+        async with (
+            limited(settings.work_ends_s, "work in flight") as begin_to_end,
+            asyncio.TaskGroup() as tasks,
+        ):
             pipeline = open_pipeline(settings, _ports(settings, store, logs), tasks)
             # Pushed onto the stack, so that it runs after the tasks that use the scorers have ended.
             resources.push_async_callback(_close, "the scorers", pipeline.models.close_scorers)
@@ -115,7 +118,13 @@ async def serve(
                     server = open_front(settings)
                     await _listen_and_drain(settings, pipeline, server, health, stop)
             await own.aclose()  # before the mirrors end, which a hung shadow holds up
-            pipeline.models.close()
+            pipeline.models.close(mirrors_within_s=settings.mirrors_end_s)
+            begin_to_end()  # a hung scorer must not take the time of the logs
+
+
+async def _close_logs(logs: LogWriter, limit_s: float) -> None:
+    if not await asyncio.to_thread(logs.close, limit_s):
+        _log.error("log_not_finished", limit_s=limit_s, **asdict(logs.counters()))
 
 
 @asynccontextmanager
@@ -256,8 +265,8 @@ async def _admin_server(
     add_router_admin(admin, server)
     add_health_and_reflection(server, (ADMIN_SERVICE,), health)
     LOCAL.bind(server, address)
-    await server.start()
     try:
+        await server.start()
         yield
     finally:
         await within(_CLOSE_S, "stop of the admin server", server.stop(grace=0))

@@ -16,6 +16,8 @@ Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 _MOST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7), without its final zero
 _LAST_PORT = 65_535
 _CLOSING_SHARE = 0.8  # of the time after the drain
+_MIRRORS_SHARE, _WORK_SHARE = 0.4, 0.5  # of the time of closing; the logs have the rest
+_LOG_CLOSE_S = 10.0
 Rows = Annotated[int, Field(ge=1, le=1_000_000)]
 _ONLY_ON = {  # settings that act on the other front only
     Front.ENVOY: frozenset({"listeners", "most_unread_calls"}),
@@ -119,6 +121,21 @@ class RouterSettings(TransportSettings):
     def stop_limit_s(self) -> float:
         """The limit on the stop of a worker; it leaves its supervisor some of the time."""
         return self.drained_after_s + _CLOSING_SHARE * (self.termination_s - self.drained_after_s)
+
+    @property
+    def mirrors_end_s(self) -> float:
+        """The limit on sending queued rows to shadows after the drain."""
+        return _MIRRORS_SHARE * (self.stop_limit_s - self.drained_after_s)
+
+    @property
+    def work_ends_s(self) -> float:
+        """The limit on all work that is left after the drain, the mirrors included."""
+        return _WORK_SHARE * (self.stop_limit_s - self.drained_after_s)
+
+    @property
+    def log_close_s(self) -> float:
+        """The limit on writing queued rows to the logs, after that work."""
+        return min(_LOG_CLOSE_S, self.stop_limit_s - self.drained_after_s - self.work_ends_s)
 
     @property
     def supervisor_address(self) -> str:

@@ -5,6 +5,7 @@ so it gathers larger batches than the champion: fewer calls on the cores that ca
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -78,6 +79,8 @@ class MirrorQueue:
         self._scorer: Scorer | None = None
         self._asked: Scorer | None = None  # a call to it is in flight
         self._closed = False
+        self._ends_by_s = math.inf  # after it, nothing is sent
+        self._limit = asyncio.Timeout(None)  # of the batch in flight
         self._in_flight_rows = 0
         self._compared: tuple[VersionSpec, VersionSpec, bool] | None = None  # at the last offer
 
@@ -138,7 +141,7 @@ class MirrorQueue:
         return before[2]
 
     async def run(self) -> None:
-        """Send queued rows until closed, including those that are queued at that time."""
+        """Send queued rows until closed, including those queued at that time, within its limit."""
         while not (self._closed and not self._copies):
             await self._arrived.wait()
             if not self._closed and self.queued_rows < self._policy.most_batch_rows:
@@ -153,9 +156,19 @@ class MirrorQueue:
                     self._count(error=self._in_flight_rows)
                     self._in_flight_rows = 0
                     await asyncio.sleep(_BUG_PAUSE_S)
+        if self.ledger.dropped_at_stop and self._version is not None:
+            _log.error(
+                "mirror_not_finished",
+                shadow=str(self._version.spec.ref),
+                dropped_rows=self.ledger.dropped_at_stop,
+            )
 
-    def close(self) -> None:
+    def close(self, *, within_s: float) -> None:
+        """Let `run` end, at the latest after `within_s`: then the rest is dropped and counted."""
         self._closed = True
+        self._ends_by_s = self._clocks.monotonic_s() + within_s
+        if self._asked is not None:
+            self._limit.reschedule(asyncio.get_running_loop().time() + within_s)
         self._arrived.set()
 
     def addresses(self) -> set[str]:
@@ -206,24 +219,21 @@ class MirrorQueue:
         if scorer is None or version is None:
             self._settle(dropped_not_ready=self._in_flight_rows)
             return
-        oldest_s = self._clocks.monotonic_s() - self._policy.most_wait_s
-        fresh: Sequence[Copy] = [copy for copy in copies if copy.offered_s >= oldest_s]
-        expired_rows = self._in_flight_rows - sum(copy.rows for copy in fresh)
-        if expired_rows:
-            self._settle(dropped_expired=expired_rows)
-        if not fresh:
-            return
         started_s = self._clocks.monotonic_s()
+        if not (fresh := self._timely(copies, started_s)):
+            return
         scores: NDArray[np.float64] | None = None
         status: ShadowStatus = "ok"
         self._asked = scorer
         try:
-            fresh, tensors = await self._assembled(fresh, version)
-            if not fresh:
-                return
-            inferred = await scorer.infer(version.spec, tensors, timeout_s=self._policy.timeout_s)
-            scores = inferred.scores
-        except DeadlinePassedError:
+            async with asyncio.timeout(self._left_s(started_s)) as self._limit:
+                fresh, tensors = await self._assembled(fresh, version)
+                if not fresh:
+                    return
+                timeout_s = self._policy.timeout_s
+                inferred = await scorer.infer(version.spec, tensors, timeout_s=timeout_s)
+                scores = inferred.scores
+        except (DeadlinePassedError, TimeoutError):
             status = "timeout"
         except UnderstudyError as error:
             status = "error"
@@ -236,6 +246,16 @@ class MirrorQueue:
             scores = np.full(rows, np.nan)
         infer_us = round((self._clocks.monotonic_s() - started_s) * 1e6)
         self._log(shadow_log(fresh, version, scores, status, infer_us))
+
+    def _timely(self, copies: Sequence[Copy], now_s: float) -> Sequence[Copy]:
+        """Drop copies that have waited too long, or all of them after the limit of `close`."""
+        if self._limit.expired() or now_s >= self._ends_by_s:
+            self._settle(dropped_at_stop=self._in_flight_rows)
+            return ()
+        oldest_s = now_s - self._policy.most_wait_s
+        timely = [copy for copy in copies if copy.offered_s >= oldest_s]
+        self._settle(dropped_expired=self._in_flight_rows - sum(copy.rows for copy in timely))
+        return timely
 
     async def _assembled(
         self, copies: Sequence[Copy], version: VersionPlan
@@ -263,6 +283,10 @@ class MirrorQueue:
             return copies, assembled.tensors
         self._settle(dropped_defaulted=int((~keep).sum()))
         return restricted(copies, keep), tensors_of(assembled.tensors, keep)
+
+    def _left_s(self, now_s: float) -> float | None:
+        """Return the time until the limit of `close`; None without one."""
+        return None if self._ends_by_s == math.inf else self._ends_by_s - now_s
 
     def _settle(self, **counts: int) -> None:
         self._count(**counts)

@@ -152,14 +152,14 @@ class LiveModels:
                 model.close()  # as far as possible by now
             self._retired = [model for model in self._retired if not model.is_drained]
 
-    def close(self) -> None:
-        """Stop admitting calls; mirrors end once their queued rows are sent."""
+    def close(self, *, mirrors_within_s: float) -> None:
+        """Stop admitting calls; mirrors end once their queued rows are sent, or at their limit."""
         self._is_closed = True
         self._first_answers.close()
         for model in (*self.live.values(), *self._retired):
             model.close_at_once()
         for mirror in self.mirrors.values():
-            mirror.close()
+            mirror.close(within_s=mirrors_within_s)
 
     async def close_scorers(self) -> None:
         await self._scorers.close_all_but(frozenset())

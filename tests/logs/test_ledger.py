@@ -13,6 +13,7 @@ ENDS = (
     "dropped_expired",
     "dropped_not_ready",
     "dropped_defaulted",
+    "dropped_at_stop",
     "ok",
     "error",
     "timeout",

@@ -187,7 +187,7 @@ async def test_an_address_at_which_nothing_listens_is_unproven() -> None:
         await world.models.apply(remembered({1: [nowhere]}))
 
         (unproven,) = world.models.unproven()
-        world.pipeline.models.close()
+        world.pipeline.models.close(mirrors_within_s=1.0)
         await world.models.close_scorers()
 
     assert unproven.scorer.address == nowhere

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from router.batches.mirrored import reads_the_same
 from router.decisions.priority import Priority
@@ -100,6 +101,34 @@ async def test_a_shadow_is_shed_before_live_work_is_refused() -> None:
             Priority
         ):  # the lowest priority of callers' work is still admitted
             world.gate.enter(1, priority)
+
+
+async def test_a_stop_ends_a_mirror_at_its_limit_and_tells_the_rows_that_it_did_not_send() -> None:
+    an_hour_s, limit_s = 3_600.0, 2.0
+    async with open_world(mirror_timeout_s=an_hour_s, mirror_batch_rows=8) as world:
+        await two_arms(world, challengers=(), shadows=(Shadow(3, 10_000),))
+        shadow = world.scorers["three"]
+        shadow.release = asyncio.Event()
+        mirror = world.models.mirrors[(MODEL, 3)]
+        for index in range(20):
+            await world.score(f"u{index}")
+        await shadow.entered.wait()
+        asked_rows = mirror.in_flight_rows - mirror.queued_rows
+
+        with capture_logs() as lines:
+            world.models.close(mirrors_within_s=limit_s)
+            closed_s = world.now_s()
+            await until(lambda: any(each["event"] == "mirror_not_finished" for each in lines))
+
+        assert world.now_s() - closed_s < limit_s + 0.1
+        ledger = mirror.ledger
+        assert (ledger.timeout, ledger.dropped_at_stop) == (asked_rows, 20 - asked_rows)
+        assert ledger.balances()
+        assert {(batch.status, batch.rows) for batch in world.shadow_logs} == {
+            ("timeout", asked_rows)
+        }
+        (line,) = [each for each in lines if each["event"] == "mirror_not_finished"]
+        assert line["dropped_rows"] == ledger.dropped_at_stop > 0
 
 
 async def test_a_shadows_channel_stays_open_while_a_call_is_in_flight() -> None:

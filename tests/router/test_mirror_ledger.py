@@ -33,6 +33,7 @@ from understudy.logs.batches import ShadowBatchLog
 from understudy.logs.ledger import MirrorLedger
 
 POLICY = MirrorPolicy(most_queued_rows=30, most_batch_rows=8, most_wait_s=5.0, timeout_s=1.0)
+LAST_PAUSE_S = 0.2  # after a bug, or to gather rows
 SALT = "s"
 SAME, OTHER = spec(3), spec(3, view=replace(VIEW, name="spending"))
 FAILURES = (
@@ -81,6 +82,7 @@ class MirrorUnderAnyTraffic(RuleBasedStateMachine):
         self.store = FakeStore()
         self.is_shedding = False
         self.is_closed = False
+        self.ends_by_s = 0.0
         self.logged: list[ShadowBatchLog] = []
         self.shadow: Shadow | None = None
         self.expected = MirrorLedger()  # the counts that are known on offering
@@ -161,10 +163,15 @@ class MirrorUnderAnyTraffic(RuleBasedStateMachine):
     def the_loop_stalls(self, seconds: float) -> None:
         self.loop.skip(seconds)
 
-    @rule()
-    def close(self) -> None:
-        self.mirror.close()
+    @precondition(lambda self: not self.is_closed)
+    @rule(within_s=st.floats(0.0, 12.0))
+    def close(self, within_s: float) -> None:
+        self._close(within_s)
+
+    def _close(self, within_s: float) -> None:
+        self.during(_closed(self.mirror, within_s))
         self.is_closed = True
+        self.ends_by_s = self.loop.time() + within_s
 
     @invariant()
     def every_offered_row_is_accounted_for(self) -> None:
@@ -194,8 +201,11 @@ class MirrorUnderAnyTraffic(RuleBasedStateMachine):
         assert ledger.sent <= self.scorer.asked_rows + ledger.error
 
     def teardown(self) -> None:
-        self.mirror.close()
+        if not self.is_closed:
+            self._close(2.0)
+        began_s = self.loop.time()
         self.during(self.running)
+        assert self.loop.time() <= max(began_s, self.ends_by_s) + LAST_PAUSE_S
         assert self.mirror.ledger.balances()
         assert self.mirror.ledger.dropped + self.mirror.ledger.sent == (
             self.expected.offered - self.expected.sampled_out
@@ -207,6 +217,10 @@ class MirrorUnderAnyTraffic(RuleBasedStateMachine):
 
     def during(self, what: Awaitable[None]) -> None:
         self.loop.run_until_complete(what)
+
+
+async def _closed(mirror: MirrorQueue, within_s: float) -> None:
+    mirror.close(within_s=within_s)
 
 
 async def _turns(turns: int) -> None:

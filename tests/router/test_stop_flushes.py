@@ -1,6 +1,7 @@
 """SIGTERM in a difficult state: an open breaker, an open stream, and a shadow far behind."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,6 +41,7 @@ async def test_a_stop_loses_no_row_of_the_score_log_and_none_of_the_shadow_log(
             mirror_batch_rows=4,
             mirror_most_wait_s=PATIENT_S,
             mirror_timeout_s=PATIENT_S,
+            termination_s=900.0,  # the mirrors have a part of it
         ) as router,
         grpc.aio.insecure_channel(router.address) as channel,  # retries nothing
     ):
@@ -73,6 +75,54 @@ async def test_a_stop_loses_no_row_of_the_score_log_and_none_of_the_shadow_log(
         each.request_id: each.served_by.version for each in answers
     }
     assert logged(tmp_path, "shadow", "status") == dict.fromkeys(answered, "ok")
+
+
+@pytest.mark.long
+async def test_a_shadow_and_a_scorer_that_hang_do_not_take_the_time_of_the_logs(
+    tmp_path: Path,
+) -> None:
+    champion, shadow = ServedScorer(), ServedScorer()
+    async with (
+        open_router_process(
+            tmp_path,
+            deployment(shadows=(Shadow(3, 10_000),)),
+            {1: [champion], 3: [shadow]},
+            default_deadline_s=PATIENT_S,
+            scorer_timeout_s=PATIENT_S,
+            largest_deadline_s=PATIENT_S,
+            mirror_batch_rows=4,
+            mirror_most_wait_s=PATIENT_S,
+            mirror_timeout_s=PATIENT_S,
+            drain_grace_s=0.3,
+            termination_s=10.0,
+        ) as router,
+        grpc.aio.insecure_channel(router.address) as channel,
+    ):
+        stub: Any = scoring_pb2_grpc.ScoringServiceStub(channel)
+        shadow.hang()
+        answers = [await stub.Score(each, timeout=PATIENT_S) for each in requests("call", CALLS)]
+        champion.hang()
+        hung = stub.Score(next(iter(requests("hung", 1))), timeout=PATIENT_S)
+        await until(lambda: has_outstanding(router, 1))
+
+        await router.stop()
+
+        assert await hung.code() is not grpc.StatusCode.OK
+    answered = {each.request_id for each in answers}
+    assert set(logged(tmp_path, "score", "version")) == answered
+    mirrored = logged(tmp_path, "shadow", "status")
+    assert set(mirrored.values()) == {"timeout"}, "rows of the batch that the shadow had"
+    told = [json.loads(line) for line in told_by(tmp_path) if line.startswith("{")]
+    (line,) = [each for each in told if each["event"] == "mirror_not_finished"]
+    assert line["dropped_rows"] == CALLS - len(mirrored) > 0
+    assert "stop_overran" not in {each["event"] for each in told}
+
+
+def told_by(root: Path) -> list[str]:
+    """Return the output of the router and its worker."""
+    return [
+        line for path in (root / "process-logs").iterdir() for line in path.read_text().splitlines()
+    ]
 
 
 def requests(kind: str, count: int) -> Iterable[pb.ScoreRequest]:

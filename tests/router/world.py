@@ -218,7 +218,7 @@ async def open_world(
         for scorer in scorers.values():
             if scorer.release is not None:
                 scorer.release.set()
-        pipeline.models.close()
+        pipeline.models.close(mirrors_within_s=_LIMIT_S)
 
 
 async def until(holds: Callable[[], object]) -> None:

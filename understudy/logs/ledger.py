@@ -16,6 +16,7 @@ class MirrorLedger:
     dropped_expired: int = 0  # waited longer than a mirrored row may wait
     dropped_not_ready: int = 0  # the shadow had no ready scorer
     dropped_defaulted: int = 0  # the shadow would have read a default, which it refuses
+    dropped_at_stop: int = 0  # not sent before the time of a stop was over
     ok: int = 0
     error: int = 0
     timeout: int = 0
@@ -31,6 +32,7 @@ class MirrorLedger:
             + self.dropped_expired
             + self.dropped_not_ready
             + self.dropped_defaulted
+            + self.dropped_at_stop
         )
 
     @property

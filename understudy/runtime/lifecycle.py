@@ -9,7 +9,8 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,10 +90,18 @@ def _end_overdue(longest_s: float) -> None:
 
 async def within(limit_s: float, step: str, work: Awaitable[object]) -> None:
     """Wait for one step of a stop; after `limit_s` log that, and go on without it."""
-    limit = asyncio.timeout(limit_s)
+    async with limited(limit_s, step) as begin:
+        begin()
+        await work
+
+
+@asynccontextmanager
+async def limited(limit_s: float, step: str) -> AsyncIterator[Callable[[], None]]:
+    """Yield a function that begins a step of a stop; `limit_s` later the block is left."""
+    limit = asyncio.timeout(None)
     try:
         async with limit:
-            await work
+            yield lambda: limit.reschedule(asyncio.get_running_loop().time() + limit_s)
     except TimeoutError:
         if not limit.expired():
             raise
@@ -124,10 +133,10 @@ async def serve_until_stopped(
     calls that would not end by themselves to finish, as watches of the health do.
     """
     _spare_startup_objects()
-    await server.start()
-    health.turn(Health.SERVING)
-    _log.info("serving")
     try:
+        await server.start()
+        health.turn(Health.SERVING)
+        _log.info("serving")
         await stop.wait()
     finally:
         health.turn(Health.NOT_SERVING)
