@@ -95,7 +95,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         limits = InspectionLimits(settings.inspection_timeout_s, settings.inspection_max_bytes)
         inspector = Inspector(limits, at_once=settings.max_inspections)
         room = StateRoom(settings.max_state_bytes, settings.standby_versions, lambda: live.stored)
-        changer = DeploymentChanger(engine, _utc_now, room.check)
+        changer = DeploymentChanger(engine, _utc_now, room.check, settings.change_limits)
         preflight = Preflight(live, engine, artifacts, inspector, installed_version("onnxruntime"))
         rollback_targets = RollbackTargets(
             live, changer, preflight, review_every_s=settings.rollback_review_every_s

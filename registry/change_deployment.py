@@ -1,20 +1,28 @@
 """Changes to a deployment: the next revision by compare-and-swap, with its audit row."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
 from registry.decisions.blocking import check_not_blocked
 from registry.decisions.changes import apply_change
+from registry.decisions.limits import (
+    BrokenLimit,
+    ChangeLimits,
+    broken_limits,
+    check_limits,
+    raised_shares_bp,
+    share_since,
+)
 from registry.decisions.preflight import targets
 from registry.decisions.request_contract import ModelVersions
 from registry.decisions.rollback import needed_revision
 from registry.decisions.traffic import gains
 from registry.store import blocks, lineage, revisions, versions
 from registry.store.database import reading, writing
-from registry.store.recorded_revisions import record_revision
+from registry.store.recorded_revisions import Override, record_revision
 from registry.store.revisions import StoredRevision
 from understudy.domain.canonical import digest_of_text
 from understudy.domain.changes import ACTIONS, Change, Ended, Revision, Rollback
@@ -44,6 +52,7 @@ class ChangeRequest:
     expect_revision: int | None  # None: any; 0: never deployed
     dry_run: bool
     numbers_taken: int = 0  # the new revision exceeds this number, which watchers know
+    override_reason: str | None = None  # of a change that breaks limits; None: it may break none
     able: frozenset[int] | None = None  # versions that a preflight found able to act; None: any
 
 
@@ -52,6 +61,7 @@ class Changed:
     before: Revision | None  # None: the model was never deployed
     after: Revision
     audit_digest: str  # digest of its audit row; empty for a dry run, and without a new revision
+    overridden: tuple[BrokenLimit, ...] = ()  # limits that it breaks, with a reason
 
     @property
     def applied(self) -> bool:
@@ -75,6 +85,7 @@ class DeploymentChanger:
     engine: Engine
     now: Callable[[], datetime]  # UTC
     check_room: Callable[[Connection, Revision], None] = lambda _connection, _after: None
+    limits: ChangeLimits = field(default_factory=ChangeLimits)
 
     def change(self, request: ChangeRequest) -> Changed:
         """Apply `request`, or only report its effect if it is a dry run.
@@ -88,20 +99,16 @@ class DeploymentChanger:
         """
         if request.dry_run:
             with reading(self.engine) as connection:
-                before, after = self._decide(connection, request)
-            return Changed(before, after, audit_digest="")
+                return self._decide(connection, request)
         # The write lock is held from reading the current revision to the commit.
         with writing(self.engine) as connection:
-            before, after = self._decide(connection, request)
-            changed = Changed(before, after, audit_digest="")
-            if changed.is_none:
-                return changed
-            audit_digest = self._write(connection, request, before, after)
-        return Changed(before, after, audit_digest)
+            planned = self._decide(connection, request)
+            if planned.is_none:
+                return planned
+            return replace(planned, audit_digest=self._write(connection, request, planned))
 
-    def _decide(
-        self, connection: Connection, request: ChangeRequest
-    ) -> tuple[Revision | None, Revision]:
+    def _decide(self, connection: Connection, request: ChangeRequest) -> Changed:
+        """Return the change without its row of the audit log."""
         model, change = request.model, request.change
         known = _versions_of(connection, model)
         if not known.needs:
@@ -131,25 +138,45 @@ class DeploymentChanger:
         if not isinstance(change, Rollback):
             self._check_standing(connection, model, gains(before, after))
             self.check_room(connection, after)
-        return before, after
+        broken = self._broken_limits(connection, change, before, after)
+        check_limits(broken, is_overridden=request.override_reason is not None)
+        return Changed(before, after, audit_digest="", overridden=tuple(broken))
+
+    def _broken_limits(
+        self, connection: Connection, change: Change, before: Revision | None, after: Revision
+    ) -> list[BrokenLimit]:
+        now, dwell_s = self.now(), self.limits.least_dwell_s
+        since: dict[int, datetime | None] = {}
+        if dwell_s is not None and not isinstance(change, Rollback):
+            from_ns = _ns(now - timedelta(seconds=dwell_s))
+            for version in raised_shares_bp(before, after):
+                history = revisions.made_since(connection, after.model, from_ns)
+                times = ((_utc(each.at_ns), each.content) for each in history)
+                since[version] = share_since(version, times)
+        return broken_limits(self.limits, change, before, after, since=since, now=now)
 
     def _check_standing(self, connection: Connection, model: str, numbers: Sequence[int]) -> None:
         today = self.now().date()
         for number in numbers:
             _check_record(connection, VersionRef(model, number), today)
 
-    def _write(
-        self,
-        connection: Connection,
-        request: ChangeRequest,
-        before: Revision | None,
-        after: Revision,
-    ) -> str:
-        at_ns = round(self.now().timestamp() * 1e9)
+    def _write(self, connection: Connection, request: ChangeRequest, planned: Changed) -> str:
+        at_ns, after = _ns(self.now()), planned.after
         action = ACTIONS[type(request.change)]
         content = after.last if isinstance(after, Ended) else after
         stored = StoredRevision(content, request.actor, action, request.reason, at_ns)
-        return record_revision(connection, before, stored)
+        override = None
+        if request.override_reason is not None:
+            override = Override(request.override_reason, tuple(e.name for e in planned.overridden))
+        return record_revision(connection, planned.before, stored, override)
+
+
+def _ns(at: datetime) -> int:
+    return round(at.timestamp() * 1e9)
+
+
+def _utc(at_ns: int) -> datetime:
+    return datetime.fromtimestamp(at_ns / 1e9, UTC)
 
 
 def _versions_of(connection: Connection, model: str) -> ModelVersions:

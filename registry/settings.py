@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from registry.decisions.freezes import read_freezes
+from registry.decisions.limits import ChangeLimits
 from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import SeatLimits
+from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES
 from understudy.provenance.signing_keys import SigningKeys
 from understudy.runtime.transport.settings import TransportSettings
@@ -32,6 +35,15 @@ class RegistrySettings(TransportSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = 4  # threads for database and files
     silent_after_s: Seconds = 30.0  # a host or router counts as silent if its report is this old
     rollback_review_every_s: Seconds = 600.0  # pause between checks of the rollback targets
+    largest_step_bp: Annotated[int, Field(ge=1, le=9_999)] | None = (
+        None  # of a change of live traffic
+    )
+    least_dwell_s: Annotated[float, Field(gt=0, le=2_592_000, allow_inf_nan=False)] | None = (
+        None  # for which a version keeps its live share before it gets more
+    )
+    freezes: Annotated[str, Field(min_length=1)] | None = (
+        None  # windows in which only the way back is open, e.g. Fri 16:00-Mon 08:00
+    )
     standby_versions: Annotated[int, Field(ge=0, le=8)] = 1  # former champions kept warm, per model
     max_artifact_bytes: Bytes = 2 << 30
     max_artifact_files: Annotated[int, Field(ge=2, le=10_000)] = 64
@@ -96,6 +108,21 @@ class RegistrySettings(TransportSettings):
         return RoomLimits(
             self.max_routers, share, self.max_router_models, self.max_router_report_bytes
         )
+
+    @property
+    def change_limits(self) -> ChangeLimits:
+        """The limits of changes."""
+        freezes = () if self.freezes is None else read_freezes(self.freezes)
+        return ChangeLimits(self.largest_step_bp, self.least_dwell_s, freezes)
+
+    @field_validator("freezes")
+    @classmethod
+    def _freezes_can_be_read(cls, text: str | None) -> str | None:
+        try:
+            _ = read_freezes(text) if text is not None else ()
+        except InvalidInputError as error:
+            raise ValueError(str(error)) from error
+        return text
 
     @model_validator(mode="after")
     def _watchers_can_receive_it(self) -> Self:

@@ -10,7 +10,7 @@ import typer
 from registry.cli.contract_output import print_contract, print_contract_change
 from registry.cli.expected_revision import confirmed_revision
 from registry.cli.make_change import report_change
-from registry.cli.options import Actor, DryRun, Expect, Model, Registry, Wait
+from registry.cli.options import Actor, DryRun, Expect, Model, Override, Registry, Wait
 from registry.decisions.refused_requests import Counted
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.control.contract_wire import contract_from_wire
@@ -48,6 +48,7 @@ def contract(
     reason: Annotated[str | None, typer.Option(help="why; goes to the audit log")] = None,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    override: Override = None,
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
@@ -76,6 +77,7 @@ def contract(
             reason=reason,
             dry_run=True,
             expect_revision=expect_revision,
+            override_reason=override,
         )
         counted = None if logs is None else _count(logs, name, response)
         if not dry_run:
@@ -85,7 +87,11 @@ def contract(
                 show = partial(print_contract_change, counted=counted)
                 expected = confirmed_revision(lambda: planned, show)
             response = client.change(
-                name, ChangeContract(change), reason=reason, expect_revision=expected
+                name,
+                ChangeContract(change),
+                reason=reason,
+                expect_revision=expected,
+                override_reason=override,
             )
         report_change(
             client,

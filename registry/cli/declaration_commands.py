@@ -16,6 +16,7 @@ from registry.cli.options import (
     Model,
     ModelOrVersion,
     Number,
+    Override,
     Reason,
     Registry,
     Wait,
@@ -46,6 +47,7 @@ def apply(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    override: Override = None,
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
@@ -53,7 +55,7 @@ def apply(
 ) -> None:
     """Declare a deployment as a file has it; a part that the file leaves out is absent."""
     model, change = read_declaration(file)
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
     make_change(model, change, how, show=print_differences)
 
 
@@ -89,6 +91,7 @@ def set_(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    override: Override = None,
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
@@ -111,7 +114,7 @@ def set_(
     # The declaration is made from this revision and may follow no other.
     if expect_revision not in {None, current.revision}:
         raise ConflictError(f"{name} is at revision {current.revision}, not {expect_revision}")
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
     make_change(
         name, combined(current, wanted), how, show=print_differences, made_from=current.revision
     )

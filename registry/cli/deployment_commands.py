@@ -15,6 +15,7 @@ from registry.cli.options import (
     Model,
     ModelOrVersion,
     Number,
+    Override,
     Reason,
     Registry,
     Wait,
@@ -47,6 +48,7 @@ def deploy(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    override: Override = None,
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
@@ -54,7 +56,7 @@ def deploy(
 ) -> None:
     """Make a version the champion."""
     ref = parse_version(model, version)
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
     make_change(ref.model, DeployChampion(ref.number), how)
 
 
@@ -73,6 +75,7 @@ def shadow(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    override: Override = None,
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
@@ -80,7 +83,7 @@ def shadow(
 ) -> None:
     """Let a version rehearse on mirrored traffic, unseen by callers."""
     ref = parse_version(model, version)
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
     share_bp, number = parse_share(sample, "--sample"), ref.number
     change = SetShadow(number, share_bp, refuse_defaults) if share_bp else RemoveShadow(number)
     make_change(ref.model, change, how)
@@ -97,6 +100,7 @@ def canary(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    override: Override = None,
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
@@ -104,7 +108,7 @@ def canary(
 ) -> None:
     """Give a challenger a share of live traffic."""
     ref = parse_version(model, version)
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
     share_bp, number = parse_share(weight, "--weight"), ref.number
     make_change(ref.model, SetCanary(number, share_bp) if share_bp else RemoveCanary(number), how)
 
@@ -117,13 +121,14 @@ def promote(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    override: Override = None,
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Make a challenger the champion; without a version, the only one."""
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
     if version is None and "@" not in model:
         make_change(checked_model_name(model), Promote(), how)
     else:
@@ -138,13 +143,14 @@ def undeploy(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    override: Override = None,
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """End a deployment: callers get NOT_FOUND, its scorers end. A rollback begins it again."""
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
     make_change(checked_model_name(model), Undeploy(), how)
 
 
@@ -165,13 +171,14 @@ def fallback(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    override: Override = None,
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Set the answers for a model that fails; replaces the whole ladder, no option clears it."""
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
     ladder = Fallback(
         version=version,
         last_score_max_age_s=last_score_max_age_s,
@@ -188,13 +195,14 @@ def threshold(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    override: Override = None,
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Set the score from which callers decide, or take it away."""
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
     make_change(checked_model_name(model), SetThreshold(value), how)
 
 
@@ -206,11 +214,12 @@ def rules(
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
+    override: Override = None,
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Replace the rules that decide before the model."""
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
     make_change(checked_model_name(model), SetRules(read_rules(file)), how)

@@ -35,6 +35,7 @@ class ChangeOptions:
     registry: str
     actor: str | None
     output: Format
+    override: str | None = None  # reason to break limits of the registry
 
 
 def make_change(
@@ -61,17 +62,16 @@ def make_change(
     """
     show = show or partial(print_change, is_rollback=isinstance(change, Rollback))
     with RegistryClient(how.registry, actor=how.actor) as client:
+        ask = partial(client.change, model, change, reason=how.reason, override_reason=how.override)
         expected = how.expect_revision
         if expected is None and not how.dry_run:
             expected = confirmed_revision(
-                lambda: client.change(model, change, reason=how.reason, dry_run=True),
+                lambda: ask(dry_run=True, expect_revision=None),
                 show,
             )
         if made_from is not None and expected not in {None, made_from}:
             raise ConflictError(f"{model} is at revision {expected}, no longer {made_from}")
-        response = client.change(
-            model, change, reason=how.reason, dry_run=how.dry_run, expect_revision=expected
-        )
+        response = ask(dry_run=how.dry_run, expect_revision=expected)
         report_change(
             client,
             response,

@@ -23,6 +23,12 @@ Expect = Annotated[
         help="refuse unless this is the current revision; 0: never deployed [a terminal asks]",
     ),
 ]
+Override = Annotated[
+    str | None,
+    typer.Option(
+        "--override", metavar="REASON", help="break limits of the registry, for this reason"
+    ),
+]
 Wait = Annotated[
     bool,
     typer.Option("--wait/--no-wait", help="wait until routers and hosts act on it, at most 60 s"),

@@ -27,7 +27,7 @@ def actor_of(context: Context) -> str:
     return actor
 
 
-def checked_reason(text: str) -> str:
+def checked_reason(text: str, field: str = "reason") -> str:
     """Return `text` if it is a reason: no placeholder, and harmless to a terminal.
 
     Raises:
@@ -36,5 +36,5 @@ def checked_reason(text: str) -> str:
     printable = text.replace("\n", "").isprintable()  # terminals interpret other control characters
     if is_placeholder(text) or len(text) > _LONGEST_REASON or not printable:
         accepted = "1 to 2000 printable characters and line breaks"
-        raise InvalidInputError.of("reason", read=text, accepted=accepted)
+        raise InvalidInputError.of(field, read=text, accepted=accepted)
     return text

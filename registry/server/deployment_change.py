@@ -54,13 +54,18 @@ def change_request_from_wire(
     """Return the request.
 
     Raises:
-        InvalidInputError: the model, the change or the reason is invalid.
+        InvalidInputError: the model, the change or a reason is invalid.
     """
     return ChangeRequest(
         model=checked_model_name(request.model),
         change=change_from_wire(request),
         reason=checked_reason(request.reason),
         actor=actor,
+        override_reason=(
+            checked_reason(request.override_reason, "override_reason")
+            if request.HasField("override_reason")
+            else None
+        ),
         expect_revision=value_or_none(request, "expect_revision"),
         dry_run=request.dry_run,
         numbers_taken=numbers_taken(watched),
@@ -90,5 +95,6 @@ def _log_change(asked: ChangeRequest, changed: Changed) -> None:
         from_revision=changed.from_revision,
         to_revision=changed.after.revision,
         digest=changed.after.digest,
+        overridden=[each.name for each in changed.overridden],
         audit_digest=changed.audit_digest,  # stored elsewhere too, it reveals a rewritten log
     )

@@ -1,5 +1,7 @@
 """A new revision together with its row of the audit log. Every function runs in a transaction."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection
 
 from registry.store import audit_log, revisions
@@ -8,13 +10,27 @@ from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Revision
 
 
-def record_revision(connection: Connection, before: Revision | None, stored: StoredRevision) -> str:
+@dataclass(frozen=True, slots=True)
+class Override:
+    """The limits that a change was allowed to break."""
+
+    reason: str
+    limits: tuple[str, ...]  # their names
+
+
+def record_revision(
+    connection: Connection,
+    before: Revision | None,
+    stored: StoredRevision,
+    override: Override | None = None,
+) -> str:
     """Add the revision and its row; return the row's digest. The transaction must hold the write lock.
 
     Args:
         connection: of the transaction.
         before: the model's newest revision; None if there is none.
         stored: the revision to add.
+        override: of limits that the change breaks; None if it breaks none.
     """
     deployment = stored.deployment
     revisions.add_revision(connection, stored)
@@ -24,6 +40,9 @@ def record_revision(connection: Connection, before: Revision | None, stored: Sto
         "to_contract": deployment.contract.digest,
         "digest": stored.digest,
     }
+    if override is not None:
+        details["override"] = override.reason
+        details["overridden_limits"] = ", ".join(override.limits)
     return audit_log.append(
         connection,
         audit_log.Event(

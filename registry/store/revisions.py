@@ -1,7 +1,7 @@
 """Deployments as numbered revisions. Every function runs in a transaction."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from understudy.domain.deployments import (
 )
 from understudy.domain.request_contract import contract_content, contract_from_content
 
+_READ_AT_ONCE = 20  # revisions, of a search that usually ends soon
 _GREATEST_STORED = (1 << 63) - 1  # limit of an integer in SQLite; a message may have a larger one
 
 
@@ -87,6 +88,17 @@ def page_of(
         query = query.where(revisions.c.revision < before)
     query = query.order_by(revisions.c.revision.desc()).limit(limit)
     return [revision_from_row(row) for row in connection.execute(query).mappings()]
+
+
+def made_since(connection: Connection, model: str, from_ns: int) -> Iterator[StoredRevision]:
+    """Yield the revisions made since a time and the last one before it, newest first, as they are read."""
+    before: int | None = None
+    while page := page_of(connection, model, before=before, limit=_READ_AT_ONCE):
+        for stored in page:
+            yield stored
+            if stored.at_ns < from_ns:
+                return
+        before = page[-1].deployment.revision
 
 
 def current_of(connection: Connection, model: str) -> Revision | None:

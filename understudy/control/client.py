@@ -106,9 +106,14 @@ class RegistryClient:
         reason: str,
         dry_run: bool = False,
         expect_revision: int | None = None,
+        override_reason: str | None = None,
     ) -> pb.ChangeDeploymentResponse:
         request = pb.ChangeDeploymentRequest(
-            model=model, reason=reason, dry_run=dry_run, expect_revision=expect_revision
+            model=model,
+            reason=reason,
+            dry_run=dry_run,
+            expect_revision=expect_revision,
+            override_reason=override_reason,
         )
         field, message = change_to_wire(change)
         getattr(request, field).CopyFrom(message)

@@ -1580,6 +1580,7 @@ class ChangeDeploymentRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     EXPECT_REVISION_FIELD_NUMBER: _builtins.int
+    OVERRIDE_REASON_FIELD_NUMBER: _builtins.int
     DEPLOY_CHAMPION_FIELD_NUMBER: _builtins.int
     SET_SHADOW_FIELD_NUMBER: _builtins.int
     REMOVE_SHADOW_FIELD_NUMBER: _builtins.int
@@ -1603,6 +1604,10 @@ class ChangeDeploymentRequest(_message.Message):
     expect_revision: _builtins.int
     """Expected current revision, without which the change is refused; 0: the model was never deployed.
     Not set: any.
+    """
+    override_reason: _builtins.str
+    """Reason to break limits of the registry, for the audit log; 1 to 2000 printable characters. Refused
+    if no limit would be broken. Not set: a change that breaks one is refused.
     """
     @_builtins.property
     def deploy_champion(self) -> Global___DeployChampion:
@@ -1667,6 +1672,7 @@ class ChangeDeploymentRequest(_message.Message):
         reason: _builtins.str = ...,
         dry_run: _builtins.bool = ...,
         expect_revision: _builtins.int | None = ...,
+        override_reason: _builtins.str | None = ...,
         deploy_champion: Global___DeployChampion | None = ...,
         set_shadow: Global___SetShadow | None = ...,
         remove_shadow: Global___RemoveShadow | None = ...,
@@ -1682,16 +1688,20 @@ class ChangeDeploymentRequest(_message.Message):
         pause: Global___Pause | None = ...,
         apply: Global___Apply | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "apply", b"apply", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "expect_revision", b"expect_revision", "pause", b"pause", "promote", b"promote", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "_override_reason", b"_override_reason", "apply", b"apply", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "expect_revision", b"expect_revision", "override_reason", b"override_reason", "pause", b"pause", "promote", b"promote", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "apply", b"apply", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "dry_run", b"dry_run", "expect_revision", b"expect_revision", "model", b"model", "pause", b"pause", "promote", b"promote", "reason", b"reason", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "_override_reason", b"_override_reason", "apply", b"apply", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "dry_run", b"dry_run", "expect_revision", b"expect_revision", "model", b"model", "override_reason", b"override_reason", "pause", b"pause", "promote", b"promote", "reason", b"reason", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expect_revision: _TypeAlias = _typing.Literal["expect_revision"]  # noqa: Y015
     _WhichOneofArgType__expect_revision: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision"]  # noqa: Y015
+    _WhichOneofReturnType__override_reason: _TypeAlias = _typing.Literal["override_reason"]  # noqa: Y015
+    _WhichOneofArgType__override_reason: _TypeAlias = _typing.Literal["_override_reason", b"_override_reason"]  # noqa: Y015
     _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["deploy_champion", "set_shadow", "remove_shadow", "set_canary", "remove_canary", "promote", "rollback", "set_fallback", "set_rules", "set_threshold", "undeploy", "change_contract", "pause", "apply"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expect_revision) -> _WhichOneofReturnType__expect_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__override_reason) -> _WhichOneofReturnType__override_reason | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 

@@ -205,8 +205,8 @@ class RegistryServiceServicer(object):
         10000 together). PERMISSION_DENIED: the call names no actor. NOT_FOUND: the model,
         version or revision does not exist. ABORTED: the current revision is not the expected one; read
         it, then decide again. FAILED_PRECONDITION: the state does not allow the change, the change has
-        no effect, a version or rule does not fit the request contract, or the provenance of a version that
-        would gain traffic has expired. DATA_LOSS: a provenance record is not the registered one.
+        no effect, a version or rule does not fit the request contract, the provenance of a version that
+        would gain traffic has expired, or a limit of the registry is broken and not overridden. DATA_LOSS: a provenance record is not the registered one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -85,8 +85,8 @@ class RegistryServiceStub:
     10000 together). PERMISSION_DENIED: the call names no actor. NOT_FOUND: the model,
     version or revision does not exist. ABORTED: the current revision is not the expected one; read
     it, then decide again. FAILED_PRECONDITION: the state does not allow the change, the change has
-    no effect, a version or rule does not fit the request contract, or the provenance of a version that
-    would gain traffic has expired. DATA_LOSS: a provenance record is not the registered one.
+    no effect, a version or rule does not fit the request contract, the provenance of a version that
+    would gain traffic has expired, or a limit of the registry is broken and not overridden. DATA_LOSS: a provenance record is not the registered one.
     """
     GetDeployment: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetDeploymentRequest, _registry_pb2.GetDeploymentResponse]
     """Returns a deployment's current revision, or an earlier one.
@@ -225,8 +225,8 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     10000 together). PERMISSION_DENIED: the call names no actor. NOT_FOUND: the model,
     version or revision does not exist. ABORTED: the current revision is not the expected one; read
     it, then decide again. FAILED_PRECONDITION: the state does not allow the change, the change has
-    no effect, a version or rule does not fit the request contract, or the provenance of a version that
-    would gain traffic has expired. DATA_LOSS: a provenance record is not the registered one.
+    no effect, a version or rule does not fit the request contract, the provenance of a version that
+    would gain traffic has expired, or a limit of the registry is broken and not overridden. DATA_LOSS: a provenance record is not the registered one.
     """
     GetDeployment: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetDeploymentRequest, _registry_pb2.GetDeploymentResponse]  # type: ignore[assignment]
     """Returns a deployment's current revision, or an earlier one.
@@ -398,8 +398,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         10000 together). PERMISSION_DENIED: the call names no actor. NOT_FOUND: the model,
         version or revision does not exist. ABORTED: the current revision is not the expected one; read
         it, then decide again. FAILED_PRECONDITION: the state does not allow the change, the change has
-        no effect, a version or rule does not fit the request contract, or the provenance of a version that
-        would gain traffic has expired. DATA_LOSS: a provenance record is not the registered one.
+        no effect, a version or rule does not fit the request contract, the provenance of a version that
+        would gain traffic has expired, or a limit of the registry is broken and not overridden. DATA_LOSS: a provenance record is not the registered one.
         """
 
     @_abc_1.abstractmethod
