@@ -12,8 +12,8 @@ UNITS = {"": 1, " MiB": 1 << 20, " GiB": 1 << 30}
 def value_of(text: str) -> object:
     """Return the default that a cell shows: a number with its unit, a text, "required" or "none"."""
     number = re.fullmatch(r"([0-9.]+)( [MG]iB|)", text)
-    if text == "none":
-        return None
+    if text in {"none", "true", "false"}:
+        return {"none": None, "true": True, "false": False}[text]
     return float(number[1]) * UNITS[number[2]] if number else text.strip("`")
 
 
