@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeGuard
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -39,6 +38,7 @@ from understudy.features.decisions.view_rules import (
     contradictions,
 )
 from understudy.features.serving.functions import deployed_functions
+from understudy.runtime.strict_yaml import parse_yaml
 from understudy.runtime.validation import accepted
 
 _NO_ENTITY = "request"
@@ -133,11 +133,7 @@ def parse_views(text: str, *, where: str) -> tuple[FeatureView, ...]:
     Raises:
         InvalidInputError: it is not YAML, or contains invalid views; all faults are reported.
     """
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        first_line = str(error).replace("\n", " ")[:120]
-        raise InvalidInputError.of(where, read=first_line, accepted="YAML") from error
+    content = parse_yaml(text, where)
     try:
         parsed = _ViewsText.model_validate(content)
     except ValidationError as error:

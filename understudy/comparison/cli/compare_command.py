@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 
 from understudy.comparison.cli.options import LogDir, Model
 from understudy.comparison.decisions.periods import parse_period, parse_since
@@ -20,6 +19,7 @@ from understudy.domain.errors import (
 )
 from understudy.domain.versions import checked_model_name
 from understudy.runtime.command_line import CommandGroup
+from understudy.runtime.strict_yaml import read_yaml
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
 
@@ -195,10 +195,7 @@ def _costs(text: str) -> "Costs":
 def _margins(file: Path, *, has_threshold: bool, has_costs: bool) -> Any:
     from understudy.comparison.decisions.margins import read_margins  # noqa: PLC0415 - as above
 
-    try:
-        text = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise InvalidInputError.of("margins", read=str(error), accepted="a YAML file") from error
+    text = read_yaml(file, "margins")
     if not isinstance(text, dict):
         raise InvalidInputError.of(
             "margins", read=type(text).__name__, accepted="a mapping with primary and margins"
