@@ -195,7 +195,7 @@ def _fail_by(faults: Sequence[str]) -> None:
 
 def _text_of(path: Path, option: str) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         fault = Fault(option, f"{path}: {error}", "a readable file in UTF-8")
         raise InvalidInputError([fault]) from error

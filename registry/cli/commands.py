@@ -236,7 +236,7 @@ def _new_version(
     if not (separator and column.isdigit()):
         output, column = score_output, "0"
     try:
-        text = record.read_text()
+        text = record.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         fault = Fault("--provenance", f"{record}: {error}", "a readable JSON file")
         raise InvalidInputError([fault]) from error

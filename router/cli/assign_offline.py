@@ -22,7 +22,7 @@ def read_deployment(file: Path) -> Deployment:
             match its digest.
     """
     try:
-        message = Parse(file.read_text(), registry_pb2.Deployment())
+        message = Parse(file.read_text(encoding="utf-8"), registry_pb2.Deployment())
     except (OSError, UnicodeDecodeError, ParseError) as error:
         raise InvalidInputError.of(
             str(file),

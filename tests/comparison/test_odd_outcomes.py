@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from tests.features.test_odd_files import COLUMNS, CONTENTS, NOON
+from tests.features.test_odd_files import COLUMNS, CONTENTS, NOON, is_ours
 from understudy.comparison.cli.commands import app
 from understudy.logs.reader import open_logs
 from understudy.runtime import exit_codes
@@ -77,6 +77,18 @@ def test_odd_values_in_json_end_in_an_answer_or_a_fault(folder: Path, lines: lis
     _import(folder, path)
 
 
+@pytest.mark.parametrize("number", ["1e400", "-0.0", "1e-400", "1e5000", "1e999999999999999999999"])
+@pytest.mark.parametrize("name", ["request_id", "label"])
+def test_numbers_of_any_size_end_in_an_answer_or_a_fault(
+    folder: Path, name: str, number: str
+) -> None:
+    path = folder / "number.json"
+    others = {"request_id": '"r"', "label": "1"} | {name: number}
+    path.write_text("{" + ", ".join(f'"{key}": {text}' for key, text in others.items()) + "}")
+
+    _import(folder, path)
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl", "json"])
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
 def test_odd_bytes_end_in_an_answer_or_a_fault(folder: Path, content: bytes, suffix: str) -> None:
@@ -105,8 +117,7 @@ def _import(folder: Path, path: Path, *options: str) -> None:
     shutil.rmtree(logs, ignore_errors=True)  # or counting would take longer with each example
     words = ["outcomes", "import", str(path), "--log-dir", str(logs), "--model", "fraud", *options]
     result = CliRunner().invoke(app, [*words, "--output", "json"])
-    is_ours = result.exception is None or isinstance(result.exception, SystemExit)
-    assert is_ours, result.exception
+    assert is_ours(result), (result.exception, result.output)
     assert result.exit_code in {exit_codes.FAILED, exit_codes.USAGE}, result.output
     if result.exit_code == exit_codes.FAILED:  # there is no score log, so no outcome matches
         assert _logged(logs) == json.loads(result.stdout)["imported"]

@@ -202,3 +202,24 @@ def test_a_source_without_files_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(NotFoundError, match="none"):
         get_historical_features(rows, REFS, [VIEW], {"car@1": source})
+
+
+def test_a_feature_named_like_a_column_of_the_rows_asked_does_not_replace_it(
+    tmp_path: Path,
+) -> None:
+    named = (Feature("user", FeatureDtype.STRING), Feature("event_time", FeatureDtype.INT64))
+    view = a_view("user", named)
+    times = pa.array([NOW_MS], pa.timestamp("ms", tz="UTC"))
+    history = pa.table({"id": ["u"], "user": ["name"], "event_time": [5], "at": times})
+    pq.write_table(history, tmp_path / "history.parquet")
+    rows = pa.table({"user": ["u"], "event_time": times})
+    refs = [FeatureRef("user", 1, each.name) for each in named]
+    source = HistorySource(str(tmp_path / "history.parquet"), "id", "at")
+
+    found = get_historical_features(rows, refs, [view], {"user@1": source}).table(rows)
+
+    assert found.to_pydict() == {
+        **rows.to_pydict(),
+        "user:user": ["name"],
+        "user:event_time": [5],
+    }

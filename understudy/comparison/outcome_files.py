@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,7 @@ def _documents_in(file: Path) -> list[dict[str, Any]]:
 def _values_in(text: str) -> Iterator[Any]:
     """Yield the JSON values of a text, which white space separates."""
     decoder = json.JSONDecoder(
-        object_pairs_hook=_object, parse_float=Decimal, parse_constant=_refuse_constant
+        object_pairs_hook=_object, parse_float=_fraction, parse_constant=_refuse_constant
     )
     at = 0
     while (at := _after_space(text, at)) < len(text):
@@ -150,6 +150,13 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(set(names)) < len(names):
         raise ValueError(f"a name twice in one object: {', '.join(names)[:80]}")
     return dict(pairs)
+
+
+def _fraction(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(f"{text[:40]}, which has too large an exponent") from error
 
 
 def _refuse_constant(text: str) -> Any:

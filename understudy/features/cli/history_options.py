@@ -51,7 +51,7 @@ def feature_set_of(path: Path | None, views: Sequence[FeatureView]) -> list[Feat
 
     Raises:
         NotFoundError: there is no such file.
-        InvalidInputError: a line names no feature.
+        InvalidInputError: it is not UTF-8, or a line names no feature.
     """
     if path is None:
         return [
@@ -59,7 +59,14 @@ def feature_set_of(path: Path | None, views: Sequence[FeatureView]) -> list[Feat
             for view in views
             for feature in view.features
         ]
-    lines = [line.strip() for line in existing(path).read_text(encoding="utf-8").splitlines()]
+    try:
+        text = existing(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        accepted = "text in UTF-8, one view@version:feature per line"
+        raise InvalidInputError.of(
+            f"--feature-set {path}", read="bytes", accepted=accepted
+        ) from error
+    lines = [line.strip() for line in text.splitlines()]
     return [
         FeatureRef.parse(line, f"{path}:{number}")
         for number, line in enumerate(lines, start=1)

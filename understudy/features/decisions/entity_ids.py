@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from understudy.domain.features import KeyKind
 from understudy.features.decisions.arrow_columns import plain
-from understudy.features.decisions.entity_keys import is_id
+from understudy.features.decisions.entity_keys import LONGEST_ID_BYTES, is_id
 
 _ID_TYPES = (
     pa.types.is_string,
@@ -59,7 +59,8 @@ def id_text(value: Any, inexact_from: int | None = None) -> str | None:
             return str(value)
         case float() if inexact_from is not None and abs(value) < inexact_from:
             return str(int(value)) if value.is_integer() else None
-        case Decimal() if value.is_finite() and value == value.to_integral_value():
-            return str(int(value))
+        case Decimal() if value.is_finite() and value.adjusted() < LONGEST_ID_BYTES:
+            # Bounded before int(): 1e999999 has a million digits.
+            return str(int(value)) if value == value.to_integral_value() else None
         case _:
             return None

@@ -1,7 +1,7 @@
 """The columns of a feature set: their features and their names."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from understudy.domain.errors import Fault, InvalidInputError
@@ -66,9 +66,15 @@ def _columns_by_feature(view: FeatureView) -> dict[str, tuple[FeatureView, int]]
     return {feature.name: places[feature.name] for feature in view.features}
 
 
-def column_names(refs: Sequence[FeatureRef]) -> tuple[str, ...]:
-    """Return the shortest unique names of the columns: `feature`, `view:feature`, or the full one."""
+def column_names(refs: Sequence[FeatureRef], taken: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the shortest unique names of the columns: `feature`, `view:feature`, or the full one.
+
+    Args:
+        refs: the features of the columns.
+        taken: names of other columns, which have no colon.
+    """
     counts = Counter(name for ref in refs for name in set(_spellings(ref)))
+    counts.update(taken)
     return tuple(next(name for name in _spellings(ref) if counts[name] == 1) for ref in refs)
 
 

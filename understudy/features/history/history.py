@@ -28,7 +28,7 @@ from understudy.features.decisions.column_values import column_values
 from understudy.features.decisions.entity_ids import id_texts
 from understudy.features.decisions.entity_keys import accepted_id
 from understudy.features.decisions.event_times import ACCEPTED_TIME, times_of
-from understudy.features.decisions.feature_columns import columns_of
+from understudy.features.decisions.feature_columns import column_names, columns_of
 from understudy.features.decisions.ingestion_times import KnownAt, ingestion_time_ms_of
 from understudy.features.decisions.record_format import record_format
 from understudy.features.decisions.statuses import status_when_absent
@@ -118,7 +118,9 @@ def read_history(
         now_s=at_ms / 1000.0,
         rows=len(rows),
     )
-    found = values_of(plan.names, assembled, len(rows))
+    # A feature named like an entity, or like the time, does not take the place of that column.
+    names = column_names(feature_set, {view.entity for view in plan.views} | {AT_COLUMN})
+    found = values_of(names, assembled, len(rows))
     if not use_stale:
         for place, feature in enumerate(features):
             _replace_stale(feature, found.columns[place], found.statuses[:, place])
