@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from stack.conversion import GOLDEN_TOLERANCE
 from stack.training import CONVERSION_TOLERANCE, KEPT_SHARE, SEED, Patients, Trained
-from understudy.comparison.decisions.margins import Margins, Measure
 from understudy.control.identity import default_actor
 from understudy.domain.features import FeatureView
+from understudy.domain.margins import Margins, Measure
 from understudy.provenance.capture import (
     CodeFacts,
     EvaluationFacts,

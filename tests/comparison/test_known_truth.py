@@ -7,13 +7,13 @@ import pytest
 from numpy.typing import NDArray
 
 from understudy.comparison.compare import shown_of
-from understudy.comparison.decisions.margins import Margins, Measure
 from understudy.comparison.decisions.verdict import Outcome, Verdict, verdict_of
 from understudy.comparison.evidence.rows import PairedRows, SentRows
 from understudy.comparison.plan import Plan
 from understudy.comparison.sections.coverage import coverage_of
 from understudy.comparison.sections.quality import compare_quality
 from understudy.comparison.sections.scores import compare_scores
+from understudy.domain.margins import Margins, Measure
 
 Floats = NDArray[np.float64]
 MARGINS = Margins(Measure.AUC, {Measure.AUC: 0.02, Measure.RECALL: 0.05, Measure.BRIER: 0.01})

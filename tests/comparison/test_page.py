@@ -14,12 +14,12 @@ from sklearn.metrics import roc_auc_score
 
 from tests.logs.builders import AT_US, DAY_US, outcome_batch, shadow_batch
 from understudy.comparison.compare import ComparisonReport, compare
-from understudy.comparison.decisions.margins import Margins, Measure
 from understudy.comparison.evidence.rows import PairedRows, Question
 from understudy.comparison.plan import Plan
 from understudy.comparison.render.page import page_of
 from understudy.comparison.render.svg import Chart, Mark, Series, svg_of, ticks
 from understudy.comparison.sections.curves import curves_of
+from understudy.domain.margins import Margins, Measure
 from understudy.logs.writer import LogWriter
 
 ROWS = 400

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.comparison.decisions.margins import Margins, Measure
 from understudy.comparison.decisions.verdict import Outcome, Shown, Verdict, verdict_of
+from understudy.domain.margins import Margins, Measure
 from understudy.statistics.units import Estimate
 
 AUC, BRIER, RECALL, SHARE = Measure.AUC, Measure.BRIER, Measure.RECALL, Measure.POSITIVE_SHARE

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import precision_score, recall_score
 
+from understudy.domain.margins import Costs
 from understudy.statistics.decisions import (
-    Costs,
     decision_flips,
     decision_quality,
     matching_threshold,

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from understudy.comparison.decisions.margins import Measure
 from understudy.comparison.decisions.verdict import Shown, Verdict, verdict_of
 from understudy.comparison.evidence.pairs import read_evidence, require_pair, version_pairs
 from understudy.comparison.evidence.rows import (
@@ -20,6 +19,7 @@ from understudy.comparison.sections.coverage import Coverage, coverage_of
 from understudy.comparison.sections.curves import Curves, curves_of
 from understudy.comparison.sections.quality import ClassQuality, Quality, compare_quality
 from understudy.comparison.sections.scores import ScoreComparison, compare_scores
+from understudy.domain.margins import Measure
 from understudy.logs.reader import open_logs
 from understudy.statistics.decisions import Flips, decision_flips
 from understudy.statistics.units import Estimate, units_of

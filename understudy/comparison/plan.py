@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from understudy.comparison.decisions.margins import Margins
-from understudy.statistics.decisions import Costs
+from understudy.domain.margins import Costs, Margins
 
 LEAST_KEPT = 0.9
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from understudy.domain.margins import Costs
 from understudy.statistics.intervals import share_interval
 from understudy.statistics.measures import (
     Number,
@@ -31,14 +32,6 @@ class Flips:
     rate: Number
     positive_share: PairedMeasure  # of all rows: the alarm rate
     p_value: float | None  # of equal alarm rates (McNemar); None if no row flips
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """The cost of a wrong decision, in the analyst's unit."""
-
-    false_positive: float
-    false_negative: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from understudy.comparison.decisions.verdict import Verdict
     from understudy.comparison.evidence.rows import Question
     from understudy.comparison.plan import Plan
-    from understudy.statistics.decisions import Costs
+    from understudy.domain.margins import Costs
 
 app = typer.Typer(cls=CommandGroup, add_completion=False, pretty_exceptions_enable=False)
 _COST = re.compile(r"fp=(?P<fp>[0-9.]+),fn=(?P<fn>[0-9.]+)")
@@ -180,7 +180,7 @@ def _conclude(refusals: Sequence[str], verdict: "Verdict | None") -> None:
 
 
 def _costs(text: str) -> "Costs":
-    from understudy.statistics.decisions import Costs  # noqa: PLC0415 - as above
+    from understudy.domain.margins import Costs  # noqa: PLC0415 - as above
 
     found = _COST.fullmatch(text.replace(" ", ""))
     try:
@@ -193,7 +193,7 @@ def _costs(text: str) -> "Costs":
 
 
 def _margins(file: Path, *, has_threshold: bool, has_costs: bool) -> Any:
-    from understudy.comparison.decisions.margins import read_margins  # noqa: PLC0415 - as above
+    from understudy.domain.margins import read_margins  # noqa: PLC0415 - as above
 
     text = read_yaml(file, "margins")
     if not isinstance(text, dict):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil
 
-from understudy.comparison.decisions.margins import (
+from understudy.domain.margins import (
     LOWER_IS_BETTER,
     NEITHER_IS_BETTER,
     UP_TO_ONE,

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.comparison.decisions.margins import Measure
 from understudy.comparison.decisions.verdict import Shown
 from understudy.comparison.evidence.arms import COLUMNS, ArmEvidence, ScoredOutcomes
 from understudy.comparison.plan import Plan
+from understudy.domain.margins import Costs, Measure
 from understudy.statistics.arms import ArmMeasure, arm_auc, arm_mean, arm_share
 from understudy.statistics.calibration import are_probabilities
-from understudy.statistics.decisions import Costs
 from understudy.statistics.measures import OfTotals
 from understudy.statistics.ranking import auc_of, can_compare_auc
 from understudy.statistics.sample_ratio import SampleRatio, sample_ratios

@@ -50,6 +50,14 @@ UP_TO_ONE = NEEDS_THRESHOLD - {Measure.COST} | {Measure.AUC}  # shares of rows o
 
 
 @dataclass(frozen=True, slots=True)
+class Costs:
+    """The cost of a wrong decision, in the analyst's unit."""
+
+    false_positive: float
+    false_negative: float
+
+
+@dataclass(frozen=True, slots=True)
 class Margins:
     """The largest difference that does not matter, per measure, in the measure's unit.
 
