@@ -157,6 +157,7 @@ async def perform(
         outcomes_sent = await _send_outcomes(stack, prepared, traffic)
         deployments = await operator.revisions()
         audit_intact = await operator.audit_is_intact()
+        written = await operator.margins_of(SHADOW)
     await _until_mirrored(stack)
     books = await read_books(stack.directory.router)
     await stack.supervisor.stop(ROUTER)  # it drains and finishes its logs
@@ -175,7 +176,7 @@ async def perform(
         gate_refused=gate_refused,
     )
     question = Question(MODEL, shadow=SHADOW, champion=CHAMPION)
-    return facts, compare(logs, question, Plan(threshold=THRESHOLD, margins=MARGINS))
+    return facts, compare(logs, question, Plan(threshold=THRESHOLD), written=lambda _: written)
 
 
 async def _register(operator: Operator, prepared: Prepared, report: DemoReport) -> bool:
@@ -216,7 +217,9 @@ async def _roll_out(
     """Deploy, then change the deployment under traffic; return the traffic."""
     report.begin("Deploy, and change the deployment under traffic")
     await operator.change(DeployChampion(CHAMPION), reason="first champion")
-    shadowed = await operator.change(SetShadow(SHADOW, 10_000), reason="rehearse the MLP")
+    shadowed = await operator.change(
+        SetShadow(SHADOW, 10_000, margins=MARGINS), reason="rehearse the MLP"
+    )
     await operator.until_settled(shadowed)
     units = [str(number) for number in prepared.patients.kept_rows]
     changes: list[tuple[str, Any]] = [

@@ -28,7 +28,7 @@ from understudy.provenance.metrics import classifier_metrics
 from understudy.runtime.distribution import SERVING
 
 THRESHOLD = 0.5
-MARGINS = Margins(Measure.AUC, {Measure.AUC: 0.02, Measure.BRIER: 0.01})  # of the verdict
+MARGINS = Margins.of_sizes(Measure.AUC, {Measure.AUC: 0.02, Measure.BRIER: 0.01})  # of the verdict
 _SOURCE = "https://archive.ics.uci.edu/dataset/17/breast+cancer+wisconsin+diagnostic"
 _LICENCE = "CC BY 4.0 (UCI Machine Learning Repository, data set 17)"
 _LABEL = "1: the biopsy of the mass was malignant; 0: benign"

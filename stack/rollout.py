@@ -11,12 +11,14 @@ from stack.router_books import read_books
 from stack.settling import cpu_s_of_loading, until_settled
 from stack.training import MODEL, SCORE_OUTPUT
 from understudy.control.client import NewVersion, RegistryClient
+from understudy.control.recorded_margins import recorded_margins
 from understudy.control.report_wire import withheld_from_wire
 from understudy.control.wire import deployment_from_wire
 from understudy.domain.changes import Change
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import RefusedError, UnavailableError
 from understudy.domain.features import FeatureView
+from understudy.domain.margins import WrittenMargins
 from understudy.registry.v1 import registry_pb2 as pb
 
 
@@ -89,6 +91,10 @@ class Operator:
         """Return all revisions by number, from the registry."""
         entries = await asyncio.to_thread(self._registry.list_revisions, MODEL)
         return {each.deployment.revision: deployment_from_wire(each.deployment) for each in entries}
+
+    async def margins_of(self, shadow: int) -> WrittenMargins | None:
+        """Return the margins on record for a shadow."""
+        return await asyncio.to_thread(recorded_margins, self._registry, MODEL, shadow)
 
     async def audit_is_intact(self) -> bool:
         answer: pb.ListAuditResponse = await asyncio.to_thread(self._registry.list_audit, MODEL)

@@ -19,8 +19,9 @@ from understudy.domain.deployments import (
     RuleOperator,
     Shadow,
 )
-from understudy.domain.errors import InvalidInputError
+from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureDtype
+from understudy.domain.margins import margins_text, read_margins
 from understudy.domain.versions import GREATEST_VERSION, checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.strict_yaml import read_yaml
@@ -56,6 +57,7 @@ class _ShadowText(_Text):
     version: _Number
     sample: _Share
     refuses_defaults: bool = False
+    margins: dict[str, Any] | None = None  # read by `read_margins`
 
 
 class _FallbackText(_Text):
@@ -104,11 +106,21 @@ def read_declaration(file: Path, option: str = "--file") -> tuple[str, Apply]:
     return checked_model_name(text.model), Apply(
         champion=text.champion,
         challengers=tuple(Challenger(c.version, c.weight) for c in text.challengers),
-        shadows=tuple(Shadow(s.version, s.sample, s.refuses_defaults) for s in text.shadows),
+        shadows=tuple(_shadow(at, each) for at, each in enumerate(text.shadows)),
         fallback=Fallback(**dict(text.fallback)),
         decision_threshold=text.decision_threshold,
         rules=tuple(each.rule for each in text.rules),
     )
+
+
+def _shadow(at: int, text: _ShadowText) -> Shadow:
+    try:
+        margins = None if text.margins is None else read_margins(text.margins)
+    except InvalidInputError as error:
+        path = f"shadows[{at}].margins"
+        faults = [Fault(f"{path}.{f.field}", f.read, f.accepted) for f in error.faults]
+        raise InvalidInputError(faults) from error
+    return Shadow(text.version, text.sample, text.refuses_defaults, margins)
 
 
 def read_rules(file: Path, option: str = "--file") -> tuple[Rule, ...]:
@@ -158,6 +170,7 @@ def _content_of(deployment: Deployment) -> dict[str, Any]:
                 "version": each.version,
                 "sample": _shown(each.sample_bp),
                 "refuses_defaults": each.refuses_defaults,
+                "margins": None if each.margins is None else margins_text(each.margins),
             }
             for each in deployment.shadows
         ],

@@ -21,6 +21,7 @@ from registry.cli.options import (
     Wait,
 )
 from understudy.control.client import DEFAULT_REGISTRY
+from understudy.control.margins_file import margins_of_file
 from understudy.domain.changes import (
     DeployChampion,
     Promote,
@@ -34,6 +35,7 @@ from understudy.domain.changes import (
     Undeploy,
 )
 from understudy.domain.deployments import Fallback
+from understudy.domain.errors import InvalidInputError
 from understudy.domain.versions import GREATEST_VERSION, checked_model_name
 from understudy.runtime.terminal.output_option import Format, Output
 
@@ -72,6 +74,10 @@ def shadow(
         bool,
         typer.Option("--refuse-defaults", help="do not judge it on rows that would need defaults"),
     ] = False,
+    margins: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="YAML: differences that do not matter [those it has]"),
+    ] = None,
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
@@ -85,7 +91,14 @@ def shadow(
     ref = parse_version(model, version)
     how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
     share_bp, number = parse_share(sample, "--sample"), ref.number
-    change = SetShadow(number, share_bp, refuse_defaults) if share_bp else RemoveShadow(number)
+    judged_by = None if margins is None else margins_of_file(margins)
+    if judged_by is not None and not share_bp:
+        raise InvalidInputError.of("--margins", read=margins, accepted="none for a share of 0%")
+    change = (
+        SetShadow(number, share_bp, refuse_defaults, judged_by)
+        if share_bp
+        else RemoveShadow(number)
+    )
     make_change(ref.model, change, how)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from registry.cli.contract_output import contract_rows
+from understudy.control.margins_wire import margins_from_wire
 from understudy.control.wire_enums import shown_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.json_output import print_json
@@ -204,8 +205,17 @@ def shown_shares(shares: Iterable[tuple[int, int]]) -> str:
 
 
 def _shadows(shadows: Iterable[pb.Shadow]) -> str:
-    shown = ((shown_shares([(s.version, s.sample_bp)]), s.refuses_defaults) for s in shadows)
-    return ", ".join(f"{share} without defaults" if refuses else share for share, refuses in shown)
+    return ", ".join(map(_shadow, shadows))
+
+
+def _shadow(shadow: pb.Shadow) -> str:
+    share = shown_shares([(shadow.version, shadow.sample_bp)])
+    defaults = " without defaults" if shadow.refuses_defaults else ""
+    margins = margins_from_wire(shadow)
+    if margins is None:
+        return share + defaults
+    sizes = ", ".join(f"{measure} {size:g}" for measure, size in margins.of.items())
+    return f"{share}{defaults} (for {margins.primary}, margins: {sizes})"
 
 
 def _fallback(fallback: pb.Fallback) -> str:

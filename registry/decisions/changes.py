@@ -208,8 +208,12 @@ def _with_champion(current: Deployment, version: int) -> Deployment:
 
 
 def _with_shadow(current: Deployment, change: SetShadow) -> Deployment:
-    shadow = Shadow(change.version, change.sample_bp, change.refuses_defaults)
-    if not any(each.version == shadow.version for each in current.shadows):
+    before = next((each for each in current.shadows if each.version == change.version), None)
+    margins = change.margins
+    if margins is None and before is not None:
+        margins = before.margins
+    shadow = Shadow(change.version, change.sample_bp, change.refuses_defaults, margins)
+    if before is None:
         return replace(current, shadows=(*current.shadows, shadow))
     return replace(
         current,

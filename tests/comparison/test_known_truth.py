@@ -16,7 +16,9 @@ from understudy.comparison.sections.scores import compare_scores
 from understudy.domain.margins import Margins, Measure
 
 Floats = NDArray[np.float64]
-MARGINS = Margins(Measure.AUC, {Measure.AUC: 0.02, Measure.RECALL: 0.05, Measure.BRIER: 0.01})
+MARGINS = Margins.of_sizes(
+    Measure.AUC, {Measure.AUC: 0.02, Measure.RECALL: 0.05, Measure.BRIER: 0.01}
+)
 PLAN = Plan(threshold=0.5, margins=MARGINS)
 RUNS = 200
 MOST_FALSE_ALARMS = 20  # of RUNS at a nominal 5 %: three standard errors above

@@ -24,7 +24,7 @@ from understudy.logs.writer import LogWriter
 
 ROWS = 400
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-PLAN = Plan(threshold=0.5, margins=Margins(Measure.AUC, {Measure.AUC: 0.02}))
+PLAN = Plan(threshold=0.5, margins=Margins.of_sizes(Measure.AUC, {Measure.AUC: 0.02}))
 
 
 def rows(seed: int = 1, *, ties: bool = False) -> PairedRows:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudy.comparison.decisions.verdict import Outcome, Shown, Verdict, verdict_of
-from understudy.domain.margins import Margins, Measure
+from understudy.domain.margins import NEITHER_IS_BETTER, Margins, Measure
 from understudy.statistics.units import Estimate
 
 AUC, BRIER, RECALL, SHARE = Measure.AUC, Measure.BRIER, Measure.RECALL, Measure.POSITIVE_SHARE
@@ -13,7 +13,11 @@ AUC, BRIER, RECALL, SHARE = Measure.AUC, Measure.BRIER, Measure.RECALL, Measure.
 
 def judge(measure: Measure, difference: float, error: float, margin: float = 0.02) -> Verdict:
     shown = {measure: Shown(Estimate(difference, error**2, 5_000.0), 5_000)}
-    margins = Margins(measure, {measure: margin})
+    if measure in NEITHER_IS_BETTER:  # it can only guard: another measure is equivalent
+        shown[AUC] = Shown(Estimate(0.0, 1e-8, 5_000.0), 5_000)
+        margins = Margins.of_sizes(AUC, {measure: margin, AUC: 0.02})
+    else:
+        margins = Margins.of_sizes(measure, {measure: margin})
     return verdict_of(shown, margins, threshold=0.5, confidence=0.95)
 
 
@@ -72,7 +76,7 @@ def both(first: Outcome, second: Outcome) -> Verdict:
         measure: Shown(Estimate(differences[o][0], differences[o][1] ** 2, 5_000.0), 5_000)
         for measure, o in ((AUC, first), (RECALL, second))
     }
-    margins = Margins(AUC, {AUC: 0.02, RECALL: 0.02})
+    margins = Margins.of_sizes(AUC, {AUC: 0.02, RECALL: 0.02})
     return verdict_of(shown, margins, threshold=0.7, confidence=0.95)
 
 
@@ -104,7 +108,7 @@ def test_a_refusal_withdraws_any_conclusion() -> None:
 
     found = verdict_of(
         shown,
-        Margins(AUC, {AUC: 0.02}),
+        Margins.of_sizes(AUC, {AUC: 0.02}),
         threshold=None,
         confidence=0.95,
         refusals=["rows were lost"],
@@ -114,7 +118,7 @@ def test_a_refusal_withdraws_any_conclusion() -> None:
 
 
 def test_a_measure_that_could_not_be_computed_is_inconclusive() -> None:
-    found = verdict_of({}, Margins(AUC, {AUC: 0.02}), threshold=None, confidence=0.95)
+    found = verdict_of({}, Margins.of_sizes(AUC, {AUC: 0.02}), threshold=None, confidence=0.95)
 
     assert found.outcome is Outcome.INCONCLUSIVE
     assert found.judged[0].why == "it cannot be computed from these rows"
@@ -123,7 +127,9 @@ def test_a_measure_that_could_not_be_computed_is_inconclusive() -> None:
 def test_a_few_units_allow_no_conclusion_however_many_rows_they_have() -> None:
     shown = {AUC: Shown(Estimate(0.04, 1e-6, 3.2), 1_000_000)}
 
-    [judged] = verdict_of(shown, Margins(AUC, {AUC: 0.02}), threshold=None, confidence=0.95).judged
+    [judged] = verdict_of(
+        shown, Margins.of_sizes(AUC, {AUC: 0.02}), threshold=None, confidence=0.95
+    ).judged
 
     assert judged.outcome is Outcome.INCONCLUSIVE
     assert "3.2 effective units" in judged.why
@@ -132,7 +138,7 @@ def test_a_few_units_allow_no_conclusion_however_many_rows_they_have() -> None:
 def test_no_difference_in_few_rows_is_not_equivalence() -> None:
     def of(units: float) -> Outcome:
         shown = {RECALL: Shown(Estimate(0.0, 0.0, units), int(units))}
-        margins = Margins(RECALL, {RECALL: 0.02})
+        margins = Margins.of_sizes(RECALL, {RECALL: 0.02})
         return verdict_of(shown, margins, threshold=0.5, confidence=0.95).outcome
 
     assert of(30.0) is Outcome.INCONCLUSIVE

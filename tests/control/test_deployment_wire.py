@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.domain.margin_samples import MARGINS
 from tests.domain.test_canonical import DEPLOYMENTS, TEXTS
 from understudy.control.change_wire import change_from_wire, change_to_wire
 from understudy.control.wire import deployment_from_wire, deployment_to_wire
@@ -16,7 +17,9 @@ from understudy.registry.v1 import registry_pb2 as pb
 NAMES = st.lists(TEXTS, max_size=2).map(tuple)
 CHANGES = st.builds(ContractChange, *[NAMES] * 6, st.none() | TEXTS).map(
     ChangeContract
-) | st.builds(SetShadow, st.integers(1, 9), st.integers(1, 10_000), st.booleans())
+) | st.builds(
+    SetShadow, st.integers(1, 9), st.integers(1, 10_000), st.booleans(), st.none() | MARGINS
+)
 
 
 @given(DEPLOYMENTS)

@@ -7,6 +7,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.domain.margin_samples import MARGINS_WITHOUT_THRESHOLD
 from understudy.domain.canonical import (
     canonical_json,
     digest_of,
@@ -127,7 +128,9 @@ DEPLOYMENTS = st.builds(
     champion=st.just(1),
     salt=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
     challengers=st.just((Challenger(2, 10_000),)),
-    shadows=st.just((Shadow(3, 1),)),
+    shadows=st.builds(
+        lambda margins: (Shadow(3, 1, margins=margins),), st.none() | MARGINS_WITHOUT_THRESHOLD
+    ),
     fallback=st.builds(
         Fallback,
         version=st.none() | st.just(4),

@@ -44,6 +44,7 @@ from understudy.domain.deployments import (
 )
 from understudy.domain.errors import InvalidInputError, NotFoundError, RefusedError, UnderstudyError
 from understudy.domain.features import FeatureDtype
+from understudy.domain.margins import Margins, Measure
 from understudy.domain.request_contract import RequestFeature, VersionNeeds
 
 KNOWN = frozenset({1, 2, 3, 4})
@@ -428,3 +429,28 @@ def test_a_first_declaration_deploys_all_its_parts() -> None:
 
     assert (first.champion, first.revision, first.salt) == (2, 1, "a salt")
     assert versions_in_use(first) == (1, 2, 3)
+
+
+SIZES = Margins.of_sizes(Measure.AUC, {Measure.AUC: 0.01})
+AT_THRESHOLD = Margins.of_sizes(Measure.AUC, {Measure.AUC: 0.01, Measure.RECALL: 0.02})
+
+
+def test_margins_stay_with_a_shadow_until_others_replace_them() -> None:
+    history = history_after(DeployChampion(1), SetShadow(3, 100, margins=SIZES), SetShadow(3, 200))
+    assert history[-1].shadows == (Shadow(3, 200, margins=SIZES),)
+    assert history[-1].digest != history_after(DeployChampion(1), SetShadow(3, 200))[-1].digest
+
+    wider = Margins.of_sizes(Measure.BRIER, {Measure.BRIER: 0.1})
+    assert history.after(SetShadow(3, 200, margins=wider)).shadows[0].margins == wider
+    assert history.after(RemoveShadow(3)).shadows == ()
+
+
+def test_margins_that_need_a_threshold_are_refused_without_one() -> None:
+    shadow = SetShadow(3, 100, margins=AT_THRESHOLD)
+    without = history_after(DeployChampion(1))
+    with pytest.raises(InvalidInputError, match=r"shadows\[0\].margins.recall: read no threshold"):
+        without.after(shadow)
+
+    history = history_after(DeployChampion(1), SetThreshold(0.5), shadow)
+    with pytest.raises(InvalidInputError, match=r"margins\.recall"):
+        history.after(SetThreshold(None))

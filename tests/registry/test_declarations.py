@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from registry.cli.declaration_file import declaration_text, read_declaration
 from registry.decisions.combination import Clearable, Combination, combined
+from tests.domain.margin_samples import MARGINS_WITHOUT_THRESHOLD
 from tests.registry.commands import REASON, command, json_of
 from understudy.domain.changes import apply_of
 from understudy.domain.deployments import (
@@ -22,15 +23,19 @@ from understudy.domain.deployments import (
 )
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import FeatureDtype
+from understudy.domain.margins import Costs, Margins, Measure
 from understudy.runtime.exit_codes import CONFLICT, OK, REFUSED, USAGE
 
+MARGINS = Margins.of_sizes(
+    Measure.COST, {Measure.COST: 0.5, Measure.MEAN_SCORE: 0.01}, Costs(1.0, 25.0)
+)
 FULL = Deployment(
     model="fraud",
     revision=4,
     champion=1,
     salt="fraud",
     challengers=(Challenger(2, 1_000), Challenger(3, 0)),
-    shadows=(Shadow(4, 10_000, refuses_defaults=True),),
+    shadows=(Shadow(4, 10_000, refuses_defaults=True, margins=MARGINS),),
     fallback=Fallback(5, 60.0, 0.5),
     decision_threshold=0.25,
     rules=(Rule("vip", "amount", RuleOperator.AT_LEAST, 1.0, "accept", 0.0),),
@@ -54,9 +59,13 @@ DEPLOYMENTS = st.builds(
     challengers=st.just(())
     | st.builds(Challenger, st.just(2), st.integers(0, 10_000)).map(lambda each: (each,)),
     shadows=st.just(())
-    | st.builds(Shadow, st.just(3), st.integers(1, 10_000), st.booleans()).map(
-        lambda each: (each,)
-    ),
+    | st.builds(
+        Shadow,
+        st.just(3),
+        st.integers(1, 10_000),
+        st.booleans(),
+        st.none() | MARGINS_WITHOUT_THRESHOLD,
+    ).map(lambda each: (each,)),
     fallback=st.builds(
         Fallback,
         st.none() | st.integers(1, 9),
@@ -123,7 +132,7 @@ def test_several_parts_are_set_at_once() -> None:
         apply_of(FULL),
         champion=2,
         challengers=(Challenger(3, 2_000), Challenger(6, 100)),
-        shadows=(Shadow(4, 500, refuses_defaults=True),),
+        shadows=(Shadow(4, 500, refuses_defaults=True, margins=MARGINS),),
         fallback=Fallback(5, 60.0, 0.1),
         decision_threshold=0.75,
     )

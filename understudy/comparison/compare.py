@@ -14,7 +14,7 @@ from understudy.comparison.evidence.rows import (
     WorstPair,
 )
 from understudy.comparison.evidence.unit_forms import unit_forms
-from understudy.comparison.plan import Plan
+from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written
 from understudy.comparison.sections.coverage import Coverage, coverage_of
 from understudy.comparison.sections.curves import Curves, curves_of
 from understudy.comparison.sections.quality import ClassQuality, Quality, compare_quality
@@ -43,23 +43,31 @@ class ComparisonReport:
     verdict: Verdict | None  # None: no margins were given
 
 
-def compare(log_dir: Path, question: Question, plan: Plan | None = None) -> ComparisonReport:
+def compare(
+    log_dir: Path,
+    question: Question,
+    plan: Plan | None = None,
+    *,
+    written: MarginsOf = nothing_written,
+) -> ComparisonReport:
     """Compare the logged scores of a shadow and the version that answered.
 
     Args:
         log_dir: the directory of the routers' log writers.
         question: the rows to compare.
-        plan: how to judge them. None: without threshold and verdict.
+        plan: how to judge them. None: without threshold and verdict, unless margins are written.
+        written: the margins on record for the version, which count if the plan has none.
 
     Raises:
         NotFoundError: the directory does not exist.
         InconclusiveError: it holds no row that fits.
-        InvalidInputError: several pairs of versions fit.
-        UnavailableError: the logs cannot be read.
+        InvalidInputError: several pairs of versions fit, or a margin cannot act.
+        UnavailableError: the logs, or the margins on record, cannot be read.
     """
     plan = plan or Plan()
     with open_logs(log_dir) as reader:
         pair = require_pair(version_pairs(reader, question), question)
+        plan = completed(plan, pair.shadow, written)
         evidence = read_evidence(reader, question, pair)
         forms = unit_forms(log_dir, question, pair)
     rows = evidence.rows

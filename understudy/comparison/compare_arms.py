@@ -13,7 +13,7 @@ from understudy.comparison.evidence.arms import (
     require_arms,
 )
 from understudy.comparison.evidence.rows import Question
-from understudy.comparison.plan import Plan
+from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written
 from understudy.comparison.sections.arms import ArmComparison, compare_arms
 from understudy.logs.reader import open_logs
 
@@ -32,23 +32,31 @@ class ArmReport:
     verdict: Verdict | None  # None: no margins were given
 
 
-def compare_live_arms(log_dir: Path, question: Question, plan: Plan | None = None) -> ArmReport:
+def compare_live_arms(
+    log_dir: Path,
+    question: Question,
+    plan: Plan | None = None,
+    *,
+    written: MarginsOf = nothing_written,
+) -> ArmReport:
     """Compare the rows of units that were assigned to a challenger with the champion's.
 
     Args:
         log_dir: the directory of the routers' log writers.
         question: the rows to compare.
-        plan: how to judge them. None: without threshold and verdict.
+        plan: how to judge them. None: without threshold and verdict, unless margins are written.
+        written: the margins on record for the version, which count if the plan has none.
 
     Raises:
         NotFoundError: the directory does not exist.
         InconclusiveError: no row in it was assigned to a challenger that fits.
-        InvalidInputError: several pairs of arms fit.
-        UnavailableError: the logs cannot be read.
+        InvalidInputError: several pairs of arms fit, or a margin cannot act.
+        UnavailableError: the logs, or the margins on record, cannot be read.
     """
     plan = plan or Plan()
     with open_logs(log_dir) as reader:
         pair = require_arms(arm_pairs(reader, question), question)
+        plan = completed(plan, pair.challenger, written)
         evidence = read_arms(reader, question, pair, threshold=plan.threshold)
     found = compare_arms(evidence, plan)
     verdict = None

@@ -1,8 +1,10 @@
 """The plan of a comparison, written down before it is made."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from understudy.domain.margins import Costs, Margins
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.margins import Costs, Margins, WrittenMargins, idle_margins
 
 LEAST_KEPT = 0.9
 
@@ -14,5 +16,38 @@ class Plan:
     threshold: float | None = None  # the lowest score that is a positive decision
     costs: Costs | None = None
     margins: Margins | None = None  # None: no verdict is asked for
+    written: WrittenMargins | None = None  # the origin of the margins; None: given afterwards
     confidence: float = 0.95
     least_kept: float = LEAST_KEPT  # of the rows sent to the shadow; below, nothing is concluded
+
+
+MarginsOf = Callable[[int], WrittenMargins | None]
+"""The margins on record for a version."""
+
+
+def nothing_written(_version: int) -> WrittenMargins | None:
+    """Return None: no registry is asked."""
+    return None
+
+
+def completed(plan: Plan, version: int, written: MarginsOf) -> Plan:
+    """Return the plan with the margins on record for `version`, unless it has margins.
+
+    A threshold that it lacks is the deployment's, and costs are those of the margins.
+
+    Raises:
+        InvalidInputError: a margin cannot act without a threshold or costs.
+        UnavailableError: the registry does not answer.
+    """
+    if plan.margins is None and (found := written(version)) is not None:
+        threshold = found.threshold if plan.threshold is None else plan.threshold
+        plan = replace(plan, margins=found.margins, written=found, threshold=threshold)
+    if plan.margins is None:
+        return plan
+    costs = plan.costs or plan.margins.costs
+    idle = idle_margins(
+        plan.margins, has_threshold=plan.threshold is not None, has_costs=costs is not None
+    )
+    if idle:
+        raise InvalidInputError(idle)
+    return replace(plan, costs=costs)

@@ -6,6 +6,7 @@ from typing import Any, assert_never
 from google.protobuf.message import Message
 
 from understudy.control.contract_wire import contract_change_from_wire, contract_change_to_wire
+from understudy.control.margins_wire import margins_from_wire, margins_to_wire
 from understudy.control.wire import (
     challengers_from_wire,
     challengers_to_wire,
@@ -79,7 +80,10 @@ def _share_to_wire(
     match change:
         case SetShadow(version=version, sample_bp=share_bp, refuses_defaults=refuses_defaults):
             return "set_shadow", pb.SetShadow(
-                version=version, sample_bp=share_bp, refuses_defaults=refuses_defaults
+                version=version,
+                sample_bp=share_bp,
+                refuses_defaults=refuses_defaults,
+                margins=margins_to_wire(change.margins),
             )
         case RemoveShadow(version=version):
             return "remove_shadow", pb.RemoveShadow(version=version)
@@ -156,7 +160,7 @@ def _threshold(message: pb.SetThreshold) -> SetThreshold:
 _READERS: dict[str, Callable[[Any], Change]] = {
     "deploy_champion": lambda message: DeployChampion(message.version),
     "set_shadow": lambda message: SetShadow(
-        message.version, message.sample_bp, message.refuses_defaults
+        message.version, message.sample_bp, message.refuses_defaults, margins_from_wire(message)
     ),
     "remove_shadow": lambda message: RemoveShadow(message.version),
     "set_canary": lambda message: SetCanary(message.version, message.weight_bp),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from understudy.control.contract_wire import contract_from_wire, contract_to_wire
+from understudy.control.margins_wire import margins_from_wire, margins_to_wire
 from understudy.control.report_wire import (
     acting_from_wire,
     acting_to_wire,
@@ -125,12 +126,20 @@ def challengers_to_wire(challengers: Iterable[Challenger]) -> list[pb.Challenger
 
 
 def shadows_from_wire(messages: Iterable[pb.Shadow]) -> tuple[Shadow, ...]:
-    return tuple(Shadow(each.version, each.sample_bp, each.refuses_defaults) for each in messages)
+    return tuple(
+        Shadow(each.version, each.sample_bp, each.refuses_defaults, margins_from_wire(each))
+        for each in messages
+    )
 
 
 def shadows_to_wire(shadows: Iterable[Shadow]) -> list[pb.Shadow]:
     return [
-        pb.Shadow(version=s.version, sample_bp=s.sample_bp, refuses_defaults=s.refuses_defaults)
+        pb.Shadow(
+            version=s.version,
+            sample_bp=s.sample_bp,
+            refuses_defaults=s.refuses_defaults,
+            margins=margins_to_wire(s.margins),
+        )
         for s in shadows
     ]
 

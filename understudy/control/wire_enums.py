@@ -13,6 +13,7 @@ from understudy.domain.belief import RefusalReason
 from understudy.domain.changes import Action
 from understudy.domain.deployments import Arm, DegradationLevel, DegradationReason, RuleOperator
 from understudy.domain.features import FeatureDtype
+from understudy.domain.margins import Measure
 from understudy.domain.snapshots import News, ScorerState
 from understudy.registry.v1 import registry_pb2
 from understudy.scoring.v1 import scoring_pb2
@@ -56,6 +57,8 @@ WITHHELD_REASON_OF = {number: reason for reason, number in WITHHELD_REASONS.item
 ACTIONS = wire_values(Action, registry_pb2.Action, "ACTION")
 OPERATORS = wire_values(RuleOperator, registry_pb2.RuleOperator, "RULE_OPERATOR")
 OPERATOR_OF = {number: operator for operator, number in OPERATORS.items()}
+MEASURES = wire_values(Measure, registry_pb2.Measure, "MEASURE")
+MEASURE_OF = {number: measure for measure, number in MEASURES.items()}
 REFUSAL_REASONS = wire_values(RefusalReason, registry_pb2.RefusalReason, "REFUSAL_REASON")
 REFUSAL_REASON_OF = {number: reason for reason, number in REFUSAL_REASONS.items()}
 NEWS = wire_values(News, registry_pb2.News, "NEWS")

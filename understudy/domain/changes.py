@@ -11,6 +11,7 @@ from understudy.domain.deployments import (
     Shadow,
 )
 from understudy.domain.errors import InvalidInputError
+from understudy.domain.margins import Margins
 from understudy.domain.request_contract import ContractChange
 
 
@@ -24,6 +25,7 @@ class SetShadow:
     version: int
     sample_bp: int
     refuses_defaults: bool = False
+    margins: Margins | None = None  # None: those that it has stay
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 from understudy.domain.canonical import digest_of
 from understudy.domain.errors import Fault, InvalidInputError, repeats
 from understudy.domain.features import FeatureDtype
+from understudy.domain.margins import Costs, Margin, Margins, Measure, idle_margins
 from understudy.domain.request_contract import RequestContract
 from understudy.domain.versions import checked_model_name
 
@@ -71,6 +72,7 @@ class Shadow:
     version: int
     sample_bp: int
     refuses_defaults: bool = False  # rows for which it would read a default are not mirrored
+    margins: Margins | None = None  # by which it will be judged; None: not written down
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Deployment:
     @property
     def digest(self) -> str:
         """A digest of the content; a rollback has that of the revision it restores."""
-        return digest_of("deployment/2", content_of(self))
+        return digest_of("deployment/3", content_of(self))
 
     def numbered(self, revision: int) -> "Deployment":
         return replace(self, revision=revision)
@@ -160,12 +162,26 @@ def deployment_from_content(
         revision=revision,
         champion=content["champion"],
         challengers=tuple(Challenger(**each) for each in content["challengers"]),
-        shadows=tuple(Shadow(**each) for each in content["shadows"]),
+        shadows=tuple(_shadow_from(**each) for each in content["shadows"]),
         fallback=_fallback_from(**content["fallback"]),
         salt=content["salt"],
         decision_threshold=_float_or_none(content["decision_threshold"]),
         rules=tuple(_rule_from(**each) for each in content["rules"]),
         contract=contract,
+    )
+
+
+def _shadow_from(*, margins: dict[str, Any] | None, **others: Any) -> Shadow:
+    return Shadow(margins=None if margins is None else _margins_from(**margins), **others)
+
+
+def _margins_from(
+    *, primary: str, each: list[dict[str, Any]], costs: dict[str, float] | None
+) -> Margins:
+    return Margins(
+        Measure(primary),
+        tuple(Margin(Measure(margin["measure"]), float(margin["size"])) for margin in each),
+        None if costs is None else Costs(**{name: float(cost) for name, cost in costs.items()}),
     )
 
 
@@ -250,6 +266,15 @@ def _shadow_faults(deployment: Deployment) -> Iterator[Fault]:
             yield Fault(f"{path}.sample_bp", str(shadow.sample_bp), "1 to 10000 basis points")
         if shadow.version == deployment.champion:
             yield Fault(f"{path}.version", str(shadow.version), "a version other than champion")
+        if shadow.margins is not None:
+            idle = idle_margins(
+                shadow.margins,
+                has_threshold=deployment.decision_threshold is not None,
+                has_costs=shadow.margins.costs is not None,
+            )
+            yield from (
+                Fault(f"{path}.{fault.field}", fault.read, fault.accepted) for fault in idle
+            )
     yield from repeats("shadows", (s.version for s in deployment.shadows))
 
 

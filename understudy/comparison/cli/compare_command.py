@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,15 +19,14 @@ from understudy.domain.errors import (
 )
 from understudy.domain.versions import checked_model_name
 from understudy.runtime.command_line import CommandGroup
-from understudy.runtime.strict_yaml import read_yaml
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
 
 if TYPE_CHECKING:
     from understudy.comparison.decisions.verdict import Verdict
     from understudy.comparison.evidence.rows import Question
-    from understudy.comparison.plan import Plan
-    from understudy.domain.margins import Costs
+    from understudy.comparison.plan import MarginsOf, Plan
+    from understudy.domain.margins import Costs, WrittenMargins
 
 app = typer.Typer(cls=CommandGroup, add_completion=False, pretty_exceptions_enable=False)
 _COST = re.compile(r"fp=(?P<fp>[0-9.]+),fn=(?P<fn>[0-9.]+)")
@@ -59,7 +58,16 @@ def compare(
     cost: Annotated[str | None, typer.Option(help="of wrong decisions: fp=1,fn=25")] = None,
     margins: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="YAML with margins; asks for a verdict"),
+        typer.Option(
+            exists=True, dir_okay=False, help="YAML with margins, instead of those on record"
+        ),
+    ] = None,
+    registry: Annotated[
+        str | None,
+        typer.Option(
+            envvar="UNDERSTUDY_REGISTRY",
+            help="HOST:PORT: margins and threshold on record [none are asked for]",
+        ),
     ] = None,
     least_kept: Annotated[
         float | None,
@@ -81,6 +89,7 @@ def compare(
     """
     from understudy.comparison.evidence.rows import Question  # noqa: PLC0415 - others start faster
     from understudy.comparison.plan import LEAST_KEPT, Plan  # noqa: PLC0415 - as above
+    from understudy.control.margins_file import margins_of_file  # noqa: PLC0415 - as above
 
     is_of_arms = arms or challenger is not None
     if is_of_arms:
@@ -100,26 +109,30 @@ def compare(
     plan = Plan(
         threshold=threshold,
         costs=costs,
-        margins=None
-        if margins is None
-        else _margins(margins, has_threshold=threshold is not None, has_costs=costs is not None),
+        margins=None if margins is None else margins_of_file(margins),
         confidence=confidence,
         least_kept=LEAST_KEPT if least_kept is None else least_kept,
     )
+    written = _margins_on_record(registry, question.model)
     if is_of_arms:
-        _of_arms(log_dir, question, plan, page, output)
+        _of_arms(log_dir, question, plan, written, page, output)
     else:
-        _of_shadow(log_dir, question, plan, page, output)
+        _of_shadow(log_dir, question, plan, written, page, output)
 
 
 def _of_shadow(
-    log_dir: Path, question: "Question", plan: "Plan", page: Path | None, output: Format
+    log_dir: Path,
+    question: "Question",
+    plan: "Plan",
+    written: "MarginsOf",
+    page: Path | None,
+    output: Format,
 ) -> None:
     from understudy.comparison.compare import compare as compare_versions  # noqa: PLC0415 - as above
     from understudy.comparison.render.page import page_of  # noqa: PLC0415 - as above
     from understudy.comparison.render.table import print_comparison  # noqa: PLC0415 - as above
 
-    report = compare_versions(log_dir, question, plan)
+    report = compare_versions(log_dir, question, plan, written=written)
     if page is not None:
         _write_page(page_of(report), page)
     if output is Format.JSON:
@@ -132,13 +145,18 @@ def _of_shadow(
 
 
 def _of_arms(
-    log_dir: Path, question: "Question", plan: "Plan", page: Path | None, output: Format
+    log_dir: Path,
+    question: "Question",
+    plan: "Plan",
+    written: "MarginsOf",
+    page: Path | None,
+    output: Format,
 ) -> None:
     from understudy.comparison.compare_arms import compare_live_arms  # noqa: PLC0415 - as above
     from understudy.comparison.render.arm_page import arm_page_of  # noqa: PLC0415 - as above
     from understudy.comparison.render.table import print_arms  # noqa: PLC0415 - as above
 
-    report = compare_live_arms(log_dir, question, plan)
+    report = compare_live_arms(log_dir, question, plan, written=written)
     if page is not None:
         _write_page(arm_page_of(report), page)
     if output is Format.JSON:
@@ -146,6 +164,22 @@ def _of_arms(
     else:
         print_arms(report)
     _conclude(report.comparison.refusals, report.verdict)
+
+
+def _margins_on_record(registry: str | None, model: str) -> "MarginsOf":
+    from understudy.comparison.plan import nothing_written  # noqa: PLC0415 - as above
+
+    if registry is None:
+        return nothing_written
+
+    def written(version: int) -> "WrittenMargins | None":
+        from understudy.control.client import RegistryClient  # noqa: PLC0415 - as above
+        from understudy.control.recorded_margins import recorded_margins  # noqa: PLC0415 - as above
+
+        with RegistryClient(registry) as client:
+            return recorded_margins(client, model, version)
+
+    return written
 
 
 def _refuse_options_of_shadows(shadow: int | None, least_kept: float | None) -> None:
@@ -190,14 +224,3 @@ def _costs(text: str) -> "Costs":
     if numbers is None:
         raise InvalidInputError.of("cost", read=text, accepted=_ACCEPTED_COST)
     return Costs(*numbers)
-
-
-def _margins(file: Path, *, has_threshold: bool, has_costs: bool) -> Any:
-    from understudy.domain.margins import read_margins  # noqa: PLC0415 - as above
-
-    text = read_yaml(file, "margins")
-    if not isinstance(text, dict):
-        raise InvalidInputError.of(
-            "margins", read=type(text).__name__, accepted="a mapping with primary and margins"
-        )
-    return read_margins(text, has_threshold=has_threshold, has_costs=has_costs)

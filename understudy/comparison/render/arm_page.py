@@ -2,7 +2,7 @@
 
 from understudy.comparison.compare_arms import ArmReport
 from understudy.comparison.evidence.arms import QUERIES
-from understudy.comparison.render import arm_texts, html
+from understudy.comparison.render import arm_texts, html, texts
 from understudy.runtime.terminal.plain_text import shown
 
 
@@ -16,7 +16,7 @@ def arm_page_of(report: ArmReport) -> str:
         f"{period}. Units count for the arm they were assigned to. "
         f"Intervals at {report.plan.confidence:.0%}, by unit.",
         [
-            *html.verdict_parts(report.verdict),
+            *html.verdict_parts(report.verdict, texts.margins_origin(report.plan, pair.first_at)),
             *html.refusals(report.comparison.refusals),
             *html.table("Rows", (), facts),
             *html.table("Sample ratio", arm_texts.STEPS, arm_texts.ratio_rows(report)),

@@ -27,13 +27,14 @@ def document(title: str, about: str, parts: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def verdict_parts(verdict: Verdict | None) -> Iterable[str]:
+def verdict_parts(verdict: Verdict | None, origin: str) -> Iterable[str]:
     """Return the verdict and its measures; nothing if none was asked for."""
     if verdict is None:
         return
     outcome = verdict.outcome.value
     at = "" if verdict.threshold is None else f" for the threshold {verdict.threshold:g}"
     yield f'<p class="verdict {outcome.lower()}"><strong>{outcome}</strong>{at}: {escape(verdict.why)}</p>'
+    yield f"<p>{escape(origin)}</p>"
     rows = [texts.judged_row(each) for each in verdict.judged]
     yield from table("Verdict, with intervals that hold at every look", texts.JUDGED, rows)
 

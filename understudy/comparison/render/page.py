@@ -17,7 +17,7 @@ def page_of(report: ComparisonReport) -> str:
         f"{report.question.model}: shadow {pair.shadow} against {pair.champion}",
         f"{period}. Intervals at {report.plan.confidence:.0%}, by unit.",
         [
-            *html.verdict_parts(report.verdict),
+            *html.verdict_parts(report.verdict, texts.margins_origin(report.plan, pair.first_at)),
             *html.refusals(report.coverage.refusals, report.coverage.warnings),
             *_tables(report),
             *html.figures(figures_of(report)),

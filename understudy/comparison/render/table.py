@@ -27,7 +27,7 @@ def print_comparison(report: ComparisonReport) -> None:
         screen.table(texts.MEASURES, rows, title=title)
     if report.worst:
         screen.table(texts.WORST, texts.worst_rows(report.worst), title="largest differences")
-    _print_verdict(screen, report.verdict)
+    _print_verdict(screen, report.verdict, texts.margins_origin(report.plan, pair.first_at))
 
 
 def print_arms(report: ArmReport) -> None:
@@ -44,10 +44,10 @@ def print_arms(report: ArmReport) -> None:
     screen.facts(arm_texts.arm_facts(report), title="rows")
     screen.table(arm_texts.STEPS, arm_texts.ratio_rows(report), title="sample ratio")
     screen.table(arm_texts.MEASURES, arm_texts.measure_rows(report), title="measures")
-    _print_verdict(screen, report.verdict)
+    _print_verdict(screen, report.verdict, texts.margins_origin(report.plan, pair.first_at))
 
 
-def _print_verdict(screen: Screen, verdict: Verdict | None) -> None:
+def _print_verdict(screen: Screen, verdict: Verdict | None, origin: str) -> None:
     if verdict is None:
         return
     rows = [texts.judged_row(each) for each in verdict.judged]
@@ -55,3 +55,4 @@ def _print_verdict(screen: Screen, verdict: Verdict | None) -> None:
     at = "" if verdict.threshold is None else f", for the threshold {verdict.threshold:g}"
     style = _STYLES.get(verdict.outcome, "yellow")
     screen.say((verdict.outcome.value, f"bold {style}"), f"{at}: {verdict.why}")
+    screen.say(origin)

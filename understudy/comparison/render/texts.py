@@ -1,10 +1,12 @@
 """The contents of a comparison as rows of text: the same in a terminal and in a page."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from understudy.comparison.compare import ComparisonReport
 from understudy.comparison.decisions.verdict import Judged
 from understudy.comparison.evidence.rows import WorstPair
+from understudy.comparison.plan import Plan
 from understudy.comparison.sections.coverage import Coverage
 from understudy.comparison.sections.quality import ClassQuality
 from understudy.comparison.sections.scores import ScoreComparison
@@ -161,6 +163,20 @@ def interval_text(
 
 def optional_text(value: float | None, otherwise: str = "undefined") -> str:
     return otherwise if value is None else f"{value:.6f}"
+
+
+def margins_origin(plan: Plan, first_at: datetime) -> str:
+    """Return the origin of the margins, for rows from `first_at` on; "" without margins."""
+    if plan.margins is None:
+        return ""
+    written = plan.written
+    if written is None:
+        return "margins given after the rows were logged, not on record"
+    late = "" if written.at <= first_at else ", after the first of these rows"
+    return (
+        f"margins written down by {written.actor} at {shown(written.at)}, "
+        f"revision {written.revision}{late}"
+    )
 
 
 def judged_row(each: Judged) -> tuple[str, ...]:

@@ -34,6 +34,70 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Measure:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MeasureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Measure.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEASURE_UNSPECIFIED: _Measure.ValueType  # 0
+    """Not set."""
+    MEASURE_AUC: _Measure.ValueType  # 1
+    """Area under the ROC curve."""
+    MEASURE_BRIER: _Measure.ValueType  # 2
+    """Mean squared error of probabilities."""
+    MEASURE_LOG_LOSS: _Measure.ValueType  # 3
+    """Mean logarithmic loss, in nats."""
+    MEASURE_RECALL: _Measure.ValueType  # 4
+    """Share of positives that are decided positive."""
+    MEASURE_PRECISION: _Measure.ValueType  # 5
+    """Share of positive decisions that are right."""
+    MEASURE_FALSE_POSITIVE_RATE: _Measure.ValueType  # 6
+    """Share of negatives that are decided positive."""
+    MEASURE_RECALL_AT_EQUAL_ALARMS: _Measure.ValueType  # 7
+    """Recall at a threshold of as many positive decisions as the champion's."""
+    MEASURE_COST: _Measure.ValueType  # 8
+    """Cost of wrong decisions per row."""
+    MEASURE_ABSOLUTE_ERROR: _Measure.ValueType  # 9
+    """Mean absolute error on outcomes that are numbers."""
+    MEASURE_SQUARED_ERROR: _Measure.ValueType  # 10
+    """Mean squared error on outcomes that are numbers."""
+    MEASURE_POSITIVE_SHARE: _Measure.ValueType  # 11
+    """Share of rows that are decided positive."""
+    MEASURE_MEAN_SCORE: _Measure.ValueType  # 12
+    """Mean of the scores."""
+
+class Measure(_Measure, metaclass=_MeasureEnumTypeWrapper):
+    """Measure on which a verdict may rest."""
+
+MEASURE_UNSPECIFIED: Measure.ValueType  # 0
+"""Not set."""
+MEASURE_AUC: Measure.ValueType  # 1
+"""Area under the ROC curve."""
+MEASURE_BRIER: Measure.ValueType  # 2
+"""Mean squared error of probabilities."""
+MEASURE_LOG_LOSS: Measure.ValueType  # 3
+"""Mean logarithmic loss, in nats."""
+MEASURE_RECALL: Measure.ValueType  # 4
+"""Share of positives that are decided positive."""
+MEASURE_PRECISION: Measure.ValueType  # 5
+"""Share of positive decisions that are right."""
+MEASURE_FALSE_POSITIVE_RATE: Measure.ValueType  # 6
+"""Share of negatives that are decided positive."""
+MEASURE_RECALL_AT_EQUAL_ALARMS: Measure.ValueType  # 7
+"""Recall at a threshold of as many positive decisions as the champion's."""
+MEASURE_COST: Measure.ValueType  # 8
+"""Cost of wrong decisions per row."""
+MEASURE_ABSOLUTE_ERROR: Measure.ValueType  # 9
+"""Mean absolute error on outcomes that are numbers."""
+MEASURE_SQUARED_ERROR: Measure.ValueType  # 10
+"""Mean squared error on outcomes that are numbers."""
+MEASURE_POSITIVE_SHARE: Measure.ValueType  # 11
+"""Share of rows that are decided positive."""
+MEASURE_MEAN_SCORE: Measure.ValueType  # 12
+"""Mean of the scores."""
+Global___Measure: _TypeAlias = Measure  # noqa: Y015
+
 class _RuleOperator:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -960,26 +1024,118 @@ class Shadow(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     SAMPLE_BP_FIELD_NUMBER: _builtins.int
     REFUSES_DEFAULTS_FIELD_NUMBER: _builtins.int
+    MARGINS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Number of the version."""
     sample_bp: _builtins.int
     """Share of the champion's answered traffic in basis points, 1 to 10000."""
     refuses_defaults: _builtins.bool
     """True: rows for which the shadow would read a default are counted and not sent to it."""
+    @_builtins.property
+    def margins(self) -> Global___Margins:
+        """Margins by which it will be judged. Not set: none are written down."""
+
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
         sample_bp: _builtins.int = ...,
         refuses_defaults: _builtins.bool = ...,
+        margins: Global___Margins | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["margins", b"margins"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["refuses_defaults", b"refuses_defaults", "sample_bp", b"sample_bp", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["margins", b"margins", "refuses_defaults", b"refuses_defaults", "sample_bp", b"sample_bp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Shadow: _TypeAlias = Shadow  # noqa: Y015
+
+@_typing.final
+class Margin(_message.Message):
+    """Largest difference of a measure that does not matter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEASURE_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    measure: Global___Measure.ValueType
+    """Measure."""
+    size: _builtins.float
+    """Difference in the unit of the measure, finite and above 0."""
+    def __init__(
+        self,
+        *,
+        measure: Global___Measure.ValueType = ...,
+        size: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["measure", b"measure", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Margin: _TypeAlias = Margin  # noqa: Y015
+
+@_typing.final
+class DecisionCosts(_message.Message):
+    """Costs of wrong decisions, in the analyst's unit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FALSE_POSITIVE_FIELD_NUMBER: _builtins.int
+    FALSE_NEGATIVE_FIELD_NUMBER: _builtins.int
+    false_positive: _builtins.float
+    """Cost of a positive decision on a negative, 0 or above."""
+    false_negative: _builtins.float
+    """Cost of a negative decision on a positive, 0 or above."""
+    def __init__(
+        self,
+        *,
+        false_positive: _builtins.float = ...,
+        false_negative: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["false_negative", b"false_negative", "false_positive", b"false_positive"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecisionCosts: _TypeAlias = DecisionCosts  # noqa: Y015
+
+@_typing.final
+class Margins(_message.Message):
+    """Margins of a verdict, written down before it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRIMARY_FIELD_NUMBER: _builtins.int
+    MARGINS_FIELD_NUMBER: _builtins.int
+    COSTS_FIELD_NUMBER: _builtins.int
+    primary: Global___Measure.ValueType
+    """Measure on which a shadow can be better; the others guard."""
+    @_builtins.property
+    def margins(self) -> _containers.RepeatedCompositeFieldContainer[Global___Margin]:
+        """Margins, each measure once; one of them is of the primary."""
+
+    @_builtins.property
+    def costs(self) -> Global___DecisionCosts:
+        """Costs for a margin of the cost. Not set: there is no such margin."""
+
+    def __init__(
+        self,
+        *,
+        primary: Global___Measure.ValueType = ...,
+        margins: _abc.Iterable[Global___Margin] | None = ...,
+        costs: Global___DecisionCosts | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["costs", b"costs"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["costs", b"costs", "margins", b"margins", "primary", b"primary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Margins: _TypeAlias = Margins  # noqa: Y015
 
 @_typing.final
 class Fallback(_message.Message):
@@ -1191,22 +1347,28 @@ class SetShadow(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     SAMPLE_BP_FIELD_NUMBER: _builtins.int
     REFUSES_DEFAULTS_FIELD_NUMBER: _builtins.int
+    MARGINS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Number of the version."""
     sample_bp: _builtins.int
     """Share of the champion's answered traffic in basis points, 1 to 10000."""
     refuses_defaults: _builtins.bool
     """True: rows for which the shadow would read a default are counted and not sent to it."""
+    @_builtins.property
+    def margins(self) -> Global___Margins:
+        """Margins by which it will be judged. Not set: those that it has stay."""
+
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
         sample_bp: _builtins.int = ...,
         refuses_defaults: _builtins.bool = ...,
+        margins: Global___Margins | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["margins", b"margins"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["refuses_defaults", b"refuses_defaults", "sample_bp", b"sample_bp", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["margins", b"margins", "refuses_defaults", b"refuses_defaults", "sample_bp", b"sample_bp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
