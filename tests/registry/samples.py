@@ -27,6 +27,7 @@ from understudy.provenance.capture import (
     write_golden,
 )
 from understudy.provenance.code_facts import InstalledCode
+from understudy.provenance.estimator_facts import parameter_facts, seed_facts
 from understudy.provenance.metrics import classifier_metrics
 from understudy.runtime.distribution import SERVING
 
@@ -81,7 +82,8 @@ def trained(seed: int = 7) -> Trained:
     lockfile.write_text("numpy==2\n")
     record = capture_provenance(
         artifact_dir=directory,
-        estimator=model,
+        parameters=parameter_facts(model),
+        seeds=seed_facts(model, {"split": seed}),
         run=run,
         training=training,
         evaluation=evaluation,
@@ -108,7 +110,6 @@ def trained(seed: int = 7) -> Trained:
         },
         golden_tolerance=1e-5,
         lockfile=lockfile,
-        seeds={"split": seed},
     )
     return Trained(directory, record)
 

@@ -34,6 +34,7 @@ from understudy.provenance.capture import (
     start_run,
 )
 from understudy.provenance.code_facts import InstalledCode
+from understudy.provenance.estimator_facts import parameter_facts, seed_facts
 from understudy.provenance.metrics import classifier_metrics
 from understudy.runtime.distribution import SERVING
 
@@ -137,7 +138,8 @@ class Loan:
         refs = FEATURE_SETS[number]
         return capture_provenance(
             artifact_dir=artifact,
-            estimator=model,
+            parameters=parameter_facts(model),
+            seeds=seed_facts(model, {"split": number}),
             run=run,
             training=training,
             evaluation=evaluation,
@@ -168,7 +170,6 @@ class Loan:
             },
             golden_tolerance=GOLDEN_TOLERANCE,
             lockfile=lockfile,
-            seeds={"split": number},
         )
 
 

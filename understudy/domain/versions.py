@@ -85,3 +85,11 @@ class ScoreOutput:
 
     output: str
     column: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "ScoreOutput":
+        """Read OUTPUT or OUTPUT:COLUMN; the name of an output may contain colons itself."""
+        output, separator, column = text.rpartition(":")
+        if separator and column.isascii() and column.isdigit():
+            return cls(output, int(column))
+        return cls(text)

@@ -4,7 +4,7 @@
     training = dataset_facts("2025 claims", uri="s3://…", arrays=(x, y), rows=len(x), …)
     …fit, convert…
     write_golden(artifact_dir, {"X": x_kept[:16]})
-    record = capture_provenance(artifact_dir=artifact_dir, estimator=model, …)
+    record = capture_provenance(artifact_dir=artifact_dir, parameters=parameter_facts(model), …)
     Path("provenance.json").write_text(json.dumps(record))
 
 Unknown facts are left empty and reported by the gate; nothing is invented.
@@ -27,7 +27,6 @@ from understudy.provenance.artifact_facts import artifact_facts, feature_facts
 from understudy.provenance.code_facts import InstalledCode, code_source
 from understudy.provenance.content import content_of
 from understudy.provenance.environment_facts import environment_facts
-from understudy.provenance.estimator_facts import parameter_facts, seed_facts
 from understudy.provenance.producer import UNNAMED
 from understudy.provenance.record import SCHEMA_VERSION
 
@@ -167,7 +166,8 @@ def write_golden(
 def capture_provenance(
     *,
     artifact_dir: Path,
-    estimator: Any,
+    parameters: Mapping[str, Any],
+    seeds: Mapping[str, Any],
     run: StartedRun,
     training: Mapping[str, Any],
     evaluation: Mapping[str, Any],
@@ -183,7 +183,6 @@ def capture_provenance(
     ended_at: datetime | None = None,
     lockfile: Path | None = None,
     parent: str = FROM_SCRATCH,
-    seeds: Mapping[str, int] | None = None,
     column_inputs: Mapping[str, str] | None = None,
     joins_rows: bool = True,
 ) -> dict[str, Any]:
@@ -193,7 +192,8 @@ def capture_provenance(
 
     Args:
         artifact_dir: contains model.onnx and golden.npz (see `write_golden`) and nothing else.
-        estimator: the fitted scikit-learn estimator, from which parameters and seeds are read.
+        parameters: from `parameter_facts` or `parameters_of`.
+        seeds: from `seed_facts`.
         run: from `start_run`.
         training: from `dataset_facts`.
         evaluation: from `dataset_facts`; its content differs from `training`.
@@ -210,7 +210,6 @@ def capture_provenance(
         ended_at: when the run ended, UTC; None for now.
         lockfile: the lockfile of the training environment.
         parent: "from scratch", or the version that it was derived from.
-        seeds: additional seeds, e.g. of the split.
         column_inputs: name of the model's input by column of `feature_set`, for columns that names
             and datatypes leave open.
         joins_rows: False if an answer may depend on the other rows of a run: each runs alone.
@@ -225,8 +224,8 @@ def capture_provenance(
         },
         "data": {"training": dict(training), "evaluation": dict(evaluation), "split": dict(split)},
         "features": feature_facts(feature_set, views, artifact_dir, column_inputs),
-        "parameters": parameter_facts(estimator),
-        "seeds": seed_facts(estimator, dict(seeds or {})),
+        "parameters": dict(parameters),
+        "seeds": dict(seeds),
         "environment": environment_facts(lockfile, **producer_of(artifact_dir / MODEL_FILE)),
         "run": {
             "id": run.id,

@@ -1,36 +1,44 @@
-"""Facts from a scikit-learn estimator: resolved parameters and seeds."""
+"""Facts from an estimator with the interface of scikit-learn: resolved parameters and seeds."""
 
+from collections.abc import Mapping
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
 from understudy.domain.canonical import canonical_json, digest_of_text, exact_integer
 
+_SEEDS = frozenset(("random_state", "random_seed", "seed"))  # of scikit-learn, CatBoost, XGBoost
+
 
 def parameter_facts(estimator: Any) -> dict[str, Any]:
     """Return the `parameters` group: every parameter, including defaults, and their digest."""
-    values = {
-        "estimator": _qualified_name(type(estimator)),
-        **{
-            name: _json_value(value)
-            for name, value in sorted(estimator.get_params(deep=True).items())
-        },
-    }
-    return {"values": values, "sha256": digest_of_text(canonical_json(values))}
+    named = {"estimator": _qualified_name(type(estimator))}
+    return parameters_of({**named, **dict(sorted(_parameters(estimator).items()))})
+
+
+def parameters_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `parameters` group of these values; those that JSON lacks are written as names."""
+    written = {name: _json_value(value) for name, value in values.items()}
+    return {"values": written, "sha256": digest_of_text(canonical_json(written))}
 
 
 def seed_facts(estimator: Any, others: dict[str, int] | None = None) -> dict[str, Any]:
-    """Return the `seeds` group: every `random_state` that is an integer, and `others`.
+    """Return the `seeds` group: every seed of the estimator that is an integer, and `others`.
 
-    A `random_state` of None is not a seed and is left out: if no seed is left the gate asks.
+    A seed of None is none and is left out: if no seed is left the gate asks.
     """
     found = {
         name: int(value)
-        for name, value in estimator.get_params(deep=True).items()
-        if name.rpartition("__")[2] == "random_state" and isinstance(value, Integral)
+        for name, value in _parameters(estimator).items()
+        if name.rpartition("__")[2] in _SEEDS and isinstance(value, Integral)
     }
     seeds = {**found, **(others or {})}
     return {"values": {name: exact_integer(seed) for name, seed in seeds.items()}}
+
+
+def _parameters(estimator: Any) -> dict[str, Any]:
+    found: dict[str, Any] = estimator.get_params(deep=True)
+    return found
 
 
 def _json_value(value: Any) -> Any:

@@ -259,7 +259,9 @@ class Evaluation(Part):
 
 class Conversion(Part):
     rows: Count = _d("rows on which original and ONNX were compared, at least 1")
-    max_abs_difference: NotNegative = _d("largest absolute difference from the original")
+    max_abs_difference: NotNegative = _d(
+        "largest difference from the original: absolute up to an answer of 1, above it relative"
+    )
     tolerance: NotNegative = _d("largest difference accepted")
     columns_with_missing: tuple[Text, ...] = _d(
         "view@version:feature of each column that was missing in some of these rows", default=()
