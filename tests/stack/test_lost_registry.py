@@ -90,9 +90,7 @@ async def test_a_wiped_or_older_registry_costs_no_call(tmp_path: Path) -> None:
             restored = await restore(deployed)
             await deployed.operator.until_settled(restored.revision)
             await further_calls(traffic)
-            await deployed.operator.until_settled(
-                await deployed.operator.change(SetThreshold(0.6), reason="it is in use")
-            )
+            await deployed.operator.until_settled(await change_after(restored.revision, deployed))
             await further_calls(traffic)
 
         assert traffic.failures == []
@@ -101,6 +99,18 @@ async def test_a_wiped_or_older_registry_costs_no_call(tmp_path: Path) -> None:
             "a busy machine reads features late"
         )
         assert deployed.scorer(1).pid == scorer.pid
+
+
+async def change_after(revision: int, deployed: Deployed) -> int:
+    """Change something, to show that the restored registry is in use; return the new revision."""
+    answer = await asyncio.to_thread(
+        deployed.registry.change,
+        "cancer",
+        SetThreshold(0.6),
+        reason="it is in use",
+        expect_revision=revision,
+    )
+    return answer.revision
 
 
 async def test_everything_starts_again_over_a_wiped_registry(tmp_path: Path) -> None:
