@@ -4,6 +4,11 @@ from typing import Annotated
 
 import typer
 
+from registry.cli.completion import (
+    complete_model,
+    complete_model_or_version,
+    complete_number,
+)
 from understudy.control.wire_values import GREATEST_NUMBER
 
 Registry = Annotated[
@@ -33,7 +38,16 @@ Wait = Annotated[
     bool,
     typer.Option("--wait/--no-wait", help="wait until routers and hosts act on it, at most 60 s"),
 ]
-Model = Annotated[str, typer.Argument(help="name of the model")]
-AnyModel = Annotated[str | None, typer.Argument(help="name of the model [all]")]
-ModelOrVersion = Annotated[str, typer.Argument(help="MODEL, or MODEL@NUMBER without a version")]
-Number = Annotated[str | None, typer.Argument(help="version: 7 or MODEL@7")]
+Model = Annotated[str, typer.Argument(help="name of the model", autocompletion=complete_model)]
+AnyModel = Annotated[
+    str | None, typer.Argument(help="name of the model [all]", autocompletion=complete_model)
+]
+ModelOrVersion = Annotated[
+    str,
+    typer.Argument(
+        help="MODEL, or MODEL@NUMBER without a version", autocompletion=complete_model_or_version
+    ),
+]
+Number = Annotated[
+    str | None, typer.Argument(help="version: 7 or MODEL@7", autocompletion=complete_number)
+]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -53,7 +54,12 @@ class RegistryClient:
     """
 
     def __init__(
-        self, target: str, *, actor: str | None = None, access: Access | None = None
+        self,
+        target: str,
+        *,
+        actor: str | None = None,
+        access: Access | None = None,
+        longest_call_s: float = inf,
     ) -> None:
         """Open the channel; nothing is sent yet.
 
@@ -61,11 +67,13 @@ class RegistryClient:
             target: HOST:PORT.
             actor: by default `user@host`.
             access: by default that of the environment.
+            longest_call_s: limit of every call that has no upload, besides its own.
 
         Raises:
             InvalidInputError: the access does not fit the target, or the environment is faulty.
         """
         self._target = target
+        self._longest_call_s = longest_call_s
         access = access_of_environment() if access is None else access
         self._channel = access.transport.open_blocking_channel(
             target, [("grpc.max_receive_message_length", 64 << 20)], field="registry"
@@ -229,7 +237,8 @@ class RegistryClient:
         timeout_s: float = _CALL_TIMEOUT_S,
     ) -> AnswerT:
         with _translated(self._target):
-            return method(request, timeout=timeout_s, metadata=self._metadata)
+            limit_s = min(timeout_s, self._longest_call_s)
+            return method(request, timeout=limit_s, metadata=self._metadata)
 
 
 def artifact_paths(directory: Path) -> list[Path]:
