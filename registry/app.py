@@ -15,7 +15,7 @@ import structlog
 
 from registry.block_version import Blocker
 from registry.change_deployment import DeploymentChanger
-from registry.decisions.seats import SeatLimits
+from registry.decisions.seats import ShareLimits
 from registry.decisions.upload_pace import PaceLimits
 from registry.register_version import Registrar
 from registry.restore_registry import Restorer
@@ -31,6 +31,7 @@ from registry.server.seating import Seating
 from registry.server.service import Parts, RegistryService, add_registry
 from registry.server.state_room import StateRoom
 from registry.server.submissions import Submissions
+from registry.server.unread import Unread
 from registry.server.watchers import Watchers
 from registry.settings import RegistrySettings
 from registry.store.artifacts import ArtifactStore
@@ -47,7 +48,7 @@ SERVICE_NAME = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_
 _DATABASE_FILE = "registry.sqlite"
 _ARTIFACTS_DIRECTORY = "artifacts"
 _MOST_RECEIVED_BYTES = 8 << 20  # per message; files are sent in chunks
-_PROOF_SEATS = SeatLimits(2, 2)  # each reads the whole database
+_PROOF_SEATS = ShareLimits(2, 2)  # each reads the whole database
 _CLOSE_S = 15.0  # from the end of the drain to the exit; started changes are finished
 
 _log = structlog.get_logger()
@@ -59,6 +60,7 @@ class OpenRegistry:
     health: HealthSwitch
     port: int  # 0 for a unix socket
     watchers: Watchers
+    unread: Unread
     rollback_targets: RollbackTargets
     anchors: Anchors | None  # None: heads of the audit log are not handed over
 
@@ -131,13 +133,15 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
             ),
         )
         server = new_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
-        add_registry(RegistryService(parts), server)
+        unread = Unread(settings.unread_limits)
+        add_registry(RegistryService(parts), server, unread)
         health = add_health_and_reflection(server, [SERVICE_NAME])
         yield OpenRegistry(
             server,
             health,
             settings.transport.bind(server, settings.listen),
             live.watchers,
+            unread,
             rollback_targets,
             _anchors(settings, parts.proofs),
         )

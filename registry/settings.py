@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from registry.decisions.freezes import read_freezes
 from registry.decisions.limits import ChangeLimits
 from registry.decisions.report_room import RoomLimits
-from registry.decisions.seats import SeatLimits
+from registry.decisions.seats import ShareLimits
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES
 from understudy.provenance.signing_keys import SigningKeys
@@ -19,6 +19,14 @@ Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(ge=1, le=1 << 40)]
 
 
+_SHARED = (  # limits of which a peer has a share
+    "max_uploads",
+    "max_fetches",
+    "max_watchers",
+    "max_unread_bytes",
+    "max_hosts",
+    "max_routers",
+)
 _MARGIN_BYTES = 4 << 20  # for the names of hosts, ended models and the rest of a snapshot
 
 
@@ -58,6 +66,9 @@ class RegistrySettings(TransportSettings):
     # Defaults for 32 machines of 64 router workers and a scorer host each, while one restarts.
     max_watchers: Annotated[int, Field(ge=1, le=100_000)] = 4_096
     max_watchers_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 160  # from one machine
+    # Answers that their callers have not read: watches, fetches, exports and single ones.
+    max_unread_bytes: Bytes = 1 << 30
+    max_unread_bytes_per_peer: Bytes = 128 << 20  # to one machine
     # Reports, for the same fleet; every one reaches all watchers, or the status.
     max_state_bytes: Annotated[int, Field(ge=1, le=LARGEST_SNAPSHOT_BYTES)] = 32 << 20  # deployed
     max_hosts: Annotated[int, Field(ge=1, le=100_000)] = 256
@@ -81,19 +92,25 @@ class RegistrySettings(TransportSettings):
     drain_grace_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2.0
 
     @property
-    def upload_seats(self) -> SeatLimits:
+    def upload_seats(self) -> ShareLimits:
         """The seats of uploads."""
-        return SeatLimits(self.max_uploads, min(self.max_uploads, self.max_uploads_per_peer))
+        return ShareLimits(self.max_uploads, min(self.max_uploads, self.max_uploads_per_peer))
 
     @property
-    def fetch_seats(self) -> SeatLimits:
+    def fetch_seats(self) -> ShareLimits:
         """The seats of fetches of artifact files."""
-        return SeatLimits(self.max_fetches, min(self.max_fetches, self.max_fetches_per_peer))
+        return ShareLimits(self.max_fetches, min(self.max_fetches, self.max_fetches_per_peer))
 
     @property
-    def watch_seats(self) -> SeatLimits:
+    def watch_seats(self) -> ShareLimits:
         """The seats of watchers."""
-        return SeatLimits(self.max_watchers, min(self.max_watchers, self.max_watchers_per_peer))
+        return ShareLimits(self.max_watchers, min(self.max_watchers, self.max_watchers_per_peer))
+
+    @property
+    def unread_limits(self) -> ShareLimits:
+        """The room for answers that their callers have not read."""
+        share = min(self.max_unread_bytes, self.max_unread_bytes_per_peer)
+        return ShareLimits(self.max_unread_bytes, share)
 
     @property
     def host_room(self) -> RoomLimits:
@@ -155,7 +172,7 @@ class RegistrySettings(TransportSettings):
 
     @model_validator(mode="after")
     def _shares_act(self) -> Self:
-        for total in ("max_uploads", "max_fetches", "max_watchers", "max_hosts", "max_routers"):
+        for total in _SHARED:
             share = f"{total}_per_peer"
             # A total below the default share is no contradiction: the share was not set.
             if share in self.model_fields_set and getattr(self, share) > getattr(self, total):

@@ -9,8 +9,8 @@ from enum import Enum
 
 
 @dataclass(frozen=True, slots=True)
-class SeatLimits:
-    """The numbers of seats.
+class ShareLimits:
+    """The most of something in all, and to each peer: seats, or bytes.
 
     Raises:
         ValueError: on construction, if a peer's share exceeds the total and would never act.
@@ -21,7 +21,7 @@ class SeatLimits:
 
     def __post_init__(self) -> None:
         if not 1 <= self.per_peer <= self.total:
-            raise ValueError(f"{self.per_peer} seats per peer, of {self.total} in all")
+            raise ValueError(f"{self.per_peer} per peer, of {self.total} in all")
 
 
 class Full(Enum):
@@ -35,7 +35,7 @@ class Full(Enum):
 class Seats:
     """The taken seats; only peers with a seat are listed."""
 
-    limits: SeatLimits
+    limits: ShareLimits
     taken: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -14,7 +14,7 @@ class Fetches:
 
     A caller that does not read keeps its seat, as a watcher does: the share of its address leaves
     the other seats to others. Its call cannot be ended by us, since gRPC sends no status before
-    the pieces that it was given.
+    the pieces that it was given. The bytes are bounded in `registry.server.unread`.
     """
 
     live: LiveState

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from registry.decisions.acting import acting_changes, is_known
 from registry.decisions.report_room import RoomLimits
-from registry.decisions.seats import SeatLimits
+from registry.decisions.seats import ShareLimits
 from registry.server.kept_reports import (
     forget_reports,
     open_epoch,
@@ -48,7 +48,7 @@ ResultT = TypeVar("ResultT")
 class LiveOptions:
     standby_versions: int
     silent_after_s: float
-    watch_seats: SeatLimits
+    watch_seats: ShareLimits
     host_room: RoomLimits
     router_room: RoomLimits
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from registry.decisions.seats import Full, SeatLimits, Seats
+from registry.decisions.seats import Full, Seats, ShareLimits
 from understudy.domain.errors import OverloadedError
 
 _RETRY_AFTER_MS = 1_000
@@ -12,7 +12,7 @@ _RETRY_AFTER_MS = 1_000
 class Seating:
     """Gives and takes back the seats of one kind of call; `what` names them in refusals."""
 
-    def __init__(self, what: str, limits: SeatLimits) -> None:
+    def __init__(self, what: str, limits: ShareLimits) -> None:
         self._what = what
         self._seats = Seats(limits)
 

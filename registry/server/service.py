@@ -64,7 +64,7 @@ from understudy.domain.errors import NotFoundError, raise_any
 from understudy.domain.versions import checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
-from understudy.runtime.rpc_boundary import TakesHandlers, add_bounded, peer_of
+from understudy.runtime.rpc_boundary import AnswerRoom, TakesHandlers, add_bounded, peer_of
 
 _log = structlog.get_logger()
 ResultT = TypeVar("ResultT")
@@ -278,15 +278,16 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
 
     async def Watch(  # type: ignore[override]  # noqa: N802 - bytes: serialised once for all watchers
         self, request: pb.WatchRequest, context: Context
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[Callable[[], bytes]]:
         watcher, peer = request.watcher[:LONGEST_ACTOR], peer_of(context)
         watchers = self._live.watchers
         _log.info("watch_started", watcher=watcher, peer=peer, watchers=watchers.count)
         try:
             # Closed here and not by the garbage collector: the slot must be free at once.
             async with aclosing(watchers.watch(peer)) as snapshots:
-                async for snapshot in snapshots:
-                    yield self._messages.written(snapshot)
+                async for _ in snapshots:
+                    # If it has to wait for room, a later one is sent in its place.
+                    yield lambda: self._messages.written(watchers.latest)
         finally:
             _log.info("watch_ended", watcher=watcher)
 
@@ -302,6 +303,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             raise NotFoundError("model", model)
 
 
-def add_registry(service: RegistryService, server: TakesHandlers) -> None:
-    """Let `server` answer with `service`."""
-    add_bounded(server, partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, service))
+def add_registry(service: RegistryService, server: TakesHandlers, answers: AnswerRoom) -> None:
+    """Let `server` answer with `service`, as far as there is room for unread answers."""
+    add = partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, service)
+    add_bounded(server, add, answers=answers)

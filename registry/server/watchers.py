@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 
-from registry.decisions.seats import SeatLimits
+from registry.decisions.seats import ShareLimits
 from registry.server.seating import Seating
 from understudy.domain.snapshots import Snapshot
 
@@ -12,7 +12,7 @@ from understudy.domain.snapshots import Snapshot
 class Watchers:
     """One slot per watcher, which holds at most "there is a newer snapshot". For one event loop."""
 
-    def __init__(self, first: Snapshot, limits: SeatLimits) -> None:
+    def __init__(self, first: Snapshot, limits: ShareLimits) -> None:
         self._latest = first
         self._seating = Seating("watchers", limits)
         self._bells: set[asyncio.Event] = set()

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 
-from registry.app import open_registry
+from registry.app import OpenRegistry, open_registry
 from registry.settings import RegistrySettings
 from tests.registry.samples import ACTOR
 from understudy.control.change_wire import change_to_wire
@@ -87,6 +87,15 @@ class Operator:
 @asynccontextmanager
 async def running_registry(directory: Path, **settings: Any) -> AsyncIterator[grpc.aio.Channel]:
     """Serve a registry over `directory`, and yield a channel to it."""
+    async with running_server(directory, **settings) as (_, channel):
+        yield channel
+
+
+@asynccontextmanager
+async def running_server(
+    directory: Path, **settings: Any
+) -> AsyncIterator[tuple[OpenRegistry, grpc.aio.Channel]]:
+    """Serve a registry over `directory`, and yield it with a channel to it."""
     chosen = RegistrySettings(
         **{"dir": directory, "listen": "127.0.0.1:0", "drain_grace_s": 0.2, **settings}
     )
@@ -95,7 +104,7 @@ async def running_registry(directory: Path, **settings: Any) -> AsyncIterator[gr
         opened.health.turn(Health.SERVING)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{opened.port}") as channel:
             try:
-                yield channel
+                yield opened, channel
             finally:
                 opened.watchers.close()
                 await opened.server.stop(0.2)

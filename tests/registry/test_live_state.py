@@ -14,7 +14,7 @@ import pytest
 
 from registry.change_deployment import ChangeRequest, DeploymentChanger
 from registry.decisions.report_room import RoomLimits
-from registry.decisions.seats import SeatLimits
+from registry.decisions.seats import ShareLimits
 from registry.server.live_state import LiveOptions, LiveState
 from registry.server.observed import Observed, Review
 from registry.server.watch_messages import WatchMessages
@@ -59,7 +59,7 @@ async def live_over(directory: Path) -> AsyncIterator[tuple[LiveState, Deploymen
         options = LiveOptions(
             standby_versions=1,
             silent_after_s=60.0,
-            watch_seats=SeatLimits(4, 4),
+            watch_seats=ShareLimits(4, 4),
             host_room=ROOM,
             router_room=ROOM,
         )
@@ -106,7 +106,7 @@ async def test_a_failed_change_reaches_its_caller_without_affecting_others(seede
 
 
 async def test_a_slow_watcher_gets_only_the_latest_snapshot() -> None:
-    watchers = Watchers(snapshot(0), SeatLimits(2, 2))
+    watchers = Watchers(snapshot(0), ShareLimits(2, 2))
     watch = watchers.watch("a")
     assert (await anext(watch)).sequence == 0
 
@@ -118,7 +118,7 @@ async def test_a_slow_watcher_gets_only_the_latest_snapshot() -> None:
 
 
 async def test_a_slot_is_free_when_its_watcher_leaves() -> None:
-    watchers = Watchers(snapshot(0), SeatLimits(1, 1))
+    watchers = Watchers(snapshot(0), ShareLimits(1, 1))
     first = watchers.watch("a")
     await anext(first)
     second = watchers.watch("a")
@@ -134,7 +134,7 @@ async def test_a_slot_is_free_when_its_watcher_leaves() -> None:
 
 
 async def test_closing_ends_every_watch() -> None:
-    watchers = Watchers(snapshot(0), SeatLimits(1, 1))
+    watchers = Watchers(snapshot(0), ShareLimits(1, 1))
     watch = watchers.watch("a")
     await anext(watch)
 
@@ -227,7 +227,7 @@ async def test_no_host_is_silent_because_the_registry_was_suspended(seeded: Path
         options = LiveOptions(
             standby_versions=1,
             silent_after_s=0.04,
-            watch_seats=SeatLimits(4, 4),
+            watch_seats=ShareLimits(4, 4),
             host_room=ROOM,
             router_room=ROOM,
         )

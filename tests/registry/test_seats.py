@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from registry.decisions.seats import Full, SeatLimits, Seats
+from registry.decisions.seats import Full, Seats, ShareLimits
 from registry.decisions.upload_pace import PaceLimits, UploadPace
 from registry.settings import RegistrySettings
 
@@ -17,7 +17,7 @@ PACE = PaceLimits(period_s=30.0, period_bytes=1000)
 def test_seats_are_never_above_a_limit_and_come_back(
     data: st.DataObject, share: int, others: int
 ) -> None:
-    limits = SeatLimits(share + others, share)
+    limits = ShareLimits(share + others, share)
     seats = Seats(limits)
     held: list[str] = []
     for _ in range(data.draw(st.integers(0, 30))):
@@ -38,14 +38,14 @@ def test_seats_are_never_above_a_limit_and_come_back(
 
 
 def test_a_peer_with_all_of_its_seats_leaves_some_to_others() -> None:
-    seats = Seats(SeatLimits(4, 2), {"a": 2})
+    seats = Seats(ShareLimits(4, 2), {"a": 2})
 
     assert seats.with_one_for("a") is Full.OF_PEER
     assert isinstance(seats.with_one_for("b"), Seats)
 
 
 def test_a_share_above_the_total_is_refused_only_if_it_was_set() -> None:
-    assert RegistrySettings(dir="d", max_uploads=1).upload_seats == SeatLimits(1, 1)
+    assert RegistrySettings(dir="d", max_uploads=1).upload_seats == ShareLimits(1, 1)
     with pytest.raises(ValidationError, match="max_watchers_per_peer must not be above"):
         RegistrySettings(dir="d", max_watchers=8, max_watchers_per_peer=9)
 

@@ -6,7 +6,8 @@ a call with UNKNOWN and the text of a Python exception, and write a stack trace 
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -28,8 +29,25 @@ class TakesHandlers(Protocol):
     def add_generic_rpc_handlers(self, handlers: tuple[grpc.GenericRpcHandler, ...], /) -> None: ...
 
 
+class AnswerRoom(Protocol):
+    """Counts answers until they are read, and bounds them: a caller may read slowly, or never."""
+
+    def enter(self, context: Context, /) -> Callable[[bytes], None]:
+        """Raise the reason for refusing a call with one answer, or return the counter of its answer."""
+        ...
+
+    def room(
+        self, context: Context, write: Callable[[], bytes], /
+    ) -> AbstractAsyncContextManager[bytes]:
+        """Wait for room for a message of a stream; `write` returns it."""
+        ...
+
+
 def add_bounded(
-    server: TakesHandlers, add: Callable[[Any], None], forms: Iterable[RequestForm[Any]] = ()
+    server: TakesHandlers,
+    add: Callable[[Any], None],
+    forms: Iterable[RequestForm[Any]] = (),
+    answers: AnswerRoom | None = None,
 ) -> None:
     """Let `server` answer with a generated servicer, whose requests are counted before they are read.
 
@@ -37,23 +55,26 @@ def add_bounded(
         server: receives one generic handler per service.
         add: adds the servicer to the server that it is given: a generated `add_…_to_server`.
         forms: bounds of requests; a kind without one has the general bounds.
+        answers: the room of its answers; None if nothing bounds those that are not read.
     """
     recorded = _RecordedHandlers()
     add(recorded)
     by_kind = {form.kind: form for form in forms}
     for service, handlers in recorded.by_service.items():
         bounded = {
-            rpc: bounded_handler(rpc, handler, by_kind)
+            rpc: bounded_handler(rpc, handler, by_kind, answers)
             for rpc, handler in handlers.items()
             if not _is_generated(handler)  # gRPC answers UNIMPLEMENTED
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, bounded),))
 
 
-def bounded_handler(rpc: str, handler: Any, forms: Forms = _NO_FORMS) -> Any:
+def bounded_handler(
+    rpc: str, handler: Any, forms: Forms = _NO_FORMS, answers: AnswerRoom | None = None
+) -> Any:
     """Return a handler of the same shape that takes bytes; `handler` has a generated deserialiser."""
     kind = handler.request_deserializer.__self__
-    behaviour = _behaviour_of(handler)
+    behaviour = _behaviour_of(handler) if answers is None else _kept(handler, answers)
     form = forms.get(kind) or RequestForm(kind)
     if handler.request_streaming and handler.response_streaming:
         run = _stream_stream(rpc, behaviour, form)
@@ -107,6 +128,29 @@ def _behaviour_of(handler: Any) -> Any:
         handler.stream_stream,
     )
     return next(each for each in shapes if each is not None)
+
+
+def _kept(handler: Any, answers: AnswerRoom) -> Any:
+    """Return the method of the servicer, with answers that are counted until they are read."""
+    behaviour = _behaviour_of(handler)
+    if not handler.response_streaming:
+
+        async def answer(request: Any, context: Context) -> bytes:
+            count = answers.enter(context)  # before the work, which may change something
+            written = _bytes_of(await behaviour(request, context))
+            count(written)
+            return written
+
+        return answer
+
+    async def each(request: Any, context: Context) -> AsyncIterator[bytes]:
+        async with aclosing(behaviour(request, context)) as responses:
+            async for response in responses:
+                write = response if callable(response) else partial(_bytes_of, response)
+                async with answers.room(context, write) as written:
+                    yield written
+
+    return each
 
 
 def _is_generated(handler: Any) -> bool:
