@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks.rows import Effort, Row, Scenario
 from router.decisions.assignment import ArmWeight
 from understudy.domain.deployments import Arm
+from understudy.domain.logged_features import FeatureList, ListedFeatures, LoggedFeatures, Part
 from understudy.logs.batches import NO_DECISION, ScoreBatchLog
 from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.writer import LogWriter, WriterLimits
@@ -103,6 +104,7 @@ async def _offer_all(
 def _batches(rows: int, names: tuple[str, ...]) -> list[ScoreBatchLog]:
     """Return batches whose features are half measurements and half counts, like real ones."""
     random = np.random.default_rng(0)
+    listed = ListedFeatures(names, ((FeatureList.FLOATS, names),), ((Part(0),),), ("view@1",))
     found = []
     for number in range(_PREPARED):
         features = random.normal(size=(rows, WIDTH)).astype(np.float32)
@@ -125,8 +127,9 @@ def _batches(rows: int, names: tuple[str, ...]) -> list[ScoreBatchLog]:
                 infer_us=int(random.integers(200, 900)),
                 split=_SPLIT,
                 seats=np.zeros(rows, np.uint16),
-                features=features,
-                feature_names=names,
+                features=LoggedFeatures(
+                    listed, (features,), np.full((rows, 1), 1_795_000_000_000), 1_795_000_001_000
+                ),
             )
         )
     return found

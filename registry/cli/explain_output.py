@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from understudy.domain.deployments import DegradationLevel
+from understudy.domain.features import FeatureScalar
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format
 from understudy.runtime.terminal.plain_text import shown
@@ -43,7 +44,7 @@ def _print(found: "Explanation", screen: Screen) -> None:
             [
                 (
                     each.name,
-                    _ABSENT if each.value is None else f"{each.value:g}",
+                    _value(each.value),
                     each.status,
                     each.age,
                 )
@@ -104,3 +105,9 @@ def _origin(origin: dict[str, Any]) -> str:
         f"revision {origin['revision']}, {origin['action']} by {origin['by']}, "
         f"{shown(origin['at'])}: {origin['reason']}"
     )
+
+
+def _value(value: FeatureScalar | None) -> str:
+    if value is None:
+        return _ABSENT
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -14,6 +14,7 @@ from understudy.control.client import RegistryClient
 from understudy.control.wire import file_from_wire, version_from_wire
 from understudy.domain.canonical import digest_of_text
 from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.domain.logged_features import AGES, STATUSES, FeatureList
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import VersionRef, artifact_digest
 from understudy.features.decisions.feature_columns import FeatureColumn, columns_of
@@ -23,7 +24,7 @@ from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.message_values import message_value
 
 _PAGE = 1_000  # revisions, or rows of the audit log
-_VECTORS = ("features", "statuses")
+_VECTORS = frozenset((*FeatureList, STATUSES, AGES))
 _MATCHES, _DIFFERS = "matches its digest", "DIFFERS from its digest"
 
 
@@ -58,9 +59,12 @@ class Explainer:
         ref = VersionRef(row.model, row.columns["version"])
         version = self._version(ref)
         entries = self._entries(row.model, row.columns["revision"])
-        logged = row.columns["features"]
         features = feature_facts(
-            row.feature_names, logged, row.columns["statuses"], _columns(version)
+            row.listed.names,
+            row.features,
+            row.columns["statuses"],
+            _columns(version),
+            row.ages_ms,
         )
         return Explanation(
             model=row.model,
@@ -183,15 +187,13 @@ def _absent(
             f"part: revision {revision} declares none for {ref}; it stood in for the champion, which "
             "was withheld"
         )
-    if row.columns["features"] is None:
+    if row.features is None:
         yield "features: the model read none, or the file has no such column"
 
 
 def _absent_features(features: list[FeatureFact]) -> Iterator[str]:
     if any(each.value is None for each in features):
-        yield "values without a number: missing, or a text; texts are not logged"
-    if features:
-        yield "exact ages of values: not logged; status and view bound them"
+        yield "values: missing, or not logged as such"
 
 
 def _origin(entry: pb.RevisionEntry) -> dict[str, Any]:

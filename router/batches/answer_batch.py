@@ -22,6 +22,7 @@ from router.decisions.rules import NO_RULE, first_matching_rule
 from router.ports import Clocks, Inferred, Scorer, ScorerHungError
 from understudy.domain.deployments import DegradationLevel, Rule
 from understudy.domain.errors import DeadlinePassedError
+from understudy.domain.logged_features import LoggedFeatures
 from understudy.domain.snapshots import VersionSpec
 from understudy.features.serving.assembly import Assembled
 
@@ -44,10 +45,11 @@ class VersionStages:
         fetched = await self.features.fetch(
             plan, calls, answer_by_s=max(call.answer_by_s for call in calls)
         )
+        read_at_s = self.clocks.utc_s()
         assembled = plan.assemble(
             fetched.records,
             fetched.request_features,
-            now_s=self.clocks.utc_s(),
+            now_s=read_at_s,
             last_known=fetched.from_memory,
         )
         return Prepared(
@@ -56,6 +58,12 @@ class VersionStages:
             statuses=assembled.statuses,
             rule_rows=self._ask_rules(calls, assembled, fetched) if self.rules else None,
             gap=fetched.gap,
+            features=LoggedFeatures(
+                plan.reader.listed,
+                assembled.tensors,
+                assembled.event_times_ms,
+                read_at_ms=round(read_at_s * 1000),
+            ),
             wrong_digests=assembled.wrong_digests,
             taken_s=taken_s,
             ready_s=self.clocks.monotonic_s(),
@@ -132,7 +140,7 @@ class VersionStages:
                 rows=len(inferred.scores),
             ),
             rule_rows=prepared.rule_rows,
-            matrix=self.version.plan.reader.matrix(prepared.tensors),
+            features=prepared.features,
             marks=marks,
             gap=prepared.gap,
             wrong_digests=prepared.wrong_digests,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from router.batches.last_scores import LastScores
 from router.books.counters import Counters
-from router.calls.answered import Answered
+from router.calls.answered import Answered, reasons_by_row
 from router.calls.call import Call, Candidates
 from router.calls.rows import candidate_ids_of, per_row, sent_entities_of, sent_features_of
 from router.decisions.rules import NO_RULE
@@ -132,6 +132,7 @@ class Delivery:
         unit_keys = [call.unit_key for call in calls]
         seats = np.array([call.seat for call in calls], dtype=np.uint16)
         candidate_ids = None
+        thresholds = _thresholds(answered, deployment)
         if any(call.candidates is not None for call in calls):  # otherwise a call is a row
             row_counts = [call.rows for call in calls]
             queue_us, total_us = np.repeat(queue_us, row_counts), np.repeat(total_us, row_counts)
@@ -143,11 +144,15 @@ class Delivery:
             version=served.version,
             arm="challenger" if served.arm == "challenger" else "champion",
             revision=served.revision,
+            deployment_digest=served.deployment_digest,
+            lineage=served.lineage,
+            sequence=served.sequence,
             at_us=round(self.clocks.utc_s() * 1e6),
             request_ids=request_ids,
             entity_ids=unit_keys,
             scores=answered.scores,
-            decisions=_decisions(answered, deployment),
+            thresholds=thresholds,
+            decisions=_decisions(answered.scores, thresholds),
             levels=_all_full(rows) if answered.levels is None else answered.levels,
             queue_us=queue_us,
             total_us=total_us,
@@ -157,8 +162,9 @@ class Delivery:
             seats=seats,
             rules=_rules(answered, deployment),
             candidate_ids=candidate_ids,
-            features=answered.matrix,
-            feature_names=answered.feature_names,
+            reasons=None if answered.levels is None else reasons_by_row(answered),
+            outputs=tuple(answered.outputs.items()),
+            features=answered.features,
             statuses=answered.statuses,
             sent_entities=sent_entities_of(calls),
             sent_features=sent_features_of(calls),
@@ -179,25 +185,36 @@ def _no_decisions(rows: int) -> NDArray[np.int8]:
     return _shared(np.full(rows, NO_DECISION, dtype=np.int8))
 
 
+@lru_cache(maxsize=1024)
+def _all_at(rows: int, threshold: float) -> NDArray[np.float64]:
+    return _shared(np.full(rows, threshold))
+
+
 def _shared(column: Column) -> Column:
     """Let many batches share a column without special values, made read-only."""
     column.flags.writeable = False
     return column
 
 
-def _decisions(answered: Answered, deployment: Deployment) -> NDArray[np.int8]:
-    """Return 1 if the score reaches the threshold of its request or deployment, else 0."""
+def _decisions(
+    scores: NDArray[np.float64], thresholds: NDArray[np.float64] | None
+) -> NDArray[np.int8]:
+    """Return 1 if a score reaches its threshold, else 0; NO_DECISION without one."""
+    if thresholds is None:
+        return _no_decisions(len(scores))
+    reached = (scores >= thresholds).astype(np.int8)
+    return np.where(np.isnan(thresholds), np.int8(NO_DECISION), reached)
+
+
+def _thresholds(answered: Answered, deployment: Deployment) -> NDArray[np.float64] | None:
+    """Return the threshold of each row's request or of the deployment; None if no row has one."""
     default = deployment.decision_threshold
     if all(call.threshold is None for call in answered.calls):
-        if default is None:
-            return _no_decisions(len(answered.scores))
-        return (answered.scores >= default).astype(np.int8)
-    thresholds = np.repeat(
+        return None if default is None else _all_at(len(answered.scores), default)
+    return np.repeat(
         np.array([_threshold(call, default) for call in answered.calls]),
         [call.rows for call in answered.calls],
     )
-    reached = (answered.scores >= thresholds).astype(np.int8)
-    return np.where(np.isnan(thresholds), np.int8(NO_DECISION), reached)
 
 
 def _threshold(call: Call, default: float | None) -> float:

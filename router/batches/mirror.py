@@ -15,16 +15,15 @@ import structlog
 from numpy.typing import NDArray
 
 from router.batches.fetch_features import STORE_UNAVAILABLE, FeatureFetcher
+from router.batches.mirror_books import MirrorBooks
 from router.batches.mirrored import (
     Copy,
     Tensors,
     both,
-    calls_of,
     joined,
     reads_the_same,
     restricted,
     rows_without_defaults,
-    shadow_log,
     tensors_of,
 )
 from router.batches.version_plan import VersionPlan
@@ -63,15 +62,15 @@ class MirrorQueue:
         is_shedding: Callable[[int], bool],
         clocks: Clocks,
     ) -> None:
-        self.ledger = MirrorLedger()
         self.queued_rows = 0
         self._policy = policy
         # Features that only a shadow reads may be slow, which must not block live calls.
         self._features = features.with_own_breaker(reads_for="a shadow")
-        self._log = log
+        self._books = MirrorBooks(log)
         self._is_shedding = is_shedding
         self._clocks = clocks
         self._copies: deque[Copy] = deque()
+        self._in_flight: Sequence[Copy] = ()  # taken from the queue, without an outcome yet
         self._arrived = asyncio.Event()
         self._shadow: Shadow | None = None
         self._salt = ""
@@ -81,64 +80,69 @@ class MirrorQueue:
         self._closed = False
         self._ends_by_s = math.inf  # after it, nothing is sent
         self._limit = asyncio.Timeout(None)  # of the batch in flight
-        self._in_flight_rows = 0
-        self._compared: tuple[VersionSpec, VersionSpec, bool] | None = None  # at the last offer
+        self._is_same: dict[tuple[int, int], bool] = {}  # by identity of the two specs
+
+    @property
+    def ledger(self) -> MirrorLedger:
+        return self._books.ledger
 
     def set_target(
         self, shadow: Shadow | None, salt: str, version: VersionPlan | None, scorer: Scorer | None
     ) -> None:
         """Set the shadow and its scorer; without a ready scorer, rows are dropped."""
         self._shadow, self._salt, self._version, self._scorer = shadow, salt, version, scorer
+        self._is_same.clear()
 
     def offer(
         self, answered: Answered, tensors: Tensors, spec: VersionSpec, outstanding_rows: int
     ) -> None:
-        """Copy the champion's batch to the queue, or count the reason for dropping it. Never blocks.
+        """Copy an answered batch to the queue, or book the reason for dropping it. Never blocks.
 
         `outstanding_rows`: rows in the router when the batch was answered.
         """
         shadow, version = self._shadow, self._version
         if shadow is None or version is None:
             return
-        rows = answered.rows
-        self._count(offered=rows)
-        keep = self._sampled(answered.calls, shadow)
-        kept_rows = rows if keep is None else int(keep.sum())
-        self._count(sampled_out=rows - kept_rows)
+        self._books.offered(answered.rows)
+        copy = Copy(
+            shadow=shadow,
+            calls=answered.calls,
+            served=answered.served,
+            scores=answered.scores,
+            levels=answered.levels,
+            tensors=None,
+            offered_s=self._clocks.monotonic_s(),
+            at_us=round(self._clocks.utc_s() * 1e6),
+        )
+        keep = sampled = self._sampled(answered.calls, shadow)
+        self._books.lost(copy, ShadowStatus.SAMPLED_OUT, before=None, after=sampled)
         same = self._reads_the_same(version.spec, spec)
         if same and shadow.refuses_defaults:
-            keep = both(keep, rows_without_defaults(answered.calls, answered.statuses))
-            sampled_rows, kept_rows = kept_rows, rows if keep is None else int(keep.sum())
-            self._count(dropped_defaulted=sampled_rows - kept_rows)
-        if not kept_rows:
+            keep = both(sampled, rows_without_defaults(answered.calls, answered.statuses))
+            self._books.lost(copy, ShadowStatus.DEFAULTED, before=sampled, after=keep)
+        if keep is not None:
+            copy = copy.restricted(keep)
+        if not copy.rows:
             return
-        if self._scorer is None:
-            self._count(dropped_not_ready=kept_rows)
+        if (why := self._why_not_queued(copy.rows, outstanding_rows)) is not None:
+            self._books.ended([copy], why)
             return
-        is_full = self.queued_rows + kept_rows > self._policy.most_queued_rows
-        if is_full or self._is_shedding(outstanding_rows):
-            self._count(dropped_queue_full=kept_rows)
-            return
-        self._copies.append(
-            Copy(
-                calls=calls_of(answered.calls, keep),
-                served=answered.served,
-                champion_scores=answered.scores if keep is None else answered.scores[keep],
-                tensors=tensors_of(tensors, keep) if same else None,
-                refuses_defaults=shadow.refuses_defaults,
-                offered_s=self._clocks.monotonic_s(),
-                at_us=round(self._clocks.utc_s() * 1e6),
-            )
-        )
-        self.queued_rows += kept_rows
+        self._copies.append(replace(copy, tensors=tensors_of(tensors, keep) if same else None))
+        self.queued_rows += copy.rows
         self._arrived.set()
 
-    def _reads_the_same(self, shadow: VersionSpec, champion: VersionSpec) -> bool:
+    def _why_not_queued(self, rows: int, outstanding_rows: int) -> ShadowStatus | None:
+        if self._scorer is None:
+            return ShadowStatus.NOT_READY
+        is_full = self.queued_rows + rows > self._policy.most_queued_rows
+        return ShadowStatus.QUEUE_FULL if is_full or self._is_shedding(outstanding_rows) else None
+
+    def _reads_the_same(self, shadow: VersionSpec, answering: VersionSpec) -> bool:
         # They change only with a revision; hundreds of features must not be compared per batch.
-        before = self._compared
-        if before is None or before[0] is not shadow or before[1] is not champion:
-            before = self._compared = (shadow, champion, reads_the_same(shadow, champion))
-        return before[2]
+        key = (id(shadow), id(answering))
+        if key not in self._is_same:
+            self._is_same[key] = reads_the_same(shadow, answering)
+        return self._is_same[key]
 
     async def run(self) -> None:
         """Send queued rows until closed, including those queued at that time, within its limit."""
@@ -148,13 +152,12 @@ class MirrorQueue:
                 await asyncio.sleep(_GATHER_S)
             self._arrived.clear()
             while self._copies:
-                copies = self._take()
+                self._in_flight = self._take()
                 try:
-                    await self._send(copies)
+                    await self._send(self._in_flight)
                 except Exception:  # noqa: BLE001 - boundary: a bug in one batch must not end mirroring
                     _log.exception("mirror_failed")
-                    self._count(error=self._in_flight_rows)
-                    self._in_flight_rows = 0
+                    self._end(self._in_flight, ShadowStatus.ERROR)
                     await asyncio.sleep(_BUG_PAUSE_S)
         if self.ledger.dropped_at_stop and self._version is not None:
             _log.error(
@@ -181,7 +184,7 @@ class MirrorQueue:
 
     @property
     def in_flight_rows(self) -> int:
-        return self.queued_rows + self._in_flight_rows
+        return self.queued_rows + sum(copy.rows for copy in self._in_flight)
 
     def _sampled(self, calls: Sequence[Call], shadow: Shadow) -> NDArray[np.bool_] | None:
         sampled = [
@@ -197,13 +200,14 @@ class MirrorQueue:
             return None
         return np.repeat(np.array(sampled), [call.rows for call in calls])
 
-    def _take(self) -> list[Copy]:
-        """Take copies answered by the same version, up to a batch."""
+    def _take(self) -> Sequence[Copy]:
+        """Take copies that one version answered and one declaration mirrors, up to a batch."""
         taken = [self._copies.popleft()]
         rows = taken[0].rows
         while (
             self._copies
             and self._copies[0].served == taken[0].served
+            and self._copies[0].shadow == taken[0].shadow
             and (self._copies[0].tensors is None) == (taken[0].tensors is None)
             and rows + self._copies[0].rows <= self._policy.most_batch_rows
         ):
@@ -211,59 +215,57 @@ class MirrorQueue:
             taken.append(copy)
             rows += copy.rows
         self.queued_rows -= rows
-        self._in_flight_rows = rows
         return taken
 
     async def _send(self, copies: Sequence[Copy]) -> None:
         scorer, version = self._scorer, self._version
         if scorer is None or version is None:
-            self._settle(dropped_not_ready=self._in_flight_rows)
+            self._end(copies, ShadowStatus.NOT_READY)
             return
         started_s = self._clocks.monotonic_s()
-        if not (fresh := self._timely(copies, started_s)):
+        if not (timely := self._timely(copies, started_s)):
             return
         scores: NDArray[np.float64] | None = None
-        status: ShadowStatus = "ok"
+        status = ShadowStatus.OK
         self._asked = scorer
         try:
             async with asyncio.timeout(self._left_s(started_s)) as self._limit:
-                fresh, tensors = await self._assembled(fresh, version)
-                if not fresh:
+                tensors = await self._assembled(timely, version)
+                if not self._in_flight:
                     return
                 timeout_s = self._policy.timeout_s
                 inferred = await scorer.infer(version.spec, tensors, timeout_s=timeout_s)
                 scores = inferred.scores
         except (DeadlinePassedError, TimeoutError):
-            status = "timeout"
+            status = ShadowStatus.TIMEOUT
         except UnderstudyError as error:
-            status = "error"
+            status = ShadowStatus.ERROR
             _log.warning("shadow_failed", shadow=str(version.spec.ref), why=str(error))
         finally:
             self._asked = None
-        rows = self._in_flight_rows
-        self._settle(**{status: rows})
-        if scores is None:
-            scores = np.full(rows, np.nan)
         infer_us = round((self._clocks.monotonic_s() - started_s) * 1e6)
-        self._log(shadow_log(fresh, version, scores, status, infer_us))
+        self._end(self._in_flight, status, scores=scores, infer_us=infer_us)
 
     def _timely(self, copies: Sequence[Copy], now_s: float) -> Sequence[Copy]:
         """Drop copies that have waited too long, or all of them after the limit of `close`."""
         if self._limit.expired() or now_s >= self._ends_by_s:
-            self._settle(dropped_at_stop=self._in_flight_rows)
+            self._end(copies, ShadowStatus.AT_STOP)
             return ()
         oldest_s = now_s - self._policy.most_wait_s
         timely = [copy for copy in copies if copy.offered_s >= oldest_s]
-        self._settle(dropped_expired=self._in_flight_rows - sum(copy.rows for copy in timely))
+        late = [copy for copy in copies if copy.offered_s < oldest_s]
+        self._end(late, ShadowStatus.EXPIRED, left=timely)
         return timely
 
-    async def _assembled(
-        self, copies: Sequence[Copy], version: VersionPlan
-    ) -> tuple[Sequence[Copy], Tensors]:
-        """Return the shadow's tensors, and the copies whose rows they are."""
+    def _left_s(self, now_s: float) -> float | None:
+        """Return the time until the limit of `close`; None without one."""
+        return None if self._ends_by_s == math.inf else self._ends_by_s - now_s
+
+    async def _assembled(self, copies: Sequence[Copy], version: VersionPlan) -> Tensors:
+        """Return the shadow's tensors of the copies that are still in flight afterwards."""
         if copies[0].tensors is not None:
             columns = zip(*(copy.tensors for copy in copies if copy.tensors), strict=True)
-            return copies, tuple(joined(parts) for parts in columns)
+            return tuple(joined(parts) for parts in columns)
         calls = [call for copy in copies for call in copy.calls]
         # Not within the deadlines of the callers, who have been answered.
         answer_by_s = self._clocks.monotonic_s() + self._policy.timeout_s
@@ -276,23 +278,24 @@ class MirrorQueue:
             now_s=self._clocks.utc_s(),
             last_known=fetched.from_memory,
         )
-        if not copies[0].refuses_defaults:
-            return copies, assembled.tensors
+        if not copies[0].shadow.refuses_defaults:
+            return assembled.tensors
         keep = rows_without_defaults(calls, assembled.statuses)
         if keep is None:
-            return copies, assembled.tensors
-        self._settle(dropped_defaulted=int((~keep).sum()))
-        return restricted(copies, keep), tensors_of(assembled.tensors, keep)
+            return assembled.tensors
+        left = restricted(copies, keep)
+        self._end(restricted(copies, ~keep), ShadowStatus.DEFAULTED, left=left)
+        return tensors_of(assembled.tensors, keep)
 
-    def _left_s(self, now_s: float) -> float | None:
-        """Return the time until the limit of `close`; None without one."""
-        return None if self._ends_by_s == math.inf else self._ends_by_s - now_s
-
-    def _settle(self, **counts: int) -> None:
-        self._count(**counts)
-        self._in_flight_rows -= sum(counts.values())
-
-    def _count(self, **counts: int) -> None:
-        self.ledger = replace(
-            self.ledger, **{name: getattr(self.ledger, name) + n for name, n in counts.items()}
-        )
+    def _end(
+        self,
+        copies: Sequence[Copy],
+        status: ShadowStatus,
+        *,
+        left: Sequence[Copy] = (),
+        scores: NDArray[np.float64] | None = None,
+        infer_us: int = 0,
+    ) -> None:
+        """Book the outcome of copies in flight, of which `left` stay in flight."""
+        self._in_flight = left
+        self._books.ended(copies, status, scores=scores, infer_us=infer_us)

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router.batches.version_plan import VersionPlan
 from router.calls.answered import Served
 from router.calls.call import Call
 from router.calls.rows import candidate_ids_of, per_row, whole_calls
+from understudy.domain.deployments import FULL_SHARE_BP, Arm, Shadow
 from understudy.domain.features import FeatureStatus
 from understudy.domain.snapshots import VersionSpec
 from understudy.logs.batches import ShadowBatchLog, ShadowStatus
 
+RowMask = NDArray[np.bool_] | None  # None marks all rows
 Tensors = tuple[NDArray[Any], ...]
 _REPLACED = (FeatureStatus.DEFAULTED, FeatureStatus.MISSING)
 
@@ -23,17 +24,28 @@ _REPLACED = (FeatureStatus.DEFAULTED, FeatureStatus.MISSING)
 class Copy:
     """Rows of one answered batch on their way to the shadow."""
 
+    shadow: Shadow  # as declared when the rows were offered
     calls: Sequence[Call]
     served: Served
-    champion_scores: NDArray[np.float64]
+    scores: NDArray[np.float64]  # that the callers received
+    levels: NDArray[np.uint8] | None  # DegradationLevel of each row; None: every row is FULL
     tensors: Tensors | None  # None: the shadow reads other features and assembles its own
-    refuses_defaults: bool  # rows for which the shadow would read a default are dropped
     offered_s: float  # monotonic
     at_us: int
 
     @property
     def rows(self) -> int:
-        return len(self.champion_scores)
+        return len(self.scores)
+
+    def restricted(self, keep: NDArray[np.bool_]) -> "Copy":
+        """Return the copy with only the marked rows; rows of one call share their mark."""
+        return replace(
+            self,
+            calls=calls_of(self.calls, keep),
+            scores=self.scores[keep],
+            levels=None if self.levels is None else self.levels[keep],
+            tensors=None if self.tensors is None else tensors_of(self.tensors, keep),
+        )
 
 
 def reads_the_same(shadow: VersionSpec, champion: VersionSpec) -> bool:
@@ -101,32 +113,45 @@ def restricted(copies: Sequence[Copy], keep: NDArray[np.bool_]) -> list[Copy]:
         own = keep[at : at + copy.rows]
         at += copy.rows
         if own.any():
-            calls, scores = calls_of(copy.calls, own), copy.champion_scores[own]
-            kept.append(replace(copy, calls=calls, champion_scores=scores))
+            kept.append(copy.restricted(own))
     return kept
 
 
 def shadow_log(
     copies: Sequence[Copy],
-    version: VersionPlan,
-    scores: NDArray[np.float64],
     status: ShadowStatus,
-    infer_us: int,
+    *,
+    scores: NDArray[np.float64] | None = None,
+    infer_us: int = 0,
 ) -> ShadowBatchLog:
+    """Return the log of copies answered by one version: the shadow's scores, or their loss."""
     calls = [call for copy in copies for call in copy.calls]
     served = copies[0].served
     return ShadowBatchLog(
         model=served.model,
-        shadow_version=version.spec.ref.number,
-        champion_version=served.version,
-        arm="champion",
+        shadow_version=copies[0].shadow.version,
+        version=served.version,
+        arm="challenger" if served.arm is Arm.CHALLENGER else "champion",
         revision=served.revision,
+        deployment_digest=served.deployment_digest,
+        lineage=served.lineage,
+        sequence=served.sequence,
         at_us=copies[-1].at_us,
         request_ids=per_row([call.request_id for call in calls], calls),
         entity_ids=per_row([call.unit_key for call in calls], calls),
         candidate_ids=candidate_ids_of(calls),
-        champion_scores=joined([copy.champion_scores for copy in copies]),
+        scores=joined([copy.scores for copy in copies]),
+        levels=_levels(copies),
         shadow_scores=scores,
         status=status,
+        inclusion_probability=copies[0].shadow.sample_bp / FULL_SHARE_BP,
         infer_us=infer_us,
+    )
+
+
+def _levels(copies: Sequence[Copy]) -> NDArray[np.uint8] | None:
+    if all(copy.levels is None for copy in copies):
+        return None
+    return joined(
+        [np.zeros(each.rows, np.uint8) if each.levels is None else each.levels for each in copies]
     )

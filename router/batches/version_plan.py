@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from router.calls.call import Call
 from router.calls.rows import calls_at
+from understudy.domain.logged_features import LoggedFeatures
 from understudy.domain.snapshots import VersionSpec
 from understudy.features.serving.assembly import AssemblyPlan
 
@@ -32,6 +33,7 @@ class Prepared:
     statuses: NDArray[np.uint8] | None  # (n, width) FeatureStatus; None: all present
     rule_rows: NDArray[np.int64] | None  # (n,) index of the deciding rule; None: no rule decided
     gap: str  # why the feature store was not read; "" if it was
+    features: LoggedFeatures  # the same values, for the log
     wrong_digests: int
     taken_s: float  # monotonic: when the batch left the queue
     ready_s: float  # monotonic: when all this was known
@@ -44,4 +46,5 @@ class Prepared:
             tensors=tuple(np.ascontiguousarray(tensor[kept]) for tensor in self.tensors),
             statuses=None if self.statuses is None else self.statuses[kept],
             rule_rows=None if self.rule_rows is None else self.rule_rows[kept],
+            features=self.features.chosen(kept),
         )

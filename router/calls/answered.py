@@ -13,6 +13,7 @@ from router.calls.call import Call
 from router.calls.rows import calls_at, starts_of
 from router.decisions.reasons import feature_reasons
 from understudy.domain.deployments import Arm, DegradationLevel, DegradationReason
+from understudy.domain.logged_features import LoggedFeatures
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Served:
     artifact_digest: str
     provenance_digest: str
     deployment_digest: str
+    lineage: str  # of the registry whose state this revision was compiled from
+    sequence: int  # of that state
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Answered:
     outputs: Mapping[str, NDArray[np.generic]]  # (n, ...) by name; zeros where a rule decided
     timing: BatchTiming
     rule_rows: NDArray[np.int64] | None = None  # (n,) index of the deciding rule, or NO_RULE
-    matrix: NDArray[np.float32] | None = None  # (n, width) for the log
+    features: LoggedFeatures | None = None  # of n rows, for the log; None: no model was asked
     marks: NDArray[np.uint8] | None = None  # (n,) see `marks_of`; None if no feature degrades a row
     gap: str = ""  # why the feature store was not read
     step: str = ""  # the step of the ladder that answered the rows at FALLBACK or below
@@ -72,7 +75,7 @@ class Answered:
             statuses=None if self.statuses is None else self.statuses[kept],
             outputs={name: values[kept] for name, values in self.outputs.items()},
             rule_rows=None if self.rule_rows is None else self.rule_rows[kept],
-            matrix=None if self.matrix is None else self.matrix[kept],
+            features=None if self.features is None else self.features.chosen(kept),
             marks=None if self.marks is None else self.marks[kept],
         )
 
@@ -125,6 +128,14 @@ def reasons_of_call(answered: Answered, call: Call, at: int) -> tuple[str, ...]:
     _, firsts = np.unique(kinds, return_index=True)  # one row of each kind has all its reasons
     each = (reasons_of_row(answered, call, at + int(first)) for first in firsts)
     return tuple(dict.fromkeys(reason for reasons in each for reason in reasons))
+
+
+def reasons_by_row(answered: Answered) -> list[tuple[str, ...]]:
+    """Return the reasons of each row, () if it is not degraded."""
+    reasons: list[tuple[str, ...]] = []
+    for call, at in zip(answered.calls, starts_of(answered.calls), strict=True):
+        reasons += [reasons_of_row(answered, call, row) for row in range(at, at + call.rows)]
+    return reasons
 
 
 def count_reasons(answered: Answered) -> Counter[str]:

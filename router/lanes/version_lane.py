@@ -41,7 +41,7 @@ class VersionLane:
         mirrors: Sequence[MirrorQueue],
         is_fallback: bool,
     ) -> None:
-        """`mirrors` get a copy of this version's answers; () unless it is the champion."""
+        """`mirrors` get a copy of this version's answers; () unless it is an arm."""
         self.lane = lane
         self.pullers: list[Puller] = []
         self._stages = stages
@@ -176,7 +176,7 @@ class VersionLane:
     def _mirror(
         self, answered: Answered, tensors: tuple[NDArray[Any], ...], outstanding_rows: int
     ) -> None:
-        """Offer the answers of the champion's model to the shadows, except those of rules."""
+        """Offer the answers of this version's model to the shadows, except those of rules."""
         if answered.rule_rows is not None:
             by_model = whole_calls(answered.calls, answered.rule_rows == NO_RULE)
             if not by_model.all():

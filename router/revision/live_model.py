@@ -37,6 +37,14 @@ class Shared:
     hedge_after_s: float = 0.0  # an idle scorer also tries a batch that takes longer; 0 for never
 
 
+@dataclass(frozen=True, slots=True)
+class CompiledFrom:
+    """The registry's state from which a live model was compiled."""
+
+    lineage: str
+    sequence: int
+
+
 class LiveModel:
     """Takes calls to their assigned arms, and down the ladder if that fails."""
 
@@ -49,6 +57,8 @@ class LiveModel:
         shared: Shared,
         drill: DrillState,
         spawn: Callable[[Coroutine[None, None, None]], None],
+        *,
+        state: CompiledFrom,
     ) -> None:
         self.deployment = deployment
         self.effective = effective
@@ -57,15 +67,16 @@ class LiveModel:
         self.names = request_names(deployment.contract)
         self._shared = shared
         self._drill = drill
-        stages = _stages(deployment, effective, versions, shared)
+        stages = _stages(deployment, effective, versions, shared, state)
         answering = {
             *(effective.champion, *effective.challengers, deployment.fallback.version),
             *(*effective.awaited, effective.stand_in),
         }
         queues = {number: Lane() for number in sorted(stages) if number in answering}
+        mirrored = {effective.champion, *effective.challengers}
         self._ladder = Ladder(
             deployment,
-            served=_served_without(deployment, versions),
+            served=_served_without(deployment, versions, state),
             champion=queues.get(effective.champion or 0),
             fallback=queues.get(deployment.fallback.version or 0),
             stand_in=queues.get(effective.stand_in or 0),
@@ -83,7 +94,7 @@ class LiveModel:
                 deployment=deployment,
                 delivery=shared.delivery,
                 take_down=self._rules_first.take_down,
-                mirrors=tuple(mirrors) if number == effective.champion else (),
+                mirrors=tuple(mirrors) if number in mirrored else (),
                 is_fallback=number in {deployment.fallback.version, effective.stand_in},
             )
             for number, queue in queues.items()
@@ -179,11 +190,12 @@ def _stages(
     effective: Effective,
     versions: Mapping[int, VersionPlan],
     shared: Shared,
+    state: CompiledFrom,
 ) -> dict[int, VersionStages]:
     return {
         number: VersionStages(
             version,
-            _served(deployment, effective, version),
+            _served(deployment, effective, version, state),
             rules=deployment.rules,
             features=shared.features,
             clocks=shared.clocks,
@@ -193,7 +205,9 @@ def _stages(
     }
 
 
-def _served(deployment: Deployment, effective: Effective, version: VersionPlan) -> Served:
+def _served(
+    deployment: Deployment, effective: Effective, version: VersionPlan, state: CompiledFrom
+) -> Served:
     number = version.spec.ref.number
     return Served(
         model=deployment.model,
@@ -203,10 +217,14 @@ def _served(deployment: Deployment, effective: Effective, version: VersionPlan) 
         artifact_digest=version.spec.artifact_digest,
         provenance_digest=version.spec.provenance_digest,
         deployment_digest=deployment.digest,
+        lineage=state.lineage,
+        sequence=state.sequence,
     )
 
 
-def _served_without(deployment: Deployment, versions: Mapping[int, VersionPlan]) -> Served:
+def _served_without(
+    deployment: Deployment, versions: Mapping[int, VersionPlan], state: CompiledFrom
+) -> Served:
     """Return the identity without a model: the deployment itself, in the champion's name."""
     champion = versions.get(deployment.champion)
     return Served(
@@ -217,4 +235,6 @@ def _served_without(deployment: Deployment, versions: Mapping[int, VersionPlan])
         artifact_digest=champion.spec.artifact_digest if champion else "",
         provenance_digest=champion.spec.provenance_digest if champion else "",
         deployment_digest=deployment.digest,
+        lineage=state.lineage,
+        sequence=state.sequence,
     )

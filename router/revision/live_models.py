@@ -19,7 +19,7 @@ from router.revision.first_answers import (
     reported_addresses,
     reported_scorers,
 )
-from router.revision.live_model import LiveModel, Shared
+from router.revision.live_model import CompiledFrom, LiveModel, Shared
 from router.revision.open_scorers import OpenScorers
 from router.revision.steady_versions import SteadyVersions
 from router.revision.version_plans import VersionPlans
@@ -202,7 +202,8 @@ class LiveModels:
         plans = {number: plan for number, plan in plans.items() if number in numbers}
         mirrors = self._mirrors(deployment, plans, of_model)
         live = LiveModel(
-            deployment, effective, plans, mirrors, self._shared, self._drill, self._spawn
+            *(deployment, effective, plans, mirrors, self._shared, self._drill, self._spawn),
+            state=CompiledFrom(snapshot.lineage, snapshot.sequence),
         )
         for number, lane in live.lanes.items():
             guarded = [self._scorers.at(address) for address in of_model.get(number, ())]

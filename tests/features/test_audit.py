@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.features.builders import NOW_S, a_view, floats
-from tests.logs.builders import CHAMPION_ONLY
+from tests.logs.builders import CHAMPION_ONLY, float_features
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import (
     Feature,
@@ -315,7 +315,6 @@ def _answered(
         infer_us=1,
         split=CHAMPION_ONLY,
         seats=np.zeros(rows, dtype=np.uint16),
-        features=np.array(vectors, dtype=np.float32),
-        feature_names=tuple(str(ref) for ref in REFS),
+        features=float_features(np.array(vectors), tuple(str(ref) for ref in REFS)),
         statuses=None if statuses is None else np.array(statuses, dtype=np.uint8),
     )

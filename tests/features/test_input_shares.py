@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.features.builders import NOW_S
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureScalar, FeatureView
+from understudy.domain.logged_features import LoggedFeatures
 from understudy.domain.versions import TensorSpec
 from understudy.features.serving.assembly import AssemblyPlan, compile_plan
 
@@ -133,8 +134,18 @@ def test_every_column_is_read_back_from_the_place_where_it_was_put(
     for place, value in enumerate(values.values()):
         read = plan.reader.column(tensors, place)
         assert read.tolist() == [value.encode() if isinstance(value, str) else value] * 2
-    expected = [np.nan if isinstance(each, str) else float(each) for each in values.values()]
-    np.testing.assert_array_equal(plan.reader.matrix(tensors), [expected] * 2)
+    listed = plan.reader.listed
+    logged = LoggedFeatures(listed, tensors, np.zeros((2, 0), np.int64), 0)
+    of_lists = [logged.values_of(place).tolist() for place in range(len(listed.lists))]
+    found = {
+        name: rows[1][place]
+        for (_, names), rows in zip(listed.lists, of_lists, strict=True)
+        for place, name in enumerate(names)
+    }
+    assert found == {
+        name: value.encode() if isinstance(value, str) else value for name, value in values.items()
+    }
+    assert listed.names == tuple(values)
 
 
 @given(layouts())

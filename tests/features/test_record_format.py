@@ -54,7 +54,7 @@ def test_packed_values_are_unpacked_unchanged(
     assert all(not is_of(form, record[:-1]) for record in records)
     assert all(not is_of(form, record + b"\0") for record in records)
     decoded = decode(form, records)
-    assert form.event_times_ms(decoded.parts).tolist() == times
+    assert decoded.event_times_ms.tolist() == times
     present = form.presence(decoded.parts)
     assert present.tolist() == _present(view, rows)
     assert decoded.is_full == bool(present.all())

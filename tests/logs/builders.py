@@ -7,8 +7,15 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from understudy.logs.batches import OutcomeBatchLog, ScoreBatchLog, ShadowBatchLog
+from understudy.domain.logged_features import FeatureList, ListedFeatures, LoggedFeatures, Part
+from understudy.logs.batches import (
+    OutcomeBatchLog,
+    ScoreBatchLog,
+    ShadowBatchLog,
+    ShadowStatus,
+)
 
 AT_US = 1_795_000_000_000_000  # 2026-11-18T11:06:40Z
 DATE = "2026-11-18"
@@ -49,9 +56,20 @@ def score_batch(rows: int = 3, *, width: int = 2, first: int = 0, **given: Any) 
     }
     if width:
         matrix = numbers[:, None] + np.arange(width) / 10
-        columns["features"] = matrix.astype(np.float32)
-        columns["feature_names"] = tuple(f"view@1:f{index}" for index in range(width))
+        columns["features"] = float_features(matrix)
     return ScoreBatchLog(**columns | given)
+
+
+def float_features(
+    matrix: NDArray[np.generic], names: Sequence[str] = (), views: Sequence[str] = ("view@1",)
+) -> LoggedFeatures:
+    """Return features of one tensor of float32, read from records that are a second old."""
+    rows, width = matrix.shape
+    of_list = tuple(names) or tuple(f"view@1:f{index}" for index in range(width))
+    listed = ListedFeatures(of_list, ((FeatureList.FLOATS, of_list),), ((Part(0),),), tuple(views))
+    read_at_ms = AT_US // 1000
+    event_times_ms = np.full((rows, len(views)), read_at_ms - 1000)
+    return LoggedFeatures(listed, (matrix.astype(np.float32),), event_times_ms, read_at_ms)
 
 
 def shadow_batch(
@@ -65,18 +83,19 @@ def shadow_batch(
     columns: dict[str, Any] = {
         "model": "fraud",
         "shadow_version": 9,
-        "champion_version": 7,
+        "version": 7,
         "arm": "champion",
         "revision": 4,
         "at_us": AT_US,
         "request_ids": [f"r{number}" for number in numbers],
         "entity_ids": [f"u{number}" for number in numbers],
-        "champion_scores": np.array(champion, np.float64),
+        "scores": np.array(champion, np.float64),
         "shadow_scores": np.array(champion if shadow is None else shadow, np.float64),
-        "status": "ok",
+        "status": ShadowStatus.OK,
         "infer_us": 300,
     }
-    return ShadowBatchLog(**columns | given)
+    columns |= given
+    return ShadowBatchLog(**columns | {"status": ShadowStatus(columns["status"])})
 
 
 def outcome_batch(

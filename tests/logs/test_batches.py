@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.logs.builders import outcome_batch, score_batch, shadow_batch
+from tests.logs.builders import float_features, outcome_batch, score_batch, shadow_batch
 from understudy.logs.batches import LogBatch, rows_between
 
 
@@ -17,8 +17,10 @@ def test_a_column_of_another_length_is_refused_with_both_lengths() -> None:
 
 
 def test_a_matrix_must_have_a_column_per_feature_name() -> None:
-    with pytest.raises(ValueError, match=r"features: shape \(3, 5\), expected \(3, 2\)"):
-        score_batch(3, width=2, features=np.zeros((3, 5), np.float32))
+    with pytest.raises(ValueError, match="float_features: 5 values, expected 2"):
+        float_features(np.zeros((3, 5)), ("a", "b")).values_of(0)
+    with pytest.raises(ValueError, match="features: 4 rows, expected 3"):
+        score_batch(3, features=float_features(np.zeros((4, 2))))
     with pytest.raises(ValueError, match=r"statuses: shape \(2, 2\), expected \(3, 2\)"):
         score_batch(3, width=2, statuses=np.zeros((2, 2), np.uint8))
 
@@ -37,10 +39,10 @@ def test_a_part_of_a_batch_has_those_rows_of_every_column_and_no_copies() -> Non
     assert part.request_ids == ["r1", "r2"]
     assert part.candidate_ids == ["b", "c"]
     assert part.scores.tolist() == whole.scores[1:3].tolist()
-    assert part.feature_names == whole.feature_names
     assert part.features is not None
     assert whole.features is not None
-    assert np.shares_memory(part.features, whole.features)
+    assert part.features.listed is whole.features.listed
+    assert np.shares_memory(part.features.tensors[0], whole.features.tensors[0])
     assert part.statuses is not None
     assert part.statuses.tolist() == [[3, 4, 5], [6, 7, 8]]
 
@@ -48,7 +50,7 @@ def test_a_part_of_a_batch_has_those_rows_of_every_column_and_no_copies() -> Non
 def test_the_size_counts_matrices_and_grows_with_rows() -> None:
     narrow, wide = score_batch(10, width=0), score_batch(10, width=200)
 
-    assert wide.size_bytes - narrow.size_bytes == 10 * 200 * 4
+    assert wide.size_bytes - narrow.size_bytes == 10 * (200 * 4 + 8)  # and a time
     ten_more = score_batch(10, width=0, first=10)
     both = score_batch(20, width=0)
     assert both.size_bytes == narrow.size_bytes + ten_more.size_bytes

@@ -22,13 +22,15 @@ def test_all_rows_of_a_request_are_found_in_files_and_journals_with_their_featur
 
         found = rows_of_request(tmp_path, "r1")
 
-    assert {(row.model, row.columns["version"], len(row.feature_names)) for row in found} == {
+    assert {(row.model, row.columns["version"], len(row.listed.names)) for row in found} == {
         ("fraud", 7, 2),
         ("loan", 9, 3),
         ("fraud", 7, 0),
     }
     assert {row.columns["request_id"] for row in found} == {"r1"}
-    assert found[-1].columns["features"] is None
+    assert found[-1].features is None
+    assert found[0].features == [1.0, pytest.approx(1.1)]
+    assert found[0].ages_ms == {"view@1": 1000}
 
 
 def test_each_row_is_found_once(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from understudy.logs.columns import FileKeys, record_batch, schema_of
 from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.files import LogFiles
 from understudy.logs.journal import FinishedRows, Journal, JournalReader, finish_journal
+from understudy.logs.numbered import Numbered
 from understudy.logs.reader import open_logs
 from understudy.logs.workspace import abandoned_workspaces, open_workspace
 from understudy.logs.writer import LogWriter, WriterLimits
@@ -34,7 +35,7 @@ def no_pause() -> None:
 
 
 def arrow_batch(rows: int, first: int = 0) -> pa.RecordBatch:
-    return record_batch([score_batch(rows, first=first)], SCHEMA, UNKEYED)
+    return record_batch([Numbered(score_batch(rows, first=first), 1)], SCHEMA, UNKEYED, "w")
 
 
 def write_journal(path: Path, *rows: int) -> list[int]:
@@ -167,7 +168,7 @@ def test_a_full_disk_delays_rows_and_loses_none_that_fit_the_queue(tmp_path: Pat
 
 
 def test_a_full_disk_at_recovery_leaves_the_rows_for_a_later_attempt(tmp_path: Path) -> None:
-    dead = open_workspace(tmp_path)
+    dead = open_workspace(tmp_path, "dead")
     write_journal(dead.next_journal(KEY), 300)
     dead.release()
     files = LogFiles(tmp_path, UNKEYED, RollPolicy(), lambda: 0.0, no_pause)
@@ -266,7 +267,7 @@ def test_rows_of_a_process_that_dies_later_are_recovered_by_others(tmp_path: Pat
     with LogWriter(tmp_path, limits=QUICK, now_s=lambda: now_s) as survivor:
         assert survivor.offer(score_batch(1))
         assert survivor.flush(60)  # it has searched for dead writers, and found none
-        dying = open_workspace(tmp_path)
+        dying = open_workspace(tmp_path, "dead")
         write_journal(dying.next_journal(KEY), 2, 3)
         dying.release()  # as the kernel does when a process ends
 

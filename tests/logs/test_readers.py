@@ -31,14 +31,16 @@ def test_arrow_reads_versions_of_any_width_together(score: Path, folder: str, ro
     table = pq.read_table(score / folder)
 
     assert table.num_rows == rows
-    assert table.schema.field("features").type == pa.list_(pa.field("element", pa.float32(), False))
+    assert table.schema.field("float_features").type == pa.list_(
+        pa.field("element", pa.float32(), False)
+    )
     assert ds.dataset(score / folder, partitioning="hive").count_rows() == rows
 
 
 def test_duckdb_reads_versions_of_any_width_together(score: Path) -> None:
     with duckdb.connect() as connection:  # noqa: TID251 - as a stranger would
         lengths = connection.sql(
-            f"SELECT len(features) AS n FROM '{score}/*/*/*.parquet' ORDER BY n NULLS FIRST"  # noqa: S608 - ours
+            f"SELECT len(float_features) AS n FROM '{score}/*/*/*.parquet' ORDER BY n NULLS FIRST"  # noqa: S608 - ours
         ).fetchall()
 
     assert [length for (length,) in lengths] == [None, 2, 2, 3, 3, 5, 5]
@@ -48,7 +50,8 @@ def test_values_and_statuses_stay_in_their_rows(score: Path) -> None:
     rows = pq.read_table(score / "model=fraud").sort_by([("version", "ascending")]).to_pylist()
 
     found = {
-        (row["version"], row["request_id"]): (row["features"], row["statuses"]) for row in rows
+        (row["version"], row["request_id"]): (row["float_features"], row["statuses"])
+        for row in rows
     }
     tenth = np.arange(5, dtype=np.float32) / 10
     assert found[8, "r1"] == ((1 + np.arange(5) / 10).astype(np.float32).tolist(), [3] * 5)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.logs.builders import score_batch
 from understudy.logs.columns import FileKeys
 from understudy.logs.decisions.rolling import RollPolicy, Unfinished, due_files
+from understudy.logs.numbered import Numbered
 from understudy.logs.slices import cut
 
 POLICY = RollPolicy(rows=100, size_bytes=1000, age_s=60, open_files=3)
@@ -55,8 +56,11 @@ def test_short_slices_keep_every_row_in_its_file_and_order(
     for version, rows in sizes:
         batches.append(score_batch(rows, first=first, version=version))
         first += rows
+    numbered = [
+        (keys.key_of(batch), Numbered(batch, batch.queue_us[0])) for batch in batches if batch.rows
+    ]
 
-    slices = list(cut(((keys.key_of(batch), batch) for batch in batches), rows=limit))
+    slices = list(cut(numbered, rows=limit))
 
     for version in (1, 2):
         offered = [i for b in batches if b.version == version for i in b.request_ids]
@@ -64,8 +68,10 @@ def test_short_slices_keep_every_row_in_its_file_and_order(
             request_id
             for piece in slices
             if piece.key.version == version
-            for batch in piece.batches
-            for request_id in batch.request_ids
+            for each in piece.batches
+            for request_id in each.batch.request_ids
         ]
+    for batch, number in (each for piece in slices for each in piece.batches):
+        assert batch.request_ids[0] == f"r{number}"
     assert all(0 < piece.rows < 2 * limit for piece in slices)
     assert sum(piece.size_bytes for piece in slices) == sum(batch.size_bytes for batch in batches)

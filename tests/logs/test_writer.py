@@ -24,6 +24,7 @@ from understudy.logs.batches import LogBatch
 from understudy.logs.columns import FileKey, FileKeys, record_batch
 from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.files import LogFiles
+from understudy.logs.numbered import Numbered
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind
 from understudy.logs.writer import LogWriter, WriterLimits
@@ -74,7 +75,8 @@ def test_every_value_of_a_score_batch_is_read_back(tmp_path: Path) -> None:
     assert [row["level"] for row in rows] == [0, 1, 3]
     assert [row["rule"] for row in rows] == [None, "too_much", None]
     assert batch.features is not None
-    assert [row["features"] for row in rows] == batch.features.tolist()
+    assert [row["float_features"] for row in rows] == batch.features.tensors[0].tolist()
+    assert {tuple(row["ages_ms"]) for row in rows} == {(1000,)}
     assert [row["statuses"] for row in rows] == [[0, 3], [1, 0], [2, 2]]
     assert [(row["queue_us"], row["total_us"]) for row in rows] == [(0, 500), (1, 501), (2, 502)]
     of_batch = ("model", "version", "arm", "revision", "fetch_us", "infer_us")
@@ -92,8 +94,8 @@ def test_every_value_of_shadow_and_outcome_batches_is_read_back(tmp_path: Path) 
 
     with open_logs(tmp_path) as reader:
         shadows = reader.rows(
-            "SELECT request_id, champion_score, shadow_score, status, arm, shadow_version, "
-            "champion_version FROM shadow ORDER BY request_id"
+            "SELECT request_id, score, shadow_score, status, arm, shadow_version, "
+            "version FROM shadow ORDER BY request_id"
         )
         outcomes = reader.rows(
             "SELECT request_id, label, observed_at_utc < at_utc AS earlier FROM outcomes "
@@ -136,10 +138,12 @@ def test_each_version_width_and_day_gets_its_own_file(tmp_path: Path) -> None:
         f"model=fraud/date={DATE}",
         "model=fraud/date=2026-11-19",
     ]
-    names = [json.loads(pq.read_schema(file).metadata[b"feature_names"]) for file in files]
-    assert sorted(len(each) for each in names) == [0, 2, 2, 2, 5]
+    elements = [json.loads(pq.read_schema(file).metadata[b"elements"]) for file in files]
+    assert sorted(len(each["statuses"]) for each in elements) == [0, 2, 2, 2, 5]
     with open_logs(tmp_path) as reader:
-        lengths = reader.rows("SELECT len(features) AS width FROM score ORDER BY width NULLS FIRST")
+        lengths = reader.rows(
+            "SELECT len(float_features) AS width FROM score ORDER BY width NULLS FIRST"
+        )
     assert [row["width"] for row in lengths] == [None, 2, 2, 2, 5]
 
 
@@ -258,7 +262,7 @@ def test_open_journals_are_bounded_and_idle_ones_are_closed_first(tmp_path: Path
     def append(model: str) -> None:
         batch = outcome_batch([1.0], model=model)
         key = keys.key_of(batch)
-        files.append(key, record_batch([batch], files.schema_of(key), ids))
+        files.append(key, record_batch([Numbered(batch, 1)], files.schema_of(key), ids, "w"))
 
     def open_journals() -> set[str]:
         links = [entry.readlink() for entry in Path("/proc/self/fd").iterdir() if entry.exists()]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.decisions.explanation import feature_facts, unchanged_for
-from tests.logs.builders import Share, score_batch
+from tests.logs.builders import Share, float_features, score_batch
 from tests.registry.commands import REASON, command, json_of
 from tests.registry.samples import ACTOR
 from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureStatus, FeatureView
@@ -42,8 +42,7 @@ def write(logs: Path, **given: Any) -> None:
         "revision": 2,
         "split": SPLIT,
         "seats": np.array([1], np.uint16),
-        "features": np.array([[0.5, np.nan, 2.0]], np.float32),
-        "feature_names": ("f0", "f1", "f2"),
+        "features": float_features(np.array([[0.5, np.nan, 2.0]]), ("f0", "f1", "f2")),
         "statuses": np.array([[0, 5, 1]], np.uint8),
         "at_us": at_us,
     }
@@ -85,7 +84,7 @@ def test_an_answer_leads_to_its_version_its_proofs_and_its_change(
     ]
     assert "canary by bo@lab" in table
     assert "not asked for (--verify)" in table
-    assert "absent: exact ages of values: not logged" in table
+    assert "absent: values: missing" in table
 
 
 def test_a_part_was_given_by_the_revision_that_began_it(registry: str, tmp_path: Path) -> None:
@@ -101,7 +100,7 @@ def test_a_part_was_given_by_the_revision_that_began_it(registry: str, tmp_path:
 
 
 def test_facts_that_are_absent_are_named(unchanged: str, tmp_path: Path) -> None:
-    write(tmp_path, version=9, revision=77, features=None, statuses=None, feature_names=())
+    write(tmp_path, version=9, revision=77, features=None, statuses=None)
     logs = ("--log-dir", str(tmp_path))
 
     explained = command("explain", "r0", *logs)
@@ -126,27 +125,24 @@ def test_rows_beyond_the_limit_are_counted(unchanged: str, tmp_path: Path) -> No
 
 
 @given(st.lists(st.tuples(st.floats(width=32), st.integers(0, 7)), min_size=2, max_size=2))
-def test_every_value_has_a_fact_and_none_an_age_that_its_status_does_not_bound(
+def test_every_value_has_a_fact_and_the_age_of_its_record_if_it_came_from_one(
     row: list[tuple[float, int]],
 ) -> None:
     values, statuses = zip(*row, strict=True)
 
-    facts = feature_facts(("limited", "plain"), values, statuses, COLUMNS)
+    facts = feature_facts(("limited", "plain"), values, statuses, COLUMNS, {"user@1": 1500})
 
+    of_records = {FeatureStatus.PRESENT, FeatureStatus.STALE, FeatureStatus.LAST_KNOWN}
     for fact, number in zip(facts, statuses, strict=True):
-        is_bounded = fact.name == "limited" and number in {
-            FeatureStatus.PRESENT,
-            FeatureStatus.STALE,
-        }
-        assert fact.age.endswith(" 60 s") == is_bounded
+        assert (fact.age == "1.5 s") == (number in of_records)
         assert fact.status
 
 
 def test_values_without_statuses_were_all_present() -> None:
-    [limited, plain] = feature_facts(("limited", "plain"), (1.0, 2.0), None, COLUMNS)
+    [number, text] = feature_facts(("limited", "plain"), (1.0, "LI"), None, COLUMNS, {})
 
-    assert (limited.status, limited.age) == ("present", "at most 60 s")
-    assert (plain.status, plain.age) == ("present", "not logged")
+    assert (number.value, number.status, number.age) == (1.0, "present", "not logged")
+    assert (text.value, text.status) == ("LI", "present")
 
 
 @pytest.mark.parametrize(("parts", "same"), [("a", 1), ("aab", 2), ("aba", 1), ("aaa", 3)])

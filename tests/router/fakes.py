@@ -88,6 +88,7 @@ class FakeScorer:
     def __init__(self, address: str) -> None:
         self.address = address
         self.batches: list[int] = []
+        self.received: Sequence[NDArray[np.generic]] = ()  # with the latest batch
         self.failing = False
         self.fails_after: int | None = None  # batches
         self.is_closed = False
@@ -112,6 +113,7 @@ class FakeScorer:
             raise DeadlinePassedError("scoring")
         if unknown := set(outputs) - {output.name for output in spec.outputs}:
             raise InvalidInputError.of("outputs", read=unknown, accepted="outputs of this version")
+        self.received = tensors
         await self._take_part(len(tensors[0]), timeout_s)
         first = tensors[0][:, 0].astype(np.float64)
         if self.refuses is not None and self.refuses in first:

@@ -1,6 +1,7 @@
 """Mirroring, over fakes of the ports: every row is accounted for, and callers are not affected."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -42,9 +43,16 @@ async def test_mirrored_rows_are_all_accounted_for() -> None:
         assert ledger.balances()
         assert ledger.sampled_out > 0
         assert ledger.dropped_queue_full > 0
-        assert ledger.ok == sum(batch.rows for batch in world.shadow_logs)
+        rows: Counter[str] = Counter()
         for batch in world.shadow_logs:
-            assert np.allclose(batch.shadow_scores - batch.champion_scores, 0.002)
+            rows[batch.status] += batch.rows
+            if batch.shadow_scores is not None:
+                assert np.allclose(batch.shadow_scores - batch.scores, 0.002)
+        assert rows == {
+            "ok": ledger.ok,
+            "sampled_out": ledger.sampled_out,
+            "queue_full": ledger.dropped_queue_full,
+        }
 
 
 async def test_rows_decided_by_a_rule_or_the_fallback_are_not_mirrored() -> None:
@@ -70,6 +78,27 @@ async def test_rows_decided_by_a_rule_or_the_fallback_are_not_mirrored() -> None
         assert mirror.ledger.offered == mirror.ledger.ok == 2
         mirrored = [name for batch in world.shadow_logs for name in batch.request_ids]
         assert sorted(mirrored) == ["r-u1", "r-u2"]
+
+
+async def test_answers_of_a_challenger_are_mirrored_and_name_it() -> None:
+    async with open_world() as world:
+        await two_arms(world, shadows=(Shadow(3, 10_000),))
+        mirror = world.models.mirrors[(MODEL, 3)]
+
+        answers = {f"r-u{index}": await world.score(f"u{index}") for index in range(20)}
+        await until(lambda: not mirror.in_flight_rows)
+
+        mirrored = {
+            request_id: (batch.version, batch.arm, score)
+            for batch in world.shadow_logs
+            for request_id, score in zip(batch.request_ids, batch.scores.tolist(), strict=True)
+        }
+        arms = {pb.ARM_CHAMPION: "champion", pb.ARM_CHALLENGER: "challenger"}
+        assert mirrored == {
+            request_id: (each.served_by.version, arms[each.served_by.arm], each.score)
+            for request_id, each in answers.items()
+        }
+        assert {version for version, _, _ in mirrored.values()} == {1, 2}
 
 
 async def test_a_failing_shadow_is_counted_and_harmless() -> None:
@@ -124,9 +153,10 @@ async def test_a_stop_ends_a_mirror_at_its_limit_and_tells_the_rows_that_it_did_
         ledger = mirror.ledger
         assert (ledger.timeout, ledger.dropped_at_stop) == (asked_rows, 20 - asked_rows)
         assert ledger.balances()
-        assert {(batch.status, batch.rows) for batch in world.shadow_logs} == {
-            ("timeout", asked_rows)
-        }
+        logged: Counter[str] = Counter()
+        for batch in world.shadow_logs:
+            logged[batch.status] += batch.rows
+        assert logged == {"timeout": asked_rows, "at_stop": 20 - asked_rows}
         (line,) = [each for each in lines if each["event"] == "mirror_not_finished"]
         assert line["dropped_rows"] == ledger.dropped_at_stop > 0
 
@@ -179,7 +209,9 @@ async def test_a_shadow_reads_its_features_in_its_own_time() -> None:
         for_caller_s, for_shadow_s = store.given_s
         assert for_caller_s < 0.05
         assert for_shadow_s > 0.05
-        assert world.shadow_logs[0].shadow_scores.tolist() == [70.003]
+        (scores,) = [batch.shadow_scores for batch in world.shadow_logs]
+        assert scores is not None
+        assert scores.tolist() == [70.003]
 
 
 async def test_a_shadow_whose_reads_fail_leaves_the_store_to_live_calls() -> None:

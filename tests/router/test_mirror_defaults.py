@@ -1,5 +1,6 @@
 """Shadows that may not be judged on defaults: such rows are counted, and not sent to them."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from tests.router.world import World, open_world, until
 from understudy.domain.deployments import Shadow
 from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
 from understudy.domain.versions import DYNAMIC, TensorSpec
+from understudy.logs.batches import ShadowStatus
 from understudy.logs.ledger import MirrorLedger
 
 pytestmark = pytest.mark.virtual_time
@@ -43,6 +45,13 @@ async def settled(world: World) -> MirrorLedger:
     return mirror.ledger
 
 
+def logged_rows(world: World) -> Counter[ShadowStatus]:
+    rows: Counter[ShadowStatus] = Counter()
+    for batch in world.shadow_logs:
+        rows[batch.status] += batch.rows
+    return rows
+
+
 @pytest.mark.parametrize(("refuses", "dropped"), [(True, 2), (False, 0)])
 async def test_requests_that_bring_less_than_a_shadow_needs_are_counted(
     refuses: bool, dropped: int
@@ -62,8 +71,9 @@ async def test_requests_that_bring_less_than_a_shadow_needs_are_counted(
         # u9 has no record; its features are the champion's, too.
         assert ledger.offered == 4
         assert ledger.dropped_defaulted == dropped + (1 if refuses else 0)
-        assert ledger.ok == sum(batch.rows for batch in world.shadow_logs)
-        mirrored = {name for batch in world.shadow_logs for name in batch.request_ids}
+        scored = [batch for batch in world.shadow_logs if batch.status is ShadowStatus.OK]
+        assert ledger.ok == sum(batch.rows for batch in scored)
+        mirrored = {name for batch in scored for name in batch.request_ids}
         assert mirrored == ({"r-u2"} if refuses else {"r-u1", "r-u2", "r-u3", "r-u9"})
 
 
@@ -79,7 +89,7 @@ async def test_defaults_of_the_champion_are_no_comparison_either() -> None:
         ledger = await settled(world)
 
         assert (ledger.offered, ledger.dropped_defaulted, ledger.ok) == (7, 3, 4)
-        assert sum(batch.rows for batch in world.shadow_logs) == 4
+        assert logged_rows(world) == {ShadowStatus.DEFAULTED: 3, ShadowStatus.OK: 4}
 
 
 async def test_a_shadow_that_fails_after_rows_were_dropped_balances() -> None:
@@ -96,7 +106,7 @@ async def test_a_shadow_that_fails_after_rows_were_dropped_balances() -> None:
         ledger = await settled(world)
 
         assert (ledger.dropped_defaulted, ledger.error) == (2, 1)
-        assert [batch.rows for batch in world.shadow_logs] == [1]
+        assert logged_rows(world) == {ShadowStatus.DEFAULTED: 2, ShadowStatus.ERROR: 1}
 
 
 async def test_a_version_without_its_entity_answers_at_a_lower_level_with_the_reason() -> None:

@@ -81,7 +81,7 @@ async def test_the_log_has_every_answered_row_with_its_features() -> None:
             for batch in world.score_logs
             if batch.features is not None
             for request_id, score, features in zip(
-                batch.request_ids, batch.scores, batch.features, strict=True
+                batch.request_ids, batch.scores, batch.features.values_of(0), strict=True
             )
         }
         assert logged == {

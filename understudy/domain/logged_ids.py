@@ -79,12 +79,24 @@ class LoggedIds:
 
     def written(self, ids: Sequence[str]) -> Sequence[str]:
         """Return `ids` as they are written, in their order."""
-        if self.form is IdForm.PLAIN:
-            return ids
+        return ids if self.form is IdForm.PLAIN else self.hashed(ids)
+
+    def hashed(self, ids: Sequence[str]) -> list[str]:
+        """Return the digests of texts, under the key if there is one, in their order."""
         keyed = blake2b(digest_size=_DIGEST_BYTES, key=self.key)
         # Candidates of one request share their unit key: hash each distinct id once.
         digests = {each: _continued(keyed, each) for each in set(ids)}
         return [digests[each] for each in ids]
+
+
+def bucket_of(written: str, form: IdForm) -> int:
+    """Return the bucket of a written unit key: one of 256 equal parts of all units.
+
+    It depends on the unit alone, so that rows of a unit share it in all revisions and logs.
+    """
+    if form is IdForm.PLAIN:
+        return blake2b(written.encode(), digest_size=1).digest()[0]
+    return int(written[:2], 16)
 
 
 def _continued(keyed: blake2b, text: str) -> str:

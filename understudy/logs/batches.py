@@ -7,17 +7,35 @@ Arrow columns.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.domain.logged_features import LoggedFeatures
 from understudy.logs.sent_names import SentNames
 
 NO_DECISION = -1  # in `ScoreBatchLog.decisions`: neither threshold nor rule applied
 
 AnsweringArm = Literal["champion", "challenger"]
-ShadowStatus = Literal["ok", "error", "timeout"]
+
+
+class ShadowStatus(StrEnum):
+    """The outcome of a row that was offered to a shadow. All except the first three are drops."""
+
+    OK = "ok"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    SAMPLED_OUT = "sampled_out"  # by the shadow's sample rate
+    QUEUE_FULL = "queue_full"  # or the router sheds mirrored rows
+    EXPIRED = "expired"  # waited longer than a mirrored row may wait
+    NOT_READY = "not_ready"  # the shadow had no ready scorer
+    DEFAULTED = "defaulted"  # the shadow would have read a default, which it refuses
+    AT_STOP = "at_stop"  # not sent before the time of a stop was over
+
+
+Outputs = tuple[tuple[str, NDArray[np.generic]], ...]  # name, shape (n, …)
 
 
 class ArmShare(Protocol):
@@ -55,10 +73,15 @@ class ScoreBatchLog:
     infer_us: int  # for the batch
     split: Sequence[ArmShare]  # the revision's declared split
     seats: NDArray[np.uint16]  # (n,): index into `split` of the arm to which the row is assigned
+    deployment_digest: str = ""
+    lineage: str = ""  # of the registry from which the revision came
+    sequence: int = 0  # of the registry's state from which the revision was compiled
+    thresholds: NDArray[np.float64] | None = None  # (n,): NaN without one; None: no row has one
+    reasons: Sequence[tuple[str, ...]] | None = None  # per row; None: no row is degraded
+    outputs: Outputs = ()  # further outputs of the model; of no meaning where a rule decided
     rules: Sequence[str] | None = None  # name of the deciding rule per row, "" for none
     candidate_ids: Sequence[str] | None = None  # ScoreBatch: rows share a request id
-    features: NDArray[np.float32] | None = None  # (n, width), C-contiguous
-    feature_names: tuple[str, ...] = ()  # names of the columns of `features`
+    features: LoggedFeatures | None = None  # None: none were read
     statuses: NDArray[np.uint8] | None = None  # (n, width) FeatureStatus; None if all are present
     sent_entities: Sequence[SentNames] | None = None  # types per row; None: not known
     sent_features: Sequence[SentNames] | None = None  # names per row; None: not known
@@ -78,10 +101,13 @@ class ScoreBatchLog:
             candidate_ids=self.candidate_ids,
             sent_entities=self.sent_entities,
             sent_features=self.sent_features,
+            thresholds=self.thresholds,
+            reasons=self.reasons,
         )
-        shape = (rows, len(self.feature_names))
-        if self.features is not None and self.features.shape != shape:
-            raise ValueError(f"features: shape {self.features.shape}, expected {shape}")
+        if self.features is not None:
+            _check_lengths(rows, features=self.features.event_times_ms)
+        width = 0 if self.features is None else len(self.features.listed.names)
+        shape = (rows, width)
         if self.statuses is not None and self.statuses.shape != shape:
             raise ValueError(f"statuses: shape {self.statuses.shape}, expected {shape}")
 
@@ -96,9 +122,14 @@ class ScoreBatchLog:
             self.request_ids, self.entity_ids, self.candidate_ids
         )
         if self.features is not None:
-            size_bytes += self.features.nbytes
+            size_bytes += self.features.event_times_ms.nbytes
+            for tensor in self.features.tensors:
+                size_bytes += tensor.nbytes
+                if tensor.dtype.kind == "O":
+                    size_bytes += sum(map(len, tensor.ravel().tolist()))
         if self.statuses is not None:
             size_bytes += self.statuses.nbytes
+        size_bytes += sum(values.nbytes for _, values in self.outputs)
         if self.sent_features is not None:
             size_bytes += sum(map(len, self.sent_features)) * _NAME_BYTES
         return size_bytes
@@ -106,7 +137,9 @@ class ScoreBatchLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ShadowBatchLog:
-    """One mirrored batch and its outcome: the same rows scored by a shadow.
+    """Rows offered to a shadow, with one outcome: scored by it, or lost on the way.
+
+    `version`, `arm`, `revision`, `scores` and `levels` are of the answer that the caller received.
 
     Raises:
         ValueError: on construction, if columns differ in length.
@@ -114,24 +147,30 @@ class ShadowBatchLog:
 
     model: str
     shadow_version: int
-    champion_version: int  # the version that answered (see `arm`)
-    arm: AnsweringArm  # of the answering version
+    version: int
+    arm: AnsweringArm
     revision: int
     at_us: int  # UTC, microseconds since 1970, when the batch was answered
     request_ids: Sequence[str]
     entity_ids: Sequence[str]
-    champion_scores: NDArray[np.float64]  # (n,): the scores that the caller received
-    shadow_scores: NDArray[np.float64]  # (n,): NaN unless the status is "ok"
+    scores: NDArray[np.float64]  # (n,): the scores that the callers received
+    shadow_scores: NDArray[np.float64] | None  # (n,); None unless the status is OK
     status: ShadowStatus
     infer_us: int
+    inclusion_probability: float = 1.0  # of the sample that the shadow receives
+    deployment_digest: str = ""
+    lineage: str = ""
+    sequence: int = 0
+    levels: NDArray[np.uint8] | None = None  # (n,): None: every row is FULL
     candidate_ids: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         _check_lengths(
             len(self.request_ids),
             entity_ids=self.entity_ids,
-            champion_scores=self.champion_scores,
+            scores=self.scores,
             shadow_scores=self.shadow_scores,
+            levels=self.levels,
             candidate_ids=self.candidate_ids,
         )
 
@@ -188,10 +227,14 @@ def rows_between(batch: BatchT, start: int, stop: int) -> BatchT:
         and not isinstance(column, str)
         and field.name not in _OF_BATCH
     }
+    if isinstance(batch, ScoreBatchLog):
+        columns["outputs"] = tuple((name, each[start:stop]) for name, each in batch.outputs)
+        if batch.features is not None:
+            columns["features"] = batch.features.chosen(slice(start, stop))
     return replace(batch, **columns)
 
 
-_OF_BATCH = frozenset({"feature_names", "split"})  # sequences that are no columns
+_OF_BATCH = frozenset({"split", "outputs"})  # sequences that are no columns
 _NAME_BYTES = 16  # of a feature's name, which the batches of a caller share
 _ROW_BYTES = 128  # the scalars of a row, and pointers to its strings
 

@@ -9,25 +9,17 @@ from understudy.logs.reader import open_logs
 
 @dataclass(frozen=True, slots=True)
 class LoggedBooks:
-    """Logged mirrored rows of one shadow. Rows that were not sent are in the router's status."""
+    """The logged rows of one shadow."""
 
     shadow: int
-    ok: int
-    error: int
-    timeout: int
+    ledger: MirrorLedger
     unanswered: int  # shadow rows without a row in the score log; 0 once all files are finished
-
-    @property
-    def ledger(self) -> MirrorLedger:
-        """The part of the router's ledger that the logs can confirm."""
-        sent = self.ok + self.error + self.timeout
-        return MirrorLedger(offered=sent, ok=self.ok, error=self.error, timeout=self.timeout)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelBooks:
     model: str
-    answered: int  # rows of the score log; each was offered to every shadow of its time
+    answered: int  # rows of the score log; those that a model of an arm scored were offered
     shadows: tuple[LoggedBooks, ...]
 
 
@@ -45,6 +37,13 @@ def read_books(log_dir: Path, model: str) -> ModelBooks:
         shadows = reader.rows(
             """
             SELECT shadow_version AS shadow,
+                   count(*) AS offered,
+                   count(*) FILTER (status = 'sampled_out') AS sampled_out,
+                   count(*) FILTER (status = 'queue_full') AS dropped_queue_full,
+                   count(*) FILTER (status = 'expired') AS dropped_expired,
+                   count(*) FILTER (status = 'not_ready') AS dropped_not_ready,
+                   count(*) FILTER (status = 'defaulted') AS dropped_defaulted,
+                   count(*) FILTER (status = 'at_stop') AS dropped_at_stop,
                    count(*) FILTER (status = 'ok') AS ok,
                    count(*) FILTER (status = 'error') AS error,
                    count(*) FILTER (status = 'timeout') AS timeout,
@@ -56,4 +55,9 @@ def read_books(log_dir: Path, model: str) -> ModelBooks:
             """,
             {"model": model},
         )
-    return ModelBooks(model, answered[0]["rows"], tuple(LoggedBooks(**row) for row in shadows))
+    return ModelBooks(model, answered[0]["rows"], tuple(_books_of(row) for row in shadows))
+
+
+def _books_of(row: dict[str, int]) -> LoggedBooks:
+    shadow, unanswered = row.pop("shadow"), row.pop("unanswered")
+    return LoggedBooks(shadow, MirrorLedger(**row), unanswered)

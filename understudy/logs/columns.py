@@ -4,18 +4,26 @@ Everything here runs in the log's thread while the event loop wants the interpre
 call handles a slice of rows that is small enough to be quick.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import chain
-from typing import Any, TypeVar, assert_never
+from typing import Any, assert_never
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from understudy.domain.logged_ids import LoggedIds
+from understudy.domain.logged_features import NO_FEATURES, ListedFeatures
+from understudy.domain.logged_ids import LoggedIds, bucket_of
 from understudy.domain.versions import checked_model_name
+from understudy.logs.arrays import (
+    optional_texts,
+    per_batch,
+    repeated_texts,
+    texts,
+    times,
+)
 from understudy.logs.batches import (
     NO_DECISION,
     ArmShare,
@@ -23,11 +31,14 @@ from understudy.logs.batches import (
     OutcomeBatchLog,
     ScoreBatchLog,
     ShadowBatchLog,
+    ShadowStatus,
 )
+from understudy.logs.feature_columns import feature_columns, optional_lists, output_lists
+from understudy.logs.numbered import Numbered
 from understudy.logs.schema import LogKind, schema_of_kind, with_facts
 from understudy.logs.sent_names import written_names
 
-BatchT = TypeVar("BatchT", bound=LogBatch)
+Columns = dict[str, Any]
 
 _DAY_US = 86_400_000_000
 _EPOCH = date(1970, 1, 1)
@@ -42,12 +53,11 @@ class FileKey:
     model: str
     date: str  # UTC, YYYY-MM-DD
     version: int
-    feature_names: tuple[str, ...] = ()
+    listed: ListedFeatures = NO_FEATURES
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # Hashing hundreds of names for each batch took a fifth of the log's total time.
-        parts = (self.kind, self.model, self.date, self.version, self.feature_names)
+        parts = (self.kind, self.model, self.date, self.version, self.listed)
         object.__setattr__(self, "_hash", hash(parts))
 
     def __hash__(self) -> int:
@@ -70,24 +80,24 @@ class FileKeys:
         day = batch.at_us // _DAY_US
         match batch:
             case ScoreBatchLog(version=version, features=features):
-                names = batch.feature_names if features is not None else ()
+                listed = NO_FEATURES if features is None else features.listed
                 # By identity: the cached key keeps the names alive, so their ids are not reused.
-                return self._find(LogKind.SCORE, batch.model, day, version, names)
+                return self._find(LogKind.SCORE, batch.model, day, version, listed)
             case ShadowBatchLog(shadow_version=version):
-                return self._find(LogKind.SHADOW, batch.model, day, version, ())
+                return self._find(LogKind.SHADOW, batch.model, day, version, NO_FEATURES)
             case OutcomeBatchLog():
-                return self._find(LogKind.OUTCOMES, batch.model, day, 0, ())
+                return self._find(LogKind.OUTCOMES, batch.model, day, 0, NO_FEATURES)
             case _:
                 assert_never(batch)
 
     def _find(
-        self, kind: LogKind, model: str, day: int, version: int, names: tuple[str, ...]
+        self, kind: LogKind, model: str, day: int, version: int, listed: ListedFeatures
     ) -> FileKey:
-        short = (kind, model, day, version, id(names))
+        short = (kind, model, day, version, id(listed))
         key = self._known.get(short)
         if key is None:
             date_text = (_EPOCH + timedelta(days=day)).isoformat()
-            key = FileKey(kind, checked_model_name(model), date_text, version, names)
+            key = FileKey(kind, checked_model_name(model), date_text, version, listed)
             if len(self._known) >= _MAX_KNOWN_KEYS:
                 self._known.clear()
             self._known[short] = key
@@ -102,95 +112,91 @@ def warm_up() -> None:
 def schema_of(key: FileKey, ids: LoggedIds) -> pa.Schema:
     """Return the schema of the file for `key`, with its metadata."""
     schema = schema_of_kind(key.kind)
-    return with_facts(schema, ids=ids, feature_names=key.feature_names)
+    return with_facts(schema, ids=ids, listed=key.listed)
 
 
-def record_batch(batches: Sequence[LogBatch], schema: pa.Schema, ids: LoggedIds) -> Any:
-    """Return one Arrow record batch with the rows of `batches`, all of one `FileKey`.
+def record_batch(
+    numbered: Sequence[Numbered], schema: pa.Schema, ids: LoggedIds, writer_id: str
+) -> Any:
+    """Return one Arrow record batch with the rows of `numbered`, all of one `FileKey`.
 
     Raises:
         ValueError: a value cannot be written, e.g. text that is not UTF-8.
     """
-    first = batches[0]
-    match first:
-        case ScoreBatchLog():
-            columns = _score_columns(
-                [b for b in batches if isinstance(b, ScoreBatchLog)], schema, ids
-            )
-        case ShadowBatchLog():
-            columns = _shadow_columns([b for b in batches if isinstance(b, ShadowBatchLog)], ids)
-        case OutcomeBatchLog():
-            columns = _outcome_columns([b for b in batches if isinstance(b, OutcomeBatchLog)])
-        case _:
-            assert_never(first)
+    batches = [each.batch for each in numbered]
+    columns = _own_columns(batches, schema, ids)
+    rows = np.array([batch.rows for batch in batches])
+    columns["writer_id"] = pa.repeat(writer_id, int(rows.sum()))
+    columns["writer_sequence"] = pa.array(
+        np.concatenate([np.arange(each.first, each.first + each.batch.rows) for each in numbered])
+    )
     return pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
 
-def _score_columns(
-    batches: Sequence[ScoreBatchLog], schema: pa.Schema, ids: LoggedIds
-) -> dict[str, Any]:
-    rows = np.array([b.rows for b in batches])
-    decisions = np.concatenate([b.decisions for b in batches])
+def _own_columns(batches: Sequence[LogBatch], schema: pa.Schema, ids: LoggedIds) -> Columns:
+    first = batches[0]
+    match first:
+        case ScoreBatchLog():
+            scores = [batch for batch in batches if isinstance(batch, ScoreBatchLog)]
+            return _score_columns(scores, schema, ids)
+        case ShadowBatchLog():
+            return _shadow_columns([b for b in batches if isinstance(b, ShadowBatchLog)], ids)
+        case OutcomeBatchLog():
+            return _outcome_columns([b for b in batches if isinstance(b, OutcomeBatchLog)])
+        case _:
+            assert_never(first)
+
+
+def _row_columns(
+    batches: Sequence[ScoreBatchLog | ShadowBatchLog], rows: NDArray[np.int64], ids: LoggedIds
+) -> Columns:
+    """Return the columns that the logs of scores and shadows share."""
+    units = list(chain.from_iterable(batch.entity_ids for batch in batches))
+    digests = [batch.deployment_digest or None for batch in batches]
+    lineages = [batch.lineage or None for batch in batches]
+    sequences = np.repeat(np.array([batch.sequence for batch in batches], np.int64), rows)
+    written = ids.written(units)
     return {
-        "request_id": _strings(chain.from_iterable(b.request_ids for b in batches)),
+        "request_id": texts(chain.from_iterable(batch.request_ids for batch in batches)),
         "candidate_id": _candidate_ids(batches, rows, ids),
-        "unit_key": _unit_keys(batches, ids),
-        "at_utc": _times(np.repeat(np.array([b.at_us for b in batches]), rows)),
+        "unit_key": texts(written),
+        "bucket": pa.array([bucket_of(unit, ids.form) for unit in written], pa.uint8()),
+        "at_utc": times(np.repeat(np.array([batch.at_us for batch in batches]), rows)),
         "version": pa.array(np.repeat(np.array([b.version for b in batches], np.int32), rows)),
-        "arm": _strings(_repeated([b.arm for b in batches], rows)),
+        "arm": repeated_texts([batch.arm for batch in batches], rows),
+        "revision": pa.array(np.repeat(np.array([b.revision for b in batches], np.int64), rows)),
+        "deployment_digest": repeated_texts(digests, rows),
+        "registry_lineage": repeated_texts(lineages, rows),
+        "registry_sequence": pa.array(sequences, mask=sequences == 0),
+        "score": pa.array(np.concatenate([batch.scores for batch in batches])),
+        "level": _levels(batches),
+        "infer_us": per_batch(batches, rows, lambda batch: batch.infer_us),
+    }
+
+
+def _score_columns(batches: Sequence[ScoreBatchLog], schema: pa.Schema, ids: LoggedIds) -> Columns:
+    rows = np.array([batch.rows for batch in batches])
+    decisions = np.concatenate([batch.decisions for batch in batches])
+    return {
+        **_row_columns(batches, rows, ids),
         "assigned_version": _of_seats(batches, lambda arm: arm.version),
-        "assigned_arm": _strings(_assigned_arms(batches)),
+        "assigned_arm": texts(_assigned_arms(batches)),
         "assigned_bp": _of_seats(batches, lambda arm: arm.weight_bp),
-        "revision": pa.array(np.repeat(np.array([b.revision for b in batches], np.int64), rows)),
-        "score": pa.array(np.concatenate([b.scores for b in batches])),
+        "threshold": _thresholds(batches),
         "decision": pa.array(decisions == 1, mask=decisions == NO_DECISION),
-        "level": pa.array(np.concatenate([b.levels for b in batches])),
-        "rule": _optional_strings([b.rules for b in batches], rows),
-        "queue_us": pa.array(np.concatenate([b.queue_us for b in batches])),
-        "fetch_us": _per_batch(batches, rows, lambda b: b.fetch_us),
-        "infer_us": _per_batch(batches, rows, lambda b: b.infer_us),
-        "total_us": pa.array(np.concatenate([b.total_us for b in batches])),
-        "sent_entities": written_names([b.sent_entities for b in batches], rows),
-        "sent_features": written_names([b.sent_features for b in batches], rows),
-        "features": _lists([b.features for b in batches], rows, schema.field("features").type),
-        "statuses": _lists([b.statuses for b in batches], rows, schema.field("statuses").type),
+        "outputs": output_lists(batches, rows, schema.field("outputs").type),
+        "reasons": optional_lists([b.reasons for b in batches], rows, schema.field("reasons").type),
+        "rule": optional_texts([batch.rules for batch in batches], rows),
+        "queue_us": pa.array(np.concatenate([batch.queue_us for batch in batches])),
+        "fetch_us": per_batch(batches, rows, lambda batch: batch.fetch_us),
+        "total_us": pa.array(np.concatenate([batch.total_us for batch in batches])),
+        "sent_entities": written_names([batch.sent_entities for batch in batches], rows),
+        "sent_features": written_names([batch.sent_features for batch in batches], rows),
+        **feature_columns(batches, rows, schema, ids),
     }
 
 
-def _shadow_columns(batches: Sequence[ShadowBatchLog], ids: LoggedIds) -> dict[str, Any]:
-    rows = np.array([b.rows for b in batches])
-    shadow_scores = np.concatenate([b.shadow_scores for b in batches])
-    return {
-        "request_id": _strings(chain.from_iterable(b.request_ids for b in batches)),
-        "candidate_id": _candidate_ids(batches, rows, ids),
-        "unit_key": _unit_keys(batches, ids),
-        "at_utc": _times(np.repeat(np.array([b.at_us for b in batches]), rows)),
-        "shadow_version": pa.array(
-            np.repeat(np.array([b.shadow_version for b in batches], np.int32), rows)
-        ),
-        "champion_version": pa.array(
-            np.repeat(np.array([b.champion_version for b in batches], np.int32), rows)
-        ),
-        "arm": _strings(_repeated([b.arm for b in batches], rows)),
-        "revision": pa.array(np.repeat(np.array([b.revision for b in batches], np.int64), rows)),
-        "champion_score": pa.array(np.concatenate([b.champion_scores for b in batches])),
-        "shadow_score": pa.array(shadow_scores, mask=np.isnan(shadow_scores)),
-        "status": _strings(_repeated([b.status for b in batches], rows)),
-        "infer_us": _per_batch(batches, rows, lambda b: b.infer_us),
-    }
-
-
-def _outcome_columns(batches: Sequence[OutcomeBatchLog]) -> dict[str, Any]:
-    rows = np.array([b.rows for b in batches])
-    return {
-        "request_id": _strings(chain.from_iterable(b.request_ids for b in batches)),
-        "label": pa.array(np.concatenate([b.labels for b in batches])),
-        "observed_at_utc": _times(np.concatenate([b.observed_at_us for b in batches])),
-        "at_utc": _times(np.repeat(np.array([b.at_us for b in batches]), rows)),
-    }
-
-
-def _assigned_arms(batches: Sequence[ScoreBatchLog]) -> Iterable[str]:
+def _assigned_arms(batches: Sequence[ScoreBatchLog]) -> Iterator[str]:
     for batch in batches:
         names = [str(arm.arm) for arm in batch.split]
         yield from (names[seat] for seat in batch.seats.tolist())
@@ -202,16 +208,41 @@ def _of_seats(batches: Sequence[ScoreBatchLog], fact: Callable[[ArmShare], int])
     return pa.array(np.concatenate(facts))
 
 
-def _unit_keys(batches: Sequence[ScoreBatchLog | ShadowBatchLog], ids: LoggedIds) -> Any:
-    keys = list(chain.from_iterable(b.entity_ids for b in batches))
-    return _strings(ids.written(keys))
+def _shadow_columns(batches: Sequence[ShadowBatchLog], ids: LoggedIds) -> Columns:
+    rows = np.array([batch.rows for batch in batches])
+    shadow_scores = np.concatenate(
+        [
+            np.full(batch.rows, np.nan) if batch.shadow_scores is None else batch.shadow_scores
+            for batch in batches
+        ]
+    )
+    is_ok = np.repeat([batch.status is ShadowStatus.OK for batch in batches], rows)
+    probabilities = np.array([batch.inclusion_probability for batch in batches])
+    shadow_versions = np.array([batch.shadow_version for batch in batches], np.int32)
+    return {
+        **_row_columns(batches, rows, ids),
+        "shadow_version": pa.array(np.repeat(shadow_versions, rows)),
+        "shadow_score": pa.array(shadow_scores, mask=~is_ok),
+        "status": repeated_texts([batch.status.value for batch in batches], rows),
+        "inclusion_probability": pa.array(np.repeat(probabilities, rows)),
+    }
+
+
+def _outcome_columns(batches: Sequence[OutcomeBatchLog]) -> Columns:
+    rows = np.array([batch.rows for batch in batches])
+    return {
+        "request_id": texts(chain.from_iterable(batch.request_ids for batch in batches)),
+        "label": pa.array(np.concatenate([batch.labels for batch in batches])),
+        "observed_at_utc": times(np.concatenate([batch.observed_at_us for batch in batches])),
+        "at_utc": times(np.repeat(np.array([batch.at_us for batch in batches]), rows)),
+    }
 
 
 def _candidate_ids(
     batches: Sequence[ScoreBatchLog | ShadowBatchLog], rows: NDArray[np.int64], ids: LoggedIds
 ) -> Any:
     """Return the ids of candidates in the form of unit keys: they are ids of entities too."""
-    return _optional_strings([_written_candidates(b.candidate_ids, ids) for b in batches], rows)
+    return optional_texts([_written_candidates(b.candidate_ids, ids) for b in batches], rows)
 
 
 def _written_candidates(given: Sequence[str] | None, ids: LoggedIds) -> Sequence[str] | None:
@@ -221,53 +252,16 @@ def _written_candidates(given: Sequence[str] | None, ids: LoggedIds) -> Sequence
     return [digest if each else "" for each, digest in zip(given, ids.written(given), strict=True)]
 
 
-def _per_batch(
-    batches: Sequence[BatchT], rows: NDArray[np.int64], value: Callable[[BatchT], int]
-) -> Any:
-    return pa.array(np.repeat(np.array([value(b) for b in batches], np.uint32), rows))
-
-
-def _strings(values: Iterable[str]) -> Any:
-    return pa.array(list(values), pa.string())
-
-
-def _repeated(values: Sequence[str], rows: NDArray[np.int64]) -> Iterable[str]:
-    return chain.from_iterable(
-        [value] * count for value, count in zip(values, rows.tolist(), strict=True)
-    )
-
-
-def _optional_strings(columns: Sequence[Sequence[str] | None], rows: NDArray[np.int64]) -> Any:
-    if all(column is None for column in columns):
-        return pa.nulls(int(rows.sum()), pa.string())
+def _levels(batches: Sequence[ScoreBatchLog | ShadowBatchLog]) -> Any:
     return pa.array(
-        [
-            value or None
-            for column, count in zip(columns, rows.tolist(), strict=True)
-            for value in (column if column is not None else [None] * count)
-        ],
-        pa.string(),
+        np.concatenate(
+            [np.zeros(b.rows, np.uint8) if b.levels is None else b.levels for b in batches]
+        )
     )
 
 
-def _times(at_us: NDArray[np.int64]) -> Any:
-    # A view, not a cast: casting imports pyarrow.compute, 30 ms under the interpreter lock.
-    return pa.array(at_us.astype(np.int64, copy=False)).view(pa.timestamp("us"))
-
-
-def _lists(
-    matrices: Sequence[NDArray[Any] | None], rows: NDArray[np.int64], kind: pa.DataType
-) -> Any:
-    """Return a list per row; null in batches without a matrix, which cost nothing."""
-    given = [matrix for matrix in matrices if matrix is not None]
-    if not given:
-        return pa.nulls(int(rows.sum()), kind)
-    is_given = np.repeat(np.array([matrix is not None for matrix in matrices]), rows)
-    lengths = is_given * given[0].shape[1]
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(
-        pa.array(offsets),
-        pa.array(np.concatenate(given).reshape(-1)),
-        type=kind,
-        mask=None if is_given.all() else pa.array(~is_given),
+def _thresholds(batches: Sequence[ScoreBatchLog]) -> Any:
+    thresholds = np.concatenate(
+        [np.full(b.rows, np.nan) if b.thresholds is None else b.thresholds for b in batches]
     )
+    return pa.array(thresholds, mask=np.isnan(thresholds))

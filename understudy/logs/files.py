@@ -16,7 +16,12 @@ from understudy.logs.columns import FileKey, schema_of
 from understudy.logs.decisions.rolling import RollPolicy, Unfinished, due_files
 from understudy.logs.journal import Journal
 from understudy.logs.schema import LogKind
-from understudy.logs.workspace import Workspace, abandoned_workspaces, open_workspace
+from understudy.logs.workspace import (
+    Workspace,
+    abandoned_workspaces,
+    new_writer_id,
+    open_workspace,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class LogFiles:
     roll: RollPolicy
     now_s: Callable[[], float]  # monotonic
     pause: Callable[[], None]  # called between slices of work
+    writer_id: str = field(default_factory=new_writer_id)
     _workspace: Workspace | None = None
     # The least recently used file comes first.
     _open: dict[FileKey, tuple[Journal, float]] = field(default_factory=dict)
@@ -128,7 +134,7 @@ class LogFiles:
             while len(self._open) >= self.roll.open_at_once:
                 self._close(next(iter(self._open)))
             if self._workspace is None:
-                self._workspace = open_workspace(self.root)
+                self._workspace = open_workspace(self.root, self.writer_id)
             entry = (self._workspace.open_journal(key, schema), self.now_s())
         self._open[key] = entry
         return entry[0]

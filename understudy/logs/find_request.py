@@ -12,9 +12,10 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from understudy.domain.errors import NotFoundError, UnavailableError
+from understudy.domain.logged_features import AGES, NO_FEATURES, ListedFeatures
 from understudy.logs.finished_files import finished_files
 from understudy.logs.journal import JournalReader
-from understudy.logs.schema import FEATURE_NAMES_KEY, LogKind, schema_of_kind
+from understudy.logs.schema import LogKind, schema_of_kind
 from understudy.logs.workspace import unfinished_journals
 
 _ID, _FILE = "request_id", "__filename"  # the second is a column that Arrow adds
@@ -26,7 +27,28 @@ class LoggedRow:
 
     model: str
     columns: dict[str, Any]  # of the score log; None for one that its file lacks
-    feature_names: tuple[str, ...]  # of `features` and `statuses`
+    listed: ListedFeatures  # the names of the elements of its lists
+
+    @property
+    def features(self) -> list[Any] | None:
+        """The values in the order of the feature set; None if the model read none.
+
+        A value that is not logged is None.
+        """
+        lists = dict(self.listed.lists)
+        if not any(self.columns[column] is not None for column in lists):
+            return None
+        values = {
+            name: value
+            for column, names in lists.items()
+            for name, value in zip(names, self.columns[column], strict=True)
+        }
+        return [values.get(name) for name in self.listed.names]
+
+    @property
+    def ages_ms(self) -> dict[str, int | None]:
+        """The age of each view's record when it was read; None without a record."""
+        return dict(zip(self.listed.views, self.columns[AGES] or (), strict=False))
 
 
 def rows_of_request(root: Path, request_id: str) -> list[LoggedRow]:
@@ -78,7 +100,7 @@ def _unfinished(root: Path, request_id: str) -> Iterator[LoggedRow]:
 
 
 def _rows(table: pa.Table, model: str, metadata: dict[bytes, bytes]) -> Iterator[LoggedRow]:
-    names = tuple(json.loads(metadata.get(FEATURE_NAMES_KEY, b"[]")))
+    listed = ListedFeatures.from_metadata(metadata) or NO_FEATURES
     known = schema_of_kind(LogKind.SCORE).names
     for row in table.to_pylist():
-        yield LoggedRow(model, {name: row.get(name) for name in known}, names)
+        yield LoggedRow(model, {name: row.get(name) for name in known}, listed)

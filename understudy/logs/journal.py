@@ -16,13 +16,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from understudy.domain.logged_features import AGES, STATUSES, FeatureList
 from understudy.logs.access import LogAccess
 
 JOURNAL_SUFFIX = ".inprogress"
 _ROW_GROUP_BYTES = 8 << 20  # small enough to encode quickly, large enough to scan fast
 _ROW_GROUP_ROWS = 65_536
-_REPETITIVE = ("version", "shadow_version", "champion_version", "arm", "revision", "rule", "status")
-_VECTORS = ("features", "statuses")
+_REPETITIVE = (
+    *("writer_id", "version", "arm", "assigned_version", "assigned_arm", "assigned_bp"),
+    *("revision", "deployment_digest", "registry_lineage", "registry_sequence", "threshold"),
+    *("rule", "shadow_version", "status", "inclusion_probability", "bucket"),
+)
+_TEXT_LISTS = (FeatureList.TEXTS, FeatureList.DIGESTS, "reasons")
+_FLOAT_LISTS = (FeatureList.FLOATS, FeatureList.DOUBLES)
+_VECTORS = (*_TEXT_LISTS, *_FLOAT_LISTS, FeatureList.INT64S, STATUSES, AGES, "outputs")
 
 
 @dataclass(slots=True)
@@ -164,12 +171,14 @@ def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
     """Return the storage options of the columns; docs/decisions/0005 has the measurements."""
-    vectors = ["features.list.element"] if "features" in schema.names else []
+    names = schema.names
+    repetitive = [name for name in _REPETITIVE if name in names]
+    texts = [f"{name}.list.element" for name in _TEXT_LISTS if name in names]
     return {
         "compression": "zstd",
         "compression_level": 1,
-        "use_dictionary": [name for name in _REPETITIVE if name in schema.names],
-        # Bytes of equal significance side by side: float vectors compress at a third of the cost.
-        "use_byte_stream_split": vectors,
-        "write_statistics": [name for name in schema.names if name not in _VECTORS],
+        "use_dictionary": [*repetitive, *texts],
+        # Bytes of equal significance side by side: vectors compress at a third of the cost.
+        "use_byte_stream_split": [f"{n}.list.element" for n in _FLOAT_LISTS if n in names],
+        "write_statistics": [name for name in names if name not in _VECTORS],
     }

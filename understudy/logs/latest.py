@@ -8,12 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from understudy.domain.logged_features import AGES, STATUSES, FeatureList
 from understudy.logs.journal import JournalReader
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind, schema_of_kind
 from understudy.logs.workspace import unfinished_journals
 
-_VECTORS = ("features", "statuses")
+_VECTORS = frozenset((*FeatureList, STATUSES, AGES))
 _OVERLAP = timedelta(seconds=5)
 _REMEMBERED_ROWS = 100_000
 
@@ -89,7 +90,7 @@ class Follower:
 
 
 def _key(row: dict[str, Any]) -> tuple[object, ...]:
-    return tuple(row.values())
+    return row["model"], row["writer_id"], row["writer_sequence"]
 
 
 def _age(row: dict[str, Any]) -> tuple[datetime, str, str]:

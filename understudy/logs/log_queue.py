@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from understudy.logs.batches import LogBatch, OutcomeBatchLog, ScoreBatchLog, ShadowBatchLog
 from understudy.logs.counters import LogCounters, RowCounts
+from understudy.logs.numbered import Numbered
 from understudy.logs.schema import LogKind
 
 _KIND_OF: dict[type[LogBatch], LogKind] = {
@@ -40,7 +41,8 @@ class LogQueue:
     max_bytes: int
     wake: Callable[[], None]  # called when a quarter of a bound is reached
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _batches: list[LogBatch] = field(default_factory=list)
+    _batches: list[Numbered] = field(default_factory=list)
+    _offered: dict[tuple[LogKind, str], int] = field(default_factory=dict)  # rows by log and model
     _rows: int = 0
     _bytes: int = 0
     _is_closed: bool = False
@@ -65,13 +67,16 @@ class LogQueue:
                 and self._bytes + size_bytes <= self.max_bytes
             )
             for batch, count in zip(batches, counts, strict=True):
-                tally = self._tallies[_KIND_OF[type(batch)]]
-                tally.offered += count
-                if not is_taken:
-                    tally.dropped += count
+                kind = _KIND_OF[type(batch)]
+                self._tallies[kind].offered += count
+                before = self._offered.get((kind, batch.model), 0)
+                self._offered[kind, batch.model] = before + count
+                if is_taken:
+                    self._batches.append(Numbered(batch, before + 1))
+                else:
+                    self._tallies[kind].dropped += count
             if not is_taken:
                 return False
-            self._batches += batches
             self._rows += rows
             self._bytes += size_bytes
             is_filling = self._rows * 4 > self.max_rows or self._bytes * 4 > self.max_bytes
@@ -79,7 +84,7 @@ class LogQueue:
             self.wake()
         return True
 
-    def take(self) -> list[LogBatch]:
+    def take(self) -> list[Numbered]:
         """Return all waiting batches; each row must be settled later."""
         with self._lock:
             taken, self._batches = self._batches, []

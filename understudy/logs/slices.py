@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from understudy.logs.batches import LogBatch, rows_between
 from understudy.logs.columns import FileKey
+from understudy.logs.numbered import Numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,28 +12,28 @@ class Slice:
     """Rows of one file that are written as one record batch."""
 
     key: FileKey
-    batches: tuple[LogBatch, ...]
+    batches: tuple[Numbered, ...]
 
     @property
     def rows(self) -> int:
-        return sum(batch.rows for batch in self.batches)
+        return sum(each.batch.rows for each in self.batches)
 
     @property
     def size_bytes(self) -> int:
-        return sum(batch.size_bytes for batch in self.batches)
+        return sum(each.batch.size_bytes for each in self.batches)
 
 
-def cut(batches: Iterable[tuple[FileKey, LogBatch]], *, rows: int) -> Iterator[Slice]:
+def cut(batches: Iterable[tuple[FileKey, Numbered]], *, rows: int) -> Iterator[Slice]:
     """Yield all rows of `batches` by file, in slices of fewer than twice `rows` rows.
 
     Rows of one file keep their order.
     """
-    gathered: dict[FileKey, list[LogBatch]] = {}
+    gathered: dict[FileKey, list[Numbered]] = {}
     counts: dict[FileKey, int] = {}
-    for key, batch in batches:
-        for part in _parts(batch, rows):
+    for key, numbered in batches:
+        for part in _parts(numbered, rows):
             gathered.setdefault(key, []).append(part)
-            counts[key] = counts.get(key, 0) + part.rows
+            counts[key] = counts.get(key, 0) + part.batch.rows
             if counts[key] >= rows:
                 yield Slice(key, tuple(gathered.pop(key)))
                 del counts[key]
@@ -41,9 +41,10 @@ def cut(batches: Iterable[tuple[FileKey, LogBatch]], *, rows: int) -> Iterator[S
         yield Slice(key, tuple(parts))
 
 
-def _parts(batch: LogBatch, rows: int) -> Iterator[LogBatch]:
-    if 0 < batch.rows <= rows:
-        yield batch
+def _parts(numbered: Numbered, rows: int) -> Iterator[Numbered]:
+    given = numbered.batch.rows
+    if 0 < given <= rows:
+        yield numbered
         return
-    for start in range(0, batch.rows, rows):
-        yield rows_between(batch, start, start + rows)
+    for start in range(0, given, rows):
+        yield numbered.between(start, start + rows)

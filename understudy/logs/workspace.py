@@ -83,13 +83,17 @@ class Workspace:
         self._lock.close()
 
 
-def open_workspace(root: Path) -> Workspace:
-    """Create and lock a folder for the calling process.
+def new_writer_id() -> str:
+    """Return a name for a writer that no other has, in any process or container."""
+    return f"{os.getpid()}-{uuid4().hex[:12]}"
+
+
+def open_workspace(root: Path, writer_id: str) -> Workspace:
+    """Create and lock a folder for a writer of the calling process.
 
     Raises:
         OSError: `root` cannot be written.
     """
-    writer_id = f"{os.getpid()}-{uuid4().hex[:12]}"
     unfinished = root / _UNFINISHED
     # Locked before it gets its name; otherwise another process could take it as abandoned.
     hidden = unfinished / f"{_UNLOCKED_YET}{writer_id}"

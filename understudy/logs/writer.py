@@ -26,6 +26,7 @@ from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.fault_report import FaultReport
 from understudy.logs.files import LogFiles
 from understudy.logs.log_queue import LogQueue, kind_of
+from understudy.logs.numbered import Numbered
 from understudy.logs.slices import Slice, cut
 
 _log = structlog.get_logger()
@@ -180,24 +181,24 @@ class LogWriter:
             return False
         return True
 
-    def _with_keys(self, batches: Iterable[LogBatch]) -> Iterator[tuple[FileKey, LogBatch]]:
-        for number, batch in enumerate(batches, start=1):
+    def _with_keys(self, batches: Iterable[Numbered]) -> Iterator[tuple[FileKey, Numbered]]:
+        for number, numbered in enumerate(batches, start=1):
             if number % _BATCHES_PER_PAUSE == 0:
                 self._pause()
             try:
-                key = self._file_keys.key_of(batch)
+                key = self._file_keys.key_of(numbered.batch)
             except (UnderstudyError, OverflowError) as error:
-                _log.warning("log_batch_refused", error=str(error), rows=batch.rows)
-                self._fail((batch,))
+                _log.warning("log_batch_refused", error=str(error), rows=numbered.batch.rows)
+                self._fail((numbered,))
                 continue
-            yield key, batch
+            yield key, numbered
 
     def _write_slices(self) -> None:
         while self._slices:
             piece = self._slices[0]
             try:
                 schema = self._files.schema_of(piece.key)
-                columns = record_batch(piece.batches, schema, self._ids)
+                columns = record_batch(piece.batches, schema, self._ids, self._files.writer_id)
             except Exception as error:  # noqa: BLE001 - a bad batch costs only its own rows
                 self._slices.popleft()
                 self._isolate(piece, error)
@@ -231,8 +232,8 @@ class LogWriter:
                 torn_bytes=finished.torn_bytes,
             )
 
-    def _fail(self, batches: Iterable[LogBatch]) -> None:
-        for batch in batches:
+    def _fail(self, batches: Iterable[Numbered]) -> None:
+        for batch, _ in batches:
             self._queue.count_failed(kind_of(batch), batch.rows)
             self._queue.release(batch.rows, batch.size_bytes)
 

@@ -59,7 +59,7 @@ def tail(
 
 @app.command()
 def ledger(log_dir: LogDir, model: Model, *, output: Output = Format.TABLE) -> None:
-    """Show the logged rows of each shadow; `router status` has the rows that were never sent."""
+    """Show the logged rows of each shadow by their outcome."""
     from understudy.logs.books import read_books  # noqa: PLC0415 - others start faster
 
     books = read_books(log_dir, checked_model_name(model))

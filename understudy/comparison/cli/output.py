@@ -12,7 +12,7 @@ from understudy.runtime.terminal.screen import Screen
 if TYPE_CHECKING:
     from understudy.comparison.import_outcomes import ImportedOutcomes
 
-_BOOKS = ("shadow", "sent", "ok", "error", "timeout", "share of answered", "unanswered")
+_BOOKS = ("shadow", "offered", "sampled out", "dropped", "ok", "error", "timeout", "unanswered")
 
 
 def print_books(books: ModelBooks, form: Format) -> None:
@@ -21,9 +21,9 @@ def print_books(books: ModelBooks, form: Format) -> None:
         return
     rows: list[tuple[object, ...]] = []
     for one in books.shadows:
-        share = f"{one.ledger.sent / books.answered:.1%}" if books.answered else "-"
-        counts = (one.shadow, one.ledger.sent, one.ok, one.error, one.timeout)
-        rows.append((*counts, share, one.unanswered))
+        ledger = one.ledger
+        given = (one.shadow, ledger.offered, ledger.sampled_out, ledger.dropped)
+        rows.append((*given, ledger.ok, ledger.error, ledger.timeout, one.unanswered))
     Screen().table(_BOOKS, rows, title=f"{books.model}: {books.answered} rows answered")
 
 

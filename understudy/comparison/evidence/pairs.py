@@ -25,12 +25,12 @@ def version_pairs(reader: LogReader, question: Question) -> tuple[VersionPair, .
     """Return the pairs of versions in the log that fit the question, most recent first."""
     found = reader.rows(
         """
-        SELECT shadow_version AS shadow, champion_version AS champion, count(*) AS rows,
+        SELECT shadow_version AS shadow, version AS champion, count(*) AS rows,
                min(at_utc) AS first_at, max(at_utc) AS last_at
         FROM shadow
         WHERE model = $model
           AND ($shadow IS NULL OR shadow_version = $shadow)
-          AND ($champion IS NULL OR champion_version = $champion)
+          AND (version = $champion OR ($champion IS NULL AND arm = 'champion'))
           AND ($since IS NULL OR (date >= $since::DATE AND at_utc >= $since::TIMESTAMP))
           AND ($until IS NULL OR (date <= $until::DATE AND at_utc < $until::TIMESTAMP))
         GROUP BY ALL
@@ -95,10 +95,11 @@ USES = f"""
 """  # noqa: S608 - a number of ours
 
 _LOGGED = """
-    SELECT request_id, candidate_id, unit_key, at_utc, status, champion_score, shadow_score,
-           status = 'ok' AND isfinite(champion_score) AND isfinite(shadow_score) AS usable
+    SELECT request_id, candidate_id, unit_key, at_utc, status, score AS champion_score, shadow_score,
+           status = 'ok' AND isfinite(score) AND isfinite(shadow_score) AS usable
     FROM shadow
-    WHERE model = $model AND shadow_version = $shadow AND champion_version = $champion
+    WHERE model = $model AND shadow_version = $shadow AND version = $champion
+      AND status IN ('ok', 'error', 'timeout')
       AND ($since IS NULL OR (date >= $since::DATE AND at_utc >= $since::TIMESTAMP))
       AND ($until IS NULL OR (date <= $until::DATE AND at_utc < $until::TIMESTAMP))
 """

@@ -59,10 +59,6 @@ class RecordFormat:
         # Bytes compare faster than arrays do.
         return parts[_HEAD].tobytes() == self.full_head * len(parts)
 
-    def event_times_ms(self, parts: FixedParts) -> npt.NDArray[np.int64]:
-        """Return the event times, UTC milliseconds since 1970, shape (n,)."""
-        return parts[_EVENT_TIME]
-
     def presence(self, parts: FixedParts) -> npt.NDArray[np.bool_]:
         """Return which features have a value, shape (n, features)."""
         bitmap = parts[_PRESENCE]
@@ -256,6 +252,7 @@ class DecodedRecords:
     records: Sequence[bytes]
     is_full: bool  # every row has a record with every value
     wrong_digests: int
+    event_times_ms: npt.NDArray[np.int64]  # UTC since 1970, shape (n,); 0 without a record
 
     def texts(self, string: int) -> list[bytes]:
         """Return the values of one string feature; b"" where absent."""
@@ -278,7 +275,10 @@ def decode(form: RecordFormat, records: Sequence[bytes | None]) -> DecodedRecord
         if len(joined) == len(records) * form.size_bytes:
             parts = form.parts(joined)
             if form.has_full_heads(parts):
-                return DecodedRecords(form, parts, (), is_full=True, wrong_digests=0)
+                times_ms = parts[_EVENT_TIME]
+                return DecodedRecords(
+                    form, parts, (), is_full=True, wrong_digests=0, event_times_ms=times_ms
+                )
     return _decode_each(form, records)
 
 
@@ -297,4 +297,11 @@ def _decode_each(form: RecordFormat, records: Sequence[bytes | None]) -> Decoded
     size = form.size_bytes
     parts = form.parts(b"".join([record[:size] for record in usable]))
     is_full = form.has_full_heads(parts)
-    return DecodedRecords(form, parts, usable, is_full=is_full, wrong_digests=wrong_digests)
+    return DecodedRecords(
+        form,
+        parts,
+        usable,
+        is_full=is_full,
+        wrong_digests=wrong_digests,
+        event_times_ms=parts[_EVENT_TIME],
+    )

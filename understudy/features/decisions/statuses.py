@@ -53,7 +53,7 @@ def has_stale_values(rules: ViewStatuses, decoded: DecodedRecords, *, now_ms: Ti
     """Return whether any record has expired, or is too old for a feature that is read from it."""
     if rules.least_max_age_ms is None or not len(decoded.parts):
         return False
-    event_times_ms = decoded.form.event_times_ms(decoded.parts)
+    event_times_ms = decoded.event_times_ms
     if isinstance(now_ms, int) and len(event_times_ms) <= _FEW_ROWS:
         oldest_ms: int = min(event_times_ms.tolist())
         return oldest_ms < now_ms - rules.least_max_age_ms
@@ -75,7 +75,7 @@ def statuses_of(
         now_ms: UTC milliseconds since 1970, one time or one per row.
         last_known: shape (n,): rows whose record comes from memory and not from the store.
     """
-    ages_ms = now_ms - decoded.form.event_times_ms(decoded.parts)
+    ages_ms = now_ms - decoded.event_times_ms
     stale = ages_ms[:, None] > rules.max_ages_ms
     statuses = np.where(stale, np.uint8(FeatureStatus.STALE), np.uint8(FeatureStatus.PRESENT))
     if last_known is not None:

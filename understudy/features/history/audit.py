@@ -252,6 +252,7 @@ def _vectors(
     served = vectors.flatten().to_numpy(zero_copy_only=False).reshape(rows, width)
     found = np.zeros((rows, width), dtype=np.uint8)
     found[is_given] = given.flatten().fill_null(UNKNOWN).to_numpy().reshape(-1, width)
+    found[vectors.flatten().is_null().to_numpy(zero_copy_only=False).reshape(rows, width)] = UNKNOWN
     return served.astype(np.float32), found
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import InvalidInputError, NotFoundError
+from understudy.domain.logged_features import FeatureList, ListedFeatures
 from understudy.domain.logged_ids import LoggedIds
 from understudy.features.loading.source_files import matching_files
 from understudy.runtime.files_by_ids import FilesOfIds, files_by_ids
@@ -59,19 +61,56 @@ def open_log(files: str, ids: LoggedIds | None = None) -> Iterator[LoggedRows]:
         found = files_by_ids(paths, ids)
         paths, other_ids = list(found.searchable), found.others
     is_ours = all(_is_partitioned(path) for path in paths)
-    listed = ", ".join(text_literal(str(path.resolve())) for path in paths)
     options = f"union_by_name = true, hive_partitioning = {str(is_ours).lower()}"
     if is_ours:
         options += ", hive_types = {'model': VARCHAR, 'date': DATE}"
     folders = dict.fromkeys(path.resolve().parent for path in paths)
     with open_in_memory(directories=folders) as connection:
         try:
-            connection.execute(
-                f"CREATE TEMP VIEW log AS SELECT * FROM read_parquet([{listed}], {options})"  # noqa: S608 - quoted
+            sources = " UNION ALL BY NAME ".join(
+                f"SELECT *{_vector_of(listed)} FROM read_parquet([{_literals(of)}], {options})"  # noqa: S608 - quoted
+                for listed, of in _by_features(paths).items()
             )
+            connection.execute(f"CREATE TEMP VIEW log AS {sources}")
         except duckdb.Error as error:
             raise _fault_of(files, error) from error
         yield LoggedRows(connection, files, other_ids)
+
+
+def _literals(paths: Sequence[Path]) -> str:
+    return ", ".join(text_literal(str(path.resolve())) for path in paths)
+
+
+def _by_features(paths: Sequence[Path]) -> dict[ListedFeatures | None, list[Path]]:
+    """Return the files by the features in their lists; None for files of other software."""
+    found: dict[ListedFeatures | None, list[Path]] = {}
+    for path in paths:
+        try:
+            metadata = pq.read_schema(path).metadata or {}
+        except (OSError, pa.ArrowException) as error:
+            raise _fault_of(str(path), error) from error
+        found.setdefault(ListedFeatures.from_metadata(metadata), []).append(path)
+    return found
+
+
+def _vector_of(listed: ListedFeatures | None) -> str:
+    """Return a column `features`: the numbers of a row in the order of the feature set.
+
+    Null where the log has no number: a text, or a value that is not logged.
+    """
+    if listed is None:
+        return ""
+    if not listed.lists:
+        return ", NULL::DOUBLE[] AS features"
+    of_numbers = (FeatureList.FLOATS, FeatureList.DOUBLES, FeatureList.INT64S)
+    places = {
+        name: f"{column}[{place}]::DOUBLE"
+        for column, names in listed.lists
+        if column in of_numbers
+        for place, name in enumerate(names, start=1)
+    }
+    values = ", ".join(places.get(name, "NULL::DOUBLE") for name in listed.names)
+    return f", CASE WHEN {listed.lists[0][0]} IS NOT NULL THEN [{values}] END AS features"
 
 
 def condition_of_scored(logged: LoggedRows) -> str:
@@ -92,6 +131,6 @@ def _is_partitioned(path: Path) -> bool:
     return date.startswith("date=") and model.startswith("model=")
 
 
-def _fault_of(files: str, error: duckdb.Error) -> InvalidInputError:
+def _fault_of(files: str, error: Exception) -> InvalidInputError:
     first_line = (str(error).splitlines() or [type(error).__name__])[0]
     return InvalidInputError.of(files, read=first_line, accepted="a score log")

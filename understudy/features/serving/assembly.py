@@ -53,6 +53,7 @@ class Assembled:
 
     tensors: tuple[Tensor, ...]  # in the order of the model's inputs, C-contiguous
     statuses: Statuses | None  # FeatureStatus, shape (n, width); None: every value is PRESENT
+    event_times_ms: npt.NDArray[np.int64]  # of the records read, shape (n, views); 0 without one
     wrong_digests: int = 0  # records written under another definition; treated as missing
 
 
@@ -75,7 +76,8 @@ class AssemblyPlan:
         self._tensors = tensors
         self._places = [np.array(tensor.places, dtype=np.intp) for tensor in tensors]
         self._targets = targets_of(tensors)
-        self.reader = TensorReader(self._targets, tensors)  # of the tensors that it assembles
+        # Of the tensors that it assembles.
+        self.reader = TensorReader(self._targets, tensors, self.names, map(str, views))
         stored = [
             (column, target)
             for column, target in zip(columns, self._targets, strict=True)
@@ -153,7 +155,7 @@ class AssemblyPlan:
                 tensor.reshape(rows) if plan.is_flat else tensor
                 for tensor, plan in zip(tensors, self._tensors, strict=True)
             ]
-        return Assembled(tuple(tensors), statuses, wrong_digests)
+        return Assembled(tuple(tensors), statuses, _event_times(decoded, rows), wrong_digests)
 
     def _values(self, decoded: Sequence[DecodedRecords], rows: int) -> list[Tensor]:
         tensors: list[Tensor] = [np.empty((rows, width), dtype) for width, dtype in self._shapes]
@@ -235,6 +237,14 @@ class AssemblyPlan:
         if place is not None:
             return self._features[place]
         return None if self._computed is None else self._computed.plan._request_feature(name)  # noqa: SLF001 - same class
+
+
+def _event_times(decoded: Sequence[DecodedRecords], rows: int) -> npt.NDArray[np.int64]:
+    """Return the event times of each view; a copy, which does not keep the records in memory."""
+    times_ms = np.empty((rows, len(decoded)), dtype=np.int64)
+    for place, each in enumerate(decoded):
+        times_ms[:, place] = each.event_times_ms
+    return times_ms
 
 
 def compile_plan(
