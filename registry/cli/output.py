@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from registry.cli.contract_output import contract_rows
 from understudy.control.margins_wire import margins_from_wire
 from understudy.control.wire_enums import shown_name
+from understudy.provenance.evidence import Evidence, FieldEvidence, summed_up
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.message_values import message_value
@@ -28,6 +29,7 @@ def print_report(
         print_json(message_value(response))
         return
     report, screen = response.report, Screen()
+    print_evidence(report.evidence, screen)
     if report.findings:
         screen.say(f"refused: {len(report.findings)} findings in the provenance record")
         screen.table(
@@ -44,6 +46,18 @@ def print_report(
         )
     else:
         screen.say("complete: the gate finds nothing; nothing was registered")
+
+
+def print_evidence(rows: Iterable[pb.FieldEvidence], screen: Screen) -> None:
+    """Print the ground of each field of a record; parts with the same ground are one row."""
+    found = [FieldEvidence(row.field, _ground(row.evidence), row.by) for row in rows]
+    if found:
+        shown_rows = [(row.field, row.evidence.value, row.by) for row in summed_up(found)]
+        screen.table(("field", "evidence", "by"), shown_rows, title="evidence")
+
+
+def _ground(evidence: pb.Evidence.ValueType) -> Evidence:
+    return Evidence(shown_name(pb.Evidence.Name(evidence), "EVIDENCE"))
 
 
 def print_change(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from registry.cli.contract_output import needs_rows
-from registry.cli.output import DIGEST_SHOWN, shown_time
+from registry.cli.output import DIGEST_SHOWN, print_evidence, shown_time
 from registry.cli.status_output import parts_of
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.json_output import print_json
@@ -43,8 +43,8 @@ def print_version(version: pb.Version, status: pb.GetStatusResponse, output: For
     if output is Format.JSON:
         print_json(_version_dict(version, status))
         return
-    score = version.score_output
-    Screen().table(
+    score, screen = version.score_output, Screen()
+    screen.table(
         ("field", "value"),
         [
             ("version", f"{version.ref.model}@{version.ref.number}"),
@@ -63,6 +63,7 @@ def print_version(version: pb.Version, status: pb.GetStatusResponse, output: For
             ("record", json.dumps(json.loads(version.provenance_json), indent=1)),
         ],
     )
+    print_evidence(version.evidence, screen)
 
 
 def _shown_parts(version: pb.Version, status: pb.GetStatusResponse) -> str:

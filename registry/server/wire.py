@@ -10,7 +10,7 @@ from registry.store.revisions import StoredRevision
 from registry.store.versions import StoredVersion
 from understudy.artifact.paths import checked_path
 from understudy.control.wire import deployment_to_wire, file_from_wire, version_to_wire
-from understudy.control.wire_enums import ACTIONS, LEVEL_OF
+from understudy.control.wire_enums import ACTIONS, LEVEL_OF, wire_values
 from understudy.control.wire_values import ref_from_wire, timestamp
 from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import Fault, InvalidInputError, raise_any
@@ -22,9 +22,13 @@ from understudy.domain.versions import (
     checked_model_name,
 )
 from understudy.gate.gate import GateReport
+from understudy.provenance.evidence import Evidence, FieldEvidence, evidence_of
+from understudy.provenance.findings import read_record
 from understudy.registry.v1 import registry_pb2 as pb
 
 UploadPart = pb.RegisterVersionRequest | pb.CheckVersionRequest
+
+_EVIDENCE = wire_values(Evidence, pb.Evidence, "EVIDENCE")
 _ACTIONS = {action.value: number for action, number in ACTIONS.items()}
 
 
@@ -67,6 +71,8 @@ def stored_version_to_wire(version: StoredVersion, *, with_record: bool) -> pb.V
     message.registered_at.CopyFrom(timestamp(version.registered_at_ns))
     if with_record:
         message.provenance_json = version.provenance_json
+        rows = evidence_of(read_record(version.provenance_json).groups)
+        message.evidence.extend(map(_evidence_to_wire, rows))
     return message
 
 
@@ -79,7 +85,12 @@ def report_to_wire(report: GateReport) -> pb.GateReport:
         ],
         artifact_digest=report.artifact_digest,
         provenance_digest=report.provenance_digest or None,
+        evidence=map(_evidence_to_wire, report.evidence),
     )
+
+
+def _evidence_to_wire(row: FieldEvidence) -> pb.FieldEvidence:
+    return pb.FieldEvidence(field=row.field, evidence=_EVIDENCE[row.evidence], by=row.by)
 
 
 def revision_to_wire(stored: StoredRevision) -> pb.RevisionEntry:

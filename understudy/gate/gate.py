@@ -9,8 +9,15 @@ from understudy.gate.fact_checks import fact_findings
 from understudy.gate.feature_checks import feature_findings
 from understudy.gate.record_checks import record_findings
 from understudy.gate.submission import Submission, Surroundings
+from understudy.provenance.evidence import FieldEvidence, evidence_of, without_proof
 from understudy.provenance.findings import Finding, read_record
 from understudy.provenance.record import Artifact, Features
+
+# Compared with the loaded model.
+_OF_THE_MODEL = (
+    *("artifact.opsets", "artifact.ir_version", "artifact.producer", "artifact.golden"),
+    *("artifact.inputs", "artifact.outputs", "artifact.joins_rows", "environment.converter"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,7 @@ class GateReport:
     record_json: str  # canonical; empty if the record could not be read
     artifact: Artifact | None
     features: Features | None
+    evidence: tuple[FieldEvidence, ...] = ()  # of the fields that no finding names
 
     @property
     def complete(self) -> bool:
@@ -37,6 +45,7 @@ def examine(submission: Submission, around: Surroundings) -> GateReport:
         *feature_findings(submission, read.groups.get("features"), around.view_digests),
         *fact_findings(read.groups, submission.inspection, submission.score_output),
     ]
+    evidence = evidence_of(read.groups, (finding.field for finding in findings))
     text = canonical_json(read.values) if read.values is not None else ""
     return GateReport(
         findings=tuple(dict.fromkeys(findings)),
@@ -45,4 +54,12 @@ def examine(submission: Submission, around: Surroundings) -> GateReport:
         record_json=text,
         artifact=read.groups.get("artifact"),
         features=read.groups.get("features"),
+        evidence=tuple(without_proof(evidence, _unseen_parts(submission))),
     )
+
+
+def _unseen_parts(submission: Submission) -> tuple[str, ...]:
+    """Return the parts of the record that could not be compared: the model did not load or pass."""
+    if submission.inspection.problems or not submission.inspection.golden_rows:
+        return _OF_THE_MODEL
+    return ()

@@ -24,6 +24,7 @@ from understudy.provenance.fields import Absent, Part
 from understudy.provenance.findings import NOTHING, Finding, shown
 from understudy.provenance.meaning import is_same_person, says_nothing
 from understudy.provenance.record import (
+    FROM_SCRATCH,
     ChampionComparison,
     Code,
     Data,
@@ -39,7 +40,6 @@ from understudy.provenance.record import (
     Seeds,
 )
 
-FROM_SCRATCH = "from scratch"
 _SEEDED_SPLITS = frozenset({"random", "stratified"})
 _HIGHEST_SEED = 1 << 64
 _SAME_WITHIN = 1e-9  # rounding of a difference

@@ -28,9 +28,7 @@ from understudy.provenance.code_facts import InstalledCode, code_source
 from understudy.provenance.content import content_of
 from understudy.provenance.environment_facts import environment_facts
 from understudy.provenance.producer import UNNAMED
-from understudy.provenance.record import SCHEMA_VERSION
-
-FROM_SCRATCH = "from scratch"
+from understudy.provenance.record import FROM_SCRATCH, SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True)

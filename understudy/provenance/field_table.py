@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from understudy.provenance.evidence import check_of
 from understudy.provenance.fields import Absent, Part
 from understudy.provenance.record import Provenance
 
@@ -16,6 +17,7 @@ class FieldRow:
 
     field: str  # path, e.g. "data.training.content"
     wanted: str
+    checked: str  # the fact with which the gate compares it; empty for a claim
     waivable: bool
 
 
@@ -25,10 +27,11 @@ def field_rows() -> list[FieldRow]:
 
 def field_table() -> str:
     """Return a Markdown table of all fields."""
-    rows = ["| field | wanted | waivable |", "| --- | --- | --- |"]
+    rows = ["| field | wanted | compared with | waivable |", "| --- | --- | --- | --- |"]
     for row in field_rows():
         wanted = row.wanted.replace("|", "\\|")
-        rows.append(f"| `{row.field}` | {wanted} | {'yes' if row.waivable else ''} |")
+        waivable = "yes" if row.waivable else ""
+        rows.append(f"| `{row.field}` | {wanted} | {row.checked} | {waivable} |")
     return "\n".join(rows) + "\n"
 
 
@@ -38,7 +41,7 @@ def _rows(part: type[BaseModel], prefix: str) -> Iterator[FieldRow]:
         path = f"{prefix}{field.alias or name}{'[]' if is_list else ''}"
         inner = [each for each in _parts_within(field.annotation) if each is not Absent]
         waivable = Absent in _parts_within(field.annotation)
-        yield FieldRow(path, field.description or "", waivable)
+        yield FieldRow(path, field.description or "", check_of(field.json_schema_extra), waivable)
         for each in inner:
             yield from _rows(each, f"{path}.")
 

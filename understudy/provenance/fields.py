@@ -105,6 +105,12 @@ def _finite(value: float) -> float:
     return value
 
 
+def _size(value: int) -> int:
+    if value != -1 and value < 1:
+        raise _fail("a size from 1, or -1 where any size is accepted")
+    return value
+
+
 def _level(value: float) -> float:
     if not _LOWEST_LEVEL <= value <= _HIGHEST_LEVEL:
         raise _fail(f"a coverage from {_LOWEST_LEVEL} to {_HIGHEST_LEVEL}, e.g. 0.95")
@@ -118,6 +124,7 @@ Sentence = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_senten
 Location = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_location)]
 Release = Annotated[str, Field(pattern=r"^\d\S*$", max_length=LONGEST_TEXT)]
 ImageDigest = Annotated[str, AfterValidator(_image)]
+Size = Annotated[int, AfterValidator(_size)]
 Level = Annotated[float, AfterValidator(_level)]
 Sha256 = Annotated[str, AfterValidator(_sha256)]
 Commit = Annotated[str, AfterValidator(_commit)]

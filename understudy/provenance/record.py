@@ -21,6 +21,7 @@ from understudy.provenance.fields import (
     Release,
     Sentence,
     Sha256,
+    Size,
     Text,
     Utc,
     WaivableFloat,
@@ -29,36 +30,53 @@ from understudy.provenance.fields import (
 )
 
 SCHEMA_VERSION = 1
+FROM_SCRATCH = "from scratch"  # the parent of a model that was trained anew
 
 
-def _d(description: str, **rules: Any) -> Any:
-    return Field(description=description, **rules)
+_RECEIVED = "the received bytes"
+_FILE = "the model's file"
+_LOADED = "the loaded model"
+_VIEWS = "the feature views"
+_REVISIONS = "the champions in the registry's revisions"
+CHECKED = "checked"  # in a field's schema: the fact with which the gate compares the field
+
+
+def _d(description: str, *, checked: str | None = None, **rules: Any) -> Any:
+    extra: dict[str, Any] = {} if checked is None else {"json_schema_extra": {CHECKED: checked}}
+    return Field(description=description, **rules, **extra)
 
 
 class FileFact(Part):
-    path: Name = _d("the file's path below the artifact, e.g. model.onnx")
-    sha256: Sha256 = _d("sha256 of the file's bytes")
-    size_bytes: int = _d("size of the file in bytes", ge=0)
+    path: Name = _d("the file's path below the artifact, e.g. model.onnx", checked=_RECEIVED)
+    sha256: Sha256 = _d("sha256 of the file's bytes", checked=_RECEIVED)
+    size_bytes: int = _d("size of the file in bytes", ge=0, checked=_RECEIVED)
 
 
 class Tensor(Part):
-    name: Name = _d("the tensor's name in the model")
-    datatype: Name = _d("Open Inference Protocol datatype, e.g. FP32")
-    shape: tuple[int, ...] = _d("sizes; -1 where any size is accepted")
+    name: Name = _d("the tensor's name in the model", checked=_LOADED)
+    datatype: Name = _d("Open Inference Protocol datatype, e.g. FP32", checked=_LOADED)
+    # Not `checked`: a dimension that the model leaves open may be recorded as fixed.
+    shape: tuple[Size, ...] = _d("sizes; -1 where any size is accepted")
 
 
 class Golden(Part):
-    rows: Count = _d("number of golden vectors in golden.npz, at least 1")
-    tolerance: NotNegative = _d("largest absolute difference allowed in a replay, e.g. 1e-5")
+    rows: Count = _d("number of golden vectors in golden.npz, at least 1", checked="golden.npz")
+    tolerance: NotNegative = _d(
+        "largest absolute difference allowed in a replay, e.g. 1e-5",
+        checked="a replay of the golden vectors",
+    )
 
 
 class Artifact(Part):
     files: tuple[FileFact, ...] = _d("every file of the artifact", min_length=1)
-    opsets: dict[str, int] = _d("opset version by operator domain ('' is ai.onnx)", min_length=1)
-    ir_version: Count = _d("the model's ONNX IR version")
+    opsets: dict[str, int] = _d(
+        "opset version by operator domain ('' is ai.onnx)", min_length=1, checked=_FILE
+    )
+    ir_version: Count = _d("the model's ONNX IR version", checked=_FILE)
     producer: Name = _d(
         "the program that wrote the model: name and version as in its file, e.g. 'skl2onnx 1.20.0', "
-        "or 'not named in the file'"
+        "or 'not named in the file'",
+        checked=_FILE,
     )
     inputs: tuple[Tensor, ...] = _d("the model's inputs, in order", min_length=1)
     outputs: tuple[Tensor, ...] = _d("the model's outputs, in order", min_length=1)
@@ -66,6 +84,7 @@ class Artifact(Part):
     joins_rows: bool = _d(
         "false if an answer may depend on other rows of its run: each row then runs alone",
         default=True,
+        checked="runs of the golden rows alone, together and in other orders",
     )
 
 
@@ -149,10 +168,14 @@ class Data(Part):
 
 
 class FeatureColumn(Part):
-    ref: Name = _d("view@version:feature")
-    dtype: Literal["float32", "float64", "int64", "bool", "string"] = _d("as in the feature view")
-    default: float | int | bool | str | None = _d("as in the feature view; null for none")
-    max_age_s: float | None = _d("as in the feature view; null for never stale")
+    ref: Name = _d("view@version:feature", checked=_VIEWS)
+    dtype: Literal["float32", "float64", "int64", "bool", "string"] = _d(
+        "as in the feature view", checked=_VIEWS
+    )
+    default: float | int | bool | str | None = _d(
+        "as in the feature view; null for none", checked=_VIEWS
+    )
+    max_age_s: float | None = _d("as in the feature view; null for never stale", checked=_VIEWS)
     input: Name | None = _d(
         "name of the model's input that reads it; null if names or datatypes leave no other",
         default=None,
@@ -163,24 +186,34 @@ class Transform(Part):
     where: Literal["in_model", "before_loading"] = _d(
         "in_model: inside model.onnx; before_loading: done before features are loaded"
     )
-    digest: Sha256 = _d("in_model: sha256 of model.onnx; otherwise of the transforming code")
+    digest: Sha256 = _d(
+        "in_model: sha256 of model.onnx; otherwise of the transforming code", checked=_RECEIVED
+    )
 
 
 class Features(Part):
     columns: tuple[FeatureColumn, ...] = _d("ordered as the model's input columns", min_length=1)
-    digest: Sha256 = _d("sha256 of the canonical JSON of `columns`")
-    view_digests: dict[str, str] = _d("digest by view@version, for each view", min_length=1)
+    digest: Sha256 = _d(
+        "sha256 of the canonical JSON of `columns`", checked="features.columns, hashed anew"
+    )
+    view_digests: dict[str, str] = _d(
+        "digest by view@version, for each view", min_length=1, checked=_VIEWS
+    )
     transform: Transform = _d("where raw values become inputs, and a digest of it")
 
 
 class Parameters(Part):
     values: dict[str, Any] = _d("resolved hyper-parameters, defaults included", min_length=1)
-    sha256: Sha256 = _d("sha256 of the canonical JSON of `values`")
+    sha256: Sha256 = _d(
+        "sha256 of the canonical JSON of `values`", checked="parameters.values, hashed anew"
+    )
 
 
 class Converter(Part):
-    name: Name = _d("the program that wrote the ONNX file, as artifact.producer names it")
-    version: Name = _d("version of that program, as in artifact.producer")
+    name: Name = _d(
+        "the program that wrote the ONNX file, as artifact.producer names it", checked=_FILE
+    )
+    version: Name = _d("version of that program, as in artifact.producer", checked=_FILE)
 
 
 class Environment(Part):
@@ -224,11 +257,13 @@ class Metric(Part):
 
 
 class FirstVersion(Part):
-    first_version: Literal[True] = _d("true: there was no champion to compare with")
+    first_version: Literal[True] = _d(
+        "true: there was no champion to compare with", checked=_REVISIONS
+    )
 
 
 class ChampionComparison(Part):
-    champion: Name = _d("the champion of the time, e.g. fraud@3; it must exist")
+    champion: Name = _d("the champion of the time, e.g. fraud@3; it must exist", checked=_REVISIONS)
     metric: Name = _d("name of one of the metrics")
     champion_value: Finite = _d("the champion's value on the same data")
     difference: Finite = _d("this version's value minus the champion's")
@@ -269,7 +304,9 @@ class Conversion(Part):
 
 
 class Parent(Part):
-    version: Name = _d("'from scratch', or the parent version, e.g. fraud@3")
+    version: Name = _d(
+        "'from scratch', or the parent version, e.g. fraud@3", checked="the registered versions"
+    )
     conversion: Conversion = _d("{rows, max_abs_difference, tolerance}")
 
 

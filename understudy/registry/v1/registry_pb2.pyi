@@ -34,6 +34,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Evidence:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EvidenceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Evidence.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EVIDENCE_UNSPECIFIED: _Evidence.ValueType  # 0
+    """Not set."""
+    EVIDENCE_VERIFIED: _Evidence.ValueType  # 1
+    """The gate compared it with a finding of its own: another value would have been refused."""
+    EVIDENCE_CLAIMED: _Evidence.ValueType  # 2
+    """The author says so; the gate checked no more than form, bounds and agreement with other claims."""
+    EVIDENCE_WAIVED: _Evidence.ValueType  # 3
+    """A second person approved its absence, until a date."""
+
+class Evidence(_Evidence, metaclass=_EvidenceEnumTypeWrapper):
+    """Ground on which a field of a provenance record stands."""
+
+EVIDENCE_UNSPECIFIED: Evidence.ValueType  # 0
+"""Not set."""
+EVIDENCE_VERIFIED: Evidence.ValueType  # 1
+"""The gate compared it with a finding of its own: another value would have been refused."""
+EVIDENCE_CLAIMED: Evidence.ValueType  # 2
+"""The author says so; the gate checked no more than form, bounds and agreement with other claims."""
+EVIDENCE_WAIVED: Evidence.ValueType  # 3
+"""A second person approved its absence, until a date."""
+Global___Evidence: _TypeAlias = Evidence  # noqa: Y015
+
 class _Measure:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -517,6 +545,7 @@ class Version(_message.Message):
     REGISTERED_AT_FIELD_NUMBER: _builtins.int
     COLUMN_INPUTS_FIELD_NUMBER: _builtins.int
     JOINS_ROWS_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     artifact_digest: _builtins.str
     """Digest over path, sha256 and size of each file, in hexadecimal."""
     provenance_digest: _builtins.str
@@ -567,6 +596,10 @@ class Version(_message.Message):
         the record declares none. Empty if it declares no input at all.
         """
 
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldEvidence]:
+        """Evidence for each field of the record. Empty in lists and snapshots."""
+
     def __init__(
         self,
         *,
@@ -585,16 +618,47 @@ class Version(_message.Message):
         registered_at: _timestamp_pb2.Timestamp | None = ...,
         column_inputs: _abc.Iterable[_builtins.str] | None = ...,
         joins_rows: _builtins.bool = ...,
+        evidence: _abc.Iterable[Global___FieldEvidence] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "score_output", b"score_output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "artifact_digest", b"artifact_digest", "column_inputs", b"column_inputs", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "golden_tolerance", b"golden_tolerance", "inputs", b"inputs", "joins_rows", b"joins_rows", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "score_output", b"score_output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "artifact_digest", b"artifact_digest", "column_inputs", b"column_inputs", "evidence", b"evidence", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "golden_tolerance", b"golden_tolerance", "inputs", b"inputs", "joins_rows", b"joins_rows", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "score_output", b"score_output"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__provenance_json: _TypeAlias = _typing.Literal["provenance_json"]  # noqa: Y015
     _WhichOneofArgType__provenance_json: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__provenance_json) -> _WhichOneofReturnType__provenance_json | None: ...
 
 Global___Version: _TypeAlias = Version  # noqa: Y015
+
+@_typing.final
+class FieldEvidence(_message.Message):
+    """Evidence for one field of a provenance record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Path in the record; entries of a list have one path, e.g. "artifact.files[].sha256"."""
+    evidence: Global___Evidence.ValueType
+    """Ground of the field."""
+    by: _builtins.str
+    """Fact with which it was compared; for a waiver its approver, last day and reason. Empty for a claim."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        evidence: Global___Evidence.ValueType = ...,
+        by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "evidence", b"evidence", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FieldEvidence: _TypeAlias = FieldEvidence  # noqa: Y015
 
 @_typing.final
 class Registration(_message.Message):
@@ -802,6 +866,7 @@ class GateReport(_message.Message):
     FINDINGS_FIELD_NUMBER: _builtins.int
     ARTIFACT_DIGEST_FIELD_NUMBER: _builtins.int
     PROVENANCE_DIGEST_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     complete: _builtins.bool
     """True: there are no findings, so the version can be registered."""
     artifact_digest: _builtins.str
@@ -812,6 +877,10 @@ class GateReport(_message.Message):
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___GateFinding]:
         """Findings that prevent the registration."""
 
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldEvidence]:
+        """Evidence for each field of the record that no finding names."""
+
     def __init__(
         self,
         *,
@@ -819,10 +888,11 @@ class GateReport(_message.Message):
         findings: _abc.Iterable[Global___GateFinding] | None = ...,
         artifact_digest: _builtins.str = ...,
         provenance_digest: _builtins.str | None = ...,
+        evidence: _abc.Iterable[Global___FieldEvidence] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_provenance_digest", b"_provenance_digest", "provenance_digest", b"provenance_digest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_digest", b"_provenance_digest", "artifact_digest", b"artifact_digest", "complete", b"complete", "findings", b"findings", "provenance_digest", b"provenance_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_digest", b"_provenance_digest", "artifact_digest", b"artifact_digest", "complete", b"complete", "evidence", b"evidence", "findings", b"findings", "provenance_digest", b"provenance_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__provenance_digest: _TypeAlias = _typing.Literal["provenance_digest"]  # noqa: Y015
     _WhichOneofArgType__provenance_digest: _TypeAlias = _typing.Literal["_provenance_digest", b"_provenance_digest"]  # noqa: Y015
