@@ -224,7 +224,7 @@ def test_each_day_has_its_own_difference(write: Write) -> None:
     days = scores_of(compare(log_dir, Question("fraud"))).days
 
     assert [(day.day, day.pairs) for day in days] == [("2026-11-18", 2), ("2026-11-19", 1)]
-    assert [day.mean_difference for day in days] == pytest.approx([0.15, -0.2])
+    assert [day.difference.estimate for day in days] == pytest.approx([0.15, -0.2])
 
 
 def test_rows_before_since_and_after_until_are_left_out(write: Write) -> None:

@@ -52,7 +52,7 @@ def _logs(tmp_path: Path) -> Path:
     scores = [0.2, 0.3, 0.7, 0.8] * 500
     root = tmp_path / "logs"
     with LogWriter(root) as writer:
-        batch = shadow_batch(scores, shadow_version=2, champion_version=1, at_us=AT_US)
+        batch = shadow_batch(scores, shadow_version=2, version=1, at_us=AT_US)
         assert writer.offer(batch)
         assert writer.offer(outcome_batch([0.0, 1.0, 0.0, 1.0] * 500))
     return root

@@ -6,6 +6,7 @@ from pathlib import Path
 from understudy.comparison.decisions.verdict import Shown, Verdict, verdict_of
 from understudy.comparison.evidence.pairs import read_evidence, require_pair, version_pairs
 from understudy.comparison.evidence.rows import (
+    Latency,
     OutcomeCensus,
     PairedRows,
     Question,
@@ -13,12 +14,14 @@ from understudy.comparison.evidence.rows import (
     VersionPair,
     WorstPair,
 )
+from understudy.comparison.evidence.slice_columns import read_slice_columns
 from understudy.comparison.evidence.unit_forms import unit_forms
 from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written
 from understudy.comparison.sections.coverage import Coverage, coverage_of
 from understudy.comparison.sections.curves import Curves, curves_of
 from understudy.comparison.sections.quality import ClassQuality, Quality, compare_quality
 from understudy.comparison.sections.scores import ScoreComparison, compare_scores
+from understudy.comparison.sections.slices import SliceComparison, compare_slices
 from understudy.domain.margins import Measure
 from understudy.logs.reader import open_logs
 from understudy.statistics.decisions import Flips, decision_flips
@@ -38,8 +41,10 @@ class ComparisonReport:
     flips: Flips | None  # None: no threshold was given, or fewer than two pairs
     outcomes: OutcomeCensus
     quality: Quality | None  # None: no pair has an outcome
+    latency: tuple[Latency, ...]  # of either version
     worst: tuple[WorstPair, ...]
     curves: Curves | None  # None: fewer than two pairs
+    slices: SliceComparison | None  # None: no column was asked for, or fewer than two pairs
     verdict: Verdict | None  # None: no margins were given
 
 
@@ -69,6 +74,7 @@ def compare(
         pair = require_pair(version_pairs(reader, question), question)
         plan = completed(plan, pair.shadow, written)
         evidence = read_evidence(reader, question, pair)
+        columns = read_slice_columns(reader, question.model, plan.slices, plan.slices_file)
         forms = unit_forms(log_dir, question, pair)
     rows = evidence.rows
     coverage = coverage_of(evidence.sent, least_kept=plan.least_kept, unit_forms=forms)
@@ -87,6 +93,8 @@ def compare(
         quality=quality,
         worst=evidence.worst,
         curves=curves_of(rows),
+        slices=compare_slices(rows, columns, confidence=plan.confidence),
+        latency=evidence.latency,
         verdict=_verdict(plan, coverage, shown_of(scores, flips, quality)),
     )
 

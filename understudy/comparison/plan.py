@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.margins import Costs, Margins, WrittenMargins, idle_margins
@@ -18,6 +19,8 @@ class Plan:
     margins: Margins | None = None  # None: no verdict is asked for
     written: WrittenMargins | None = None  # the origin of the margins; None: given afterwards
     confidence: float = 0.95
+    slices: tuple[str, ...] = ()  # columns whose values are compared one by one
+    slices_file: Path | None = None  # with further columns, by request id
     least_kept: float = LEAST_KEPT  # of the rows sent to the shadow; below, nothing is concluded
 
 

@@ -69,6 +69,22 @@ def compare(
             help="HOST:PORT: margins and threshold on record [none are asked for]",
         ),
     ] = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slice",
+            help="column to compare by; level, rule, hour, weekday, date … or of --slices",
+        ),
+    ] = None,
+    slices_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--slices",
+            exists=True,
+            dir_okay=False,
+            help="Parquet or CSV with columns by request_id",
+        ),
+    ] = None,
     least_kept: Annotated[
         float | None,
         typer.Option(
@@ -93,7 +109,9 @@ def compare(
 
     is_of_arms = arms or challenger is not None
     if is_of_arms:
-        _refuse_options_of_shadows(shadow, least_kept)
+        _refuse_options_of_shadows(shadow, least_kept, slices)
+    if slices_file is not None and not slices:
+        raise InvalidInputError.of("slices", read=slices_file, accepted="at least one --slice too")
     now = datetime.now(UTC)
     end = now.replace(tzinfo=None) if until is None else parse_since(until, now=now, field="until")
     question = Question(
@@ -111,6 +129,8 @@ def compare(
         costs=costs,
         margins=None if margins is None else margins_of_file(margins),
         confidence=confidence,
+        slices=tuple(dict.fromkeys(slices or ())),
+        slices_file=slices_file,
         least_kept=LEAST_KEPT if least_kept is None else least_kept,
     )
     written = _margins_on_record(registry, question.model)
@@ -182,8 +202,10 @@ def _margins_on_record(registry: str | None, model: str) -> "MarginsOf":
     return written
 
 
-def _refuse_options_of_shadows(shadow: int | None, least_kept: float | None) -> None:
-    given = {"shadow": shadow, "least_kept": least_kept}
+def _refuse_options_of_shadows(
+    shadow: int | None, least_kept: float | None, slices: Sequence[str] | None
+) -> None:
+    given = {"shadow": shadow, "least_kept": least_kept, "slice": slices or None}
     faults = [
         Fault(name, str(value), "no such option for arms, or neither --arms nor --challenger")
         for name, value in given.items()

@@ -6,6 +6,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.comparison.evidence.arm_sums import SUMS
 from understudy.comparison.evidence.pairs import TRUTH, USES, arrays_of
 from understudy.comparison.evidence.rows import Question
 from understudy.domain.errors import InconclusiveError, InvalidInputError
@@ -65,7 +66,9 @@ class ArmEvidence:
     steps: tuple[Step, ...]
     first_seen: tuple[StepOfUnits, ...]  # of each step: units by their first row
     in_both: int  # units assigned to both arms while one split was in effect
-    sums: Floats  # per unit, shape (units, 2 * len(COLUMNS)): champion's columns first
+    sums: (
+        Floats  # per unit, shape (units, 2 * len(COLUMNS) of `arm_sums`): champion's columns first
+    )
     outcomes: ScoredOutcomes
 
 
@@ -252,49 +255,6 @@ _OUTCOMES = """
     SELECT is_challenger, score, label, unit FROM assigned WHERE label IS NOT NULL
     ORDER BY request_id, use, unit
 """
-
-_OF_ROW = {
-    "rows": "1",
-    "weight": "weight",
-    "score": "weight * score",
-    "positive": "CASE WHEN score >= $threshold THEN weight ELSE 0 END",
-    "degraded": "CASE WHEN level > 0 THEN weight ELSE 0 END",
-    "fallen": "CASE WHEN level > 1 THEN weight ELSE 0 END",
-    "total_us": "weight * total_us",
-}
-_LIKELY = "greatest(1e-15, least(1 - 1e-15, score))"
-_OF_OUTCOME = {
-    "outcomes": "1",
-    "outcome_weight": "weight",
-    "outcome": "weight * label",
-    "absolute": "weight * abs(score - label)",
-    "squared": "weight * (score - label) ^ 2",
-    "log_loss": f"-weight * (label * ln({_LIKELY}) + (1 - label) * ln(1 - {_LIKELY}))",
-    "alarm": "CASE WHEN score >= $threshold THEN weight ELSE 0 END",
-    "found": "CASE WHEN score >= $threshold THEN weight * label ELSE 0 END",
-}
-COLUMNS = (*_OF_ROW, *_OF_OUTCOME)
-"""Names of the sums of one arm, in their order; all but the counts are weighted."""
-
-
-def _columns() -> str:
-    parts = []
-    for side, arm in (("NOT is_challenger", "champion"), ("is_challenger", "challenger")):
-        parts += [
-            f"coalesce(sum({text}) FILTER ({side}), 0)::DOUBLE AS {arm}_{name}"
-            for name, text in _OF_ROW.items()
-        ]
-        parts += [
-            f"coalesce(sum({text}) FILTER ({side} AND label IS NOT NULL), 0)::DOUBLE AS {arm}_{name}"
-            for name, text in _OF_OUTCOME.items()
-        ]
-    return ",\n           ".join(parts)
-
-
-SUMS = f"""
-    SELECT {_columns()}
-    FROM (SELECT *, $threshold IS NULL AS has_none FROM assigned) GROUP BY unit ORDER BY unit
-"""  # noqa: S608 - as above
 
 QUERIES = {
     "pairs of arms": _PAIRS,

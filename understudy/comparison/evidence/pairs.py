@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from understudy.comparison.evidence.rows import (
     Evidence,
+    Latency,
     OutcomeCensus,
     PairedRows,
     Question,
@@ -56,6 +57,7 @@ def read_evidence(reader: LogReader, question: Question, pair: VersionPair) -> E
         sent=SentRows(
             **arrays_of(reader.table(_SENT, {"matured_before": question.matured_before}))
         ),
+        latency=tuple(Latency(**row) for row in reader.rows(_LATENCY, parameters)),
         worst=tuple(WorstPair(**row) for row in reader.rows(_WORST)),
     )
 
@@ -96,7 +98,7 @@ USES = f"""
 
 _LOGGED = """
     SELECT request_id, candidate_id, unit_key, at_utc, status, score AS champion_score, shadow_score,
-           status = 'ok' AND isfinite(score) AND isfinite(shadow_score) AS usable
+           infer_us, status = 'ok' AND isfinite(score) AND isfinite(shadow_score) AS usable
     FROM shadow
     WHERE model = $model AND shadow_version = $shadow AND version = $champion
       AND status IN ('ok', 'error', 'timeout')
@@ -210,6 +212,21 @@ _WORST = """
     LIMIT 10
 """
 
+# Of rows that reached a model: those of rules and of the ladder have no round trip.
+_LATENCY = """
+    WITH trips AS (
+        SELECT $champion::INTEGER AS version, infer_us FROM score
+        WHERE model = $model AND version = $champion AND level < 2 AND rule IS NULL
+          AND ($since IS NULL OR (date >= $since::DATE AND at_utc >= $since::TIMESTAMP))
+          AND ($until IS NULL OR (date <= $until::DATE AND at_utc < $until::TIMESTAMP))
+        UNION ALL
+        SELECT $shadow::INTEGER AS version, infer_us FROM logged WHERE usable
+    )
+    SELECT version, count(*) AS rows, quantile_cont(infer_us, 0.5) AS p50_us,
+           quantile_cont(infer_us, 0.9) AS p90_us, quantile_cont(infer_us, 0.99) AS p99_us
+    FROM trips GROUP BY version ORDER BY version = $shadow
+"""
+
 QUERIES = {
     "rows of the pair": _LOGGED,
     "uses of request ids": USES,
@@ -221,6 +238,7 @@ QUERIES = {
     "columns": _COLUMNS,
     "rows sent to the shadow": _SENT,
     "largest differences": _WORST,
+    "latency": _LATENCY,
 }
 
 

@@ -98,6 +98,20 @@ class WorstPair:
     label: float | None  # None: no outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """The round trips of a version's batches to its scorers, over rows, microseconds.
+
+    They have no interval: the rows of a batch share its time, and batches of a busy minute its load.
+    """
+
+    version: int
+    rows: int
+    p50_us: float | None  # None: no row
+    p90_us: float | None
+    p99_us: float | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """The contents of the logs on one pair of versions."""
@@ -106,4 +120,5 @@ class Evidence:
     census: RowCensus
     outcomes: OutcomeCensus
     sent: SentRows
+    latency: tuple[Latency, ...]
     worst: tuple[WorstPair, ...]

@@ -118,11 +118,22 @@ def _bins(reliability: Reliability, role: Role) -> Series:
 
 def _days(report: ComparisonReport) -> Chart:
     days = report.scores.days if report.scores is not None else ()
-    points = tuple((float(place), day.mean_difference) for place, day in enumerate(days))
+    estimates, lower, upper = (
+        tuple(
+            (float(place), value)
+            for place, day in enumerate(days)
+            if (value := getattr(day.difference, end)) is not None
+        )
+        for end in ("estimate", "lower", "upper")
+    )
     return Chart(
-        title=f"Mean difference by day, {days[0].day} to {days[-1].day}",
+        title=f"Mean difference by day, {days[0].day} to {days[-1].day}, with its interval",
         x_label="day",
         y_label="shadow minus answered",
-        series=[Series("days", points)],
+        series=[
+            Series("interval", lower, role="band"),
+            Series("interval", upper, role="band"),
+            Series("days", estimates),
+        ],
         marks=[Mark(0.0, "", is_horizontal=True)],
     )

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from understudy.comparison.compare import ComparisonReport
+from understudy.comparison.evidence import slice_columns
 from understudy.comparison.evidence.pairs import QUERIES
-from understudy.comparison.render import html, texts
+from understudy.comparison.render import html, slice_texts, texts
 from understudy.comparison.render.figures import figures_of
 from understudy.runtime.terminal.plain_text import shown
 
@@ -21,7 +22,7 @@ def page_of(report: ComparisonReport) -> str:
             *html.refusals(report.coverage.refusals, report.coverage.warnings),
             *_tables(report),
             *html.figures(figures_of(report)),
-            *html.queries(QUERIES),
+            *html.queries(QUERIES if report.slices is None else QUERIES | slice_columns.QUERIES),
         ],
     )
 
@@ -31,5 +32,7 @@ def _tables(report: ComparisonReport) -> Iterable[str]:
         yield from html.table(title, (), [(name, str(value)) for name, value in facts])
     for title, rows in texts.measure_tables(report):
         yield from html.table(title, texts.MEASURES, rows)
+    for title, found in slice_texts.slice_tables(report.slices):
+        yield from html.table(title, slice_texts.SLICES, found)
     if report.worst:
         yield from html.table("Largest differences", texts.WORST, texts.worst_rows(report.worst))

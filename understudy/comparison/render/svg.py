@@ -12,7 +12,7 @@ _TICKS = 5
 
 Point = tuple[float, float]
 Kind = Literal["line", "bars", "dots"]
-Role = Literal["champion", "shadow", "neutral"]
+Role = Literal["champion", "shadow", "neutral", "band"]
 
 
 @dataclass(frozen=True, slots=True)

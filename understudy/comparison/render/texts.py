@@ -5,7 +5,7 @@ from datetime import datetime
 
 from understudy.comparison.compare import ComparisonReport
 from understudy.comparison.decisions.verdict import Judged
-from understudy.comparison.evidence.rows import WorstPair
+from understudy.comparison.evidence.rows import Latency, WorstPair
 from understudy.comparison.plan import Plan
 from understudy.comparison.sections.coverage import Coverage
 from understudy.comparison.sections.quality import ClassQuality
@@ -31,6 +31,7 @@ def fact_tables(report: ComparisonReport) -> list[tuple[str, Facts]]:
         tables.append(("differences of single rows", _distance_facts(report.scores)))
     if report.flips is not None:
         tables.append((f"decisions at {report.flips.threshold:g}", flip_facts(report.flips)))
+    tables.append(("latency of the scorers, over rows", latency_facts(report.latency)))
     return tables
 
 
@@ -115,6 +116,21 @@ def number_rows(errors: ErrorComparison) -> list[Row]:
         measure_row("mean squared error", errors.squared),
         measure_row("bias", errors.bias),
     ]
+
+
+def latency_facts(latency: Iterable[Latency]) -> Facts:
+    """Return the round trips of either version; they have no interval, as rows share a batch."""
+    return [
+        (
+            f"version {each.version}, {each.rows} rows",
+            f"p50 {_ms(each.p50_us)}, p90 {_ms(each.p90_us)}, p99 {_ms(each.p99_us)}",
+        )
+        for each in latency
+    ]
+
+
+def _ms(time_us: float | None) -> str:
+    return "unknown" if time_us is None else f"{time_us / 1000:.2f} ms"
 
 
 def flip_facts(flips: Flips) -> Facts:

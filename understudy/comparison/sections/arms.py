@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.comparison.decisions.verdict import Shown
-from understudy.comparison.evidence.arms import COLUMNS, ArmEvidence, ScoredOutcomes
+from understudy.comparison.evidence.arm_sums import COLUMNS
+from understudy.comparison.evidence.arms import ArmEvidence, ScoredOutcomes
 from understudy.comparison.plan import Plan
 from understudy.domain.margins import Costs, Measure
 from understudy.statistics.arms import ArmMeasure, arm_auc, arm_mean, arm_share

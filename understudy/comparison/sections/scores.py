@@ -6,7 +6,8 @@ import numpy as np
 
 from understudy.comparison.evidence.rows import PairedRows
 from understudy.statistics.distributions import DistributionShift, distribution_shift
-from understudy.statistics.measures import PairedMeasure
+from understudy.statistics.intervals import interval_of
+from understudy.statistics.measures import Number, PairedMeasure, number_of
 from understudy.statistics.paired import (
     MIN_PAIRS,
     Agreement,
@@ -14,9 +15,10 @@ from understudy.statistics.paired import (
     absolute_quantiles,
     agreement,
     correlate,
+    mean_of,
     mean_scores,
 )
-from understudy.statistics.units import effective_units, units_of
+from understudy.statistics.units import effective_units, jackknife, units_of
 
 QUANTILE_LEVELS = (0.5, 0.9, 0.99, 1.0)
 
@@ -27,7 +29,7 @@ class DayOfScores:
 
     day: str
     pairs: int
-    mean_difference: float
+    difference: Number  # mean of shadow minus champion
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +59,19 @@ def compare_scores(rows: PairedRows, *, confidence: float) -> ScoreComparison | 
         agreement=agreement(champion, shadow),
         correlation=correlate(champion, shadow),
         shift=distribution_shift(champion, shadow, rows=effective_units(units.rows)),
-        days=_days(rows),
+        days=_days(rows, confidence),
     )
 
 
-def _days(rows: PairedRows) -> tuple[DayOfScores, ...]:
-    days, of_row = np.unique(rows.day, return_inverse=True)
-    counts = np.bincount(of_row)
-    sums = np.bincount(of_row, weights=rows.shadow - rows.champion)
+def _days(rows: PairedRows, confidence: float) -> tuple[DayOfScores, ...]:
     return tuple(
-        DayOfScores(str(np.datetime64(int(day), "D")), int(count), float(total / count))
-        for day, count, total in zip(days, counts, sums, strict=True)
+        _day(int(day), rows.where(rows.day == day), confidence) for day in np.unique(rows.day)
     )
+
+
+def _day(day: int, rows: PairedRows, confidence: float) -> DayOfScores:
+    units = units_of(rows.unit)
+    sums = units.sums(np.ones(rows.champion.size), rows.shadow - rows.champion)
+    estimate = jackknife(sums, mean_of(1).statistic, weights=sums[:, 0])
+    difference = number_of(estimate, interval_of(estimate, confidence=confidence))
+    return DayOfScores(str(np.datetime64(day, "D")), rows.champion.size, difference)

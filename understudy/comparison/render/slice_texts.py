@@ -1,0 +1,38 @@
+"""The slices of a comparison as rows of text."""
+
+from understudy.comparison.render.texts import number_text
+from understudy.comparison.sections.slices import SliceComparison
+from understudy.statistics.slices import SliceFinding
+
+SLICES = ("column", "value", "rows", "difference", "adjusted p", "")
+_MOST_DECLARED, _MOST_FOUND = 100, 20
+
+
+def slice_tables(slices: SliceComparison | None) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """Return titles and rows of the declared slices and of those that were found."""
+    if slices is None:
+        return []
+    titles = (
+        (f"declared slices: {slices.measure}", slices.declared, _MOST_DECLARED),
+        (f"slices found by search: {slices.measure}", slices.found, _MOST_FOUND),
+    )
+    tables = []
+    for title, found, most in titles:
+        rows = [_slice_row(each) for each in found.findings[:most]]
+        others = len(found.findings) - len(rows)
+        if others or found.too_small:
+            rest = f"{others} less certain, {found.too_small} too small to test"
+            rows.append(("others", rest, "", "", "", ""))
+        tables.append((title, rows))
+    return tables
+
+
+def _slice_row(each: SliceFinding) -> tuple[str, ...]:
+    return (
+        each.column,
+        each.value,
+        f"{each.rows:,}",
+        number_text(each.difference, sign="+"),
+        f"{each.adjusted_p:.3g}",
+        "differs" if each.is_shown else "",
+    )
