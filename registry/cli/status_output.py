@@ -55,6 +55,9 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
         ],
         title="scorers",
     )
+    for each in status.scorers:
+        if each.loaded_digest and each.loaded_digest != each.artifact_digest:
+            screen.say((_alarm(each), "red"))
     if silent := [host for host in status.hosts if host.news == pb.NEWS_SILENT]:
         screen.table(
             ("silent host", "last report"),
@@ -94,6 +97,13 @@ def _loaded(process: pb.ScorerProcess) -> str:
     if not loaded or process.loaded_digest == process.artifact_digest:
         return loaded
     return f"{loaded}, NOT {process.artifact_digest[:DIGEST_SHOWN]}: not used"
+
+
+def _alarm(process: pb.ScorerProcess) -> str:
+    return (
+        f"ALARM: the scorer of {process.ref.model}@{process.ref.number} on {process.host_id} loaded "
+        "another artifact than the registered one; routers do not use it"
+    )
 
 
 def _standby(deployment: pb.Deployment) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from understudy.domain.deployments import Arm
 from understudy.domain.reports import RouterModelState
-from understudy.domain.snapshots import News, ScorerProcess, ScorerState
+from understudy.domain.snapshots import News, ScorerProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,14 @@ def _routers(awaited: AwaitedChange, routers: Sequence[SeenRouter]) -> Iterator[
 def _not_loaded(awaited: AwaitedChange, scorers: Sequence[ScorerProcess]) -> Iterator[str]:
     for version in sorted(awaited.versions):
         processes = [each for each in scorers if each.ref.number == version]
-        if any(each.state is ScorerState.READY for each in processes):
+        if any(each.serves for each in processes):
             continue
         if not processes:
             yield f"no host runs @{version} yet"
         for each in processes:
             why = f": {each.last_error}" if each.last_error else ""
-            yield f"host {each.host_id}: @{version} has state {each.state.value}{why}"
+            foreign = " with another artifact" if each.has_other_artifact else ""
+            yield f"host {each.host_id}: @{version} has state {each.state.value}{foreign}{why}"
 
 
 def _still_serving(seen: Seen) -> Iterator[str]:

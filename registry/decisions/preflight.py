@@ -57,9 +57,11 @@ def is_loaded(spec: VersionSpec, processes: Sequence[ScorerProcess]) -> bool:
 
 def scorer_faults(processes: Sequence[ScorerProcess]) -> Iterator[str]:
     """Yield the failures of a version's scorers, as hosts report them; none if one is ready."""
-    if any(each.state is ScorerState.READY for each in processes):
+    if any(each.serves for each in processes):
         return
     for each in processes:
-        if each.state in _FAILED:
+        if each.has_other_artifact:
+            yield f"its scorer on {each.host_id} loaded another artifact, {each.loaded_digest}"
+        elif each.state in _FAILED:
             why = f": {each.last_error}" if each.last_error else ""
             yield f"its scorer on {each.host_id} has state {each.state.value}{why}"

@@ -25,7 +25,7 @@ from registry.server.kept_reports import (
     sound_reports,
 )
 from registry.server.observed import Heard, Observed
-from registry.server.report_lines import log_ignored, log_refusal, log_review
+from registry.server.report_lines import log_foreign, log_ignored, log_refusal, log_review
 from registry.server.report_rooms import ReportRoom
 from registry.server.report_sizes import size_of_router_report, size_of_scorers_report
 from registry.server.stored_state import StoredState, read_stored_state, reread
@@ -36,7 +36,7 @@ from understudy.domain.acting import ActingChampion
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import UnavailableError
 from understudy.domain.reports import RouterReport, ScorersReport
-from understudy.domain.snapshots import News, ScorerProcess, ScorerState, Snapshot
+from understudy.domain.snapshots import News, ScorerProcess, Snapshot
 
 _REVIEWS_PER_TERM = 4
 
@@ -139,8 +139,11 @@ class LiveState:
         if not self.observed.report_scorers(report, at=self._now(), now_s=self._now_s()):
             return
         log_refusal(report.host_id, before, self.observed.refusal_of(report.host_id))
-        ignored = [each for each in report.processes if not self._may_serve(each)]
-        log_ignored(report.host_id, ignored)
+        log_ignored(
+            report.host_id,
+            [each for each in report.processes if not self._is_of_what_is_registered(each)],
+        )
+        log_foreign(report.host_id, report.processes)
         self._publish()
         async with self._saving:
             await self.run(lambda: save_report(self._engine, report))
@@ -235,7 +238,7 @@ class LiveState:
                     # An error text is for operators: status has it, and watchers do nothing with it.
                     replace(each, last_error=None)
                     for each in self.observed.scorers()
-                    if self._may_serve(each)
+                    if self._is_of_what_is_registered(each)
                 ),
                 undeployed=stored.undeployed,
                 epochs=stored.identity.epochs,
@@ -248,16 +251,11 @@ class LiveState:
     def _is_of_what_is_registered(self, process: ScorerProcess) -> bool:
         return process.artifact_digest == self._stored.artifact_digest_of(process.ref)
 
-    def _may_serve(self, process: ScorerProcess) -> bool:
-        """Return whether a process runs a registered artifact, as far as it reports."""
-        loaded = process.loaded_digest
-        return self._is_of_what_is_registered(process) and loaded in {None, process.artifact_digest}
-
     def _is_wanted(self, report: ScorersReport) -> bool:
         """Return whether a report names a ready scorer of a version that a deployment needs."""
         needed = {spec.ref for spec in self._stored.versions}
         return any(
-            each.state is ScorerState.READY and each.ref in needed and self._may_serve(each)
+            each.serves and each.ref in needed and self._is_of_what_is_registered(each)
             for each in report.processes
         )
 

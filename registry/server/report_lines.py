@@ -23,23 +23,24 @@ def log_refusal(name: str, before: Refusal | None, now: Refusal | None) -> None:
 
 def log_ignored(host_id: str, ignored: Sequence[ScorerProcess]) -> None:
     """Log the scorers of a report that no snapshot contains, if there are any."""
-    foreign = [each for each in ignored if each.loaded_digest not in {None, each.artifact_digest}]
-    if foreign:
+    if ignored:
+        _log.warning(
+            "scorers_ignored",
+            host_id=host_id,
+            why="the version is not registered, or with another artifact",
+            count=len(ignored),
+            versions=sorted({str(each.ref) for each in ignored})[:_MOST_LOGGED],
+        )
+
+
+def log_foreign(host_id: str, processes: Sequence[ScorerProcess]) -> None:
+    """Log the scorers of a report that loaded another artifact than the registered one."""
+    if foreign := [each for each in processes if each.has_other_artifact]:
         _log.error(
             "scorers_loaded_other_artifacts",
             host_id=host_id,
             count=len(foreign),
             loaded=sorted({f"{each.ref}: {each.loaded_digest}" for each in foreign})[:_MOST_LOGGED],
-        )
-    if len(ignored) > len(foreign):
-        _log.warning(
-            "scorers_ignored",
-            host_id=host_id,
-            why="the version is not registered, or with another artifact",
-            count=len(ignored) - len(foreign),
-            versions=sorted({str(each.ref) for each in ignored if each not in foreign})[
-                :_MOST_LOGGED
-            ],
         )
 
 

@@ -38,6 +38,7 @@ def decide_effective(
     unanswering: AbstractSet[int] = frozenset(),
     unservable: Mapping[int, str] = MappingProxyType({}),
     unproven: AbstractSet[int] = frozenset(),
+    foreign: AbstractSet[int] = frozenset(),
     unsteady: Mapping[int, str] = MappingProxyType({}),
 ) -> Effective:
     """Return the versions that answer now.
@@ -54,13 +55,14 @@ def decide_effective(
         unsteady: reason by ready version that answers again, and has not for long enough to act
             while another one of the line answers.
         unproven: versions that are said to be ready; none of their scorers has answered yet.
+        foreign: versions of which a scorer loaded another artifact than the registered one.
     """
     ready = ready - set(deployment.blocked) - unservable.keys()
     line = [number for number in _line(deployment, acting) if number in ready]
     answering = [number for number in line if number not in unanswering]
     steady = [number for number in answering if number not in unsteady]
     champion = next(iter(steady or answering or line), None)
-    reasons = _reasons(deployment, ready, unservable, unproven, unsteady)
+    reasons = _reasons(deployment, ready, unservable, (unproven, foreign), unsteady)
     at = 0 if champion is None else line.index(champion)
     return Effective(
         champion,
@@ -99,7 +101,7 @@ def _reasons(
     deployment: Deployment,
     ready: AbstractSet[int],
     unservable: Mapping[int, str],
-    unproven: AbstractSet[int],
+    unproven: tuple[AbstractSet[int], AbstractSet[int]],  # and those of another artifact
     unsteady: Mapping[int, str],
 ) -> dict[int, tuple[WithheldReason, str]]:
     """Return the reason why a version takes no part, with an explanation if there is more to say.
@@ -107,7 +109,8 @@ def _reasons(
     Versions that are only not ready are left out.
     """
     return {  # of several reasons the last one counts
-        **dict.fromkeys(unproven, (WithheldReason.UNPROVEN, "")),
+        **dict.fromkeys(unproven[0], (WithheldReason.UNPROVEN, "")),
+        **dict.fromkeys(unproven[1], (WithheldReason.OTHER_ARTIFACT, "")),
         **{number: (WithheldReason.UNSERVABLE, why) for number, why in unservable.items()},
         **dict.fromkeys(deployment.blocked, (WithheldReason.BLOCKED, "")),
         **{number: (WithheldReason.NO_ANSWER, unsteady.get(number, "")) for number in ready},

@@ -30,6 +30,7 @@ class ReportedScorer:
     ref: VersionRef
     address: str
     artifact_digest: str  # of the registered artifact
+    has_other_artifact: bool = False  # as its host reports: it is not even asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class FirstAnswers:
         *,
         answered: Callable[[], None],
     ) -> None:
-        """`answered` is called when a scorer has answered for the first time."""
+        """`answered` is called after a scorer's first answer, also if it loaded another artifact."""
         self._scorer_at = scorer_at
         self._tasks = tasks
         self._answered = answered
@@ -106,6 +107,11 @@ class FirstAnswers:
         }
         return {ref: addresses for ref, addresses in found.items() if addresses}
 
+    def foreign(self, model: str) -> frozenset[int]:
+        """Return the versions of a model of which a scorer loaded another artifact."""
+        unproven = [each for each in self.unproven() if each.scorer.ref.model == model]
+        return frozenset(each.scorer.ref.number for each in unproven if each.has_other_artifact)
+
     def unproven(self) -> Iterator[UnprovenScorer]:
         for scorer, asking in self._asking.items():
             yield UnprovenScorer(scorer, asking.why, asking.has_other_artifact)
@@ -118,7 +124,10 @@ class FirstAnswers:
         pause_s = _FIRST_PAUSE_S
         try:
             while (failure := await self._failure(scorer)) is not None:
+                was_known = asking.has_other_artifact
                 asking.take(scorer, failure)
+                if asking.has_other_artifact is not was_known:
+                    self._answered()
                 await asyncio.sleep(pause_s)
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
             self._proven |= {scorer}
@@ -129,6 +138,8 @@ class FirstAnswers:
 
     async def _failure(self, scorer: ReportedScorer) -> Exception | None:
         """Ask once; return the reason if the scorer does not answer that it is ready."""
+        if scorer.has_other_artifact:
+            return CorruptedError(f"the host of {scorer.address} reports another artifact")
         try:
             at = self._scorer_at(scorer.address)
             await at.require_ready(scorer.ref, scorer.artifact_digest, timeout_s=_ASK_LIMIT_S)
@@ -161,7 +172,12 @@ def reported_scorers(snapshot: Snapshot) -> frozenset[ReportedScorer]:
     """Return the scorers said to be ready, each with the artifact that it must have loaded."""
     declared = {spec.ref: spec.artifact_digest for spec in snapshot.versions}
     return frozenset(
-        ReportedScorer(each.ref, each.address, declared.get(each.ref, each.artifact_digest))
+        ReportedScorer(
+            each.ref,
+            each.address,
+            declared.get(each.ref, each.artifact_digest),
+            each.has_other_artifact,
+        )
         for each in snapshot.scorers
         if each.state is ScorerState.READY and each.address
     )

@@ -187,6 +187,7 @@ class LiveModels:
         effective = decide_effective(
             *(deployment, of_model.keys(), acting, unanswering, unservable),
             unproven={ref.number for ref in said},
+            foreign=self._first_answers.foreign(model),
             unsteady=self._steady.held(model, of_model, unanswering),
         )
         numbers = {*versions_to_run(deployment), effective.champion or deployment.champion}

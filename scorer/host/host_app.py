@@ -13,7 +13,7 @@ from scorer.decisions.fleet import undescribed_versions, wanted_places
 from scorer.host.addresses import Addresses
 from scorer.host.artifact_cache import ArtifactCache
 from scorer.host.fleet import Fleet
-from scorer.host.metrics import metrics_served
+from scorer.host.metrics import HostCollector, metrics_served
 from scorer.settings import HostSettings
 from understudy.control.belief import Belief
 from understudy.control.registry_watch import follow, open_registry_channel
@@ -49,7 +49,8 @@ async def host(settings: HostSettings) -> int:
             "bound", listen=settings.listen, port=settings.transport.bind(server, settings.listen)
         )
         belief = Belief(settings.dir / "last-snapshot")
-        await resources.enter_async_context(metrics_served(settings, belief))
+        collector = HostCollector(belief)
+        await resources.enter_async_context(metrics_served(settings, collector))
         cache = ArtifactCache(
             settings.dir, channel, timeout_s=_FETCH_TIMEOUT_S, keep_s=settings.keep_artifacts_s
         )
@@ -60,6 +61,7 @@ async def host(settings: HostSettings) -> int:
         )
         async with asyncio.TaskGroup() as tasks:
             fleet = Fleet(settings, host_id, cache, addresses, tasks)
+            collector.processes = fleet.processes
             following = tasks.create_task(_follow(channel, belief, fleet, settings, host_id))
             reporting = tasks.create_task(_report(channel, belief, fleet, settings, host_id))
             showing = tasks.create_task(_show_health(health, fleet, stop))

@@ -182,6 +182,13 @@ class SupervisedScorer(Kept):
         )
         self._change(state=ScorerState.READY, loaded_digest=loaded)
         _log.info("scorer_ready", scorer=self.name, pid=child.pid)
+        if self.state.has_other_artifact:
+            _log.error(
+                "scorer_loaded_other_artifact",
+                scorer=self.name,
+                loaded=loaded,
+                registered=self.version.artifact_digest,
+            )
 
     async def before_stop(self) -> None:
         self._change(state=ScorerState.DRAINING)

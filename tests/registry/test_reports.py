@@ -6,6 +6,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from tests.registry.operator import LIMIT_S, Operator, failure_of, running_registry
 from understudy.client.error_details import details_of
@@ -151,21 +152,25 @@ async def test_processes_of_unregistered_versions_are_not_published(
 
 
 @pytest.mark.parametrize(
-    ("loaded", "is_used"), [(None, True), ("as registered", True), ("cd" * 32, False)]
+    ("loaded", "is_sound"), [(None, True), ("as registered", True), ("cd" * 32, False)]
 )
-async def test_a_scorer_that_loaded_other_bytes_is_shown_and_not_used(
-    deployer: Operator, loaded: str | None, *, is_used: bool
+async def test_a_scorer_that_loaded_other_bytes_is_shown_to_operators_and_routers(
+    deployer: Operator, loaded: str | None, *, is_sound: bool
 ) -> None:
     digest = await digest_of_version_1(deployer)
     report = sound_report(digest)
     if loaded is not None:
         spoil("process.loaded_digest", digest if loaded == "as registered" else loaded)(report)
 
-    await deployer.stub.ReportScorers(report)
+    with capture_logs() as logs:
+        await deployer.stub.ReportScorers(report)
 
     status = await deployer.stub.GetStatus(pb.GetStatusRequest())
+    (seen,) = (await deployer.seen(lambda _: True)).scorers
+    alarms = [each for each in logs if each["event"] == "scorers_loaded_other_artifacts"]
     assert list(status.scorers) == list(report.processes)
-    assert len((await deployer.seen(lambda _: True)).scorers) == is_used
+    assert seen.loaded_digest == report.processes[0].loaded_digest  # so that they know the reason
+    assert len(alarms) == (not is_sound)
 
 
 @pytest.mark.fault

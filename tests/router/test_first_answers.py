@@ -78,6 +78,48 @@ async def test_a_scorer_of_another_artifact_gets_no_call_and_raises_the_alarm() 
         assert {each["address"] for each in alarms} == {"planted", "alone"}
 
 
+@pytest.mark.fault
+@pytest.mark.virtual_time
+async def test_a_version_of_another_artifact_is_withheld_for_that_reason() -> None:
+    async with open_world() as world:
+        world.scorers["one"] = FakeScorer("one")
+        world.scorers["one"].loaded = "f" * 64
+        await world.models.apply(remembered({1: ["one"], 2: ["two"]}))
+
+        effective = world.live().effective
+        assert effective.champion_withheld is WithheldReason.OTHER_ARTIFACT
+
+
+@pytest.mark.fault
+@pytest.mark.virtual_time
+async def test_a_scorer_whose_host_reports_other_bytes_is_not_even_asked() -> None:
+    async with open_world() as world:
+        reported = remembered({1: ["one", "planted"]})
+        honest, planted = sorted(reported.scorers, key=lambda each: each.address)
+        spoilt = replace(planted, loaded_digest="f" * 64)
+        await world.models.apply(replace(reported, scorers=(honest, spoilt)))
+
+        answers = [await world.score(f"u{index}") for index in range(20)]
+
+        assert {answer.served_by.version for answer in answers} == {1}
+        (unproven,) = world.models.unproven()
+        assert (unproven.scorer.address, unproven.has_other_artifact) == ("planted", True)
+        assert "planted" not in world.scorers or world.scorers["planted"].batches == []
+
+
+@pytest.mark.virtual_time
+async def test_a_scorer_of_another_artifact_is_used_once_it_has_the_registered_one() -> None:
+    async with open_world() as world:
+        world.scorers["one"] = FakeScorer("one")
+        world.scorers["one"].loaded = "f" * 64
+        await world.models.apply(remembered({1: ["one"], 2: ["two"]}))
+
+        world.scorers["one"].loaded = spec(1).artifact_digest
+        await until(lambda: world.live().effective.champion == 1)
+
+        assert (await world.score("u1")).served_by.version == 1
+
+
 @pytest.mark.virtual_time
 async def test_a_version_registered_with_another_artifact_is_proven_anew() -> None:
     async with open_world() as world:

@@ -18,6 +18,7 @@ class WithheldReason(StrEnum):
     BLOCKED = "blocked"  # an operator said that it must not act
     UNSERVABLE = "unservable"  # the router cannot assemble its inputs
     UNPROVEN = "unproven"  # scorers are said to be ready; none has answered the router yet
+    OTHER_ARTIFACT = "other_artifact"  # its scorers loaded other bytes than the registered ones
 
     def of(self, version: int) -> str:
         """Return the reason as a clause about `version`, for operators."""
@@ -30,6 +31,7 @@ _CLAUSES = {
     WithheldReason.BLOCKED: "is blocked",
     WithheldReason.UNSERVABLE: "cannot be served",
     WithheldReason.UNPROVEN: "has not answered yet",
+    WithheldReason.OTHER_ARTIFACT: "runs another artifact than the registered one",
 }
 
 

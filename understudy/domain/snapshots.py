@@ -41,6 +41,16 @@ class ScorerProcess:
     )
     pid: int | None = None  # None if no process runs
 
+    @property
+    def has_other_artifact(self) -> bool:
+        """True if the process reports other bytes than its host was told to serve."""
+        return self.loaded_digest not in {None, self.artifact_digest}
+
+    @property
+    def serves(self) -> bool:
+        """True if the process is ready, and not with another artifact."""
+        return self.state is ScorerState.READY and not self.has_other_artifact
+
 
 class News(StrEnum):
     """The news of a scorer host or a router. Their absence withdraws nothing that works."""

@@ -212,6 +212,10 @@ class _WithheldReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Withhe
     """The router cannot assemble the version's inputs."""
     WITHHELD_REASON_UNPROVEN: _WithheldReason.ValueType  # 5
     """Scorers of the version are said to be ready, and none has answered the router yet."""
+    WITHHELD_REASON_OTHER_ARTIFACT: _WithheldReason.ValueType  # 6
+    """Scorers of the version are said to be ready, and have loaded another artifact than the registered
+    one.
+    """
 
 class WithheldReason(_WithheldReason, metaclass=_WithheldReasonEnumTypeWrapper):
     """Reason why a declared share of traffic is not in effect."""
@@ -228,6 +232,10 @@ WITHHELD_REASON_UNSERVABLE: WithheldReason.ValueType  # 4
 """The router cannot assemble the version's inputs."""
 WITHHELD_REASON_UNPROVEN: WithheldReason.ValueType  # 5
 """Scorers of the version are said to be ready, and none has answered the router yet."""
+WITHHELD_REASON_OTHER_ARTIFACT: WithheldReason.ValueType  # 6
+"""Scorers of the version are said to be ready, and have loaded another artifact than the registered
+one.
+"""
 Global___WithheldReason: _TypeAlias = WithheldReason  # noqa: Y015
 
 class _FeatureDtype:
