@@ -20,6 +20,7 @@ from registry.decisions.upload_pace import PaceLimits
 from registry.register_version import Registrar
 from registry.restore_registry import Restorer
 from registry.server.anchors import AnchorPlaces, Anchors
+from registry.server.database_review import DatabaseReview
 from registry.server.deployment_change import Changes
 from registry.server.fetches import Fetches
 from registry.server.live_state import LiveOptions, LiveState
@@ -63,6 +64,7 @@ class OpenRegistry:
     unread: Unread
     rollback_targets: RollbackTargets
     anchors: Anchors | None  # None: heads of the audit log are not handed over
+    database_review: DatabaseReview
 
 
 @asynccontextmanager
@@ -131,6 +133,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
                 directory=settings.dir,
                 now=_utc_now,
             ),
+            database_review=DatabaseReview(engine, _utc_now, settings.verify_every_s),
         )
         server = new_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
         unread = Unread(settings.unread_limits)
@@ -144,6 +147,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
             unread,
             rollback_targets,
             _anchors(settings, parts.proofs),
+            parts.database_review,
         )
 
 
@@ -156,7 +160,10 @@ async def serve(settings: RegistrySettings) -> None:
     stop = stop_on_signals(longest_s=settings.unready_delay_s + settings.drain_grace_s + _CLOSE_S)
     async with open_registry(settings) as opened, asyncio.TaskGroup() as owned:
         owned.create_task(_end_watches(stop, opened.watchers))
-        tasks = [owned.create_task(opened.rollback_targets.review())]
+        tasks = [
+            owned.create_task(opened.rollback_targets.review()),
+            owned.create_task(opened.database_review.keep_reviewed()),
+        ]
         if opened.anchors is not None:
             tasks.append(owned.create_task(opened.anchors.keep_anchored()))
         _log.info("registry_opened", listen=settings.listen, port=opened.port)

@@ -42,6 +42,8 @@ class RegistrySettings(TransportSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     workers: Annotated[int, Field(ge=1, le=64)] = 4  # threads for database and files
     silent_after_s: Seconds = 30.0  # a host or router counts as silent if its report is this old
+    # Pause between comparisons of the whole database with the audit log; the first is at the start.
+    verify_every_s: Annotated[float, Field(ge=1, le=604_800, allow_inf_nan=False)] = 3_600.0
     rollback_review_every_s: Seconds = 600.0  # pause between checks of the rollback targets
     largest_step_bp: Annotated[int, Field(ge=1, le=9_999)] | None = (
         None  # of a change of live traffic

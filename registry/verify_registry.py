@@ -23,6 +23,7 @@ from understudy.domain.features import FeatureView, view_from_canonical_json
 from understudy.domain.versions import artifact_digest
 
 Tables = Callable[[str], Iterable[Mapping[str, Any]]]  # the rows of a table, by its name
+Pace = Callable[[Iterable[Mapping[str, Any]]], Iterable[Mapping[str, Any]]]
 UNREADABLE = (
     ValueError,
     KeyError,
@@ -63,9 +64,14 @@ class VerifiedFiles:
     faults: tuple[str, ...]
 
 
-def verify_database(connection: Connection) -> VerifiedTables:
-    """Verify the tables of a database, and that it has these tables and their triggers."""
-    found = verify_tables(lambda table: raw_rows(connection, table))
+def verify_database(connection: Connection, *, pace: Pace = lambda rows: rows) -> VerifiedTables:
+    """Verify the tables of a database, and that it has these tables and their triggers.
+
+    Args:
+        connection: in a transaction that reads.
+        pace: hands on the rows of a table, perhaps slowly.
+    """
+    found = verify_tables(lambda table: pace(raw_rows(connection, table)))
     altered = [f"{each} is not that of the schema" for each in altered_objects(connection)]
     return VerifiedTables(
         found.recorded, found.versions, found.revisions, (*found.faults, *altered)

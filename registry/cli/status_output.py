@@ -22,6 +22,7 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
         return
     screen = Screen()
     screen.say(f"registry {status.lineage}, state {status.sequence}")
+    _print_review(status, screen)
     screen.table(
         ("model", "revision", "champion", "acting", *_DECLARED_PARTS, "standby", "blocked"),
         [
@@ -97,6 +98,19 @@ def _loaded(process: pb.ScorerProcess) -> str:
     if not loaded or process.loaded_digest == process.artifact_digest:
         return loaded
     return f"{loaded}, NOT {process.artifact_digest[:DIGEST_SHOWN]}: not used"
+
+
+def _print_review(status: pb.GetStatusResponse, screen: Screen) -> None:
+    review = status.review
+    if not status.HasField("review"):
+        screen.say("database: not compared with the audit log yet")
+    elif not review.fault_count:
+        at = shown(shown_time(review.at))
+        screen.say(f"database: as recorded in {review.audit_rows} rows of the audit log, {at}")
+    for fault in review.faults:
+        screen.say((f"ALARM: the registry is not intact: {fault}", "red"))
+    if (more := review.fault_count - len(review.faults)) > 0:
+        screen.say((f"and {more} more faults: understudy registry audit verify", "red"))
 
 
 def _alarm(process: pb.ScorerProcess) -> str:

@@ -21,6 +21,7 @@ from registry.server.callers import (
     Context,
     actor_of,
 )
+from registry.server.database_review import DatabaseReview
 from registry.server.deployment_change import (
     Changes,
     change_request_from_wire,
@@ -83,6 +84,7 @@ class Parts:
     submissions: Submissions
     fetches: Fetches
     proofs: Proofs
+    database_review: DatabaseReview
 
 
 class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
@@ -214,7 +216,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
         model = model_of(request)
-        status = status_of(self._live, model)
+        status = status_of(self._live, model, self._parts.database_review.latest)
         if model is not None and not (status.deployments or status.scorers):
             await self._check_registered(model)
         return status

@@ -1,5 +1,6 @@
 """The declared and the observed state, as one message for operators."""
 
+from registry.server.database_review import Reviewed, review_to_wire
 from registry.server.live_state import LiveState
 from registry.server.report_wire import router_to_wire
 from understudy.control.report_wire import (
@@ -12,9 +13,12 @@ from understudy.control.wire import deployment_to_wire
 from understudy.registry.v1 import registry_pb2 as pb
 
 
-def status_of(live: LiveState, model: str | None) -> pb.GetStatusResponse:
-    """Return the state of one model, or of all."""
+def status_of(
+    live: LiveState, model: str | None, reviewed: Reviewed | None
+) -> pb.GetStatusResponse:
+    """Return the state of one model, or of all, and the latest review of the database."""
     return pb.GetStatusResponse(
+        review=review_to_wire(reviewed),
         lineage=live.snapshot.lineage,
         sequence=live.snapshot.sequence,
         deployments=[deployment_to_wire(each) for each in live.deployments(model)],

@@ -3050,6 +3050,44 @@ class HostBelief(_message.Message):
 Global___HostBelief: _TypeAlias = HostBelief  # noqa: Y015
 
 @_typing.final
+class DatabaseReview(_message.Message):
+    """Comparison of the whole database with the audit log, as the registry makes it on schedule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    AUDIT_ROWS_FIELD_NUMBER: _builtins.int
+    FAULT_COUNT_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    audit_rows: _builtins.int
+    """Number of rows of the audit log."""
+    fault_count: _builtins.int
+    """Number of faults; 0: the database is as recorded."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """Time of its end."""
+
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The first faults, at most 20."""
+
+    def __init__(
+        self,
+        *,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        audit_rows: _builtins.int = ...,
+        fault_count: _builtins.int = ...,
+        faults: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "audit_rows", b"audit_rows", "fault_count", b"fault_count", "faults", b"faults"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DatabaseReview: _TypeAlias = DatabaseReview  # noqa: Y015
+
+@_typing.final
 class GetStatusResponse(_message.Message):
     """Response of GetStatus."""
 
@@ -3063,6 +3101,7 @@ class GetStatusResponse(_message.Message):
     HOSTS_FIELD_NUMBER: _builtins.int
     HOST_BELIEFS_FIELD_NUMBER: _builtins.int
     ACTING_FIELD_NUMBER: _builtins.int
+    REVIEW_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     """Lineage of the state that watchers see now, as in Snapshot."""
     sequence: _builtins.int
@@ -3091,6 +3130,12 @@ class GetStatusResponse(_message.Message):
     def acting(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActingChampion]:
         """Acting champions, as routers reported last."""
 
+    @_builtins.property
+    def review(self) -> Global___DatabaseReview:
+        """Latest comparison of the database with the audit log. Not set: the first one since the start has
+        not ended.
+        """
+
     def __init__(
         self,
         *,
@@ -3102,10 +3147,11 @@ class GetStatusResponse(_message.Message):
         hosts: _abc.Iterable[Global___ScorerHost] | None = ...,
         host_beliefs: _abc.Iterable[Global___HostBelief] | None = ...,
         acting: _abc.Iterable[Global___ActingChampion] | None = ...,
+        review: Global___DatabaseReview | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["review", b"review"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acting", b"acting", "deployments", b"deployments", "host_beliefs", b"host_beliefs", "hosts", b"hosts", "lineage", b"lineage", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acting", b"acting", "deployments", b"deployments", "host_beliefs", b"host_beliefs", "hosts", b"hosts", "lineage", b"lineage", "review", b"review", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
