@@ -17,8 +17,9 @@ from understudy.inference.reflection import SERVICE as INFERENCE
 from understudy.runtime.exit_codes import UNAVAILABLE
 from understudy.runtime.front.embedded_process import EmbeddedProcess, OpenServer
 from understudy.runtime.front.embedding import Embedding
-from understudy.runtime.front.envoy_config import EnvoyFront
+from understudy.runtime.front.envoy_config import EnvoyFront, EnvoySecrets
 from understudy.runtime.front.envoy_files import EnvoyFiles, find_envoy_files
+from understudy.runtime.front.envoy_secrets import secrets_kept, write_secrets
 from understudy.runtime.front.envoy_worker import become_envoy
 from understudy.runtime.health import MOST_WATCHES
 from understudy.runtime.health import SERVICE_NAME as HEALTH
@@ -58,6 +59,7 @@ def become_envoy_worker(settings: RouterSettings, worker: int) -> NoReturn:
         most_connections=settings.most_connections,
         most_calls_per_connection=settings.most_calls_per_connection,
         max_connection_age_s=settings.max_connection_age_s,
+        secrets=_secrets(settings, worker),
     )
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     _remove_left_over(settings.state_dir, worker)
@@ -68,7 +70,20 @@ def become_envoy_worker(settings: RouterSettings, worker: int) -> NoReturn:
         "listen": settings.listen,
         "parent_pid": str(os.getppid()),
     }
+    if front.secrets is not None:
+        write_secrets(settings.callers_transport.files, front.secrets)
     become_envoy(files, front, settings.envoy_path(worker, os.getpid(), "json"), arguments)
+
+
+def _secrets(settings: RouterSettings, worker: int) -> EnvoySecrets | None:
+    """Return the files of certificates of this process's Envoy; None for plaintext."""
+    transport = settings.callers_transport
+    if transport.files.certificate is None:
+        return None
+    own, callers = (
+        str(settings.envoy_path(worker, os.getpid(), kind)) for kind in ("own", "callers")
+    )
+    return EnvoySecrets(own, callers if transport.asks_callers else None)
 
 
 def _remove_left_over(state_dir: Path, worker: int) -> None:
@@ -98,9 +113,11 @@ async def _main(embedding: Embedding, open_server: OpenServer) -> int:
         _log.error("worker_not_started", why="its supervising process has ended")
         return UNAVAILABLE
     stop = stop_on_blocked_signals(longest_s=settings.stop_limit_s)
-    return await run_worker(
-        settings, worker, stop, lambda _: open_server(settings.largest_request_bytes)
-    )
+    # The process is the one that became Envoy, so the files have the same names.
+    async with secrets_kept(settings.callers_transport.files, _secrets(settings, worker)):
+        return await run_worker(
+            settings, worker, stop, lambda _: open_server(settings.largest_request_bytes)
+        )
 
 
 application = EmbeddedProcess(_main)

@@ -118,17 +118,11 @@ async def _keep_workers(
 
 def _front_of(settings: RouterSettings) -> Front:
     """Return the front of all workers, and log why it is not Envoy if that was to be tried."""
-    why_no_envoy = _why_no_envoy(settings) if settings.front is not Front.GRPC else ""
+    found = find_envoy_files() if settings.front is not Front.GRPC else ""
+    why_no_envoy = found if isinstance(found, str) else ""
     front = chosen_front(settings.front, why_no_envoy)
     _log.info("front_chosen", front=front.value, **({"why": why_no_envoy} if why_no_envoy else {}))
     return front
-
-
-def _why_no_envoy(settings: RouterSettings) -> str:
-    if settings.callers_transport.files.certificate is not None:
-        return "certificates are served by front grpc only"
-    found = find_envoy_files()
-    return found if isinstance(found, str) else ""
 
 
 def _options(index: int, address: str, front: Front) -> tuple[str, ...]:

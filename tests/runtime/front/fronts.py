@@ -1,5 +1,6 @@
 """Processes that serve the sample service on either front."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.runtime.front.samples import SERVICE
 from understudy.runtime.free_port import free_port
 from understudy.runtime.front.envoy_files import NOT_INSTALLED, find_envoy_files
+from understudy.runtime.transport.settings import environment_of
+from understudy.runtime.transport.transport import LOCAL, Transport
 
 LIMIT_S = 120.0
 _FOUND = find_envoy_files()
@@ -51,6 +54,7 @@ def start_front(
     port: int | None = None,
     grace_s: float = 60.0,
     ending: str = "none",
+    transport: Transport = LOCAL,
     **options: Any,
 ) -> ServedFront:
     """Start a process; `options` are those of `Popen`."""
@@ -58,16 +62,23 @@ def start_front(
     module = "tests.runtime.front.sample_worker"
     arguments = (kind, str(port), str(folder), str(grace_s), ending)
     command = (sys.executable, "-m", module, *arguments)
-    return ServedFront(port, folder, subprocess.Popen(command, **{"cwd": ROOT, **options}))
+    environment = {**os.environ, **environment_of(transport, prefix="SAMPLE_")}
+    chosen = {"cwd": ROOT, "env": environment, **options}
+    return ServedFront(port, folder, subprocess.Popen(command, **chosen))
 
 
 @contextmanager
-def served_front(kind: str, *, grace_s: float = 60.0, **options: Any) -> Iterator[ServedFront]:
-    """Serve until the end of the block, then stop; the process has drained with exit code 0."""
+def served_front(
+    kind: str, *, grace_s: float = 60.0, trust: Transport = LOCAL, **options: Any
+) -> Iterator[ServedFront]:
+    """Serve until the end of the block, then stop; the process has drained with exit code 0.
+
+    `trust`: to the process, to see that it serves.
+    """
     with tempfile.TemporaryDirectory(prefix="understudy-front-") as folder:
         front = start_front(kind, Path(folder), grace_s=grace_s, **options)
         try:
-            wait_until_serving(front.address)
+            wait_until_serving(front.address, trust)
             yield front
             assert front.stop() == 0
         finally:
@@ -75,8 +86,8 @@ def served_front(kind: str, *, grace_s: float = 60.0, **options: Any) -> Iterato
             front.process.wait(LIMIT_S)
 
 
-def wait_until_serving(address: str) -> None:
-    with grpc.insecure_channel(address) as channel:
+def wait_until_serving(address: str, transport: Transport = LOCAL) -> None:
+    with transport.open_blocking_channel(address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         for answer in stub.Watch(
             health_pb2.HealthCheckRequest(), timeout=LIMIT_S, wait_for_ready=True

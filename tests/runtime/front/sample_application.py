@@ -2,10 +2,12 @@
 
 import asyncio
 
+from tests.runtime.front.sample_settings import sample_secrets, sample_transport
 from tests.runtime.front.samples import MOST_BYTES, SERVICE, SampleService
 from understudy.runtime.exit_codes import OK, USAGE
 from understudy.runtime.front.embedded_process import EmbeddedProcess, OpenServer
 from understudy.runtime.front.embedding import Embedding
+from understudy.runtime.front.envoy_secrets import secrets_kept
 from understudy.runtime.front.port import Server
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_blocked_signals
 from understudy.runtime.logs import configure_logs
@@ -28,7 +30,9 @@ async def _main(embedding: Embedding, open_server: OpenServer) -> int:
         raise KeyError("a defect")
     stop = stop_on_blocked_signals(longest_s=60.0)
     grace_s = float(embedding.arguments["grace_s"])
-    return await serve(open_server(MOST_BYTES), stop, grace_s=grace_s)
+    secrets = sample_secrets(embedding.arguments["folder"])
+    async with secrets_kept(sample_transport().files, secrets):
+        return await serve(open_server(MOST_BYTES), stop, grace_s=grace_s)
 
 
 application = EmbeddedProcess(_main)

@@ -5,22 +5,25 @@ import sys
 from pathlib import Path
 
 from tests.runtime.front.sample_application import serve
+from tests.runtime.front.sample_settings import sample_secrets, sample_transport
 from tests.runtime.front.samples import MOST_BYTES, SERVICE
 from understudy.runtime.front.choice import Front
-from understudy.runtime.front.envoy_config import EnvoyFront
+from understudy.runtime.front.envoy_config import EnvoyFront, EnvoySecrets
 from understudy.runtime.front.envoy_files import EnvoyFiles, find_envoy_files
+from understudy.runtime.front.envoy_secrets import write_secrets
 from understudy.runtime.front.envoy_worker import become_envoy
 from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.health import SERVICE_NAME as HEALTH
 from understudy.runtime.lifecycle import run, stop_on_signals
-from understudy.runtime.transport.transport import LOCAL
 
 STREAMS = ("HoldStream", "Mirror", "MirrorByWriting")
 MOST_CALLS = 8
 STOP_LIMIT_S = 60.0
 
 
-def sample_front(port: int, folder: str, module_file: str) -> EnvoyFront:
+def sample_front(
+    port: int, folder: str, module_file: str, secrets: EnvoySecrets | None = None
+) -> EnvoyFront:
     return EnvoyFront(
         host="127.0.0.1",
         port=port,
@@ -33,6 +36,7 @@ def sample_front(port: int, folder: str, module_file: str) -> EnvoyFront:
         most_connections=1_024,
         most_calls_per_connection=1_024,
         max_connection_age_s=300.0,
+        secrets=secrets,
     )
 
 
@@ -42,15 +46,18 @@ def main() -> None:
         sys.exit(run(lambda: _serve_by_grpc(port, grace_s)))
     files = find_envoy_files()
     assert isinstance(files, EnvoyFiles), files
-    front = sample_front(int(port), folder, files.module)
-    arguments = {"grace_s": grace_s, "ending": ending}
+    secrets = sample_secrets(folder)
+    front = sample_front(int(port), folder, files.module, secrets)
+    if secrets is not None:
+        write_secrets(sample_transport().files, secrets)
+    arguments = {"grace_s": grace_s, "ending": ending, "folder": folder}
     become_envoy(files, front, Path(folder) / "envoy.json", arguments)
 
 
 async def _serve_by_grpc(port: str, grace_s: str) -> int:
     stop: asyncio.Event = stop_on_signals(longest_s=STOP_LIMIT_S)
     server = new_server(max_message_bytes=MOST_BYTES)
-    LOCAL.bind(server, f"127.0.0.1:{port}")
+    sample_transport().bind(server, f"127.0.0.1:{port}")
     return await serve(server, stop, grace_s=float(grace_s))
 
 

@@ -21,16 +21,23 @@ class Authority:
         self._ca.cert_pem.write_to_path(self.ca_file)
 
     def files_of(
-        self, *names: str, folder: str = "own", expires: datetime | None = None
+        self,
+        *names: str,
+        folder: str = "own",
+        home: Path | None = None,
+        expires: datetime | None = None,
     ) -> TlsFiles:
-        """Return files for a process with these names, hosts or addresses; written over older ones."""
+        """Return files for a process with these names, hosts or addresses; written over older ones.
+
+        They are written to `home`, by default the `folder` of the authority.
+        """
         issued = self._ca.issue_cert(
             *names,
             common_name=names[0],
             not_before=datetime.now(UTC) - YEAR,
             not_after=expires or datetime.now(UTC) + YEAR,
         )
-        home = self.folder / folder
+        home = home or self.folder / folder
         home.mkdir(exist_ok=True)
         written = TlsFiles(home / "certificate.pem", home / "key.pem", self.ca_file)
         assert written.certificate is not None

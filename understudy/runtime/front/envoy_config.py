@@ -24,9 +24,18 @@ _HEADERS_WITHIN_S = 10
 _GOAWAY_AFTER_S = 1  # from the notice to the last GOAWAY
 _RETRY_AFTER_MS = 20
 _NEVER_S = 3_600
+OWN_SECRET, CALLERS_SECRET = "own", "callers"
 OPEN_CALLS_STAT = f"http.{_LISTENER}.downstream_rq_active"
 
 Config = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoySecrets:
+    """Files of certificates in Envoy's form; one is read again once another is moved over it."""
+
+    own: str
+    callers: str | None  # the authorities of callers' certificates; None demands none
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +53,13 @@ class EnvoyFront:
     most_connections: int
     most_calls_per_connection: int
     max_connection_age_s: float
+    secrets: EnvoySecrets | None = None  # None: plaintext
 
 
 def envoy_config(front: EnvoyFront) -> Config:
     """Return Envoy's whole configuration."""
     return {
+        "node": {"id": _LISTENER, "cluster": _LISTENER},  # demanded by files of secrets
         # A pipe that only our user can open: the admin interface can end the process.
         "admin": {"address": {"pipe": {"path": front.admin_socket, "mode": _OURS_ALONE}}},
         "static_resources": {"listeners": [_listener(front)]},
@@ -76,16 +87,40 @@ def _listener(front: EnvoyFront) -> Config:
         "per_connection_buffer_limit_bytes": _CONNECTION_BUFFER_BYTES,
         "filter_chains": [
             {
+                **_tls(front.secrets),
                 "filters": [
                     _typed(
                         "envoy.filters.network.http_connection_manager",
                         "filters.network.http_connection_manager.v3.HttpConnectionManager",
                         **_connections(front),
                     )
-                ]
+                ],
             }
         ],
     }
+
+
+def _tls(secrets: EnvoySecrets | None) -> Config:
+    """Return the part of a filter chain that speaks TLS."""
+    if secrets is None:
+        return {}
+    common: Config = {
+        "alpn_protocols": ["h2"],
+        "tls_certificate_sds_secret_configs": [_secret(OWN_SECRET, secrets.own)],
+    }
+    if secrets.callers is not None:
+        common["validation_context_sds_secret_config"] = _secret(CALLERS_SECRET, secrets.callers)
+    socket = _typed(
+        "envoy.transport_sockets.tls",
+        "transport_sockets.tls.v3.DownstreamTlsContext",
+        common_tls_context=common,
+        require_client_certificate=secrets.callers is not None,
+    )
+    return {"transport_socket": socket}
+
+
+def _secret(name: str, path: str) -> Config:
+    return {"name": name, "sds_config": {"path_config_source": {"path": path}}}
 
 
 def _connections(front: EnvoyFront) -> Config:
