@@ -20,6 +20,7 @@ from registry.decisions.upload_pace import PaceLimits
 from registry.register_version import Registrar
 from registry.restore_registry import Restorer
 from registry.server.anchors import AnchorPlaces, Anchors
+from registry.server.authentication import Authentication
 from registry.server.database_review import DatabaseReview
 from registry.server.deployment_change import Changes
 from registry.server.fetches import Fetches
@@ -43,6 +44,7 @@ from understudy.registry.v1 import registry_pb2
 from understudy.runtime.front.grpc_server import new_server
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
+from understudy.runtime.rpc_boundary import Guard, open_to_all
 from understudy.runtime.serving import add_health_and_reflection
 
 SERVICE_NAME = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
@@ -137,7 +139,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         )
         server = new_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
         unread = Unread(settings.unread_limits)
-        add_registry(RegistryService(parts), server, unread)
+        add_registry(RegistryService(parts), server, unread, _guard(settings))
         health = add_health_and_reflection(server, [SERVICE_NAME])
         yield OpenRegistry(
             server,
@@ -180,6 +182,18 @@ async def serve(settings: RegistrySettings) -> None:
 async def _end_watches(stop: asyncio.Event, watchers: Watchers) -> None:
     await stop.wait()
     watchers.close()
+
+
+def _guard(settings: RegistrySettings) -> Guard:
+    """Return the guard of calls.
+
+    Raises:
+        InvalidInputError: the file of identities is not usable.
+    """
+    if settings.identities is not None:
+        return Authentication(settings.identities, _utc_now)
+    _log.warning("callers_not_proven", listen=settings.listen)
+    return open_to_all
 
 
 def _anchors(settings: RegistrySettings, proofs: Proofs) -> Anchors | None:

@@ -13,6 +13,7 @@ from registry.decisions.seats import ShareLimits
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES
 from understudy.provenance.signing_keys import SigningKeys
+from understudy.runtime.transport.protection import stays_on_machine
 from understudy.runtime.transport.settings import TransportSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -39,6 +40,8 @@ class RegistrySettings(TransportSettings):
 
     dir: Path  # database and artifacts
     listen: str = "127.0.0.1:8500"
+    identities: Path | None = None  # file of callers, with their tokens and roles
+    unproven: bool = False  # believe callers of other machines without proof
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     workers: Annotated[int, Field(ge=1, le=64)] = 4  # threads for database and files
     silent_after_s: Seconds = 30.0  # a host or router counts as silent if its report is this old
@@ -92,6 +95,17 @@ class RegistrySettings(TransportSettings):
     anchor_every_s: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = 3_600.0
     unready_delay_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 0.0
     drain_grace_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2.0
+
+    @model_validator(mode="after")
+    def _callers_are_proven(self) -> Self:
+        if self.identities is not None:
+            if self.unproven:
+                raise ValueError("unproven has no effect beside identities")
+        elif not self.unproven and not stays_on_machine(self.listen):
+            raise ValueError(
+                f"other machines reach {self.listen}: it needs identities, or unproven"
+            )
+        return self
 
     @property
     def upload_seats(self) -> ShareLimits:

@@ -86,7 +86,7 @@ async def serve(
         logs.start()
         resources.push_async_callback(_close_logs, logs, settings.log_close_s)
         belief = Belief(settings.state_dir / "last-snapshot")
-        channel = open_registry_channel(settings.registry, settings.transport)
+        channel = open_registry_channel(settings.registry, settings.access)
         resources.push_async_callback(_close, "the registry's channel", channel.close)
         async with (
             limited(settings.work_ends_s, "work in flight") as begin_to_end,

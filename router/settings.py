@@ -7,9 +7,9 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from router.books.request_log import RequestLines
+from understudy.control.access import AccessSettings
 from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.runtime.front.choice import Front
-from understudy.runtime.transport.settings import TransportSettings
 from understudy.runtime.transport.transport import Transport
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -25,7 +25,7 @@ _ONLY_ON = {  # settings that act on the other front only
 }
 
 
-class RouterSettings(TransportSettings):
+class RouterSettings(AccessSettings):
     """Environment variables with the prefix `ROUTER_`, e.g. `ROUTER_DEFAULT_DEADLINE_S=0.05`."""
 
     model_config = SettingsConfigDict(

@@ -54,7 +54,7 @@ async def supervise(settings: RouterSettings) -> int:
             want Envoy where it cannot run, or other machines could read along.
     """
     front = _front_of(settings)
-    settings.callers_transport.require(settings.listen, field="listen")
+    settings.callers_transport.require(settings.listen, named="listen")
     stop = stop_on_signals(longest_s=settings.termination_s)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     if settings.log_group:

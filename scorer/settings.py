@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from understudy.artifact.session_options import SessionOptions
+from understudy.control.access import AccessSettings
 from understudy.runtime.transport.settings import TransportSettings
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=86_400)]
@@ -109,7 +110,7 @@ class ScorerSettings(TransportSettings):
         return self
 
 
-class HostSettings(TransportSettings):
+class HostSettings(AccessSettings):
     """Settings of the scorer host. Environment: prefix `SCORER_HOST_`."""
 
     model_config = SettingsConfigDict(env_prefix="SCORER_HOST_", frozen=True, extra="forbid")

@@ -14,6 +14,7 @@ from registry.cli import (
     declaration_commands,
     deployment_commands,
     explain_command,
+    identity_commands,
     provenance_commands,
     read_commands,
     rollback_command,
@@ -216,6 +217,7 @@ app.add_typer(explain_command.app)
 app.add_typer(audit_commands.verify_app)
 app.add_typer(audit_commands.app, name="audit")
 app.add_typer(provenance_commands.app, name="provenance")
+app.add_typer(identity_commands.app, name="identities")
 
 
 def _conclude(

@@ -1,9 +1,10 @@
-"""Requirements on callers: an actor's name, and a reason for each change."""
+"""Requirements on callers: a name, and a reason for each change."""
 
 from typing import Any
 
 import grpc
 
+from registry.server.authentication import proven_caller
 from understudy.control.identity import ACTOR_KEY
 from understudy.domain.errors import InvalidInputError, PermissionRefusedError
 from understudy.provenance.meaning import is_placeholder
@@ -15,11 +16,13 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def actor_of(context: Context) -> str:
-    """Return the actor of the call, from its metadata.
+    """Return the actor of the call: the proven caller, or the claim in its metadata.
 
     Raises:
-        PermissionRefusedError: no actor is named.
+        PermissionRefusedError: callers are believed, and this one names no actor.
     """
+    if (proven := proven_caller()) is not None:
+        return proven.name
     metadata = dict(context.invocation_metadata() or ())
     actor = str(metadata.get(ACTOR_KEY, "")).strip()
     if is_placeholder(actor) or len(actor) > LONGEST_ACTOR or not actor.isprintable():

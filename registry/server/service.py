@@ -15,6 +15,7 @@ from registry.block_version import Blocker
 from registry.change_deployment import DeploymentChanger
 from registry.record_drill import record_drill
 from registry.restore_registry import Restorer
+from registry.server.authentication import proven_caller, require_table_of
 from registry.server.block import block_from_wire, block_to_wire
 from registry.server.callers import (
     LONGEST_ACTOR,
@@ -61,12 +62,13 @@ from registry.verify_registry import verify_database
 from understudy.control.wire import deployment_to_wire
 from understudy.control.wire_values import GREATEST_NUMBER, value_or_none
 from understudy.domain.changes import Ended
-from understudy.domain.errors import NotFoundError, raise_any
+from understudy.domain.errors import NotFoundError, PermissionRefusedError, raise_any
 from understudy.domain.versions import checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
-from understudy.runtime.rpc_boundary import AnswerRoom, TakesHandlers, add_bounded, peer_of
+from understudy.runtime.rpc_boundary import AnswerRoom, Guard, TakesHandlers, add_bounded, peer_of
 
+_SERVICE = pb.DESCRIPTOR.services_by_name["RegistryService"]
 _log = structlog.get_logger()
 ResultT = TypeVar("ResultT")
 
@@ -267,6 +269,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     async def ReportScorers(  # noqa: N802
         self, request: pb.ReportScorersRequest, context: Context
     ) -> pb.ReportScorersResponse:
+        _require_own_report(request.host_id)
         report = scorers_report_from_wire(request)
         await self._live.report_scorers(report, peer_of(context))
         return pb.ReportScorersResponse()
@@ -305,7 +308,24 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             raise NotFoundError("model", model)
 
 
-def add_registry(service: RegistryService, server: TakesHandlers, answers: AnswerRoom) -> None:
-    """Let `server` answer with `service`, as far as there is room for unread answers."""
+def _require_own_report(host_id: str) -> None:
+    """Check that a proven host reports only itself.
+
+    Raises:
+        PermissionRefusedError: the report speaks for another one.
+    """
+    proven = proven_caller()
+    if proven is not None and proven.name != host_id:
+        raise PermissionRefusedError(f"{proven.name} may not report for host {host_id}")
+
+
+def add_registry(
+    service: RegistryService, server: TakesHandlers, answers: AnswerRoom, guard: Guard
+) -> None:
+    """Let `server` answer with `service` the calls that `guard` lets pass.
+
+    `answers`: the room for unread answers.
+    """
+    require_table_of(method.name for method in _SERVICE.methods)
     add = partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, service)
-    add_bounded(server, add, answers=answers)
+    add_bounded(server, add, answers=answers, guard=guard)

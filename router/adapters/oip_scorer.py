@@ -82,7 +82,7 @@ class OipScorer:
             InvalidInputError: see `Transport.open_channel`.
         """
         self.address = address
-        self._channel = transport.open_channel(address, _CHANNEL_OPTIONS, field="scorer")
+        self._channel = transport.open_channel(address, _CHANNEL_OPTIONS, named="scorer")
         # No (de)serialisers: the request is joined from a prepared head and the raw tensors.
         self._open: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(
             _MODEL_STREAM_INFER

@@ -41,7 +41,7 @@ async def host(settings: HostSettings) -> int:
     host_id = settings.host_id or _default_host_id(settings.dir)
     async with AsyncExitStack() as resources:
         channel = await resources.enter_async_context(
-            open_registry_channel(settings.registry, settings.transport)
+            open_registry_channel(settings.registry, settings.access)
         )
         server = new_server()
         health = add_health_and_reflection(server, ())

@@ -8,7 +8,6 @@ import pytest
 from tests.runtime.transport.authorities import Authority
 from tests.stack.deployed import Deployed, open_deployed
 from understudy.client import AsyncScoringClient, ScoringError, tls_credentials
-from understudy.control.access import Access
 from understudy.control.client import RegistryClient
 from understudy.control.wire_enums import LEVEL_OF
 from understudy.domain.deployments import DegradationLevel
@@ -57,9 +56,9 @@ async def test_all_processes_serve_each_other_over_tls(
             await score(deployed, stranger.ca_file)
         registry = deployed.stack.addresses.registry
         for access in (
-            Access(LOCAL),
-            Access(Transport(TlsFiles(ca=authority.ca_file))),
-            Access(Transport(replace(stranger.files_of("me"), ca=authority.ca_file))),
+            LOCAL,
+            Transport(TlsFiles(ca=authority.ca_file)),
+            Transport(replace(stranger.files_of("me"), ca=authority.ca_file)),
         ):
             with (
                 RegistryClient(registry, access=access) as client,

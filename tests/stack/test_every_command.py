@@ -20,6 +20,7 @@ LOGS = ("--log-dir", NOWHERE)
 PLAIN = ("--log-ids", "plain")
 MODEL = ("--model", "fraud")
 AWAY = ("--registry", "127.0.0.1:1")
+IDENTITIES = ("--file", NOWHERE)
 HEADS = ("--head", NOWHERE, "--trusted-key", NOWHERE)
 DRILL = ("--level", "L3", "--reason", "r", "--state-dir", NOWHERE)
 VERSION = (
@@ -74,6 +75,23 @@ READING: list[tuple[tuple[str, ...], int]] = [
     (("registry", "audit", "export", NOWHERE, *AWAY), USAGE),
     (("registry", "audit", "new-key", NOWHERE), USAGE),
     (("registry", "check", "fraud", *VERSION, *AWAY), USAGE),
+    (("registry", "identities", "list", *IDENTITIES), USAGE),
+    (
+        (
+            "registry",
+            "identities",
+            "add",
+            "ann",
+            "--role",
+            "viewer",
+            "--token-file",
+            "t",
+            *IDENTITIES,
+        ),
+        USAGE,
+    ),
+    (("registry", "identities", "renew", "ann", "--token-file", "t", *IDENTITIES), USAGE),
+    (("registry", "identities", "remove", "ann", *IDENTITIES), USAGE),
     (
         ("registry", "rules", "fraud", "--file", f"{NOWHERE}.yaml", "--reason", "r", *AWAY),
         USAGE,
@@ -100,6 +118,7 @@ PLACELESS: list[tuple[tuple[str, ...], str]] = [
     (("shadow", "tail"), "--log-dir"),
     (("shadow", "outcomes", "import", "f.csv", *MODEL), "--log-dir"),
     (("registry", "explain", "r1"), "--log-dir"),
+    (("registry", "identities", "list"), "--file"),
 ]
 
 

@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import grpc
 
 from understudy.artifact.digests import digest_and_size
-from understudy.control.access import Access, access_of_environment
+from understudy.control.access import access_of_environment
 from understudy.control.change_wire import change_to_wire
 from understudy.control.identity import ACTOR_KEY, default_actor
 from understudy.control.wire import file_to_wire, view_to_wire
@@ -21,6 +21,7 @@ from understudy.domain.versions import ArtifactFile, ScoreOutput, VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.grpc_errors import error_of_call
+from understudy.runtime.transport.transport import Transport
 
 DEFAULT_REGISTRY = "127.0.0.1:8500"
 _CHUNK_BYTES = 1 << 20
@@ -58,7 +59,7 @@ class RegistryClient:
         target: str,
         *,
         actor: str | None = None,
-        access: Access | None = None,
+        access: Transport | None = None,
         longest_call_s: float = inf,
     ) -> None:
         """Open the channel; nothing is sent yet.
@@ -75,12 +76,11 @@ class RegistryClient:
         self._target = target
         self._longest_call_s = longest_call_s
         access = access_of_environment() if access is None else access
-        self._channel = access.transport.open_blocking_channel(
-            target, [("grpc.max_receive_message_length", 64 << 20)], field="registry"
+        self._channel = access.open_blocking_channel(
+            target, [("grpc.max_receive_message_length", 64 << 20)], named="registry"
         )
         self._stub = registry_pb2_grpc.RegistryServiceStub(self._channel)
-        named = (ACTOR_KEY, default_actor() if actor is None else actor)
-        self._metadata = (named, *access.metadata)
+        self._metadata = ((ACTOR_KEY, default_actor() if actor is None else actor),)
 
     def __enter__(self) -> Self:
         return self

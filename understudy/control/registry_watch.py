@@ -34,7 +34,7 @@ def open_registry_channel(target: str, transport: Transport) -> grpc.aio.Channel
     Raises:
         InvalidInputError: see `Transport.open_channel`; it names `registry`.
     """
-    return transport.open_channel(target, _CHANNEL_OPTIONS, field="registry")
+    return transport.open_channel(target, _CHANNEL_OPTIONS, named="registry")
 
 
 async def follow(

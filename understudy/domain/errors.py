@@ -111,6 +111,10 @@ class PermissionRefusedError(UnderstudyError):
     """The caller is known, but lacks the permission."""
 
 
+class UnauthenticatedError(UnderstudyError):
+    """The caller proves no name that is known."""
+
+
 class OverloadedError(UnderstudyError):
     """A bounded queue is full; do not retry before `retry_after_ms`."""
 
@@ -175,6 +179,7 @@ class FailureKind(StrEnum):
     CONFLICT = "conflict"
     REFUSED = "refused"
     PERMISSION_REFUSED = "permission_refused"
+    UNAUTHENTICATED = "unauthenticated"
     OVERLOADED = "overloaded"
     DEADLINE_PASSED = "deadline_passed"
     UNAVAILABLE = "unavailable"
@@ -188,6 +193,7 @@ _KIND_OF: dict[type[BaseException], FailureKind] = {
     ConflictError: FailureKind.CONFLICT,
     RefusedError: FailureKind.REFUSED,
     PermissionRefusedError: FailureKind.PERMISSION_REFUSED,
+    UnauthenticatedError: FailureKind.UNAUTHENTICATED,
     OverloadedError: FailureKind.OVERLOADED,
     DeadlinePassedError: FailureKind.DEADLINE_PASSED,
     UnavailableError: FailureKind.UNAVAILABLE,

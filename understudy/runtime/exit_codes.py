@@ -16,6 +16,7 @@ from understudy.domain.errors import (
     OverloadedError,
     PermissionRefusedError,
     RefusedError,
+    UnauthenticatedError,
     UnavailableError,
     UnderstudyError,
 )
@@ -28,7 +29,7 @@ USAGE = 64  # EX_USAGE: invalid arguments, settings or files; nothing was done
 ARTIFACT_REFUSED = 65  # EX_DATAERR: only `scorer serve`, for its host: a restart cannot help
 UNAVAILABLE = 69  # EX_UNAVAILABLE: a service or a port is not available, or lags
 CONFLICT = 75  # EX_TEMPFAIL: another change came first; read the state and decide again
-NOT_PERMITTED = 77  # EX_NOPERM: the caller lacks the permission
+NOT_PERMITTED = 77  # EX_NOPERM: the caller lacks the permission, or proves no name
 INTERRUPTED = 130  # Ctrl-C before the work was done
 
 _CODE_OF: dict[type[UnderstudyError], int] = {
@@ -37,6 +38,7 @@ _CODE_OF: dict[type[UnderstudyError], int] = {
     ConflictError: CONFLICT,
     RefusedError: REFUSED,
     PermissionRefusedError: NOT_PERMITTED,
+    UnauthenticatedError: NOT_PERMITTED,
     OverloadedError: UNAVAILABLE,
     DeadlinePassedError: UNAVAILABLE,
     UnavailableError: UNAVAILABLE,

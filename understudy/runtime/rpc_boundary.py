@@ -7,6 +7,7 @@ a call with UNKNOWN and the text of a Python exception, and write a stack trace 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -20,7 +21,14 @@ from understudy.runtime.parsing import RequestForm
 Context = grpc.aio.ServicerContext[Any, Any]
 Forms = Mapping[type[Message], RequestForm[Any]]
 
+# Is called with the context and the name of the call before a request is read; raises to refuse it.
+Guard = Callable[[Context, str], None]
+
 _NO_FORMS: Forms = MappingProxyType({})
+
+
+def open_to_all(_context: Context, _rpc: str) -> None:
+    """Refuse no call: the guard of services that only their own machine can reach."""
 
 
 class TakesHandlers(Protocol):
@@ -48,6 +56,7 @@ def add_bounded(
     add: Callable[[Any], None],
     forms: Iterable[RequestForm[Any]] = (),
     answers: AnswerRoom | None = None,
+    guard: Guard = open_to_all,
 ) -> None:
     """Let `server` answer with a generated servicer, whose requests are counted before they are read.
 
@@ -56,13 +65,14 @@ def add_bounded(
         add: adds the servicer to the server that it is given: a generated `add_…_to_server`.
         forms: bounds of requests; a kind without one has the general bounds.
         answers: the room of its answers; None if nothing bounds those that are not read.
+        guard: refuses calls before their requests are read.
     """
     recorded = _RecordedHandlers()
     add(recorded)
     by_kind = {form.kind: form for form in forms}
     for service, handlers in recorded.by_service.items():
         bounded = {
-            rpc: bounded_handler(rpc, handler, by_kind, answers)
+            rpc: bounded_handler(rpc, handler, by_kind, answers, guard)
             for rpc, handler in handlers.items()
             if not _is_generated(handler)  # gRPC answers UNIMPLEMENTED
         }
@@ -70,22 +80,26 @@ def add_bounded(
 
 
 def bounded_handler(
-    rpc: str, handler: Any, forms: Forms = _NO_FORMS, answers: AnswerRoom | None = None
+    rpc: str,
+    handler: Any,
+    forms: Forms = _NO_FORMS,
+    answers: AnswerRoom | None = None,
+    guard: Guard = open_to_all,
 ) -> Any:
     """Return a handler of the same shape that takes bytes; `handler` has a generated deserialiser."""
     kind = handler.request_deserializer.__self__
     behaviour = _behaviour_of(handler) if answers is None else _kept(handler, answers)
     form = forms.get(kind) or RequestForm(kind)
     if handler.request_streaming and handler.response_streaming:
-        run = _stream_stream(rpc, behaviour, form)
+        run = _stream_stream(_Entry(rpc, guard), behaviour, form)
         return grpc.stream_stream_rpc_method_handler(run, None, _bytes_of)
     if handler.request_streaming:
-        run = _stream_unary(rpc, behaviour, form)
+        run = _stream_unary(_Entry(rpc, guard), behaviour, form)
         return grpc.stream_unary_rpc_method_handler(run, None, _bytes_of)
     if handler.response_streaming:
-        run = _unary_stream(rpc, behaviour, form)
+        run = _unary_stream(_Entry(rpc, guard), behaviour, form)
         return grpc.unary_stream_rpc_method_handler(run, None, _bytes_of)
-    run = _unary_unary(rpc, behaviour, form)
+    run = _unary_unary(_Entry(rpc, guard), behaviour, form)
     return grpc.unary_unary_rpc_method_handler(run, None, _bytes_of)
 
 
@@ -104,6 +118,21 @@ async def answering(context: Context, rpc: str) -> AsyncIterator[None]:
         raise  # the call has its status
     except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
         await abort_with(context, error, rpc=rpc)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """The entry of one call: its name, and the guard."""
+
+    rpc: str
+    guard: Guard
+
+    @asynccontextmanager
+    async def admitted(self, context: Context) -> AsyncIterator[None]:
+        """Ask the guard, and convert a failure in the block to its gRPC status."""
+        async with answering(context, self.rpc):
+            self.guard(context, self.rpc)
+            yield
 
 
 class _RecordedHandlers:
@@ -159,35 +188,35 @@ def _is_generated(handler: Any) -> bool:
 
 
 def _unary_unary(
-    rpc: str, behaviour: Callable[[Any, Context], Awaitable[Any]], form: RequestForm[Any]
+    entry: _Entry, behaviour: Callable[[Any, Context], Awaitable[Any]], form: RequestForm[Any]
 ) -> Any:
     async def answer(received: bytes, context: Context) -> Any:
-        async with answering(context, rpc):
+        async with entry.admitted(context):
             return await behaviour(form.read(received), context)
 
     return answer
 
 
 def _stream_unary(
-    rpc: str, behaviour: Callable[[Any, Context], Awaitable[Any]], form: RequestForm[Any]
+    entry: _Entry, behaviour: Callable[[Any, Context], Awaitable[Any]], form: RequestForm[Any]
 ) -> Any:
     async def answer(received: AsyncIterator[bytes], context: Context) -> Any:
-        async with answering(context, rpc):
+        async with entry.admitted(context):
             return await behaviour(_messages(received, form), context)
 
     return answer
 
 
 def _unary_stream(
-    rpc: str, behaviour: Callable[[Any, Context], Any], form: RequestForm[Any]
+    entry: _Entry, behaviour: Callable[[Any, Context], Any], form: RequestForm[Any]
 ) -> Any:
     if not inspect.isasyncgenfunction(behaviour):  # it writes by itself
-        return _unary_unary(rpc, behaviour, form)
+        return _unary_unary(entry, behaviour, form)
 
     async def answer(received: bytes, context: Context) -> AsyncIterator[Any]:
         # Closed here and not by the garbage collector: its resources must be free at once.
         async with (
-            answering(context, rpc),
+            entry.admitted(context),
             aclosing(behaviour(form.read(received), context)) as responses,
         ):
             async for response in responses:
@@ -197,11 +226,11 @@ def _unary_stream(
 
 
 def _stream_stream(
-    rpc: str, behaviour: Callable[[Any, Context], Any], form: RequestForm[Any]
+    entry: _Entry, behaviour: Callable[[Any, Context], Any], form: RequestForm[Any]
 ) -> Any:
     async def answer(received: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         async with (
-            answering(context, rpc),
+            entry.admitted(context),
             aclosing(behaviour(_messages(received, form), context)) as responses,
         ):
             async for response in responses:

@@ -146,14 +146,14 @@ async def test_a_socket_needs_no_certificate(authority: Authority, tmp_path: Pat
 def test_plaintext_to_other_machines_is_a_warning_where_it_is_allowed() -> None:
     with structlog.testing.capture_logs() as lines:
         Transport(plaintext_allowed=True).open_blocking_channel(
-            "registry:1", field="registry"
+            "registry:1", named="registry"
         ).close()
 
     assert [(line["event"], line["registry"]) for line in lines] == [
         ("plaintext_across_machines", "registry:1")
     ]
     with pytest.raises(InvalidInputError, match=r"registry: read registry:1 in plaintext"):
-        LOCAL.open_blocking_channel("registry:1", field="registry")
+        LOCAL.open_blocking_channel("registry:1", named="registry")
 
 
 async def test_a_port_in_use_is_named(authority: Authority) -> None:

@@ -1,12 +1,12 @@
 """The transport of a process: its certificates, and whether plaintext may leave the machine."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 import structlog
 
-from understudy.domain.errors import InvalidInputError, UnavailableError
+from understudy.domain.errors import Fault, InvalidInputError, UnavailableError
 from understudy.runtime.front.grpc_server import ServerGroup
 from understudy.runtime.transport.protection import Protection, protection_of
 from understudy.runtime.transport.tls_files import TlsFiles, TlsMaterial
@@ -25,19 +25,21 @@ class Transport:
             authority to trust.
         plaintext_allowed: whether plaintext may cross machines; each use is logged as a warning.
         asks_callers: whether servers demand a certificate of their callers, by `files.ca`.
+        token: goes with each call of a channel, to prove the name of the caller; over TLS only.
     """
 
     files: TlsFiles = TlsFiles()  # noqa: RUF009 - frozen
     plaintext_allowed: bool = False
     asks_callers: bool = False
+    token: str = field(default="", repr=False)
 
-    def require(self, address: str, *, field: str) -> None:
+    def require(self, address: str, *, named: str) -> None:
         """Check an address before it is used, e.g. by a child process.
 
         Raises:
             InvalidInputError: other machines could read along.
         """
-        self._protection(address, field, has_certificates=self.files.certificate is not None)
+        self._protection(address, named, has_certificates=self.files.certificate is not None)
 
     def bind(self, server: grpc.aio.Server | ServerGroup, listen: str) -> int:
         """Bind `listen` (host:port, port 0 picks one, or unix:/path) and return the port.
@@ -59,24 +61,24 @@ class Transport:
         return port
 
     def open_channel(
-        self, target: str, options: Options = (), *, field: str = "target"
+        self, target: str, options: Options = (), *, named: str = "target"
     ) -> grpc.aio.Channel:
         """Return a channel for asyncio, which the caller closes; it connects when it is used.
 
         Raises:
             InvalidInputError: other machines could read along, or the files are not usable; it
-                names `field`.
+                names `named`.
         """
-        credentials = self._channel_credentials(target, field)
+        credentials = self._channel_credentials(target, named)
         if credentials is None:
             return grpc.aio.insecure_channel(target, options=options)
         return grpc.aio.secure_channel(target, credentials, options=options)
 
     def open_blocking_channel(
-        self, target: str, options: Options = (), *, field: str = "target"
+        self, target: str, options: Options = (), *, named: str = "target"
     ) -> grpc.Channel:
         """Return a channel for threads; otherwise like `open_channel`."""
-        credentials = self._channel_credentials(target, field)
+        credentials = self._channel_credentials(target, named)
         if credentials is None:
             return grpc.insecure_channel(target, options=options)
         return grpc.secure_channel(target, credentials, options=options)
@@ -93,12 +95,22 @@ class Transport:
             raise UnavailableError(f"address {listen}", "cannot be bound; is it in use?")
         return port
 
-    def _channel_credentials(self, target: str, field: str) -> grpc.ChannelCredentials | None:
-        protection = self._protection(target, field, has_certificates=self.files.ca is not None)
+    def _channel_credentials(self, target: str, named: str) -> grpc.ChannelCredentials | None:
+        protection = self._protection(target, named, has_certificates=self.files.ca is not None)
         if protection is not Protection.TLS:
+            if self.token:
+                read = f"a token for {target}, in plaintext"
+                raise InvalidInputError([Fault("token", read, "a token and tls_ca")])
             return None
-        read = self.files.read()
-        return grpc.ssl_channel_credentials(read.ca, read.key, read.certificate)
+        read_files = self.files.read()
+        credentials = grpc.ssl_channel_credentials(
+            read_files.ca, read_files.key, read_files.certificate
+        )
+        if not self.token:
+            return credentials
+        return grpc.composite_channel_credentials(
+            credentials, grpc.access_token_call_credentials(self.token)
+        )
 
     def _server_credentials(self) -> grpc.ServerCredentials:
         """Return credentials that follow the files: each handshake uses their present content.
@@ -118,15 +130,15 @@ class Transport:
             [(read.key, read.certificate)], read.ca if self.asks_callers else None
         )
 
-    def _protection(self, address: str, field: str, *, has_certificates: bool) -> Protection:
+    def _protection(self, address: str, named: str, *, has_certificates: bool) -> Protection:
         protection = protection_of(
             address,
-            field=field,
+            field=named,
             has_certificates=has_certificates,
             plaintext_allowed=self.plaintext_allowed,
         )
         if protection is Protection.NONE:
-            _log.warning("plaintext_across_machines", **{field: address})
+            _log.warning("plaintext_across_machines", **{named: address})
         return protection
 
 

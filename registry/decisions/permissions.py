@@ -1,0 +1,55 @@
+"""The one table of calls and roles. A call that is not in it is refused to all."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from understudy.domain.errors import PermissionRefusedError
+from understudy.domain.identities import Identity, Role
+
+_READERS = frozenset(
+    {Role.VIEWER, Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.CONTROLLER, Role.ADMIN}
+)
+_CHANGERS = frozenset({Role.OPERATOR, Role.CONTROLLER, Role.ADMIN})
+_OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
+
+# Reports are not for admins: a report speaks for the process that sends it.
+ROLES_OF_CALL: Mapping[str, frozenset[Role]] = MappingProxyType(
+    {
+        "CheckVersion": frozenset({Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.ADMIN}),
+        "RegisterVersion": frozenset({Role.AUTHOR, Role.ADMIN}),
+        "FetchArtifactFile": frozenset(
+            {Role.HOST, Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.ADMIN}
+        ),
+        "ChangeDeployment": _CHANGERS,
+        "SetBlock": _OPERATORS,
+        "ForgetHost": _OPERATORS,
+        "RecordDrill": _OPERATORS,
+        "RestoreRegistry": frozenset({Role.ADMIN}),
+        "ReportScorers": frozenset({Role.HOST}),
+        "ReportRouter": frozenset({Role.ROUTER}),
+        "Watch": frozenset({Role.HOST, Role.ROUTER}),
+        "ListVersions": _READERS,
+        "GetVersion": _READERS,
+        "GetDeployment": _READERS,
+        "ListRevisions": _READERS,
+        "ListRollbackTargets": _READERS,
+        "ListAudit": _READERS,
+        "VerifyRegistry": _READERS,
+        "ExportAudit": _READERS,
+        "GetAuditHead": _READERS,
+        "GetStatus": _READERS,
+    }
+)
+
+
+def require_permission(call: str, identity: Identity) -> None:
+    """Return if one of the roles of `identity` may make `call`, a name in `ROLES_OF_CALL`.
+
+    Raises:
+        PermissionRefusedError: none may.
+    """
+    allowed = ROLES_OF_CALL.get(call, frozenset())
+    if not identity.roles & allowed:
+        roles = ", ".join(sorted(identity.roles))
+        needed = ", ".join(sorted(allowed)) or "a role that does not exist"
+        raise PermissionRefusedError(f"{identity.name} ({roles}) may not {call}: it needs {needed}")

@@ -1,0 +1,140 @@
+"""The proven name of each caller: a token or a certificate, compared with a file of identities."""
+
+import json
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+import structlog
+
+from registry.decisions.permissions import ROLES_OF_CALL, require_permission
+from understudy.domain.errors import InvalidInputError, UnauthenticatedError
+from understudy.domain.identities import Identities, Identity, identities_from_document
+from understudy.runtime.rpc_boundary import Context
+from understudy.runtime.secret_files import read_secret
+
+_TOKEN_KEY = "authorization"  # noqa: S105 - key in the call's metadata
+_SCHEME = "bearer "
+_CERTIFICATE_NAMES = "x509_subject_alternative_name"  # in the context of a connection with TLS
+
+_log = structlog.get_logger()
+_caller: ContextVar[Identity | None] = ContextVar("caller", default=None)
+
+
+def proven_caller() -> Identity | None:
+    """Return the proven caller of the present call; None if callers are believed without proof."""
+    return _caller.get()
+
+
+class Authentication:
+    """Proves callers and their permission before any of their request is read.
+
+    The file is read again when it has changed. One that has become unreadable leaves the callers of
+    before, and an error in the log.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], datetime]) -> None:
+        """Read the file.
+
+        Raises:
+            InvalidInputError: the file is not readable, or others may read it.
+        """
+        self._path = path
+        self._now = now
+        self._seen = _state_of(path)
+        self._identities = read_identities(path)
+
+    def __call__(self, context: Context, call: str) -> None:
+        """Remember the proven caller for the rest of the call.
+
+        Raises:
+            UnauthenticatedError: no token or certificate proves a name.
+            PermissionRefusedError: no role of the caller allows the call.
+        """
+        identity = self._identify(context)
+        require_permission(call, identity)
+        _caller.set(identity)
+
+    def _identify(self, context: Context) -> Identity:
+        identities, now = self._current(), self._now()
+        token = _token_in(context)
+        if token is not None:
+            found = identities.by_token(sha256(token).hexdigest(), now)
+            why = "its token is unknown or has expired"
+        else:
+            names = _certificate_names(context)
+            found = identities.by_certificate(names)
+            why = f"no caller has the certificate's names ({', '.join(names)})"
+            if not names:
+                why = f"it has neither a token ({_TOKEN_KEY}) nor a certificate"
+        if found is None:
+            raise UnauthenticatedError(f"the call proves no name: {why}")
+        return found
+
+    def _current(self) -> Identities:
+        state = _state_of(self._path)
+        if state != self._seen:
+            self._seen = state
+            try:
+                self._identities = read_identities(self._path)
+            except InvalidInputError as error:
+                _log.error("identities_unusable", why=str(error))
+            else:
+                _log.info("identities_replaced", identities=len(self._identities.all))
+        return self._identities
+
+
+def read_identities(path: Path) -> Identities:
+    """Return the identities in a file.
+
+    Raises:
+        InvalidInputError: it cannot be read, others may read it, or its content is not acceptable.
+    """
+    text = read_secret(path, variable="identities")
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise InvalidInputError.of("identities", read=str(error), accepted="JSON") from error
+    return identities_from_document(document)
+
+
+def require_table_of(calls: Iterable[str]) -> None:
+    """Check that the table of permissions names just these calls.
+
+    Raises:
+        AssertionError: a call has no line, or a line no call.
+    """
+    wrong = set(calls) ^ ROLES_OF_CALL.keys()
+    assert not wrong, f"not in the table of permissions, or not a call: {sorted(wrong)}"  # noqa: S101
+
+
+@dataclass(frozen=True, slots=True)
+class _FileState:
+    inode: int
+    size_bytes: int
+    changed_ns: int
+
+
+def _state_of(path: Path) -> _FileState | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return _FileState(found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _token_in(context: Context) -> bytes | None:
+    for key, value in context.invocation_metadata() or ():
+        if key == _TOKEN_KEY:
+            text = value if isinstance(value, str) else ""
+            is_bearer = text[: len(_SCHEME)].lower() == _SCHEME
+            return text[len(_SCHEME) :].encode() if is_bearer else b""
+    return None
+
+
+def _certificate_names(context: Context) -> list[str]:
+    found = context.auth_context().get(_CERTIFICATE_NAMES, [])
+    return [name.decode(errors="replace") for name in found]
