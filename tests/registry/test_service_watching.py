@@ -16,6 +16,7 @@ from tests.registry.operator import (
     running_registry,
 )
 from tests.registry.samples import ACTOR
+from tests.stack.waiting import until
 from understudy.control.identity import ACTOR_KEY
 from understudy.domain.changes import DeployChampion
 from understudy.registry.v1 import registry_pb2 as pb
@@ -126,19 +127,21 @@ async def test_a_host_that_is_gone_is_taken_out_by_an_audited_act(seeded: Path) 
 
 
 async def test_a_silent_host_is_forgotten_when_no_deployment_needs_it(seeded: Path) -> None:
+    async def is_deleted() -> bool:
+        return rows_of(seeded, "host_reports") == []
+
     with capture_logs() as lines:
         async with running_registry(seeded, silent_after_s=0.3) as channel:
             operator = Operator(channel)
             await operator.stub.ReportScorers(await report_of(operator, "host-1"))
 
             await operator.seen(lambda snapshot: not snapshot.hosts)
+            await until(is_deleted)
 
     forgotten = [
         line["hosts"] for line in lines if line["event"] == "silent_scorer_hosts_forgotten"
     ]
     assert forgotten == [("host-1",)]
-
-    assert rows_of(seeded, "host_reports") == []
 
 
 async def test_a_host_that_stops_says_so_and_leaves_the_snapshot(deployer: Operator) -> None:
