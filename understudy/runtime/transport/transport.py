@@ -2,18 +2,25 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import grpc
 import structlog
 
 from understudy.domain.errors import Fault, InvalidInputError, UnavailableError
-from understudy.runtime.front.grpc_server import ServerGroup
 from understudy.runtime.transport.protection import Protection, protection_of
 from understudy.runtime.transport.tls_files import TlsFiles, TlsMaterial
 
 Options = Sequence[tuple[str, int | str]]
 
 _log = structlog.get_logger()
+
+
+class Group(Protocol):
+    """Several servers of one port."""
+
+    @property
+    def servers(self) -> Sequence[grpc.aio.Server]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,7 @@ class Transport:
         """
         self._protection(address, named, has_certificates=self.files.certificate is not None)
 
-    def bind(self, server: grpc.aio.Server | ServerGroup, listen: str) -> int:
+    def bind(self, server: grpc.aio.Server | Group, listen: str) -> int:
         """Bind `listen` (host:port, port 0 picks one, or unix:/path) and return the port.
 
         All servers of a group are bound to the port that the first one gets.
@@ -53,7 +60,7 @@ class Transport:
         protection = self._protection(
             listen, "listen", has_certificates=self.files.certificate is not None
         )
-        first, *others = server.servers if isinstance(server, ServerGroup) else (server,)
+        first, *others = (server,) if isinstance(server, grpc.aio.Server) else server.servers
         port = self._bind(first, listen, protection)
         host, _, _ = listen.rpartition(":")
         for each in others:
