@@ -76,3 +76,20 @@ def test_a_number_that_one_unit_alone_makes_possible_has_no_variance() -> None:
 
     assert (found.value, found.variance) == (2 / 3, None)
     assert found.why == "without one of its units it has no value"
+
+
+@given(
+    st.lists(st.integers(-50, 50), max_size=60),
+    st.sampled_from([0, 1, -(2**62), 2**40]),
+    st.sampled_from([1, 1_000_000]),
+)
+def test_units_are_numbered_in_the_order_of_their_labels(
+    labels: list[int], offset: int, step: int
+) -> None:
+    given = np.array([offset + step * label for label in labels], np.int64)
+
+    found = units_of(given)
+
+    distinct, of_row = np.unique(given, return_inverse=True)
+    assert found.count == distinct.size
+    assert found.of_row.tolist() == of_row.tolist()
