@@ -1,19 +1,26 @@
 """Verdicts on data whose truth is known: right ones, refusals, and few false alarms."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
 from understudy.comparison.compare import shown_of
 from understudy.comparison.decisions.verdict import Outcome, Verdict, verdict_of
+from understudy.comparison.evidence.arm_sums import COLUMNS
+from understudy.comparison.evidence.arms import ArmCensus, ArmEvidence, ScoredOutcomes
 from understudy.comparison.evidence.rows import PairedRows, SentRows
 from understudy.comparison.plan import Plan
+from understudy.comparison.sections.arms import compare_arms
 from understudy.comparison.sections.coverage import coverage_of
 from understudy.comparison.sections.quality import compare_quality
 from understudy.comparison.sections.scores import compare_scores
+from understudy.comparison.sections.slices import compare_slices
 from understudy.domain.margins import Margins, Measure
+from understudy.statistics.sample_ratio import StepOfUnits
 
 Floats = NDArray[np.float64]
 MARGINS = Margins.of_sizes(
@@ -200,3 +207,117 @@ def test_a_verdict_that_is_asked_for_every_day_is_seldom_wrong_on_any_day() -> N
                 break
 
     assert ever <= MOST_FALSE_ALARMS
+
+
+def worse_on_one_slice(seed: int) -> tuple[World, Floats, NDArray[np.str_]]:
+    """Return a shadow that equals the champion, but for noise on a tenth of the rows."""
+    one = world(seed, 8_000, rows_each=1)
+    segment = one.random.choice(["a", "b", "c", "d"], one.rows, p=[0.5, 0.3, 0.1, 0.1])
+    noise = np.where(segment == "c", one.random.normal(0, 0.25, one.rows), 0.0)
+    return one, np.clip(one.champion + noise, 0, 1), segment
+
+
+def slices_of(
+    one: World, shadow: Floats, segment: NDArray[np.str_]
+) -> dict[str, tuple[float | None, bool]]:
+    label = one.truth.astype(np.float64)
+    rows = PairedRows(one.champion, shadow, one.unit, label, np.zeros(one.rows, np.int64))
+    found = compare_slices(rows, {"segment": pa.chunked_array([segment.tolist()])}, confidence=0.95)
+    assert found is not None
+    return {
+        each.value: (each.difference.estimate, each.is_shown) for each in found.declared.findings
+    }
+
+
+def test_a_shadow_that_is_worse_on_one_slice_is_worse_there_alone() -> None:
+    found = slices_of(*worse_on_one_slice(8))
+
+    assert [value for value, (_, is_shown) in found.items() if is_shown] == ["c"]
+    assert found["c"][0] is not None
+    assert found["c"][0] > 0
+
+
+@pytest.mark.long
+def test_equal_slices_are_seldom_called_different() -> None:
+    false = 0
+    for seed in range(RUNS):
+        one = world(seed, 1_000)
+        fresh = np.clip(0.3 + 0.35 * one.truth + one.random.normal(0, 0.15, one.rows), 0, 1)
+        segment = one.random.choice(["a", "b", "c", "d"], one.rows)
+        false += any(is_shown for _, is_shown in slices_of(one, fresh, segment).values())
+
+    assert false <= MOST_FALSE_ALARMS
+
+
+@pytest.mark.long
+def test_intervals_hold_the_truth_as_often_as_they_claim() -> None:
+    """The truth of each difference is 0, because both scores are of one law."""
+    held: Counter[str] = Counter()
+    for seed in range(RUNS):
+        one = world(seed, 1_000)
+        fresh = np.clip(0.3 + 0.35 * one.truth + one.random.normal(0, 0.15, one.rows), 0, 1)
+        label = one.truth.astype(np.float64)
+        rows = PairedRows(one.champion, fresh, one.unit, label, np.zeros(one.rows, np.int64))
+        quality = compare_quality(rows, PLAN)
+        assert quality is not None
+        classes = quality.classes
+        assert classes is not None
+        assert classes.auc is not None
+        assert classes.calibration is not None
+        assert classes.decisions is not None
+        for name, number in (
+            ("auc", classes.auc.difference),
+            ("brier", classes.calibration.brier.difference),
+            ("recall", classes.decisions.recall.difference),
+            ("precision", classes.decisions.precision.difference),
+        ):
+            assert number.lower is not None
+            assert number.upper is not None
+            held[name] += number.lower <= 0 <= number.upper
+
+    # 190 of 200 less, and plus, three binomial standard errors.
+    assert all(181 <= count <= 199 for count in held.values()), held
+
+
+@pytest.mark.long
+def test_equal_arms_are_seldom_called_different_when_the_weight_rises() -> None:
+    """Sticky units with requests of their own number, and a value that drifts with the weight."""
+    false = mismatches = 0
+    for seed in range(RUNS):
+        found = compare_arms(equal_arms(seed), Plan())
+        interval = found.measures["mean score"].difference
+        assert interval.lower is not None
+        assert interval.upper is not None
+        false += not interval.lower <= 0 <= interval.upper
+        mismatches += bool(found.refusals)
+
+    assert false <= MOST_FALSE_ALARMS
+    assert mismatches <= 2  # of 200 at 0.1 %
+
+
+def equal_arms(seed: int) -> ArmEvidence:
+    random = np.random.default_rng(seed)
+    units = 1_000
+    latent, own, first = random.random(units), random.normal(0, 0.2, units), random.random(units)
+    sums = np.zeros((units, 2 * len(COLUMNS)))
+    place = {name: at for at, name in enumerate(COLUMNS)}
+    steps, seen = [], np.zeros(units, np.bool_)
+    for weight, level in ((0.1, 0.2), (0.25, 0.4), (0.5, 0.7)):
+        is_challenger = latent < weight
+        rows = np.where(first < 0.4 + weight, random.geometric(0.3, units), 0)
+        score = rows * (level + own) + np.sqrt(rows) * random.normal(0, 0.1, units)
+        for start, side, chance in (
+            (0, ~is_challenger, 1 - weight),
+            (len(COLUMNS), is_challenger, weight),
+        ):
+            sums[:, start + place["rows"]] += np.where(side, rows, 0)
+            sums[:, start + place["weight"]] += np.where(side, rows / chance, 0)
+            sums[:, start + place["score"]] += np.where(side, score / chance, 0)
+        new = (rows > 0) & ~seen
+        hits = int((new & is_challenger).sum())
+        steps.append(StepOfUnits(int(new.sum()) - hits, hits, weight))
+        seen |= new
+    nothing = np.zeros(0)
+    census = ArmCensus(units, units, units, 0, 0, 0)
+    outcomes = ScoredOutcomes(nothing.astype(np.bool_), nothing, nothing, nothing.astype(np.int64))
+    return ArmEvidence(census, census, (), tuple(steps), 0, sums, outcomes)
