@@ -62,7 +62,7 @@ def test_a_worse_slice_is_named_and_others_are_not(log_dir: Path, segments: Path
     )
 
     assert code == exit_codes.OK
-    different = [line for line in shown.splitlines() if "differs" in line and "country " in line]
+    different = [line for line in shown.splitlines() if "WORSE" in line and "country " in line]
     assert len(different) == 1
     assert " de " in different[0]
     assert "slices found by search" in shown
@@ -73,7 +73,7 @@ def test_a_column_of_the_log_is_a_slice(log_dir: Path) -> None:
     code, shown, _ = run(log_dir, "--slice", "level")
 
     assert code == exit_codes.OK
-    (line,) = [each for each in shown.splitlines() if "differs" in each and "level" in each]
+    (line,) = [each for each in shown.splitlines() if "WORSE" in each and "level" in each]
     assert f" {ROWS // 4} " in line
 
 

@@ -18,7 +18,7 @@ def slice_tables(slices: SliceComparison | None) -> list[tuple[str, list[tuple[s
     )
     tables = []
     for title, found, most in titles:
-        rows = [_slice_row(each) for each in found.findings[:most]]
+        rows = [_slice_row(each, is_loss=slices.is_loss) for each in found.findings[:most]]
         others = len(found.findings) - len(rows)
         if others or found.too_small:
             rest = f"{others} less certain, {found.too_small} too small to test"
@@ -27,12 +27,20 @@ def slice_tables(slices: SliceComparison | None) -> list[tuple[str, list[tuple[s
     return tables
 
 
-def _slice_row(each: SliceFinding) -> tuple[str, ...]:
+def _slice_row(each: SliceFinding, *, is_loss: bool) -> tuple[str, ...]:
     return (
         each.column,
         each.value,
         f"{each.rows:,}",
         number_text(each.difference, sign="+"),
         f"{each.adjusted_p:.3g}",
-        "differs" if each.is_shown else "",
+        _conclusion(each, is_loss=is_loss),
     )
+
+
+def _conclusion(each: SliceFinding, *, is_loss: bool) -> str:
+    if not each.is_shown:
+        return ""
+    if not is_loss or each.difference.estimate is None:
+        return "differs"
+    return "WORSE" if each.difference.estimate > 0 else "better"

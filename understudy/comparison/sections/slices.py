@@ -17,6 +17,7 @@ class SliceComparison:
     """The differences on slices; losses if there are outcomes, and scores otherwise."""
 
     measure: str
+    is_loss: bool  # a positive difference is worse
     declared: SliceFindings
     found: SliceFindings
 
@@ -45,4 +46,4 @@ def compare_slices(
         )
         for slices in (declared_slices(codes), found_slices(codes, part.champion))
     )
-    return SliceComparison(measure, declared, found)
+    return SliceComparison(measure, has_outcomes, declared, found)
