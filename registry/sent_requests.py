@@ -6,6 +6,7 @@ from typing import Any
 
 from registry.decisions.refused_requests import Counted
 from understudy.domain.request_contract import RequestContract, SentParts, is_refused
+from understudy.logs.finished_files import Scope
 from understudy.logs.reader import open_logs
 from understudy.logs.sent_names import names_in
 
@@ -25,7 +26,7 @@ def count_refused(
         NotFoundError: the log directory does not exist.
         UnavailableError: a log cannot be read.
     """
-    with open_logs(logs) as reader:
+    with open_logs(logs, Scope(model)) as reader:
         rows = reader.rows(_SENT, {"model": model})
     known = [row for row in rows if row["sent_entities"] is not None]
     return Counted(

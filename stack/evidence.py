@@ -7,13 +7,14 @@ from pathlib import Path
 from stack.decisions.demo_checks import ArmCount, LoggedRow
 from understudy.control.wire_enums import ARM_OF, LEVEL_OF
 from understudy.domain.deployments import Arm
+from understudy.logs.finished_files import Scope
 from understudy.logs.ledger import MirrorLedger
 from understudy.logs.reader import open_logs
 from understudy.router.v1 import router_pb2
 
 
 def read_score_log(log_dir: Path, model: str) -> list[LoggedRow]:
-    with open_logs(log_dir) as reader:
+    with open_logs(log_dir, Scope(model)) as reader:
         rows = reader.rows(
             "SELECT request_id, revision, version, arm, level, score FROM score "
             "WHERE model = $model",
@@ -24,7 +25,7 @@ def read_score_log(log_dir: Path, model: str) -> list[LoggedRow]:
 
 def count_shadow_rows(log_dir: Path, model: str) -> dict[str, int]:
     """Return the rows of the shadow log by status."""
-    with open_logs(log_dir) as reader:
+    with open_logs(log_dir, Scope(model)) as reader:
         rows = reader.rows(
             "SELECT status, count(*) AS rows FROM shadow WHERE model = $model GROUP BY status",
             {"model": model},
@@ -33,7 +34,7 @@ def count_shadow_rows(log_dir: Path, model: str) -> dict[str, int]:
 
 
 def count_outcome_rows(log_dir: Path, model: str) -> int:
-    with open_logs(log_dir) as reader:
+    with open_logs(log_dir, Scope(model)) as reader:
         rows = reader.rows(
             "SELECT count(*) AS rows FROM outcomes WHERE model = $model", {"model": model}
         )

@@ -20,6 +20,7 @@ from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.files import LogFiles
 from understudy.logs.journal import FinishedRows, Journal, JournalReader, finish_journal
 from understudy.logs.numbered import Numbered
+from understudy.logs.offered_rows import CountsInMemory
 from understudy.logs.reader import open_logs
 from understudy.logs.workspace import abandoned_workspaces, open_workspace
 from understudy.logs.writer import LogWriter, WriterLimits
@@ -132,7 +133,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_batch_tears_only_that_batch(tmp_pa
     files.append(KEY, arrow_batch(20, first=100))
 
     finished = list(files.finish_due(everything=True))
-    files.close()
+    files.close(CountsInMemory(files.writer_id))
 
     assert [(each.rows, each.lost_rows) for each in finished] == [(10, 0), (20, 0)]
     assert finished[0].torn_bytes > 0
@@ -188,7 +189,7 @@ def test_a_journal_that_cannot_be_started_leaves_nothing(tmp_path: Path) -> None
 
     assert list(files.finish_due(everything=True)) == []
     assert list(tmp_path.rglob("v7-*")) == []
-    files.close()
+    files.close(CountsInMemory(files.writer_id))
     assert list((tmp_path / ".inprogress").iterdir()) == []
 
 

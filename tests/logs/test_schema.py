@@ -21,12 +21,24 @@ from understudy.domain.logged_features import (
     Part,
 )
 from understudy.domain.logged_ids import IdForm, LoggedIds, bucket_of
-from understudy.logs.batches import LogBatch, ShadowStatus
-from understudy.logs.log_queue import LogQueue, kind_of
+from understudy.logs.batches import (
+    LogBatch,
+    OutcomeBatchLog,
+    ScoreBatchLog,
+    ShadowBatchLog,
+    ShadowStatus,
+)
+from understudy.logs.log_queue import LogQueue
+from understudy.logs.offered_rows import CountsInMemory
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind
 from understudy.logs.writer import LogWriter
 
+KIND_OF: dict[type[LogBatch], LogKind] = {
+    ScoreBatchLog: LogKind.SCORE,
+    ShadowBatchLog: LogKind.SHADOW,
+    OutcomeBatchLog: LogKind.OUTCOMES,
+}
 DTYPES = {
     FeatureList.FLOATS: "<f4",
     FeatureList.DOUBLES: "<f8",
@@ -125,7 +137,9 @@ def test_a_text_that_is_not_utf_8_costs_no_row(tmp_path: Path) -> None:
 def test_every_offered_row_has_a_number_of_its_own_dropped_or_not(
     offers: list[tuple[str, LogKind, int]],
 ) -> None:
-    queue = LogQueue(max_rows=20, max_bytes=1 << 30, wake=lambda: None)
+    queue = LogQueue(
+        max_rows=20, max_bytes=1 << 30, wake=lambda: None, counts=CountsInMemory("a test")
+    )
     expected: dict[tuple[LogKind, str], list[int]] = {}
     offered: dict[tuple[LogKind, str], int] = {}
     for model, kind, rows in offers:
@@ -136,7 +150,7 @@ def test_every_offered_row_has_a_number_of_its_own_dropped_or_not(
 
     found: dict[tuple[LogKind, str], list[int]] = {}
     for batch, first in queue.take():
-        key = (kind_of(batch), batch.model)
+        key = (KIND_OF[type(batch)], batch.model)
         found.setdefault(key, []).extend(range(first, first + batch.rows))
 
     assert found == expected

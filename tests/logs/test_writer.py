@@ -25,6 +25,7 @@ from understudy.logs.columns import FileKey, FileKeys, record_batch
 from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.files import LogFiles
 from understudy.logs.numbered import Numbered
+from understudy.logs.offered_rows import CountsInMemory
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind
 from understudy.logs.writer import LogWriter, WriterLimits
@@ -280,7 +281,7 @@ def test_open_journals_are_bounded_and_idle_ones_are_closed_first(tmp_path: Path
         append(f"m{number}")
         assert len(open_journals()) <= 3
     finished = list(files.finish_due(everything=True))
-    files.close()
+    files.close(CountsInMemory(files.writer_id))
     assert sum(each.rows for each in finished) == 45
     assert leftovers(tmp_path) == []
 

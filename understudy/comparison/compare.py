@@ -23,6 +23,7 @@ from understudy.comparison.sections.quality import ClassQuality, Quality, compar
 from understudy.comparison.sections.scores import ScoreComparison, compare_scores
 from understudy.comparison.sections.slices import SliceComparison, compare_slices
 from understudy.domain.margins import Measure
+from understudy.logs.finished_files import Scope
 from understudy.logs.reader import open_logs
 from understudy.statistics.decisions import Flips, decision_flips
 from understudy.statistics.units import Estimate, units_of
@@ -70,7 +71,7 @@ def compare(
         UnavailableError: the logs, or the margins on record, cannot be read.
     """
     plan = plan or Plan()
-    with open_logs(log_dir) as reader:
+    with open_logs(log_dir, Scope(question.model)) as reader:
         pair = require_pair(version_pairs(reader, question), question)
         plan = completed(plan, pair.shadow, written)
         evidence = read_evidence(reader, question, pair)

@@ -15,6 +15,7 @@ from understudy.comparison.evidence.arms import (
 from understudy.comparison.evidence.rows import Question
 from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written
 from understudy.comparison.sections.arms import ArmComparison, compare_arms
+from understudy.logs.finished_files import Scope
 from understudy.logs.reader import open_logs
 
 
@@ -54,7 +55,7 @@ def compare_live_arms(
         UnavailableError: the logs, or the margins on record, cannot be read.
     """
     plan = plan or Plan()
-    with open_logs(log_dir) as reader:
+    with open_logs(log_dir, Scope(question.model)) as reader:
         pair = require_arms(arm_pairs(reader, question), question)
         plan = completed(plan, pair.challenger, written)
         evidence = read_arms(reader, question, pair, threshold=plan.threshold)

@@ -18,6 +18,7 @@ from understudy.comparison.outcome_files import Outcomes, read_outcomes
 from understudy.domain.errors import UnavailableError
 from understudy.domain.versions import checked_model_name
 from understudy.logs.batches import OutcomeBatchLog
+from understudy.logs.finished_files import Scope
 from understudy.logs.reader import open_logs
 from understudy.logs.writer import LogWriter
 
@@ -117,7 +118,7 @@ def _logged(table: pa.Table, log_dir: Path, model: str, *, has_times: bool) -> _
     is_new = np.ones(len(table), dtype=np.bool_)
     if not log_dir.is_dir():
         return _Logged(is_new, 0)
-    with open_logs(log_dir) as logs:
+    with open_logs(log_dir, Scope(model)) as logs:
         logs.add("given", table)
         found = logs.table(_FOUND, {"model": model, "has_times": has_times})
         (count,) = logs.rows(_MATCHED, {"model": model})

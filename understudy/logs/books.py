@@ -1,9 +1,12 @@
-"""The mirror's ledger as far as the logs alone can give it."""
+"""The books of a model's logs: the mirror's ledger, and the account of each writer."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from understudy.logs.accounts import WriterAccount, accounts_of
+from understudy.logs.finished_files import Scope
 from understudy.logs.ledger import MirrorLedger
+from understudy.logs.readable_files import LeftOut
 from understudy.logs.reader import open_logs
 
 
@@ -21,16 +24,18 @@ class ModelBooks:
     model: str
     answered: int  # rows of the score log; those that a model of an arm scored were offered
     shadows: tuple[LoggedBooks, ...]
+    writers: tuple[WriterAccount, ...]  # by log and writer
+    left_out: tuple[LeftOut, ...]  # files that could not be read with the others
 
 
 def read_books(log_dir: Path, model: str) -> ModelBooks:
-    """Return the ledgers of `model`'s shadows.
+    """Return the ledgers of `model`'s shadows, and the accounts of its writers.
 
     Raises:
         NotFoundError: the directory does not exist.
         UnavailableError: the logs cannot be read.
     """
-    with open_logs(log_dir) as reader:
+    with open_logs(log_dir, Scope(model)) as reader:
         answered = reader.rows(
             "SELECT count(*) AS rows FROM score WHERE model = $model", {"model": model}
         )
@@ -55,7 +60,13 @@ def read_books(log_dir: Path, model: str) -> ModelBooks:
             """,
             {"model": model},
         )
-    return ModelBooks(model, answered[0]["rows"], tuple(_books_of(row) for row in shadows))
+    return ModelBooks(
+        model,
+        answered[0]["rows"],
+        tuple(_books_of(row) for row in shadows),
+        accounts_of(log_dir, model),
+        reader.left_out,
+    )
 
 
 def _books_of(row: dict[str, int]) -> LoggedBooks:

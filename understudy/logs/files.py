@@ -15,7 +15,9 @@ from understudy.domain.logged_ids import LoggedIds
 from understudy.logs.columns import FileKey, schema_of
 from understudy.logs.decisions.rolling import RollPolicy, Unfinished, due_files
 from understudy.logs.journal import Journal
+from understudy.logs.offered_rows import CountsInMemory, read_counts, remove_counts
 from understudy.logs.schema import LogKind
+from understudy.logs.statements import Ended, WriterStatement, state_end
 from understudy.logs.workspace import (
     Workspace,
     abandoned_workspaces,
@@ -29,6 +31,7 @@ class Finished:
     """Rows that have become visible."""
 
     kind: LogKind
+    model: str
     rows: int
     path: Path
     lost_rows: int = 0  # appended, but not found again
@@ -38,6 +41,7 @@ class Finished:
 @dataclass(frozen=True, slots=True)
 class _Closed:
     kind: LogKind
+    model: str
     path: Path
     rows: int
 
@@ -109,35 +113,63 @@ class LogFiles:
                 for path in workspace.journals():
                     target = workspace.target_of(path)
                     found = workspace.finish(path, self.pause)
-                    kind = workspace.kind_of(path)
-                    yield Finished(kind, found.rows, target, torn_bytes=found.torn_bytes)
+                    kind, model = workspace.log_of(path)
+                    yield Finished(kind, model, found.rows, target, torn_bytes=found.torn_bytes)
+                # Its last rows may have no gap behind them: only its counts know of them.
+                rows = read_counts(workspace.writer_id)
+                state_end(self.root, WriterStatement(workspace.writer_id, Ended.KILLED, rows))
             except OSError:
                 workspace.release()
                 raise
+            remove_counts(workspace.writer_id)
             workspace.remove()
 
-    def close(self) -> None:
-        """Close all files; unfinished ones are left for the next start."""
+    def open(self) -> None:
+        """Create the writer's folder, by which others find its rows if it is killed.
+
+        Raises:
+            OSError: the directory cannot be written; it is tried again with the first row.
+        """
+        if self._workspace is not None and not self._workspace.exists:
+            self._workspace.release()
+            self._workspace = None
+        if self._workspace is None:
+            self._workspace = open_workspace(self.root, self.writer_id)
+
+    def close(self, counts: CountsInMemory) -> None:
+        """Close all files and state the rows that were offered; unfinished files are left.
+
+        Raises:
+            OSError: the statement cannot be written; the next start does it.
+        """
         for key in list(self._open):
             self._close(key)
-        if self._workspace is None:
-            return
-        if self._closed:
-            self._workspace.release()
-        else:
-            self._workspace.remove()
-        self._workspace = None
+        workspace, self._workspace = self._workspace, None
+        try:
+            if not self._closed:
+                if rows := counts.rows():
+                    state_end(self.root, WriterStatement(self.writer_id, Ended.CLOSED, rows))
+                counts.remove()
+                if workspace is not None:
+                    workspace.remove()
+        finally:
+            if workspace is not None:
+                workspace.release()
 
     def _journal_of(self, key: FileKey, schema: pa.Schema) -> Journal:
         entry = self._open.pop(key, None)
         if entry is None:
             while len(self._open) >= self.roll.open_at_once:
                 self._close(next(iter(self._open)))
-            if self._workspace is None:
-                self._workspace = open_workspace(self.root, self.writer_id)
-            entry = (self._workspace.open_journal(key, schema), self.now_s())
+            entry = (self._opened().open_journal(key, schema), self.now_s())
         self._open[key] = entry
         return entry[0]
+
+    def _opened(self) -> Workspace:
+        self.open()
+        if self._workspace is None:
+            raise AssertionError("an opened writer has no folder")
+        return self._workspace
 
     def _close(self, key: FileKey) -> None:
         journal, _ = self._open.pop(key)
@@ -145,11 +177,14 @@ class LogFiles:
         if journal.rows == 0:  # the first write failed: nothing to keep
             journal.path.unlink(missing_ok=True)
             return
-        self._closed.append(_Closed(key.kind, journal.path, journal.rows))
+        self._closed.append(_Closed(key.kind, key.model, journal.path, journal.rows))
 
     def _finish(self, closed: _Closed) -> Finished:
         if self._workspace is None:
             raise AssertionError("a closed journal has no workspace")
         target = self._workspace.target_of(closed.path)
         found = self._workspace.finish(closed.path, self.pause)
-        return Finished(closed.kind, found.rows, target, closed.rows - found.rows, found.torn_bytes)
+        lost_rows = closed.rows - found.rows
+        return Finished(
+            *(closed.kind, closed.model, found.rows, target, lost_rows, found.torn_bytes)
+        )

@@ -15,6 +15,7 @@ from understudy.domain.errors import NotFoundError, UnavailableError
 from understudy.domain.logged_features import AGES, NO_FEATURES, ListedFeatures
 from understudy.logs.finished_files import finished_files
 from understudy.logs.journal import JournalReader
+from understudy.logs.readable_files import readable_files
 from understudy.logs.schema import LogKind, schema_of_kind
 from understudy.logs.workspace import unfinished_journals
 
@@ -76,7 +77,8 @@ def rows_of_request(root: Path, request_id: str) -> list[LoggedRow]:
 
 def _finished(root: Path, request_id: str) -> Iterator[LoggedRow]:
     schema = schema_of_kind(LogKind.SCORE)
-    paths = [str(path) for path in finished_files(root, LogKind.SCORE)]
+    readable, _ = readable_files(finished_files(root, LogKind.SCORE), LogKind.SCORE)
+    paths = [str(path) for path in readable]
     if not paths:
         return
     # First the ids alone: features are most of a file, and nearly all files lack the request.

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from understudy.domain.errors import InvalidInputError
@@ -10,7 +12,34 @@ from understudy.logs.schema import LogKind
 _DEPTH = 2  # model=…/date=…/
 
 
-def finished_files(root: Path, kind: LogKind) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The part of the logs to read; None: no bound."""
+
+    model: str | None = None
+    since: date | None = None  # the first day, UTC
+    until: date | None = None  # the last day
+
+    def has(self, folder: str) -> bool:
+        """Return whether a folder `model=…` or `date=…` is in scope; other folders never are."""
+        name, _, value = folder.partition("=")
+        if name == "model":
+            return self.model is None or value == self.model
+        if name != "date":
+            return False
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            return False
+        return (self.since is None or day >= self.since) and (
+            self.until is None or day <= self.until
+        )
+
+
+EVERYTHING = Scope()
+
+
+def finished_files(root: Path, kind: LogKind, scope: Scope = EVERYTHING) -> list[Path]:
     """Return the Parquet files of one log, sorted by path, below the resolved `root`.
 
     Raises:
@@ -22,17 +51,17 @@ def finished_files(root: Path, kind: LogKind) -> list[Path]:
     if not os.path.lexists(folder):
         return []
     _check_inside(base, folder)
-    return sorted(_files(base, folder, _DEPTH))
+    return sorted(_files(base, folder, _DEPTH, scope))
 
 
-def _files(base: Path, folder: Path, depth: int) -> Iterator[Path]:
+def _files(base: Path, folder: Path, depth: int, scope: Scope) -> Iterator[Path]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_symlink():
                 _check_inside(base, Path(entry.path))
             if depth:
-                if entry.is_dir():
-                    yield from _files(base, Path(entry.path), depth - 1)
+                if scope.has(entry.name) and entry.is_dir():
+                    yield from _files(base, Path(entry.path), depth - 1, scope)
             elif entry.name.endswith(".parquet") and entry.is_file():
                 yield Path(entry.path)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from understudy.domain.logged_features import AGES, STATUSES, FeatureList
+from understudy.logs.finished_files import Scope
 from understudy.logs.journal import JournalReader
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind, schema_of_kind
@@ -43,7 +44,8 @@ def latest_rows(
     # Unfinished files first: a file that is finished in the meantime is read twice, not skipped.
     found = list(_unfinished_rows(root, kind, model))
     columns = ", ".join(["model", *(n for n in schema_of_kind(kind).names if n not in _VECTORS)])
-    with open_logs(root) as reader:
+    since = None if after is None else after.date()
+    with open_logs(root, Scope(model, since)) as reader:
         found += reader.rows(
             f"""
             SELECT {columns} FROM {kind.value}

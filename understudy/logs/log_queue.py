@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from understudy.logs.batches import LogBatch, OutcomeBatchLog, ScoreBatchLog, ShadowBatchLog
 from understudy.logs.counters import LogCounters, RowCounts
 from understudy.logs.numbered import Numbered
+from understudy.logs.offered_rows import DROPPED, FAILED, OFFERED, Counts, CountsInMemory
 from understudy.logs.schema import LogKind
 
 _KIND_OF: dict[type[LogBatch], LogKind] = {
@@ -14,10 +15,6 @@ _KIND_OF: dict[type[LogBatch], LogKind] = {
     ShadowBatchLog: LogKind.SHADOW,
     OutcomeBatchLog: LogKind.OUTCOMES,
 }
-
-
-def kind_of(batch: LogBatch) -> LogKind:
-    return _KIND_OF[type(batch)]
 
 
 @dataclass(slots=True)
@@ -40,9 +37,10 @@ class LogQueue:
     max_rows: int
     max_bytes: int
     wake: Callable[[], None]  # called when a quarter of a bound is reached
+    counts: CountsInMemory
+    _of: dict[tuple[LogKind, str], Counts] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _batches: list[Numbered] = field(default_factory=list)
-    _offered: dict[tuple[LogKind, str], int] = field(default_factory=dict)  # rows by log and model
     _rows: int = 0
     _bytes: int = 0
     _is_closed: bool = False
@@ -69,12 +67,16 @@ class LogQueue:
             for batch, count in zip(batches, counts, strict=True):
                 kind = _KIND_OF[type(batch)]
                 self._tallies[kind].offered += count
-                before = self._offered.get((kind, batch.model), 0)
-                self._offered[kind, batch.model] = before + count
+                of_log = self._of.get((kind, batch.model))
+                if of_log is None:
+                    of_log = self._of[kind, batch.model] = self.counts.of(kind, batch.model)
+                first = of_log[OFFERED] + 1
+                of_log[OFFERED] += count
                 if is_taken:
-                    self._batches.append(Numbered(batch, before + 1))
+                    self._batches.append(Numbered(batch, first))
                 else:
                     self._tallies[kind].dropped += count
+                    of_log[DROPPED] += count
             if not is_taken:
                 return False
             self._rows += rows
@@ -101,15 +103,18 @@ class LogQueue:
         with self._lock:
             self._is_closed = True
 
-    def count_finished(self, kind: LogKind, rows: int, *, lost: int) -> None:
+    def count_finished(self, kind: LogKind, model: str, rows: int, *, lost: int) -> None:
         with self._lock:
             self._tallies[kind].written += rows
             self._tallies[kind].failed += lost
+            self.counts.of(kind, model)[FAILED] += lost
             self._totals = replace(self._totals, files=self._totals.files + 1)
 
-    def count_failed(self, kind: LogKind, rows: int) -> None:
+    def count_failed(self, batch: LogBatch) -> None:
         with self._lock:
-            self._tallies[kind].failed += rows
+            kind = _KIND_OF[type(batch)]
+            self._tallies[kind].failed += batch.rows
+            self.counts.of(kind, batch.model)[FAILED] += batch.rows
 
     def count_recovered(self, rows: int) -> None:
         with self._lock:

@@ -1,7 +1,6 @@
 """The logs as DuckDB views, one per log, with a fixed set of columns.
 
-Files of other versions of this software can be read: a column that a file lacks is NULL, and an
-unknown column is left out.
+Files of another version of this software, or of other software, are left out and named.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,13 +14,12 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from understudy.domain.errors import Fault, InvalidInputError, NotFoundError, UnavailableError
-from understudy.logs.finished_files import finished_files
+from understudy.logs.finished_files import EVERYTHING, Scope, finished_files
+from understudy.logs.readable_files import LeftOut, readable_files
 from understudy.logs.schema import LogKind, schema_of_kind
 from understudy.runtime.in_memory_sql import open_in_memory, open_unconfined, text_literal
 
-_READ_OPTIONS = (
-    "union_by_name = true, hive_partitioning = true, hive_types = {'model': VARCHAR, 'date': DATE}"
-)
+_READ_OPTIONS = "hive_partitioning = true, hive_types = {'model': VARCHAR, 'date': DATE}"
 _PARTITIONS = pa.schema([pa.field("model", pa.string()), pa.field("date", pa.date32())])
 _CONFINED = "a query over the views score, shadow and outcomes; files and the rest with --unsafe"
 _FAULTS_OF_A_QUERY = (
@@ -33,7 +31,7 @@ _FAULTS_OF_A_QUERY = (
 )
 _QUERIES = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
 
-SourceOf = Callable[[LogKind], str | None]
+SourceOf = Callable[[LogKind, Sequence[Path]], str]
 
 
 class LogReader:
@@ -45,6 +43,7 @@ class LogReader:
         """With `only_queries`, `table` and `rows` refuse statements that cannot be queries."""
         self._connection = connection
         self._only_queries = only_queries
+        self.left_out: tuple[LeftOut, ...] = ()
 
     def table(self, query: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
         """Return the rows of `query`, whose `$name` parameters are given by name.
@@ -80,17 +79,19 @@ class LogReader:
 
 
 @contextmanager
-def open_logs(root: Path) -> Iterator[LogReader]:
+def open_logs(root: Path, scope: Scope = EVERYTHING) -> Iterator[LogReader]:
     """Open the logs below `root` for queries of our own.
+
+    Only files in scope are opened. Those that are no log of this version are left out and named.
 
     Raises:
         NotFoundError: the directory does not exist.
-        UnavailableError: a file in the directory cannot be read.
+        UnavailableError: a file was removed or damaged after it was opened.
         InvalidInputError: a link leads out of the directory.
     """
     _check_exists(root)
     with open_in_memory(directories=[root.resolve()]) as connection:
-        yield _reader(connection, partial(_scan, root))
+        yield _reader(connection, root, scope, _scan)
 
 
 @contextmanager
@@ -102,7 +103,8 @@ def open_logs_to_any_query(root: Path) -> Iterator[LogReader]:
     """
     _check_exists(root)
     with open_in_memory() as connection:
-        yield _reader(connection, partial(_stream, connection, root), only_queries=True)
+        stream = partial(_stream, connection, root)
+        yield _reader(connection, root, EVERYTHING, stream, only_queries=True)
 
 
 @contextmanager
@@ -113,7 +115,7 @@ def open_logs_unsafely(root: Path) -> Iterator[LogReader]:
     """
     _check_exists(root)
     with open_unconfined() as connection:
-        yield _reader(connection, partial(_scan, root))
+        yield _reader(connection, root, EVERYTHING, _scan)
 
 
 def _check_exists(root: Path) -> None:
@@ -122,12 +124,20 @@ def _check_exists(root: Path) -> None:
 
 
 def _reader(
-    connection: duckdb.DuckDBPyConnection, source_of: SourceOf, *, only_queries: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    scope: Scope,
+    source_of: SourceOf,
+    *,
+    only_queries: bool = False,
 ) -> LogReader:
+    reader = LogReader(connection, only_queries=only_queries)
     with _own_errors():
         for kind in LogKind:
-            _create_view(connection, kind, source_of(kind))
-    return LogReader(connection, only_queries=only_queries)
+            paths, left_out = readable_files(finished_files(root, kind, scope), kind)
+            reader.left_out += left_out
+            _create_view(connection, kind, source_of(kind, paths) if paths else None)
+    return reader
 
 
 @contextmanager
@@ -154,19 +164,18 @@ def one_line(error: duckdb.Error) -> str:
     return " ".join(str(error).split())
 
 
-def _scan(root: Path, kind: LogKind) -> str | None:
-    """Return a source of the log's finished files as read by DuckDB; None if there are none."""
-    paths = ", ".join(text_literal(str(path)) for path in finished_files(root, kind))
-    return f"read_parquet([{paths}], {_READ_OPTIONS})" if paths else None
+def _scan(_kind: LogKind, paths: Sequence[Path]) -> str:
+    """Return a source of these files as read by DuckDB."""
+    listed = ", ".join(text_literal(str(path)) for path in paths)
+    return f"read_parquet([{listed}], {_READ_OPTIONS})"
 
 
-def _stream(connection: duckdb.DuckDBPyConnection, root: Path, kind: LogKind) -> str | None:
-    """Return a source of the log's finished files as read by Arrow; None if there are none."""
-    paths = [str(path) for path in finished_files(root, kind)]
-    if not paths:
-        return None
+def _stream(
+    connection: duckdb.DuckDBPyConnection, root: Path, kind: LogKind, paths: Sequence[Path]
+) -> str:
+    """Return a source of these files as read by Arrow."""
     dataset = ds.dataset(
-        paths,
+        [str(path) for path in paths],
         schema=pa.schema([*_PARTITIONS, *schema_of_kind(kind)]),
         format="parquet",
         partitioning=ds.partitioning(_PARTITIONS, flavor="hive"),

@@ -27,6 +27,7 @@ from understudy.logs.schema import LogKind
 _UNFINISHED = ".inprogress"
 _UNLOCKED_YET = ".new-"
 _LOCK = "lock"
+_MODEL = "model="
 
 
 @dataclass(slots=True)
@@ -67,8 +68,15 @@ class Workspace:
         name = f"{prefix}-{self.writer_id}-{number}.parquet"
         return self.root / journal.parent.relative_to(self.folder) / name
 
-    def kind_of(self, journal: Path) -> LogKind:
-        return LogKind(journal.relative_to(self.folder).parts[0])
+    def log_of(self, journal: Path) -> tuple[LogKind, str]:
+        """Return the log of a journal, and its model."""
+        kind, model, *_ = journal.relative_to(self.folder).parts
+        return LogKind(kind), model.removeprefix(_MODEL)
+
+    @property
+    def exists(self) -> bool:
+        """False once its folder was removed, as with its disk: another writer would not find it."""
+        return (self.folder / _LOCK).exists()
 
     def journals(self) -> list[Path]:
         return _journals(self.folder, "*")
@@ -125,6 +133,24 @@ def abandoned_workspaces(root: Path) -> Iterator[Workspace]:
             lock.close()  # its writer is alive
             continue
         yield Workspace(root, folder.name, folder, access_of(root), lock)
+
+
+def live_writers(root: Path) -> frozenset[str]:
+    """Return the ids of the writers whose process lives."""
+    return frozenset(
+        folder.name for folder in (root / _UNFINISHED).glob("*") if _is_locked(folder / _LOCK)
+    )
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with path.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # removed just now, or not ours to read
+    return False
 
 
 def unfinished_journals(root: Path, kind: LogKind) -> list[tuple[Path, str]]:

@@ -25,8 +25,9 @@ from understudy.logs.counters import LogCounters
 from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.fault_report import FaultReport
 from understudy.logs.files import LogFiles
-from understudy.logs.log_queue import LogQueue, kind_of
+from understudy.logs.log_queue import LogQueue
 from understudy.logs.numbered import Numbered
+from understudy.logs.offered_rows import CountsInMemory
 from understudy.logs.slices import Slice, cut
 
 _log = structlog.get_logger()
@@ -78,12 +79,15 @@ class LogWriter:
         self._now_s = now_s
         self._wake = threading.Event()
         self._is_closing = threading.Event()
-        self._queue = LogQueue(self._limits.queued_rows, self._limits.queued_bytes, self._wake.set)
+        self._files = LogFiles(root, self._ids, self._limits.roll, now_s, self._pause)
+        self._queue = LogQueue(
+            *(self._limits.queued_rows, self._limits.queued_bytes, self._wake.set),
+            CountsInMemory(self._files.writer_id),
+        )
         # Accepts a batch for writing, or returns False if it is dropped and counted; never blocks.
         self.offer: Callable[[LogBatch], bool] = self._queue.offer
         # The same for several batches: all of them are accepted, or none is.
         self.offer_together: Callable[[Sequence[LogBatch]], bool] = self._queue.offer_together
-        self._files = LogFiles(root, self._ids, self._limits.roll, now_s, self._pause)
         self._file_keys = FileKeys()
         self._slices: deque[Slice] = deque()  # accepted, but not yet in a journal
         self._flushes: deque[threading.Event] = deque()
@@ -93,6 +97,8 @@ class LogWriter:
 
     def start(self) -> None:
         """Start the thread. Call it once per writer."""
+        self._queue.counts.share()
+        self._attempt(self._files.open)  # before the first row: a kill must leave a trace of it
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -106,6 +112,11 @@ class LogWriter:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def writer_id(self) -> str:
+        """The name of this writer in its rows."""
+        return self._files.writer_id
 
     def counters(self) -> LogCounters:
         """Return the current counts."""
@@ -143,7 +154,7 @@ class LogWriter:
         self._turn()
         while self._slices:
             self._fail(self._slices.popleft().batches)
-        self._files.close()
+        self._attempt(lambda: self._files.close(self._queue.counts))
         counters = self.counters()
         if counters.has_losses:
             _log.error("log_closed_with_losses", **asdict(counters))
@@ -218,7 +229,8 @@ class LogWriter:
 
     def _finish(self, *, everything: bool) -> None:
         for finished in self._files.finish_due(everything=everything):
-            self._queue.count_finished(finished.kind, finished.rows, lost=finished.lost_rows)
+            lost = finished.lost_rows
+            self._queue.count_finished(finished.kind, finished.model, finished.rows, lost=lost)
             if finished.lost_rows:
                 _log.error("log_rows_lost", path=str(finished.path), rows=finished.lost_rows)
 
@@ -234,7 +246,7 @@ class LogWriter:
 
     def _fail(self, batches: Iterable[Numbered]) -> None:
         for batch, _ in batches:
-            self._queue.count_failed(kind_of(batch), batch.rows)
+            self._queue.count_failed(batch)
             self._queue.release(batch.rows, batch.size_bytes)
 
     def _pause(self) -> None:

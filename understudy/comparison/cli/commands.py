@@ -8,7 +8,12 @@ import typer
 
 from understudy.comparison.cli.ids import print_ids
 from understudy.comparison.cli.options import LogDir, Model
-from understudy.comparison.cli.output import print_books, print_imported, print_rows
+from understudy.comparison.cli.output import (
+    print_books,
+    print_imported,
+    print_rows,
+    say_left_out,
+)
 from understudy.domain.errors import CheckFailedError
 from understudy.domain.logged_ids import IdForm
 from understudy.domain.versions import checked_model_name
@@ -59,11 +64,12 @@ def tail(
 
 @app.command()
 def ledger(log_dir: LogDir, model: Model, *, output: Output = Format.TABLE) -> None:
-    """Show the logged rows of each shadow by their outcome."""
+    """Show the rows of each shadow by outcome, and those that are missing, by writer and number."""
     from understudy.logs.books import read_books  # noqa: PLC0415 - others start faster
 
     books = read_books(log_dir, checked_model_name(model))
     print_books(books, output)
+    say_left_out(books.left_out)
 
 
 @app.command()
@@ -86,6 +92,7 @@ def sql(
     opened = open_logs_unsafely if unsafe else open_logs_to_any_query
     with opened(log_dir) as reader:
         print_rows(reader.rows(query), output)
+        say_left_out(reader.left_out)
 
 
 @app.command()
