@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 
 from registry.decisions.blocking import check_not_blocked
 from registry.decisions.changes import apply_change
+from registry.decisions.declared_policy import DeclaredPolicy
 from registry.decisions.limits import (
     BrokenLimit,
     ChangeLimits,
@@ -25,7 +26,16 @@ from registry.store.database import reading, writing
 from registry.store.recorded_revisions import Override, record_revision
 from registry.store.revisions import StoredRevision
 from understudy.domain.canonical import digest_of_text
-from understudy.domain.changes import ACTIONS, Change, Ended, Revision, Rollback
+from understudy.domain.changes import (
+    ACTIONS,
+    Change,
+    DeployChampion,
+    Ended,
+    Promote,
+    Revision,
+    Rollback,
+)
+from understudy.domain.deployments import Deployment
 from understudy.domain.errors import (
     ConflictError,
     CorruptedError,
@@ -114,6 +124,8 @@ class DeploymentChanger:
         if not known.needs:
             raise NotFoundError("model", model)
         before = revisions.current_of(connection, model)
+        champions = [number for number in _champions(before, change) if number in known.needs]
+        known = replace(known, policies=_policies(connection, model, champions))
         number = 0 if before is None else before.revision
         if request.expect_revision not in {None, number}:
             raise ConflictError(f"{model} is at revision {number}, not {request.expect_revision}")
@@ -184,6 +196,39 @@ def _versions_of(connection: Connection, model: str) -> ModelVersions:
     return ModelVersions(
         {stored.spec.ref.number: _needs_of(stored.spec) for stored in found},
         revisions.versions_named(connection, model),
+    )
+
+
+def _champions(before: Revision | None, change: Change) -> list[int]:
+    """Return the numbers of the versions that the change may make champion by their records."""
+    match change:
+        case DeployChampion(version=version) | Promote(version=int(version)):
+            return [version]
+        case Promote() if isinstance(before, Deployment):
+            return [each.version for each in before.challengers]
+        case _:
+            return []
+
+
+def _policies(
+    connection: Connection, model: str, numbers: Sequence[int]
+) -> dict[int, DeclaredPolicy]:
+    """Return the policies in the records of versions, which exist."""
+    refs = [VersionRef(model, number) for number in numbers]
+    return {
+        ref.number: _policy_of(versions.get_version(connection, ref).provenance_json)
+        for ref in refs
+    }
+
+
+def _policy_of(provenance_json: str) -> DeclaredPolicy:
+    policy = read_record(provenance_json).groups.get("policy")
+    if policy is None:  # a damaged record, which `_check_record` refuses
+        return DeclaredPolicy()
+    threshold, score = policy.decision_threshold, policy.fallback_score
+    return DeclaredPolicy(
+        threshold if isinstance(threshold, float) else None,
+        score if isinstance(score, float) else None,
     )
 
 

@@ -3,8 +3,10 @@
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from math import isfinite, nan
 
 from understudy.control.wire_values import LATEST_S
+from understudy.domain.changes import PolicyChoice, PolicySource
 from understudy.domain.deployments import FULL_SHARE_BP
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.versions import VersionRef, checked_model_name
@@ -53,6 +55,23 @@ def parse_time_ns(text: str, field: str) -> int:
     fraction = _FRACTION.search(text)
     fraction_ns = int(fraction[1].ljust(9, "0")[:9]) if fraction else _NS_PER_S - 1
     return since_s * _NS_PER_S + fraction_ns
+
+
+def parse_policy(text: str | None, field: str) -> PolicyChoice | None:
+    """Return the origin of a part of the policy, or its value; None for no choice.
+
+    Raises:
+        InvalidInputError: it is neither keep, nor record, nor a finite number.
+    """
+    if text is None or text in set(PolicySource):
+        return None if text is None else PolicySource(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = nan
+    if not isfinite(number):
+        raise InvalidInputError.of(field, read=text, accepted="keep, record, or a finite number")
+    return number
 
 
 def parse_share(text: str, field: str) -> int:

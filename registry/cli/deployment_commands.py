@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from registry.cli.arguments import parse_share, parse_version
+from registry.cli.arguments import parse_policy, parse_share, parse_version
 from registry.cli.declaration_file import read_rules
 from registry.cli.make_change import ChangeOptions, make_change
 from registry.cli.options import (
@@ -40,6 +40,13 @@ from understudy.domain.versions import GREATEST_VERSION, checked_model_name
 from understudy.runtime.terminal.output_option import Format, Output
 
 app = typer.Typer()
+Threshold = Annotated[
+    str | None,
+    typer.Option(
+        help="keep, record or a number; the first champion brings that of its record, a later "
+        "one with another record needs a choice"
+    ),
+]
 
 
 @app.command()
@@ -47,6 +54,11 @@ def deploy(
     model: ModelOrVersion,
     version: Number = None,
     *,
+    threshold: Threshold = None,
+    fallback_score: Annotated[
+        str | None,
+        typer.Option(help="keep, record or a number, as --threshold; later that of the deployment"),
+    ] = None,
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
@@ -56,10 +68,15 @@ def deploy(
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Make a version the champion."""
+    """Make a version the champion; the first one brings threshold and fallback score of its record."""
     ref = parse_version(model, version)
     how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
-    make_change(ref.model, DeployChampion(ref.number), how)
+    change = DeployChampion(
+        ref.number,
+        parse_policy(threshold, "--threshold"),
+        parse_policy(fallback_score, "--fallback-score"),
+    )
+    make_change(ref.model, change, how)
 
 
 @app.command()
@@ -131,6 +148,7 @@ def promote(
     model: ModelOrVersion,
     version: Number = None,
     *,
+    threshold: Threshold = None,
     reason: Reason,
     dry_run: DryRun = False,
     expect_revision: Expect = None,
@@ -142,11 +160,12 @@ def promote(
 ) -> None:
     """Make a challenger the champion; without a version, the only one."""
     how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
+    choice = parse_policy(threshold, "--threshold")
     if version is None and "@" not in model:
-        make_change(checked_model_name(model), Promote(), how)
+        make_change(checked_model_name(model), Promote(None, choice), how)
     else:
         ref = parse_version(model, version)
-        make_change(ref.model, Promote(ref.number), how)
+        make_change(ref.model, Promote(ref.number, choice), how)
 
 
 @app.command()

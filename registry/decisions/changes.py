@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import assert_never
 
+from registry.decisions.declared_policy import DeclaredPolicy, with_declared_policy
 from registry.decisions.request_contract import ModelVersions, next_contract
 from registry.decisions.rule_features import check_rules
 from understudy.domain.changes import (
@@ -61,7 +62,7 @@ def apply_change(
     Raises:
         NotFoundError: the change names a version or revision that does not exist.
         RefusedError: the state does not allow the change, the change has no effect, or a version
-            does not fit the request contract or the rules.
+            does not fit the request contract, the rules or the threshold.
         InvalidInputError: the revision would contradict itself, e.g. weights above 10000; or the
             change of a contract or the rules name a feature that does not exist.
     """
@@ -81,6 +82,9 @@ def apply_change(
     before = current.last if isinstance(current, Ended) else current
     contract = next_contract(before, changed, change, versions)
     changed = replace(changed, contract=contract, revision=revision, standby=())
+    declared = versions.policies.get(changed.champion, DeclaredPolicy())
+    running = current if isinstance(current, Deployment) else None
+    changed = with_declared_policy(running, changed, change, declared)
     check_rules(changed, change, versions.needs)
     if isinstance(current, Deployment) and _is_the_same(current, changed, change):
         return _unchanged(current, change)

@@ -8,9 +8,10 @@ a change of the contract        the only one that requires, releases or refuses
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from registry.decisions.contract_changes import changed_contract
+from registry.decisions.declared_policy import DeclaredPolicy
 from understudy.domain.changes import Change, ChangeContract, Rollback
 from understudy.domain.deployments import Deployment, versions_in_use
 from understudy.domain.errors import RefusedError
@@ -30,6 +31,7 @@ class ModelVersions:
 
     needs: Mapping[int, VersionNeeds]  # of each registered version, by number
     named: frozenset[int] = frozenset()  # versions in any revision so far
+    policies: Mapping[int, DeclaredPolicy] = field(default_factory=dict)  # of possible champions
 
 
 def next_contract(

@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 
 from tests.registry.operator import Operator, failure_of, running_registry
-from understudy.domain.changes import DeployChampion, Rollback, SetCanary, SetFallback
+from understudy.domain.changes import DeployChampion, PolicySource, Rollback, SetCanary, SetFallback
 from understudy.domain.deployments import Fallback
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -48,7 +48,7 @@ async def test_no_change_gives_traffic_to_a_blocked_version(deployer: Operator) 
 async def test_the_last_version_that_answers_is_blocked_only_on_purpose(
     deployer: Operator,
 ) -> None:
-    await deployer.change(DeployChampion(1))
+    await deployer.change(DeployChampion(1, fallback_score=PolicySource.KEEP))
 
     error = await failure_of(deployer.set_block(1))
     planned = await deployer.set_block(1, allow_errors=True, dry_run=True)

@@ -188,7 +188,7 @@ def test_an_undeploy_is_shown_and_a_rollback_begins_the_deployment_again(registr
 
 
 def test_a_block_reports_its_effect_and_refuses_the_way_back(registry: str) -> None:
-    command("deploy", "fraud@1", *REASON)
+    command("deploy", "fraud@1", "--fallback-score", "keep", *REASON)
     command("deploy", "fraud@2", *REASON)
 
     planned = command("block", "fraud@1", *REASON, "--dry-run")

@@ -160,7 +160,7 @@ def test_an_exported_deployment_applies_to_no_change_and_an_edited_one_to_its_di
     words = ("apply", "--file", str(file), *REASON)
 
     same = command(*words, "--expect-revision", "2")
-    edited = yaml.safe_load(file.read_text()) | {"decision_threshold": 0.5}
+    edited = yaml.safe_load(file.read_text()) | {"decision_threshold": 0.75}
     edited["challengers"][0]["weight"] = "12.5%"
     file.write_text(yaml.safe_dump(edited))
     planned = command(*words, "--dry-run")
@@ -175,8 +175,8 @@ def test_an_exported_deployment_applies_to_no_change_and_an_edited_one_to_its_di
     assert changed == [
         "-  weight: 10%",
         "+  weight: 12.5%",
-        "-decision_threshold: null",
-        "+decision_threshold: 0.5",
+        "-decision_threshold: 0.5",
+        "+decision_threshold: 0.75",
     ]
     assert made.exit_code == OK
     assert [each["action"] for each in json_of("history", "fraud")] == [

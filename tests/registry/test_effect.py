@@ -144,7 +144,7 @@ def test_a_command_reports_where_its_change_is_in_effect(registry: str) -> None:
     first = command("deploy", "fraud@1", *REASON)
     report(registry, revision=3)
 
-    behind = json_of("threshold", "fraud", "--value", "0.5", "--no-wait", *REASON)
+    behind = json_of("threshold", "fraud", "--value", "0.7", "--no-wait", *REASON)
     done = command("canary", "fraud@2", "--weight", "1%", *REASON)
     waited = json_of("threshold", "fraud", "--value", "0.4", "--dry-run", *REASON)
 

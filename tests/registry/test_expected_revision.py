@@ -83,7 +83,7 @@ def test_at_a_terminal_the_current_revision_is_shown_and_the_change_bound_to_it(
 
     with terminal("canary", "fraud@2", "--weight", "1%", *REASON) as asking:
         shown = asking.until("[y/N]")
-        command("threshold", "fraud", "--value", "0.5", *REASON)  # by another operator
+        command("threshold", "fraud", "--value", "0.7", *REASON)  # by another operator
         overtaken = asking.answer("y")
     with terminal("canary", "fraud@2", "--weight", "1%", *REASON) as asking:
         asking.until("fraud is at revision 2. Make this change? [y/N]")

@@ -58,7 +58,7 @@ def test_an_answer_leads_to_its_version_its_proofs_and_its_change(
         "canary", "fraud@2", "--weight", "10%", "--reason", "2 looks better", "--actor", "bo@lab"
     )
     write(tmp_path)
-    command("threshold", "fraud", "--value", "0.5", *REASON)
+    command("threshold", "fraud", "--value", "0.7", *REASON)
     words = ("explain", "r0", "--log-dir", str(tmp_path))
 
     [row] = json_of(*words, "--verify")["rows"]
@@ -89,7 +89,7 @@ def test_an_answer_leads_to_its_version_its_proofs_and_its_change(
 
 def test_a_part_was_given_by_the_revision_that_began_it(registry: str, tmp_path: Path) -> None:
     command("deploy", "fraud@1", "--reason", "the first", "--actor", ACTOR)
-    command("threshold", "fraud", "--value", "0.5", *REASON)
+    command("threshold", "fraud", "--value", "0.7", *REASON)
     write(tmp_path, version=1, arm="champion", seats=np.array([0], np.uint16))
 
     [row] = json_of("explain", "r0", "--log-dir", str(tmp_path))["rows"]

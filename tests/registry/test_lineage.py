@@ -50,7 +50,7 @@ async def test_a_copy_from_before_a_change_is_refused_however_much_it_changes(se
     in_effect = await state_after(seeded, SetCanary(2, 1_000))
 
     at_once = judge(in_effect, await state_after(copy))
-    later = await state_after(copy, SetThreshold(0.5), SetCanary(2, 2_000), SetThreshold(0.6))
+    later = await state_after(copy, SetThreshold(0.7), SetCanary(2, 2_000), SetThreshold(0.6))
 
     assert isinstance(at_once, Refusal)
     assert later.sequence > in_effect.sequence
@@ -63,8 +63,8 @@ async def test_of_two_copies_that_went_on_neither_follows_the_other(seeded: Path
     await state_after(seeded, DeployChampion(1))
     copy = copied(seeded, "copy")
 
-    ours = await state_after(seeded, SetThreshold(0.5))
-    theirs = await state_after(copy, SetThreshold(0.5))
+    ours = await state_after(seeded, SetThreshold(0.7))
+    theirs = await state_after(copy, SetThreshold(0.7))
 
     assert isinstance(judge(ours, theirs), Refusal)
     assert isinstance(judge(theirs, ours), Refusal)

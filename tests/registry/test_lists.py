@@ -185,7 +185,7 @@ async def test_a_page_costs_the_same_after_a_long_history(seeded: Path) -> None:
 
 def test_commands_list_pages_and_say_how_to_go_on(registry: str) -> None:
     command("deploy", "fraud@1", *REASON)
-    command("threshold", "fraud", "--value", "0.5", *REASON)
+    command("threshold", "fraud", "--value", "0.7", *REASON)
 
     history = command("history", "fraud", "--limit", "1")
     older = json_of("history", "fraud", "--before", "2")

@@ -191,8 +191,8 @@ async def test_a_refused_registry_takes_no_number_that_its_watchers_know(seeded:
         first = await operator.change(DeployChampion(1))
         report = pb.ReportRouterRequest(router_id="r", models=served, belief=refusing)
         await operator.stub.ReportRouter(report)
-        planned_only = await operator.change(SetThreshold(0.5), dry_run=True)
-        second = await operator.change(SetThreshold(0.5))
+        planned_only = await operator.change(SetThreshold(0.7), dry_run=True)
+        second = await operator.change(SetThreshold(0.7))
         third = await operator.change(SetThreshold(0.6))
         restored = await operator.restore(LOST)
 
@@ -213,7 +213,7 @@ async def test_a_report_of_an_impossible_number_is_refused(operator: Operator) -
 async def test_an_empty_registry_succeeds_and_what_it_lacks_stays_until_it_ends(
     seeded: Path, tmp_path: Path
 ) -> None:
-    in_effect = await after(seeded, DeployChampion(1), SetThreshold(0.5))
+    in_effect = await after(seeded, DeployChampion(1), SetThreshold(0.7))
 
     async with running_registry(tmp_path / "empty") as channel:
         operator = Operator(channel)

@@ -113,7 +113,7 @@ def test_a_text_that_is_no_time_is_refused(text: str) -> None:
 def test_commands_go_back_and_show_an_earlier_state(registry: str) -> None:
     command("deploy", "fraud@1", *REASON)
     command("deploy", "fraud@2", *REASON)
-    assert command("threshold", "fraud", "--value", "0.5", *REASON).exit_code == OK
+    assert command("threshold", "fraud", "--value", "0.7", *REASON).exit_code == OK
     second = json_of("history", "fraud")[1]
 
     state = json_of("state", "fraud", "--at", second["at"])
@@ -125,5 +125,5 @@ def test_commands_go_back_and_show_an_earlier_state(registry: str) -> None:
     assert state["deployment"]["revision"] == 2
     assert state["reason"] == "a test"
     assert (before.exit_code, both.exit_code, again.exit_code) == (USAGE, USAGE, REFUSED)
-    assert (back["champion"], back["decision_threshold"]) == (1, 0.5)
+    assert (back["champion"], back["decision_threshold"]) == (1, 0.7)
     assert "as declared then" in command("state", "fraud", "--at", "2999-01-01").stdout

@@ -13,7 +13,7 @@ from stack.processes import Stack, loopback_addresses, open_stack
 from stack.provenance import Champion, auc_of, complete_record
 from stack.rollout import Operator
 from understudy.control.client import RegistryClient
-from understudy.domain.changes import DeployChampion
+from understudy.domain.changes import DeployChampion, PolicySource
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.output_option import Format
 from understudy.runtime.transport.transport import LOCAL, Transport
@@ -50,7 +50,9 @@ async def open_deployed(
             operator = Operator(registry, stack.directory.router)
             await register_versions(operator, prepared, versions)
             await operator.until_settled(
-                await operator.change(DeployChampion(1), reason="first champion")
+                await operator.change(
+                    DeployChampion(1, PolicySource.KEEP, PolicySource.KEEP), reason="first champion"
+                )
             )
             units = tuple(str(number) for number in prepared.patients.kept_rows)
             yield Deployed(stack, registry, operator, units)

@@ -25,6 +25,8 @@ from understudy.domain.changes import (
     ChangeContract,
     DeployChampion,
     Pause,
+    PolicyChoice,
+    PolicySource,
     Promote,
     RemoveCanary,
     RemoveShadow,
@@ -58,12 +60,16 @@ def change_from_wire(message: pb.ChangeDeploymentRequest) -> Change:
 def change_to_wire(change: Change) -> tuple[str, Message]:
     """Return the field of ChangeDeploymentRequest that carries `change`, and its message."""
     match change:
-        case Promote(version=number):
-            return "promote", pb.Promote(version=number)
+        case Promote(version=number, threshold=threshold):
+            return "promote", pb.Promote(version=number, threshold=_choice_to_wire(threshold))
         case Rollback(to_revision=number, only_champion=only_champion):
             return "rollback", pb.Rollback(to_revision=number, only_champion=only_champion)
-        case DeployChampion(version=version):
-            return "deploy_champion", pb.DeployChampion(version=version)
+        case DeployChampion(version=version, threshold=threshold, fallback_score=score):
+            return "deploy_champion", pb.DeployChampion(
+                version=version,
+                threshold=_choice_to_wire(threshold),
+                fallback_score=_choice_to_wire(score),
+            )
         case SetShadow() | RemoveShadow() | SetCanary() | RemoveCanary() | Pause():
             return _share_to_wire(change)
         case SetFallback() | SetRules() | SetThreshold() | ChangeContract() | Apply():
@@ -153,19 +159,49 @@ def _rules(rules: Sequence[pb.Rule]) -> tuple[Rule, ...]:
     return tuple(rule_from_wire(rule) for rule in rules)
 
 
+def _choice_to_wire(choice: PolicyChoice | None) -> pb.PolicyChoice | None:
+    match choice:
+        case None:
+            return None
+        case PolicySource():
+            return pb.PolicyChoice(source=_SOURCES[choice])
+        case _:
+            return pb.PolicyChoice(value=choice)
+
+
+def _choice(message: Message, field: str) -> PolicyChoice | None:
+    if not message.HasField(field):
+        return None
+    choice: pb.PolicyChoice = getattr(message, field)
+    if choice.WhichOneof("choice") == "value":
+        return choice.value
+    if choice.source not in _SOURCE_OF:
+        raise InvalidInputError.of(field, read=choice.source, accepted="keep, record or a number")
+    return _SOURCE_OF[choice.source]
+
+
 def _threshold(message: pb.SetThreshold) -> SetThreshold:
     return SetThreshold(value_or_none(message, "decision_threshold"))
 
 
+_SOURCES = {
+    PolicySource.KEEP: pb.POLICY_SOURCE_KEEP,
+    PolicySource.RECORD: pb.POLICY_SOURCE_RECORD,
+}
+_SOURCE_OF = {number: source for source, number in _SOURCES.items()}
 _READERS: dict[str, Callable[[Any], Change]] = {
-    "deploy_champion": lambda message: DeployChampion(message.version),
+    "deploy_champion": lambda message: DeployChampion(
+        message.version, _choice(message, "threshold"), _choice(message, "fallback_score")
+    ),
     "set_shadow": lambda message: SetShadow(
         message.version, message.sample_bp, message.refuses_defaults, margins_from_wire(message)
     ),
     "remove_shadow": lambda message: RemoveShadow(message.version),
     "set_canary": lambda message: SetCanary(message.version, message.weight_bp),
     "remove_canary": lambda message: RemoveCanary(message.version),
-    "promote": lambda message: Promote(value_or_none(message, "version")),
+    "promote": lambda message: Promote(
+        value_or_none(message, "version"), _choice(message, "threshold")
+    ),
     "rollback": lambda message: Rollback(
         value_or_none(message, "to_revision"), message.only_champion
     ),

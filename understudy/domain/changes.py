@@ -15,9 +15,23 @@ from understudy.domain.margins import Margins
 from understudy.domain.request_contract import ContractChange
 
 
+class PolicySource(StrEnum):
+    """Where a part of the deployment's policy comes from when a version becomes champion."""
+
+    KEEP = "keep"  # from the deployment as it is; nothing, if it is the first one
+    RECORD = "record"  # from the provenance record of the version
+
+
+PolicyChoice = PolicySource | float
+
+
 @dataclass(frozen=True, slots=True)
 class DeployChampion:
+    """Makes a version the champion. Choices that are None: see `registry.decisions.declared_policy`."""
+
     version: int
+    threshold: PolicyChoice | None = None
+    fallback_score: PolicyChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,7 @@ class Pause:
 @dataclass(frozen=True, slots=True)
 class Promote:
     version: int | None = None  # None: the only challenger
+    threshold: PolicyChoice | None = None  # as in DeployChampion
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,30 @@ RULE_OPERATOR_UNEQUAL: RuleOperator.ValueType  # 6
 """!="""
 Global___RuleOperator: _TypeAlias = RuleOperator  # noqa: Y015
 
+class _PolicySource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PolicySourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PolicySource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POLICY_SOURCE_UNSPECIFIED: _PolicySource.ValueType  # 0
+    """Not set."""
+    POLICY_SOURCE_KEEP: _PolicySource.ValueType  # 1
+    """The deployment as it is; nothing, if it begins."""
+    POLICY_SOURCE_RECORD: _PolicySource.ValueType  # 2
+    """The provenance record of the version. Refused if it declares none."""
+
+class PolicySource(_PolicySource, metaclass=_PolicySourceEnumTypeWrapper):
+    """Origin of a part of the policy when a version becomes champion."""
+
+POLICY_SOURCE_UNSPECIFIED: PolicySource.ValueType  # 0
+"""Not set."""
+POLICY_SOURCE_KEEP: PolicySource.ValueType  # 1
+"""The deployment as it is; nothing, if it begins."""
+POLICY_SOURCE_RECORD: PolicySource.ValueType  # 2
+"""The provenance record of the version. Refused if it declares none."""
+Global___PolicySource: _TypeAlias = PolicySource  # noqa: Y015
+
 class _Action:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1387,22 +1411,66 @@ class Deployment(_message.Message):
 Global___Deployment: _TypeAlias = Deployment  # noqa: Y015
 
 @_typing.final
+class PolicyChoice(_message.Message):
+    """A part of the policy, chosen when a version becomes champion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    source: Global___PolicySource.ValueType
+    """From the deployment, or from the record."""
+    value: _builtins.float
+    """This number, finite."""
+    def __init__(
+        self,
+        *,
+        source: Global___PolicySource.ValueType = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "source", b"source", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "source", b"source", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_choice: _TypeAlias = _typing.Literal["source", "value"]  # noqa: Y015
+    _WhichOneofArgType_choice: _TypeAlias = _typing.Literal["choice", b"choice"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_choice) -> _WhichOneofReturnType_choice | None: ...
+
+Global___PolicyChoice: _TypeAlias = PolicyChoice  # noqa: Y015
+
+@_typing.final
 class DeployChampion(_message.Message):
     """Makes a version the champion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSION_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    FALLBACK_SCORE_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Number of the version."""
+    @_builtins.property
+    def threshold(self) -> Global___PolicyChoice:
+        """The decision threshold. Not set: the record's if the deployment begins; later the deployment's,
+        and the change is refused if the record of a new champion declares another one.
+        """
+
+    @_builtins.property
+    def fallback_score(self) -> Global___PolicyChoice:
+        """The constant score of the fallback. Not set: the record's if the deployment begins; later the
+        deployment's.
+        """
+
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
+        threshold: Global___PolicyChoice | None = ...,
+        fallback_score: Global___PolicyChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fallback_score", b"fallback_score", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fallback_score", b"fallback_score", "threshold", b"threshold", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1547,16 +1615,22 @@ class Promote(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSION_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Number of the challenger. Not set: the only one."""
+    @_builtins.property
+    def threshold(self) -> Global___PolicyChoice:
+        """As in DeployChampion."""
+
     def __init__(
         self,
         *,
         version: _builtins.int | None = ...,
+        threshold: Global___PolicyChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "threshold", b"threshold", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "threshold", b"threshold", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
     _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
