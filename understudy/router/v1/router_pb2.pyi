@@ -43,15 +43,17 @@ class _FailureKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureKi
     """The state does not allow the call."""
     FAILURE_KIND_PERMISSION_REFUSED: _FailureKind.ValueType  # 5
     """The caller has no permission."""
-    FAILURE_KIND_OVERLOADED: _FailureKind.ValueType  # 6
+    FAILURE_KIND_UNAUTHENTICATED: _FailureKind.ValueType  # 6
+    """The caller proves no name that is known."""
+    FAILURE_KIND_OVERLOADED: _FailureKind.ValueType  # 7
     """A bounded queue was full."""
-    FAILURE_KIND_DEADLINE_PASSED: _FailureKind.ValueType  # 7
+    FAILURE_KIND_DEADLINE_PASSED: _FailureKind.ValueType  # 8
     """The deadline passed."""
-    FAILURE_KIND_UNAVAILABLE: _FailureKind.ValueType  # 8
+    FAILURE_KIND_UNAVAILABLE: _FailureKind.ValueType  # 9
     """A dependency did not answer."""
-    FAILURE_KIND_CORRUPTED: _FailureKind.ValueType  # 9
+    FAILURE_KIND_CORRUPTED: _FailureKind.ValueType  # 10
     """Bytes do not match their digest."""
-    FAILURE_KIND_INTERNAL: _FailureKind.ValueType  # 10
+    FAILURE_KIND_INTERNAL: _FailureKind.ValueType  # 11
     """A defect of the router."""
 
 class FailureKind(_FailureKind, metaclass=_FailureKindEnumTypeWrapper):
@@ -69,15 +71,17 @@ FAILURE_KIND_REFUSED: FailureKind.ValueType  # 4
 """The state does not allow the call."""
 FAILURE_KIND_PERMISSION_REFUSED: FailureKind.ValueType  # 5
 """The caller has no permission."""
-FAILURE_KIND_OVERLOADED: FailureKind.ValueType  # 6
+FAILURE_KIND_UNAUTHENTICATED: FailureKind.ValueType  # 6
+"""The caller proves no name that is known."""
+FAILURE_KIND_OVERLOADED: FailureKind.ValueType  # 7
 """A bounded queue was full."""
-FAILURE_KIND_DEADLINE_PASSED: FailureKind.ValueType  # 7
+FAILURE_KIND_DEADLINE_PASSED: FailureKind.ValueType  # 8
 """The deadline passed."""
-FAILURE_KIND_UNAVAILABLE: FailureKind.ValueType  # 8
+FAILURE_KIND_UNAVAILABLE: FailureKind.ValueType  # 9
 """A dependency did not answer."""
-FAILURE_KIND_CORRUPTED: FailureKind.ValueType  # 9
+FAILURE_KIND_CORRUPTED: FailureKind.ValueType  # 10
 """Bytes do not match their digest."""
-FAILURE_KIND_INTERNAL: FailureKind.ValueType  # 10
+FAILURE_KIND_INTERNAL: FailureKind.ValueType  # 11
 """A defect of the router."""
 Global___FailureKind: _TypeAlias = FailureKind  # noqa: Y015
 
