@@ -84,11 +84,16 @@ def test_a_page_has_the_verdict_each_table_each_figure_and_the_queries(
 @pytest.mark.long
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 @pytest.mark.parametrize("width", [360, 1100])
-def test_a_browser_shows_the_page_without_a_sideways_scroll(
+def test_a_browser_shows_the_page_and_its_tables_without_a_sideways_scroll(
     report: ComparisonReport, tmp_path: Path, width: int
 ) -> None:
     assert CHROMIUM is not None
-    probe = "<script>document.title = document.documentElement.scrollWidth - innerWidth</script>"
+    probe = (
+        "<script>const wide = [...document.querySelectorAll('.wide')];"
+        "const over = Math.max(...wide.map(each => each.scrollWidth - each.clientWidth));"
+        "const page = document.documentElement.scrollWidth - innerWidth;"
+        "document.title = Math.max(over, page)</script>"
+    )
     page = page_of(report).replace("</body>", f"{probe}</body>")
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'u'}"]

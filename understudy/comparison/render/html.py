@@ -49,16 +49,22 @@ def refusals(reasons: Iterable[str], warnings: Iterable[str] = ()) -> Iterable[s
 
 def table(title: str, header: Cells, rows: Iterable[Cells]) -> Iterable[str]:
     """Return a table whose first column names its rows."""
-    yield f'<h2>{escape(title)}</h2><div class="wide"><table>'
+    kind = "headed" if header else "facts"
+    yield f'<h2>{escape(title)}</h2><div class="wide"><table class="{kind}">'
     if header:
         yield (
             "<thead><tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in header) + "</tr></thead>"
         )
     for row in rows:
         first, *others = row
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in others)
+        cells = "".join(map(_cell, header[1:] or [""] * len(others), others))
         yield f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>'
     yield "</table></div>"
+
+
+def _cell(label: str, text: str) -> str:
+    named = f' data-label="{escape(label)}"' if label else ""
+    return f"<td{named}>{escape(text)}</td>"
 
 
 def figures(charts: Sequence[Chart]) -> Iterable[str]:

@@ -35,5 +35,10 @@ svg .tick { fill: var(--soft); font-size: 10px; } .grid { stroke: var(--line); s
 .legend span { margin-right: 1rem; } .legend .champion { color: var(--champion); }
 .legend .shadow { color: var(--shadow); }
 pre { overflow-x: auto; font-size: 0.8rem; padding: 0.6rem; border: 1px solid var(--line); }
+@media screen and (max-width: 640px) {
+  .headed thead { display: none; } .headed tr { display: block; padding: 0.35rem 0; border-bottom: 1px solid var(--line); }
+  .headed th[scope=row], .headed td { display: block; border: 0; padding: 0.1rem 0; }
+  .headed th[scope=row] { color: var(--ink); font-weight: 600; } .headed td:empty { display: none; }
+  .headed td[data-label]::before { content: attr(data-label) ": "; color: var(--soft); } }
 @media print { main { max-width: none; padding: 0; } details { display: none; } }
 """
