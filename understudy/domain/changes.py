@@ -16,7 +16,7 @@ from understudy.domain.request_contract import ContractChange
 
 
 class PolicySource(StrEnum):
-    """Where a part of the deployment's policy comes from when a version becomes champion."""
+    """The origin of a part of the policy when a version becomes the champion."""
 
     KEEP = "keep"  # from the deployment as it is; nothing, if it is the first one
     RECORD = "record"  # from the provenance record of the version
