@@ -28,6 +28,7 @@ _MOUNTED = {
         "Compare a shadow with the version that answered.",
     ),
     "shadow": ("understudy.comparison.cli.commands", "Read the logs."),
+    "logs": ("understudy.comparison.cli.logs_commands", "Remove rows from the logs on purpose."),
 }
 
 # By import name. They are an extra, because no serving process needs them.

@@ -28,6 +28,7 @@ GROUPS = {
     "scorer": "scorer.commands",
     "features": "understudy.features.cli.commands",
     "shadow": "understudy.comparison.cli.commands",
+    "logs": "understudy.comparison.cli.logs_commands",
 }
 COMMAND_LINE = re.compile(r"understudy ([a-z][^`\n]*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")

@@ -142,7 +142,7 @@ def _write_parquet(journal: JournalReader, partial: Path, pause: Callable[[], No
     try:
         for table in _row_groups(journal):
             if writer is None:
-                writer = pq.ParquetWriter(str(partial), table.schema, **_encoding(table.schema))
+                writer = pq.ParquetWriter(str(partial), table.schema, **encoding_of(table.schema))
             writer.write_table(table, row_group_size=table.num_rows)
             rows += table.num_rows
             pause()
@@ -169,7 +169,7 @@ def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(gathered)
 
 
-def _encoding(schema: pa.Schema) -> dict[str, Any]:
+def encoding_of(schema: pa.Schema) -> dict[str, Any]:
     """Return the storage options of the columns; docs/decisions/0005 has the measurements."""
     names = schema.names
     repetitive = [name for name in _REPETITIVE if name in names]

@@ -1,0 +1,97 @@
+"""The operators' commands: `understudy logs …`, which remove rows on purpose."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from understudy.comparison.cli.options import LogDir
+from understudy.domain.errors import CheckFailedError, NotFoundError, UnavailableError
+from understudy.domain.logged_ids import IdForm
+from understudy.domain.versions import checked_model_name
+from understudy.runtime.command_line import CommandGroup
+from understudy.runtime.log_key import LogIdsOption, LogKeyFile, read_logged_ids
+from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.output_option import Format, Output
+from understudy.runtime.terminal.screen import Screen
+
+app = typer.Typer(
+    cls=CommandGroup,
+    help="Remove rows from the logs on purpose.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_OneModel = Annotated[str | None, typer.Option("--model", help="[all]")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="count, and remove nothing")]
+
+
+@app.command()
+def retain(
+    log_dir: LogDir,
+    *,
+    days: Annotated[int, typer.Option("--days", min=1, help="whole days to keep, before today")],
+    model: _OneModel = None,
+    dry_run: _DryRun = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Remove the rows of days that ended more than that many days ago, UTC."""
+    from understudy.logs.upkeep import remove_days_before  # noqa: PLC0415 - others start faster
+
+    day = datetime.now(UTC).date() - timedelta(days=days)
+    _check(log_dir, model)
+    try:
+        done = remove_days_before(log_dir, day, model=model, dry_run=dry_run)
+    except OSError as error:
+        raise UnavailableError("log directory", str(error)) from error
+    if output is Format.JSON:
+        print_json(done)
+        return
+    verb = "would be removed" if dry_run else "were removed"
+    Screen().say(f"{done.rows} rows of days before {day} {verb}, {done.files} files")
+    if done.left_out:
+        Screen().say(f"{done.left_out} files of other software or another version stay")
+
+
+@app.command()
+def erase(
+    log_dir: LogDir,
+    *,
+    unit: Annotated[str, typer.Option("--unit", help="id of the unit, entity or candidate")],
+    model: _OneModel = None,
+    log_ids: LogIdsOption = IdForm.KEYED,
+    log_key_file: LogKeyFile = None,
+    dry_run: _DryRun = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Remove the rows of one unit, and the outcomes of its requests.
+
+    Exits 1 if some may be left: in files that routers still write, or in those that another key or
+    version of the logs closes to the search.
+    """
+    from understudy.logs.upkeep import remove_unit  # noqa: PLC0415 - others start faster
+
+    ids = read_logged_ids(log_ids, log_key_file)
+    _check(log_dir, model)
+    try:
+        done = remove_unit(log_dir, unit, ids, model=model, dry_run=dry_run)
+    except OSError as error:
+        raise UnavailableError("log directory", str(error)) from error
+    if output is Format.JSON:
+        print_json(done)
+    else:
+        verb = "would be removed" if dry_run else "were removed"
+        Screen().say(f"{done.rows} rows {verb}, in {done.files} files")
+    if done.unfinished_rows or done.left_out:
+        raise CheckFailedError(
+            f"{done.unfinished_rows} rows are in unfinished files (repeat in a minute), and "
+            f"{done.left_out} files could not be searched"
+        )
+
+
+def _check(log_dir: Path, model: str | None) -> None:
+    if model is not None:
+        checked_model_name(model)
+    if not log_dir.is_dir():
+        raise NotFoundError("log directory", log_dir)
