@@ -1,7 +1,8 @@
 """The floor: a grpc.aio server on uvloop that answers each Score with one prepared response.
 
 It does only what a Python gRPC server cannot avoid: receive the message, pass it to a coroutine,
-and send a message of the same size as the router's. `python -m benchmarks.floor LISTEN RESPONSE_FILE`.
+and send a message of the same size as the router's. `python -m benchmarks.floor LISTEN RESPONSE_FILE`;
+without a file it answers every method with no bytes, and reads none.
 """
 
 import sys
@@ -35,10 +36,20 @@ def no_op(response: scoring_pb2.ScoreResponse) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(SERVICE, {"Score": handler})
 
 
-async def serve(listen: str, response: scoring_pb2.ScoreResponse) -> int:
+class Unread(grpc.GenericRpcHandler):
+    """Answers each call of one message without reading it."""
+
+    def service(self, _call: grpc.HandlerCallDetails) -> Any:
+        async def answer(_received: bytes, _context: Any) -> bytes:
+            return b""
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+async def serve(listen: str, handler: grpc.GenericRpcHandler) -> int:
     server = new_server()
-    server.add_generic_rpc_handlers((no_op(response),))
     health = add_health_and_reflection(server, (SERVICE,))
+    server.add_generic_rpc_handlers((handler,))  # the last: it may answer every method
     LOCAL.bind(server, listen)
     await serve_until_stopped(
         server, health, stop_on_signals(longest_s=10.0), DrainTimes(unready_delay_s=0, grace_s=1)
@@ -47,5 +58,6 @@ async def serve(listen: str, response: scoring_pb2.ScoreResponse) -> int:
 
 
 if __name__ == "__main__":
-    prepared = scoring_pb2.ScoreResponse.FromString(Path(sys.argv[2]).read_bytes())
-    sys.exit(run(lambda: serve(sys.argv[1], prepared)))
+    address, *files = sys.argv[1:]
+    prepared = [no_op(scoring_pb2.ScoreResponse.FromString(Path(p).read_bytes())) for p in files]
+    sys.exit(run(lambda: serve(address, prepared[0] if prepared else Unread())))

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,120 +12,191 @@ import grpc
 import numpy as np
 import psutil
 
-from benchmarks.model import ENTITY, MODEL
+from benchmarks.refused_kinds import (
+    SCORING,
+    Kind,
+    batch_of,
+    refused_by_registry,
+    refused_by_router,
+)
 from benchmarks.request_path import SCORE_METHOD, RequestPath, open_request_path, request_of
 from benchmarks.router_overload import Probes, probing
 from benchmarks.rows import Effort, Row, Scenario
-from understudy.runtime.front.grpc_server import new_server
-from understudy.runtime.transport.transport import LOCAL
-from understudy.scoring.v1 import scoring_pb2 as pb
+from understudy.runtime.free_port import free_port
+from understudy.runtime.supervision.supervisor import ProcessSpec
 
-_SERVICE = "/understudy.scoring.v1.ScoringService/"
 _IN_FLIGHT = 4
 _MOST_TIMES = 2  # the CPU of a scored call, plus the transport of the bytes
 _MOST_GROWTH_MIB = 32  # of the peak of memory
+_MANY_CALLS = 100_000
+_LARGE_AMONG_MANY = 500  # every so many-th of them is a large one
 _SAMPLE_EVERY_S = 0.05
 _CALL_LIMIT_S = 60.0
 _ENTITY_ID = "u1"
 _MIB = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of refused call."""
+@dataclass(slots=True)
+class Meter:
+    """The cost of calls of one kind to one process, over several turns."""
 
     name: str
-    path: str
-    body: bytes
+    process: psutil.Process
+    channel: Any
+    calls: int = 0
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+    peaks_mib: list[float] = field(default_factory=list)
 
+    async def turn(self, kind: Kind, seconds: float) -> None:
+        call: Any = self.channel.unary_unary(kind.path)
+        await _repeat(call, kind.body, seconds / 4)  # caches and the allocator
+        began_s, cpu_s = time.monotonic(), _cpu_s(self.process)
+        async with _peak_mib(self.process) as samples:
+            self.calls += await _repeat(call, kind.body, seconds)
+        self.peaks_mib.append(max(samples))
+        self.seconds += time.monotonic() - began_s
+        self.cpu_s += _cpu_s(self.process) - cpu_s
 
-@dataclass(frozen=True, slots=True)
-class Spent:
-    calls: int
-    seconds: float
-    cpu_us_per_call: float
-    growth_mib: float  # of the peak, from the first half of the calls to the second
+    @property
+    def cpu_us(self) -> float:
+        return self.cpu_s / self.calls * 1e6
+
+    @property
+    def growth_mib(self) -> float:
+        """The growth of the peak from the first turn to the last."""
+        return self.peaks_mib[-1] - self.peaks_mib[0]
 
 
 async def measure_refused(effort: Effort, folder: Path) -> list[Row]:
     """Measure the CPU of each kind of refused call against a scored one of the same client.
 
-    Transport is the CPU of a server in this process that takes the same bytes and answers none.
+    Transport is the CPU of a server that reads nothing of the same bytes. The three take turns.
     """
-    async with (
-        open_request_path(folder) as path,
-        grpc.aio.insecure_channel(path.address) as channel,
-    ):
+    async with _three_servers(folder) as (path, targets):
+        router, registry, floor = targets
         await path.score(_ENTITY_ID)
-        router = psutil.Process(path.supervisor.pids()["router"])
-        scored = await _spend(router, channel, _scored(), effort)
-        rows = []
-        for kind in refused_kinds():
-            spent = await _spend(router, channel, kind, effort)
-            transport_us = await _transport_us(kind, effort)
-            rows.append(_row(kind, spent, scored, transport_us))
-        return [*rows, await _beside_large_calls(path, channel, effort)]
+        rows = [
+            await _measured(kind, router, floor, router, effort) for kind in refused_by_router()
+        ]
+        rows += [
+            await _measured(kind, registry, floor, router, effort) for kind in refused_by_registry()
+        ]
+        rows.append(await _many(router, effort))
+        return [*rows, await _beside_large_calls(path, router.channel, effort)]
 
 
-def refused_kinds() -> Sequence[Kind]:
-    """Return one call of each kind that once cost more than it should."""
-    unknown = {f"x{place:02}": pb.FeatureValue(flag=True) for place in range(20)}
-    no_outcome = pb.Outcome(model=MODEL, request_id="r")  # without a label
-    return (
-        Kind("ScoreBatch, 10,000 x 20 unknown features", _SERVICE + "ScoreBatch", _batch(unknown)),
-        Kind("Score, 2 M empty outputs", SCORE_METHOD, b"\x3a\x00" * (2 * _MIB - 8)),
-        Kind(
-            "ScoreBatch, 2 M empty candidates",
-            _SERVICE + "ScoreBatch",
-            b"\x3a\x00" * (2 * _MIB - 8),
+@dataclass(frozen=True, slots=True)
+class _Target:
+    name: str
+    process: psutil.Process
+    channel: Any
+
+    def meter(self) -> Meter:
+        return Meter(self.name, self.process, self.channel)
+
+
+@asynccontextmanager
+async def _three_servers(
+    folder: Path,
+) -> AsyncIterator[tuple[RequestPath, tuple[_Target, _Target, _Target]]]:
+    """Start a router, a registry, and a server that reads nothing."""
+    registry, floor = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    directory = str(folder / "registry")
+    async with open_request_path(folder) as path:
+        await path.supervisor.start(
+            ProcessSpec(
+                "registry",
+                ("-m", "registry", "serve", "--dir", directory, "--listen", registry),
+                health_target=registry,
+            )
+        )
+        await path.supervisor.start(
+            ProcessSpec("floor", ("-m", "benchmarks.floor", floor), health_target=floor)
+        )
+        pids = path.supervisor.pids()
+        async with (
+            grpc.aio.insecure_channel(path.address) as to_router,
+            grpc.aio.insecure_channel(registry) as to_registry,
+            grpc.aio.insecure_channel(floor) as to_floor,
+        ):
+            channels = {"router": to_router, "registry": to_registry, "floor": to_floor}
+            targets = [
+                _Target(name, psutil.Process(pids[name]), channel)
+                for name, channel in channels.items()
+            ]
+            yield path, (targets[0], targets[1], targets[2])
+
+
+async def _measured(
+    kind: Kind, target: _Target, floor: _Target, scorer: _Target, effort: Effort
+) -> Row:
+    refusing, transport, scoring = target.meter(), floor.meter(), scorer.meter()
+    for _ in range(max(2, effort.rounds)):
+        await refusing.turn(kind, effort.seconds)
+        await transport.turn(kind, effort.seconds / 2)
+        await scoring.turn(_scored(), effort.seconds / 2)
+    most_us = _MOST_TIMES * scoring.cpu_us + transport.cpu_us
+    return Row(
+        name=f"refused: {kind.name}",
+        requests_per_s=round(refusing.calls / refusing.seconds, 1),
+        goal=f"CPU <= {_MOST_TIMES} x a Score + transport ({most_us:.0f} us)",
+        met=refusing.cpu_us <= most_us,
+        cpu_us_per_request={refusing.name: refusing.cpu_us},
+        note=(
+            f"{len(kind.body)} bytes, {refusing.calls} calls, peak of memory "
+            f"{refusing.growth_mib:+.1f} MiB; a Score {scoring.cpu_us:.0f} us, "
+            f"transport {transport.cpu_us:.0f} us"
         ),
-        Kind(
-            "RecordOutcomes, 10,000 without a label",
-            _SERVICE + "RecordOutcomes",
-            pb.RecordOutcomesRequest(outcomes=[no_outcome] * 10_000).SerializeToString(),
-        ),
-        Kind("Score, no message", SCORE_METHOD, b"\x0a\x05abc"),
-        Kind("health, no message", "/grpc.health.v1.Health/Check", b"\x0a\x05abc"),
     )
+
+
+async def _many(router: _Target, effort: Effort) -> Row:
+    """Make 10^5 refused calls of all kinds, and compare the peaks of memory of the quarters."""
+    kinds = refused_by_router()
+    large = [kind for kind in kinds if kind.is_large]
+    small = [kind for kind in kinds if not kind.is_large]
+    calls = round(_MANY_CALLS * min(1.0, effort.seconds * effort.rounds / 12))
+    order = [
+        large[at // _LARGE_AMONG_MANY % len(large)]
+        if at % _LARGE_AMONG_MANY == 0
+        else small[at % len(small)]
+        for at in range(calls)
+    ]
+    began_s, peaks = time.monotonic(), []
+    for quarter in range(4):
+        coming = iter(order[quarter::4])
+        async with _peak_mib(router.process) as samples:
+            await asyncio.gather(*(_call_each(router.channel, coming) for _ in range(_IN_FLIGHT)))
+        peaks.append(max(samples))
+    shown = ", ".join(f"{peak:.0f}" for peak in peaks)
+    return Row(
+        name=f"refused: {calls:,} calls of all kinds",
+        requests_per_s=round(calls / (time.monotonic() - began_s), 1),
+        goal=f"memory flat: the last quarter's peak at most {_MOST_GROWTH_MIB} MiB above the first's",
+        met=peaks[-1] - peaks[0] <= _MOST_GROWTH_MIB,
+        note=f"every {_LARGE_AMONG_MANY}th call is large; peaks of the quarters: {shown} MiB",
+    )
+
+
+async def _call_each(channel: Any, coming: Any) -> None:
+    for kind in coming:
+        await _refused(channel.unary_unary(kind.path), kind.body)
 
 
 def _scored() -> Kind:
     return Kind("Score", SCORE_METHOD, request_of(_ENTITY_ID).SerializeToString())
 
 
-def _batch(features: Mapping[str, pb.FeatureValue]) -> bytes:
-    candidates = [pb.Candidate(id=f"u{place}", features=features) for place in range(10_000)]
-    request = pb.ScoreBatchRequest(model=MODEL, candidate_entity=ENTITY, candidates=candidates)
-    return request.SerializeToString()
-
-
-async def _spend(router: psutil.Process, channel: Any, kind: Kind, effort: Effort) -> Spent:
-    call: Any = channel.unary_unary(kind.path)
-    half_s = effort.seconds * effort.rounds / 2
-    await _repeat(call, kind.body, effort.seconds / 4)
-    began_s, cpu_s = time.monotonic(), _cpu_s(router)
-    calls, peaks = 0, []
-    for _ in range(2):
-        async with _peak_bytes(router) as samples:
-            calls += await _repeat(call, kind.body, half_s)
-        peaks.append(max(samples))
-    return Spent(
-        calls=calls,
-        seconds=time.monotonic() - began_s,
-        cpu_us_per_call=(_cpu_s(router) - cpu_s) / calls * 1e6,
-        growth_mib=(peaks[1] - peaks[0]) / _MIB,
-    )
-
-
 @asynccontextmanager
-async def _peak_bytes(router: psutil.Process) -> AsyncIterator[list[int]]:
+async def _peak_mib(process: psutil.Process) -> AsyncIterator[list[float]]:
     """Sample the resident memory; the allocator keeps some for reuse, so single samples say little."""
-    samples = [_resident_bytes(router)]
+    samples = [_resident_mib(process)]
 
     async def sample() -> None:
         while True:
             await asyncio.sleep(_SAMPLE_EVERY_S)
-            samples.append(_resident_bytes(router))
+            samples.append(_resident_mib(process))
 
     async with asyncio.TaskGroup() as tasks:
         sampling = tasks.create_task(sample())
@@ -143,53 +214,25 @@ async def _repeat(call: Any, body: bytes, seconds: float) -> int:
 async def _call_until(call: Any, body: bytes, until_s: float) -> int:
     calls = 0
     while time.monotonic() < until_s or not calls:
-        try:
-            await call(body, timeout=_CALL_LIMIT_S)
-        except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
-                raise
+        await _refused(call, body)
         calls += 1
     return calls
 
 
-async def _transport_us(kind: Kind, effort: Effort) -> float:
-    """Return the CPU of this process for such a call to a server of its own that reads nothing.
-
-    Half of it: the process is caller and server.
-    """
-    async with _idle_server(kind.path) as address, grpc.aio.insecure_channel(address) as channel:
-        own = psutil.Process()
-        call: Any = channel.unary_unary(kind.path)
-        await _repeat(call, kind.body, effort.seconds / 4)
-        cpu_s = _cpu_s(own)
-        calls = await _repeat(call, kind.body, effort.seconds)
-        return (_cpu_s(own) - cpu_s) / calls * 1e6 / 2
-
-
-@asynccontextmanager
-async def _idle_server(path: str) -> AsyncIterator[str]:
-    async def answer(_received: bytes, _context: Any) -> bytes:
-        return b""
-
-    _, service, method = path.split("/")
-    server = new_server()
-    handler: Any = grpc.unary_unary_rpc_method_handler(answer)
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(service, {method: handler}),)
-    )
-    port = LOCAL.bind(server, "127.0.0.1:0")
-    await server.start()
+async def _refused(call: Any, body: bytes) -> None:
+    """Make a call that is refused, scored, or answered by the floor."""
     try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(None)
+        await call(body, timeout=_CALL_LIMIT_S)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
+            raise
 
 
 async def _beside_large_calls(path: RequestPath, channel: Any, effort: Effort) -> Row:
     """Score with a deadline of 100 ms beside large legal calls, one after the other."""
-    body = _batch({})
+    body = batch_of({})
     probes = Probes()
-    call: Any = channel.unary_unary(_SERVICE + "ScoreBatch")
+    call: Any = channel.unary_unary(SCORING + "ScoreBatch")
     took_s: list[float] = []
     until_s = time.monotonic() + effort.seconds * effort.rounds
     async with probing(path, _ENTITY_ID, probes):
@@ -221,23 +264,8 @@ def _spread_ms(took_s: Sequence[float]) -> str:
     return f"{np.median(took_s) * 1000:.0f} ms at the median" if took_s else "which none entered"
 
 
-def _row(kind: Kind, spent: Spent, scored: Spent, transport_us: float) -> Row:
-    most_us = _MOST_TIMES * scored.cpu_us_per_call + transport_us
-    return Row(
-        name=f"refused: {kind.name}",
-        requests_per_s=round(spent.calls / spent.seconds, 1),
-        goal=f"CPU <= {_MOST_TIMES} x a Score + transport ({most_us:.0f} us), memory flat",
-        met=spent.cpu_us_per_call <= most_us and spent.growth_mib <= _MOST_GROWTH_MIB,
-        cpu_us_per_request={"router": spent.cpu_us_per_call},
-        note=(
-            f"{len(kind.body)} bytes, {spent.calls} calls, peak of memory {spent.growth_mib:+.1f} MiB; a Score "
-            f"{scored.cpu_us_per_call:.0f} us, transport {transport_us:.0f} us"
-        ),
-    )
-
-
-def _resident_bytes(process: psutil.Process) -> int:
-    return sum(each.memory_info().rss for each in _with_children(process))
+def _resident_mib(process: psutil.Process) -> float:
+    return sum(each.memory_info().rss for each in _with_children(process)) / _MIB
 
 
 def _cpu_s(process: psutil.Process) -> float:

@@ -1,0 +1,66 @@
+"""One call of each kind that once cost more than it should, and is refused."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.model import ENTITY, MODEL
+from benchmarks.request_path import SCORE_METHOD
+from understudy.registry.v1 import registry_pb2
+from understudy.scoring.v1 import scoring_pb2 as pb
+
+SCORING = "/understudy.scoring.v1.ScoringService/"
+_REGISTRY = "/understudy.registry.v1.RegistryService/"
+_MIB = 1 << 20
+_LARGE_BYTES = 64 << 10
+_NO_MESSAGE = b"\x0a\x05abc"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of call."""
+
+    name: str
+    path: str
+    body: bytes
+
+    @property
+    def is_large(self) -> bool:
+        """True if its bytes are most of its cost."""
+        return len(self.body) > _LARGE_BYTES
+
+
+def refused_by_router() -> Sequence[Kind]:
+    unknown = {f"x{place:02}": pb.FeatureValue(flag=True) for place in range(20)}
+    empty = b"\x3a\x00" * (2 * _MIB - 8)
+    no_outcome = pb.Outcome(model=MODEL, request_id="r")  # without a label
+    outcomes = pb.RecordOutcomesRequest(outcomes=[no_outcome] * 10_000).SerializeToString()
+    batch = batch_of(unknown)
+    return (
+        Kind("ScoreBatch, 10,000 x 20 unknown features", SCORING + "ScoreBatch", batch),
+        Kind("Score, 2 M empty outputs", SCORE_METHOD, empty),
+        Kind("ScoreBatch, 2 M empty candidates", SCORING + "ScoreBatch", empty),
+        Kind("RecordOutcomes, 10,000 without a label", SCORING + "RecordOutcomes", outcomes),
+        Kind("Score, no message", SCORE_METHOD, _NO_MESSAGE),
+        Kind("health, no message", "/grpc.health.v1.Health/Check", _NO_MESSAGE),
+    )
+
+
+def refused_by_registry() -> Sequence[Kind]:
+    processes = [registry_pb2.ScorerProcess() for _ in range(10_001)]
+    report = registry_pb2.ReportScorersRequest(host_id="h", processes=processes)
+    return (
+        Kind(
+            "registry: ReportScorers, 10,001 scorers",
+            _REGISTRY + "ReportScorers",
+            report.SerializeToString(),
+        ),
+        Kind("registry: ChangeDeployment, no message", _REGISTRY + "ChangeDeployment", _NO_MESSAGE),
+        Kind("registry: GetStatus, no message", _REGISTRY + "GetStatus", _NO_MESSAGE),
+    )
+
+
+def batch_of(features: Mapping[str, pb.FeatureValue]) -> bytes:
+    """Return a ScoreBatch of 10,000 candidates with these features each."""
+    candidates = [pb.Candidate(id=f"u{place}", features=features) for place in range(10_000)]
+    request = pb.ScoreBatchRequest(model=MODEL, candidate_entity=ENTITY, candidates=candidates)
+    return request.SerializeToString()
