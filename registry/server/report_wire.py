@@ -1,6 +1,7 @@
 """Translation of reports to checked values, and of observed routers to messages."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from registry.server.observed import Heard
 from registry.server.report_checks import checked_router_report, checked_scorers_report
@@ -22,10 +23,16 @@ from understudy.control.wire_values import time_faults, timestamp
 from understudy.domain.errors import Fault, raise_any
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.registry.v1 import registry_pb2 as pb
+from understudy.runtime.parsing import RequestForm
 
 _MOST_PROCESSES = 256  # in one report
 _MOST_MODELS = 1_000  # of a router
 _MOST_SHARES = 100
+# Counting ends at these numbers: a report may be refused as often as it is sent.
+REPORT_FORMS: tuple[RequestForm[Any], ...] = (
+    RequestForm(pb.ReportScorersRequest, {"processes": _MOST_PROCESSES}),
+    RequestForm(pb.ReportRouterRequest, {"models": _MOST_MODELS}),
+)
 _STATES = ", ".join(f"SCORER_STATE_{state.name}" for state in STATE_OF.values())
 
 

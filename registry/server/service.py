@@ -34,6 +34,7 @@ from registry.server.lists import audit_page, revisions_page, versions_page
 from registry.server.live_state import LiveState
 from registry.server.proofs import Proofs
 from registry.server.report_wire import (
+    REPORT_FORMS,
     router_report_from_wire,
     scorers_report_from_wire,
 )
@@ -328,4 +329,4 @@ def add_registry(
     """
     require_table_of(method.name for method in _SERVICE.methods)
     add = partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, service)
-    add_bounded(server, add, answers=answers, guard=guard)
+    add_bounded(server, add, REPORT_FORMS, answers, guard)

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -115,6 +116,22 @@ async def test_more_processes_than_a_host_runs_are_refused(operator: Operator) -
     error = await failure_of(operator.stub.ReportScorers(report))
 
     assert "at most 256" in str(error.details())
+
+
+@pytest.mark.parametrize(
+    ("rpc", "report", "most"),
+    [
+        ("ReportScorers", pb.ReportScorersRequest(processes=[pb.ScorerProcess()] * 10_000), 256),
+        ("ReportRouter", pb.ReportRouterRequest(models=[pb.RouterModelState()] * 10_000), 1_000),
+    ],
+)
+async def test_a_large_report_is_refused_by_counting_up_to_its_bound(
+    operator: Operator, rpc: str, report: Any, most: int
+) -> None:
+    error = await failure_of(getattr(operator.stub, rpc)(report))
+
+    assert error.code() is Status.INVALID_ARGUMENT
+    assert f"at most {most} in one message" in str(error.details())
 
 
 async def test_an_error_text_is_truncated_and_cannot_control_a_terminal(deployer: Operator) -> None:

@@ -87,7 +87,7 @@ def _excess(  # noqa: C901 - one loop: calls would cost more than the rest of it
             begin, at = at, at + size
             if field is not None:
                 left[field.at] -= _entries(received, begin, at, field) if field.packed_bytes else 1
-                if field.inner is not None and at <= end:
+                if field.inner is not None and begin < at <= end:
                     outer.append((end, fields))
                     at, end, fields = begin, at, field.inner
         else:

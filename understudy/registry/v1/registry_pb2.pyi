@@ -2792,7 +2792,7 @@ class ReportScorersRequest(_message.Message):
     """Name of the host: 1 to 200 printable characters."""
     @_builtins.property
     def processes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScorerProcess]:
-        """All processes of the host, at most 1000."""
+        """All processes of the host, at most 256."""
 
     @_builtins.property
     def belief(self) -> Global___WatcherBelief:
