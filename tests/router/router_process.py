@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,12 @@ from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 from understudy.runtime.transport.transport import LOCAL
 
 NODE = "aerospike"
+PATIENT_S = 120.0  # for limits that must not be reached in a test
+PATIENT: Mapping[str, Any] = {  # settings of a router that never ends a call by its time
+    "default_deadline_s": PATIENT_S,
+    "largest_deadline_s": PATIENT_S,
+    "scorer_timeout_s": PATIENT_S,
+}
 USERS = tuple(f"u{index}" for index in range(200))
 
 

@@ -1,0 +1,144 @@
+"""A flood of each RPC, of legal, damaged and too large requests, beside calls that are scored; counted.
+
+Callers of the flood share the router's port, its one worker and its machine with the others.
+"""
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
+from random import Random
+
+import grpc
+import pytest
+
+from stack.processes import REGISTRY
+from tests.router.router_process import (
+    PATIENT,
+    PATIENT_S,
+    USERS,
+    ServedScorer,
+    open_router_process,
+)
+from tests.router.samples import MODEL, deployment
+from tests.rpcs.served_rpcs import NOT_OFFERED, ServedRpc, rpcs_of
+from tests.rpcs.wire_messages import any_bytes, too_many
+from tests.stack.waiting import while_progress
+from understudy.client.async_scoring_client import AsyncScoringClient
+from understudy.control.identity import ACTOR_KEY
+from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
+from understudy.runtime.free_port import free_port
+from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
+
+pytestmark = [pytest.mark.fault, pytest.mark.long, pytest.mark.timeout(1200)]
+SCORES = 40  # of others, during the flood of each RPC
+AT_ONCE = 16
+LARGE_BYTES = 1 << 20
+DEFECTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE}
+
+
+class Flood:
+    """Calls one RPC again and again, some calls at a time, until it is told to end."""
+
+    def __init__(self, rpc: ServedRpc) -> None:
+        self.statuses: Counter[grpc.StatusCode] = Counter()
+        self.rpc = rpc
+        self._large = too_many(rpc.method.input_type, LARGE_BYTES)
+        self._ended = asyncio.Event()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for seed in range(AT_ONCE):
+                tasks.create_task(self._run(Random(seed)))
+
+    def end(self) -> None:
+        self._ended.set()
+
+    async def _run(self, random: Random) -> None:
+        while not self._ended.is_set():
+            is_large = random.random() < 0.2
+            request = (
+                random.choice(self._large)
+                if is_large
+                else any_bytes(self.rpc.method.input_type, random)
+            )
+            self.statuses[await self._status_of(request)] += 1
+
+    async def _status_of(self, request: bytes) -> grpc.StatusCode:
+        call = self.rpc.call([request], timeout=PATIENT_S, metadata=((ACTOR_KEY, "flood"),))
+        try:
+            if not self.rpc.method.server_streaming:
+                await call
+                return grpc.StatusCode.OK
+            async for _ in call:
+                if not self.rpc.method.client_streaming:  # a watch does not end by itself
+                    call.cancel()
+                    return grpc.StatusCode.OK
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+        status: grpc.StatusCode = await call.code()
+        return status
+
+
+def defects_of(flood: Flood) -> set[grpc.StatusCode]:
+    return DEFECTS & flood.statuses.keys() if flood.rpc.path != NOT_OFFERED else set()
+
+
+async def test_a_flood_of_any_rpc_of_a_router_fails_no_patient_score(tmp_path: Path) -> None:
+    async with AsyncExitStack() as resources:
+        router = await resources.enter_async_context(
+            open_router_process(
+                tmp_path,
+                deployment(),
+                {1: [ServedScorer()]},
+                **PATIENT,
+            )
+        )
+        client = await resources.enter_async_context(
+            AsyncScoringClient(router.address, timeout_s=PATIENT_S)
+        )
+        channel = await resources.enter_async_context(grpc.aio.insecure_channel(router.address))
+        for rpc in await rpcs_of(channel):
+            flood = Flood(rpc)
+            flooding = asyncio.ensure_future(flood.run())
+            failed = 0
+            for user in USERS[:SCORES]:
+                try:
+                    await client.score(MODEL, {"user": user})
+                except grpc.RpcError as error:
+                    failed += 1
+                    print(rpc.path, error)  # noqa: T201 - the reason of the count
+            flood.end()
+            await while_progress(flooding)
+            print(rpc.path, f"{failed} of {SCORES}", dict(flood.statuses))  # noqa: T201 - the counts
+
+            assert not failed, rpc.path
+            assert not defects_of(flood), (rpc.path, flood.statuses)
+
+
+async def test_a_flood_of_any_rpc_of_a_registry_withdraws_no_state(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    directory = str(tmp_path / "registry")
+    async with (
+        Supervisor(tmp_path / "process-logs") as supervisor,
+        grpc.aio.insecure_channel(address, options=[("a.number", 1)]) as watching,
+        grpc.aio.insecure_channel(address, options=[("a.number", 2)]) as flooding_from,
+    ):
+        arguments = ("-m", "registry", "serve", "--dir", directory, "--listen", address)
+        await supervisor.start(ProcessSpec(REGISTRY, arguments, health_target=address))
+        stub = registry_pb2_grpc.RegistryServiceStub(watching)
+        for rpc in await rpcs_of(flooding_from):
+            flood = Flood(rpc)
+            flooding = asyncio.ensure_future(flood.run())
+            for _ in range(SCORES):
+                await stub.GetStatus(registry_pb2.GetStatusRequest(), timeout=PATIENT_S)
+            flood.end()
+            await while_progress(flooding)
+            print(rpc.path, dict(flood.statuses))  # noqa: T201 - the counts
+
+            assert not defects_of(flood), (rpc.path, flood.statuses)
+        watch = stub.Watch(registry_pb2.WatchRequest(watcher="w"), timeout=PATIENT_S)
+        message = await watch.read()
+        assert isinstance(message, registry_pb2.WatchResponse)
+        assert message.snapshot.lineage
+        watch.cancel()
