@@ -13,7 +13,7 @@ from prometheus_client import start_http_server
 
 from scorer.decisions.run_place import RunPlace
 from scorer.machine.cgroup import cgroup_cpus
-from scorer.refusal_file import write_refusal
+from scorer.refusal_file import whole_reason, write_refusal
 from scorer.server.batcher import Batcher, BatchLimits
 from scorer.server.coming_calls import ComingCalls
 from scorer.server.load_model import LoadedModel, load_model
@@ -151,7 +151,7 @@ async def _load(task: ServeTask, settings: ScorerSettings, place: RunPlace) -> L
 
 def _refuse(task: ServeTask, error: UnderstudyError) -> int:
     """Report the reason, to people and to the host; a restart cannot help."""
-    facts = {"version": str(task.ref), "kind": type(error).__name__, "why": str(error)}
+    facts = {"version": str(task.ref), "kind": type(error).__name__, "why": whole_reason(error)}
     if task.status_file is not None:
         write_refusal(task.status_file, error)
     _log.error("artifact_refused", **facts)
