@@ -245,12 +245,21 @@ async def _report(
     while True:
         await asyncio.sleep(_REPORT_S)
         request = registry_pb2.ReportRouterRequest(
-            router_id=router_id, models=model_states(models), belief=belief_to_wire(belief.report)
+            router_id=router_id,
+            models=model_states(models),
+            belief=belief_to_wire(belief.report),
+            sequence=_applied_sequence(belief, models),
         )
         try:
             await stub.ReportRouter(request, timeout=_REPORT_S)
         except grpc.aio.AioRpcError as error:
             _log.debug("report_not_taken", why=error.code().name)
+
+
+def _applied_sequence(belief: Belief, models: LiveModels) -> int | None:
+    """Return the sequence of the applied state, or None while one of the lineage is not applied yet."""
+    applied = models.in_effect()
+    return applied.sequence if applied.lineage == belief.lineage else None
 
 
 @asynccontextmanager

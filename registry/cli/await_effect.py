@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from registry.decisions.effect import AwaitedChange, Seen, SeenRouter, lagging
+from registry.decisions.effect import Awaited, AwaitedChange, Seen, SeenRouter, lagging
 from registry.decisions.preflight import targets
 from understudy.control.client import RegistryClient
 from understudy.control.report_wire import model_state_from_wire, scorer_from_wire
 from understudy.control.wire import deployment_from_wire
 from understudy.control.wire_enums import NEWS_OF
+from understudy.control.wire_values import value_or_none
 from understudy.domain.errors import LaggingError, NotFoundError, UnavailableError
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.screen import Screen
@@ -30,15 +31,14 @@ class Effect:
     silent: tuple[str, ...]  # routers that were not waited for
     lagging: tuple[str, ...]  # empty: the change is in effect
 
-    def check(self, awaited: AwaitedChange) -> None:
+    def check(self, awaited: Awaited) -> None:
         """Raise if the change is not in effect.
 
         Raises:
             LaggingError: with all that lags.
         """
         if self.lagging:
-            subject = f"revision {awaited.revision} of {awaited.model}"
-            raise LaggingError(subject, waited_s=self.waited_s, lagging=self.lagging)
+            raise LaggingError(awaited.subject, waited_s=self.waited_s, lagging=self.lagging)
 
 
 def awaited_change(response: pb.ChangeDeploymentResponse) -> AwaitedChange:
@@ -51,7 +51,7 @@ def awaited_change(response: pb.ChangeDeploymentResponse) -> AwaitedChange:
 
 
 def await_effect(
-    awaited: AwaitedChange,
+    awaited: Awaited,
     look: Look,
     progress: Screen,
     *,
@@ -85,8 +85,8 @@ def await_effect(
         pause(_PAUSE_S)
 
 
-def looking_at(client: RegistryClient, model: str) -> Look:
-    """Return a look at the registry's status of a model."""
+def looking_at(client: RegistryClient, model: str | None) -> Look:
+    """Return a look at the registry's status of a model, or of all."""
 
     def look() -> Seen:
         try:
@@ -97,16 +97,20 @@ def looking_at(client: RegistryClient, model: str) -> Look:
     return look
 
 
-def _seen(status: pb.GetStatusResponse, model: str) -> Seen:
+def _seen(status: pb.GetStatusResponse, model: str | None) -> Seen:
+    lineages = {each.host_id: each.belief.lineage for each in status.host_beliefs}
     return Seen(
         routers=tuple(
             SeenRouter(
                 router.router_id,
                 NEWS_OF[router.news],
                 next((model_state_from_wire(m) for m in router.models if m.model == model), None),
+                value_or_none(router.belief, "lineage"),
+                value_or_none(router, "sequence"),
             )
             for router in status.routers
         ),
         hosts=tuple(each.host_id for each in status.hosts if each.news == pb.NEWS_REPORTING),
         scorers=tuple(scorer_from_wire(each) for each in status.scorers),
+        host_lineages=lineages,
     )

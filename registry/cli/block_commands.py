@@ -5,12 +5,16 @@ from typing import Annotated
 import typer
 
 from registry.cli.arguments import parse_version
-from registry.cli.options import Actor, DryRun, ModelOrVersion, Number, Reason, Registry
+from registry.cli.await_effect import looking_at
+from registry.cli.make_change import report_effect
+from registry.cli.options import Actor, DryRun, ModelOrVersion, Number, Reason, Registry, Wait
+from registry.decisions.effect import AwaitedChange, AwaitedState
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
+from understudy.control.wire import deployment_from_wire
+from understudy.domain.deployments import versions_to_run
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.command_line import CommandGroup
-from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.message_values import message_value
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.terminal.screen import Screen
@@ -28,6 +32,7 @@ def block(
         bool, typer.Option("--allow-errors", help="even if nothing is left to answer calls")
     ] = False,
     dry_run: DryRun = False,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
@@ -37,7 +42,7 @@ def block(
     request = _request(ref, reason, dry_run=dry_run)
     request.blocked, request.allow_errors = True, allow_errors
     with RegistryClient(registry, actor=actor) as client:
-        _print(ref, client.set_block(request), output, is_block=True)
+        _report(client, ref, client.set_block(request), output, is_block=True, wait=wait)
 
 
 @app.command()
@@ -47,6 +52,7 @@ def unblock(
     *,
     reason: Reason,
     dry_run: DryRun = False,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
@@ -55,7 +61,7 @@ def unblock(
     ref = parse_version(model, version)
     with RegistryClient(registry, actor=actor) as client:
         done = client.set_block(_request(ref, reason, dry_run=dry_run))
-        _print(ref, done, output, is_block=False)
+        _report(client, ref, done, output, is_block=False, wait=wait)
 
 
 @app.command("forget-host")
@@ -64,6 +70,7 @@ def forget_host(
     *,
     reason: Reason,
     dry_run: DryRun = False,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
@@ -72,9 +79,17 @@ def forget_host(
     request = pb.ForgetHostRequest(host_id=host_id, reason=reason, dry_run=dry_run)
     with RegistryClient(registry, actor=actor) as client:
         done = client.forget_host(request)
-    if output is Format.JSON:
-        print_json(message_value(done))
-        return
+        awaited = AwaitedState(f"the end of host {host_id}", done.lineage, done.sequence)
+        report_effect(
+            awaited if wait and done.applied else None,
+            looking_at(client, None),
+            output,
+            print_table=lambda: _print_forgotten(host_id, done),
+            content=message_value(done),
+        )
+
+
+def _print_forgotten(host_id: str, done: pb.ForgetHostResponse) -> None:
     verb = "is" if done.applied else "would be"
     gone = [f"{each.ref.model}@{each.ref.number} at {each.address}" for each in done.scorers]
     Screen().say(f"{host_id} {verb} forgotten; its scorers: {', '.join(gone) or 'none'}")
@@ -85,10 +100,37 @@ def _request(ref: VersionRef, reason: str, *, dry_run: bool) -> pb.SetBlockReque
     return pb.SetBlockRequest(ref=named, reason=reason, dry_run=dry_run)
 
 
-def _print(ref: VersionRef, done: pb.SetBlockResponse, output: Format, *, is_block: bool) -> None:
-    if output is Format.JSON:
-        print_json(message_value(done))
-        return
+def _report(
+    client: RegistryClient,
+    ref: VersionRef,
+    done: pb.SetBlockResponse,
+    output: Format,
+    *,
+    is_block: bool,
+    wait: bool,
+) -> None:
+    report_effect(
+        _awaited(ref, done, is_block=is_block) if wait and done.applied else None,
+        looking_at(client, ref.model),
+        output,
+        print_table=lambda: _print(ref, done, is_block=is_block),
+        content=message_value(done),
+    )
+
+
+def _awaited(ref: VersionRef, done: pb.SetBlockResponse, *, is_block: bool) -> AwaitedState:
+    """Return the state to wait for: without scorers of a blocked version, with those of a released one."""
+    if is_block:
+        return AwaitedState(f"the block of {ref}", done.lineage, done.sequence, ended=ref)
+    begun = None
+    if done.HasField("deployment"):
+        deployment = deployment_from_wire(done.deployment)
+        needed = {ref.number} & {*versions_to_run(deployment)}
+        begun = AwaitedChange(ref.model, deployment.revision, frozenset(needed))
+    return AwaitedState(f"the release of {ref}", done.lineage, done.sequence, begun=begun)
+
+
+def _print(ref: VersionRef, done: pb.SetBlockResponse, *, is_block: bool) -> None:
     verb = "is" if done.applied else "would be"
     effect = "blocked" if is_block else "no longer blocked"
     parts = _parts(ref, done.deployment) if done.HasField("deployment") else ["not deployed"]

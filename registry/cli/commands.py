@@ -20,6 +20,8 @@ from registry.cli import (
     rollback_command,
 )
 from registry.cli.arguments import parse_version
+from registry.cli.await_effect import looking_at
+from registry.cli.make_change import report_effect
 from registry.cli.options import (
     Actor,
     DryRun,
@@ -28,11 +30,13 @@ from registry.cli.options import (
     Number,
     Reason,
     Registry,
+    Wait,
 )
 from registry.cli.output import (
     print_report,
     print_restore,
 )
+from registry.decisions.effect import AwaitedState
 from understudy.control.client import DEFAULT_REGISTRY, NewVersion, RegistryClient
 from understudy.control.wire import file_from_wire
 from understudy.control.wire_values import GREATEST_NUMBER
@@ -51,6 +55,7 @@ from understudy.runtime.logs import configure_logs
 from understudy.runtime.secret_files import read_secret
 from understudy.runtime.settings import load_settings, show_settings
 from understudy.runtime.terminal.json_output import print_json
+from understudy.runtime.terminal.message_values import message_value
 from understudy.runtime.terminal.output_option import Format, Output
 
 app = typer.Typer(
@@ -191,6 +196,7 @@ def restore(
     ] = None,
     reason: Reason,
     dry_run: DryRun = False,
+    wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
@@ -204,7 +210,17 @@ def restore(
         ends=ends or (),
     )
     with RegistryClient(registry, actor=actor) as client:
-        print_restore(client.restore(request), successor_of, output)
+        done = client.restore(request)
+        awaited = AwaitedState(
+            f"the restore of {successor_of}", done.lineage, done.sequence, hosts_follow=True
+        )
+        report_effect(
+            awaited if wait and done.applied else None,
+            looking_at(client, None),
+            output,
+            print_table=lambda: print_restore(done, successor_of),
+            content=message_value(done),
+        )
 
 
 app.add_typer(read_commands.app)

@@ -6,12 +6,14 @@ from functools import partial
 
 from registry.cli.await_effect import (
     Effect,
+    Look,
     await_effect,
     awaited_change,
     looking_at,
 )
 from registry.cli.expected_revision import confirmed_revision
 from registry.cli.output import print_change
+from registry.decisions.effect import Awaited
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import Change, Rollback
 from understudy.domain.errors import ConflictError
@@ -103,17 +105,46 @@ def report_change(
     Raises:
         LaggingError: the change was made, but is not in effect after 60 seconds.
     """
+    awaited = awaited_change(response)
+    report_effect(
+        awaited if wait and response.applied else None,
+        looking_at(client, awaited.model),
+        output,
+        print_table=print_table,
+        content={**message_value(response), **(more or {})},
+    )
+
+
+def report_effect(
+    awaited: Awaited | None,
+    look: Look,
+    output: Format,
+    *,
+    print_table: Callable[[], None],
+    content: Mapping[str, object],
+) -> None:
+    """Print an act at once, and its effect after the wait; JSON is printed once, at the end.
+
+    Args:
+        awaited: the effect; None if it is not waited for.
+        look: returns the latest reports.
+        output: table or JSON.
+        print_table: prints the act for people.
+        content: of the JSON document, which gets `effect`.
+
+    Raises:
+        LaggingError: the act is done, but is not in effect after 60 seconds.
+    """
     if output is Format.TABLE:
         print_table()
-    awaited, effect = awaited_change(response), None
+    effect = None
     try:
-        if wait and response.applied:
-            look = looking_at(client, awaited.model)
+        if awaited is not None:
             effect = await_effect(awaited, look, Screen(stderr=True))
     finally:  # also if the wait is interrupted: the change was made
         if output is Format.JSON:
-            print_json({**message_value(response), **(more or {}), "effect": effect})
-    if effect is None:
+            print_json({**content, "effect": effect})
+    if awaited is None or effect is None:
         return
     if output is Format.TABLE and not effect.lagging:
         Screen().say(_shown_effect(effect))

@@ -86,10 +86,7 @@ def print_change(
     screen.table(("part", "before", "after"), rows)
 
 
-def print_restore(response: pb.RestoreRegistryResponse, successor_of: str, output: Format) -> None:
-    if output is Format.JSON:
-        print_json(message_value(response))
-        return
+def print_restore(response: pb.RestoreRegistryResponse, successor_of: str) -> None:
     screen, ended = Screen(), "".join(f"; {model} ends" for model in response.ends)
     models = ", ".join(each.model for each in response.deployments) or "no deployment"
     if response.applied:

@@ -82,9 +82,46 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
         ],
         title="routers",
     )
+    _print_targets(status, screen)
     for name, belief in _beliefs(status):
         if belief.HasField("refusal"):
             screen.say((f"{name} {refusal_from_wire(belief.refusal)}", "red"))
+
+
+def _print_targets(status: pb.GetStatusResponse, screen: Screen) -> None:
+    """Print the latest review of rollback targets; a broken one is highlighted below the table."""
+    if not status.deployments:
+        return
+    reviews = {each.model: each for each in status.rollback_reviews}
+    screen.table(
+        ("model", "ready", "broken", "reviewed"),
+        [_review_row(each, reviews.get(each.model)) for each in status.deployments],
+        title="rollback targets",
+    )
+    for review in status.rollback_reviews:
+        for target in review.targets:
+            for fault in target.faults:
+                name = f"{review.model} cannot return to revision {target.revision}"
+                screen.say((f"{name}: {fault}", "red"))
+
+
+def _review_row(
+    deployment: pb.Deployment, review: pb.RollbackReview | None
+) -> tuple[object, object, object, object]:
+    if review is None:
+        return deployment.model, "", "", "not yet"
+    ready, broken = (
+        ", ".join(
+            f"{each.revision}{' (default)' if each.is_default else ''}"
+            for each in review.targets
+            if bool(each.faults) is are_broken
+        )
+        for are_broken in (False, True)
+    )
+    at = shown(shown_time(review.reviewed_at))
+    behind = review.current_revision != deployment.revision
+    when = f"{at}, at revision {review.current_revision}" if behind else at
+    return deployment.model, ready or "none", broken or "none", when
 
 
 def _beliefs(status: pb.GetStatusResponse) -> Iterator[tuple[str, pb.WatcherBelief]]:

@@ -50,7 +50,8 @@ async def forget_host(
         raise RefusedError(f"scorer host {request.host_id} reports; stop it instead")
     gone = [scorer_to_wire(each) for each in heard.report.processes]
     if request.dry_run:
-        return pb.ForgetHostResponse(scorers=gone)
+        state = live.snapshot
+        return pb.ForgetHostResponse(scorers=gone, lineage=state.lineage, sequence=state.sequence)
 
     def record() -> str:
         details = {"host_id": request.host_id, "scorers": len(gone)}
@@ -68,4 +69,9 @@ async def forget_host(
     digest = await live.run(record)
     await live.report_scorers(ScorersReport(request.host_id, ()), peer_of(context))
     _log.info("scorer_host_forgotten", host_id=request.host_id, actor=actor, audit_digest=digest)
-    return pb.ForgetHostResponse(scorers=gone, applied=True)
+    return pb.ForgetHostResponse(
+        scorers=gone,
+        applied=True,
+        lineage=live.snapshot.lineage,
+        sequence=live.snapshot.sequence,
+    )

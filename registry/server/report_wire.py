@@ -19,7 +19,7 @@ from understudy.control.wire_enums import (
     STATE_OF,
     WITHHELD_REASON_OF,
 )
-from understudy.control.wire_values import time_faults, timestamp
+from understudy.control.wire_values import time_faults, timestamp, value_or_none
 from understudy.domain.errors import Fault, raise_any
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.registry.v1 import registry_pb2 as pb
@@ -76,6 +76,7 @@ def router_report_from_wire(message: pb.ReportRouterRequest) -> RouterReport:
         read.router_id,
         tuple(model_state_from_wire(each) for each in read.models),
         belief_from_wire(read),
+        value_or_none(read, "sequence"),
     )
     return checked_router_report(report, faults)
 
@@ -92,6 +93,7 @@ def router_to_wire(heard: Heard[RouterReport], model: str | None) -> pb.Observed
             if model in {None, state.model}
         ],
         belief=belief_to_wire(heard.report.belief),
+        sequence=heard.report.sequence,
     )
 
 

@@ -51,13 +51,14 @@ def restore_from_wire(request: pb.RestoreRegistryRequest, actor: str, watched: W
     )
 
 
-def restored_to_wire(restored: Restored) -> pb.RestoreRegistryResponse:
+def restored_to_wire(restored: Restored, live: LiveState) -> pb.RestoreRegistryResponse:
     return pb.RestoreRegistryResponse(
         lineage=restored.lineage,
         revision=restored.plan.revision,
         deployments=[deployment_to_wire(each) for each in restored.plan.restored],
         ends=restored.plan.ends,
         applied=restored.applied,
+        sequence=live.snapshot.sequence,
     )
 
 

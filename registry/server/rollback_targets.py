@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 
@@ -15,6 +16,7 @@ from registry.server.wire import revision_to_wire
 from registry.store import revisions
 from registry.store.database import reading
 from registry.store.revisions import StoredRevision
+from understudy.control.wire_values import timestamp
 from understudy.domain.changes import Rollback
 from understudy.domain.errors import NotFoundError, RefusedError, UnderstudyError
 from understudy.registry.v1 import registry_pb2 as pb
@@ -33,6 +35,21 @@ class RollbackTarget:
     faults: tuple[str, ...]  # reasons for which a rollback to it would be refused
 
 
+@dataclass(frozen=True, slots=True)
+class RollbackReview:
+    """The rollback targets of a deployment at one time."""
+
+    model: str
+    at: datetime  # UTC
+    current_revision: int
+    targets: tuple[RollbackTarget, ...]
+
+    @property
+    def broken(self) -> dict[int, tuple[str, ...]]:
+        """The faults of each target that has any, by revision."""
+        return {e.stored.deployment.revision: e.faults for e in self.targets if e.faults}
+
+
 @dataclass(slots=True, eq=False)
 class RollbackTargets:
     """Checks rollback targets by planning the rollback. For one event loop."""
@@ -41,17 +58,33 @@ class RollbackTargets:
     changer: DeploymentChanger
     preflight: Preflight
     review_every_s: float
-    _broken: dict[str, dict[int, tuple[str, ...]]] = field(default_factory=dict)
+    _reviews: dict[str, RollbackReview] = field(default_factory=dict)
 
     async def review(self) -> None:
-        """Check the targets of all deployments now and then, without end."""
+        """Check the targets of all deployments now and again, without end."""
         while True:
+            await self.review_once()
             await asyncio.sleep(self.review_every_s)
-            for deployment in self.live.deployments():
-                try:
-                    self._log_changes(deployment.model, await self.of_model(deployment.model))
-                except Exception:  # noqa: BLE001 - boundary of a task: one damaged model hides no other
-                    _log.exception("rollback_targets_unread", model=deployment.model)
+
+    async def review_once(self) -> None:
+        """Check the targets of all deployments, keep the result, and log the changes."""
+        deployments = self.live.deployments()
+        for deployment in deployments:
+            try:
+                found = tuple(await self.of_model(deployment.model))
+            except Exception:  # noqa: BLE001 - boundary of a task: one damaged model hides no other
+                _log.exception("rollback_targets_unread", model=deployment.model)
+                continue
+            at = self.changer.now()
+            review = RollbackReview(deployment.model, at, deployment.revision, found)
+            _log_changes(self._reviews.get(deployment.model), review)
+            self._reviews = {**self._reviews, deployment.model: review}
+        models = {each.model for each in deployments}
+        self._reviews = {name: each for name, each in self._reviews.items() if name in models}
+
+    def reviews(self, model: str | None) -> list[RollbackReview]:
+        """Return the latest review of each deployment, or of one; none before the first."""
+        return [each for name, each in sorted(self._reviews.items()) if model in {None, name}]
 
     async def of_model(self, model: str) -> list[RollbackTarget]:
         """Return the model's targets, latest first, checked now.
@@ -89,15 +122,32 @@ class RollbackTargets:
         needed = targets(planned.before, planned.after)
         return tuple(await self.preflight.faults_of_all(model, needed))
 
-    def _log_changes(self, model: str, found: list[RollbackTarget]) -> None:
-        before = self._broken.get(model, {})
-        now = {each.stored.deployment.revision: each.faults for each in found if each.faults}
-        for revision, faults in now.items():
-            if before.get(revision) != faults:
-                _log.error("rollback_target_broken", model=model, revision=revision, faults=faults)
-        for revision in before.keys() - now.keys():
-            _log.info("rollback_target_sound", model=model, revision=revision)
-        self._broken[model] = now
+
+def _log_changes(before: RollbackReview | None, review: RollbackReview) -> None:
+    known = {} if before is None else before.broken
+    for revision, faults in review.broken.items():
+        if known.get(revision) != faults:
+            _log.error(
+                "rollback_target_broken", model=review.model, revision=revision, faults=faults
+            )
+    for revision in known.keys() - review.broken.keys():
+        _log.info("rollback_target_sound", model=review.model, revision=revision)
+
+
+def rollback_review_to_wire(review: RollbackReview) -> pb.RollbackReview:
+    return pb.RollbackReview(
+        model=review.model,
+        reviewed_at=timestamp(round(review.at.timestamp() * 1e9)),
+        current_revision=review.current_revision,
+        targets=[
+            pb.ReviewedTarget(
+                revision=each.stored.deployment.revision,
+                is_default=each.is_default,
+                faults=each.faults,
+            )
+            for each in review.targets
+        ],
+    )
 
 
 def target_to_wire(target: RollbackTarget) -> pb.RollbackTarget:

@@ -16,7 +16,7 @@ from registry.change_deployment import DeploymentChanger
 from registry.record_drill import record_drill
 from registry.restore_registry import Restorer
 from registry.server.authentication import proven_caller, require_table_of
-from registry.server.block import block_from_wire, block_to_wire
+from registry.server.block import set_block
 from registry.server.callers import (
     LONGEST_ACTOR,
     Context,
@@ -219,7 +219,9 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
         model = model_of(request)
-        status = status_of(self._live, model, self._parts.database_review.latest)
+        status = status_of(
+            self._live, self._parts.rollback_targets, model, self._parts.database_review.latest
+        )
         if model is not None and not (status.deployments or status.scorers):
             await self._check_registered(model)
         return status
@@ -232,7 +234,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             lambda: self._parts.restorer.restore(asked), models=None, dry_run=asked.dry_run
         )
         log_restore(asked, restored)
-        return restored_to_wire(restored)
+        return restored_to_wire(restored, self._live)
 
     async def RecordDrill(  # noqa: N802
         self, request: pb.RecordDrillRequest, context: Context
@@ -246,18 +248,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
     async def SetBlock(  # noqa: N802
         self, request: pb.SetBlockRequest, context: Context
     ) -> pb.SetBlockResponse:
-        asked = block_from_wire(request, actor_of(context), self._live)
-        done = await self._live.change_or_plan(
-            lambda: self._parts.blocker.set_block(asked),
-            models=[asked.ref.model],
-            dry_run=asked.dry_run,
-        )
-        if done.audit_digest:
-            event = "version_blocked" if asked.is_block else "version_unblocked"
-            _log.info(
-                event, version=str(asked.ref), actor=asked.actor, audit_digest=done.audit_digest
-            )
-        return block_to_wire(done)
+        return await set_block(request, actor_of(context), self._live, self._parts.blocker)
 
     async def ForgetHost(  # noqa: N802
         self, request: pb.ForgetHostRequest, context: Context

@@ -3,6 +3,7 @@
 from registry.server.database_review import Reviewed, review_to_wire
 from registry.server.live_state import LiveState
 from registry.server.report_wire import router_to_wire
+from registry.server.rollback_targets import RollbackTargets, rollback_review_to_wire
 from understudy.control.report_wire import (
     acting_to_wire,
     belief_to_wire,
@@ -14,9 +15,9 @@ from understudy.registry.v1 import registry_pb2 as pb
 
 
 def status_of(
-    live: LiveState, model: str | None, reviewed: Reviewed | None
+    live: LiveState, rollback_targets: RollbackTargets, model: str | None, reviewed: Reviewed | None
 ) -> pb.GetStatusResponse:
-    """Return the state of one model, or of all, and the latest review of the database."""
+    """Return the state of one model, or of all, and the latest reviews."""
     return pb.GetStatusResponse(
         review=review_to_wire(reviewed),
         lineage=live.snapshot.lineage,
@@ -31,5 +32,8 @@ def status_of(
         host_beliefs=[
             pb.HostBelief(host_id=host_id, belief=belief_to_wire(belief))
             for host_id, belief in live.observed.beliefs().items()
+        ],
+        rollback_reviews=[
+            rollback_review_to_wire(each) for each in rollback_targets.reviews(model)
         ],
     )

@@ -58,3 +58,4 @@ class RouterReport:
     router_id: str
     models: tuple[RouterModelState, ...]
     belief: WatcherBelief | None = None  # None if the router does not say
+    sequence: int | None = None  # of the applied state of that lineage; None if none is applied

@@ -2985,8 +2985,11 @@ class ReportRouterRequest(_message.Message):
     ROUTER_ID_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
     BELIEF_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
     router_id: _builtins.str
     """Name of the router's process: 1 to 200 printable characters."""
+    sequence: _builtins.int
+    """Sequence of that state, once the router has applied it. Not set: none is applied."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___RouterModelState]:
         """Models that it serves, at most 1000."""
@@ -3001,12 +3004,15 @@ class ReportRouterRequest(_message.Message):
         router_id: _builtins.str = ...,
         models: _abc.Iterable[Global___RouterModelState] | None = ...,
         belief: Global___WatcherBelief | None = ...,
+        sequence: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_sequence", b"_sequence", "belief", b"belief", "sequence", b"sequence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief", "models", b"models", "router_id", b"router_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sequence", b"_sequence", "belief", b"belief", "models", b"models", "router_id", b"router_id", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__sequence: _TypeAlias = _typing.Literal["sequence"]  # noqa: Y015
+    _WhichOneofArgType__sequence: _TypeAlias = _typing.Literal["_sequence", b"_sequence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sequence) -> _WhichOneofReturnType__sequence | None: ...
 
 Global___ReportRouterRequest: _TypeAlias = ReportRouterRequest  # noqa: Y015
 
@@ -3062,10 +3068,13 @@ class ObservedRouter(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     NEWS_FIELD_NUMBER: _builtins.int
     BELIEF_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
     router_id: _builtins.str
     """Name of the router's process."""
     news: Global___News.ValueType
     """News of the router: REPORTING or SILENT."""
+    sequence: _builtins.int
+    """Sequence of that state, once the router has applied it. Not set: none is applied."""
     @_builtins.property
     def reported_at(self) -> _timestamp_pb2.Timestamp:
         """Time at which the report was received."""
@@ -3086,12 +3095,15 @@ class ObservedRouter(_message.Message):
         models: _abc.Iterable[Global___RouterModelState] | None = ...,
         news: Global___News.ValueType = ...,
         belief: Global___WatcherBelief | None = ...,
+        sequence: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief", "reported_at", b"reported_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_sequence", b"_sequence", "belief", b"belief", "reported_at", b"reported_at", "sequence", b"sequence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief", "models", b"models", "news", b"news", "reported_at", b"reported_at", "router_id", b"router_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sequence", b"_sequence", "belief", b"belief", "models", b"models", "news", b"news", "reported_at", b"reported_at", "router_id", b"router_id", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__sequence: _TypeAlias = _typing.Literal["sequence"]  # noqa: Y015
+    _WhichOneofArgType__sequence: _TypeAlias = _typing.Literal["_sequence", b"_sequence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sequence) -> _WhichOneofReturnType__sequence | None: ...
 
 Global___ObservedRouter: _TypeAlias = ObservedRouter  # noqa: Y015
 
@@ -3162,6 +3174,76 @@ class DatabaseReview(_message.Message):
 Global___DatabaseReview: _TypeAlias = DatabaseReview  # noqa: Y015
 
 @_typing.final
+class ReviewedTarget(_message.Message):
+    """A rollback target as the registry's own review found it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Number of the revision."""
+    is_default: _builtins.bool
+    """True: a rollback that names no revision returns to this one."""
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Reasons for which a rollback to it would have been refused. Empty: it was ready."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        is_default: _builtins.bool = ...,
+        faults: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "is_default", b"is_default", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviewedTarget: _TypeAlias = ReviewedTarget  # noqa: Y015
+
+@_typing.final
+class RollbackReview(_message.Message):
+    """The latest review of the rollback targets of a deployment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    REVIEWED_AT_FIELD_NUMBER: _builtins.int
+    CURRENT_REVISION_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Name of the model."""
+    current_revision: _builtins.int
+    """Number of the revision that was current then."""
+    @_builtins.property
+    def reviewed_at(self) -> _timestamp_pb2.Timestamp:
+        """Time of the review."""
+
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReviewedTarget]:
+        """At most 5, latest first."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        reviewed_at: _timestamp_pb2.Timestamp | None = ...,
+        current_revision: _builtins.int = ...,
+        targets: _abc.Iterable[Global___ReviewedTarget] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reviewed_at", b"reviewed_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_revision", b"current_revision", "model", b"model", "reviewed_at", b"reviewed_at", "targets", b"targets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackReview: _TypeAlias = RollbackReview  # noqa: Y015
+
+@_typing.final
 class GetStatusResponse(_message.Message):
     """Response of GetStatus."""
 
@@ -3176,6 +3258,7 @@ class GetStatusResponse(_message.Message):
     HOST_BELIEFS_FIELD_NUMBER: _builtins.int
     ACTING_FIELD_NUMBER: _builtins.int
     REVIEW_FIELD_NUMBER: _builtins.int
+    ROLLBACK_REVIEWS_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     """Lineage of the state that watchers see now, as in Snapshot."""
     sequence: _builtins.int
@@ -3210,6 +3293,10 @@ class GetStatusResponse(_message.Message):
         not ended.
         """
 
+    @_builtins.property
+    def rollback_reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___RollbackReview]:
+        """Latest reviews of rollback targets. A deployment without one has not been reviewed yet."""
+
     def __init__(
         self,
         *,
@@ -3222,10 +3309,11 @@ class GetStatusResponse(_message.Message):
         host_beliefs: _abc.Iterable[Global___HostBelief] | None = ...,
         acting: _abc.Iterable[Global___ActingChampion] | None = ...,
         review: Global___DatabaseReview | None = ...,
+        rollback_reviews: _abc.Iterable[Global___RollbackReview] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["review", b"review"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acting", b"acting", "deployments", b"deployments", "host_beliefs", b"host_beliefs", "hosts", b"hosts", "lineage", b"lineage", "review", b"review", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acting", b"acting", "deployments", b"deployments", "host_beliefs", b"host_beliefs", "hosts", b"hosts", "lineage", b"lineage", "review", b"review", "rollback_reviews", b"rollback_reviews", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3290,12 +3378,15 @@ class RestoreRegistryResponse(_message.Message):
     DEPLOYMENTS_FIELD_NUMBER: _builtins.int
     ENDS_FIELD_NUMBER: _builtins.int
     APPLIED_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     """Lineage of this registry after the restore; for a dry run, the present one."""
     revision: _builtins.int
     """Number of the restored revisions; later ones are greater."""
     applied: _builtins.bool
     """True: the restore was made. False: it was a dry run."""
+    sequence: _builtins.int
+    """Sequence of a state that has the change; it is in effect in a router with this one or a later one."""
     @_builtins.property
     def deployments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Deployment]:
         """The deployments, under that number."""
@@ -3312,10 +3403,11 @@ class RestoreRegistryResponse(_message.Message):
         deployments: _abc.Iterable[Global___Deployment] | None = ...,
         ends: _abc.Iterable[_builtins.str] | None = ...,
         applied: _builtins.bool = ...,
+        sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "deployments", b"deployments", "ends", b"ends", "lineage", b"lineage", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "deployments", b"deployments", "ends", b"ends", "lineage", b"lineage", "revision", b"revision", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3369,8 +3461,14 @@ class SetBlockResponse(_message.Message):
 
     DEPLOYMENT_FIELD_NUMBER: _builtins.int
     APPLIED_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
     applied: _builtins.bool
     """True: the change was made. False: it was a dry run."""
+    lineage: _builtins.str
+    """Lineage of the registry."""
+    sequence: _builtins.int
+    """Sequence of a state that has the change; it is in effect in a router with this one or a later one."""
     @_builtins.property
     def deployment(self) -> Global___Deployment:
         """Current revision of the model with its blocked versions after the change. Not set: the model is
@@ -3382,10 +3480,12 @@ class SetBlockResponse(_message.Message):
         *,
         deployment: Global___Deployment | None = ...,
         applied: _builtins.bool = ...,
+        lineage: _builtins.str = ...,
+        sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deployment", b"deployment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "deployment", b"deployment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "deployment", b"deployment", "lineage", b"lineage", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3429,8 +3529,14 @@ class ForgetHostResponse(_message.Message):
 
     SCORERS_FIELD_NUMBER: _builtins.int
     APPLIED_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
     applied: _builtins.bool
     """True: the change was made. False: it was a dry run."""
+    lineage: _builtins.str
+    """Lineage of the registry."""
+    sequence: _builtins.int
+    """Sequence of a state that has the change; it is in effect in a router with this one or a later one."""
     @_builtins.property
     def scorers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScorerProcess]:
         """Processes of its last report, which leave the state."""
@@ -3440,10 +3546,12 @@ class ForgetHostResponse(_message.Message):
         *,
         scorers: _abc.Iterable[Global___ScorerProcess] | None = ...,
         applied: _builtins.bool = ...,
+        lineage: _builtins.str = ...,
+        sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "scorers", b"scorers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "lineage", b"lineage", "scorers", b"scorers", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
