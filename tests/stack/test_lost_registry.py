@@ -13,7 +13,8 @@ from stack.traffic import Traffic, open_traffic
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until
 from understudy.client.async_scoring_client import AsyncScoringClient
-from understudy.domain.changes import SetThreshold
+from understudy.domain.changes import SetFallback, SetThreshold
+from understudy.domain.deployments import Fallback
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_FULL
 
@@ -65,9 +66,14 @@ async def further_calls(traffic: Traffic) -> None:
     await traffic.until_ended(traffic.ended + CALLS)
 
 
-async def test_a_wiped_or_older_registry_costs_no_call(tmp_path: Path) -> None:
+@pytest.mark.parametrize("declares", [False, True], ids=["without", "with"])
+async def test_a_wiped_or_older_registry_costs_no_call(tmp_path: Path, *, declares: bool) -> None:
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
         stack = deployed.stack
+        if declares:
+            fallback = SetFallback(Fallback(constant_score=0.37))
+            changed = await deployed.operator.change(fallback, reason="answer at all times")
+            await deployed.operator.until_settled(changed)
         shutil.copytree(stack.directory.registry, stack.directory.registry.with_name("older"))
         revision = await deployed.operator.change(SetThreshold(0.5), reason="after the copy")
         await deployed.operator.until_settled(revision)
@@ -93,6 +99,7 @@ async def test_a_wiped_or_older_registry_costs_no_call(tmp_path: Path) -> None:
             await deployed.operator.until_settled(await change_after(restored.revision, deployed))
             await further_calls(traffic)
 
+        print(f"{len(traffic.failures)} of {traffic.ended}")  # noqa: T201 - the counts
         assert traffic.failures == []
         assert {call.version for call in traffic.calls} == {1}
         assert {call.level for call in traffic.calls} <= {0, 1}, (
