@@ -51,7 +51,7 @@ async def open_deployed(
             await register_versions(operator, prepared, versions)
             await operator.until_settled(
                 await operator.change(
-                    DeployChampion(1, PolicySource.KEEP, PolicySource.KEEP), reason="first champion"
+                    DeployChampion(1, fallback_score=PolicySource.KEEP), reason="first champion"
                 )
             )
             units = tuple(str(number) for number in prepared.patients.kept_rows)
