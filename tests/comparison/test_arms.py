@@ -13,7 +13,9 @@ from tests.logs.builders import AT_US, Share, outcome_batch, score_batch
 from understudy.comparison.compare_arms import ArmReport, compare_live_arms
 from understudy.comparison.evidence.rows import Question
 from understudy.comparison.plan import Plan
+from understudy.comparison.render.arm_texts import arm_facts
 from understudy.domain.errors import InconclusiveError, InvalidInputError
+from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.logs.batches import LogBatch
 from understudy.logs.writer import LogWriter, WriterLimits
 from understudy.runtime import exit_codes
@@ -200,3 +202,18 @@ def test_a_page_and_a_document_have_the_arms(tmp_path: Path) -> None:
     assert result.exit_code == exit_codes.OK
     assert '"sample_ratio"' in result.stdout
     assert "challenger 8 against champion 7" in page.read_text()
+
+
+def test_units_under_two_keys_of_ids_are_counted_with_a_warning(tmp_path: Path) -> None:
+    seats = np.arange(40) % 10 == 0
+    for day, key in enumerate((b"1" * 16, b"2" * 16)):
+        with LogWriter(tmp_path, ids=LoggedIds(IdForm.KEYED, key)) as writer:
+            ids = [f"{day}-{row}" for row in range(40)]
+            at_us = AT_US + day * 86_400_000_000
+            assert writer.offer(live(seats, np.zeros(40), request_ids=ids, at_us=at_us))
+
+    report = compare_live_arms(tmp_path, Question("fraud"))
+
+    (warning,) = report.warnings
+    assert "unit keys are written in 2 forms" in warning
+    assert any(text == warning for _, text in arm_facts(report))

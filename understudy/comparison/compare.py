@@ -25,6 +25,7 @@ from understudy.comparison.sections.slices import SliceComparison, compare_slice
 from understudy.domain.margins import Measure
 from understudy.logs.finished_files import Scope
 from understudy.logs.reader import open_logs
+from understudy.logs.schema import LogKind
 from understudy.statistics.decisions import Flips, decision_flips
 from understudy.statistics.units import Estimate, units_of
 
@@ -76,7 +77,13 @@ def compare(
         plan = completed(plan, pair.shadow, written)
         evidence = read_evidence(reader, question, pair)
         columns = read_slice_columns(reader, question.model, plan.slices, plan.slices_file)
-        forms = unit_forms(log_dir, question, pair)
+        forms = unit_forms(
+            log_dir,
+            LogKind.SHADOW,
+            question.model,
+            first_at=pair.first_at,
+            last_at=pair.last_at,
+        )
     rows = evidence.rows
     coverage = coverage_of(evidence.sent, least_kept=plan.least_kept, unit_forms=forms)
     scores = compare_scores(rows, confidence=plan.confidence)

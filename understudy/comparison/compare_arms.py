@@ -13,10 +13,12 @@ from understudy.comparison.evidence.arms import (
     require_arms,
 )
 from understudy.comparison.evidence.rows import Question
+from understudy.comparison.evidence.unit_forms import unit_forms, warnings_of
 from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written
 from understudy.comparison.sections.arms import ArmComparison, compare_arms
 from understudy.logs.finished_files import Scope
 from understudy.logs.reader import open_logs
+from understudy.logs.schema import LogKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class ArmReport:
     challenger: ArmCensus
     steps: tuple[Step, ...]
     comparison: ArmComparison
+    warnings: tuple[str, ...]
     verdict: Verdict | None  # None: no margins were given
 
 
@@ -58,6 +61,9 @@ def compare_live_arms(
     with open_logs(log_dir, Scope(question.model)) as reader:
         pair = require_arms(arm_pairs(reader, question), question)
         plan = completed(plan, pair.challenger, written)
+        forms = unit_forms(
+            log_dir, LogKind.SCORE, question.model, first_at=pair.first_at, last_at=pair.last_at
+        )
         evidence = read_arms(reader, question, pair, threshold=plan.threshold)
     found = compare_arms(evidence, plan)
     verdict = None
@@ -77,5 +83,6 @@ def compare_live_arms(
         challenger=evidence.challenger,
         steps=evidence.steps,
         comparison=found,
+        warnings=tuple(warnings_of(forms)),
         verdict=verdict,
     )

@@ -17,7 +17,7 @@ def arm_page_of(report: ArmReport) -> str:
         f"Intervals at {report.plan.confidence:.0%}, by unit.",
         [
             *html.verdict_parts(report.verdict, texts.margins_origin(report.plan, pair.first_at)),
-            *html.refusals(report.comparison.refusals),
+            *html.refusals(report.comparison.refusals, report.warnings),
             *html.table("Rows", (), facts),
             *html.table("Sample ratio", arm_texts.STEPS, arm_texts.ratio_rows(report)),
             *html.table("Measures", arm_texts.MEASURES, arm_texts.measure_rows(report)),

@@ -18,6 +18,7 @@ def arm_facts(report: ArmReport) -> Facts:
         ("weight of the challenger", _steps(report)),
     ]
     facts += [("REFUSED", reason) for reason in report.comparison.refusals]
+    facts += [("warning", warning) for warning in report.warnings]
     facts += [("left out", note) for note in report.comparison.notes]
     return facts
 

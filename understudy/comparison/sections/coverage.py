@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from understudy.comparison.evidence.rows import SentRows
+from understudy.comparison.evidence.unit_forms import warnings_of
 from understudy.domain.logged_ids import StatedIds
 from understudy.statistics.loss import LossDependence, loss_dependence
 from understudy.statistics.units import FEW_EFFECTIVE_UNITS, effective_units, units_of
@@ -62,13 +63,7 @@ def coverage_of(
         warnings.append(
             f"a few units have most of the rows: they are worth {effective:.1f} equal units"
         )
-    if len(unit_forms) > 1:
-        # The digests of one unit under two keys are equal to those of two units.
-        warnings.append(
-            f"unit keys are written in {len(unit_forms)} forms ({'; '.join(map(str, unit_forms))}): "
-            "a unit counts once for each, so intervals may be too narrow; "
-            "--since the last change of the log key avoids it"
-        )
+    warnings += warnings_of(unit_forms)
     return Coverage(
         sent=total,
         kept=total - lost,
