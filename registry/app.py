@@ -28,6 +28,7 @@ from registry.server.live_state import LiveOptions, LiveState
 from registry.server.preflight import Preflight
 from registry.server.proofs import Proofs
 from registry.server.receive_artifact import UploadLimits
+from registry.server.recheck import Recheck
 from registry.server.rollback_targets import RollbackTargets
 from registry.server.seating import Seating
 from registry.server.service import Parts, RegistryService, add_registry
@@ -133,6 +134,15 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
                 seating=Seating("verifications and exports", _PROOF_SEATS),
                 keys=settings.signing_keys,
                 directory=settings.dir,
+                now=_utc_now,
+            ),
+            recheck=Recheck(
+                live=live,
+                engine=engine,
+                artifacts=artifacts,
+                inspector=inspector,
+                seating=Seating("checks of registered versions", _PROOF_SEATS),
+                onnxruntime=installed_version("onnxruntime"),
                 now=_utc_now,
             ),
             database_review=DatabaseReview(engine, _utc_now, settings.verify_every_s),

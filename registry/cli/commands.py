@@ -18,6 +18,7 @@ from registry.cli import (
     provenance_commands,
     read_commands,
     rollback_command,
+    version_commands,
 )
 from registry.cli.arguments import parse_version
 from registry.cli.await_effect import looking_at
@@ -69,6 +70,12 @@ Artifact = Annotated[Path, typer.Option(help="directory with model.onnx and gold
 Provenance = Annotated[Path, typer.Option("--provenance", help="the record, JSON")]
 Views = Annotated[Path, typer.Option(help="feature views, YAML")]
 Score = Annotated[str, typer.Option(help="OUTPUT or OUTPUT:COLUMN")]
+AnyArtifact = Annotated[
+    Path | None, typer.Option("--artifact", help="directory with model.onnx and golden.npz")
+]
+AnyProvenance = Annotated[Path | None, typer.Option("--provenance", help="the record, JSON")]
+AnyViews = Annotated[Path | None, typer.Option("--views", help="feature views, YAML")]
+AnyScore = Annotated[str | None, typer.Option("--score-output", help="OUTPUT or OUTPUT:COLUMN")]
 
 
 @app.command()
@@ -122,21 +129,31 @@ def register(
 
 @app.command()
 def check(
-    model: Model,
+    model: ModelOrVersion,
+    version: Number = None,
     *,
-    artifact: Artifact,
-    provenance: Provenance,
-    views: Views,
-    score_output: Score,
+    artifact: AnyArtifact = None,
+    provenance: AnyProvenance = None,
+    views: AnyViews = None,
+    score_output: AnyScore = None,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show the gate's findings about a version; register nothing."""
+    """Show the gate's findings about a version to register, or about MODEL@NUMBER as of now."""
+    given = (artifact, provenance, views, score_output)
+    is_registered = version is not None or "@" in model
+    if is_registered and given != (None,) * len(given):
+        raise InvalidInputError.of("version", read=f"{model} with files", accepted="one of both")
     with RegistryClient(registry, actor=actor) as client:
-        version = _new_version(model, artifact, provenance, views, score_output, "check")
-        response = client.check(version)
-        _conclude(response, output)
+        if is_registered:
+            _conclude(client.recheck(parse_version(model, version)), output)
+            return
+        if artifact is None or provenance is None or views is None or score_output is None:
+            accepted = "MODEL@NUMBER, or --artifact, --provenance, --views and --score-output"
+            raise InvalidInputError.of("version", read=model, accepted=accepted)
+        new = _new_version(model, artifact, provenance, views, score_output, "check")
+        _conclude(client.check(new), output)
 
 
 class ExportFormat(StrEnum):
@@ -224,6 +241,7 @@ def restore(
 
 
 app.add_typer(read_commands.app)
+app.add_typer(version_commands.app)
 app.add_typer(deployment_commands.app)
 app.add_typer(declaration_commands.app)
 app.add_typer(rollback_command.app)
@@ -237,7 +255,8 @@ app.add_typer(identity_commands.app, name="identities")
 
 
 def _conclude(
-    response: pb.RegisterVersionResponse | pb.CheckVersionResponse, output: Format
+    response: pb.RegisterVersionResponse | pb.CheckVersionResponse | pb.RecheckVersionResponse,
+    output: Format,
 ) -> None:
     print_report(response, output)
     if not response.report.complete:

@@ -22,7 +22,8 @@ DIGEST_SHOWN = 12
 
 
 def print_report(
-    response: pb.RegisterVersionResponse | pb.CheckVersionResponse, output: Format
+    response: pb.RegisterVersionResponse | pb.CheckVersionResponse | pb.RecheckVersionResponse,
+    output: Format,
 ) -> None:
     """Print the gate's report: every finding with what was read and what is wanted."""
     if output is Format.JSON:
@@ -44,6 +45,8 @@ def print_report(
             f"{state} {ref.model}@{ref.number}, artifact {report.artifact_digest[:DIGEST_SHOWN]}, "
             f"provenance {report.provenance_digest[:DIGEST_SHOWN]}"
         )
+    elif isinstance(response, pb.RecheckVersionResponse):
+        screen.say("complete: the gate finds nothing against the registered version")
     else:
         screen.say("complete: the gate finds nothing; nothing was registered")
 

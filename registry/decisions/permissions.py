@@ -16,6 +16,7 @@ _OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
 ROLES_OF_CALL: Mapping[str, frozenset[Role]] = MappingProxyType(
     {
         "CheckVersion": frozenset({Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.ADMIN}),
+        "RecheckVersion": frozenset({Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.ADMIN}),
         "RegisterVersion": frozenset({Role.AUTHOR, Role.ADMIN}),
         "FetchArtifactFile": frozenset(
             {Role.HOST, Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.ADMIN}

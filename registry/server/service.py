@@ -33,6 +33,7 @@ from registry.server.forget_host import forget_host
 from registry.server.lists import audit_page, revisions_page, versions_page
 from registry.server.live_state import LiveState
 from registry.server.proofs import Proofs
+from registry.server.recheck import Recheck
 from registry.server.report_wire import (
     REPORT_FORMS,
     router_report_from_wire,
@@ -88,6 +89,7 @@ class Parts:
     fetches: Fetches
     proofs: Proofs
     database_review: DatabaseReview
+    recheck: Recheck
 
 
 class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
@@ -105,6 +107,13 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
             request_iterator, actor_of(context), peer_of(context), register=False
         )
         return pb.CheckVersionResponse(report=report_to_wire(report))
+
+    async def RecheckVersion(  # noqa: N802
+        self, request: pb.RecheckVersionRequest, context: Context
+    ) -> pb.RecheckVersionResponse:
+        ref = ref_of(request.ref, "ref")
+        report = await self._parts.recheck.report_on(ref, peer_of(context))
+        return pb.RecheckVersionResponse(report=report_to_wire(report))
 
     async def RegisterVersion(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.RegisterVersionRequest], context: Context

@@ -150,6 +150,13 @@ def champions_of(connection: Connection, model: str) -> tuple[int, ...]:
     return tuple(connection.execute(query).scalars())
 
 
+def champions_before(connection: Connection, model: str, at_ns: int) -> frozenset[int]:
+    """Return the champions of the model's revisions before a time, in ns since 1970."""
+    table = revisions.c
+    query = select(table.champion).where(table.model == model, table.at_ns < at_ns).distinct()
+    return frozenset(connection.execute(query).scalars())
+
+
 def versions_named(connection: Connection, model: str) -> frozenset[int]:
     """Return the versions in use in any revision of the model."""
     query = select(named_versions.c.number).where(named_versions.c.model == model)

@@ -94,6 +94,9 @@ READING: list[tuple[tuple[str, ...], int]] = [
     ),
     (("registry", "identities", "renew", "ann", "--token-file", "t", *IDENTITIES), USAGE),
     (("registry", "identities", "remove", "ann", *IDENTITIES), USAGE),
+    (("registry", "check", "fraud@1", *AWAY), UNAVAILABLE),
+    (("registry", "diff", "fraud@1", "2", *AWAY), UNAVAILABLE),
+    (("registry", "download", "fraud@1", "--to", "copy", *AWAY), UNAVAILABLE),
     (
         ("registry", "rules", "fraud", "--file", f"{NOWHERE}.yaml", "--reason", "r", *AWAY),
         USAGE,
@@ -123,6 +126,7 @@ PLACELESS: list[tuple[tuple[str, ...], str]] = [
     (("shadow", "outcomes", "import", "f.csv", *MODEL), "--log-dir"),
     (("registry", "explain", "r1"), "--log-dir"),
     (("registry", "identities", "list"), "--file"),
+    (("registry", "download", "fraud@1"), "--to"),
 ]
 
 

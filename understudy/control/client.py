@@ -106,6 +106,11 @@ class RegistryClient:
         """Return the gate's report without registering anything."""
         return self._upload(self._stub.CheckVersion, version, pb.CheckVersionRequest)
 
+    def recheck(self, ref: VersionRef) -> pb.RecheckVersionResponse:
+        """Return the gate's report on a registered version, by now."""
+        request = pb.RecheckVersionRequest(ref=pb.VersionRef(model=ref.model, number=ref.number))
+        return self._call(self._stub.RecheckVersion, request, timeout_s=_CHECK_TIMEOUT_S)
+
     def change(
         self,
         model: str,

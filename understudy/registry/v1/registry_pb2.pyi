@@ -787,6 +787,54 @@ class CheckVersionResponse(_message.Message):
 Global___CheckVersionResponse: _TypeAlias = CheckVersionResponse  # noqa: Y015
 
 @_typing.final
+class RecheckVersionRequest(_message.Message):
+    """Request of RecheckVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ref(self) -> Global___VersionRef:
+        """Model and number of the version."""
+
+    def __init__(
+        self,
+        *,
+        ref: Global___VersionRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecheckVersionRequest: _TypeAlias = RecheckVersionRequest  # noqa: Y015
+
+@_typing.final
+class RecheckVersionResponse(_message.Message):
+    """Response of RecheckVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def report(self) -> Global___GateReport:
+        """Findings of the gate, and evidence for the fields without one."""
+
+    def __init__(
+        self,
+        *,
+        report: Global___GateReport | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecheckVersionResponse: _TypeAlias = RecheckVersionResponse  # noqa: Y015
+
+@_typing.final
 class RegisterVersionRequest(_message.Message):
     """Part of an upload to RegisterVersion: the registration first, then the bytes of the files."""
 

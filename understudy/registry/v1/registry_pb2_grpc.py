@@ -40,6 +40,11 @@ class RegistryServiceStub(object):
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CheckVersionRequest.SerializeToString,
                 response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CheckVersionResponse.FromString,
                 _registered_method=True)
+        self.RecheckVersion = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/RecheckVersion',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecheckVersionRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecheckVersionResponse.FromString,
+                _registered_method=True)
         self.RegisterVersion = channel.stream_unary(
                 '/understudy.registry.v1.RegistryService/RegisterVersion',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionRequest.SerializeToString,
@@ -153,6 +158,17 @@ class RegistryServiceServicer(object):
         number of bytes is not the announced one. PERMISSION_DENIED: the call names no actor.
         RESOURCE_EXHAUSTED: too many uploads are in progress. DEADLINE_EXCEEDED: the upload paused or
         took too long.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecheckVersion(self, request, context):
+        """Lets the gate judge a registered version once more: its bytes are hashed and loaded anew, and its
+        dates are judged by now. Findings are not an error.
+
+        INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist. RESOURCE_EXHAUSTED: too many
+        verifications are in progress. DATA_LOSS: a feature view of the version is not stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -372,6 +388,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CheckVersionRequest.FromString,
                     response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CheckVersionResponse.SerializeToString,
             ),
+            'RecheckVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecheckVersion,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecheckVersionRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecheckVersionResponse.SerializeToString,
+            ),
             'RegisterVersion': grpc.stream_unary_rpc_method_handler(
                     servicer.RegisterVersion,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RegisterVersionRequest.FromString,
@@ -501,6 +522,33 @@ class RegistryService(object):
             '/understudy.registry.v1.RegistryService/CheckVersion',
             understudy_dot_registry_dot_v1_dot_registry__pb2.CheckVersionRequest.SerializeToString,
             understudy_dot_registry_dot_v1_dot_registry__pb2.CheckVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecheckVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/RecheckVersion',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.RecheckVersionRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.RecheckVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,13 @@ class RegistryServiceStub:
     RESOURCE_EXHAUSTED: too many uploads are in progress. DEADLINE_EXCEEDED: the upload paused or
     took too long.
     """
+    RecheckVersion: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RecheckVersionRequest, _registry_pb2.RecheckVersionResponse]
+    """Lets the gate judge a registered version once more: its bytes are hashed and loaded anew, and its
+    dates are judged by now. Findings are not an error.
+
+    INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist. RESOURCE_EXHAUSTED: too many
+    verifications are in progress. DATA_LOSS: a feature view of the version is not stored.
+    """
     RegisterVersion: _grpc.StreamUnaryMultiCallable[_registry_pb2.RegisterVersionRequest, _registry_pb2.RegisterVersionResponse]
     """Registers an immutable version under the model's next number, all or nothing. If the gate
     refuses, the response has findings and no version.
@@ -193,6 +200,13 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     number of bytes is not the announced one. PERMISSION_DENIED: the call names no actor.
     RESOURCE_EXHAUSTED: too many uploads are in progress. DEADLINE_EXCEEDED: the upload paused or
     took too long.
+    """
+    RecheckVersion: _aio.UnaryUnaryMultiCallable[_registry_pb2.RecheckVersionRequest, _registry_pb2.RecheckVersionResponse]  # type: ignore[assignment]
+    """Lets the gate judge a registered version once more: its bytes are hashed and loaded anew, and its
+    dates are judged by now. Findings are not an error.
+
+    INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist. RESOURCE_EXHAUSTED: too many
+    verifications are in progress. DATA_LOSS: a feature view of the version is not stored.
     """
     RegisterVersion: _aio.StreamUnaryMultiCallable[_registry_pb2.RegisterVersionRequest, _registry_pb2.RegisterVersionResponse]  # type: ignore[assignment]
     """Registers an immutable version under the model's next number, all or nothing. If the gate
@@ -336,6 +350,19 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         number of bytes is not the announced one. PERMISSION_DENIED: the call names no actor.
         RESOURCE_EXHAUSTED: too many uploads are in progress. DEADLINE_EXCEEDED: the upload paused or
         took too long.
+        """
+
+    @_abc_1.abstractmethod
+    def RecheckVersion(
+        self,
+        request: _registry_pb2.RecheckVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.RecheckVersionResponse, _abc.Awaitable[_registry_pb2.RecheckVersionResponse]]:
+        """Lets the gate judge a registered version once more: its bytes are hashed and loaded anew, and its
+        dates are judged by now. Findings are not an error.
+
+        INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist. RESOURCE_EXHAUSTED: too many
+        verifications are in progress. DATA_LOSS: a feature view of the version is not stored.
         """
 
     @_abc_1.abstractmethod
