@@ -25,6 +25,7 @@ from registry.server.database_review import DatabaseReview
 from registry.server.deployment_change import Changes
 from registry.server.fetches import Fetches
 from registry.server.live_state import LiveOptions, LiveState
+from registry.server.origins import Origins
 from registry.server.preflight import Preflight
 from registry.server.proofs import Proofs
 from registry.server.receive_artifact import UploadLimits
@@ -121,6 +122,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
                 artifacts=artifacts,
                 limits=_upload_limits(settings),
                 seating=Seating("uploads", settings.upload_seats),
+                origins=Origins(settings.trusted_keys),
             ),
             fetches=Fetches(
                 live=live,

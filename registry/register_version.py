@@ -4,15 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version as installed_version
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from registry.decisions.version_statement import VersionStatement
 from registry.store import audit_log, loads, revisions, versions
 from registry.store.artifacts import ArtifactStore, Staging
 from registry.store.database import reading, writing
 from registry.store.versions import StoredVersion
 from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action
+from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import FeatureRef, FeatureView
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.version_content import content_digest_of
@@ -35,6 +38,7 @@ class Registration:
     score_output: ScoreOutput
     reason: str
     actor: str
+    origin: VersionStatement | None = None  # verified; None: it is registered here first
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class Registrar:
             if not report.complete:
                 return report, None
             version = self._version(registration, submission, report)
+            _check_origin(registration.origin, version.spec)
             if (before := versions.with_content_of(connection, version.spec)) is not None:
                 return report, Registered(before, audit_digest="")
             stored = versions.add_version(connection, version)
@@ -111,6 +116,7 @@ class Registrar:
             champions=frozenset(revisions.champions_of(connection, registration.model)),
             view_digests=versions.view_digests(connection),
             onnxruntime=installed_version("onnxruntime"),
+            origin_actor=None if registration.origin is None else registration.origin.actor,
         )
         return examine(submission, around)
 
@@ -137,13 +143,15 @@ class Registrar:
         return StoredVersion(spec, report.record_json, registration.actor, at_ns)
 
     def _event(self, registration: Registration, stored: StoredVersion) -> audit_log.Event:
-        details = {
+        details: dict[str, Any] = {
             "version": str(stored.spec.ref),
             "artifact_digest": stored.spec.artifact_digest,
             "provenance_digest": stored.spec.provenance_digest,
             "content_digest": content_digest_of(stored.spec),
             "digest": stored.digest,
         }
+        if registration.origin is not None:
+            details["origin"] = registration.origin.content
         return audit_log.Event(
             at_ns=stored.registered_at_ns,
             actor=registration.actor,
@@ -151,4 +159,20 @@ class Registrar:
             model=registration.model,
             reason=registration.reason,
             details_json=canonical_json(details),
+        )
+
+
+def _check_origin(origin: VersionStatement | None, spec: VersionSpec) -> None:
+    """Refuse content that is not the content that the origin speaks of.
+
+    Raises:
+        InvalidInputError: model or content differ.
+    """
+    if origin is None:
+        return
+    found = content_digest_of(spec)
+    if (origin.ref.model, origin.content_digest) != (spec.ref.model, found):
+        read = f"{origin.ref.model}, content {origin.content_digest}"
+        raise InvalidInputError.of(
+            "origin", read=read, accepted=f"{spec.ref.model}, content {found}, as sent"
         )

@@ -12,7 +12,7 @@ from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import ShareLimits
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES
-from understudy.provenance.signing_keys import SigningKeys
+from understudy.provenance.signing_keys import SigningKeys, TrustedKeys
 from understudy.runtime.transport.protection import stays_on_machine
 from understudy.runtime.transport.settings import TransportSettings
 
@@ -88,6 +88,7 @@ class RegistrySettings(TransportSettings):
     inspection_timeout_s: Seconds = 120.0  # limit on loading and replaying golden vectors
     inspection_max_bytes: Bytes = 2 << 30  # address space of the inspecting process
     signing_key: SecretStr | None = None  # Ed25519, PEM; signs heads of the audit log
+    trusted_origins: Path | None = None  # public keys of registries whose versions may be imported
     anchor_path: Path | None = None  # receives a signed head of the log on schedule
     anchor_command: Annotated[str, Field(min_length=1)] | None = (
         None  # is given a signed head on its standard input on schedule
@@ -174,9 +175,22 @@ class RegistrySettings(TransportSettings):
             return None
         return SigningKeys.read(self.signing_key.get_secret_value(), "REGISTRY_SIGNING_KEY")
 
+    @property
+    def trusted_keys(self) -> TrustedKeys | None:
+        """The keys of trusted registries; None without a file of them."""
+        if self.trusted_origins is None:
+            return None
+        name = "REGISTRY_TRUSTED_ORIGINS"
+        try:
+            text = self.trusted_origins.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            read = f"{self.trusted_origins}: {error}"
+            raise InvalidInputError.of(name, read=read, accepted="a readable PEM file") from error
+        return TrustedKeys.read(text, name)
+
     @model_validator(mode="after")
     def _heads_are_signed_and_anchored(self) -> Self:
-        _ = self.signing_keys  # refused here if it is none
+        _ = self.signing_keys, self.trusted_keys  # refused here if they are none
         is_anchored = self.anchor_path is not None or self.anchor_command is not None
         if is_anchored and self.signing_key is None:
             raise ValueError("anchor_path and anchor_command need signing_key")

@@ -10,6 +10,7 @@ import typer
 from registry.cli import (
     audit_commands,
     block_commands,
+    bundle_commands,
     contract_commands,
     declaration_commands,
     deployment_commands,
@@ -252,6 +253,7 @@ app.add_typer(audit_commands.verify_app)
 app.add_typer(audit_commands.app, name="audit")
 app.add_typer(provenance_commands.app, name="provenance")
 app.add_typer(identity_commands.app, name="identities")
+app.add_typer(bundle_commands.app, name="bundle")
 
 
 def _conclude(

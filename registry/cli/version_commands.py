@@ -1,20 +1,16 @@
 """Commands about registered versions: their differences, and copies of their artifacts."""
 
 import json
-from hashlib import sha256
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Annotated, Any
 
 import typer
 
 from registry.cli.arguments import parse_version
+from registry.cli.copies import new_directory, write_artifact
 from registry.cli.options import ModelOrVersion, Number, Registry
 from registry.decisions.version_difference import differences
-from understudy.artifact.paths import checked_path
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
-from understudy.domain.errors import CheckFailedError, Fault, InvalidInputError
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.command_line import CommandGroup
@@ -25,7 +21,6 @@ from understudy.runtime.terminal.screen import Screen
 
 app = typer.Typer(cls=CommandGroup, add_completion=False)
 
-_RECORD_FILE = "provenance.json"
 _SHOWN_CHARACTERS = 80
 _APART = ("ref", "provenance_json", "evidence", "files")  # compared elsewhere, or not parts
 
@@ -68,19 +63,10 @@ def download(
 ) -> None:
     """Copy a version's artifact and record to a new directory; every digest is checked."""
     ref = parse_version(model, version)
-    if to.exists():
-        raise InvalidInputError.of("--to", read=f"{to}, which exists", accepted="a new directory")
-    with RegistryClient(registry) as client:
+    with new_directory(to) as part, RegistryClient(registry) as client:
         found = client.get_version(ref.model, ref.number)
-        # Renamed once it is whole: a part would pass for the whole.
-        part = _directory_beside(to)
-        try:
-            size_bytes = sum(_fetch(client, file, part / "artifact") for file in found.files)
-            _check(_RECORD_FILE, found.provenance_json.encode(), found.provenance_digest)
-            (part / _RECORD_FILE).write_text(found.provenance_json)
-            part.rename(to)
-        finally:
-            rmtree(part, ignore_errors=True)
+        size_bytes = write_artifact(client, found, part / "artifact")
+        (part / "provenance.json").write_text(found.provenance_json)
     if output is Format.JSON:
         print_json({"directory": to, "files": len(found.files), "size_bytes": size_bytes})
     else:
@@ -97,37 +83,3 @@ def _content(version: pb.Version) -> dict[str, Any]:
 def _shown(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
-
-
-def _directory_beside(to: Path) -> Path:
-    try:
-        return Path(mkdtemp(prefix=f".{to.name}-", dir=to.parent))
-    except OSError as error:
-        fault = Fault("--to", f"{to}: {error.strerror}", "a new directory in one that exists")
-        raise InvalidInputError([fault]) from error
-
-
-def _fetch(client: RegistryClient, file: pb.ArtifactFile, directory: Path) -> int:
-    """Write one file, and return its size in bytes.
-
-    Raises:
-        CheckFailedError: the registry sent other bytes than it registered.
-    """
-    path = directory / checked_path(file.path, "path")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    running, size_bytes = sha256(), 0
-    with path.open("xb") as new:
-        for piece in client.fetch_file(file.sha256):
-            running.update(piece)
-            size_bytes += new.write(piece)
-            if size_bytes > file.size_bytes:
-                raise CheckFailedError(f"{file.path} has more than its {file.size_bytes} bytes")
-    if running.hexdigest() != file.sha256:
-        raise CheckFailedError(f"{file.path} arrived with sha256 {running.hexdigest()}")
-    return size_bytes
-
-
-def _check(name: str, content: bytes, digest: str) -> None:
-    found = sha256(content).hexdigest()
-    if found != digest:
-        raise CheckFailedError(f"{name} arrived with sha256 {found}, registered is {digest}")

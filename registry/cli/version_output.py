@@ -53,6 +53,7 @@ def print_version(version: pb.Version, status: pb.GetStatusResponse, output: For
                 "registered",
                 f"{shown(shown_time(version.registered_at))} by {version.registered_by}",
             ),
+            *_origin_rows(version),
             ("artifact", version.artifact_digest),
             ("provenance", version.provenance_digest),
             ("inputs", _tensors(version.inputs)),
@@ -64,6 +65,14 @@ def print_version(version: pb.Version, status: pb.GetStatusResponse, output: For
         ],
     )
     print_evidence(version.evidence, screen)
+
+
+def _origin_rows(version: pb.Version) -> list[tuple[str, str]]:
+    if not version.HasField("origin"):
+        return []
+    origin = version.origin
+    at, ref = shown(shown_time(origin.registered_at)), f"{origin.ref.model}@{origin.ref.number}"
+    return [("origin", f"{ref} of registry {origin.lineage}, {at} by {origin.registered_by}")]
 
 
 def _shown_parts(version: pb.Version, status: pb.GetStatusResponse) -> str:

@@ -18,6 +18,7 @@ ROLES_OF_CALL: Mapping[str, frozenset[Role]] = MappingProxyType(
         "CheckVersion": frozenset({Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.ADMIN}),
         "RecheckVersion": frozenset({Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.ADMIN}),
         "RegisterVersion": frozenset({Role.AUTHOR, Role.ADMIN}),
+        "SignVersion": frozenset({Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.ADMIN}),
         "FetchArtifactFile": frozenset(
             {Role.HOST, Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.ADMIN}
         ),

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from registry.server.origins import origin_of, origin_to_wire
 from registry.server.wire import (
     audit_to_wire,
     model_faults,
@@ -22,6 +23,8 @@ from understudy.control.wire_values import (
     value_or_none,
 )
 from understudy.domain.errors import Fault, NotFoundError, raise_any
+from understudy.domain.versions import VersionRef
+from understudy.gate.gate import OF_THE_ORIGIN
 from understudy.registry.v1 import registry_pb2 as pb
 
 _MOST_VERSIONS = 100  # of up to 74 kB each
@@ -29,6 +32,24 @@ _MOST_ROWS = 1_000
 
 ItemT = TypeVar("ItemT")
 ListRequest = pb.ListVersionsRequest | pb.ListRevisionsRequest | pb.ListAuditRequest
+
+
+def version_message(connection: Connection, ref: VersionRef) -> pb.Version:
+    """Return a version with its record, the evidence for it, and its origin.
+
+    Raises:
+        NotFoundError: there is no such version.
+        CorruptedError: one of its feature views is not stored, or its row in the log is not readable.
+    """
+    stored = versions.get_version(connection, ref)
+    message = stored_version_to_wire(stored, with_record=True)
+    if (origin := origin_of(connection, stored)) is not None:
+        message.origin.CopyFrom(origin_to_wire(origin))
+        unseen = {row.field for row in message.evidence if row.field.startswith(OF_THE_ORIGIN)}
+        for row in message.evidence:
+            if row.field in unseen and row.evidence == pb.EVIDENCE_VERIFIED:
+                row.evidence, row.by = pb.EVIDENCE_CLAIMED, ""
+    return message
 
 
 def versions_page(

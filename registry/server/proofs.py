@@ -12,10 +12,12 @@ import structlog
 from sqlalchemy import Engine
 
 from registry.decisions.audit_head import AuditHead
+from registry.decisions.version_statement import VersionStatement
 from registry.export import exported_lines
 from registry.server.live_state import LiveState
+from registry.server.origins import origin_of
 from registry.server.seating import Seating
-from registry.store import audit_log, lineage
+from registry.store import audit_log, lineage, versions
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import reading
 from registry.verify_registry import (
@@ -24,9 +26,10 @@ from registry.verify_registry import (
     verify_artifacts,
     verify_database,
 )
-from understudy.domain.errors import NotFoundError
+from understudy.domain.errors import NotFoundError, RefusedError
+from understudy.domain.version_content import content_digest_of
 from understudy.domain.versions import VersionRef
-from understudy.provenance.dsse import AUDIT_HEAD_TYPE
+from understudy.provenance.dsse import AUDIT_HEAD_TYPE, VERSION_TYPE
 from understudy.provenance.signing_keys import SigningKeys
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -86,6 +89,32 @@ class Proofs:
         """Return the head, signed if there is a key."""
         head = await self.live.run(self.read_head)
         return pb.GetAuditHeadResponse(document=head.document, envelope_json=self.signed(head))
+
+    async def sign_version(self, ref: VersionRef) -> pb.SignVersionResponse:
+        """Return a signed statement about a version.
+
+        Raises:
+            NotFoundError: there is no such version.
+            RefusedError: there is no key.
+        """
+        if self.keys is None:
+            raise RefusedError("this registry signs nothing: it has no REGISTRY_SIGNING_KEY")
+        statement = await self.live.run(lambda: self._statement(ref))
+        envelope = self.keys.signed(VERSION_TYPE, statement.document.encode())
+        return pb.SignVersionResponse(envelope_json=envelope.json_line)
+
+    def _statement(self, ref: VersionRef) -> VersionStatement:
+        with reading(self.engine) as connection:
+            stored = versions.get_version(connection, ref)
+            # The author of an imported version is known by the registry that had it first.
+            first = origin_of(connection, stored)
+            return VersionStatement(
+                lineage.latest(connection).id,
+                ref,
+                content_digest_of(stored.spec),
+                stored.registered_by if first is None else first.actor,
+                stored.registered_at_ns if first is None else first.at_ns,
+            )
 
     def read_head(self) -> AuditHead:
         """Return the head of now; blocks."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from registry.server.live_state import LiveState
+from registry.server.origins import origin_of
 from registry.server.seating import Seating
 from registry.store import revisions, versions
 from registry.store.artifacts import ArtifactStore
@@ -68,6 +69,7 @@ class Recheck:
     def _surroundings(self, connection: Connection, stored: StoredVersion) -> Surroundings:
         ref = stored.spec.ref
         others = versions.all_refs(connection)
+        origin = origin_of(connection, stored)
         return Surroundings(
             actor=stored.registered_by,
             now=self.now(),
@@ -75,6 +77,7 @@ class Recheck:
             champions=revisions.champions_before(connection, ref.model, stored.registered_at_ns),
             view_digests=versions.view_digests(connection),
             onnxruntime=self.onnxruntime,
+            origin_actor=None if origin is None else origin.actor,
         )
 
 

@@ -30,7 +30,7 @@ from registry.server.deployment_change import (
 )
 from registry.server.fetches import Fetches
 from registry.server.forget_host import forget_host
-from registry.server.lists import audit_page, revisions_page, versions_page
+from registry.server.lists import audit_page, revisions_page, version_message, versions_page
 from registry.server.live_state import LiveState
 from registry.server.proofs import Proofs
 from registry.server.recheck import Recheck
@@ -140,8 +140,12 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.GetVersionRequest, context: Context
     ) -> pb.GetVersionResponse:
         ref = ref_of(request.ref, "ref")
-        found = await self._read(lambda c: versions.get_version(c, ref))
-        return pb.GetVersionResponse(version=stored_version_to_wire(found, with_record=True))
+        return pb.GetVersionResponse(version=await self._read(lambda c: version_message(c, ref)))
+
+    async def SignVersion(  # noqa: N802
+        self, request: pb.SignVersionRequest, context: Context
+    ) -> pb.SignVersionResponse:
+        return await self._parts.proofs.sign_version(ref_of(request.ref, "ref"))
 
     async def FetchArtifactFile(  # noqa: N802
         self, request: pb.FetchArtifactFileRequest, context: Context

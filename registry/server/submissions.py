@@ -1,13 +1,14 @@
 """Submitted versions: files are received and inspected, then the gate decides."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from registry.register_version import Registered, Registrar, Registration
 from registry.server.callers import checked_reason
 from registry.server.live_state import LiveState
+from registry.server.origins import Origins
 from registry.server.receive_artifact import PacedParts, UploadLimits, receive_files
 from registry.server.seating import Seating
 from registry.server.wire import UploadPart, registration_from_wire
@@ -31,6 +32,7 @@ class Submissions:
     artifacts: ArtifactStore
     limits: UploadLimits
     seating: Seating
+    origins: Origins
 
     async def take(
         self, parts: AsyncIterator[UploadPart], actor: str, peer: str, *, register: bool
@@ -55,6 +57,9 @@ class Submissions:
                 "part", read="no registration", accepted="the registration, first"
             )
         asked = registration_from_wire(first.registration, actor=actor)
+        if first.registration.HasField("origin_json"):
+            origin = self.origins.verified(first.registration.origin_json)
+            asked = replace(asked, origin=origin)
         if register:
             checked_reason(asked.reason)
         # Not in a worker thread: if the caller cancelled now, the file would never be removed.

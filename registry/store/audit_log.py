@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select
 from registry.decisions.audit_chain import AuditRow, RecordedRow
 from registry.store import lineage
 from registry.store.schema import Row, audit
+from understudy.domain.changes import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,14 @@ def page_of(
     ]
     rows.sort(key=lambda row: -row["sequence"])
     return [entry_from_row(row) for row in rows[:limit]]
+
+
+def registrations_at(connection: Connection, model: str, at_ns: int) -> list[AuditRow]:
+    """Return the rows that record registrations of a model at a time, in ns since 1970."""
+    query = select(audit).where(
+        audit.c.model == model, audit.c.action == Action.REGISTER, audit.c.at_ns == at_ns
+    )
+    return [entry_from_row(row).row for row in connection.execute(query).mappings()]
 
 
 def read_all(connection: Connection) -> list[RecordedRow]:

@@ -97,6 +97,10 @@ READING: list[tuple[tuple[str, ...], int]] = [
     (("registry", "check", "fraud@1", *AWAY), UNAVAILABLE),
     (("registry", "diff", "fraud@1", "2", *AWAY), UNAVAILABLE),
     (("registry", "download", "fraud@1", "--to", "copy", *AWAY), UNAVAILABLE),
+    (("registry", "download", "fraud@1", "--to", NOWHERE, *AWAY), USAGE),
+    (("registry", "bundle", "export", "fraud@1", "--to", "copy", *AWAY), UNAVAILABLE),
+    (("registry", "bundle", "verify", NOWHERE, "--trusted-key", NOWHERE), USAGE),
+    (("registry", "bundle", "import", NOWHERE, "--reason", "r", *AWAY), USAGE),
     (
         ("registry", "rules", "fraud", "--file", f"{NOWHERE}.yaml", "--reason", "r", *AWAY),
         USAGE,
@@ -127,6 +131,7 @@ PLACELESS: list[tuple[tuple[str, ...], str]] = [
     (("registry", "explain", "r1"), "--log-dir"),
     (("registry", "identities", "list"), "--file"),
     (("registry", "download", "fraud@1"), "--to"),
+    (("registry", "bundle", "export", "fraud@1"), "--to"),
 ]
 
 

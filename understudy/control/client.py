@@ -41,6 +41,7 @@ class NewVersion:
     views: tuple[FeatureView, ...]
     score_output: ScoreOutput
     reason: str
+    origin_json: str | None = None  # signed statement of the registry that had it first
 
 
 AnswerT = TypeVar("AnswerT")
@@ -105,6 +106,11 @@ class RegistryClient:
     def check(self, version: NewVersion) -> pb.CheckVersionResponse:
         """Return the gate's report without registering anything."""
         return self._upload(self._stub.CheckVersion, version, pb.CheckVersionRequest)
+
+    def sign_version(self, ref: VersionRef) -> str:
+        """Return the registry's signed statement about a version, JSON."""
+        request = pb.SignVersionRequest(ref=pb.VersionRef(model=ref.model, number=ref.number))
+        return self._call(self._stub.SignVersion, request).envelope_json
 
     def recheck(self, ref: VersionRef) -> pb.RecheckVersionResponse:
         """Return the gate's report on a registered version, by now."""
@@ -276,6 +282,7 @@ def upload_parts(version: NewVersion, part: type[PartT]) -> Iterator[PartT]:
             output=version.score_output.output, column=version.score_output.column
         ),
         reason=version.reason,
+        origin_json=version.origin_json,
     )
     yield part(registration=registration)
     for path in paths:

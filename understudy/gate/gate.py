@@ -20,6 +20,10 @@ _OF_THE_MODEL = (
 )
 
 
+# Compared with the versions and champions of the registry that registered the version first.
+OF_THE_ORIGIN = ("evaluation.comparison", "parent.version")
+
+
 @dataclass(frozen=True, slots=True)
 class GateReport:
     findings: tuple[Finding, ...]
@@ -54,12 +58,13 @@ def examine(submission: Submission, around: Surroundings) -> GateReport:
         record_json=text,
         artifact=read.groups.get("artifact"),
         features=read.groups.get("features"),
-        evidence=tuple(without_proof(evidence, _unseen_parts(submission))),
+        evidence=tuple(without_proof(evidence, _unseen_parts(submission, around))),
     )
 
 
-def _unseen_parts(submission: Submission) -> tuple[str, ...]:
-    """Return the parts of the record that could not be compared: the model did not load or pass."""
-    if submission.inspection.problems or not submission.inspection.golden_rows:
-        return _OF_THE_MODEL
-    return ()
+def _unseen_parts(submission: Submission, around: Surroundings) -> tuple[str, ...]:
+    """Return the parts of the record that could not be compared."""
+    inspection = submission.inspection
+    did_not_load = inspection.problems or not inspection.golden_rows
+    of_model = _OF_THE_MODEL if did_not_load else ()
+    return of_model if around.origin_actor is None else (*of_model, *OF_THE_ORIGIN)

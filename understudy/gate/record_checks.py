@@ -58,7 +58,7 @@ def record_findings(groups: dict[str, Any], around: Surroundings, model: str) ->
         "run": lambda group: _run_findings(group, around.now),
         "evaluation": lambda group: _evaluation_findings(group, data, around, model),
         "parent": lambda group: _parent_findings(group, around),
-        "people": lambda group: _people_findings(group, around.actor),
+        "people": lambda group: _people_findings(group, around.registrant),
     }
     for name, check in checks.items():
         if name in groups:  # unreadable groups already have findings
@@ -176,7 +176,7 @@ def _evaluation_findings(
             )
         yield from _difference_findings(comparison, evaluation.metrics)
         yield from _champion_findings(comparison.champion, around, model)
-    elif around.champions:
+    elif around.champions and around.origin_actor is None:
         yield Finding(
             "evaluation.comparison",
             "first_version",
@@ -228,7 +228,12 @@ def _difference_findings(
 def _champion_findings(text: str, around: Surroundings, model: str) -> Iterator[Finding]:
     field = "evaluation.comparison.champion"
     yield from _version_findings(field, text, around)
-    if around.champions and text not in {f"{model}@{number}" for number in around.champions}:
+    knows = around.origin_actor is None
+    if (
+        knows
+        and around.champions
+        and text not in {f"{model}@{number}" for number in around.champions}
+    ):
         yield Finding(
             field, text, f"a version that was champion of {model}: {sorted(around.champions)}"
         )
@@ -252,7 +257,7 @@ def _version_findings(field: str, text: str, around: Surroundings) -> Iterator[F
     except InvalidInputError as error:
         yield from map(Finding.of, error.faults)
         return
-    if ref not in around.versions:
+    if ref not in around.versions and around.origin_actor is None:
         yield Finding(field, text, "a registered version")
 
 
@@ -266,7 +271,7 @@ def _people_findings(people: People, actor: str) -> Iterator[Finding]:
 def _waiver_findings(
     groups: dict[str, Any], people: People | None, around: Surroundings
 ) -> Iterator[Finding]:
-    authors = [around.actor] if people is None else [around.actor, people.author]
+    authors = [around.registrant] if people is None else [around.registrant, people.author]
     for path, waiver in _waivers(groups):
         if not waiver.absent:
             yield Finding(f"{path}.absent", "false", "true, or the field itself")

@@ -31,3 +31,11 @@ class Surroundings:
     champions: frozenset[int]  # all current and former champions of the model
     view_digests: Mapping[str, str]  # digest by view@version, of all registered views
     onnxruntime: str  # version of ONNX Runtime in the scorers here
+    # The actor who registered it in another registry, whose statement was verified. Its parent and its
+    # comparison name versions of that registry. None: it is registered here first.
+    origin_actor: str | None = None
+
+    @property
+    def registrant(self) -> str:
+        """The actor who registered the version first, here or elsewhere."""
+        return self.actor if self.origin_actor is None else self.origin_actor

@@ -10,6 +10,7 @@ from understudy.domain.canonical import canonical_json
 from understudy.domain.errors import InvalidInputError
 
 IN_TOTO_TYPE = "application/vnd.in-toto+json"
+VERSION_TYPE = "application/vnd.understudy.version+json"
 AUDIT_HEAD_TYPE = "application/vnd.understudy.audit-head+json"
 _ACCEPTED = "a DSSE envelope: payloadType, payload and signatures, in base64"
 

@@ -570,6 +570,7 @@ class Version(_message.Message):
     COLUMN_INPUTS_FIELD_NUMBER: _builtins.int
     JOINS_ROWS_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     artifact_digest: _builtins.str
     """Digest over path, sha256 and size of each file, in hexadecimal."""
     provenance_digest: _builtins.str
@@ -624,6 +625,10 @@ class Version(_message.Message):
     def evidence(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldEvidence]:
         """Evidence for each field of the record. Empty in lists and snapshots."""
 
+    @_builtins.property
+    def origin(self) -> Global___VersionOrigin:
+        """Registry that registered it first. Not set: this one, or the message is one of a list or snapshot."""
+
     def __init__(
         self,
         *,
@@ -643,10 +648,11 @@ class Version(_message.Message):
         column_inputs: _abc.Iterable[_builtins.str] | None = ...,
         joins_rows: _builtins.bool = ...,
         evidence: _abc.Iterable[Global___FieldEvidence] | None = ...,
+        origin: Global___VersionOrigin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "score_output", b"score_output"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "origin", b"origin", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "score_output", b"score_output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "artifact_digest", b"artifact_digest", "column_inputs", b"column_inputs", "evidence", b"evidence", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "golden_tolerance", b"golden_tolerance", "inputs", b"inputs", "joins_rows", b"joins_rows", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "score_output", b"score_output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "artifact_digest", b"artifact_digest", "column_inputs", b"column_inputs", "evidence", b"evidence", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "golden_tolerance", b"golden_tolerance", "inputs", b"inputs", "joins_rows", b"joins_rows", "origin", b"origin", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "score_output", b"score_output"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__provenance_json: _TypeAlias = _typing.Literal["provenance_json"]  # noqa: Y015
     _WhichOneofArgType__provenance_json: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json"]  # noqa: Y015
@@ -696,12 +702,17 @@ class Registration(_message.Message):
     FEATURE_VIEWS_FIELD_NUMBER: _builtins.int
     SCORE_OUTPUT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ORIGIN_JSON_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     provenance_json: _builtins.str
     """Provenance record, JSON."""
     reason: _builtins.str
     """Reason, for the audit log. 1 to 2000 printable characters. Ignored by CheckVersion."""
+    origin_json: _builtins.str
+    """Statement of another registry about this version, in a signed DSSE envelope, as JSON. Not set: the
+    version is registered here first.
+    """
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArtifactFile]:
         """Files that follow, in this order."""
@@ -723,14 +734,101 @@ class Registration(_message.Message):
         feature_views: _abc.Iterable[Global___FeatureViewDefinition] | None = ...,
         score_output: Global___ScoreOutput | None = ...,
         reason: _builtins.str = ...,
+        origin_json: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["score_output", b"score_output"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_origin_json", b"_origin_json", "origin_json", b"origin_json", "score_output", b"score_output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["feature_views", b"feature_views", "files", b"files", "model", b"model", "provenance_json", b"provenance_json", "reason", b"reason", "score_output", b"score_output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_origin_json", b"_origin_json", "feature_views", b"feature_views", "files", b"files", "model", b"model", "origin_json", b"origin_json", "provenance_json", b"provenance_json", "reason", b"reason", "score_output", b"score_output"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__origin_json: _TypeAlias = _typing.Literal["origin_json"]  # noqa: Y015
+    _WhichOneofArgType__origin_json: _TypeAlias = _typing.Literal["_origin_json", b"_origin_json"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__origin_json) -> _WhichOneofReturnType__origin_json | None: ...
+
+Global___Registration: _TypeAlias = Registration  # noqa: Y015
+
+@_typing.final
+class VersionOrigin(_message.Message):
+    """Origin of a version that another registry registered first, by that registry's signed statement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    REF_FIELD_NUMBER: _builtins.int
+    REGISTERED_BY_FIELD_NUMBER: _builtins.int
+    REGISTERED_AT_FIELD_NUMBER: _builtins.int
+    lineage: _builtins.str
+    """Lineage of that registry."""
+    registered_by: _builtins.str
+    """Actor who registered it there."""
+    @_builtins.property
+    def ref(self) -> Global___VersionRef:
+        """Model and number there."""
+
+    @_builtins.property
+    def registered_at(self) -> _timestamp_pb2.Timestamp:
+        """Time of registration there."""
+
+    def __init__(
+        self,
+        *,
+        lineage: _builtins.str = ...,
+        ref: Global___VersionRef | None = ...,
+        registered_by: _builtins.str = ...,
+        registered_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref", "registered_at", b"registered_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lineage", b"lineage", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Registration: _TypeAlias = Registration  # noqa: Y015
+Global___VersionOrigin: _TypeAlias = VersionOrigin  # noqa: Y015
+
+@_typing.final
+class SignVersionRequest(_message.Message):
+    """Request of SignVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ref(self) -> Global___VersionRef:
+        """Model and number of the version."""
+
+    def __init__(
+        self,
+        *,
+        ref: Global___VersionRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignVersionRequest: _TypeAlias = SignVersionRequest  # noqa: Y015
+
+@_typing.final
+class SignVersionResponse(_message.Message):
+    """Response of SignVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_JSON_FIELD_NUMBER: _builtins.int
+    envelope_json: _builtins.str
+    """Statement about the version in a DSSE envelope, signed with the registry's key, as JSON."""
+    def __init__(
+        self,
+        *,
+        envelope_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope_json", b"envelope_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignVersionResponse: _TypeAlias = SignVersionResponse  # noqa: Y015
 
 @_typing.final
 class CheckVersionRequest(_message.Message):

@@ -60,6 +60,11 @@ class RegistryServiceStub(object):
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionRequest.SerializeToString,
                 response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionResponse.FromString,
                 _registered_method=True)
+        self.SignVersion = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/SignVersion',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SignVersionRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SignVersionResponse.FromString,
+                _registered_method=True)
         self.FetchArtifactFile = channel.unary_stream(
                 '/understudy.registry.v1.RegistryService/FetchArtifactFile',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.FetchArtifactFileRequest.SerializeToString,
@@ -178,7 +183,9 @@ class RegistryServiceServicer(object):
         """Registers an immutable version under the model's next number, all or nothing. If the gate
         refuses, the response has findings and no version.
 
-        Statuses as for CheckVersion; INVALID_ARGUMENT also if the reason is empty or a placeholder.
+        Statuses as for CheckVersion; INVALID_ARGUMENT also if the reason is empty or a placeholder, or if
+        the origin is not a signed statement about this content. FAILED_PRECONDITION: no trusted key signed
+        the origin.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,6 +205,16 @@ class RegistryServiceServicer(object):
         """Returns one version with its provenance record.
 
         INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignVersion(self, request, context):
+        """Returns a signed statement about a version, with which another registry can import it.
+
+        INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist. FAILED_PRECONDITION: the
+        registry has no key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -407,6 +424,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.GetVersion,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionRequest.FromString,
                     response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionResponse.SerializeToString,
+            ),
+            'SignVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignVersion,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SignVersionRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SignVersionResponse.SerializeToString,
             ),
             'FetchArtifactFile': grpc.unary_stream_rpc_method_handler(
                     servicer.FetchArtifactFile,
@@ -630,6 +652,33 @@ class RegistryService(object):
             '/understudy.registry.v1.RegistryService/GetVersion',
             understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionRequest.SerializeToString,
             understudy_dot_registry_dot_v1_dot_registry__pb2.GetVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/SignVersion',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.SignVersionRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.SignVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

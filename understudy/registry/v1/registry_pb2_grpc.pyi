@@ -65,7 +65,9 @@ class RegistryServiceStub:
     """Registers an immutable version under the model's next number, all or nothing. If the gate
     refuses, the response has findings and no version.
 
-    Statuses as for CheckVersion; INVALID_ARGUMENT also if the reason is empty or a placeholder.
+    Statuses as for CheckVersion; INVALID_ARGUMENT also if the reason is empty or a placeholder, or if
+    the origin is not a signed statement about this content. FAILED_PRECONDITION: no trusted key signed
+    the origin.
     """
     ListVersions: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListVersionsRequest, _registry_pb2.ListVersionsResponse]
     """Lists a page of versions, without their provenance records.
@@ -77,6 +79,12 @@ class RegistryServiceStub:
     """Returns one version with its provenance record.
 
     INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist.
+    """
+    SignVersion: _grpc.UnaryUnaryMultiCallable[_registry_pb2.SignVersionRequest, _registry_pb2.SignVersionResponse]
+    """Returns a signed statement about a version, with which another registry can import it.
+
+    INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist. FAILED_PRECONDITION: the
+    registry has no key.
     """
     FetchArtifactFile: _grpc.UnaryStreamMultiCallable[_registry_pb2.FetchArtifactFileRequest, _registry_pb2.FetchArtifactFileResponse]
     """Returns one file of an artifact, in pieces. The last piece is sent only if all bytes match the
@@ -212,7 +220,9 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Registers an immutable version under the model's next number, all or nothing. If the gate
     refuses, the response has findings and no version.
 
-    Statuses as for CheckVersion; INVALID_ARGUMENT also if the reason is empty or a placeholder.
+    Statuses as for CheckVersion; INVALID_ARGUMENT also if the reason is empty or a placeholder, or if
+    the origin is not a signed statement about this content. FAILED_PRECONDITION: no trusted key signed
+    the origin.
     """
     ListVersions: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListVersionsRequest, _registry_pb2.ListVersionsResponse]  # type: ignore[assignment]
     """Lists a page of versions, without their provenance records.
@@ -224,6 +234,12 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Returns one version with its provenance record.
 
     INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist.
+    """
+    SignVersion: _aio.UnaryUnaryMultiCallable[_registry_pb2.SignVersionRequest, _registry_pb2.SignVersionResponse]  # type: ignore[assignment]
+    """Returns a signed statement about a version, with which another registry can import it.
+
+    INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist. FAILED_PRECONDITION: the
+    registry has no key.
     """
     FetchArtifactFile: _aio.UnaryStreamMultiCallable[_registry_pb2.FetchArtifactFileRequest, _registry_pb2.FetchArtifactFileResponse]  # type: ignore[assignment]
     """Returns one file of an artifact, in pieces. The last piece is sent only if all bytes match the
@@ -374,7 +390,9 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Registers an immutable version under the model's next number, all or nothing. If the gate
         refuses, the response has findings and no version.
 
-        Statuses as for CheckVersion; INVALID_ARGUMENT also if the reason is empty or a placeholder.
+        Statuses as for CheckVersion; INVALID_ARGUMENT also if the reason is empty or a placeholder, or if
+        the origin is not a signed statement about this content. FAILED_PRECONDITION: no trusted key signed
+        the origin.
         """
 
     @_abc_1.abstractmethod
@@ -398,6 +416,18 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns one version with its provenance record.
 
         INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def SignVersion(
+        self,
+        request: _registry_pb2.SignVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.SignVersionResponse, _abc.Awaitable[_registry_pb2.SignVersionResponse]]:
+        """Returns a signed statement about a version, with which another registry can import it.
+
+        INVALID_ARGUMENT: not a valid version. NOT_FOUND: it does not exist. FAILED_PRECONDITION: the
+        registry has no key.
         """
 
     @_abc_1.abstractmethod
