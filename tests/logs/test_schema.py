@@ -20,7 +20,7 @@ from understudy.domain.logged_features import (
     LoggedFeatures,
     Part,
 )
-from understudy.domain.logged_ids import IdForm, LoggedIds, bucket_of
+from understudy.domain.logged_ids import IdForm, LoggedIds, buckets_of
 from understudy.logs.batches import (
     LogBatch,
     OutcomeBatchLog,
@@ -206,7 +206,7 @@ def test_rows_of_a_unit_share_their_bucket_in_all_logs(tmp_path: Path) -> None:
             "SELECT DISTINCT unit_key, bucket FROM score UNION SELECT unit_key, bucket FROM shadow"
         )
     assert len(found) == 2
-    assert all(row["bucket"] == bucket_of(row["unit_key"], ids.form) for row in found)
+    assert all(row["bucket"] == buckets_of([row["unit_key"]], ids.form)[0] for row in found)
 
 
 def _batch(kind: LogKind, model: str, rows: int) -> LogBatch:

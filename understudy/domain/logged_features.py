@@ -108,10 +108,11 @@ class LoggedFeatures:
         column, names = self.listed.lists[place]
         chosen = [self._columns(part) for part in self.listed.parts[place]]
         dtype = _ELEMENTS[column]
-        if len(chosen) == 1:
-            values = chosen[0].astype(dtype, copy=False)
-        else:
+        values = chosen[0]
+        if len(chosen) > 1:
             values = np.concatenate(chosen, axis=1, dtype=dtype)
+        elif values.dtype != dtype:
+            values = values.astype(dtype)
         if values.shape[1] != len(names):
             raise ValueError(f"{column}: {values.shape[1]} values, expected {len(names)}")
         return values

@@ -89,14 +89,14 @@ class LoggedIds:
         return [digests[each] for each in ids]
 
 
-def bucket_of(written: str, form: IdForm) -> int:
-    """Return the bucket of a written unit key: one of 256 equal parts of all units.
+def buckets_of(written: Sequence[str], form: IdForm) -> bytes:
+    """Return the bucket of each written unit key: one of 256 equal parts of all units.
 
     It depends on the unit alone, so that rows of a unit share it in all revisions and logs.
     """
     if form is IdForm.PLAIN:
-        return blake2b(written.encode(), digest_size=1).digest()[0]
-    return int(written[:2], 16)
+        return b"".join([blake2b(unit.encode(), digest_size=1).digest() for unit in written])
+    return bytes.fromhex("".join([unit[:2] for unit in written]))
 
 
 def _continued(keyed: blake2b, text: str) -> str:

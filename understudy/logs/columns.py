@@ -4,10 +4,10 @@ Everything here runs in the log's thread while the event loop wants the interpre
 call handles a slice of rows that is small enough to be quick.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any, assert_never
 
 import numpy as np
@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from understudy.domain.logged_features import NO_FEATURES, ListedFeatures
-from understudy.domain.logged_ids import LoggedIds, bucket_of
+from understudy.domain.logged_ids import LoggedIds, buckets_of
 from understudy.domain.versions import checked_model_name
 from understudy.logs.arrays import (
     optional_texts,
@@ -127,9 +127,9 @@ def record_batch(
     columns = _own_columns(batches, schema, ids)
     rows = np.array([batch.rows for batch in batches])
     columns["writer_id"] = pa.repeat(writer_id, int(rows.sum()))
-    columns["writer_sequence"] = pa.array(
-        np.concatenate([np.arange(each.first, each.first + each.batch.rows) for each in numbered])
-    )
+    before = np.cumsum(rows) - rows  # rows of the slice in earlier batches
+    firsts = np.array([each.first for each in numbered])
+    columns["writer_sequence"] = pa.array(np.repeat(firsts - before, rows) + np.arange(rows.sum()))
     return pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
 
@@ -160,7 +160,7 @@ def _row_columns(
         "request_id": texts(chain.from_iterable(batch.request_ids for batch in batches)),
         "candidate_id": _candidate_ids(batches, rows, ids),
         "unit_key": texts(written),
-        "bucket": pa.array([bucket_of(unit, ids.form) for unit in written], pa.uint8()),
+        "bucket": pa.array(np.frombuffer(buckets_of(written, ids.form), np.uint8)),
         "at_utc": times(np.repeat(np.array([batch.at_us for batch in batches]), rows)),
         "version": pa.array(np.repeat(np.array([b.version for b in batches], np.int32), rows)),
         "arm": repeated_texts([batch.arm for batch in batches], rows),
@@ -179,9 +179,9 @@ def _score_columns(batches: Sequence[ScoreBatchLog], schema: pa.Schema, ids: Log
     decisions = np.concatenate([batch.decisions for batch in batches])
     return {
         **_row_columns(batches, rows, ids),
-        "assigned_version": _of_seats(batches, lambda arm: arm.version),
-        "assigned_arm": texts(_assigned_arms(batches)),
-        "assigned_bp": _of_seats(batches, lambda arm: arm.weight_bp),
+        "assigned_version": pa.array(_of_seats(batches, lambda arm: arm.version), pa.int32()),
+        "assigned_arm": texts(_of_seats(batches, lambda arm: str(arm.arm)).tolist()),
+        "assigned_bp": pa.array(_of_seats(batches, lambda arm: arm.weight_bp), pa.int32()),
         "threshold": _thresholds(batches),
         "decision": pa.array(decisions == 1, mask=decisions == NO_DECISION),
         "outputs": output_lists(batches, rows, schema.field("outputs").type),
@@ -196,16 +196,13 @@ def _score_columns(batches: Sequence[ScoreBatchLog], schema: pa.Schema, ids: Log
     }
 
 
-def _assigned_arms(batches: Sequence[ScoreBatchLog]) -> Iterator[str]:
-    for batch in batches:
-        names = [str(arm.arm) for arm in batch.split]
-        yield from (names[seat] for seat in batch.seats.tolist())
-
-
-def _of_seats(batches: Sequence[ScoreBatchLog], fact: Callable[[ArmShare], int]) -> Any:
+def _of_seats(batches: Sequence[ScoreBatchLog], fact: Callable[[ArmShare], object]) -> Any:
     """Return a fact of the arm to which each row is assigned."""
-    facts = [np.array([fact(arm) for arm in b.split], np.int32)[b.seats] for b in batches]
-    return pa.array(np.concatenate(facts))
+    parts = []
+    for split, of_split in groupby(batches, key=lambda batch: batch.split):
+        facts = np.array([fact(arm) for arm in split])
+        parts.append(facts[np.concatenate([batch.seats for batch in of_split])])
+    return np.concatenate(parts)
 
 
 def _shadow_columns(batches: Sequence[ShadowBatchLog], ids: LoggedIds) -> Columns:
@@ -261,6 +258,8 @@ def _levels(batches: Sequence[ScoreBatchLog | ShadowBatchLog]) -> Any:
 
 
 def _thresholds(batches: Sequence[ScoreBatchLog]) -> Any:
+    if all(batch.thresholds is None for batch in batches):
+        return pa.nulls(sum(batch.rows for batch in batches), pa.float64())
     thresholds = np.concatenate(
         [np.full(b.rows, np.nan) if b.thresholds is None else b.thresholds for b in batches]
     )

@@ -33,7 +33,7 @@ def feature_columns(
     columns[STATUSES] = matrix_lists(
         [b.statuses for b in batches], rows, schema.field(STATUSES).type
     )
-    columns[AGES] = matrix_lists([_ages_ms(b) for b in batches], rows, schema.field(AGES).type)
+    columns[AGES] = _ages(batches, rows, schema.field(AGES).type)
     return columns
 
 
@@ -131,10 +131,27 @@ def _hashed(matrix: NDArray[Any], ids: LoggedIds) -> NDArray[Any]:
     return np.array(ids.hashed(values), dtype=object).reshape(matrix.shape)
 
 
-def _ages_ms(batch: ScoreBatchLog) -> NDArray[Any] | None:
+def _ages(batches: Sequence[ScoreBatchLog], rows: NDArray[np.int64], kind: pa.DataType) -> Any:
+    """Return the ages of the records of each row; null without a record."""
+    given = [b.features for b in batches if b.features is not None and b.features.listed.views]
+    if len(given) < len(batches):
+        return matrix_lists([_ages_of_batch(b) for b in batches], rows, kind)
+    event_times_ms = np.concatenate([each.event_times_ms for each in given])
+    read_at_ms = np.repeat(np.array([each.read_at_ms for each in given]), rows)
+    ages_ms = _masked_ages(event_times_ms, read_at_ms[:, None])
+    return matrix_lists([ages_ms], rows.sum(keepdims=True), kind)
+
+
+def _ages_of_batch(batch: ScoreBatchLog) -> NDArray[Any] | None:
     features = batch.features
     if features is None or not features.listed.views:
         return None
-    is_absent = features.event_times_ms == NO_RECORD_MS
-    ages_ms = features.read_at_ms - features.event_times_ms
+    return _masked_ages(features.event_times_ms, features.read_at_ms)
+
+
+def _masked_ages(
+    event_times_ms: NDArray[np.int64], read_at_ms: NDArray[np.int64] | int
+) -> NDArray[Any]:
+    is_absent = event_times_ms == NO_RECORD_MS
+    ages_ms: NDArray[Any] = read_at_ms - event_times_ms
     return np.ma.masked_array(ages_ms, is_absent) if is_absent.any() else ages_ms
