@@ -45,6 +45,11 @@ class ReaderConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         received = self._received
+        if not received and len(data) >= HEAD.size:  # usually one whole answer: copied once
+            length, number, kind = HEAD.unpack_from(data)
+            if len(data) == HEAD.size + length:
+                self._answered(Told(kind), number, data[HEAD.size :])
+                return
         received += data
         start = 0
         while len(received) - start >= HEAD.size:
@@ -52,7 +57,8 @@ class ReaderConnection(asyncio.Protocol):
             end = start + HEAD.size + length
             if len(received) < end:
                 break
-            self._answered(Told(kind), number, bytes(received[start + HEAD.size : end]))
+            body = bytes(memoryview(received)[start + HEAD.size : end])
+            self._answered(Told(kind), number, body)
             start = end
         del received[:start]
 
