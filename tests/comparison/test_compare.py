@@ -18,14 +18,12 @@ from understudy.domain.errors import (
     InconclusiveError,
     InvalidInputError,
     NotFoundError,
-    UnavailableError,
 )
 from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.logs.batches import LogBatch
 from understudy.logs.books import read_books
 from understudy.logs.ledger import MirrorLedger
 from understudy.logs.reader import open_logs
-from understudy.logs.schema import LogKind, schema_of_kind
 from understudy.logs.writer import LogWriter, WriterLimits
 from understudy.statistics.measures import Number
 from understudy.statistics.paired import mean_scores
@@ -254,31 +252,17 @@ def test_no_rows_are_inconclusive_and_no_log_is_not_found(write: Write, tmp_path
         compare(tmp_path / "nowhere", Question("fraud"))
 
 
-def test_files_of_other_versions_are_read_for_the_columns_they_have(
-    write: Write, tmp_path: Path
-) -> None:
+def test_a_file_that_is_no_log_is_left_out_with_a_warning(write: Write) -> None:
     log_dir = write(shadow_batch([0.1, 0.2]))
     folder = log_dir / "shadow" / "model=fraud" / f"date={DATE}"
-    known = pq.read_table(next(folder.glob("*.parquet")), partitioning=None)
-    older = known.drop_columns(["candidate_id", "infer_us"])
-    newer = known.append_column("weather", pa.array(["rain", "sun"]))
-    pq.write_table(older.slice(0, 1), folder / "older.parquet")
-    pq.write_table(newer, folder / "newer.parquet")
+    (folder / "bad.parquet").write_bytes(b"none")
+    pq.write_table(pa.table({"weather": ["rain"]}), folder / "foreign.parquet")
 
-    with open_logs(log_dir) as reader:
-        rows = reader.table("SELECT * FROM shadow")
+    report = compare(log_dir, Question("fraud"))
 
-    assert rows.num_rows == 5
-    assert rows["infer_us"].null_count == 1
-    assert rows.schema.names == ["model", "date", *schema_of_kind(LogKind.SHADOW).names]
-
-
-def test_a_file_that_is_not_parquet_is_reported_and_not_skipped(write: Write) -> None:
-    log_dir = write(shadow_batch([0.1, 0.2]))
-    (log_dir / "shadow" / "model=fraud" / f"date={DATE}" / "bad.parquet").write_bytes(b"none")
-
-    with pytest.raises(UnavailableError, match=r"bad\.parquet"):
-        compare(log_dir, Question("fraud"))
+    assert report.rows.pairs == 2
+    for name in ("bad.parquet", "foreign.parquet"):
+        assert any(name in each for each in report.coverage.warnings)
 
 
 def test_a_directory_whose_name_looks_like_a_pattern_is_read(tmp_path: Path) -> None:

@@ -85,7 +85,9 @@ def compare(
             last_at=pair.last_at,
         )
     rows = evidence.rows
-    coverage = coverage_of(evidence.sent, least_kept=plan.least_kept, unit_forms=forms)
+    coverage = coverage_of(
+        evidence.sent, least_kept=plan.least_kept, unit_forms=forms, left_out=reader.left_out
+    )
     scores = compare_scores(rows, confidence=plan.confidence)
     flips = None if scores is None else _flips(rows, plan)
     quality = compare_quality(rows, plan)

@@ -83,6 +83,6 @@ def compare_live_arms(
         challenger=evidence.challenger,
         steps=evidence.steps,
         comparison=found,
-        warnings=tuple(warnings_of(forms)),
+        warnings=tuple(warnings_of(forms, reader.left_out)),
         verdict=verdict,
     )

@@ -8,6 +8,7 @@ import numpy as np
 from understudy.comparison.evidence.rows import SentRows
 from understudy.comparison.evidence.unit_forms import warnings_of
 from understudy.domain.logged_ids import StatedIds
+from understudy.logs.readable_files import LeftOut
 from understudy.statistics.loss import LossDependence, loss_dependence
 from understudy.statistics.units import FEW_EFFECTIVE_UNITS, effective_units, units_of
 
@@ -30,7 +31,11 @@ class Coverage:
 
 
 def coverage_of(
-    sent: SentRows, *, least_kept: float, unit_forms: Sequence[StatedIds] = ()
+    sent: SentRows,
+    *,
+    least_kept: float,
+    unit_forms: Sequence[StatedIds] = (),
+    left_out: Sequence[LeftOut] = (),
 ) -> Coverage:
     """Count the rows sent to the shadow, and judge whether those kept stand for all.
 
@@ -38,6 +43,7 @@ def coverage_of(
         sent: of the pair.
         least_kept: share of the sent rows, in [0, 1].
         unit_forms: the forms and keys of the unit keys in the files of the rows.
+        left_out: files of the logs that could not be read.
     """
     lost = int(np.count_nonzero(sent.is_lost))
     total = sent.is_lost.size
@@ -63,7 +69,7 @@ def coverage_of(
         warnings.append(
             f"a few units have most of the rows: they are worth {effective:.1f} equal units"
         )
-    warnings += warnings_of(unit_forms)
+    warnings += warnings_of(unit_forms, left_out)
     return Coverage(
         sent=total,
         kept=total - lost,
