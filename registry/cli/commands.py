@@ -16,6 +16,7 @@ from registry.cli import (
     deployment_commands,
     explain_command,
     identity_commands,
+    import_mlflow,
     provenance_commands,
     read_commands,
     rollback_command,
@@ -254,6 +255,7 @@ app.add_typer(audit_commands.app, name="audit")
 app.add_typer(provenance_commands.app, name="provenance")
 app.add_typer(identity_commands.app, name="identities")
 app.add_typer(bundle_commands.app, name="bundle")
+app.add_typer(import_mlflow.app)
 
 
 def _conclude(

@@ -16,8 +16,18 @@ Documented in docs/tutorials/from-notebook-to-champion.md.
 
 from understudy.provenance.code_facts import InstalledCode
 from understudy.train.check_report import CheckReport
+from understudy.train.from_mlflow import LoggedModel, from_mlflow
 from understudy.train.policy import waiver
 from understudy.train.run import AS_DEPLOYED, Run
 from understudy.train.start import start_run
 
-__all__ = ["AS_DEPLOYED", "CheckReport", "InstalledCode", "Run", "start_run", "waiver"]
+__all__ = [
+    "AS_DEPLOYED",
+    "CheckReport",
+    "InstalledCode",
+    "LoggedModel",
+    "Run",
+    "from_mlflow",
+    "start_run",
+    "waiver",
+]

@@ -64,6 +64,11 @@ class Run:
         """The folder of model.onnx and golden.npz."""
         return Path(self._files.name) / "artifact"
 
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the features, in the order of the model's columns."""
+        return tuple(column.feature.name for column in self._beginning.columns)
+
     def data(
         self,
         training: Sequence[Any],

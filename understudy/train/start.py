@@ -1,6 +1,7 @@
 """The start of a run: its code, its defaults, its feature set."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from understudy.control.client import RegistryClient
@@ -10,10 +11,11 @@ from understudy.domain.features import FeatureRef, FeatureView
 from understudy.domain.versions import checked_model_name
 from understudy.features.decisions.feature_columns import FeatureColumn, columns_of
 from understudy.features.views import load_views
-from understudy.provenance.capture import CodeFacts
+from understudy.provenance.capture import CodeFacts, StartedRun
 from understudy.provenance.capture import start_run as start_recording
 from understudy.provenance.code_facts import InstalledCode
 from understudy.train.defaults import FILE, read_defaults
+from understudy.train.elsewhere import Elsewhere
 from understudy.train.place import Place, find_place
 from understudy.train.run import Run
 from understudy.train.steps import Beginning
@@ -58,25 +60,71 @@ def start_run(
     found = find_place()
     notes = found.notes if entry_point is None else ()
     place = Place(directory or found.directory, entry_point or found.entry_point, notes)
-    defaults = read_defaults(place.directory)
+    code = CodeFacts(place.directory, place.entry_point, installed)
+    started = start_recording("", run_id, code=code)
+    return begin(
+        model,
+        started=started,
+        code=code,
+        directory=place.directory,
+        features=features,
+        views=views,
+        seeds=seeds,
+        registry=registry,
+        author=author,
+        lockfile=lockfile,
+        notes=notes,
+    )
+
+
+def begin(
+    model: str,
+    *,
+    started: StartedRun,
+    code: CodeFacts,
+    directory: Path | None,
+    features: Sequence[str] = (),
+    views: Path | None = None,
+    seeds: Mapping[str, int] | None = None,
+    registry: str | None = None,
+    author: str | None = None,
+    lockfile: Path | None = None,
+    notes: tuple[str, ...] = (),
+    elsewhere: Elsewhere | None = None,
+) -> Run:
+    """Return a run with the defaults of `directory`; see `start_run`.
+
+    Args:
+        model: as in `start_run`, as are the others that are not named here.
+        started: a builder of "" stands for that of pyproject.toml, or the author.
+        code: of the training.
+        directory: the search for pyproject.toml begins here; None for that of the running program.
+        features: as in `start_run`.
+        views: as in `start_run`.
+        seeds: as in `start_run`.
+        registry: as in `start_run`.
+        author: as in `start_run`.
+        lockfile: as in `start_run`.
+        notes: for the report.
+        elsewhere: facts of a training that does not run here.
+    """
+    defaults = read_defaults(directory or find_place().directory)
     people = defaults.people_of(model)
     identity = author or people.get("author") or default_actor()
-    code = CodeFacts(place.directory, place.entry_point, installed)
-    columns = _columns(features or defaults.features_of(model), views or defaults.views)
     beginning = Beginning(
         model=checked_model_name(model),
-        started=start_recording(defaults.builder or identity, run_id, code=code),
+        started=replace(started, builder=started.builder or defaults.builder or identity),
         code=code,
-        columns=columns,
+        columns=_columns(features or defaults.features_of(model), views or defaults.views),
         people={**people, "author": identity},
         data=defaults.data_of(model),
         policy=defaults.policy_of(model),
         seeds=dict(seeds or {}),
         lockfile=lockfile or defaults.lockfile,
-        notes=place.notes,
+        notes=notes,
+        elsewhere=elsewhere,
     )
-    target = registry or defaults.registry
-    return Run(beginning, RegistryClient(target, actor=identity))
+    return Run(beginning, RegistryClient(registry or defaults.registry, actor=identity))
 
 
 def _columns(features: Sequence[str], file: Path | None) -> tuple[FeatureColumn, ...]:

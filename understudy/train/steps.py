@@ -15,6 +15,7 @@ from understudy.provenance.capture import (
     capture_provenance,
 )
 from understudy.train.convert_model import GOLDEN_TOLERANCE, Converted
+from understudy.train.elsewhere import Elsewhere
 from understudy.train.original import Original, parameters_and_seeds
 from understudy.train.training_data import TrainingData
 
@@ -33,6 +34,7 @@ class Beginning:
     seeds: Mapping[str, int]
     lockfile: Path | None
     notes: tuple[str, ...]
+    elsewhere: Elsewhere | None = None  # None: the training runs here
 
     @property
     def views(self) -> tuple[FeatureView, ...]:
@@ -71,7 +73,8 @@ def write_record(
     parameters, seeds = parameters_and_seeds(modelled.original, modelled.parameters, begun.seeds)
     agreement = modelled.converted.agreement
     refs = [str(column.ref) for column in begun.columns]
-    return capture_provenance(
+    elsewhere = begun.elsewhere
+    record = capture_provenance(
         artifact_dir=artifact_dir,
         parameters=parameters,
         seeds=seeds,
@@ -92,7 +95,9 @@ def write_record(
         people=begun.people,
         policy=policy,
         golden_tolerance=GOLDEN_TOLERANCE,
+        ended_at=None if elsewhere is None else elsewhere.ended_at,
         lockfile=begun.lockfile,
         column_inputs=modelled.converted.column_inputs,
         joins_rows=modelled.joins_rows,
     )
+    return record if elsewhere is None else elsewhere.record_of(record)
