@@ -33,9 +33,7 @@ PACKAGES = (
     "silero-vad==6.2.3",
 )
 _DOWNLOAD_LIMIT_S = 600.0
-_OPTIONS = CheckOptions(
-    SessionOptions(), golden_tolerance=0.0, require_golden=False, warm_rows=256
-)
+_OPTIONS = CheckOptions(SessionOptions(), golden_tolerance=0.0, require_golden=False, warm_rows=256)
 _HEAD = """# Public models
 
 Models in packages on PyPI, as a scorer loads them: session, rows, warm-up ([the checks](artifact.md#checks)). The table is written by
