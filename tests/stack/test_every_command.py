@@ -35,6 +35,10 @@ VERSION = (
 )
 
 # The words of each command that reads, and what it ends with where nothing is.
+IMPORT = (
+    *("--training", NOWHERE, "--evaluation", NOWHERE, "--label", "y", "--facts", NOWHERE),
+    *("--reason", "a test"),
+)
 READING: list[tuple[tuple[str, ...], int]] = [
     (("features", "validate", f"{NOWHERE}.yaml"), USAGE),
     (("features", "list", *NO_VIEWS), USAGE),
@@ -77,6 +81,7 @@ READING: list[tuple[tuple[str, ...], int]] = [
     (("registry", "audit", "export", NOWHERE, *AWAY), USAGE),
     (("registry", "audit", "new-key", NOWHERE), USAGE),
     (("registry", "check", "fraud", *VERSION, *AWAY), USAGE),
+    (("registry", "import-mlflow", "models:/fraud@candidate", *IMPORT, *AWAY), USAGE),
     (("registry", "identities", "list", *IDENTITIES), USAGE),
     (
         (
