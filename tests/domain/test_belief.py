@@ -254,3 +254,13 @@ def test_a_registry_that_only_restarts_is_always_believed(
             judged = judge(believed, world.publish())
             assert isinstance(judged, Snapshot)
             believed = judged
+
+
+def test_a_block_and_its_end_follow_under_the_same_revision() -> None:
+    in_effect = state(5, deployment("fraud", 4))
+    [present] = in_effect.deployments
+    blocked = replace(in_effect, sequence=6, deployments=(replace(present, blocked=(2,)),))
+    released = replace(in_effect, sequence=7)
+
+    assert judge(in_effect, blocked) == blocked
+    assert judge(blocked, released) == released

@@ -114,7 +114,8 @@ def _reused_revision(believed: Snapshot, received: Snapshot) -> Refusal | None:
 
 def _follows(before: Deployment, after: Deployment) -> bool:
     if after.revision == before.revision:
-        return replace(after, standby=before.standby) == before
+        # Standby and blocks are no parts of revisions: they change under the same number.
+        return replace(after, standby=before.standby, blocked=before.blocked) == before
     return after.revision > before.revision
 
 
