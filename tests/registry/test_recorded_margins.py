@@ -23,7 +23,7 @@ def test_margins_on_record_judge_a_shadow_and_name_their_author(
     file = tmp_path / "margins.yaml"
     file.write_text("primary: auc\nmargins: {auc: 0.05, recall: 0.1}\n")
     assert command("deploy", "fraud@1", *REASON).exit_code == OK
-    assert command("threshold", "fraud", "--value", "0.5", *REASON).exit_code == OK
+    assert command("threshold", "fraud", "--value", "0.6", *REASON).exit_code == OK
     shadow = ("shadow", "fraud@2", "--margins", str(file))
     assert command(*shadow, *REASON).exit_code == OK
     # Later changes of other parts, and of the share, leave them as old as they are.
