@@ -19,6 +19,7 @@ from understudy.client.errors import ScoringError
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion
 from understudy.domain.features import Feature, FeatureDtype, FeatureRef
+from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.train.decisions.agreement import differences
 from understudy.train.decisions.kinds import ModelKind, score_output_of
 from understudy.train.rows import read_rows
@@ -67,7 +68,7 @@ async def scored(client: AsyncScoringClient, model: str, row: dict[str, Any]) ->
             answer = await client.score(model, {"user": "nowhere"}, features=features)
         except ScoringError:
             return False
-        if answer.served_by.version:
+        if answer.degradation.level <= pb.DEGRADATION_LEVEL_FEATURES:  # by the model
             found.append(answer.score)
         return bool(found)
 
