@@ -65,10 +65,13 @@ def said_by_gate(folder: Path, inspection: Inspection) -> list[Fault]:
 
 
 def true_record(folder: Path, inspection: Inspection) -> Artifact | None:
-    """Return a truthful record of the artifact; None if it cannot be opened."""
-    if not inspection.inputs:
-        return None
+    """Return a truthful record of the artifact; None if it cannot be opened, or a file is empty.
+
+    Records name no empty files.
+    """
     _, files = describe_artifact(folder)
+    if not inspection.inputs or not all(each.size_bytes for each in files):
+        return None
     facts = [FileFact(path=f.path, sha256=f.sha256, size_bytes=f.size_bytes) for f in files]
     return Artifact(
         files=tuple(facts),

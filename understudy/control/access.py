@@ -16,14 +16,15 @@ class AccessSettings(TransportSettings):
 
     model_config = SettingsConfigDict()
 
-    token: SecretStr = Field(
-        SecretStr(""), description="proves the name of the caller to the registry; needs tls_ca"
+    token: SecretStr | None = Field(
+        None, description="proves the name of the caller to the registry; needs tls_ca"
     )
 
     @property
     def access(self) -> Transport:
         """The transport to the registry."""
-        return replace(self.transport, token=self.token.get_secret_value())
+        token = "" if self.token is None else self.token.get_secret_value()
+        return replace(self.transport, token=token)
 
 
 class CommandSettings(AccessSettings):

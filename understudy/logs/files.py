@@ -59,6 +59,11 @@ class LogFiles:
     _open: dict[FileKey, tuple[Journal, float]] = field(default_factory=dict)
     _closed: deque[_Closed] = field(default_factory=deque)
 
+    @property
+    def is_open(self) -> bool:
+        """The folder of this writer is there: it could be written to once."""
+        return self._workspace is not None
+
     def schema_of(self, key: FileKey) -> pa.Schema:
         entry = self._open.get(key)
         return entry[0].schema if entry else schema_of(key, self.ids)

@@ -168,7 +168,8 @@ class LogWriter:
         succeeded = self._attempt(self._write_slices)
         succeeded &= self._attempt(lambda: self._finish(everything=everything))
         if succeeded:
-            self._faults.clear()
+            if self._files.is_open:  # otherwise there was nothing to write, and nothing is proven
+                self._faults.clear()
             for done in flushes:
                 self._flushes.remove(done)
                 done.set()

@@ -19,6 +19,7 @@ from understudy.domain.errors import (
     OverloadedError,
     PermissionRefusedError,
     RefusedError,
+    UnauthenticatedError,
     UnavailableError,
     UnderstudyError,
 )
@@ -34,6 +35,7 @@ _KIND_OF: dict[type[UnderstudyError], str] = {
     ConflictError: "conflict",
     RefusedError: "refused",
     PermissionRefusedError: "not_permitted",
+    UnauthenticatedError: "unauthenticated",
     OverloadedError: "overloaded",
     DeadlinePassedError: "deadline_passed",
     LaggingError: "lagging",
