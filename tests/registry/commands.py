@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 from typer.testing import CliRunner, Result
@@ -37,14 +38,21 @@ def start(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
     for line in process.stdout:
         event = json.loads(line)
         if event["event"] == "registry_opened":
+            # A registry waits for those who read its log: a full pipe would stop it.
+            threading.Thread(target=_drain, args=(process.stdout,), daemon=True).start()
             return process, f"127.0.0.1:{event['port']}"
     raise AssertionError(f"the registry ended with {process.wait()}")
 
 
+def _drain(output: IO[bytes]) -> None:
+    with output:
+        for _ in output:
+            pass
+
+
 def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
     process.send_signal(number)
-    process.communicate(timeout=LIMIT_S)
-    return process.returncode
+    return process.wait(timeout=LIMIT_S)
 
 
 def command(*words: str) -> Result:

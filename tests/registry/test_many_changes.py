@@ -6,13 +6,15 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from tests.registry.change_maker import reason_of
 from tests.registry.commands import end, start
 from tests.registry.operator import LIMIT_S
-from tests.registry.samples import ACTOR, new_version
+from tests.registry.samples import ACTOR, new_version, record_with
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion, Rollback
 from understudy.domain.errors import RefusedError, UnderstudyError
@@ -53,7 +55,7 @@ def test_eight_processes_change_one_deployment_a_thousand_times(seeded: Path) ->
 def test_a_registry_killed_at_any_point_has_nothing_half_done(seeded: Path) -> None:
     chance = random.Random(16)
     answered: list[int] = []  # revisions
-    registered: list[int] = [1, 2]  # versions
+    registered: list[int] = []  # versions of another model
     for kill in range(KILLS):
         process, target = start(seeded)
         calls = Calls()
@@ -76,7 +78,9 @@ def test_a_registry_killed_at_any_point_has_nothing_half_done(seeded: Path) -> N
                 if answered
                 else []
             )
-            versions = [each.ref.number for each in client.list_versions("fraud")]
+            versions = (
+                [each.ref.number for each in client.list_versions("loan")] if registered else []
+            )
         assert end(process) == OK
 
         assert audit.chain_intact, (kill, audit.faults)
@@ -107,14 +111,21 @@ class Calls:
             assert self._answered.acquire(timeout=longest_s)
 
 
+def _unlike(number: int) -> dict[str, Any]:
+    """Return a record that no other registration has, so that each is a new version."""
+    return record_with("people.contact", f"contact-{number}-{uuid4()}@lab")
+
+
 def _change_until_the_end(target: str, calls: Calls) -> None:
     """Deploy, roll back and register until the registry is gone."""
     with RegistryClient(target, actor=ACTOR) as client:
         for number in range(10_000):
             try:
                 if number % 8 == 3:
-                    version = client.register(new_version()).version
-                    calls.add(calls.versions, version.ref.number)
+                    # Of another model: one with a champion asks for a comparison with it.
+                    registered = client.register(new_version(_unlike(number), model="loan"))
+                    assert registered.report.complete, registered.report
+                    calls.add(calls.versions, registered.version.ref.number)
                     continue
                 change = Rollback() if number % 5 == 4 else DeployChampion(1 + number % 2)
                 made = client.change("fraud", change, reason="a test")
