@@ -44,6 +44,7 @@ async def levels(deployed: Deployed) -> set[int]:
     return {level for level, _ in await answered(deployed)}
 
 
+@pytest.mark.long
 async def test_a_drill_acts_in_every_worker_and_is_in_the_audit_log(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
         registry = deployed.stack.addresses.registry
@@ -80,7 +81,10 @@ async def test_a_drill_acts_in_every_worker_and_is_in_the_audit_log(tmp_path: Pa
 
 
 @pytest.mark.long
-async def test_drills_of_l1_and_l2_answer_from_their_level(tmp_path: Path) -> None:
+async def test_drills_of_l1_and_l2_answer_from_their_level(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROUTER_SCORER_TIMEOUT_S", "60")  # a slow scorer's breaker would open
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         registry = deployed.stack.addresses.registry
         without_store = drill(deployed, "L1", registry, lasting="20m")  # needs no fallback

@@ -69,6 +69,7 @@ async def until_all_full(traffic: Traffic, *, calls: int = CALLS) -> None:
     await until(is_full)
 
 
+@pytest.mark.long
 async def test_a_hung_scorer_fails_no_call_if_a_constant_is_declared(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
         await declare_constant(deployed)
@@ -134,6 +135,7 @@ async def test_a_challenger_without_scorers_costs_no_call_and_no_level(tmp_path:
     assert set(levels(traffic)) == {DegradationLevel.FULL}
 
 
+@pytest.mark.long
 async def test_rapid_revisions_fail_no_call_and_each_takes_effect(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         revision = await deployed.operator.change(SetCanary(2, 100), reason="first step")
@@ -247,6 +249,7 @@ def suspended_workers(deployed: Deployed) -> Iterator[None]:
             worker.resume()
 
 
+@pytest.mark.long
 async def test_a_flood_is_refused_at_once_and_the_next_calls_are_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,7 @@ async def test_an_unreachable_scorer_is_replaced(
     assert (await infer(after.address) == 2).all()
 
 
+@pytest.mark.long
 async def test_a_crash_loop_is_given_up_and_leaves_the_champion_untouched(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:

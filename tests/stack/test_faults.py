@@ -22,6 +22,7 @@ MODEL = "cancer"
 CALLS = 150
 
 
+@pytest.mark.long
 async def test_a_champions_scorer_killed_under_load_is_restarted(tmp_path: Path) -> None:
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
         await deployed.operator.until_settled(

@@ -75,7 +75,7 @@ async def test_a_wiped_or_older_registry_costs_no_call(tmp_path: Path, *, declar
             changed = await deployed.operator.change(fallback, reason="answer at all times")
             await deployed.operator.until_settled(changed)
         shutil.copytree(stack.directory.registry, stack.directory.registry.with_name("older"))
-        revision = await deployed.operator.change(SetThreshold(0.5), reason="after the copy")
+        revision = await deployed.operator.change(SetThreshold(0.4), reason="after the copy")
         await deployed.operator.until_settled(revision)
         scorer = deployed.scorer(1)
         async with open_traffic(

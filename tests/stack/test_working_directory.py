@@ -37,6 +37,7 @@ def hostile_folder(path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_stack_serves_from_a_folder_with_packages_of_the_same_names(
     tmp_path: Path, unused_address: Callable[[], str]
 ) -> None:
