@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -165,6 +166,25 @@ def test_an_outcome_without_a_label_is_never_sent() -> None:
 
     with pytest.raises(ValueError, match=r"labels\['r2'\]: read None; accepted: a number"):
         outcomes_request("fraud", labels)
+
+
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the machine be in Tokyo."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
+def test_a_time_without_a_zone_is_in_utc_wherever_the_machine_is() -> None:
+    when = datetime(2026, 3, 4, 5, 6, 7)  # noqa: DTZ001 - the case
+
+    request = outcomes_request("m", {"r": 1.0}, observed_at=when)
+
+    assert request.outcomes[0].observed_at.ToDatetime() == when
 
 
 def test_calls_have_a_default_deadline_and_their_own_if_given() -> None:

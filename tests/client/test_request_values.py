@@ -35,7 +35,10 @@ def test_a_scalar_of_numpy_is_the_number_that_it_holds(given: Any, kind: str, ta
     assert getattr(value, kind) == taken
 
 
-@pytest.mark.parametrize("given", [SERIAL, Decimal(1), None, b"x", np.array([1, 2]), [1]], ids=str)
+NO_NUMBERS = [SERIAL, b"x", np.array([1, 2]), [1], np.datetime64(1, "ns"), np.timedelta64(1, "ns")]
+
+
+@pytest.mark.parametrize("given", [*NO_NUMBERS, Decimal(1), None], ids=str)
 def test_a_feature_of_another_type_is_refused_by_name(given: Any) -> None:
     with pytest.raises(TypeError, match=r"features\['serial'\]: read .*accepted: a number"):
         score_request("m", {}, features={"serial": given})
@@ -45,6 +48,24 @@ def test_a_feature_of_another_type_is_refused_by_name(given: Any) -> None:
 def test_an_integer_beyond_64_bits_is_refused_by_name(given: Any) -> None:
     with pytest.raises(ValueError, match=r"features\['n'\]: read .*accepted: a 64-bit integer"):
         score_request("m", {}, features={"n": given})
+
+
+@pytest.mark.parametrize("given", [*NO_NUMBERS, "1", 1j], ids=str)
+def test_a_label_that_is_no_number_is_refused_by_name(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"labels\['r'\]: read .*accepted: a number"):
+        outcomes_request("m", {"r": given})
+
+
+def test_a_label_beyond_the_floats_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"labels\['r'\]: read int 1000.*accepted: a 64-bit float"):
+        outcomes_request("m", {"r": 10**400})
+
+
+@pytest.mark.parametrize("given", [1, True, np.int64(1), np.bool_(True), Decimal(1)], ids=str)
+def test_a_number_of_any_type_is_a_label(given: Any) -> None:
+    (outcome,) = outcomes_request("m", {"r": given}).outcomes
+
+    assert outcome.label == 1.0
 
 
 @pytest.mark.parametrize("given", [17, 17.0, SERIAL, np.int64(17), b"17", None], ids=str)

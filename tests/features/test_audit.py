@@ -209,7 +209,7 @@ def test_features_left_out_are_reported_with_the_reason(
     assert [each.name for each in report.features] == ["user:f0", "n", "f1"]
     assert report.left_out == (
         "shop:f0 (of entity shop)",
-        "city (a text, and the log holds numbers)",
+        "city (a text)",
         "km (from the request)",
     )
 

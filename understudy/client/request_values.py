@@ -1,6 +1,7 @@
 """The values in a request: features are taken exactly or refused, ids are strings."""
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from understudy.scoring.v1 import scoring_pb2 as pb
@@ -55,9 +56,27 @@ def check_ids(ids: Iterable[Any], where: str) -> None:
         id_text(each, where)
 
 
+def label_number(value: Any, where: str) -> float:
+    """Return a label as it is sent.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is absent, or too large for a float.
+    """
+    # None would become a message without a label, which the server refuses, far from the cause.
+    if value is None:
+        raise ValueError(f"{where}: read None; accepted: a number")
+    number = _without_numpy(value)
+    if not isinstance(number, float | int | Decimal):
+        raise TypeError(f"{where}: read {_shown(value)}; accepted: a number")
+    try:
+        return float(number)
+    except OverflowError as error:
+        raise ValueError(f"{where}: read {_shown(value)}; accepted: a 64-bit float") from error
+
+
 def _feature_value(value: Any, where: str) -> pb.FeatureValue:
-    if getattr(value, "shape", None) == ():  # a numpy scalar; the client does not depend on numpy
-        value = value.item()
+    value = _without_numpy(value)
     match value:
         case bool():  # before int: a bool is also an int
             return pb.FeatureValue(flag=value)
@@ -72,6 +91,15 @@ def _feature_value(value: Any, where: str) -> pb.FeatureValue:
         case _:
             accepted = "a number, a boolean or a string"
             raise TypeError(f"{where}: read {_shown(value)}; accepted: {accepted}")
+
+
+def _without_numpy(value: Any) -> Any:
+    """Return the number that a numpy scalar holds, and others as they are; numpy is no dependency."""
+    if getattr(value, "shape", None) != ():
+        return value
+    # The item of a time in nanoseconds would be an integer, that of one in days a date.
+    is_time = getattr(getattr(value, "dtype", None), "kind", None) in ("m", "M")
+    return value if is_time else value.item()
 
 
 def _shown(value: Any) -> str:

@@ -13,6 +13,7 @@ from understudy.client.request_values import (
     feature_values,
     id_text,
     id_texts,
+    label_number,
     optional_id,
 )
 from understudy.scoring.v1 import scoring_pb2 as pb
@@ -116,17 +117,17 @@ def outcomes_request(
     """Return the request that reports outcomes; see `ScoringClient.record_outcomes`.
 
     Raises:
-        TypeError: a request id is not a string.
-        ValueError: a request has no label.
+        TypeError: a request id is not a string, or a label is not a number.
+        ValueError: a request has no label, or one that is too large.
     """
     check_ids(labels, "request id in labels")
     when = Timestamp()
-    when.FromDatetime((observed_at or datetime.now(UTC)).astimezone(UTC))
+    when.FromDatetime(observed_at or datetime.now(UTC))  # without a zone: in UTC
     outcomes = [
         pb.Outcome(
             model=model,
             request_id=request_id,
-            label=_label(label, request_id),
+            label=label_number(label, f"labels[{request_id!r}]"),
             observed_at=when,
         )
         for request_id, label in labels.items()
@@ -137,10 +138,3 @@ def outcomes_request(
 def _request_id(given: str | None) -> str:
     """Return an id for the call, generated here so that it stays the same if the call is repeated."""
     return new_request_id() if given is None else id_text(given, "request_id")
-
-
-def _label(label: float | None, request_id: str) -> float:
-    # None would become a message without a label, which the server refuses, far from the cause.
-    if label is None:
-        raise ValueError(f"labels[{request_id!r}]: read None; accepted: a number")
-    return label

@@ -187,7 +187,7 @@ class ScoringClient:
     ) -> int:
         """Report the ground truth (request id to label), all or none; return how many.
 
-        `observed_at` (with a time zone) is the time when it became known, by default now.
+        `observed_at` is the time when it became known, by default now; without a zone it is in UTC.
 
         Raises:
             ScoringError: the call failed.

@@ -19,7 +19,7 @@ def why_not_compared(ref: FeatureRef, views: Sequence[FeatureView], entity: str)
         return f"of entity {view.entity}"
     for feature in view.features:
         if feature.name == ref.feature and feature.dtype is FeatureDtype.STRING:
-            return "a text, and the log holds numbers"
+            return "a text"
     return None
 
 
