@@ -23,8 +23,9 @@ from understudy.domain.features import (
     ViewKind,
 )
 from understudy.domain.logged_ids import IdForm, LoggedIds
-from understudy.features.history.audit import AuditReport, ScoreLog, audit_faults, audit_features
+from understudy.features.history.audit import AuditReport, audit_faults, audit_features
 from understudy.features.history.freshness import feature_shares
+from understudy.features.history.served_columns import ScoreLog
 from understudy.features.loading.history_files import HistorySource
 from understudy.logs.batches import NO_DECISION, ScoreBatchLog
 from understudy.logs.writer import LogWriter

@@ -27,8 +27,9 @@ from understudy.features.decisions.ingestion_times import (
 )
 from understudy.features.decisions.record_format import record_format
 from understudy.features.decisions.record_order import fingerprint_of, is_later
-from understudy.features.history.audit import AuditReport, ScoreLog, audit_faults, audit_features
+from understudy.features.history.audit import AuditReport, audit_faults, audit_features
 from understudy.features.history.history import get_historical_features, read_history
+from understudy.features.history.served_columns import ScoreLog
 from understudy.features.loading.history_files import HistorySource
 from understudy.features.loading.load_features import SourceFile, load_features, utc_now_ms
 from understudy.features.loading.write_through import WriteThrough

@@ -136,10 +136,10 @@ def audit(
 ) -> None:
     """Compare served vectors with the history of the same entity and time."""
     from understudy.features.history.audit import (  # noqa: PLC0415 - slow import
-        ScoreLog,
         audit_faults,
         audit_features,
     )
+    from understudy.features.history.served_columns import ScoreLog  # noqa: PLC0415 - slow import
     from understudy.features.stores import require_store  # noqa: PLC0415 - slow import
     from understudy.features.views import load_views  # noqa: PLC0415 - slow import
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from understudy.domain.features import FeatureStatus
 
+Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
 UNKNOWN = 255  # in a column of statuses: the log does not say
 _FROM_STORE = (FeatureStatus.PRESENT, FeatureStatus.STALE)
 
@@ -67,11 +68,11 @@ def has_values_of_store(statuses: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_
 
 def parity_of(
     name: str,
-    served: npt.NDArray[np.float32],
+    served: Numbers,
     statuses: npt.NDArray[np.uint8],
     *,
-    expected: npt.NDArray[np.float32],
-    known: npt.NDArray[np.float32],
+    expected: Numbers,
+    known: Numbers,
     keys: Sequence[str],
     tolerance: float,
     worst: int,
@@ -80,7 +81,7 @@ def parity_of(
 
     Args:
         name: of the feature.
-        served: shape (n,).
+        served: shape (n,), of the same type as `expected` and `known`.
         statuses: the FeatureStatus of each value, shape (n,).
         expected: shape (n,); NaN where there is no value. Two NaN count as equal.
         known: the same, of the records that had been ingested by the time of each row.
@@ -117,8 +118,8 @@ def parity_of(
         worst=tuple(
             WorstCase(
                 keys[place],
-                float(served[place]),
-                float(expected[place]),
+                served[place].item(),
+                expected[place].item(),
                 FeatureStatus(int(statuses[place])).name.lower(),
             )
             for place in order.tolist()
@@ -127,11 +128,20 @@ def parity_of(
 
 
 def _compared(
-    served: npt.NDArray[np.float32], expected: npt.NDArray[np.float32], tolerance: float
+    served: Numbers, expected: Numbers, tolerance: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Return the differences, and a mask of the values that count as equal."""
     with np.errstate(invalid="ignore"):
-        differences = np.abs(served.astype(np.float64) - expected.astype(np.float64))
-        limits = tolerance * np.maximum(np.abs(served), np.abs(expected))
-        equal = (differences <= limits) | (served == expected)
+        differences = _differences(served, expected)
+        sizes = np.maximum(np.abs(served.astype(np.float64)), np.abs(expected.astype(np.float64)))
+        equal = (differences <= tolerance * sizes) | (served == expected)
     return differences, equal | (np.isnan(served) & np.isnan(expected))
+
+
+def _differences(served: Numbers, expected: Numbers) -> npt.NDArray[np.float64]:
+    """Return absolute differences; not 0 for any two different integers."""
+    if served.dtype.kind != "i":
+        return np.abs(served.astype(np.float64) - expected.astype(np.float64))
+    greater, less = np.maximum(served, expected), np.minimum(served, expected)
+    # As unsigned numbers the difference of any two fits.
+    return (greater.view(np.uint64) - less.view(np.uint64)).astype(np.float64)

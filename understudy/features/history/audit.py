@@ -7,43 +7,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import FeatureRef, FeatureView
 from understudy.domain.logged_ids import LoggedIds
-from understudy.features.decisions.arrow_columns import plain
 from understudy.features.decisions.event_times import times_of
 from understudy.features.decisions.feature_columns import column_names
 from understudy.features.decisions.ingestion_times import KnownWhenAsked
 from understudy.features.decisions.parity import (
-    UNKNOWN,
     FeatureParity,
+    Numbers,
     has_values_of_store,
     parity_of,
 )
 from understudy.features.history.compared_features import why_not_compared
 from understudy.features.history.history import AT_COLUMN, HistoricalFeatures, read_history
-from understudy.features.history.log_files import condition_of_scored, open_log, quoted
+from understudy.features.history.log_files import (
+    INTEGERS,
+    TYPES,
+    condition_of_scored,
+    open_log,
+    quoted,
+)
+from understudy.features.history.served_columns import ScoreLog, as_served, served_columns
 from understudy.features.history.stored_times import ReadStored, with_stored_times
 from understudy.features.loading.history_files import HistorySource, entity_ids_in
 from understudy.runtime.files_by_ids import FilesOfIds
 
 VISIBLE_AFTER_S = 5.0  # a store needs this long at most to answer with what was written
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreLog:
-    """The location of served vectors: Parquet files and their column names."""
-
-    files: str  # a path or a glob
-    key_column: str = "unit_key"
-    time_column: str = "at_utc"
-    vector_column: str = "features"
-    statuses_column: str = "statuses"
-    where: str = ""  # SQL condition over the columns of the log, e.g. "version = 3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +102,7 @@ def audit_features(
     compared = [place for place, why in enumerate(why_not) if why is None]
     if not compared:
         raise InvalidInputError.of("entity", read=entity, accepted="an entity of the feature set")
-    served, statuses = _vectors(logged, log, width=len(feature_set))
+    served, statuses = served_columns(logged, log, width=len(feature_set))
     ids = _ids_by_key(entity, views, sources, keys)
     found = [ids.get(key) for key in logged["key"].to_pylist()]
     matched = np.array([each is not None for each in found], dtype=np.bool_)
@@ -124,7 +116,11 @@ def audit_features(
         sources = with_stored_times(sources, views, entity, rows[entity].to_pylist(), read_stored)
     refs = [feature_set[place] for place in compared]
     history = read_history(rows, refs, views, sources, use_stale=True, known_at=None)
-    expected = [_as_served(column) for column in history.values.columns]
+    columns = [served[place][matched] for place in compared]
+    expected = [
+        as_served(column, of.dtype)
+        for column, of in zip(history.values.columns, columns, strict=True)
+    ]
     known = _known_then(history, expected, rows, refs, views, sources, visible_after_s)
     return AuditReport(
         logged_rows=len(logged),
@@ -136,7 +132,7 @@ def audit_features(
         features=tuple(
             parity_of(
                 names[place],
-                served[matched, place],
+                as_served(columns[at], expected[at].dtype),
                 statuses[matched, place],
                 expected=expected[at],
                 known=known[at],
@@ -154,13 +150,13 @@ def audit_features(
 
 def _known_then(
     history: HistoricalFeatures,
-    expected: Sequence[npt.NDArray[np.float32]],
+    expected: Sequence[Numbers],
     rows: pa.Table,
     refs: Sequence[FeatureRef],
     views: Sequence[FeatureView],
     sources: Mapping[str, HistorySource],
     visible_after_s: float,
-) -> list[npt.NDArray[np.float32]]:
+) -> list[Numbers]:
     """Return the expected values as known at the time of each row.
 
     They can differ only where a record was ingested after it: only these rows are read again.
@@ -181,7 +177,7 @@ def _known_then(
             known_at=KnownWhenAsked(delay_ms),
         )
         for column, found in zip(known, then.values.columns, strict=True):
-            column[is_late] = _as_served(found)
+            column[is_late] = as_served(found, column.dtype)
     return known
 
 
@@ -218,7 +214,8 @@ def _read_log(
     vector = quoted(log.vector_column)
     columns = f"""
         CAST({quoted(log.key_column)} AS VARCHAR) AS key, {quoted(log.time_column)} AS at_utc,
-        CAST({vector} AS FLOAT[]) AS vector,
+        CAST({vector} AS DOUBLE[]) AS vector, {INTEGERS} AS integers,
+        array_to_string({TYPES}, ',') AS types,
         CAST({quoted(log.statuses_column)} AS UTINYINT[]) AS statuses
     """
     condition = f"AND ({log.where})" if log.where else ""
@@ -238,31 +235,6 @@ def _read_log(
     return sampled, unknown, other_ids
 
 
-def _vectors(
-    logged: pa.Table, log: ScoreLog, *, width: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Return values and statuses, shape (n, width); statuses absent from the log are PRESENT."""
-    rows = len(logged)
-    vectors = plain(logged["vector"])
-    _check_lengths(vectors, log, what="vectors", width=width)
-    statuses = plain(logged["statuses"])
-    is_given = pc.list_value_length(statuses).fill_null(0).to_numpy() > 0
-    given = statuses.filter(pa.array(is_given))
-    _check_lengths(given, log, what="statuses", width=width)
-    served = vectors.flatten().to_numpy(zero_copy_only=False).reshape(rows, width)
-    found = np.zeros((rows, width), dtype=np.uint8)
-    found[is_given] = given.flatten().fill_null(UNKNOWN).to_numpy().reshape(-1, width)
-    found[vectors.flatten().is_null().to_numpy(zero_copy_only=False).reshape(rows, width)] = UNKNOWN
-    return served.astype(np.float32), found
-
-
-def _check_lengths(lists: pa.Array, log: ScoreLog, *, what: str, width: int) -> None:
-    lengths = set(pc.list_value_length(lists).to_pylist())
-    if not lengths <= {width}:
-        read = f"{what} of {sorted(lengths)} values"
-        raise InvalidInputError.of(log.files, read=read, accepted=f"{width}, as the feature set")
-
-
 def _ids_by_key(
     entity: str,
     views: Sequence[FeatureView],
@@ -277,8 +249,3 @@ def _ids_by_key(
             ids |= entity_ids_in(view, source)
     listed = list(ids)
     return dict(zip(keys.written(listed), listed, strict=True))
-
-
-def _as_served(column: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-    with np.errstate(over="ignore"):
-        return column.astype(np.float32)

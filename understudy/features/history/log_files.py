@@ -17,6 +17,10 @@ from understudy.features.loading.source_files import matching_files
 from understudy.runtime.files_by_ids import FilesOfIds, files_by_ids
 from understudy.runtime.in_memory_sql import open_in_memory, text_literal
 
+INTEGERS = "__integers"  # the int64 values of a row, exactly; null for others
+TYPES = "__types"  # the list of the log that has each value; a null list in files of other software
+_OF_NUMBERS = (FeatureList.FLOATS, FeatureList.DOUBLES, FeatureList.INT64S)
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedRows:
@@ -94,23 +98,31 @@ def _by_features(paths: Sequence[Path]) -> dict[ListedFeatures | None, list[Path
 
 
 def _vector_of(listed: ListedFeatures | None) -> str:
-    """Return a column `features`: the numbers of a row in the order of the feature set.
+    """Return columns of lists in the order of the feature set; see `INTEGERS` and `TYPES`.
 
-    Null where the log has no number: a text, or a value that is not logged.
+    `features` has the numbers of a row, null where the log has none: a text, or a value that is not
+    logged.
     """
     if listed is None:
-        return ""
+        return f", NULL::BIGINT[] AS {INTEGERS}, NULL::VARCHAR[] AS {TYPES}"
     if not listed.lists:
-        return ", NULL::DOUBLE[] AS features"
-    of_numbers = (FeatureList.FLOATS, FeatureList.DOUBLES, FeatureList.INT64S)
+        return f", NULL::DOUBLE[] AS features, NULL::BIGINT[] AS {INTEGERS}, NULL::VARCHAR[] AS {TYPES}"
     places = {
-        name: f"{column}[{place}]::DOUBLE"
+        name: (column, f"{column}[{place}]")
         for column, names in listed.lists
-        if column in of_numbers
+        if column in _OF_NUMBERS
         for place, name in enumerate(names, start=1)
     }
-    values = ", ".join(places.get(name, "NULL::DOUBLE") for name in listed.names)
-    return f", CASE WHEN {listed.lists[0][0]} IS NOT NULL THEN [{values}] END AS features"
+    found = [places.get(name, ("", "NULL")) for name in listed.names]
+    values = ", ".join(f"{value}::DOUBLE" for _, value in found)
+    integers = ", ".join(
+        f"{value if column is FeatureList.INT64S else 'NULL'}::BIGINT" for column, value in found
+    )
+    types = ", ".join(f"'{column}'" for column, _ in found)
+    return (
+        f", CASE WHEN {listed.lists[0][0]} IS NOT NULL THEN [{values}] END AS features"
+        f", [{integers}] AS {INTEGERS}, [{types}] AS {TYPES}"
+    )
 
 
 def condition_of_scored(logged: LoggedRows) -> str:
