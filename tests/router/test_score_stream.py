@@ -366,17 +366,32 @@ async def test_a_drain_ends_busy_streams_with_ok_and_loses_no_message_that_was_r
 
 
 async def test_a_stream_at_its_age_limit_ends_with_ok_after_its_connections_age() -> None:
+    while (code := await code_at_the_age_limit()) is None:
+        pass
+    assert code is grpc.StatusCode.OK
+
+
+async def code_at_the_age_limit() -> grpc.StatusCode | None:
+    """Return the status of a stream that comes of age; None if the caller did not get to see it.
+
+    gRPC closes the connection right after its last stream: a write of the caller that meets the
+    close fails, and hides the status that was sent before.
+    """
     async with open_served(
         limits=replace(LIMITS, most_stream_age_s=1.0),
         max_connection_age_ms=300,
         max_connection_age_grace_ms=round(CUT_S * 1000),
     ) as served:
         caller = Busy()
-        async with asyncio.timeout(LONG_S):
-            code = await asyncio.to_thread(caller.run, served.port)
-
-        assert code is grpc.StatusCode.OK
+        try:
+            async with asyncio.timeout(LONG_S):
+                code = await asyncio.to_thread(caller.run, served.port)
+        except grpc.RpcError as error:
+            if "Broken pipe" in str(error):
+                return None
+            raise
         assert_all_taken_were_answered(served, [caller])
+        return code
 
 
 def end_as_of_age(served: Served) -> list[Any]:
