@@ -1,23 +1,22 @@
 """Commands for auditors: list the log, verify it, export it, sign and keep its head."""
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from registry.cli.arguments import parse_version
+from registry.cli.named_files import new_file, text_of, trusted_keys
 from registry.cli.options import AnyModel, ModelOrVersion, Number, Registry
 from registry.cli.output import print_audit
 from registry.cli.paging import Limit, say_more
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.control.wire_values import GREATEST_NUMBER
-from understudy.domain.errors import CheckFailedError, Fault, InvalidInputError
+from understudy.domain.errors import CheckFailedError, InvalidInputError
 from understudy.domain.versions import VersionRef
 from understudy.provenance.dsse import AUDIT_HEAD_TYPE, envelope_from_json
-from understudy.provenance.signing_keys import SigningKeys, TrustedKeys, new_private_key
+from understudy.provenance.signing_keys import SigningKeys, new_private_key
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.terminal.json_output import print_json
@@ -83,7 +82,7 @@ def verify(
         raise InvalidInputError.of("--head", read=read, accepted="--head with --trusted-key")
     heads = _heads_of(head, trusted_key)
     if export is not None:
-        _judge_lines(_text_of(export, "--export").splitlines(), heads, output)
+        _judge_lines(text_of(export, "--export").splitlines(), heads, output)
         return
     with RegistryClient(registry) as client:
         if heads:
@@ -100,7 +99,7 @@ def export_(
 ) -> None:
     """Write every row that the log covers to a file, which can be verified without the registry."""
     size_bytes = 0
-    with RegistryClient(registry) as client, _new_file(file, 0o666) as new:
+    with RegistryClient(registry) as client, new_file(file, 0o666) as new:
         for piece in client.export_audit():
             size_bytes += new.write(piece)
     if output is Format.JSON:
@@ -128,7 +127,7 @@ def new_key(
     """Make an Ed25519 key with which a registry signs (REGISTRY_SIGNING_KEY_FILE)."""
     private = new_private_key()
     public_file = file.with_name(f"{file.name}.pub")
-    with _new_file(public_file, 0o644) as public_new, _new_file(file, 0o600) as new:
+    with new_file(public_file, 0o644) as public_new, new_file(file, 0o600) as new:
         public_new.write(SigningKeys.read(private, "key").public_pem.encode())
         new.write(private.encode())
     if output is Format.JSON:
@@ -155,8 +154,8 @@ def _heads_of(head: Path | None, trusted_key: Path | None) -> "list[AuditHead]":
         return []
     from registry.decisions.audit_head import head_from_document  # noqa: PLC0415 - others start faster
 
-    trusted = TrustedKeys.read(_text_of(trusted_key, "--trusted-key"), "--trusted-key")
-    lines = _text_of(head, "--head").splitlines()
+    trusted = trusted_keys(trusted_key)
+    lines = text_of(head, "--head").splitlines()
     if not lines:  # it would prove nothing, and be reported as a verification
         raise InvalidInputError.of("--head", read=f"no line in {head}", accepted="a head a line")
     envelopes = [envelope_from_json(line, "--head") for line in lines]
@@ -191,27 +190,3 @@ def _fail_by(faults: Sequence[str]) -> None:
     if faults:
         broken = [CheckFailedError(f"audit log: {fault}") for fault in faults]
         raise ExceptionGroup("the registry is not intact", broken)
-
-
-def _text_of(path: Path, option: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        fault = Fault(option, f"{path}: {error}", "a readable file in UTF-8")
-        raise InvalidInputError([fault]) from error
-
-
-@contextmanager
-def _new_file(path: Path, mode: int) -> Iterator[BinaryIO]:
-    """Open a new file; a failure removes it, because a part would pass for the whole."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except OSError as error:
-        fault = Fault("FILE", f"{path}: {error.strerror}", "a new file")
-        raise InvalidInputError([fault]) from error
-    try:
-        with os.fdopen(descriptor, "wb") as new:
-            yield new
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise

@@ -7,6 +7,7 @@ import typer
 
 from registry.cli.arguments import parse_version
 from registry.cli.copies import new_directory, write_artifact
+from registry.cli.named_files import trusted_keys
 from registry.cli.options import Actor, DryRun, ModelOrVersion, Number, Reason, Registry
 from registry.cli.output import print_report
 from registry.cli.version_bundle import (
@@ -17,8 +18,7 @@ from registry.cli.version_bundle import (
     write_bundle,
 )
 from understudy.control.client import DEFAULT_REGISTRY, NewVersion, RegistryClient
-from understudy.domain.errors import Fault, InvalidInputError, RefusedError
-from understudy.provenance.signing_keys import TrustedKeys
+from understudy.domain.errors import RefusedError
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
@@ -63,11 +63,7 @@ def verify(
     output: Output = Format.TABLE,
 ) -> None:
     """Verify a bundle's signature and every digest, without any registry."""
-    try:
-        keys = TrustedKeys.read(trusted_key.read_text(), "--trusted-key")
-    except (OSError, UnicodeDecodeError) as error:
-        fault = Fault("--trusted-key", f"{trusted_key}: {error}", "a readable file in UTF-8")
-        raise InvalidInputError([fault]) from error
+    keys = trusted_keys(trusted_key)
     statement = verify_bundle(read_bundle(directory), keys)
     if output is Format.JSON:
         print_json(statement.content)

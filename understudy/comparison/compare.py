@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from understudy.comparison.decisions.verdict import Shown, Verdict, verdict_of
+from understudy.comparison.decisions.verdict import Shown, Verdict
 from understudy.comparison.evidence.pairs import read_evidence, require_pair, version_pairs
 from understudy.comparison.evidence.rows import (
     Latency,
@@ -16,7 +16,7 @@ from understudy.comparison.evidence.rows import (
 )
 from understudy.comparison.evidence.slice_columns import read_slice_columns
 from understudy.comparison.evidence.unit_forms import unit_forms
-from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written
+from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written, verdict_by
 from understudy.comparison.sections.coverage import Coverage, coverage_of
 from understudy.comparison.sections.curves import Curves, curves_of
 from understudy.comparison.sections.quality import ClassQuality, Quality, compare_quality
@@ -105,7 +105,7 @@ def compare(
         curves=curves_of(rows),
         slices=compare_slices(rows, columns, confidence=plan.confidence),
         latency=evidence.latency,
-        verdict=_verdict(plan, coverage, shown_of(scores, flips, quality)),
+        verdict=verdict_by(plan, shown_of(scores, flips, quality), coverage.refusals),
     )
 
 
@@ -118,18 +118,6 @@ def _flips(rows: PairedRows, plan: Plan) -> Flips | None:
         threshold=plan.threshold,
         units=units_of(rows.unit),
         confidence=plan.confidence,
-    )
-
-
-def _verdict(plan: Plan, coverage: Coverage, shown: dict[Measure, Shown]) -> Verdict | None:
-    if plan.margins is None:
-        return None
-    return verdict_of(
-        shown,
-        plan.margins,
-        threshold=plan.threshold,
-        confidence=plan.confidence,
-        refusals=coverage.refusals,
     )
 
 

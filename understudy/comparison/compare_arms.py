@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from understudy.comparison.decisions.verdict import Verdict, verdict_of
+from understudy.comparison.decisions.verdict import Verdict
 from understudy.comparison.evidence.arms import (
     ArmCensus,
     ArmPair,
@@ -14,7 +14,7 @@ from understudy.comparison.evidence.arms import (
 )
 from understudy.comparison.evidence.rows import Question
 from understudy.comparison.evidence.unit_forms import unit_forms, warnings_of
-from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written
+from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written, verdict_by
 from understudy.comparison.sections.arms import ArmComparison, compare_arms
 from understudy.logs.finished_files import Scope
 from understudy.logs.reader import open_logs
@@ -66,15 +66,6 @@ def compare_live_arms(
         )
         evidence = read_arms(reader, question, pair, threshold=plan.threshold)
     found = compare_arms(evidence, plan)
-    verdict = None
-    if plan.margins is not None:
-        verdict = verdict_of(
-            found.judged,
-            plan.margins,
-            threshold=plan.threshold,
-            confidence=plan.confidence,
-            refusals=found.refusals,
-        )
     return ArmReport(
         question=question,
         pair=pair,
@@ -84,5 +75,5 @@ def compare_live_arms(
         steps=evidence.steps,
         comparison=found,
         warnings=tuple(warnings_of(forms, reader.left_out)),
-        verdict=verdict,
+        verdict=verdict_by(plan, found.judged, found.refusals),
     )

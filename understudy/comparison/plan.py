@@ -1,11 +1,12 @@
 """The plan of a comparison, written down before it is made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from understudy.comparison.decisions.verdict import Shown, Verdict, verdict_of
 from understudy.domain.errors import InvalidInputError
-from understudy.domain.margins import Costs, Margins, WrittenMargins, idle_margins
+from understudy.domain.margins import Costs, Margins, Measure, WrittenMargins, idle_margins
 
 LEAST_KEPT = 0.9
 
@@ -54,3 +55,18 @@ def completed(plan: Plan, version: int, written: MarginsOf) -> Plan:
     if idle:
         raise InvalidInputError(idle)
     return replace(plan, costs=costs)
+
+
+def verdict_by(
+    plan: Plan, shown: Mapping[Measure, Shown], refusals: Sequence[str]
+) -> Verdict | None:
+    """Return the verdict on the differences that were shown; None if the plan has no margins."""
+    if plan.margins is None:
+        return None
+    return verdict_of(
+        shown,
+        plan.margins,
+        threshold=plan.threshold,
+        confidence=plan.confidence,
+        refusals=refusals,
+    )
