@@ -6,6 +6,8 @@ They work on the file itself, on the registry's machine: the right to write it i
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from registry.cli.named_files import new_file
 from registry.server.authentication import read_identities
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.identities import (
@@ -27,11 +30,13 @@ from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.terminal.screen import Screen
+from understudy.runtime.written_files import writing
 
 app = typer.Typer(
     cls=CommandGroup, add_completion=False, help="The callers that a registry believes, in a file."
 )
 _TOKEN_BYTES = 32
+_OURS_ALONE = 0o600  # mode of the files
 
 File = Annotated[
     Path, typer.Option("--file", envvar="REGISTRY_IDENTITIES", help="the file of identities")
@@ -62,9 +67,12 @@ def add_identity(
     if token_file is None and certificate is None:
         raise InvalidInputError.of("--token-file", read=None, accepted="it, or --certificate")
     known = read_identities(file).all if file.exists() else ()
-    tokens = () if token_file is None else (_new_token(token_file, days),)
-    added = Identity(name, frozenset(role), tokens, certificate)
-    _write(file, (*known, added), removed_on_failure=token_file)
+    with ExitStack() as written:
+        tokens = (
+            () if token_file is None else (written.enter_context(_new_token(token_file, days)),)
+        )
+        added = Identity(name, frozenset(role), tokens, certificate)
+        _write(file, (*known, added))
     _tell(f"{name} is known as {', '.join(sorted(added.roles))}", added, output)
 
 
@@ -85,9 +93,9 @@ def renew_token(
     caller = _caller(known, name)
     ends = datetime.now(UTC) + timedelta(hours=keep_h)
     old = [Token(each.sha256, min(each.expires or ends, ends)) for each in caller.tokens]
-    renewed = Identity(name, caller.roles, (*old, _new_token(token_file, days)), caller.certificate)
-    others = tuple(renewed if each is caller else each for each in known)
-    _write(file, others, removed_on_failure=token_file)
+    with _new_token(token_file, days) as token:
+        renewed = Identity(name, caller.roles, (*old, token), caller.certificate)
+        _write(file, tuple(renewed if each is caller else each for each in known))
     told = f"{name} has a new token; {len(old)} older ones end at {ends:%Y-%m-%d %H:%M} UTC"
     _tell(told, renewed, output)
 
@@ -146,46 +154,39 @@ def _caller(known: tuple[Identity, ...], name: str) -> Identity:
     raise NotFoundError("caller", name)
 
 
-def _new_token(path: Path, days: float | None) -> Token:
-    """Return a new token, which only the file at `path` contains.
+@contextmanager
+def _new_token(path: Path, days: float | None) -> Iterator[Token]:
+    """Write a new token to a new file, its only place; a failure in the block removes the file.
 
     Raises:
         InvalidInputError: the file exists, or cannot be written.
     """
     text = secrets.token_urlsafe(_TOKEN_BYTES)
-    try:
-        with open(path, "x", opener=_ours_alone) as file:
-            file.write(f"{text}\n")
-    except OSError as error:
-        read = f"{path}, {error.strerror}"
-        raise InvalidInputError.of("--token-file", read=read, accepted="a new file") from error
     expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    return Token(sha256(text.encode()).hexdigest(), expires)
+    with new_file(path, _OURS_ALONE, field="--token-file") as file:
+        file.write(f"{text}\n".encode())
+        yield Token(sha256(text.encode()).hexdigest(), expires)
 
 
-def _write(
-    path: Path, known: tuple[Identity, ...], *, removed_on_failure: Path | None = None
-) -> None:
-    """Replace the file as a whole; a token that would prove nothing is removed on a failure."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
+def _write(path: Path, known: tuple[Identity, ...]) -> None:
+    """Replace the file as a whole.
+
+    Raises:
+        InvalidInputError: the identities are not acceptable, or the file cannot be written.
+    """
+    document = document_of(Identities(known))
+    identities_from_document(document)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        document = document_of(Identities(known))
-        identities_from_document(document)
-        with open(new, "x", opener=_ours_alone) as file:
-            json.dump(document, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except BaseException as error:
-        new.unlink(missing_ok=True)
-        if removed_on_failure is not None:
-            removed_on_failure.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            read = f"{path}, {error.strerror}"
-            raise InvalidInputError.of("--file", read=read, accepted="a file to write") from error
-        raise
+        with writing(path, option="--file"):
+            with open(unfinished, "x", opener=_ours_alone) as new:
+                new.write(f"{json.dumps(document, indent=2)}\n")
+                new.flush()
+                os.fsync(new.fileno())
+            unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _ours_alone(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+    return os.open(path, flags | os.O_CLOEXEC, _OURS_ALONE)
