@@ -71,7 +71,7 @@ def become_envoy_worker(settings: RouterSettings, worker: int) -> NoReturn:
         "parent_pid": str(os.getppid()),
     }
     if front.secrets is not None:
-        write_secrets(settings.callers_transport.files, front.secrets)
+        write_secrets(settings.callers_transport.files.read(), front.secrets)
     become_envoy(files, front, settings.envoy_path(worker, os.getpid(), "json"), arguments)
 
 

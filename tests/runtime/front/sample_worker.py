@@ -49,7 +49,7 @@ def main() -> None:
     secrets = sample_secrets(folder)
     front = sample_front(int(port), folder, files.module, secrets)
     if secrets is not None:
-        write_secrets(sample_transport().files, secrets)
+        write_secrets(sample_transport().files.read(), secrets)
     arguments = {"grace_s": grace_s, "ending": ending, "folder": folder}
     become_envoy(files, front, Path(folder) / "envoy.json", arguments)
 

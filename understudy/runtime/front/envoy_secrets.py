@@ -10,9 +10,8 @@ from typing import Any
 
 import structlog
 
-from understudy.domain.errors import InvalidInputError
 from understudy.runtime.front.envoy_config import CALLERS_SECRET, OWN_SECRET, EnvoySecrets
-from understudy.runtime.transport.tls_files import TlsFiles, TlsMaterial
+from understudy.runtime.transport.tls_files import FollowedFiles, TlsFiles, TlsMaterial
 
 _SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type
 _LOOK_EVERY_S = 1.0
@@ -33,21 +32,18 @@ def secret_files(read: TlsMaterial, secrets: EnvoySecrets) -> dict[str, str]:
     return files
 
 
-def write_secrets(files: TlsFiles, secrets: EnvoySecrets) -> TlsMaterial:
-    """Write the present content of `files` for Envoy, for our user alone; return it.
+def write_secrets(read: TlsMaterial, secrets: EnvoySecrets) -> None:
+    """Write certificates for Envoy, for our user alone.
 
     Raises:
-        InvalidInputError: the files are not usable.
         OSError: the folder cannot be written to.
     """
-    read = files.read()
     for path, content in secret_files(read, secrets).items():
         new = Path(f"{path}.new")
         new.unlink(missing_ok=True)
         new.touch(0o600)
         new.write_text(content)
         os.replace(new, path)  # noqa: PTH105 - Envoy waits for a move
-    return read
 
 
 @asynccontextmanager
@@ -63,23 +59,16 @@ async def secrets_kept(files: TlsFiles, secrets: EnvoySecrets | None) -> AsyncIt
 
 
 async def _keep(files: TlsFiles, secrets: EnvoySecrets) -> None:
-    written: TlsMaterial | None = None
-    unusable = ""
+    followed = FollowedFiles(files, None)
+    unwritten: TlsMaterial | None = None
     while True:
-        try:
-            found = files.read()
-            if found != written:
-                write_secrets(files, secrets)
-                if written is not None:
-                    _log.info("certificates_replaced")
-            written, unusable = found, ""
-        except (
-            InvalidInputError,
-            OSError,
-        ) as error:  # half replaced, or expired: those in use stay
-            if str(error) != unusable:
-                _log.error("certificates_unusable", why=str(error))
-            unusable = str(error)
+        unwritten = followed.changed() or unwritten
+        if unwritten is not None:
+            try:
+                write_secrets(unwritten, secrets)
+                unwritten = None
+            except OSError as error:  # tried again
+                _log.error("certificates_not_written", why=str(error))
         await asyncio.sleep(_LOOK_EVERY_S)
 
 

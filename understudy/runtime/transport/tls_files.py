@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
 from cryptography import x509
 
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.runtime.secret_files import read_secret
 
 _MOST_BYTES = 1 << 20
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,36 @@ class TlsFiles:
         if faults:
             raise InvalidInputError(faults)
         return material
+
+
+class FollowedFiles:
+    """Certificate files, followed: their content is used until they have another usable one."""
+
+    def __init__(self, files: TlsFiles, used: TlsMaterial | None) -> None:
+        """`used`: the content in use; None if there is none yet."""
+        self._files = files
+        self._used = used
+        self._unusable = ""
+
+    def changed(self) -> TlsMaterial | None:
+        """Return the new content, which counts as used from now on; None if the one in use stays.
+
+        Files that are half replaced, damaged or expired change nothing; the log says so once.
+        """
+        try:
+            found = self._files.read()
+        except InvalidInputError as error:
+            if str(error) != self._unusable:
+                _log.error("certificates_unusable", why=str(error))
+            self._unusable = str(error)
+            return None
+        self._unusable = ""
+        if found == self._used:
+            return None
+        if self._used is not None:
+            _log.info("certificates_replaced")
+        self._used = found
+        return found
 
 
 def _content(path: Path | None, field: str) -> bytes | None:

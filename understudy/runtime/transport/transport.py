@@ -1,6 +1,6 @@
 """The transport of a process: its certificates, and whether plaintext may leave the machine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,7 +9,7 @@ import structlog
 
 from understudy.domain.errors import Fault, InvalidInputError, UnavailableError
 from understudy.runtime.transport.protection import Protection, protection_of
-from understudy.runtime.transport.tls_files import TlsFiles, TlsMaterial
+from understudy.runtime.transport.tls_files import FollowedFiles, TlsFiles, TlsMaterial
 
 Options = Sequence[tuple[str, int | str]]
 
@@ -125,9 +125,15 @@ class Transport:
         They belong to one server; gRPC takes their first content only once.
         """
         first = self.files.read()
+        followed = FollowedFiles(self.files, first)
+
+        def changed() -> grpc.ServerCertificateConfiguration | None:
+            found = followed.changed()
+            return None if found is None else self._configuration(found)
+
         return grpc.dynamic_ssl_server_credentials(
             self._configuration(first),
-            _changes_of(self.files, first, self._configuration),  # type: ignore[arg-type] # None is documented
+            changed,  # type: ignore[arg-type] # None is documented
             require_client_authentication=self.asks_callers,
         )
 
@@ -150,27 +156,3 @@ class Transport:
 
 
 LOCAL = Transport()
-
-
-def _changes_of(
-    files: TlsFiles,
-    first: TlsMaterial,
-    configuration_of: Callable[[TlsMaterial], grpc.ServerCertificateConfiguration],
-) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
-    """Return a function for gRPC, which calls it before each handshake: None for no change."""
-    used = first
-
-    def changed() -> grpc.ServerCertificateConfiguration | None:
-        nonlocal used
-        try:
-            found = files.read()
-        except InvalidInputError as error:  # half replaced, or expired: those in use stay
-            _log.error("certificates_unusable", why=str(error))
-            return None
-        if found == used:
-            return None
-        used = found
-        _log.info("certificates_replaced")
-        return configuration_of(found)
-
-    return changed
