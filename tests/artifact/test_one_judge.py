@@ -32,9 +32,9 @@ from understudy.gate.artifact_checks import artifact_findings, tensor_spec
 from understudy.gate.inspection import InspectionLimits, inspect
 from understudy.gate.submission import Submission
 from understudy.gate.trial import Trial
+from understudy.provenance.artifact_record import Artifact, FileFact, Golden
 from understudy.provenance.inspect_artifact import inspect_directory
 from understudy.provenance.inspection import Inspection
-from understudy.provenance.record import Artifact, FileFact, Golden
 
 OPTIONS = replace(CHECKS, golden_tolerance=TOLERANCE, require_golden=True)
 

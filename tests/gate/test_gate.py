@@ -18,11 +18,11 @@ from understudy.domain.features import Feature, FeatureDtype, FeatureView
 from understudy.domain.versions import ArtifactFile, ScoreOutput, VersionRef
 from understudy.gate.gate import GateReport, examine
 from understudy.gate.submission import Submission, Surroundings
+from understudy.provenance.artifact_record import Tensor
 from understudy.provenance.field_table import field_table
 from understudy.provenance.inspect_artifact import inspect_directory
 from understudy.provenance.inspection import Inspection
 from understudy.provenance.meaning import PLACEHOLDERS
-from understudy.provenance.record import Tensor
 from understudy.provenance.skeleton import record_skeleton
 
 SHA = sha256(b"another").hexdigest()

@@ -6,9 +6,9 @@ from understudy.artifact.replay import tolerance_faults
 from understudy.artifact.signature_match import signature_faults
 from understudy.domain.versions import GOLDEN_FILE, MODEL_FILE, ScoreOutput, TensorSpec
 from understudy.gate.submission import Submission
+from understudy.provenance.artifact_record import Artifact, Tensor
 from understudy.provenance.findings import NOTHING, Finding, shown
 from understudy.provenance.inspection import Inspection
-from understudy.provenance.record import Artifact, Tensor
 
 _NO_SCORE = frozenset({"BYTES", "BOOL"})  # datatypes that cannot be a score
 

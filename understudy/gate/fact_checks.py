@@ -5,6 +5,7 @@ from typing import Any
 
 from understudy.domain.versions import ScoreOutput
 from understudy.gate.bounds import score_findings, tolerance_findings
+from understudy.provenance.artifact_record import Artifact, Features
 from understudy.provenance.findings import NOTHING, Finding, shown
 from understudy.provenance.inspection import Inspection
 from understudy.provenance.producer import (
@@ -14,15 +15,7 @@ from understudy.provenance.producer import (
     package_of_estimator,
     package_of_producer,
 )
-from understudy.provenance.record import (
-    Artifact,
-    Environment,
-    Evaluation,
-    Features,
-    Parameters,
-    Parent,
-    Policy,
-)
+from understudy.provenance.record import Environment, Evaluation, Parameters, Parent, Policy
 
 _NO_NAN = frozenset({"string", "bool", "int64"})  # dtypes whose missing value is no NaN
 

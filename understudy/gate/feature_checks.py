@@ -9,8 +9,8 @@ from understudy.domain.versions import MODEL_FILE
 from understudy.features.serving.assembly import compile_plan
 from understudy.gate.artifact_checks import tensor_spec
 from understudy.gate.submission import Submission
+from understudy.provenance.artifact_record import FeatureColumn, Features
 from understudy.provenance.findings import NOTHING, Finding, shown
-from understudy.provenance.record import FeatureColumn, Features
 
 
 def feature_findings(

@@ -9,9 +9,9 @@ from understudy.gate.fact_checks import fact_findings
 from understudy.gate.feature_checks import feature_findings
 from understudy.gate.record_checks import record_findings
 from understudy.gate.submission import Submission, Surroundings
+from understudy.provenance.artifact_record import Artifact, Features
 from understudy.provenance.evidence import FieldEvidence, evidence_of, without_proof
 from understudy.provenance.findings import Finding, read_record
-from understudy.provenance.record import Artifact, Features
 
 # Compared with the loaded model.
 _OF_THE_MODEL = (

@@ -16,8 +16,8 @@ from understudy.domain.versions import ScoreOutput, TensorSpec
 from understudy.features.decisions.feature_columns import columns_of
 from understudy.features.serving.assembly import AssemblyPlan, compile_plan
 from understudy.gate.feature_checks import column_inputs
+from understudy.provenance.artifact_record import Artifact, Features
 from understudy.provenance.findings import read_record
-from understudy.provenance.record import Artifact, Features
 
 
 class Trial(BaseModel):

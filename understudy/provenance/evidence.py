@@ -10,8 +10,8 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from understudy.provenance.fields import Absent, Part
-from understudy.provenance.record import CHECKED, FROM_SCRATCH
+from understudy.provenance.fields import CHECKED, Absent, Part
+from understudy.provenance.record import FROM_SCRATCH
 
 # Fields that are compared with a finding only if the condition holds for the part that has them.
 _CONDITIONS: Mapping[str, Callable[[Any], bool]] = {

@@ -18,6 +18,7 @@ from understudy.provenance.meaning import (
 LONGEST_TEXT = 4096
 _FIRST_YEAR = 1900  # of an event time; an earlier bound bounds nothing
 _LOWEST_LEVEL, _HIGHEST_LEVEL = 0.8, 0.999
+CHECKED = "checked"  # in a field's schema: the fact with which the gate compares the field
 TAG = "~"  # marks the alternatives of a union in an error's path; no field name starts with it
 
 _HEX_64 = re.compile(r"[0-9a-f]{64}")
@@ -30,6 +31,18 @@ class Part(BaseModel):
     """The base of every part of the record: frozen, no unknown keys, no silent conversions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def described(description: str, *, checked: str | None = None, **rules: Any) -> Any:
+    """Return a field.
+
+    Args:
+        description: the accepted values, as findings state them.
+        checked: the fact with which the gate compares the field; None: it is a claim.
+        rules: further arguments of pydantic's `Field`.
+    """
+    extra: dict[str, Any] = {} if checked is None else {"json_schema_extra": {CHECKED: checked}}
+    return Field(description=description, **rules, **extra)
 
 
 def _fail(wanted: str) -> PydanticCustomError:

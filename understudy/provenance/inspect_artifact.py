@@ -22,12 +22,12 @@ from understudy.artifact.onnx_model import OnnxModel, out_of_memory, reason_of
 from understudy.artifact.session_options import SessionOptions
 from understudy.domain.errors import Fault, InvalidInputError, OverloadedError, UnderstudyError
 from understudy.domain.versions import MODEL_FILE, TensorSpec
+from understudy.provenance.artifact_record import Tensor
 from understudy.provenance.findings import Finding
 from understudy.provenance.forests import sends_missing_right
 from understudy.provenance.inspection import Inspection
 from understudy.provenance.operators import Name, operator_faults
 from understudy.provenance.producer import written_producer
-from understudy.provenance.record import Tensor
 
 TOO_LARGE = Finding(
     MODEL_FILE,

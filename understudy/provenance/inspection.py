@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from understudy.provenance.artifact_record import Tensor
 from understudy.provenance.findings import Finding
-from understudy.provenance.record import Tensor
 
 
 class Inspection(BaseModel):
