@@ -28,11 +28,12 @@ from registry.server.live_state import LiveOptions, LiveState
 from registry.server.origins import Origins
 from registry.server.preflight import Preflight
 from registry.server.proofs import Proofs
+from registry.server.reading_service import Parts
 from registry.server.receive_artifact import UploadLimits
 from registry.server.recheck import Recheck
 from registry.server.rollback_targets import RollbackTargets
 from registry.server.seating import Seating
-from registry.server.service import Parts, RegistryService, add_registry
+from registry.server.service import RegistryService, add_registry
 from registry.server.state_room import StateRoom
 from registry.server.submissions import Submissions
 from registry.server.unread import Unread
