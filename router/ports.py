@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.domain.deployments import DegradationLevel
-from understudy.domain.errors import UnavailableError
+from understudy.domain.errors import CorruptedError, UnavailableError
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import VersionRef
 
@@ -34,6 +34,10 @@ class DrillState(Protocol):
 
 class ScorerHungError(UnavailableError):
     """The scorer had all the time that a scorer may have, and did not answer."""
+
+
+class OtherArtifactError(CorruptedError):
+    """The process loaded another artifact than the registered one. It received no features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,9 @@ class Scorer(Protocol):
             tensors: in the order of `spec.inputs`, each of n rows.
             timeout_s: limit on waiting for the answer.
             outputs: names of outputs to return besides the score.
+
+        Raises:
+            OtherArtifactError: the process that listens there now did not load the version's artifact.
         """
         ...
 
@@ -80,7 +87,7 @@ class ClosableScorer(Scorer, Protocol):
         Raises:
             UnavailableError: it did not answer within `timeout_s`, is not ready, or serves another
                 version.
-            CorruptedError: it loaded another artifact, or does not say which.
+            OtherArtifactError: it loaded another artifact, or does not say which.
         """
         ...
 

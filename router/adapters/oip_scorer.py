@@ -3,6 +3,10 @@
 Requests go over streams (ModelStreamInfer) that are kept for later ones: in gRPC a message of an
 open stream takes about half the time of a call (ADR 16). A stream carries one request at a time, so
 giving up a request cancels its stream without affecting others.
+
+Each new stream says which artifact its process loaded, before it gets a request: after a lost
+connection, another process may listen at the address. That costs a round trip per stream, not per
+request.
 """
 
 import asyncio
@@ -17,8 +21,8 @@ from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
 from router.adapters.time_limit import TimeLimit
-from router.ports import Inferred
-from understudy.artifact.digests import LOADED_DIGEST_PROPERTY
+from router.ports import Inferred, OtherArtifactError
+from understudy.artifact.digests import LOADED_DIGEST_KEY, LOADED_DIGEST_PROPERTY
 from understudy.domain.errors import (
     CorruptedError,
     DeadlinePassedError,
@@ -87,7 +91,8 @@ class OipScorer:
         self._open: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(
             _MODEL_STREAM_INFER
         )
-        self._kept: list[_Stream] = []  # open, without a request
+        # Open, without a request; each with the digest of the artifact that its process loaded.
+        self._kept: list[tuple[_Stream, str]] = []
         self._heads: dict[object, bytes] = {}
         self._numbers = count()
 
@@ -105,14 +110,14 @@ class OipScorer:
         request = self._encode(spec, tensors, outputs, _call_fields(request_id, timeout_s))
         try:
             async with TimeLimit(timeout_s):
-                stream, received = await self._ask(request)
+                stream, received = await self._ask(request, spec)
         except TimeoutError as error:
             raise DeadlinePassedError("the scorer answered") from error
         answer = _answer_to(request_id, received)
         if answer is None:  # later answers on this stream would not match either
             stream.cancel()
             raise CorruptedError(f"answer of {self.address} does not match its request")
-        self._keep(stream)
+        self._keep(stream, spec.artifact_digest)
         if answer.error_message:
             raise _told(answer, self.address)
         try:
@@ -138,10 +143,15 @@ class OipScorer:
             raise UnavailableError(f"scorer {self.address}", "it is not ready")
         loaded = metadata.properties.get(LOADED_DIGEST_PROPERTY, "no artifact")
         if loaded != artifact_digest:
-            raise CorruptedError(
-                f"scorer {self.address} of {ref} says that it loaded {loaded}; registered is "
-                f"{artifact_digest}"
-            )
+            raise self._other_artifact(ref, loaded, artifact_digest)
+
+    def _other_artifact(
+        self, ref: VersionRef, loaded: str, artifact_digest: str
+    ) -> OtherArtifactError:
+        return OtherArtifactError(
+            f"scorer {self.address} of {ref} says that it loaded {loaded}; registered is "
+            f"{artifact_digest}"
+        )
 
     async def _answer(
         self, rpc: str, request: Message, kind: type[AnswerT], timeout_s: float
@@ -163,31 +173,42 @@ class OipScorer:
         """Close the channel; no request may be in flight, because one on a new stream would hang."""
         await self._channel.close()
 
-    async def _ask(self, request: bytes) -> tuple[_Stream, bytes]:
+    async def _ask(self, request: bytes, spec: VersionSpec) -> tuple[_Stream, bytes]:
         """Return the answer to `request` and its stream; a stream without an answer is given up.
 
         Raises:
             UnavailableError: the stream or its channel has ended without an answer.
+            OtherArtifactError: the process at the address did not load the artifact of `spec`.
         """
-        if (kept := self._take_kept()) is not None:
+        if (kept := self._take_kept(spec.artifact_digest)) is not None:
             with suppress(_NotTakenError):  # it ended while idle; its scorer may be back
                 return kept, await self._ask_on(kept, request)
         try:
             opened = self._open()
         except grpc.aio.UsageError as error:  # its channel was closed
             raise UnavailableError(f"scorer {self.address}", str(error)) from error
-        return opened, await self._ask_on(opened, request)
+        return opened, await self._ask_on(opened, request, proves=spec)
 
-    async def _ask_on(self, stream: _Stream, request: bytes) -> bytes:
+    async def _ask_on(
+        self, stream: _Stream, request: bytes, *, proves: VersionSpec | None = None
+    ) -> bytes:
         """Return the answer.
 
+        Args:
+            stream: without a request.
+            request: the message.
+            proves: the version whose artifact a new stream must name before it gets the request.
+
         Raises:
+            OtherArtifactError: it names another one, or none.
             _NotTakenError: it could not be sent, or the scorer ended the stream with OK, which
                 it does only after answering the requests it has read.
             UnavailableError: there is no answer, and the scorer may have run the request.
         """
         is_sent = False
         try:
+            if proves is not None:
+                await self._require_loaded(stream, proves)
             await stream.write(request)
             is_sent = True
             answer = await stream.read()
@@ -208,16 +229,31 @@ class OipScorer:
             raise _NotTakenError(f"scorer {self.address}", "it has ended the stream")
         return answer
 
-    def _take_kept(self) -> _Stream | None:
+    async def _require_loaded(self, stream: _Stream, spec: VersionSpec) -> None:
+        """Return once the process behind a new stream has said that it loaded the artifact of `spec`.
+
+        A stream that has ended says nothing, and fails at the next step for its own reason.
+
+        Raises:
+            OtherArtifactError: it names another artifact, or none.
+        """
+        said = dict(await stream.initial_metadata())
+        loaded = str(said.get(LOADED_DIGEST_KEY, "no artifact"))
+        if loaded != spec.artifact_digest and not stream.done():
+            stream.cancel()
+            raise self._other_artifact(spec.ref, loaded, spec.artifact_digest)
+
+    def _take_kept(self, artifact_digest: str) -> _Stream | None:
         while self._kept:
-            stream = self._kept.pop()
-            if not stream.done():
+            stream, loaded = self._kept.pop()
+            if not stream.done() and loaded == artifact_digest:
                 return stream
+            stream.cancel()  # of a version that was at this address before
         return None
 
-    def _keep(self, stream: _Stream) -> None:
+    def _keep(self, stream: _Stream, loaded: str) -> None:
         if len(self._kept) < _MOST_KEPT_STREAMS:
-            self._kept.append(stream)
+            self._kept.append((stream, loaded))
         else:
             stream.cancel()
 

@@ -7,7 +7,7 @@ import structlog
 from numpy.typing import NDArray
 
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
-from router.ports import Inferred, Scorer, ScorerHungError
+from router.ports import Inferred, OtherArtifactError, Scorer, ScorerHungError
 from understudy.domain.errors import DeadlinePassedError, InvalidInputError
 from understudy.domain.patience import Experience, Verdict
 from understudy.domain.snapshots import VersionSpec
@@ -25,14 +25,18 @@ class GuardedScorer:
         *,
         gone_after_s: float,
         turned: Callable[[], None] = lambda: None,
+        exchanged: Callable[[], None] = lambda: None,
     ) -> None:
-        """`turned` is called when the breaker has opened or closed."""
+        """`turned` is called when the breaker has opened or closed, `exchanged` after an answer from
+        another artifact.
+        """
         self.scorer = scorer
         self.breaker = Breaker(policy)
         self.is_closed = True  # the breaker; an attribute, because it is read for each batch
         self.last_failure = ""  # the reason for the last failure
         self._gone_after_s = gone_after_s
         self._turned = turned
+        self._exchanged = exchanged
         self._experience = Experience()
 
     def is_overdue(self, waited_s: float) -> bool:
@@ -79,7 +83,7 @@ class GuardedScorer:
         was_closed = self.is_closed
         if failure is not None:
             self.last_failure = str(failure)
-        if isinstance(failure, ScorerHungError):
+        if isinstance(failure, ScorerHungError | OtherArtifactError):
             self.breaker = self.breaker.trip(permit, now_s=now_s)
         else:
             self.breaker = self.breaker.record(permit, succeeded=failure is None, now_s=now_s)
@@ -91,6 +95,8 @@ class GuardedScorer:
             self._experience = Experience()
             _log.info("scorer_breaker_closed", address=self.scorer.address)
             self._turned()
+        if isinstance(failure, OtherArtifactError):
+            self._exchanged()
 
 
 class TimedScorer:

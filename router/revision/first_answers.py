@@ -2,7 +2,8 @@
 
 A report may be old: a registry names silent hosts, and a router remembers scorers over its own
 restarts. So each reported scorer is asked once before it gets a call, and again until it answers:
-that it serves its version, and from the registered artifact.
+that it serves its version, and from the registered artifact. It is asked anew if another process
+turns out to listen at its address.
 """
 
 import asyncio
@@ -74,7 +75,9 @@ class FirstAnswers:
         *,
         answered: Callable[[], None],
     ) -> None:
-        """`answered` is called after a scorer's first answer, also if it loaded another artifact."""
+        """`answered` is called after a scorer's first answer, also if it loaded another artifact, and when
+        a proof was withdrawn.
+        """
         self._scorer_at = scorer_at
         self._tasks = tasks
         self._answered = answered
@@ -89,12 +92,23 @@ class FirstAnswers:
         """
         self._forget_all_but(reported)
         new = reported - self._proven - self._asking.keys()
-        for scorer in new:
-            self._asking[scorer] = asking = _Asking()
-            name = f"first answer:{scorer.ref}"
-            asking.task = self._tasks.create_task(self._until_answered(scorer, asking), name=name)
-        for asking in [self._asking[scorer] for scorer in new]:
+        for asking in [self._begin(scorer) for scorer in new]:
             await asking.was_asked.wait()
+
+    def ask_again(self, address: str) -> None:
+        """Withdraw the proof of the scorer at an address until it answers again, in the background."""
+        withdrawn = {each for each in self._proven if each.address == address}
+        self._proven -= withdrawn
+        for scorer in withdrawn:
+            self._begin(scorer)
+        if withdrawn:
+            self._answered()
+
+    def _begin(self, scorer: ReportedScorer) -> _Asking:
+        self._asking[scorer] = asking = _Asking()
+        name = f"first answer:{scorer.ref}"
+        asking.task = self._tasks.create_task(self._until_answered(scorer, asking), name=name)
+        return asking
 
     def proven(
         self, reported: Mapping[VersionRef, Sequence[str]]

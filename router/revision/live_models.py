@@ -70,7 +70,11 @@ class LiveModels:
         self._retired: list[LiveModel] = []
         self._plans = VersionPlans()
         self._scorers = OpenScorers(
-            open_scorer, breaker, gone_after_s=shared.scorer_timeout_s, turned=self._turned
+            open_scorer,
+            breaker,
+            gone_after_s=shared.scorer_timeout_s,
+            turned=self._turned,
+            exchanged=self._ask_again,
         )
         self._first_answers = FirstAnswers(self._scorers.closable_at, tasks, answered=self._turned)
         self._steady = SteadyVersions(shared.clocks.monotonic_s, look_again=self._turned)
@@ -227,6 +231,9 @@ class LiveModels:
         )
         for number, why in unservable.items():
             _log.error("version_unservable", version=f"{model}@{number}", why=why)
+
+    def _ask_again(self, address: str) -> None:
+        self._first_answers.ask_again(address)
 
     def _turned(self) -> None:
         """Decide again which versions act, because a breaker has opened or closed; once for many."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 
 from router.decisions.breaker import BreakerPolicy
 from router.lanes.guarded_scorer import GuardedScorer
@@ -18,12 +19,16 @@ class OpenScorers:
         *,
         gone_after_s: float,
         turned: Callable[[], None],
+        exchanged: Callable[[str], None],
     ) -> None:
-        """`turned` is called when a breaker has opened or closed."""
+        """`turned` is called when a breaker has opened or closed, `exchanged` with the address at which
+        a process of another artifact was found.
+        """
         self._open_scorer = open_scorer
         self._breaker = breaker
         self._gone_after_s = gone_after_s
         self._turned = turned
+        self._exchanged = exchanged
         self._open: dict[str, tuple[ClosableScorer, GuardedScorer]] = {}
 
     def at(self, address: str) -> GuardedScorer:
@@ -61,7 +66,11 @@ class OpenScorers:
         if address not in self._open:
             opened = self._open_scorer(address)
             guarded = GuardedScorer(
-                opened, self._breaker, gone_after_s=self._gone_after_s, turned=self._turned
+                opened,
+                self._breaker,
+                gone_after_s=self._gone_after_s,
+                turned=self._turned,
+                exchanged=partial(self._exchanged, address),
             )
             self._open[address] = (opened, guarded)
         return self._open[address]

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from scorer.server.coming_calls import ComingCalls
 from scorer.server.served_model import ModelRequest, ServedModel
-from understudy.artifact.digests import LOADED_DIGEST_PROPERTY
+from understudy.artifact.digests import LOADED_DIGEST_KEY, LOADED_DIGEST_PROPERTY
 from understudy.domain.errors import (
     Fault,
     InvalidInputError,
@@ -130,6 +130,9 @@ class InferenceService(grpc.GenericRpcHandler):
 
     async def _model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
         stream = InferStream(partial(self._answer_message, context))
+        loaded = "none yet" if self._served is None else self._served.artifact_digest
+        # At once: a router sends no features before it knows what this process loaded.
+        await context.send_initial_metadata(((LOADED_DIGEST_KEY, loaded),))
         try:
             await self._streams.run(stream, requests, context.write, caller=peer_of(context))
         except OverloadedError as error:

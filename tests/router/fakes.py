@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router.ports import Inferred
+from router.ports import Inferred, OtherArtifactError
 from tests.router.samples import UTC_S
 from understudy.domain.errors import (
-    CorruptedError,
     DeadlinePassedError,
     InvalidInputError,
     UnavailableError,
@@ -111,6 +110,7 @@ class FakeScorer:
     ) -> Inferred:
         if timeout_s <= 0:
             raise DeadlinePassedError("scoring")
+        self._check_loaded(spec.artifact_digest)
         if unknown := set(outputs) - {output.name for output in spec.outputs}:
             raise InvalidInputError.of("outputs", read=unknown, accepted="outputs of this version")
         self.received = tensors
@@ -141,10 +141,13 @@ class FakeScorer:
         self, ref: VersionRef, artifact_digest: str, *, timeout_s: float
     ) -> None:
         self.asked += 1
-        if self.loaded is not None and self.loaded != artifact_digest:
-            raise CorruptedError(f"scorer {self.address} loaded {self.loaded}")
+        self._check_loaded(artifact_digest)
         if self.is_gone:
             raise UnavailableError(f"scorer {self.address}", "told to be gone")
+
+    def _check_loaded(self, artifact_digest: str) -> None:
+        if self.loaded is not None and self.loaded != artifact_digest:
+            raise OtherArtifactError(f"scorer {self.address} loaded {self.loaded}")
 
     async def close(self) -> None:
         self.is_closed = True

@@ -174,17 +174,17 @@ def load_users(store_url: str) -> None:
 @asynccontextmanager
 async def serving(scorers: Mapping[int, Sequence[ServedScorer]]) -> AsyncIterator[None]:
     """Serve each scorer on a separate port; on leaving, none hangs."""
-    everyone = [each for group in scorers.values() for each in group]
+    everyone = [(number, each) for number, group in scorers.items() for each in group]
     async with AsyncExitStack() as resources:
-        for scorer in everyone:
+        for number, scorer in everyone:
             server = new_server()
-            server.add_generic_rpc_handlers((answering_each(scorer.infer),))
+            server.add_generic_rpc_handlers((answering_each(scorer.infer, version=number),))
             scorer.address = f"127.0.0.1:{LOCAL.bind(server, '127.0.0.1:0')}"
             await resources.enter_async_context(started(server))
         try:
             yield
         finally:
-            for scorer in everyone:
+            for _, scorer in everyone:
                 scorer.resume()
 
 

@@ -5,27 +5,36 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import grpc
 
 from tests.router.samples import spec
-from understudy.artifact.digests import LOADED_DIGEST_PROPERTY
+from understudy.artifact.digests import LOADED_DIGEST_KEY, LOADED_DIGEST_PROPERTY
 from understudy.oip import inference_pb2 as oip
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
-def answering_each(answers: Callable[[bytes], Awaitable[bytes]]) -> grpc.GenericRpcHandler:
-    """Serve streams on which `answers` is called for each request, one by one."""
+def answering_each(
+    answers: Callable[[bytes], Awaitable[bytes]], *, version: int = 1
+) -> grpc.GenericRpcHandler:
+    """Serve streams of a version on which `answers` is called for each request, one by one."""
 
     async def serve(requests: AsyncIterator[bytes], context: Context) -> None:
         async for body in requests:
             await context.write(await answers(body))
 
-    return serving_streams(serve)
+    return serving_streams(serve, loaded=lambda: spec(version).artifact_digest)
 
 
 def serving_streams(
-    serve: Callable[..., object],
+    serve: Callable[[AsyncIterator[bytes], Context], Awaitable[None]],
+    *,
+    loaded: Callable[[], str] = lambda: spec(1).artifact_digest,
 ) -> grpc.GenericRpcHandler:
-    """Serve each stream with `serve`."""
-    method: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(serve)
+    """Serve each stream with `serve`, from a process that says that it loaded `loaded()`."""
+
+    async def named(requests: AsyncIterator[bytes], context: Context) -> None:
+        await context.send_initial_metadata(((LOADED_DIGEST_KEY, loaded()),))
+        await serve(requests, context)
+
+    method: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(named)
     ready: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(_ready)
     metadata: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(_metadata)
     return grpc.method_handlers_generic_handler(

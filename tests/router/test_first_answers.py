@@ -136,6 +136,30 @@ async def test_a_version_registered_with_another_artifact_is_proven_anew() -> No
         assert world.live().effective.champion is None
 
 
+@pytest.mark.fault
+@pytest.mark.virtual_time
+async def test_a_scorer_exchanged_behind_its_address_is_withheld_until_the_former_is_back() -> None:
+    async with open_world() as world:
+        await world.models.apply(remembered({1: ["one"], 2: ["two"]}))
+        assert (await world.score("u1")).served_by.version == 1
+        asked = world.scorers["one"].asked
+
+        world.scorers["one"].loaded = "f" * 64
+        with capture_logs() as logs:
+            answers = [await world.score(f"u{index}") for index in range(20)]
+            await until(lambda: world.live().effective.champion == 2)
+
+        assert {answer.served_by.version for answer in answers} == {2}
+        assert len(world.scorers["one"].batches) == 1
+        assert world.scorers["one"].asked > asked
+        assert world.live().effective.champion_withheld is WithheldReason.OTHER_ARTIFACT
+        assert "scorer_loaded_other_artifact" in {each["event"] for each in logs}
+
+        world.scorers["one"].loaded = None
+        await until(lambda: world.live().effective.champion == 1)
+        assert (await world.score("u1")).served_by.version == 1
+
+
 @pytest.mark.virtual_time
 async def test_it_acts_as_soon_as_it_answers() -> None:
     async with open_world() as world:

@@ -10,6 +10,7 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from router.adapters.oip_scorer import OipScorer
+from router.ports import OtherArtifactError
 from tests.router.samples import spec
 from tests.router.scorer_stream import Context, answering_each, serving_streams
 from tests.virtual_time import skip, turns
@@ -186,13 +187,45 @@ async def test_a_stream_that_ended_while_idle_is_replaced() -> None:
 
     async with scorer_of(serving_streams(serve)) as scorer:
         await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
-        (kept,) = scorer._kept  # only the stream knows when it has noticed the end
+        ((kept, _),) = scorer._kept  # only the stream knows when it has noticed the end
         end.set()
         await until(kept.done)
         end.clear()
         await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
 
     assert counted.streams == 2
+
+
+@pytest.mark.fault
+async def test_a_process_exchanged_behind_an_answered_address_gets_no_request() -> None:
+    counted, loaded = Counted(), spec(1).artifact_digest
+    served = serving_streams(counted.serve, loaded=lambda: loaded)
+    async with scorer_of(served) as scorer:
+        await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+        loaded = "f" * 64  # of the next stream, as after a new connection
+        for stream, _ in scorer._kept:
+            stream.cancel()
+
+        for _ in range(3):
+            with pytest.raises(OtherArtifactError, match="it loaded ffff"):
+                await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+
+        loaded = spec(1).artifact_digest
+        await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+
+    assert len(counted.requests) == 2
+
+
+@pytest.mark.fault
+async def test_a_stream_that_proved_one_version_carries_no_request_of_another() -> None:
+    counted = Counted()
+    async with scorer_of(serving_streams(counted.serve)) as scorer:
+        await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+
+        with pytest.raises(OtherArtifactError):
+            await scorer.infer(spec(2), ROWS, timeout_s=LONG_S)
+
+    assert len(counted.requests) == 1
 
 
 async def test_a_kept_stream_that_accepts_nothing_any_more_costs_no_answer() -> None:
