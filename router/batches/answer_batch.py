@@ -125,11 +125,15 @@ class VersionStages:
 
     def _answered(self, prepared: Prepared, inferred: Inferred, *, infer_us: int) -> Answered:
         levels, marks = levels_of(prepared.statuses)
+        incomplete = None if prepared.statuses is None else self._incomplete_rows(prepared)
+        scores = inferred.scores
+        if incomplete is not None:
+            scores = np.where(incomplete, np.nan, scores)
         return Answered(
             calls=prepared.calls,
             served=self.served,
             feature_names=self.version.plan.names,
-            scores=inferred.scores,
+            scores=scores,
             levels=levels,
             statuses=prepared.statuses,
             outputs=inferred.outputs,
@@ -142,9 +146,18 @@ class VersionStages:
             rule_rows=prepared.rule_rows,
             features=prepared.features,
             marks=marks,
+            incomplete=incomplete,
             gap=prepared.gap,
             wrong_digests=prepared.wrong_digests,
         )
+
+    def _incomplete_rows(self, prepared: Prepared) -> NDArray[np.bool_] | None:
+        """Return the rows that the model cannot read and no rule decided; None if there is none."""
+        incomplete = self.version.plan.incomplete_rows(prepared.statuses)
+        if incomplete is None or prepared.rule_rows is None:
+            return incomplete
+        undecided = incomplete & (prepared.rule_rows == NO_RULE)
+        return undecided if undecided.any() else None
 
 
 def split_decided(prepared: Prepared) -> tuple[Prepared | None, Prepared | None]:

@@ -21,9 +21,9 @@ from router.batches.mirrored import (
     Tensors,
     both,
     joined,
+    readable_rows,
     reads_the_same,
     restricted,
-    rows_without_defaults,
     tensors_of,
 )
 from router.batches.version_plan import VersionPlan
@@ -117,8 +117,9 @@ class MirrorQueue:
         keep = sampled = self._sampled(answered.calls, shadow)
         self._books.lost(copy, ShadowStatus.SAMPLED_OUT, before=None, after=sampled)
         same = self._reads_the_same(version.spec, spec)
-        if same and shadow.refuses_defaults:
-            keep = both(sampled, rows_without_defaults(answered.calls, answered.statuses))
+        if same and answered.statuses is not None:
+            readable = readable_rows(shadow, version.plan, answered.calls, answered.statuses)
+            keep = both(sampled, readable)
             self._books.lost(copy, ShadowStatus.DEFAULTED, before=sampled, after=keep)
         if keep is not None:
             copy = copy.restricted(keep)
@@ -278,9 +279,7 @@ class MirrorQueue:
             now_s=self._clocks.utc_s(),
             last_known=fetched.from_memory,
         )
-        if not copies[0].shadow.refuses_defaults:
-            return assembled.tensors
-        keep = rows_without_defaults(calls, assembled.statuses)
+        keep = readable_rows(copies[0].shadow, version.plan, calls, assembled.statuses)
         if keep is None:
             return assembled.tensors
         left = restricted(copies, keep)

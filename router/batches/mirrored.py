@@ -13,6 +13,7 @@ from router.calls.rows import candidate_ids_of, per_row, whole_calls
 from understudy.domain.deployments import FULL_SHARE_BP, Arm, Shadow
 from understudy.domain.features import FeatureStatus
 from understudy.domain.snapshots import VersionSpec
+from understudy.features.serving.assembly import AssemblyPlan
 from understudy.logs.batches import ShadowBatchLog, ShadowStatus
 
 RowMask = NDArray[np.bool_] | None  # None marks all rows
@@ -103,6 +104,20 @@ def rows_without_defaults(
         return None
     replaced = np.asarray(np.isin(statuses, _REPLACED).any(axis=1))
     return whole_calls(calls, ~replaced) if replaced.any() else None
+
+
+def readable_rows(
+    shadow: Shadow, plan: AssemblyPlan, calls: Sequence[Call], statuses: NDArray[np.uint8] | None
+) -> RowMask:
+    """Return the marks of calls that a shadow can be asked about, shape (n,); None if all are.
+
+    It is never asked about a missing value that it would read as 0, and about defaults only if it
+    does not refuse them.
+    """
+    if shadow.refuses_defaults:
+        return rows_without_defaults(calls, statuses)
+    incomplete = plan.incomplete_rows(statuses)
+    return None if incomplete is None else whole_calls(calls, ~incomplete)
 
 
 def restricted(copies: Sequence[Copy], keep: NDArray[np.bool_]) -> list[Copy]:

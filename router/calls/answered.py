@@ -57,6 +57,8 @@ class Answered:
     rule_rows: NDArray[np.int64] | None = None  # (n,) index of the deciding rule, or NO_RULE
     features: LoggedFeatures | None = None  # of n rows, for the log; None: no model was asked
     marks: NDArray[np.uint8] | None = None  # (n,) see `marks_of`; None if no feature degrades a row
+    # (n,) rows without a score, because the model cannot see that a value is missing; None: no row
+    incomplete: NDArray[np.bool_] | None = None
     gap: str = ""  # why the feature store was not read
     step: str = ""  # the step of the ladder that answered the rows at FALLBACK or below
     wrong_digests: int = 0  # records of another definition of their view; treated as missing
@@ -77,6 +79,7 @@ class Answered:
             rule_rows=None if self.rule_rows is None else self.rule_rows[kept],
             features=None if self.features is None else self.features.chosen(kept),
             marks=None if self.marks is None else self.marks[kept],
+            incomplete=None if self.incomplete is None else self.incomplete[kept],
         )
 
     def as_fallback(self) -> Answered:

@@ -13,6 +13,7 @@ class Cause(StrEnum):
     SCORER_FAILED = DegradationReason.SCORER_FAILED
     DEADLINE_NEAR = DegradationReason.DEADLINE_NEAR
     SCORE_NOT_FINITE = DegradationReason.SCORE_NOT_FINITE
+    FEATURES_MISSING = DegradationReason.FEATURES_MISSING  # in an input that cannot say so
     DRILL = DegradationReason.DRILL
 
 

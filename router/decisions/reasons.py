@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from understudy.domain.deployments import DegradationReason
 from understudy.domain.features import FeatureStatus
 
+INCOMPLETE = "a feature without a default is missing, and the model's input cannot hold that"
 _REASON_OF = {
     FeatureStatus.STALE: DegradationReason.FEATURES_STALE,
     FeatureStatus.DEFAULTED: DegradationReason.FEATURES_DEFAULTED,

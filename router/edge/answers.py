@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from router.calls.answered import Answered, Served, level_of_call, reasons_of_call
 from router.calls.call import Call, Candidates
+from router.decisions.reasons import INCOMPLETE
 from router.decisions.rules import NO_RULE
 from router.edge.joined_answers import join_answers
 from router.edge.wire_errors import error_message
@@ -20,6 +21,7 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 _LEVELS = [LEVELS[level] for level in sorted(LEVELS)]  # by number of DegradationLevel
 _REASONS = {reason.value: number for reason, number in REASONS.items()}
 _NOT_FINITE = UnavailableError("score", "the model's is not a finite number")
+_INCOMPLETE = UnavailableError("score", INCOMPLETE)
 
 
 class ProtobufResponder:
@@ -189,7 +191,10 @@ def _add_results(
     rows = scored.tolist()
     _add_scored(message, candidates, rows, scores[scored].tolist())
     _set_details(message.results, answered, deployment, call, at + scored)
-    failed = _failed(candidates, np.flatnonzero(~is_finite).tolist())
+    incomplete = answered.incomplete
+    if incomplete is not None:
+        incomplete = incomplete[at : at + call.rows]
+    failed = _failed(candidates, np.flatnonzero(~is_finite).tolist(), incomplete)
     message.results.extend(failed)
     if failed and not is_ranked:
         message.results.sort(key=_place)
@@ -230,11 +235,17 @@ def _add_scored(
         result.level = pb.DEGRADATION_LEVEL_FULL
 
 
-def _failed(candidates: Candidates, not_finite: Sequence[int]) -> list[pb.CandidateResult]:
+def _failed(
+    candidates: Candidates, not_finite: Sequence[int], incomplete: NDArray[np.bool_] | None
+) -> list[pb.CandidateResult]:
     """Return the results of candidates that have no score, in request order."""
     failed = [
         pb.CandidateResult(
-            id=candidates.ids[row], index=candidates.indices[row], error=error_message(_NOT_FINITE)
+            id=candidates.ids[row],
+            index=candidates.indices[row],
+            error=error_message(
+                _NOT_FINITE if incomplete is None or not incomplete[row] else _INCOMPLETE
+            ),
         )
         for row in not_finite
     ]

@@ -10,6 +10,7 @@ from router.calls.answered import Answered, BatchTiming, Served
 from router.calls.call import Call
 from router.decisions.budget import share_spent_s
 from router.decisions.ladder import AnswerWith, AskVersion, Cause, Fail, Step, next_step
+from router.decisions.reasons import INCOMPLETE
 from router.lanes.lane import Lane
 from router.ports import Clocks, DrillState
 from understudy.domain.deployments import DegradationLevel, DegradationReason, Deployment
@@ -171,6 +172,8 @@ def _error_of(cause: Cause) -> UnderstudyError:
             return DeadlinePassedError("the model answered")
         case Cause.SCORE_NOT_FINITE:
             return UnavailableError("score", "the model's score is not a finite number")
+        case Cause.FEATURES_MISSING:
+            return UnavailableError("score", INCOMPLETE)
         case Cause.DRILL:
             return UnavailableError("model", "a drill is running, and no fallback is declared")
         case Cause.SCORER_UNAVAILABLE | Cause.SCORER_FAILED:

@@ -153,14 +153,14 @@ class VersionLane:
     def _rows_to_deliver(self, answered: Answered) -> NDArray[np.bool_] | None:
         """Return the rows with answers that are still awaited; None if all are.
 
-        A single call whose score is not a number goes down the ladder. Candidates of a
-        ScoreBatch stay: each of them is answered with its own error.
+        A single call without a score, or whose score is not a number, goes down the ladder.
+        Candidates of a ScoreBatch stay: each of them is answered with its own error.
         """
         is_finite = bool(np.isfinite(answered.scores).all())
         if is_finite and not any(call.answer.done() for call in answered.calls):
             return None
         kept = np.ones(answered.rows, dtype=bool)
-        bad: list[Call] = []
+        bad: dict[Cause, list[Call]] = {}
         at = 0
         for call in answered.calls:
             if call.answer.done():  # answered from the ladder, or the caller has disconnected
@@ -168,9 +168,10 @@ class VersionLane:
                 self._delivery.counters.late_rows += call.rows
             elif call.candidates is None and not np.isfinite(answered.scores[at]):
                 kept[at] = False
-                bad.append(call)
+                bad.setdefault(_cause_of(answered, at), []).append(call)
             at += call.rows
-        self._take_down(give_up(bad), Cause.SCORE_NOT_FINITE)
+        for cause, calls in bad.items():
+            self._take_down(give_up(calls), cause)
         return kept
 
     def _mirror(
@@ -185,3 +186,9 @@ class VersionLane:
         if answered.calls:
             for mirror in self._mirrors:
                 mirror.offer(answered, tensors, self.version.spec, outstanding_rows)
+
+
+def _cause_of(answered: Answered, row: int) -> Cause:
+    """Return the reason why a row has no finite score."""
+    is_incomplete = answered.incomplete is not None and bool(answered.incomplete[row])
+    return Cause.FEATURES_MISSING if is_incomplete else Cause.SCORE_NOT_FINITE

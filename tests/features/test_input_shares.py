@@ -164,3 +164,33 @@ def test_a_division_without_declarations_has_no_rival(
             assert one.name in features
         elif one.shape == other.shape:
             assert one.datatype != other.datatype
+
+
+@given(layouts(), st.data())
+def test_a_row_has_a_score_only_if_its_model_can_see_every_missing_value(
+    layout: tuple[list[FeatureDtype], list[TensorSpec], list[str]], data: st.DataObject
+) -> None:
+    dtypes, inputs, declared = layout
+    try:
+        plan = plan_of(dtypes, inputs, declared)
+    except InvalidInputError:
+        return
+    of_dtype = {TEXT: str, FLOAT: float, WHOLE: int, FLAG: bool}
+    sent = {
+        f"f{place}": of_dtype[dtype](1)
+        for place, dtype in enumerate(dtypes)
+        if data.draw(st.booleans())
+    }
+
+    assembled = plan.assemble([[None]], [sent], now_s=NOW_S)
+
+    read = {
+        name: plan.reader.column(assembled.tensors, at)[0] for at, name in enumerate(plan.names)
+    }
+    unseen = [
+        name
+        for name, value in read.items()
+        if name not in sent and value != b"" and value == value  # noqa: PLR0124 - not NaN
+    ]
+    incomplete = plan.incomplete_rows(assembled.statuses)
+    assert (incomplete is not None and incomplete.tolist() == [True]) == bool(unseen)

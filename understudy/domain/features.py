@@ -33,7 +33,7 @@ class FeatureStatus(IntEnum):
     STALE = 2  # older than its max age; the stored value is used
     DEFAULTED = 3  # the declared default replaces a missing value
     LAST_KNOWN = 4  # the store did not answer; a value seen earlier is used
-    MISSING = 5  # no value and no default; NaN or "" is used
+    MISSING = 5  # no value and no default; NaN or "" is used, and a row without these has no score
 
 
 class ViewKind(StrEnum):

@@ -17,8 +17,6 @@ from understudy.provenance.producer import (
 )
 from understudy.provenance.record import Environment, Evaluation, Parameters, Parent, Policy
 
-_NO_NAN = frozenset({"string", "bool", "int64"})  # dtypes whose missing value is no NaN
-
 
 def fact_findings(
     groups: Mapping[str, Any], inspection: Inspection, score: ScoreOutput
@@ -95,7 +93,7 @@ def _missing_findings(features: Features, parent: Parent | None) -> Iterator[Fin
     open_columns = [
         column.ref
         for column in features.columns
-        if column.default is None and column.dtype not in _NO_NAN and column.ref not in proven
+        if column.default is None and column.dtype != "string" and column.ref not in proven
     ]
     if open_columns:
         yield Finding(

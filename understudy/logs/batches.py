@@ -31,7 +31,7 @@ class ShadowStatus(StrEnum):
     QUEUE_FULL = "queue_full"  # or the router sheds mirrored rows
     EXPIRED = "expired"  # waited longer than a mirrored row may wait
     NOT_READY = "not_ready"  # the shadow had no ready scorer
-    DEFAULTED = "defaulted"  # the shadow would have read a default, which it refuses
+    DEFAULTED = "defaulted"  # it would have read a default, which it refuses, or 0 for no value
     AT_STOP = "at_stop"  # not sent before the time of a stop was over
 
 

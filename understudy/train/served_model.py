@@ -12,7 +12,12 @@ from understudy.artifact.row_by_row import RowByRow, ServableModel
 from understudy.artifact.session_options import SessionOptions
 from understudy.domain.features import Feature, FeatureDtype, FeatureRef
 from understudy.domain.versions import ScoreOutput
-from understudy.features.decisions.tensor_columns import ARRAY_DTYPES, TensorColumns, lay_out
+from understudy.features.decisions.tensor_columns import (
+    ARRAY_DTYPES,
+    TensorColumns,
+    lay_out,
+    values_when_absent,
+)
 from understudy.train.rows import Columns
 
 _BATCH_ROWS = 8_192  # rows of one run, so that 200,000 rows need no more memory than these
@@ -43,7 +48,7 @@ class ServedModel:
 
     def tensors(self, columns: Columns) -> dict[str, NDArray[Any]]:
         """Return the inputs, by name, of rows whose missing values stay missing."""
-        arrays = (_tensor(tensor, columns) for tensor in self._tensors)
+        arrays = (_tensor(tensor, columns, self._features) for tensor in self._tensors)
         return dict(zip((spec.name for spec in self.inputs), arrays, strict=True))
 
     def with_defaults(self, columns: Columns) -> Columns:
@@ -74,15 +79,16 @@ class ServedModel:
         return answers if answers.ndim == 1 else answers[:, score.column]
 
 
-def _tensor(tensor: TensorColumns, columns: Columns) -> NDArray[Any]:
+def _tensor(tensor: TensorColumns, columns: Columns, features: Sequence[Feature]) -> NDArray[Any]:
     dtype = ARRAY_DTYPES[tensor.datatype]
+    defaults = values_when_absent(tensor, features)
     array = np.empty((len(columns[0]), len(tensor.places)), dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         for at, place in enumerate(tensor.places):
             values = columns[place]
-            # A datatype without NaN holds 0 where a value is missing, as in a router.
-            holds = values if dtype.kind in "fO" else np.nan_to_num(values, nan=0.0)
-            array[:, at] = holds
+            if dtype.kind not in "fO":  # it holds no NaN, so each of its features has a default
+                values = np.where(np.isnan(values), defaults[at], values)
+            array[:, at] = values
     return array.reshape(-1) if tensor.is_flat else array
 
 

@@ -40,6 +40,7 @@ _HELD: dict[str, frozenset[FeatureDtype]] = {
     "INT64": frozenset((FeatureDtype.INT64, FeatureDtype.BOOL)),
 }
 _ONLY_BOOL = frozenset((FeatureDtype.BOOL,))
+_HOLD_ABSENCE = frozenset(("FP16", "FP32", "FP64", "BYTES"))  # as NaN, or as the empty text
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,10 @@ def lay_out(
 def values_when_absent(
     tensor: TensorColumns, features: Sequence[Feature]
 ) -> npt.NDArray[np.generic]:
-    """Return the value that replaces an absent one, per column of the tensor."""
+    """Return the value that replaces an absent one, per column of the tensor.
+
+    Without a default it is NaN, "", or the 0 of `columns_without_absence`.
+    """
     dtype = ARRAY_DTYPES[tensor.datatype]
     absent: FeatureScalar = float("nan") if dtype.kind == "f" else "" if dtype.kind == "O" else 0
     values = [features[place].default for place in tensor.places]
@@ -98,6 +102,22 @@ def values_when_absent(
         return np.array(
             [value.encode() if isinstance(value, str) else value for value in chosen], dtype=dtype
         )
+
+
+def columns_without_absence(
+    tensors: Sequence[TensorColumns], features: Sequence[Feature]
+) -> tuple[int, ...]:
+    """Return the columns that have no default and whose datatype cannot say that a value is missing.
+
+    A model would read a missing value there as the number 0, so it is not asked.
+    """
+    return tuple(
+        place
+        for tensor in tensors
+        if tensor.datatype not in _HOLD_ABSENCE
+        for place in tensor.places
+        if features[place].default is None
+    )
 
 
 def _width(spec: TensorSpec) -> int | None:

@@ -35,6 +35,7 @@ from understudy.features.decisions.statuses import (
 from understudy.features.decisions.tensor_columns import (
     ARRAY_DTYPES,
     TensorColumns,
+    columns_without_absence,
     lay_out,
     values_when_absent,
 )
@@ -92,6 +93,7 @@ class AssemblyPlan:
         self._formats = [record_format(view) for view in views]
         self._rules = [view_statuses(view, columns) for view in views]
         self._defaults = [values_when_absent(tensor, self._features) for tensor in tensors]
+        self._must_be_known = [*columns_without_absence(tensors, self._features)]
         self._place_of = places_by_name(refs)
         self._requested = RequestColumns(
             self._place_of, self._features, self._targets, self._defaults
@@ -109,6 +111,18 @@ class AssemblyPlan:
     def place_of(self, name: str) -> int | None:
         """Return the index of the column with this unambiguous name, or None."""
         return self._place_of.get(name)
+
+    def incomplete_rows(self, statuses: Statuses | None) -> npt.NDArray[np.bool_] | None:
+        """Return the rows with a missing value that the model would read as 0; None if there is none.
+
+        Args:
+            statuses: of the assembled batch, shape (n, width); None: every value is present.
+        """
+        if statuses is None or not self._must_be_known:
+            return None
+        missing = statuses[:, self._must_be_known] == FeatureStatus.MISSING
+        rows: npt.NDArray[np.bool_] = missing.any(axis=1)
+        return rows if rows.any() else None
 
     def takes_from_request(self, name: str) -> bool:
         """Return whether a request may supply a feature of this name."""

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from understudy.domain.features import Feature, FeatureDtype
 
-_FLOATS = frozenset((FeatureDtype.FLOAT32, FeatureDtype.FLOAT64))
 _UNSEEN = "a text that no training row has"
 _TIMES_LARGER = 1e6
 _LARGEST = 1e30  # far from the end of float32, so that the sum of a row is finite
@@ -68,7 +67,7 @@ def _changed(
             yield ProbeKind.MISSING, np.full(rows, "", dtype=np.object_)
         yield ProbeKind.UNSEEN, np.full(rows, _UNSEEN, dtype=np.object_)
         return
-    if feature.dtype in _FLOATS and feature.default is None:
+    if feature.default is None:  # of whole numbers too: a tensor of floats has NaN there
         yield ProbeKind.MISSING, np.full(rows, np.nan)
     if feature.dtype is not FeatureDtype.BOOL:
         large = _large(column, is_whole=feature.dtype is FeatureDtype.INT64)
