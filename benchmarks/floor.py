@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.lifecycle import DrainTimes, run, serve_until_stopped, stop_on_signals
 from understudy.runtime.serving import add_health_and_reflection
 from understudy.runtime.transport.transport import LOCAL
@@ -47,13 +47,17 @@ class Unread(grpc.GenericRpcHandler):
 
 
 async def serve(listen: str, handler: grpc.GenericRpcHandler) -> int:
-    server = new_server()
-    health = add_health_and_reflection(server, (SERVICE,))
-    server.add_generic_rpc_handlers((handler,))  # the last: it may answer every method
-    LOCAL.bind(server, listen)
-    await serve_until_stopped(
-        server, health, stop_on_signals(longest_s=10.0), DrainTimes(unready_delay_s=0, grace_s=1)
-    )
+    """Serve `handler` until a signal; return the exit code."""
+    async with open_server() as server:
+        health = add_health_and_reflection(server, (SERVICE,))
+        server.add_generic_rpc_handlers((handler,))  # the last: it may answer every method
+        LOCAL.bind(server, listen)
+        await serve_until_stopped(
+            server,
+            health,
+            stop_on_signals(longest_s=10.0),
+            DrainTimes(unready_delay_s=0, grace_s=1),
+        )
     return 0
 
 

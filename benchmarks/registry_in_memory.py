@@ -6,6 +6,7 @@ would add its start and a provenance record to each run, without changing any nu
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -30,7 +31,7 @@ from understudy.domain.versions import (
 )
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.serving import add_health_and_reflection
 from understudy.runtime.transport.transport import LOCAL
 
@@ -103,14 +104,15 @@ class InMemoryRegistry(registry_pb2_grpc.RegistryServiceServicer):
         return sum(each.state is ScorerState.READY for each in self._snapshot.scorers)
 
 
-async def open_registry(registry: InMemoryRegistry, listen: str) -> tuple[grpc.aio.Server, int]:
-    """Serve `registry`; return the server, which the caller stops, and its port."""
-    server = new_server()
-    registry_pb2_grpc.add_RegistryServiceServicer_to_server(registry, server)
-    add_health_and_reflection(server, ())
-    port = LOCAL.bind(server, listen)
-    await server.start()
-    return server, port
+@asynccontextmanager
+async def open_registry(registry: InMemoryRegistry, listen: str) -> AsyncIterator[int]:
+    """Serve `registry`, and yield its port."""
+    async with open_server() as server:
+        registry_pb2_grpc.add_RegistryServiceServicer_to_server(registry, server)
+        add_health_and_reflection(server, ())
+        port = LOCAL.bind(server, listen)
+        await server.start()
+        yield port
 
 
 def describe_version(

@@ -155,17 +155,16 @@ async def open_request_path(
     )
     for artifact in files.artifacts:
         registry.add_artifact(artifact)
-    server, port = await open_registry(registry, "127.0.0.1:0")
-    try:
-        async with Supervisor(folder / "process-logs") as supervisor:
-            address = f"127.0.0.1:{free_port()}"
-            await supervisor.start(_scorer_host(folder, f"127.0.0.1:{port}"))
-            await registry.wait_until_ready(versions)
-            router = _router(folder, f"127.0.0.1:{port}", address, workers, features)
-            await supervisor.start(router)
-            yield RequestPath(address, folder, registry, supervisor, router)
-    finally:
-        await server.stop(None)
+    async with (
+        open_registry(registry, "127.0.0.1:0") as port,
+        Supervisor(folder / "process-logs") as supervisor,
+    ):
+        address = f"127.0.0.1:{free_port()}"
+        await supervisor.start(_scorer_host(folder, f"127.0.0.1:{port}"))
+        await registry.wait_until_ready(versions)
+        router = _router(folder, f"127.0.0.1:{port}", address, workers, features)
+        await supervisor.start(router)
+        yield RequestPath(address, folder, registry, supervisor, router)
 
 
 def load_into_store(files: BenchFiles, store_url: str) -> None:

@@ -164,17 +164,17 @@ async def _open_host(files: BenchFiles, folder: Path) -> AsyncIterator[tuple[Chu
     )
     for artifact in files.artifacts:
         registry.add_artifact(artifact)
-    server, port = await open_registry(registry, "127.0.0.1:0")
     health = f"127.0.0.1:{free_port()}"
-    arguments = ("-m", "scorer", "host", "--registry", f"127.0.0.1:{port}", "--listen", health)
     where = ("--dir", str(folder / "scorers"))
-    spec = ProcessSpec("scorers", (*arguments, *where), health_target=health, environment=_QUIET)
-    try:
-        async with Supervisor(folder / "process-logs") as supervisor:
-            await supervisor.start(spec)
-            yield registry, supervisor.pids()["scorers"]
-    finally:
-        await server.stop(None)
+    async with (
+        open_registry(registry, "127.0.0.1:0") as port,
+        Supervisor(folder / "process-logs") as supervisor,
+    ):
+        arguments = ("-m", "scorer", "host", "--registry", f"127.0.0.1:{port}", "--listen", health)
+        await supervisor.start(
+            ProcessSpec("scorers", (*arguments, *where), health_target=health, environment=_QUIET)
+        )
+        yield registry, supervisor.pids()["scorers"]
 
 
 def _deployment(*, shadow: bool) -> Deployment:

@@ -9,11 +9,9 @@ from typing import Any
 
 import grpc
 
+from benchmarks.floor import serve
 from understudy.oip import inference_pb2 as pb
-from understudy.runtime.front.grpc_server import new_server
-from understudy.runtime.lifecycle import DrainTimes, run, serve_until_stopped, stop_on_signals
-from understudy.runtime.serving import add_health_and_reflection
-from understudy.runtime.transport.transport import LOCAL
+from understudy.runtime.lifecycle import run
 
 SERVICE = "inference.GRPCInferenceService"
 
@@ -34,17 +32,6 @@ def no_op(response: pb.ModelInferResponse) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(SERVICE, {"ModelInfer": handler})
 
 
-async def serve(listen: str, response: pb.ModelInferResponse) -> int:
-    server = new_server()
-    server.add_generic_rpc_handlers((no_op(response),))
-    health = add_health_and_reflection(server, ())
-    LOCAL.bind(server, listen)
-    await serve_until_stopped(
-        server, health, stop_on_signals(longest_s=10.0), DrainTimes(unready_delay_s=0, grace_s=1)
-    )
-    return 0
-
-
 if __name__ == "__main__":
     prepared = pb.ModelInferResponse.FromString(Path(sys.argv[2]).read_bytes())
-    sys.exit(run(lambda: serve(sys.argv[1], prepared)))
+    sys.exit(run(lambda: serve(sys.argv[1], no_op(prepared))))

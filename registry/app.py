@@ -44,7 +44,7 @@ from registry.store.database import open_database
 from registry.store.directory_lock import locked
 from understudy.gate.inspection import InspectionLimits, Inspector
 from understudy.registry.v1 import registry_pb2
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.rpc_boundary import Guard, open_to_all
@@ -150,9 +150,11 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
             ),
             database_review=DatabaseReview(engine, _utc_now, settings.verify_every_s),
         )
-        server = new_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
-        unread = Unread(settings.unread_limits)
-        add_registry(RegistryService(parts), server, unread, _guard(settings))
+        unread, guard = Unread(settings.unread_limits), _guard(settings)
+        server = await resources.enter_async_context(
+            open_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
+        )
+        add_registry(RegistryService(parts), server, unread, guard)
         health = add_health_and_reflection(server, [SERVICE_NAME])
         yield OpenRegistry(
             server,

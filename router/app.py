@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from functools import partial
 
@@ -40,7 +40,7 @@ from understudy.inference.reflection import SERVICE as INFERENCE
 from understudy.inference.reflection import add_reflection
 from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.front.port import Server
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.io_threads import keep_io_threads_back
@@ -57,7 +57,8 @@ _CLOCKS = Clocks(monotonic_s=time.monotonic, utc_s=lambda: time.time_ns() / 1e9)
 _log = structlog.get_logger()
 
 
-OpenFront = Callable[[RouterSettings], Server]  # UnavailableError: the port cannot be opened
+# UnavailableError: the port cannot be opened
+OpenFront = Callable[[RouterSettings], AbstractAsyncContextManager[Server]]
 
 
 async def serve(
@@ -115,8 +116,8 @@ async def serve(
             ):
                 await _first_of(first, stop)
                 if not stop.is_set():  # otherwise it would serve for a moment without a snapshot
-                    server = open_front(settings)
-                    await _listen_and_drain(settings, pipeline, server, health, stop)
+                    async with open_front(settings) as server:
+                        await _listen_and_drain(settings, pipeline, server, health, stop)
             await own.aclose()  # before the mirrors end, which a hung shadow holds up
             pipeline.models.close(mirrors_within_s=settings.mirrors_end_s)
             begin_to_end()  # a hung scorer must not take the time of the logs
@@ -270,15 +271,12 @@ async def _admin_server(
 
     The port of the workers would answer for any of them.
     """
-    server = new_server()
-    add_router_admin(admin, server)
-    add_health_and_reflection(server, (ADMIN_SERVICE,), health)
-    LOCAL.bind(server, address)
-    try:
+    async with open_server() as server:
+        add_router_admin(admin, server)
+        add_health_and_reflection(server, (ADMIN_SERVICE,), health)
+        LOCAL.bind(server, address)
         await server.start()
         yield
-    finally:
-        await within(_CLOSE_S, "stop of the admin server", server.stop(grace=0))
 
 
 async def _first_of(*events: asyncio.Event) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -116,7 +117,10 @@ async def _main(embedding: Embedding, open_server: OpenServer) -> int:
     # The process is the one that became Envoy, so the files have the same names.
     async with secrets_kept(settings.callers_transport.files, _secrets(settings, worker)):
         return await run_worker(
-            settings, worker, stop, lambda _: open_server(settings.largest_request_bytes)
+            settings,
+            worker,
+            stop,
+            lambda _: nullcontext(open_server(settings.largest_request_bytes)),
         )
 
 

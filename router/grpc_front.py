@@ -1,27 +1,37 @@
 """The servers of grpc.aio of one worker, with their limits."""
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
 import grpc
 
 from router.settings import RouterSettings
-from understudy.runtime.front.grpc_server import ServerGroup, new_server
+from understudy.runtime.front.grpc_server import ServerGroup, open_server
 from understudy.runtime.front.port import Server
 
 _SPARED_SHARE = 0.95  # of the most unread calls: below this none is cancelled
 
 
-def open_grpc_front(settings: RouterSettings) -> Server:
-    """Return the servers of grpc.aio on the port of the settings.
+@asynccontextmanager
+async def open_grpc_front(settings: RouterSettings) -> AsyncIterator[Server]:
+    """Yield the servers of grpc.aio, bound to the port of the settings.
 
     Raises:
         UnavailableError: the port cannot be opened.
     """
-    server = ServerGroup([_one_server(settings) for _ in range(settings.listeners)])
-    settings.callers_transport.bind(server, settings.listen)
-    return server
+    async with AsyncExitStack() as opened:
+        server = ServerGroup(
+            [
+                await opened.enter_async_context(_one_server(settings))
+                for _ in range(settings.listeners)
+            ]
+        )
+        settings.callers_transport.bind(server, settings.listen)
+        yield server
 
 
-def _one_server(settings: RouterSettings) -> grpc.aio.Server:
-    return new_server(
+def _one_server(settings: RouterSettings) -> AbstractAsyncContextManager[grpc.aio.Server]:
+    return open_server(
         reuse_port=True,
         max_message_bytes=settings.largest_request_bytes,
         max_allowed_incoming_connections=max(1, settings.most_connections // settings.listeners),

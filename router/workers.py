@@ -24,9 +24,9 @@ from understudy.logs.access import keep_from_group, share_with_group
 from understudy.runtime.exit_codes import FAILED, OK, UNAVAILABLE, USAGE
 from understudy.runtime.front.choice import Front, chosen_front
 from understudy.runtime.front.envoy_files import find_envoy_files
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.health import Health, HealthSwitch
-from understudy.runtime.lifecycle import stop_on_signals, within
+from understudy.runtime.lifecycle import stop_on_signals
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import Ending
 from understudy.runtime.supervision.keeper import Care, HealthCheck, Keeper, Kept
@@ -40,7 +40,6 @@ _RESTARTS = RestartPolicy(
     budget=None,  # a router without workers gives no answers
     window_s=60.0,
 )
-_HEALTH_STOP_S = 2.0
 _log = structlog.get_logger()
 
 
@@ -135,14 +134,11 @@ async def _health_served(address: str, health: HealthSwitch) -> AsyncIterator[No
 
     It is SERVING once all its workers have served; orphans end then.
     """
-    server = new_server()
-    server.add_generic_rpc_handlers((health.handlers(),))
-    LOCAL.bind(server, address)
-    try:
+    async with open_server() as server:
+        server.add_generic_rpc_handlers((health.handlers(),))
+        LOCAL.bind(server, address)
         await server.start()
         yield
-    finally:
-        await within(_HEALTH_STOP_S, "stop of the supervisor's health", server.stop(None))
 
 
 def _care_of(settings: RouterSettings, index: int, hung: HungChildren) -> Care:

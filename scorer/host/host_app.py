@@ -22,7 +22,7 @@ from understudy.domain.reports import ScorersReport
 from understudy.domain.snapshots import Snapshot
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.exit_codes import OK
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.health import Health, HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.serving import add_health_and_reflection
@@ -43,11 +43,6 @@ async def host(settings: HostSettings) -> int:
         channel = await resources.enter_async_context(
             open_registry_channel(settings.registry, settings.access)
         )
-        server = new_server()
-        health = add_health_and_reflection(server, ())
-        _log.info(
-            "bound", listen=settings.listen, port=settings.transport.bind(server, settings.listen)
-        )
         belief = Belief(settings.dir / "last-snapshot")
         collector = HostCollector(belief)
         await resources.enter_async_context(metrics_served(settings, collector))
@@ -59,6 +54,10 @@ async def host(settings: HostSettings) -> int:
             settings.dir,
             first_metrics_port=settings.first_metrics_port,
         )
+        server = await resources.enter_async_context(open_server())  # all else has been accepted
+        health = add_health_and_reflection(server, ())
+        port = settings.transport.bind(server, settings.listen)
+        _log.info("bound", listen=settings.listen, port=port)
         async with asyncio.TaskGroup() as tasks:
             fleet = Fleet(settings, host_id, cache, addresses, tasks)
             collector.processes = fleet.processes

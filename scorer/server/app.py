@@ -29,7 +29,7 @@ from understudy.domain.errors import UnavailableError, UnderstudyError
 from understudy.domain.versions import VersionRef
 from understudy.inference.reflection import SERVICE, add_reflection
 from understudy.runtime.exit_codes import ARTIFACT_REFUSED, OK
-from understudy.runtime.front.grpc_server import new_server, started
+from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.health import Health
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.open_streams import StreamLimits
@@ -57,22 +57,22 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
     metrics = ScorerMetrics()
     coming = ComingCalls()
     place = RunPlace(settings.inline_run_ms / 1000)
-    server = new_server()
-    health = add_health(server, (SERVICE,))
-    service = InferenceService(
-        task.ref,
-        coming,
-        metrics,
-        lambda: health.current is Health.SERVING,
-        StreamLimits(settings.max_streams, settings.max_streams_per_caller),
-    )
-    metrics.ready.set_function(lambda: float(health.current is Health.SERVING))
-    server.add_generic_rpc_handlers((service,))
-    add_reflection(server)
-    port = settings.transport.bind(server, settings.listen)
-    _log.info("bound", listen=settings.listen, port=port)
     async with AsyncExitStack() as resources:
-        await resources.enter_async_context(started(server))
+        server = await resources.enter_async_context(open_server())
+        health = add_health(server, (SERVICE,))
+        service = InferenceService(
+            task.ref,
+            coming,
+            metrics,
+            lambda: health.current is Health.SERVING,
+            StreamLimits(settings.max_streams, settings.max_streams_per_caller),
+        )
+        metrics.ready.set_function(lambda: float(health.current is Health.SERVING))
+        server.add_generic_rpc_handlers((service,))
+        add_reflection(server)
+        port = settings.transport.bind(server, settings.listen)
+        _log.info("bound", listen=settings.listen, port=port)
+        await server.start()
         resources.enter_context(_serve_metrics(settings, metrics))
         try:
             loaded = await unless_stopped(stop, _load(task, settings, place))

@@ -29,7 +29,7 @@ from understudy.features.stores import open_writer
 from understudy.oip import inference_pb2 as oip
 from understudy.router.v1 import router_pb2
 from understudy.runtime.free_port import free_port
-from understudy.runtime.front.grpc_server import new_server, started
+from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
 from understudy.runtime.transport.transport import LOCAL
 
@@ -177,10 +177,10 @@ async def serving(scorers: Mapping[int, Sequence[ServedScorer]]) -> AsyncIterato
     everyone = [(number, each) for number, group in scorers.items() for each in group]
     async with AsyncExitStack() as resources:
         for number, scorer in everyone:
-            server = new_server()
+            server = await resources.enter_async_context(open_server())
             server.add_generic_rpc_handlers((answering_each(scorer.infer, version=number),))
             scorer.address = f"127.0.0.1:{LOCAL.bind(server, '127.0.0.1:0')}"
-            await resources.enter_async_context(started(server))
+            await server.start()
         try:
             yield
         finally:

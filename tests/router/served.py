@@ -16,7 +16,7 @@ from understudy.domain.deployments import Challenger, Deployment, Fallback, Shad
 from understudy.inference.reflection import SERVICE as INFERENCE
 from understudy.inference.reflection import add_reflection
 from understudy.logs.batches import LogBatch
-from understudy.runtime.front.grpc_server import new_server, started
+from understudy.runtime.front.grpc_server import open_server, started
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.transport.transport import LOCAL
@@ -54,14 +54,17 @@ async def open_served(
 
     `options`: options of the gRPC server.
     """
-    async with open_world(
-        feature_slow_s=PATIENT_S,
-        scorer_timeout_s=PATIENT_S,
-        wanted_queue_s=PATIENT_S,
-        default_deadline_s=PATIENT_S,
-        largest_deadline_s=PATIENT_S,
-        log=log,
-    ) as world:
+    async with (
+        open_world(
+            feature_slow_s=PATIENT_S,
+            scorer_timeout_s=PATIENT_S,
+            wanted_queue_s=PATIENT_S,
+            default_deadline_s=PATIENT_S,
+            largest_deadline_s=PATIENT_S,
+            log=log,
+        ) as world,
+        open_server(reuse_port=reuse_port, **options) as server,
+    ):
         for index in range(300):
             world.store.put(VIEW, f"u{index}", {"amount": float(index), "count": 1.0})
         await world.deploy(
@@ -80,7 +83,6 @@ async def open_served(
         )
 
         service = ScoringService(world.pipeline, limits)
-        server = new_server(reuse_port=reuse_port, **options)
         health = HealthSwitch((SERVICE, INFERENCE))
         inference = InferenceService(world.pipeline, service, is_ready=health.is_serving)
         handlers = (service.handlers(), inference.handlers(), health.handlers())

@@ -21,7 +21,7 @@ from understudy.domain.errors import (
     UnavailableError,
 )
 from understudy.oip import inference_pb2 as oip
-from understudy.runtime.front.grpc_server import new_server, started
+from understudy.runtime.front.grpc_server import open_server, started
 from understudy.runtime.transport.transport import LOCAL
 
 ROWS = (np.ones((3, 2), np.float32),)
@@ -31,15 +31,15 @@ pytestmark = pytest.mark.stopped_clock
 
 @asynccontextmanager
 async def scorer_of(handler: grpc.GenericRpcHandler) -> AsyncIterator[OipScorer]:
-    server = new_server()
-    server.add_generic_rpc_handlers((handler,))
-    port = LOCAL.bind(server, "127.0.0.1:0")
-    scorer = OipScorer(f"127.0.0.1:{port}")
-    async with started(server):
-        try:
-            yield scorer
-        finally:
-            await scorer.close()
+    async with open_server() as server:
+        server.add_generic_rpc_handlers((handler,))
+        port = LOCAL.bind(server, "127.0.0.1:0")
+        scorer = OipScorer(f"127.0.0.1:{port}")
+        async with started(server):
+            try:
+                yield scorer
+            finally:
+                await scorer.close()
 
 
 def always(answer: bytes) -> Callable[[bytes], Awaitable[bytes]]:

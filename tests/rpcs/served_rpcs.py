@@ -22,7 +22,7 @@ from tests.router.world import World
 from tests.scorer.serving import open_service
 from understudy.control.belief import Belief
 from understudy.logs.writer import LogWriter
-from understudy.runtime.front.grpc_server import new_server, started
+from understudy.runtime.front.grpc_server import open_server, started
 from understudy.runtime.serving import add_health_and_reflection
 from understudy.runtime.transport.transport import LOCAL
 
@@ -79,14 +79,14 @@ async def open_every_rpc(folder: Path) -> AsyncIterator[list[ServedRpc]]:
 
 @asynccontextmanager
 async def _open_admin(world: World, folder: Path) -> AsyncIterator[grpc.aio.Channel]:
-    server = new_server()
-    with LogWriter(folder / "logs") as logs:
-        add_router_admin(RouterAdminService("r", world.pipeline, logs, tuple, Belief()), server)
-        add_health_and_reflection(server, (ADMIN,))
-        address = f"unix:{folder / 'admin.sock'}"
-        LOCAL.bind(server, address)
-        async with started(server), grpc.aio.insecure_channel(address) as channel:
-            yield channel
+    async with open_server() as server:
+        with LogWriter(folder / "logs") as logs:
+            add_router_admin(RouterAdminService("r", world.pipeline, logs, tuple, Belief()), server)
+            add_health_and_reflection(server, (ADMIN,))
+            address = f"unix:{folder / 'admin.sock'}"
+            LOCAL.bind(server, address)
+            async with started(server), grpc.aio.insecure_channel(address) as channel:
+                yield channel
 
 
 async def rpcs_of(channel: grpc.aio.Channel) -> list[ServedRpc]:

@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.runtime.raw_http2 import call_without_reading
-from understudy.runtime.front.grpc_server import new_server, started
+from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.health import Health, HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
 from understudy.runtime.serving import add_health
@@ -22,10 +22,10 @@ LIMIT_S = 60.0
 
 @asynccontextmanager
 async def served() -> AsyncIterator[tuple[HealthSwitch, int]]:
-    server = new_server()
-    health = add_health(server, ("a.Service",))
-    port = LOCAL.bind(server, "127.0.0.1:0")
-    async with started(server):
+    async with open_server() as server:
+        health = add_health(server, ("a.Service",))
+        port = LOCAL.bind(server, "127.0.0.1:0")
+        await server.start()
         yield health, port
 
 
@@ -100,38 +100,42 @@ async def test_a_watch_of_an_unknown_service_tells_that_once() -> None:
 
 @pytest.mark.fault
 async def test_a_watcher_that_never_reads_does_not_hold_up_the_drain() -> None:
-    server, stop = new_server(), asyncio.Event()
-    health = add_health(server)
-    port = LOCAL.bind(server, "127.0.0.1:0")
-    serving = asyncio.ensure_future(serve_until_stopped(server, health, stop, DrainTimes(0.0, 0.2)))
-    async with stub_at(port) as stub:
-        await stub.Check(asked(""), wait_for_ready=True)  # it has started
-        writer = await call_without_reading(port, "/grpc.health.v1.Health/Watch")
-        async with asyncio.timeout(LIMIT_S):
-            while not health.watches:  # noqa: ASYNC110 - the server sends no event for it
-                await asyncio.sleep(0)
+    stop = asyncio.Event()
+    async with open_server() as server:
+        health = add_health(server)
+        port = LOCAL.bind(server, "127.0.0.1:0")
+        serving = asyncio.ensure_future(
+            serve_until_stopped(server, health, stop, DrainTimes(0.0, 0.2))
+        )
+        async with stub_at(port) as stub:
+            await stub.Check(asked(""), wait_for_ready=True)  # it has started
+            writer = await call_without_reading(port, "/grpc.health.v1.Health/Watch")
+            async with asyncio.timeout(LIMIT_S):
+                while not health.watches:  # noqa: ASYNC110 - the server sends no event for it
+                    await asyncio.sleep(0)
 
-        stop.set()
-        await asyncio.wait_for(serving, LIMIT_S)
+            stop.set()
+            await asyncio.wait_for(serving, LIMIT_S)
 
-    writer.close()
-    assert health.current is Health.NOT_SERVING
+        writer.close()
+        assert health.current is Health.NOT_SERVING
 
 
 @pytest.mark.fault
 async def test_watchers_that_read_end_before_the_grace() -> None:
-    server, stop = new_server(), asyncio.Event()
-    health = add_health(server)
-    port = LOCAL.bind(server, "127.0.0.1:0")
-    forever_s = 3600.0
-    serving = asyncio.ensure_future(
-        serve_until_stopped(server, health, stop, DrainTimes(0.0, forever_s))
-    )
-    async with stub_at(port) as stub:
-        answers = aiter(stub.Watch(asked(""), wait_for_ready=True))
-        await anext(answers)
+    stop = asyncio.Event()
+    async with open_server() as server:
+        health = add_health(server)
+        port = LOCAL.bind(server, "127.0.0.1:0")
+        forever_s = 3600.0
+        serving = asyncio.ensure_future(
+            serve_until_stopped(server, health, stop, DrainTimes(0.0, forever_s))
+        )
+        async with stub_at(port) as stub:
+            answers = aiter(stub.Watch(asked(""), wait_for_ready=True))
+            await anext(answers)
 
-        stop.set()
-        await asyncio.wait_for(serving, LIMIT_S)
+            stop.set()
+            await asyncio.wait_for(serving, LIMIT_S)
 
-        assert [answer.status async for answer in answers][-1] == States.NOT_SERVING
+            assert [answer.status async for answer in answers][-1] == States.NOT_SERVING

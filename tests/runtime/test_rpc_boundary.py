@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from understudy.domain.errors import OverloadedError
-from understudy.runtime.front.grpc_server import new_server, started
+from understudy.runtime.front.grpc_server import open_server, started
 from understudy.runtime.grpc_errors import PUSHBACK_KEY
 from understudy.runtime.parsing import RequestForm
 from understudy.runtime.rpc_boundary import Context, add_bounded
@@ -49,11 +49,11 @@ class Failing(health_pb2_grpc.HealthServicer):
 
 @asynccontextmanager
 async def served(add: Callable[[grpc.aio.Server], None]) -> AsyncIterator[grpc.aio.Channel]:
-    server = new_server()
-    add(server)
-    port = LOCAL.bind(server, "127.0.0.1:0")
-    async with started(server), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield channel
+    async with open_server() as server:
+        add(server)
+        port = LOCAL.bind(server, "127.0.0.1:0")
+        async with started(server), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield channel
 
 
 def add_failing(server: grpc.aio.Server, error: Exception) -> None:

@@ -23,7 +23,7 @@ from understudy.artifact.expectation import Expectation
 from understudy.domain.versions import VersionRef
 from understudy.inference.reflection import add_reflection
 from understudy.oip import inference_pb2 as pb
-from understudy.runtime.front.grpc_server import new_server, started
+from understudy.runtime.front.grpc_server import open_server, started
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health
 from understudy.runtime.transport.transport import LOCAL
@@ -95,28 +95,30 @@ async def open_service(
     streams: StreamLimits = STREAMS,
 ) -> AsyncIterator[Served]:
     """Serve the model at `source` as doubler@1; `runner` replaces the model."""
-    server = new_server()
-    metrics = ScorerMetrics()
-    coming = ComingCalls()
-    is_ready = [ready]
-    service = InferenceService(REF, coming, metrics, lambda: is_ready[0], streams)
-    server.add_generic_rpc_handlers((service,))
-    add_health(server, (SERVICE,))
-    add_reflection(server)
-    address = f"unix:{folder}/t.sock"
-    LOCAL.bind(server, address)
-    loaded = load(source)
-    batcher = Batcher(
-        runner or loaded.model,
-        limits,
-        observer=metrics,
-        coming=coming,
-        place=RunPlace(inline_run_s),
-    )
-    if ready:
-        reader = RequestReader(loaded.signature, RequestLimits(max_request_rows, refuse_non_finite))
-        service.serve(ServedModel(loaded.signature, loaded.artifact_digest, reader, batcher))
     async with AsyncExitStack() as resources:
+        server = await resources.enter_async_context(open_server())
+        metrics = ScorerMetrics()
+        coming = ComingCalls()
+        is_ready = [ready]
+        service = InferenceService(REF, coming, metrics, lambda: is_ready[0], streams)
+        server.add_generic_rpc_handlers((service,))
+        add_health(server, (SERVICE,))
+        add_reflection(server)
+        address = f"unix:{folder}/t.sock"
+        LOCAL.bind(server, address)
+        loaded = load(source)
+        batcher = Batcher(
+            runner or loaded.model,
+            limits,
+            observer=metrics,
+            coming=coming,
+            place=RunPlace(inline_run_s),
+        )
+        if ready:
+            reader = RequestReader(
+                loaded.signature, RequestLimits(max_request_rows, refuse_non_finite)
+            )
+            service.serve(ServedModel(loaded.signature, loaded.artifact_digest, reader, batcher))
         resources.push_async_callback(batcher.close)
         await resources.enter_async_context(started(server))
         channel = await resources.enter_async_context(grpc.aio.insecure_channel(address))

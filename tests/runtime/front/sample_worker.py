@@ -12,7 +12,7 @@ from understudy.runtime.front.envoy_config import EnvoyFront, EnvoySecrets
 from understudy.runtime.front.envoy_files import EnvoyFiles, find_envoy_files
 from understudy.runtime.front.envoy_secrets import write_secrets
 from understudy.runtime.front.envoy_worker import become_envoy
-from understudy.runtime.front.grpc_server import new_server
+from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.health import SERVICE_NAME as HEALTH
 from understudy.runtime.lifecycle import run, stop_on_signals
 
@@ -56,9 +56,9 @@ def main() -> None:
 
 async def _serve_by_grpc(port: str, grace_s: str) -> int:
     stop: asyncio.Event = stop_on_signals(longest_s=STOP_LIMIT_S)
-    server = new_server(max_message_bytes=MOST_BYTES)
-    sample_transport().bind(server, f"127.0.0.1:{port}")
-    return await serve(server, stop, grace_s=float(grace_s))
+    async with open_server(max_message_bytes=MOST_BYTES) as server:
+        sample_transport().bind(server, f"127.0.0.1:{port}")
+        return await serve(server, stop, grace_s=float(grace_s))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Several gRPC servers that act as one server."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -8,7 +10,7 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from understudy.runtime.front.grpc_server import ServerGroup, new_server, started
+from understudy.runtime.front.grpc_server import ServerGroup, open_server, started
 from understudy.runtime.health import Health
 from understudy.runtime.serving import add_health_and_reflection
 from understudy.runtime.transport.transport import LOCAL
@@ -45,10 +47,17 @@ def hold(channel: grpc.aio.Channel, request: bytes) -> Any:
     return method(request)
 
 
-def opened(listeners: int, held: Held) -> tuple[ServerGroup, int]:
-    group = ServerGroup([new_server(reuse_port=True) for _ in range(listeners)])
-    group.add_generic_rpc_handlers((held.handler(),))
-    return group, LOCAL.bind(group, "127.0.0.1:0")
+@asynccontextmanager
+async def opened(listeners: int, held: Held) -> AsyncIterator[tuple[ServerGroup, int]]:
+    async with AsyncExitStack() as servers:
+        group = ServerGroup(
+            [
+                await servers.enter_async_context(open_server(reuse_port=True))
+                for _ in range(listeners)
+            ]
+        )
+        group.add_generic_rpc_handlers((held.handler(),))
+        yield group, LOCAL.bind(group, "127.0.0.1:0")
 
 
 def listening(port: int) -> int:
@@ -61,8 +70,7 @@ def listening(port: int) -> int:
 @pytest.mark.parametrize("listeners", [1, 3])
 async def test_a_group_listens_on_one_port_and_drains_all_its_calls(listeners: int) -> None:
     held = Held()
-    group, port = opened(listeners, held)
-    async with started(group):
+    async with opened(listeners, held) as (group, port), started(group):
         assert listening(port) == listeners
         channels = [own_channel(port) for _ in range(CALLS)]
         async with asyncio.timeout(120):
@@ -83,23 +91,38 @@ async def test_a_group_listens_on_one_port_and_drains_all_its_calls(listeners: i
 
 
 async def test_every_server_of_a_group_reports_the_same_health() -> None:
-    group, port = opened(3, Held())
-    switch = add_health_and_reflection(group, ("held.Service",))
-    switch.turn(Health.SERVING)
+    async with opened(3, Held()) as (group, port):
+        switch = add_health_and_reflection(group, ("held.Service",))
+        switch.turn(Health.SERVING)
 
-    async with started(group):
-        for _ in range(12):
-            async with own_channel(port) as channel:
-                stub: Any = health_pb2_grpc.HealthStub(channel)
-                answer = await stub.Check(health_pb2.HealthCheckRequest(service="held.Service"))
-                assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        async with started(group):
+            for _ in range(12):
+                async with own_channel(port) as channel:
+                    stub: Any = health_pb2_grpc.HealthStub(channel)
+                    answer = await stub.Check(health_pb2.HealthCheckRequest(service="held.Service"))
+                    assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 async def test_a_server_is_stopped_although_its_block_fails() -> None:
-    group, port = opened(2, Held())
+    async with opened(2, Held()) as (group, port):
+        with pytest.raises(ZeroDivisionError):
+            async with started(group):
+                _ = listening(port) / 0
 
+        assert not listening(port)
+
+
+async def test_a_server_that_was_bound_and_never_started_leaves_its_port() -> None:
     with pytest.raises(ZeroDivisionError):
-        async with started(group):
+        async with opened(2, Held()) as (_, port):
             _ = listening(port) / 0
+
+    assert not listening(port)
+
+
+async def test_a_server_that_was_stopped_is_freed_once_more_without_harm() -> None:
+    async with opened(2, Held()) as (group, port):
+        await group.start()
+        await group.stop(None)
 
     assert not listening(port)

@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.runtime.transport.authorities import Authority
 from understudy.domain.errors import InvalidInputError, UnavailableError
-from understudy.runtime.front.grpc_server import ServerGroup, new_server
+from understudy.runtime.front.grpc_server import ServerGroup, open_server
 from understudy.runtime.serving import add_health
 from understudy.runtime.transport.tls_files import TlsFiles
 from understudy.runtime.transport.transport import LOCAL, Transport
@@ -29,14 +29,11 @@ def authority(tmp_path: Path) -> Authority:
 
 @asynccontextmanager
 async def served(transport: Transport, listen: str = "127.0.0.1:0") -> AsyncIterator[str]:
-    server = new_server()
-    add_health(server)
-    port = transport.bind(server, listen)
-    await server.start()
-    try:
+    async with open_server() as server:
+        add_health(server)
+        port = transport.bind(server, listen)
+        await server.start()
         yield f"{HOST}:{port}"
-    finally:
-        await server.stop(None)
 
 
 async def status_of_a_call(target: str, transport: Transport) -> grpc.StatusCode:
@@ -119,28 +116,20 @@ async def test_a_damaged_certificate_leaves_the_one_in_use(
 
 
 async def test_servers_that_share_a_port_share_the_certificate(authority: Authority) -> None:
-    group = ServerGroup([new_server(reuse_port=True) for _ in range(2)])
-    add_health(group)
-    port = Transport(authority.files_of(HOST)).bind(group, "127.0.0.1:0")
-    await group.start()
-    try:
+    async with open_server(reuse_port=True) as one, open_server(reuse_port=True) as another:
+        group = ServerGroup([one, another])
+        add_health(group)
+        port = Transport(authority.files_of(HOST)).bind(group, "127.0.0.1:0")
+        await group.start()
         answers = {await status_of_a_call(f"{HOST}:{port}", trusting(authority)) for _ in range(10)}
-    finally:
-        await group.stop(None)
 
     assert answers == {grpc.StatusCode.OK}
 
 
 async def test_a_socket_needs_no_certificate(authority: Authority, tmp_path: Path) -> None:
     listen = f"unix:{tmp_path / 's'}"
-    server = new_server()
-    add_health(server)
-    Transport(authority.files_of(HOST)).bind(server, listen)
-    await server.start()
-    try:
+    async with served(Transport(authority.files_of(HOST)), listen):
         assert await status_of_a_call(listen, trusting(authority)) is grpc.StatusCode.OK
-    finally:
-        await server.stop(None)
 
 
 def test_plaintext_to_other_machines_is_a_warning_where_it_is_allowed() -> None:
@@ -161,7 +150,8 @@ async def test_a_port_in_use_is_named(authority: Authority) -> None:
     async with served(transport) as target:
         port = target.rpartition(":")[2]
         with pytest.raises(UnavailableError, match=f"address 127.0.0.1:{port}"):
-            transport.bind(new_server(), f"127.0.0.1:{port}")
+            async with open_server() as server:
+                transport.bind(server, f"127.0.0.1:{port}")
 
 
 class TestFiles:

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
+import structlog
 
 from understudy.runtime.front.port import Server
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_FREE_S = 5.0  # all calls are cancelled
+_log = structlog.get_logger()
 _LEAST_PING_INTERVAL_MS = 5_000
 
 
@@ -18,7 +21,7 @@ class ServerGroup:
 
     A grpc.aio server has exactly one accept outstanding, and each accept costs a round trip between
     gRPC's thread and the event loop. With several servers, which share the connections, calls are
-    accepted side by side. For servers created with `reuse_port`.
+    accepted side by side. For servers opened with `reuse_port`.
     """
 
     def __init__(self, servers: Sequence[grpc.aio.Server]) -> None:
@@ -38,11 +41,7 @@ class ServerGroup:
 
 @asynccontextmanager
 async def started(server: Server) -> AsyncIterator[None]:
-    """Start the server, and stop it at once on leaving, also by an error.
-
-    A grpc.aio server that is collected while it runs waits for its threads inside the collector, and
-    may wait for ever.
-    """
+    """Start the server, and stop it at once on leaving, also by an error."""
     try:
         await server.start()
         yield
@@ -50,10 +49,14 @@ async def started(server: Server) -> AsyncIterator[None]:
         await server.stop(None)
 
 
-def new_server(
+@asynccontextmanager
+async def open_server(
     *, reuse_port: bool = False, max_message_bytes: int = MAX_MESSAGE_BYTES, **options: Any
-) -> grpc.aio.Server:
-    """Return a server without services.
+) -> AsyncIterator[grpc.aio.Server]:
+    """Yield a server without services, which is neither bound nor started; on leaving it is freed.
+
+    There is no other way to a server: one that is left to the collector, because something failed
+    before its start, keeps its port, and waits for its threads inside the collector.
 
     `reuse_port` lets several processes share one port; without it a port in use is an error.
     `options`: grpc-core channel arguments by short name, which override ours.
@@ -69,4 +72,19 @@ def new_server(
         "keepalive_permit_without_calls": 1,
         **options,  # each name once: gRPC uses the first of two equal ones
     }
-    return grpc.aio.server(options=[(f"grpc.{name}", value) for name, value in chosen.items()])
+    server = grpc.aio.server(options=[(f"grpc.{name}", value) for name, value in chosen.items()])
+    try:
+        yield server
+    finally:
+        await _free(server)
+
+
+async def _free(server: grpc.aio.Server) -> None:
+    """Stop a server in any state: gRPC frees it in its stop, and stops only one that has started."""
+    try:
+        async with asyncio.timeout(_FREE_S):
+            with suppress(grpc.aio.UsageError):  # it has been stopped
+                await server.start()
+            await server.stop(None)
+    except TimeoutError:
+        _log.error("server_not_freed", limit_s=_FREE_S)
