@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from benchmarks.rows import Effort, Row, Scenario
 from registry.change_deployment import ChangeRequest, DeploymentChanger
+from registry.decisions.actors import Actor
 from registry.server.stored_state import StoredState, read_stored_state, reread
 from registry.store.database import open_database, reading, writing
 from registry.store.recorded_revisions import record_revision
@@ -31,6 +32,7 @@ MODELS = 1_000
 CHANGES = 30  # in each round
 LARGEST_RATIO = 1.2
 _MODEL = "fraud"
+_ACTOR = Actor("bench@here")
 _VIEW = FeatureView("card", 1, "card", (Feature("amount", FeatureDtype.FLOAT32, default=0.0),))
 _SPEC = VersionSpec(
     ref=VersionRef(_MODEL, 0),
@@ -91,9 +93,7 @@ def _changing(engine: Engine) -> Callable[[int], None]:
     def change(number: int) -> None:
         nonlocal state
         threshold = SetThreshold((number + 1) / 1e6)
-        changer.change(
-            ChangeRequest(_MODEL, threshold, "a benchmark", "bench@here", None, dry_run=False)
-        )
+        changer.change(ChangeRequest(_MODEL, threshold, "a benchmark", _ACTOR, None, dry_run=False))
         state = _reread(engine, state)
 
     return change
@@ -110,11 +110,11 @@ def _filled(folder: Path, history: int, *, models: int = 0) -> Path:
     path = folder / "registry.sqlite"
     engine = open_database(path)
     with writing(engine) as connection:
-        add_version(connection, StoredVersion(_SPEC, "{}", "bench@here", 1))
+        add_version(connection, StoredVersion(_SPEC, "{}", _ACTOR.name, 1))
         first = Deployment(model=_MODEL, revision=1, champion=1, salt="s")
         first = replace(first, decision_threshold=0.5)
-        made = StoredRevision(first, "bench@here", Action.DEPLOY, "a benchmark", 1)
-        record_revision(connection, None, made)
+        made = StoredRevision(first, _ACTOR.name, Action.DEPLOY, "a benchmark", 1)
+        record_revision(connection, None, made, _ACTOR)
     engine.dispose()
     with sqlite3.connect(path) as database:
         for table, place in (

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
+from registry.decisions.actors import Actor
 from registry.decisions.blocking import check_may_block
 from registry.store import audit_log, blocks, versions
 from registry.store.blocks import Block
@@ -23,7 +24,7 @@ class BlockRequest:
 
     ref: VersionRef
     is_block: bool  # False: lift the block
-    actor: str
+    actor: Actor
     reason: str
     dry_run: bool
     allow_errors: bool
@@ -58,7 +59,7 @@ class Blocker:
         with writing(self.engine) as connection:
             deployment = _planned(connection, asked)
             at_ns = round(self.now().timestamp() * 1e9)
-            block = Block(asked.ref, asked.actor, asked.reason, at_ns)
+            block = Block(asked.ref, asked.actor.name, asked.reason, at_ns)
             if asked.is_block:
                 blocks.add(connection, block)
             else:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
+from registry.decisions.actors import Actor
 from registry.decisions.blocking import check_not_blocked
 from registry.decisions.changes import apply_change
 from registry.decisions.declared_policy import DeclaredPolicy
@@ -58,7 +59,7 @@ class ChangeRequest:
     model: str
     change: Change
     reason: str
-    actor: str
+    actor: Actor
     expect_revision: int | None  # None: any; 0: never deployed
     dry_run: bool
     numbers_taken: int = 0  # the new revision exceeds this number, which watchers know
@@ -176,11 +177,11 @@ class DeploymentChanger:
         at_ns, after = _ns(self.now()), planned.after
         action = ACTIONS[type(request.change)]
         content = after.last if isinstance(after, Ended) else after
-        stored = StoredRevision(content, request.actor, action, request.reason, at_ns)
+        stored = StoredRevision(content, request.actor.name, action, request.reason, at_ns)
         override = None
         if request.override_reason is not None:
             override = Override(request.override_reason, tuple(e.name for e in planned.overridden))
-        return record_revision(connection, planned.before, stored, override)
+        return record_revision(connection, planned.before, stored, request.actor, override)
 
 
 def _ns(at: datetime) -> int:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
+from registry.decisions.actors import Actor
 from registry.store import audit_log
 from registry.store.database import writing
 from understudy.domain.canonical import canonical_json
@@ -24,7 +25,7 @@ class Drill:
         InvalidInputError: on construction, with all faults.
     """
 
-    actor: str
+    actor: Actor
     router: str
     level: DegradationLevel
     duration_s: float

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from registry.decisions.actors import Actor
 from registry.decisions.version_statement import VersionStatement
 from registry.store import audit_log, loads, revisions, versions
 from registry.store.artifacts import ArtifactStore, Staging
@@ -37,7 +38,7 @@ class Registration:
     views: tuple[FeatureView, ...]
     score_output: ScoreOutput
     reason: str
-    actor: str
+    actor: Actor
     origin: VersionStatement | None = None  # verified; None: it is registered here first
 
 
@@ -110,7 +111,7 @@ class Registrar:
         self, connection: Connection, registration: Registration, submission: Submission
     ) -> GateReport:
         around = Surroundings(
-            actor=registration.actor,
+            actor=registration.actor.name,
             now=self.now(),
             versions=versions.all_refs(connection),
             champions=frozenset(revisions.champions_of(connection, registration.model)),
@@ -140,7 +141,7 @@ class Registrar:
             joins_rows=report.artifact.joins_rows,
         )
         at_ns = round(self.now().timestamp() * 1e9)
-        return StoredVersion(spec, report.record_json, registration.actor, at_ns)
+        return StoredVersion(spec, report.record_json, registration.actor.name, at_ns)
 
     def _event(self, registration: Registration, stored: StoredVersion) -> audit_log.Event:
         details: dict[str, Any] = {

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
 
+from registry.decisions.actors import Actor
 from registry.decisions.succession import RestoreRequest, Succession, Watched, plan_succession
 from registry.store import audit_log, lineage, revisions
 from registry.store.database import reading, writing
@@ -23,7 +24,7 @@ class Restore:
 
     request: RestoreRequest
     watched: Watched
-    actor: str
+    actor: Actor
     reason: str
     dry_run: bool
 
@@ -91,7 +92,8 @@ class Restorer:
             record_revision(
                 connection,
                 revisions.current_of(connection, deployment.model),
-                StoredRevision(deployment, asked.actor, Action.RESTORE, asked.reason, at_ns),
+                StoredRevision(deployment, asked.actor.name, Action.RESTORE, asked.reason, at_ns),
+                asked.actor,
             )
         return Restored(plan, stored.id, digest)
 

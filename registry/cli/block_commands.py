@@ -7,7 +7,16 @@ import typer
 from registry.cli.arguments import parse_version
 from registry.cli.await_effect import looking_at
 from registry.cli.make_change import report_effect
-from registry.cli.options import Actor, DryRun, ModelOrVersion, Number, Reason, Registry, Wait
+from registry.cli.options import (
+    Actor,
+    DryRun,
+    ModelOrVersion,
+    Number,
+    OnBehalfOf,
+    Reason,
+    Registry,
+    Wait,
+)
 from registry.decisions.effect import AwaitedChange, AwaitedState
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.control.wire import deployment_from_wire
@@ -35,13 +44,14 @@ def block(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Keep a version from taking any part, declared or left over, until it is unblocked."""
     ref = parse_version(model, version)
     request = _request(ref, reason, dry_run=dry_run)
     request.blocked, request.allow_errors = True, allow_errors
-    with RegistryClient(registry, actor=actor) as client:
+    with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
         _report(client, ref, client.set_block(request), output, is_block=True, wait=wait)
 
 
@@ -55,11 +65,12 @@ def unblock(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Lift the block of a version; it takes the part again that revisions declare."""
     ref = parse_version(model, version)
-    with RegistryClient(registry, actor=actor) as client:
+    with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
         done = client.set_block(_request(ref, reason, dry_run=dry_run))
         _report(client, ref, done, output, is_block=False, wait=wait)
 
@@ -73,11 +84,12 @@ def forget_host(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Say that a silent scorer host is gone, so that routers stop asking its scorers."""
     request = pb.ForgetHostRequest(host_id=host_id, reason=reason, dry_run=dry_run)
-    with RegistryClient(registry, actor=actor) as client:
+    with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
         done = client.forget_host(request)
         awaited = AwaitedState(f"the end of host {host_id}", done.lineage, done.sequence)
         report_effect(

@@ -8,7 +8,7 @@ import typer
 from registry.cli.arguments import parse_version
 from registry.cli.copies import new_directory, write_artifact
 from registry.cli.named_files import trusted_keys
-from registry.cli.options import Actor, DryRun, ModelOrVersion, Number, Reason, Registry
+from registry.cli.options import Actor, DryRun, ModelOrVersion, Number, OnBehalfOf, Reason, Registry
 from registry.cli.output import print_report
 from registry.cli.version_bundle import (
     ARTIFACT_DIRECTORY,
@@ -82,11 +82,12 @@ def import_(
     dry_run: DryRun = False,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Register the version of a bundle, if this registry trusts its origin; the audit log names it."""
     new = _new_version(read_bundle(directory), reason)
-    with RegistryClient(registry, actor=actor) as client:
+    with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
         response = client.check(new) if dry_run else client.register(new)
     print_report(response, output)
     if not response.report.complete:

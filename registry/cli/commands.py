@@ -31,6 +31,7 @@ from registry.cli.options import (
     Model,
     ModelOrVersion,
     Number,
+    OnBehalfOf,
     Reason,
     Registry,
     Wait,
@@ -120,10 +121,11 @@ def register(
     dry_run: DryRun = False,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Register an immutable version, if its provenance is complete."""
-    with RegistryClient(registry, actor=actor) as client:
+    with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
         version = _new_version(model, artifact, provenance, views, score_output, reason)
         response = client.check(version) if dry_run else client.register(version)
         _conclude(response, output)
@@ -218,6 +220,7 @@ def restore(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Make this registry the successor of a lost one, so that routers and hosts accept it."""
@@ -228,7 +231,7 @@ def restore(
         revisions_above=revisions_above,
         ends=ends or (),
     )
-    with RegistryClient(registry, actor=actor) as client:
+    with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
         done = client.restore(request)
         awaited = AwaitedState(
             f"the restore of {successor_of}", done.lineage, done.sequence, hosts_follow=True

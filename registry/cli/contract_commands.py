@@ -10,7 +10,7 @@ import typer
 from registry.cli.contract_output import print_contract, print_contract_change
 from registry.cli.expected_revision import confirmed_revision
 from registry.cli.make_change import report_change
-from registry.cli.options import Actor, DryRun, Expect, Model, Override, Registry, Wait
+from registry.cli.options import Actor, DryRun, Expect, Model, OnBehalfOf, Override, Registry, Wait
 from registry.decisions.refused_requests import Counted
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.control.contract_wire import contract_from_wire
@@ -52,6 +52,7 @@ def contract(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Show the entities and features that requests must and may have, or change them on purpose."""
@@ -65,7 +66,7 @@ def contract(
         unit_entity=unit_key,
     )
     name = checked_model_name(model)
-    with RegistryClient(registry, actor=actor) as client:
+    with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
         if change == ContractChange():
             print_contract(client.get_deployment(name), output)
             return

@@ -16,6 +16,7 @@ from registry.cli.options import (
     Model,
     ModelOrVersion,
     Number,
+    OnBehalfOf,
     Override,
     Reason,
     Registry,
@@ -51,11 +52,14 @@ def apply(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Declare a deployment as a file has it; a part that the file leaves out is absent."""
     model, change = read_declaration(file)
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
+    how = ChangeOptions(
+        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
+    )
     make_change(model, change, how, show=print_differences)
 
 
@@ -95,6 +99,7 @@ def set_(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Set several parts of a deployment in one revision; parts that are not named stay."""
@@ -114,7 +119,9 @@ def set_(
     # The declaration is made from this revision and may follow no other.
     if expect_revision not in {None, current.revision}:
         raise ConflictError(f"{name} is at revision {current.revision}, not {expect_revision}")
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
+    how = ChangeOptions(
+        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
+    )
     make_change(
         name, combined(current, wanted), how, show=print_differences, made_from=current.revision
     )
@@ -131,10 +138,13 @@ def pause(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Take the live traffic from a challenger, or from all; they stay loaded. A rollback resumes."""
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
+    how = ChangeOptions(
+        reason, dry_run, expect_revision, wait, registry, actor, output, on_behalf_of=on_behalf_of
+    )
     if version is None and "@" not in model:
         make_change(checked_model_name(model), Pause(), how)
     else:

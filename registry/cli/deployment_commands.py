@@ -15,6 +15,7 @@ from registry.cli.options import (
     Model,
     ModelOrVersion,
     Number,
+    OnBehalfOf,
     Override,
     Reason,
     Registry,
@@ -66,11 +67,14 @@ def deploy(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Make a version the champion; the first one brings threshold and fallback score of its record."""
     ref = parse_version(model, version)
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
+    how = ChangeOptions(
+        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
+    )
     change = DeployChampion(
         ref.number,
         parse_policy(threshold, "--threshold"),
@@ -102,11 +106,14 @@ def shadow(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Let a version rehearse on mirrored traffic, unseen by callers."""
     ref = parse_version(model, version)
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
+    how = ChangeOptions(
+        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
+    )
     share_bp, number = parse_share(sample, "--sample"), ref.number
     judged_by = None if margins is None else margins_of_file(margins)
     if judged_by is not None and not share_bp:
@@ -134,11 +141,14 @@ def canary(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Give a challenger a share of live traffic."""
     ref = parse_version(model, version)
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
+    how = ChangeOptions(
+        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
+    )
     share_bp, number = parse_share(weight, "--weight"), ref.number
     make_change(ref.model, SetCanary(number, share_bp) if share_bp else RemoveCanary(number), how)
 
@@ -156,10 +166,13 @@ def promote(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Make a challenger the champion; without a version, the only one."""
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
+    how = ChangeOptions(
+        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
+    )
     choice = parse_policy(threshold, "--threshold")
     if version is None and "@" not in model:
         make_change(checked_model_name(model), Promote(None, choice), how)
@@ -179,10 +192,13 @@ def undeploy(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """End a deployment: callers get NOT_FOUND, its scorers end. A rollback begins it again."""
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
+    how = ChangeOptions(
+        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
+    )
     make_change(checked_model_name(model), Undeploy(), how)
 
 
@@ -207,10 +223,13 @@ def fallback(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Set the answers for a model that fails; replaces the whole ladder, no option clears it."""
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
+    how = ChangeOptions(
+        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
+    )
     ladder = Fallback(
         version=version,
         last_score_max_age_s=last_score_max_age_s,
@@ -231,10 +250,13 @@ def threshold(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Set the score from which callers decide, or take it away."""
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
+    how = ChangeOptions(
+        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
+    )
     make_change(checked_model_name(model), SetThreshold(value), how)
 
 
@@ -250,8 +272,11 @@ def rules(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Replace the rules that decide before the model."""
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
+    how = ChangeOptions(
+        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
+    )
     make_change(checked_model_name(model), SetRules(read_rules(file)), how)

@@ -38,6 +38,7 @@ class ChangeOptions:
     actor: str | None
     output: Format
     override: str | None = None  # reason to break limits of the registry
+    on_behalf_of: str | None = None  # person for whom the actor, an automation, acts
 
 
 def make_change(
@@ -63,7 +64,7 @@ def make_change(
         UnderstudyError: see `RegistryClient.change`.
     """
     show = show or partial(print_change, is_rollback=isinstance(change, Rollback))
-    with RegistryClient(how.registry, actor=how.actor) as client:
+    with RegistryClient(how.registry, actor=how.actor, on_behalf_of=how.on_behalf_of) as client:
         ask = partial(client.change, model, change, reason=how.reason, override_reason=how.override)
         expected = how.expect_revision
         if expected is None and not how.dry_run:

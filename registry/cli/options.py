@@ -17,6 +17,15 @@ Registry = Annotated[
 Actor = Annotated[
     str | None, typer.Option("--actor", envvar="UNDERSTUDY_ACTOR", help="the actor [user@host]")
 ]
+OnBehalfOf = Annotated[
+    str | None,
+    typer.Option(
+        "--on-behalf-of",
+        envvar="UNDERSTUDY_ON_BEHALF_OF",
+        metavar="NAME",
+        help="person for whom an automation acts; recorded beside its own name",
+    ),
+]
 Reason = Annotated[str, typer.Option("--reason", help="why; goes to the audit log")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would change, change nothing")]
 Expect = Annotated[

@@ -161,7 +161,7 @@ def print_audit(response: pb.ListAuditResponse, output: Format) -> None:
             (
                 str(each.sequence),
                 shown_time(each.at),
-                each.actor,
+                _actor(each),
                 action_name(each.action),
                 each.model,
                 f"{each.from_revision} -> {each.to_revision}" if each.to_revision else "",
@@ -172,6 +172,13 @@ def print_audit(response: pb.ListAuditResponse, output: Format) -> None:
             for each in response.entries
         ],
     )
+
+
+def _actor(row: pb.AuditEntry) -> str:
+    """Return the name of the actor with its proof, and the person for whom it acted."""
+    proof = shown_name(pb.Proof.Name(row.proof), "PROOF")
+    other = f" for {row.on_behalf_of}" if row.HasField("on_behalf_of") else ""
+    return f"{row.actor}{other} ({proof}, {row.peer or 'here'})"
 
 
 def action_name(action: pb.Action.ValueType) -> str:

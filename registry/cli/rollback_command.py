@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from registry.cli.make_change import ChangeOptions, make_change
-from registry.cli.options import Actor, DryRun, Expect, Model, Registry, Wait
+from registry.cli.options import Actor, DryRun, Expect, Model, OnBehalfOf, Registry, Wait
 from registry.cli.output import deployment_parts, shown_time
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.control.wire_values import GREATEST_NUMBER
@@ -47,6 +47,7 @@ def rollback(
     wait: Wait = True,
     registry: Registry = DEFAULT_REGISTRY,
     actor: Actor = None,
+    on_behalf_of: OnBehalfOf = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Undo the last change of any kind, or return to a revision, by a new one equal to it."""
@@ -69,7 +70,9 @@ def rollback(
         return
     if reason is None:
         raise InvalidInputError.of("--reason", read=None, accepted="the reason of the rollback")
-    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output)
+    how = ChangeOptions(
+        reason, dry_run, expect_revision, wait, registry, actor, output, on_behalf_of=on_behalf_of
+    )
     make_change(name, Rollback(to_revision, champion), how)
 
 

@@ -5,12 +5,18 @@ from dataclasses import asdict, dataclass
 
 from understudy.domain.canonical import digest_of, exact_integer
 
+ROW_FORM = "audit_row/2"  # of rows that this registry writes
+_PREFIX = "understudy/"
+
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
     sequence: int  # 1, 2, 3 … without gaps
     at_ns: int  # UTC, nanoseconds since 1970
     actor: str
+    proof: str  # a `Proof`: the ground on which the actor's name was believed
+    peer: str  # machine of the actor, in gRPC's form
+    on_behalf_of: str  # as the actor stated; empty for none
     action: str  # an `Action`, unless the row was written outside the registry
     model: str
     reason: str
@@ -18,13 +24,21 @@ class AuditRow:
     to_revision: int  # 0 for none
     details_json: str  # canonical JSON
     previous_digest: str  # of the registry's first lineage in the first row
+    format: str = f"{_PREFIX}{ROW_FORM}"  # the kind and version of this layout
 
     @property
     def digest(self) -> str:
+        """The digest of the row.
+
+        Raises:
+            ValueError: the row has another layout, whose digest is computed another way.
+        """
+        if self.format != f"{_PREFIX}{ROW_FORM}":
+            raise ValueError(f"format: read {self.format}; accepted: {_PREFIX}{ROW_FORM}")
         content = {**asdict(self), "at_ns": str(self.at_ns)}
         for name in ("sequence", "from_revision", "to_revision"):
             content[name] = exact_integer(content[name])
-        return digest_of("audit_row/1", content)
+        return digest_of(ROW_FORM, content)
 
 
 @dataclass(frozen=True, slots=True)

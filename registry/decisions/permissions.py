@@ -12,6 +12,9 @@ _READERS = frozenset(
 _CHANGERS = frozenset({Role.OPERATOR, Role.CONTROLLER, Role.ADMIN})
 _OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
 
+# Programs that act for people name them; a name of that kind proves nothing.
+_DELEGATES = frozenset({Role.CONTROLLER, Role.ADMIN})
+
 # Reports are not for admins: a report speaks for the process that sends it.
 ROLES_OF_CALL: Mapping[str, frozenset[Role]] = MappingProxyType(
     {
@@ -55,3 +58,16 @@ def require_permission(call: str, identity: Identity) -> None:
         roles = ", ".join(sorted(identity.roles))
         needed = ", ".join(sorted(allowed)) or "a role that does not exist"
         raise PermissionRefusedError(f"{identity.name} ({roles}) may not {call}: it needs {needed}")
+
+
+def require_delegation(identity: Identity) -> None:
+    """Return if one of the roles of `identity` may act on behalf of others.
+
+    Raises:
+        PermissionRefusedError: none may.
+    """
+    if not identity.roles & _DELEGATES:
+        roles, needed = (", ".join(sorted(each)) for each in (identity.roles, _DELEGATES))
+        raise PermissionRefusedError(
+            f"{identity.name} ({roles}) may not act on behalf of others: that needs {needed}"
+        )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from registry.decisions.actors import Proof
 from registry.decisions.permissions import ROLES_OF_CALL, require_permission
 from understudy.domain.errors import InvalidInputError, UnauthenticatedError
 from understudy.domain.identities import Identities, Identity, identities_from_document
@@ -21,10 +22,18 @@ _SCHEME = "bearer "
 _CERTIFICATE_NAMES = "x509_subject_alternative_name"  # in the context of a connection with TLS
 
 _log = structlog.get_logger()
-_caller: ContextVar[Identity | None] = ContextVar("caller", default=None)
+_caller: ContextVar["ProvenCaller | None"] = ContextVar("caller", default=None)
 
 
-def proven_caller() -> Identity | None:
+@dataclass(frozen=True, slots=True)
+class ProvenCaller:
+    """A caller, and the kind of proof that its call had."""
+
+    identity: Identity
+    proof: Proof
+
+
+def proven_caller() -> ProvenCaller | None:
     """Return the proven caller of the present call; None if callers are believed without proof."""
     return _caller.get()
 
@@ -54,11 +63,11 @@ class Authentication:
             UnauthenticatedError: no token or certificate proves a name.
             PermissionRefusedError: no role of the caller allows the call.
         """
-        identity = self._identify(context)
-        require_permission(call, identity)
-        _caller.set(identity)
+        caller = self._identify(context)
+        require_permission(call, caller.identity)
+        _caller.set(caller)
 
-    def _identify(self, context: Context) -> Identity:
+    def _identify(self, context: Context) -> ProvenCaller:
         identities, now = self._current(), self._now()
         token = _token_in(context)
         if token is not None:
@@ -72,7 +81,7 @@ class Authentication:
                 why = f"it has neither a token ({_TOKEN_KEY}) nor a certificate"
         if found is None:
             raise UnauthenticatedError(f"the call proves no name: {why}")
-        return found
+        return ProvenCaller(found, Proof.CERTIFICATE if token is None else Proof.TOKEN)
 
     def _current(self) -> Identities:
         state = _state_of(self._path)

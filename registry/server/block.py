@@ -3,7 +3,8 @@
 import structlog
 
 from registry.block_version import Blocker, BlockRequest, BlockSet
-from registry.server.callers import checked_reason
+from registry.decisions.actors import Actor
+from registry.server.callers import checked_reason, log_facts
 from registry.server.live_state import LiveState
 from registry.server.wire import ref_of
 from understudy.control.wire import deployment_to_wire
@@ -13,7 +14,7 @@ _log = structlog.get_logger()
 
 
 async def set_block(
-    request: pb.SetBlockRequest, actor: str, live: LiveState, blocker: Blocker
+    request: pb.SetBlockRequest, actor: Actor, live: LiveState, blocker: Blocker
 ) -> pb.SetBlockResponse:
     """Block the version or lift its block, or return the effect of a dry run.
 
@@ -27,11 +28,16 @@ async def set_block(
     )
     if done.audit_digest:
         event = "version_blocked" if asked.is_block else "version_unblocked"
-        _log.info(event, version=str(asked.ref), actor=asked.actor, audit_digest=done.audit_digest)
+        _log.info(
+            event,
+            version=str(asked.ref),
+            **log_facts(asked.actor),
+            audit_digest=done.audit_digest,
+        )
     return _block_to_wire(done, live)
 
 
-def _block_from_wire(message: pb.SetBlockRequest, actor: str, live: LiveState) -> BlockRequest:
+def _block_from_wire(message: pb.SetBlockRequest, actor: Actor, live: LiveState) -> BlockRequest:
     """Return the request.
 
     Raises:

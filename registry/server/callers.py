@@ -4,10 +4,13 @@ from typing import Any
 
 import grpc
 
+from registry.decisions.actors import Actor, Proof
+from registry.decisions.permissions import require_delegation
 from registry.server.authentication import proven_caller
-from understudy.control.identity import ACTOR_KEY
+from understudy.control.identity import ACTOR_KEY, ON_BEHALF_OF_KEY
 from understudy.domain.errors import InvalidInputError, PermissionRefusedError
 from understudy.provenance.meaning import is_placeholder
+from understudy.runtime.rpc_boundary import peer_of
 
 LONGEST_ACTOR = 200
 _LONGEST_REASON = 2000
@@ -15,19 +18,33 @@ _LONGEST_REASON = 2000
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-def actor_of(context: Context) -> str:
+def actor_of(context: Context) -> Actor:
     """Return the actor of the call: the proven caller, or the claim in its metadata.
 
     Raises:
-        PermissionRefusedError: callers are believed, and this one names no actor.
+        PermissionRefusedError: callers are believed, and this one names no actor; or its roles do
+            not let it act on behalf of others.
+        InvalidInputError: it acts on behalf of a text that is no name.
     """
+    metadata = {key: str(value).strip() for key, value in context.invocation_metadata() or ()}
+    other = metadata.get(ON_BEHALF_OF_KEY, "")
+    if ON_BEHALF_OF_KEY in metadata and not _is_name(other):
+        accepted = f"1 to {LONGEST_ACTOR} printable characters"
+        raise InvalidInputError.of(ON_BEHALF_OF_KEY, read=other[:LONGEST_ACTOR], accepted=accepted)
     if (proven := proven_caller()) is not None:
-        return proven.name
-    metadata = dict(context.invocation_metadata() or ())
-    actor = str(metadata.get(ACTOR_KEY, "")).strip()
-    if is_placeholder(actor) or len(actor) > LONGEST_ACTOR or not actor.isprintable():
+        if other:
+            require_delegation(proven.identity)
+        return Actor(proven.identity.name, proven.proof, peer_of(context), other)
+    actor = metadata.get(ACTOR_KEY, "")
+    if not _is_name(actor):
         raise PermissionRefusedError(f"the call names no actor in its metadata ({ACTOR_KEY})")
-    return actor
+    return Actor(actor, Proof.UNPROVEN, peer_of(context), other)
+
+
+def log_facts(actor: Actor) -> dict[str, str]:
+    """Return the actor as facts of a line in the log."""
+    facts = {"actor": actor.name, "proof": actor.proof.value, "peer": actor.peer}
+    return {**facts, "on_behalf_of": actor.on_behalf_of} if actor.on_behalf_of else facts
 
 
 def checked_reason(text: str, field: str = "reason") -> str:
@@ -41,3 +58,7 @@ def checked_reason(text: str, field: str = "reason") -> str:
         accepted = "1 to 2000 printable characters and line breaks"
         raise InvalidInputError.of(field, read=text, accepted=accepted)
     return text
+
+
+def _is_name(text: str) -> bool:
+    return not is_placeholder(text) and len(text) <= LONGEST_ACTOR and text.isprintable()

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 import structlog
 
 from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
+from registry.decisions.actors import Actor
 from registry.decisions.preflight import targets
 from registry.decisions.succession import Watched, numbers_taken
-from registry.server.callers import checked_reason
+from registry.server.callers import checked_reason, log_facts
 from registry.server.live_state import LiveState
 from registry.server.preflight import Preflight
 from understudy.control.change_wire import change_from_wire
@@ -49,7 +50,7 @@ class Changes:
 
 
 def change_request_from_wire(
-    request: pb.ChangeDeploymentRequest, actor: str, watched: Watched
+    request: pb.ChangeDeploymentRequest, actor: Actor, watched: Watched
 ) -> ChangeRequest:
     """Return the request.
 
@@ -90,7 +91,7 @@ def _log_change(asked: ChangeRequest, changed: Changed) -> None:
     _log.info(
         "deployment_changed",
         model=asked.model,
-        actor=asked.actor,
+        **log_facts(asked.actor),
         change=type(asked.change).__name__,
         from_revision=changed.from_revision,
         to_revision=changed.after.revision,

@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Engine
 
-from registry.server.callers import actor_of, checked_reason
+from registry.server.callers import actor_of, checked_reason, log_facts
 from registry.server.live_state import LiveState
 from registry.store import audit_log
 from registry.store.database import writing
@@ -68,7 +68,12 @@ async def forget_host(
 
     digest = await live.run(record)
     await live.report_scorers(ScorersReport(request.host_id, ()), peer_of(context))
-    _log.info("scorer_host_forgotten", host_id=request.host_id, actor=actor, audit_digest=digest)
+    _log.info(
+        "scorer_host_forgotten",
+        host_id=request.host_id,
+        **log_facts(actor),
+        audit_digest=digest,
+    )
     return pb.ForgetHostResponse(
         scorers=gone,
         applied=True,

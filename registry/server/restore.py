@@ -2,9 +2,10 @@
 
 import structlog
 
+from registry.decisions.actors import Actor
 from registry.decisions.succession import RestoreRequest, Watched
 from registry.restore_registry import Restore, Restored
-from registry.server.callers import checked_reason
+from registry.server.callers import checked_reason, log_facts
 from registry.server.live_state import LiveState
 from registry.server.report_checks import checked_name
 from understudy.control.wire import deployment_to_wire
@@ -28,7 +29,9 @@ def watched_by(live: LiveState) -> Watched:
     )
 
 
-def restore_from_wire(request: pb.RestoreRegistryRequest, actor: str, watched: Watched) -> Restore:
+def restore_from_wire(
+    request: pb.RestoreRegistryRequest, actor: Actor, watched: Watched
+) -> Restore:
     """Return the request.
 
     Raises:
@@ -67,7 +70,7 @@ def log_restore(asked: Restore, restored: Restored) -> None:
     if restored.applied:
         _log.warning(
             "registry_restored",
-            actor=asked.actor,
+            **log_facts(asked.actor),
             successor_of=asked.request.successor_of,
             lineage=restored.lineage,
             revision=restored.plan.revision,

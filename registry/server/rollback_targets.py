@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 
 from registry.change_deployment import ChangeRequest, DeploymentChanger
+from registry.decisions.actors import Actor
 from registry.decisions.preflight import targets
 from registry.decisions.rollback import needed_revision, rollback_targets
 from registry.server.live_state import LiveState
@@ -114,7 +115,9 @@ class RollbackTargets:
             return default, [revisions.entry_of(connection, model, e.revision) for e in found]
 
     async def _faults_of(self, model: str, number: int) -> tuple[str, ...]:
-        asked = ChangeRequest(model, Rollback(number), "", "", expect_revision=None, dry_run=True)
+        asked = ChangeRequest(
+            model, Rollback(number), "", Actor(""), expect_revision=None, dry_run=True
+        )
         try:
             planned = await self.live.run(lambda: self.changer.change(asked))
         except UnderstudyError as error:

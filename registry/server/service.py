@@ -13,6 +13,7 @@ from registry.server.callers import (
     LONGEST_ACTOR,
     Context,
     actor_of,
+    log_facts,
 )
 from registry.server.deployment_change import (
     change_request_from_wire,
@@ -107,7 +108,12 @@ class RegistryService(ReadingService):
         drill = drill_from_wire(request, actor_of(context))
         changer = self._parts.changer
         digest = await self._live.run(lambda: record_drill(changer.engine, drill, changer.now()))
-        _log.info("drill_recorded", actor=drill.actor, level=drill.level.name, audit_digest=digest)
+        _log.info(
+            "drill_recorded",
+            **log_facts(drill.actor),
+            level=drill.level.name,
+            audit_digest=digest,
+        )
         return pb.RecordDrillResponse(audit_digest=digest)
 
     async def SetBlock(  # noqa: N802
@@ -161,8 +167,8 @@ def _require_own_report(host_id: str) -> None:
         PermissionRefusedError: the report speaks for another one.
     """
     proven = proven_caller()
-    if proven is not None and proven.name != host_id:
-        raise PermissionRefusedError(f"{proven.name} may not report for host {host_id}")
+    if proven is not None and proven.identity.name != host_id:
+        raise PermissionRefusedError(f"{proven.identity.name} may not report for host {host_id}")
 
 
 def add_registry(

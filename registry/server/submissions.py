@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from registry.decisions.actors import Actor
 from registry.register_version import Registered, Registrar, Registration
-from registry.server.callers import checked_reason
+from registry.server.callers import checked_reason, log_facts
 from registry.server.live_state import LiveState
 from registry.server.origins import Origins
 from registry.server.receive_artifact import PacedParts, UploadLimits, receive_files
@@ -35,7 +36,7 @@ class Submissions:
     origins: Origins
 
     async def take(
-        self, parts: AsyncIterator[UploadPart], actor: str, peer: str, *, register: bool
+        self, parts: AsyncIterator[UploadPart], actor: Actor, peer: str, *, register: bool
     ) -> tuple[GateReport, Registered | None]:
         """Return the gate's report, and the version if it was to be registered and passed.
 
@@ -49,7 +50,7 @@ class Submissions:
             )
 
     async def _receive(
-        self, parts: PacedParts[UploadPart], actor: str, *, register: bool
+        self, parts: PacedParts[UploadPart], actor: Actor, *, register: bool
     ) -> tuple[GateReport, Registered | None]:
         first = await parts.next_part()
         if first is None or not first.HasField("registration"):
@@ -85,12 +86,14 @@ def trial_of(asked: Registration) -> Trial:
     return trial_of_record(asked.record_json, asked.views, asked.score_output)
 
 
-def _log_outcome(model: str, actor: str, report: GateReport, registered: Registered | None) -> None:
+def _log_outcome(
+    model: str, actor: Actor, report: GateReport, registered: Registered | None
+) -> None:
     if registered is None:
         _log.warning(
             "registration_refused",
             model=model,
-            actor=actor,
+            **log_facts(actor),
             findings=len(report.findings),
             fields=[finding.field for finding in report.findings],
         )
@@ -98,7 +101,7 @@ def _log_outcome(model: str, actor: str, report: GateReport, registered: Registe
     _log.info(
         "version_registered" if registered.is_new else "version_was_registered_before",
         version=str(registered.version.spec.ref),
-        actor=actor,
+        **log_facts(actor),
         artifact_digest=report.artifact_digest,
         provenance_digest=report.provenance_digest,
         audit_digest=registered.audit_digest,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from registry.decisions.actors import Actor, Proof
 from registry.decisions.audit_chain import RecordedRow
 from registry.record_drill import Drill
 from registry.register_version import Registration
@@ -29,10 +30,11 @@ from understudy.registry.v1 import registry_pb2 as pb
 UploadPart = pb.RegisterVersionRequest | pb.CheckVersionRequest
 
 _EVIDENCE = wire_values(Evidence, pb.Evidence, "EVIDENCE")
+_PROOFS = {proof.value: n for proof, n in wire_values(Proof, pb.Proof, "PROOF").items()}
 _ACTIONS = {action.value: number for action, number in ACTIONS.items()}
 
 
-def registration_from_wire(message: pb.Registration, *, actor: str) -> Registration:
+def registration_from_wire(message: pb.Registration, *, actor: Actor) -> Registration:
     """Return the registration, with its paths confined and its views read.
 
     Raises:
@@ -117,6 +119,10 @@ def audit_to_wire(recorded: RecordedRow) -> pb.AuditEntry:
         details_json=row.details_json,
         digest=recorded.digest,
         previous_digest=row.previous_digest,
+        proof=_PROOFS.get(row.proof, pb.PROOF_UNSPECIFIED),
+        peer=row.peer,
+        on_behalf_of=row.on_behalf_of or None,
+        format=row.format,
     )
 
 
@@ -160,7 +166,7 @@ def model_of(
     return checked_model_name(request.model) if request.HasField("model") else None
 
 
-def drill_from_wire(request: pb.RecordDrillRequest, actor: str) -> Drill:
+def drill_from_wire(request: pb.RecordDrillRequest, actor: Actor) -> Drill:
     """Return the drill.
 
     Raises:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 from sqlalchemy import Connection, select
 
+from registry.decisions.actors import Actor
 from registry.decisions.audit_chain import AuditRow, RecordedRow
 from registry.store import lineage
 from registry.store.schema import Row, audit
@@ -15,7 +16,7 @@ class Event:
     """The content of a new row; number and digests come from the log itself."""
 
     at_ns: int  # UTC, since 1970
-    actor: str
+    actor: Actor
     action: str
     model: str
     reason: str
@@ -30,7 +31,10 @@ def append(connection: Connection, event: Event) -> str:
     row = AuditRow(
         sequence=sequence + 1,
         at_ns=event.at_ns,
-        actor=event.actor,
+        actor=event.actor.name,
+        proof=event.actor.proof.value,
+        peer=event.actor.peer,
+        on_behalf_of=event.actor.on_behalf_of,
         action=event.action,
         model=event.model,
         reason=event.reason,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from registry.decisions.actors import Actor
 from registry.store import audit_log, revisions
 from registry.store.revisions import StoredRevision
 from understudy.domain.canonical import canonical_json
@@ -22,6 +23,7 @@ def record_revision(
     connection: Connection,
     before: Revision | None,
     stored: StoredRevision,
+    actor: Actor,
     override: Override | None = None,
 ) -> str:
     """Add the revision and its row; return the row's digest. The transaction must hold the write lock.
@@ -30,6 +32,7 @@ def record_revision(
         connection: of the transaction.
         before: the model's newest revision; None if there is none.
         stored: the revision to add.
+        actor: its author, by the same name.
         override: of limits that the change breaks; None if it breaks none.
     """
     deployment = stored.deployment
@@ -47,7 +50,7 @@ def record_revision(
         connection,
         audit_log.Event(
             at_ns=stored.at_ns,
-            actor=stored.actor,
+            actor=actor,
             action=stored.action,
             model=deployment.model,
             reason=stored.reason,

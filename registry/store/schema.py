@@ -19,7 +19,7 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 metadata = MetaData()
 Row = Mapping[str, Any] | RowMapping  # of a table, by column
@@ -93,6 +93,9 @@ audit = Table(
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("at_ns", BigInteger, nullable=False),
     Column("actor", Text, nullable=False),
+    Column("proof", String(16), nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("on_behalf_of", Text, nullable=False),
     Column("action", String(32), nullable=False),
     Column("model", String(63), nullable=False),
     Column("reason", Text, nullable=False),
@@ -100,6 +103,7 @@ audit = Table(
     Column("to_revision", BigInteger, nullable=False),
     Column("details_json", Text, nullable=False),
     Column("previous_digest", String(64), nullable=False),
+    Column("format", String(32), nullable=False),  # of the document whose digest is the row's
     Column("digest", String(64), nullable=False),
     Index("audit_of_model", "model", "sequence"),
 )

@@ -16,7 +16,19 @@ def chain(length: int) -> list[RecordedRow]:
     previous = GENESIS
     for number in range(1, length + 1):
         row = AuditRow(
-            number, number * 10, "ada", "deploy", "fraud", "why", number - 1, number, "{}", previous
+            sequence=number,
+            at_ns=number * 10,
+            actor="ada",
+            proof="token",
+            peer="ipv4:10.0.0.1",
+            on_behalf_of="grace",
+            action="deploy",
+            model="fraud",
+            reason="why",
+            from_revision=number - 1,
+            to_revision=number,
+            details_json="{}",
+            previous_digest=previous,
         )
         recorded.append(RecordedRow(row, row.digest))
         previous = row.digest

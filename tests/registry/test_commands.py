@@ -10,6 +10,7 @@ import yaml
 
 from registry.change_deployment import ChangeRequest, DeploymentChanger
 from registry.cli.output import print_audit
+from registry.decisions.actors import Actor
 from registry.store.database import open_database
 from tests.registry.commands import REASON, command, json_of, registration
 from tests.registry.samples import ACTOR, record_with, trained
@@ -452,7 +453,7 @@ def test_text_cannot_control_the_terminal(registry: str, seeded: Path) -> None:
 
     # An earlier registry accepted such a reason.
     engine = open_database(seeded / "registry.sqlite")
-    change = ChangeRequest("fraud", DeployChampion(1), hostile, ACTOR, None, dry_run=False)
+    change = ChangeRequest("fraud", DeployChampion(1), hostile, Actor(ACTOR), None, dry_run=False)
     DeploymentChanger(engine, lambda: datetime.now(UTC)).change(change)
     engine.dispose()
 

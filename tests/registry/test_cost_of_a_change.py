@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 from registry.change_deployment import ChangeRequest
+from registry.decisions.actors import Actor
 from tests.registry.test_live_state import live_over
 from understudy.domain.changes import Change, DeployChampion, Rollback, SetCanary
 
@@ -57,7 +58,7 @@ def counted(engine: Engine) -> Iterator[Work]:
 
 
 def asked(change: Change) -> ChangeRequest:
-    return ChangeRequest("fraud", change, "a test", "ada@lab", None, dry_run=False)
+    return ChangeRequest("fraud", change, "a test", Actor("ada@lab"), None, dry_run=False)
 
 
 async def work_of_changes(directory: Path) -> Work:

@@ -50,7 +50,7 @@ def test_a_program_in_javascript_computes_every_digest(export: Path, tmp_path: P
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 def test_jq_computes_the_digest_of_a_row(export: Path) -> None:
-    words = program("sh", "audit_row").replace("== 3", "== 2").replace("FILE", str(export))
+    words = program("sh", ".row.sequence").replace("== 3", "== 2").replace("FILE", str(export))
 
     done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=True)
 

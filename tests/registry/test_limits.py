@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
+from registry.decisions.actors import Actor
 from registry.decisions.freezes import read_freezes
 from registry.decisions.limits import (
     ChangeLimits,
@@ -244,7 +245,7 @@ def make(seeded: Path, clock: Clock) -> Make:
                 "fraud",
                 change,
                 "a test",
-                "ada@lab",
+                Actor("ada@lab"),
                 expect_revision=None,
                 dry_run=dry_run,
                 override_reason=override,

@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from registry.change_deployment import ChangeRequest, DeploymentChanger
+from registry.decisions.actors import Actor
 from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import ShareLimits
 from registry.server.live_state import LiveOptions, LiveState
@@ -45,7 +46,7 @@ AFTER_EXPIRY = datetime.combine(REVALIDATE_BY, time(1), UTC) + timedelta(days=1)
 
 
 def asked(change: Change) -> ChangeRequest:
-    return ChangeRequest("fraud", change, "a test", "ada@lab", None, dry_run=False)
+    return ChangeRequest("fraud", change, "a test", Actor("ada@lab"), None, dry_run=False)
 
 
 def snapshot(sequence: int) -> Snapshot:

@@ -38,7 +38,9 @@ PRESENT = {
 
 def row(action: str, details: object, *, sequence: int = 1, to_revision: int = 0) -> RecordedRow:
     text = details if isinstance(details, str) else canonical_json(details)
-    row = AuditRow(sequence, 1, "ada", action, "fraud", "why", 0, to_revision, text, "")
+    row = AuditRow(
+        sequence, 1, "ada", "token", "", "", action, "fraud", "why", 0, to_revision, text, ""
+    )
     return RecordedRow(row, row.digest)
 
 

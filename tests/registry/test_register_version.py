@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copytree
 
+from registry.decisions.actors import Actor
 from registry.register_version import Registrar, Registration
 from registry.store import schema
 from registry.store.artifacts import ArtifactStore, Staging
@@ -48,7 +49,7 @@ def test_a_concurrent_redefinition_of_a_view_refuses_the_version(tmp_path: Path)
             for path in sorted(staging.directory.iterdir())
         )
         asked = Registration(
-            "fraud", files, sample.provenance_json, (VIEW,), SCORE, "a test", ACTOR
+            "fraud", files, sample.provenance_json, (VIEW,), SCORE, "a test", Actor(ACTOR)
         )
         submission = registrar.prepare(asked, files, inspect_directory(staging.directory))
         assert registrar.check(asked, submission).complete

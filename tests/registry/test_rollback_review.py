@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from registry.app import open_registry
 from registry.change_deployment import ChangeRequest
 from registry.cli.status_output import print_status
+from registry.decisions.actors import Actor
 from registry.server.rollback_targets import RollbackTargets
 from registry.server.status import status_of
 from registry.settings import RegistrySettings
@@ -19,7 +20,12 @@ from understudy.runtime.terminal.output_option import Format
 
 async def deploy(targets: RollbackTargets, number: int) -> None:
     asked = ChangeRequest(
-        "fraud", DeployChampion(number), "a test", "ada@lab", expect_revision=None, dry_run=False
+        "fraud",
+        DeployChampion(number),
+        "a test",
+        Actor("ada@lab"),
+        expect_revision=None,
+        dry_run=False,
     )
     await targets.live.change(lambda: targets.changer.change(asked), models=["fraud"])
 
@@ -79,7 +85,7 @@ async def test_the_review_of_an_ended_deployment_is_dropped(seeded: Path) -> Non
         await targets.review_once()
         assert len(reviewed(targets)) == 1
         ended = ChangeRequest(
-            "fraud", Undeploy(), "a test", "ada@lab", expect_revision=None, dry_run=False
+            "fraud", Undeploy(), "a test", Actor("ada@lab"), expect_revision=None, dry_run=False
         )
         await targets.live.change(lambda: targets.changer.change(ended), models=["fraud"])
 

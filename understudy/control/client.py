@@ -12,7 +12,7 @@ import grpc
 from understudy.artifact.digests import digest_and_size
 from understudy.control.access import access_of_environment
 from understudy.control.change_wire import change_to_wire
-from understudy.control.identity import ACTOR_KEY, default_actor
+from understudy.control.identity import ACTOR_KEY, ON_BEHALF_OF_KEY, default_actor
 from understudy.control.wire import file_to_wire, view_to_wire
 from understudy.domain.changes import Change
 from understudy.domain.errors import InvalidInputError, UnavailableError
@@ -60,6 +60,7 @@ class RegistryClient:
         target: str,
         *,
         actor: str | None = None,
+        on_behalf_of: str | None = None,
         access: Transport | None = None,
         longest_call_s: float = inf,
     ) -> None:
@@ -68,6 +69,7 @@ class RegistryClient:
         Args:
             target: HOST:PORT.
             actor: by default `user@host`.
+            on_behalf_of: person for whom the actor, an automation, makes changes.
             access: by default that of the environment.
             longest_call_s: limit of every call that has no upload, besides its own.
 
@@ -81,7 +83,10 @@ class RegistryClient:
             target, [("grpc.max_receive_message_length", 64 << 20)], named="registry"
         )
         self._stub = registry_pb2_grpc.RegistryServiceStub(self._channel)
-        self._metadata = ((ACTOR_KEY, default_actor() if actor is None else actor),)
+        named = {ACTOR_KEY: default_actor() if actor is None else actor}
+        if on_behalf_of is not None:
+            named[ON_BEHALF_OF_KEY] = on_behalf_of
+        self._metadata = tuple(named.items())
 
     def __enter__(self) -> Self:
         return self

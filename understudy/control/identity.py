@@ -4,6 +4,7 @@ import getpass
 import socket
 
 ACTOR_KEY = "understudy-actor"  # key in the call's metadata
+ON_BEHALF_OF_KEY = "understudy-on-behalf-of"  # person for whom an automation acts
 
 
 def default_actor() -> str:

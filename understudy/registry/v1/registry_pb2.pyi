@@ -4,7 +4,9 @@ isort:skip_file
 Contract with the registry: versions with provenance, deployments as numbered revisions, the
 audit log, and the state that routers and scorer hosts follow.
 
-The call's metadata `understudy-actor` names the actor.
+The call's metadata `understudy-actor` names the actor of a registry that believes names without
+proof; `understudy-on-behalf-of` names the person for whom an automation acts, which the roles
+controller and admin may do (others: PERMISSION_DENIED).
 
 Statuses. Every RPC may end with INTERNAL (a defect of the server; the details are only logged)
 and with UNAVAILABLE (the database or the artifact store fails, or the server stops). The comment
@@ -287,6 +289,34 @@ ACTION_PAUSE: Action.ValueType  # 19
 ACTION_APPLY: Action.ValueType  # 20
 """All parts of a deployment were declared."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
+
+class _Proof:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProofEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Proof.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROOF_UNSPECIFIED: _Proof.ValueType  # 0
+    """None of these: the row was not written by a registry."""
+    PROOF_TOKEN: _Proof.ValueType  # 1
+    """The call had a token."""
+    PROOF_CERTIFICATE: _Proof.ValueType  # 2
+    """The connection had a certificate."""
+    PROOF_UNPROVEN: _Proof.ValueType  # 3
+    """The registry believes names without proof."""
+
+class Proof(_Proof, metaclass=_ProofEnumTypeWrapper):
+    """Ground on which the name of an actor was believed."""
+
+PROOF_UNSPECIFIED: Proof.ValueType  # 0
+"""None of these: the row was not written by a registry."""
+PROOF_TOKEN: Proof.ValueType  # 1
+"""The call had a token."""
+PROOF_CERTIFICATE: Proof.ValueType  # 2
+"""The connection had a certificate."""
+PROOF_UNPROVEN: Proof.ValueType  # 3
+"""The registry believes names without proof."""
+Global___Proof: _TypeAlias = Proof  # noqa: Y015
 
 class _ScorerState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -2516,6 +2546,10 @@ class AuditEntry(_message.Message):
     DETAILS_JSON_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     PREVIOUS_DIGEST_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    ON_BEHALF_OF_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Position in the log: 1, 2, 3 and so on without gaps."""
     actor: _builtins.str
@@ -2536,6 +2570,14 @@ class AuditEntry(_message.Message):
     """Digest over this row and the digest of the row before it, in hexadecimal."""
     previous_digest: _builtins.str
     """Digest of the row before it; of the registry's first lineage for the first row."""
+    proof: Global___Proof.ValueType
+    """Ground on which the name of the actor was believed."""
+    peer: _builtins.str
+    """Machine of the actor, as gRPC names it, without the port. Empty: the registry itself."""
+    on_behalf_of: _builtins.str
+    """Person for whom the actor said to act; never proven. Not set: none."""
+    format: _builtins.str
+    """Kind and version of the document of which `digest` is the digest."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """Time."""
@@ -2554,21 +2596,29 @@ class AuditEntry(_message.Message):
         details_json: _builtins.str = ...,
         digest: _builtins.str = ...,
         previous_digest: _builtins.str = ...,
+        proof: Global___Proof.ValueType = ...,
+        peer: _builtins.str = ...,
+        on_behalf_of: _builtins.str | None = ...,
+        format: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_from_revision", b"_from_revision", "_model", b"_model", "_to_revision", b"_to_revision", "at", b"at", "from_revision", b"from_revision", "model", b"model", "to_revision", b"to_revision"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_from_revision", b"_from_revision", "_model", b"_model", "_on_behalf_of", b"_on_behalf_of", "_to_revision", b"_to_revision", "at", b"at", "from_revision", b"from_revision", "model", b"model", "on_behalf_of", b"on_behalf_of", "to_revision", b"to_revision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from_revision", b"_from_revision", "_model", b"_model", "_to_revision", b"_to_revision", "action", b"action", "actor", b"actor", "at", b"at", "details_json", b"details_json", "digest", b"digest", "from_revision", b"from_revision", "model", b"model", "previous_digest", b"previous_digest", "reason", b"reason", "sequence", b"sequence", "to_revision", b"to_revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from_revision", b"_from_revision", "_model", b"_model", "_on_behalf_of", b"_on_behalf_of", "_to_revision", b"_to_revision", "action", b"action", "actor", b"actor", "at", b"at", "details_json", b"details_json", "digest", b"digest", "format", b"format", "from_revision", b"from_revision", "model", b"model", "on_behalf_of", b"on_behalf_of", "peer", b"peer", "previous_digest", b"previous_digest", "proof", b"proof", "reason", b"reason", "sequence", b"sequence", "to_revision", b"to_revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__from_revision: _TypeAlias = _typing.Literal["from_revision"]  # noqa: Y015
     _WhichOneofArgType__from_revision: _TypeAlias = _typing.Literal["_from_revision", b"_from_revision"]  # noqa: Y015
     _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
     _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
+    _WhichOneofReturnType__on_behalf_of: _TypeAlias = _typing.Literal["on_behalf_of"]  # noqa: Y015
+    _WhichOneofArgType__on_behalf_of: _TypeAlias = _typing.Literal["_on_behalf_of", b"_on_behalf_of"]  # noqa: Y015
     _WhichOneofReturnType__to_revision: _TypeAlias = _typing.Literal["to_revision"]  # noqa: Y015
     _WhichOneofArgType__to_revision: _TypeAlias = _typing.Literal["_to_revision", b"_to_revision"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__from_revision) -> _WhichOneofReturnType__from_revision | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__on_behalf_of) -> _WhichOneofReturnType__on_behalf_of | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__to_revision) -> _WhichOneofReturnType__to_revision | None: ...
 

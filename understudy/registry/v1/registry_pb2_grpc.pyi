@@ -4,7 +4,9 @@ isort:skip_file
 Contract with the registry: versions with provenance, deployments as numbered revisions, the
 audit log, and the state that routers and scorer hosts follow.
 
-The call's metadata `understudy-actor` names the actor.
+The call's metadata `understudy-actor` names the actor of a registry that believes names without
+proof; `understudy-on-behalf-of` names the person for whom an automation acts, which the roles
+controller and admin may do (others: PERMISSION_DENIED).
 
 Statuses. Every RPC may end with INTERNAL (a defect of the server; the details are only logged)
 and with UNAVAILABLE (the database or the artifact store fails, or the server stops). The comment
