@@ -97,12 +97,16 @@ async def open_traffic(
     rate_per_s: float,
     connections: int = 8,
     timeout_s: float = _TIMEOUT_S,
+    interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
 ) -> AsyncIterator[Traffic]:
     """Send traffic to `router` while the block runs; on exit all calls have been answered.
 
     It uses several connections, because the kernel spreads connections, not calls, over workers.
     """
-    clients = [AsyncScoringClient(router, timeout_s=timeout_s) for _ in range(connections)]
+    clients = [
+        AsyncScoringClient(router, timeout_s=timeout_s, interceptors=interceptors)
+        for _ in range(connections)
+    ]
     try:
         traffic = Traffic(clients, model=model, entity=entity, units=units, rate_per_s=rate_per_s)
         async with asyncio.TaskGroup() as tasks:

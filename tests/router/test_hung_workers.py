@@ -2,8 +2,11 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import grpc
 import psutil
 import pytest
 
@@ -23,6 +26,26 @@ from understudy.domain.errors import UnavailableError
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 PATIENT_S = 120.0  # for limits that must not be reached in a test
 CALLS = 150
+
+
+class WaitForConnection(grpc.aio.UnaryUnaryClientInterceptor):
+    """Lets a call wait for a connection. By default it fails once a few attempts to connect have.
+
+    The kernel resets connections that a hung worker had not accepted when it was killed, and a
+    busy machine may take longer for the next connection than a call's repetitions last.
+    """
+
+    async def intercept_unary_unary(
+        self,
+        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Any],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request: Any,
+    ) -> Any:
+        of_call = client_call_details
+        waiting = grpc.aio.ClientCallDetails(
+            of_call.method, of_call.timeout, of_call.metadata, of_call.credentials, True
+        )
+        return await continuation(waiting, request)
 
 
 def worker_pids(router: RouterProcess) -> set[int]:
@@ -60,6 +83,7 @@ async def test_a_worker_that_hangs_is_replaced_and_no_patient_call_fails(tmp_pat
             rate_per_s=200,
             connections=8,
             timeout_s=PATIENT_S,
+            interceptors=[WaitForConnection()],
         ) as traffic,
     ):
         await traffic.until_ended(CALLS)
