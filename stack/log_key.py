@@ -1,9 +1,10 @@
 """The key of the ids in a stack's logs: made at the first start, and kept."""
 
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+
+from stack.secret_files import write_secret
 
 _KEY_BYTES = 32
 _DECIDED_BY = ("ROUTER_LOG_KEY", "ROUTER_LOG_KEY_FILE", "ROUTER_LOG_IDS")
@@ -17,16 +18,5 @@ def log_key_environment(path: Path, environment: Mapping[str, str]) -> dict[str,
     if any(name in environment for name in _DECIDED_BY):
         return {}
     if not path.exists():
-        _make(path)
+        write_secret(path, f"{secrets.token_hex(_KEY_BYTES)}\n".encode())
     return {"ROUTER_LOG_KEY_FILE": str(path.resolve())}
-
-
-def _make(path: Path) -> None:
-    # Complete under its name or not at all: a key that is cut off would still be taken.
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(_KEY_BYTES) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)

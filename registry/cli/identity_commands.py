@@ -3,8 +3,6 @@
 They work on the file itself, on the registry's machine: the right to write it is the right to decide.
 """
 
-import json
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,21 +14,13 @@ from typing import Annotated, Any
 import typer
 
 from registry.cli.named_files import new_file
-from registry.server.authentication import read_identities
+from registry.server.identities_file import read_identities, write_identities
 from understudy.domain.errors import InvalidInputError, NotFoundError
-from understudy.domain.identities import (
-    Identities,
-    Identity,
-    Role,
-    Token,
-    document_of,
-    identities_from_document,
-)
+from understudy.domain.identities import Identity, Role, Token
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.terminal.screen import Screen
-from understudy.runtime.written_files import writing
 
 app = typer.Typer(
     cls=CommandGroup, add_completion=False, help="The callers that a registry believes, in a file."
@@ -72,7 +62,7 @@ def add_identity(
             () if token_file is None else (written.enter_context(_new_token(token_file, days)),)
         )
         added = Identity(name, frozenset(role), tokens, certificate)
-        _write(file, (*known, added))
+        write_identities(file, (*known, added))
     _tell(f"{name} is known as {', '.join(sorted(added.roles))}", added, output)
 
 
@@ -95,7 +85,7 @@ def renew_token(
     old = [Token(each.sha256, min(each.expires or ends, ends)) for each in caller.tokens]
     with _new_token(token_file, days) as token:
         renewed = Identity(name, caller.roles, (*old, token), caller.certificate)
-        _write(file, tuple(renewed if each is caller else each for each in known))
+        write_identities(file, tuple(renewed if each is caller else each for each in known))
     told = f"{name} has a new token; {len(old)} older ones end at {ends:%Y-%m-%d %H:%M} UTC"
     _tell(told, renewed, output)
 
@@ -105,7 +95,7 @@ def remove_identity(name: Name, *, file: File, output: Output = Format.TABLE) ->
     """Remove a caller: its next call is refused."""
     known = read_identities(file).all
     caller = _caller(known, name)
-    _write(file, tuple(each for each in known if each is not caller))
+    write_identities(file, tuple(each for each in known if each is not caller))
     _tell(f"{name} is no longer known", caller, output)
 
 
@@ -166,27 +156,3 @@ def _new_token(path: Path, days: float | None) -> Iterator[Token]:
     with new_file(path, _OURS_ALONE, field="--token-file") as file:
         file.write(f"{text}\n".encode())
         yield Token(sha256(text.encode()).hexdigest(), expires)
-
-
-def _write(path: Path, known: tuple[Identity, ...]) -> None:
-    """Replace the file as a whole.
-
-    Raises:
-        InvalidInputError: the identities are not acceptable, or the file cannot be written.
-    """
-    document = document_of(Identities(known))
-    identities_from_document(document)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with writing(path, option="--file"):
-            with open(unfinished, "x", opener=_ours_alone) as new:
-                new.write(f"{json.dumps(document, indent=2)}\n")
-                new.flush()
-                os.fsync(new.fileno())
-            unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _ours_alone(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, _OURS_ALONE)

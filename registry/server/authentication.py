@@ -1,6 +1,5 @@
 """The proven name of each caller: a token or a certificate, compared with a file of identities."""
 
-import json
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ import structlog
 
 from registry.decisions.actors import Proof
 from registry.decisions.permissions import ROLES_OF_CALL, require_permission
+from registry.server.identities_file import read_identities
 from understudy.domain.errors import InvalidInputError, UnauthenticatedError
-from understudy.domain.identities import Identities, Identity, identities_from_document
+from understudy.domain.identities import Identities, Identity
 from understudy.runtime.rpc_boundary import Context
-from understudy.runtime.secret_files import read_secret
 
 _TOKEN_KEY = "authorization"  # noqa: S105 - key in the call's metadata
 _SCHEME = "bearer "
@@ -94,20 +93,6 @@ class Authentication:
             else:
                 _log.info("identities_replaced", identities=len(self._identities.all))
         return self._identities
-
-
-def read_identities(path: Path) -> Identities:
-    """Return the identities in a file.
-
-    Raises:
-        InvalidInputError: it cannot be read, others may read it, or its content is not acceptable.
-    """
-    text = read_secret(path, variable="identities")
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise InvalidInputError.of("identities", read=str(error), accepted="JSON") from error
-    return identities_from_document(document)
 
 
 def require_table_of(calls: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.server.authentication import read_identities
+from registry.server.identities_file import read_identities
 from tests.registry.commands import command, json_of
 from understudy.domain.identities import Role
 from understudy.runtime.exit_codes import OK, USAGE
