@@ -39,6 +39,11 @@ class DataDirectory:
         return self.root / "log-key"
 
     @property
+    def access(self) -> Path:
+        """Certificates, tokens and identities of the stack."""
+        return self.root / "access"
+
+    @property
     def router(self) -> Path:
         """The last snapshot and the admin sockets."""
         return self.root / "router"

@@ -108,7 +108,7 @@ def run_demo(directory: Path | None, options: DemoOptions) -> int:
             if not options.keep:
                 return code
             await stack.supervisor.start(
-                router_process(stack.directory, stack.addresses, workers=WORKERS)
+                router_process(stack.directory, stack.addresses, stack.access, workers=WORKERS)
             )
             report.kept(stack)
             return await _stay_with(code, stack)
@@ -150,7 +150,7 @@ async def perform(
     stack: Stack, prepared: Prepared, report: DemoReport, *, rate_per_s: float
 ) -> tuple[Facts, ComparisonReport]:
     """Register, deploy, send traffic, change the deployment; return the counts."""
-    with RegistryClient(stack.addresses.registry) as registry:
+    with RegistryClient(stack.addresses.registry, access=stack.access.operator) as registry:
         operator = Operator(registry, stack.directory.router)
         gate_refused = await _register(operator, prepared, report)
         traffic = await _roll_out(operator, stack, prepared, report, rate_per_s=rate_per_s)

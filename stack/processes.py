@@ -1,16 +1,20 @@
 """The processes of a stack on one machine, and their command lines."""
 
+import fcntl
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from stack.access import StackAccess, prepare_access
 from stack.data_directory import EMBEDDED, DataDirectory
 from stack.log_key import log_key_environment
+from understudy.control.known_registries import made_known
+from understudy.domain.errors import RefusedError
 from understudy.features.stores import open_writer
 from understudy.runtime.free_port import free_ports
 from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
-from understudy.runtime.transport.transport import LOCAL, Transport
 
 REGISTRY = "registry"
 SCORERS = "scorers"
@@ -33,6 +37,8 @@ class Stack:
     directory: DataDirectory
     addresses: StackAddresses
     supervisor: Supervisor
+    access: StackAccess = field(default_factory=StackAccess)
+    is_known: bool = False  # commands of this user find the access by the registry's address
 
 
 def loopback_addresses() -> StackAddresses:
@@ -42,34 +48,49 @@ def loopback_addresses() -> StackAddresses:
 
 @asynccontextmanager
 async def open_stack(
-    directory: DataDirectory,
-    addresses: StackAddresses,
-    *,
-    workers: int,
-    transport: Transport = LOCAL,
+    directory: DataDirectory, addresses: StackAddresses, *, workers: int
 ) -> AsyncIterator[Stack]:
     """Start registry, scorer host and router, in this order; stop them in reverse.
 
-    `transport`: to the processes, whose own is in the environment.
-
     Raises:
+        RefusedError: another stack runs in `directory`.
+        InvalidInputError: a file of its access, or the environment, is not acceptable.
         UnavailableError: one of them did not become healthy.
     """
-    directory.root.mkdir(parents=True, exist_ok=True)
+    directory.access.mkdir(parents=True, exist_ok=True, mode=0o700)
     if directory.features_store == EMBEDDED and not directory.registry.exists():
         # Readers create no store. Of a stack that has run before, a missing one is a loss to report.
         open_writer(directory.features_url).close_now()
-    async with Supervisor(directory.process_logs) as supervisor:
-        for spec in (
-            registry_process(directory, addresses),
-            scorer_host_process(directory, addresses),
-            router_process(directory, addresses, workers=workers),
-        ):
-            await supervisor.start(replace(spec, transport=transport))
-        yield Stack(directory, addresses, supervisor)
+    with _locked(directory.access):
+        access = prepare_access(directory.access, addresses.registry, os.environ)
+        with made_known(addresses.registry, directory.access, os.environ) as is_known:
+            async with Supervisor(directory.process_logs) as supervisor:
+                for spec in (
+                    registry_process(directory, addresses, access),
+                    scorer_host_process(directory, addresses, access),
+                    router_process(directory, addresses, access, workers=workers),
+                ):
+                    await supervisor.start(spec)
+                yield Stack(directory, addresses, supervisor, access, is_known)
 
 
-def registry_process(directory: DataDirectory, addresses: StackAddresses) -> ProcessSpec:
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock the folder until the block or the process ends: a second stack would replace its files."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RefusedError(f"another stack runs in {folder.parent}") from error
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def registry_process(
+    directory: DataDirectory, addresses: StackAddresses, access: StackAccess
+) -> ProcessSpec:
     return ProcessSpec(
         name=REGISTRY,
         arguments=(
@@ -77,10 +98,14 @@ def registry_process(directory: DataDirectory, addresses: StackAddresses) -> Pro
             *("--listen", addresses.registry),
         ),
         health_target=addresses.registry,
+        environment=access.registry,
+        transport=access.tls_health,
     )
 
 
-def scorer_host_process(directory: DataDirectory, addresses: StackAddresses) -> ProcessSpec:
+def scorer_host_process(
+    directory: DataDirectory, addresses: StackAddresses, access: StackAccess
+) -> ProcessSpec:
     return ProcessSpec(
         name=SCORERS,
         arguments=(
@@ -89,11 +114,13 @@ def scorer_host_process(directory: DataDirectory, addresses: StackAddresses) -> 
         ),
         health_target=addresses.scorer_host,
         serves_by_children=True,
+        environment=access.scorers,
+        transport=access.tls_health,
     )
 
 
 def router_process(
-    directory: DataDirectory, addresses: StackAddresses, *, workers: int
+    directory: DataDirectory, addresses: StackAddresses, access: StackAccess, *, workers: int
 ) -> ProcessSpec:
     return ProcessSpec(
         name=ROUTER,
@@ -106,6 +133,10 @@ def router_process(
         health_target=addresses.router,
         serves_by_children=True,
         is_outlived=True,
-        environment=log_key_environment(directory.log_key, os.environ),
+        environment={
+            **log_key_environment(directory.log_key, os.environ),
+            **access.router,
+        },
+        transport=access.router_health,
         liveness_target=f"unix:{directory.router.resolve() / 'router.sock'}",
     )

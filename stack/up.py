@@ -15,6 +15,7 @@ from stack.data_directory import checked_directory
 from stack.processes import Stack, StackAddresses, open_stack
 from stack.router_books import read_books
 from stack.settling import cpu_s_of_loading, until_settled
+from understudy.control.access import CA_FILE, TOKEN_FILE
 from understudy.control.client import RegistryClient
 from understudy.control.report_wire import withheld_from_wire
 from understudy.domain.errors import UnavailableError, UnderstudyError
@@ -65,6 +66,7 @@ def show_started(stack: Stack, open_points: Sequence[str], output: Format) -> No
                 "router": addresses.router,
                 "registry": addresses.registry,
                 "files": stack.directory.root.resolve(),
+                "access": stack.directory.access.resolve(),
                 "not_yet": open_points,
             }
         )
@@ -78,7 +80,7 @@ def show_started(stack: Stack, open_points: Sequence[str], output: Format) -> No
 
 async def wait_until_ready(stack: Stack) -> tuple[str, ...]:
     """Return () once everything deployed is served, or the open points, without further progress."""
-    with RegistryClient(stack.addresses.registry) as registry:
+    with RegistryClient(stack.addresses.registry, access=stack.access.operator) as registry:
         return await until_settled(
             partial(_open_points, stack), partial(cpu_s_of_loading, registry)
         )
@@ -145,10 +147,15 @@ def run_until_interrupted(main: Coroutine[Any, Any, int], *, interrupted_code: i
 def show_addresses(screen: Screen, stack: Stack) -> None:
     """Print where the stack answers, and a line each to score with grpcurl and with Python."""
     addresses, directory = stack.addresses, stack.directory
-    model, entity = _example(addresses.registry)
+    model, entity = _example(stack)
     screen.say(f"router    {addresses.router}")
     screen.say(f"registry  {addresses.registry}")
     screen.say(f"files     {directory.root.resolve()} (logs, process-logs, …)")
+    if not stack.is_known:
+        access = directory.access.resolve()
+        screen.say("for commands, because this user has no state directory that can be written:")
+        screen.say(f"export UNDERSTUDY_TLS_CA={access / CA_FILE}")
+        screen.say(f"export UNDERSTUDY_TOKEN_FILE={access / TOKEN_FILE}")
     request = json.dumps({"model": model, "entities": {entity: _EXAMPLE_ENTITY_ID}})
     screen.say(
         f"grpcurl -plaintext -d '{request}' {addresses.router} "
@@ -161,10 +168,11 @@ def show_addresses(screen: Screen, stack: Stack) -> None:
     )
 
 
-def _example(registry: str) -> tuple[str, str]:
+def _example(stack: Stack) -> tuple[str, str]:
     """Return a deployed model and its entity type; placeholders if there is none."""
+    access = stack.access.operator
     try:
-        with RegistryClient(registry) as client:
+        with RegistryClient(stack.addresses.registry, access=access) as client:
             for deployment in client.get_status().deployments:
                 version = client.get_version(deployment.model, deployment.champion)
                 for definition in version.feature_views:

@@ -61,6 +61,14 @@ def _own_umask() -> Iterator[None]:
     os.umask(before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_of_no_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the stacks of tests out of the state directory of the user who runs them."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def unused_tcp_port() -> int:
     """Replace pytest-asyncio's fixture, whose port an outgoing connection may take first."""

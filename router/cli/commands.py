@@ -199,7 +199,7 @@ def explain(
 ) -> None:
     """Show the arm of a unit key, the version that answers for it now, and the shares."""
     request = scoring_pb2.ExplainAssignmentRequest(model=model, unit_key=unit_key)
-    with access_of_environment().open_blocking_channel(router, named="router") as channel:
+    with access_of_environment(router).open_blocking_channel(router, named="router") as channel:
         stub = scoring_pb2_grpc.ScoringServiceStub(channel)
         try:
             found = stub.ExplainAssignment(request, timeout=5.0)

@@ -16,7 +16,6 @@ from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion, PolicySource
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.output_option import Format
-from understudy.runtime.transport.transport import LOCAL, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +38,11 @@ async def open_deployed(
     *,
     versions: int,
     features_store: str = EMBEDDED,
-    transport: Transport = LOCAL,
 ) -> AsyncIterator[Deployed]:
     """Start a stack below `root` with so many versions registered and version 1 as champion."""
     prepared = prepare(DataDirectory(root, features_store), DemoReport(Format.JSON))
-    async with open_stack(
-        prepared.directory, loopback_addresses(), workers=2, transport=transport
-    ) as stack:
-        with RegistryClient(stack.addresses.registry) as registry:
+    async with open_stack(prepared.directory, loopback_addresses(), workers=2) as stack:
+        with RegistryClient(stack.addresses.registry, access=stack.access.operator) as registry:
             operator = Operator(registry, stack.directory.router)
             await register_versions(operator, prepared, versions)
             await operator.until_settled(

@@ -43,9 +43,9 @@ async def test_all_processes_serve_each_other_over_tls(
         for name, value in environment_of(Transport(own, asks_callers=asks), prefix=prefix).items():
             monkeypatch.setenv(name, value)
     monkeypatch.setenv("SCORER_HOST_SCORER_ADDRESS", "127.0.0.1")
-    operator = Transport(files["UNDERSTUDY_"])
+    monkeypatch.setenv("REGISTRY_UNPROVEN", "true")
 
-    async with open_deployed(tmp_path / "s", versions=1, transport=operator) as deployed:
+    async with open_deployed(tmp_path / "s", versions=1) as deployed:
         scored = await score(deployed, authority.ca_file)
         scorer = deployed.scorer(1).address
         authority.files_of(*HERE, folder="ROUTER_")  # a new certificate of the same name

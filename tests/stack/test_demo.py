@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from tests.stack.understudy_command import lines_until, output_of, running
 from tests.stack.waiting import is_running, until_gone, while_progress
 from understudy.client.async_scoring_client import AsyncScoringClient
+from understudy.control.access import access_of_environment
 from understudy.logs.reader import open_logs
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
 from understudy.runtime import exit_codes
@@ -164,7 +165,7 @@ async def test_up_restarts_a_registry_that_died(
         os.kill(served_by, signal.SIGKILL)
         await until_gone([served_by])
 
-        async with grpc.aio.insecure_channel(registry) as channel:
+        async with access_of_environment(registry).open_channel(registry) as channel:
             stub = registry_pb2_grpc.RegistryServiceStub(channel)
             answer = await while_progress(
                 stub.ListVersions(registry_pb2.ListVersionsRequest(), wait_for_ready=True)

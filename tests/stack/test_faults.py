@@ -100,7 +100,9 @@ async def test_calls_continue_without_a_registry_and_after_a_restart_of_the_rout
         assert {answer.degradation.level for answer in answers.values()} == {DEGRADATION_LEVEL_FULL}
 
         # Once the registry is back, changes reach the router again.
-        await stack.supervisor.start(registry_process(stack.directory, stack.addresses))
+        await stack.supervisor.start(
+            registry_process(stack.directory, stack.addresses, stack.access)
+        )
         await deployed.operator.until_settled(
             await deployed.operator.change(SetShadow(2, 10_000), reason="after the registry's rest")
         )

@@ -38,7 +38,7 @@ async def with_registry_in(deployed: Deployed, content: str, *, kept_as: str) ->
     stack = deployed.stack
     await stack.supervisor.stop(REGISTRY)
     exchange(stack.directory.registry, content, kept_as)
-    await stack.supervisor.start(registry_process(stack.directory, stack.addresses))
+    await stack.supervisor.start(registry_process(stack.directory, stack.addresses, stack.access))
 
 
 def exchange(directory: Path, content: str, kept_as: str) -> None:

@@ -5,11 +5,14 @@ import json
 import re
 import urllib.request
 from collections import Counter
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
-import grpc
 import pytest
 
+from registry.server.identities_file import read_identities, write_identities
+from stack.access import IDENTITIES_FILE
 from stack.processes import SCORERS
 from stack.training import CANDIDATES
 from tests.stack.deployed import Deployed, open_deployed
@@ -17,6 +20,7 @@ from tests.stack.understudy_command import lines_until, output_of, running
 from tests.stack.waiting import until
 from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.domain.changes import SetShadow
+from understudy.domain.identities import Identity, Role, Token
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.free_port import free_port
@@ -25,6 +29,7 @@ from understudy.scoring.v1 import scoring_pb2
 pytestmark = [pytest.mark.fault, pytest.mark.long]
 MODEL = "cancer"
 CALLS = 200
+TOKEN = "the token of planted"  # noqa: S105 - of a test
 
 
 @pytest.mark.parametrize("is_honest", [False, True])
@@ -80,8 +85,13 @@ async def test_a_version_that_only_a_planted_scorer_serves_is_withheld_for_that(
 
 
 async def report(deployed: Deployed, address: str, *, version: int, is_honest: bool) -> None:
-    """Report a ready scorer of a version, as its own host."""
+    """Report a ready scorer of a version, as a host of its own that the registry knows."""
     registered = deployed.registry.get_version(MODEL, version).artifact_digest
+    identities = deployed.stack.directory.access / IDENTITIES_FILE
+    planted = Identity(
+        "planted", frozenset({Role.HOST}), (Token(sha256(TOKEN.encode()).hexdigest()),)
+    )
+    write_identities(identities, (*read_identities(identities).all, planted))
     process = pb.ScorerProcess(
         ref=pb.VersionRef(model=MODEL, number=version),
         address=address,
@@ -90,7 +100,8 @@ async def report(deployed: Deployed, address: str, *, version: int, is_honest: b
         loaded_digest="cd" * 32 if is_honest else registered,
         host_id="planted",
     )
-    async with grpc.aio.insecure_channel(deployed.stack.addresses.registry) as channel:
+    access, registry = deployed.stack.access.operator, deployed.stack.addresses.registry
+    async with replace(access, token=TOKEN).open_channel(registry) as channel:
         stub = registry_pb2_grpc.RegistryServiceStub(channel)
         await stub.ReportScorers(pb.ReportScorersRequest(host_id="planted", processes=[process]))
 

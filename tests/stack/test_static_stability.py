@@ -143,4 +143,6 @@ async def start_a_new_router(deployed: Deployed) -> None:
     stack = deployed.stack
     await stack.supervisor.stop(ROUTER)
     shutil.rmtree(stack.directory.router)
-    await stack.supervisor.start(router_process(stack.directory, stack.addresses, workers=1))
+    await stack.supervisor.start(
+        router_process(stack.directory, stack.addresses, stack.access, workers=1)
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -28,7 +29,8 @@ def blocks(kind: str) -> list[str]:
 
 async def output_of(folder: Path, *command: str, **environment: str) -> str:
     """Run a command in `folder`, beside the stack; return its output."""
-    places = {"PATH": f"{SCRIPTS}:/usr/bin:/bin", "HOME": str(folder.parent), **environment}
+    places = {"PATH": f"{SCRIPTS}:/usr/bin:/bin", "HOME": str(folder.parent)}
+    places |= {"XDG_STATE_HOME": os.environ["XDG_STATE_HOME"], **environment}
     done = await asyncio.to_thread(
         subprocess.run,
         command,

@@ -1,14 +1,22 @@
-"""The access of commands and scripts to a registry: certificates and a token, from the environment."""
+"""The access of commands and scripts to a registry: certificates and a token."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from understudy.control.known_registries import known_folder
+from understudy.runtime.secret_files import read_secret
 from understudy.runtime.settings import load_settings
 from understudy.runtime.transport.settings import TransportSettings
+from understudy.runtime.transport.tls_files import TlsFiles
 from understudy.runtime.transport.transport import Transport
+
+CA_FILE = "ca.pem"  # in the folder of a stack's access
+TOKEN_FILE = "admin-token"  # noqa: S105 - the name of the file
 
 
 class AccessSettings(TransportSettings):
@@ -34,10 +42,28 @@ class CommandSettings(AccessSettings):
     checked_prefixes: ClassVar[tuple[str, ...]] = ("UNDERSTUDY_TLS_", "UNDERSTUDY_TOKEN")
 
 
-def access_of_environment() -> Transport:
-    """Return the access that the variables `UNDERSTUDY_TLS_…` and `UNDERSTUDY_TOKEN(_FILE)` give.
+def access_of_environment(target: str) -> Transport:
+    """Return the access to the process at `target`, HOST:PORT.
+
+    It is that of the variables `UNDERSTUDY_TLS_…`, `UNDERSTUDY_TOKEN(_FILE)` and
+    `UNDERSTUDY_INSECURE` if one of them is set; otherwise that of a stack which this user runs and
+    whose registry has the address; otherwise plaintext without a name.
 
     Raises:
-        InvalidInputError: a variable is unknown, or its value is not acceptable.
+        InvalidInputError: a variable is unknown, its value is not acceptable, or a file of the
+            stack's access is not readable.
     """
-    return load_settings(CommandSettings, {}).access
+    settings = load_settings(CommandSettings, {})
+    if not settings.model_fields_set and (folder := known_folder(target, os.environ)) is not None:
+        return access_in(folder)
+    return settings.access
+
+
+def access_in(folder: Path) -> Transport:
+    """Return the access to the registry of a stack, whose files are in `folder`.
+
+    Raises:
+        InvalidInputError: the token is not readable, or others may read it.
+    """
+    token = read_secret(folder / TOKEN_FILE, variable=TOKEN_FILE)
+    return Transport(TlsFiles(ca=folder / CA_FILE), token=token)

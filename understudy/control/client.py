@@ -70,7 +70,7 @@ class RegistryClient:
             target: HOST:PORT.
             actor: by default `user@host`.
             on_behalf_of: person for whom the actor, an automation, makes changes.
-            access: by default that of the environment.
+            access: by default that of the environment, or of a stack of this user at `target`.
             longest_call_s: limit of every call that has no upload, besides its own.
 
         Raises:
@@ -78,7 +78,7 @@ class RegistryClient:
         """
         self._target = target
         self._longest_call_s = longest_call_s
-        access = access_of_environment() if access is None else access
+        access = access_of_environment(target) if access is None else access
         self._channel = access.open_blocking_channel(
             target, [("grpc.max_receive_message_length", 64 << 20)], named="registry"
         )
