@@ -11,7 +11,7 @@ from understudy.statistics.ranking import auc_and_variance
 
 LEVEL = 0.95
 RESAMPLES = 1_000
-_MOST_COUNTS = 1 << 21  # of rows in resamples held at a time; 16 MiB
+_MOST_DRAWS = 1 << 20  # rows in the resamples held at a time; 8 MiB of places, 8 MiB of values
 
 Floats = NDArray[np.float64]
 
@@ -72,13 +72,14 @@ def auc_interval(
 def mean_interval(values: Floats, *, level: float, seed: int) -> tuple[float, float, float]:
     """Return the mean and its percentile bootstrap interval."""
     random = np.random.default_rng(seed)
-    # A few resamples at a time: all of them would be 1.6 GB for 200,000 rows.
-    at_once = max(1, _MOST_COUNTS // values.size)
+    # A few resamples at a time: all of them would be 1.6 GB for 200,000 rows. Places are drawn four
+    # times as fast as the numbers of times that each row occurs.
+    at_once = max(1, _MOST_DRAWS // values.size)
     means = np.empty(RESAMPLES)
     for start in range(0, RESAMPLES, at_once):
         resamples = min(at_once, RESAMPLES - start)
-        counts = random.multinomial(values.size, np.full(values.size, 1 / values.size), resamples)
-        means[start : start + resamples] = counts @ values / values.size
+        places = random.integers(values.size, size=(resamples, values.size))
+        means[start : start + resamples] = values[places].mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     mean = float(values.mean())
     return mean, min(float(low), mean), max(float(high), mean)
