@@ -11,10 +11,12 @@ PAGES = sorted(
     [
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").glob("*.md"),
     ]
 )
 LIVING = [page for page in PAGES if page.name != "CHANGELOG.md"]
-FOLDERS = ("understudy", "router", "scorer", "registry", "stack", "tests", "benchmarks", "tools")
+PROCESSES = ("router", "scorer", "registry", "stack")
+FOLDERS = ("understudy", *PROCESSES, "tests", "benchmarks", "tools", "examples")
 FILES = [
     path.relative_to(ROOT).as_posix()
     for folder in (*FOLDERS, "protos", "docs", "requirements")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from tests.train.repository import (
     AUTHOR,
@@ -17,6 +17,8 @@ from tests.train.repository import (
 )
 from understudy import train
 from understudy.domain.errors import InvalidInputError, RefusedError, UnavailableError
+from understudy.train.decisions.kinds import ModelKind
+from understudy.train.original import original_of
 
 LATER = datetime.now(UTC).date() + timedelta(days=300)
 
@@ -130,3 +132,11 @@ def test_a_time_without_a_zone_is_refused(repository: Repository) -> None:
             labels_matured_at=datetime(2025, 8, 1),  # noqa: DTZ001 - the claim
             split="random",
         )
+
+
+def test_a_regressor_may_rank_but_not_classify() -> None:
+    regressor = LinearRegression()
+
+    assert original_of(regressor, "ranking").kind is ModelKind.RANKING
+    with pytest.raises(InvalidInputError, match="read 'binary'; accepted: regression"):
+        original_of(regressor, "binary")

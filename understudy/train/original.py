@@ -52,9 +52,12 @@ def original_of(model: Any, kind: str | None) -> Original:
     if found is None and given is None:
         read = f"None for a {type(model).__module__}.{type(model).__qualname__}"
         raise InvalidInputError.of("kind", read=read, accepted=f"one of {', '.join(ModelKind)}")
-    if found is not None and given not in {None, found}:
-        raise InvalidInputError.of("kind", read=kind, accepted=f"{found}, the model's own, or None")
-    chosen = found or given
+    # A regressor of relevance ranks; the metrics of its use count.
+    ranks = (found, given) == (ModelKind.REGRESSION, ModelKind.RANKING)
+    if found is not None and given not in {None, found} and not ranks:
+        accepted = f"{found}, the model's own, or None"
+        raise InvalidInputError.of("kind", read=kind, accepted=accepted)
+    chosen = given or found
     return Original(model, library, chosen or ModelKind.REGRESSION, classes)
 
 
