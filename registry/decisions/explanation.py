@@ -81,6 +81,8 @@ def _age(
             return "of the request"
         case FeatureStatus.DEFAULTED | FeatureStatus.MISSING:
             return "no record"
+        case FeatureStatus.UNREAD | FeatureStatus.UNREAD_DEFAULTED:
+            return "not read"
         case _:
             return NOT_LOGGED if age_ms is None else f"{age_ms / 1000:g} s"
 

@@ -15,7 +15,7 @@ from router.ports import DrillState
 from understudy.domain.deployments import DegradationLevel, DegradationReason
 from understudy.domain.errors import UnavailableError
 from understudy.domain.patience import Experience, Verdict
-from understudy.features.ports import FeatureStore, ViewRead
+from understudy.features.ports import UNANSWERED, FeatureStore, ViewRead
 from understudy.features.serving.assembly import AssemblyPlan
 from understudy.features.serving.last_known import LastKnownRecords
 
@@ -103,9 +103,10 @@ class FeatureFetcher:
         if self._memory is not None:
             fetched = self._with_memory(self._memory, reads, records, request_features)
         elif records is not None:
-            fetched = Fetched(records, request_features, "")
+            in_part = any(UNANSWERED in answered for answered in records)
+            fetched = Fetched(records, request_features, STORE_ANSWERED_IN_PART if in_part else "")
         else:
-            nothing: Records = [[None] * len(read.entity_ids) for read in reads]
+            nothing: Records = [[UNANSWERED] * len(read.entity_ids) for read in reads]
             fetched = Fetched(nothing, request_features, STORE_UNAVAILABLE)
         return _spread_all(fetched, plan, calls) if has_candidates else fetched
 

@@ -18,7 +18,12 @@ from understudy.logs.batches import ShadowBatchLog, ShadowStatus
 
 RowMask = NDArray[np.bool_] | None  # None marks all rows
 Tensors = tuple[NDArray[Any], ...]
-_REPLACED = (FeatureStatus.DEFAULTED, FeatureStatus.MISSING)
+_REPLACED = (  # a record's null is a fact, and no reason to refuse the row
+    FeatureStatus.DEFAULTED,
+    FeatureStatus.MISSING,
+    FeatureStatus.UNREAD,
+    FeatureStatus.UNREAD_DEFAULTED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +119,9 @@ def readable_rows(
     It is never asked about a missing value that it would read as 0, and about defaults only if it
     does not refuse them.
     """
-    if shadow.refuses_defaults:
-        return rows_without_defaults(calls, statuses)
+    known = rows_without_defaults(calls, statuses) if shadow.refuses_defaults else None
     incomplete = plan.incomplete_rows(statuses)
-    return None if incomplete is None else whole_calls(calls, ~incomplete)
+    return known if incomplete is None else both(known, whole_calls(calls, ~incomplete))
 
 
 def restricted(copies: Sequence[Copy], keep: NDArray[np.bool_]) -> list[Copy]:

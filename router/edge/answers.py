@@ -20,6 +20,8 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 
 _LEVELS = [LEVELS[level] for level in sorted(LEVELS)]  # by number of DegradationLevel
 _REASONS = {reason.value: number for reason, number in REASONS.items()}
+_DEFAULTED = (FeatureStatus.DEFAULTED, FeatureStatus.UNREAD_DEFAULTED)
+_MISSING = (FeatureStatus.MISSING, FeatureStatus.UNREAD)
 _NOT_FINITE = UnavailableError("score", "the model's is not a finite number")
 _INCOMPLETE = UnavailableError("score", INCOMPLETE)
 
@@ -119,9 +121,9 @@ def _add_names(message: pb.Degradation, names: Sequence[str], statuses: NDArray[
     """Add each feature that any row lacks; `statuses`: shape (rows, width)."""
     is_stale = (statuses == FeatureStatus.STALE) | (statuses == FeatureStatus.LAST_KNOWN)
     for marked, field in (
-        (statuses == FeatureStatus.DEFAULTED, message.defaulted_features),
+        (np.isin(statuses, _DEFAULTED), message.defaulted_features),
         (is_stale, message.stale_features),
-        (statuses == FeatureStatus.MISSING, message.missing_features),
+        (np.isin(statuses, _MISSING), message.missing_features),
     ):
         field.extend(names[place] for place in np.flatnonzero(marked.any(axis=0)).tolist())
 

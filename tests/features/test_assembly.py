@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.features.builders import MIXED, NOW_MS, NOW_S, a_record, a_view, floats
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import (
+    ORDINARY_STATUSES,
     Feature,
     FeatureDtype,
     FeatureRef,
@@ -54,7 +55,8 @@ values_of = {
     FeatureDtype.STRING: st.text(max_size=4),
 }
 ages_s = st.sampled_from([0, 5, 11, 59, 61, 999, 1001])
-Stored = tuple[dict[str, FeatureScalar | None], int] | None
+UNANSWERED = "unanswered"
+Stored = tuple[dict[str, FeatureScalar | None], int] | str | None
 
 
 def stored(view: FeatureView) -> st.SearchStrategy[Stored]:
@@ -62,7 +64,7 @@ def stored(view: FeatureView) -> st.SearchStrategy[Stored]:
         {each.name: st.none() | values_of[each.dtype] for each in view.features}
     )
     whole = st.fixed_dictionaries({each.name: values_of[each.dtype] for each in view.features})
-    return st.none() | st.tuples(values | whole, ages_s)
+    return st.none() | st.just(UNANSWERED) | st.tuples(values | whole, ages_s)
 
 
 batches = st.integers(1, 5).flatmap(
@@ -75,38 +77,52 @@ batches = st.integers(1, 5).flatmap(
             min_size=rows,
             max_size=rows,
         ),
+        st.none() | st.lists(st.booleans(), min_size=rows, max_size=rows),
     )
 )
 
 
 def _packed(view: FeatureView, each: Stored) -> bytes | None:
-    if each is None:
-        return None
+    if each is None or isinstance(each, str):
+        return None if each is None else b""
     values, age_s = each
     return a_record(view, values, event_time_ms=NOW_MS - age_s * 1000)
 
 
 def _expected(
-    ref: FeatureRef, each: Stored, request: dict[str, FeatureScalar]
+    ref: FeatureRef, each: Stored, request: dict[str, FeatureScalar], *, is_remembered: bool
 ) -> tuple[float, FeatureStatus]:
     view = VIEWS[ref.view]
     feature = next(one for one in view.features if one.name == ref.feature)
     if ref.feature in request:
         return float(request[ref.feature]), FeatureStatus.FROM_REQUEST
-    value, age_s = (each[0][ref.feature], each[1]) if each else (None, 0)
-    if value is None or (view.ttl_s is not None and age_s > view.ttl_s):
-        if feature.default is None:
-            return float("nan"), FeatureStatus.MISSING
-        return float(feature.default), FeatureStatus.DEFAULTED
+    value, age_s = None, 0
+    if isinstance(each, tuple):
+        value, age_s = each[0][ref.feature], each[1]
+    is_expired = view.ttl_s is not None and age_s > view.ttl_s
     is_stale = feature.max_age_s is not None and age_s > feature.max_age_s
-    return float(value), FeatureStatus.STALE if is_stale else FeatureStatus.PRESENT
+    if value is not None and not is_expired:
+        if is_remembered:
+            return float(value), FeatureStatus.LAST_KNOWN
+        return float(value), FeatureStatus.STALE if is_stale else FeatureStatus.PRESENT
+    if is_remembered or each == UNANSWERED:
+        absent = (FeatureStatus.UNREAD, FeatureStatus.UNREAD_DEFAULTED)
+    elif each is None or is_stale or is_expired:
+        absent = (FeatureStatus.MISSING, FeatureStatus.DEFAULTED)
+    else:
+        absent = (FeatureStatus.NULL, FeatureStatus.NULL_DEFAULTED)
+    if feature.default is None:
+        return float("nan"), absent[0]
+    return float(feature.default), absent[1]
 
 
 @given(batches)
 def test_each_value_comes_from_its_record_request_or_default(
-    batch: tuple[list[Stored], list[Stored], list[dict[str, FeatureScalar] | None]],
+    batch: tuple[
+        list[Stored], list[Stored], list[dict[str, FeatureScalar] | None], list[bool] | None
+    ],
 ) -> None:
-    shops, users, requests = batch
+    shops, users, requests, remembered_users = batch
     plan = compile_plan(NUMBERS, [USER, SHOP], MATRIX)
     assert plan.views == (SHOP, USER)
 
@@ -114,6 +130,7 @@ def test_each_value_comes_from_its_record_request_or_default(
         [[_packed(SHOP, each) for each in shops], [_packed(USER, each) for each in users]],
         requests,
         now_s=NOW_S,
+        last_known=[None, None if remembered_users is None else np.array(remembered_users)],
     )
 
     matrix = assembled.tensors[0]
@@ -122,7 +139,10 @@ def test_each_value_comes_from_its_record_request_or_default(
     for row, request in enumerate(requests):
         for column, ref in enumerate(NUMBERS):
             each = shops[row] if ref.view == "shop" else users[row]
-            value, status = _expected(ref, each, request or {})
+            is_remembered = (
+                ref.view == "user" and remembered_users is not None and remembered_users[row]
+            )
+            value, status = _expected(ref, each, request or {}, is_remembered=is_remembered)
             found = float(matrix[row, column])
             assert isnan(found) if isnan(value) else found == np.float32(value)
             expected_statuses.append(status)
@@ -336,7 +356,50 @@ def test_computed_features_read_stored_and_request_values() -> None:
     assert assembled.tensors[0][:, 0].tolist() == [20.5, -1.0, 2.5]
     assert assembled.tensors[0][:, 2].tolist() == [7.0, 7.0, 7.0]
     assert assembled.statuses is not None
-    assert assembled.statuses[:, 0].tolist() == [0, FeatureStatus.DEFAULTED, 0]
+    assert assembled.statuses[:, 0].tolist() == [0, FeatureStatus.NULL_DEFAULTED, 0]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([a_record(USER), a_record(USER, {"age": None}), None, b""]),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_a_computed_value_is_as_good_as_its_inputs(rows: list[tuple[bytes | None, bool]]) -> None:
+    view = FeatureView(
+        "derived",
+        1,
+        "request",
+        (
+            Feature("plain", FeatureDtype.FLOAT32, expression="a"),
+            Feature("mended", FeatureDtype.FLOAT32, expression="coalesce(a, 0)"),
+        ),
+        kind=ViewKind.COMPUTED,
+        inputs=(("a", "user@1:age"),),
+    )
+    refs = [FeatureRef("derived", 1, "plain"), FeatureRef("derived", 1, "mended")]
+    refs.append(FeatureRef("user", 1, "age"))
+    plan = compile_plan(refs, [view, USER], [TensorSpec("x", "FP32", (-1, 3))])
+    remembered = np.array([is_remembered for _, is_remembered in rows])
+
+    found = plan.assemble(
+        [[record for record, _ in rows]], None, now_s=NOW_S, last_known=[remembered]
+    )
+
+    statuses = np.zeros((len(rows), 3)) if found.statuses is None else found.statuses
+    for plain, mended, age in statuses.tolist():
+        assert plain == age
+        is_ordinary = age in ORDINARY_STATUSES
+        assert (mended in ORDINARY_STATUSES) == is_ordinary
+        if age in {FeatureStatus.UNREAD, FeatureStatus.MISSING}:
+            is_unread = age == FeatureStatus.UNREAD
+            assert mended == (
+                FeatureStatus.UNREAD_DEFAULTED if is_unread else FeatureStatus.DEFAULTED
+            )
 
 
 def test_records_differ_when_definitions_differ() -> None:

@@ -23,6 +23,7 @@ from tests.features.builders import IN_FAMILIES, NOW_MS, NOW_S, a_record, a_view
 from tests.features.fakes import FakeFeatureStore
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import (
+    EMPTY_STATUSES,
     Feature,
     FeatureRef,
     FeatureScalar,
@@ -34,6 +35,7 @@ from understudy.domain.features import (
 from understudy.domain.record_layouts import BinsLayout
 from understudy.features.cli.commands import app
 from understudy.features.decisions.families import families_of, family_of
+from understudy.features.decisions.statuses import status_when_absent, status_when_null
 from understudy.features.decisions.view_changes import changes_between
 from understudy.features.decisions.view_rules import contradictions
 from understudy.features.history.freshness import view_freshness
@@ -139,11 +141,12 @@ def _searched(files: list[DrawnFile], entity: str, ref: FeatureRef, asked_s: flo
         if each.entity == entity
     ]
     at_ms, number = max(known, default=(0, 0))
-    if not number:
-        absent = FeatureStatus.MISSING if feature.default is None else FeatureStatus.DEFAULTED
-        return feature.default, absent
     age_s = asked_s - NOW_S - at_ms / 1000
     is_stale = feature.max_age_s is not None and age_s > feature.max_age_s
+    if not number:
+        is_fact = bool(known) and not is_stale
+        absent = status_when_null(feature) if is_fact else status_when_absent(feature)
+        return feature.default, absent
     return _value(feature, number), FeatureStatus.STALE if is_stale else FeatureStatus.PRESENT
 
 
@@ -159,7 +162,7 @@ def _cells(found: FeatureValues) -> list[list[Cell]]:
             status = FeatureStatus(found.statuses[row, place])
             value = column[row]
             given = value.decode() if isinstance(value, bytes) else float(value)
-            cells.append((None if status is FeatureStatus.MISSING else given, status))
+            cells.append((None if status in EMPTY_STATUSES else given, status))
         shown.append(cells)
     return shown
 

@@ -99,7 +99,16 @@ def test_metrics_distinguish_features_of_the_same_name(tmp_path: Path) -> None:
     path = tmp_path / "features.prom"
     shares = [
         FeatureShares(
-            view, "f0", rows=4, stale=stale, defaulted=0, last_known=0, missing=0, unknown=0
+            view,
+            "f0",
+            rows=4,
+            stale=stale,
+            defaulted=0,
+            last_known=0,
+            missing=0,
+            null=0,
+            unread=0,
+            unknown=0,
         )
         for view, stale in (("user@1", 0.5), ("shop@1", 0.25))
     ]

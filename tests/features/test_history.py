@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.features.builders import NOW_MS, NOW_S, a_record, a_view
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.features import (
+    EMPTY_STATUSES,
     Feature,
     FeatureDtype,
     FeatureRef,
@@ -99,15 +100,17 @@ def test_each_row_gets_the_latest_usable_record_at_or_before_its_time(
         record = _latest(rows, car, at_s)
         speed = record.speed if record else None
         status = FeatureStatus(found.statuses[place, 0])
+        is_stale = record is not None and at_s - record.at_s > MAX_AGE_S
         if record is None or speed is None or np.isnan(speed):
-            assert status is FeatureStatus.DEFAULTED
+            is_fact = record is not None and not is_stale
+            expected = FeatureStatus.NULL_DEFAULTED if is_fact else FeatureStatus.DEFAULTED
+            assert status is expected
             assert found.columns[0][place] == -1.0
         else:
-            is_stale = at_s - record.at_s > MAX_AGE_S
             assert status is (FeatureStatus.STALE if is_stale else FeatureStatus.PRESENT)
             assert found.columns[0][place] == np.float32(speed)
         count = record.count if record else None
-        assert (found.statuses[place, 1] == FeatureStatus.MISSING) == (count is None)
+        assert (found.statuses[place, 1] in EMPTY_STATUSES) == (count is None)
         assert found.columns[1][place] == (count or 0)
         name = record.name if record else None
         assert found.columns[2][place] == (name or "").encode()
@@ -186,7 +189,7 @@ def test_computed_and_request_features_equal_those_of_serving(tmp_path: Path) ->
 
     assert found.columns[0].tolist() == [2.5, -10.0]
     assert found.columns[1].tolist() == [10.0, 10.0]
-    assert found.statuses.tolist() == [[0, 1], [0, 1]]
+    assert found.statuses.tolist() == [[0, 1], [FeatureStatus.DEFAULTED, 1]]
 
 
 def test_rows_without_the_entity_are_refused(tmp_path: Path) -> None:

@@ -94,4 +94,8 @@ def test_blank_and_foreign_records_are_distinguished() -> None:
     decoded = decode(form, [good, None, b"", b"?", good[:8], form.blank])
 
     assert decoded.wrong_digests == 2
+    assert decoded.absent is not None
+    assert decoded.absent.tolist() == [False, True, True, True, True, False]
+    assert decoded.unread is not None
+    assert decoded.unread.tolist() == [False, False, True, False, False, False]
     assert decoded.texts(0) == [b"x", b"", b"", b"", b"", b""]

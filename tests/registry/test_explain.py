@@ -133,6 +133,7 @@ def test_every_value_has_a_fact_and_the_age_of_its_record_if_it_came_from_one(
     facts = feature_facts(("limited", "plain"), values, statuses, COLUMNS, {"user@1": 1500})
 
     of_records = {FeatureStatus.PRESENT, FeatureStatus.STALE, FeatureStatus.LAST_KNOWN}
+    of_records |= {FeatureStatus.NULL, FeatureStatus.NULL_DEFAULTED}
     for fact, number in zip(facts, statuses, strict=True):
         assert (fact.age == "1.5 s") == (number in of_records)
         assert fact.status

@@ -52,7 +52,7 @@ async def test_an_id_that_is_missing_is_not_scored_as_the_id_0() -> None:
     assert homeless.score == 0.25
     assert reasons_of(homeless) == ["features_missing", "constant_score"]
     # A tensor of floats says that the value is missing, and the model answers.
-    assert ageless.degradation.level == pb.DEGRADATION_LEVEL_FEATURES
+    assert ageless.degradation.level == pb.DEGRADATION_LEVEL_FULL
 
 
 async def test_without_a_fallback_the_error_says_why_there_is_no_score() -> None:
@@ -82,12 +82,13 @@ async def test_a_rule_decides_a_row_that_the_model_cannot_read() -> None:
         assert (await world.score("homeless")).rule.name == "large"
 
 
-async def test_a_shadow_is_not_asked_about_an_id_that_is_missing() -> None:
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_a_shadow_is_not_asked_about_an_id_that_is_missing(refuses: bool) -> None:
     async with open_world() as world:
         world.store.put(CITY, "homeless", {"amount": 2.0, "age": 30.0})
         plain = replace(EMBEDDED, feature_set=EMBEDDED.feature_set[:2], inputs=INPUTS[:1])
         await world.deploy(
-            deployment(shadows=(Shadow(3, 10_000),)),
+            deployment(shadows=(Shadow(3, 10_000, refuses),)),
             ready={1: ["one"], 3: ["three"]},
             specs=[plain, replace(spec(3, view=CITY), inputs=INPUTS)],
         )

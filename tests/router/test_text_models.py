@@ -59,7 +59,7 @@ async def test_a_text_blanks_neither_the_numbers_nor_the_statuses_of_its_row() -
         await world.score("u1")
         await world.score("u2")
 
-    full, degraded = world.score_logs
+    full, with_nulls = world.score_logs
     assert full.features is not None
     assert full.features.listed.names == ("amount", "count", "country")
     assert full.features.listed.lists == (
@@ -71,7 +71,7 @@ async def test_a_text_blanks_neither_the_numbers_nor_the_statuses_of_its_row() -
         [[b"LI"]],
     ]
     assert full.statuses is None
-    assert degraded.statuses is not None
-    assert degraded.statuses.tolist() == [
-        [FeatureStatus.DEFAULTED, FeatureStatus.PRESENT, FeatureStatus.MISSING]
+    assert with_nulls.statuses is not None
+    assert with_nulls.statuses.tolist() == [
+        [FeatureStatus.NULL_DEFAULTED, FeatureStatus.PRESENT, FeatureStatus.NULL]
     ]

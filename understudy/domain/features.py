@@ -31,9 +31,27 @@ class FeatureStatus(IntEnum):
     PRESENT = 0
     FROM_REQUEST = 1
     STALE = 2  # older than its max age; the stored value is used
-    DEFAULTED = 3  # the declared default replaces a missing value
+    DEFAULTED = 3  # no current record, or not in the request; the declared default is used
     LAST_KNOWN = 4  # the store did not answer; a value seen earlier is used
-    MISSING = 5  # no value and no default; NaN or "" is used, and a row without these has no score
+    MISSING = 5  # as DEFAULTED, without a default; NaN or "" is used
+    NULL = 6  # the entity's current record has no value: a fact; NaN or "" is used
+    NULL_DEFAULTED = 7  # as NULL; the declared default is used
+    UNREAD = 8  # the store did not answer, and no earlier value is known; NaN or "" is used
+    UNREAD_DEFAULTED = 9  # as UNREAD; the declared default is used
+
+
+# Statuses whose value is a fact: the model reads the input that it was trained on.
+ORDINARY_STATUSES = frozenset(
+    {
+        FeatureStatus.PRESENT,
+        FeatureStatus.FROM_REQUEST,
+        FeatureStatus.NULL,
+        FeatureStatus.NULL_DEFAULTED,
+    }
+)
+# Statuses of features without a value, not even a default: NaN or "" is used, and a row without
+# these has no score.
+EMPTY_STATUSES = frozenset({FeatureStatus.MISSING, FeatureStatus.NULL, FeatureStatus.UNREAD})
 
 
 class ViewKind(StrEnum):

@@ -18,7 +18,7 @@ from understudy.domain.logged_features import (
 )
 from understudy.domain.logged_ids import ID_FORM_KEY, LOG_KEY_ID_KEY, LoggedIds
 
-SCHEMA_VERSION = "3"  # grows when a column changes its meaning; new columns need no new number
+SCHEMA_VERSION = "4"  # grows when a column changes its meaning; new columns need no new number
 
 VERSION_KEY = b"understudy_log_version"
 

@@ -40,6 +40,19 @@ from understudy.runtime.written_files import writing
 if TYPE_CHECKING:
     from understudy.features.history.freshness import ViewFreshness
 
+_SHARE_COLUMNS = (
+    "view",
+    "name",
+    "rows",
+    "stale",
+    "defaulted",
+    "last_known",
+    "missing",
+    "null",
+    "unread",
+    "unknown",
+)
+
 
 def history(
     rows: Annotated[Path, typer.Argument(help="Parquet: a column per entity, and event_time.")],
@@ -225,8 +238,7 @@ def freshness(
         print_json({"views": found, "features": shares})
     else:
         Screen().rows(list(map(asdict, found)), columns=("view", "newest_age_s"))
-        columns = ("view", "name", "rows", "stale", "defaulted", "last_known", "missing", "unknown")
-        Screen().rows(list(map(asdict, shares)), columns=columns)
+        Screen().rows(list(map(asdict, shares)), columns=_SHARE_COLUMNS)
     faults = freshness_faults(
         found,
         shares,

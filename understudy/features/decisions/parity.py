@@ -1,7 +1,7 @@
 """Comparison of served values with the history, one feature at a time, by their origin.
 
-Skew concerns values that were read from the store, or were absent from it. A default or last-known
-value where the history has another one belongs to a degraded answer, which says so itself: it is
+Skew concerns values that were read from the store, nulls of its records included, or were absent
+from it. A default in place of a record, or a last-known value, where the history has another one belongs to a degraded answer, which says so itself: it is
 counted on its own.
 """
 
@@ -15,7 +15,12 @@ from understudy.domain.features import FeatureStatus
 
 Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
 UNKNOWN = 255  # in a column of statuses: the log does not say
-_FROM_STORE = (FeatureStatus.PRESENT, FeatureStatus.STALE)
+_FROM_STORE = (
+    FeatureStatus.PRESENT,
+    FeatureStatus.STALE,
+    FeatureStatus.NULL,
+    FeatureStatus.NULL_DEFAULTED,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,6 +253,8 @@ class DecodedRecords:
     is_full: bool  # every row has a record with every value
     wrong_digests: int
     event_times_ms: npt.NDArray[np.int64]  # UTC since 1970, shape (n,); 0 without a record
+    absent: npt.NDArray[np.bool_] | None = None  # (n,): rows without a record; None: no such row
+    unread: npt.NDArray[np.bool_] | None = None  # (n,): those without an answer of the store
 
     def texts(self, string: int) -> list[bytes]:
         """Return the values of one string feature; b"" where absent."""
@@ -264,8 +266,8 @@ class DecodedRecords:
 def decode(form: RecordFormat, records: Sequence[bytes | None]) -> DecodedRecords:
     """Decode records of one view.
 
-    None, b"" and records written under another definition of the view count as absent; the
-    last kind is counted.
+    None, b"" (no answer of the store) and records written under another definition of the view
+    count as absent; the last kind is counted.
     """
     if not form.string_count:
         try:
@@ -285,15 +287,19 @@ def decode(form: RecordFormat, records: Sequence[bytes | None]) -> DecodedRecord
 def _decode_each(form: RecordFormat, records: Sequence[bytes | None]) -> DecodedRecords:
     blank = form.blank
     usable: list[bytes] = []
+    absent: list[int] = []
+    unread: list[int] = []
     wrong_digests = 0
-    for record in records:
-        if not record:
-            usable.append(blank)
-        elif is_of(form, record):
+    for row, record in enumerate(records):
+        if record and is_of(form, record):
             usable.append(record)
-        else:
+            continue
+        usable.append(blank)
+        absent.append(row)
+        if record:
             wrong_digests += 1
-            usable.append(blank)
+        elif record is not None:
+            unread.append(row)
     size = form.size_bytes
     parts = form.parts(b"".join([record[:size] for record in usable]))
     is_full = form.has_full_heads(parts)
@@ -304,4 +310,14 @@ def _decode_each(form: RecordFormat, records: Sequence[bytes | None]) -> Decoded
         is_full=is_full,
         wrong_digests=wrong_digests,
         event_times_ms=parts[_EVENT_TIME],
+        absent=_marked(absent, len(records)),
+        unread=_marked(unread, len(records)),
     )
+
+
+def _marked(rows: Sequence[int], of: int) -> npt.NDArray[np.bool_] | None:
+    if not rows:
+        return None
+    marked = np.zeros(of, dtype=np.bool_)
+    marked[rows] = True
+    return marked

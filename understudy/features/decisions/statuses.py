@@ -1,4 +1,8 @@
-"""The status of each value of a batch, as arrays: present, stale, defaulted or missing."""
+"""The status of each value of a batch, as arrays: its origin, or the reason why there is none.
+
+A record's null is a fact, and so is a result computed from facts alone. A value is not a fact if
+its record is absent, too old, remembered or was not read.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from understudy.domain.features import Feature, FeatureStatus, FeatureView
+from understudy.domain.features import ORDINARY_STATUSES, Feature, FeatureStatus, FeatureView
 from understudy.features.decisions.feature_columns import FeatureColumn
 from understudy.features.decisions.record_format import DecodedRecords
 
@@ -14,6 +18,18 @@ TimesMs = int | npt.NDArray[np.int64]  # one time, or shape (n,)
 
 _FEW_ROWS = 32  # up to this many rows a list is faster than an array
 _NEVER_MS = np.iinfo(np.int64).max
+# A computed value is as good as its worst input: the later in this order, the worse.
+_OF_INPUTS = {
+    **dict.fromkeys(ORDINARY_STATUSES, FeatureStatus.PRESENT),
+    FeatureStatus.STALE: FeatureStatus.STALE,
+    FeatureStatus.LAST_KNOWN: FeatureStatus.LAST_KNOWN,
+    FeatureStatus.DEFAULTED: FeatureStatus.DEFAULTED,
+    FeatureStatus.MISSING: FeatureStatus.DEFAULTED,
+    FeatureStatus.UNREAD: FeatureStatus.UNREAD_DEFAULTED,
+    FeatureStatus.UNREAD_DEFAULTED: FeatureStatus.UNREAD_DEFAULTED,
+}
+_BY_RANK = tuple(dict.fromkeys(_OF_INPUTS.values()))
+_RANK_OF = np.array([_BY_RANK.index(_OF_INPUTS[status]) for status in FeatureStatus])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +41,9 @@ class ViewStatuses:
     max_ages_ms: npt.NDArray[np.int64]
     least_max_age_ms: int | None  # None: no value of this view becomes stale or expires
     ttl_ms: int | None  # an older record counts as absent, even before the store removes it
+    when_null: npt.NDArray[np.uint8]
     when_absent: npt.NDArray[np.uint8]
+    when_unread: npt.NDArray[np.uint8]
 
 
 def view_statuses(view: FeatureView, columns: Sequence[FeatureColumn]) -> ViewStatuses:
@@ -45,7 +63,9 @@ def view_statuses(view: FeatureView, columns: Sequence[FeatureColumn]) -> ViewSt
         ),
         least_max_age_ms=min(limits, default=None),
         ttl_ms=ttl_ms,
+        when_null=np.array([status_when_null(feature) for feature in features], dtype=np.uint8),
         when_absent=np.array([status_when_absent(feature) for feature in features], dtype=np.uint8),
+        when_unread=np.array([status_when_unread(feature) for feature in features], dtype=np.uint8),
     )
 
 
@@ -82,15 +102,60 @@ def statuses_of(
         statuses[last_known] = FeatureStatus.LAST_KNOWN
     if not decoded.is_full:
         present = decoded.form.presence(decoded.parts)[:, rules.sources]
-        statuses = np.where(present, statuses, rules.when_absent)
+        # By now an old or remembered record may have a value where it had none.
+        is_current = statuses == FeatureStatus.PRESENT
+        null = np.where(is_current, rules.when_null, rules.when_absent)
+        statuses = np.where(present, statuses, null)
+    if decoded.absent is not None:
+        statuses[decoded.absent] = rules.when_absent
     if rules.ttl_ms is not None:
         statuses[ages_ms > rules.ttl_ms] = rules.when_absent
+    if last_known is not None or decoded.unread is not None:
+        unread = np.zeros(len(statuses), dtype=np.bool_)
+        for mask in (last_known, decoded.unread):
+            if mask is not None:
+                unread |= mask
+        lost = unread[:, None] & (statuses == rules.when_absent)
+        statuses = np.where(lost, rules.when_unread, statuses)
     return statuses
+
+
+def computed_statuses(
+    feature: Feature, inputs: npt.NDArray[np.uint8], *, is_there: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint8]:
+    """Return the FeatureStatus of a computed feature, shape (n,).
+
+    Args:
+        feature: the computed one.
+        inputs: FeatureStatus of the features that it is computed from, shape (n, inputs).
+        is_there: shape (n,): rows in which the expression has a result.
+    """
+    worst = _RANK_OF[inputs].max(axis=1, initial=0)
+    results = np.array(_BY_RANK, dtype=np.uint8)
+    absent = {
+        FeatureStatus.PRESENT: status_when_null(feature),
+        FeatureStatus.LAST_KNOWN: status_when_unread(feature),
+        FeatureStatus.UNREAD_DEFAULTED: status_when_unread(feature),
+    }
+    when_absent = status_when_absent(feature)
+    nothing = np.array([absent.get(each, when_absent) for each in _BY_RANK], dtype=np.uint8)
+    found: npt.NDArray[np.uint8] = np.where(is_there, results[worst], nothing[worst])
+    return found
+
+
+def status_when_null(feature: Feature) -> FeatureStatus:
+    """Return the status of a feature whose record has no value for it."""
+    return FeatureStatus.NULL if feature.default is None else FeatureStatus.NULL_DEFAULTED
 
 
 def status_when_absent(feature: Feature) -> FeatureStatus:
     """Return the status of a value that was not found."""
     return FeatureStatus.MISSING if feature.default is None else FeatureStatus.DEFAULTED
+
+
+def status_when_unread(feature: Feature) -> FeatureStatus:
+    """Return the status of a value for which the store did not answer."""
+    return FeatureStatus.UNREAD if feature.default is None else FeatureStatus.UNREAD_DEFAULTED
 
 
 def unread_statuses(columns: Sequence[FeatureColumn]) -> npt.NDArray[np.uint8]:

@@ -26,9 +26,11 @@ class FeatureShares:
     name: str
     rows: int
     stale: float
-    defaulted: float
+    defaulted: float  # of these, and of the missing: no current record, or not in the request
     last_known: float
     missing: float
+    null: float  # the record has no value; with or without a default
+    unread: float  # the store did not answer; with or without a default
     unknown: float  # of which the log does not say the status, or not one that is known
 
 
@@ -132,8 +134,9 @@ def feature_shares(
             files, read=f"statuses of {beyond} features", accepted=f"of {len(feature_set)}"
         )
 
-    def share(place: int, status: FeatureStatus) -> float:
-        return counts.get((place, int(status)), 0) / rows if rows else 0.0
+    def share(place: int, *statuses: FeatureStatus) -> float:
+        counted = sum(counts.get((place, int(status)), 0) for status in statuses)
+        return counted / rows if rows else 0.0
 
     def unknown(place: int) -> float:
         known = all_present + sum(counts.get((place, int(each)), 0) for each in FeatureStatus)
@@ -148,6 +151,8 @@ def feature_shares(
             defaulted=share(place, FeatureStatus.DEFAULTED),
             last_known=share(place, FeatureStatus.LAST_KNOWN),
             missing=share(place, FeatureStatus.MISSING),
+            null=share(place, FeatureStatus.NULL, FeatureStatus.NULL_DEFAULTED),
+            unread=share(place, FeatureStatus.UNREAD, FeatureStatus.UNREAD_DEFAULTED),
             unknown=unknown(place),
         )
         for place, ref in enumerate(feature_set, start=1)

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from understudy.features.history.freshness import FeatureShares, ViewFreshness
 
-_SHARES = ("stale", "defaulted", "last_known", "missing", "unknown")
+_SHARES = ("stale", "defaulted", "last_known", "missing", "null", "unread", "unknown")
 
 
 def write_metrics(

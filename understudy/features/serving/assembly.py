@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from understudy.domain.errors import Fault
 from understudy.domain.features import (
+    EMPTY_STATUSES,
     Feature,
     FeatureRef,
     FeatureStatus,
@@ -26,6 +27,7 @@ from understudy.features.decisions.feature_columns import (
 from understudy.features.decisions.record_format import DecodedRecords, decode, record_format
 from understudy.features.decisions.request_features import fault_of_value
 from understudy.features.decisions.statuses import (
+    computed_statuses,
     has_stale_values,
     in_ms,
     statuses_of,
@@ -120,8 +122,8 @@ class AssemblyPlan:
         """
         if statuses is None or not self._must_be_known:
             return None
-        missing = statuses[:, self._must_be_known] == FeatureStatus.MISSING
-        rows: npt.NDArray[np.bool_] = missing.any(axis=1)
+        missing = np.isin(statuses[:, self._must_be_known], list(EMPTY_STATUSES))
+        rows = np.asarray(missing.any(axis=1))
         return rows if rows.any() else None
 
     def takes_from_request(self, name: str) -> bool:
@@ -140,7 +142,8 @@ class AssemblyPlan:
         """Return the tensors of a batch of n rows.
 
         Args:
-            records: per view of `views`, n packed records; None or b"" if there is none.
+            records: per view of `views`, n packed records; None if there is none, b"" if the store
+                did not answer.
             request_features: per row, values that override stored ones and have passed
                 `check_request_features`. None: no row has any.
             now_s: UTC seconds since 1970, for staleness. One time for the batch,
@@ -224,17 +227,24 @@ class AssemblyPlan:
     def _compute(
         self,
         computed: "ComputedColumns",
-        inputs: npt.NDArray[np.float64],
+        inputs: Assembled,
         tensors: Sequence[Tensor],
         statuses: Statuses,
         now_s: float | npt.NDArray[np.float64],
     ) -> None:
+        matrix = cast("npt.NDArray[np.float64]", inputs.tensors[0])
+        of_inputs = inputs.statuses
+        if of_inputs is None:
+            of_inputs = np.zeros(matrix.shape, dtype=np.uint8)
         for feature in computed.features:
-            values = compute(feature, inputs, now_s=now_s)
+            values = compute(feature, matrix, now_s=now_s)
             there = ~np.isnan(values)
             target = self._targets[feature.place]
             tensors[target.tensor][there, target.column] = values[there]
-            statuses[there, feature.place] = FeatureStatus.PRESENT
+            read = [place for _, place in feature.inputs]
+            statuses[:, feature.place] = computed_statuses(
+                self._features[feature.place], of_inputs[:, read], is_there=there
+            )
 
     def _request_faults(self, features: RequestFeatures) -> Iterator[Fault]:
         for name, value in features.items():
@@ -308,13 +318,12 @@ class ComputedColumns:
         now_s: float | npt.NDArray[np.float64],
         last_known: LastKnownRows | None,
         rows: int,
-    ) -> npt.NDArray[np.float64]:
-        """Return the inputs of the expressions, shape (n, inputs), NaN where missing."""
-        assembled = self.plan.assemble(
+    ) -> Assembled:
+        """Return the inputs of the expressions: one tensor, shape (n, inputs), NaN where missing."""
+        return self.plan.assemble(
             [records[place] for place in self.view_places],
             request_features,
             now_s=now_s,
             last_known=last_known and [last_known[place] for place in self.view_places],
             rows=rows,
         )
-        return cast("npt.NDArray[np.float64]", assembled.tensors[0])

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from understudy.domain.features import FeatureDtype, FeatureRef, FeatureStatus, FeatureView
+from understudy.domain.features import EMPTY_STATUSES, FeatureDtype, FeatureRef, FeatureView
 from understudy.domain.versions import DYNAMIC, TensorSpec
 from understudy.features.decisions.feature_columns import column_names, columns_of
 from understudy.features.serving.assembly import Assembled
@@ -33,7 +33,7 @@ class FeatureValues:
     def table(self, rows: pa.Table) -> pa.Table:
         """Return `rows` with a column added per feature; NULL where there is no value."""
         for place, name in enumerate(self.names):
-            missing = self.statuses[:, place] == FeatureStatus.MISSING
+            missing = np.isin(self.statuses[:, place], list(EMPTY_STATUSES))
             values: Any = self.columns[place]
             if values.dtype.kind == "O":
                 values = [value.decode() for value in values.tolist()]

@@ -73,7 +73,7 @@ class _DegradationLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degr
     DEGRADATION_LEVEL_UNSPECIFIED: _DegradationLevel.ValueType  # 0
     """Not set."""
     DEGRADATION_LEVEL_FULL: _DegradationLevel.ValueType  # 1
-    """L0: the model, with all its features."""
+    """L0: the model, with all its features; a null in the entity's record is a fact."""
     DEGRADATION_LEVEL_FEATURES: _DegradationLevel.ValueType  # 2
     """L1: the model, with defaulted, stale, last-known or missing features."""
     DEGRADATION_LEVEL_FALLBACK: _DegradationLevel.ValueType  # 3
@@ -87,7 +87,7 @@ class DegradationLevel(_DegradationLevel, metaclass=_DegradationLevelEnumTypeWra
 DEGRADATION_LEVEL_UNSPECIFIED: DegradationLevel.ValueType  # 0
 """Not set."""
 DEGRADATION_LEVEL_FULL: DegradationLevel.ValueType  # 1
-"""L0: the model, with all its features."""
+"""L0: the model, with all its features; a null in the entity's record is a fact."""
 DEGRADATION_LEVEL_FEATURES: DegradationLevel.ValueType  # 2
 """L1: the model, with defaulted, stale, last-known or missing features."""
 DEGRADATION_LEVEL_FALLBACK: DegradationLevel.ValueType  # 3
@@ -107,11 +107,11 @@ class _DegradationReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deg
     DEGRADATION_REASON_FEATURES_STALE: _DegradationReason.ValueType  # 1
     """A feature is older than its declared age."""
     DEGRADATION_REASON_FEATURES_DEFAULTED: _DegradationReason.ValueType  # 2
-    """A feature was absent; its declared default was used."""
+    """A feature was not found or not read; its declared default was used."""
     DEGRADATION_REASON_FEATURES_LAST_KNOWN: _DegradationReason.ValueType  # 3
-    """The feature store returned no record; the last one that the router knew was used."""
+    """The feature store did not answer; the last record that the router knew was used."""
     DEGRADATION_REASON_FEATURES_MISSING: _DegradationReason.ValueType  # 4
-    """A feature was absent and has no default."""
+    """A feature was not found or not read and has no default."""
     DEGRADATION_REASON_FEATURE_STORE_UNAVAILABLE: _DegradationReason.ValueType  # 5
     """The feature store did not answer in time, or its breaker is open."""
     DEGRADATION_REASON_FEATURE_STORE_ANSWERED_IN_PART: _DegradationReason.ValueType  # 6
@@ -141,11 +141,11 @@ DEGRADATION_REASON_UNSPECIFIED: DegradationReason.ValueType  # 0
 DEGRADATION_REASON_FEATURES_STALE: DegradationReason.ValueType  # 1
 """A feature is older than its declared age."""
 DEGRADATION_REASON_FEATURES_DEFAULTED: DegradationReason.ValueType  # 2
-"""A feature was absent; its declared default was used."""
+"""A feature was not found or not read; its declared default was used."""
 DEGRADATION_REASON_FEATURES_LAST_KNOWN: DegradationReason.ValueType  # 3
-"""The feature store returned no record; the last one that the router knew was used."""
+"""The feature store did not answer; the last record that the router knew was used."""
 DEGRADATION_REASON_FEATURES_MISSING: DegradationReason.ValueType  # 4
-"""A feature was absent and has no default."""
+"""A feature was not found or not read and has no default."""
 DEGRADATION_REASON_FEATURE_STORE_UNAVAILABLE: DegradationReason.ValueType  # 5
 """The feature store did not answer in time, or its breaker is open."""
 DEGRADATION_REASON_FEATURE_STORE_ANSWERED_IN_PART: DegradationReason.ValueType  # 6
@@ -547,7 +547,9 @@ class Degradation(_message.Message):
 
     @_builtins.property
     def defaulted_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of features whose declared default was used."""
+        """Names of features whose declared default was used in place of a value that was not found or not
+        read. A null in the entity's record is a fact and is not named, in this list or the others.
+        """
 
     @_builtins.property
     def stale_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -555,7 +557,7 @@ class Degradation(_message.Message):
 
     @_builtins.property
     def missing_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of features without a value."""
+        """Names of features without a value or a default; nulls of records apart."""
 
     def __init__(
         self,
