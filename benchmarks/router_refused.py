@@ -109,6 +109,7 @@ async def _three_servers(
                 "registry",
                 ("-m", "registry", "serve", "--dir", directory, "--listen", registry),
                 health_target=registry,
+                environment={"REGISTRY_UNPROVEN": "true"},
             )
         )
         await path.supervisor.start(

@@ -13,7 +13,6 @@ from registry.decisions.seats import ShareLimits
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES
 from understudy.provenance.signing_keys import SigningKeys, TrustedKeys
-from understudy.runtime.transport.protection import stays_on_machine
 from understudy.runtime.transport.settings import TransportSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -41,7 +40,7 @@ class RegistrySettings(TransportSettings):
     dir: Path  # database and artifacts
     listen: str = "127.0.0.1:8500"
     identities: Path | None = None  # file of callers, with their tokens and roles
-    unproven: bool = False  # believe callers of other machines without proof
+    unproven: bool = False  # believe the names that callers claim, without proof
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     workers: Annotated[int, Field(ge=1, le=64)] = 4  # threads for database and files
     silent_after_s: Seconds = 30.0  # a host or router counts as silent if its report is this old
@@ -98,13 +97,13 @@ class RegistrySettings(TransportSettings):
     drain_grace_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2.0
 
     @model_validator(mode="after")
-    def _callers_are_proven(self) -> Self:
-        if self.identities is not None:
-            if self.unproven:
-                raise ValueError("unproven has no effect beside identities")
-        elif not self.unproven and not stays_on_machine(self.listen):
+    def _callers_are_proven_or_believed(self) -> Self:
+        if self.identities is not None and self.unproven:
+            raise ValueError("unproven has no effect beside identities")
+        if self.identities is None and not self.unproven:
             raise ValueError(
-                f"other machines reach {self.listen}: it needs identities, or unproven"
+                "neither identities nor unproven; accepted: identities (a file of callers, whose "
+                "names are proven), or unproven=true (each caller is believed)"
             )
         return self
 

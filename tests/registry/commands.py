@@ -33,6 +33,7 @@ def start(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "registry", "serve", "--dir", directory, "--listen", "127.0.0.1:0"],
         stdout=subprocess.PIPE,
+        env={**os.environ, "REGISTRY_UNPROVEN": "true"},
     )
     assert process.stdout is not None
     for line in process.stdout:

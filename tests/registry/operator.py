@@ -97,7 +97,8 @@ async def running_server(
 ) -> AsyncIterator[tuple[OpenRegistry, grpc.aio.Channel]]:
     """Serve a registry over `directory`, and yield it with a channel to it."""
     chosen = RegistrySettings(
-        **{"dir": directory, "listen": "127.0.0.1:0", "drain_grace_s": 0.2, **settings}
+        **{"dir": directory, "listen": "127.0.0.1:0", "drain_grace_s": 0.2, **settings},
+        unproven="identities" not in settings,
     )
     async with open_registry(chosen) as opened:
         await opened.server.start()

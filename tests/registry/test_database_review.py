@@ -21,7 +21,7 @@ from understudy.runtime.terminal.output_option import Format
 
 
 def _settings(directory: Path) -> RegistrySettings:
-    return RegistrySettings(dir=directory, listen="127.0.0.1:0")
+    return RegistrySettings(unproven=True, dir=directory, listen="127.0.0.1:0")
 
 
 async def test_an_intact_database_is_reviewed_and_said_to_be_so(seeded: Path) -> None:

@@ -144,6 +144,7 @@ async def test_heads_are_anchored_in_a_file_and_by_a_command(seeded: Path, tmp_p
         f"import pathlib, sys; pathlib.Path({str(taken)!r}).write_text(sys.stdin.read())"
     )
     settings = RegistrySettings(
+        unproven=True,
         dir=seeded,
         listen="127.0.0.1:0",
         signing_key=KEY,
@@ -166,7 +167,7 @@ async def test_heads_are_anchored_in_a_file_and_by_a_command(seeded: Path, tmp_p
 )
 def test_anchors_that_would_not_act_are_refused(tmp_path: Path, given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="anchor_"):
-        RegistrySettings(dir=tmp_path, **given)
+        RegistrySettings(unproven=True, dir=tmp_path, **given)
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def test_a_freeze_that_would_not_act_is_refused(text: str, tmp_path: Path) -> No
     with pytest.raises(InvalidInputError, match="Fri 16:00-Mon 08:00"):
         read_freezes(text)
     with pytest.raises(ValidationError):
-        RegistrySettings(dir=tmp_path, freezes=text)
+        RegistrySettings(unproven=True, dir=tmp_path, freezes=text)
 
 
 @given(st.integers(0, 10_079), st.integers(0, 10_079), st.integers(0, 20_000))

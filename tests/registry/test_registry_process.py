@@ -52,6 +52,8 @@ def test_an_open_watch_does_not_delay_the_shutdown(seeded: Path) -> None:
             {"REGISTRY_LISTN": "x"},
             "REGISTRY_LISTN: read an unknown setting; accepted: REGISTRY_LISTEN",
         ),
+        ({}, "neither identities nor unproven"),
+        ({"REGISTRY_UNPROVEN": "true", "REGISTRY_IDENTITIES": "i.json"}, "no effect"),
     ],
 )
 def test_bad_settings_end_before_a_port_is_bound(
@@ -74,6 +76,7 @@ def test_bad_settings_end_before_a_port_is_bound(
 def test_a_port_in_use_is_reported_in_one_line(unchanged: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "registry", "serve", "--dir", str(tmp_path), "--listen", unchanged],
+        env={**os.environ, "REGISTRY_UNPROVEN": "true"},
         capture_output=True,
         text=True,
         check=False,

@@ -94,7 +94,7 @@ async def test_legal_reports_of_many_hosts_keep_the_snapshot_small(two_versions:
         snapshot = await operator.seen(lambda _: True)
         status = await operator.stub.GetStatus(pb.GetStatusRequest())
 
-        limit_bytes = RegistrySettings(dir="d").max_host_report_bytes
+        limit_bytes = RegistrySettings(unproven=True, dir="d").max_host_report_bytes
         refusals = [each for each in answers if isinstance(each, grpc.aio.AioRpcError)]
         assert {each.code() for each in refusals} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
         assert all("bytes of all reports" in str(each.details()) for each in refusals)
@@ -141,7 +141,7 @@ def router_report(name: str) -> pb.ReportRouterRequest:
 
 @pytest.mark.parametrize("kind", ["hosts", "routers"])
 def test_the_default_room_holds_the_documented_fleet(kind: str) -> None:
-    settings = RegistrySettings(dir="d")
+    settings = RegistrySettings(unproven=True, dir="d")
     host, router = host_report("scorer-host-of-machine-17"), router_report("router-17-worker-63")
     counts: dict[str, tuple[RoomLimits, int, int, ReportSize]] = {
         "hosts": (settings.host_room, MACHINES, 2, ReportSize(SCORERS, host.ByteSize())),

@@ -44,7 +44,7 @@ def artifact_file(directory: Path) -> Path:
 async def test_a_target_that_breaks_is_logged_once_and_shown_until_it_is_sound(
     seeded: Path, damage: Damage, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = RegistrySettings(dir=seeded, listen="127.0.0.1:0")
+    settings = RegistrySettings(unproven=True, dir=seeded, listen="127.0.0.1:0")
     file = artifact_file(seeded)
     whole = file.read_bytes()
     async with open_registry(settings) as opened:
@@ -78,7 +78,7 @@ async def test_a_target_that_breaks_is_logged_once_and_shown_until_it_is_sound(
 
 
 async def test_the_review_of_an_ended_deployment_is_dropped(seeded: Path) -> None:
-    settings = RegistrySettings(dir=seeded, listen="127.0.0.1:0")
+    settings = RegistrySettings(unproven=True, dir=seeded, listen="127.0.0.1:0")
     async with open_registry(settings) as opened:
         targets = opened.rollback_targets
         await deploy(targets, 1)

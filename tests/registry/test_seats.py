@@ -45,14 +45,14 @@ def test_a_peer_with_all_of_its_seats_leaves_some_to_others() -> None:
 
 
 def test_a_share_above_the_total_is_refused_only_if_it_was_set() -> None:
-    assert RegistrySettings(dir="d", max_uploads=1).upload_seats == ShareLimits(1, 1)
+    assert RegistrySettings(unproven=True, dir="d", max_uploads=1).upload_seats == ShareLimits(1, 1)
     with pytest.raises(ValidationError, match="max_watchers_per_peer must not be above"):
-        RegistrySettings(dir="d", max_watchers=8, max_watchers_per_peer=9)
+        RegistrySettings(unproven=True, dir="d", max_watchers=8, max_watchers_per_peer=9)
 
 
 def test_the_default_seats_hold_the_documented_fleet() -> None:
     """32 machines of 64 router workers and a scorer host, one of which is being restarted."""
-    seats = RegistrySettings(dir="d").watch_seats
+    seats = RegistrySettings(unproven=True, dir="d").watch_seats
     watchers_of_a_machine = 64 + 1
 
     assert seats.per_peer >= 2 * watchers_of_a_machine

@@ -52,4 +52,6 @@ async def test_a_change_that_makes_the_state_too_large_is_refused_and_one_back_i
 
 def test_a_state_that_no_watcher_accepts_cannot_be_allowed() -> None:
     with pytest.raises(ValidationError, match="bytes that watchers accept"):
-        RegistrySettings(dir="d", max_state_bytes=60 << 20, max_host_report_bytes=4 << 20)
+        RegistrySettings(
+            unproven=True, dir="d", max_state_bytes=60 << 20, max_host_report_bytes=4 << 20
+        )

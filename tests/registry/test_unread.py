@@ -51,7 +51,7 @@ def test_unread_bytes_stay_in_their_limits_but_for_single_answers(
 
 
 def test_the_default_share_holds_a_machine_whose_processes_restart() -> None:
-    limits = RegistrySettings(dir="d").unread_limits
+    limits = RegistrySettings(unproven=True, dir="d").unread_limits
     watchers, snapshot_bytes = 2 * (64 + 1), 1 << 20
 
     assert limits.per_peer >= watchers * snapshot_bytes // 2

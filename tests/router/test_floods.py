@@ -125,7 +125,10 @@ async def test_a_flood_of_any_rpc_of_a_registry_withdraws_no_state(tmp_path: Pat
         grpc.aio.insecure_channel(address, options=[("a.number", 2)]) as flooding_from,
     ):
         arguments = ("-m", "registry", "serve", "--dir", directory, "--listen", address)
-        await supervisor.start(ProcessSpec(REGISTRY, arguments, health_target=address))
+        believing = {"REGISTRY_UNPROVEN": "true"}
+        await supervisor.start(
+            ProcessSpec(REGISTRY, arguments, health_target=address, environment=believing)
+        )
         stub = registry_pb2_grpc.RegistryServiceStub(watching)
         for rpc in await rpcs_of(flooding_from):
             flood = Flood(rpc)
