@@ -22,11 +22,23 @@ from understudy.logs.batches import NO_DECISION, ScoreBatchLog
 Column = TypeVar("Column", bound=np.ndarray[Any, Any])
 
 
+class Joining(Protocol):
+    """Joins the answers of the parts of a split call."""
+
+    def add(self, place: int, answer: bytes) -> None:
+        """Take the answer of the part at `place`; parts may come in any order."""
+        ...
+
+    def whole(self) -> bytes | None:
+        """Return the call's answer after the last part; None if not one model answered all."""
+        ...
+
+
 class Responder(Protocol):
     """Builds the answers of a batch and gives each caller its own; joins those of a split call."""
 
     def scatter(self, answered: Answered, deployment: Deployment, *, now_s: float) -> None: ...
-    def join(self, parts: Sequence[bytes], candidates: Candidates) -> bytes | None: ...
+    def join(self, parts: int, candidates: Candidates) -> Joining: ...
 
 
 class RequestLog(Protocol):

@@ -10,7 +10,7 @@ from router.calls.answered import Answered, Served, level_of_call, reasons_of_ca
 from router.calls.call import Call, Candidates
 from router.decisions.reasons import INCOMPLETE
 from router.decisions.rules import NO_RULE
-from router.edge.joined_answers import join_answers
+from router.edge.joined_answers import JoinedAnswer
 from router.edge.wire_errors import error_message
 from understudy.control.wire_enums import ARMS, LEVELS, REASONS
 from understudy.domain.deployments import Arm, DegradationLevel, Deployment
@@ -64,8 +64,8 @@ class ProtobufResponder:
                 call.answer.set_result(message.SerializeToString())
             at += call.rows
 
-    def join(self, parts: Sequence[bytes], candidates: Candidates) -> bytes | None:
-        return join_answers(parts, candidates)
+    def join(self, parts: int, candidates: Candidates) -> JoinedAnswer:
+        return JoinedAnswer(parts, candidates)
 
 
 @lru_cache(maxsize=1024)

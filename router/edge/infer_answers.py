@@ -28,6 +28,7 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 _LENGTH = struct.Struct("<I")
 _DOUBLE = struct.Struct("<d")
 _ONLY_SCORE = (SCORE,)
+_NO_RESPONSE = pb.ScoreResponse()
 
 
 def _names_of(enum: Any, prefix: str) -> dict[int, str]:
@@ -54,11 +55,27 @@ _FACTS: dict[str, Callable[[pb.ScoreResponse], int | str]] = {
 _ABSENT = frozenset({"", "unspecified"})
 
 
-def write_answer(
-    request: oip.ModelInferRequest, asked: InferAsked, answers: Sequence[bytes]
+class JoinedRows:
+    """The answer of a request, made of the ScoreResponse of each row in any order of arrival."""
+
+    __slots__ = ("_asked", "_request", "_rows")
+
+    def __init__(self, request: oip.ModelInferRequest, asked: InferAsked) -> None:
+        self._request = request
+        self._asked = asked
+        self._rows = [_NO_RESPONSE] * len(asked.rows)
+
+    def add(self, row: int, answer: bytes) -> None:
+        self._rows[row] = pb.ScoreResponse.FromString(answer)
+
+    def whole(self) -> bytes:
+        """Return the serialised answer, once all rows are added."""
+        return _write_answer(self._request, self._asked, self._rows)
+
+
+def _write_answer(
+    request: oip.ModelInferRequest, asked: InferAsked, rows: Sequence[pb.ScoreResponse]
 ) -> bytes:
-    """Return the serialised answer; `answers`: the ScoreResponse of each row."""
-    rows = [pb.ScoreResponse.FromString(each) for each in answers]
     if len(rows) == 1 and asked.outputs == _ONLY_SCORE and not asked.wants_typed:
         return _single_score(request, rows[0])
     message = _identity(request.model_name, _shared_facts(rows))

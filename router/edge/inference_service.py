@@ -16,7 +16,7 @@ from router.admission.admit import Asked
 from router.admission.intake import UnreadCall
 from router.calls.call import Call
 from router.decisions.priority import Priority
-from router.edge.infer_answers import write_answer
+from router.edge.infer_answers import JoinedRows
 from router.edge.infer_metadata import model_metadata
 from router.edge.infer_requests import MOST_VALUES, InferAsked, InferReader
 from router.edge.request_values import MOST_IN_A_REQUEST
@@ -131,7 +131,7 @@ class InferenceService:
             remaining_s = min(each for each in limits_s if each is not None)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         rows = len(asked.rows)
-        whole = Whole(answer, rows, join=partial(write_answer, request, asked), again=_never)
+        whole = Whole(answer, rows, joining=JoinedRows(request, asked), again=_never)
         new_call = partial(UnreadCall, priority=priority if rows == 1 else Priority.BATCH)
         calls = [
             new_call(

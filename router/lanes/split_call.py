@@ -6,13 +6,14 @@ steps of the ladder answered the parts, they form no ranking: then the call is r
 whole.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
+from router.batches.deliver import Joining
 from router.calls.call import Answer, Call, Candidates
 from router.calls.progress import Progress
 
-Join = Callable[[Sequence[bytes], Candidates], bytes | None]
+Join = Callable[[int, Candidates], Joining]  # of so many parts
 
 
 def split_call(
@@ -23,8 +24,7 @@ def split_call(
     Args:
         call: a call that is not a ScoreBatch has no parts.
         most_rows: largest size of a part.
-        join: builds the call's answer from those of the parts, in order; None if they
-            are not from one model.
+        join: begins to build the call's answer from those of the parts.
         again: takes the whole call.
     """
     candidates = call.candidates
@@ -34,7 +34,7 @@ def split_call(
     whole = Whole(
         call.answer,
         len(starts),
-        join=lambda answers: join(answers, candidates),
+        joining=join(len(starts), candidates),
         again=lambda: again(call),
     )
     return [
@@ -69,21 +69,22 @@ class Whole:
         answer: Answer,
         parts: int,
         *,
-        join: Callable[[Sequence[bytes]], bytes | None],
+        joining: Joining,
         again: Callable[[], None],
     ) -> None:
         self.answer = answer
-        self._answers: list[bytes] = [b""] * parts
         self._left = parts
-        self._join = join
+        self._joining = joining
         self._again = again
 
     def put(self, place: int, answer: bytes) -> None:
-        self._answers[place] = answer
-        self._left -= 1
-        if self._left or self.answer.done():
+        if self.answer.done():
             return
-        joined = self._join(self._answers)
+        self._joining.add(place, answer)
+        self._left -= 1
+        if self._left:
+            return
+        joined = self._joining.whole()
         if joined is None:
             self._again()
         else:

@@ -13,17 +13,28 @@ MANY = 1_000
 
 
 def split(
-    received: bytes, *, part_bytes: int = 64, most: int = MANY, most_others: int = MANY
+    received: bytes,
+    *,
+    part_bytes: int = 64,
+    part_entries: int = MANY,
+    most: int = MANY,
+    most_others: int = MANY,
 ) -> object:
     field = CountedList("candidates", CANDIDATES, most)
-    return split_message(received, field, most_others=most_others, part_bytes=part_bytes)
+    return split_message(
+        received,
+        field,
+        most_others=most_others,
+        part_bytes=part_bytes,
+        part_entries=part_entries,
+    )
 
 
-@given(BATCHES, st.integers(1, 200))
+@given(BATCHES, st.integers(1, 200), st.integers(1, 4))
 def test_the_parts_and_the_rest_are_together_the_whole_message(
-    message: pb.ScoreBatchRequest, part_bytes: int
+    message: pb.ScoreBatchRequest, part_bytes: int, part_entries: int
 ) -> None:
-    found = split(message.SerializeToString(), part_bytes=part_bytes)
+    found = split(message.SerializeToString(), part_bytes=part_bytes, part_entries=part_entries)
 
     assert isinstance(found, MessageParts)
     parts = [pb.ScoreBatchRequest.FromString(part) for part in found.parts]
@@ -34,6 +45,7 @@ def test_the_parts_and_the_rest_are_together_the_whole_message(
     assert joined == message
     assert found.entries == len(message.candidates)
     assert all(len(part.candidates) == 1 or part.ByteSize() <= part_bytes for part in parts)
+    assert all(len(part.candidates) <= part_entries for part in parts)
     assert all(part.ListFields()[0][0].name == "candidates" for part in parts)
 
 

@@ -180,6 +180,18 @@ async def test_a_revision_that_arrives_between_the_parts_checks_and_answers_the_
         assert sorted(call.candidates.refused) == [1]
 
 
+async def test_a_part_has_few_candidates_however_small_they_are() -> None:
+    request = pb.ScoreBatchRequest(
+        model=MODEL, candidate_entity="user", candidates=[pb.Candidate(id="u")] * 4_000
+    )
+    async with open_world(most_candidates=MANY) as world:
+        await two_arms(world)
+
+        parted = batches(world).open(request.SerializeToString())
+
+    assert max(len(part.candidates) for part in parted.parts) <= 128
+
+
 NO_MESSAGE = b"\x0f"  # a wire type that does not exist
 MANY = 20_000
 

@@ -20,8 +20,19 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 pytestmark = pytest.mark.virtual_time
 
 
-def joined(parts: Sequence[bytes], candidates: Candidates) -> bytes:
-    return b",".join(parts)
+class Joined:
+    """Joins bytes, and keeps the places of the parts in the order in which they came."""
+
+    def __init__(self, parts: int, candidates: Candidates) -> None:
+        self._parts = [b""] * parts
+        self.added: list[int] = []
+
+    def add(self, place: int, answer: bytes) -> None:
+        self._parts[place] = answer
+        self.added.append(place)
+
+    def whole(self) -> bytes:
+        return b",".join(self._parts)
 
 
 async def answered(
@@ -80,6 +91,23 @@ async def test_single_calls_go_with_the_next_part() -> None:
 
         assert not large.done()
         assert len((await large).results) == 40
+
+
+async def test_live_calls_are_answered_between_all_parts_of_a_large_call() -> None:
+    async with open_world(most_batch_rows=8) as world:
+        await two_arms(world, challengers=())
+        batches = world.scorers["one"].batches
+        large = await large_call(world, 400)
+        waited: list[int] = []  # batches, of each live call
+
+        while not large.done():
+            before = len(batches)
+            await awaited(world.submit("u5"))
+            waited.append(len(batches) - before)
+
+        assert max(waited) <= 2  # the one in flight, and its own
+        assert len(waited) >= 400 // 8 // 2
+        assert len(large.result().results) == 400
 
 
 async def test_a_failing_part_ends_the_call_and_the_rest_is_not_run() -> None:
@@ -146,7 +174,7 @@ async def test_refused_candidates_are_reported_once_and_features_stay_with_their
     )
     call = bare_call("r", candidates=candidates, priority=Priority.BATCH)
 
-    parts = split_call(call, 2, joined, again=lambda _: None)
+    parts = split_call(call, 2, Joined, again=lambda _: None)
 
     own = [part.candidates for part in parts if part.candidates is not None]
     assert [list(each.ids) for each in own] == [["a", "b"], ["c", "d"], ["e"]]
@@ -160,3 +188,31 @@ async def test_refused_candidates_are_reported_once_and_features_stay_with_their
         assert not awaited(call).done()
         part.answer.set_result(str(place).encode())
     assert awaited(call).result() == b"0,1,2"
+
+
+async def test_each_part_is_joined_when_it_arrives_and_the_last_one_joins_no_other() -> None:
+    joinings: list[Joined] = []
+
+    def join(parts: int, candidates: Candidates) -> Joined:
+        joinings.append(Joined(parts, candidates))
+        return joinings[0]
+
+    ids = list("abcdef")
+    candidates = Candidates(
+        entity="user",
+        ids=ids,
+        indices=range(len(ids)),
+        features=None,
+        refused={},
+        top_k=2,
+        is_sorted=True,
+    )
+    call = bare_call("r", candidates=candidates, priority=Priority.BATCH)
+    parts = split_call(call, 2, join, again=lambda _: None)
+    joined: list[list[int]] = []
+
+    for place in (1, 2, 0):
+        parts[place].answer.set_result(b"")
+        joined.append(list(joinings[0].added))
+
+    assert joined == [[1], [1, 2], [1, 2, 0]]

@@ -28,12 +28,12 @@ class CountedList:
 @dataclass(frozen=True, slots=True)
 class MessageParts:
     rest: bytes  # a message of all other fields
-    parts: tuple[bytes, ...]  # messages with entries of the field only, in their order
+    parts: Iterator[bytes]  # messages with entries of the field only, in their order
     entries: int
 
 
 def split_message(
-    received: bytes, field: CountedList, *, most_others: int, part_bytes: int
+    received: bytes, field: CountedList, *, most_others: int, part_bytes: int, part_entries: int
 ) -> MessageParts | TooMany | Unreadable:
     """Return `received` divided at `field`.
 
@@ -42,6 +42,7 @@ def split_message(
         field: a list of messages.
         most_others: number of other fields.
         part_bytes: largest size of a part that has more than one entry.
+        part_entries: largest number of entries in a part.
     """
     tag = field.number << 3 | LENGTH_DELIMITED
     try:
@@ -53,7 +54,8 @@ def split_message(
     if len(others) > most_others:
         return TooMany("", most_others)
     rest = b"".join(received[begin:end] for begin, end in others)
-    return MessageParts(rest, tuple(_joined(received, entries, part_bytes)), len(entries))
+    parts = _joined(received, entries, part_bytes, part_entries)  # each when it is wanted
+    return MessageParts(rest, parts, len(entries))
 
 
 def first_part(received: bytes, *, most_fields: int, part_bytes: int) -> bytes:
@@ -67,11 +69,13 @@ def first_part(received: bytes, *, most_fields: int, part_bytes: int) -> bytes:
     return received[: ends[-1]] if ends else b""
 
 
-def _joined(received: bytes, spans: list[tuple[int, int]], part_bytes: int) -> Iterator[bytes]:
+def _joined(
+    received: bytes, spans: list[tuple[int, int]], part_bytes: int, part_entries: int
+) -> Iterator[bytes]:
     part: list[bytes] = []
     size = 0
     for begin, end in spans:
-        if part and size + end - begin > part_bytes:
+        if part and (size + end - begin > part_bytes or len(part) == part_entries):
             yield b"".join(part)
             part, size = [], 0
         part.append(received[begin:end])

@@ -13,6 +13,7 @@ from understudy.runtime.parsing import UNCOUNTED_BYTES, RequestForm, refusal_of,
 MessageT = TypeVar("MessageT", bound=Message)
 
 _PART_BYTES = 8 * 1024  # parsed within a fraction of a millisecond
+_PART_ENTRIES = 128  # and so is the rest of the work on them; small ones are many in these bytes
 # Enough for the 20 candidates, or faults, at which a search ends.
 _FIRST_PART_BYTES = 32 * 1024
 _MOST_FIRST_FIELDS = 64
@@ -82,7 +83,11 @@ class PartedForm(Generic[MessageT]):
                 raise refusal_of(self._kind, received, found)
             return Parted(message, entries, iter((message,)))
         split = split_message(
-            received, self._field, most_others=self._most_others, part_bytes=_PART_BYTES
+            received,
+            self._field,
+            most_others=self._most_others,
+            part_bytes=_PART_BYTES,
+            part_entries=_PART_ENTRIES,
         )
         if isinstance(split, TooMany | Unreadable):
             raise refusal_of(self._kind, received, split)
