@@ -59,8 +59,10 @@ def refused_by_registry() -> Sequence[Kind]:
     )
 
 
-def batch_of(features: Mapping[str, pb.FeatureValue]) -> bytes:
+def batch_of(features: Mapping[str, pb.FeatureValue], *, sort: bool = False) -> bytes:
     """Return a ScoreBatch of 10,000 candidates with these features each."""
     candidates = [pb.Candidate(id=f"u{place}", features=features) for place in range(10_000)]
-    request = pb.ScoreBatchRequest(model=MODEL, candidate_entity=ENTITY, candidates=candidates)
+    request = pb.ScoreBatchRequest(
+        model=MODEL, candidate_entity=ENTITY, candidates=candidates, sort=sort
+    )
     return request.SerializeToString()

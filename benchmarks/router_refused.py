@@ -1,26 +1,22 @@
-"""CPU and memory of a router for calls that it refuses, by kind, and live calls beside a large one."""
+"""CPU and memory of a router for calls that it refuses, by kind."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import grpc
-import numpy as np
 import psutil
 
 from benchmarks.refused_kinds import (
-    SCORING,
     Kind,
-    batch_of,
     refused_by_registry,
     refused_by_router,
 )
 from benchmarks.request_path import SCORE_METHOD, RequestPath, open_request_path, request_of
-from benchmarks.router_overload import Probes, probing
 from benchmarks.rows import Effort, Row, Scenario
 from understudy.runtime.free_port import free_port
 from understudy.runtime.supervision.supervisor import ProcessSpec
@@ -82,8 +78,7 @@ async def measure_refused(effort: Effort, folder: Path) -> list[Row]:
         rows += [
             await _measured(kind, registry, floor, router, effort) for kind in refused_by_registry()
         ]
-        rows.append(await _many(router, effort))
-        return [*rows, await _beside_large_calls(path, router.channel, effort)]
+        return [*rows, await _many(router, effort)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,42 +222,6 @@ async def _refused(call: Any, body: bytes) -> None:
     except grpc.aio.AioRpcError as error:
         if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
             raise
-
-
-async def _beside_large_calls(path: RequestPath, channel: Any, effort: Effort) -> Row:
-    """Score with a deadline of 100 ms beside large legal calls, one after the other."""
-    body = batch_of({})
-    probes = Probes()
-    call: Any = channel.unary_unary(SCORING + "ScoreBatch")
-    took_s: list[float] = []
-    until_s = time.monotonic() + effort.seconds * effort.rounds
-    async with probing(path, _ENTITY_ID, probes):
-        while time.monotonic() < until_s:
-            began_s = time.monotonic()
-            if await _is_taken(call(body, timeout=_CALL_LIMIT_S)):
-                took_s.append(time.monotonic() - began_s)
-    return Row(
-        name="Score beside ScoreBatch of 10,000",
-        requests_per_s=round(len(took_s) / max(sum(took_s), 1e-9), 1),
-        goal="no probe late, none failed",
-        met=not probes.late and not probes.failed,
-        note=f"{probes}; {len(took_s)} ScoreBatch calls, of {_spread_ms(took_s)}",
-    )
-
-
-async def _is_taken(call: Any) -> bool:
-    """Return whether the router took it: one larger than the limit enters an empty router only."""
-    try:
-        await call
-    except grpc.aio.AioRpcError as error:
-        if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
-            raise
-        return False
-    return True
-
-
-def _spread_ms(took_s: Sequence[float]) -> str:
-    return f"{np.median(took_s) * 1000:.0f} ms at the median" if took_s else "which none entered"
 
 
 def _resident_mib(process: psutil.Process) -> float:

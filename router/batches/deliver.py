@@ -100,7 +100,7 @@ class Delivery:
         own_s = [
             waited_s
             for waited_s, call in zip(queue_s, answered.calls, strict=True)
-            if not call.is_later_part
+            if not call.part  # later parts have waited for the first as well
         ]
         self.counters.batch_answered(answered, queue_s=queue_s, total_s=total_s)
         if own_s:  # in order of arrival: the middle one

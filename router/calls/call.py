@@ -71,7 +71,7 @@ class Call:
     outputs: Final[tuple[str, ...]] = ()
     include_digests: Final[bool] = False
     candidates: Final[Candidates | None] = None  # set for a ScoreBatch
-    is_later_part: Final[bool] = False  # of a split call, which also waits for its siblings
+    part: Final[int | None] = None  # its place among those of a split call; None: a whole call
     progress: Final[Progress] = field(default_factory=Progress)
 
 

@@ -127,7 +127,7 @@ class Lane:
         is_their_turn = self._passed_over >= _MOST_PASSED_OVER
         for queue in self._in_turn() if is_their_turn else self._queues:
             while queue and (not taken or rows + queue[0].rows <= most_rows):
-                if taken and (queue[0].progress.is_alone or taken[0].progress.is_alone):
+                if taken and (_goes_alone(queue[0]) or _goes_alone(taken[0])):
                     break
                 call = queue.popleft()
                 taken.append(call)
@@ -171,3 +171,11 @@ class Lane:
             if not arrival.done():
                 arrival.set_result(None)
                 return
+
+
+def _goes_alone(call: Call) -> bool:
+    """Return whether no other call may share its batch.
+
+    Beside a part of a large call, single calls would wait for the work on all of its rows.
+    """
+    return call.progress.is_alone or call.part is not None

@@ -42,7 +42,7 @@ def split_call(
             call,
             answer=Part(whole, place),
             rows=min(most_rows, call.rows - start),
-            is_later_part=start > 0,
+            part=place,
             progress=Progress(tried_champion=call.progress.tried_champion),
             candidates=_part_of(candidates, start, start + most_rows),
         )

@@ -110,7 +110,8 @@ class LiveModel:
         if call.rows <= self._shared.most_batch_rows:
             self._submit(call)
             return
-        part_rows = max(1, self._shared.most_batch_rows // 2)  # single calls fit next to a part
+        # A single call may have to wait for one part, so a part is smaller than a batch may be.
+        part_rows = max(1, self._shared.most_batch_rows // 2)
         join = self._shared.delivery.responder.join
         for part in split_call(call, part_rows, join, again=self._submit):
             self._submit(part)
