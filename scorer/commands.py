@@ -73,14 +73,23 @@ def host(
     registry: Annotated[str | None, typer.Option(help="the registry's host:port")] = None,
     dir_: Annotated[Path | None, typer.Option("--dir", help="cache, sockets, state")] = None,
     listen: Annotated[str | None, typer.Option(help="the host's own health service")] = None,
+    models: Annotated[str | None, typer.Option(help="models that it may run [all]")] = None,
+    labels: Annotated[str | None, typer.Option(help="its labels, e.g. gpu,zone=eu")] = None,
     replicas: Annotated[int | None, typer.Option(help="processes per version")] = None,
     print_settings: PrintSettings = False,  # noqa: FBT002 - a command-line flag
     output: Output = Format.TABLE,
 ) -> None:
-    """Run a scorer process for each version that the registry's deployments name."""
+    """Run a scorer process for each version that deployments name and this host may run."""
     settings = load_settings(
         HostSettings,
-        {"registry": registry, "dir": dir_, "listen": listen, "replicas": replicas},
+        {
+            "registry": registry,
+            "dir": dir_,
+            "listen": listen,
+            "models": models,
+            "labels": labels,
+            "replicas": replicas,
+        },
     )
     if print_settings:
         show_settings(settings, output)

@@ -9,6 +9,8 @@ from pydantic_settings import SettingsConfigDict
 
 from understudy.artifact.session_options import SessionOptions
 from understudy.control.access import AccessSettings
+from understudy.domain.errors import InvalidInputError
+from understudy.domain.placement import Placement, checked_placement, listed_names
 from understudy.runtime.transport.settings import TransportSettings
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=86_400)]
@@ -141,6 +143,12 @@ class HostSettings(AccessSettings):
         description="how long to keep artifacts that no deployment names any more",
     )
 
+    models: str | None = Field(
+        None, min_length=1, description="models that it may run, separated by commas; none for all"
+    )
+    labels: str | None = Field(
+        None, min_length=1, description="its labels, separated by commas, that deployments ask for"
+    )
     replicas: int = Field(1, ge=1, le=64, description="processes per version")
     live_nice: Nice = Field(0, description="niceness of champions, challengers, fallbacks")
     shadow_nice: Nice = Field(5, description="niceness of versions that only shadow")
@@ -181,6 +189,23 @@ class HostSettings(AccessSettings):
     )
     drain_grace_s: Seconds = Field(10.0, description="limit for a scorer's calls in flight")
     kill_after_s: Seconds = Field(15.0, description="time from SIGTERM to SIGKILL")
+
+    @property
+    def placement(self) -> Placement:
+        """The deployments that the host may run.
+
+        Raises:
+            InvalidInputError: a name is invalid or repeated; never of settings that were loaded.
+        """
+        return checked_placement(listed_names(self.models or ""), listed_names(self.labels or ""))
+
+    @model_validator(mode="after")
+    def _placement_is_valid(self) -> Self:
+        try:
+            _ = self.placement
+        except InvalidInputError as error:
+            raise ValueError(str(error)) from error
+        return self
 
     @property
     def stop_limit_s(self) -> float:

@@ -113,4 +113,5 @@ def _seen(status: pb.GetStatusResponse, model: str | None) -> Seen:
         hosts=tuple(each.host_id for each in status.hosts if each.news == pb.NEWS_REPORTING),
         scorers=tuple(scorer_from_wire(each) for each in status.scorers),
         host_lineages=lineages,
+        unplaced=tuple(status.unplaced),
     )

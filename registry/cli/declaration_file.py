@@ -91,6 +91,7 @@ class _DeclarationText(_Text):
     fallback: _FallbackText = _FallbackText()
     decision_threshold: _Finite | None = None
     rules: Annotated[tuple[_RuleText, ...], Field(strict=False)] = ()
+    host_labels: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 def read_declaration(file: Path, option: str = "--file") -> tuple[str, Apply]:
@@ -110,6 +111,7 @@ def read_declaration(file: Path, option: str = "--file") -> tuple[str, Apply]:
         fallback=Fallback(**dict(text.fallback)),
         decision_threshold=text.decision_threshold,
         rules=tuple(each.rule for each in text.rules),
+        host_labels=text.host_labels,
     )
 
 
@@ -181,6 +183,7 @@ def _content_of(deployment: Deployment) -> dict[str, Any]:
         },
         "decision_threshold": deployment.decision_threshold,
         "rules": [_rule_content(each) for each in deployment.rules],
+        "host_labels": list(deployment.host_labels),
     }
 
 

@@ -30,6 +30,7 @@ from understudy.domain.changes import (
     RemoveShadow,
     SetCanary,
     SetFallback,
+    SetHostLabels,
     SetRules,
     SetShadow,
     SetThreshold,
@@ -37,6 +38,7 @@ from understudy.domain.changes import (
 )
 from understudy.domain.deployments import Fallback
 from understudy.domain.errors import InvalidInputError
+from understudy.domain.placement import listed_names
 from understudy.domain.versions import GREATEST_VERSION, checked_model_name
 from understudy.runtime.terminal.output_option import Format, Output
 
@@ -258,6 +260,33 @@ def threshold(
         reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
     )
     make_change(checked_model_name(model), SetThreshold(value), how)
+
+
+@app.command()
+def place(
+    model: Model,
+    *,
+    labels: Annotated[
+        str | None, typer.Option(help="that a host must have, e.g. gpu,zone=eu; of all versions")
+    ] = None,
+    anywhere: Annotated[bool, typer.Option("--anywhere", help="any host may run it")] = False,
+    reason: Reason,
+    dry_run: DryRun = False,
+    expect_revision: Expect = None,
+    override: Override = None,
+    wait: Wait = True,
+    registry: Registry = DEFAULT_REGISTRY,
+    actor: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Set the labels of the hosts that may run a model."""
+    how = ChangeOptions(reason, dry_run, expect_revision, wait, registry, actor, output, override)
+    asked = listed_names(labels or "")
+    if bool(asked) is anywhere:
+        raise InvalidInputError.of(
+            "--labels", read=labels, accepted="labels between commas, or --anywhere"
+        )
+    make_change(checked_model_name(model), SetHostLabels(asked), how)
 
 
 @app.command()

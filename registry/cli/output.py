@@ -217,6 +217,7 @@ def deployment_parts(deployment: pb.Deployment) -> list[tuple[str, str]]:
             else "",
         ),
         ("rules", ", ".join(rule.name for rule in deployment.rules)),
+        ("host labels", ", ".join(deployment.host_labels)),
         *contract_rows(deployment.contract),
     ]
 

@@ -59,6 +59,9 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
     for each in status.scorers:
         if each.loaded_digest and each.loaded_digest != each.artifact_digest:
             screen.say((_alarm(each), "red"))
+    for text in status.unplaced:
+        screen.say((text, "red"))
+    _print_placements(status, screen)
     if silent := [host for host in status.hosts if host.news == pb.NEWS_SILENT]:
         screen.table(
             ("silent host", "last report"),
@@ -86,6 +89,24 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
     for name, belief in _beliefs(status):
         if belief.HasField("refusal"):
             screen.say((f"{name} {refusal_from_wire(belief.refusal)}", "red"))
+
+
+def _print_placements(status: pb.GetStatusResponse, screen: Screen) -> None:
+    """Print the hosts with a placement of their own; the others run every model."""
+    placed = [each for each in status.hosts if each.placement.models or each.placement.labels]
+    if placed:
+        screen.table(
+            ("host", "models", "labels"),
+            [
+                (
+                    each.host_id,
+                    ", ".join(each.placement.models) or "all",
+                    ", ".join(each.placement.labels),
+                )
+                for each in placed
+            ],
+            title="placement",
+        )
 
 
 def _print_targets(status: pb.GetStatusResponse, screen: Screen) -> None:

@@ -21,6 +21,7 @@ from understudy.domain.changes import (
     Rollback,
     SetCanary,
     SetFallback,
+    SetHostLabels,
     SetRules,
     SetShadow,
     SetThreshold,
@@ -122,6 +123,7 @@ def _declared(change: Apply, model: str, salt: str) -> Deployment:
         fallback=change.fallback,
         decision_threshold=change.decision_threshold,
         rules=change.rules,
+        host_labels=tuple(sorted(change.host_labels)),
     )
 
 
@@ -160,6 +162,8 @@ def _next(current: Deployment, change: ContentChange, earlier: Revision | None) 
             return _returned(current, change, earlier)
         case SetShadow() | RemoveShadow() | SetCanary() | RemoveCanary() | Pause():
             return _with_share(current, change)
+        case SetHostLabels(labels=labels):
+            return replace(current, host_labels=tuple(sorted(labels)))
         case SetFallback() | SetRules() | SetThreshold() | Apply() | ChangeContract():
             return _with_policy(current, change)
         case _:

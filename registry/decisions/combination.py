@@ -52,6 +52,7 @@ def combined(current: Deployment, wanted: Combination) -> Apply:
             threshold if wanted.decision_threshold is None else wanted.decision_threshold
         ),
         rules=() if Clearable.RULES in wanted.clears else current.rules,
+        host_labels=current.host_labels,
     )
 
 

@@ -56,6 +56,7 @@ class Seen:
     hosts: tuple[str, ...]  # that report; silent ones are left out
     scorers: tuple[ScorerProcess, ...]  # of the model, or of all
     host_lineages: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    unplaced: tuple[str, ...] = ()  # deployments that no host may run, with the reasons
 
     @property
     def reporting(self) -> tuple[SeenRouter, ...]:
@@ -80,7 +81,7 @@ def lagging(awaited: Awaited, seen: Seen) -> tuple[str, ...]:
     if awaited.ends:
         return (*_still_serving(seen), *_still_running(seen))
     loading = _not_loaded(awaited, seen.scorers) if seen.hosts else ()
-    return (*_routers(awaited, seen.reporting), *loading)
+    return (*_routers(awaited, seen.reporting), *loading, *seen.unplaced)
 
 
 def _behind(awaited: AwaitedState, seen: Seen) -> Iterator[str]:

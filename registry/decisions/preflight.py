@@ -1,11 +1,12 @@
 """The versions that a change hands a part to, and the reasons why one of them cannot act. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from understudy.domain.changes import Ended, Revision
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import InvalidInputError
-from understudy.domain.snapshots import ScorerProcess, ScorerState, VersionSpec
+from understudy.domain.placement import unplaced
+from understudy.domain.snapshots import News, ScorerHost, ScorerProcess, ScorerState, VersionSpec
 from understudy.features.decisions.feature_columns import columns_of
 from understudy.features.decisions.request_needs import request_needs
 from understudy.features.decisions.tensor_columns import lay_out
@@ -34,6 +35,34 @@ def _shares(deployment: Deployment) -> dict[tuple[str, int], int]:
     if deployment.fallback.version is not None:
         shares["fallback", deployment.fallback.version] = 0
     return shares
+
+
+def placement_faults(
+    before: Revision | None, after: Revision, hosts: Iterable[ScorerHost]
+) -> Iterator[str]:
+    """Yield the reason why no host would run the versions of `after`; none if one reports that may.
+
+    Asked of a change that hands out a part or asks for other labels. The end of a canary must be
+    possible whatever the hosts are.
+    """
+    if isinstance(after, Ended):
+        return
+    asked_before = before.host_labels if isinstance(before, Deployment) else ()
+    if after.host_labels != asked_before or targets(before, after):
+        yield from _unplaced(after, hosts)
+
+
+def unplaced_models(
+    deployments: Iterable[Deployment], hosts: Collection[ScorerHost]
+) -> tuple[str, ...]:
+    """Return the deployments that no host which reports may run, with the reasons."""
+    return tuple(text for each in deployments for text in _unplaced(each, hosts))
+
+
+def _unplaced(deployment: Deployment, hosts: Iterable[ScorerHost]) -> Iterator[str]:
+    reporting = {each.host_id: each.placement for each in hosts if each.news is News.REPORTING}
+    if why := unplaced(deployment.model, deployment.host_labels, reporting):
+        yield why
 
 
 def layout_faults(spec: VersionSpec) -> Iterator[str]:

@@ -39,7 +39,7 @@ class Changes:
         """
         planned = await self.live.run(lambda: self.changer.change(replace(asked, dry_run=True)))
         able = targets(planned.before, planned.after)
-        await self.preflight.check(asked.model, able)
+        await self.preflight.check(planned.before, planned.after)
         if asked.dry_run or planned.is_none:
             return planned
         checked = replace(asked, able=able)

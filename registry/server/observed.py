@@ -109,6 +109,7 @@ class Observed:
                 name,
                 heard.news,
                 round(heard.at.timestamp() * 1e9) if heard.news is News.SILENT else None,
+                heard.report.placement,
             )
             for name, heard in sorted(self._hosts.items())
         )

@@ -1,15 +1,22 @@
 """The preflight of versions: whether they can act, found out before a revision gives them a part."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from registry.decisions.preflight import is_loaded, layout_faults, scorer_faults
+from registry.decisions.preflight import (
+    is_loaded,
+    layout_faults,
+    placement_faults,
+    scorer_faults,
+    targets,
+)
 from registry.server.live_state import LiveState
 from registry.store import loads, versions
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import reading, writing
+from understudy.domain.changes import Revision
 from understudy.domain.errors import CorruptedError, RefusedError
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import VersionRef
@@ -32,21 +39,24 @@ class Preflight:
     inspector: Inspector
     onnxruntime: str  # installed version
 
-    async def check(self, model: str, numbers: Iterable[int]) -> None:
-        """Check versions that are about to get a part.
+    async def check(self, before: Revision | None, after: Revision) -> None:
+        """Check the versions that `after` gives a part.
 
         Raises:
-            RefusedError: one of them cannot act; with every reason.
+            RefusedError: one of them cannot act, or no host may run them; with every reason.
         """
-        if faults := await self.faults_of_all(model, numbers):
+        if faults := await self.faults_of_change(before, after):
             raise RefusedError(
-                f"{model} stays as it is, because a version cannot act: {'; '.join(faults)}"
+                f"{after.model} stays as it is, because a version cannot act: {'; '.join(faults)}"
             )
 
-    async def faults_of_all(self, model: str, numbers: Iterable[int]) -> list[str]:
-        """Return the reasons why versions of a model cannot act, with the version before each."""
-        refs = [VersionRef(model, number) for number in sorted(numbers)]
-        return [f"{ref}: {fault}" for ref in refs for fault in await self.faults_of(ref)]
+    async def faults_of_change(self, before: Revision | None, after: Revision) -> list[str]:
+        """Return the reasons why versions cannot act that `after` gives a part."""
+        refs = [VersionRef(after.model, number) for number in sorted(targets(before, after))]
+        return [
+            *placement_faults(before, after, self.live.observed.hosts()),
+            *[f"{ref}: {fault}" for ref in refs for fault in await self.faults_of(ref)],
+        ]
 
     async def faults_of(self, ref: VersionRef) -> list[str]:
         """Return the reasons why a version cannot act; empty if it can."""

@@ -6,6 +6,7 @@ from itertools import chain
 
 from understudy.domain.belief import WatcherBelief
 from understudy.domain.errors import Fault, InvalidInputError, raise_any
+from understudy.domain.placement import placement_faults
 from understudy.domain.reports import RouterReport, ScorersReport, WithheldPart
 from understudy.domain.snapshots import ScorerProcess
 from understudy.domain.versions import checked_model_name
@@ -79,6 +80,8 @@ def _scorers_faults(report: ScorersReport) -> Iterator[Fault]:
     if not _is_name(report.host_id):
         yield Fault("host_id", _shown(report.host_id), _A_NAME)
     yield from _belief_faults(report.belief)
+    for fault in placement_faults(report.placement):
+        yield replace(fault, field=f"placement.{fault.field}")
     for index, process in enumerate(report.processes):
         path = f"processes[{index}]"
         yield from _process_faults(process, path)

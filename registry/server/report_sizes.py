@@ -1,7 +1,12 @@
 """The size of reports as they are kept and sent on."""
 
 from registry.server.report_rooms import ReportSize
-from understudy.control.report_wire import belief_to_wire, model_state_to_wire, scorer_to_wire
+from understudy.control.report_wire import (
+    belief_to_wire,
+    model_state_to_wire,
+    placement_to_wire,
+    scorer_to_wire,
+)
 from understudy.domain.belief import WatcherBelief
 from understudy.domain.reports import RouterReport, ScorersReport
 
@@ -10,7 +15,8 @@ def size_of_scorers_report(report: ScorersReport) -> ReportSize:
     """Return the scorers of a host and their bytes in a status; a snapshot has at most these."""
     name_bytes = len(report.host_id.encode())
     scorer_bytes = sum(scorer_to_wire(each).ByteSize() for each in report.processes)
-    size_bytes = name_bytes + scorer_bytes + _belief_bytes(report.belief)
+    placement_bytes = placement_to_wire(report.placement).ByteSize()
+    size_bytes = name_bytes + scorer_bytes + placement_bytes + _belief_bytes(report.belief)
     return ReportSize(len(report.processes), size_bytes)
 
 

@@ -10,6 +10,7 @@ from understudy.control.report_wire import (
     belief_to_wire,
     model_state_from_wire,
     model_state_to_wire,
+    placement_from_wire,
     scorer_from_wire,
 )
 from understudy.control.wire_enums import (
@@ -21,6 +22,7 @@ from understudy.control.wire_enums import (
 )
 from understudy.control.wire_values import time_faults, timestamp, value_or_none
 from understudy.domain.errors import Fault, raise_any
+from understudy.domain.placement import MOST_LABELS, MOST_PLACED_MODELS
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.parsing import RequestForm
@@ -30,7 +32,14 @@ _MOST_MODELS = 1_000  # of a router
 _MOST_SHARES = 100
 # Counting ends at these numbers: a report may be refused as often as it is sent.
 REPORT_FORMS: tuple[RequestForm[Any], ...] = (
-    RequestForm(pb.ReportScorersRequest, {"processes": _MOST_PROCESSES}),
+    RequestForm(
+        pb.ReportScorersRequest,
+        {
+            "processes": _MOST_PROCESSES,
+            "placement.models": MOST_PLACED_MODELS,
+            "placement.labels": MOST_LABELS,
+        },
+    ),
     RequestForm(pb.ReportRouterRequest, {"models": _MOST_MODELS}),
 )
 _STATES = ", ".join(f"SCORER_STATE_{state.name}" for state in STATE_OF.values())
@@ -54,6 +63,7 @@ def scorers_report_from_wire(message: pb.ReportScorersRequest) -> ScorersReport:
         read.host_id,
         tuple(scorer_from_wire(each) for each in read.processes),
         belief_from_wire(read),
+        placement_from_wire(read.placement),
     )
     return checked_scorers_report(report, faults)
 

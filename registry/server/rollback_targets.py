@@ -9,7 +9,6 @@ import structlog
 
 from registry.change_deployment import ChangeRequest, DeploymentChanger
 from registry.decisions.actors import Actor
-from registry.decisions.preflight import targets
 from registry.decisions.rollback import needed_revision, rollback_targets
 from registry.server.live_state import LiveState
 from registry.server.preflight import Preflight
@@ -122,8 +121,7 @@ class RollbackTargets:
             planned = await self.live.run(lambda: self.changer.change(asked))
         except UnderstudyError as error:
             return (str(error),)
-        needed = targets(planned.before, planned.after)
-        return tuple(await self.preflight.faults_of_all(model, needed))
+        return tuple(await self.preflight.faults_of_change(planned.before, planned.after))
 
 
 def _log_changes(before: RollbackReview | None, review: RollbackReview) -> None:

@@ -1,5 +1,6 @@
 """The declared and the observed state, as one message for operators."""
 
+from registry.decisions.preflight import unplaced_models
 from registry.server.database_review import Reviewed, review_to_wire
 from registry.server.live_state import LiveState
 from registry.server.report_wire import router_to_wire
@@ -36,4 +37,5 @@ def status_of(
         rollback_reviews=[
             rollback_review_to_wire(each) for each in rollback_targets.reviews(model)
         ],
+        unplaced=unplaced_models(live.deployments(model), live.observed.hosts()),
     )

@@ -56,6 +56,10 @@ class Fleet:
         """Return the current processes, including those that drain."""
         return [scorer.state for scorer in self._scorers.values()]
 
+    def places(self) -> tuple[Place, ...]:
+        """Return the places that it is told to run."""
+        return tuple(self._wanted)
+
     @property
     def refuses_settings(self) -> bool:
         """True while a scorer stays down because it refused its settings, which all of them share."""

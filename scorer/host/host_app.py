@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import structlog
 
-from scorer.decisions.fleet import undescribed_versions, wanted_places
+from scorer.decisions.fleet import HostRole, undescribed_versions, wanted_places
 from scorer.host.addresses import Addresses
 from scorer.host.artifact_cache import ArtifactCache
 from scorer.host.fleet import Fleet
@@ -39,6 +39,7 @@ async def host(settings: HostSettings) -> int:
     stop = stop_on_signals(longest_s=settings.stop_limit_s)
     settings.dir.mkdir(parents=True, exist_ok=True)
     host_id = settings.host_id or _default_host_id(settings.dir)
+    role = HostRole(host_id, settings.replicas, settings.placement)
     async with AsyncExitStack() as resources:
         channel = await resources.enter_async_context(
             open_registry_channel(settings.registry, settings.access)
@@ -61,8 +62,10 @@ async def host(settings: HostSettings) -> int:
         async with asyncio.TaskGroup() as tasks:
             fleet = Fleet(settings, host_id, cache, addresses, tasks)
             collector.processes = fleet.processes
-            following = tasks.create_task(_follow(channel, belief, fleet, settings, host_id))
-            reporting = tasks.create_task(_report(channel, belief, fleet, settings, host_id))
+            following = tasks.create_task(_follow(channel, belief, fleet, role))
+            reporting = tasks.create_task(
+                _report(channel, belief, fleet, role, settings.report_interval_s)
+            )
             showing = tasks.create_task(_show_health(health, fleet, stop))
             arranging = tasks.create_task(fleet.keep_cpus_arranged())
             await serve_until_stopped(server, health, stop, DrainTimes(0.0, 1.0))
@@ -72,7 +75,7 @@ async def host(settings: HostSettings) -> int:
             reporting.cancel()
             arranging.cancel()
         with suppress(grpc.aio.AioRpcError):
-            await _send_report(channel, belief, fleet, host_id)  # empty by now
+            await _send_report(channel, belief, fleet, role)  # empty by now
     return OK
 
 
@@ -86,42 +89,41 @@ async def _show_health(health: HealthSwitch, fleet: Fleet, stop: asyncio.Event) 
             _log.warning("health_turned", health=wanted.name)
 
 
-async def _follow(
-    channel: grpc.aio.Channel, belief: Belief, fleet: Fleet, settings: HostSettings, host_id: str
-) -> None:
-    async for snapshot in follow(channel, watcher=host_id, belief=belief):
-        _apply(snapshot, fleet, settings)
+async def _follow(channel: grpc.aio.Channel, belief: Belief, fleet: Fleet, role: HostRole) -> None:
+    async for snapshot in follow(channel, watcher=role.host_id, belief=belief):
+        _apply(snapshot, fleet, role)
         belief.remember(snapshot)
 
 
-def _apply(snapshot: Snapshot, fleet: Fleet, settings: HostSettings) -> None:
+def _apply(snapshot: Snapshot, fleet: Fleet, role: HostRole) -> None:
     if missing := undescribed_versions(snapshot):
         _log.error("versions_undescribed", versions=[str(ref) for ref in missing])
-    fleet.apply(wanted_places(snapshot, settings.replicas))
+    fleet.apply(wanted_places(snapshot, role, fleet.places()))
 
 
 async def _report(
-    channel: grpc.aio.Channel, belief: Belief, fleet: Fleet, settings: HostSettings, host_id: str
+    channel: grpc.aio.Channel, belief: Belief, fleet: Fleet, role: HostRole, interval_s: float
 ) -> None:
     """Report on each change, and periodically as a heartbeat."""
     while True:
         fleet.changed.clear()
         try:
-            await _send_report(channel, belief, fleet, host_id)
+            await _send_report(channel, belief, fleet, role)
         except grpc.aio.AioRpcError as error:
             _log.warning("report_not_taken", why=error.code().name)
         # Not wait_for: in Python 3.11 it swallows a cancellation that coincides with the event.
         with suppress(TimeoutError):
-            async with asyncio.timeout(settings.report_interval_s):
+            async with asyncio.timeout(interval_s):
                 await fleet.changed.wait()
 
 
 async def _send_report(
-    channel: grpc.aio.Channel, belief: Belief, fleet: Fleet, host_id: str
+    channel: grpc.aio.Channel, belief: Belief, fleet: Fleet, role: HostRole
 ) -> None:
     stub = registry_pb2_grpc.RegistryServiceStub(channel)
+    report = ScorersReport(role.host_id, tuple(fleet.processes()), belief.report, role.placement)
     await stub.ReportScorers(
-        scorers_report_to_wire(ScorersReport(host_id, tuple(fleet.processes()), belief.report)),
+        scorers_report_to_wire(report),
         timeout=_REPORT_TIMEOUT_S,
     )
 

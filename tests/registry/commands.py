@@ -23,7 +23,7 @@ REASON = ("--reason", "a test")
 CHANGES = frozenset(
     {
         *("deploy", "shadow", "canary", "pause", "promote", "rollback", "undeploy"),
-        *("fallback", "threshold", "rules", "contract"),
+        *("fallback", "threshold", "rules", "place", "contract"),
     }
 )
 

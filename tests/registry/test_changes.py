@@ -27,6 +27,7 @@ from understudy.domain.changes import (
     Rollback,
     SetCanary,
     SetFallback,
+    SetHostLabels,
     SetRules,
     SetShadow,
     SetThreshold,
@@ -67,6 +68,7 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
     st.builds(SetFallback, st.builds(Fallback, version=st.none() | NUMBERS)),
     st.builds(SetRules, st.sampled_from([(), (RULE,), (RULE, RULE)])),
     st.builds(SetThreshold, st.none() | st.floats()),
+    st.builds(SetHostLabels, st.lists(st.sampled_from(["a", "b", "no label"])).map(tuple)),
     st.builds(Pause, st.none() | NUMBERS),
     st.builds(
         Apply,

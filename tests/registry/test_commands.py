@@ -399,6 +399,20 @@ def test_a_corrupted_file_is_reported_to_its_reader(registry: str, seeded: Path)
             b"".join(client.fetch_file(digest))
 
 
+def test_a_model_is_placed_on_hosts_with_labels_and_set_free(registry: str) -> None:
+    command("deploy", "fraud@1", *REASON)
+
+    placed = json_of("place", "fraud", "--labels", "zone=eu, gpu", *REASON)["after"]
+    shown = command("status", "fraud", "--output", "yaml").stdout
+    free = json_of("place", "fraud", "--anywhere", *REASON)["after"]
+
+    assert placed["host_labels"] == ["gpu", "zone=eu"]
+    assert yaml.safe_load(shown)["host_labels"] == ["gpu", "zone=eu"]
+    assert free["host_labels"] == []
+    for words in ((), ("--labels", "gpu", "--anywhere"), ("--labels", " ")):
+        assert command("place", "fraud", *words, *REASON).exit_code == USAGE
+
+
 def test_policies_are_set_and_cleared(registry: str, tmp_path: Path) -> None:
     command("deploy", "fraud@1", *REASON)
     rule = {

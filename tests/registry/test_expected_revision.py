@@ -18,6 +18,7 @@ from understudy.runtime.exit_codes import CONFLICT, OK, REFUSED, USAGE
 OPTIONS = {
     "canary": ("--weight", "1%"),
     "rules": ("--file", os.devnull),
+    "place": ("--anywhere",),
     "contract": ("--release", "patient"),
 }
 NEEDS_VERSION = {"deploy", "shadow", "canary"}

@@ -20,7 +20,9 @@ from understudy.domain.changes import (
     Rollback,
     SetCanary,
     SetFallback,
+    SetHostLabels,
     SetShadow,
+    SetThreshold,
 )
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
 from understudy.registry.v1 import registry_pb2 as pb
@@ -240,3 +242,50 @@ def test_who_gains_traffic_is_checked_unless_it_stays_champion(
 @given(deployment=deployments())
 def test_a_part_that_does_not_grow_needs_no_check(deployment: Deployment) -> None:
     assert targets(deployment, deployment) == frozenset()
+
+
+async def test_a_model_that_no_host_may_run_gets_no_part_and_is_named(deployer: Operator) -> None:
+    await deployer.change(DeployChampion(1))
+    report = await report_of(deployer, "host-a")
+    report.placement.models.append("credit")
+    await deployer.stub.ReportScorers(report)
+
+    refused = await failure_of(deployer.change(SetShadow(2, 100)))
+    status = await deployer.stub.GetStatus(pb.GetStatusRequest(model="fraud"))
+    await deployer.change(SetThreshold(0.4))
+
+    assert refused.code() is Status.FAILED_PRECONDITION
+    why = "no host runs fraud: host-a runs only credit"
+    assert why in str(refused.details())
+    assert list(status.unplaced) == [why]
+    assert list(status.hosts[0].placement.models) == ["credit"]
+
+
+async def test_labels_that_no_host_has_are_refused_and_others_go_to_watchers(
+    deployer: Operator,
+) -> None:
+    await deployer.change(DeployChampion(1))
+    report = await report_of(deployer, "host-a")
+    report.placement.labels.extend(["eu", "gpu"])
+    await deployer.stub.ReportScorers(report)
+
+    refused = await failure_of(deployer.change(SetHostLabels(("gpu", "large"))))
+    await deployer.change(SetHostLabels(("gpu", "eu")))
+    seen = await deployer.seen(lambda snapshot: bool(snapshot.deployments[0].host_labels))
+    await deployer.change(Rollback())
+    undone = await deployer.seen(lambda snapshot: not snapshot.deployments[0].host_labels)
+
+    assert "asks for gpu, large: host-a lacks large; its labels: eu, gpu" in str(refused.details())
+    assert list(seen.deployments[0].host_labels) == ["eu", "gpu"], "in order, for one digest"
+    assert list(seen.hosts[0].placement.labels) == ["eu", "gpu"]
+    assert undone.deployments[0].champion == 1
+
+
+async def test_a_report_with_an_odd_placement_is_refused(deployer: Operator) -> None:
+    report = await report_of(deployer, "host-a")
+    report.placement.labels.append("a label")
+
+    refused = await failure_of(deployer.stub.ReportScorers(report))
+
+    assert refused.code() is Status.INVALID_ARGUMENT
+    assert "placement.labels[0]" in str(refused.details())

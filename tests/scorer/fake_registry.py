@@ -27,6 +27,7 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
         self.sends.set()
         self.snapshot = pb.Snapshot(lineage="a test", sequence=1)
         self.reports: dict[str, list[pb.ScorerProcess]] = {}
+        self.placements: dict[str, pb.Placement] = {}
         self._changed = asyncio.Condition()
         self._reported = asyncio.Condition()
         self._fetching = asyncio.Condition()
@@ -129,6 +130,7 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
     ) -> pb.ReportScorersResponse:
         async with self._reported:
             self.reports[request.host_id] = list(request.processes)
+            self.placements[request.host_id] = request.placement
             self._reported.notify_all()
         return pb.ReportScorersResponse()
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.decisions.cache_keeping import evictable
-from scorer.decisions.fleet import Place, plan_change, undescribed_versions, wanted_places
+from scorer.decisions.fleet import HostRole, Place, plan_change, undescribed_versions, wanted_places
 from scorer.decisions.gathering import Gathering
 from scorer.decisions.run_place import RunPlace
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
@@ -102,7 +102,7 @@ DEPLOYMENT = Deployment(
 
 
 def test_every_named_version_runs_in_each_replica_and_only_shadows_are_nice() -> None:
-    wanted = wanted_places(snapshot(DEPLOYMENT, 1, 2, 3, 4, 5), replicas=2)
+    wanted = wanted_places(snapshot(DEPLOYMENT, 1, 2, 3, 4, 5), HostRole("h", replicas=2))
 
     assert set(wanted) == {Place(VersionRef("m", n), r) for n in (1, 2, 3, 4, 5) for r in (0, 1)}
     assert {place.ref.number for place, what in wanted.items() if what.only_shadows} == {3}
@@ -111,7 +111,7 @@ def test_every_named_version_runs_in_each_replica_and_only_shadows_are_nice() ->
 def test_a_version_without_a_description_is_reported_and_left_out() -> None:
     partial = snapshot(DEPLOYMENT, 1, 2)
 
-    assert {place.ref.number for place in wanted_places(partial, 1)} == {1, 2}
+    assert {place.ref.number for place in wanted_places(partial, HostRole("h"))} == {1, 2}
     assert undescribed_versions(partial) == tuple(VersionRef("m", n) for n in (3, 4, 5))
 
 

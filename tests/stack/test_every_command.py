@@ -246,7 +246,7 @@ def test_no_command_that_reads_is_forgotten() -> None:
     tried = {words for words, _ in READING}
     changing = {"deploy", "undeploy", "shadow", "canary", "promote", "rollback"}
     changing |= {"fallback", "threshold", "restore", "block", "unblock", "forget-host"}
-    changing |= {"set", "pause"}
+    changing |= {"set", "pause", "place"}
     forgotten = [
         path
         for path in COMMANDS

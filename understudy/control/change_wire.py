@@ -33,6 +33,7 @@ from understudy.domain.changes import (
     Rollback,
     SetCanary,
     SetFallback,
+    SetHostLabels,
     SetRules,
     SetShadow,
     SetThreshold,
@@ -72,7 +73,14 @@ def change_to_wire(change: Change) -> tuple[str, Message]:
             )
         case SetShadow() | RemoveShadow() | SetCanary() | RemoveCanary() | Pause():
             return _share_to_wire(change)
-        case SetFallback() | SetRules() | SetThreshold() | ChangeContract() | Apply():
+        case (
+            SetFallback()
+            | SetRules()
+            | SetThreshold()
+            | SetHostLabels()
+            | ChangeContract()
+            | Apply()
+        ):
             return _policy_to_wire(change)
         case Undeploy():
             return "undeploy", pb.Undeploy()
@@ -104,7 +112,7 @@ def _share_to_wire(
 
 
 def _policy_to_wire(
-    change: SetFallback | SetRules | SetThreshold | ChangeContract | Apply,
+    change: SetFallback | SetRules | SetThreshold | SetHostLabels | ChangeContract | Apply,
 ) -> tuple[str, Message]:
     match change:
         case ChangeContract(change=parts):
@@ -115,6 +123,8 @@ def _policy_to_wire(
             return "set_rules", pb.SetRules(rules=[rule_to_wire(rule) for rule in rules])
         case SetThreshold(decision_threshold=threshold):
             return "set_threshold", pb.SetThreshold(decision_threshold=threshold)
+        case SetHostLabels(labels=labels):
+            return "set_host_labels", pb.SetHostLabels(labels=labels)
         case Apply():
             return "apply", _apply_to_wire(change)
         case _:
@@ -129,6 +139,7 @@ def _apply_to_wire(change: Apply) -> pb.Apply:
         fallback=fallback_to_wire(change.fallback),
         decision_threshold=change.decision_threshold,
         rules=[rule_to_wire(rule) for rule in change.rules],
+        host_labels=change.host_labels,
     )
 
 
@@ -140,6 +151,7 @@ def _apply(message: pb.Apply) -> Apply:
         fallback=fallback_from_wire(message.fallback),
         decision_threshold=value_or_none(message, "decision_threshold"),
         rules=_rules(message.rules),
+        host_labels=tuple(message.host_labels),
     )
 
 
@@ -208,6 +220,7 @@ _READERS: dict[str, Callable[[Any], Change]] = {
     "set_fallback": lambda message: SetFallback(fallback_from_wire(message.fallback)),
     "set_rules": lambda message: SetRules(_rules(message.rules)),
     "set_threshold": _threshold,
+    "set_host_labels": lambda message: SetHostLabels(tuple(message.labels)),
     "change_contract": lambda message: ChangeContract(contract_change_from_wire(message)),
     "pause": lambda message: Pause(value_or_none(message, "version")),
     "apply": _apply,

@@ -16,6 +16,7 @@ from understudy.control.wire_values import ref_from_wire, ref_to_wire, timestamp
 from understudy.domain.acting import ActingChampion, WithheldReason
 from understudy.domain.belief import Refusal, WatcherBelief
 from understudy.domain.deployments import Challenger
+from understudy.domain.placement import Placement
 from understudy.domain.reports import RouterModelState, ScorersReport, WithheldPart
 from understudy.domain.snapshots import ScorerHost, ScorerProcess
 from understudy.registry.v1 import registry_pb2 as pb
@@ -71,6 +72,7 @@ def host_from_wire(message: pb.ScorerHost) -> ScorerHost:
         message.host_id,
         NEWS_OF[message.news],
         silent_since.ToNanoseconds() if message.HasField("silent_since") else None,
+        placement_from_wire(message.placement),
     )
 
 
@@ -80,7 +82,16 @@ def host_to_wire(host: ScorerHost) -> pb.ScorerHost:
         host_id=host.host_id,
         news=NEWS[host.news],
         silent_since=None if since_ns is None else timestamp(since_ns),
+        placement=placement_to_wire(host.placement),
     )
+
+
+def placement_from_wire(message: pb.Placement) -> Placement:
+    return Placement(tuple(message.models), tuple(message.labels))
+
+
+def placement_to_wire(placement: Placement) -> pb.Placement:
+    return pb.Placement(models=placement.models, labels=placement.labels)
 
 
 def acting_from_wire(message: pb.ActingChampion) -> ActingChampion:
@@ -113,6 +124,7 @@ def scorers_report_to_wire(report: ScorersReport) -> pb.ReportScorersRequest:
         host_id=report.host_id,
         processes=[scorer_to_wire(each) for each in report.processes],
         belief=belief_to_wire(report.belief),
+        placement=placement_to_wire(report.placement),
     )
 
 

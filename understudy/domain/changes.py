@@ -105,6 +105,13 @@ class SetThreshold:
 
 
 @dataclass(frozen=True, slots=True)
+class SetHostLabels:
+    """Sets the labels that a host must have to run the model."""
+
+    labels: tuple[str, ...]  # (): any host may
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeContract:
     change: ContractChange
 
@@ -119,6 +126,7 @@ class Apply:
     fallback: Fallback = field(default_factory=Fallback)
     decision_threshold: float | None = None
     rules: tuple[Rule, ...] = ()
+    host_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,7 @@ ContentChange = (
     | SetFallback
     | SetRules
     | SetThreshold
+    | SetHostLabels
     | ChangeContract
     | Apply
 )
@@ -153,6 +162,7 @@ def apply_of(deployment: Deployment) -> Apply:
         fallback=deployment.fallback,
         decision_threshold=deployment.decision_threshold,
         rules=deployment.rules,
+        host_labels=deployment.host_labels,
     )
 
 
@@ -179,6 +189,7 @@ class Action(StrEnum):
     FORGET_HOST = "forget_host"  # a silent scorer host that will not come back
     PAUSE = "pause"
     APPLY = "apply"
+    HOST_LABELS = "host_labels"
 
 
 ACTIONS: dict[type[Change], Action] = {
@@ -193,6 +204,7 @@ ACTIONS: dict[type[Change], Action] = {
     SetFallback: Action.FALLBACK,
     SetRules: Action.RULES,
     SetThreshold: Action.THRESHOLD,
+    SetHostLabels: Action.HOST_LABELS,
     ChangeContract: Action.CONTRACT,
     Apply: Action.APPLY,
     Undeploy: Action.UNDEPLOY,

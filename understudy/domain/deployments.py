@@ -10,6 +10,7 @@ from understudy.domain.canonical import digest_of
 from understudy.domain.errors import Fault, InvalidInputError, repeats
 from understudy.domain.features import FeatureDtype
 from understudy.domain.margins import Costs, Margin, Margins, Measure, idle_margins
+from understudy.domain.placement import label_faults
 from understudy.domain.request_contract import RequestContract
 from understudy.domain.versions import checked_model_name
 
@@ -117,6 +118,7 @@ class Deployment:
     fallback: Fallback = field(default_factory=Fallback)
     decision_threshold: float | None = None
     rules: tuple[Rule, ...] = ()
+    host_labels: tuple[str, ...] = ()  # that a host must have to run the model; (): any host
     standby: tuple[int, ...] = ()  # kept warm for a rollback, without traffic
     contract: RequestContract = field(default_factory=RequestContract)
     blocked: tuple[int, ...] = ()  # of the model, declared or not; they take no part
@@ -129,7 +131,7 @@ class Deployment:
     @property
     def digest(self) -> str:
         """A digest of the content; a rollback has that of the revision it restores."""
-        return digest_of("deployment/3", content_of(self))
+        return digest_of("deployment/4", content_of(self))
 
     def numbered(self, revision: int) -> "Deployment":
         return replace(self, revision=revision)
@@ -146,6 +148,7 @@ def content_of(deployment: Deployment) -> dict[str, Any]:
         "salt": deployment.salt,
         "decision_threshold": deployment.decision_threshold,
         "rules": [asdict(rule) for rule in deployment.rules],
+        "host_labels": list(deployment.host_labels),
     }
 
 
@@ -167,6 +170,7 @@ def deployment_from_content(
         salt=content["salt"],
         decision_threshold=_float_or_none(content["decision_threshold"]),
         rules=tuple(_rule_from(**each) for each in content["rules"]),
+        host_labels=tuple(content["host_labels"]),
         contract=contract,
     )
 
@@ -244,6 +248,7 @@ def _faults(deployment: Deployment) -> Iterator[Fault]:
         yield Fault("decision_threshold", str(threshold), "a finite number")
     yield from _rule_faults(deployment.rules)
     yield from repeats("rules", (rule.name for rule in deployment.rules))
+    yield from label_faults("host_labels", deployment.host_labels)
 
 
 def _weight_faults(deployment: Deployment) -> Iterator[Fault]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from understudy.domain.acting import WithheldReason
 from understudy.domain.belief import WatcherBelief
 from understudy.domain.deployments import Arm, Challenger
+from understudy.domain.placement import ANY_MODEL, Placement
 from understudy.domain.snapshots import ScorerProcess
 
 
@@ -15,6 +16,7 @@ class ScorersReport:
     host_id: str
     processes: tuple[ScorerProcess, ...]
     belief: WatcherBelief | None = None  # None if the host does not say
+    placement: Placement = ANY_MODEL
 
 
 _CONSEQUENCES = {

@@ -6,6 +6,7 @@ from enum import StrEnum
 from understudy.domain.acting import ActingChampion
 from understudy.domain.deployments import Deployment
 from understudy.domain.features import FeatureRef, FeatureView
+from understudy.domain.placement import ANY_MODEL, Placement
 from understudy.domain.versions import ArtifactFile, ScoreOutput, TensorSpec, VersionRef
 
 LARGEST_SNAPSHOT_BYTES = 64 << 20  # that watchers accept, as a message
@@ -69,6 +70,7 @@ class ScorerHost:
     host_id: str
     news: News
     silent_since_ns: int | None = None  # UTC, since 1970: its last report; None unless it is silent
+    placement: Placement = ANY_MODEL
 
 
 @dataclass(frozen=True, slots=True)

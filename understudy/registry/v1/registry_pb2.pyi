@@ -240,6 +240,8 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """The live traffic of challengers was taken from them."""
     ACTION_APPLY: _Action.ValueType  # 20
     """All parts of a deployment were declared."""
+    ACTION_HOST_LABELS: _Action.ValueType  # 21
+    """The labels that a scorer host must have were set."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """Action of an operator. The digests of the audit log are computed over these names in lower case,
@@ -288,6 +290,8 @@ ACTION_PAUSE: Action.ValueType  # 19
 """The live traffic of challengers was taken from them."""
 ACTION_APPLY: Action.ValueType  # 20
 """All parts of a deployment were declared."""
+ACTION_HOST_LABELS: Action.ValueType  # 21
+"""The labels that a scorer host must have were set."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 class _Proof:
@@ -1517,6 +1521,7 @@ class Deployment(_message.Message):
     STANDBY_FIELD_NUMBER: _builtins.int
     CONTRACT_FIELD_NUMBER: _builtins.int
     BLOCKED_FIELD_NUMBER: _builtins.int
+    HOST_LABELS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     revision: _builtins.int
@@ -1559,6 +1564,10 @@ class Deployment(_message.Message):
         place of others, and hosts do not run them. Blocks are no part of revisions.
         """
 
+    @_builtins.property
+    def host_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels that a scorer host must have to run the model, each once. Empty: any host may."""
+
     def __init__(
         self,
         *,
@@ -1575,10 +1584,11 @@ class Deployment(_message.Message):
         standby: _abc.Iterable[_builtins.int] | None = ...,
         contract: _scoring_pb2.RequestContract | None = ...,
         blocked: _abc.Iterable[_builtins.int] | None = ...,
+        host_labels: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "contract", b"contract", "decision_threshold", b"decision_threshold", "fallback", b"fallback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "blocked", b"blocked", "challengers", b"challengers", "champion", b"champion", "contract", b"contract", "decision_threshold", b"decision_threshold", "digest", b"digest", "fallback", b"fallback", "model", b"model", "revision", b"revision", "rules", b"rules", "salt", b"salt", "shadows", b"shadows", "standby", b"standby"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "blocked", b"blocked", "challengers", b"challengers", "champion", b"champion", "contract", b"contract", "decision_threshold", b"decision_threshold", "digest", b"digest", "fallback", b"fallback", "host_labels", b"host_labels", "model", b"model", "revision", b"revision", "rules", b"rules", "salt", b"salt", "shadows", b"shadows", "standby", b"standby"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__decision_threshold: _TypeAlias = _typing.Literal["decision_threshold"]  # noqa: Y015
     _WhichOneofArgType__decision_threshold: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold"]  # noqa: Y015
@@ -1933,6 +1943,7 @@ class Apply(_message.Message):
     FALLBACK_FIELD_NUMBER: _builtins.int
     DECISION_THRESHOLD_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    HOST_LABELS_FIELD_NUMBER: _builtins.int
     champion: _builtins.int
     """Number of the champion."""
     decision_threshold: _builtins.float
@@ -1953,6 +1964,10 @@ class Apply(_message.Message):
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rule]:
         """Rules before the model, in order."""
 
+    @_builtins.property
+    def host_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels that a scorer host must have to run the model, each once, at most 32."""
+
     def __init__(
         self,
         *,
@@ -1962,16 +1977,43 @@ class Apply(_message.Message):
         fallback: Global___Fallback | None = ...,
         decision_threshold: _builtins.float | None = ...,
         rules: _abc.Iterable[Global___Rule] | None = ...,
+        host_labels: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "decision_threshold", b"decision_threshold", "fallback", b"fallback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "challengers", b"challengers", "champion", b"champion", "decision_threshold", b"decision_threshold", "fallback", b"fallback", "rules", b"rules", "shadows", b"shadows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold", "challengers", b"challengers", "champion", b"champion", "decision_threshold", b"decision_threshold", "fallback", b"fallback", "host_labels", b"host_labels", "rules", b"rules", "shadows", b"shadows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__decision_threshold: _TypeAlias = _typing.Literal["decision_threshold"]  # noqa: Y015
     _WhichOneofArgType__decision_threshold: _TypeAlias = _typing.Literal["_decision_threshold", b"_decision_threshold"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__decision_threshold) -> _WhichOneofReturnType__decision_threshold | None: ...
 
 Global___Apply: _TypeAlias = Apply  # noqa: Y015
+
+@_typing.final
+class SetHostLabels(_message.Message):
+    """Sets the labels that a scorer host must have to run the model. A host without them stops its
+    scorers of the model once a host that has them serves the same versions.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABELS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 63 characters each, each once, at most 32. Empty: any host may run it."""
+
+    def __init__(
+        self,
+        *,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetHostLabels: _TypeAlias = SetHostLabels  # noqa: Y015
 
 @_typing.final
 class Undeploy(_message.Message):
@@ -2077,6 +2119,7 @@ class ChangeDeploymentRequest(_message.Message):
     CHANGE_CONTRACT_FIELD_NUMBER: _builtins.int
     PAUSE_FIELD_NUMBER: _builtins.int
     APPLY_FIELD_NUMBER: _builtins.int
+    SET_HOST_LABELS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     reason: _builtins.str
@@ -2147,6 +2190,10 @@ class ChangeDeploymentRequest(_message.Message):
     def apply(self) -> Global___Apply:
         """Declares all parts of the deployment."""
 
+    @_builtins.property
+    def set_host_labels(self) -> Global___SetHostLabels:
+        """Sets the labels that a scorer host must have."""
+
     def __init__(
         self,
         *,
@@ -2169,16 +2216,17 @@ class ChangeDeploymentRequest(_message.Message):
         change_contract: Global___ChangeContract | None = ...,
         pause: Global___Pause | None = ...,
         apply: Global___Apply | None = ...,
+        set_host_labels: Global___SetHostLabels | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "_override_reason", b"_override_reason", "apply", b"apply", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "expect_revision", b"expect_revision", "override_reason", b"override_reason", "pause", b"pause", "promote", b"promote", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "_override_reason", b"_override_reason", "apply", b"apply", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "expect_revision", b"expect_revision", "override_reason", b"override_reason", "pause", b"pause", "promote", b"promote", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_host_labels", b"set_host_labels", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "_override_reason", b"_override_reason", "apply", b"apply", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "dry_run", b"dry_run", "expect_revision", b"expect_revision", "model", b"model", "override_reason", b"override_reason", "pause", b"pause", "promote", b"promote", "reason", b"reason", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision", "_override_reason", b"_override_reason", "apply", b"apply", "change", b"change", "change_contract", b"change_contract", "deploy_champion", b"deploy_champion", "dry_run", b"dry_run", "expect_revision", b"expect_revision", "model", b"model", "override_reason", b"override_reason", "pause", b"pause", "promote", b"promote", "reason", b"reason", "remove_canary", b"remove_canary", "remove_shadow", b"remove_shadow", "rollback", b"rollback", "set_canary", b"set_canary", "set_fallback", b"set_fallback", "set_host_labels", b"set_host_labels", "set_rules", b"set_rules", "set_shadow", b"set_shadow", "set_threshold", b"set_threshold", "undeploy", b"undeploy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expect_revision: _TypeAlias = _typing.Literal["expect_revision"]  # noqa: Y015
     _WhichOneofArgType__expect_revision: _TypeAlias = _typing.Literal["_expect_revision", b"_expect_revision"]  # noqa: Y015
     _WhichOneofReturnType__override_reason: _TypeAlias = _typing.Literal["override_reason"]  # noqa: Y015
     _WhichOneofArgType__override_reason: _TypeAlias = _typing.Literal["_override_reason", b"_override_reason"]  # noqa: Y015
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["deploy_champion", "set_shadow", "remove_shadow", "set_canary", "remove_canary", "promote", "rollback", "set_fallback", "set_rules", "set_threshold", "undeploy", "change_contract", "pause", "apply"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["deploy_champion", "set_shadow", "remove_shadow", "set_canary", "remove_canary", "promote", "rollback", "set_fallback", "set_rules", "set_threshold", "undeploy", "change_contract", "pause", "apply", "set_host_labels"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expect_revision) -> _WhichOneofReturnType__expect_revision | None: ...
@@ -2952,6 +3000,7 @@ class ScorerHost(_message.Message):
     HOST_ID_FIELD_NUMBER: _builtins.int
     NEWS_FIELD_NUMBER: _builtins.int
     SILENT_SINCE_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
     host_id: _builtins.str
     """Name of the host."""
     news: Global___News.ValueType
@@ -2960,20 +3009,55 @@ class ScorerHost(_message.Message):
     def silent_since(self) -> _timestamp_pb2.Timestamp:
         """Time of its last report. Not set: it is not silent."""
 
+    @_builtins.property
+    def placement(self) -> Global___Placement:
+        """The deployments that it may run. Not set: all that ask for no label."""
+
     def __init__(
         self,
         *,
         host_id: _builtins.str = ...,
         news: Global___News.ValueType = ...,
         silent_since: _timestamp_pb2.Timestamp | None = ...,
+        placement: Global___Placement | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["silent_since", b"silent_since"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["placement", b"placement", "silent_since", b"silent_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["host_id", b"host_id", "news", b"news", "silent_since", b"silent_since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["host_id", b"host_id", "news", b"news", "placement", b"placement", "silent_since", b"silent_since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScorerHost: _TypeAlias = ScorerHost  # noqa: Y015
+
+@_typing.final
+class Placement(_message.Message):
+    """The deployments that a scorer host may run, by its settings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the models, at most 256. Empty: every model."""
+
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of the host, at most 32; a deployment may ask for some."""
+
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "models", b"models"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Placement: _TypeAlias = Placement  # noqa: Y015
 
 @_typing.final
 class ReportScorersRequest(_message.Message):
@@ -2984,6 +3068,7 @@ class ReportScorersRequest(_message.Message):
     HOST_ID_FIELD_NUMBER: _builtins.int
     PROCESSES_FIELD_NUMBER: _builtins.int
     BELIEF_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
     host_id: _builtins.str
     """Name of the host: 1 to 200 printable characters."""
     @_builtins.property
@@ -2994,16 +3079,21 @@ class ReportScorersRequest(_message.Message):
     def belief(self) -> Global___WatcherBelief:
         """The state that the host has in effect. Not set: the host does not say."""
 
+    @_builtins.property
+    def placement(self) -> Global___Placement:
+        """The deployments that the host may run. Not set: all that ask for no label."""
+
     def __init__(
         self,
         *,
         host_id: _builtins.str = ...,
         processes: _abc.Iterable[Global___ScorerProcess] | None = ...,
         belief: Global___WatcherBelief | None = ...,
+        placement: Global___Placement | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief", "placement", b"placement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief", "host_id", b"host_id", "processes", b"processes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["belief", b"belief", "host_id", b"host_id", "placement", b"placement", "processes", b"processes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3455,6 +3545,7 @@ class GetStatusResponse(_message.Message):
     ACTING_FIELD_NUMBER: _builtins.int
     REVIEW_FIELD_NUMBER: _builtins.int
     ROLLBACK_REVIEWS_FIELD_NUMBER: _builtins.int
+    UNPLACED_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     """Lineage of the state that watchers see now, as in Snapshot."""
     sequence: _builtins.int
@@ -3493,6 +3584,10 @@ class GetStatusResponse(_message.Message):
     def rollback_reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___RollbackReview]:
         """Latest reviews of rollback targets. A deployment without one has not been reviewed yet."""
 
+    @_builtins.property
+    def unplaced(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Deployments that no host which reports may run, each with the reason of every host."""
+
     def __init__(
         self,
         *,
@@ -3506,10 +3601,11 @@ class GetStatusResponse(_message.Message):
         acting: _abc.Iterable[Global___ActingChampion] | None = ...,
         review: Global___DatabaseReview | None = ...,
         rollback_reviews: _abc.Iterable[Global___RollbackReview] | None = ...,
+        unplaced: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["review", b"review"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acting", b"acting", "deployments", b"deployments", "host_beliefs", b"host_beliefs", "hosts", b"hosts", "lineage", b"lineage", "review", b"review", "rollback_reviews", b"rollback_reviews", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acting", b"acting", "deployments", b"deployments", "host_beliefs", b"host_beliefs", "hosts", b"hosts", "lineage", b"lineage", "review", b"review", "rollback_reviews", b"rollback_reviews", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence", "unplaced", b"unplaced"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
