@@ -85,6 +85,9 @@ class _Context:
     def time_remaining(self) -> float:
         return _PATIENT_S
 
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
 
 def visits_of(starts: Sequence[Start]) -> list[tuple[str, list[str]]]:
     """Return each visit to a file, with the functions that started during it."""

@@ -129,6 +129,7 @@ class Admission:
             include_digests=asked.include_digests,
             candidates=candidates,
             rows=1 if candidates is None else len(candidates.ids),
+            trace=arrival.trace,
             progress=Progress(tried_champion=live.goes_to_champion[seat]),
         )
 

@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -44,6 +45,7 @@ class UnreadCall(Arrival):
     admit: "Callable[[UnreadCall], Call]"  # parses it, or raises the reason for refusing it
     request_id: str = ""  # known once it is parsed; reported with its failure
     group: _Group | None = None  # set once it is read
+    context: Any = None  # of gRPC, of a call by itself: its metadata is read with the request
 
 
 class Intake:

@@ -12,7 +12,13 @@ from router.batches.last_scores import LastScores
 from router.books.counters import Counters
 from router.calls.answered import Answered, reasons_by_row
 from router.calls.call import Call, Candidates
-from router.calls.rows import candidate_ids_of, per_row, sent_entities_of, sent_features_of
+from router.calls.rows import (
+    candidate_ids_of,
+    per_row,
+    sent_entities_of,
+    sent_features_of,
+    trace_ids_of,
+)
 from router.decisions.rules import NO_RULE
 from router.ports import Clocks
 from understudy.domain.deployments import DegradationLevel, Deployment
@@ -180,6 +186,7 @@ class Delivery:
             statuses=answered.statuses,
             sent_entities=sent_entities_of(calls),
             sent_features=sent_features_of(calls),
+            trace_ids=trace_ids_of(calls),
         )
 
 

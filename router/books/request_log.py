@@ -69,6 +69,7 @@ class RequestLogLines:
             _log.error(
                 "request_failed",
                 request_id=call.request_id,
+                **_trace_of(call),
                 model=call.live.deployment.model,
                 revision=call.live.deployment.revision,
                 error=type(error).__name__,
@@ -90,6 +91,7 @@ def _write_answered(answered: Answered, call: Call, at: int, now_s: float) -> No
     write(
         "request_scored",
         request_id=call.request_id,
+        **_trace_of(call),
         model=answered.served.model,
         version=answered.served.version,
         arm=answered.served.arm.value,
@@ -102,6 +104,10 @@ def _write_answered(answered: Answered, call: Call, at: int, now_s: float) -> No
         infer_ms=answered.timing.infer_us / 1000,
         latency_ms=_ms(now_s - call.arrived_s),
     )
+
+
+def _trace_of(call: Call) -> dict[str, str]:
+    return {} if call.trace is None else {"trace_id": call.trace.trace_id}
 
 
 def _tried(call: Call) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Final, Protocol
 
 from router.calls.progress import Progress
@@ -12,6 +12,7 @@ from router.decisions.priority import Priority
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import Fault
 from understudy.domain.features import FeatureScalar
+from understudy.domain.trace_context import TraceContext
 
 RequestFeatures = Mapping[str, FeatureScalar] | None
 
@@ -45,6 +46,8 @@ class Arrival:
     priority: Priority
     arrived_s: float  # monotonic
     remaining_s: float | None  # until the caller's deadline; None if there is none
+    _: KW_ONLY
+    trace: TraceContext | None = None  # of the caller
 
 
 @dataclass(
@@ -72,6 +75,7 @@ class Call:
     include_digests: Final[bool] = False
     candidates: Final[Candidates | None] = None  # set for a ScoreBatch
     part: Final[int | None] = None  # its place among those of a split call; None: a whole call
+    trace: Final[TraceContext | None] = None  # of the caller
     progress: Final[Progress] = field(default_factory=Progress)
 
 

@@ -64,6 +64,13 @@ def sent_features_of(calls: Sequence[Call]) -> list[tuple[str, ...]]:
     return rows
 
 
+def trace_ids_of(calls: Sequence[Call]) -> list[str] | None:
+    """Return the trace of the caller of each row, "" for none; None if no caller sent one."""
+    if all(call.trace is None for call in calls):
+        return None
+    return per_row(["" if call.trace is None else call.trace.trace_id for call in calls], calls)
+
+
 def candidate_ids_of(calls: Sequence[Call]) -> list[str] | None:
     """Return the candidate id of each row ("" for single units); None if there are none."""
     if all(call.candidates is None for call in calls):

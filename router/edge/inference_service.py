@@ -19,12 +19,13 @@ from router.decisions.priority import Priority
 from router.edge.infer_answers import JoinedRows
 from router.edge.infer_metadata import model_metadata
 from router.edge.infer_requests import MOST_VALUES, InferAsked, InferReader
-from router.edge.request_values import MOST_IN_A_REQUEST
+from router.edge.request_values import MOST_IN_A_REQUEST, trace_of
 from router.edge.service import ScoringService
 from router.lanes.split_call import Part, Whole
 from router.pipeline import Pipeline
 from router.revision.live_model import LiveModel
 from understudy.domain.errors import Fault, InvalidInputError, NotFoundError
+from understudy.domain.trace_context import TraceContext
 from understudy.inference.infer_stream import InferStream, answer_message, failure_message
 from understudy.inference.reflection import SERVICE
 from understudy.oip import inference_pb2 as pb
@@ -87,13 +88,15 @@ class InferenceService:
             self._gate.check_room(1, Priority.LIVE)
             request = _FORM.read(received)
             remaining_s = context.time_remaining()
-            return await self._score(request, received, Priority.LIVE, remaining_s)
+            return await self._score(
+                request, received, Priority.LIVE, remaining_s, trace_of(context)
+            )
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._on_refusal(error)
             await abort_with(context, error, rpc="ModelInfer")
 
     async def _model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        stream = InferStream(self._answer_message)
+        stream = InferStream(partial(self._answer_message, trace_of(context)))
         # A stream does not see its connection's age; see `ScoreStream`.
         aged = asyncio.get_running_loop().call_later(self._most_stream_age_s, stream.stop_reading)
         try:
@@ -104,14 +107,14 @@ class InferenceService:
         finally:
             aged.cancel()
 
-    async def _answer_message(self, received: bytes) -> bytes:
+    async def _answer_message(self, trace: TraceContext | None, received: bytes) -> bytes:
         """Return the message for one request of a stream, which has the default deadline."""
         request_id = ""
         try:
             self._gate.check_room(1, Priority.STREAM)
             request = _FORM.read(received)
             request_id = request.id
-            answer = await self._score(request, received, Priority.STREAM, None)
+            answer = await self._score(request, received, Priority.STREAM, None, trace)
             return answer_message(answer)
         except Exception as error:  # noqa: BLE001 - request boundary: as for a call
             self._on_refusal(error)
@@ -123,6 +126,7 @@ class InferenceService:
         received: bytes,
         priority: Priority,
         remaining_s: float | None,
+        trace: TraceContext | None,
     ) -> bytes:
         """Score each row as a call of its own, and return the answer of the request."""
         asked = self._read(request)
@@ -140,6 +144,7 @@ class InferenceService:
                 remaining_s=remaining_s,
                 received=b"" if row else received,  # counted once
                 admit=partial(self._admit, asked, row),
+                trace=trace,
             )
             for row in range(rows)
         ]

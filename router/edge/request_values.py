@@ -1,10 +1,17 @@
-"""Values of requests in plain Python, and the sizes that are accepted."""
+"""Values of requests and of their metadata in plain Python, and the sizes that are accepted."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureScalar
+from understudy.domain.trace_context import (
+    TRACEPARENT,
+    TRACESTATE,
+    TraceContext,
+    trace_context_of,
+)
+from understudy.runtime.front.context import AsgiContext
 
 MOST_IN_A_REQUEST = {"entities": 32, "features": 4096, "outputs": 64}  # entries
 
@@ -51,3 +58,24 @@ def texts(entries: Any) -> dict[str, str]:
     """Return a map of texts."""
     # Twice as fast as dict(): protobuf's maps are slow to iterate as mappings.
     return {name: entries[name] for name in entries}
+
+
+def trace_of(context: Any) -> TraceContext | None:
+    """Return the context that the caller sent; None if there is none, or an invalid one.
+
+    A call without one costs a look at each of its headers, and nothing else.
+    """
+    if isinstance(context, AsgiContext):
+        traceparent = context.texts_of(TRACEPARENT)
+        return _trace(traceparent, context.texts_of(TRACESTATE)) if traceparent else None
+    metadata = context.invocation_metadata()
+    traceparent = [value for key, value in metadata if key == TRACEPARENT]
+    if not traceparent:
+        return None
+    return _trace(traceparent, [value for key, value in metadata if key == TRACESTATE])
+
+
+def _trace(traceparent: list[Any], tracestate: list[Any]) -> TraceContext | None:
+    if len(traceparent) != 1:  # ambiguous
+        return None
+    return trace_context_of(str(traceparent[0]), ",".join(map(str, tracestate)))

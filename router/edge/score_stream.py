@@ -23,6 +23,7 @@ from router.calls.call import Call
 from router.decisions.priority import Priority
 from router.edge.wire_errors import error_message
 from understudy.domain.errors import OverloadedError
+from understudy.domain.trace_context import TraceContext
 from understudy.runtime.grpc_errors import status_of
 from understudy.runtime.open_streams import Write, id_to_tell
 from understudy.runtime.protobuf_bytes import length_delimited
@@ -55,8 +56,11 @@ class ScoreStream:
         limits: OpenLimits,
         most_age_s: float,
         now_s: Callable[[], float],
+        trace: TraceContext | None = None,
     ) -> None:
+        """`trace`: of the caller of the stream, for all its messages."""
         self.admit = admit
+        self.trace = trace
         self._intake = intake
         self._on_error = on_error
         self._limits = limits
@@ -176,7 +180,9 @@ class _StreamedAnswer:
         self._stream = stream
         self._is_done = False
         # The stream's deadline does not apply to messages: each gets the default budget.
-        self.call = UnreadCall(self, Priority.STREAM, arrived_s, None, received, self._admit)
+        self.call = UnreadCall(
+            self, Priority.STREAM, arrived_s, None, received, self._admit, trace=stream.trace
+        )
 
     def done(self) -> bool:
         return self._is_done

@@ -14,7 +14,14 @@ from router.calls.call import Arrival, Call
 from router.decisions.priority import Priority
 from router.edge.explain import explain
 from router.edge.outcomes import OutcomeRecorder, rows_of_outcomes
-from router.edge.request_values import MOST_IN_A_REQUEST, check_sizes, scalars, text_of, texts
+from router.edge.request_values import (
+    MOST_IN_A_REQUEST,
+    check_sizes,
+    scalars,
+    text_of,
+    texts,
+    trace_of,
+)
 from router.edge.score_batch import BatchReader
 from router.edge.score_stream import OpenLimits, ScoreStream
 from router.pipeline import Pipeline
@@ -98,6 +105,7 @@ class ScoringService:
                 context.time_remaining(),
                 received,
                 self._admit,
+                context=context,
             )
             self._intake.put(call)
             try:
@@ -112,7 +120,13 @@ class ScoringService:
         try:
             self._gate.check_room(1, Priority.BATCH)  # counting thousands of candidates takes time
             answer = _new_answer()
-            arrival = Arrival(answer, Priority.BATCH, self._now_s(), context.time_remaining())
+            arrival = Arrival(
+                answer,
+                Priority.BATCH,
+                self._now_s(),
+                context.time_remaining(),
+                trace=trace_of(context),
+            )
             parted = self._batches.open(received)
             with self._gate.holding(max(1, parted.entries), Priority.BATCH, len(received)):
                 call = await self._batches.admit(parted, arrival)
@@ -131,6 +145,7 @@ class ScoringService:
             limits=self.limits.open_per_stream,
             most_age_s=self.limits.most_stream_age_s,
             now_s=self._now_s,
+            trace=trace_of(context),
         )
         try:
             await self.streams.run(stream, requests, context.write, caller=peer_of(context))
@@ -174,6 +189,8 @@ class ScoringService:
 
     def _admit_request(self, request: pb.ScoreRequest, call: UnreadCall) -> Call:
         call.request_id = request.request_id
+        if call.context is not None:
+            call.trace = trace_of(call.context)
         if request.features or request.outputs or len(request.entities) > 1:
             check_sizes(request, MOST_IN_A_REQUEST)
         return self._admission.admit(

@@ -94,6 +94,7 @@ class World:
     ) -> Call:
         """Make a call that arrived `waited_s` ago, with `remaining_s` at that time."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        trace = asked.pop("trace", None)
         call = self.pipeline.admission.admit(
             Asked(
                 model=MODEL,
@@ -103,7 +104,13 @@ class World:
                 features=asked.pop("features", {}),
                 **asked,
             ),
-            Arrival(answer, Priority.LIVE, self.now_s() - waited_s, remaining_s),
+            Arrival(
+                answer,
+                Priority.LIVE,
+                self.now_s() - waited_s,
+                remaining_s,
+                trace=trace,
+            ),
         )
         call.live.submit(call)
         return call

@@ -85,6 +85,7 @@ class ScoreBatchLog:
     statuses: NDArray[np.uint8] | None = None  # (n, width) FeatureStatus; None if all are present
     sent_entities: Sequence[SentNames] | None = None  # types per row; None: not known
     sent_features: Sequence[SentNames] | None = None  # names per row; None: not known
+    trace_ids: Sequence[str] | None = None  # of the callers, "" for none; None: no row has one
 
     def __post_init__(self) -> None:
         rows = len(self.request_ids)
@@ -101,6 +102,7 @@ class ScoreBatchLog:
             candidate_ids=self.candidate_ids,
             sent_entities=self.sent_entities,
             sent_features=self.sent_features,
+            trace_ids=self.trace_ids,
             thresholds=self.thresholds,
             reasons=self.reasons,
         )
@@ -119,7 +121,7 @@ class ScoreBatchLog:
     def size_bytes(self) -> int:
         """The approximate memory use of the batch."""
         size_bytes = self.rows * _ROW_BYTES + _texts_bytes(
-            self.request_ids, self.entity_ids, self.candidate_ids
+            self.request_ids, self.entity_ids, self.candidate_ids, self.trace_ids
         )
         if self.features is not None:
             size_bytes += self.features.event_times_ms.nbytes

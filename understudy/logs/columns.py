@@ -192,6 +192,7 @@ def _score_columns(batches: Sequence[ScoreBatchLog], schema: pa.Schema, ids: Log
         "total_us": pa.array(np.concatenate([batch.total_us for batch in batches])),
         "sent_entities": written_names([batch.sent_entities for batch in batches], rows),
         "sent_features": written_names([batch.sent_features for batch in batches], rows),
+        "trace_id": optional_texts([batch.trace_ids for batch in batches], rows),
         **feature_columns(batches, rows, schema, ids),
     }
 

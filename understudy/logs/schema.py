@@ -85,6 +85,7 @@ _SCORE_SCHEMA = pa.schema(
         _required("total_us", pa.uint32()),
         pa.field("sent_entities", _TEXT),
         pa.field("sent_features", _TEXT),
+        pa.field("trace_id", _TEXT),
         # Of variable length, although a file has one: readers of several files need one type.
         pa.field(FeatureList.FLOATS, _list(pa.float32())),
         pa.field(FeatureList.DOUBLES, _list(pa.float64())),

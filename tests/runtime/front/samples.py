@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from router.edge.request_values import trace_of
 from understudy.domain.errors import OverloadedError
 from understudy.runtime.grpc_errors import abort_with
 
@@ -33,6 +34,7 @@ class SampleService:
             "Remaining": grpc.unary_unary_rpc_method_handler(self.remaining),
             "Metadata": grpc.unary_unary_rpc_method_handler(self.metadata),
             "Hold": grpc.unary_unary_rpc_method_handler(self.hold),
+            "Trace": grpc.unary_unary_rpc_method_handler(self.trace),
             "Peer": grpc.unary_unary_rpc_method_handler(self.peer),
             "Counts": grpc.unary_unary_rpc_method_handler(self.counts),
             "HoldStream": grpc.unary_stream_rpc_method_handler(self.hold_stream),
@@ -67,6 +69,10 @@ class SampleService:
         given = dict(context.invocation_metadata() or ())
         value = given.get(request.decode(), "")
         return value if isinstance(value, bytes) else str(value).encode()
+
+    async def trace(self, _request: bytes, context: Context) -> bytes:
+        trace = trace_of(context)
+        return b"none" if trace is None else f"{trace.traceparent} {trace.state}".encode()
 
     async def peer(self, _request: bytes, context: Context) -> bytes:
         return context.peer().encode()

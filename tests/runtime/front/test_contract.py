@@ -156,6 +156,26 @@ def test_metadata_arrives(channel: grpc.Channel, key: str, value: str | bytes) -
     assert call(key.encode()) == (value.encode() if isinstance(value, str) else value)
 
 
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "read"),
+    [
+        ([], "none"),
+        ([("traceparent", TRACEPARENT)], f"{TRACEPARENT} "),
+        (
+            [("traceparent", TRACEPARENT), ("tracestate", "a=1"), ("tracestate", "b=2")],
+            f"{TRACEPARENT} a=1,b=2",
+        ),
+    ],
+)
+def test_the_trace_of_the_caller_is_read(
+    channel: grpc.Channel, metadata: list[tuple[str, str]], read: str
+) -> None:
+    assert unary(channel, "Trace", metadata=metadata)(b"").decode() == read
+
+
 def test_the_peer_is_the_connection_whatever_headers_claim(channel: grpc.Channel) -> None:
     claims = [("x-forwarded-for", "203.0.113.9"), ("x-real-ip", "203.0.113.9")]
 

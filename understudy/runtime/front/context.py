@@ -115,6 +115,11 @@ class AsgiContext(grpc.aio.ServicerContext[Any, Any]):
     def invocation_metadata(self) -> Any:
         return _metadata_of(self._headers)
 
+    def texts_of(self, name: str) -> list[str]:
+        """Return the values of one header, without a look at the values of the others."""
+        wanted = name.encode("ascii")
+        return [value.decode("latin-1") for each, value in self._headers if each == wanted]
+
     def set_code(self, code: grpc.StatusCode) -> None:
         self._code = code
 
