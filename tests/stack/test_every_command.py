@@ -54,6 +54,7 @@ READING: list[tuple[tuple[str, ...], int]] = [
     (("shadow", "tail", *LOGS), USAGE),
     (("logs", "retain", "--days", "1", *LOGS), USAGE),
     (("logs", "erase", "--unit", "u1", *PLAIN, *LOGS), USAGE),
+    (("logs", "compact", *LOGS), USAGE),
     (("shadow", "digest", "u1", "--log-key-file", NOWHERE), USAGE),
     (("shadow", "ledger", *LOGS, *MODEL), USAGE),
     (("shadow", "sql", "SELECT 1", *LOGS), USAGE),

@@ -126,7 +126,7 @@ def _replace_target(
 ) -> FinishedRows:
     partial = journal.path.with_suffix(f".parquet{JOURNAL_SUFFIX}")
     try:
-        rows = _write_parquet(journal, partial, pause)
+        rows = write_rows(journal, partial, pause)
         if rows:
             access.make_folder(target.parent)
             access.admit(partial)
@@ -136,11 +136,18 @@ def _replace_target(
     return FinishedRows(rows, journal.torn_bytes)
 
 
-def _write_parquet(journal: JournalReader, partial: Path, pause: Callable[[], None]) -> int:
+def write_rows(
+    batches: Iterable[pa.RecordBatch], partial: Path, pause: Callable[[], None] = lambda: None
+) -> int:
+    """Write the rows of batches of one schema to a Parquet file and its disk; return their number.
+
+    Raises:
+        OSError: the write failed; a part of the file may be there.
+    """
     rows = 0
     writer: Any = None
     try:
-        for table in _row_groups(journal):
+        for table in _row_groups(batches):
             if writer is None:
                 writer = pq.ParquetWriter(str(partial), table.schema, **encoding_of(table.schema))
             writer.write_table(table, row_group_size=table.num_rows)
@@ -151,7 +158,7 @@ def _write_parquet(journal: JournalReader, partial: Path, pause: Callable[[], No
             writer.close()
     if rows:
         with partial.open("rb+") as file:
-            os.fsync(file.fileno())  # the journal is removed next, so the rows must be on disk
+            os.fsync(file.fileno())  # their source is removed next, so the rows must be on disk
     return rows
 
 

@@ -1,6 +1,6 @@
 """The files of a log that can be read together, and those that hide no others."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from understudy.domain.merged_files import replaced_files
 from understudy.logs.schema import SCHEMA_VERSION, VERSION_KEY, LogKind, schema_of_kind
 
 _THREADS = 4  # footers are small, so most of the time is waiting for the disk
@@ -22,23 +23,35 @@ class LeftOut:
 
 
 def readable_files(paths: Iterable[Path], kind: LogKind) -> tuple[list[Path], tuple[LeftOut, ...]]:
-    """Return the files with the columns of `kind`, and the others with the reason."""
+    """Return the files with the columns of `kind`, and the others with the reason.
+
+    Files that a merged one has replaced are in neither.
+    """
     expected = schema_of_kind(kind)
     with ThreadPoolExecutor(_THREADS) as threads:
         listed = list(paths)
-        faults = list(threads.map(lambda path: _fault_of(path, expected), listed))
-    readable = [path for path, why in zip(listed, faults, strict=True) if why is None]
-    left_out = (LeftOut(path, why) for path, why in zip(listed, faults, strict=True) if why)
+        found = dict(zip(listed, threads.map(lambda p: _judged(p, expected), listed), strict=True))
+    replaced = replaced_files({str(path): stated for path, (_, stated) in found.items()})
+    current = [path for path in listed if str(path) not in replaced]
+    readable = [path for path in current if found[path][0] is None]
+    left_out = (LeftOut(path, why) for path in current if (why := found[path][0]))
     return readable, tuple(left_out)
 
 
-def _fault_of(path: Path, expected: pa.Schema) -> str | None:
-    """Return why a file cannot be read with the others; None if it can."""
+def _judged(path: Path, expected: pa.Schema) -> tuple[str | None, Mapping[bytes, bytes]]:
+    """Return why a file cannot be read with the others, None if it can, and its metadata."""
     try:
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
-        return (str(error).splitlines() or [type(error).__name__])[0]
-    stated = (schema.metadata or {}).get(VERSION_KEY)
+        return (str(error).splitlines() or [type(error).__name__])[0], {}
+    metadata: Mapping[bytes, bytes] = schema.metadata or {}
+    return _fault_of(schema, metadata, expected), metadata
+
+
+def _fault_of(
+    schema: pa.Schema, metadata: Mapping[bytes, bytes], expected: pa.Schema
+) -> str | None:
+    stated = metadata.get(VERSION_KEY)
     if stated is None:
         return "a file of other software"
     if stated != SCHEMA_VERSION.encode():

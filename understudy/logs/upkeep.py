@@ -4,7 +4,8 @@ The numbers of removed rows are stated before they go, so that no ledger takes t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,12 +21,12 @@ from understudy.logs.decisions.numbers import ranges_of
 from understudy.logs.finished_files import Scope, finished_files
 from understudy.logs.journal import JournalReader, encoding_of
 from understudy.logs.readable_files import readable_files
+from understudy.logs.replaced_files import PARTIAL, finish_replacements, only_upkeep
 from understudy.logs.schema import LogKind
 from understudy.logs.statements import RemovedRows, state_removal
 from understudy.logs.workspace import unfinished_journals
 
 _WITH_UNITS = (LogKind.SCORE, LogKind.SHADOW)
-_REWRITTEN = ".rewritten"  # not the suffix of a log file: no reader sees it
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,16 @@ def remove_days_before(root: Path, day: date, *, model: str | None, dry_run: boo
 
     Raises:
         InvalidInputError: a link leads out of the directory.
+        RefusedError: another process removes or merges files.
         OSError: a file cannot be removed; those before it are.
     """
-    rows = files = left_out = 0
     scope = Scope(model, until=date.fromordinal(day.toordinal() - 1))
+    with _upkeep(root, scope, dry_run=dry_run):
+        return _remove_days(root, scope, dry_run=dry_run)
+
+
+def _remove_days(root: Path, scope: Scope, *, dry_run: bool) -> Removal:
+    rows = files = left_out = 0
     for kind in LogKind:
         paths, unreadable = readable_files(finished_files(root, kind, scope), kind)
         left_out += len(unreadable)
@@ -74,13 +81,33 @@ def remove_unit(
 
     Raises:
         InvalidInputError: a link leads out of the directory.
+        RefusedError: another process removes or merges files.
         OSError: a file cannot be rewritten; it stays, and those before it are.
     """
     (key,) = ids.written([unit])
+    scope = Scope(model)
+    with _upkeep(root, scope, dry_run=dry_run):
+        done = _remove_key(root, key, ids, scope, dry_run=dry_run)
+    unfinished = _unfinished_rows(root, key, model)
+    return Removal(done.rows, done.files, done.left_out, unfinished)
+
+
+@contextmanager
+def _upkeep(root: Path, scope: Scope, *, dry_run: bool) -> Iterator[None]:
+    """Let no other process remove or merge files meanwhile, and no replaced file reappear."""
+    if dry_run:
+        yield
+        return
+    with only_upkeep(root):
+        for kind in LogKind:
+            finish_replacements(root, kind, scope)
+        yield
+
+
+def _remove_key(root: Path, key: str, ids: LoggedIds, scope: Scope, *, dry_run: bool) -> "_Done":
     done = _Done(root, dry_run=dry_run)
     requests: set[str] = set()
     found: list[tuple[LogKind, Path]] = []
-    scope = Scope(model)
     for kind in _WITH_UNITS:
         for path in done.searchable(kind, scope, ids):
             rows = pq.ParquetFile(path).read(["request_id", "unit_key", "candidate_id"])
@@ -95,8 +122,7 @@ def remove_unit(
     for kind, path in found:
         table = pq.ParquetFile(path).read()
         done.remove(kind, path, table, _is_of(table, key))
-    unfinished = _unfinished_rows(root, key, model)
-    return Removal(done.rows, done.files, done.left_out, unfinished)
+    return done
 
 
 @dataclass(slots=True)
@@ -138,7 +164,7 @@ def _is_of(table: pa.Table, key: str) -> pa.ChunkedArray:
 
 
 def _rewrite(root: Path, path: Path, kept: pa.Table) -> None:
-    partial = path.with_name(f"{path.name}.{uuid4().hex[:8]}{_REWRITTEN}")
+    partial = path.with_name(f"{path.name}.{uuid4().hex[:8]}{PARTIAL}")
     try:
         pq.write_table(kept, partial, **encoding_of(kept.schema))
         access_of(root).admit(partial)

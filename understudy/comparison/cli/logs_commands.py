@@ -1,4 +1,4 @@
-"""The operators' commands: `understudy logs …`, which remove rows on purpose."""
+"""The operators' commands: `understudy logs …`, which remove rows on purpose and merge files."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from understudy.runtime.terminal.screen import Screen
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="Remove rows from the logs on purpose.",
+    help="Remove rows from the logs on purpose, and merge small files.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -88,6 +88,37 @@ def erase(
             f"{done.unfinished_rows} rows are in unfinished files (repeat in a minute), and "
             f"{done.left_out} files could not be searched"
         )
+
+
+@app.command()
+def compact(
+    log_dir: LogDir,
+    *,
+    below_mib: Annotated[
+        int, typer.Option("--below-mib", min=1, max=64, help="size of files that are merged")
+    ] = 16,
+    model: _OneModel = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="count, and merge nothing")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Merge small files with others of their day, version and features; no row changes.
+
+    A query that runs meanwhile may fail with exit code 69: repeat it.
+    """
+    from understudy.logs.compaction import compact_files  # noqa: PLC0415 - others start faster
+
+    _check(log_dir, model)
+    try:
+        done = compact_files(log_dir, model=model, small_bytes=below_mib << 20, dry_run=dry_run)
+    except OSError as error:
+        raise UnavailableError("log directory", str(error)) from error
+    if output is Format.JSON:
+        print_json(done)
+        return
+    verb = "would be merged" if dry_run else "were merged"
+    Screen().say(f"{done.files} files with {done.rows} rows {verb} into {done.into}")
+    if done.left_out:
+        Screen().say(f"{done.left_out} files stay: damaged, beside a damaged one, or not ours")
 
 
 def _check(log_dir: Path, model: str | None) -> None:

@@ -1,6 +1,6 @@
 """The score log as read by DuckDB, with our errors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.logged_features import FeatureList, ListedFeatures
 from understudy.domain.logged_ids import LoggedIds
+from understudy.domain.merged_files import replaced_files
 from understudy.features.loading.source_files import matching_files
 from understudy.runtime.files_by_ids import FilesOfIds, files_by_ids
 from understudy.runtime.in_memory_sql import open_in_memory, text_literal
@@ -87,13 +88,17 @@ def _literals(paths: Sequence[Path]) -> str:
 
 def _by_features(paths: Sequence[Path]) -> dict[ListedFeatures | None, list[Path]]:
     """Return the files by the features in their lists; None for files of other software."""
-    found: dict[ListedFeatures | None, list[Path]] = {}
+    stated: dict[Path, Mapping[bytes, bytes]] = {}
     for path in paths:
         try:
-            metadata = pq.read_schema(path).metadata or {}
+            stated[path] = pq.read_schema(path).metadata or {}
         except (OSError, pa.ArrowException) as error:
             raise _fault_of(str(path), error) from error
-        found.setdefault(ListedFeatures.from_metadata(metadata), []).append(path)
+    replaced = replaced_files({str(path): metadata for path, metadata in stated.items()})
+    found: dict[ListedFeatures | None, list[Path]] = {}
+    for path, metadata in stated.items():
+        if str(path) not in replaced:
+            found.setdefault(ListedFeatures.from_metadata(metadata), []).append(path)
     return found
 
 

@@ -1,0 +1,75 @@
+"""Removal of files that a merged one has replaced, and exclusion of other processes that remove.
+
+A merged file appears by rename, and only then are its sources removed. If that is cut short, their
+names in its metadata keep them out of sight until `finish_replacements` removes them.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from understudy.domain.errors import RefusedError
+from understudy.domain.merged_files import replaced_files
+from understudy.logs.access import access_of
+from understudy.logs.finished_files import Scope, finished_files
+from understudy.logs.schema import LogKind
+
+PARTIAL = ".rewritten"  # not the suffix of a log file: no reader sees it
+_LOCK = "upkeep.lock"
+
+
+def finish_replacements(root: Path, kind: LogKind, scope: Scope) -> None:
+    """Remove replaced files, and partial ones, that a killed process has left; hold the lock.
+
+    Raises:
+        InvalidInputError: a link leads out of the directory.
+        OSError: a file cannot be removed.
+    """
+    paths = finished_files(root, kind, scope)
+    for replaced in replaced_files({str(path): metadata_of(path) for path in paths}):
+        Path(replaced).unlink(missing_ok=True)
+    for folder in {path.parent for path in paths}:
+        for partial in folder.glob(f"*{PARTIAL}"):
+            partial.unlink(missing_ok=True)
+
+
+def metadata_of(path: Path) -> Mapping[bytes, bytes]:
+    """Return the metadata of a file; none if it cannot be read."""
+    try:
+        return pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return {}
+
+
+@contextmanager
+def only_upkeep(root: Path) -> Iterator[None]:
+    """Keep other processes from removing or merging files below `root`.
+
+    Raises:
+        RefusedError: another process does.
+        OSError: the directory cannot be written.
+    """
+    path = root / "writers" / _LOCK
+    access_of(root).make_folder(path.parent)
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise RefusedError(f"another process removes or merges files of {root}") from error
+    finally:
+        os.close(lock)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put renames in `folder` on the disk, before what they replace is removed."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
