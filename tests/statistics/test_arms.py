@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from understudy.statistics.arms import ArmMeasure, arm_mean, arm_share
-from understudy.statistics.measures import OfTotals
 from understudy.statistics.sample_ratio import FALSE_ALARM, StepOfUnits, sample_ratios
-from understudy.statistics.units import Floats, ratio
+from understudy.statistics.units import Floats, OfTotals, UnitSums, ratio
 
 
 def side(start: int) -> OfTotals:
@@ -20,10 +19,10 @@ def side(start: int) -> OfTotals:
     )
 
 
-def of_arms(champion: Floats, challenger: Floats) -> Floats:
+def of_arms(champion: Floats, challenger: Floats) -> UnitSums:
     """Return sums of units with a row each."""
     nothing = np.zeros_like
-    return np.column_stack(
+    sums = np.column_stack(
         [
             np.concatenate([np.ones_like(champion), nothing(challenger)]),
             np.concatenate([champion, nothing(challenger)]),
@@ -31,6 +30,7 @@ def of_arms(champion: Floats, challenger: Floats) -> Floats:
             np.concatenate([nothing(champion), challenger]),
         ]
     )
+    return UnitSums.of(sums)
 
 
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 60), fewer=st.integers(2, 20))
@@ -75,7 +75,7 @@ def drifting(seed: int) -> ArmMeasure:
         for start, is_side, chance in ((0, ~is_challenger, 1 - weight), (2, is_challenger, weight)):
             sums[:, start] += np.where(is_side, rows / chance, 0)
             sums[:, start + 1] += np.where(is_side, values / chance, 0)
-    return arm_mean(sums, side(0), side(2), confidence=0.95)
+    return arm_mean(UnitSums.of(sums), side(0), side(2), confidence=0.95)
 
 
 def test_a_shift_between_steps_of_the_weight_is_no_difference_of_arms() -> None:

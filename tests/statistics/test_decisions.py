@@ -36,7 +36,7 @@ def test_flips_are_counted_by_direction_and_the_threshold_itself_is_positive() -
 def test_the_p_value_of_single_rows_is_mcnemars_exact_one() -> None:
     net = np.array([1.0] * 9 + [-1.0] * 2 + [0.0] * 20)
 
-    found = mcnemar(net, 11, is_single=True)
+    found = mcnemar([net], flips=11, is_single=True)
 
     assert found == pytest.approx(stats.binomtest(9, 11).pvalue)
 
@@ -44,7 +44,7 @@ def test_the_p_value_of_single_rows_is_mcnemars_exact_one() -> None:
 def test_a_unit_that_flips_many_rows_is_one_flip() -> None:
     net = np.array([40.0, 0.0, -1.0])
 
-    found = mcnemar(net, 41, is_single=False)
+    found = mcnemar([net], flips=41, is_single=False)
 
     assert found == pytest.approx(stats.chi2.sf(39**2 / 1601, 1))
     assert found is not None

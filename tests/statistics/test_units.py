@@ -1,16 +1,30 @@
 """Variances over units: brute force, and the number of units that a few large ones leave."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from understudy.statistics.units import Floats, effective_units, jackknife, ratio, units_of
+from understudy.statistics.units import (
+    PART_ROWS,
+    Floats,
+    OfTotals,
+    UnitSums,
+    effective_units,
+    jackknife,
+    ratio,
+    units_of,
+    whole_units,
+)
 
 
-def share(totals: Floats) -> Floats:
-    return ratio(totals[..., 1], totals[..., 0])
+def quotient(above: int, below: int) -> OfTotals:
+    return OfTotals(
+        lambda totals: ratio(totals[..., above], totals[..., below]), lambda sums: sums[:, below]
+    )
 
 
 @given(
@@ -23,9 +37,9 @@ def test_the_variance_is_that_of_leaving_out_one_unit_at_a_time(
 ) -> None:
     labels, above, below = (np.array(column) for column in zip(*rows, strict=True))
     units = units_of(labels)
-    sums = units.sums(below, above)
+    sums = units.sums(lambda part: (below[part], above[part]))
 
-    found = jackknife(sums, share, weights=sums[:, 0])
+    found = jackknife(sums, quotient(2, 1))
 
     assert found.value == pytest.approx(above.sum() / below.sum())
     distinct = np.unique(labels)
@@ -39,9 +53,9 @@ def test_the_variance_is_that_of_leaving_out_one_unit_at_a_time(
 
 def test_the_mean_of_single_rows_has_the_variance_of_the_sample() -> None:
     values = np.random.default_rng(1).normal(3, 2, 50)
-    sums = units_of(np.arange(50)).sums(np.ones(50), values)
+    sums = units_of(np.arange(50)).sums(lambda part: (values[part],))
 
-    found = jackknife(sums, share, weights=sums[:, 0])
+    found = jackknife(sums, quotient(1, 0))
 
     assert found.variance == pytest.approx(stats.sem(values) ** 2)
     assert found.effective_units == pytest.approx(50)
@@ -57,22 +71,18 @@ def test_units_count_by_the_information_that_they_carry(
 
 
 def test_a_number_without_rows_says_so() -> None:
-    sums = np.zeros((3, 2))
-
-    found = jackknife(sums, share, weights=sums[:, 0])
+    found = jackknife(UnitSums.of(np.zeros((3, 2))), quotient(1, 0))
 
     assert (found.value, found.variance) == (None, None)
     assert found.why == "no row that it could be computed from"
 
 
 def test_a_number_that_one_unit_alone_makes_possible_has_no_variance() -> None:
-    def precision(totals: Floats) -> Floats:
-        return ratio(totals[..., 1], totals[..., 0])
-
+    precision = OfTotals(quotient(1, 0).statistic, lambda sums: sums[:, 2])
     # Only the first unit has positive decisions; all have rows.
     sums = np.array([[3.0, 2.0, 5.0], [0.0, 0.0, 4.0], [0.0, 0.0, 4.0]])
 
-    found = jackknife(sums, precision, weights=sums[:, 2])
+    found = jackknife(UnitSums.of(sums), precision)
 
     assert (found.value, found.variance) == (2 / 3, None)
     assert found.why == "without one of its units it has no value"
@@ -93,3 +103,37 @@ def test_units_are_numbered_in_the_order_of_their_labels(
     distinct, of_row = np.unique(given, return_inverse=True)
     assert found.count == distinct.size
     assert found.of_row.tolist() == of_row.tolist()
+
+
+def sizes_of(seed: int) -> list[int]:
+    """Return units of which several lie across the ends of the parts, and one is longer than two."""
+    random = np.random.default_rng(seed)
+    sizes = random.geometric(0.01, 1_000).tolist()
+    return [*sizes[:300], PART_ROWS * 2 + 17, *sizes[300:], PART_ROWS, 1, 1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_that_are_made_in_parts_are_those_of_all_rows(seed: int) -> None:
+    sizes = sizes_of(seed)
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    values = np.random.default_rng(seed).normal(0, 1, labels.size)
+
+    parts = list(units_of(labels).sums(lambda part: (values[part],)).parts())
+
+    assert max(map(len, parts)) < len(sizes)
+    found: Floats = np.concatenate(parts)
+    assert found[:, 0].tolist() == sizes
+    assert found[:, 1] == pytest.approx(np.bincount(labels, weights=values), abs=1e-9)
+
+
+def test_whole_units_have_all_their_rows_once() -> None:
+    sizes = sizes_of(7)
+    units = units_of(np.repeat(np.arange(len(sizes)), sizes))
+
+    parts = list(whole_units(units))
+
+    assert [size for _, of_row, _ in parts for size in np.bincount(of_row)] == sizes
+    assert all(rows.stop == later.start for (rows, *_), (later, *_) in pairwise(parts))
+    assert all(
+        of_row.size <= PART_ROWS or count == 1 for _, of_row, count in parts
+    )  # only a unit that is larger itself makes a larger part

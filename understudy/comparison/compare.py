@@ -1,21 +1,24 @@
 """Comparison of a shadow with the version that answered, from the logs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from understudy.comparison.decisions.verdict import Shown, Verdict
-from understudy.comparison.evidence.pairs import read_evidence, require_pair, version_pairs
+from understudy.comparison.evidence.engine import MEMORY_LIMIT
+from understudy.comparison.evidence.pairs import read_evidence
 from understudy.comparison.evidence.rows import (
     Latency,
     OutcomeCensus,
     PairedRows,
     Question,
     RowCensus,
+    SentRows,
     VersionPair,
     WorstPair,
 )
 from understudy.comparison.evidence.slice_columns import read_slice_columns
 from understudy.comparison.evidence.unit_forms import unit_forms
+from understudy.comparison.evidence.version_pairs import require_pair, version_pairs
 from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written, verdict_by
 from understudy.comparison.sections.coverage import Coverage, coverage_of
 from understudy.comparison.sections.curves import Curves, curves_of
@@ -72,7 +75,7 @@ def compare(
         UnavailableError: the logs, or the margins on record, cannot be read.
     """
     plan = plan or Plan()
-    with open_logs(log_dir, Scope(question.model)) as reader:
+    with open_logs(log_dir, Scope(question.model), memory_limit=MEMORY_LIMIT) as reader:
         pair = require_pair(version_pairs(reader, question), question)
         plan = completed(plan, pair.shadow, written)
         evidence = read_evidence(reader, question, pair)
@@ -84,10 +87,15 @@ def compare(
             first_at=pair.first_at,
             last_at=pair.last_at,
         )
-    rows = evidence.rows
+    rows, is_lost = evidence.rows, evidence.is_lost
     coverage = coverage_of(
-        evidence.sent, least_kept=plan.least_kept, unit_forms=forms, left_out=reader.left_out
+        SentRows(is_lost, rows.champion, rows.unit, rows.label),
+        least_kept=plan.least_kept,
+        unit_forms=forms,
+        left_out=reader.left_out,
     )
+    rows = rows.where(~is_lost)
+    evidence = replace(evidence, rows=rows)  # frees the rows that were lost
     scores = compare_scores(rows, confidence=plan.confidence)
     flips = None if scores is None else _flips(rows, plan)
     quality = compare_quality(rows, plan)

@@ -12,6 +12,7 @@ from understudy.comparison.evidence.arms import (
     read_arms,
     require_arms,
 )
+from understudy.comparison.evidence.engine import MEMORY_LIMIT
 from understudy.comparison.evidence.rows import Question
 from understudy.comparison.evidence.unit_forms import unit_forms, warnings_of
 from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written, verdict_by
@@ -58,7 +59,7 @@ def compare_live_arms(
         UnavailableError: the logs, or the margins on record, cannot be read.
     """
     plan = plan or Plan()
-    with open_logs(log_dir, Scope(question.model)) as reader:
+    with open_logs(log_dir, Scope(question.model), memory_limit=MEMORY_LIMIT) as reader:
         pair = require_arms(arm_pairs(reader, question), question)
         plan = completed(plan, pair.challenger, written)
         forms = unit_forms(

@@ -31,6 +31,8 @@ _FAULTS_OF_A_QUERY = (
 )
 _QUERIES = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
 
+_BATCH_ROWS = 65_536
+
 SourceOf = Callable[[LogKind, Sequence[Path]], str]
 
 
@@ -57,6 +59,19 @@ class LogReader:
                 _check_queries(self._connection.extract_statements(query))
             return self._connection.sql(query, params=dict(parameters or {})).to_arrow_table()
 
+    def batches(
+        self, query: str, parameters: Mapping[str, object] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Return the rows of `query` a part at a time, so that they need not fit into memory.
+
+        Raises:
+            The errors of `table`, also while the parts are read.
+        """
+        with _own_errors():
+            result = self._connection.sql(query, params=dict(parameters or {}))
+            batches: pa.RecordBatchReader = result.to_arrow_reader(_BATCH_ROWS)
+            yield from batches
+
     def keep(self, name: str, query: str, parameters: Mapping[str, object]) -> None:
         """Keep the rows of `query` as the table `name` until this reader is closed.
 
@@ -79,10 +94,14 @@ class LogReader:
 
 
 @contextmanager
-def open_logs(root: Path, scope: Scope = EVERYTHING) -> Iterator[LogReader]:
+def open_logs(
+    root: Path, scope: Scope = EVERYTHING, *, memory_limit: str | None = None
+) -> Iterator[LogReader]:
     """Open the logs below `root` for queries of our own.
 
     Only files in scope are opened. Those that are no log of this version are left out and named.
+    With a `memory_limit`, e.g. `400MiB`, larger results spill to the temporary directory, and rows
+    have an order only where the query gives one.
 
     Raises:
         NotFoundError: the directory does not exist.
@@ -90,7 +109,12 @@ def open_logs(root: Path, scope: Scope = EVERYTHING) -> Iterator[LogReader]:
         InvalidInputError: a link leads out of the directory.
     """
     _check_exists(root)
-    with open_in_memory(directories=[root.resolve()]) as connection:
+    folders = [root.resolve()]
+    with (
+        open_in_memory(directories=folders)
+        if memory_limit is None
+        else open_in_memory(directories=folders, memory_limit=memory_limit, keeps_order=False)
+    ) as connection:
         yield _reader(connection, root, scope, _scan)
 
 

@@ -18,6 +18,7 @@ def open_in_memory(
     files: Iterable[Path] = (),
     directories: Iterable[Path] = (),
     memory_limit: str = _MEMORY_LIMIT,
+    keeps_order: bool = True,
 ) -> duckdb.DuckDBPyConnection:
     """Open an empty database that is confined; close it, or use it in a `with` block.
 
@@ -29,8 +30,11 @@ def open_in_memory(
         directories: may be read and written with everything below. DuckDB follows links out of
             them, so queries that are not ours get neither `files` nor `directories`.
         memory_limit: a size such as `1GiB`; beyond it, sorts and joins spill.
+        keeps_order: whether rows without an `ORDER BY` have the order of their files, for which
+            much of a large result must be held in memory.
     """
     connection = open_unconfined(memory_limit=memory_limit)
+    connection.execute(f"SET preserve_insertion_order = {str(keeps_order).lower()}")
     folders = [f"{each.absolute()}/" for each in directories]  # a bare prefix also means siblings
     connection.execute(f"SET allowed_paths = {_texts(str(each.absolute()) for each in files)}")
     connection.execute(f"SET allowed_directories = {_texts(folders)}")

@@ -14,8 +14,8 @@ from understudy.statistics.intervals import (
     interval_of,
     share_interval,
 )
-from understudy.statistics.measures import FEW_UNITS, Number, OfTotals, number_of
-from understudy.statistics.units import Estimate, Floats, jackknife
+from understudy.statistics.measures import FEW_UNITS, Number, difference_of, number_of
+from understudy.statistics.units import Estimate, OfTotals, UnitSums, jackknives
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ArmMeasure:
 
 
 def arm_mean(
-    sums: Floats, champion: OfTotals, challenger: OfTotals, *, confidence: float
+    sums: UnitSums, champion: OfTotals, challenger: OfTotals, *, confidence: float
 ) -> ArmMeasure:
     """Return a measure that is no share, e.g. a mean score, of both arms.
 
@@ -37,23 +37,19 @@ def arm_mean(
     arm of few units is not hidden by a large one.
 
     Args:
-        sums: of columns over units, weighted by inverse chance, shape (units, k).
+        sums: of columns over units, weighted by inverse chance.
         champion: the measure of the champion's arm.
         challenger: the same of the challenger's.
         confidence: coverage of each interval, in (0, 1).
     """
-    estimates = [
-        jackknife(sums, each.statistic, weights=each.weights(sums))
-        for each in (champion, challenger)
-    ]
+    *estimates, difference = _estimates(sums, champion, challenger)
     one, two = (number_of(each, interval_of(each, confidence=confidence)) for each in estimates)
-    difference = _difference(sums, champion, challenger, estimates)
     interval = interval_of(difference, confidence=confidence)
     return ArmMeasure(one, two, number_of(difference, interval), difference)
 
 
 def arm_share(
-    sums: Floats,
+    sums: UnitSums,
     champion: OfTotals,
     challenger: OfTotals,
     *,
@@ -66,14 +62,12 @@ def arm_share(
     few units, or without a variance, the interval of the difference is recovered from those of
     both shares.
     """
-    estimates, numbers, sides = [], [], []
-    for each, count in zip((champion, challenger), rows, strict=True):
-        estimate = jackknife(sums, each.statistic, weights=each.weights(sums))
+    numbers, sides = [], []
+    *estimates, difference = _estimates(sums, champion, challenger)
+    for estimate, count in zip(estimates, rows, strict=True):
         interval = share_interval(estimate, rows=count, confidence=confidence)
-        estimates.append(estimate)
         numbers.append(number_of(estimate, interval))
         sides.append((estimate.value, interval))
-    difference = _difference(sums, champion, challenger, estimates)
     found = interval_of(difference, confidence=confidence)
     if difference.effective_units < FEW_UNITS or not difference.variance:
         (one, of_one), (two, of_two) = sides
@@ -106,22 +100,22 @@ def arm_auc(champion: tuple[Estimate, Number], challenger: tuple[Estimate, Numbe
     return ArmMeasure(of_one, of_two, number_of(estimate, found), estimate)
 
 
-def _difference(
-    sums: Floats, champion: OfTotals, challenger: OfTotals, arms: list[Estimate]
-) -> Estimate:
-    def difference(totals: Floats) -> Floats:
-        return challenger.statistic(totals) - champion.statistic(totals)
-
-    weights = champion.weights(sums) + challenger.weights(sums)
-    found = jackknife(sums, difference, weights=weights)
-    units = _welch_units(*arms)
+def _estimates(
+    sums: UnitSums, champion: OfTotals, challenger: OfTotals
+) -> tuple[Estimate, Estimate, Estimate]:
+    """Return the measure of both arms, and the difference."""
+    measures = [champion, challenger, difference_of(champion, challenger)]
+    one, two, found = jackknives(sums, measures)
+    units = _welch_units(one, two)
     if found.value is None or units is None:
-        why = next((each.why for each in arms if each.why), found.why)
-        return Estimate(found.value, None, 0.0, why)
+        why = next((each.why for each in (one, two) if each.why), found.why)
+        return one, two, Estimate(found.value, None, 0.0, why)
     variance = found.variance
-    if not (champion.weights(sums) * challenger.weights(sums)).any():  # no unit changed its arm
-        variance = sum(each.variance or 0.0 for each in arms)
-    return Estimate(found.value, variance, units, found.why)
+    if not any(
+        (champion.weights(part) * challenger.weights(part)).any() for part in sums.parts()
+    ):  # no unit changed its arm
+        variance = (one.variance or 0.0) + (two.variance or 0.0)
+    return one, two, Estimate(found.value, variance, units, found.why)
 
 
 def _welch_units(one: Estimate, two: Estimate) -> float | None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from understudy.statistics.measures import PairedMeasure, paired_mean
 from understudy.statistics.paired import mean_of
-from understudy.statistics.units import Units
+from understudy.statistics.units import PART_ROWS, Floats, Units
 
 RELIABILITY_BINS = 10
 CLIPPED_BY = 1e-5  # float32 rounds sums of probabilities by less
@@ -75,20 +75,19 @@ def calibration_of(
         raise ValueError(f"expected equal shapes with rows, got {labels.shape}, {champion.shape}")
     if not (are_probabilities(champion) and are_probabilities(shadow)):
         return None
-    truth = labels.astype(np.float64)
-    one, two = np.clip(champion, 0, 1), np.clip(shadow, 0, 1)
-    sums = units.sums(
-        np.ones(truth.size),
-        (one - truth) ** 2,
-        (two - truth) ** 2,
-        _log_losses(truth, one),
-        _log_losses(truth, two),
-    )
+
+    def columns(rows: slice) -> tuple[Floats, ...]:
+        truth = labels[rows].astype(np.float64)
+        one, two = np.clip(champion[rows], 0, 1), np.clip(shadow[rows], 0, 1)
+        squares = (one - truth) ** 2, (two - truth) ** 2
+        return *squares, _log_losses(truth, one), _log_losses(truth, two)
+
+    sums = units.sums(columns)
     return Calibration(
         brier=paired_mean(sums, mean_of(1), mean_of(2), confidence=confidence),
         log_loss=paired_mean(sums, mean_of(3), mean_of(4), confidence=confidence),
-        champion=_reliability_of(truth, champion),
-        shadow=_reliability_of(truth, shadow),
+        champion=_reliability_of(labels, champion),
+        shadow=_reliability_of(labels, shadow),
     )
 
 
@@ -98,22 +97,22 @@ def _log_losses(truth: NDArray[np.float64], scores: NDArray[np.float64]) -> NDAr
     return losses
 
 
-def _reliability_of(truth: NDArray[np.float64], scores: NDArray[np.float64]) -> Reliability:
-    inside = np.clip(scores, 0, 1)
-    bins = _reliability(truth, inside)
+def _reliability_of(labels: NDArray[np.bool_], scores: Floats) -> Reliability:
+    clipped, sums = 0, np.zeros((3, RELIABILITY_BINS))  # rows, scores, positives
+    for start in range(0, scores.size, PART_ROWS):
+        part = slice(start, start + PART_ROWS)
+        inside = np.clip(scores[part], 0, 1)
+        clipped += int(np.count_nonzero(inside != scores[part]))
+        bin_of = np.minimum((inside * RELIABILITY_BINS).astype(np.int64), RELIABILITY_BINS - 1)
+        for place, column in enumerate((None, inside, labels[part].astype(np.float64))):
+            sums[place] += np.bincount(bin_of, weights=column, minlength=RELIABILITY_BINS)
+    bins = _bins(*sums)
     gaps = sum(each.rows * abs(each.mean_score - each.positive_share) for each in bins)
-    clipped = int(np.count_nonzero(inside != scores))
-    return Reliability(gaps / truth.size, bins, clipped)
+    return Reliability(gaps / scores.size, bins, clipped)
 
 
-def _reliability(
-    truth: NDArray[np.float64], scores: NDArray[np.float64]
-) -> tuple[ReliabilityBin, ...]:
+def _bins(rows: Floats, score_sums: Floats, truth_sums: Floats) -> tuple[ReliabilityBin, ...]:
     edges = np.linspace(0, 1, RELIABILITY_BINS + 1)
-    bin_of = np.minimum((scores * RELIABILITY_BINS).astype(np.int64), RELIABILITY_BINS - 1)
-    rows = np.bincount(bin_of, minlength=RELIABILITY_BINS)
-    score_sums = np.bincount(bin_of, weights=scores, minlength=RELIABILITY_BINS)
-    truth_sums = np.bincount(bin_of, weights=truth, minlength=RELIABILITY_BINS)
     return tuple(
         ReliabilityBin(
             lower=float(edges[index]),

@@ -1,6 +1,6 @@
 """The decisions of two versions at the threshold that acts. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,13 +12,12 @@ from understudy.domain.margins import Costs
 from understudy.statistics.intervals import share_interval
 from understudy.statistics.measures import (
     Number,
-    OfTotals,
     PairedMeasure,
     number_of,
     paired_mean,
     paired_share,
 )
-from understudy.statistics.units import Floats, Units, jackknife, ratio
+from understudy.statistics.units import Floats, OfTotals, Units, UnitSums, jackknife, ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +90,8 @@ def decision_flips(
     """
     was, would_be = champion >= threshold, shadow >= threshold
     is_flip = was != would_be
-    sums = units.sums(np.ones(was.size), was, would_be, is_flip)
-    rate = jackknife(sums, lambda totals: totals[..., 3] / totals[..., 0], weights=sums[:, 0])
+    sums = units.sums(lambda rows: (was[rows], would_be[rows], is_flip[rows]))
+    rate = jackknife(sums, _share(3, _AT.rows))
     interval = share_interval(rate, rows=was.size, confidence=confidence)
     return Flips(
         threshold=threshold,
@@ -104,26 +103,30 @@ def decision_flips(
             sums, _share(_AT.was, _AT.rows), _share(_AT.would_be, _AT.rows), confidence=confidence
         ),
         p_value=mcnemar(
-            sums[:, 2] - sums[:, 1], int(is_flip.sum()), is_single=units.count == was.size
+            (part[:, _AT.would_be] - part[:, _AT.was] for part in sums.parts()),
+            flips=int(is_flip.sum()),
+            is_single=units.count == was.size,
         ),
     )
 
 
-def mcnemar(net: Floats, flips: int, *, is_single: bool) -> float | None:
+def mcnemar(net: Iterable[Floats], *, flips: int, is_single: bool) -> float | None:
     """Return the p-value of equal shares of positive decisions; None without a flip.
 
     Args:
-        net: flips to positive less flips to negative of each unit, shape (units,).
+        net: flips to positive less flips to negative of each unit, some units at a time.
         flips: rows that flip.
         is_single: whether each unit has a single row.
     """
     if flips == 0:
         return None
-    total = float(net.sum())
+    total = squares = 0.0
+    for part in net:
+        total += float(part.sum())
+        squares += float(part @ part)
     if is_single:
         to_positive = round((flips + total) / 2)
         return float(stats.binomtest(to_positive, flips).pvalue)
-    squares = float(net @ net)
     return float(stats.chi2.sf(total**2 / squares, 1)) if squares > 0 else 1.0
 
 
@@ -177,12 +180,12 @@ def matching_threshold(scores: NDArray[np.float64], positives: int) -> float:
         scores: shape (n,), finite.
         positives: wanted, from 0 to n.
     """
-    ordered = np.sort(scores)[::-1]
+    ordered = np.sort(scores)
     if positives >= ordered.size:
-        return float(ordered[-1])
-    bound = ordered[positives]  # the first row that must stay below
-    above = ordered[ordered > bound]
-    return float(above[-1]) if above.size else float(np.nextafter(ordered[0], np.inf))
+        return float(ordered[0])
+    bound = ordered[-1 - positives]  # the highest score that must stay below
+    first = int(np.searchsorted(ordered, bound, side="right"))
+    return float(ordered[first] if first < ordered.size else np.nextafter(bound, np.inf))
 
 
 def _matched(
@@ -205,11 +208,15 @@ def _matched(
 
 def _sums(
     labels: NDArray[np.bool_], was: NDArray[np.bool_], would_be: NDArray[np.bool_], units: Units
-) -> Floats:
-    return units.sums(np.ones(labels.size), was, would_be, labels, was & labels, would_be & labels)
+) -> UnitSums:
+    def columns(rows: slice) -> tuple[NDArray[np.bool_], ...]:
+        decided, would, true = was[rows], would_be[rows], labels[rows]
+        return decided, would, true, decided & true, would & true
+
+    return units.sums(columns)
 
 
-def _recall(sums: Floats, confidence: float) -> PairedMeasure:
+def _recall(sums: UnitSums, confidence: float) -> PairedMeasure:
     return paired_share(
         sums,
         _share(_AT.was_true, _AT.true),
@@ -218,7 +225,7 @@ def _recall(sums: Floats, confidence: float) -> PairedMeasure:
     )
 
 
-def _cost(sums: Floats, costs: Costs, confidence: float) -> PairedMeasure:
+def _cost(sums: UnitSums, costs: Costs, confidence: float) -> PairedMeasure:
     def of(decided: int, decided_true: int) -> Callable[[Floats], Floats]:
         def mean(totals: Floats) -> Floats:
             false_alarms = totals[..., decided] - totals[..., decided_true]

@@ -1,10 +1,14 @@
 """Distances between the score distributions of two versions. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from understudy.statistics.units import PART_ROWS
 
 PSI_BINS = 10
 _EMPTY_ROWS = 0.5  # the rows that an empty bin counts as; with none the index is infinite
@@ -62,10 +66,36 @@ def ks_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> floa
         ValueError: a sample is empty.
     """
     _check_not_empty(first, second)
-    points = np.concatenate([first, second])
-    share_first = np.searchsorted(np.sort(first), points, side="right") / first.size
-    share_second = np.searchsorted(np.sort(second), points, side="right") / second.size
-    return float(np.max(np.abs(share_first - share_second)))
+    samples = np.sort(first), np.sort(second)
+    largest = 0.0
+    for points in samples:  # the distance is largest at a score of either sample
+        for start in range(0, points.size, PART_ROWS):
+            at = points[start : start + PART_ROWS]
+            one, two = (np.searchsorted(each, at, side="right") / each.size for each in samples)
+            largest = max(largest, float(np.max(np.abs(one - two))))
+    return largest
+
+
+def quantiles_of_counts(
+    values: NDArray[Any], counts: NDArray[Any], levels: Sequence[float]
+) -> tuple[float, ...]:
+    """Return quantiles of rows that are counted by value, by linear interpolation.
+
+    Args:
+        values: ascending, each once, shape (m,).
+        counts: rows of each value, at least 1, shape (m,).
+        levels: in [0, 1].
+
+    Returns:
+        NaN for each level if there is no value.
+    """
+    if values.size == 0:
+        return (float("nan"),) * len(levels)
+    last = np.cumsum(counts) - 1  # place of the last row of each value
+    places = np.asarray(levels) * last[-1]
+    low, high = np.floor(places), np.ceil(places)
+    below, above = (values[np.searchsorted(last, each)].astype(np.float64) for each in (low, high))
+    return tuple(map(float, below + (above - below) * (places - low)))
 
 
 def population_stability_index(

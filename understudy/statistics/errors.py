@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from understudy.statistics.measures import PairedMeasure, paired_mean
 from understudy.statistics.paired import mean_of
-from understudy.statistics.units import Units
+from understudy.statistics.units import Floats, Units
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,14 @@ def compare_errors(
         units: of the rows.
         confidence: coverage of each interval, in (0, 1).
     """
-    one, two = champion - outcomes, shadow - outcomes
-    sums = units.sums(np.ones(one.size), np.abs(one), np.abs(two), one**2, two**2, one, two)
+
+    def columns(rows: slice) -> tuple[Floats, ...]:
+        one, two = champion[rows] - outcomes[rows], shadow[rows] - outcomes[rows]
+        return np.abs(one), np.abs(two), one**2, two**2, one, two
+
+    sums = units.sums(columns)
     absolute, squared, bias = (
         paired_mean(sums, mean_of(place), mean_of(place + 1), confidence=confidence)
         for place in (1, 3, 5)
     )
-    return ErrorComparison(one.size, absolute, squared, bias)
+    return ErrorComparison(outcomes.size, absolute, squared, bias)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from understudy.statistics.measures import Number
 from understudy.statistics.ranking import auc_of, can_compare_auc
+from understudy.statistics.units import Labels
 
 CONFIDENCE = 0.99
 
@@ -32,7 +33,7 @@ class LossDependence:
 
 
 def loss_dependence(
-    is_lost: NDArray[np.bool_], values: NDArray[np.float64], units: NDArray[np.int64]
+    is_lost: NDArray[np.bool_], values: NDArray[np.float64], units: Labels
 ) -> LossDependence:
     """Compare a value of lost and kept rows, e.g. the champion's score or the outcome.
 

@@ -1,6 +1,5 @@
 """A number of each of two versions, and the difference, each with an interval or a reason. Pure."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from understudy.statistics.intervals import (
@@ -9,7 +8,7 @@ from understudy.statistics.intervals import (
     interval_of,
     share_interval,
 )
-from understudy.statistics.units import Estimate, Floats, Statistic, jackknife
+from understudy.statistics.units import Estimate, Floats, OfTotals, UnitSums, jackknives
 
 FEW_UNITS = 10  # effective: below, a variance of a difference of shares is not believed
 
@@ -35,39 +34,25 @@ class PairedMeasure:
     estimate: Estimate  # of the difference, for intervals of other kinds
 
 
-@dataclass(frozen=True, slots=True)
-class OfTotals:
-    """A measure as a function of totals, and the rows that it is over.
-
-    `weights` are taken from sums per unit, shape (units, k) to (units,).
-    """
-
-    statistic: Statistic
-    weights: Callable[[Floats], Floats]
-
-
 def paired_mean(
-    sums: Floats, champion: OfTotals, shadow: OfTotals, *, confidence: float
+    sums: UnitSums, champion: OfTotals, shadow: OfTotals, *, confidence: float
 ) -> PairedMeasure:
     """Return a measure that is no share, e.g. a mean score or a loss, of both versions.
 
     Args:
-        sums: of columns over units, shape (units, k).
+        sums: of columns over units.
         champion: the measure of the champion.
         shadow: the same of the shadow.
         confidence: coverage of each interval, in (0, 1).
     """
-    numbers = []
-    for each in (champion, shadow):
-        estimate = jackknife(sums, each.statistic, weights=each.weights(sums))
-        numbers.append(number_of(estimate, interval_of(estimate, confidence=confidence)))
-    difference = _difference_of(sums, champion, shadow)
+    *both, difference = jackknives(sums, [champion, shadow, difference_of(champion, shadow)])
+    numbers = [number_of(each, interval_of(each, confidence=confidence)) for each in both]
     interval = interval_of(difference, confidence=confidence)
     return PairedMeasure(numbers[0], numbers[1], number_of(difference, interval), difference)
 
 
 def paired_share(
-    sums: Floats, champion: OfTotals, shadow: OfTotals, *, confidence: float
+    sums: UnitSums, champion: OfTotals, shadow: OfTotals, *, confidence: float
 ) -> PairedMeasure:
     """Return a share of rows, e.g. recall, of both versions; the arguments of `paired_mean`.
 
@@ -75,14 +60,12 @@ def paired_share(
     those of both shares.
     """
     numbers, intervals = [], []
-    for each in (champion, shadow):
-        weights = each.weights(sums)
-        estimate = jackknife(sums, each.statistic, weights=weights)
-        rows = float(weights.sum())
+    *both, difference = jackknives(sums, [champion, shadow, difference_of(champion, shadow)])
+    for each, estimate in zip((champion, shadow), both, strict=True):
+        rows = float(each.weights(sums.totals[None, :])[0])  # weights are sums of rows
         interval = share_interval(estimate, rows=rows, confidence=confidence)
         numbers.append(number_of(estimate, interval))
         intervals.append((estimate.value, interval))
-    difference = _difference_of(sums, champion, shadow)
     is_believed = difference.effective_units >= FEW_UNITS and bool(difference.variance)
     if is_believed:
         found = interval_of(difference, confidence=confidence)
@@ -100,11 +83,13 @@ def number_of(estimate: Estimate, interval: Interval | None) -> Number:
     return Number(estimate.value, interval.lower, interval.upper, estimate.effective_units)
 
 
-def _difference_of(sums: Floats, champion: OfTotals, shadow: OfTotals) -> Estimate:
+def difference_of(champion: OfTotals, shadow: OfTotals) -> OfTotals:
+    """Return the measure shadow minus champion."""
+
     def difference(totals: Floats) -> Floats:
         return shadow.statistic(totals) - champion.statistic(totals)
 
-    return jackknife(sums, difference, weights=champion.weights(sums) + shadow.weights(sums))
+    return OfTotals(difference, lambda sums: champion.weights(sums) + shadow.weights(sums))
 
 
 def _recovered(

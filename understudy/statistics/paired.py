@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from understudy.statistics.measures import OfTotals, PairedMeasure, paired_mean
-from understudy.statistics.units import Units, ratio
+from understudy.statistics.measures import PairedMeasure, paired_mean
+from understudy.statistics.ranks import midranks_doubled
+from understudy.statistics.units import PART_ROWS, OfTotals, Units, ratio
 
 MIN_PAIRS = 2
 
@@ -50,7 +52,7 @@ def mean_scores(
         ValueError: as in `paired_differences`.
     """
     paired_differences(champion, shadow)
-    sums = units.sums(np.ones(champion.size), champion, shadow)
+    sums = units.sums(lambda rows: (champion[rows], shadow[rows]))
     return paired_mean(sums, mean_of(1), mean_of(2), confidence=confidence)
 
 
@@ -101,8 +103,10 @@ def absolute_quantiles(
     Raises:
         ValueError: as in `paired_differences`.
     """
-    distances = np.abs(paired_differences(champion, shadow))
-    return tuple(float(value) for value in np.quantile(distances, levels))
+    distances = paired_differences(champion, shadow)
+    np.abs(distances, out=distances)
+    found = np.quantile(distances, levels, overwrite_input=True)
+    return tuple(float(value) for value in found)
 
 
 def correlate(champion: NDArray[np.float64], shadow: NDArray[np.float64]) -> Correlation:
@@ -113,13 +117,19 @@ def correlate(champion: NDArray[np.float64], shadow: NDArray[np.float64]) -> Cor
     """
     paired_differences(champion, shadow)
     return Correlation(
-        _pearson(champion, shadow), _pearson(stats.rankdata(champion), stats.rankdata(shadow))
+        _pearson(champion, shadow),
+        _pearson(midranks_doubled(champion), midranks_doubled(shadow)),
     )
 
 
-def _pearson(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
-    centred = first - first.mean(), second - second.mean()
-    scale = float(np.linalg.norm(centred[0]) * np.linalg.norm(centred[1]))
-    if np.ptp(first) == 0 or np.ptp(second) == 0 or scale == 0:
+def _pearson(first: NDArray[Any], second: NDArray[Any]) -> float | None:
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
-    return float(np.clip(centred[0] @ centred[1] / scale, -1.0, 1.0))
+    means = float(first.mean()), float(second.mean())
+    products = np.zeros(3)
+    for start in range(0, first.size, PART_ROWS):
+        part = slice(start, start + PART_ROWS)
+        one, two = first[part] - means[0], second[part] - means[1]
+        products += one @ two, one @ one, two @ two
+    scale = sqrt(products[1]) * sqrt(products[2])
+    return None if scale == 0 else float(np.clip(products[0] / scale, -1.0, 1.0))

@@ -1,5 +1,6 @@
 """Ranking quality: the area under the ROC curve, and its difference between two versions. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Literal
@@ -10,15 +11,17 @@ from scipy import optimize, stats
 
 from understudy.statistics.intervals import Interval, difference_interval, interval_of
 from understudy.statistics.measures import Number, number_of
+from understudy.statistics.ranks import midranks_doubled, wins_doubled
 from understudy.statistics.units import (
     MIN_UNITS,
     Estimate,
     Floats,
+    Labels,
+    Moves,
     Units,
-    effective_units,
-    jackknife_variance,
     ratio,
     units_of,
+    whole_units,
 )
 
 FEW_IN_CLASS = 10  # effective units: below, a variance of the difference is not believed
@@ -46,7 +49,7 @@ def compare_auc(
     champion: NDArray[np.float64],
     shadow: NDArray[np.float64],
     *,
-    clusters: NDArray[np.int64],
+    clusters: Labels,
     confidence: float = 0.95,
 ) -> AucComparison:
     """Estimate both areas and their difference, for rows of units.
@@ -75,19 +78,22 @@ def compare_auc(
         )
     if not can_compare_auc(labels, clusters):
         raise ValueError(f"expected rows of {MIN_UNITS} clusters in each class")
-    units = units_of(clusters)
-    one, two = (_area(labels, scores, units, confidence) for scores in (champion, shadow))
-    value = two.value - one.value
-    variance = jackknife_variance(value, two.without - one.without)
-    estimate = Estimate(value, variance, one.effective_units)
+    pairs = _Pairs(labels, (champion, shadow), units_of(clusters))
+    one, two, difference = pairs.areas()
+    estimate = Estimate(difference.value, difference.variance, pairs.effective_units)
+    of_one, of_two = (pairs.interval_of(each, confidence) for each in (one, two))
     method: AucMethod = "jackknife"
     interval = interval_of(estimate, confidence=confidence)
-    if interval is None or estimate.effective_units < FEW_IN_CLASS or not variance:
+    if interval is None or estimate.effective_units < FEW_IN_CLASS or not difference.variance:
         method = "recovery"
-        interval = difference_interval((one.value, one.interval), (two.value, two.interval))
+        interval = difference_interval((one.value, of_one), (two.value, of_two))
+    numbers = [
+        number_of(Estimate(each.value, None, pairs.effective_units), found)
+        for each, found in ((one, of_one), (two, of_two))
+    ]
     return AucComparison(
-        champion=one.as_number(),
-        shadow=two.as_number(),
+        champion=numbers[0],
+        shadow=numbers[1],
         difference=number_of(estimate, interval),
         areas=(one.value, two.value),
         estimate=estimate,
@@ -101,7 +107,7 @@ def auc_of(
     labels: NDArray[np.bool_],
     scores: NDArray[np.float64],
     *,
-    clusters: NDArray[np.int64],
+    clusters: Labels,
     confidence: float = 0.95,
 ) -> tuple[Estimate, Number]:
     """Estimate the area of one score, for rows of units, with its variance and its interval.
@@ -114,13 +120,19 @@ def auc_of(
         clusters: label of each row's unit, shape (n,).
         confidence: coverage of the interval, in (0, 1).
     """
-    area = _area(labels, scores, units_of(clusters), confidence)
-    return Estimate(area.value, area.variance, area.effective_units), area.as_number()
+    pairs = _Pairs(labels, (scores,), units_of(clusters))
+    (area,) = pairs.areas()
+    estimate = Estimate(area.value, area.variance, pairs.effective_units)
+    return estimate, number_of(estimate, pairs.interval_of(area, confidence))
 
 
-def can_compare_auc(labels: NDArray[np.bool_], clusters: NDArray[np.int64]) -> bool:
+def can_compare_auc(labels: NDArray[np.bool_], clusters: Labels) -> bool:
     """Return whether a variance can be estimated: each class has rows of two units."""
-    return all(np.unique(clusters[rows]).size >= MIN_UNITS for rows in (labels, ~labels))
+    for is_class in (labels, ~labels):
+        found = clusters[is_class]
+        if found.size == 0 or (found == found[0]).all():
+            return False
+    return True
 
 
 def auc_and_variance(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[float, float]:
@@ -132,7 +144,9 @@ def auc_and_variance(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> 
         labels: true class per row, shape (n,), both classes present.
         scores: score per row, shape (n,), finite.
     """
-    of_positives, of_negatives = _placements(labels, scores)
+    positives, negatives = (int(np.count_nonzero(each)) for each in (labels, ~labels))
+    wins = wins_doubled(labels, scores)
+    of_positives, of_negatives = wins[labels] / (2 * negatives), wins[~labels] / (2 * positives)
     variance = sum(
         float(np.var(each, ddof=1)) / each.size
         for each in (of_positives, of_negatives)
@@ -180,80 +194,82 @@ def _modelled_variance(area: float, positives: float, negatives: float) -> float
     return area * (1 - area) * factor / (positives * negatives)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Area:
-    value: float
-    without: Floats  # each unit, shape (units,)
-    variance: float
-    interval: Interval
-    effective_units: float  # of the smaller class
+class _Pairs:
+    """The pairs of a positive and a negative row, as one score or two order them.
 
-    def as_number(self) -> Number:
-        return number_of(Estimate(self.value, None, self.effective_units), self.interval)
-
-
-def _area(
-    labels: NDArray[np.bool_], scores: NDArray[np.float64], units: Units, confidence: float
-) -> _Area:
-    positives, negatives = (effective_units(units.sums(rows)[:, 0]) for rows in (labels, ~labels))
-    value, without = _areas_without(labels, scores, units)
-    variance = jackknife_variance(value, without)
-    interval = area_interval(
-        value,
-        positives=positives,
-        negatives=negatives,
-        variance=variance,
-        confidence=confidence,
-    )
-    return _Area(value, without, variance, interval, min(positives, negatives))
-
-
-def _areas_without(
-    labels: NDArray[np.bool_], scores: NDArray[np.float64], units: Units
-) -> tuple[float, Floats]:
-    """Return the area, and the area without each unit, shape (units,); exact.
-
-    The pairs of a positive and a negative row that are ordered well, less those of which a
-    unit has the positive, less those of which it has the negative, plus those within it.
+    The areas are exact, and so is each area without a unit: the pairs that are ordered well, less
+    those of which the unit has the positive, less those of which it has the negative, plus those
+    within it. Sun and Xu 2014, "Fast implementation of DeLong's algorithm for comparing the areas
+    under correlated receiver operating characteristic curves", have the pairs from midranks.
     """
-    of_positives, of_negatives = _placements(labels, scores)
-    positives, negatives = float(of_positives.size), float(of_negatives.size)
-    wins = np.empty(labels.size)
-    wins[labels] = of_positives * negatives
-    wins[~labels] = of_negatives * positives
-    lost, own_positives, rows = units.sums(wins, labels, np.ones(labels.size)).T
-    left = float(of_positives.sum()) * negatives - lost + _wins_within(labels, scores, units)
-    without = ratio(left, (positives - own_positives) * (negatives - (rows - own_positives)))
-    return float(of_positives.mean()), without
+
+    def __init__(self, labels: NDArray[np.bool_], scores: Sequence[Floats], units: Units) -> None:
+        self._labels, self._scores, self._units = labels, scores, units
+        self._wins = [wins_doubled(labels, each) for each in scores]
+        self._positives = float(np.count_nonzero(labels))
+        self._negatives = labels.size - self._positives
+        weights = np.zeros((2, 2))  # by class: sums of rows over units, and of their squares
+        for rows, of_row, count in whole_units(units):
+            own = np.bincount(of_row, weights=labels[rows].astype(np.float64), minlength=count)
+            others = np.bincount(of_row, minlength=count) - own
+            weights += [[own.sum(), own @ own], [others.sum(), others @ others]]
+        self.class_units = tuple(weights[:, 0] ** 2 / weights[:, 1])  # effective
+
+    @property
+    def effective_units(self) -> float:
+        """Of the smaller class."""
+        return float(min(self.class_units))
+
+    def areas(self) -> list[Moves]:
+        """Return the area of each score, and of two also second minus first."""
+        pairs = self._positives * self._negatives
+        won = [float(each[self._labels].sum(dtype=np.int64)) / 2 for each in self._wins]
+        values = [each / pairs for each in won]
+        moves = [Moves(each) for each in (*values, *np.diff(values).tolist())]
+        for rows, of_row, count in whole_units(self._units):
+            labels = self._labels[rows]
+            sizes = np.bincount(of_row, minlength=count)
+            own = np.bincount(of_row, weights=labels.astype(np.float64), minlength=count)
+            left = (self._positives - own) * (self._negatives - (sizes - own))
+            without = []
+            for scores, wins, total in zip(self._scores, self._wins, won, strict=True):
+                lost = np.bincount(of_row, weights=wins[rows], minlength=count) / 2
+                within = _wins_within(labels, scores[rows], of_row, count)
+                without.append(ratio(total - lost + within, left))
+            if len(without) > 1:
+                without.append(without[1] - without[0])
+            for each, found in zip(moves, without, strict=True):
+                each.add(found, sizes.astype(np.float64))
+        return moves
+
+    def interval_of(self, area: Moves, confidence: float) -> Interval:
+        positives, negatives = self.class_units
+        return area_interval(
+            area.value,
+            positives=positives,
+            negatives=negatives,
+            variance=area.variance,
+            confidence=confidence,
+        )
 
 
-def _wins_within(
-    labels: NDArray[np.bool_], scores: NDArray[np.float64], units: Units
-) -> NDArray[np.float64]:
-    """Return per unit its own pairs that are ordered well, ties half, shape (units,)."""
-    ranks = stats.rankdata(scores, method="dense").astype(np.int64)
-    keys = units.of_row * (int(ranks.max()) + 1) + ranks  # orders rows by unit, then by score
-    among_all = stats.rankdata(keys) - _starts(units.rows)[units.of_row]
-    own, positives = units.of_row[labels], units.sums(labels)[:, 0]
-    among_positives = stats.rankdata(keys[labels]) - _starts(positives)[own]
-    wins = among_all[labels] - among_positives
-    return np.bincount(own, weights=wins, minlength=units.count).astype(np.float64)
-
-
-def _starts(sizes: Floats) -> Floats:
-    return np.cumsum(sizes) - sizes
-
-
-def _placements(
-    labels: NDArray[np.bool_], scores: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return per positive the share of negatives below it, and per negative of positives above it.
-
-    Ties count half. Computed from midranks: Sun and Xu 2014, "Fast implementation of DeLong's
-    algorithm for comparing the areas under correlated receiver operating characteristic curves".
-    """
-    above, below = scores[labels], scores[~labels]
-    ranks = stats.rankdata(np.concatenate([above, below]))
-    of_positives = (ranks[: above.size] - stats.rankdata(above)) / below.size
-    of_negatives = 1 - (ranks[above.size :] - stats.rankdata(below)) / above.size
-    return of_positives, of_negatives
+def _wins_within(labels: NDArray[np.bool_], scores: Floats, of_row: Labels, count: int) -> Floats:
+    """Return per unit its own pairs that are ordered well, ties half, shape (count,)."""
+    within = np.zeros(count)
+    if count == labels.size:  # single rows
+        return within
+    if count == 1:
+        return np.array([wins_doubled(labels, scores)[labels].sum(dtype=np.int64) / 2])
+    ranks = np.unique(scores, return_inverse=True)[1]
+    keys = of_row * np.int64(labels.size) + ranks  # orders rows by unit, then by score
+    for label, sign in ((np.ones(labels.size, np.bool_), 1), (labels, -1)):
+        # The rank of a positive among all rows of its unit, less that among its positives.
+        chosen = of_row[label]
+        sizes = np.bincount(chosen, minlength=count)
+        found = midranks_doubled(keys[label].astype(np.float64)) / 2
+        found -= (np.cumsum(sizes) - sizes)[chosen]
+        is_positive = labels[label]
+        within += sign * np.bincount(
+            chosen[is_positive], weights=found[is_positive], minlength=count
+        )
+    return within

@@ -14,6 +14,7 @@ from understudy.statistics.units import (
     FEW_EFFECTIVE_UNITS,
     Estimate,
     Floats,
+    OfTotals,
     Units,
     jackknife,
     ratio,
@@ -96,20 +97,27 @@ def _estimate(
     chosen: NDArray[np.bool_], differences: Floats, units: Units, *, is_against_rest: bool
 ) -> Estimate:
     if is_against_rest:
-        sums = units.sums(chosen, chosen * differences, ~chosen, ~chosen * differences)
+
+        def columns(rows: slice) -> tuple[Floats, ...]:
+            part, values = chosen[rows], differences[rows]
+            return part.astype(np.float64), part * values, values
+
+        sums = units.sums(columns)
     else:
-        sums = units.sums(chosen, chosen * differences)
+        sums = units.sums(lambda rows: (chosen[rows], chosen[rows] * differences[rows]))
 
     def mean(totals: Floats) -> Floats:
-        inside = ratio(totals[..., 1], totals[..., 0])
-        return inside - ratio(totals[..., 3], totals[..., 2]) if is_against_rest else inside
+        inside = ratio(totals[..., 2], totals[..., 1])
+        if not is_against_rest:
+            return inside
+        rows, values = totals[..., 0] - totals[..., 1], totals[..., 3] - totals[..., 2]
+        return inside - ratio(values, rows)
 
-    is_used = sums[:, 0] > 0
-    estimate = jackknife(sums, mean, weights=np.where(is_used, sums[:, 0], 0.0))
+    estimate = jackknife(sums, OfTotals(mean, lambda per_unit: per_unit[:, 1]))
     if not is_against_rest or estimate.value is None:
         return estimate
     # Units outside the slice move the difference too.
-    whole = jackknife(sums, mean, weights=sums[:, 0] + sums[:, 2])
+    whole = jackknife(sums, OfTotals(mean, lambda per_unit: per_unit[:, 0]))
     return replace(estimate, variance=whole.variance)
 
 

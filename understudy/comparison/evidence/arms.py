@@ -7,12 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.comparison.evidence.arm_sums import SUMS
-from understudy.comparison.evidence.pairs import TRUTH, USES, arrays_of
+from understudy.comparison.evidence.engine import Engine
+from understudy.comparison.evidence.pairs import arrays_of, keep_uses
 from understudy.comparison.evidence.rows import Question
+from understudy.comparison.evidence.uses import (
+    ASKED,
+    KEYS,
+    REPORTED_AGAIN,
+    TRUTH,
+    USES,
+    asked_again,
+    repeated,
+)
 from understudy.domain.errors import InconclusiveError, InvalidInputError
-from understudy.logs.reader import LogReader
 from understudy.statistics.sample_ratio import StepOfUnits
-from understudy.statistics.units import Floats
+from understudy.statistics.units import Floats, Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ class ScoredOutcomes:
     is_challenger: NDArray[np.bool_]
     score: Floats
     label: Floats
-    unit: NDArray[np.int64]
+    unit: Labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,9 +81,9 @@ class ArmEvidence:
     outcomes: ScoredOutcomes
 
 
-def arm_pairs(reader: LogReader, question: Question) -> tuple[ArmPair, ...]:
+def arm_pairs(engine: Engine, question: Question) -> tuple[ArmPair, ...]:
     """Return the pairs of arms in the score log that fit the question, most recent first."""
-    found = reader.rows(_PAIRS, _parameters(question))
+    found = engine.rows(_PAIRS, _parameters(question))
     return tuple(ArmPair(**row) for row in found)
 
 
@@ -102,34 +111,35 @@ def require_arms(pairs: tuple[ArmPair, ...], question: Question) -> ArmPair:
 
 
 def read_arms(
-    reader: LogReader, question: Question, pair: ArmPair, *, threshold: float | None
+    engine: Engine, question: Question, pair: ArmPair, *, threshold: float | None
 ) -> ArmEvidence:
     """Return the rows that were assigned to either arm, one per request (and candidate).
 
     Without `threshold`, the lowest score that is a positive decision, none is counted.
     """
     chosen = _parameters(question) | {"challenger": pair.challenger, "champion": pair.champion}
-    reader.keep("chosen", _CHOSEN, chosen)
-    reader.keep("logged", _LOGGED, {"model": question.model, "challenger": pair.challenger})
-    reader.keep("uses", USES, {"model": question.model, "since": question.since})
-    reader.keep("truth", TRUTH, {"model": question.model})
-    reader.keep("assigned", _ASSIGNED, {"matured_before": question.matured_before})
-    census = {row.pop("is_challenger"): ArmCensus(**row) for row in reader.rows(_CENSUS)}
+    engine.keep("chosen", _CHOSEN, chosen)
+    engine.keep("logged", _LOGGED, {"model": question.model, "challenger": pair.challenger})
+    engine.keep("repeated", _REPEATED, {"model": question.model, "since": question.since})
+    keep_uses(engine, question, _ASKED_AGAIN)
+    engine.keep("truth", TRUTH, {"model": question.model})
+    engine.keep("assigned", _ASSIGNED, {"matured_before": question.matured_before})
+    census = {row.pop("is_challenger"): ArmCensus(**row) for row in engine.rows(_CENSUS)}
     nothing = ArmCensus(0, 0, 0, 0, 0, 0)
-    first_seen = [StepOfUnits(**row) for row in reader.rows(_FIRST_SEEN)]
+    first_seen = [StepOfUnits(**row) for row in engine.rows(_FIRST_SEEN)]
     return ArmEvidence(
         champion=census.get(False, nothing),
         challenger=census.get(True, nothing),
-        steps=tuple(Step(**row) for row in reader.rows(_STEPS)),
+        steps=tuple(Step(**row) for row in engine.rows(_STEPS)),
         first_seen=tuple(first_seen),
-        in_both=reader.rows(_IN_BOTH)[0]["units"],
-        sums=_sums(reader, threshold),
-        outcomes=ScoredOutcomes(**arrays_of(reader.table(_OUTCOMES))),
+        in_both=engine.rows(_IN_BOTH)[0]["units"],
+        sums=_sums(engine, threshold),
+        outcomes=ScoredOutcomes(**arrays_of(engine.table(_OUTCOMES))),
     )
 
 
-def _sums(reader: LogReader, threshold: float | None) -> Floats:
-    found = arrays_of(reader.table(SUMS, {"threshold": threshold}))
+def _sums(engine: Engine, threshold: float | None) -> Floats:
+    found = arrays_of(engine.table(SUMS, {"threshold": threshold}))
     return np.column_stack([found[name].astype(np.float64) for name in found])
 
 
@@ -184,8 +194,8 @@ _CHOSEN = f"""
 """  # noqa: S608 - as above
 
 # The rows of a revision without a row of the challenger say nothing about it.
-_LOGGED = """
-    SELECT request_id, candidate_id, unit_key, at_utc, score, level, revision, version, total_us,
+_LOGGED = f"""
+    SELECT {KEYS}, at_utc, score, level, revision, version, total_us,
            assigned_version, assigned_arm = 'challenger' AS is_challenger,
            10000.0 / assigned_bp AS weight, weight_bp, champion_bp
     FROM score JOIN chosen USING (revision)
@@ -193,34 +203,26 @@ _LOGGED = """
       AND (assigned_arm = 'champion' OR assigned_version = $challenger)
       AND (since IS NULL OR (date >= since::DATE AND at_utc >= since::TIMESTAMP))
       AND (until IS NULL OR (date <= until::DATE AND at_utc < until::TIMESTAMP))
-"""
+"""  # noqa: S608 - as above
+
+_REPEATED = repeated("score", "true")
+
+_ASKED_AGAIN = asked_again("", "at_utc DESC, score", counted="true")
 
 # The latest answer of a request counts, as the caller acted on it. An outcome counts for the only
 # row of its request, if it is old enough.
-_ASSIGNED = """
-    WITH asked AS (
-        SELECT logged.*, use,
-               row_number() OVER (
-                   PARTITION BY logged.request_id, use, unit_key, candidate_id
-                   ORDER BY at_utc DESC, score
-               ) AS rank
-        FROM logged ASOF JOIN uses
-          ON logged.request_id = uses.request_id AND logged.at_utc >= uses.started_at_utc
-    ),
-    counted AS (
-        SELECT *, count(*) OVER (PARTITION BY request_id, use) > 1 AS is_shared
-        FROM asked WHERE rank = 1
-    )
-    SELECT counted.* EXCLUDE (rank), dense_rank() OVER (ORDER BY unit_key) AS unit,
-           CASE WHEN candidate_id IS NULL AND NOT is_shared
+_ASSIGNED = f"""
+    SELECT asked.* EXCLUDE (rank, rows_of_use), rows_of_use > 1 AS is_shared,
+           CASE WHEN candidate = 0 AND rows_of_use = 1
                  AND NOT coalesce(at_utc >= $matured_before::TIMESTAMP, false)
                 THEN label END AS label
-    FROM counted LEFT JOIN truth USING (request_id, use)
-"""
+    FROM {ASKED} AS asked LEFT JOIN truth USING (id, use)
+    WHERE rank = 1
+"""  # noqa: S608 - as above
 
 _CENSUS = """
-    SELECT is_challenger, count(*) AS rows, count(DISTINCT (request_id, use)) AS requests,
-           count(DISTINCT unit_key) AS units,
+    SELECT is_challenger, count(*) AS rows, count(DISTINCT (id, use)) AS requests,
+           count(DISTINCT unit) AS units,
            count(*) FILTER (version <> assigned_version) AS answered_by_others,
            count(*) FILTER (level > 0) AS degraded, count(label) AS outcomes
     FROM assigned GROUP BY is_challenger
@@ -234,8 +236,8 @@ _STEPS = """
 # A unit is drawn once: it counts for the split under which it first appears.
 _FIRST_SEEN = """
     WITH first_rows AS (
-        SELECT unit, arg_min(is_challenger, (at_utc, request_id)) AS is_challenger,
-               arg_min(weight_bp / (weight_bp + champion_bp), (at_utc, request_id)) AS share,
+        SELECT unit, arg_min(is_challenger, (at_utc, id)) AS is_challenger,
+               arg_min(weight_bp / (weight_bp + champion_bp), (at_utc, id)) AS share,
                min(at_utc) AS first_at
         FROM assigned GROUP BY unit
     )
@@ -252,15 +254,18 @@ _IN_BOTH = """
 """
 
 _OUTCOMES = """
-    SELECT is_challenger, score, label, unit FROM assigned WHERE label IS NOT NULL
-    ORDER BY request_id, use, unit
+    SELECT is_challenger, score, label, dense_rank() OVER (ORDER BY unit) AS unit
+    FROM assigned WHERE label IS NOT NULL ORDER BY assigned.unit, id, use
 """
 
 QUERIES = {
     "pairs of arms": _PAIRS,
     "revisions with both arms": _CHOSEN,
     "rows of either arm": _LOGGED,
-    "uses of request ids": USES,
+    "ids with several rows or uses": _REPEATED,
+    "uses of these ids": USES,
+    "rows of these ids, by use": _ASKED_AGAIN,
+    "requests with several outcomes": REPORTED_AGAIN,
     "outcomes by use": TRUTH,
     "rows by unit and arm": _ASSIGNED,
     "counts by arm": _CENSUS,

@@ -1,10 +1,13 @@
-"""The rows in the logs that both versions scored, with their outcomes where known."""
+"""The rows in the logs that were sent to a shadow, with their outcomes where known."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from understudy.comparison.evidence.engine import Engine
 from understudy.comparison.evidence.rows import (
     Evidence,
     Latency,
@@ -12,54 +15,55 @@ from understudy.comparison.evidence.rows import (
     PairedRows,
     Question,
     RowCensus,
-    SentRows,
     VersionPair,
     WorstPair,
 )
-from understudy.domain.errors import InconclusiveError, InvalidInputError
-from understudy.logs.reader import LogReader
+from understudy.comparison.evidence.uses import (
+    ASKED,
+    KEYS,
+    REPORTED_AGAIN,
+    TRUTH,
+    USES,
+    asked_again,
+    repeated,
+)
+from understudy.comparison.evidence.version_pairs import question_parameters
+from understudy.statistics.distributions import quantiles_of_counts
+from understudy.statistics.units import units_of
 
-_REPEAT_S = 60  # repeated calls follow each other within a deadline, and with few pauses
+_LATENCY_LEVELS = (0.5, 0.9, 0.99)
 
 
-def version_pairs(reader: LogReader, question: Question) -> tuple[VersionPair, ...]:
-    """Return the pairs of versions in the log that fit the question, most recent first."""
-    found = reader.rows(
-        """
-        SELECT shadow_version AS shadow, version AS champion, count(*) AS rows,
-               min(at_utc) AS first_at, max(at_utc) AS last_at
-        FROM shadow
-        WHERE model = $model
-          AND ($shadow IS NULL OR shadow_version = $shadow)
-          AND (version = $champion OR ($champion IS NULL AND arm = 'champion'))
-          AND ($since IS NULL OR (date >= $since::DATE AND at_utc >= $since::TIMESTAMP))
-          AND ($until IS NULL OR (date <= $until::DATE AND at_utc < $until::TIMESTAMP))
-        GROUP BY ALL
-        ORDER BY last_at DESC, shadow DESC, champion DESC
-        """,
-        _parameters(question),
+def read_evidence(engine: Engine, question: Question, pair: VersionPair) -> Evidence:
+    """Return the rows that were sent to the shadow of `pair`, one per request, and the counts."""
+    chosen = question_parameters(question) | {"shadow": pair.shadow, "champion": pair.champion}
+    of_model = {"model": question.model}
+    engine.keep("logged", _LOGGED, chosen)
+    engine.keep(
+        "repeated", _REPEATED, {k: chosen[k] for k in ("model", "shadow", "champion", "since")}
     )
-    return tuple(VersionPair(**row) for row in found)
-
-
-def read_evidence(reader: LogReader, question: Question, pair: VersionPair) -> Evidence:
-    """Return the rows that both versions of `pair` scored, one per request, and the counts."""
-    parameters = _parameters(question) | {"shadow": pair.shadow, "champion": pair.champion}
-    reader.keep("logged", _LOGGED, parameters)
-    reader.keep("uses", USES, {"model": question.model, "since": question.since})
-    reader.keep("asked", _ASKED, {})
-    reader.keep("truth", TRUTH, {"model": question.model})
-    reader.keep("paired", _PAIRED, {"matured_before": question.matured_before})
+    keep_uses(engine, question, _ASKED_AGAIN)
+    engine.keep("truth", TRUTH, of_model)
+    engine.keep("paired", _PAIRED, {"matured_before": question.matured_before})
+    engine.keep("lost", _LOST, {"matured_before": question.matured_before})
+    rows, is_lost = _sent_rows(engine)
+    compared = rows.unit if not is_lost.any() else rows.unit[~is_lost]
+    census = RowCensus(**engine.rows(_ROW_CENSUS)[0], units=0)
     return Evidence(
-        rows=PairedRows(**arrays_of(reader.table(_COLUMNS))),
-        census=RowCensus(**reader.rows(_ROW_CENSUS)[0]),
-        outcomes=OutcomeCensus(**reader.rows(_OUTCOME_CENSUS)[0]),
-        sent=SentRows(
-            **arrays_of(reader.table(_SENT, {"matured_before": question.matured_before}))
-        ),
-        latency=tuple(Latency(**row) for row in reader.rows(_LATENCY, parameters)),
-        worst=tuple(WorstPair(**row) for row in reader.rows(_WORST)),
+        rows=rows,
+        is_lost=is_lost,
+        census=replace(census, units=units_of(compared).count),
+        outcomes=OutcomeCensus(**engine.rows(_OUTCOME_CENSUS)[0]),
+        latency=_latencies(engine, chosen, pair),
+        worst=tuple(WorstPair(**row) for row in engine.rows(_WORST, of_model)),
     )
+
+
+def keep_uses(engine: Engine, question: Question, rows_asked_again: str) -> None:
+    """Keep the tables `uses`, `asked_again` and `reported_again` of `logged` and `repeated`."""
+    engine.keep("uses", USES, {"model": question.model, "since": question.since})
+    engine.keep("asked_again", rows_asked_again, {})
+    engine.keep("reported_again", REPORTED_AGAIN, {"model": question.model})
 
 
 def arrays_of(table: pa.Table) -> dict[str, NDArray[Any]]:
@@ -67,197 +71,174 @@ def arrays_of(table: pa.Table) -> dict[str, NDArray[Any]]:
     return {name: table[name].to_numpy() for name in table.column_names}
 
 
-def _parameters(question: Question) -> dict[str, object]:
-    return {
-        "model": question.model,
-        "shadow": question.shadow,
-        "champion": question.champion,
-        "since": question.since,
-        "until": question.until,
-    }
+def _sent_rows(engine: Engine) -> tuple[PairedRows, NDArray[np.bool_]]:
+    """Return the rows that were sent, ordered by unit, and whether each was lost.
+
+    They are read a part at a time into their final arrays.
+    """
+    count = engine.rows(_SENT_COUNT)[0]["rows"]
+    champion, shadow, label = (np.empty(count) for _ in range(3))
+    unit, day = np.empty(count, np.int32), np.empty(count, np.int32)
+    is_lost = np.empty(count, np.bool_)
+    before, number, start = (0, 0), -1, 0
+    for batch in engine.batches(_SENT):
+        end = start + batch.num_rows
+        for name, column in (
+            ("champion", champion),
+            ("shadow", shadow),
+            ("label", label),
+            ("day", day),
+            ("is_lost", is_lost),
+        ):
+            column[start:end] = batch[name].to_numpy(zero_copy_only=False)
+        high, low = (batch[name].to_numpy() for name in ("unit_high", "unit_low"))
+        is_new = (np.diff(high, prepend=high[:1]) != 0) | (np.diff(low, prepend=low[:1]) != 0)
+        is_new[:1] = number < 0 or before != (int(high[0]), int(low[0]))
+        unit[start:end] = number + np.cumsum(is_new)
+        before, number, start = (int(high[-1]), int(low[-1])), int(unit[end - 1]), end
+    return PairedRows(champion, shadow, unit, label, day), is_lost
 
 
-# Callers may use a request id again. Answers of one id that follow each other within `_REPEAT_S`
-# are one use of it, with repeated calls; each use is a request of its own.
-USES = f"""
-    WITH answers AS (
-        SELECT request_id, at_utc, date FROM shadow WHERE model = $model
-        UNION ALL SELECT request_id, at_utc, date FROM score WHERE model = $model
-    ),
-    spaced AS (
-        SELECT request_id, at_utc, at_utc - lag(at_utc) OVER (
-            PARTITION BY request_id ORDER BY at_utc
-        ) AS pause
-        FROM answers SEMI JOIN logged USING (request_id)
-        WHERE $since IS NULL OR date >= $since::DATE - 1
-    )
-    SELECT request_id, at_utc AS started_at_utc,
-           row_number() OVER (PARTITION BY request_id ORDER BY at_utc) AS use
-    FROM spaced WHERE pause IS NULL OR pause > INTERVAL {_REPEAT_S} SECOND
-"""  # noqa: S608 - a number of ours
+def _latencies(engine: Engine, chosen: dict[str, object], pair: VersionPair) -> tuple[Latency, ...]:
+    found = []
+    for role, version in (("champion", pair.champion), ("shadow", pair.shadow)):
+        counted = arrays_of(engine.table(_LATENCY, chosen | {"role": role}))
+        quantiles = quantiles_of_counts(counted["time_us"], counted["rows"], _LATENCY_LEVELS)
+        rows = int(counted["rows"].sum())
+        if rows:
+            found.append(Latency(version, rows, *quantiles))
+    return tuple(found)
 
-_LOGGED = """
-    SELECT request_id, candidate_id, unit_key, at_utc, status, score AS champion_score, shadow_score,
-           infer_us, status = 'ok' AND isfinite(score) AND isfinite(shadow_score) AS usable
+
+_LOGGED = f"""
+    SELECT {KEYS}, at_utc, status, score AS champion_score, shadow_score, infer_us,
+           status = 'ok' AND isfinite(score) AND coalesce(isfinite(shadow_score), false) AS usable
     FROM shadow
     WHERE model = $model AND shadow_version = $shadow AND version = $champion
       AND status IN ('ok', 'error', 'timeout')
       AND ($since IS NULL OR (date >= $since::DATE AND at_utc >= $since::TIMESTAMP))
       AND ($until IS NULL OR (date <= $until::DATE AND at_utc < $until::TIMESTAMP))
-"""
+"""  # noqa: S608 - texts of ours
 
-# `rank` 1 is the latest row of a request: a caller that repeated it acted on that answer.
-_ASKED = """
-    SELECT logged.*, use,
-           row_number() OVER (
-               PARTITION BY logged.request_id, use, unit_key, candidate_id, status
-               ORDER BY at_utc DESC, champion_score, shadow_score
-           ) AS rank
-    FROM logged ASOF JOIN uses
-      ON logged.request_id = uses.request_id AND logged.at_utc >= uses.started_at_utc
-"""
+_REPEATED = repeated("shadow", "shadow_version = $shadow AND version = $champion")
 
-# An outcome belongs to the latest use before it was observed, or to the first one. The one observed
-# last counts; of those, the one reported last, where an outcome imported again keeps its first report.
-TRUTH = """
-    WITH reported AS (
-        SELECT request_id, label, observed_at_utc, min(at_utc) AS at_utc, count(*) AS reports
-        FROM outcomes WHERE model = $model GROUP BY request_id, label, observed_at_utc
-    ),
-    placed AS (
-        SELECT reported.*, coalesce(use, 1) AS use
-        FROM reported ASOF LEFT JOIN uses
-          ON reported.request_id = uses.request_id
-         AND reported.observed_at_utc >= uses.started_at_utc
-    )
-    SELECT request_id, use,
-           first(label ORDER BY observed_at_utc DESC, at_utc DESC, label DESC) AS label,
-           max(observed_at_utc) AS observed_at_utc,
-           sum(reports)::BIGINT AS reports, count(DISTINCT label) > 1 AS conflicts
-    FROM placed GROUP BY request_id, use
-"""
+_ASKED_AGAIN = asked_again(
+    ", status", "at_utc DESC, champion_score, shadow_score", counted="usable"
+)
 
 # The outcome of a row that is too young is left out: those that have arrived are not typical.
-_PAIRED = """
+_PAIRED = f"""
     WITH rows AS (
         SELECT asked.*, reports, conflicts, observed_at_utc, label,
-               count(*) OVER (PARTITION BY request_id, use) > 1 AND candidate_id IS NULL
-                   AS is_of_several_units,
-               coalesce(asked.at_utc >= $matured_before::TIMESTAMP, false) AS is_immature
-        FROM asked LEFT JOIN truth USING (request_id, use)
+               rows_of_use > 1 AND candidate = 0 AS is_of_several_units,
+               coalesce(at_utc >= $matured_before::TIMESTAMP, false) AS is_immature
+        FROM {ASKED} AS asked LEFT JOIN truth USING (id, use)
         WHERE usable AND rank = 1
     )
-    SELECT * EXCLUDE (label),
-           CASE WHEN candidate_id IS NULL AND NOT is_of_several_units AND NOT is_immature
-                THEN label END AS label
+    SELECT id, use, candidate, unit, at_utc, champion_score AS champion, shadow_score AS shadow,
+           CASE WHEN candidate = 0 AND NOT is_of_several_units AND NOT is_immature
+                THEN label END AS label,
+           reports, conflicts, observed_at_utc < at_utc AS is_observed_before,
+           is_of_several_units, is_immature
     FROM rows
+"""  # noqa: S608 - as above
+
+# Per request and candidate: lost, if no row of it can be compared. The champion's score is known.
+_LOST = f"""
+    SELECT id, use, candidate, unit, max(at_utc) AS at_utc,
+           arg_max(champion_score, at_utc) AS champion,
+           first(label) FILTER (
+               candidate = 0 AND NOT coalesce(at_utc >= $matured_before::TIMESTAMP, false)
+           ) AS label
+    FROM {ASKED} AS asked ANTI JOIN paired USING (id, use, candidate, unit)
+    LEFT JOIN truth USING (id, use)
+    WHERE NOT usable AND isfinite(champion_score)
+    GROUP BY id, use, candidate, unit
+"""  # noqa: S608 - as above
+
+_SENT_COUNT = "SELECT (SELECT count(*) FROM paired) + (SELECT count(*) FROM lost) AS rows"
+
+_SENT = """
+    WITH sent AS (
+        SELECT unit, id, use, candidate, champion, shadow, label, at_utc, false AS is_lost FROM paired
+        UNION ALL
+        SELECT unit, id, use, candidate, champion, NULL, label, at_utc, true FROM lost
+    )
+    SELECT champion, coalesce(shadow, 'nan'::DOUBLE) AS shadow,
+           coalesce(label, 'nan'::DOUBLE) AS label,
+           datediff('day', DATE '1970-01-01', at_utc::DATE)::INTEGER AS day, is_lost,
+           (unit >> 64)::UBIGINT AS unit_high, (unit & 18446744073709551615)::UBIGINT AS unit_low
+    FROM sent ORDER BY unit, id, use, candidate
 """
 
-_ROW_CENSUS = """
+_ROW_CENSUS = f"""
+    WITH again AS (SELECT id, use FROM asked_again WHERE usable AND rank = 1)
     SELECT count(*) FILTER (status = 'ok') AS ok,
            count(*) FILTER (status = 'error') AS error,
            count(*) FILTER (status = 'timeout') AS timeout,
            count(*) FILTER (status = 'ok' AND rank > 1) AS duplicates,
-           count(*) FILTER (status = 'ok' AND rank = 1 AND NOT coalesce(usable, false))
-               AS not_finite,
+           count(*) FILTER (status = 'ok' AND rank = 1 AND NOT usable) AS not_finite,
            count(*) FILTER (usable AND rank = 1) AS pairs,
-           count(DISTINCT (request_id, use)) FILTER (usable AND rank = 1) AS requests,
-           count(DISTINCT (request_id, use)) FILTER (usable AND rank = 1)
-               - count(DISTINCT request_id) FILTER (usable AND rank = 1) AS reused_ids,
-           count(DISTINCT unit_key) FILTER (usable AND rank = 1) AS units
-    FROM asked
-"""
+           count(*) FILTER (usable AND rank = 1) - (SELECT count(*) FROM again)
+               + (SELECT count(*) FROM (SELECT DISTINCT * FROM again)) AS requests,
+           (SELECT count(*) FROM (SELECT DISTINCT * FROM again))
+               - (SELECT count(DISTINCT id) FROM again) AS reused_ids
+    FROM {ASKED}
+"""  # noqa: S608 - as above
 
 _OUTCOME_CENSUS = """
     SELECT count(label) AS matched,
            count(*) FILTER (label IS NULL) AS unmatched_pairs,
            coalesce(sum(reports - 1) FILTER (label IS NOT NULL), 0)::BIGINT AS duplicates,
            count(*) FILTER (label IS NOT NULL AND conflicts) AS conflicting,
-           count(*) FILTER (label IS NOT NULL AND observed_at_utc < at_utc)
-               AS observed_before_answer,
+           count(*) FILTER (label IS NOT NULL AND is_observed_before) AS observed_before_answer,
            count(*) FILTER (label IS NOT NULL AND label NOT IN (0, 1)) AS not_binary,
-           count(*) FILTER (candidate_id IS NOT NULL AND reports IS NOT NULL) AS of_candidates,
+           count(*) FILTER (candidate <> 0 AND reports IS NOT NULL) AS of_candidates,
            count(*) FILTER (is_of_several_units AND reports IS NOT NULL) AS of_several_units,
            count(*) FILTER (is_immature) AS immature
     FROM paired
 """
 
-_COLUMNS = """
-    SELECT champion_score AS champion, shadow_score AS shadow,
-           dense_rank() OVER (ORDER BY unit_key) AS unit,
-           coalesce(label, 'nan'::DOUBLE) AS label,
-           datediff('day', DATE '1970-01-01', at_utc::DATE) AS day
-    FROM paired ORDER BY request_id, use, candidate_id NULLS FIRST, unit_key
-"""
-
-# Per request and candidate: lost, if no row of it can be compared. The champion's score is known.
-_SENT = """
-    SELECT NOT bool_or(coalesce(usable, false)) AS is_lost,
-           arg_max(champion_score, at_utc) AS champion,
-           dense_rank() OVER (ORDER BY unit_key) AS unit,
-           coalesce(first(label) FILTER (
-               candidate_id IS NULL AND NOT coalesce(asked.at_utc >= $matured_before::TIMESTAMP, false)
-           ), 'nan'::DOUBLE) AS label
-    FROM asked LEFT JOIN truth USING (request_id, use)
-    WHERE isfinite(champion_score)
-    GROUP BY request_id, use, candidate_id, unit_key
-    ORDER BY request_id, use, candidate_id NULLS FIRST, unit_key
-"""
-
-_WORST = """
-    SELECT request_id, candidate_id, at_utc AS at, champion_score AS champion,
-           shadow_score AS shadow, label
-    FROM paired
-    ORDER BY abs(shadow_score - champion_score) DESC, request_id, use, candidate_id NULLS FIRST
-    LIMIT 10
-"""
+# The texts of ids are read again, for these rows only.
+_WORST = f"""
+    WITH worst AS (
+        SELECT * FROM paired ORDER BY abs(shadow - champion) DESC, id, use, candidate LIMIT 10
+    ),
+    texts AS MATERIALIZED (
+        SELECT DISTINCT request_id, candidate_id, {KEYS}
+        FROM shadow WHERE model = $model AND at_utc IN (SELECT at_utc FROM worst)
+    )
+    SELECT request_id, candidate_id, at_utc AS at, champion, shadow, label
+    FROM worst JOIN texts USING (id, unit, candidate)
+    ORDER BY abs(shadow - champion) DESC, request_id, use, candidate_id NULLS FIRST
+"""  # noqa: S608 - as above
 
 # Of rows that reached a model: those of rules and of the ladder have no round trip.
 _LATENCY = """
     WITH trips AS (
-        SELECT $champion::INTEGER AS version, infer_us FROM score
-        WHERE model = $model AND version = $champion AND level < 2 AND rule IS NULL
+        SELECT infer_us FROM score
+        WHERE $role = 'champion' AND model = $model AND version = $champion
+          AND level < 2 AND rule IS NULL
           AND ($since IS NULL OR (date >= $since::DATE AND at_utc >= $since::TIMESTAMP))
           AND ($until IS NULL OR (date <= $until::DATE AND at_utc < $until::TIMESTAMP))
         UNION ALL
-        SELECT $shadow::INTEGER AS version, infer_us FROM logged WHERE usable
+        SELECT infer_us FROM logged WHERE $role = 'shadow' AND $shadow IS NOT NULL AND usable
     )
-    SELECT version, count(*) AS rows, quantile_cont(infer_us, 0.5) AS p50_us,
-           quantile_cont(infer_us, 0.9) AS p90_us, quantile_cont(infer_us, 0.99) AS p99_us
-    FROM trips GROUP BY version ORDER BY version = $shadow
+    SELECT infer_us::BIGINT AS time_us, count(*) AS rows FROM trips GROUP BY ALL ORDER BY time_us
 """
 
 QUERIES = {
     "rows of the pair": _LOGGED,
-    "uses of request ids": USES,
-    "rows by use": _ASKED,
+    "ids with several rows or uses": _REPEATED,
+    "uses of these ids": USES,
+    "rows of these ids, by use": _ASKED_AGAIN,
+    "requests with several outcomes": REPORTED_AGAIN,
     "outcomes by use": TRUTH,
     "pairs": _PAIRED,
+    "rows that were lost": _LOST,
     "counts of rows": _ROW_CENSUS,
     "counts of outcomes": _OUTCOME_CENSUS,
-    "columns": _COLUMNS,
     "rows sent to the shadow": _SENT,
     "largest differences": _WORST,
     "latency": _LATENCY,
 }
-
-
-def require_pair(pairs: tuple[VersionPair, ...], question: Question) -> VersionPair:
-    """Return the only pair that fits.
-
-    Raises:
-        InconclusiveError: the log holds no row that fits the question.
-        InvalidInputError: several pairs fit; the question must name one.
-    """
-    if not pairs:
-        raise InconclusiveError(f"the shadow log holds no row of {question.model} that fits")
-    if len(pairs) > 1:
-        found = "; ".join(
-            f"--shadow {each.shadow} --champion {each.champion} "
-            f"({each.rows} rows, the last at {each.last_at:%Y-%m-%d %H:%M})"
-            for each in pairs
-        )
-        raise InvalidInputError.of(
-            "pair", read=f"{len(pairs)} pairs of versions that fit", accepted=f"one of {found}"
-        )
-    return pairs[0]

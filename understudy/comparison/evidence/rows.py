@@ -6,6 +6,8 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.statistics.units import Labels
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -63,16 +65,18 @@ class OutcomeCensus:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairedRows:
-    """Columns of equal length n, ordered by request."""
+    """Columns of equal length n, ordered by unit, so that sums over units need no table."""
 
     champion: NDArray[np.float64]
     shadow: NDArray[np.float64]
-    unit: NDArray[np.int64]  # label of the unit key
+    unit: Labels  # of the unit key
     label: NDArray[np.float64]  # NaN if there is no outcome
-    day: NDArray[np.int64]  # of the answer, since 1970, UTC
+    day: Labels  # of the answer, since 1970, UTC
 
     def where(self, chosen: NDArray[np.bool_]) -> "PairedRows":
-        """Return the chosen rows."""
+        """Return the chosen rows; without a copy if all are."""
+        if chosen.all():
+            return self
         return PairedRows(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
@@ -82,7 +86,7 @@ class SentRows:
 
     is_lost: NDArray[np.bool_]  # an error or a timeout, and no later answer
     champion: NDArray[np.float64]
-    unit: NDArray[np.int64]
+    unit: Labels
     label: NDArray[np.float64]  # NaN if there is no outcome
 
 
@@ -116,9 +120,9 @@ class Latency:
 class Evidence:
     """The contents of the logs on one pair of versions."""
 
-    rows: PairedRows
+    rows: PairedRows  # that were sent; the shadow's score is NaN where it was lost
+    is_lost: NDArray[np.bool_]
     census: RowCensus
     outcomes: OutcomeCensus
-    sent: SentRows
     latency: tuple[Latency, ...]
     worst: tuple[WorstPair, ...]

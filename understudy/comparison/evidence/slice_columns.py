@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from understudy.comparison.evidence.engine import Engine
+from understudy.comparison.evidence.uses import ID, KEYS
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.features.loading.source_files import open_chunks
-from understudy.logs.reader import LogReader
 
 REQUEST_ID = "request_id"
 OF_LOG = {
@@ -25,12 +26,12 @@ _CHUNK_ROWS = 65_536
 
 
 def read_slice_columns(
-    reader: LogReader, model: str, names: Sequence[str], file: Path | None
+    engine: Engine, model: str, names: Sequence[str], file: Path | None
 ) -> dict[str, pa.ChunkedArray]:
     """Return the named columns for the rows of the table `paired`, in its order.
 
     Args:
-        reader: with the table `paired`.
+        engine: with the table `paired`.
         model: the deployment.
         names: of columns; those of the file come first.
         file: Parquet or CSV with a column `request_id`, once per request; None: the log alone.
@@ -51,11 +52,11 @@ def read_slice_columns(
     columns: dict[str, pa.ChunkedArray] = {}
     if of_log:
         chosen = ", ".join(f'{OF_LOG[name]} AS "{name}"' for name in of_log)
-        found = reader.table(_FROM_LOG.replace("COLUMNS", chosen), {"model": model})
+        found = engine.table(_FROM_LOG.replace("COLUMNS", chosen), {"model": model})
         columns |= {name: found[name] for name in of_log}
     if of_file and file is not None:
-        reader.add("given_slices", _read(file, of_file))
-        found = reader.table(_FROM_FILE)
+        engine.add("given_slices", _read(file, of_file))
+        found = engine.table(_FROM_FILE)
         columns |= {name: found[name] for name in of_file}
     return columns
 
@@ -76,36 +77,28 @@ def _read(file: Path, names: Sequence[str]) -> pa.Table:
     return table.set_column(table.column_names.index(REQUEST_ID), REQUEST_ID, ids)
 
 
-_ORDER = "paired.request_id, paired.use, paired.candidate_id NULLS FIRST, paired.unit_key"
+_ORDER = "unit, id, use, candidate"  # of the rows that are compared
 
 # Of several answers to a request the one nearest in time is the row's own.
 _FROM_LOG = f"""
-    WITH own AS (
-        SELECT paired.request_id, paired.use, paired.candidate_id, paired.unit_key,
-               score.* EXCLUDE (request_id, candidate_id, unit_key),
+    WITH answers AS (SELECT {KEYS}, score.* FROM score WHERE model = $model),
+    own AS (
+        SELECT paired.id, use, paired.candidate, paired.unit, answers.*,
                row_number() OVER (
-                   PARTITION BY paired.request_id, paired.use, paired.candidate_id, paired.unit_key
-                   ORDER BY abs(epoch_us(score.at_utc) - epoch_us(paired.at_utc))
+                   PARTITION BY paired.id, use, paired.candidate, paired.unit
+                   ORDER BY abs(epoch_us(answers.at_utc) - epoch_us(paired.at_utc))
                ) AS place
-        FROM paired JOIN score
-          ON score.model = $model AND score.request_id = paired.request_id
-         AND score.unit_key = paired.unit_key
-         AND score.candidate_id IS NOT DISTINCT FROM paired.candidate_id
+        FROM paired JOIN answers USING (id, unit, candidate)
     ),
-    nearest AS (
-        SELECT request_id, use, candidate_id, unit_key, COLUMNS FROM own WHERE place = 1
-    )
-    SELECT nearest.* EXCLUDE (request_id, use, candidate_id, unit_key)
-    FROM paired LEFT JOIN nearest
-      ON nearest.request_id = paired.request_id AND nearest.use = paired.use
-     AND nearest.unit_key = paired.unit_key
-     AND nearest.candidate_id IS NOT DISTINCT FROM paired.candidate_id
+    nearest AS (SELECT id, use, candidate, unit, COLUMNS FROM own WHERE place = 1)
+    SELECT nearest.* EXCLUDE (id, use, candidate, unit)
+    FROM paired LEFT JOIN nearest USING (id, use, candidate, unit)
     ORDER BY {_ORDER}
 """  # noqa: S608 - texts of ours
 
 _FROM_FILE = f"""
     SELECT given_slices.* EXCLUDE (request_id)
-    FROM paired LEFT JOIN given_slices ON given_slices.request_id = paired.request_id
+    FROM paired LEFT JOIN given_slices ON {ID} = paired.id
     ORDER BY {_ORDER}
 """  # noqa: S608 - as above
 

@@ -13,10 +13,9 @@ from understudy.comparison.plan import Plan
 from understudy.domain.margins import Costs, Measure
 from understudy.statistics.arms import ArmMeasure, arm_auc, arm_mean, arm_share
 from understudy.statistics.calibration import are_probabilities
-from understudy.statistics.measures import OfTotals
 from understudy.statistics.ranking import auc_of, can_compare_auc
 from understudy.statistics.sample_ratio import SampleRatio, sample_ratios
-from understudy.statistics.units import Floats, ratio
+from understudy.statistics.units import Floats, OfTotals, UnitSums, ratio
 
 _PLACE = {name: place for place, name in enumerate(COLUMNS)}
 
@@ -35,7 +34,7 @@ class ArmComparison:
 def compare_arms(evidence: ArmEvidence, plan: Plan) -> ArmComparison:
     """Return the measures of both arms on all rows, and on those with outcomes."""
     ratios = sample_ratios(evidence.first_seen)
-    arms = _Arms(evidence.sums, plan.confidence)
+    arms = _Arms(UnitSums.of(evidence.sums), plan.confidence)
     on_all, on_outcomes = _on_all(evidence, plan, arms), _on_outcomes(evidence, plan, arms)
     return ArmComparison(
         measures=on_all.measures | on_outcomes.measures,
@@ -84,7 +83,7 @@ Counts = tuple[float, float]  # rows of the champion's arm, of the challenger's
 class _Arms:
     """Estimates of measures from sums over units, whose first half is the champion's."""
 
-    sums: Floats
+    sums: UnitSums
     confidence: float
 
     def mean(self, of: Statistic, over: str) -> ArmMeasure:

@@ -48,8 +48,7 @@ def coverage_of(
     lost = int(np.count_nonzero(sent.is_lost))
     total = sent.is_lost.size
     by_score = loss_dependence(sent.is_lost, sent.champion, sent.unit)
-    labelled = ~np.isnan(sent.label)
-    by_outcome = loss_dependence(sent.is_lost[labelled], sent.label[labelled], sent.unit[labelled])
+    by_outcome = _loss_by_outcome(sent)
     kept_share = None if total == 0 else (total - lost) / total
     effective = effective_units(units_of(sent.unit[~sent.is_lost]).rows)
     refusals = []
@@ -81,3 +80,8 @@ def coverage_of(
         refusals=tuple(refusals),
         warnings=tuple(warnings),
     )
+
+
+def _loss_by_outcome(sent: SentRows) -> LossDependence:
+    labelled = ~np.isnan(sent.label)
+    return loss_dependence(sent.is_lost[labelled], sent.label[labelled], sent.unit[labelled])

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from understudy.comparison.evidence.rows import PairedRows
 from understudy.statistics.paired import MIN_PAIRS
+from understudy.statistics.units import PART_ROWS
 
 Floats = NDArray[np.float64]
 Points = tuple[tuple[float, float], ...]
@@ -68,7 +69,9 @@ def _range_of(values: Floats) -> tuple[float, float]:
 def _flips(champion: Floats, shadow: Floats) -> tuple[Points, Points]:
     """Return the shares of rows that change sides, for thresholds at quantiles of all scores."""
     levels = np.linspace(0, 1, _POINTS)
-    thresholds = np.unique(np.quantile(np.concatenate([champion, shadow]), levels))
+    both = np.concatenate([champion, shadow])
+    thresholds = np.unique(np.quantile(both, levels, overwrite_input=True))
+    del both  # as large as both scores
     # A row flips to positive at each threshold above the champion's score, up to the shadow's.
     return (
         _points(thresholds, _share_between(champion, shadow, thresholds)),
@@ -79,28 +82,40 @@ def _flips(champion: Floats, shadow: Floats) -> tuple[Points, Points]:
 def _share_between(lower: Floats, upper: Floats, thresholds: Floats) -> Floats:
     """Return the share of rows with lower < threshold <= upper, per threshold."""
     is_between = lower < upper
-    starts, ends = np.sort(lower[is_between]), np.sort(upper[is_between])
-    begun = np.searchsorted(starts, thresholds, side="left")
-    over = np.searchsorted(ends, thresholds, side="left")
+    begun, over = (_below(each[is_between], thresholds) for each in (lower, upper))
     return (begun - over) / lower.size
 
 
+def _below(values: Floats, thresholds: Floats) -> Floats:
+    """Return the number of values below each threshold; the thresholds ascend."""
+    places = np.zeros(thresholds.size + 1, np.int64)
+    for start in range(0, values.size, PART_ROWS):
+        found = np.searchsorted(thresholds, values[start : start + PART_ROWS], side="right")
+        places += np.bincount(found, minlength=places.size)
+    return np.cumsum(places)[:-1].astype(np.float64)
+
+
 def _version(labels: NDArray[np.bool_], scores: Floats) -> VersionCurves:
-    order = np.argsort(-scores, kind="stable")
-    ranked, truth = scores[order], labels[order]
-    # Rows with equal scores are decided together: only the last of them is a point.
-    last = np.flatnonzero(np.append(np.diff(ranked) != 0, True))
-    found = np.cumsum(truth)[last].astype(np.float64)
-    decided = (last + 1).astype(np.float64)
-    positives = float(labels.sum())
-    negatives = labels.size - positives
-    kept = np.unique(np.linspace(0, last.size - 1, _POINTS).astype(np.int64))
-    recall = found[kept] / positives
-    alarms = (decided[kept] - found[kept]) / negatives
+    thresholds = _thresholds(scores)
+    # A score equal to the threshold is positive, so rows with equal scores are decided together.
+    positives, negatives = float(np.count_nonzero(labels)), float(np.count_nonzero(~labels))
+    found = (positives - _below(scores[labels], thresholds))[::-1]
+    alarms = (negatives - _below(scores[~labels], thresholds))[::-1]
+    recall = found / positives
     return VersionCurves(
-        roc=((0.0, 0.0), *_points(alarms, recall)),
-        precision_recall=_points(recall, found[kept] / decided[kept]),
+        roc=((0.0, 0.0), *_points(alarms / negatives, recall)),
+        precision_recall=_points(recall, found / (found + alarms)),
     )
+
+
+def _thresholds(scores: Floats) -> Floats:
+    """Return all scores, each once, or of many as many as points are drawn; ascending."""
+    ordered = np.sort(scores)
+    is_first = np.ones(ordered.size, np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+    places = np.flatnonzero(is_first)
+    kept = np.unique(np.linspace(0, places.size - 1, _POINTS).astype(np.int64))
+    return ordered[places[kept]]
 
 
 def _points(first: Floats, second: Floats) -> Points:

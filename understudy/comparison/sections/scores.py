@@ -71,7 +71,7 @@ def _days(rows: PairedRows, confidence: float) -> tuple[DayOfScores, ...]:
 
 def _day(day: int, rows: PairedRows, confidence: float) -> DayOfScores:
     units = units_of(rows.unit)
-    sums = units.sums(np.ones(rows.champion.size), rows.shadow - rows.champion)
-    estimate = jackknife(sums, mean_of(1).statistic, weights=sums[:, 0])
+    sums = units.sums(lambda part: (rows.shadow[part] - rows.champion[part],))
+    estimate = jackknife(sums, mean_of(1))
     difference = number_of(estimate, interval_of(estimate, confidence=confidence))
     return DayOfScores(str(np.datetime64(day, "D")), rows.champion.size, difference)

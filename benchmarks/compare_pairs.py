@@ -1,0 +1,161 @@
+"""A comparison of many pairs: the memory and the CPU time of the process that makes it.
+
+`python -m benchmarks.compare_pairs LOG_DIR` makes one, and prints both as JSON.
+"""
+
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from benchmarks.rows import Effort, Row, Scenario
+from understudy.comparison.compare import compare
+from understudy.comparison.evidence.rows import Question
+from understudy.comparison.plan import Plan
+from understudy.domain.logged_ids import IdForm, LoggedIds
+from understudy.logs.schema import LogKind, schema_of_kind, with_facts
+
+MODEL = "fraud"
+ROWS = 10_000_000
+_GOAL_BYTES = 2**30
+_GOAL_S = 60.0  # on two quiet cores
+_LIMIT_S = 3_600.0  # of a hang
+_THRESHOLD = 0.5
+_CHAMPION, _SHADOW = 7, 9
+_PART_ROWS = 250_000
+_DAY = "2026-11-18"
+_START_US = 1_795_000_000_000_000  # 2026-11-18T11:06:40Z
+_SPREAD_US = 40_000_000_000  # of the answers over the day
+_WITH_OUTCOME = 0.6
+_POSITIVES = 0.2  # of the outcomes
+_ROWS_PER_UNIT = 4  # on average
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The resources of one comparison."""
+
+    pairs: int
+    seconds: float
+    cpu_s: float
+    peak_bytes: int  # resident
+
+
+async def measure_comparison(_effort: Effort, folder: Path) -> Sequence[Row]:
+    write_comparison_logs(folder, ROWS)
+    spent = await asyncio.to_thread(compare_in_a_child, folder)
+    return [
+        Row(
+            name=f"compare {ROWS / 1e6:g} M pairs",
+            requests_per_s=spent.pairs / spent.seconds,
+            goal=f"below {_GOAL_BYTES / 2**30:g} GiB and {_GOAL_S:g} s",
+            cpu_us_per_request={"compare": spent.cpu_s / spent.pairs * 1e6},
+            met=spent.peak_bytes < _GOAL_BYTES and spent.seconds < _GOAL_S,
+            note=f"{spent.peak_bytes / 2**20:.0f} MiB at the peak, {spent.seconds:.0f} s",
+        )
+    ]
+
+
+def compare_in_a_child(log_dir: Path) -> Spent:
+    """Compare the pairs in a process of its own, whose peak of memory is therefore theirs."""
+    command = [sys.executable, "-m", "benchmarks.compare_pairs", str(log_dir)]
+    printed = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, timeout=_LIMIT_S
+    ).stdout
+    return Spent(**json.loads(printed))
+
+
+def _compare(log_dir: Path) -> Spent:
+    begun_s = time.monotonic()
+    report = compare(log_dir, Question(MODEL), Plan(threshold=_THRESHOLD))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return Spent(
+        pairs=report.rows.pairs,
+        seconds=time.monotonic() - begun_s,
+        cpu_s=used.ru_utime + used.ru_stime,
+        peak_bytes=used.ru_maxrss * 1024,
+    )
+
+
+def write_comparison_logs(root: Path, rows: int) -> None:
+    """Write `rows` answers, their shadow rows, and outcomes of a part of them, below `root`."""
+    for part, first in enumerate(range(0, rows, _PART_ROWS)):
+        numbers = np.arange(first, min(first + _PART_ROWS, rows))
+        columns = _columns(numbers, rows, np.random.default_rng(part))
+        for kind in LogKind:
+            _write(root, kind, part, columns)
+
+
+def _columns(
+    numbers: NDArray[np.int64], rows: int, random: np.random.Generator
+) -> dict[str, pa.Array]:
+    count = numbers.size
+    label = (random.random(count) < _POSITIVES).astype(np.float64)
+    champion = np.clip(0.3 + 0.3 * label + random.normal(0, 0.15, count), 0, 1)
+    shadow = np.clip(champion + random.normal(0, 0.03, count), 0, 1)
+    at_us = _START_US + numbers * _SPREAD_US // rows
+    unit = random.integers(0, max(rows // _ROWS_PER_UNIT, 1), count)
+    return {
+        "request_id": _ids("r", numbers),
+        "unit_key": _ids("u", unit),
+        "at_utc": pa.array(at_us, pa.timestamp("us")),
+        "observed_at_utc": pa.array(at_us + 1_000_000, pa.timestamp("us")),
+        "writer_sequence": pa.array(numbers + 1),
+        "score": pa.array(champion),
+        "shadow_score": pa.array(shadow),
+        "label": pa.array(label),
+        "has_outcome": pa.array(random.random(count) < _WITH_OUTCOME),
+    }
+
+
+def _ids(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
+    # Spread over all values, as the digests and random ids of real logs are.
+    mixed = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return pa.array([f"{prefix}{each:031x}" for each in mixed.tolist()])
+
+
+_FIXED = {
+    "bucket": 0, "writer_id": "w1", "version": _CHAMPION, "arm": "champion",
+    "assigned_version": _CHAMPION, "assigned_arm": "champion", "assigned_bp": 10_000,
+    "revision": 4, "level": 0, "status": "ok", "shadow_version": _SHADOW,
+    "inclusion_probability": 1.0, "queue_us": 0, "fetch_us": 40, "infer_us": 300, "total_us": 500,
+}  # fmt: skip
+
+
+def _write(root: Path, kind: LogKind, part: int, columns: dict[str, pa.Array]) -> None:
+    count = len(columns["score"])
+    schema = with_facts(schema_of_kind(kind), ids=LoggedIds(IdForm.UNKEYED))
+    arrays = [
+        columns[field.name]
+        if field.name in columns
+        else _repeated(_FIXED.get(field.name), count, field.type)
+        for field in schema
+    ]
+    table = pa.table(arrays, schema=schema)
+    if kind is LogKind.OUTCOMES:
+        table = table.filter(columns["has_outcome"])
+    folder = root / kind.value / f"model={MODEL}" / f"date={_DAY}"
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, folder / f"part-{part:06d}.parquet", compression="zstd")
+
+
+def _repeated(value: object, count: int, kind: pa.DataType) -> pa.Array:
+    if value is None:
+        return pa.nulls(count, kind)
+    return pa.repeat(pa.scalar(value, kind), count)
+
+
+SCENARIOS = (Scenario("compare", measure_comparison),)
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(_compare(Path(sys.argv[1])))))
