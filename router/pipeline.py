@@ -16,9 +16,10 @@ from router.decisions.breaker import BreakerPolicy
 from router.decisions.budget import BudgetPolicy
 from router.decisions.row_limit import RowLimitPolicy
 from router.ladder.drill import DrillSwitch
-from router.ports import Clocks, ClosableScorer
+from router.ports import Clocks
 from router.revision.live_model import Shared
 from router.revision.live_models import LiveModels
+from router.revision.open_scorers import OpenScorer
 from router.settings import RouterSettings
 from understudy.features.ports import FeatureStore
 from understudy.features.serving.last_known import LastKnownRecords
@@ -34,7 +35,7 @@ class PipelinePorts:
     log_together: Callable[[Sequence[LogBatch]], bool]  # accepts all batches or none
     request_log: RequestLog
     responder: Responder
-    open_scorer: Callable[[str], ClosableScorer]
+    open_scorer: OpenScorer
     clocks: Clocks
     cpu_s: Callable[[], float]  # CPU time used by the event loop's thread
 

@@ -79,14 +79,20 @@ class _NotTakenError(UnavailableError):
 class OipScorer:
     """One scorer process over its own channel, which the opener must close."""
 
-    def __init__(self, address: str, transport: Transport = LOCAL) -> None:
+    def __init__(
+        self, address: str, host_id: str | None = None, transport: Transport = LOCAL
+    ) -> None:
         """Open the channel.
+
+        `host_id`: the scorer host that its certificate must name; None for the host in `address`.
 
         Raises:
             InvalidInputError: see `Transport.open_channel`.
         """
         self.address = address
-        self._channel = transport.open_channel(address, _CHANNEL_OPTIONS, named="scorer")
+        self._channel = transport.open_channel(
+            address, _CHANNEL_OPTIONS, named="scorer", proves=host_id
+        )
         # No (de)serialisers: the request is joined from a prepared head and the raw tensors.
         self._open: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(
             _MODEL_STREAM_INFER

@@ -18,10 +18,13 @@ from understudy.runtime.transport.transport import Transport
 _log = structlog.get_logger()
 
 
-def open_oip_scorer(address: str, transport: Transport) -> ClosableScorer:
-    """Return the scorer at `address`; one that is never ready if `transport` forbids the address."""
+def open_oip_scorer(address: str, host_id: str | None, transport: Transport) -> ClosableScorer:
+    """Return the scorer at `address`; one that is never ready if `transport` forbids the address.
+
+    `host_id`: the scorer host that reported it, which its certificate must name.
+    """
     try:
-        return OipScorer(address, transport)
+        return OipScorer(address, host_id, transport)
     except InvalidInputError as error:
         _log.error("scorer_not_reached", why=str(error))
         return ForbiddenScorer(address, str(error))

@@ -32,6 +32,7 @@ class ReportedScorer:
     address: str
     artifact_digest: str  # of the registered artifact
     has_other_artifact: bool = False  # as its host reports: it is not even asked
+    host_id: str | None = None  # the host that reported it, whose name its certificate must have
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +183,31 @@ def reported_addresses(snapshot: Snapshot) -> dict[VersionRef, tuple[str, ...]]:
     return {ref: tuple(address for _, address in sorted(each)) for ref, each in found.items()}
 
 
+def reporting_hosts(snapshot: Snapshot) -> dict[str, str]:
+    """Return the host that reported each address; of several the first by name, one that reports.
+
+    Two hosts at one address cannot both be right: the certificate at the address tells.
+    """
+    reporting = {host.host_id for host in snapshot.hosts if host.news is News.REPORTING}
+    found: dict[str, str] = {}
+    for each in sorted(
+        snapshot.scorers, key=lambda each: (each.host_id not in reporting, each.host_id)
+    ):
+        found.setdefault(each.address, each.host_id)
+    return found
+
+
 def reported_scorers(snapshot: Snapshot) -> frozenset[ReportedScorer]:
     """Return the scorers said to be ready, each with the artifact that it must have loaded."""
     declared = {spec.ref: spec.artifact_digest for spec in snapshot.versions}
+    hosts = reporting_hosts(snapshot)
     return frozenset(
         ReportedScorer(
             each.ref,
             each.address,
             declared.get(each.ref, each.artifact_digest),
             each.has_other_artifact,
+            hosts.get(each.address),
         )
         for each in snapshot.scorers
         if each.state is ScorerState.READY and each.address

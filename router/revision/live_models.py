@@ -11,16 +11,17 @@ from router.batches.version_plan import VersionPlan
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.effective import Effective, decide_effective
 from router.lanes.version_lane import VersionLane
-from router.ports import ClosableScorer, DrillState
+from router.ports import DrillState
 from router.revision.acting_memory import ActingMemory
 from router.revision.first_answers import (
     FirstAnswers,
     UnprovenScorer,
     reported_addresses,
     reported_scorers,
+    reporting_hosts,
 )
 from router.revision.live_model import CompiledFrom, LiveModel, Shared
-from router.revision.open_scorers import OpenScorers
+from router.revision.open_scorers import OpenScorer, OpenScorers
 from router.revision.steady_versions import SteadyVersions
 from router.revision.version_plans import VersionPlans
 from understudy.domain.belief import with_deployments
@@ -43,6 +44,7 @@ class _Inputs:
     effective: Effective
     specs: tuple[VersionSpec, ...]
     addresses: tuple[tuple[int, tuple[str, ...]], ...]  # ready scorers by version
+    hosts: tuple[str | None, ...]  # of these addresses, in their order
 
 
 class LiveModels:
@@ -55,7 +57,7 @@ class LiveModels:
         self,
         shared: Shared,
         *,
-        open_scorer: Callable[[str], ClosableScorer],
+        open_scorer: OpenScorer,
         new_mirror: Callable[[], MirrorQueue],
         breaker: BreakerPolicy,
         tasks: asyncio.TaskGroup,
@@ -95,6 +97,7 @@ class LiveModels:
 
         A deployment that cannot be compiled keeps its old model, and acts in its old revision.
         """
+        self._scorers.expect(reporting_hosts(snapshot))
         await self._first_answers.ask(reported_scorers(snapshot))
         self.snapshot = snapshot
         not_applied = self._apply_all(snapshot)
@@ -201,6 +204,7 @@ class LiveModels:
             effective=effective,
             specs=tuple(known[ref] for ref in refs if ref in known),
             addresses=tuple(sorted(of_model.items())),
+            hosts=self._scorers.hosts_of(of_model),
         )
         if self._inputs.get(model) == inputs:
             return

@@ -53,7 +53,7 @@ async def test_a_remembered_scorer_that_never_answered_gets_no_call() -> None:
         assert world.live().effective.champion_withheld is WithheldReason.UNPROVEN
         (unproven,) = world.models.unproven()
         assert unproven.scorer == ReportedScorer(
-            VersionRef(MODEL, 1), "one", spec(1).artifact_digest
+            VersionRef(MODEL, 1), "one", spec(1).artifact_digest, host_id="h"
         )
         assert "told to be gone" in unproven.why
 

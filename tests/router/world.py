@@ -17,9 +17,10 @@ from router.calls.call import Arrival, Call
 from router.decisions.priority import Priority
 from router.edge.answers import ProtobufResponder
 from router.pipeline import Pipeline, PipelinePorts, open_pipeline
-from router.ports import Clocks, ClosableScorer
+from router.ports import Clocks
 from router.revision.live_model import LiveModel
 from router.revision.live_models import LiveModels
+from router.revision.open_scorers import OpenScorer
 from router.settings import RouterSettings
 from tests.router.fakes import FakeScorer, FakeStore
 from tests.router.samples import MODEL, UTC_S, VIEW, deployment, ready_processes, spec
@@ -186,7 +187,7 @@ async def open_world(
     read_from: FeatureStore | None = None,
     request_log: RequestLogLines | None = None,
     log: Callable[[LogBatch], bool] | None = None,
-    open_scorer: Callable[[str], ClosableScorer] | None = None,
+    open_scorer: OpenScorer | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """Open a router whose scorers are created on first use, by address.
@@ -206,7 +207,7 @@ async def open_world(
         logged.append(batch)
         return True
 
-    def open_fake(address: str) -> FakeScorer:
+    def open_fake(address: str, _host_id: str | None) -> FakeScorer:
         return scorers.setdefault(address, FakeScorer(address))
 
     ports = PipelinePorts(

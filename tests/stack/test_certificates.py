@@ -18,6 +18,7 @@ from understudy.runtime.transport.transport import LOCAL, Transport
 
 pytestmark = pytest.mark.long
 HERE = ("localhost", "127.0.0.1")
+HOST_ID = "host-a"
 
 
 async def score(deployed: Deployed, roots: Path | None) -> DegradationLevel:
@@ -36,13 +37,15 @@ async def test_all_processes_serve_each_other_over_tls(
     stranger = Authority(tmp_path / "stranger")
     files = {
         prefix: authority.files_of(*HERE, folder=prefix)
-        for prefix in ("REGISTRY_", "SCORER_HOST_", "ROUTER_", "UNDERSTUDY_")
+        for prefix in ("REGISTRY_", "ROUTER_", "UNDERSTUDY_")
     }
+    files["SCORER_HOST_"] = authority.files_of(HOST_ID, *HERE, folder="SCORER_HOST_")
     for prefix, own in files.items():
         asks = prefix not in {"ROUTER_", "UNDERSTUDY_"}
         for name, value in environment_of(Transport(own, asks_callers=asks), prefix=prefix).items():
             monkeypatch.setenv(name, value)
     monkeypatch.setenv("SCORER_HOST_SCORER_ADDRESS", "127.0.0.1")
+    monkeypatch.setenv("SCORER_HOST_HOST_ID", HOST_ID)
     monkeypatch.setenv("REGISTRY_UNPROVEN", "true")
 
     async with open_deployed(tmp_path / "s", versions=1) as deployed:

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from registry.server.identities_file import read_identities, write_identities
 from stack.access import IDENTITIES_FILE
 from stack.processes import SCORERS
 from stack.training import CANDIDATES
+from tests.runtime.transport.authorities import Authority
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.understudy_command import lines_until, output_of, running
 from tests.stack.waiting import until
@@ -24,6 +26,9 @@ from understudy.domain.identities import Identity, Role, Token
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.free_port import free_port
+from understudy.runtime.transport.settings import environment_of
+from understudy.runtime.transport.tls_files import TlsFiles
+from understudy.runtime.transport.transport import Transport
 from understudy.scoring.v1 import scoring_pb2
 
 pytestmark = [pytest.mark.fault, pytest.mark.long]
@@ -34,8 +39,9 @@ TOKEN = "the token of planted"  # noqa: S105 - of a test
 
 @pytest.mark.parametrize("is_honest", [False, True])
 async def test_a_planted_scorer_raises_the_alarm_and_gets_no_traffic(
-    tmp_path: Path, *, is_honest: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_honest: bool
 ) -> None:
+    monkeypatch.setenv("REGISTRY_UNPROVEN", "true")  # its host is believed
     port, metrics_port = free_port(), free_port()
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         other = deployed.stack.directory.training / "artifacts" / CANDIDATES[1].part
@@ -47,22 +53,39 @@ async def test_a_planted_scorer_raises_the_alarm_and_gets_no_traffic(
             await report(deployed, f"127.0.0.1:{port}", version=1, is_honest=is_honest)
             await until(lambda: has_alarm(deployed))
 
-            answered: Counter[int] = Counter()
-            async with AsyncScoringClient(
-                deployed.stack.addresses.router, timeout_s=60.0
-            ) as client:
-                for index in range(CALLS):
-                    unit = deployed.units[index % len(deployed.units)]
-                    answer = await client.score(MODEL, {"patient": unit})
-                    answered[answer.served_by.version] += 1
+            assert await answers_of(deployed) == {1: CALLS}
+            assert await rows_run(metrics_port) == 0
 
-            assert answered == {1: CALLS}
+
+@pytest.mark.parametrize("has_certificate", [False, True], ids=["plaintext", "another authority"])
+async def test_a_scorer_whose_host_proves_no_name_gets_no_traffic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_certificate: bool
+) -> None:
+    """The registry believes the host, which has a token; the artifact is the registered one."""
+    port, metrics_port = free_port(), free_port()
+    own = Authority(tmp_path / "stranger").files_of("planted", "127.0.0.1")
+    shown = Transport(replace(own, ca=None) if has_certificate else TlsFiles())
+    async with open_deployed(tmp_path / "s", versions=1) as deployed:
+        know_the_planted_host(deployed)
+        for name, value in environment_of(shown, prefix="SCORER_").items():
+            monkeypatch.setenv(name, value)
+        right = deployed.stack.directory.training / "artifacts" / CANDIDATES[0].part
+        async with running(
+            *("scorer", "serve", str(right), "--name", MODEL, "--version-number", "1"),
+            *("--listen", f"127.0.0.1:{port}", "--metrics-port", str(metrics_port)),
+        ) as planted:
+            await lines_until(planted, "model_loaded")
+            await report(deployed, f"127.0.0.1:{port}", version=1, is_honest=False)
+            await until(lambda: names_it_unproven(deployed, f"127.0.0.1:{port}"))
+
+            assert await answers_of(deployed) == {1: CALLS}
             assert await rows_run(metrics_port) == 0
 
 
 async def test_a_version_that_only_a_planted_scorer_serves_is_withheld_for_that(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("REGISTRY_UNPROVEN", "true")
     port = free_port()
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
         other = deployed.stack.directory.training / "artifacts" / CANDIDATES[0].part
@@ -84,14 +107,27 @@ async def test_a_version_that_only_a_planted_scorer_serves_is_withheld_for_that(
             await until(is_withheld)
 
 
-async def report(deployed: Deployed, address: str, *, version: int, is_honest: bool) -> None:
-    """Report a ready scorer of a version, as a host of its own that the registry knows."""
-    registered = deployed.registry.get_version(MODEL, version).artifact_digest
+def know_the_planted_host(deployed: Deployed) -> None:
     identities = deployed.stack.directory.access / IDENTITIES_FILE
-    planted = Identity(
-        "planted", frozenset({Role.HOST}), (Token(sha256(TOKEN.encode()).hexdigest()),)
-    )
+    token = Token(sha256(TOKEN.encode()).hexdigest())
+    planted = Identity("planted", frozenset({Role.HOST}), (token,))
     write_identities(identities, (*read_identities(identities).all, planted))
+
+
+async def answers_of(deployed: Deployed) -> Counter[int]:
+    """Return the number of answers by version."""
+    answered: Counter[int] = Counter()
+    async with AsyncScoringClient(deployed.stack.addresses.router, timeout_s=60.0) as client:
+        for index in range(CALLS):
+            unit = deployed.units[index % len(deployed.units)]
+            answer = await client.score(MODEL, {"patient": unit})
+            answered[answer.served_by.version] += 1
+    return answered
+
+
+async def report(deployed: Deployed, address: str, *, version: int, is_honest: bool) -> None:
+    """Report a ready scorer of a version, as its own host."""
+    registered = deployed.registry.get_version(MODEL, version).artifact_digest
     process = pb.ScorerProcess(
         ref=pb.VersionRef(model=MODEL, number=version),
         address=address,
@@ -101,20 +137,35 @@ async def report(deployed: Deployed, address: str, *, version: int, is_honest: b
         host_id="planted",
     )
     access, registry = deployed.stack.access.operator, deployed.stack.addresses.registry
-    async with replace(access, token=TOKEN).open_channel(registry) as channel:
+    if access.token:
+        access = replace(access, token=TOKEN)
+    async with access.open_channel(registry) as channel:
         stub = registry_pb2_grpc.RegistryServiceStub(channel)
         await stub.ReportScorers(pb.ReportScorersRequest(host_id="planted", processes=[process]))
 
 
 async def has_alarm(deployed: Deployed) -> bool:
     """Return whether every worker of the router names the planted scorer."""
+    return all(
+        any(scorer.get("has_other_artifact") for scorer in scorers)
+        for scorers in await scorers_by_worker(deployed)
+    )
+
+
+async def names_it_unproven(deployed: Deployed, address: str) -> bool:
+    """Return whether every worker of the router knows the address, and that nothing has answered."""
+    return all(
+        any(each["address"] == address and each.get("unproven") for each in scorers)
+        for scorers in await scorers_by_worker(deployed)
+    )
+
+
+async def scorers_by_worker(deployed: Deployed) -> list[list[Any]]:
     words = ("router", "status", "--state-dir", str(deployed.stack.directory.router))
     async with running(*words, "--output", "json") as process:
         workers = json.loads(await output_of(process))
-    named = [
-        any(scorer.get("has_other_artifact") for scorer in worker["scorers"]) for worker in workers
-    ]
-    return bool(named) and all(named)
+    assert workers
+    return [worker["scorers"] for worker in workers]
 
 
 async def rows_run(metrics_port: int) -> float:

@@ -13,6 +13,7 @@ from understudy.runtime.transport.tls_files import FollowedFiles, TlsFiles, TlsM
 
 Options = Sequence[tuple[str, int | str]]
 
+_NAME_TO_PROVE = "grpc.ssl_target_name_override"
 _log = structlog.get_logger()
 
 
@@ -68,9 +69,17 @@ class Transport:
         return port
 
     def open_channel(
-        self, target: str, options: Options = (), *, named: str = "target"
+        self,
+        target: str,
+        options: Options = (),
+        *,
+        named: str = "target",
+        proves: str | None = None,
     ) -> grpc.aio.Channel:
         """Return a channel for asyncio, which the caller closes; it connects when it is used.
+
+        `proves`: the name that the certificate of the other side must have; by default the host in
+        `target`. It has no effect in plaintext, which does not leave the machine.
 
         Raises:
             InvalidInputError: other machines could read along, or the files are not usable; it
@@ -79,7 +88,8 @@ class Transport:
         credentials = self._channel_credentials(target, named)
         if credentials is None:
             return grpc.aio.insecure_channel(target, options=options)
-        return grpc.aio.secure_channel(target, credentials, options=options)
+        proof = () if proves is None else ((_NAME_TO_PROVE, proves),)
+        return grpc.aio.secure_channel(target, credentials, options=(*options, *proof))
 
     def open_blocking_channel(
         self, target: str, options: Options = (), *, named: str = "target"
