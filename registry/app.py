@@ -15,10 +15,12 @@ import structlog
 
 from registry.block_version import Blocker
 from registry.change_deployment import DeploymentChanger
+from registry.collect_artifacts import Collector
 from registry.decisions.seats import ShareLimits
 from registry.decisions.upload_pace import PaceLimits
 from registry.register_version import Registrar
 from registry.restore_registry import Restorer
+from registry.retire_version import Retirer
 from registry.server.anchors import AnchorPlaces, Anchors
 from registry.server.authentication import Authentication
 from registry.server.database_review import DatabaseReview
@@ -115,6 +117,8 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
             changes=Changes(live, changer, preflight),
             rollback_targets=rollback_targets,
             blocker=Blocker(engine, _utc_now),
+            retirer=Retirer(engine, _utc_now),
+            collector=Collector(engine, artifacts, _utc_now),
             restorer=Restorer(engine, _utc_now),
             submissions=Submissions(
                 live=live,

@@ -8,11 +8,11 @@ from sqlalchemy import Connection, Engine
 
 from registry.decisions.actors import Actor
 from registry.decisions.blocking import check_may_block
-from registry.store import audit_log, blocks, versions
-from registry.store.blocks import Block
+from registry.decisions.recorded_objects import Kind
+from registry.store import marks, versions
 from registry.store.database import reading, writing
-from understudy.domain.canonical import canonical_json
-from understudy.domain.changes import Action
+from registry.store.marked_versions import record_mark
+from registry.store.marks import Mark
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import RefusedError
 from understudy.domain.versions import VersionRef
@@ -58,27 +58,18 @@ class Blocker:
                 return BlockSet(_planned(connection, asked), audit_digest="")
         with writing(self.engine) as connection:
             deployment = _planned(connection, asked)
-            at_ns = round(self.now().timestamp() * 1e9)
-            block = Block(asked.ref, asked.actor.name, asked.reason, at_ns)
-            if asked.is_block:
-                blocks.add(connection, block)
-            else:
-                blocks.remove(connection, asked.ref)
-            event = audit_log.Event(
-                at_ns=at_ns,
-                actor=asked.actor,
-                action=Action.BLOCK if asked.is_block else Action.UNBLOCK,
-                model=asked.ref.model,
-                reason=asked.reason,
-                details_json=canonical_json({"version": str(asked.ref), "digest": block.digest}),
-            )
-            return BlockSet(deployment, audit_log.append(connection, event))
+            mark = Mark(Kind.BLOCK, asked.ref, asked.actor.name, asked.reason, self._now_ns())
+            digest = record_mark(connection, mark, asked.actor, begins=asked.is_block)
+            return BlockSet(deployment, digest)
+
+    def _now_ns(self) -> int:
+        return round(self.now().timestamp() * 1e9)
 
 
 def _planned(connection: Connection, asked: BlockRequest) -> Deployment | None:
     ref = asked.ref
     versions.get_version(connection, ref)
-    blocked = set(blocks.of_model(connection, ref.model))
+    blocked = set(marks.of_model(connection, Kind.BLOCK, ref.model))
     if asked.is_block:
         check_may_block(ref, asked.deployment, blocked, allow_errors=asked.allow_errors)
         after = blocked | {ref.number}

@@ -19,10 +19,12 @@ from registry.decisions.limits import (
     share_since,
 )
 from registry.decisions.preflight import targets
+from registry.decisions.recorded_objects import Kind
 from registry.decisions.request_contract import ModelVersions
+from registry.decisions.retirement import check_usable
 from registry.decisions.rollback import needed_revision
 from registry.decisions.traffic import gains
-from registry.store import blocks, lineage, revisions, versions
+from registry.store import lineage, marks, revisions, versions
 from registry.store.database import reading, writing
 from registry.store.recorded_revisions import Override, record_revision
 from registry.store.revisions import StoredRevision
@@ -142,10 +144,13 @@ class DeploymentChanger:
             first_salt=model,
             numbers_taken=max(request.numbers_taken, lineage.latest(connection).revision),
         )
-        blocked = blocks.of_model(connection, model)
+        needed_now = targets(before, after)
+        for kind in (Kind.RETIREMENT, Kind.COLLECTION):
+            check_usable(model, needed_now, kind, marks.of_model(connection, kind, model))
+        blocked = marks.of_model(connection, Kind.BLOCK, model)
         reasons = {number: block.reason for number, block in blocked.items()}
         check_not_blocked(model, gains(before, after), reasons)
-        if request.able is not None and not targets(before, after) <= request.able:
+        if request.able is not None and not needed_now <= request.able:
             raise ConflictError(f"{model} was changed while the artifacts were checked")
         # Going back must always be possible: these only block the next step forward.
         if not isinstance(change, Rollback):

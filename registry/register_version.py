@@ -9,11 +9,15 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from registry.decisions.actors import Actor
+from registry.decisions.recorded_objects import Kind
 from registry.decisions.version_statement import VersionStatement
-from registry.store import audit_log, loads, revisions, versions
+from registry.store import audit_log, loads, marks, revisions, versions
 from registry.store.artifacts import ArtifactStore, Staging
 from registry.store.database import reading, writing
+from registry.store.marked_versions import record_mark
+from registry.store.marks import Mark
 from registry.store.versions import StoredVersion
+from registry.version_past import surroundings_then
 from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action
 from understudy.domain.errors import InvalidInputError
@@ -48,6 +52,9 @@ class Registered:
 
     version: StoredVersion
     audit_digest: str  # digest of its audit row; empty if it was registered before
+    is_recovered: bool = (
+        False  # it was registered before, and its collected artifact is there again
+    )
 
     @property
     def is_new(self) -> bool:
@@ -86,7 +93,8 @@ class Registrar:
     ) -> tuple[GateReport, Registered | None]:
         """Register under the next number if the gate finds nothing; otherwise change nothing.
 
-        Content that the model has already is not registered again: its version is returned.
+        Content that the model has already is not registered again: its version is returned, with its
+        artifact again if that was collected.
         """
         report = self.check(registration, submission)
         if not report.complete:
@@ -101,11 +109,21 @@ class Registrar:
             version = self._version(registration, submission, report)
             _check_origin(registration.origin, version.spec)
             if (before := versions.with_content_of(connection, version.spec)) is not None:
-                return report, Registered(before, audit_digest="")
+                is_recovered = self._recover(connection, registration, before.spec.ref)
+                return report, Registered(before, audit_digest="", is_recovered=is_recovered)
             stored = versions.add_version(connection, version)
             loads.add(connection, report.artifact_digest, submission.inspection.onnxruntime)
             audit_digest = audit_log.append(connection, self._event(registration, stored))
         return report, Registered(stored, audit_digest)
+
+    def _recover(self, connection: Connection, registration: Registration, ref: VersionRef) -> bool:
+        """End the collection of a version whose files have just been stored again."""
+        if ref.number not in marks.of_model(connection, Kind.COLLECTION, ref.model):
+            return False
+        at_ns = round(self.now().timestamp() * 1e9)
+        mark = Mark(Kind.COLLECTION, ref, registration.actor.name, registration.reason, at_ns)
+        record_mark(connection, mark, registration.actor, begins=False)
+        return True
 
     def _examine(
         self, connection: Connection, registration: Registration, submission: Submission
@@ -119,7 +137,16 @@ class Registrar:
             onnxruntime=installed_version("onnxruntime"),
             origin_actor=None if registration.origin is None else registration.origin.actor,
         )
-        return examine(submission, around)
+        report = examine(submission, around)
+        digests = report.artifact_digest, report.provenance_digest
+        before = versions.with_digests(connection, registration.model, *digests)
+        if report.complete or not before:
+            return report
+        # Once registered, a version keeps the surroundings of its registration.
+        return examine(
+            submission,
+            surroundings_then(connection, before[0], self.now(), around.onnxruntime),
+        )
 
     def _version(
         self, registration: Registration, submission: Submission, report: GateReport

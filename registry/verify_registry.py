@@ -3,7 +3,7 @@
 The tables are judged as plain rows, so that an export can be judged without the registry.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from registry.decisions.audit_chain import RecordedRow, first_break
 from registry.decisions.recorded_objects import Kind, Subject, discrepancies, objects_of
-from registry.store import audit_log, blocks, lineage, revisions, schema, versions
+from registry.store import audit_log, lineage, marks, revisions, schema, versions
 from registry.store.artifacts import ArtifactStore
 from registry.store.raw_rows import altered_objects, raw_rows
 from registry.store.schema import Row
@@ -20,7 +20,7 @@ from understudy.domain.canonical import digest_of_text
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import CorruptedError, InvalidInputError
 from understudy.domain.features import FeatureView, view_from_canonical_json
-from understudy.domain.versions import artifact_digest
+from understudy.domain.versions import VersionRef, artifact_digest
 
 Tables = Callable[[str], Iterable[Mapping[str, Any]]]  # the rows of a table, by its name
 Pace = Callable[[Iterable[Mapping[str, Any]]], Iterable[Mapping[str, Any]]]
@@ -53,15 +53,17 @@ class VerifiedTables:
     versions: tuple[StoredVersion, ...]
     revisions: int  # that were read
     faults: tuple[str, ...]
+    collected: frozenset[VersionRef]  # versions whose artifact was collected
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedFiles:
     """The artifact files of some versions, each once."""
 
-    files: int
+    files: int  # those of collected artifacts that are gone are not counted
     size_bytes: int  # as registered
     faults: tuple[str, ...]
+    collected: tuple[VersionRef, ...]  # versions whose artifact was collected, at least in part
 
 
 def verify_database(connection: Connection, *, pace: Pace = lambda rows: rows) -> VerifiedTables:
@@ -74,7 +76,11 @@ def verify_database(connection: Connection, *, pace: Pace = lambda rows: rows) -
     found = verify_tables(lambda table: pace(raw_rows(connection, table)))
     altered = [f"{each} is not that of the schema" for each in altered_objects(connection)]
     return VerifiedTables(
-        found.recorded, found.versions, found.revisions, (*found.faults, *altered)
+        found.recorded,
+        found.versions,
+        found.revisions,
+        (*found.faults, *altered),
+        found.collected,
     )
 
 
@@ -83,19 +89,33 @@ def verify_tables(tables: Tables) -> VerifiedTables:
     return _Judge(tables).verified()
 
 
-def verify_artifacts(artifacts: ArtifactStore, stored: Iterable[StoredVersion]) -> VerifiedFiles:
+def verify_artifacts(
+    artifacts: ArtifactStore,
+    stored: Iterable[StoredVersion],
+    collected: Collection[VersionRef] = (),
+) -> VerifiedFiles:
     """Read and hash every file of the versions anew; blocks.
+
+    Args:
+        artifacts: the files.
+        stored: the versions.
+        collected: those whose files may be gone; a file that is there must be whole.
 
     Raises:
         UnavailableError: a file that is there cannot be read.
     """
     done: dict[str, int] = {}
     faults: list[str] = []
+    gone: list[VersionRef] = []
     for version in stored:
         files = [file for file in version.spec.files if file.sha256 not in done]
+        if version.spec.ref in collected:
+            there = [file for file in files if artifacts.has(file.sha256)]
+            gone += [version.spec.ref] * (len(there) < len(files))
+            files = there
         done |= {file.sha256: file.size_bytes for file in files}
         faults += [f"{version.spec.ref}: {fault}" for fault in artifacts.faults_of(files)]
-    return VerifiedFiles(len(done), sum(done.values()), tuple(faults))
+    return VerifiedFiles(len(done), sum(done.values()), tuple(faults), tuple(gone))
 
 
 @dataclass(slots=True)
@@ -110,12 +130,14 @@ class _Judge:
         for each in lineages[1:]:  # the log itself continues the first
             self.present[Subject(Kind.LINEAGE, "", each.place)] = each.digest
         stored = self._versions()
-        for block in self._read("blocks", blocks.block_from_row, blocks.row_of):
-            self.present[Subject(Kind.BLOCK, block.ref.model, block.ref.number)] = block.digest
+        marked = self._read("marks", marks.mark_from_row, marks.row_of)
+        for mark in marked:
+            self.present[Subject(mark.kind, mark.ref.model, mark.ref.number)] = mark.digest
+        collected = frozenset(each.ref for each in marked if each.kind is Kind.COLLECTION)
         count = self._revisions()
         recorded = tuple(audit_log.entry_from_row(row) for row in self.tables("audit"))
         self._compare(recorded, lineages[0].digest if lineages else "")
-        return VerifiedTables(recorded, tuple(stored), count, tuple(self.faults))
+        return VerifiedTables(recorded, tuple(stored), count, tuple(self.faults), collected)
 
     def _compare(self, recorded: Sequence[RecordedRow], genesis: str) -> None:
         ledger = objects_of(recorded)

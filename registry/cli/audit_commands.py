@@ -183,6 +183,13 @@ def _conclude(response: pb.VerifyRegistryResponse, output: Format) -> None:
             f"{response.audit_rows} rows of the log, {response.versions} versions, "
             f"{response.revisions} revisions, {response.files} files of {response.size_bytes} bytes"
         )
+        if response.collected_count:
+            named = ", ".join(f"{each.model}@{each.number}" for each in response.collected)
+            more = ", …" if response.collected_count > len(response.collected) else ""
+            Screen().say(
+                f"collected, not verified: the artifacts of {response.collected_count} versions: "
+                f"{named}{more}"
+            )
     _fail_by(response.faults)
 
 

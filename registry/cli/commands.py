@@ -19,6 +19,7 @@ from registry.cli import (
     import_mlflow,
     provenance_commands,
     read_commands,
+    retention_commands,
     rollback_command,
     version_commands,
 )
@@ -252,6 +253,7 @@ app.add_typer(declaration_commands.app)
 app.add_typer(rollback_command.app)
 app.add_typer(contract_commands.app)
 app.add_typer(block_commands.app)
+app.add_typer(retention_commands.app)
 app.add_typer(explain_command.app)
 app.add_typer(audit_commands.verify_app)
 app.add_typer(audit_commands.app, name="audit")

@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 
 from understudy.artifact.paths import checked_path
 from understudy.control.client import RegistryClient
-from understudy.domain.errors import CheckFailedError, Fault, InvalidInputError
+from understudy.domain.errors import CheckFailedError, Fault, InvalidInputError, RefusedError
 from understudy.registry.v1 import registry_pb2 as pb
 
 
@@ -38,8 +38,15 @@ def write_artifact(client: RegistryClient, version: pb.Version, directory: Path)
     """Fetch the files of a version and check its record; return their size in bytes.
 
     Raises:
+        RefusedError: the artifact was collected.
         CheckFailedError: the registry sent other bytes than it registered.
     """
+    if version.HasField("collected"):
+        mark, ref = version.collected, f"{version.ref.model}@{version.ref.number}"
+        raise RefusedError(
+            f"the artifact of {ref} was collected by {mark.actor}: {mark.reason}; a copy of the same "
+            "content can be registered again"
+        )
     record = sha256(version.provenance_json.encode()).hexdigest()
     if record != version.provenance_digest:
         registered = version.provenance_digest

@@ -29,8 +29,7 @@ def confirmed_revision(
         InvalidInputError: there is no terminal to ask at.
         RefusedError: the answer is no.
     """
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InvalidInputError.of("--expect-revision", read=None, accepted=_ACCEPTED)
+    require_terminal("--expect-revision", _ACCEPTED)
     planned = plan()
     show(planned, Screen(stderr=True))  # the result of the command goes to stdout
     current = planned.from_revision
@@ -39,3 +38,13 @@ def confirmed_revision(
     if not typer.confirm(f"{model} {is_at}. Make this change?", err=True):
         raise RefusedError("not confirmed: nothing was changed")
     return current
+
+
+def require_terminal(option: str, accepted: str) -> None:
+    """Check that there is a terminal to ask at, in place of an option.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InvalidInputError.of(option, read=None, accepted=accepted)

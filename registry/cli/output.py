@@ -41,8 +41,9 @@ def print_report(
         state = (
             "nothing new: the content is that of" if response.already_registered else "registered"
         )
+        again = ", whose collected artifact is there again" if response.recovered else ""
         screen.say(
-            f"{state} {ref.model}@{ref.number}, artifact {report.artifact_digest[:DIGEST_SHOWN]}, "
+            f"{state} {ref.model}@{ref.number}{again}, artifact {report.artifact_digest[:DIGEST_SHOWN]}, "
             f"provenance {report.provenance_digest[:DIGEST_SHOWN]}"
         )
     elif isinstance(response, pb.RecheckVersionResponse):

@@ -23,11 +23,12 @@ def print_versions(
         print_json([_version_dict(each, status) for each in versions])
         return
     Screen().table(
-        ("version", "part", "artifact", "provenance", "registered", "by"),
+        ("version", "part", "life", "artifact", "provenance", "registered", "by"),
         [
             (
                 f"{each.ref.model}@{each.ref.number}",
                 _shown_parts(each, status),
+                ", ".join(name for name, _ in _marks(each)) or "in use",
                 each.artifact_digest[:DIGEST_SHOWN],
                 each.provenance_digest[:DIGEST_SHOWN],
                 shown_time(each.registered_at),
@@ -53,6 +54,7 @@ def print_version(version: pb.Version, status: pb.GetStatusResponse, output: For
                 "registered",
                 f"{shown(shown_time(version.registered_at))} by {version.registered_by}",
             ),
+            *[(name, _shown_mark(mark)) for name, mark in _marks(version)],
             *_origin_rows(version),
             ("artifact", version.artifact_digest),
             ("provenance", version.provenance_digest),
@@ -65,6 +67,15 @@ def print_version(version: pb.Version, status: pb.GetStatusResponse, output: For
         ],
     )
     print_evidence(version.evidence, screen)
+
+
+def _marks(version: pb.Version) -> list[tuple[str, pb.VersionMark]]:
+    retired = [("retired", version.retired)] if version.HasField("retired") else []
+    return retired + ([("collected", version.collected)] if version.HasField("collected") else [])
+
+
+def _shown_mark(mark: pb.VersionMark) -> str:
+    return f"{shown(shown_time(mark.at))} by {mark.actor}: {mark.reason}"
 
 
 def _origin_rows(version: pb.Version) -> list[tuple[str, str]]:

@@ -28,6 +28,8 @@ ROLES_OF_CALL: Mapping[str, frozenset[Role]] = MappingProxyType(
         "ChangeDeployment": _CHANGERS,
         "SetBlock": _OPERATORS,
         "ForgetHost": _OPERATORS,
+        "SetRetirement": _OPERATORS,
+        "CollectArtifacts": frozenset({Role.ADMIN}),
         "RecordDrill": _OPERATORS,
         "RestoreRegistry": frozenset({Role.ADMIN}),
         "ReportScorers": frozenset({Role.HOST}),

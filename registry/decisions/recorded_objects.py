@@ -21,6 +21,22 @@ class Kind(StrEnum):
     REVISION = "revision"
     BLOCK = "block"
     LINEAGE = "lineage"
+    RETIREMENT = "retirement"
+    COLLECTION = "collection"
+
+
+MARKS = frozenset({Kind.BLOCK, Kind.RETIREMENT, Kind.COLLECTION})  # of versions, beside revisions
+BEGINS = {
+    Action.BLOCK: Kind.BLOCK,
+    Action.RETIRE: Kind.RETIREMENT,
+    Action.COLLECT: Kind.COLLECTION,
+}
+ENDS = {
+    Action.UNBLOCK: Kind.BLOCK,
+    Action.REINSTATE: Kind.RETIREMENT,
+    Action.RECOVER: Kind.COLLECTION,
+}
+_OF_MARKS: Mapping[str, Kind] = {str(a): kind for a, kind in (BEGINS | ENDS).items()}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,10 +53,10 @@ class Subject:
                 return f"revision {self.number} of {self.model}"
             case Kind.LINEAGE:
                 return f"lineage {self.number}"
-            case Kind.BLOCK:
-                return f"block of {self.model}@{self.number}"
-            case _:
+            case Kind.VERSION:
                 return f"version {self.model}@{self.number}"
+            case _:
+                return f"{self.kind} of {self.model}@{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +107,10 @@ class RevisionFacts:
         return digest_of("revision/2", {**document, **act.content})
 
 
-def block_digest(ref: VersionRef, reason: str, act: Act) -> str:
+def mark_digest(kind: Kind, ref: VersionRef, reason: str, act: Act) -> str:
+    """Return the digest of a mark of a version, one of `MARKS`."""
     document = {"model": ref.model, "number": ref.number, "reason": reason}
-    return digest_of("block/1", {**document, **act.content})
+    return digest_of(f"{kind}/1", {**document, **act.content})
 
 
 def lineage_digest(content: Mapping[str, Any]) -> str:
@@ -140,10 +157,10 @@ def _recorded(row: AuditRow, details: Mapping[str, Any], act: Act) -> Recorded:
         ref = VersionRef.parse(details["version"])
         digest = version_digest(ref, details["content_digest"], act)
         return Recorded(Subject(Kind.VERSION, row.model, ref.number), digest)
-    if row.action in {Action.BLOCK, Action.UNBLOCK}:
+    if (mark := _OF_MARKS.get(row.action)) is not None:
         ref = VersionRef.parse(details["version"])
         return Recorded(
-            Subject(Kind.BLOCK, row.model, ref.number), block_digest(ref, row.reason, act)
+            Subject(mark, row.model, ref.number), mark_digest(mark, ref, row.reason, act)
         )
     facts = RevisionFacts(
         row.model,
@@ -169,10 +186,11 @@ def objects_of(log: Iterable[RecordedRow]) -> Ledger:
         if found is None:
             continue
         present = found.subject in ledger.objects
-        if present is not (entry.row.action == Action.UNBLOCK):
+        is_end = entry.row.action in ENDS
+        if present is not is_end:
             state = "there already" if present else "not there"
             ledger.faults.append(f"row {sequence} of the audit log: {found.subject} is {state}")
-        if entry.row.action == Action.UNBLOCK:
+        if is_end:
             ledger.objects.pop(found.subject, None)
         else:
             ledger.objects[found.subject] = (sequence, found.digest)

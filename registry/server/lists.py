@@ -5,8 +5,9 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from registry.server.origins import origin_of, origin_to_wire
+from registry.server.origins import origin_to_wire
 from registry.server.wire import (
+    add_marks,
     audit_to_wire,
     model_faults,
     model_of,
@@ -15,7 +16,8 @@ from registry.server.wire import (
     revision_to_wire,
     stored_version_to_wire,
 )
-from registry.store import audit_log, revisions, versions
+from registry.store import audit_log, marks, revisions, versions
+from registry.version_past import origin_of
 from understudy.control.wire_values import (
     GREATEST_NUMBER,
     ref_from_wire,
@@ -43,6 +45,7 @@ def version_message(connection: Connection, ref: VersionRef) -> pb.Version:
     """
     stored = versions.get_version(connection, ref)
     message = stored_version_to_wire(stored, with_record=True)
+    add_marks(message, marks.of_versions(connection, [ref]).get(ref, {}))
     if (origin := origin_of(connection, stored)) is not None:
         message.origin.CopyFrom(origin_to_wire(origin))
         unseen = {row.field for row in message.evidence if row.field.startswith(OF_THE_ORIGIN)}
@@ -67,10 +70,11 @@ def versions_page(
     found, has_more = _cut(versions.page_of(connection, model, after=after, limit=limit + 1), limit)
     if model is not None and not found and not versions.numbers_of(connection, model):
         raise NotFoundError("model", model)
-    return pb.ListVersionsResponse(
-        versions=[stored_version_to_wire(each, with_record=False) for each in found],
-        has_more=has_more,
-    )
+    listed = [stored_version_to_wire(each, with_record=False) for each in found]
+    marked = marks.of_versions(connection, [each.spec.ref for each in found])
+    for message, each in zip(listed, found, strict=True):
+        add_marks(message, marked.get(each.spec.ref, {}))
+    return pb.ListVersionsResponse(versions=listed, has_more=has_more)
 
 
 def revisions_page(

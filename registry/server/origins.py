@@ -1,21 +1,14 @@
 """The origins of imported versions: signed statements of other registries, and the keys that are trusted."""
 
-import json
 from dataclasses import dataclass
-
-from sqlalchemy import Connection
 
 from registry.decisions.version_statement import (
     VersionStatement,
-    statement_from_content,
     statement_from_document,
 )
-from registry.store import audit_log
-from registry.store.versions import StoredVersion
 from understudy.control.wire_values import ref_to_wire, timestamp
 from understudy.domain.errors import (
     CheckFailedError,
-    CorruptedError,
     InvalidInputError,
     RefusedError,
 )
@@ -52,24 +45,6 @@ class Origins:
             raise InvalidInputError.of(
                 "origin_json", read="bytes that are no text", accepted="UTF-8"
             ) from error
-
-
-def origin_of(connection: Connection, stored: StoredVersion) -> VersionStatement | None:
-    """Return the origin of a version, from the row that records its registration; None if it is here.
-
-    Raises:
-        CorruptedError: the row is not one that a registry wrote.
-    """
-    ref = stored.spec.ref
-    for row in audit_log.registrations_at(connection, ref.model, stored.registered_at_ns):
-        try:
-            details = json.loads(row.details_json)
-            if details["version"] == str(ref):
-                given = details.get("origin")
-                return None if given is None else statement_from_content(given)
-        except (ValueError, KeyError, TypeError, AttributeError, InvalidInputError) as error:
-            raise CorruptedError(f"row {row.sequence} of the audit log cannot be read") from error
-    return None
 
 
 def origin_to_wire(origin: VersionStatement) -> pb.VersionOrigin:

@@ -15,7 +15,6 @@ from registry.decisions.audit_head import AuditHead
 from registry.decisions.version_statement import VersionStatement
 from registry.export import exported_lines
 from registry.server.live_state import LiveState
-from registry.server.origins import origin_of
 from registry.server.seating import Seating
 from registry.store import audit_log, lineage, versions
 from registry.store.artifacts import ArtifactStore
@@ -26,6 +25,8 @@ from registry.verify_registry import (
     verify_artifacts,
     verify_database,
 )
+from registry.version_past import origin_of
+from understudy.control.wire_values import ref_to_wire
 from understudy.domain.errors import NotFoundError, RefusedError
 from understudy.domain.version_content import content_digest_of
 from understudy.domain.versions import VersionRef
@@ -34,6 +35,7 @@ from understudy.provenance.signing_keys import SigningKeys
 from understudy.registry.v1 import registry_pb2 as pb
 
 _PIECE_BYTES = 1 << 20
+_MOST_NAMED = 100  # collected versions
 
 _log = structlog.get_logger()
 
@@ -69,6 +71,8 @@ class Proofs:
             revisions=tables.revisions,
             files=files.files,
             size_bytes=files.size_bytes,
+            collected=map(ref_to_wire, files.collected[:_MOST_NAMED]),
+            collected_count=len(files.collected),
         )
 
     async def export(self, peer: str) -> AsyncGenerator[bytes, None]:
@@ -135,7 +139,7 @@ class Proofs:
         chosen = [each for each in tables.versions if ref in {None, each.spec.ref}]
         if ref is not None and not chosen:
             raise NotFoundError("version", ref)
-        return tables, verify_artifacts(self.artifacts, chosen)
+        return tables, verify_artifacts(self.artifacts, chosen, tables.collected)
 
     def _write(self, file: BinaryIO) -> None:
         with reading(self.engine) as connection:

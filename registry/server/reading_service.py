@@ -13,7 +13,9 @@ from sqlalchemy import Connection
 
 from registry.block_version import Blocker
 from registry.change_deployment import DeploymentChanger
+from registry.collect_artifacts import Collector
 from registry.restore_registry import Restorer
+from registry.retire_version import Retirer
 from registry.server.callers import (
     Context,
 )
@@ -60,6 +62,8 @@ class Parts:
     changes: Changes
     rollback_targets: RollbackTargets
     blocker: Blocker
+    retirer: Retirer
+    collector: Collector
     restorer: Restorer
     submissions: Submissions
     fetches: Fetches

@@ -4,15 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
+from registry.decisions.recorded_objects import Kind
 from registry.server.live_state import LiveState
-from registry.server.origins import origin_of
 from registry.server.seating import Seating
-from registry.store import revisions, versions
+from registry.store import marks, versions
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import reading
 from registry.store.versions import StoredVersion
+from registry.version_past import surroundings_then
 from understudy.domain.versions import VersionRef
 from understudy.gate.gate import GateReport, examine
 from understudy.gate.inspection import Inspector
@@ -48,12 +49,19 @@ class Recheck:
         """
         with self.seating.seat(peer):
             stored, around = await self.live.run(lambda: self._known(ref))
-            damages = await self.live.run(
-                lambda: tuple(self.artifacts.faults_of(stored.spec.files))
-            )
+            damages = await self.live.run(lambda: self._damages(stored))
             inspection = Inspection() if damages else await self._inspected(stored)
         report = examine(_submission(stored, inspection), around)
         return _with_damages(report, damages)
+
+    def _damages(self, stored: StoredVersion) -> tuple[str, ...]:
+        """Return the faults of the files; of a collected artifact that is gone, its collection."""
+        ref, files = stored.spec.ref, stored.spec.files
+        with reading(self.engine) as connection:
+            mark = marks.of_model(connection, Kind.COLLECTION, ref.model).get(ref.number)
+        if mark is not None and not all(self.artifacts.has(each.sha256) for each in files):
+            return (f"collected at {mark}",)
+        return tuple(self.artifacts.faults_of(files))
 
     async def _inspected(self, stored: StoredVersion) -> Inspection:
         with self.artifacts.stage() as staging:
@@ -64,21 +72,7 @@ class Recheck:
     def _known(self, ref: VersionRef) -> tuple[StoredVersion, Surroundings]:
         with reading(self.engine) as connection:
             stored = versions.get_version(connection, ref)
-            return stored, self._surroundings(connection, stored)
-
-    def _surroundings(self, connection: Connection, stored: StoredVersion) -> Surroundings:
-        ref = stored.spec.ref
-        others = versions.all_refs(connection)
-        origin = origin_of(connection, stored)
-        return Surroundings(
-            actor=stored.registered_by,
-            now=self.now(),
-            versions=frozenset(o for o in others if o.model != ref.model or o.number < ref.number),
-            champions=revisions.champions_before(connection, ref.model, stored.registered_at_ns),
-            view_digests=versions.view_digests(connection),
-            onnxruntime=self.onnxruntime,
-            origin_actor=None if origin is None else origin.actor,
-        )
+            return stored, surroundings_then(connection, stored, self.now(), self.onnxruntime)
 
 
 def _submission(stored: StoredVersion, inspection: Inspection) -> Submission:

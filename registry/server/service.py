@@ -32,6 +32,7 @@ from registry.server.restore import (
     restored_to_wire,
     watched_by,
 )
+from registry.server.retention import collect, set_retirement
 from registry.server.watch_messages import WatchMessages
 from registry.server.wire import (
     drill_from_wire,
@@ -84,6 +85,7 @@ class RegistryService(ReadingService):
                 else stored_version_to_wire(registered.version, with_record=True)
             ),
             already_registered=registered is not None and not registered.is_new,
+            recovered=registered is not None and registered.is_recovered,
         )
 
     async def ChangeDeployment(  # noqa: N802
@@ -120,6 +122,16 @@ class RegistryService(ReadingService):
         self, request: pb.SetBlockRequest, context: Context
     ) -> pb.SetBlockResponse:
         return await set_block(request, actor_of(context), self._live, self._parts.blocker)
+
+    async def SetRetirement(  # noqa: N802
+        self, request: pb.SetRetirementRequest, context: Context
+    ) -> pb.SetRetirementResponse:
+        return await set_retirement(request, actor_of(context), self._live, self._parts.retirer)
+
+    async def CollectArtifacts(  # noqa: N802
+        self, request: pb.CollectArtifactsRequest, context: Context
+    ) -> pb.CollectArtifactsResponse:
+        return await collect(request, actor_of(context), self._live, self._parts.collector)
 
     async def ForgetHost(  # noqa: N802
         self, request: pb.ForgetHostRequest, context: Context

@@ -6,9 +6,10 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
+from registry.decisions.recorded_objects import Kind
 from registry.decisions.traffic import standby_of
 from registry.store import acting as acting_champions
-from registry.store import blocks, lineage, revisions, versions
+from registry.store import lineage, marks, revisions, versions
 from registry.store.lineage import Identity, StoredLineage
 from understudy.control.wire import deployment_to_wire, version_to_wire
 from understudy.domain.acting import ActingChampion
@@ -116,11 +117,12 @@ def _as_published(
     connection: Connection, deployment: Deployment, acting: ActingChampion | None, *, limit: int
 ) -> Deployment:
     """Return the revision with its standby and the blocked versions of the model."""
-    blocked = tuple(blocks.of_model(connection, deployment.model))
+    blocked = tuple(marks.of_model(connection, Kind.BLOCK, deployment.model))
+    out = {*blocked, *marks.of_model(connection, Kind.RETIREMENT, deployment.model)}
     champions = revisions.champions_of(connection, deployment.model)
     standby = standby_of(
         deployment,
-        [number for number in champions if number not in blocked],
+        [number for number in champions if number not in out],
         limit=limit,
         acting=None if acting is None or acting.version in blocked else acting.version,
     )

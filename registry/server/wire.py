@@ -1,12 +1,14 @@
 """Translation of the registry's own messages to its values and back; see `understudy.control.wire`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from registry.decisions.actors import Actor, Proof
 from registry.decisions.audit_chain import RecordedRow
+from registry.decisions.recorded_objects import Kind
 from registry.record_drill import Drill
 from registry.register_version import Registration
 from registry.server.callers import checked_reason
+from registry.store.marks import Mark
 from registry.store.revisions import StoredRevision
 from registry.store.versions import StoredVersion
 from understudy.artifact.paths import checked_path
@@ -76,6 +78,14 @@ def stored_version_to_wire(version: StoredVersion, *, with_record: bool) -> pb.V
         rows = evidence_of(read_record(version.provenance_json).groups)
         message.evidence.extend(map(_evidence_to_wire, rows))
     return message
+
+
+def add_marks(message: pb.Version, found: Mapping[Kind, Mark]) -> None:
+    """Add the marks of a version that concern its life; blocks are part of its deployment."""
+    for kind, field in ((Kind.RETIREMENT, message.retired), (Kind.COLLECTION, message.collected)):
+        if (mark := found.get(kind)) is not None:
+            at = timestamp(mark.at_ns)
+            field.CopyFrom(pb.VersionMark(actor=mark.actor, reason=mark.reason, at=at))
 
 
 def report_to_wire(report: GateReport) -> pb.GateReport:

@@ -53,6 +53,33 @@ class ArtifactStore:
             raise NotFoundError("artifact file", digest)
         return path
 
+    def has(self, digest: str) -> bool:
+        """Return whether a file is stored under that sha256."""
+        return self._place_of(digest).is_file()
+
+    def stored(self) -> dict[str, int]:
+        """Return the size in bytes of every stored file, by sha256.
+
+        Raises:
+            UnavailableError: the files cannot be listed.
+        """
+        with _translated():
+            return {
+                path.name: path.stat().st_size
+                for path in self._objects.glob("??/*")
+                if _DIGEST.fullmatch(path.name)
+            }
+
+    def remove(self, digests: Iterable[str]) -> None:
+        """Remove files; those that are gone already are left out.
+
+        Raises:
+            UnavailableError: one of them cannot be removed.
+        """
+        with _translated():
+            for digest in digests:
+                self._place_of(digest).unlink(missing_ok=True)
+
     def read(self, digest: str) -> Iterator[bytes]:
         """Yield the file's bytes; the last piece only if all of them match `digest`.
 

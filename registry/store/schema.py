@@ -160,10 +160,12 @@ loads = Table(
     Column("onnxruntime", String(64), primary_key=True),
 )
 
-# Versions that must not act, whatever revisions declare.
-blocks = Table(
-    "blocks",
+# Marks of versions beside revisions: of those that must not act, whatever revisions declare; of
+# those that may take no part any more; and of those whose artifact was collected.
+marks = Table(
+    "marks",
     metadata,
+    Column("kind", String(32), primary_key=True),
     Column("model", String(63), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("actor", Text, nullable=False),

@@ -52,18 +52,25 @@ def add_version(connection: Connection, version: StoredVersion) -> StoredVersion
 
 def with_content_of(connection: Connection, spec: VersionSpec) -> StoredVersion | None:
     """Return the model's first version with the same content, or None if there is none."""
+    content = content_digest_of(spec)
+    found = with_digests(connection, spec.ref.model, spec.artifact_digest, spec.provenance_digest)
+    return next((each for each in found if content_digest_of(each.spec) == content), None)
+
+
+def with_digests(
+    connection: Connection, model: str, artifact_digest: str, provenance_digest: str
+) -> list[StoredVersion]:
+    """Return the model's versions of this artifact and record, in order of their numbers."""
     query = (
         select(versions)
         .where(
-            versions.c.model == spec.ref.model,
-            versions.c.artifact_digest == spec.artifact_digest,
-            versions.c.provenance_digest == spec.provenance_digest,
+            versions.c.model == model,
+            versions.c.artifact_digest == artifact_digest,
+            versions.c.provenance_digest == provenance_digest,
         )
         .order_by(versions.c.number)
     )
-    content = content_digest_of(spec)
-    found = _stored(connection, connection.execute(query).mappings().all())
-    return next((each for each in found if content_digest_of(each.spec) == content), None)
+    return _stored(connection, connection.execute(query).mappings().all())
 
 
 def all_refs(connection: Connection) -> frozenset[VersionRef]:
@@ -82,6 +89,17 @@ def artifact_digests(connection: Connection, model: str) -> dict[int, str]:
     columns = versions.c.number, versions.c.artifact_digest
     rows = connection.execute(select(*columns).where(versions.c.model == model))
     return {row.number: row.artifact_digest for row in rows}
+
+
+def files_of_all(
+    connection: Connection,
+) -> Iterator[tuple[VersionRef, int, tuple[ArtifactFile, ...]]]:
+    """Yield every version with the time of its registration, in ns since 1970, and its files."""
+    table = versions.c
+    query = select(table.model, table.number, table.registered_at_ns, table.files_json)
+    for model, number, at_ns, text in connection.execute(query):
+        files = tuple(ArtifactFile(**file) for file in json.loads(text))
+        yield VersionRef(model, number), at_ns, files
 
 
 def specs_of(connection: Connection, model: str, numbers: Sequence[int]) -> tuple[VersionSpec, ...]:

@@ -67,6 +67,17 @@ class Operator:
         request = pb.SetBlockRequest(ref=ref, blocked=blocked, reason="a test", **options)
         return await self.stub.SetBlock(request, metadata=self._metadata, timeout=LIMIT_S)
 
+    async def retire(
+        self, number: int, *, retired: bool = True, **options: bool
+    ) -> pb.SetRetirementResponse:
+        ref = pb.VersionRef(model="fraud", number=number)
+        request = pb.SetRetirementRequest(ref=ref, retired=retired, reason="a test", **options)
+        return await self.stub.SetRetirement(request, metadata=self._metadata, timeout=LIMIT_S)
+
+    async def collect(self, **options: Any) -> pb.CollectArtifactsResponse:
+        request = pb.CollectArtifactsRequest(**{"keep_revisions": 1, "reason": "a test", **options})
+        return await self.stub.CollectArtifacts(request, metadata=self._metadata, timeout=LIMIT_S)
+
     async def audit(self) -> pb.ListAuditResponse:
         return await self.stub.ListAudit(pb.ListAuditRequest())
 

@@ -75,7 +75,7 @@ async def test_a_block_removed_without_the_log_is_found(seeded: Path) -> None:
     async with running_registry(seeded) as channel:
         await Operator(channel).set_block(1)
     with sqlite3.connect(seeded / "registry.sqlite") as database:
-        database.execute("DELETE FROM blocks")
+        database.execute("DELETE FROM marks")
     database.close()
 
     async with running_registry(seeded) as channel:

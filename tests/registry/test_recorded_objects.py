@@ -10,8 +10,8 @@ from registry.decisions.recorded_objects import (
     Kind,
     RevisionFacts,
     Subject,
-    block_digest,
     discrepancies,
+    mark_digest,
     objects_of,
     version_digest,
 )
@@ -29,7 +29,7 @@ REVISION = {
     "digest": FACTS.digest(ACT),
 }
 VERSION = {"version": "fraud@1", "content_digest": "c", "digest": version_digest(REF, "c", ACT)}
-BLOCK = {"version": "fraud@1", "digest": block_digest(REF, "why", ACT)}
+BLOCK = {"version": "fraud@1", "digest": mark_digest(Kind.BLOCK, REF, "why", ACT)}
 PRESENT = {
     Subject(Kind.VERSION, "fraud", 1): version_digest(REF, "c", ACT),
     Subject(Kind.REVISION, "fraud", 1): FACTS.digest(ACT),
@@ -99,7 +99,7 @@ def test_a_row_whose_author_is_not_that_of_its_object_is_named() -> None:
 def test_a_block_lasts_until_it_is_lifted() -> None:
     blocked = row(Action.BLOCK, BLOCK)
     lifted = row(Action.UNBLOCK, BLOCK, sequence=2)
-    block = {Subject(Kind.BLOCK, "fraud", 1): block_digest(REF, "why", ACT)}
+    block = {Subject(Kind.BLOCK, "fraud", 1): mark_digest(Kind.BLOCK, REF, "why", ACT)}
 
     assert faults_of((blocked,), block) == []
     assert faults_of((blocked, lifted), {}) == []

@@ -247,7 +247,7 @@ def test_no_command_that_reads_is_forgotten() -> None:
     tried = {words for words, _ in READING}
     changing = {"deploy", "undeploy", "shadow", "canary", "promote", "rollback"}
     changing |= {"fallback", "threshold", "restore", "block", "unblock", "forget-host"}
-    changing |= {"set", "pause", "place"}
+    changing |= {"set", "pause", "place", "retire", "reinstate", "gc"}
     forgotten = [
         path
         for path in COMMANDS

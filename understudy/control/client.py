@@ -217,6 +217,14 @@ class RegistryClient:
         """Block a version, lift its block, or report the effect of that."""
         return self._call(self._stub.SetBlock, request)
 
+    def set_retirement(self, request: pb.SetRetirementRequest) -> pb.SetRetirementResponse:
+        """Retire a version, reinstate it, or report the effect of that."""
+        return self._call(self._stub.SetRetirement, request)
+
+    def collect(self, request: pb.CollectArtifactsRequest) -> pb.CollectArtifactsResponse:
+        """Remove the bytes of artifacts that nothing needs, or return the plan."""
+        return self._call(self._stub.CollectArtifacts, request, timeout_s=_CHECK_TIMEOUT_S)
+
     def forget_host(self, request: pb.ForgetHostRequest) -> pb.ForgetHostResponse:
         """Declare that a silent scorer host is gone, or report the effect of that."""
         return self._call(self._stub.ForgetHost, request)

@@ -190,6 +190,10 @@ class Action(StrEnum):
     PAUSE = "pause"
     APPLY = "apply"
     HOST_LABELS = "host_labels"
+    RETIRE = "retire"  # a version, which may take no part any more
+    REINSTATE = "reinstate"
+    COLLECT = "collect"  # the artifact of a version, whose bytes are removed
+    RECOVER = "recover"  # a collected artifact, by another registration of its version
 
 
 ACTIONS: dict[type[Change], Action] = {

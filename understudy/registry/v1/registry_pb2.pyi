@@ -242,6 +242,14 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """All parts of a deployment were declared."""
     ACTION_HOST_LABELS: _Action.ValueType  # 21
     """The labels that a scorer host must have were set."""
+    ACTION_RETIRE: _Action.ValueType  # 22
+    """A version was retired: it can take no part any more."""
+    ACTION_REINSTATE: _Action.ValueType  # 23
+    """The retirement of a version was ended."""
+    ACTION_COLLECT: _Action.ValueType  # 24
+    """The bytes of a version's artifact were removed."""
+    ACTION_RECOVER: _Action.ValueType  # 25
+    """A collected artifact is there again, because its version was registered again."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """Action of an operator. The digests of the audit log are computed over these names in lower case,
@@ -292,6 +300,14 @@ ACTION_APPLY: Action.ValueType  # 20
 """All parts of a deployment were declared."""
 ACTION_HOST_LABELS: Action.ValueType  # 21
 """The labels that a scorer host must have were set."""
+ACTION_RETIRE: Action.ValueType  # 22
+"""A version was retired: it can take no part any more."""
+ACTION_REINSTATE: Action.ValueType  # 23
+"""The retirement of a version was ended."""
+ACTION_COLLECT: Action.ValueType  # 24
+"""The bytes of a version's artifact were removed."""
+ACTION_RECOVER: Action.ValueType  # 25
+"""A collected artifact is there again, because its version was registered again."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 class _Proof:
@@ -605,6 +621,8 @@ class Version(_message.Message):
     JOINS_ROWS_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
+    RETIRED_FIELD_NUMBER: _builtins.int
+    COLLECTED_FIELD_NUMBER: _builtins.int
     artifact_digest: _builtins.str
     """Digest over path, sha256 and size of each file, in hexadecimal."""
     provenance_digest: _builtins.str
@@ -663,6 +681,14 @@ class Version(_message.Message):
     def origin(self) -> Global___VersionOrigin:
         """Registry that registered it first. Not set: this one, or the message is one of a list or snapshot."""
 
+    @_builtins.property
+    def retired(self) -> Global___VersionMark:
+        """Its retirement. Not set: it is not retired, or the message is one of a snapshot."""
+
+    @_builtins.property
+    def collected(self) -> Global___VersionMark:
+        """Collection of its artifact. Not set: the bytes are there, or the message is one of a snapshot."""
+
     def __init__(
         self,
         *,
@@ -683,16 +709,50 @@ class Version(_message.Message):
         joins_rows: _builtins.bool = ...,
         evidence: _abc.Iterable[Global___FieldEvidence] | None = ...,
         origin: Global___VersionOrigin | None = ...,
+        retired: Global___VersionMark | None = ...,
+        collected: Global___VersionMark | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "origin", b"origin", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "score_output", b"score_output"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "collected", b"collected", "origin", b"origin", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "retired", b"retired", "score_output", b"score_output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "artifact_digest", b"artifact_digest", "column_inputs", b"column_inputs", "evidence", b"evidence", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "golden_tolerance", b"golden_tolerance", "inputs", b"inputs", "joins_rows", b"joins_rows", "origin", b"origin", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "score_output", b"score_output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "artifact_digest", b"artifact_digest", "collected", b"collected", "column_inputs", b"column_inputs", "evidence", b"evidence", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "golden_tolerance", b"golden_tolerance", "inputs", b"inputs", "joins_rows", b"joins_rows", "origin", b"origin", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "retired", b"retired", "score_output", b"score_output"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__provenance_json: _TypeAlias = _typing.Literal["provenance_json"]  # noqa: Y015
     _WhichOneofArgType__provenance_json: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__provenance_json) -> _WhichOneofReturnType__provenance_json | None: ...
 
 Global___Version: _TypeAlias = Version  # noqa: Y015
+
+@_typing.final
+class VersionMark(_message.Message):
+    """An act on a version that lasts until it is undone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    """Actor who did it."""
+    reason: _builtins.str
+    """Reason given."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """Time of the act."""
+
+    def __init__(
+        self,
+        *,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "at", b"at", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionMark: _TypeAlias = VersionMark  # noqa: Y015
 
 @_typing.final
 class FieldEvidence(_message.Message):
@@ -1005,8 +1065,11 @@ class RegisterVersionResponse(_message.Message):
     REPORT_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     ALREADY_REGISTERED_FIELD_NUMBER: _builtins.int
+    RECOVERED_FIELD_NUMBER: _builtins.int
     already_registered: _builtins.bool
     """True: the model had this version with the same content already; nothing was registered."""
+    recovered: _builtins.bool
+    """True: the artifact of that version had been collected, and is there again."""
     @_builtins.property
     def report(self) -> Global___GateReport:
         """Findings of the gate."""
@@ -1021,10 +1084,11 @@ class RegisterVersionResponse(_message.Message):
         report: Global___GateReport | None = ...,
         version: Global___Version | None = ...,
         already_registered: _builtins.bool = ...,
+        recovered: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_registered", b"already_registered", "report", b"report", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_registered", b"already_registered", "recovered", b"recovered", "report", b"report", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2752,6 +2816,8 @@ class VerifyRegistryResponse(_message.Message):
     REVISIONS_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    COLLECTED_FIELD_NUMBER: _builtins.int
+    COLLECTED_COUNT_FIELD_NUMBER: _builtins.int
     audit_rows: _builtins.int
     """Number of rows of the audit log."""
     versions: _builtins.int
@@ -2762,9 +2828,15 @@ class VerifyRegistryResponse(_message.Message):
     """Number of artifact files that were hashed, each content once."""
     size_bytes: _builtins.int
     """Bytes of these files, as registered."""
+    collected_count: _builtins.int
+    """Number of all these versions."""
     @_builtins.property
     def faults(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Faults, each with the row or the file that it is about; empty if the registry is intact."""
+
+    @_builtins.property
+    def collected(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionRef]:
+        """Versions whose artifact was collected, and is gone at least in part; at most 100."""
 
     def __init__(
         self,
@@ -2775,10 +2847,12 @@ class VerifyRegistryResponse(_message.Message):
         revisions: _builtins.int = ...,
         files: _builtins.int = ...,
         size_bytes: _builtins.int = ...,
+        collected: _abc.Iterable[Global___VersionRef] | None = ...,
+        collected_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_rows", b"audit_rows", "faults", b"faults", "files", b"files", "revisions", b"revisions", "size_bytes", b"size_bytes", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_rows", b"audit_rows", "collected", b"collected", "collected_count", b"collected_count", "faults", b"faults", "files", b"files", "revisions", b"revisions", "size_bytes", b"size_bytes", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3782,6 +3856,209 @@ class SetBlockResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetBlockResponse: _TypeAlias = SetBlockResponse  # noqa: Y015
+
+@_typing.final
+class SetRetirementRequest(_message.Message):
+    """Request of SetRetirement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    RETIRED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    retired: _builtins.bool
+    """True: retire the version. False: reinstate it."""
+    reason: _builtins.str
+    """Reason, for the audit log. 1 to 2000 printable characters."""
+    dry_run: _builtins.bool
+    """True: the effect is returned, but nothing is changed."""
+    @_builtins.property
+    def ref(self) -> Global___VersionRef:
+        """Model and number of the version."""
+
+    def __init__(
+        self,
+        *,
+        ref: Global___VersionRef | None = ...,
+        retired: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "reason", b"reason", "ref", b"ref", "retired", b"retired"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRetirementRequest: _TypeAlias = SetRetirementRequest  # noqa: Y015
+
+@_typing.final
+class SetRetirementResponse(_message.Message):
+    """Response of SetRetirement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLLBACKS_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    applied: _builtins.bool
+    """True: the change was made. False: it was a dry run."""
+    lineage: _builtins.str
+    """Lineage of the registry."""
+    sequence: _builtins.int
+    """Sequence of a state that has the change; it is in effect in a router with this one or a later one."""
+    @_builtins.property
+    def rollbacks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Revisions to which no rollback can return while the version is retired, because they need it."""
+
+    def __init__(
+        self,
+        *,
+        rollbacks: _abc.Iterable[_builtins.int] | None = ...,
+        applied: _builtins.bool = ...,
+        lineage: _builtins.str = ...,
+        sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "lineage", b"lineage", "rollbacks", b"rollbacks", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRetirementResponse: _TypeAlias = SetRetirementResponse  # noqa: Y015
+
+@_typing.final
+class CollectArtifactsRequest(_message.Message):
+    """Request of CollectArtifacts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    KEEP_REVISIONS_FIELD_NUMBER: _builtins.int
+    LEAST_AGE_DAYS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    EXPECT_PLAN_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Name of the model whose versions are collected. Not set: all models."""
+    keep_revisions: _builtins.int
+    """Number of the newest revisions of each model that keep all that they need. 1 to 1000."""
+    least_age_days: _builtins.int
+    """Least age since the registration, in days; retired versions need none. 0 to 36500."""
+    reason: _builtins.str
+    """Reason, for the audit log. 1 to 2000 printable characters."""
+    dry_run: _builtins.bool
+    """True: the plan is returned, but nothing is removed."""
+    expect_plan: _builtins.str
+    """Digest of the plan to carry out, as a dry run returned it. Not set: any."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str | None = ...,
+        keep_revisions: _builtins.int = ...,
+        least_age_days: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        expect_plan: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expect_plan", b"_expect_plan", "_model", b"_model", "expect_plan", b"expect_plan", "model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_plan", b"_expect_plan", "_model", b"_model", "dry_run", b"dry_run", "expect_plan", b"expect_plan", "keep_revisions", b"keep_revisions", "least_age_days", b"least_age_days", "model", b"model", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expect_plan: _TypeAlias = _typing.Literal["expect_plan"]  # noqa: Y015
+    _WhichOneofArgType__expect_plan: _TypeAlias = _typing.Literal["_expect_plan", b"_expect_plan"]  # noqa: Y015
+    _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
+    _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expect_plan) -> _WhichOneofReturnType__expect_plan | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
+
+Global___CollectArtifactsRequest: _TypeAlias = CollectArtifactsRequest  # noqa: Y015
+
+@_typing.final
+class CollectArtifactsResponse(_message.Message):
+    """Response of CollectArtifacts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    UNNAMED_FILES_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
+    files: _builtins.int
+    """Number of removed files, each content once."""
+    unnamed_files: _builtins.int
+    """Number of those that no version named: remains of interrupted registrations and collections."""
+    size_bytes: _builtins.int
+    """Bytes of the removed files."""
+    plan: _builtins.str
+    """Digest of the plan."""
+    applied: _builtins.bool
+    """True: the files are removed. False: it was a dry run."""
+    has_more: _builtins.bool
+    """True: further versions are due, for another call."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionRef]:
+        """Versions whose artifact is collected, oldest first; at most 1000."""
+
+    @_builtins.property
+    def kept(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptVersion]:
+        """Versions that are old enough or retired, and are kept; at most 1000."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___VersionRef] | None = ...,
+        files: _builtins.int = ...,
+        unnamed_files: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        kept: _abc.Iterable[Global___KeptVersion] | None = ...,
+        plan: _builtins.str = ...,
+        applied: _builtins.bool = ...,
+        has_more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "files", b"files", "has_more", b"has_more", "kept", b"kept", "plan", b"plan", "size_bytes", b"size_bytes", "unnamed_files", b"unnamed_files", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectArtifactsResponse: _TypeAlias = CollectArtifactsResponse  # noqa: Y015
+
+@_typing.final
+class KeptVersion(_message.Message):
+    """A version whose artifact a collection keeps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    why: _builtins.str
+    """Reason."""
+    @_builtins.property
+    def ref(self) -> Global___VersionRef:
+        """Model and number of the version."""
+
+    def __init__(
+        self,
+        *,
+        ref: Global___VersionRef | None = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptVersion: _TypeAlias = KeptVersion  # noqa: Y015
 
 @_typing.final
 class ForgetHostRequest(_message.Message):

@@ -135,6 +135,16 @@ class RegistryServiceStub(object):
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ForgetHostRequest.SerializeToString,
                 response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ForgetHostResponse.FromString,
                 _registered_method=True)
+        self.SetRetirement = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/SetRetirement',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetRetirementRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetRetirementResponse.FromString,
+                _registered_method=True)
+        self.CollectArtifacts = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/CollectArtifacts',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CollectArtifactsRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CollectArtifactsResponse.FromString,
+                _registered_method=True)
         self.ReportScorers = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/ReportScorers',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ReportScorersRequest.SerializeToString,
@@ -368,6 +378,28 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetRetirement(self, request, context):
+        """Retires a version, which then can take no part any more, or reinstates it.
+
+        INVALID_ARGUMENT: no reason, or not a valid version. PERMISSION_DENIED: the call names no actor.
+        NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or takes a part.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CollectArtifacts(self, request, context):
+        """Removes the bytes of artifacts that nothing needs, or returns which these are. Kept is all that
+        a revision in effect, the newest revisions, a rollback target or a running scorer needs.
+
+        INVALID_ARGUMENT: no reason, not a valid name of a model, or a number is out of range.
+        PERMISSION_DENIED: the call names no actor. ABORTED: the plan is no longer the expected one; look
+        at it, then decide again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReportScorers(self, request, context):
         """Accepts the report of a scorer host on its processes. It replaces the host's previous report.
 
@@ -499,6 +531,16 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ForgetHost,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ForgetHostRequest.FromString,
                     response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ForgetHostResponse.SerializeToString,
+            ),
+            'SetRetirement': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRetirement,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetRetirementRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetRetirementResponse.SerializeToString,
+            ),
+            'CollectArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.CollectArtifacts,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CollectArtifactsRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CollectArtifactsResponse.SerializeToString,
             ),
             'ReportScorers': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportScorers,
@@ -1057,6 +1099,60 @@ class RegistryService(object):
             '/understudy.registry.v1.RegistryService/ForgetHost',
             understudy_dot_registry_dot_v1_dot_registry__pb2.ForgetHostRequest.SerializeToString,
             understudy_dot_registry_dot_v1_dot_registry__pb2.ForgetHostResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRetirement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/SetRetirement',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.SetRetirementRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.SetRetirementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/CollectArtifacts',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.CollectArtifactsRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.CollectArtifactsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -180,6 +180,20 @@ class RegistryServiceStub:
     INVALID_ARGUMENT: no reason. PERMISSION_DENIED: the call names no actor. NOT_FOUND: no report of
     that host is known. FAILED_PRECONDITION: the host reports.
     """
+    SetRetirement: _grpc.UnaryUnaryMultiCallable[_registry_pb2.SetRetirementRequest, _registry_pb2.SetRetirementResponse]
+    """Retires a version, which then can take no part any more, or reinstates it.
+
+    INVALID_ARGUMENT: no reason, or not a valid version. PERMISSION_DENIED: the call names no actor.
+    NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or takes a part.
+    """
+    CollectArtifacts: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CollectArtifactsRequest, _registry_pb2.CollectArtifactsResponse]
+    """Removes the bytes of artifacts that nothing needs, or returns which these are. Kept is all that
+    a revision in effect, the newest revisions, a rollback target or a running scorer needs.
+
+    INVALID_ARGUMENT: no reason, not a valid name of a model, or a number is out of range.
+    PERMISSION_DENIED: the call names no actor. ABORTED: the plan is no longer the expected one; look
+    at it, then decide again.
+    """
     ReportScorers: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ReportScorersRequest, _registry_pb2.ReportScorersResponse]
     """Accepts the report of a scorer host on its processes. It replaces the host's previous report.
 
@@ -334,6 +348,20 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
 
     INVALID_ARGUMENT: no reason. PERMISSION_DENIED: the call names no actor. NOT_FOUND: no report of
     that host is known. FAILED_PRECONDITION: the host reports.
+    """
+    SetRetirement: _aio.UnaryUnaryMultiCallable[_registry_pb2.SetRetirementRequest, _registry_pb2.SetRetirementResponse]  # type: ignore[assignment]
+    """Retires a version, which then can take no part any more, or reinstates it.
+
+    INVALID_ARGUMENT: no reason, or not a valid version. PERMISSION_DENIED: the call names no actor.
+    NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or takes a part.
+    """
+    CollectArtifacts: _aio.UnaryUnaryMultiCallable[_registry_pb2.CollectArtifactsRequest, _registry_pb2.CollectArtifactsResponse]  # type: ignore[assignment]
+    """Removes the bytes of artifacts that nothing needs, or returns which these are. Kept is all that
+    a revision in effect, the newest revisions, a rollback target or a running scorer needs.
+
+    INVALID_ARGUMENT: no reason, not a valid name of a model, or a number is out of range.
+    PERMISSION_DENIED: the call names no actor. ABORTED: the plan is no longer the expected one; look
+    at it, then decide again.
     """
     ReportScorers: _aio.UnaryUnaryMultiCallable[_registry_pb2.ReportScorersRequest, _registry_pb2.ReportScorersResponse]  # type: ignore[assignment]
     """Accepts the report of a scorer host on its processes. It replaces the host's previous report.
@@ -606,6 +634,32 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: no reason. PERMISSION_DENIED: the call names no actor. NOT_FOUND: no report of
         that host is known. FAILED_PRECONDITION: the host reports.
+        """
+
+    @_abc_1.abstractmethod
+    def SetRetirement(
+        self,
+        request: _registry_pb2.SetRetirementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.SetRetirementResponse, _abc.Awaitable[_registry_pb2.SetRetirementResponse]]:
+        """Retires a version, which then can take no part any more, or reinstates it.
+
+        INVALID_ARGUMENT: no reason, or not a valid version. PERMISSION_DENIED: the call names no actor.
+        NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or takes a part.
+        """
+
+    @_abc_1.abstractmethod
+    def CollectArtifacts(
+        self,
+        request: _registry_pb2.CollectArtifactsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.CollectArtifactsResponse, _abc.Awaitable[_registry_pb2.CollectArtifactsResponse]]:
+        """Removes the bytes of artifacts that nothing needs, or returns which these are. Kept is all that
+        a revision in effect, the newest revisions, a rollback target or a running scorer needs.
+
+        INVALID_ARGUMENT: no reason, not a valid name of a model, or a number is out of range.
+        PERMISSION_DENIED: the call names no actor. ABORTED: the plan is no longer the expected one; look
+        at it, then decide again.
         """
 
     @_abc_1.abstractmethod
