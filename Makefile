@@ -10,7 +10,7 @@ EXPORTERS_READY := $(EXPORTERS)/.ready
 PROTOS := .venv-protos
 PROTOS_READY := $(PROTOS)/.ready
 
-.PHONY: report-schemas command-reference command-reference-check help setup clients exporters demo test test-long check format lint types arch protos protos-check protos-breaking protos-baseline protos-archive bench lock wheel clean
+.PHONY: permission-table report-schemas command-reference command-reference-check help setup clients exporters demo test test-long check format lint types arch protos protos-check protos-breaking protos-baseline protos-archive bench lock wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -80,11 +80,15 @@ $(PROTOS_READY): requirements/protos.lock
 command-reference: $(READY) ## write docs/reference/registry-commands.md from the code
 	$(BIN)/python -m tools.command_reference
 
+permission-table: $(READY) ## write docs/reference/permissions.md from the code
+	$(BIN)/python -m tools.permission_table
+
 report-schemas: $(READY) ## write docs/reference/compare.schema.json from the code
 	$(BIN)/python -m tools.report_schemas
 
-command-reference-check: $(READY) ## the page of the registry's commands is up to date
+command-reference-check: $(READY) ## the pages of commands and permissions are up to date
 	$(BIN)/python -m tools.command_reference --check
+	$(BIN)/python -m tools.permission_table --check
 
 protos: $(PROTOS_READY) ## generate the code of protos/
 	$(PROTOS)/bin/python -m tools.generate_protos

@@ -1,6 +1,5 @@
 """The generator of docs/reference/registry-commands.md, and the check that it is current."""
 
-import argparse
 import sys
 from collections.abc import Iterator
 from enum import Enum
@@ -10,6 +9,7 @@ from typing import Any
 import typer
 
 from registry.cli.commands import app
+from tools.generated_page import write_or_compare
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "registry-commands.md"
 _PROGRAM = "understudy registry"
@@ -85,19 +85,5 @@ def _one_line(text: str | None) -> str:
     return " ".join((text or "").split()).replace("|", "\\|")
 
 
-def main() -> int:
-    """Write the page, or with --check return 1 if it is not current."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only compare")
-    written = page()
-    if not parser.parse_args().check:
-        PAGE.write_text(written)
-        return 0
-    if PAGE.exists() and PAGE.read_text() == written:
-        return 0
-    sys.stderr.write(f"{PAGE.name} is not current: run `make command-reference`\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_compare(PAGE, page(), target="command-reference"))
