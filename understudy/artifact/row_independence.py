@@ -146,7 +146,7 @@ def _seen(run: Run, rows: Arrays, expected: Arrays, order: NDArray[np.intp]) -> 
         wanted = alone[order]
         if found.shape != wanted.shape:
             return f"an output of shape {found.shape} for {len(order)} rows, {alone.shape[1:]} each"
-        if wrong := _rows_apart(found, wanted):
+        if wrong := rows_apart(found, wanted):
             return f"{wrong} of {len(order)} rows have other answers than alone"
     return ""
 
@@ -163,7 +163,7 @@ def _beside(run: Run, rows: Arrays, expected: Arrays, size: float) -> str:
     count = len(rows[0])
     for found, alone in zip(together, expected, strict=True):
         wanted = alone[:count]
-        if len(found) == 2 * count and (wrong := _rows_apart(found[:count], wanted)):
+        if len(found) == 2 * count and (wrong := rows_apart(found[:count], wanted)):
             company = "missing values" if np.isnan(size) else f"values {abs(size):g} times as large"
             return f"{wrong} of {count} rows have other answers beside rows with {company}"
     return ""
@@ -177,8 +177,8 @@ def _scaled(array: NDArray[Any], size: float) -> NDArray[Any]:
         return (array.astype(np.float64) * size).astype(array.dtype)
 
 
-def _rows_apart(found: NDArray[Any], wanted: NDArray[Any]) -> int:
-    """Return the number of rows in which the two differ by more than rounding."""
+def rows_apart(found: NDArray[Any], wanted: NDArray[Any]) -> int:
+    """Return the number of rows in which the two, of one shape, differ by more than rounding."""
     here, there = (array.reshape(len(array), -1) for array in (found, wanted))
     if wanted.dtype.kind != "f":
         wrong = int((here != there).any(axis=1).sum())
