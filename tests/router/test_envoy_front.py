@@ -1,6 +1,7 @@
 """A router whose workers are inside Envoy: what callers, operators and its supervisor see."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 
 from router.settings import RouterSettings
 from router.workers import worker_environment
-from tests.router.router_process import USERS, ServedScorer, open_router_process
+from stack.traffic import open_traffic
+from tests.router.router_process import PATIENT, USERS, ServedScorer, open_router_process
 from tests.router.samples import MODEL, deployment
+from tests.router.test_hung_workers import WaitForConnection, until_all_answer
 from tests.runtime.front.fronts import WITH_ENVOY
-from tests.stack.waiting import until
+from tests.stack.waiting import until, until_gone
+from understudy.domain.deployments import Fallback
 from understudy.domain.logged_ids import IdForm
 from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
@@ -77,6 +81,53 @@ async def test_a_worker_inside_envoy_answers_each_kind_of_call_and_is_restarted(
     assert sum(each.rows for each in books.answered) == 2 * CALLS + 3
     assert [name for name in os.listdir(_SHARED_MEMORY) if "envoy" in name] == []  # noqa: PTH208 - names
     assert workers() == []
+
+
+@WITH_ENVOY
+@pytest.mark.fault
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hangs"])
+@pytest.mark.parametrize(
+    "fallback", [Fallback(), Fallback(constant_score=0.5)], ids=["without", "with"]
+)
+async def test_a_lost_worker_inside_envoy_is_replaced_while_the_other_answers(
+    tmp_path: Path, fallback: Fallback, number: signal.Signals
+) -> None:
+    async with (
+        open_router_process(
+            tmp_path,
+            deployment(fallback=fallback),
+            {1: [ServedScorer()]},
+            front="envoy",
+            workers=2,
+            **PATIENT,
+        ) as router,
+        open_traffic(
+            router.address,
+            model=MODEL,
+            entity="user",
+            units=USERS,
+            rate_per_s=50,
+            timeout_s=PATIENT_S,
+            interceptors=[WaitForConnection()],
+        ) as traffic,
+    ):
+        await traffic.until_ended(CALLS)
+        await until_all_answer(router, 2)
+        lost, well = workers()
+        before = traffic.ended
+        lost.send_signal(number)
+
+        await until_gone([lost.pid])
+        await until_all_answer(router, 2)
+        ended = traffic.ended
+        await traffic.until_ended(ended + CALLS)
+        after = {each.pid for each in workers()}
+
+    print(f"{len(traffic.failures)} of {ended - before}: {set(traffic.failures)}")  # noqa: T201 - the counts
+    assert traffic.failures == []
+    assert (well.pid in after, lost.pid in after) == (True, False)
 
 
 def settings(**given: Any) -> RouterSettings:

@@ -5,14 +5,18 @@ Callers of the flood share the router's port, its one worker and its machine wit
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 from stack.processes import REGISTRY
+from tests.artifact.models import doubling_artifact
 from tests.router.router_process import (
     PATIENT,
     PATIENT_S,
@@ -23,6 +27,7 @@ from tests.router.router_process import (
 from tests.router.samples import MODEL, deployment
 from tests.rpcs.served_rpcs import NOT_OFFERED, ServedRpc, rpcs_of
 from tests.rpcs.wire_messages import any_bytes, too_many
+from tests.scorer.serving import REF, infer_request
 from tests.stack.waiting import while_progress
 from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.control.identity import ACTOR_KEY
@@ -84,6 +89,24 @@ def defects_of(flood: Flood) -> set[grpc.StatusCode]:
     return DEFECTS & flood.statuses.keys() if flood.rpc.path != NOT_OFFERED else set()
 
 
+async def flood_each(
+    rpcs: Sequence[ServedRpc], call_another: Callable[[int], Awaitable[object]]
+) -> None:
+    """Flood one RPC after the other beside calls of others, and fail if one of these does."""
+    for rpc in rpcs:
+        flood = Flood(rpc)
+        flooding = asyncio.ensure_future(flood.run())
+        try:
+            for place in range(SCORES):
+                await call_another(place)
+        finally:
+            flood.end()
+            await while_progress(flooding)
+        print(rpc.path, f"0 of {SCORES}", dict(flood.statuses))  # noqa: T201 - the counts
+
+        assert not defects_of(flood), (rpc.path, flood.statuses)
+
+
 async def test_a_flood_of_any_rpc_of_a_router_fails_no_patient_score(tmp_path: Path) -> None:
     async with AsyncExitStack() as resources:
         router = await resources.enter_async_context(
@@ -98,22 +121,36 @@ async def test_a_flood_of_any_rpc_of_a_router_fails_no_patient_score(tmp_path: P
             AsyncScoringClient(router.address, timeout_s=PATIENT_S)
         )
         channel = await resources.enter_async_context(grpc.aio.insecure_channel(router.address))
-        for rpc in await rpcs_of(channel):
-            flood = Flood(rpc)
-            flooding = asyncio.ensure_future(flood.run())
-            failed = 0
-            for user in USERS[:SCORES]:
-                try:
-                    await client.score(MODEL, {"user": user})
-                except grpc.RpcError as error:
-                    failed += 1
-                    print(rpc.path, error)  # noqa: T201 - the reason of the count
-            flood.end()
-            await while_progress(flooding)
-            print(rpc.path, f"{failed} of {SCORES}", dict(flood.statuses))  # noqa: T201 - the counts
+        await flood_each(
+            await rpcs_of(channel), lambda place: client.score(MODEL, {"user": USERS[place]})
+        )
 
-            assert not failed, rpc.path
-            assert not defects_of(flood), (rpc.path, flood.statuses)
+
+async def test_a_flood_of_any_rpc_of_an_admin_socket_fails_no_patient_score(tmp_path: Path) -> None:
+    async with (
+        open_router_process(tmp_path, deployment(), {1: [ServedScorer()]}, **PATIENT) as router,
+        AsyncScoringClient(router.address, timeout_s=PATIENT_S) as client,
+        grpc.aio.insecure_channel(f"unix:{tmp_path / 'worker-0.sock'}") as channel,
+    ):
+        await flood_each(
+            await rpcs_of(channel), lambda place: client.score(MODEL, {"user": USERS[place]})
+        )
+
+
+async def test_a_flood_of_any_rpc_of_a_scorer_fails_no_patient_call(tmp_path: Path) -> None:
+    artifact = doubling_artifact(tmp_path / "artifact")
+    address = f"unix:{tmp_path / 'scorer.sock'}"
+    serving = ("-m", "scorer", "serve", str(artifact), "--name", REF.model, "--listen", address)
+    async with (
+        Supervisor(tmp_path / "process-logs") as supervisor,
+        grpc.aio.insecure_channel(address, options=[("a.number", 1)]) as calling,
+        grpc.aio.insecure_channel(address, options=[("a.number", 2)]) as flooding_from,
+    ):
+        await supervisor.start(ProcessSpec("scorer", serving, health_target=address))
+        infer: Any = calling.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        request = infer_request(np.ones((3, 3), np.float32)).SerializeToString()
+
+        await flood_each(await rpcs_of(flooding_from), lambda _: infer(request, timeout=PATIENT_S))
 
 
 async def test_a_flood_of_any_rpc_of_a_registry_withdraws_no_state(tmp_path: Path) -> None:
@@ -130,16 +167,10 @@ async def test_a_flood_of_any_rpc_of_a_registry_withdraws_no_state(tmp_path: Pat
             ProcessSpec(REGISTRY, arguments, health_target=address, environment=believing)
         )
         stub = registry_pb2_grpc.RegistryServiceStub(watching)
-        for rpc in await rpcs_of(flooding_from):
-            flood = Flood(rpc)
-            flooding = asyncio.ensure_future(flood.run())
-            for _ in range(SCORES):
-                await stub.GetStatus(registry_pb2.GetStatusRequest(), timeout=PATIENT_S)
-            flood.end()
-            await while_progress(flooding)
-            print(rpc.path, dict(flood.statuses))  # noqa: T201 - the counts
-
-            assert not defects_of(flood), (rpc.path, flood.statuses)
+        status = registry_pb2.GetStatusRequest()
+        await flood_each(
+            await rpcs_of(flooding_from), lambda _: stub.GetStatus(status, timeout=PATIENT_S)
+        )
         watch = stub.Watch(registry_pb2.WatchRequest(watcher="w"), timeout=PATIENT_S)
         message = await watch.read()
         assert isinstance(message, registry_pb2.WatchResponse)
