@@ -23,6 +23,7 @@ FILES = [
     for path in (ROOT / folder).rglob("*.*")
 ]
 NAMED = re.compile(r"`((?:[\w.-]+/)+[\w.*-]+\.(?:py|proto|toml|lock|in))`")
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 LINKED = re.compile(r"\]\((?!https?:)([^)#]+)")
 ANCHORED = re.compile(r"\]\((?!https?:)([^)#]*)#([^)]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -45,6 +46,16 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
     named = set(NAMED.findall(page.read_text()))
 
     assert [name for name in sorted(named) if not is_there(name)] == []
+
+
+@pytest.mark.parametrize("page", LIVING, ids=lambda page: page.name)
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    named = TEST.findall(page.read_text())
+
+    missing = [
+        f"{path}::{name}" for path, name in named if f"def {name}(" not in (ROOT / path).read_text()
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -106,6 +106,17 @@ def test_an_absent_deployment_stays_with_its_version_and_scorers() -> None:
     )
 
 
+def test_a_ready_scorer_of_a_host_without_a_report_stays() -> None:
+    described = spec(1)
+    ready = replace(scorer("fraud", "127.0.0.1:1"), artifact_digest=described.artifact_digest)
+    before = replace(IN_EFFECT, versions=(described,), scorers=(ready,))
+
+    judged = judge(before, replace(before, sequence=8, scorers=(), hosts=()))
+
+    assert isinstance(judged, Snapshot)
+    assert judged.scorers == (ready,)
+
+
 def test_a_version_that_is_not_described_any_more_stays_described() -> None:
     before = replace(IN_EFFECT, versions=(spec(1),))
 
