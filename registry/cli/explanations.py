@@ -14,10 +14,10 @@ from understudy.control.client import RegistryClient
 from understudy.control.wire import file_from_wire, version_from_wire
 from understudy.domain.canonical import digest_of_text
 from understudy.domain.errors import InvalidInputError, NotFoundError
-from understudy.domain.logged_features import AGES, STATUSES, FeatureList
+from understudy.domain.logged_features import AGES, STATUSES, FeatureList, ListedFeatures
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import VersionRef, artifact_digest
-from understudy.features.decisions.feature_columns import FeatureColumn, columns_of
+from understudy.features.decisions.feature_columns import FeatureColumn, columns_of, shortened
 from understudy.logs.find_request import LoggedRow
 from understudy.provenance.findings import read_record
 from understudy.registry.v1 import registry_pb2 as pb
@@ -72,7 +72,7 @@ class Explainer:
             version=None if version is None else self._version_facts(ref, version),
             revision=self._revision_facts(row, entries) if entries else None,
             features=features,
-            absent=[*_absent(row, ref, version, entries), *_absent_features(features)],
+            absent=[*_absent(row, ref, version, entries), *_absent_features(row.listed, features)],
         )
 
     def _version(self, ref: VersionRef) -> pb.Version | None:
@@ -191,9 +191,14 @@ def _absent(
         yield "features: the model read none, or the file has no such column"
 
 
-def _absent_features(features: list[FeatureFact]) -> Iterator[str]:
-    if any(each.value is None for each in features):
-        yield "values: missing, or not logged as such"
+def _absent_features(listed: ListedFeatures, features: list[FeatureFact]) -> Iterator[str]:
+    if listed.hashed:
+        names = shortened([name for name in listed.names if name in listed.hashed])
+        yield f"values of {names}: only their digests are logged, by `log: hash` of the view"
+    if listed.unlogged:
+        yield f"values of {shortened(listed.unlogged)}: not logged, by `log: none` of the view"
+    if any(each.value is None and each.name not in listed.unlogged for each in features):
+        yield "values: missing, or not finite"
 
 
 def _origin(entry: pb.RevisionEntry) -> dict[str, Any]:

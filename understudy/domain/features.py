@@ -6,6 +6,7 @@ what a model reads, as `view@version:feature`, in the order of its input columns
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, Self
@@ -62,6 +63,20 @@ class ViewKind(StrEnum):
     COMPUTED = "computed"  # by expressions over other features, at the time of the request
 
 
+class LogPolicy(StrEnum):
+    """The form in which the values of a feature are in the score log, the strictest last."""
+
+    VALUE = "value"
+    HASH = "hash"  # a digest in the form of logged ids
+    NONE = "none"  # only its status
+
+
+def strictest(policies: Iterable[LogPolicy]) -> LogPolicy:
+    """Return the strictest of `policies`, VALUE if there is none."""
+    order = list(LogPolicy)
+    return max(policies, key=order.index, default=LogPolicy.VALUE)
+
+
 class KeyKind(StrEnum):
     """The type of the keys of a view's records; ids are texts in any case."""
 
@@ -80,6 +95,7 @@ class Feature:
     owner: str = ""
     expression: str = ""  # in a computed view
     family: str = ""  # of features that are updated together; "" in a view without families
+    log: LogPolicy = LogPolicy.VALUE  # of a computed feature, with those of its inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +162,8 @@ def _content_of(feature: Feature) -> dict[str, Any]:
         content["expression"] = feature.expression
     if feature.family:
         content["family"] = feature.family
+    if feature.log is not LogPolicy.VALUE:
+        content["log"] = feature.log.value
     return content
 
 
@@ -197,6 +215,7 @@ def view_from_canonical_json(text: str) -> FeatureView:
                 max_age_s=_seconds(feature["max_age_s"]),
                 expression=feature.get("expression", ""),
                 family=feature.get("family", ""),
+                log=LogPolicy(feature.get("log", LogPolicy.VALUE)),
             )
             for feature in content["features"]
         ),

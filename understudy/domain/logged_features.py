@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 ELEMENTS_KEY = b"elements"  # metadata of a file: the names of the elements of each list
+NOT_LOGGED = "not_logged"  # member of the elements: the names of features that are in no list
 STATUSES, AGES = "statuses", "ages_ms"
 NO_RECORD_MS = 0  # the event time of a row without a record
 
@@ -24,7 +25,7 @@ class FeatureList(StrEnum):
     DOUBLES = "double_features"
     INT64S = "int64_features"
     TEXTS = "text_features"
-    DIGESTS = "hashed_features"  # texts in the form of ids, of features that are not logged as such
+    DIGESTS = "hashed_features"  # texts in the form of ids, of features with `log: hash`
 
 
 _ELEMENTS: dict[FeatureList, np.dtype[Any]] = {
@@ -65,7 +66,20 @@ class ListedFeatures:
     def as_json(self) -> str:
         """The text for the metadata of a file, by name of the column."""
         of_lists = {column.value: list(names) for column, names in self.lists}
-        return json.dumps({STATUSES: list(self.names), AGES: list(self.views), **of_lists})
+        unlogged = {NOT_LOGGED: list(self.unlogged)} if self.unlogged else {}
+        others = {STATUSES: list(self.names), AGES: list(self.views)}
+        return json.dumps({**others, **of_lists, **unlogged})
+
+    @property
+    def unlogged(self) -> tuple[str, ...]:
+        """The features whose values are in no list, because their policy is none."""
+        listed = {name for _, names in self.lists for name in names}
+        return tuple(name for name in self.names if name not in listed)
+
+    @property
+    def hashed(self) -> frozenset[str]:
+        """The features of which only digests are in a list."""
+        return frozenset(dict(self.lists).get(FeatureList.DIGESTS, ()))
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[bytes, bytes]) -> "ListedFeatures | None":

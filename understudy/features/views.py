@@ -23,6 +23,7 @@ from understudy.domain.features import (
     FeatureScalar,
     FeatureView,
     KeyKind,
+    LogPolicy,
     ViewKind,
 )
 from understudy.domain.record_layouts import (
@@ -64,6 +65,7 @@ class _FeatureText(BaseModel):
     owner: str = ""
     expression: str = ""
     family: Annotated[str, Field(pattern=_FAMILY)] = ""
+    log: LogPolicy = LogPolicy.VALUE
 
 
 class _BinsText(BaseModel):
@@ -201,6 +203,7 @@ def _view_of(text: _ViewText) -> FeatureView:
                 owner=feature.owner,
                 expression=feature.expression,
                 family=feature.family,
+                log=feature.log,
             )
             for feature in text.features
         ),

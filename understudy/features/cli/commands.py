@@ -117,7 +117,7 @@ def show(
     output: Output = Format.TABLE,
 ) -> None:
     """Show one feature view with its features."""
-    from understudy.domain.features import ViewKind  # noqa: PLC0415 - see above
+    from understudy.domain.features import LogPolicy, ViewKind  # noqa: PLC0415 - see above
     from understudy.features.views import find_view, load_views  # noqa: PLC0415 - see above
 
     chosen = find_view(load_views(views), view)
@@ -132,6 +132,8 @@ def show(
     columns = ["name", "dtype", "default", "max_age_s", "owner", "description"]
     if any(feature.family for feature in chosen.features):
         columns.insert(1, "family")
+    if any(feature.log is not LogPolicy.VALUE for feature in chosen.features):
+        columns.append("log")
     if chosen.inputs:
         columns.append("expression")
         screen.say("inputs: " + ", ".join(f"{name} = {ref}" for name, ref in chosen.inputs))

@@ -58,7 +58,7 @@ def _feature_changes(old: Sequence[Feature], new: Sequence[Feature]) -> list[str
     if kept != [name for name in after if name in before]:
         found.append("features in another order")
     for name in kept:
-        for field in ("dtype", "default", "max_age_s", "expression", "family"):
+        for field in ("dtype", "default", "max_age_s", "expression", "family", "log"):
             was, is_now = getattr(before[name], field), getattr(after[name], field)
             if was != is_now:
                 found.append(f"feature {name}, {field}: {was!r} to {is_now!r}")

@@ -1,9 +1,9 @@
-"""The features that an audit can compare: stored numbers of the entity that the log has keys of."""
+"""The features that an audit can compare: logged numbers of stored views of the entity of the keys."""
 
 from collections.abc import Sequence
 
 from understudy.domain.errors import NotFoundError
-from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, ViewKind
+from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, LogPolicy, ViewKind
 
 
 def why_not_compared(ref: FeatureRef, views: Sequence[FeatureView], entity: str) -> str | None:
@@ -17,10 +17,16 @@ def why_not_compared(ref: FeatureRef, views: Sequence[FeatureView], entity: str)
         return "from the request" if view.kind is ViewKind.REQUEST else "computed"
     if view.entity != entity:
         return f"of entity {view.entity}"
-    for feature in view.features:
-        if feature.name == ref.feature and feature.dtype is FeatureDtype.STRING:
-            return "a text"
-    return None
+    feature = next((each for each in view.features if each.name == ref.feature), None)
+    if feature is None:
+        return None
+    match feature.log:
+        case LogPolicy.HASH:
+            return "logged as a digest"
+        case LogPolicy.NONE:
+            return "not logged"
+        case _:
+            return "a text" if feature.dtype is FeatureDtype.STRING else None
 
 
 def _view_of(ref: FeatureRef, views: Sequence[FeatureView]) -> FeatureView:

@@ -14,6 +14,8 @@ from understudy.domain.features import (
     FeatureRef,
     FeatureStatus,
     FeatureView,
+    LogPolicy,
+    strictest,
 )
 from understudy.domain.versions import DYNAMIC, TensorSpec
 from understudy.features.decisions.column_moves import Source, may_overflow, plan_moves, targets_of
@@ -79,8 +81,11 @@ class AssemblyPlan:
         self._tensors = tensors
         self._places = [np.array(tensor.places, dtype=np.intp) for tensor in tensors]
         self._targets = targets_of(tensors)
+        self.log_policies = _log_policies(columns, computed)
         # Of the tensors that it assembles.
-        self.reader = TensorReader(self._targets, tensors, self.names, map(str, views))
+        self.reader = TensorReader(
+            self._targets, tensors, self.names, map(str, views), self.log_policies
+        )
         stored = [
             (column, target)
             for column, target in zip(columns, self._targets, strict=True)
@@ -269,6 +274,19 @@ def _event_times(decoded: Sequence[DecodedRecords], rows: int) -> npt.NDArray[np
     for place, each in enumerate(decoded):
         times_ms[:, place] = each.event_times_ms
     return times_ms
+
+
+def _log_policies(
+    columns: Sequence[FeatureColumn], computed: "ComputedColumns | None"
+) -> tuple[LogPolicy, ...]:
+    """Return the policy of each column: a computed value says no more of its inputs than the log may."""
+    policies = [column.feature.log for column in columns]
+    if computed is None:
+        return tuple(policies)
+    for feature in computed.features:
+        inputs = (computed.plan.log_policies[place] for _, place in feature.inputs)
+        policies[feature.place] = strictest([policies[feature.place], *inputs])
+    return tuple(policies)
 
 
 def compile_plan(

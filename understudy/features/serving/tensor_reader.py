@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.domain.features import LogPolicy
 from understudy.domain.logged_features import FeatureList, ListedFeatures, Part
 from understudy.features.decisions.column_moves import Target
 from understudy.features.decisions.tensor_columns import ARRAY_DTYPES, TensorColumns
@@ -19,9 +20,10 @@ class TensorReader:
         tensors: Sequence[TensorColumns],
         names: tuple[str, ...],
         views: Iterable[str],
+        policies: Sequence[LogPolicy],
     ) -> None:
         self._targets = tuple(targets)
-        self.listed = listed_features(tensors, names, views)  # for the log
+        self.listed = listed_features(tensors, names, views, policies)  # for the log
 
     def column(self, tensors: Sequence[NDArray[np.generic]], place: int) -> NDArray[np.generic]:
         """Return the values of the feature at `place` of the feature set, shape (n,)."""
@@ -31,7 +33,10 @@ class TensorReader:
 
 
 def listed_features(
-    tensors: Sequence[TensorColumns], names: tuple[str, ...], views: Iterable[str]
+    tensors: Sequence[TensorColumns],
+    names: tuple[str, ...],
+    views: Iterable[str],
+    policies: Sequence[LogPolicy],
 ) -> ListedFeatures:
     """Return the lists of a log in which the columns of these tensors are.
 
@@ -39,16 +44,40 @@ def listed_features(
         tensors: of a model.
         names: of its feature set.
         views: whose records are read, in their order.
+        policies: of the features, in the order of the feature set.
     """
     lists: list[tuple[FeatureList, tuple[str, ...]]] = []
     parts: list[tuple[Part, ...]] = []
     for each in FeatureList:
-        chosen = [n for n, tensor in enumerate(tensors) if _list_of(tensor.datatype) is each]
-        places = [place for number in chosen for place in tensors[number].places]
-        if places:
-            lists.append((each, tuple(names[place] for place in places)))
-            parts.append(tuple(Part(number) for number in chosen))
+        policy = LogPolicy.HASH if each is FeatureList.DIGESTS else LogPolicy.VALUE
+        found = [
+            (number, _columns_with(policy, tensor, policies))
+            for number, tensor in enumerate(tensors)
+            if policy is LogPolicy.HASH or _list_of(tensor.datatype) is each
+        ]
+        chosen = [(number, columns) for number, columns in found if columns]
+        if chosen:
+            in_order = [
+                names[tensors[number].places[column]]
+                for number, columns in chosen
+                for column in columns
+            ]
+            lists.append((each, tuple(in_order)))
+            parts.append(
+                tuple(_part(number, columns, tensors[number]) for number, columns in chosen)
+            )
     return ListedFeatures(names, tuple(lists), tuple(parts), tuple(views))
+
+
+def _columns_with(
+    policy: LogPolicy, tensor: TensorColumns, policies: Sequence[LogPolicy]
+) -> tuple[int, ...]:
+    places = enumerate(tensor.places)
+    return tuple(column for column, place in places if policies[place] is policy)
+
+
+def _part(number: int, columns: tuple[int, ...], tensor: TensorColumns) -> Part:
+    return Part(number, None if len(columns) == len(tensor.places) else columns)
 
 
 def _list_of(datatype: str) -> FeatureList:
