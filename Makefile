@@ -41,7 +41,7 @@ $(CLIENTS_READY): requirements/clients.lock
 	$(CLIENTS)/bin/python -m pip check --quiet
 	@touch $@
 
-exporters: $(EXPORTERS_READY) ## environment with the libraries whose models authors bring, and MLflow
+exporters: $(EXPORTERS_READY) ## environment with the libraries whose models authors bring, MLflow, and a notebook's kernel
 
 $(EXPORTERS_READY): requirements/exporters.lock
 	$(PYTHON) -m venv --clear $(EXPORTERS)

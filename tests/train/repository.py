@@ -64,8 +64,14 @@ def make_repository(root: Path, features: list[dict[str, Any]]) -> Repository:
 def commit_all(root: Path) -> None:
     """Make `root` a clean checkout of what it contains."""
     for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "train")):
-        identity = ("-c", "user.name=a", "-c", "user.email=a@b")
-        subprocess.run(["git", "-C", str(root), *identity, *arguments], check=True)
+        git(root, *arguments)
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Run git in a checkout as some author; return its output."""
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    command = ["git", "-C", str(root), *identity, *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def numbers(names: tuple[str, ...] = FEATURES, **more: Any) -> list[dict[str, Any]]:

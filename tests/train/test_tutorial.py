@@ -27,6 +27,16 @@ def blocks(kind: str) -> list[str]:
     return [text for found, text in BLOCK.findall(PAGE.read_text()) if found == kind]
 
 
+def write_repository(folder: Path, registry: str) -> None:
+    """Write the files of the page into a new folder."""
+    folder.mkdir()
+    for text in (*blocks("yaml"), *blocks("toml"), *blocks("python")):
+        named = NAMED.match(text)
+        assert named is not None
+        (folder / named[1]).write_text(text.replace(DEFAULT_REGISTRY, registry))
+    (folder / "requirements.lock").write_text("numpy==2\n")
+
+
 async def output_of(folder: Path, *command: str, **environment: str) -> str:
     """Run a command in `folder`, beside the stack; return its output."""
     places = {"PATH": f"{SCRIPTS}:/usr/bin:/bin", "HOME": str(folder.parent)}
@@ -56,12 +66,7 @@ def test_the_record_takes_fewer_than_ten_lines() -> None:
 @pytest.mark.long
 async def test_a_first_time_author_gets_to_a_champion(tmp_path: Path) -> None:
     folder, addresses = tmp_path / "repository", loopback_addresses()
-    folder.mkdir()
-    for text in (*blocks("yaml"), *blocks("toml"), *blocks("python")):
-        named = NAMED.match(text)
-        assert named is not None
-        (folder / named[1]).write_text(text.replace(DEFAULT_REGISTRY, addresses.registry))
-    (folder / "requirements.lock").write_text("numpy==2\n")
+    write_repository(folder, addresses.registry)
     commit_all(folder)
     [commands] = blocks("sh")
     deploy, score = (tuple(shlex.split(line)) for line in commands.strip().splitlines())
