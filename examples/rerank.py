@@ -7,7 +7,7 @@ a model that ranks, with its metrics and without a threshold.
     python -m examples.rerank
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,11 +64,6 @@ def train_and_register(registry: str, shop: Shop) -> GradientBoostingRegressor:
     model = GradientBoostingRegressor(n_estimators=60, random_state=11).fit(x[past], y[past])
 
     year = (datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
-    none = train.waiver(
-        "a ranking has no threshold",
-        approved_by="grace@example.org",
-        expires_on=datetime.now(UTC).date() + timedelta(days=365),
-    )
     with run:
         run.data(
             (x[past], y[past]),
@@ -80,7 +75,7 @@ def train_and_register(registry: str, shop: Shop) -> GradientBoostingRegressor:
         )
         run.model(model, kind="ranking")
         run.evaluate(queries=queries[kept], at=SHOWN)
-        run.policy(decision_threshold=none, fallback_score=0.0)
+        run.policy(fallback_score=0.0)
         run.register(reason="an example")
     return model
 

@@ -82,6 +82,20 @@ def test_the_gate_finds_nothing_in_a_complete_run(repository: Repository) -> Non
         assert str(run.check()) == "complete: the gate finds nothing"
 
 
+def test_a_regressor_declares_that_it_has_no_threshold(repository: Repository) -> None:
+    x, y = rows_of(1)
+    with repository.start() as run:
+        describe(run, (x, y), rows_of(2))
+        run.model(LinearRegression().fit(x, y))
+        run.evaluate(champion=None)
+        run.policy(fallback_score=0.0)
+
+        written = run.record()
+
+    assert written["evaluation"]["threshold"] is None
+    assert written["policy"]["decision_threshold"] is None
+
+
 def test_changes_before_the_start_are_in_the_record(repository: Repository) -> None:
     script = repository.root / "training.py"
     before = script.read_text()

@@ -63,6 +63,15 @@ def test_the_record_takes_fewer_than_ten_lines() -> None:
     assert len(begin) + len(rest) == 9
 
 
+def test_the_counted_lines_are_those_of_the_page() -> None:
+    files = [
+        line for kind in ("yaml", "toml") for text in blocks(kind) for line in text.split("\n")
+    ]
+    once = [line for line in files if line and not line.startswith("#")]
+
+    assert f"9 for each training, {len(once)} once per repository" in PAGE.read_text()
+
+
 @pytest.mark.long
 async def test_a_first_time_author_gets_to_a_champion(tmp_path: Path) -> None:
     folder, addresses = tmp_path / "repository", loopback_addresses()

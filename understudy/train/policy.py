@@ -24,8 +24,12 @@ def waiver(reason: str, *, approved_by: str, expires_on: date) -> dict[str, Any]
 def completed_policy(
     defaults: Mapping[str, Any], given: Mapping[str, Any], today: date
 ) -> dict[str, Any]:
-    """Return the `policy` group: what was given, then the defaults; the rest stays absent."""
-    values = {name: value for name, value in defaults.items() if name != "revalidate_after_days"}
+    """Return the `policy` group: the given values, then the defaults; the rest stays absent.
+
+    A decision threshold that is not given is null, which the gate accepts of regressors and rankers.
+    """
+    values: dict[str, Any] = {"decision_threshold": None}
+    values |= {name: value for name, value in defaults.items() if name != "revalidate_after_days"}
     days = defaults.get("revalidate_after_days")
     if days is not None:
         values["revalidate_by"] = today + timedelta(days=days)

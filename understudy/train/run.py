@@ -215,8 +215,8 @@ class Run:
     def policy(self, **values: Any) -> None:
         """Declare intended_use, decision_threshold, fallback_score, revalidate_by, licence.
 
-        Those with a default in pyproject.toml may be left out; see `waiver` for parts that do not
-        apply.
+        Those with a default in pyproject.toml may be left out, and so may the decision threshold of
+        a regressor or ranker; see `waiver` for other parts that do not apply.
         """
         today = self._beginning.started.started_at.date()
         self._policy = completed_policy(self._beginning.policy, values, today)
